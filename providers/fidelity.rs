@@ -1,0 +1,129 @@
+//! What a translation did to each field. Only what is not plainly kept is listed: an empty report
+//! means that every field stands as the provider holds it.
+
+use smallvec::SmallVec;
+
+use crate::{model::Field, text::Text};
+
+/// What became of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Same meaning, other spelling.
+    Transformed,
+    /// Computed by the gateway.
+    Derived,
+    /// Held by the gateway because the provider cannot.
+    Carried,
+    /// Not stored anywhere.
+    Lost,
+}
+
+impl Outcome {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transformed => "transformed",
+            Self::Derived => "derived",
+            Self::Carried => "carried",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// What became of one field, and by which rule.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The field.
+    pub field: Field,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The rule, or the reason of a loss.
+    pub rule: &'static str,
+    /// What the provider wrote, where the gateway spells it otherwise.
+    pub from: Option<Text>,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {}: {}", self.field.name(), self.outcome.as_str(), self.rule)
+    }
+}
+
+/// A fidelity report. Usual reports need no memory of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fidelity(SmallVec<[Entry; 6]>);
+
+impl Fidelity {
+    /// The entries, in the order in which the rules were applied.
+    pub fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+
+    /// Whether every field was plainly kept.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Reports a value that the gateway spells otherwise.
+    pub fn transformed(&mut self, field: Field, rule: &'static str, from: &Text) {
+        self.push(Entry { field, outcome: Outcome::Transformed, rule, from: Some(from.clone()) });
+    }
+
+    /// Reports a value that the gateway sends in another spelling.
+    pub fn rewritten(&mut self, field: Field, rule: &'static str) {
+        self.push(Entry { field, outcome: Outcome::Transformed, rule, from: None });
+    }
+
+    /// Reports a value that the gateway computed.
+    pub fn derived(&mut self, field: Field, rule: &'static str) {
+        self.push(Entry { field, outcome: Outcome::Derived, rule, from: None });
+    }
+
+    /// Reports a computed value, with what it was computed from.
+    pub fn derived_from(&mut self, field: Field, rule: &'static str, from: &Text) {
+        self.push(Entry { field, outcome: Outcome::Derived, rule, from: Some(from.clone()) });
+    }
+
+    /// Reports a value that is stored nowhere.
+    pub fn lost(&mut self, field: Field, reason: &'static str) {
+        self.push(Entry { field, outcome: Outcome::Lost, rule: reason, from: None });
+    }
+
+    /// Reports every field of a list as stored nowhere.
+    pub fn lose(&mut self, losses: impl IntoIterator<Item = (Field, &'static str)>) {
+        for (field, reason) in losses {
+            self.lost(field, reason);
+        }
+    }
+
+    /// Adds an entry, unless the same one is there.
+    pub fn push(&mut self, entry: Entry) {
+        if !self.0.contains(&entry) {
+            self.0.push(entry);
+        }
+    }
+
+    /// Adds every entry of another report.
+    pub fn extend(&mut self, other: &Self) {
+        for entry in &other.0 {
+            self.push(entry.clone());
+        }
+    }
+
+    /// The fields that are stored nowhere.
+    pub fn losses(&self) -> impl Iterator<Item = &Entry> {
+        self.0.iter().filter(|entry| entry.outcome == Outcome::Lost)
+    }
+
+    /// Takes out of the reports of a page what stands in every one of them, for the page's own report.
+    pub fn hoist<'r>(mut reports: impl Iterator<Item = &'r mut Self>) -> Self {
+        let Some(first) = reports.next() else { return Self::default() };
+        let mut rest: Vec<&mut Self> = reports.collect();
+        let shared: SmallVec<[Entry; 6]> =
+            first.0.iter().filter(|entry| rest.iter().all(|report| report.0.contains(entry))).cloned().collect();
+        for report in std::iter::once(first).chain(rest.drain(..)) {
+            report.0.retain(|entry| !shared.contains(entry));
+        }
+        Self(shared)
+    }
+}

@@ -1,0 +1,181 @@
+//! The other half of a dialect: speaking as the vendor. Twins and drop-in read a vendor's requests into
+//! commands, and write what became of them in the vendor's envelopes, status codes and error bodies.
+
+use std::{borrow::Cow, fmt::Debug};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, FieldError, Kind},
+    manifest::Manifest,
+    model::{Command, Customer, Reply},
+    plan::{Request, Response},
+    text::{Source, Text},
+    wire,
+};
+
+/// Speaks as a vendor. Pure: the time and randomness come in as arguments.
+pub trait ImitatesVendor: Debug + Send + Sync + 'static {
+    /// What the vendor can do.
+    fn manifest(&self) -> &'static Manifest;
+
+    /// Reads a vendor's request, its path below the vendor's base, into a command. Refuses what the
+    /// vendor's own validation refuses.
+    fn accept(&self, request: &Request) -> Result<Command, Error>;
+
+    /// Writes a reply as the vendor answers that command.
+    fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error>;
+
+    /// Writes a failure in the vendor's error shape, with the vendor's status.
+    fn refuse(&self, request: &Request, error: &Error, now: Timestamp) -> Response;
+
+    /// Gives a new record what the vendor gives it: an id and the fields a client cannot write.
+    fn furnish(&self, customer: &mut Customer, random: [u8; 16]);
+}
+
+/// A vendor's request, taken apart.
+#[derive(Debug)]
+pub struct Asked<'r> {
+    /// The method.
+    pub method: &'r Method,
+    /// The path, cut at its slashes and unescaped.
+    pub segments: Vec<Cow<'r, str>>,
+    query: Vec<(Cow<'r, str>, Cow<'r, str>)>,
+    body: &'r Bytes,
+}
+
+impl<'r> Asked<'r> {
+    /// Takes a request apart. Bytes that are not UTF-8 once unescaped match no route.
+    pub fn of(request: &'r Request) -> Self {
+        let path = request.uri().path().trim_matches('/');
+        let query = request.uri().query().unwrap_or_default();
+        Self {
+            method: request.method(),
+            segments: path.split('/').map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect(),
+            query: form_urlencoded::parse(query.as_bytes()).collect(),
+            body: request.body(),
+        }
+    }
+
+    /// The method and the segments as strings, to be matched.
+    pub fn route(&self) -> (&str, Vec<&str>) {
+        (self.method.as_str(), self.segments.iter().map(|segment| &**segment).collect())
+    }
+
+    /// A query parameter that is there and not empty.
+    pub fn query(&self, key: &str) -> Option<&str> {
+        self.query.iter().find(|(name, value)| name == key && !value.is_empty()).map(|(_, value)| &**value)
+    }
+
+    /// The same as a text.
+    pub fn query_text(&self, key: &str) -> Option<Text> {
+        self.query(key).map(Text::from)
+    }
+
+    /// A query parameter as a number; `None` when it is not there, an error when it is something else.
+    pub fn number(&self, key: &'static str) -> Result<Option<u64>, Error> {
+        let wrong = |_| Error::invalid(vec![FieldError::new(key, "must be a number")]);
+        self.query(key).map(str::parse).transpose().map_err(wrong)
+    }
+
+    /// A size of pages: the one asked for within the bounds, or the vendor's usual one.
+    pub fn limit(&self, key: &'static str, usual: u16, most: u16) -> Result<u16, Error> {
+        let asked = self.number(key)?.map_or(usual, |asked| u16::try_from(asked).unwrap_or(most));
+        Ok(asked.clamp(1, most))
+    }
+
+    /// The body as text, to be read by [`Asked::json`]. A missing body is an empty object.
+    pub fn source(&self) -> Result<Source, Error> {
+        let empty = Bytes::from_static(b"{}");
+        let body = if self.body.is_empty() { &empty } else { self.body };
+        Source::new(body).ok_or_else(|| Error::new(Kind::Invalid, "the body is not UTF-8 text"))
+    }
+}
+
+/// Reads a request's document. What is wrong is an invalid field, named without its value.
+pub fn read_document<'s, T: Deserialize<'s>>(source: &'s Source) -> Result<T, Error> {
+    serde_json::from_str(source.as_str()).map_err(|error| match wire::wrong_member(&error) {
+        Some(path) => {
+            let pointer = format!("/{}", path.replace('.', "/"));
+            Error::invalid(vec![FieldError::new(pointer, "has an unexpected type")])
+        }
+        None => Error::new(Kind::Invalid, wire::describe(source.as_str(), &error)),
+    })
+}
+
+/// A route that the vendor does not have.
+pub fn no_route() -> Error {
+    Error::new(Kind::NoRoute, "the provider has no such route")
+}
+
+/// A customer that the vendor does not know.
+pub fn not_found() -> Error {
+    Error::new(Kind::NotFound, "no such customer")
+}
+
+/// A reply that does not belong to the command, which is a fault of the caller.
+pub fn mismatched() -> Error {
+    Error::new(Kind::BadResponse, "a reply that does not belong to the command")
+}
+
+/// A JSON response.
+pub fn json_response(status: u16, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    response(status, "application/json; charset=utf-8", body)
+}
+
+/// A response of any type.
+pub fn response(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// The status that most vendors answer a failure with.
+pub const fn usual_status(kind: Kind) -> u16 {
+    match kind {
+        Kind::InvalidId
+        | Kind::Malformed
+        | Kind::Invalid
+        | Kind::CardData
+        | Kind::Rejected
+        | Kind::SharedRecord
+        | Kind::NotSupported => 400,
+        Kind::Unauthorized => 401,
+        Kind::NotFound | Kind::NoRoute => 404,
+        Kind::RateLimited => 429,
+        Kind::ProviderFailed | Kind::BadResponse | Kind::Interrupted => 500,
+        Kind::Unreachable | Kind::ScanBound => 503,
+        Kind::TimedOut => 504,
+    }
+}
+
+/// A random UUID (version 4) from sixteen random bytes.
+pub fn uuid(random: [u8; 16]) -> Text {
+    let mut bytes = random;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let digits = crate::sign::hex(&bytes);
+    let groups = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+    Text::from(groups.join("-"))
+}
+
+/// A token of letters and digits, from random bytes.
+pub fn token(prefix: &str, random: [u8; 16]) -> Text {
+    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let letters = random.iter().map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
+    Text::from(prefix.chars().chain(letters).collect::<String>())
+}
+
+/// The part of a vendor's documented base that belongs to its paths, such as `/v1`. Twins and drop-in serve
+/// the vendor's paths below it.
+pub fn base_path(manifest: &Manifest) -> &'static str {
+    let origin_and_path = manifest.base_url.and_then(|url| url.split_once("://"));
+    let path = origin_and_path.and_then(|(_, rest)| rest.find('/').map(|start| &rest[start..]));
+    path.map_or("", |path| path.trim_end_matches('/'))
+}

@@ -1,0 +1,166 @@
+#![doc = include_str!("README.md")]
+
+mod server;
+mod translate;
+mod wire;
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::{
+    Settings, Vendor,
+    error::Error,
+    manifest::{
+        Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
+        PagingStyle, Requirement, Support, UpdateStyle,
+    },
+    model::{
+        CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, Operation, Page, UpdateCustomer,
+    },
+    plan::{Draft, Plan, Step},
+    provider::CustomerProvider,
+    reading,
+    sign::AuthScheme,
+    text::{country::Region, name},
+    wire::parse,
+};
+
+/// lomi in the registry.
+pub static VENDOR: Vendor = Vendor {
+    manifests: &[&MANIFEST],
+    connect: |settings| Arc::new(Lomi { region: settings.region }),
+    imitate: |_: Settings| Arc::new(server::Server),
+};
+
+static MANIFEST: Manifest = Manifest {
+    name: "lomi",
+    title: "lomi.",
+    generation: "v1",
+    documentation: "https://developers.lomi.africa/reference/platform/customers",
+    base_url: Some("https://api.lomi.africa/v1"),
+    auth: &[AuthScheme::Header { credential: "api_key", name: "x-api-key", prefix: "" }],
+    operations: &[
+        (Operation::Find, Support::Emulated("the list is searched, and compared exactly")),
+        (Operation::Block, Support::No("generation v1 cannot block a customer")),
+        (Operation::Unblock, Support::No("generation v1 cannot block a customer")),
+        (Operation::PaymentMethods, Support::No("lomi keeps no payment methods for a customer")),
+        (Operation::Payments, Support::No("transactions are not listed by customer in generation v1")),
+        (Operation::OverdueInvoices, Support::No("lomi has no invoices of a customer")),
+    ],
+    fields: &[
+        FieldSupport::native(Field::Name, "name"),
+        FieldSupport::emulated(Field::FirstName, name::JOINED, "name"),
+        FieldSupport::emulated(Field::LastName, name::JOINED, "name"),
+        FieldSupport::native(Field::Email, "email"),
+        FieldSupport::native(Field::Phone, "phone_number"),
+        FieldSupport::native(Field::Whatsapp, "whatsapp_number"),
+        FieldSupport::native(Field::Line1, "address"),
+        FieldSupport::native(Field::City, "city"),
+        FieldSupport::native(Field::PostalCode, "postal_code"),
+        FieldSupport::native(Field::Country, "country, as free text"),
+        FieldSupport::native(Field::Type, "is_business"),
+        FieldSupport::native(Field::Metadata, "metadata"),
+        FieldSupport::read_only(Field::Livemode, "environment, on single customers only"),
+        FieldSupport::read_only(Field::CreatedAt, "created_at"),
+        FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
+    ],
+    requires: &[Requirement { any_of: &[Field::Name], told: "lomi requires a name" }],
+    filters: Filters {
+        email: FilterSupport::Loose("a part of the name or the e-mail matches as well"),
+        phone: FilterSupport::Scan,
+        did: FilterSupport::No("lomi holds no did"),
+        blocked: FilterSupport::No("generation v1 cannot block a customer"),
+        search: FilterSupport::Scan,
+    },
+    lookups: Lookups {
+        email: FilterSupport::Loose("a part of the name or the e-mail matches as well"),
+        phone: FilterSupport::Scan,
+        did: FilterSupport::No("lomi holds no did"),
+        reference: FilterSupport::No("lomi holds no reference"),
+    },
+    paging: Paging { style: PagingStyle::Pages, parameters: "page, limit", max_limit: 100, tells_total: false },
+    id: IdPattern::UUID,
+    dedupe: Dedupe::Search,
+    distinct: Support::Emulated("the list is searched by e-mail, and compared exactly"),
+    update: UpdateStyle {
+        names: NameStyle::Full,
+        replaces_record: false,
+        whole_address: false,
+        clears: Clears::No("lomi v1 refuses null and ignores empty values"),
+    },
+};
+
+/// lomi as a connection sees it.
+#[derive(Debug, Clone)]
+struct Lomi {
+    region: Option<Region>,
+}
+
+impl CustomerProvider for Lomi {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
+        let name = command.fields.full_name();
+        let request = Draft::post("/customers").json(&translate::input(&command.fields, &name))?.build()?;
+        let region = self.region;
+        Ok(Plan::new(request, translate::refusal, move |answer| {
+            let customer = reading::required(translate::one(&answer.source()?, region)?, "data.customer_id")?;
+            Ok(Created { customer, existing: false })
+        }))
+    }
+
+    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+        let request = Draft::get("/customers").segment(id.text())?.build()?;
+        let region = self.region;
+        Ok(Plan::new(request, translate::refusal, move |answer| {
+            reading::required(translate::one(&answer.source()?, region)?, "data.customer_id")
+        }))
+    }
+
+    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+        let name = command.fields.full_name();
+        let request = Draft::new(Method::PATCH, "/customers")
+            .segment(command.id.text())?
+            .json(&translate::input(&command.fields, &name))?
+            .build()?;
+        let again = self.plan_retrieve(&command.id)?;
+        let region = self.region;
+        let expected = again.request.clone();
+        // The answer may lack the customer, and does not tell an unknown id [v1-run].
+        let plan = Plan::stepwise(request, translate::refusal, move |answer| {
+            Ok(match translate::one(&answer.source()?, region)? {
+                Some(customer) => Step::Done(customer),
+                None => again.into(),
+            })
+        });
+        Ok(plan.followed_by([expected]))
+    }
+
+    fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
+        let request = Draft::new(Method::DELETE, "/customers").segment(id.text())?.build()?;
+        Ok(Plan::new(request, translate::refusal, |_| Ok(())))
+    }
+
+    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
+        let ListCustomers { limit, position, filter } = command.clone();
+        let request = Draft::get("/customers")
+            .number("limit", limit.into())
+            .number("page", position.page(limit))
+            .maybe("email", filter.email.as_deref())
+            .build()?;
+        let region = self.region;
+        Ok(Plan::new(request, translate::refusal, move |answer| {
+            let source = answer.source()?;
+            let page: wire::Page<'_> = parse(&source)?;
+            let told = reading::required(page.data, "data")?;
+            let mut customers = Vec::with_capacity(told.len());
+            for customer in told {
+                customers.push(translate::customer(customer, &source, region)?);
+            }
+            Ok(Page::of_unknown_length(customers, &position, limit))
+        }))
+    }
+}

@@ -1,0 +1,173 @@
+//! lomi's own side: its routes, its envelopes, its three error shapes and its HTML 404.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{MANIFEST, translate, wire};
+use crate::{
+    error::{Error, FieldError, Kind},
+    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, response, usual_status, uuid},
+    manifest::Manifest,
+    model::{
+        Command, CreateCustomer, Customer, CustomerFilter, CustomerId, ListCustomers, Patch, Position, Reply,
+        UpdateCustomer,
+    },
+    plan::{Request, Response},
+    text::{Text, email, time},
+    wire::Extra,
+};
+
+/// Speaks as lomi v1.
+#[derive(Debug)]
+pub(super) struct Server;
+
+impl ImitatesVendor for Server {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn accept(&self, request: &Request) -> Result<Command, Error> {
+        let asked = Asked::of(request);
+        let id = |id: &str| CustomerId::parse(Text::from(id), &MANIFEST.id);
+        match asked.route() {
+            ("POST", path) if path == ["customers"] => {
+                let fields = read_fields(&asked, true)?;
+                Ok(Command::Create(CreateCustomer { fields, distinct: false }))
+            }
+            ("GET", path) if path == ["customers"] => list(&asked),
+            ("GET", path) if let ["customers", found] = path[..] => id(found).map(Command::Retrieve),
+            ("DELETE", path) if let ["customers", found] = path[..] => id(found).map(Command::Delete),
+            ("PATCH", path) if let ["customers", found] = path[..] => {
+                let fields = read_fields(&asked, false)?;
+                Ok(Command::Update(UpdateCustomer { id: id(found)?, fields }))
+            }
+            _ => Err(no_route()),
+        }
+    }
+
+    fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
+        let one = |status, customer: &Customer| {
+            let name = customer.full_name();
+            json_response(status, &wire::Envelope { data: translate::told(customer, name.as_ref()), meta: None })
+        };
+        Ok(match (command, reply) {
+            (_, Reply::Created(created)) => one(201, &created.customer),
+            (_, Reply::Customer(customer)) => one(200, customer),
+            (Command::Delete(id), Reply::Deleted) => {
+                let data = wire::Deleted { customer_id: id.text(), deleted: true };
+                json_response(200, &wire::Envelope { data, meta: None })
+            }
+            (Command::List(asked), Reply::Customers(page)) => {
+                let names: Vec<_> = page.items.iter().map(Customer::full_name).collect();
+                // Lists do not tell the environment [v1-run].
+                let listed = |(customer, name)| wire::Customer { environment: None, ..translate::told(customer, name) };
+                let data: Vec<_> = page.items.iter().zip(names.iter().map(Option::as_ref)).map(listed).collect();
+                let meta = wire::Meta { current_page: asked.position.page(asked.limit), per_page: asked.limit };
+                json_response(200, &wire::Envelope { data, meta: Some(meta) })
+            }
+            _ => return Err(mismatched()),
+        })
+    }
+
+    fn refuse(&self, request: &Request, error: &Error, now: Timestamp) -> Response {
+        if error.kind == Kind::NoRoute {
+            let page = format!("<!DOCTYPE html>\n<pre>Cannot {} {}</pre>\n", request.method(), request.uri().path());
+            return response(404, "text/html; charset=utf-8", page);
+        }
+        let short = |status, message: &str| json_response(status, &json!({ "error": { "message": message } }));
+        let (code, message, details) = match error.kind {
+            Kind::Unauthorized if error.detail.contains("no key") => return short(401, "API key missing"),
+            Kind::Unauthorized => return short(401, "Invalid API key"),
+            Kind::RateLimited => return short(429, "Rate limit exceeded"),
+            Kind::Invalid if error.fields.is_empty() => return short(400, &error.detail),
+            Kind::NotFound => ("NOT_FOUND", "Customer not found".to_owned(), None),
+            Kind::InvalidId => {
+                let details = json!("invalid input syntax for type uuid");
+                return failed("DATABASE_ERROR", "Failed to retrieve customer", Some(details), 500, now);
+            }
+            Kind::Invalid | Kind::Rejected | Kind::CardData => {
+                ("INVALID_REQUEST", "Invalid request body".to_owned(), Some(by_field(&error.fields)))
+            }
+            Kind::NotSupported | Kind::SharedRecord | Kind::Malformed => {
+                ("INVALID_REQUEST", error.detail.to_string(), None)
+            }
+            _ => ("INTERNAL_ERROR", "Internal server error".to_owned(), None),
+        };
+        failed(code, &message, details, usual_status(error.kind), now)
+    }
+
+    fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
+        customer.id = uuid(random);
+        customer.livemode = Some(false);
+        let mut extra = Extra::default();
+        extra.keep_text("merchant_id", "904d003c-3736-41d4-90a5-9de74d404fd7");
+        extra.keep_text("organization_id", "0979ec77-9fb1-4c9a-8c55-d7fb6c182c9c");
+        customer.extra = extra;
+    }
+}
+
+fn list(asked: &Asked<'_>) -> Result<Command, Error> {
+    // Numbers that are none reach lomi's database, and fail there [v1-run].
+    let database = |_| Error::new(Kind::ProviderFailed, "a number was expected");
+    let limit = asked.limit("limit", 20, 100).map_err(database)?;
+    let page = asked.number("page").map_err(database)?.unwrap_or(1);
+    if page == 0 {
+        return Err(database(no_route()));
+    }
+    // One search term is used; e-mail wins [v1-repo controller]. It is a part of the name or the e-mail.
+    let search = asked.query_text("email");
+    let filter = match search {
+        Some(email) => CustomerFilter { email: Some(email), ..CustomerFilter::default() },
+        None => CustomerFilter { phone: asked.query_text("phone_number"), ..CustomerFilter::default() },
+    };
+    Ok(Command::List(ListCustomers { limit, position: Position::of_page(page, limit), filter }))
+}
+
+fn read_fields(asked: &Asked<'_>, create: bool) -> Result<crate::model::CustomerFields, Error> {
+    let source = asked.source()?;
+    let input: wire::CustomerInput<'_> = read_document(&source)?;
+    let mut wrong = Vec::new();
+    if create && input.name.is_absent() {
+        wrong.push(FieldError::new("/name", "Required"));
+    }
+    if let Patch::Set(address) = &input.email
+        && !address.is_empty()
+        && !email::is_address(address)
+    {
+        wrong.push(FieldError::new("/email", "Invalid email"));
+    }
+    let cleared = [
+        (&input.name, "/name"),
+        (&input.email, "/email"),
+        (&input.phone_number, "/phone"),
+        (&input.whatsapp_number, "/whatsapp"),
+        (&input.country, "/address/country"),
+        (&input.city, "/address/city"),
+        (&input.address, "/address/line1"),
+        (&input.postal_code, "/address/postal_code"),
+    ];
+    let nulls = cleared.into_iter().filter(|(text, _)| **text == Patch::Clear);
+    wrong.extend(nulls.map(|(_, pointer)| FieldError::new(pointer, "Expected string, received null")));
+    if wrong.is_empty() { Ok(translate::fields(&input, &source)) } else { Err(Error::invalid(wrong)) }
+}
+
+/// The validator's report: one list of messages a field.
+fn by_field(fields: &[FieldError]) -> Value {
+    let mut details = Map::from_iter([("_errors".to_owned(), json!([]))]);
+    for wrong in fields {
+        let word = translate::WORDS.word(&wrong.pointer);
+        details.insert(word.to_owned(), json!({ "_errors": [wrong.detail] }));
+    }
+    Value::Object(details)
+}
+
+fn failed(code: &str, message: &str, details: Option<Value>, status: u16, now: Timestamp) -> Response {
+    let error = wire::FailureBody {
+        status: Some(status),
+        code: Some(code.to_owned()),
+        message: Some(message.to_owned()),
+        details,
+        timestamp: Some(time::write(now)),
+    };
+    json_response(status, &wire::Failure { error })
+}

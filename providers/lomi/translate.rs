@@ -1,0 +1,147 @@
+//! Between lomi's language and the canonical one.
+
+use super::wire;
+use crate::{
+    error::{Error, Kind},
+    model::{Customer, CustomerFields, CustomerType, Field, Patch},
+    plan::{Answer, field_errors},
+    reading::{self, present},
+    text::{Source, Text, country::Region},
+    wire::{Str, Words, parse, patch_object, patch_text, raw_patch, str_of, str_patch},
+};
+
+/// The fields whose names differ, for errors: lomi's word, ours.
+pub(super) const WORDS: Words = Words(&[
+    ("name", Field::Name),
+    ("email", Field::Email),
+    ("phone_number", Field::Phone),
+    ("whatsapp_number", Field::Whatsapp),
+    ("country", Field::Country),
+    ("city", Field::City),
+    ("address", Field::Line1),
+    ("postal_code", Field::PostalCode),
+    ("is_business", Field::Type),
+    ("metadata", Field::Metadata),
+]);
+
+/// What create and update send. `name` is the full name that the fields ask for.
+pub(super) fn input<'f>(fields: &'f CustomerFields, name: &'f Patch<Text>) -> wire::CustomerInput<'f> {
+    wire::CustomerInput {
+        name: str_patch(name),
+        email: str_patch(&fields.email),
+        phone_number: str_patch(&fields.phone),
+        whatsapp_number: str_patch(&fields.whatsapp),
+        country: str_patch(&fields.address.country),
+        city: str_patch(&fields.address.city),
+        address: str_patch(&fields.address.line1),
+        postal_code: str_patch(&fields.address.postal_code),
+        is_business: fields.kind.map(|kind| *kind == CustomerType::Business),
+        metadata: raw_patch(&fields.metadata),
+    }
+}
+
+/// The customer in an answer, enveloped or bare; `None` for the PATCH answer that lacks it.
+pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Customer>, Error> {
+    let envelope: wire::One<'_> = parse(source)?;
+    let found = match envelope.data {
+        Some(found) => found,
+        None => parse(source)?,
+    };
+    if found.customer_id.is_none() {
+        return Ok(None);
+    }
+    customer(found, source, region).map(Some)
+}
+
+/// A customer as lomi tells it.
+pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option<Region>) -> Result<Customer, Error> {
+    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
+    let mut customer = Customer {
+        id: reading::id(source, told.customer_id.as_ref(), "customer_id")?,
+        name: text(&told.name),
+        email: text(&told.email),
+        address: reading::address(
+            source,
+            [told.address.as_ref(), None, told.city.as_ref(), None, told.postal_code.as_ref()],
+        ),
+        kind: told.is_business.map(|business| match business {
+            true => CustomerType::Business,
+            false => CustomerType::Individual,
+        }),
+        livemode: told.environment.as_deref().map(|environment| environment == "live"),
+        extra: told.extra,
+        ..Customer::default()
+    };
+    customer.metadata = reading::metadata(source, told.metadata, &mut customer.extra);
+    customer.complete_names();
+    reading::phone_number(&mut customer, Field::Phone, text(&told.phone_number), region);
+    reading::phone_number(&mut customer, Field::Whatsapp, text(&told.whatsapp_number), region);
+    reading::country(&mut customer, text(&told.country));
+    reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
+    Ok(customer)
+}
+
+/// An error in any of lomi's three shapes, or in none.
+pub(super) fn refusal(answer: &Answer) -> Error {
+    let Some(wire::Failure { error: told }) = answer.error_body() else {
+        return answer.refusal(None, None);
+    };
+    let message = told.message.as_deref();
+    // A test key on the live host is refused with 400, which is about the key, not about the request.
+    let about_the_key = answer.status() == 400 && message.is_some_and(|message| message.contains("API key"));
+    if about_the_key {
+        return answer.refusal_as(Kind::Unauthorized, told.code.clone(), message);
+    }
+    let by_field = told.details.as_ref().and_then(|details| details.as_object()).into_iter().flatten();
+    let fields = by_field.filter_map(|(field, wrong)| {
+        let said = wrong.get("_errors")?.as_array()?.first()?.as_str()?;
+        Some((field.as_str(), said.to_owned()))
+    });
+    answer.refusal(told.code.clone(), message).with_fields(field_errors(fields, &WORDS))
+}
+
+/// What a client asks of a record: the inverse of [`input`]. lomi ignores empty text.
+pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
+    let text = |patch: &Patch<Str<'_>>| match patch_text(source, patch) {
+        Patch::Set(text) if text.is_empty() => Patch::Absent,
+        other => other,
+    };
+    let mut fields = CustomerFields {
+        name: text(&asked.name),
+        email: text(&asked.email),
+        phone: text(&asked.phone_number),
+        whatsapp: text(&asked.whatsapp_number),
+        kind: asked.is_business.map(|business| match business {
+            true => CustomerType::Business,
+            false => CustomerType::Individual,
+        }),
+        metadata: patch_object(source, &asked.metadata),
+        ..CustomerFields::default()
+    };
+    fields.address.line1 = text(&asked.address);
+    fields.address.city = text(&asked.city);
+    fields.address.postal_code = text(&asked.postal_code);
+    fields.address.country = text(&asked.country);
+    fields
+}
+
+/// A customer in lomi's words: the inverse of [`customer`].
+pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::Customer<'c> {
+    wire::Customer {
+        customer_id: str_of(Some(&customer.id)),
+        name: str_of(name),
+        email: str_of(customer.email.as_ref()),
+        phone_number: str_of(customer.phone.as_ref()),
+        whatsapp_number: str_of(customer.whatsapp.as_ref()),
+        country: str_of(customer.address.country.as_ref()),
+        city: str_of(customer.address.city.as_ref()),
+        address: str_of(customer.address.line1.as_ref()),
+        postal_code: str_of(customer.address.postal_code.as_ref()),
+        is_business: Some(customer.kind == Some(CustomerType::Business)),
+        metadata: (!customer.metadata.is_empty()).then(|| customer.metadata.raw()),
+        environment: customer.livemode.map(|live| Str::new(if live { "live" } else { "test" })),
+        created_at: str_of(customer.created_at.as_ref()),
+        updated_at: str_of(customer.updated_at.as_ref()),
+        extra: customer.extra.clone(),
+    }
+}

@@ -1,0 +1,93 @@
+//! lomi's words: the documents of its customers API, generation v1.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::wire::{Str, wire};
+
+wire! {
+    /// A customer, as every answer holds it [seed].
+    answer Customer<'a> {
+        customer_id: Str<'a> = "customer_id",
+        name: Str<'a> = "name",
+        email: Str<'a> = "email",
+        phone_number: Str<'a> = "phone_number",
+        whatsapp_number: Str<'a> = "whatsapp_number",
+        country: Str<'a> = "country",
+        city: Str<'a> = "city",
+        address: Str<'a> = "address",
+        postal_code: Str<'a> = "postal_code",
+        is_business: bool = "is_business",
+        metadata: &'a RawValue = "metadata",
+        #[omitted]
+        environment: Str<'a> = "environment",
+        created_at: Str<'a> = "created_at",
+        updated_at: Str<'a> = "updated_at",
+    }
+
+    /// One customer in its envelope [seed].
+    answer One<'a> {
+        data: Customer<'a> = "data",
+    }
+
+    /// A page of customers in its envelope [seed]; later generations name it `customers`.
+    answer Page<'a> {
+        data: Vec<Customer<'a>> = "data" | "customers",
+    }
+
+    /// What create and update take [seed].
+    request CustomerInput<'a> {
+        name: Str<'a> = "name",
+        email: Str<'a> = "email",
+        phone_number: Str<'a> = "phone_number",
+        whatsapp_number: Str<'a> = "whatsapp_number",
+        country: Str<'a> = "country",
+        city: Str<'a> = "city",
+        address: Str<'a> = "address",
+        postal_code: Str<'a> = "postal_code",
+        is_business: bool = "is_business",
+        metadata: &'a RawValue = "metadata",
+    }
+}
+
+/// The answer to a delete [seed].
+#[derive(Serialize)]
+pub(super) struct Deleted<'a> {
+    pub(super) customer_id: &'a str,
+    pub(super) deleted: bool,
+}
+
+/// Anything in an envelope.
+#[derive(Serialize)]
+pub(super) struct Envelope<T> {
+    pub(super) data: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) meta: Option<Meta>,
+}
+
+/// What a page tells of itself; there is no total [seed].
+#[derive(Serialize)]
+pub(super) struct Meta {
+    pub(super) current_page: u64,
+    pub(super) per_page: u16,
+}
+
+/// An error: only the message is always there [v1-run].
+#[derive(Serialize, Deserialize)]
+pub(super) struct Failure {
+    pub(super) error: FailureBody,
+}
+
+/// The inside of an error.
+#[derive(Serialize, Deserialize, Default)]
+pub(super) struct FailureBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) details: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) timestamp: Option<String>,
+}

@@ -1,0 +1,341 @@
+//! What a provider can do, as data. The manifest is law: the conformance suite fails an adapter that
+//! does less than its manifest says, or more.
+
+use crate::{
+    model::{CustomerFields, Field, Operation, Patch},
+    sign::{AuthScheme, Credentials},
+};
+
+/// Whether something is there, and why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// The provider does it.
+    Native,
+    /// The gateway does it on top of what the provider has; the text says how.
+    Emulated(&'static str),
+    /// It cannot be had; the text says why.
+    No(&'static str),
+}
+
+impl Support {
+    /// Whether it can be used.
+    pub const fn is_supported(self) -> bool {
+        !matches!(self, Self::No(_))
+    }
+
+    /// How it is emulated, or why it is missing.
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Native => None,
+            Self::Emulated(reason) | Self::No(reason) => Some(reason),
+        }
+    }
+
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Emulated(_) => "emulated",
+            Self::No(_) => "none",
+        }
+    }
+}
+
+/// What a provider does with one field.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldSupport {
+    /// The field.
+    pub field: Field,
+    /// Whether a create can set it.
+    pub create: Support,
+    /// Whether an update can set it.
+    pub update: Support,
+    /// Whether an answer tells it.
+    pub read: Support,
+    /// What the provider calls it, or how it spells it.
+    pub spelling: &'static str,
+}
+
+impl FieldSupport {
+    /// A field that is written and read under another name, or the same.
+    pub const fn native(field: Field, spelling: &'static str) -> Self {
+        Self { field, create: Support::Native, update: Support::Native, read: Support::Native, spelling }
+    }
+
+    /// A field that is computed from others, both ways.
+    pub const fn emulated(field: Field, how: &'static str, spelling: &'static str) -> Self {
+        let support = Support::Emulated(how);
+        Self { field, create: support, update: support, read: support, spelling }
+    }
+
+    /// A field that the provider does not have.
+    pub const fn none(field: Field, why: &'static str) -> Self {
+        let support = Support::No(why);
+        Self { field, create: support, update: support, read: support, spelling: "" }
+    }
+
+    /// A field that is only told.
+    pub const fn read_only(field: Field, spelling: &'static str) -> Self {
+        const WHY: Support = Support::No("the provider tells it but does not take it");
+        Self { field, create: WHY, update: WHY, read: Support::Native, spelling }
+    }
+
+    /// The same field, but with another answer for updates.
+    #[must_use]
+    pub const fn updated(mut self, update: Support) -> Self {
+        self.update = update;
+        self
+    }
+}
+
+/// How a filter of the list is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterSupport {
+    /// The provider filters, and exactly.
+    Exact,
+    /// The provider narrows the list down; the gateway filters again. The text says what is loose.
+    Loose(&'static str),
+    /// The gateway reads pages and filters.
+    Scan,
+    /// The provider does not hold the field.
+    No(&'static str),
+}
+
+impl FilterSupport {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "provider",
+            Self::Loose(_) | Self::Scan => "gateway",
+            Self::No(_) => "none",
+        }
+    }
+
+    /// What is loose, or why there is none.
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Loose(reason) | Self::No(reason) => Some(reason),
+            Self::Exact | Self::Scan => None,
+        }
+    }
+}
+
+/// How the filters of the list are answered.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "named after the query parameters")]
+pub struct Filters {
+    pub email: FilterSupport,
+    pub phone: FilterSupport,
+    pub did: FilterSupport,
+    pub blocked: FilterSupport,
+    pub search: FilterSupport,
+}
+
+/// How one customer is found by something other than its id.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "named after the query parameters")]
+pub struct Lookups {
+    pub email: FilterSupport,
+    pub phone: FilterSupport,
+    pub did: FilterSupport,
+    pub reference: FilterSupport,
+}
+
+/// How a provider cuts lists into pages.
+#[derive(Debug, Clone, Copy)]
+pub struct Paging {
+    /// Pages, offsets or tokens.
+    pub style: PagingStyle,
+    /// What the provider calls its parameters.
+    pub parameters: &'static str,
+    /// The most entries a page may have.
+    pub max_limit: u16,
+    /// Whether the provider tells how many there are in all.
+    pub tells_total: bool,
+}
+
+/// What a provider counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PagingStyle {
+    /// Numbered pages of a chosen size.
+    Pages,
+    /// Entries to skip.
+    Offset,
+    /// Opaque tokens.
+    Token,
+}
+
+/// Which ids can stand in a provider's URLs.
+#[derive(Debug, Clone, Copy)]
+pub struct IdPattern {
+    /// The pattern in words or as an expression, for messages.
+    pub described: &'static str,
+    /// Decides.
+    pub allows: fn(&str) -> bool,
+}
+
+impl IdPattern {
+    /// Letters, digits, `_` and `-`, at most 255.
+    pub const TOKEN: Self = Self { described: "^[A-Za-z0-9_-]{1,255}$", allows: |id| id.bytes().all(is_token) };
+    /// The same with dots, but not dots alone.
+    pub const DOTTED: Self = Self {
+        described: "^[A-Za-z0-9_.-]{1,255}$, and not dots alone",
+        allows: |id| id.bytes().all(|byte| byte == b'.' || is_token(byte)) && !id.bytes().all(|byte| byte == b'.'),
+    };
+    /// A UUID with its dashes.
+    pub const UUID: Self = Self {
+        described: "a UUID such as b78de3c9-7f76-4f43-9c5d-19d9f5c7c985",
+        allows: |id| {
+            id.len() == 36
+                && id.bytes().enumerate().all(|(place, byte)| match place {
+                    8 | 13 | 18 | 23 => byte == b'-',
+                    _ => byte.is_ascii_hexdigit(),
+                })
+        },
+    };
+
+    /// Whether an id can be used.
+    pub fn matches(&self, id: &str) -> bool {
+        (1..=255).contains(&id.len()) && (self.allows)(id)
+    }
+}
+
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// What keeps a create from being done twice, as proven against the provider's twin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dedupe {
+    /// The provider honours an idempotency key.
+    Key,
+    /// The client chooses the id.
+    ClientId,
+    /// An attribute is unique, and a second create answers the first record.
+    Unique,
+    /// The record can be searched for, but nothing is unique.
+    Search,
+    /// There is no way to know.
+    Nothing,
+}
+
+impl Dedupe {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::ClientId => "client_id",
+            Self::Unique => "unique",
+            Self::Search => "search",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// How a provider updates a record, which decides what has to be read first.
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateStyle {
+    /// What the provider's names look like.
+    pub names: NameStyle,
+    /// Whether an update replaces the record, so that the merged whole must be sent.
+    pub replaces_record: bool,
+    /// Whether an address is sent as one object of which it is unknown whether it is merged.
+    pub whole_address: bool,
+    /// What `null` does.
+    pub clears: Clears,
+}
+
+/// What a provider's names look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameStyle {
+    /// One full name.
+    Full,
+    /// First and last name apart.
+    Split,
+}
+
+/// What `null` does at a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clears {
+    /// It clears, or it is not known whether it does: it is sent, and the answer is checked.
+    Sent,
+    /// It cannot be sent; the text says why.
+    No(&'static str),
+}
+
+/// What a create must have.
+#[derive(Debug, Clone, Copy)]
+pub struct Requirement {
+    /// At least one of these fields.
+    pub any_of: &'static [Field],
+    /// What to tell when none is there.
+    pub told: &'static str,
+}
+
+/// Everything the gateway, the documents and the conformance suite know of a provider.
+#[derive(Debug)]
+pub struct Manifest {
+    /// The name in configuration and URLs.
+    pub name: &'static str,
+    /// The name that people use.
+    pub title: &'static str,
+    /// The generation of its API.
+    pub generation: &'static str,
+    /// Where its API is documented.
+    pub documentation: &'static str,
+    /// The documented base; `None` where every installation has its own.
+    pub base_url: Option<&'static str>,
+    /// How requests are authorized; the first is the usual one.
+    pub auth: &'static [AuthScheme],
+    /// What it can do. An operation that is not listed is native.
+    pub operations: &'static [(Operation, Support)],
+    /// What it does with each field.
+    pub fields: &'static [FieldSupport],
+    /// What a create must have.
+    pub requires: &'static [Requirement],
+    /// How its lists are filtered.
+    pub filters: Filters,
+    /// How one customer is found.
+    pub lookups: Lookups,
+    /// How its lists are paged.
+    pub paging: Paging,
+    /// Which ids it has.
+    pub id: IdPattern,
+    /// What keeps a create from being done twice.
+    pub dedupe: Dedupe,
+    /// Whether it can itself answer an existing customer instead of creating a second one.
+    pub distinct: Support,
+    /// How it updates.
+    pub update: UpdateStyle,
+}
+
+impl Manifest {
+    /// Whether an operation is there.
+    pub fn operation(&self, operation: Operation) -> Support {
+        self.operations.iter().find(|(listed, _)| *listed == operation).map_or(Support::Native, |(_, support)| *support)
+    }
+
+    /// What becomes of a field. One that the manifest does not list is not there.
+    pub fn field(&self, field: Field) -> FieldSupport {
+        let listed = self.fields.iter().find(|listed| listed.field == field);
+        listed.copied().unwrap_or(FieldSupport::none(field, "the provider has no counterpart"))
+    }
+
+    /// The fields of a command that the provider cannot hold, with the reasons.
+    pub fn losses(&self, fields: &CustomerFields, operation: Operation) -> impl Iterator<Item = (Field, &'static str)> {
+        Field::WRITABLE.into_iter().filter_map(move |field| {
+            let support = self.field(field);
+            let writing = if operation == Operation::Create { support.create } else { support.update };
+            match (fields.state(field), writing, self.update.clears) {
+                (Patch::Absent, ..) => None,
+                (_, Support::No(why), _) | (Patch::Clear, _, Clears::No(why)) => Some((field, why)),
+                _ => None,
+            }
+        })
+    }
+
+    /// The scheme whose credentials are all there; the first scheme where none are.
+    pub fn scheme_for(&self, credentials: &Credentials) -> Option<&'static AuthScheme> {
+        self.auth.iter().find(|scheme| scheme.credentials().iter().all(|name| credentials.get(name).is_some()))
+    }
+}

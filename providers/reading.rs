@@ -1,0 +1,115 @@
+//! What every vendor's translation does with the same kinds of values: each helper puts a vendor's text
+//! into the canonical customer, and reports it wherever the spelling changed.
+
+use serde_json::value::RawValue;
+
+use crate::{
+    error::Error,
+    model::{Address, Customer, Field},
+    text::{
+        Source, Text,
+        country::{self, Region},
+        decimal, phone, time,
+    },
+    wire::{Extra, JsonObject, Loose, Str},
+};
+
+/// A text that is there: vendors spell absence as `null`, as `""` and by leaving the member out.
+pub fn present(source: &Source, member: Option<&Str<'_>>) -> Option<Text> {
+    member.filter(|text| !text.is_empty()).map(|text| source.text(&text.0))
+}
+
+/// The same for a member that may be written as a number.
+pub fn loose(source: &Source, member: Option<&Loose<'_>>) -> Option<Text> {
+    member.filter(|text| !text.0.is_empty()).map(|text| source.text(&text.0))
+}
+
+/// An id, without which a record cannot be told from another.
+pub fn id(source: &Source, member: Option<&Str<'_>>, name: &'static str) -> Result<Text, Error> {
+    present(source, member).ok_or_else(|| Error::bad_response(format_args!("a record without `{name}`")))
+}
+
+/// A document that an envelope must hold.
+pub fn required<T>(member: Option<T>, name: &'static str) -> Result<T, Error> {
+    member.ok_or_else(|| Error::bad_response(format_args!("JSON without `{name}`")))
+}
+
+/// A phone number in one text.
+pub fn phone_number(customer: &mut Customer, field: Field, told: Option<Text>, region: Option<Region>) {
+    let Some(told) = told else { return };
+    let read = phone::canonical(&told, region);
+    keep_phone(customer, field, read, &told);
+}
+
+/// Puts a converted phone number in its place, and reports the rule that was used.
+pub fn keep_phone(customer: &mut Customer, field: Field, read: phone::Canonical, told: &Text) {
+    match read.rule {
+        Some(phone::FROM_REGION) => customer.fidelity.derived_from(field, phone::FROM_REGION, told),
+        Some(rule) => customer.fidelity.transformed(field, rule, told),
+        None => {}
+    }
+    let place = if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone };
+    *place = Some(read.text);
+}
+
+/// A country in any spelling.
+pub fn country(customer: &mut Customer, told: Option<Text>) {
+    let Some(told) = told else { return };
+    customer.address.country = Some(match country::to_alpha2(&told).filter(|_| !country::is_alpha2(&told)) {
+        Some(code) => {
+            customer.fidelity.transformed(Field::Country, country::TO_ALPHA2, &told);
+            Text::from_static(code)
+        }
+        None => told,
+    });
+}
+
+/// When the record was created and last changed. Text that is no time stays as it is.
+pub fn times(customer: &mut Customer, created: Option<Text>, updated: Option<Text>) {
+    customer.created_at = created.map(|told| moment(customer, Field::CreatedAt, told));
+    customer.updated_at = updated.map(|told| moment(customer, Field::UpdatedAt, told));
+}
+
+fn moment(customer: &mut Customer, field: Field, told: Text) -> Text {
+    match time::canonical(&told) {
+        Some(read) if read != told => {
+            customer.fidelity.transformed(field, time::TO_UTC, &told);
+            read
+        }
+        _ => told,
+    }
+}
+
+/// A time of something else than a customer.
+pub fn plain_time(told: Option<Text>) -> Option<Text> {
+    told.map(|told| time::canonical(&told).unwrap_or(told))
+}
+
+/// An amount that a vendor writes as a JSON number or as a string, as a decimal string.
+pub fn amount(source: &Source, member: Option<&Loose<'_>>) -> Option<Text> {
+    let told = loose(source, member)?;
+    Some(decimal::from_json_number(&told).unwrap_or(told))
+}
+
+/// Metadata: an object, or a string that holds one. Anything else stays among the extra members.
+pub fn metadata(source: &Source, member: Option<&RawValue>, extra: &mut Extra) -> JsonObject {
+    let Some(raw) = member else { return JsonObject::default() };
+    let in_string = |raw: &RawValue| {
+        let text: Str<'_> = serde_json::from_str(raw.get()).ok()?;
+        JsonObject::in_string(source.text(&text.0))
+    };
+    match JsonObject::of(raw, source).or_else(|| in_string(raw)) {
+        Some(object) => object,
+        None if matches!(raw.get(), "null" | "\"\"" | "[]") => JsonObject::default(),
+        None => {
+            extra.keep("metadata", raw);
+            JsonObject::default()
+        }
+    }
+}
+
+/// Every part of an address that a vendor writes under the canonical names or close to them.
+pub fn address(source: &Source, parts: [Option<&Str<'_>>; 5]) -> Address<Option<Text>> {
+    let [line1, line2, city, state, postal_code] = parts.map(|part| present(source, part));
+    Address { line1, line2, city, state, postal_code, country: None }
+}

@@ -1,0 +1,193 @@
+//! How requests prove who sends them: a header with a secret, or a signature by a pure function of the
+//! finished request, the secret, the time and a nonce. Secrets never enter a plan; they are added just
+//! before the wire, afresh for every attempt.
+
+use std::fmt;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::{
+    error::{Error, Kind},
+    plan::Request,
+};
+
+/// Named secrets of one connection. `Debug` shows the names only.
+#[derive(Clone, Default)]
+pub struct Credentials(Vec<(String, String)>);
+
+impl Credentials {
+    /// Gathers named secrets.
+    pub fn new(named: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(named.into_iter().collect())
+    }
+
+    /// A secret by its name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, secret)| secret.as_str())
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The secrets, for finding them where they must not be.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, secret)| secret.as_str())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.names()).finish()
+    }
+}
+
+/// What a signature needs besides the request and the secret.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    /// Unix time in seconds.
+    pub now: i64,
+    /// Sixteen random bytes, new for every attempt.
+    pub nonce: [u8; 16],
+}
+
+/// Signs a finished request in place.
+pub type SignRequest = fn(&mut Request, &Credentials, &Stamp) -> Result<(), Error>;
+/// Checks a signed request that was received at a time in Unix seconds.
+pub type VerifyRequest = fn(&Request, &Credentials, i64) -> Result<(), Error>;
+
+/// One way to authorize requests.
+#[derive(Debug)]
+pub enum AuthScheme {
+    /// A secret in a header.
+    Header {
+        /// The name of the credential.
+        credential: &'static str,
+        /// The header, in lower case.
+        name: &'static str,
+        /// What stands before the secret.
+        prefix: &'static str,
+    },
+    /// A signature over the request.
+    Signed {
+        /// The names of the credentials.
+        credentials: &'static [&'static str],
+        /// The headers that the signature adds, in lower case.
+        headers: &'static [&'static str],
+        /// Signs.
+        sign: SignRequest,
+        /// Verifies.
+        verify: VerifyRequest,
+    },
+}
+
+impl AuthScheme {
+    /// The names of the credentials it needs.
+    pub const fn credentials(&self) -> &[&'static str] {
+        match self {
+            Self::Header { credential, .. } => std::slice::from_ref(credential),
+            Self::Signed { credentials, .. } => credentials,
+        }
+    }
+
+    /// The headers it adds, with what may be shown of them.
+    pub fn masked(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Header { name, prefix, .. } => vec![(name, format!("{prefix}***"))],
+            Self::Signed { headers, .. } => headers.iter().map(|name| (*name, "***".to_owned())).collect(),
+        }
+    }
+
+    /// Adds the secret or the signature to a finished request.
+    pub fn authorize(&self, request: &mut Request, credentials: &Credentials, stamp: &Stamp) -> Result<(), Error> {
+        match self {
+            Self::Header { credential, name, prefix } => {
+                let secret = required(credentials, credential)?;
+                add_header(request, name, &format!("{prefix}{secret}"))
+            }
+            Self::Signed { sign, .. } => sign(request, credentials, stamp),
+        }
+    }
+
+    /// Checks what a client presented. Without known credentials, that something was presented.
+    pub fn verify(&self, request: &Request, expected: &Credentials, now: i64) -> Result<(), Error> {
+        match self {
+            Self::Header { credential, name, prefix } => {
+                let presented = request.headers().get(*name).and_then(|value| value.to_str().ok());
+                let presented = presented.and_then(|value| strip_scheme(value, prefix)).unwrap_or_default();
+                match expected.get(credential) {
+                    _ if presented.is_empty() => Err(refused("no key was presented")),
+                    Some(secret) if !same_secret(presented, secret) => Err(refused("the key is not known")),
+                    _ => Ok(()),
+                }
+            }
+            Self::Signed { credentials, headers, verify, .. } => {
+                if !headers.iter().all(|name| request.headers().contains_key(*name)) {
+                    return Err(refused("the request is not signed"));
+                }
+                match credentials.iter().all(|name| expected.get(name).is_some()) {
+                    true => verify(request, expected, now),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// A credential that a signature needs.
+pub fn required<'c>(credentials: &'c Credentials, name: &str) -> Result<&'c str, Error> {
+    credentials.get(name).ok_or_else(|| refused("a credential is missing in the configuration"))
+}
+
+/// Adds a header whose value is marked as sensitive.
+pub fn add_header(request: &mut Request, name: &'static str, value: &str) -> Result<(), Error> {
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| refused("a credential has characters that cannot stand in a header"))?;
+    value.set_sensitive(true);
+    request.headers_mut().insert(HeaderName::from_static(name), value);
+    Ok(())
+}
+
+/// The text of a header, or nothing.
+pub fn header<'r>(request: &'r Request, name: &str) -> &'r str {
+    request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Credentials that were refused, by us or by a twin.
+pub fn refused(why: &'static str) -> Error {
+    Error::new(Kind::Unauthorized, why)
+}
+
+/// Compares secrets in a time that does not depend on where they differ.
+pub fn same_secret(presented: &str, known: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(presented.as_bytes(), known.as_bytes()).is_ok()
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The bytes of hexadecimal text, with or without `0x`.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    if !digits.is_ascii() || !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..digits.len()).step_by(2).map(|place| u8::from_str_radix(&digits[place..place + 2], 16).ok()).collect()
+}
+
+fn strip_scheme<'v>(value: &'v str, prefix: &str) -> Option<&'v str> {
+    let (scheme, rest) = value.split_at_checked(prefix.len())?;
+    scheme.eq_ignore_ascii_case(prefix).then(|| rest.trim())
+}

@@ -1,0 +1,67 @@
+//! Decimal numbers, kept as the digits that were written: money never passes through a float.
+
+use std::str::FromStr;
+
+use bigdecimal::BigDecimal;
+
+use super::Text;
+
+/// The rule named when a JSON number was written as a decimal string.
+pub const FROM_NUMBER: &str = "JSON number written as a decimal string";
+
+/// Numbers with more digits than this, or an exponent that would need them, are not amounts.
+const MOST_DIGITS: usize = 78;
+
+/// Whether a text is a plain decimal: an optional sign, digits, an optional fraction.
+pub fn is_plain(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= MOST_DIGITS && is_digits(whole) && is_digits(fraction) && (whole == "0" || !whole.starts_with('0'))
+}
+
+/// The plain decimal that a JSON number means, exponents resolved. `None` for anything else.
+pub fn from_json_number(number: &Text) -> Option<Text> {
+    if is_plain(number) {
+        return Some(number.clone());
+    }
+    let exponent: i32 = match number.split_once(['e', 'E']) {
+        Some((_, exponent)) => exponent.parse().ok()?,
+        None => 0,
+    };
+    if number.len() > MOST_DIGITS || exponent.unsigned_abs() as usize > MOST_DIGITS {
+        return None;
+    }
+    BigDecimal::from_str(number).ok().map(|number| Text::from(number.to_plain_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_every_digit() {
+        for (number, expected) in [
+            ("0", Some("0")),
+            ("12.50", Some("12.50")),
+            ("-3", Some("-3")),
+            ("1e3", Some("1000")),
+            ("1.5E-2", Some("0.015")),
+            ("123456789012345678901234567890", Some("123456789012345678901234567890")),
+            ("1e999999999", None),
+            ("NaN", None),
+        ] {
+            assert_eq!(from_json_number(&Text::from_static(number)).as_deref(), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_plain_decimal_is_also_a_json_number() {
+        for text in ["0", "0.5", "-12", "100.00"] {
+            assert!(is_plain(text), "{text}");
+        }
+        for text in ["", "-", ".5", "5.", "01", "+1", "1e3", "1 000", "١"] {
+            assert!(!is_plain(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! E-mail addresses: checked for form, compared without regard to case, never rewritten.
+
+use email_address::{EmailAddress, Options};
+
+/// Whether a text has the form of an e-mail address with a dotted domain.
+pub fn is_address(text: &str) -> bool {
+    let form = Options::default().with_required_tld().without_display_text().without_domain_literal();
+    text.len() <= 320 && EmailAddress::parse_with_options(text, form).is_ok()
+}
+
+/// Whether two texts name the same mailbox: equal but for the case of ASCII letters.
+pub fn same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+}

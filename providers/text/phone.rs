@@ -1,0 +1,162 @@
+//! Phone numbers: E.164 wherever the text, its dial code or the merchant's region allow it, and the
+//! provider's own text everywhere else. Numbering plans come from Google's metadata.
+
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, enums::Region as PlanRegion};
+
+use super::{Text, country::Region, part_of};
+
+/// The rule named when a national number was completed with the merchant's region.
+pub const FROM_REGION: &str = "national number completed with the merchant's region";
+/// The rule named when a dial code and a national number were joined.
+pub const FROM_DIAL_CODE: &str = "dial code and national number joined to E.164";
+/// The rule named when an international number was spelled otherwise.
+pub const REWRITTEN: &str = "international number rewritten as E.164";
+/// The rule named when a number is sent as national digits.
+pub const TO_NATIONAL: &str = "E.164 number sent as national digits";
+/// The rule named when a number is sent as a dial code and national digits.
+pub const TO_DIAL_CODE: &str = "E.164 number sent as dial code and national digits";
+
+/// Whether a text already is E.164: a plus and 7 to 15 digits that do not begin with a zero.
+pub fn is_e164(text: &str) -> bool {
+    let Some(digits) = text.strip_prefix('+') else { return false };
+    (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a text can be meant as a phone number at all: digits and the signs people put between them.
+pub fn looks_like_phone(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    (3..=20).contains(&digits)
+        && text.len() <= 40
+        && text.chars().all(|sign| sign.is_ascii_digit() || matches!(sign, '+' | ' ' | '-' | '.' | '(' | ')' | '/'))
+}
+
+/// A phone number in canonical form, and how it came to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canonical {
+    /// E.164, or the provider's text where no plan was known.
+    pub text: Text,
+    /// The rule that was applied; `None` when the text was kept.
+    pub rule: Option<&'static str>,
+}
+
+/// The canonical form of a number: from its own international form, or from the merchant's region.
+pub fn canonical(text: &Text, region: Option<Region>) -> Canonical {
+    if is_e164(text) {
+        return Canonical { text: text.clone(), rule: None };
+    }
+    let international = text.trim_start().starts_with('+') || text.trim_start().starts_with("00");
+    let plan = region.and_then(plan_region);
+    let parsed = if let Some(digits) = text.trim().strip_prefix("00") {
+        PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None)
+    } else {
+        PHONE_NUMBER_UTIL.parse(text, plan)
+    };
+    match parsed.ok().filter(is_possible) {
+        Some(number) => {
+            Canonical { text: e164(&number), rule: Some(if international { REWRITTEN } else { FROM_REGION }) }
+        }
+        None => Canonical { text: text.clone(), rule: None },
+    }
+}
+
+/// Joins a dial code such as `+234` and a national number, with or without its trunk zero.
+pub fn join(dial_code: &str, national: &Text) -> Canonical {
+    if is_e164(national) {
+        return Canonical { text: national.clone(), rule: None };
+    }
+    let plan = dial_code
+        .trim()
+        .trim_start_matches('+')
+        .parse()
+        .ok()
+        .and_then(|code: i32| PHONE_NUMBER_UTIL.get_region_for_country_code(code));
+    match plan.and_then(|plan| PHONE_NUMBER_UTIL.parse(national, Some(plan)).ok()).filter(is_possible) {
+        Some(number) => Canonical { text: e164(&number), rule: Some(FROM_DIAL_CODE) },
+        None => Canonical { text: national.clone(), rule: None },
+    }
+}
+
+/// Splits an E.164 number into its dial code with the plus, and its national digits.
+/// `None` when the text is not E.164 or its dial code is unknown.
+pub fn split(text: &Text) -> Option<(Text, Text)> {
+    if !is_e164(text) {
+        return None;
+    }
+    let number = PHONE_NUMBER_UTIL.parse(text, None).ok()?;
+    let code_length = 1 + number.country_code.to_string().len();
+    let (code, national) = text.split_at_checked(code_length)?;
+    Some((part_of(text, code), part_of(text, national)))
+}
+
+/// The national digits of an E.164 number that belongs to the region; `None` for any other text.
+pub fn national(text: &Text, region: Option<Region>) -> Option<Text> {
+    let (code, national) = split(text)?;
+    let home = PHONE_NUMBER_UTIL.get_country_code_for_region(plan_region(region?)?)?;
+    (code.strip_prefix('+')?.parse::<i32>().ok()? == home).then_some(national)
+}
+
+/// Loads the numbering plans, which the first conversion otherwise pays for.
+pub fn warm_up() {
+    let _ = PHONE_NUMBER_UTIL.parse("+221771234567", None);
+}
+
+fn plan_region(region: Region) -> Option<PlanRegion> {
+    region.alpha2().parse().ok()
+}
+
+fn is_possible(number: &PhoneNumber) -> bool {
+    PHONE_NUMBER_UTIL.is_possible_number(number)
+}
+
+fn e164(number: &PhoneNumber) -> Text {
+    Text::from(PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164).as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(code: &str) -> Option<Region> {
+        Region::parse(code)
+    }
+
+    fn reads(text: &'static str, home: &str) -> (String, Option<&'static str>) {
+        let read = canonical(&Text::from_static(text), region(home));
+        (read.text.into(), read.rule)
+    }
+
+    #[test]
+    fn the_merchants_region_completes_national_digits() {
+        assert_eq!(reads("7000001", "GM"), ("+2207000001".into(), Some(FROM_REGION)));
+        assert_eq!(reads("77 123 45 67", "SN"), ("+221771234567".into(), Some(FROM_REGION)));
+        assert_eq!(reads("+221 77 123 45 67", "SN"), ("+221771234567".into(), Some(REWRITTEN)));
+        assert_eq!(reads("00221771234567", "CM"), ("+221771234567".into(), Some(REWRITTEN)));
+        assert_eq!(reads("+221771234567", "SN"), ("+221771234567".into(), None));
+    }
+
+    #[test]
+    fn text_that_no_plan_explains_stays_as_it_is() {
+        assert_eq!(reads("7000001", ""), ("7000001".into(), None));
+        assert_eq!(reads("ask Awa", "SN"), ("ask Awa".into(), None));
+        assert_eq!(reads("", "SN"), (String::new(), None));
+    }
+
+    #[test]
+    fn dial_codes_join_and_split_both_ways() {
+        for (national, joined) in [("8123456789", "+2348123456789"), ("08123456789", "+2348123456789")] {
+            assert_eq!(&*join("+234", &Text::from_static(national)).text, joined);
+        }
+        let (code, national) = split(&Text::from_static("+2348123456789")).expect("a known dial code");
+        assert_eq!((&*code, &*national), ("+234", "8123456789"));
+        assert_eq!(split(&Text::from_static("8123456789")), None);
+        assert_eq!(split(&Text::from_static("+9991234567")), None);
+    }
+
+    #[test]
+    fn national_digits_are_only_taken_at_home() {
+        let number = Text::from_static("+2207000001");
+        assert_eq!(national(&number, region("GM")).as_deref(), Some("7000001"));
+        assert_eq!(national(&number, region("SN")), None);
+        assert_eq!(national(&number, None), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! Times: RFC 3339 in UTC with three fraction digits, more only where the provider gave more.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::Text;
+
+/// The rule named when a time was spelled otherwise.
+pub const TO_UTC: &str = "time written in UTC with milliseconds";
+
+/// The canonical spelling of a provider's time; `None` when the text is no RFC 3339 time.
+pub fn canonical(text: &Text) -> Option<Text> {
+    if is_canonical(text) {
+        return Some(text.clone());
+    }
+    let time: Timestamp = text.parse().ok()?;
+    Some(Text::from(write(time)))
+}
+
+/// Writes a time with milliseconds, or with as many digits as it needs beyond them.
+pub fn write(time: Timestamp) -> String {
+    let digits = match time.subsec_nanosecond().unsigned_abs() {
+        nanoseconds if nanoseconds % 1_000_000 == 0 => 3,
+        nanoseconds if nanoseconds % 1_000 == 0 => 6,
+        _ => 9,
+    };
+    format!("{time:.digits$}")
+}
+
+/// Writes a time with whole seconds, as some providers do.
+pub fn write_seconds(time: Timestamp) -> String {
+    format!("{time:.0}")
+}
+
+/// The whole second a canonical time lies in, for providers that keep no fractions.
+pub fn seconds(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_second)
+}
+
+/// The calendar day of a time, in UTC.
+pub fn day(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::UTC).date().to_string()
+}
+
+fn is_canonical(text: &str) -> bool {
+    const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+    text.len() == SHAPE.len()
+        && text
+            .bytes()
+            .zip(SHAPE)
+            .all(|(byte, shape)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == *shape })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_an_instant_reads_alike() {
+        for (text, expected) in [
+            ("2025-04-04T14:21:49.955Z", "2025-04-04T14:21:49.955Z"),
+            ("2023-01-01T12:00:00Z", "2023-01-01T12:00:00.000Z"),
+            ("2025-04-04T14:21:49.955123+00:00", "2025-04-04T14:21:49.955123Z"),
+            ("2025-04-04T16:21:49.9+02:00", "2025-04-04T14:21:49.900Z"),
+            ("2026-03-21T19:03:58.39826262Z", "2026-03-21T19:03:58.398262620Z"),
+        ] {
+            assert_eq!(canonical(&Text::from_static(text)).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(canonical(&Text::from_static("yesterday")), None);
+        assert_eq!(canonical(&Text::from_static("")), None);
+    }
+}

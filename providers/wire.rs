@@ -1,0 +1,513 @@
+//! How providers' JSON is read and written: by borrowing what the reader found, by keeping what nobody
+//! expected, and by naming the field that was wrong without ever repeating its value.
+//!
+//! [`wire!`] declares a provider's documents, field by field in its own words. An `answer` reads
+//! `null` and absence alike and gathers unknown members in [`Extra`]; a `request` tells `null` from
+//! absence, because a merge patch must.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Visitor},
+    ser::SerializeMap,
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    error::Error,
+    model::{Field, Patch},
+    text::{Source, Text},
+};
+
+/// A string, borrowed from the message unless it had to be unescaped. (A newtype, because serde
+/// copies a bare `Cow` inside an `Option`.)
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Str<'a>(pub Cow<'a, str>);
+
+impl<'a> Str<'a> {
+    /// A string to be written.
+    pub const fn new(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl std::ops::Deref for Str<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Str<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Str(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Str(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Reader)
+    }
+}
+
+impl Serialize for Str<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// A string or a number, for fields that providers write either way. A number keeps its digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loose<'a>(pub Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        if raw.starts_with('"') {
+            let text: Str<'a> = serde_json::from_str(raw).map_err(de::Error::custom)?;
+            Ok(Self(text.0))
+        } else if raw.starts_with(|sign: char| sign == '-' || sign.is_ascii_digit()) {
+            Ok(Self(Cow::Borrowed(raw)))
+        } else {
+            Err(de::Error::custom("neither a string nor a number"))
+        }
+    }
+}
+
+impl Serialize for Loose<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// A JSON object as text, kept as it was written.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JsonObject(Text);
+
+impl JsonObject {
+    /// The object in a raw value; `None` when it is something else.
+    pub fn of(raw: &RawValue, source: &Source) -> Option<Self> {
+        raw.get().starts_with('{').then(|| Self(source.text(raw.get())))
+    }
+
+    /// The object that a string holds as JSON, as some providers write theirs.
+    pub fn in_string(text: Text) -> Option<Self> {
+        let raw: &RawValue = serde_json::from_str(&text).ok()?;
+        let object = raw.get();
+        object.starts_with('{').then(|| Self(Text::from(object)))
+    }
+
+    /// Whether the object has no members.
+    pub fn is_empty(&self) -> bool {
+        self.0.trim_start_matches('{').trim_start().starts_with('}')
+    }
+
+    /// The object as JSON text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The object as a raw value, to be written untouched.
+    pub fn raw(&self) -> &RawValue {
+        serde_json::from_str(&self.0).unwrap_or(RawValue::NULL)
+    }
+
+    /// The members, in order.
+    pub fn members(&self) -> Vec<(Cow<'_, str>, &RawValue)> {
+        members(&self.0)
+    }
+
+    /// The value of a member.
+    pub fn get(&self, key: &str) -> Option<&RawValue> {
+        self.members().into_iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// This object after a merge patch (RFC 7396) was applied to it. Values that the patch does not
+    /// touch keep their spelling.
+    #[must_use]
+    pub fn merged(&self, patch: &Self) -> Self {
+        Self(Text::from(merged(&self.0, &patch.0)))
+    }
+}
+
+impl Default for JsonObject {
+    fn default() -> Self {
+        Self(Text::from_static("{}"))
+    }
+}
+
+impl fmt::Debug for JsonObject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("{ .. }")
+    }
+}
+
+impl Serialize for JsonObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 == "{}" {
+            return serializer.serialize_map(Some(0))?.end();
+        }
+        self.raw().serialize(serializer)
+    }
+}
+
+/// The members of an object that nobody expected, as JSON text and untouched.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Extra(String);
+
+impl Extra {
+    /// Room for the unknown members of a usual record, so that gathering them allocates once.
+    const USUAL: usize = 256;
+
+    /// Keeps a member.
+    pub fn keep(&mut self, key: &str, value: &RawValue) {
+        if self.0.is_empty() {
+            self.0.reserve(Self::USUAL.max(key.len() + value.get().len() + 8));
+            self.0.push('{');
+        } else {
+            self.0.pop();
+            self.0.push(',');
+        }
+        if key.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+            self.0.push_str(&serde_json::Value::from(key).to_string());
+        } else {
+            self.0.push('"');
+            self.0.push_str(key);
+            self.0.push('"');
+        }
+        self.0.push(':');
+        self.0.push_str(value.get());
+        self.0.push('}');
+    }
+
+    /// Keeps a string member that the adapter read but has no canonical place for.
+    pub fn keep_text(&mut self, key: &str, value: &str) {
+        if let Ok(raw) = serde_json::value::to_raw_value(value) {
+            self.keep(key, &raw);
+        }
+    }
+
+    /// The members, in the provider's order.
+    pub fn members(&self) -> Vec<(Cow<'_, str>, &RawValue)> {
+        members(&self.0)
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("{ .. }")
+    }
+}
+
+impl Serialize for Extra {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_str::<&RawValue>(&self.0) {
+            Ok(raw) => raw.serialize(serializer),
+            Err(_) => serializer.serialize_map(Some(0))?.end(),
+        }
+    }
+}
+
+/// The members of an object in JSON text, values raw. Empty when the text is no object.
+fn members(object: &str) -> Vec<(Cow<'_, str>, &RawValue)> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some((key, value)) = map.next_entry::<Str<'de>, &RawValue>()? {
+                members.push((key.0, value));
+            }
+            Ok(members)
+        }
+    }
+    serde_json::Deserializer::from_str(object).deserialize_map(Members).unwrap_or_default()
+}
+
+fn merged(current: &str, patch: &str) -> String {
+    let patched = members(patch);
+    let mut result = Extra::default();
+    for (key, value) in members(current) {
+        match patched.iter().rev().find(|(name, _)| *name == key).map(|(_, value)| value.get()) {
+            None => result.keep(&key, value),
+            Some("null") => {}
+            Some(new) => keep_merged(&mut result, &key, value.get(), new),
+        }
+    }
+    let known = members(current);
+    for (key, value) in &patched {
+        if value.get() != "null" && !known.iter().any(|(name, _)| name == key) {
+            keep_merged(&mut result, key, "{}", value.get());
+        }
+    }
+    if result.is_empty() { "{}".to_owned() } else { result.0 }
+}
+
+fn keep_merged(result: &mut Extra, key: &str, current: &str, new: &str) {
+    let value = if new.starts_with('{') { merged(current, new) } else { new.to_owned() };
+    if let Ok(raw) = RawValue::from_string(value) {
+        result.keep(key, &raw);
+    }
+}
+
+/// Writes the unknown members of an answer behind its known ones.
+pub fn serialize_extra<M: SerializeMap>(map: &mut M, extra: &Extra) -> Result<(), M::Error> {
+    for (key, value) in extra.members() {
+        map.serialize_entry(&key, value)?;
+    }
+    Ok(())
+}
+
+/// Reads a document out of a message. The error says what was wrong and where, never what it held.
+pub fn parse<'s, T: Deserialize<'s>>(source: &'s Source) -> Result<T, Error> {
+    serde_json::from_str(source.as_str()).map_err(|error| Error::bad_response(describe(source.as_str(), &error)))
+}
+
+/// What a body that is not the expected document is instead.
+pub fn describe(body: &str, error: &serde_json::Error) -> String {
+    let trimmed = body.trim_start();
+    if trimmed.is_empty() {
+        return "an empty body where JSON was expected".to_owned();
+    }
+    if trimmed.starts_with('<') {
+        return "an HTML page where JSON was expected; is `base_url` right?".to_owned();
+    }
+    if trimmed.trim_end() == "null" {
+        return "`null` where an object was expected".to_owned();
+    }
+    match serde_json::from_str::<de::IgnoredAny>(body) {
+        Err(malformed) if malformed.is_eof() => "JSON that ends too early".to_owned(),
+        Err(_) => "text that is not JSON".to_owned(),
+        Ok(_) => match wrong_member(error) {
+            Some(path) => format!("JSON whose member `{path}` is not of the documented type"),
+            None => "JSON of another shape than documented".to_owned(),
+        },
+    }
+}
+
+/// The path of the member that had an unexpected type, where a document of [`wire!`] told.
+pub fn wrong_member(error: &serde_json::Error) -> Option<String> {
+    let told = error.to_string();
+    let (path, _) = told.strip_prefix(WRONG_MEMBER)?.split_once('`')?;
+    Some(path.to_owned())
+}
+
+/// Reads a member's value, replacing serde's error, which would repeat the value, by the member's path.
+pub fn member<'de, A: de::MapAccess<'de>, T: Deserialize<'de>>(map: &mut A, key: &'static str) -> Result<T, A::Error> {
+    map.next_value().map_err(|error: A::Error| {
+        let inner = error.to_string();
+        match inner.strip_prefix(WRONG_MEMBER).and_then(|rest| rest.split_once('`')) {
+            Some((path, _)) => de::Error::custom(format_args!("{WRONG_MEMBER}{key}.{path}`")),
+            None => de::Error::custom(format_args!("{WRONG_MEMBER}{key}`")),
+        }
+    })
+}
+
+/// How the errors begin that [`member`] raises. Only they are repeated to anybody.
+const WRONG_MEMBER: &str = "wrong type of the member `";
+
+/// A text that a vendor's patch member asks for.
+pub fn patch_text(source: &Source, member: &Patch<Str<'_>>) -> Patch<Text> {
+    member.map(|text| source.text(&text.0))
+}
+
+/// An object that a vendor's patch member asks for. Anything else is left alone.
+pub fn patch_object(source: &Source, member: &Patch<&RawValue>) -> Patch<JsonObject> {
+    match member {
+        Patch::Set(raw) => JsonObject::of(raw, source).into(),
+        Patch::Clear => Patch::Clear,
+        Patch::Absent => Patch::Absent,
+    }
+}
+
+/// A canonical patch of text in a vendor's document.
+pub fn str_patch(patch: &Patch<Text>) -> Patch<Str<'_>> {
+    match patch {
+        Patch::Absent => Patch::Absent,
+        Patch::Clear => Patch::Clear,
+        Patch::Set(text) => Patch::Set(Str::new(text)),
+    }
+}
+
+/// A canonical patch of metadata in a vendor's document.
+pub fn raw_patch(patch: &Patch<JsonObject>) -> Patch<&RawValue> {
+    match patch {
+        Patch::Absent => Patch::Absent,
+        Patch::Clear => Patch::Clear,
+        Patch::Set(object) => Patch::Set(object.raw()),
+    }
+}
+
+/// A text in a vendor's document.
+pub fn str_of(text: Option<&Text>) -> Option<Str<'_>> {
+    text.map(|text| Str::new(text))
+}
+
+/// A vendor's words for canonical fields, to translate its errors by field.
+#[derive(Debug)]
+pub struct Words(pub &'static [(&'static str, Field)]);
+
+impl Words {
+    /// The pointer to the field that a vendor's word means.
+    pub fn pointer(&self, word: &str) -> Option<&'static str> {
+        self.0.iter().find(|(known, _)| *known == word).map(|(_, field)| field.pointer())
+    }
+
+    /// The vendor's word for a pointer; the pointer itself where there is none.
+    pub fn word<'p>(&self, pointer: &'p str) -> &'p str {
+        self.0
+            .iter()
+            .find(|(_, field)| field.pointer() == pointer)
+            .map_or_else(|| pointer.trim_start_matches('/'), |(word, _)| *word)
+    }
+}
+
+/// Declares a provider's documents. Each field has its Rust name, its type, the member's name as it is
+/// written, and other names under which it is read.
+///
+/// An answer writes what it does not have as `null`, or leaves it out where it is marked `#[omitted]`.
+macro_rules! wire {
+    () => {};
+    (@write $map:ident, $key:literal, $value:expr) => {
+        $map.serialize_entry($key, $value)?
+    };
+    (@write $map:ident, $key:literal, $value:expr, omitted) => {
+        if let Some(value) = $value {
+            $map.serialize_entry($key, value)?;
+        }
+    };
+    (
+        $(#[$meta:meta])*
+        answer $name:ident $(<$life:lifetime>)? { $( $(#[$mark:ident])? $field:ident : $type:ty = $key:literal $(| $alias:literal)* ),* $(,)? }
+        $($rest:tt)*
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub(super) struct $name $(<$life>)? {
+            $( pub(super) $field: Option<$type>, )*
+            /// Every other member.
+            pub(super) extra: $crate::wire::Extra,
+        }
+
+        impl<'de $(: $life, $life)?> serde::Deserialize<'de> for $name $(<$life>)? {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Reader $(<$life>)? (std::marker::PhantomData<$name $(<$life>)?>);
+                impl<'de $(: $life, $life)?> serde::de::Visitor<'de> for Reader $(<$life>)? {
+                    type Value = $name $(<$life>)?;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        formatter.write_str("an object")
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let mut read = $name::default();
+                        while let Some(key) = map.next_key::<$crate::wire::Str<'de>>()? {
+                            match &*key {
+                                $( $key $(| $alias)* => read.$field = $crate::wire::member(&mut map, $key)?, )*
+                                _ => {
+                                    let value: &serde_json::value::RawValue = map.next_value()?;
+                                    read.extra.keep(&key, value);
+                                }
+                            }
+                        }
+                        Ok(read)
+                    }
+                }
+                deserializer.deserialize_map(Reader(std::marker::PhantomData))
+            }
+        }
+
+        impl $(<$life>)? serde::Serialize for $name $(<$life>)? {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap;
+                let mut map = serializer.serialize_map(None)?;
+                $( wire!(@write map, $key, &self.$field $(, $mark)?); )*
+                $crate::wire::serialize_extra(&mut map, &self.extra)?;
+                map.end()
+            }
+        }
+
+        wire! { $($rest)* }
+    };
+    (
+        $(#[$meta:meta])*
+        request $name:ident $(<$life:lifetime>)? { $( $field:ident : $type:ty = $key:literal $(| $alias:literal)* ),* $(,)? }
+        $($rest:tt)*
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub(super) struct $name $(<$life>)? {
+            $( pub(super) $field: $crate::model::Patch<$type>, )*
+        }
+
+        impl<'de $(: $life, $life)?> serde::Deserialize<'de> for $name $(<$life>)? {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Reader $(<$life>)? (std::marker::PhantomData<$name $(<$life>)?>);
+                impl<'de $(: $life, $life)?> serde::de::Visitor<'de> for Reader $(<$life>)? {
+                    type Value = $name $(<$life>)?;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        formatter.write_str("an object")
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let mut read = $name::default();
+                        while let Some(key) = map.next_key::<$crate::wire::Str<'de>>()? {
+                            match &*key {
+                                $( $key $(| $alias)* => {
+                                    let value: Option<$type> = $crate::wire::member(&mut map, $key)?;
+                                    read.$field = value.map_or($crate::model::Patch::Clear, $crate::model::Patch::Set);
+                                } )*
+                                _ => {
+                                    map.next_value::<serde::de::IgnoredAny>()?;
+                                }
+                            }
+                        }
+                        Ok(read)
+                    }
+                }
+                deserializer.deserialize_map(Reader(std::marker::PhantomData))
+            }
+        }
+
+        impl $(<$life>)? serde::Serialize for $name $(<$life>)? {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap;
+                let mut map = serializer.serialize_map(None)?;
+                $(
+                    match &self.$field {
+                        $crate::model::Patch::Absent => {}
+                        $crate::model::Patch::Clear => map.serialize_entry($key, &())?,
+                        $crate::model::Patch::Set(value) => map.serialize_entry($key, value)?,
+                    }
+                )*
+                map.end()
+            }
+        }
+
+        wire! { $($rest)* }
+    };
+}
+pub(crate) use wire;

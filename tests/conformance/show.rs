@@ -1,0 +1,150 @@
+//! Commands and outcomes as JSON, for snapshots.
+
+use passerelle_providers::{
+    error::Error,
+    listing::Listing,
+    model::{
+        Command, Created, Customer, CustomerFields, ListOfCustomer, OverdueInvoices, Page, Patch, Payment,
+        PaymentMethod,
+    },
+    text::Text,
+    view::{
+        CustomerView, FidelityView, FieldErrorView, InvoiceView, Origin, PaymentMethodView, PaymentView, VendorView,
+        summary,
+    },
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+fn value(of: impl Serialize) -> Value {
+    serde_json::to_value(of).expect("views are JSON")
+}
+
+pub(crate) fn customer(customer: &Customer) -> Value {
+    let mut shown = value(CustomerView::new(customer, Origin { provider: "-", connection: "-" }));
+    let provider = shown["provider"].take();
+    shown["provider"] = json!({ "extra": provider["extra"] });
+    shown
+}
+
+pub(crate) fn created(created: &Created) -> Value {
+    json!({ "existing": created.existing, "customer": customer(&created.customer) })
+}
+
+pub(crate) fn listing(listing: &Listing) -> Value {
+    json!({
+        "data": listing.items.iter().map(customer).collect::<Vec<_>>(),
+        "next": listing.next.as_ref().map(|mark| format!("{:?}, skip {}", mark.position, mark.skip)),
+        "total": listing.total,
+        "filtered_by": listing.filtered_by.as_str(),
+        "fidelity": value(FidelityView(&listing.fidelity)),
+    })
+}
+
+fn page<'p, T, V: Serialize>(page: &'p Page<T>, view: impl Fn(&'p T) -> V) -> Value {
+    json!({
+        "data": page.items.iter().map(|item| value(view(item))).collect::<Vec<_>>(),
+        "next": page.next.as_ref().map(|position| format!("{position:?}")),
+        "total": page.total,
+    })
+}
+
+pub(crate) fn payment_methods(methods: &Page<PaymentMethod>) -> Value {
+    page(methods, PaymentMethodView::from)
+}
+
+pub(crate) fn payments(payments: &Page<Payment>) -> Value {
+    page(payments, PaymentView::from)
+}
+
+pub(crate) fn overdue_invoices(overdue: &OverdueInvoices) -> Value {
+    json!({
+        "data": overdue.invoices.iter().map(|invoice| value(InvoiceView::from(invoice))).collect::<Vec<_>>(),
+        "summary": value(summary(overdue)),
+    })
+}
+
+pub(crate) fn error(error: &Error) -> Value {
+    json!({
+        "error": format!("{:?}", error.kind),
+        "detail": error.detail,
+        "fields": error.fields.iter().map(|field| value(FieldErrorView::from(field))).collect::<Vec<_>>(),
+        "vendor": value(VendorView::from(error)),
+        "retry_after": error.retry_after,
+        "outcome": error.effect.as_str(),
+        "existing": error.existing,
+    })
+}
+
+fn patch(patch: &Patch<Text>) -> Option<Value> {
+    match patch {
+        Patch::Absent => None,
+        Patch::Clear => Some(Value::Null),
+        Patch::Set(text) => Some(json!(&**text)),
+    }
+}
+
+pub(crate) fn fields(fields: &CustomerFields) -> Value {
+    let address = &fields.address;
+    let texts = [
+        ("name", &fields.name),
+        ("first_name", &fields.first_name),
+        ("last_name", &fields.last_name),
+        ("email", &fields.email),
+        ("phone", &fields.phone),
+        ("whatsapp", &fields.whatsapp),
+        ("address.line1", &address.line1),
+        ("address.line2", &address.line2),
+        ("address.city", &address.city),
+        ("address.state", &address.state),
+        ("address.postal_code", &address.postal_code),
+        ("address.country", &address.country),
+        ("did", &fields.did),
+        ("balance", &fields.balance),
+    ];
+    let mut shown: Map<String, Value> =
+        texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), patch(text)?))).collect();
+    match &fields.kind {
+        Patch::Absent => {}
+        Patch::Clear => drop(shown.insert("type".to_owned(), Value::Null)),
+        Patch::Set(kind) => drop(shown.insert("type".to_owned(), json!(kind.as_str()))),
+    }
+    match &fields.metadata {
+        Patch::Absent => {}
+        Patch::Clear => drop(shown.insert("metadata".to_owned(), Value::Null)),
+        Patch::Set(object) => drop(shown.insert("metadata".to_owned(), value(object))),
+    }
+    Value::Object(shown)
+}
+
+pub(crate) fn command(command: &Command) -> Value {
+    let of = |asked: &ListOfCustomer| {
+        json!({
+            "id": &**asked.id.text(), "limit": asked.limit, "position": format!("{:?}", asked.position),
+            "status": asked.status.as_deref(),
+        })
+    };
+    let told = match command {
+        Command::Create(create) => json!({ "fields": fields(&create.fields), "distinct": create.distinct }),
+        Command::Update(update) => json!({ "id": &**update.id.text(), "fields": fields(&update.fields) }),
+        Command::Find(lookup) => json!({ lookup.key(): &**lookup.value() }),
+        Command::List(list) => {
+            let filter = &list.filter;
+            json!({
+                "limit": list.limit,
+                "position": format!("{:?}", list.position),
+                "filter": {
+                    "email": filter.email.as_deref(), "phone": filter.phone.as_deref(), "did": filter.did.as_deref(),
+                    "blocked": filter.blocked, "search": filter.search.as_deref(),
+                },
+            })
+        }
+        Command::PaymentMethods(asked) | Command::Payments(asked) => of(asked),
+        Command::Retrieve(id)
+        | Command::Delete(id)
+        | Command::Block(id)
+        | Command::Unblock(id)
+        | Command::OverdueInvoices(id) => json!({ "id": &**id.text() }),
+    };
+    json!({ command.operation().name(): told })
+}
