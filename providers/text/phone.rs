@@ -88,11 +88,13 @@ pub fn split(text: &Text) -> Option<(Text, Text)> {
     Some((part_of(text, code), part_of(text, national)))
 }
 
-/// The national digits of an E.164 number that belongs to the region; `None` for any other text.
+/// The national digits of an E.164 number that belongs to the region; `None` for any other text, and for
+/// the rare number that the region would not complete to the same one again.
 pub fn national(text: &Text, region: Option<Region>) -> Option<Text> {
     let (code, national) = split(text)?;
     let home = PHONE_NUMBER_UTIL.get_country_code_for_region(plan_region(region?)?)?;
-    (code.strip_prefix('+')?.parse::<i32>().ok()? == home).then_some(national)
+    let belongs = code.strip_prefix('+')?.parse::<i32>().ok()? == home;
+    (belongs && canonical(&national, region).text == *text).then_some(national)
 }
 
 /// Loads the numbering plans, which the first conversion otherwise pays for.
@@ -158,5 +160,12 @@ mod tests {
         assert_eq!(national(&number, region("GM")).as_deref(), Some("7000001"));
         assert_eq!(national(&number, region("SN")), None);
         assert_eq!(national(&number, None), None);
+    }
+
+    #[test]
+    fn national_digits_that_would_read_back_as_another_number_are_not_taken() {
+        for (number, home) in [("+5215512345678", "MX"), ("+23408012345678", "NG")] {
+            assert_eq!(national(&Text::from_static(number), region(home)), None, "{number}");
+        }
     }
 }
