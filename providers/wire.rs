@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use crate::{
     error::Error,
     model::{Field, Patch},
-    text::{Source, Text},
+    text::{Source, Text, decimal},
 };
 
 /// A string, borrowed from the message unless it had to be unescaped. (A newtype, because serde
@@ -89,6 +89,34 @@ impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
 impl Serialize for Loose<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
+    }
+}
+
+/// A number in JSON, kept as its digits: money never passes through a float. Read from a string as well,
+/// and written as one where the text is no number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Number<'a>(pub Loose<'a>);
+
+impl<'a> Number<'a> {
+    /// A number to be written.
+    pub const fn new(digits: &'a str) -> Self {
+        Self(Loose(Cow::Borrowed(digits)))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Number<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Loose::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Serialize for Number<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let digits: &str = &self.0.0;
+        match serde_json::from_str::<&RawValue>(digits) {
+            Ok(number) if decimal::is_plain(digits) => number.serialize(serializer),
+            _ => self.0.serialize(serializer),
+        }
     }
 }
 
@@ -348,6 +376,15 @@ pub fn str_patch(patch: &Patch<Text>) -> Patch<Str<'_>> {
         Patch::Absent => Patch::Absent,
         Patch::Clear => Patch::Clear,
         Patch::Set(text) => Patch::Set(Str::new(text)),
+    }
+}
+
+/// A canonical patch of a decimal in a vendor's document that writes numbers.
+pub fn number_patch(patch: &Patch<Text>) -> Patch<Number<'_>> {
+    match patch {
+        Patch::Absent => Patch::Absent,
+        Patch::Clear => Patch::Clear,
+        Patch::Set(digits) => Patch::Set(Number::new(digits)),
     }
 }
 
