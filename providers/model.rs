@@ -590,7 +590,7 @@ impl Position {
 
     /// The number of the page that begins here, counted from one.
     pub const fn page(&self, limit: u16) -> u64 {
-        self.offset() / if limit == 0 { 1 } else { limit as u64 } + 1
+        (self.offset() / if limit == 0 { 1 } else { limit as u64 }).saturating_add(1)
     }
 
     /// The position at which a numbered page begins.
@@ -794,14 +794,14 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// A page of a list whose length the provider tells.
     pub fn of_total(items: Vec<T>, position: &Position, total: u64) -> Self {
-        let end = position.offset() + items.len() as u64;
+        let end = position.offset().saturating_add(items.len() as u64);
         let next = (!items.is_empty() && end < total).then_some(Position::Offset(end));
         Self { items, next, total: Some(total) }
     }
 
     /// A page of a list whose length is not told: a full page may be followed by another.
     pub fn of_unknown_length(items: Vec<T>, position: &Position, limit: u16) -> Self {
-        let end = position.offset() + items.len() as u64;
+        let end = position.offset().saturating_add(items.len() as u64);
         let next = (items.len() >= usize::from(limit.max(1))).then_some(Position::Offset(end));
         Self { items, next, total: None }
     }
