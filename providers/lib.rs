@@ -92,6 +92,7 @@ macro_rules! vendors {
 // The registry. Adding a vendor adds one line here.
 vendors! {
     lomi,
+    modempay,
 }
 
 /// A vendor by its name.

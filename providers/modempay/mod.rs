@@ -1,0 +1,196 @@
+#![doc = include_str!("README.md")]
+
+mod server;
+mod translate;
+mod wire;
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+
+use crate::{
+    Vendor,
+    error::Error,
+    manifest::{
+        Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
+        PagingStyle, Requirement, Support, UpdateStyle,
+    },
+    model::{
+        CreateCustomer, Created, Customer, CustomerFields, CustomerId, Field, ListCustomers, ListOfCustomer, Operation,
+        Page, Patch, PaymentMethod, UpdateCustomer,
+    },
+    plan::{Answer, Draft, Plan},
+    provider::CustomerProvider,
+    sign::AuthScheme,
+    text::{Text, country::Region, name, phone},
+    wire::parse,
+};
+
+/// Modem Pay in the registry.
+pub static VENDOR: Vendor = Vendor {
+    manifests: &[&MANIFEST],
+    connect: |settings| Arc::new(ModemPay { region: settings.region }),
+    imitate: |settings| Arc::new(server::Server { region: settings.region }),
+};
+
+static MANIFEST: Manifest = Manifest {
+    name: "modempay",
+    title: "Modem Pay",
+    generation: "v1",
+    documentation: "https://docs.modempay.com/documentation/core/customers",
+    base_url: Some("https://api.modempay.com"),
+    auth: &[AuthScheme::Header { credential: "secret_key", name: "authorization", prefix: "Bearer " }],
+    operations: &[
+        (Operation::Find, Support::Emulated("the list is searched, and compared exactly")),
+        (Operation::Block, Support::No("Modem Pay cannot block a customer")),
+        (Operation::Unblock, Support::No("Modem Pay cannot block a customer")),
+        (Operation::Payments, Support::No("Modem Pay does not list payments by customer")),
+        (Operation::OverdueInvoices, Support::No("Modem Pay has no invoices of a customer")),
+    ],
+    fields: &[
+        FieldSupport::native(Field::Name, "name"),
+        FieldSupport::emulated(Field::FirstName, name::JOINED, "name"),
+        FieldSupport::emulated(Field::LastName, name::JOINED, "name"),
+        FieldSupport::native(Field::Email, "email"),
+        FieldSupport::native(Field::Phone, "phone, in national digits"),
+        FieldSupport::native(Field::Balance, "balance, as a JSON number"),
+        FieldSupport::read_only(Field::Livemode, "test_mode, which is its opposite"),
+        FieldSupport::read_only(Field::CreatedAt, "createdAt"),
+        FieldSupport::read_only(Field::UpdatedAt, "updatedAt"),
+    ],
+    requires: &[Requirement { any_of: &[Field::Name], told: "Modem Pay requires a name" }],
+    filters: Filters {
+        email: FilterSupport::Loose("the search looks at other fields as well"),
+        phone: FilterSupport::Scan,
+        did: FilterSupport::No("Modem Pay holds no did"),
+        blocked: FilterSupport::No("Modem Pay cannot block a customer"),
+        search: FilterSupport::Exact,
+    },
+    lookups: Lookups {
+        email: FilterSupport::Loose("the search looks at other fields as well"),
+        phone: FilterSupport::Scan,
+        did: FilterSupport::No("Modem Pay holds no did"),
+        reference: FilterSupport::No("Modem Pay holds no reference"),
+    },
+    paging: Paging { style: PagingStyle::Offset, parameters: "offset, limit", max_limit: 100, tells_total: true },
+    id: IdPattern::TOKEN,
+    dedupe: Dedupe::Search,
+    distinct: Support::Native,
+    update: UpdateStyle {
+        names: NameStyle::Full,
+        replaces_record: false,
+        whole_address: false,
+        clears: Clears::Sent,
+    },
+};
+
+/// The rule told when a distinct create matched.
+const MATCHED: &str = "existing customer matched by email, by the provider";
+
+/// Modem Pay as a connection sees it.
+#[derive(Debug, Clone)]
+struct ModemPay {
+    region: Option<Region>,
+}
+
+impl ModemPay {
+    /// How a customer in an answer is read.
+    fn one(&self) -> impl FnOnce(&Answer) -> Result<Customer, Error> + Send + 'static {
+        let region = self.region;
+        move |answer| {
+            let source = answer.source()?;
+            translate::customer(parse(&source)?, &source, region)
+        }
+    }
+
+    /// The texts that are sent in Modem Pay's own spelling: the full name, and the phone number.
+    fn spelled(&self, fields: &CustomerFields) -> (Patch<Text>, Patch<Text>) {
+        (fields.full_name(), fields.phone.map(|number| translate::national(number, self.region)))
+    }
+}
+
+/// Reports a phone number that is sent in another spelling than it was given in.
+fn reporting_phone<T: 'static>(plan: Plan<T>, given: &Patch<Text>, sent: &Patch<Text>) -> Plan<T> {
+    if given == sent {
+        return plan;
+    }
+    plan.reporting(|fidelity| fidelity.rewritten(Field::Phone, phone::TO_NATIONAL))
+}
+
+impl CustomerProvider for ModemPay {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
+        let CreateCustomer { fields, distinct } = command;
+        let (name, phone) = self.spelled(fields);
+        let config = wire::Config { distinct: Patch::Set(*distinct) };
+        let input = wire::CustomerInput { config: Patch::Set(config), ..translate::input(fields, &name, &phone) };
+        let request = Draft::post("/v1/customers").json(&input)?.build()?;
+        let (read, distinct) = (self.one(), *distinct);
+        let plan = Plan::new(request, translate::refusal, move |answer| {
+            let mut customer = read(answer)?;
+            // A new customer is answered with 201 [ref]; what a match is answered with is not documented.
+            let existing = distinct && answer.status() == StatusCode::OK;
+            if existing {
+                customer.fidelity.derived(Field::Id, MATCHED);
+            }
+            Ok(Created { customer, existing })
+        });
+        Ok(reporting_phone(plan, &fields.phone, &phone))
+    }
+
+    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+        let request = Draft::get("/v1/customers").segment(id.text())?.build()?;
+        Ok(Plan::new(request, translate::refusal, self.one()))
+    }
+
+    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+        let UpdateCustomer { id, fields } = command;
+        let (name, phone) = self.spelled(fields);
+        let update = wire::Update { data: Patch::Set(translate::input(fields, &name, &phone)) };
+        let request = Draft::new(Method::PUT, "/v1/customers").segment(id.text())?.json(&update)?.build()?;
+        let plan = Plan::new(request, translate::refusal, self.one());
+        Ok(reporting_phone(plan, &fields.phone, &phone))
+    }
+
+    fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
+        let request = Draft::new(Method::DELETE, "/v1/customers").segment(id.text())?.build()?;
+        Ok(Plan::new(request, translate::refusal, |_| Ok(())))
+    }
+
+    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
+        let ListCustomers { limit, position, filter } = command.clone();
+        let region = self.region;
+        // The e-mail is compared again by the gateway, a search is not.
+        let term = filter.search.or(filter.email).map(|term| translate::national(&term, region));
+        let request = Draft::get("/v1/customers")
+            .query("term", term.as_deref().unwrap_or_default())
+            .number("offset", position.offset())
+            .number("limit", limit.into())
+            .maybe("search", term.as_deref())
+            .build()?;
+        Ok(Plan::new(request, translate::refusal, move |answer| {
+            let source = answer.source()?;
+            let wire::Customers { data, meta, .. } = parse(&source)?;
+            translate::page(data, meta, &position, limit, |told| translate::customer(told, &source, region))
+        }))
+    }
+
+    fn plan_payment_methods(&self, command: &ListOfCustomer) -> Result<Plan<Page<PaymentMethod>>, Error> {
+        let ListOfCustomer { id, limit, position, .. } = command.clone();
+        let region = self.region;
+        let request = Draft::get("/v1/customers")
+            .segment(id.text())?
+            .then("/payment-methods")
+            .number("offset", position.offset())
+            .number("limit", limit.into())
+            .build()?;
+        Ok(Plan::new(request, translate::refusal, move |answer| {
+            let source = answer.source()?;
+            let wire::PaymentMethods { data, meta, .. } = parse(&source)?;
+            translate::page(data, meta, &position, limit, |told| translate::payment_method(told, &source, region))
+        }))
+    }
+}

@@ -1,0 +1,165 @@
+//! Modem Pay's own side: bare customers, totals, and 427 for too many requests.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{MANIFEST, translate, wire};
+use crate::{
+    error::{Error, FieldError, Kind},
+    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, usual_status, uuid},
+    manifest::Manifest,
+    model::{
+        Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
+        Page, Patch, Position, Reply, UpdateCustomer,
+    },
+    plan::{Request, Response},
+    text::{Source, Text, country::Region, decimal, email},
+    wire::Extra,
+};
+
+/// Speaks as Modem Pay.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) region: Option<Region>,
+}
+
+impl ImitatesVendor for Server {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn accept(&self, request: &Request) -> Result<Command, Error> {
+        let asked = Asked::of(request);
+        let id = |id: &str| CustomerId::parse(Text::from(id), &MANIFEST.id);
+        match asked.route() {
+            ("POST", path) if path == ["v1", "customers"] => self.create(&asked),
+            ("GET", path) if path == ["v1", "customers"] => list(&asked),
+            ("GET", path) if let ["v1", "customers", found] = path[..] => id(found).map(Command::Retrieve),
+            ("DELETE", path) if let ["v1", "customers", found] = path[..] => id(found).map(Command::Delete),
+            ("PUT", path) if let ["v1", "customers", found] = path[..] => self.update(id(found)?, &asked),
+            ("GET", path) if let ["v1", "customers", found, "payment-methods"] = path[..] => {
+                let (limit, position) = paging(&asked)?;
+                Ok(Command::PaymentMethods(ListOfCustomer { id: id(found)?, limit, position, status: None }))
+            }
+            _ => Err(no_route()),
+        }
+    }
+
+    fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
+        let one = |status, customer: &Customer| {
+            json_response(status, &translate::told(customer, &translate::spelled(customer, self.region)))
+        };
+        Ok(match (command, reply) {
+            (_, Reply::Created(created)) => one(if created.existing { 200 } else { 201 }, &created.customer),
+            (_, Reply::Customer(customer)) => one(200, customer),
+            // Which body is not documented; the SDKs read any JSON and drop it.
+            (Command::Delete(_), Reply::Deleted) => json_response(200, &json!({})),
+            (Command::List(asked), Reply::Customers(page)) => {
+                let spelled: Vec<_> =
+                    page.items.iter().map(|customer| translate::spelled(customer, self.region)).collect();
+                let told = page.items.iter().zip(&spelled).map(|(customer, spelled)| translate::told(customer, spelled));
+                let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));
+                json_response(200, &wire::Customers { data, meta, ..Default::default() })
+            }
+            (Command::PaymentMethods(asked), Reply::PaymentMethods(page)) => {
+                let told = page.items.iter().map(translate::told_method);
+                let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));
+                json_response(200, &wire::PaymentMethods { data, meta, ..Default::default() })
+            }
+            _ => return Err(mismatched()),
+        })
+    }
+
+    fn refuse(&self, _: &Request, error: &Error, _: Timestamp) -> Response {
+        let status = match error.kind {
+            Kind::RateLimited => 427,
+            // An id that nobody was given belongs to nobody, whatever it looks like.
+            Kind::InvalidId => 404,
+            Kind::Rejected | Kind::CardData | Kind::NotSupported | Kind::SharedRecord => 422,
+            kind => usual_status(kind),
+        };
+        let message = match status {
+            401 => "Invalid API key".to_owned(),
+            404 if error.kind == Kind::NoRoute => "Not found".to_owned(),
+            404 => "Customer not found".to_owned(),
+            427 => "Too many requests".to_owned(),
+            500.. => "Internal server error".to_owned(),
+            _ if error.fields.is_empty() => error.detail.to_string(),
+            _ => error.fields.iter().map(by_field).collect::<Vec<_>>().join("; "),
+        };
+        json_response(status, &wire::Failure { message: Some(message.into()), status_code: Some(status.into()) })
+    }
+
+    fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
+        customer.id = uuid(random);
+        customer.livemode = Some(false);
+        customer.balance.get_or_insert_with(|| Text::from_static("0"));
+        let mut extra = Extra::default();
+        extra.keep_text("business_id", "a10a51ae-05c8-406e-968c-7b1d309a77e0");
+        extra.keep_text("account_id", "7788dd90-3801-47a6-8597-b46eaa0a7d7d");
+        customer.extra = extra;
+    }
+}
+
+impl Server {
+    fn create(&self, asked: &Asked<'_>) -> Result<Command, Error> {
+        let source = asked.source()?;
+        let input: wire::CustomerInput<'_> = read_document(&source)?;
+        let distinct = matches!(&input.config, Patch::Set(config) if config.distinct == Patch::Set(true));
+        let fields = self.read_fields(&input, &source)?.without_clears();
+        if fields.name.is_absent() {
+            return Err(Error::invalid(vec![FieldError::new("/name", "is required")]));
+        }
+        Ok(Command::Create(CreateCustomer { fields, distinct }))
+    }
+
+    fn update(&self, id: CustomerId, asked: &Asked<'_>) -> Result<Command, Error> {
+        let source = asked.source()?;
+        let update: wire::Update<'_> = read_document(&source)?;
+        // Whether the vendor takes the fields without their wrapper as well is not documented.
+        let input = match update.data {
+            Patch::Set(input) => input,
+            Patch::Clear | Patch::Absent => read_document(&source)?,
+        };
+        Ok(Command::Update(UpdateCustomer { id, fields: self.read_fields(&input, &source)? }))
+    }
+
+    fn read_fields(&self, input: &wire::CustomerInput<'_>, source: &Source) -> Result<CustomerFields, Error> {
+        let fields = translate::fields(input, source, self.region);
+        let mut wrong = Vec::new();
+        if fields.email.set().is_some_and(|address| !email::is_address(address)) {
+            wrong.push(FieldError::new("/email", "must be an email"));
+        }
+        if fields.balance.set().is_some_and(|digits| !decimal::is_plain(digits)) {
+            wrong.push(FieldError::new("/balance", "must be a number"));
+        }
+        if wrong.is_empty() {
+            return Ok(fields);
+        }
+        Err(Error::new(Kind::Rejected, "the fields break a rule").with_fields(wrong))
+    }
+}
+
+fn list(asked: &Asked<'_>) -> Result<Command, Error> {
+    let (limit, position) = paging(asked)?;
+    // The SDKs send both, and `term` by hand, so it is presumably the one that is read [sdk].
+    let search = asked.query_text("term").or_else(|| asked.query_text("search"));
+    let filter = CustomerFilter { search, ..CustomerFilter::default() };
+    Ok(Command::List(ListCustomers { limit, position, filter }))
+}
+
+fn paging(asked: &Asked<'_>) -> Result<(u16, Position), Error> {
+    let limit = asked.limit("limit", 10, MANIFEST.paging.max_limit)?;
+    Ok((limit, Position::Offset(asked.number("offset")?.unwrap_or_default())))
+}
+
+/// A total is always told: where it is not known, what has been seen, and one more while there is more.
+fn meta<T>(page: &Page<T>, position: &Position) -> wire::Meta {
+    let seen = position.offset().saturating_add(page.items.len() as u64);
+    let total = page.total.unwrap_or_else(|| seen.saturating_add(u64::from(page.next.is_some())));
+    wire::Meta { total: Some(total), ..Default::default() }
+}
+
+fn by_field(wrong: &FieldError) -> String {
+    format!("{} {}", wrong.pointer.trim_start_matches('/').replace('/', "."), wrong.detail)
+}

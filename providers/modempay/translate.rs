@@ -1,0 +1,187 @@
+//! Between Modem Pay's language and the canonical one.
+
+use serde_json::{Value, value::to_raw_value};
+
+use super::wire;
+use crate::{
+    error::{Error, Kind},
+    model::{Customer, CustomerFields, Field, Page, Patch, PaymentMethod, Position},
+    plan::Answer,
+    reading::{self, loose, present},
+    text::{Source, Text, country::Region, decimal, phone},
+    wire::{Loose, Number, Str, number_patch, patch_text, str_of, str_patch},
+};
+
+/// What create and update send. `name` and `phone` are as Modem Pay spells them.
+pub(super) fn input<'f>(
+    fields: &'f CustomerFields,
+    name: &'f Patch<Text>,
+    phone: &'f Patch<Text>,
+) -> wire::CustomerInput<'f> {
+    wire::CustomerInput {
+        name: str_patch(name),
+        email: str_patch(&fields.email),
+        phone: str_patch(phone),
+        balance: number_patch(&fields.balance),
+        config: Patch::Absent,
+    }
+}
+
+/// A number at home in national digits [seed]; any other as it is, so that nothing of it is lost.
+pub(super) fn national(number: &Text, region: Option<Region>) -> Text {
+    phone::national(number, region).unwrap_or_else(|| number.clone())
+}
+
+/// A customer as Modem Pay tells it.
+pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option<Region>) -> Result<Customer, Error> {
+    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
+    let mut customer = Customer {
+        id: reading::id(source, told.id.as_ref(), "id")?,
+        name: text(&told.name),
+        email: text(&told.email),
+        livemode: told.test_mode.map(|test| !test),
+        extra: told.extra,
+        ..Customer::default()
+    };
+    customer.complete_names();
+    reading::phone_number(&mut customer, Field::Phone, text(&told.phone), region);
+    if let Some(Number(digits)) = &told.balance
+        && let Some(balance) = reading::amount(source, Some(digits))
+    {
+        customer.fidelity.transformed(Field::Balance, decimal::FROM_NUMBER, &source.text(&digits.0));
+        customer.balance = Some(balance);
+    }
+    reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
+    Ok(customer)
+}
+
+/// A means of paying as Modem Pay tells it. Its details stay among the extra members, whole.
+pub(super) fn payment_method(
+    told: wire::PaymentMethod<'_>,
+    source: &Source,
+    region: Option<Region>,
+) -> Result<PaymentMethod, Error> {
+    let kind = present(source, told.kind.as_ref());
+    let members = told.extra.members();
+    let named = members.iter().find(|(key, _)| Some(&**key) == kind.as_deref());
+    let detail: wire::Detail<'_> =
+        named.and_then(|(_, detail)| serde_json::from_str(detail.get()).ok()).unwrap_or_default();
+    let channel = present(source, detail.gateway.as_ref()).or_else(|| present(source, detail.gateway_name.as_ref()));
+    let number = loose(source, detail.phone.as_ref());
+    Ok(PaymentMethod {
+        id: reading::id(source, told.id.as_ref(), "id")?,
+        channel,
+        last4: loose(source, detail.last4.as_ref()),
+        phone: number.map(|number| phone::canonical(&number, region).text),
+        created_at: reading::plain_time(present(source, told.created_at.as_ref())),
+        kind,
+        extra: told.extra,
+    })
+}
+
+/// A page of anything: `meta.total` tells how many there are in all.
+pub(super) fn page<W, T>(
+    data: Option<Vec<W>>,
+    meta: Option<wire::Meta>,
+    position: &Position,
+    limit: u16,
+    read: impl Fn(W) -> Result<T, Error>,
+) -> Result<Page<T>, Error> {
+    let told = reading::required(data, "data")?;
+    let mut items = Vec::with_capacity(told.len());
+    for item in told {
+        items.push(read(item)?);
+    }
+    Ok(match meta.and_then(|meta| meta.total) {
+        Some(total) => Page::of_total(items, position, total),
+        None => Page::of_unknown_length(items, position, limit),
+    })
+}
+
+/// An error. 427 is what others call 429, which a proxy in front may answer as well [err].
+pub(super) fn refusal(answer: &Answer) -> Error {
+    let told = answer.error_body().and_then(|wire::Failure { message, .. }| message);
+    let message = told.map(|message| match message {
+        Value::String(text) => text,
+        other => other.to_string(),
+    });
+    let kind = match answer.status().as_u16() {
+        427 => Kind::RateLimited,
+        status => Kind::of_status(status),
+    };
+    answer.refusal_as(kind, None, message.as_deref())
+}
+
+/// What a client asks of a record: the inverse of [`input`]. Empty text reads as absent later, so it clears.
+pub(super) fn fields(
+    asked: &wire::CustomerInput<'_>,
+    source: &Source,
+    region: Option<Region>,
+) -> CustomerFields {
+    let text = |patch: &Patch<Str<'_>>| match patch_text(source, patch) {
+        Patch::Set(text) if text.is_empty() => Patch::Clear,
+        other => other,
+    };
+    CustomerFields {
+        name: text(&asked.name),
+        email: text(&asked.email),
+        phone: text(&asked.phone).map(|number| phone::canonical(number, region).text),
+        balance: match &asked.balance {
+            Patch::Set(Number(digits)) => reading::amount(source, Some(digits)).map_or(Patch::Clear, Patch::Set),
+            Patch::Clear => Patch::Clear,
+            Patch::Absent => Patch::Absent,
+        },
+        ..CustomerFields::default()
+    }
+}
+
+/// The texts of a customer that Modem Pay spells in its own way.
+pub(super) struct Spelled {
+    name: Option<Text>,
+    phone: Option<Text>,
+}
+
+/// A customer's name in one, and its phone number in national digits.
+pub(super) fn spelled(customer: &Customer, region: Option<Region>) -> Spelled {
+    Spelled { name: customer.full_name(), phone: customer.phone.as_ref().map(|number| national(number, region)) }
+}
+
+/// A customer in Modem Pay's words: the inverse of [`customer`].
+pub(super) fn told<'c>(customer: &'c Customer, spelled: &'c Spelled) -> wire::Customer<'c> {
+    wire::Customer {
+        id: str_of(Some(&customer.id)),
+        name: str_of(spelled.name.as_ref()),
+        email: str_of(customer.email.as_ref()),
+        phone: str_of(spelled.phone.as_ref()),
+        balance: customer.balance.as_deref().map(Number::new),
+        test_mode: customer.livemode.map(|live| !live),
+        created_at: str_of(customer.created_at.as_ref()),
+        updated_at: str_of(customer.updated_at.as_ref()),
+        extra: customer.extra.clone(),
+    }
+}
+
+/// A means of paying in Modem Pay's words: the inverse of [`payment_method`].
+pub(super) fn told_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
+    let mut extra = method.extra.clone();
+    if let Some(kind) = method.kind.as_deref()
+        && !extra.members().iter().any(|(key, _)| key == kind)
+    {
+        let detail = wire::Detail {
+            kind: Some(Str::new(kind)),
+            last4: method.last4.as_deref().map(|text| Loose(text.into())),
+            gateway: str_of(method.channel.as_ref()),
+            phone: method.phone.as_deref().map(|text| Loose(text.into())),
+            ..wire::Detail::default()
+        };
+        if let Ok(detail) = to_raw_value(&detail) {
+            extra.keep(kind, &detail);
+        }
+    }
+    wire::PaymentMethod {
+        id: str_of(Some(&method.id)),
+        kind: str_of(method.kind.as_ref()),
+        created_at: str_of(method.created_at.as_ref()),
+        extra,
+    }
+}
