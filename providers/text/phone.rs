@@ -59,6 +59,28 @@ pub fn canonical(text: &Text, region: Option<Region>) -> Canonical {
     }
 }
 
+/// The canonical form of a number from a provider that may leave out the plus. Digits that are valid in the
+/// merchant's region are national; others are read as if the plus stood before them, where a plan allows it.
+pub fn canonical_without_plus(text: &Text, region: Option<Region>) -> Canonical {
+    let digits = text.trim();
+    if !(8..=15).contains(&digits.len()) || digits.starts_with('0') || !digits.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return canonical(text, region);
+    }
+    let at_home = region.and_then(plan_region).and_then(|home| PHONE_NUMBER_UTIL.parse(digits, Some(home)).ok());
+    let abroad = || PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok();
+    // Short digits may well be a national number of a region that nobody told; a length alone proves nothing.
+    let is_meant = |number: &PhoneNumber| is_valid(number) || (digits.len() > 10 && is_possible(number));
+    match at_home.filter(is_valid).or_else(|| abroad().filter(is_meant)) {
+        Some(number) => {
+            let read = e164(&number);
+            let rule = if read.ends_with(digits) && read.len() == digits.len() + 1 { REWRITTEN } else { FROM_REGION };
+            Canonical { text: read, rule: Some(rule) }
+        }
+        None => canonical(text, region),
+    }
+}
+
 /// Joins a dial code such as `+234` and a national number, with or without its trunk zero.
 pub fn join(dial_code: &str, national: &Text) -> Canonical {
     if is_e164(national) {
@@ -110,6 +132,10 @@ fn is_possible(number: &PhoneNumber) -> bool {
     PHONE_NUMBER_UTIL.is_possible_number(number)
 }
 
+fn is_valid(number: &PhoneNumber) -> bool {
+    PHONE_NUMBER_UTIL.is_valid_number(number)
+}
+
 fn e164(number: &PhoneNumber) -> Text {
     Text::from(PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164).as_ref())
 }
@@ -141,6 +167,29 @@ mod tests {
         assert_eq!(reads("7000001", ""), ("7000001".into(), None));
         assert_eq!(reads("ask Awa", "SN"), ("ask Awa".into(), None));
         assert_eq!(reads("", "SN"), (String::new(), None));
+    }
+
+    #[test]
+    fn a_missing_plus_is_completed_unless_the_digits_are_at_home() {
+        for (text, home, expected, rule) in [
+            ("237600000000", "", "+237600000000", Some(REWRITTEN)),
+            ("237600000000", "NG", "+237600000000", Some(REWRITTEN)),
+            ("237677123456", "CM", "+237677123456", Some(REWRITTEN)),
+            ("221771234567", "CM", "+221771234567", Some(REWRITTEN)),
+            ("677123456", "CM", "+237677123456", Some(FROM_REGION)),
+            // Also a number of New Caledonia, were there a plus.
+            ("687751234", "CM", "+237687751234", Some(FROM_REGION)),
+            ("8123456789", "NG", "+2348123456789", Some(FROM_REGION)),
+            ("600000000", "CM", "+237600000000", Some(FROM_REGION)),
+            ("677123456", "", "677123456", None),
+            ("8123456789", "", "8123456789", None),
+            ("+237600000000", "CM", "+237600000000", None),
+            ("00237600000000", "CM", "+237600000000", Some(REWRITTEN)),
+            ("999999999999999", "", "999999999999999", None),
+        ] {
+            let read = canonical_without_plus(&Text::from_static(text), region(home));
+            assert_eq!((&*read.text, read.rule), (expected, rule), "{text} in {home:?}");
+        }
     }
 
     #[test]
