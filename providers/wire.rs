@@ -120,6 +120,35 @@ impl Serialize for Number<'_> {
     }
 }
 
+/// A document, or whatever stands in its place. Some providers write an empty object as `[]`.
+#[derive(Debug)]
+pub enum Perhaps<'a, T> {
+    /// The document.
+    Object(T),
+    /// Something that is no object.
+    Other(&'a RawValue),
+}
+
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Perhaps<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        if raw.get().starts_with('{') {
+            serde_json::from_str(raw.get()).map(Self::Object).map_err(de::Error::custom)
+        } else {
+            Ok(Self::Other(raw))
+        }
+    }
+}
+
+impl<T: Serialize> Serialize for Perhaps<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Object(document) => document.serialize(serializer),
+            Self::Other(raw) => raw.serialize(serializer),
+        }
+    }
+}
+
 /// A JSON object as text, kept as it was written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JsonObject(Text);
