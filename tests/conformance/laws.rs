@@ -10,7 +10,8 @@ use passerelle_providers::{
     input, listing,
     manifest::{Manifest, Support},
     model::{
-        Command, Created, Customer, CustomerFields, CustomerId, Field, ListCustomers, Operation, Page, Position, Reply,
+        Command, Created, Customer, CustomerFields, CustomerId, Field, ListCustomers, Operation, Page, Payment,
+        PaymentMethod, Position, Reply,
     },
     plan::{Endpoint, Plan, Request, Response, Step},
     prepare, render,
@@ -45,6 +46,7 @@ const LAWS: &[(&str, Law)] = &[
     ("every_command_is_accepted_as_it_was_meant", every_command_is_accepted_as_it_was_meant),
     ("a_customer_reads_back_as_it_was_told", a_customer_reads_back_as_it_was_told),
     ("a_page_reads_back_as_it_was_told", a_page_reads_back_as_it_was_told),
+    ("what_belongs_to_a_customer_reads_back", what_belongs_to_a_customer_reads_back),
     ("refusals_read_back_as_they_were_meant", refusals_read_back_as_they_were_meant),
     ("error_answers_are_mapped", error_answers_are_mapped),
     ("arbitrary_answers_never_panic", arbitrary_answers_never_panic),
@@ -398,6 +400,41 @@ fn a_page_reads_back_as_it_was_told(subject: Subject) -> Result<(), Failed> {
         }
         Ok(())
     })
+}
+
+/// Payments and payment methods: who they are, and how much. Vendors differ in what else they tell.
+fn what_belongs_to_a_customer_reads_back(subject: Subject) -> Result<(), Failed> {
+    let (provider, server) = (subject.provider(), subject.server());
+    let ids = |ids: [&'static str; 2]| ids.into_iter().map(Text::from_static);
+    if subject.supports(Operation::Payments)
+        && let Command::Payments(asked) = usual(subject, Operation::Payments)
+    {
+        let payment = |(id, amount)| Payment { id, amount: Some(Text::from_static(amount)), ..Payment::default() };
+        let told: Vec<_> = ids(["pay_1", "pay_2"]).zip(["5000", "123456789012345678.90"]).map(payment).collect();
+        let reply = Reply::Payments(Page { items: told.clone(), next: None, total: Some(2) });
+        let answer = server.answer(&Command::Payments(asked.clone()), &reply)?;
+        let read = done(provider.plan_payments(&asked)?.read(answer))?;
+        let key = |payments: &[Payment]| -> Vec<_> {
+            payments.iter().map(|payment| (payment.id.clone(), payment.amount.clone())).collect()
+        };
+        if key(&read.items) != key(&told) || read.next.is_some() {
+            return Err(format!("payments were read as {:?}", key(&read.items)).into());
+        }
+    }
+    if subject.supports(Operation::PaymentMethods)
+        && let Command::PaymentMethods(asked) = usual(subject, Operation::PaymentMethods)
+    {
+        let method = |id| PaymentMethod { id, ..PaymentMethod::default() };
+        let told: Vec<_> = ids(["pm_1", "pm_2"]).map(method).collect();
+        let reply = Reply::PaymentMethods(Page { items: told.clone(), next: None, total: Some(2) });
+        let answer = server.answer(&Command::PaymentMethods(asked.clone()), &reply)?;
+        let read = done(provider.plan_payment_methods(&asked)?.read(answer))?;
+        let key = |methods: &[PaymentMethod]| -> Vec<_> { methods.iter().map(|method| method.id.clone()).collect() };
+        if key(&read.items) != key(&told) || read.next.is_some() {
+            return Err(format!("payment methods were read as {:?}", key(&read.items)).into());
+        }
+    }
+    Ok(())
 }
 
 fn refusals_read_back_as_they_were_meant(subject: Subject) -> Result<(), Failed> {
