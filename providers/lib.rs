@@ -93,6 +93,7 @@ macro_rules! vendors {
 vendors! {
     lomi,
     modempay,
+    notchpay,
 }
 
 /// A vendor by its name.

@@ -1,0 +1,208 @@
+#![doc = include_str!("README.md")]
+
+mod server;
+mod translate;
+mod wire;
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::{
+    Settings, Vendor,
+    error::Error,
+    manifest::{
+        Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
+        PagingStyle, Requirement, Support, UpdateStyle,
+    },
+    model::{
+        CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, ListOfCustomer, Operation, Page, Payment,
+        PaymentMethod, UpdateCustomer,
+    },
+    plan::{Draft, Plan, Request, Step},
+    provider::CustomerProvider,
+    reading,
+    sign::AuthScheme,
+    text::{country::Region, name},
+    wire::parse,
+};
+
+/// Notch Pay in the registry.
+pub static VENDOR: Vendor = Vendor {
+    manifests: &[&MANIFEST],
+    connect: |settings| Arc::new(NotchPay { region: settings.region }),
+    imitate: |_: Settings| Arc::new(server::Server),
+};
+
+const SEARCHED: FilterSupport = FilterSupport::Loose("it goes through the search over name, e-mail and phone");
+
+static MANIFEST: Manifest = Manifest {
+    name: "notchpay",
+    title: "Notch Pay",
+    generation: "v1",
+    documentation: "https://developer.notchpay.co/api-reference/customers",
+    base_url: Some("https://api.notchpay.co"),
+    auth: &[AuthScheme::Header { credential: "public_key", name: "authorization", prefix: "" }],
+    operations: &[
+        (Operation::Find, Support::Emulated("the list is searched, and compared exactly")),
+        (Operation::OverdueInvoices, Support::No("Notch Pay has no invoices of a customer")),
+    ],
+    fields: &[
+        FieldSupport::native(Field::Name, "name"),
+        FieldSupport::emulated(Field::FirstName, name::JOINED, "name"),
+        FieldSupport::emulated(Field::LastName, name::JOINED, "name"),
+        FieldSupport::native(Field::Email, "email"),
+        FieldSupport::native(Field::Phone, "phone"),
+        FieldSupport::native(Field::Line1, "address.address_line1"),
+        FieldSupport::native(Field::Line2, "address.address_line2"),
+        FieldSupport::native(Field::City, "address.city"),
+        FieldSupport::native(Field::State, "address.state"),
+        FieldSupport::native(Field::PostalCode, "address.postal_code"),
+        FieldSupport::native(Field::Country, "address.country"),
+        FieldSupport::read_only(Field::Blocked, "blocked"),
+        FieldSupport::read_only(Field::Livemode, "sandbox, inverted"),
+        FieldSupport::native(Field::Metadata, "metadata"),
+        FieldSupport::read_only(Field::CreatedAt, "created_at"),
+        FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
+    ],
+    requires: &[Requirement { any_of: &[Field::Email, Field::Phone], told: "Notch Pay requires an email or a phone" }],
+    filters: Filters {
+        email: SEARCHED,
+        phone: SEARCHED,
+        did: FilterSupport::No("Notch Pay holds no did"),
+        blocked: FilterSupport::Scan,
+        search: FilterSupport::Exact,
+    },
+    lookups: Lookups {
+        email: SEARCHED,
+        phone: SEARCHED,
+        did: FilterSupport::No("Notch Pay holds no did"),
+        reference: FilterSupport::No("Notch Pay holds no reference"),
+    },
+    paging: Paging { style: PagingStyle::Pages, parameters: "page, limit", max_limit: 100, tells_total: true },
+    id: IdPattern::DOTTED,
+    dedupe: Dedupe::Search,
+    distinct: Support::Emulated("the list is searched by e-mail or phone, and compared exactly"),
+    update: UpdateStyle {
+        names: NameStyle::Full,
+        replaces_record: false,
+        whole_address: true,
+        clears: Clears::Sent,
+    },
+};
+
+/// Notch Pay as a connection sees it.
+#[derive(Debug, Clone)]
+struct NotchPay {
+    region: Option<Region>,
+}
+
+impl CustomerProvider for NotchPay {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
+        let name = command.fields.full_name();
+        let request = Draft::post("/customers").json(&translate::input(&command.fields, &name))?.build()?;
+        let region = self.region;
+        Ok(Plan::new(request, translate::refusal, move |answer| {
+            let customer = reading::required(translate::one(&answer.source()?, region)?, "customer.id")?;
+            Ok(Created { customer, existing: false })
+        }))
+    }
+
+    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+        let request = Draft::get("/customers").segment(id.text())?.build()?;
+        let region = self.region;
+        Ok(Plan::new(request, translate::refusal, move |answer| {
+            reading::required(translate::one(&answer.source()?, region)?, "customer.id")
+        }))
+    }
+
+    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+        let name = command.fields.full_name();
+        let request = Draft::new(Method::PUT, "/customers")
+            .segment(command.id.text())?
+            .json(&translate::input(&command.fields, &name))?
+            .build()?;
+        self.plan_change(&command.id, request)
+    }
+
+    fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
+        let request = Draft::new(Method::DELETE, "/customers").segment(id.text())?.build()?;
+        Ok(Plan::new(request, translate::refusal, |_| Ok(())))
+    }
+
+    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
+        let ListCustomers { limit, position, filter } = command.clone();
+        // There is one search. What does not go into it is compared again; a phone's plus may not be held.
+        let digits = filter.phone.as_deref().map(|phone| phone.trim_start_matches('+'));
+        let search = filter.search.as_deref().or(filter.email.as_deref()).or(digits);
+        let request = Draft::get("/customers")
+            .number("limit", limit.into())
+            .number("page", position.page(limit))
+            .maybe("search", search)
+            .build()?;
+        let region = self.region;
+        Ok(Plan::new(request, translate::refusal, move |answer| {
+            let source = answer.source()?;
+            let page: wire::Customers<'_> = parse(&source)?;
+            let read = |told| translate::customer(told, &source, region);
+            let pages = wire::Pages { current: page.current_page, last: page.last_page, total: page.totals };
+            Ok(translate::page(translate::each(page.items, read)?, pages, &position, limit))
+        }))
+    }
+
+    fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+        self.plan_change(id, Draft::post("/customers").segment(id.text())?.then("/block").build()?)
+    }
+
+    fn plan_unblock(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+        self.plan_change(id, Draft::post("/customers").segment(id.text())?.then("/unblock").build()?)
+    }
+
+    fn plan_payment_methods(&self, command: &ListOfCustomer) -> Result<Plan<Page<PaymentMethod>>, Error> {
+        let request = Draft::get("/customers").segment(command.id.text())?.then("/payment_methods").build()?;
+        Ok(Plan::new(request, translate::refusal, |answer| {
+            let source = answer.source()?;
+            let told: wire::PaymentMethods<'_> = parse(&source)?;
+            let items = translate::each(told.items, |method| translate::payment_method(method, &source))?;
+            Ok(Page { items, next: None, total: None })
+        }))
+    }
+
+    fn plan_payments(&self, command: &ListOfCustomer) -> Result<Plan<Page<Payment>>, Error> {
+        let ListOfCustomer { id, limit, position, status } = command.clone();
+        let request = Draft::get("/customers")
+            .segment(id.text())?
+            .then("/payments")
+            .number("limit", limit.into())
+            .number("page", position.page(limit))
+            .maybe("status", status.as_deref())
+            .build()?;
+        Ok(Plan::new(request, translate::refusal, move |answer| {
+            let source = answer.source()?;
+            let page: wire::Payments<'_> = parse(&source)?;
+            let read = |told| translate::payment(told, &source);
+            let pages = wire::Pages { current: page.current_page, last: page.last_page, total: page.totals };
+            Ok(translate::page(translate::each(page.items, read)?, pages, &position, limit))
+        }))
+    }
+}
+
+impl NotchPay {
+    /// A change whose answer may lack the customer [clients]; then the record is read again.
+    fn plan_change(&self, id: &CustomerId, request: Request) -> Result<Plan<Customer>, Error> {
+        let again = self.plan_retrieve(id)?;
+        let region = self.region;
+        let expected = again.request.clone();
+        let plan = Plan::stepwise(request, translate::refusal, move |answer| {
+            Ok(match translate::one(&answer.source()?, region)? {
+                Some(customer) => Step::Done(customer),
+                None => again.into(),
+            })
+        });
+        Ok(plan.followed_by([expected]))
+    }
+}

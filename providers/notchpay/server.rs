@@ -1,0 +1,202 @@
+//! Notch Pay's own side: every verb of its documents, its envelope with `code`, `status` and `message`.
+
+use http::{HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{MANIFEST, translate, wire};
+use crate::{
+    error::{Error, FieldError, Kind},
+    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, token, usual_status},
+    manifest::Manifest,
+    model::{
+        Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
+        Page, Patch, Position, Reply, UpdateCustomer,
+    },
+    plan::{Request, Response},
+    text::{Text, email},
+    wire::Perhaps,
+};
+
+/// Speaks as Notch Pay.
+#[derive(Debug)]
+pub(super) struct Server;
+
+impl ImitatesVendor for Server {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn accept(&self, request: &Request) -> Result<Command, Error> {
+        let asked = Asked::of(request);
+        let id = |id: &str| CustomerId::parse(Text::from(id), &MANIFEST.id);
+        let (method, path) = asked.route();
+        // The documents and the clients do not agree on the verbs: all of them are taken.
+        match (method, &path[..]) {
+            ("POST", ["customers"]) => {
+                let fields = read_fields(&asked, true)?;
+                Ok(Command::Create(CreateCustomer { fields, distinct: false }))
+            }
+            ("GET", ["customers"]) => list(&asked),
+            ("GET", ["customers", found]) => id(found).map(Command::Retrieve),
+            ("PUT" | "POST", ["customers", found]) => {
+                let fields = read_fields(&asked, false)?;
+                Ok(Command::Update(UpdateCustomer { id: id(found)?, fields }))
+            }
+            ("DELETE", ["customers", found]) => id(found).map(Command::Delete),
+            ("POST" | "PUT" | "PATCH", ["customers", found, "block"]) => id(found).map(Command::Block),
+            ("POST" | "PUT" | "PATCH", ["customers", found, "unblock"]) => id(found).map(Command::Unblock),
+            ("GET", ["customers", found, "payment_methods"]) => {
+                let all = ListOfCustomer { id: id(found)?, limit: 100, position: Position::START, status: None };
+                Ok(Command::PaymentMethods(all))
+            }
+            ("GET", ["customers", found, "payments"]) => {
+                let (limit, position) = page(&asked)?;
+                let status = asked.query_text("status");
+                Ok(Command::Payments(ListOfCustomer { id: id(found)?, limit, position, status }))
+            }
+            _ => Err(no_route()),
+        }
+    }
+
+    fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
+        let one = |code, message, customer: &Customer| {
+            let name = customer.full_name();
+            said(code, message, wire::Told { customer: translate::told(customer, name.as_ref()) })
+        };
+        Ok(match (command, reply) {
+            (_, Reply::Created(created)) => one(201, "Customer created", &created.customer),
+            (Command::Update(_), Reply::Customer(customer)) => one(200, "Customer updated", customer),
+            (Command::Block(_), Reply::Customer(customer)) => one(202, "Customer blocked successfully", customer),
+            (Command::Unblock(_), Reply::Customer(customer)) => one(202, "Customer unblocked successfully", customer),
+            (_, Reply::Customer(customer)) => one(200, "Customer retrieved", customer),
+            (_, Reply::Deleted) => said(200, "Customer deleted", ()),
+            (Command::List(asked), Reply::Customers(page)) => {
+                let names: Vec<_> = page.items.iter().map(Customer::full_name).collect();
+                let named = page.items.iter().zip(names.iter().map(Option::as_ref));
+                let items: Vec<_> = named.map(|(customer, name)| translate::told(customer, name)).collect();
+                let counts = Some(counts(page, &asked.position, asked.limit));
+                said(200, "Customers retrieved", wire::Listed { counts, items })
+            }
+            (Command::Payments(asked), Reply::Payments(page)) => {
+                let items: Vec<_> = page.items.iter().map(translate::told_payment).collect();
+                let list = wire::Listed { counts: Some(counts(page, &asked.position, asked.limit)), items };
+                said(200, "Payments retrieved", wire::PaymentsListed { payments: &list.items, list: &list })
+            }
+            (_, Reply::PaymentMethods(page)) => {
+                let items: Vec<_> = page.items.iter().map(translate::told_payment_method).collect();
+                said(200, "Payment methods retrieved", wire::Listed { counts: None, items })
+            }
+            _ => return Err(mismatched()),
+        })
+    }
+
+    fn refuse(&self, _: &Request, error: &Error, _: Timestamp) -> Response {
+        let (code, message) = match error.kind {
+            Kind::Invalid | Kind::Rejected | Kind::CardData if !error.fields.is_empty() => {
+                return failed(422, "Validation failed", Some(by_field(&error.fields)));
+            }
+            Kind::Rejected | Kind::CardData => (422, error.detail.to_string()),
+            Kind::Invalid | Kind::Malformed => (400, "Invalid JSON payload".to_owned()),
+            Kind::Unauthorized if error.detail.contains("no key") => (401, "API key is missing".to_owned()),
+            Kind::Unauthorized => (401, "Invalid API key".to_owned()),
+            Kind::NotFound | Kind::InvalidId => (404, "Customer not found".to_owned()),
+            Kind::NoRoute => (404, "Route not found".to_owned()),
+            Kind::SharedRecord => (409, error.detail.to_string()),
+            Kind::NotSupported => (400, error.detail.to_string()),
+            Kind::RateLimited => {
+                let seconds = error.retry_after.unwrap_or(30);
+                let message = format!("Rate limit exceeded. Try again in {seconds} seconds");
+                let mut response = failed(429, &message, None);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                return response;
+            }
+            _ => (usual_status(error.kind), "An unexpected error occurred".to_owned()),
+        };
+        failed(code, &message, None)
+    }
+
+    fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
+        customer.id = token("cus.", random);
+        customer.livemode = Some(false);
+        customer.blocked = Some(false);
+    }
+}
+
+fn list(asked: &Asked<'_>) -> Result<Command, Error> {
+    let (limit, position) = page(asked)?;
+    let filter = CustomerFilter { search: asked.query_text("search"), ..CustomerFilter::default() };
+    Ok(Command::List(ListCustomers { limit, position, filter }))
+}
+
+fn page(asked: &Asked<'_>) -> Result<(u16, Position), Error> {
+    let limit = asked.limit("limit", 30, 100)?;
+    Ok((limit, Position::of_page(asked.number("page")?.unwrap_or(1), limit)))
+}
+
+fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error> {
+    let source = asked.source()?;
+    let input: wire::CustomerInput<'_> = match source.as_str().trim() {
+        // PHP's empty array [php].
+        "[]" => wire::CustomerInput::default(),
+        _ => read_document(&source)?,
+    };
+    let fields = translate::fields(&input, &source);
+    let mut wrong = Vec::new();
+    if create && fields.email.set().is_none() && fields.phone.set().is_none() {
+        wrong.push(FieldError::new("/email", "The email field is required when phone is not present."));
+        wrong.push(FieldError::new("/phone", "The phone field is required when email is not present."));
+    }
+    if fields.email.set().is_some_and(|address| !email::is_address(address)) {
+        wrong.push(FieldError::new("/email", "Invalid email address"));
+    }
+    let odd_address = matches!(&input.address, Patch::Set(Perhaps::Other(other)) if other.get() != "[]");
+    if odd_address {
+        wrong.push(FieldError::new("/address", "The address field must be an array."));
+    }
+    match wrong.is_empty() {
+        true if create => Ok(fields.without_clears()),
+        true => Ok(fields),
+        false => Err(Error::invalid(wrong)),
+    }
+}
+
+/// What a page tells of the list. A total that nobody knows is what was seen, and one more while there is more.
+fn counts<T>(page: &Page<T>, position: &Position, limit: u16) -> wire::Counts {
+    let current_page = position.page(limit);
+    let seen = position.offset() + page.items.len() as u64;
+    let totals = page.total.unwrap_or(seen + u64::from(page.next.is_some()));
+    let last_page = totals.div_ceil(limit.max(1).into()).max(1);
+    // A page that was filtered may be short, and still be followed by another.
+    let last_page = if page.next.is_some() { last_page.max(current_page + 1) } else { last_page };
+    wire::Counts { totals, last_page, current_page, selected: page.items.len() }
+}
+
+/// The validator's report: a list of messages a field.
+fn by_field(fields: &[FieldError]) -> Value {
+    let mut errors = Map::new();
+    for wrong in fields {
+        let field = translate::WORDS.word(&wrong.pointer).replace('/', ".");
+        if let Some(said) = errors.entry(field).or_insert_with(|| json!([])).as_array_mut() {
+            said.push(json!(wrong.detail));
+        }
+    }
+    Value::Object(errors)
+}
+
+fn said(code: u16, message: &'static str, about: impl Serialize) -> Response {
+    json_response(code, &wire::Said { code, status: reason(code), message, about })
+}
+
+fn failed(code: u16, message: &str, errors: Option<Value>) -> Response {
+    let mut body = json!({ "code": code, "status": reason(code), "message": message });
+    if let Some(errors) = errors {
+        body["errors"] = errors;
+    }
+    json_response(code, &body)
+}
+
+fn reason(code: u16) -> &'static str {
+    StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
+}

@@ -1,0 +1,265 @@
+//! Between Notch Pay's language and the canonical one.
+
+use serde_json::{Value, value::to_raw_value};
+
+use super::wire;
+use crate::{
+    error::{Error, Kind},
+    model::{Address, Customer, CustomerFields, Field, Page, Patch, Payment, PaymentMethod, Position},
+    plan::{Answer, field_errors},
+    reading::{self, present},
+    text::{Source, Text, country::Region, phone},
+    wire::{Loose, Perhaps, Str, Words, parse, patch_object, patch_text, raw_patch, str_of, str_patch},
+};
+
+/// Notch Pay's words for our fields, for errors.
+pub(super) const WORDS: Words = Words(&[
+    ("name", Field::Name),
+    ("email", Field::Email),
+    ("phone", Field::Phone),
+    ("metadata", Field::Metadata),
+    ("address.country", Field::Country),
+    ("address.state", Field::State),
+    ("address.city", Field::City),
+    ("address.postal_code", Field::PostalCode),
+    ("address.address_line1", Field::Line1),
+    ("address.address_line2", Field::Line2),
+]);
+
+/// What create and update send. `name` is the full name that the fields ask for.
+pub(super) fn input<'f>(fields: &'f CustomerFields, name: &'f Patch<Text>) -> wire::CustomerInput<'f> {
+    let Address { line1, line2, city, state, postal_code, country } = &fields.address;
+    let address = fields.mentions_address().then(|| {
+        Perhaps::Object(wire::AddressInput {
+            country: str_patch(country),
+            state: str_patch(state),
+            city: str_patch(city),
+            postal_code: str_patch(postal_code),
+            address_line1: str_patch(line1),
+            address_line2: str_patch(line2),
+        })
+    });
+    wire::CustomerInput {
+        name: str_patch(name),
+        email: str_patch(&fields.email),
+        phone: str_patch(&fields.phone).map(|phone| Loose(phone.0.clone())),
+        metadata: raw_patch(&fields.metadata),
+        address: address.into(),
+    }
+}
+
+/// The customer in an answer, enveloped or bare; `None` for an answer that lacks it.
+pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Customer>, Error> {
+    let envelope: wire::One<'_> = parse(source)?;
+    let found = match envelope.customer {
+        Some(Perhaps::Object(found)) => found,
+        Some(Perhaps::Other(_)) => return Ok(None),
+        None => parse(source)?,
+    };
+    if found.id.is_none() {
+        return Ok(None);
+    }
+    customer(found, source, region).map(Some)
+}
+
+/// A customer as Notch Pay tells it.
+pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option<Region>) -> Result<Customer, Error> {
+    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
+    let mut customer = Customer {
+        id: reading::id(source, told.id.as_ref(), "id")?,
+        name: text(&told.name),
+        email: text(&told.email),
+        blocked: told.blocked,
+        livemode: told.sandbox.map(|sandbox| !sandbox),
+        extra: told.extra,
+        ..Customer::default()
+    };
+    customer.metadata = reading::metadata(source, told.metadata, &mut customer.extra);
+    customer.complete_names();
+    if let Some(number) = reading::loose(source, told.phone.as_ref()) {
+        let read = phone::canonical_without_plus(&number, region);
+        reading::keep_phone(&mut customer, Field::Phone, read, &number);
+    }
+    match told.address {
+        Some(Perhaps::Object(told)) => address(&mut customer, &told, source),
+        Some(Perhaps::Other(other)) if other.get() != "[]" => customer.extra.keep("address", other),
+        _ => {}
+    }
+    reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
+    Ok(customer)
+}
+
+/// An address, whose own unknown members are kept among the customer's.
+fn address(customer: &mut Customer, told: &wire::Address<'_>, source: &Source) {
+    let parts = [&told.address_line1, &told.address_line2, &told.city, &told.state, &told.postal_code];
+    customer.address = reading::address(source, parts.map(Option::as_ref));
+    reading::country(customer, present(source, told.country.as_ref()));
+    if !told.extra.is_empty()
+        && let Ok(unknown) = to_raw_value(&told.extra)
+    {
+        customer.extra.keep("address", &unknown);
+    }
+}
+
+/// A payment as Notch Pay tells it. Its amount is a number [prose].
+pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Payment, Error> {
+    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
+    let mut extra = told.extra;
+    let amount = told.amount.and_then(|raw| reading::amount(source, serde_json::from_str(raw.get()).ok().as_ref()));
+    if let (Some(unread), None) = (told.amount, &amount) {
+        extra.keep("amount", unread);
+    }
+    Ok(Payment {
+        id: reading::id(source, told.id.as_ref(), "id")?,
+        reference: text(&told.reference),
+        amount,
+        currency: text(&told.currency),
+        status: text(&told.status),
+        created_at: reading::plain_time(text(&told.created_at)),
+        extra,
+    })
+}
+
+/// A payment method as Notch Pay tells it.
+pub(super) fn payment_method(told: wire::PaymentMethod<'_>, source: &Source) -> Result<PaymentMethod, Error> {
+    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
+    Ok(PaymentMethod {
+        id: reading::id(source, told.id.as_ref(), "id")?,
+        kind: text(&told.kind),
+        channel: text(&told.channel),
+        last4: None,
+        phone: reading::loose(source, told.phone.as_ref()),
+        created_at: reading::plain_time(text(&told.created_at)),
+        extra: told.extra,
+    })
+}
+
+/// Every record of a list.
+pub(super) fn each<T, U>(told: Option<Vec<T>>, read: impl Fn(T) -> Result<U, Error>) -> Result<Vec<U>, Error> {
+    let told = reading::required(told, "items")?;
+    let mut records = Vec::with_capacity(told.len());
+    for record in told {
+        records.push(read(record)?);
+    }
+    Ok(records)
+}
+
+/// A page of a list. The page numbers decide whether there is another, else the total, else whether it is full.
+pub(super) fn page<T>(items: Vec<T>, told: wire::Pages, position: &Position, limit: u16) -> Page<T> {
+    let asked = position.page(limit);
+    let more = match (told.last, told.total) {
+        // Never back to a page that was read already, whatever the provider says it answered.
+        (Some(last), _) => told.current.map_or(asked, |current| current.max(asked)) < last,
+        (None, Some(total)) => !items.is_empty() && position.offset() + (items.len() as u64) < total,
+        (None, None) => items.len() >= usize::from(limit.max(1)),
+    };
+    Page { items, next: more.then(|| Position::of_page(asked + 1, limit)), total: told.total }
+}
+
+/// An error, whose code is a number or a string and whose fields may stand below `customer`.
+pub(super) fn refusal(answer: &Answer) -> Error {
+    let Some(told) = answer.error_body::<wire::Failure>() else {
+        return answer.refusal(None, None);
+    };
+    let message = told.message.as_deref();
+    let code = told.code.as_ref().map(|code| code.as_str().map_or_else(|| code.to_string(), str::to_owned));
+    let by_field = told.errors.as_ref().and_then(Value::as_object).into_iter().flatten();
+    let fields = by_field.filter_map(|(field, wrong)| {
+        let said = wrong.as_str().or_else(|| wrong.get(0)?.as_str())?;
+        Some((field.strip_prefix("customer.").unwrap_or(field), said.to_owned()))
+    });
+    let error = answer.refusal(code, message).with_fields(field_errors(fields, &WORDS));
+    if error.kind == Kind::RateLimited && error.retry_after.is_none() {
+        return error.with_retry_after(message.and_then(seconds_told));
+    }
+    error
+}
+
+/// The seconds in `Rate limit exceeded. Try again in 30 seconds` [errdoc].
+fn seconds_told(message: &str) -> Option<u64> {
+    let (_, rest) = message.split_once("again in ")?;
+    rest.split_once(" second")?.0.parse().ok()
+}
+
+/// What a client asks of a record: the inverse of [`input`]. Empty text means `null` here.
+pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
+    let text = |patch: &Patch<Str<'_>>| match patch_text(source, patch) {
+        Patch::Set(text) if text.is_empty() => Patch::Clear,
+        other => other,
+    };
+    let address = match &asked.address {
+        Patch::Set(Perhaps::Object(told)) => Address {
+            line1: text(&told.address_line1),
+            line2: text(&told.address_line2),
+            city: text(&told.city),
+            state: text(&told.state),
+            postal_code: text(&told.postal_code),
+            country: text(&told.country),
+        },
+        Patch::Clear => Address {
+            line1: Patch::Clear,
+            line2: Patch::Clear,
+            city: Patch::Clear,
+            state: Patch::Clear,
+            postal_code: Patch::Clear,
+            country: Patch::Clear,
+        },
+        _ => Address::default(),
+    };
+    CustomerFields {
+        name: text(&asked.name),
+        email: text(&asked.email),
+        phone: text(&asked.phone.map(|phone| Str(phone.0.clone()))),
+        address,
+        metadata: patch_object(source, &asked.metadata),
+        ..CustomerFields::default()
+    }
+}
+
+/// A customer in Notch Pay's words: the inverse of [`customer`].
+pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::Customer<'c> {
+    let Address { line1, line2, city, state, postal_code, country } = &customer.address;
+    let parts = [country, state, city, postal_code, line1, line2];
+    let has_address = parts.iter().any(|part| part.is_some());
+    let [country, state, city, postal_code, address_line1, address_line2] = parts.map(|part| str_of(part.as_ref()));
+    let address =
+        wire::Address { country, state, city, postal_code, address_line1, address_line2, ..wire::Address::default() };
+    wire::Customer {
+        id: str_of(Some(&customer.id)),
+        name: str_of(name),
+        email: str_of(customer.email.as_ref()),
+        phone: customer.phone.as_ref().map(|phone| Loose((&**phone).into())),
+        metadata: Some(customer.metadata.raw()),
+        address: has_address.then_some(Perhaps::Object(address)),
+        blocked: customer.blocked,
+        sandbox: customer.livemode.map(|live| !live),
+        created_at: str_of(customer.created_at.as_ref()),
+        updated_at: str_of(customer.updated_at.as_ref()),
+        extra: customer.extra.clone(),
+    }
+}
+
+/// A payment in Notch Pay's words: the inverse of [`payment`]. A decimal string is a JSON number as it stands.
+pub(super) fn told_payment(payment: &Payment) -> wire::Payment<'_> {
+    wire::Payment {
+        id: str_of(Some(&payment.id)),
+        reference: str_of(payment.reference.as_ref()),
+        amount: payment.amount.as_ref().and_then(|amount| serde_json::from_str(amount).ok()),
+        currency: str_of(payment.currency.as_ref()),
+        status: str_of(payment.status.as_ref()),
+        created_at: str_of(payment.created_at.as_ref()),
+        extra: payment.extra.clone(),
+    }
+}
+
+/// A payment method in Notch Pay's words: the inverse of [`payment_method`].
+pub(super) fn told_payment_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
+    wire::PaymentMethod {
+        id: str_of(Some(&method.id)),
+        kind: str_of(method.kind.as_ref()),
+        channel: str_of(method.channel.as_ref()),
+        phone: method.phone.as_ref().map(|phone| Loose((&**phone).into())),
+        created_at: str_of(method.created_at.as_ref()),
+        extra: method.extra.clone(),
+    }
+}
