@@ -87,12 +87,15 @@ struct Division {
 fn divide(filter: &CustomerFilter, manifest: &Manifest) -> Result<Division, Error> {
     let (mut sent, mut again) = (filter.clone(), filter.clone());
     let filters = &manifest.filters;
+    let is_alone = filter.len() == 1;
     let mut missing = Vec::new();
     macro_rules! divide {
         ($($field:ident),*) => {$(
             if filter.$field.is_some() {
                 match filters.$field {
                     FilterSupport::Exact => again.$field = None,
+                    FilterSupport::Alone if is_alone => again.$field = None,
+                    FilterSupport::Alone => sent.$field = None,
                     FilterSupport::Loose(_) => {}
                     FilterSupport::Scan => sent.$field = None,
                     FilterSupport::No(why) => missing.push(FieldError::new(stringify!($field), why)),
@@ -199,7 +202,7 @@ fn scan_for(lookup: &Lookup) -> ListQuery {
 pub fn first_lookup<P: CustomerProvider + ?Sized>(provider: &P, lookup: &Lookup) -> Result<Plan<()>, Error> {
     match lookup_support(provider.manifest(), lookup) {
         FilterSupport::No(why) => Err(Error::invalid(vec![FieldError::new(lookup.key(), why)])),
-        FilterSupport::Exact => Ok(provider.plan_find(lookup)?.map(|_| Ok(()))),
+        FilterSupport::Exact | FilterSupport::Alone => Ok(provider.plan_find(lookup)?.map(|_| Ok(()))),
         FilterSupport::Loose(_) | FilterSupport::Scan => Ok(first_plan(provider, &scan_for(lookup))?.map(|_| Ok(()))),
     }
 }
@@ -212,7 +215,7 @@ pub async fn find(
 ) -> Result<Option<Customer>, Error> {
     match lookup_support(provider.manifest(), lookup) {
         FilterSupport::No(why) => Err(Error::invalid(vec![FieldError::new(lookup.key(), why)])),
-        FilterSupport::Exact => run(transport, provider.plan_find(lookup)?).await,
+        FilterSupport::Exact | FilterSupport::Alone => run(transport, provider.plan_find(lookup)?).await,
         FilterSupport::Loose(_) | FilterSupport::Scan => {
             let found = list(provider, transport, &scan_for(lookup)).await?;
             match (found.items.into_iter().next(), found.next) {

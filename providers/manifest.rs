@@ -93,6 +93,9 @@ impl FieldSupport {
 pub enum FilterSupport {
     /// The provider filters, and exactly.
     Exact,
+    /// The provider filters, and exactly, but by nothing else at the same time: beside another filter the
+    /// gateway compares.
+    Alone,
     /// The provider narrows the list down; the gateway filters again. The text says what is loose.
     Loose(&'static str),
     /// The gateway reads pages and filters.
@@ -105,7 +108,7 @@ impl FilterSupport {
     /// The word of the API.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Exact => "provider",
+            Self::Exact | Self::Alone => "provider",
             Self::Loose(_) | Self::Scan => "gateway",
             Self::No(_) => "none",
         }
@@ -115,6 +118,7 @@ impl FilterSupport {
     pub const fn reason(self) -> Option<&'static str> {
         match self {
             Self::Loose(reason) | Self::No(reason) => Some(reason),
+            Self::Alone => Some("beside another filter the gateway compares"),
             Self::Exact | Self::Scan => None,
         }
     }

@@ -617,7 +617,14 @@ pub struct CustomerFilter {
 impl CustomerFilter {
     /// Whether every customer is shown.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.len() == 0
+    }
+
+    /// How many conditions there are.
+    pub fn len(&self) -> usize {
+        let Self { email, phone, did, blocked, search } = self;
+        let texts = [email, phone, did, search];
+        texts.into_iter().flatten().count() + usize::from(blocked.is_some())
     }
 
     /// Whether a customer is shown: e-mail and phone exactly, search as a part, both without regard to case.
