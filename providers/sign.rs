@@ -127,13 +127,15 @@ impl AuthScheme {
                     _ => Ok(()),
                 }
             }
-            Self::Signed { credentials, headers, verify, .. } => {
+            Self::Signed { headers, verify, .. } => {
                 if !headers.iter().all(|name| request.headers().contains_key(*name)) {
                     return Err(refused("the request is not signed"));
                 }
-                match credentials.iter().all(|name| expected.get(name).is_some()) {
-                    true => verify(request, expected, now),
-                    false => Ok(()),
+                match expected.is_empty() {
+                    true => Ok(()),
+                    // What verifies is not always what signs: a public key will do for some. The verifier
+                    // refuses when it knows neither.
+                    false => verify(request, expected, now),
                 }
             }
         }
