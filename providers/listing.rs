@@ -244,6 +244,7 @@ const fn matched_by(lookup: &Lookup) -> &'static str {
 /// The look-up that decides whether a distinct create finds somebody; `None` where the provider decides
 /// itself, or nothing was asked.
 pub fn distinct_lookup(manifest: &Manifest, command: &CreateCustomer) -> Result<Option<Lookup>, Error> {
+    prepare::supports(manifest, Operation::Create)?;
     if !command.distinct || manifest.distinct == Support::Native {
         return Ok(None);
     }
