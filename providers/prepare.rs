@@ -9,6 +9,7 @@ use crate::{
     plan::{Plan, Step},
     provider::CustomerProvider,
     text::name,
+    wire::JsonObject,
 };
 
 /// Told of a field that was sent `null` and still stands in the answer.
@@ -157,13 +158,20 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
     whole
 }
 
-/// Checks the answer: a field that was to be cleared and still stands is a loss.
+/// Checks the answer: a field that was to be cleared and still stands is a loss, and so is one key of the
+/// metadata.
 fn checked(plan: Plan<Customer>, asked: &CustomerFields) -> Plan<Customer> {
     let cleared: Vec<Field> = Field::WRITABLE.into_iter().filter(|field| asked.state(*field) == Patch::Clear).collect();
-    if cleared.is_empty() {
+    let members = asked.metadata.set().map(JsonObject::members).unwrap_or_default();
+    let removed = members.into_iter().filter(|(_, value)| value.get() == "null");
+    let removed: Vec<String> = removed.map(|(key, _)| key.into_owned()).collect();
+    if cleared.is_empty() && removed.is_empty() {
         return plan;
     }
     plan.map(move |mut customer| {
+        if removed.iter().any(|key| customer.metadata.get(key).is_some_and(|held| held.get() != "null")) {
+            customer.fidelity.lost(Field::Metadata, NOT_CLEARED);
+        }
         for field in cleared {
             let stands = match field {
                 Field::Metadata => !customer.metadata.is_empty(),
