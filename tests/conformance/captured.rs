@@ -1,13 +1,11 @@
 //! Requests captured from the vendors' own clients: `fixtures/<vendor>/captured/<name>.http`. The server
-//! side must read each as its client meant it. The path is the whole path of the vendor's host.
+//! side must read each as its client meant it. The path is the whole path of the vendor's host,
+//! with `/payment` as the mount point of a vendor that has no documented base.
 
 use std::{fs, path::Path};
 
 use libtest_mimic::{Failed, Trial};
-use passerelle_providers::{
-    imitate::base_path,
-    plan::{Request, Response},
-};
+use passerelle_providers::plan::{Request, Response};
 
 use crate::{
     case::{Setup, fixtures, folders, name_of, parse_message, snapshot},
@@ -45,8 +43,9 @@ fn check(vendor_name: &str, folder: &Path, stem: &str, file: &Path) -> Result<()
     let (first, headers, body) = parse_message(&fs::read(file)?)?;
     let mut words = first.split(' ');
     let (method, target) = (words.next().ok_or("no method")?, words.next().ok_or("no target")?);
-    let prefix = base_path(setup.manifest);
-    let below = target.strip_prefix(prefix).unwrap_or(target);
+    // The vendor's documented base, or where the clients were told that the vendor is mounted.
+    let base: http::Uri = setup.endpoint().base_url().parse()?;
+    let below = target.strip_prefix(base.path().trim_end_matches('/')).unwrap_or(target);
     let mut request = http::Request::builder().method(method).uri(below);
     for (name, value) in headers {
         request = request.header(name, value);
