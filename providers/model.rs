@@ -806,6 +806,14 @@ impl<T> Page<T> {
         Self { items, next, total: Some(total) }
     }
 
+    /// A numbered page of a list whose length the provider tells. The next one begins where this one would
+    /// end if it were full: a number says nothing of a page that fell short.
+    pub fn of_numbered(items: Vec<T>, position: &Position, limit: u16, total: u64) -> Self {
+        let end = position.offset() + u64::from(limit);
+        let next = (!items.is_empty() && end < total).then_some(Position::Offset(end));
+        Self { items, next, total: Some(total) }
+    }
+
     /// A page of a list whose length is not told: a full page may be followed by another.
     pub fn of_unknown_length(items: Vec<T>, position: &Position, limit: u16) -> Self {
         let end = position.offset().saturating_add(items.len() as u64);
