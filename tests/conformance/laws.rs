@@ -7,16 +7,18 @@ use libtest_mimic::{Failed, Trial};
 use passerelle_providers::{
     CustomerProvider, ImitatesVendor, Settings, VENDORS, Vendor,
     error::{Error, Kind},
-    input, listing,
-    manifest::{Manifest, Support},
+    input,
+    listing::{self, ListQuery, Mark},
+    manifest::{FilterSupport, Manifest, Support},
     model::{
-        Command, Created, Customer, CustomerFields, CustomerId, Field, ListCustomers, Operation, Page, Payment,
-        PaymentMethod, Position, Reply,
+        Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Field, Invoice, ListCustomers, Lookup,
+        Operation, OverdueInvoices, Page, Payment, PaymentMethod, Position, Reply, UpdateCustomer,
     },
     plan::{Endpoint, Plan, Request, Response, Step},
     prepare, render,
     sign::{Credentials, Stamp},
     text::Text,
+    wire::{Extra, JsonObject},
 };
 use proptest::{
     prelude::*,
@@ -43,10 +45,14 @@ const LAWS: &[(&str, Law)] = &[
     ("planning_twice_gives_the_same_bytes", planning_twice_gives_the_same_bytes),
     ("every_field_is_sent_or_declared_lost", every_field_is_sent_or_declared_lost),
     ("a_create_is_accepted_as_it_was_meant", a_create_is_accepted_as_it_was_meant),
+    ("an_update_is_accepted_as_it_was_meant", an_update_is_accepted_as_it_was_meant),
     ("every_command_is_accepted_as_it_was_meant", every_command_is_accepted_as_it_was_meant),
+    ("filters_are_accepted_as_they_were_meant", filters_are_accepted_as_they_were_meant),
+    ("look_ups_are_planned_as_declared", look_ups_are_planned_as_declared),
     ("a_customer_reads_back_as_it_was_told", a_customer_reads_back_as_it_was_told),
     ("a_page_reads_back_as_it_was_told", a_page_reads_back_as_it_was_told),
     ("what_belongs_to_a_customer_reads_back", what_belongs_to_a_customer_reads_back),
+    ("overdue_invoices_read_back_as_they_were_told", overdue_invoices_read_back_as_they_were_told),
     ("refusals_read_back_as_they_were_meant", refusals_read_back_as_they_were_meant),
     ("error_answers_are_mapped", error_answers_are_mapped),
     ("arbitrary_answers_never_panic", arbitrary_answers_never_panic),
@@ -137,6 +143,13 @@ fn fail(message: impl Into<String>) -> TestCaseError {
 
 /// A plan without the type of its result.
 struct Requests(Vec<Request>);
+
+impl Requests {
+    /// Of a write that reads first, or checks afterwards, the write.
+    fn write(self) -> Option<Request> {
+        self.0.into_iter().find(|request| request.method() != http::Method::GET)
+    }
+}
 
 impl<T> From<Plan<T>> for Requests {
     fn from(plan: Plan<T>) -> Self {
@@ -260,6 +273,24 @@ fn a_create_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Failed> 
     })
 }
 
+fn an_update_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Failed> {
+    if !subject.supports(Operation::Update) {
+        return Ok(());
+    }
+    let (provider, server, id) = (subject.provider(), subject.server(), subject.id());
+    let written = |field: &Field| subject.manifest.field(*field).update.is_supported();
+    let held: Vec<Field> = subject.held().into_iter().filter(written).collect();
+    run_cases(&sample::fields(held), |fields| {
+        let update = UpdateCustomer { id: id.clone(), fields: fields.clone() };
+        let plan = prepare::update(&*provider, &update).map_err(|error| fail(error.to_string()))?;
+        let write = Requests::from(plan).write().ok_or_else(|| fail("nothing is written"))?;
+        let accepted = server.accept(&write).map_err(|error| fail(format!("{error} {:?}", error.fields)))?;
+        let Command::Update(accepted) = accepted else { return Err(fail("it was read as another command")) };
+        prop_assert_eq!(&accepted.id, &id);
+        compare_fields(subject, &fields, &accepted.fields)
+    })
+}
+
 /// What both mean must be equal: names joined, phones in canonical form.
 fn compare_fields(subject: Subject, meant: &CustomerFields, read: &CustomerFields) -> Result<(), TestCaseError> {
     let (mut one, mut other) = (Customer::default(), Customer::default());
@@ -314,11 +345,10 @@ fn every_command_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Fai
             continue;
         }
         let command = usual(subject, operation);
-        let requests = plan(&*provider, &command)?.0;
-        // Of a write that reads first, or checks afterwards, the write is meant.
-        let write = requests.iter().find(|request| request.method() != http::Method::GET);
-        let request = write.or(requests.first()).ok_or("nothing is sent")?;
-        let accepted = server.accept(request).map_err(|error| format!("{}: {error}", operation.name()))?;
+        let requests = plan(&*provider, &command)?;
+        let first = requests.0.first().cloned();
+        let request = requests.write().or(first).ok_or("nothing is sent")?;
+        let accepted = server.accept(&request).map_err(|error| format!("{}: {error}", operation.name()))?;
         if let (Command::Update(meant), Command::Update(read)) = (&command, &accepted) {
             if meant.id != read.id || meant.fields.email != read.fields.email {
                 return Err("the update was read as another one".into());
@@ -341,6 +371,67 @@ fn every_command_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Fai
         let accepted = server.accept(&plan(&*provider, &command)?.0[0])?;
         if accepted != command {
             return Err(format!("a page of {limit} was read as {}", show::command(&accepted)).into());
+        }
+    }
+    Ok(())
+}
+
+/// A filter that the provider applies must reach it; one that it answers loosely may be sent as a search.
+fn filters_are_accepted_as_they_were_meant(subject: Subject) -> Result<(), Failed> {
+    let (provider, server) = (subject.provider(), subject.server());
+    let filters = &subject.manifest.filters;
+    let text = |text| Some(Text::from_static(text));
+    let only = CustomerFilter::default;
+    for (support, filter) in [
+        (filters.email, CustomerFilter { email: text("amadou.ba@example.com"), ..only() }),
+        (filters.phone, CustomerFilter { phone: text("+221771234567"), ..only() }),
+        (filters.did, CustomerFilter { did: text("z1CanaryDid"), ..only() }),
+        (filters.blocked, CustomerFilter { blocked: Some(true), ..only() }),
+        (filters.search, CustomerFilter { search: text("Amadou & Ba"), ..only() }),
+    ] {
+        let query = ListQuery { limit: 7, mark: Mark::START, filter: filter.clone() };
+        let plan = match (support, listing::first_plan(&*provider, &query)) {
+            (FilterSupport::No(_), Err(error)) if error.kind == Kind::Invalid => continue,
+            (FilterSupport::No(_), _) => return Err(format!("{filter:?} is planned, but not declared").into()),
+            (_, plan) => plan?,
+        };
+        let accepted = match server.accept(&plan.request)? {
+            Command::List(accepted) => accepted.filter,
+            other => return Err(format!("{filter:?} was read as {}", show::command(&other)).into()),
+        };
+        let is_right = match support {
+            FilterSupport::Exact | FilterSupport::Alone => accepted == filter,
+            FilterSupport::Loose(_) => !accepted.is_empty(),
+            FilterSupport::Scan | FilterSupport::No(_) => accepted.is_empty(),
+        };
+        if !is_right {
+            return Err(format!("{filter:?} was read as {accepted:?}").into());
+        }
+    }
+    Ok(())
+}
+
+fn lookups() -> [Lookup; 4] {
+    [
+        Lookup::Email(Text::from_static("amadou.ba@example.com")),
+        Lookup::Phone(Text::from_static("+221771234567")),
+        Lookup::Did(Text::from_static("z1CanaryDid")),
+        Lookup::Reference(Text::from_static("canary-1")),
+    ]
+}
+
+fn look_ups_are_planned_as_declared(subject: Subject) -> Result<(), Failed> {
+    let (provider, server) = (subject.provider(), subject.server());
+    for lookup in lookups() {
+        let declared = !matches!(listing::lookup_support(subject.manifest, &lookup), FilterSupport::No(_));
+        match listing::first_lookup(&*provider, &lookup) {
+            Ok(plan) if declared => drop(server.accept(&plan.request)?),
+            Ok(_) => return Err(format!("{lookup:?} is planned, but not declared").into()),
+            Err(error) if declared => return Err(format!("{lookup:?} is declared, but: {error}").into()),
+            Err(error) if error.kind != Kind::Invalid => {
+                return Err(format!("{lookup:?} is refused as {:?}", error.kind).into());
+            }
+            Err(_) => {}
         }
     }
     Ok(())
@@ -373,6 +464,17 @@ fn a_customer_reads_back_as_it_was_told(subject: Subject) -> Result<(), Failed> 
             let created = Created { customer: customer.clone(), existing: false };
             let answer = server.answer(&Command::Create(create.clone()), &Reply::Created(created)).map_err(broken)?;
             compare(&done(provider.plan_create(&create).map_err(broken)?.read(answer))?.customer)?;
+        }
+        if let Command::Update(update) = usual(subject, Operation::Update)
+            && subject.supports(Operation::Update)
+        {
+            let reply = Reply::Customer(customer.clone());
+            let answer = server.answer(&Command::Update(update.clone()), &reply).map_err(broken)?;
+            // An answer without the record calls for another request, which the retrieve above has read.
+            match provider.plan_update(&update).map_err(broken)?.read(answer).map_err(broken)? {
+                Step::Done(read) => compare(&read)?,
+                Step::Then(_) => {}
+            }
         }
         Ok(())
     })
@@ -437,16 +539,64 @@ fn what_belongs_to_a_customer_reads_back(subject: Subject) -> Result<(), Failed>
     Ok(())
 }
 
+fn overdue_invoices_read_back_as_they_were_told(subject: Subject) -> Result<(), Failed> {
+    if !subject.supports(Operation::OverdueInvoices) {
+        return Ok(());
+    }
+    let (provider, server, id) = (subject.provider(), subject.server(), subject.id());
+    let text = |text| Some(Text::from_static(text));
+    let mut extra = Extra::default();
+    extra.keep_text("subscription_id", "sub_1");
+    let whole = Invoice {
+        id: Text::from_static("in_1"),
+        number: text("A-0001"),
+        status: text("uncollectible"),
+        amount_due: text("123456789012345678901234567890"),
+        amount_remaining: text("0"),
+        currency: text("curr_1"),
+        created_at: text("2025-04-04T14:21:49.955Z"),
+        extra,
+    };
+    let bare = Invoice { id: Text::from_static("in_2"), ..Invoice::default() };
+    let summary = JsonObject::in_string(Text::from_static(r#"{"curr_1":{"amount":"1234567890123456789012"}}"#));
+    for told in [
+        OverdueInvoices::default(),
+        OverdueInvoices { invoices: vec![whole.clone()], summary: None },
+        OverdueInvoices { invoices: vec![whole, bare], summary },
+    ] {
+        let customer = Customer { id: id.text().clone(), ..Customer::default() };
+        let reply = Reply::OverdueInvoices(customer, told.clone());
+        let answer = server.answer(&Command::OverdueInvoices(id.clone()), &reply)?;
+        let Step::Done(read) = provider.plan_overdue_invoices(&id)?.read(answer)? else {
+            return Err("the answer calls for another request".into());
+        };
+        if read != told {
+            let (told, read) = (show::overdue_invoices(&told), show::overdue_invoices(&read));
+            return Err(format!("{told} was read as {read}").into());
+        }
+    }
+    Ok(())
+}
+
 fn refusals_read_back_as_they_were_meant(subject: Subject) -> Result<(), Failed> {
     let (provider, server) = (subject.provider(), subject.server());
     let now = "2026-11-20T12:00:00Z".parse()?;
+    let told = |what: &str, kind: Kind, read: Result<(), Error>| match read {
+        Err(error) if error.kind == kind => Ok(()),
+        Err(error) => Err(format!("{kind:?} of a {what} was read as {:?}", error.kind)),
+        Ok(()) => Err(format!("{kind:?} of a {what} was read as success")),
+    };
     for kind in [Kind::NotFound, Kind::Unauthorized, Kind::RateLimited, Kind::ProviderFailed] {
+        let error = Error::new(kind, "as meant");
         let plan = provider.plan_retrieve(&subject.id())?;
-        let answer = server.refuse(&plan.request, &Error::new(kind, "as meant"), now);
-        match plan.read(answer) {
-            Err(error) if error.kind == kind => {}
-            Err(error) => return Err(format!("{kind:?} was read as {:?}", error.kind).into()),
-            Ok(_) => return Err(format!("{kind:?} was read as success").into()),
+        let answer = server.refuse(&plan.request, &error, now);
+        told("retrieve", kind, plan.read(answer).map(drop))?;
+        if let Command::Update(update) = usual(subject, Operation::Update)
+            && subject.supports(Operation::Update)
+        {
+            let plan = provider.plan_update(&update)?;
+            let answer = server.refuse(&plan.request, &error, now);
+            told("update", kind, plan.read(answer).map(drop))?;
         }
     }
     Ok(())
@@ -468,7 +618,8 @@ fn answer_of(status: u16, body: impl Into<Bytes>) -> Response {
     answer
 }
 
-/// Every status in every shape, for a read and for a write, as one table a vendor.
+/// Every status in every shape, for a read and for a write, as one table a vendor. The write is a create, or
+/// an update where nothing can be created.
 fn error_answers_are_mapped(subject: Subject) -> Result<(), Failed> {
     let provider = subject.provider();
     let mut table = String::new();
@@ -479,10 +630,10 @@ fn error_answers_are_mapped(subject: Subject) -> Result<(), Failed> {
         let told = if distinct.len() == 1 { distinct[0].clone() } else { told.join(", ") };
         table.push_str(&format!("{what}: {told}\n"));
     };
-    let writes = subject.supports(Operation::Create);
+    let write = [Operation::Create, Operation::Update].into_iter().find(|write| subject.supports(*write));
     for status in STATUSES {
         let mut reads = BTreeMap::new();
-        let mut creates = BTreeMap::new();
+        let mut writes = BTreeMap::new();
         for (name, body) in BODIES {
             let told = |read: Result<(), Error>, write: bool| match read {
                 Ok(()) => "success".to_owned(),
@@ -493,15 +644,20 @@ fn error_answers_are_mapped(subject: Subject) -> Result<(), Failed> {
             };
             let read = provider.plan_retrieve(&subject.id())?.read(answer_of(status, body)).map(drop);
             reads.insert(name, told(read, false));
-            if writes {
-                let create = sample::usual_create(subject.manifest);
-                let read = provider.plan_create(&create)?.read(answer_of(status, body)).map(drop);
-                creates.insert(name, told(read, true));
-            }
+            let answer = answer_of(status, body);
+            match write.map(|write| usual(subject, write)) {
+                Some(Command::Create(create)) => {
+                    writes.insert(name, told(provider.plan_create(&create)?.read(answer).map(drop), true))
+                }
+                Some(Command::Update(update)) => {
+                    writes.insert(name, told(provider.plan_update(&update)?.read(answer).map(drop), true))
+                }
+                _ => None,
+            };
         }
         row(format!("retrieve {status}"), reads);
-        if writes {
-            row(format!("create {status}"), creates);
+        if let Some(write) = write {
+            row(format!("{} {status}", write.name()), writes);
         }
     }
     let name = match subject.vendor.manifests.len() {
@@ -535,7 +691,11 @@ fn arbitrary_answers_never_panic(subject: Subject) -> Result<(), Failed> {
             match &usual(subject, operation) {
                 Command::Create(command) => read!(provider.plan_create(command)),
                 Command::Retrieve(id) => read!(provider.plan_retrieve(id)),
-                Command::Find(lookup) => read!(provider.plan_find(lookup)),
+                Command::Find(_) => {
+                    for lookup in lookups() {
+                        read!(provider.plan_find(&lookup));
+                    }
+                }
                 Command::Update(command) => read!(provider.plan_update(command)),
                 Command::Delete(id) => read!(provider.plan_delete(id)),
                 Command::List(command) => read!(provider.plan_list(command)),
