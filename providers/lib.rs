@@ -94,6 +94,7 @@ vendors! {
     lomi,
     modempay,
     notchpay,
+    paymentkit,
 }
 
 /// A vendor by its name.

@@ -1,0 +1,203 @@
+#![doc = include_str!("README.md")]
+
+mod server;
+mod sign;
+#[cfg(test)]
+mod tests;
+mod translate;
+mod wire;
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::{
+    Settings, Vendor,
+    error::{Error, FieldError},
+    manifest::{
+        Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
+        PagingStyle, Support, UpdateStyle,
+    },
+    model::{Customer, CustomerId, Field, ListCustomers, Lookup, Operation, OverdueInvoices, Page, UpdateCustomer},
+    plan::{Draft, Plan, Request, unsupported},
+    provider::CustomerProvider,
+    reading,
+    sign::AuthScheme,
+    text::{country::Region, name},
+    wire::parse,
+};
+
+/// PaymentKit in the registry.
+pub static VENDOR: Vendor = Vendor {
+    manifests: &[&MANIFEST],
+    connect: |settings| Arc::new(PaymentKit { region: settings.region, livemode: settings.livemode }),
+    imitate: |settings: Settings| Arc::new(server::Server { livemode: settings.livemode }),
+};
+
+static MANIFEST: Manifest = Manifest {
+    name: "paymentkit",
+    title: "ArcBlock PaymentKit",
+    generation: "v1",
+    documentation: "https://www.arcblock.io/content/docs/payment-kit-sdk/api-reference-customers-381920",
+    base_url: None,
+    auth: &[
+        AuthScheme::Header { credential: "access_key", name: "authorization", prefix: "Bearer " },
+        AuthScheme::Signed {
+            credentials: &["app_secret_key", "component_did"],
+            headers: &sign::HEADERS,
+            sign: sign::sign,
+            verify: sign::verify,
+        },
+    ],
+    operations: &[
+        (Operation::Create, Support::No("the ArcBlock app makes the customer when a user with a DID signs in")),
+        (Operation::Find, Support::Emulated("PaymentKit finds by DID; by e-mail or phone its customers are searched")),
+        (Operation::Delete, Support::No("PaymentKit's API deletes no customers")),
+        (Operation::Block, Support::No("PaymentKit cannot block a customer")),
+        (Operation::Unblock, Support::No("PaymentKit cannot block a customer")),
+        (Operation::PaymentMethods, Support::No("PaymentKit's customers API tells no payment methods")),
+        (Operation::Payments, Support::No("PaymentKit's customers API tells no payments")),
+    ],
+    fields: &[
+        FieldSupport::native(Field::Name, "name"),
+        FieldSupport::emulated(Field::FirstName, name::JOINED, "name"),
+        FieldSupport::emulated(Field::LastName, name::JOINED, "name"),
+        FieldSupport::native(Field::Email, "email"),
+        FieldSupport::native(Field::Phone, "phone"),
+        FieldSupport::native(Field::Line1, "address.line1"),
+        FieldSupport::native(Field::Line2, "address.line2"),
+        FieldSupport::native(Field::City, "address.city"),
+        FieldSupport::native(Field::State, "address.state"),
+        FieldSupport::native(Field::PostalCode, "address.postal_code"),
+        FieldSupport::native(Field::Country, "address.country"),
+        FieldSupport::native(Field::Metadata, "metadata"),
+        FieldSupport::read_only(Field::Did, "did"),
+        FieldSupport::read_only(Field::Balance, "balance, in whatever unit PaymentKit keeps it"),
+        FieldSupport::read_only(Field::Delinquent, "delinquent"),
+        FieldSupport::read_only(Field::Livemode, "livemode"),
+        FieldSupport::read_only(Field::CreatedAt, "created_at"),
+        FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
+    ],
+    requires: &[],
+    filters: Filters {
+        email: FilterSupport::Loose(SEARCH),
+        phone: FilterSupport::Scan,
+        did: FilterSupport::Alone,
+        blocked: FilterSupport::No("PaymentKit cannot block a customer"),
+        search: FilterSupport::Exact,
+    },
+    lookups: Lookups {
+        email: FilterSupport::Loose(SEARCH),
+        phone: FilterSupport::Scan,
+        did: FilterSupport::Exact,
+        reference: FilterSupport::No("PaymentKit holds no reference"),
+    },
+    paging: Paging { style: PagingStyle::Pages, parameters: "page, pageSize", max_limit: 100, tells_total: true },
+    id: IdPattern {
+        described: "^[A-Za-z0-9_-]{1,255}$, and not one of PaymentKit's own routes such as `search`",
+        allows: |id| (IdPattern::TOKEN.allows)(id) && !ROUTES.contains(&id),
+    },
+    dedupe: Dedupe::Unique,
+    distinct: Support::No("PaymentKit's API creates no customers"),
+    update: UpdateStyle {
+        names: NameStyle::Full,
+        replaces_record: false,
+        // PUT merges the record; whether it merges what is inside an address is not known.
+        whole_address: true,
+        clears: Clears::Sent,
+    },
+};
+
+const SEARCH: &str = "the search matches parts of names, e-mail addresses and DIDs";
+
+/// What stands in the place of an id and is none [sdk].
+const ROUTES: [&str; 4] = ["search", "me", "payer-token", "sync-to-space"];
+
+const CUSTOMERS: &str = "/api/customers";
+
+/// PaymentKit as a connection sees it.
+#[derive(Debug, Clone)]
+struct PaymentKit {
+    region: Option<Region>,
+    livemode: bool,
+}
+
+impl PaymentKit {
+    /// Every call tells the mode, behind everything else [sdk].
+    fn told_the_mode(&self, draft: Draft) -> Result<Request, Error> {
+        draft.query("livemode", if self.livemode { "true" } else { "false" }).build()
+    }
+}
+
+impl CustomerProvider for PaymentKit {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+        let request = self.told_the_mode(Draft::get(CUSTOMERS).segment(id.text())?)?;
+        let region = self.region;
+        Ok(Plan::new(request, translate::refusal, move |answer| translate::one(&answer.source()?, region)))
+    }
+
+    fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
+        let Lookup::Did(did) = lookup else { return unsupported(&MANIFEST, Operation::Find) };
+        if !MANIFEST.id.matches(did) {
+            return Err(Error::invalid(vec![FieldError::new("did", "is not a DID")]));
+        }
+        let request = self.told_the_mode(Draft::get(CUSTOMERS).segment(did)?)?;
+        let region = self.region;
+        let did = did.clone();
+        let plan = Plan::new(request, translate::refusal, move |answer| {
+            let source = answer.source()?;
+            let told: Option<wire::Customer<'_>> = parse(&source)?;
+            let found = told.map(|told| translate::customer(told, &source, region)).transpose()?;
+            // The same route finds by id.
+            Ok(found.filter(|customer| customer.did.as_ref() == Some(&did)))
+        });
+        Ok(plan.none_when_unknown())
+    }
+
+    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+        let name = command.fields.full_name();
+        let draft = Draft::new(Method::PUT, CUSTOMERS)
+            .segment(command.id.text())?
+            .json(&translate::input(&command.fields, &name))?;
+        let request = self.told_the_mode(draft)?;
+        let region = self.region;
+        Ok(Plan::new(request, translate::refusal, move |answer| translate::one(&answer.source()?, region)))
+    }
+
+    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
+        let ListCustomers { limit, position, filter } = command.clone();
+        // One text can be searched for; what it is compared with again, the manifest tells.
+        let sought = filter.search.as_deref().or(filter.email.as_deref());
+        let path = if sought.is_some() { "/api/customers/search" } else { CUSTOMERS };
+        let draft = Draft::get(path)
+            .number("page", position.page(limit))
+            .number("pageSize", limit.into())
+            .maybe("query", sought)
+            .maybe("did", filter.did.as_deref());
+        let request = self.told_the_mode(draft)?;
+        let region = self.region;
+        Ok(Plan::new(request, translate::refusal, move |answer| {
+            let source = answer.source()?;
+            let page: wire::Page<'_> = parse(&source)?;
+            let told = reading::required(page.list, "list")?;
+            let mut customers = Vec::with_capacity(told.len());
+            for customer in told {
+                customers.push(translate::customer(customer, &source, region)?);
+            }
+            Ok(match page.count {
+                Some(total) => Page::of_numbered(customers, &position, limit, total),
+                None => Page::of_unknown_length(customers, &position, limit),
+            })
+        }))
+    }
+
+    fn plan_overdue_invoices(&self, id: &CustomerId) -> Result<Plan<OverdueInvoices>, Error> {
+        let draft = Draft::get(CUSTOMERS).segment(id.text())?.then("/overdue/invoices");
+        let request = self.told_the_mode(draft)?;
+        Ok(Plan::new(request, translate::refusal, |answer| translate::overdue(&answer.source()?)))
+    }
+}

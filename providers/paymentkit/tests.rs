@@ -1,0 +1,155 @@
+//! The signature, against what ArcBlock's own SDK computes.
+
+use bytes::Bytes;
+
+use super::sign::{HEADERS, digest_of, sign, verify};
+use crate::{
+    error::Kind,
+    plan::Request,
+    sign::{Credentials, Stamp, hex},
+};
+
+const SEED: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const PUBLIC: &str = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8";
+const NOW: i64 = 1_700_000_000;
+const STAMP: Stamp = Stamp { now: NOW, nonce: [0; 16] };
+const DID: &str = "zNKa5mpgjBK9h5KQ5BxCSSPmy8F5NJwuSmxQ";
+
+fn credentials(named: &[(&str, &str)]) -> Credentials {
+    Credentials::new(named.iter().map(|(name, secret)| ((*name).to_owned(), (*secret).to_owned())))
+}
+
+fn keys() -> Credentials {
+    credentials(&[("app_secret_key", &format!("0x{SEED}{PUBLIC}")), ("component_did", DID)])
+}
+
+fn request(method: &str, path: &str, body: &'static str) -> Request {
+    let url = format!("https://app.example.com{path}");
+    http::Request::builder().method(method).uri(url).body(Bytes::from(body)).expect("a request")
+}
+
+fn list() -> Request {
+    request("GET", "/payment/api/customers?page=1&pageSize=5&livemode=false", "")
+}
+
+fn update() -> Request {
+    request(
+        "PUT",
+        "/payment/api/customers/cus_Mxxxxxxxxxxxxxxx?livemode=true",
+        r#"{"metadata":{"internal_id":"user-456"},"email":"john.new.doe@example.com"}"#,
+    )
+}
+
+fn signed(mut request: Request) -> Request {
+    sign(&mut request, &keys(), &STAMP).expect("a signature");
+    request
+}
+
+fn digest(request: &Request) -> String {
+    hex(&digest_of(request, request.uri().path(), NOW, NOW + 300).expect("a digest"))
+}
+
+#[test]
+fn requests_are_signed_as_the_sdk_signs_them() {
+    let vectors = [
+        (
+            list(),
+            "860e9a6a08981996c90347f97e5399c529fa02a3381283696aa07b619c628748",
+            "0xcdc82b5a337c30c22ce596c8804c91bfa539dccdfb6672874fb835037cc454d39e0d264f1e8fb625cd9a60561d5e0e0bdad053791955c78d5d4ae8dc4a82550d",
+        ),
+        (
+            update(),
+            "2342f7bad131a7ad7431abd042bf370f4491c6b9a60b90487a69207471b630b5",
+            "0x6f9aceffa8bb1425bceb5fb0a5395e6fe72aded529aa59562bce14540cc8ae00d37273a344811a55e87d299ddfba60f572a722cb589c5bfd379f0a0f23b46406",
+        ),
+    ];
+    for (request, hash, signature) in vectors {
+        assert_eq!(digest(&request), hash);
+        let request = signed(request);
+        let told: Vec<_> = HEADERS.iter().map(|name| request.headers()[*name].to_str().expect("text")).collect();
+        assert_eq!(told, [DID, signature, "1700000000", "1700000300", "1"]);
+    }
+}
+
+#[test]
+fn a_seed_alone_is_a_key_and_a_public_key_verifies() {
+    let seed = credentials(&[("app_secret_key", SEED), ("component_did", DID)]);
+    let mut request = update();
+    sign(&mut request, &seed, &STAMP).expect("a signature");
+    for known in [keys(), seed, credentials(&[("public_key", &format!("0x{PUBLIC}"))])] {
+        verify(&request, &known, NOW + 300).expect("the signature holds");
+    }
+}
+
+#[test]
+fn what_was_changed_expired_or_signed_by_another_is_refused() {
+    let refused = |request: &Request, known: &Credentials, now| match verify(request, known, now) {
+        Ok(()) => panic!("{request:?} was taken"),
+        Err(error) => assert_eq!(error.kind, Kind::Unauthorized),
+    };
+    refused(&signed(update()), &keys(), NOW + 301);
+    refused(&signed(update()), &credentials(&[("public_key", &"00".repeat(32))]), NOW);
+    refused(&signed(update()), &credentials(&[("access_key", "blocklet-key")]), NOW);
+    for change in [
+        |request: &mut Request| *request.method_mut() = http::Method::POST,
+        |request: &mut Request| *request.uri_mut() = "/payment/api/customers/cus_M?livemode=true".parse().expect("a URL"),
+        |request: &mut Request| *request.uri_mut() = request.uri().path().parse().expect("a URL"),
+        |request: &mut Request| *request.body_mut() = Bytes::from_static(b"{}"),
+        |request: &mut Request| *request.body_mut() = Bytes::from_static(b"{"),
+        |request: &mut Request| drop(request.headers_mut().insert(HEADERS[3], "1700000301".parse().expect("text"))),
+        |request: &mut Request| drop(request.headers_mut().insert(HEADERS[3], "soon".parse().expect("text"))),
+        |request: &mut Request| drop(request.headers_mut().insert(HEADERS[1], "0xff".parse().expect("text"))),
+    ] {
+        let mut request = signed(update());
+        change(&mut request);
+        refused(&request, &keys(), NOW);
+    }
+}
+
+#[test]
+fn a_proxy_may_have_cut_the_mount_point() {
+    let mut request = signed(list());
+    *request.uri_mut() = "/api/customers?page=1&pageSize=5&livemode=false".parse().expect("a URL");
+    assert!(verify(&request, &keys(), NOW).is_err());
+    request.headers_mut().insert("x-path-prefix", "/payment/".parse().expect("text"));
+    verify(&request, &keys(), NOW).expect("the signature holds");
+}
+
+#[test]
+fn a_key_that_is_none_is_refused() {
+    for secret in ["", "0x00", "no key", &format!("{SEED}{SEED}"), &"00".repeat(33)] {
+        let known = credentials(&[("app_secret_key", secret), ("component_did", DID)]);
+        assert!(sign(&mut list(), &known, &STAMP).is_err(), "{secret}");
+    }
+}
+
+/// Computed with the SDK's own parts: `qs.parse`, `JSON.parse` and `json-stable-stringify`.
+#[test]
+fn lists_in_a_query_and_numbers_are_written_as_javascript_writes_them() {
+    let query = "order%5B0%5D%5B0%5D=created_at&order%5B0%5D%5B1%5D=DESC&page=1&nul=&livemode=true";
+    let hash = "d9c172dbfa08f67ef43be7f90f083cd7b086459430017ad2fdccf06e10f09cd8";
+    assert_eq!(digest(&request("GET", &format!("/api/customers?{query}"), "")), hash);
+    let body = r#"{"metadata":{"\uE000":1,"\uD83D\uDE00":2,"big":12345678901234567890,"tiny":1.5e-7,"huge":1e21,"h2":-2.5e300,"one":1.0,"zero":-0.0,"s":"\u2028\u007f\u0001\"\\/é","a":[null,true,{"b":1,"a":[]}]}}"#;
+    let hash = "a1246778c309aba0e2a8228f346db0b990ca067ffbb755e52260929caab0d2a1";
+    assert_eq!(digest(&request("PUT", "/api/customers/cus_M?livemode=true", body)), hash);
+}
+
+/// Each pair reads alike for the SDK's `qs.parse`, `JSON.parse` and `json-stable-stringify`.
+#[test]
+fn spelling_does_not_matter() {
+    let asked = |query: &str| digest(&request("GET", &format!("/api/customers?{query}"), ""));
+    assert_eq!(asked("a=1&b=x%20y"), asked("b=x+y&a=%31"));
+    assert_eq!(asked("order%5B0%5D%5B0%5D=a&order%5B0%5D%5B1%5D=b"), asked("order[0][1]=b&order[0][0]=a"));
+    assert_ne!(asked("order[0][0]=a&order[0][1]=b"), asked("order[0][0]=b&order[0][1]=a"));
+    let told = |body| digest(&request("PUT", "/api/customers/cus_M", body));
+    for (one, other) in [
+        (r#"{"n":1.0,"m":-0}"#, r#"{"m":0,"n":1}"#),
+        (r#"{"n":1.50,"m":100e-2}"#, r#"{"m":1,"n":1.5}"#),
+        (r#"{"n":9007199254740993}"#, r#"{"n":9007199254740992}"#),
+        (r#"{"n":12345678901234567890}"#, r#"{"n":12345678901234567000}"#),
+        (r#"{"a":[{"z":1,"b":"\u00e9"}]}"#, r#"{ "a" : [ { "b" : "é", "z" : 1 } ] }"#),
+        ("", "{}"),
+    ] {
+        assert_eq!(told(one), told(other), "{one}");
+    }
+}

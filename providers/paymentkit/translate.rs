@@ -1,0 +1,207 @@
+//! Between PaymentKit's language and the canonical one.
+
+use http::header;
+
+use super::wire;
+use crate::{
+    error::{Error, Kind},
+    model::{Address, Customer, CustomerFields, Field, Invoice, OverdueInvoices, Patch},
+    plan::Answer,
+    reading::{self, loose, present},
+    text::{Source, Text, country::Region},
+    wire::{JsonObject, Loose, Str, parse, patch_object, patch_text, raw_patch, str_of, str_patch},
+};
+
+/// What update sends. `name` is the full name that the fields ask for.
+pub(super) fn input<'f>(fields: &'f CustomerFields, name: &'f Patch<Text>) -> wire::CustomerInput<'f> {
+    wire::CustomerInput {
+        name: str_patch(name),
+        email: str_patch(&fields.email),
+        phone: str_patch(&fields.phone),
+        address: address_input(&fields.address),
+        metadata: raw_patch(&fields.metadata),
+    }
+}
+
+/// The address as one object; `null` where every part of it is to be cleared.
+fn address_input(parts: &Address<Patch<Text>>) -> Patch<wire::AddressInput<'_>> {
+    let Address { line1, line2, city, state, postal_code, country } = parts;
+    let every = [line1, line2, city, state, postal_code, country];
+    if every.iter().all(|part| part.is_absent()) {
+        return Patch::Absent;
+    }
+    if every.iter().all(|part| **part == Patch::Clear) {
+        return Patch::Clear;
+    }
+    Patch::Set(wire::AddressInput {
+        country: str_patch(country),
+        state: str_patch(state),
+        city: str_patch(city),
+        line1: str_patch(line1),
+        line2: str_patch(line2),
+        postal_code: str_patch(postal_code),
+    })
+}
+
+/// The bare customer in an answer.
+pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Customer, Error> {
+    customer(parse(source)?, source, region)
+}
+
+/// A customer as PaymentKit tells it.
+pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option<Region>) -> Result<Customer, Error> {
+    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
+    let mut customer = Customer {
+        id: reading::id(source, told.id.as_ref(), "id")?,
+        did: text(&told.did),
+        livemode: told.livemode,
+        name: text(&told.name),
+        email: text(&told.email),
+        // Three documents disagree on its unit and its sign: it stays as it is.
+        balance: loose(source, told.balance.as_ref()),
+        delinquent: told.delinquent,
+        extra: told.extra,
+        ..Customer::default()
+    };
+    customer.metadata = reading::metadata(source, told.metadata, &mut customer.extra);
+    customer.complete_names();
+    reading::phone_number(&mut customer, Field::Phone, text(&told.phone), region);
+    if let Some(parts) = told.address {
+        customer.address = reading::address(
+            source,
+            [&parts.line1, &parts.line2, &parts.city, &parts.state, &parts.postal_code].map(Option::as_ref),
+        );
+        reading::country(&mut customer, text(&parts.country));
+        for (key, unknown) in parts.extra.members() {
+            customer.extra.keep(&format!("address.{key}"), unknown);
+        }
+    }
+    reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
+    Ok(customer)
+}
+
+/// A customer's overdue invoices. The customer itself and the number of its subscriptions have no place.
+pub(super) fn overdue(source: &Source) -> Result<OverdueInvoices, Error> {
+    let told: wire::Overdue<'_> = parse(source)?;
+    let invoices = reading::required(told.invoices, "invoices")?;
+    Ok(OverdueInvoices {
+        invoices: invoices.into_iter().map(|told| invoice(told, source)).collect::<Result<_, _>>()?,
+        summary: told.summary.and_then(|raw| JsonObject::of(raw, source)),
+    })
+}
+
+/// An invoice. Its amounts keep every digit: a token has eighteen decimals.
+fn invoice(told: wire::Invoice<'_>, source: &Source) -> Result<Invoice, Error> {
+    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
+    Ok(Invoice {
+        id: reading::id(source, told.id.as_ref(), "invoices.id")?,
+        number: text(&told.number),
+        status: text(&told.status),
+        amount_due: loose(source, told.amount_due.as_ref()),
+        amount_remaining: loose(source, told.amount_remaining.as_ref()),
+        currency: text(&told.currency_id),
+        created_at: reading::plain_time(text(&told.created_at)),
+        extra: told.extra,
+    })
+}
+
+/// Refusals of status 400 that are about the credentials, not about the request [sdk].
+const ABOUT_THE_KEY: [&str; 2] = ["Bad Request", "Access token found in multiple locations"];
+
+/// An error in a string, in plain text, in a page, or in none of them.
+pub(super) fn refusal(answer: &Answer) -> Error {
+    let content_type = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let (code, message) = match answer.error_body() {
+        Some(wire::Failure { code, error }) => (code, Some(error)),
+        None if content_type.is_some_and(|told| told.starts_with("text/plain")) => {
+            (None, answer.source().ok().map(|source| source.as_str().to_owned()))
+        }
+        None => (None, None),
+    };
+    let message = message.as_deref();
+    match answer.status().as_u16() {
+        400 if message.is_some_and(|message| ABOUT_THE_KEY.contains(&message.trim())) => {
+            answer.refusal_as(Kind::Unauthorized, code, message)
+        }
+        _ => answer.refusal(code, message),
+    }
+}
+
+/// What a client asks of a record: the inverse of [`input`]. Empty text clears.
+pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
+    let text = |patch: &Patch<Str<'_>>| match patch_text(source, patch) {
+        Patch::Set(text) if text.is_empty() => Patch::Clear,
+        other => other,
+    };
+    let address = match &asked.address {
+        Patch::Absent => Address::default(),
+        Patch::Clear => {
+            let [line1, line2, city, state, postal_code, country] = std::array::from_fn(|_| Patch::Clear);
+            Address { line1, line2, city, state, postal_code, country }
+        }
+        Patch::Set(parts) => Address {
+            line1: text(&parts.line1),
+            line2: text(&parts.line2),
+            city: text(&parts.city),
+            state: text(&parts.state),
+            postal_code: text(&parts.postal_code),
+            country: text(&parts.country),
+        },
+    };
+    CustomerFields {
+        name: text(&asked.name),
+        email: text(&asked.email),
+        phone: text(&asked.phone),
+        address,
+        metadata: patch_object(source, &asked.metadata),
+        ..CustomerFields::default()
+    }
+}
+
+/// A customer in PaymentKit's words: the inverse of [`customer`]. Its clients expect texts, if empty ones.
+pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::Customer<'c> {
+    let text = |held: Option<&'c Text>| Some(Str::new(held.map_or("", |text| text)));
+    let Address { line1, line2, city, state, postal_code, country } = &customer.address;
+    let has_address = [line1, line2, city, state, postal_code, country].iter().any(|part| part.is_some());
+    wire::Customer {
+        id: str_of(Some(&customer.id)),
+        did: str_of(customer.did.as_ref()),
+        livemode: customer.livemode,
+        name: text(name),
+        email: text(customer.email.as_ref()),
+        phone: text(customer.phone.as_ref()),
+        address: has_address.then(|| wire::Address {
+            country: str_of(country.as_ref()),
+            state: str_of(state.as_ref()),
+            city: str_of(city.as_ref()),
+            line1: str_of(line1.as_ref()),
+            line2: str_of(line2.as_ref()),
+            postal_code: str_of(postal_code.as_ref()),
+            ..wire::Address::default()
+        }),
+        balance: Some(loose_of(customer.balance.as_ref()).unwrap_or(Loose("0".into()))),
+        delinquent: Some(customer.delinquent == Some(true)),
+        metadata: Some(customer.metadata.raw()),
+        created_at: str_of(customer.created_at.as_ref()),
+        updated_at: str_of(customer.updated_at.as_ref()),
+        extra: customer.extra.clone(),
+    }
+}
+
+/// An invoice in PaymentKit's words: the inverse of [`invoice`].
+pub(super) fn told_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
+    wire::Invoice {
+        id: str_of(Some(&invoice.id)),
+        number: str_of(invoice.number.as_ref()),
+        status: str_of(invoice.status.as_ref()),
+        currency_id: str_of(invoice.currency.as_ref()),
+        amount_due: loose_of(invoice.amount_due.as_ref()),
+        amount_remaining: loose_of(invoice.amount_remaining.as_ref()),
+        created_at: str_of(invoice.created_at.as_ref()),
+        extra: invoice.extra.clone(),
+    }
+}
+
+fn loose_of(text: Option<&Text>) -> Option<Loose<'_>> {
+    text.map(|text| Loose((&**text).into()))
+}

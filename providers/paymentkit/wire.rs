@@ -1,0 +1,93 @@
+//! PaymentKit's words: the documents of its customers API.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::wire::{Loose, Str, wire};
+
+wire! {
+    /// A customer, as every answer holds it [seed].
+    answer Customer<'a> {
+        id: Str<'a> = "id",
+        did: Str<'a> = "did",
+        livemode: bool = "livemode",
+        name: Str<'a> = "name",
+        email: Str<'a> = "email",
+        phone: Str<'a> = "phone",
+        address: Address<'a> = "address",
+        balance: Loose<'a> = "balance",
+        delinquent: bool = "delinquent",
+        metadata: &'a RawValue = "metadata",
+        created_at: Str<'a> = "created_at",
+        updated_at: Str<'a> = "updated_at",
+    }
+
+    /// An address, every part of it optional [seed].
+    answer Address<'a> {
+        #[omitted]
+        country: Str<'a> = "country",
+        #[omitted]
+        state: Str<'a> = "state",
+        #[omitted]
+        city: Str<'a> = "city",
+        #[omitted]
+        line1: Str<'a> = "line1",
+        #[omitted]
+        line2: Str<'a> = "line2",
+        #[omitted]
+        postal_code: Str<'a> = "postal_code",
+    }
+
+    /// A page of customers; `paging` may be missing [sdk].
+    answer Page<'a> {
+        count: u64 = "count",
+        list: Vec<Customer<'a>> = "list",
+        #[omitted]
+        paging: Box<RawValue> = "paging",
+    }
+
+    /// A customer's overdue invoices, and their sums by currency, which may be missing [seed, sdk].
+    answer Overdue<'a> {
+        customer: Box<RawValue> = "customer",
+        invoices: Vec<Invoice<'a>> = "invoices",
+        summary: &'a RawValue = "summary",
+    }
+
+    /// An invoice. Amounts are integers in strings that no number type holds [sdk].
+    answer Invoice<'a> {
+        id: Str<'a> = "id",
+        number: Str<'a> = "number",
+        status: Str<'a> = "status",
+        currency_id: Str<'a> = "currency_id",
+        amount_due: Loose<'a> = "amount_due",
+        amount_remaining: Loose<'a> = "amount_remaining",
+        created_at: Str<'a> = "created_at",
+    }
+
+    /// What update takes [seed].
+    request CustomerInput<'a> {
+        name: Str<'a> = "name",
+        email: Str<'a> = "email",
+        phone: Str<'a> = "phone",
+        address: AddressInput<'a> = "address",
+        metadata: &'a RawValue = "metadata",
+    }
+
+    /// An address in an update [seed].
+    request AddressInput<'a> {
+        country: Str<'a> = "country",
+        state: Str<'a> = "state",
+        city: Str<'a> = "city",
+        line1: Str<'a> = "line1",
+        line2: Str<'a> = "line2",
+        postal_code: Str<'a> = "postal_code",
+    }
+}
+
+/// An error: one string, and seldom a code [sdk].
+#[derive(Serialize, Deserialize)]
+pub(super) struct Failure {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<String>,
+    pub(super) error: String,
+}
