@@ -98,6 +98,19 @@ impl<T: 'static> Plan<T> {
         self
     }
 
+    /// The same plan where "no such customer" is an answer, not a failure.
+    #[must_use]
+    pub fn optional(self) -> Plan<Option<T>> {
+        let Self { request, writes, later, fidelity, read } = self;
+        let read: Read<Option<T>> = Box::new(move |response| match read(response) {
+            Ok(Step::Done(value)) => Ok(Step::Done(Some(value))),
+            Ok(Step::Then(plan)) => Ok(plan.optional().into()),
+            Err(error) if error.kind == Kind::NotFound => Ok(Step::Done(None)),
+            Err(error) => Err(error),
+        });
+        Plan { request, writes, later, fidelity, read }
+    }
+
     /// Adds what will be sent later.
     #[must_use]
     pub fn followed_by(mut self, requests: impl IntoIterator<Item = Request>) -> Self {
@@ -160,6 +173,14 @@ impl Answer {
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
         self.0.headers()
+    }
+
+    /// The same answer under the status that its body tells, for vendors that refuse with a success.
+    #[must_use]
+    pub fn with_status(&self, status: StatusCode) -> Self {
+        let mut response = self.0.clone();
+        *response.status_mut() = status;
+        Self(response)
     }
 
     /// The body as text.
