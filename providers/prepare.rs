@@ -8,7 +8,7 @@ use crate::{
     model::{CreateCustomer, Created, Customer, CustomerFields, Field, Operation, Patch, UpdateCustomer},
     plan::{Plan, Step},
     provider::CustomerProvider,
-    text::name,
+    text::{Text, name},
     wire::JsonObject,
 };
 
@@ -59,7 +59,7 @@ pub fn update<P: CustomerProvider + ?Sized>(provider: &P, command: &UpdateCustom
     } else if needs_current(&command.fields, manifest) {
         completed(provider, &command)?
     } else {
-        checked(provider.plan_update(&command)?, &command.fields)
+        checked(provider.plan_update(&command)?, &command.fields, manifest)
     };
     if losses.is_empty() {
         return Ok(plan);
@@ -105,7 +105,7 @@ fn completed<P: CustomerProvider + ?Sized>(provider: &P, command: &UpdateCustome
     let write = move |current: &Customer| {
         let fields = complete(&command.fields, current, shared.manifest());
         let plan = shared.plan_update(&UpdateCustomer { id: command.id.clone(), fields })?;
-        Ok::<_, Error>(checked(plan, &command.fields))
+        Ok::<_, Error>(checked(plan, &command.fields, shared.manifest()))
     };
     // What can be told of the second request before the first is answered.
     let Plan { request, later, fidelity, .. } = write(&Customer::default())?;
@@ -152,16 +152,27 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
     }
     if whole_record {
         whole.email = whole.email.or_keep(current.email.as_ref());
-        whole.phone = whole.phone.or_keep(current.phone.as_ref());
-        whole.whatsapp = whole.whatsapp.or_keep(current.whatsapp.as_ref());
+        whole.phone = whole.phone.or_keep(as_held(current, Field::Phone));
+        whole.whatsapp = whole.whatsapp.or_keep(as_held(current, Field::Whatsapp));
     }
     whole
 }
 
+/// What is sent again of a field that is left alone: a guess of ours is never written back as a fact.
+fn as_held(current: &Customer, field: Field) -> Option<&Text> {
+    let derived = |entry: &&Entry| entry.field == field && entry.outcome == Outcome::Derived;
+    let told = current.fidelity.entries().iter().find(derived).and_then(|entry| entry.from.as_ref());
+    told.or_else(|| current.text(field))
+}
+
 /// Checks the answer: a field that was to be cleared and still stands is a loss, and so is one key of the
 /// metadata.
-fn checked(plan: Plan<Customer>, asked: &CustomerFields) -> Plan<Customer> {
-    let cleared: Vec<Field> = Field::WRITABLE.into_iter().filter(|field| asked.state(*field) == Patch::Clear).collect();
+fn checked(plan: Plan<Customer>, asked: &CustomerFields, manifest: &Manifest) -> Plan<Customer> {
+    // Where the parts of a name are held apart, a full name of one word clears the last name.
+    let one_word = manifest.update.names == NameStyle::Split && asked.name.set().is_some();
+    let one_word = one_word && asked.split_name().1 == Patch::Clear;
+    let is_cleared = |field: &Field| asked.state(*field) == Patch::Clear || (one_word && *field == Field::LastName);
+    let cleared: Vec<Field> = Field::WRITABLE.into_iter().filter(is_cleared).collect();
     let members = asked.metadata.set().map(JsonObject::members).unwrap_or_default();
     let removed = members.into_iter().filter(|(_, value)| value.get() == "null");
     let removed: Vec<String> = removed.map(|(key, _)| key.into_owned()).collect();
