@@ -91,6 +91,7 @@ macro_rules! vendors {
 
 // The registry. Adding a vendor adds one line here.
 vendors! {
+    bitnob,
     lomi,
     modempay,
     notchpay,
