@@ -147,19 +147,6 @@ impl<T: 'static> Plan<T> {
     }
 }
 
-impl<T: 'static> Plan<Option<T>> {
-    /// Reads the refusal of an unknown record as `None`: what a look-up means by it.
-    #[must_use]
-    pub fn none_when_unknown(self) -> Self {
-        let Self { request, writes, later, fidelity, read } = self;
-        let read: Read<Option<T>> = Box::new(move |response| match read(response) {
-            Err(error) if error.kind == Kind::NotFound => Ok(Step::Done(None)),
-            other => other,
-        });
-        Self { request, writes, later, fidelity, read }
-    }
-}
-
 /// A provider's answer while it is read.
 #[derive(Debug)]
 pub struct Answer(Response);

@@ -15,9 +15,7 @@ use crate::{
         Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
         PagingStyle, Requirement, Support, UpdateStyle,
     },
-    model::{
-        CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, Operation, Page, UpdateCustomer,
-    },
+    model::{CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, Operation, Page, UpdateCustomer},
     plan::{Draft, Plan, Step},
     provider::CustomerProvider,
     reading,

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use super::{MANIFEST, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
-    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, response, usual_status, uuid},
+    imitate::{
+        Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, response, usual_status, uuid,
+    },
     manifest::Manifest,
     model::{
         Command, CreateCustomer, Customer, CustomerFilter, CustomerId, ListCustomers, Patch, Position, Reply,

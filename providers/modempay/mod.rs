@@ -76,12 +76,7 @@ static MANIFEST: Manifest = Manifest {
     id: IdPattern::TOKEN,
     dedupe: Dedupe::Search,
     distinct: Support::Native,
-    update: UpdateStyle {
-        names: NameStyle::Full,
-        replaces_record: false,
-        whole_address: false,
-        clears: Clears::Sent,
-    },
+    update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: false, clears: Clears::Sent },
 };
 
 /// The rule told when a distinct create matched.

@@ -57,7 +57,8 @@ impl ImitatesVendor for Server {
             (Command::List(asked), Reply::Customers(page)) => {
                 let spelled: Vec<_> =
                     page.items.iter().map(|customer| translate::spelled(customer, self.region)).collect();
-                let told = page.items.iter().zip(&spelled).map(|(customer, spelled)| translate::told(customer, spelled));
+                let told =
+                    page.items.iter().zip(&spelled).map(|(customer, spelled)| translate::told(customer, spelled));
                 let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));
                 json_response(200, &wire::Customers { data, meta, ..Default::default() })
             }

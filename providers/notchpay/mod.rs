@@ -83,12 +83,7 @@ static MANIFEST: Manifest = Manifest {
     id: IdPattern::DOTTED,
     dedupe: Dedupe::Search,
     distinct: Support::Emulated("the list is searched by e-mail or phone, and compared exactly"),
-    update: UpdateStyle {
-        names: NameStyle::Full,
-        replaces_record: false,
-        whole_address: true,
-        clears: Clears::Sent,
-    },
+    update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: true, clears: Clears::Sent },
 };
 
 /// Notch Pay as a connection sees it.

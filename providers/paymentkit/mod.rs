@@ -142,20 +142,12 @@ impl CustomerProvider for PaymentKit {
 
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
         let Lookup::Did(did) = lookup else { return unsupported(&MANIFEST, Operation::Find) };
-        if !MANIFEST.id.matches(did) {
-            return Err(Error::invalid(vec![FieldError::new("did", "is not a DID")]));
-        }
-        let request = self.told_the_mode(Draft::get(CUSTOMERS).segment(did)?)?;
-        let region = self.region;
+        let id = CustomerId::parse(did.clone(), &MANIFEST.id)
+            .map_err(|_| Error::invalid(vec![FieldError::new("did", "is not a DID")]))?;
         let did = did.clone();
-        let plan = Plan::new(request, translate::refusal, move |answer| {
-            let source = answer.source()?;
-            let told: Option<wire::Customer<'_>> = parse(&source)?;
-            let found = told.map(|told| translate::customer(told, &source, region)).transpose()?;
-            // The same route finds by id.
-            Ok(found.filter(|customer| customer.did.as_ref() == Some(&did)))
-        });
-        Ok(plan.none_when_unknown())
+        let found = self.plan_retrieve(&id)?.optional();
+        // The same route finds by id.
+        Ok(found.map(move |found| Ok(found.filter(|customer| customer.did.as_ref() == Some(&did)))))
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
