@@ -37,6 +37,10 @@ pub enum Kind {
     BadResponse,
     /// The provider could not be reached: nothing was sent.
     Unreachable,
+    /// Our own limits are full: nothing was sent.
+    Overloaded,
+    /// Our own rate limit for the provider is used up: nothing was sent.
+    Throttled,
     /// The connection broke after the request may have been sent.
     Interrupted,
     /// No answer in time.

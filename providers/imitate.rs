@@ -35,6 +35,11 @@ pub trait ImitatesVendor: Debug + Send + Sync + 'static {
 
     /// Gives a new record what the vendor gives it: an id and the fields a client cannot write.
     fn furnish(&self, customer: &mut Customer, random: [u8; 16]);
+
+    /// Whether deleting what is not there is answered as success.
+    fn deletes_unknown(&self) -> bool {
+        false
+    }
 }
 
 /// A vendor's request, taken apart.
@@ -152,9 +157,9 @@ pub const fn usual_status(kind: Kind) -> u16 {
         | Kind::NotSupported => 400,
         Kind::Unauthorized => 401,
         Kind::NotFound | Kind::NoRoute => 404,
-        Kind::RateLimited => 429,
+        Kind::RateLimited | Kind::Throttled => 429,
         Kind::ProviderFailed | Kind::BadResponse | Kind::Interrupted => 500,
-        Kind::Unreachable | Kind::ScanBound => 503,
+        Kind::Unreachable | Kind::Overloaded | Kind::ScanBound => 503,
         Kind::TimedOut => 504,
     }
 }

@@ -11,9 +11,10 @@ use crate::{
 };
 
 /// Where an answer came from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Origin<'a> {
     /// The provider's name.
+    #[serde(rename = "name")]
     pub provider: &'a str,
     /// The merchant's name for the connection.
     pub connection: &'a str,
@@ -131,6 +132,55 @@ impl Serialize for FidelityView<'_> {
             })?;
         }
         list.end()
+    }
+}
+
+/// What the API shows of a model.
+pub trait Shown {
+    /// How it is shown.
+    type View<'a>: Serialize
+    where
+        Self: 'a;
+
+    /// Shows it.
+    fn shown(&self) -> Self::View<'_>;
+}
+
+macro_rules! shown {
+    ($($model:ident as $view:ident),*) => {$(
+        impl Shown for $model {
+            type View<'a> = $view<'a>;
+
+            fn shown(&self) -> $view<'_> {
+                self.into()
+            }
+        }
+    )*};
+}
+shown!(PaymentMethod as PaymentMethodView, Payment as PaymentView, Invoice as InvoiceView);
+
+/// Customers of one origin, each shown as it is written.
+#[derive(Debug)]
+pub struct CustomersView<'a> {
+    /// The customers.
+    pub customers: &'a [Customer],
+    /// Where they came from.
+    pub origin: Origin<'a>,
+}
+
+impl Serialize for CustomersView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.customers.iter().map(|customer| CustomerView::new(customer, self.origin)))
+    }
+}
+
+/// Entries of a list, each shown as it is written.
+#[derive(Debug)]
+pub struct EachView<'a, T>(pub &'a [T]);
+
+impl<T: Shown> Serialize for EachView<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Shown::shown))
     }
 }
 

@@ -106,6 +106,10 @@ impl ImitatesVendor for Server {
         extra.keep_text("organization_id", "0979ec77-9fb1-4c9a-8c55-d7fb6c182c9c");
         customer.extra = extra;
     }
+
+    fn deletes_unknown(&self) -> bool {
+        true
+    }
 }
 
 fn list(asked: &Asked<'_>) -> Result<Command, Error> {

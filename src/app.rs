@@ -1,0 +1,231 @@
+//! The application: what requests share, every inbound layer in order, and the accept loop with its limits.
+
+use std::{
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener},
+    pin::Pin,
+    sync::{Arc, atomic::AtomicBool},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use axum_server::{Handle, accept::Accept};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use hyper_util::rt::TokioTimer;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+use uuid::Uuid;
+
+use crate::{
+    http::{
+        self as api,
+        problem::{Code, Failure},
+    },
+    merchant::Gateway,
+};
+
+/// What every request can see.
+#[derive(Debug)]
+pub struct App {
+    /// The configuration's meaning, replaced whole by a reload.
+    pub gateway: ArcSwap<Gateway>,
+    /// Whether the process is about to stop and wants no more requests.
+    pub draining: AtomicBool,
+}
+
+impl App {
+    /// An application that serves a snapshot.
+    pub fn new(gateway: Gateway) -> Arc<Self> {
+        Arc::new(Self { gateway: ArcSwap::from_pointee(gateway), draining: AtomicBool::new(false) })
+    }
+}
+
+/// The API with every inbound layer, outermost last as axum applies them:
+///
+/// - **catch panic**, inside the edge, so that a panic becomes a problem like any other failure;
+/// - **edge**, outermost, because it alone knows the request's id: it writes every problem, logs every
+///   failure once, and adds the headers that every answer has.
+pub fn router(app: Arc<App>) -> Router {
+    api::routes()
+        .layer(CatchPanicLayer::custom(|_| {
+            Failure::new(Code::Internal, "an unexpected fault; it is in the gateway's log").into_response()
+        }))
+        .layer(middleware::from_fn(edge))
+        .with_state(app)
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+async fn edge(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let trace = trace_id(request.headers());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = match check_host(&request) {
+        Ok(()) => next.run(request).await,
+        Err(failure) => failure.into_response(),
+    };
+    let failure = response.extensions_mut().remove::<Failure>();
+    let id_text = id.to_str().unwrap_or_default();
+    let route = route.as_ref().map_or("", MatchedPath::as_str);
+    let milliseconds = started.elapsed().as_millis();
+    if let Some(failure) = failure {
+        let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
+        let outcome = failure.effect().as_str();
+        if status >= 500 {
+            tracing::warn!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, milliseconds, "{method} {route} failed: {detail}");
+        } else {
+            tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, milliseconds, "{method} {route} was refused: {detail}");
+        }
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = failure.into_problem(id_text);
+        if let (Some(allow), false) = (allow, response.headers().contains_key(header::ALLOW)) {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    } else {
+        let status = response.status().as_u16();
+        tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, milliseconds, "{method} {route} answered {status}");
+    }
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// HTTP/1.1 wants exactly one `Host` (RFC 9112, 3.2); hyper takes none and two alike.
+fn check_host(request: &Request) -> Result<(), Failure> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    match request.version() == Version::HTTP_11 && hosts != 1 {
+        true => Err(Failure::new(Code::MalformedRequest, "send exactly one `Host` header")),
+        false => Ok(()),
+    }
+}
+
+/// The caller's id where it is one that can stand in a log, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let usable =
+        |value: &&HeaderValue| (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic);
+    headers.get(REQUEST_ID).filter(usable).cloned().unwrap_or_else(|| {
+        let mut buffer = Uuid::encode_buffer();
+        let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+        HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+    })
+}
+
+/// The trace that a W3C `traceparent` header names.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let parent = headers.get(TRACEPARENT)?.to_str().ok()?;
+    let trace = parent.split('-').nth(1)?;
+    (trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| trace.to_owned())
+}
+
+/// The limits of a listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many connections are held at once.
+    pub max_connections: usize,
+}
+
+/// How long a client may take to send the head of a request, the first one included.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// More headers than this are refused.
+const MOST_HEADERS: usize = 64;
+
+/// Serves a router until the handle says otherwise. HTTP/1.1 only: cleartext HTTP/2 is of no use behind a
+/// proxy, and detecting it would leave silent connections open.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    handle: Handle<SocketAddr>,
+    limits: Limits,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let admission = Admission { permits: Arc::new(Semaphore::new(limits.max_connections)) };
+    let mut server = axum_server::from_tcp(listener)?.acceptor(admission).handle(handle).http1_only();
+    server
+        .http_builder()
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MOST_HEADERS);
+    server.serve(router.into_make_service()).await
+}
+
+/// Lets as many connections in as there are permits.
+#[derive(Debug, Clone)]
+struct Admission {
+    permits: Arc<Semaphore>,
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Admission {
+    type Stream = Admitted;
+    type Service = S;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Admitted, S)>> + Send>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let permits = Arc::clone(&self.permits);
+        Box::pin(async move {
+            let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
+            stream.set_nodelay(true)?;
+            Ok((Admitted { stream, _permit: permit }, service))
+        })
+    }
+}
+
+/// A connection that gives its place back when it ends.
+#[derive(Debug)]
+struct Admitted {
+    stream: TcpStream,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Admitted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Admitted {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

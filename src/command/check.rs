@@ -1,0 +1,76 @@
+//! `passerelle check`: what is wrong with a configuration, before it is served.
+
+use clap::Args;
+use passerelle_providers::{
+    listing::{ListQuery, Mark},
+    model::CustomerFilter,
+};
+
+use super::{Configuration, Failed, serve::runtime, terminal};
+use crate::{
+    config,
+    merchant::{Connection, Gateway, Twins},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Call every connection's provider once, by listing one customer.
+    #[arg(long)]
+    probe: bool,
+}
+
+pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), Failed> {
+    let loaded = config::load(configuration.config.as_deref())?;
+    // Building a connection needs a runtime, though nothing is sent.
+    let runtime = runtime()?;
+    let entered = runtime.enter();
+    let understood = Gateway::understand(&loaded, &Twins::new())?;
+    drop(entered);
+    for warning in &understood.warnings {
+        terminal::warn(warning);
+    }
+    let merchants = loaded.config.merchants.len();
+    terminal::print(&format!(
+        "{}: {merchants} merchant{}, {} connection{}, no mistakes",
+        loaded.name(),
+        if merchants == 1 { "" } else { "s" },
+        understood.connections.len(),
+        if understood.connections.len() == 1 { "" } else { "s" },
+    ))?;
+    if !arguments.probe {
+        return Ok(());
+    }
+    let mut failed = 0;
+    for (merchant, connection) in &understood.connections {
+        let name = format!("{merchant}.{} ({})", connection.name, connection.manifest.name);
+        let is_sandbox =
+            loaded.config.merchants.get(merchant).and_then(|typed| typed.connections.get(&connection.name));
+        if is_sandbox.is_some_and(|typed| typed.sandbox) {
+            terminal::print(&format!("{name}: a sandbox, which is only there while the gateway is served"))?;
+            continue;
+        }
+        match runtime.block_on(probe(connection)) {
+            Ok(()) => terminal::print(&format!("{name}: answers, and takes the credentials"))?,
+            Err(told) => {
+                failed += 1;
+                terminal::print(&format!("{name}: {told}"))?;
+            }
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(Failed::Failed(format!("{failed} of {} connections failed", understood.connections.len()))),
+    }
+}
+
+async fn probe(connection: &Connection) -> Result<(), String> {
+    let query = ListQuery { limit: 1, mark: Mark::START, filter: CustomerFilter::default() };
+    let listed = connection.provider.list(&connection.upstream, &query).await;
+    listed.map(drop).map_err(|error| {
+        let said = error.vendor.as_ref().and_then(|vendor| vendor.message.as_deref());
+        match said {
+            Some(message) => format!("{error} (\"{message}\")"),
+            None => error.to_string(),
+        }
+    })
+}

@@ -1,0 +1,109 @@
+//! `passerelle providers`: what they can do, from their manifests.
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use passerelle_providers::{VENDORS, model::Operation};
+
+use super::{Failed, terminal};
+use crate::{
+    capabilities::{ProviderView, heading, manifests, manifests_of},
+    config::nearest,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// One provider, in full.
+    name: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failed> {
+    match (&arguments.name, arguments.json) {
+        (None, true) => terminal::print_json(&manifests().map(ProviderView::from).collect::<Vec<_>>()),
+        (None, false) => terminal::print(&overview()),
+        (Some(name), json) => {
+            let found = manifests_of(name);
+            if found.is_empty() {
+                return Err(unknown(name));
+            }
+            let views: Vec<ProviderView> = found.into_iter().map(ProviderView::from).collect();
+            if json {
+                return terminal::print_json(&views);
+            }
+            views.iter().try_for_each(|view| terminal::print(&in_full(view)))
+        }
+    }
+}
+
+/// A name that no provider has.
+pub(super) fn unknown(name: &str) -> Failed {
+    let known: Vec<&str> = VENDORS.iter().map(|vendor| vendor.name()).collect();
+    let hint = match nearest(name, &known) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("the providers are {}", known.join(", ")),
+    };
+    Failed::Usage(format!("`{name}` is no provider; {hint}"))
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+}
+
+fn overview() -> String {
+    let manifests: Vec<_> = manifests().collect();
+    let mut table = table();
+    table.set_header(std::iter::once(String::new()).chain(manifests.iter().map(|manifest| heading(manifest))));
+    for operation in Operation::ALL {
+        let cells = manifests.iter().map(|manifest| manifest.operation(operation).as_str().to_owned());
+        table.add_row(std::iter::once(operation.name().replace('_', " ")).chain(cells));
+    }
+    format!(
+        "{table}\n\nnative: by the provider · emulated: by the gateway on top of it · `passerelle providers NAME` says why not"
+    )
+}
+
+fn in_full(view: &ProviderView) -> String {
+    let mut text = format!("{} ({}), generation {}\n", view.title, view.name, view.generation);
+    text.push_str(&format!("documentation  {}\n", view.documentation));
+    text.push_str(&format!("base_url       {}\n", view.base_url.unwrap_or("none: set it in the configuration")));
+    let ways: Vec<String> = view.credentials.iter().map(|names| names.join(" + ")).collect();
+    text.push_str(&format!("credentials    {}\n", ways.join(", or ")));
+    text.push_str(&format!("ids            {}\n", view.id_pattern));
+    text.push_str(&format!(
+        "paging         {} ({}), at most {}\n\n",
+        view.paging.style, view.paging.parameters, view.paging.max_limit
+    ));
+    let mut operations = table();
+    operations.set_header(["operation", "support", "how, or why not"]);
+    for operation in &view.operations {
+        operations.add_row([operation.operation, operation.support, operation.reason.unwrap_or_default()]);
+    }
+    let mut fields = table();
+    fields.set_header(["field", "create", "update", "read", "the provider's word", "how, or why not"]);
+    for field in &view.fields {
+        fields.add_row([
+            field.field,
+            field.create,
+            field.update,
+            field.read,
+            field.spelling.unwrap_or_default(),
+            field.reason.unwrap_or_default(),
+        ]);
+    }
+    let mut filters = table();
+    filters.set_header(["filter or look-up", "answered by", "what is loose, or why not"]);
+    for (sort, views) in [("list by", &view.filters), ("find by", &view.lookups)] {
+        for filter in views {
+            filters.add_row([
+                format!("{sort} {}", filter.parameter),
+                filter.answered_by.to_owned(),
+                filter.reason.unwrap_or_default().to_owned(),
+            ]);
+        }
+    }
+    format!("{text}{operations}\n\n{fields}\n\n{filters}\n")
+}

@@ -1,0 +1,131 @@
+//! Mistakes in a configuration, told so that they can be mended: the file, the line, the key, and the
+//! nearest key that there is.
+
+use figment::error::Kind;
+use toml_edit::{Document, Item};
+
+/// One mistake in one line.
+pub(super) fn describe(error: &figment::Error, text: &str, name: &str) -> String {
+    let from_environment = error.metadata.as_ref().is_some_and(|metadata| metadata.name.contains("environment"));
+    let path = error.path.join(".");
+    let (key, what) = match &error.kind {
+        Kind::UnknownField(field, known) => {
+            let key = below(&error.path, field);
+            let hint = nearest(field, known).map_or_else(
+                || format!("the keys here are {}", known.join(", ")),
+                |nearest| format!("did you mean `{nearest}`?"),
+            );
+            (key, format!("is not a key; {hint}"))
+        }
+        Kind::MissingField(field) => (below(&error.path, field), "is missing".to_owned()),
+        Kind::UnknownVariant(value, known) => {
+            let hint = nearest(value, known).map_or_else(
+                || format!("use one of {}", known.join(", ")),
+                |nearest| format!("did you mean `{nearest}`?"),
+            );
+            (path, format!("cannot be `{value}`; {hint}"))
+        }
+        // The value itself may be a secret, so only its type is told.
+        Kind::InvalidType(found, expected) => (path, format!("must be {expected}, not {}", type_of(found))),
+        other => (path, other.to_string()),
+    };
+    if from_environment {
+        let variable = format!("PASSERELLE_{}", key.replace('.', "__").to_uppercase());
+        return format!("environment variable {variable}: `{key}` {what}");
+    }
+    match line_of_key(text, &key) {
+        Some(line) => format!("{name}:{line}: `{key}` {what}"),
+        None => format!("{name}: `{key}` {what}"),
+    }
+}
+
+/// The dotted key of a field; the path of an error may or may not end with it.
+fn below(path: &[String], field: &str) -> String {
+    let table = path.strip_suffix(&[field.to_owned()]).unwrap_or(path);
+    table.iter().map(String::as_str).chain([field]).collect::<Vec<_>>().join(".")
+}
+
+/// The known word that a mistyped one was probably meant to be.
+pub(crate) fn nearest<'k>(typed: &str, known: &[&'k str]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(typed, candidate), *candidate))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// The line, counted from one, on which a byte stands.
+pub(super) fn line_of(text: &str, byte: usize) -> usize {
+    text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// The line of a dotted key, or of the deepest table on the way to it.
+pub(super) fn line_of_key(text: &str, key: &str) -> Option<usize> {
+    let document = Document::parse(text).ok()?;
+    let mut item: &Item = document.as_item();
+    let mut found = None;
+    for part in key.split('.') {
+        let Some((key, value)) = item.as_table_like().and_then(|table| table.get_key_value(part)) else { break };
+        found = key.span().or_else(|| value.span()).or(found);
+        item = value;
+    }
+    found.map(|span| line_of(text, span.start))
+}
+
+fn type_of(found: &figment::error::Actual) -> &'static str {
+    use figment::error::Actual;
+    match found {
+        Actual::Bool(_) => "a boolean",
+        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => "a number",
+        Actual::Char(_) | Actual::Str(_) | Actual::Bytes(_) => "a string",
+        Actual::Map => "a table",
+        Actual::Seq => "a list",
+        _ => "something else",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load_text;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        load_text(text, "passerelle.toml").expect_err("a mistake").mistakes
+    }
+
+    #[test]
+    fn a_mistyped_key_is_told_with_its_line_and_the_nearest_one() {
+        let told = mistakes(
+            "[server]\nlisten = \"127.0.0.1:1\"\n\n[merchants.acme]\napi_keys = []\nactiv = \"main\"\nconnections = {}\n",
+        );
+        assert_eq!(told, ["passerelle.toml:6: `merchants.acme.activ` is not a key; did you mean `active`?"]);
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_without_repeating_it() {
+        let told = mistakes("[merchants.acme]\napi_keys = 17\nactive = \"main\"\nconnections = {}\n");
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("passerelle.toml:2: `merchants.acme.api_keys` must be"), "{told:?}");
+        assert!(!told[0].contains("17"), "{told:?}");
+    }
+
+    #[test]
+    fn a_missing_key_is_told_at_its_table() {
+        let told = mistakes("[merchants.acme]\napi_keys = []\nconnections = {}\n");
+        assert_eq!(told, ["passerelle.toml:1: `merchants.acme.active` is missing"]);
+    }
+
+    #[test]
+    fn text_that_is_no_toml_is_told_with_its_line() {
+        let told = mistakes("[server]\nlisten = 127.0.0.1\n");
+        assert!(told[0].starts_with("passerelle.toml:2: "), "{told:?}");
+    }
+
+    #[test]
+    fn values_have_their_forms() {
+        let told = mistakes("[server]\ndeadline = \"soon\"\n");
+        assert_eq!(told, ["passerelle.toml:2: `server.deadline` `soon` is no duration, such as \"10s\" or \"500ms\""]);
+        let told = mistakes("[merchants.a]\napi_keys=[]\nactive=\"m\"\non_loss=\"rejet\"\nconnections={}\n");
+        assert_eq!(told, ["passerelle.toml:4: `merchants.a.on_loss` cannot be `rejet`; did you mean `reject`?"]);
+    }
+}

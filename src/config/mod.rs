@@ -1,0 +1,203 @@
+//! What an operator writes: one TOML file, overridden by the environment. These types are what was
+//! typed; [`crate::merchant`] makes of them what it means.
+
+mod diagnose;
+mod load;
+mod secret;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+pub(crate) use diagnose::nearest;
+pub use load::{ConfigError, DEFAULTS, Loaded, SANDBOX, load, load_text};
+pub use secret::{ApiKey, Secret, SecretError};
+
+/// Passerelle's configuration.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How the API is served.
+    pub server: Server,
+    /// Where what must survive a restart is kept.
+    pub store: Option<Store>,
+    /// How providers are called.
+    pub outbound: Outbound,
+    /// The merchants, by name.
+    #[serde(default)]
+    pub merchants: BTreeMap<String, Merchant>,
+}
+
+/// How the API is served.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// The address and port to listen on.
+    pub listen: String,
+    /// The address and port of the metrics. Not served yet.
+    pub metrics_listen: Option<String>,
+    /// How long a request may take in all, such as `30s`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub deadline: Duration,
+    /// How many connections are held at once.
+    pub max_connections: usize,
+    /// How large a request body may be, in bytes.
+    pub max_body: usize,
+}
+
+/// Where what must survive a restart is kept.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite:FILE` or `postgres://…`. Nothing is stored yet.
+    pub url: String,
+}
+
+/// How providers are called.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    /// Lets `base_url` be http:// or a private address.
+    pub allow_insecure: bool,
+    /// How long connecting may take, such as `3s`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub connect_timeout: Duration,
+    /// How large a reply may be, in bytes, after decompression.
+    pub max_reply: usize,
+    /// How many requests may be under way to one connection's provider at once.
+    pub max_in_flight: usize,
+}
+
+/// A merchant: who may call, and who answers.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Merchant {
+    /// The keys that name this merchant.
+    pub api_keys: Vec<ApiKey>,
+    /// The connection that serves this merchant: the one line of a switch.
+    pub active: String,
+    /// The home region as an ISO 3166-1 alpha-2 code, which completes national phone numbers.
+    pub region: Option<String>,
+    /// What becomes of fields that the provider cannot hold.
+    #[serde(default)]
+    pub on_loss: OnLoss,
+    /// The connections, by name.
+    pub connections: BTreeMap<String, Connection>,
+}
+
+/// What becomes of fields that the provider cannot hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnLoss {
+    /// The request is refused before anything is sent.
+    #[default]
+    Reject,
+    /// The rest is sent, and the loss reported.
+    Drop,
+}
+
+impl OnLoss {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// A connection to one account at one provider.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// The provider's name; `passerelle providers` lists them.
+    pub provider: String,
+    /// The generation of the provider's API, where it has several.
+    pub generation: Option<String>,
+    /// The provider's credentials, by the names that `passerelle providers NAME` shows.
+    #[serde(default)]
+    pub credentials: BTreeMap<String, Secret>,
+    /// Replaces the provider's documented base URL.
+    pub base_url: Option<String>,
+    /// How long each attempt may take, such as `10s`.
+    #[serde(default, deserialize_with = "maybe_duration")]
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Duration>,
+    /// The most requests, such as `60/min`.
+    #[serde(default, deserialize_with = "maybe_rate")]
+    #[schemars(with = "Option<String>")]
+    pub rate_limit: Option<Rate>,
+    /// Whether live records are meant, as opposed to test ones, where a provider wants to be told.
+    pub livemode: Option<bool>,
+    /// Whether the built-in twin answers instead of the provider.
+    #[serde(default)]
+    pub sandbox: bool,
+}
+
+/// A number of requests in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub requests: std::num::NonZeroU32,
+    /// In which time.
+    pub per: Duration,
+}
+
+impl Rate {
+    fn parse(text: &str) -> Option<Self> {
+        let (requests, unit) = text.split_once('/')?;
+        let seconds = match unit.trim() {
+            "s" | "sec" | "second" => 1,
+            "m" | "min" | "minute" => 60,
+            "h" | "hour" => 3600,
+            _ => return None,
+        };
+        Some(Self { requests: requests.trim().parse().ok()?, per: Duration::from_secs(seconds) })
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let duration: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text)
+        .ok_or_else(|| D::Error::custom(format!("`{text}` is no duration, such as \"10s\" or \"500ms\"")))
+}
+
+fn maybe_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
+fn maybe_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rate>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = || D::Error::custom(format!("`{text}` is no rate, such as \"60/min\", \"5/s\" or \"1000/h\""));
+    Rate::parse(&text).map(Some).ok_or_else(wrong)
+}
+
+/// The JSON Schema of the configuration file, for editors.
+pub fn json_schema() -> String {
+    let mut schema = schemars::schema_for!(Config);
+    // A file says only what differs from the defaults.
+    relax(schema.as_object_mut());
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn relax(schema: Option<&mut serde_json::Map<String, serde_json::Value>>) {
+    let Some(schema) = schema else { return };
+    schema.remove("required");
+    for section in ["Server", "Outbound"] {
+        if let Some(section) =
+            schema.get_mut("$defs").and_then(|defs| defs.get_mut(section)).and_then(|of| of.as_object_mut())
+        {
+            section.remove("required");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Secrets by reference: `{ env = "NAME" }` or `{ file = "PATH" }`. A literal is taken, with a warning.
+//! What was resolved cannot be printed.
+
+use std::{borrow::Cow, fmt, fs};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use secrecy::SecretString;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
+
+/// Where a secret comes from.
+#[derive(Clone)]
+pub enum Secret {
+    /// Written in the file itself.
+    Literal(SecretString),
+    /// In an environment variable.
+    Env(String),
+    /// In a file, without its last line end.
+    File(String),
+}
+
+/// A key of the gateway: a secret, or the digest of one.
+#[derive(Clone, Debug)]
+pub enum ApiKey {
+    /// The key itself.
+    Key(Secret),
+    /// The SHA-256 digest of the key, in hexadecimal.
+    Sha256(String),
+}
+
+/// A secret that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretError(pub String);
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+impl Secret {
+    /// Fetches the secret.
+    pub fn resolve(&self) -> Result<SecretString, SecretError> {
+        let text = match self {
+            Self::Literal(secret) => return Ok(secret.clone()),
+            Self::Env(name) => {
+                std::env::var(name).map_err(|_| SecretError(format!("the environment variable {name} is not set")))?
+            }
+            Self::File(path) => {
+                fs::read_to_string(path).map_err(|error| SecretError(format!("{path} cannot be read: {error}")))?
+            }
+        };
+        let text = text.trim_end_matches(['\r', '\n']);
+        match text.is_empty() {
+            true => Err(SecretError(format!("{self:?} is empty"))),
+            false => Ok(SecretString::from(text)),
+        }
+    }
+
+    /// Whether the secret stands in the file itself.
+    pub const fn is_literal(&self) -> bool {
+        matches!(self, Self::Literal(_))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(_) => formatter.write_str("[redacted]"),
+            Self::Env(name) => write!(formatter, "environment variable {name}"),
+            Self::File(path) => write!(formatter, "file {path}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.deserialize_any(Reference { digests: false })? {
+            ApiKey::Key(secret) => Ok(secret),
+            ApiKey::Sha256(_) => Err(D::Error::custom("a digest cannot stand for a secret that must be sent")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ApiKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reference { digests: true })
+    }
+}
+
+struct Reference {
+    digests: bool,
+}
+
+impl<'de> Visitor<'de> for Reference {
+    type Value = ApiKey;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.digests {
+            true => "{ env = \"NAME\" }, { file = \"PATH\" }, { sha256 = \"…\" } or a string",
+            false => "{ env = \"NAME\" }, { file = \"PATH\" } or a string",
+        })
+    }
+
+    fn visit_str<E: serde::de::Error>(self, literal: &str) -> Result<ApiKey, E> {
+        Ok(ApiKey::Key(Secret::Literal(SecretString::from(literal))))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ApiKey, A::Error> {
+        const KEYS: &[&str] = &["env", "file", "sha256"];
+        let known = if self.digests { KEYS } else { &KEYS[..2] };
+        let Some((key, value)) = map.next_entry::<String, String>()? else {
+            return Err(A::Error::custom("an empty table where `env` or `file` was expected"));
+        };
+        let read = match key.as_str() {
+            "env" => ApiKey::Key(Secret::Env(value)),
+            "file" => ApiKey::Key(Secret::File(value)),
+            "sha256" if self.digests => match value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                true => ApiKey::Sha256(value.to_ascii_lowercase()),
+                false => return Err(A::Error::custom("a SHA-256 digest has 64 hexadecimal digits")),
+            },
+            _ => return Err(A::Error::unknown_field(&key, known)),
+        };
+        match map.next_key::<String>()? {
+            Some(_) => Err(A::Error::custom("only one of `env`, `file` and `sha256` can be given")),
+            None => Ok(read),
+        }
+    }
+}
+
+fn reference_schema(keys: &[&str]) -> Schema {
+    let mut forms: Vec<serde_json::Value> = keys
+        .iter()
+        .map(|key| {
+            serde_json::json!({
+                "type": "object",
+                "properties": { *key: { "type": "string" } },
+                "required": [key],
+                "additionalProperties": false,
+            })
+        })
+        .collect();
+    forms.push(serde_json::json!({ "type": "string", "description": "The secret itself; better by reference." }));
+    json_schema!({ "oneOf": forms })
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Secret")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        reference_schema(&["env", "file"])
+    }
+}
+
+impl JsonSchema for ApiKey {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("ApiKey")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        reference_schema(&["env", "file", "sha256"])
+    }
+}

@@ -1,0 +1,139 @@
+//! Cursors: where a list goes on, sealed so that they cannot be read, forged, or used for another
+//! merchant, connection, list or filter. Nothing is stored for them, and every replica can open them.
+
+use std::fmt;
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    digest,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use passerelle_providers::{listing::Mark, model::Position, sign::Credentials, text::Text};
+use serde::{Deserialize, Serialize};
+
+use super::problem::{Code, Failure};
+
+/// A connection's key for sealing cursors, derived from its secrets: equal in every replica with the
+/// same configuration, and gone when the secrets change.
+pub struct CursorKey(Option<RandomizedNonceKey>);
+
+impl fmt::Debug for CursorKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+/// Where a list goes on, and with how many entries a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The place in the provider's list.
+    pub mark: Mark,
+    /// The size of pages that the walk began with.
+    pub limit: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed<'a> {
+    #[serde(rename = "o", skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
+    #[serde(rename = "t", skip_serializing_if = "Option::is_none")]
+    token: Option<std::borrow::Cow<'a, str>>,
+    #[serde(rename = "s")]
+    skip: u16,
+    #[serde(rename = "l")]
+    limit: u16,
+}
+
+impl CursorKey {
+    /// Derives the key of a connection.
+    pub fn derive(merchant: &str, connection: &str, secrets: &Credentials, keys: &[[u8; 32]]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let mut part = |bytes: &[u8]| {
+            context.update(&(bytes.len() as u64).to_be_bytes());
+            context.update(bytes);
+        };
+        part(b"passerelle cursor 1");
+        part(merchant.as_bytes());
+        part(connection.as_bytes());
+        secrets.secrets().for_each(|secret| part(secret.as_bytes()));
+        keys.iter().for_each(|key| part(key));
+        Self(RandomizedNonceKey::new(&AES_256_GCM, context.finish().as_ref()).ok())
+    }
+
+    /// Seals a cursor for one list, described by its route and filter.
+    pub fn seal(&self, cursor: &Cursor, list: &str) -> Option<String> {
+        let (offset, token) = match &cursor.mark.position {
+            Position::Offset(offset) => (Some(*offset), None),
+            Position::Token(token) => (None, Some(std::borrow::Cow::Borrowed(&**token))),
+        };
+        let sealed = Sealed { offset, token, skip: cursor.mark.skip, limit: cursor.limit };
+        let mut bytes = serde_json::to_vec(&sealed).ok()?;
+        let nonce = self.0.as_ref()?.seal_in_place_append_tag(Aad::from(list.as_bytes()), &mut bytes).ok()?;
+        let mut whole = nonce.as_ref().to_vec();
+        whole.append(&mut bytes);
+        Some(URL_SAFE_NO_PAD.encode(whole))
+    }
+
+    /// Opens a cursor of the same list. Every reason to refuse looks alike.
+    pub fn open(&self, text: &str, list: &str) -> Result<Cursor, Failure> {
+        let refused = || {
+            let told = "the cursor is not one of this list: it belongs to another merchant, connection or filter, \
+                        or it was changed; begin again without a cursor";
+            Failure::new(Code::InvalidCursor, told)
+        };
+        let mut whole = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
+        let (nonce, bytes) = whole.split_at_mut_checked(NONCE_LEN).ok_or_else(refused)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| refused())?;
+        let key = self.0.as_ref().ok_or_else(refused)?;
+        let opened = key.open_in_place(nonce, Aad::from(list.as_bytes()), bytes).map_err(|_| refused())?;
+        let sealed: Sealed<'_> = serde_json::from_slice(opened).map_err(|_| refused())?;
+        let position = match (sealed.offset, sealed.token) {
+            (Some(offset), None) => Position::Offset(offset),
+            (None, Some(token)) => Position::Token(Text::from(token.as_ref())),
+            _ => return Err(refused()),
+        };
+        Ok(Cursor { mark: Mark { position, skip: sealed.skip }, limit: sealed.limit })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(merchant: &str) -> CursorKey {
+        let secrets = Credentials::new([("api_key".to_owned(), "secret".to_owned())]);
+        CursorKey::derive(merchant, "main", &secrets, &[])
+    }
+
+    fn cursor() -> Cursor {
+        Cursor { mark: Mark { position: Position::Offset(40), skip: 3 }, limit: 20 }
+    }
+
+    #[test]
+    fn a_cursor_opens_for_the_list_it_was_sealed_for() {
+        let sealed = key("acme").seal(&cursor(), "customers?email=a").expect("a cursor");
+        assert_eq!(key("acme").open(&sealed, "customers?email=a").ok(), Some(cursor()));
+    }
+
+    #[test]
+    fn another_merchant_or_filter_cannot_open_it() {
+        let sealed = key("acme").seal(&cursor(), "customers").expect("a cursor");
+        assert!(key("other").open(&sealed, "customers").is_err());
+        assert!(key("acme").open(&sealed, "customers?email=a").is_err());
+    }
+
+    #[test]
+    fn no_changed_cursor_opens() {
+        let sealed = key("acme").seal(&cursor(), "customers").expect("a cursor");
+        for place in 0..sealed.len() {
+            for bit in 0..8 {
+                let mut bytes = sealed.clone().into_bytes();
+                bytes[place] ^= 1 << bit;
+                if let Ok(text) = String::from_utf8(bytes) {
+                    assert!(key("acme").open(&text, "customers").is_err(), "bit {bit} of {place}");
+                }
+            }
+            assert!(key("acme").open(&sealed[..place], "customers").is_err());
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! One customer: create, retrieve, look up, update, delete, block, unblock.
+
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use passerelle_providers::{
+    error::{Error, FieldError, Kind},
+    input, listing,
+    model::{CreateCustomer, Customer, Lookup, Operation, UpdateCustomer},
+    plan::{Plan, Request, run},
+    prepare,
+    text::{Text, email, phone},
+    view::CustomerView,
+};
+use serde::Serialize;
+
+use super::{
+    answer::Performed,
+    problem::Failure,
+    request::{Call, Caller, CustomerPath, JsonBody},
+    schema,
+};
+
+/// The size of a usual customer in an answer.
+const USUAL_SIZE: usize = 1536;
+
+/// `POST /v1/customers`
+#[utoipa::path(
+    post, path = "/v1/customers", operation_id = "create_customer", tag = "customers", summary = "Create a customer",
+    params(("distinct" = Option<bool>, Query, description = "`true`: answer the existing customer on a match instead of creating a second one."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold.")),
+    request_body(content = schema::CustomerFields, content_type = "application/json"),
+    responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "With `distinct=true`, the customer that matched; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
+)]
+pub async fn create(caller: Caller, JsonBody(body): JsonBody) -> Result<Response, Failure> {
+    let call = caller.call(Operation::Create, &["distinct"])?;
+    let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
+    let distinct = call.query.flag("distinct")?.unwrap_or_default();
+    let command = CreateCustomer { fields: fields.without_clears(), distinct };
+    let plan = call.judge(prepare::create(call.provider(), &command).map_err(|error| call.failure(&error))?)?;
+    let lookup = listing::distinct_lookup(call.manifest(), &command).map_err(|error| call.failure(&error))?;
+    if call.explain {
+        let mut requests: Vec<Request> = Vec::new();
+        if let Some(lookup) = &lookup {
+            let first = listing::first_lookup(call.provider(), lookup).map_err(|error| call.failure(&error))?;
+            requests.push(first.request);
+        }
+        requests.push(plan.request);
+        requests.extend(plan.later);
+        return call.explanation(&requests, &plan.fidelity);
+    }
+    let line = call.line();
+    let work = async {
+        if lookup.is_some()
+            && let Some(existing) = listing::existing(call.provider(), &line, &command).await?
+        {
+            return Ok(existing);
+        }
+        run(&line, plan).await
+    };
+    let Performed { value: created, raw } = call.perform(&line, work).await?;
+    let status = if created.existing { StatusCode::OK } else { StatusCode::CREATED };
+    let view = CustomerView::new(&created.customer, call.origin());
+    let mut response = call.answer(status, &view, raw.as_deref(), USUAL_SIZE);
+    if let Ok(location) = HeaderValue::try_from(format!("/v1/customers/{}", created.customer.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// `GET /v1/customers/{id}`
+#[utoipa::path(
+    get, path = "/v1/customers/{id}", operation_id = "retrieve_customer", tag = "customers", summary = "Retrieve a customer",
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
+    responses((status = 200, description = "The customer.", body = schema::Customer), schema::Problems),
+)]
+pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+    let call = caller.call(Operation::Retrieve, &[])?;
+    let id = call.id(id)?;
+    one(&call, call.provider().plan_retrieve(&id)).await
+}
+
+/// `GET /v1/customers/lookup?email=`, `phone=`, `did=` or `reference=`
+#[utoipa::path(
+    get, path = "/v1/customers/lookup", operation_id = "lookup_customer", tag = "customers", summary = "Find one customer",
+    params(schema::By, schema::Everywhere),
+    responses((status = 200, description = "The customer.", body = schema::Customer), schema::Problems),
+)]
+pub async fn lookup(caller: Caller) -> Result<Response, Failure> {
+    let call = caller.call(Operation::Find, &["email", "phone", "did", "reference"])?;
+    let lookup = read_lookup(&call)?;
+    if call.explain {
+        let plan = listing::first_lookup(call.provider(), &lookup).map_err(|error| call.failure(&error))?;
+        return call.explanation(&[plan.request], &plan.fidelity);
+    }
+    let line = call.line();
+    let Performed { value, raw } = call.perform(&line, listing::find(call.provider(), &line, &lookup)).await?;
+    match value {
+        Some(customer) => Ok(customer_answer(&call, &Performed { value: customer, raw })),
+        None => {
+            let nobody = Error::new(Kind::NotFound, format!("the provider has no customer with this {}", lookup.key()));
+            Err(call.failure(&nobody).with_raw(raw))
+        }
+    }
+}
+
+fn read_lookup(call: &Call) -> Result<Lookup, Failure> {
+    let text = |name: &'static str| Ok::<_, Failure>(call.query.text(name)?.map(Text::from));
+    let given = [
+        text("email")?.map(Lookup::Email),
+        text("phone")?.map(|phone| Lookup::Phone(input::phone_query(&phone, call.merchant.region))),
+        text("did")?.map(Lookup::Did),
+        text("reference")?.map(Lookup::Reference),
+    ];
+    let mut given = given.into_iter().flatten();
+    let (Some(lookup), None) = (given.next(), given.next()) else {
+        let told = "exactly one of `email`, `phone`, `did` and `reference` is needed";
+        return Err(Failure::invalid(vec![FieldError::new("", told)]));
+    };
+    match &lookup {
+        Lookup::Email(address) if !email::is_address(address) => {
+            Err(Failure::invalid_one("email", "is not an e-mail address"))
+        }
+        Lookup::Phone(number) if !phone::looks_like_phone(number) => {
+            Err(Failure::invalid_one("phone", "is not a phone number; use E.164, with its plus as %2B"))
+        }
+        _ => Ok(lookup),
+    }
+}
+
+/// `PATCH /v1/customers/{id}`
+#[utoipa::path(
+    patch, path = "/v1/customers/{id}", operation_id = "update_customer", tag = "customers", summary = "Change a customer",
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold.")),
+    request_body(content = schema::CustomerFields, content_type = "application/json"),
+    responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
+)]
+pub async fn update(caller: Caller, id: CustomerPath, JsonBody(body): JsonBody) -> Result<Response, Failure> {
+    let call = caller.call(Operation::Update, &[])?;
+    let id = call.id(id)?;
+    let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
+    let plan =
+        prepare::update(call.provider(), &UpdateCustomer { id, fields }).map_err(|error| call.failure(&error))?;
+    one(&call, Ok(call.judge(plan)?)).await
+}
+
+/// `DELETE /v1/customers/{id}`
+#[utoipa::path(
+    delete, path = "/v1/customers/{id}", operation_id = "delete_customer", tag = "customers", summary = "Delete a customer",
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
+    responses((status = 200, description = "Deleted.", body = schema::Deleted), schema::Problems),
+)]
+pub async fn delete(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+    #[derive(Serialize)]
+    struct Deleted<'a> {
+        object: &'static str,
+        id: &'a str,
+        deleted: bool,
+    }
+    let call = caller.call(Operation::Delete, &[])?;
+    let id = call.id(id)?;
+    let plan = call.provider().plan_delete(&id).map_err(|error| call.failure(&error))?;
+    if call.explain {
+        return call.explanation(&[plan.request], &plan.fidelity);
+    }
+    let line = call.line();
+    let Performed { raw, .. } = call.perform(&line, run(&line, plan)).await?;
+    let body = Deleted { object: "customer", id: id.text(), deleted: true };
+    Ok(call.answer(StatusCode::OK, &body, raw.as_deref(), 128))
+}
+
+/// `POST /v1/customers/{id}/block`
+#[utoipa::path(
+    post, path = "/v1/customers/{id}/block", operation_id = "block_customer", tag = "customers", summary = "Refuse a customer's payments",
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
+    responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
+)]
+pub async fn block(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+    let call = caller.call(Operation::Block, &[])?;
+    let id = call.id(id)?;
+    one(&call, call.provider().plan_block(&id)).await
+}
+
+/// `POST /v1/customers/{id}/unblock`
+#[utoipa::path(
+    post, path = "/v1/customers/{id}/unblock", operation_id = "unblock_customer", tag = "customers", summary = "Accept a customer's payments again",
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
+    responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
+)]
+pub async fn unblock(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+    let call = caller.call(Operation::Unblock, &[])?;
+    let id = call.id(id)?;
+    one(&call, call.provider().plan_unblock(&id)).await
+}
+
+/// Explains a plan of one customer, or runs it and answers the customer.
+async fn one(call: &Call, plan: Result<Plan<Customer>, Error>) -> Result<Response, Failure> {
+    let plan = plan.map_err(|error| call.failure(&error))?;
+    if call.explain {
+        let requests: Vec<Request> = std::iter::once(plan.request).chain(plan.later).collect();
+        return call.explanation(&requests, &plan.fidelity);
+    }
+    let line = call.line();
+    let performed = call.perform(&line, run(&line, plan)).await?;
+    Ok(customer_answer(call, &performed))
+}
+
+fn customer_answer(call: &Call, performed: &Performed<Customer>) -> Response {
+    let view = CustomerView::new(&performed.value, call.origin());
+    call.answer(StatusCode::OK, &view, performed.raw.as_deref(), USUAL_SIZE)
+}

@@ -1,0 +1,107 @@
+//! The API's contract, made from the code: the paths from the handlers, the documents from their types.
+
+use std::sync::OnceLock;
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        Ref, RefOr,
+        path::Parameter,
+        schema::OneOfBuilder,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::{customers, health, lists, providers, schema};
+use crate::capabilities;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Passerelle",
+        description = "One customers API in front of many payment providers. A line of the gateway's configuration \
+                       says which provider answers; this contract stays. Every answer tells what the provider kept, \
+                       changed or could not hold (`fidelity`), and every error whether anything happened (`outcome`).",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    servers((url = "/", description = "this gateway")),
+    security(("key" = [])),
+    modifiers(&Key, &Explained),
+    paths(
+        customers::create, lists::customers, customers::lookup, customers::retrieve, customers::update,
+        customers::delete, customers::block, customers::unblock, lists::payment_methods, lists::payments,
+        lists::overdue_invoices, providers::merchant, providers::all, providers::one, health::live, health::ready,
+    ),
+    components(schemas(
+        schema::Explanation, schema::Problem, capabilities::ProviderView, capabilities::OperationView,
+        capabilities::FieldView, capabilities::FilterView, capabilities::PagingView,
+    )),
+    tags(
+        (name = "customers", description = "One customer, and lists of them."),
+        (name = "of a customer", description = "What belongs to a customer."),
+        (name = "capabilities", description = "What the merchant's provider can do, and what every provider can."),
+        (name = "health", description = "For load balancers and orchestrators. No key is needed."),
+    ),
+)]
+struct Contract;
+
+struct Key;
+
+impl Modify for Key {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("The key that names the merchant; `passerelle keys new` makes one."))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Whatever can be explained answers an explanation instead of its result.
+struct Explained;
+
+impl Modify for Explained {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let operations = document
+            .paths
+            .paths
+            .values_mut()
+            .flat_map(|path| [&mut path.get, &mut path.post, &mut path.patch, &mut path.delete])
+            .flatten();
+        for operation in operations {
+            let parameters = operation.parameters.iter().flatten();
+            let names_explain =
+                |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(known) if known.name == "explain");
+            if !parameters.into_iter().any(names_explain) {
+                continue;
+            }
+            let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { continue };
+            for content in response.content.values_mut() {
+                let RefOr::T(content) = content else { continue };
+                let Some(result) = content.schema.take() else { continue };
+                let explanation = Ref::from_schema_name("Explanation");
+                content.schema = Some(RefOr::T(OneOfBuilder::new().item(result).item(explanation).build().into()));
+            }
+        }
+    }
+}
+
+/// The OpenAPI document as JSON.
+pub fn json() -> String {
+    let mut text = Contract::openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// `GET /openapi.json`
+pub async fn document() -> Response {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let document = DOCUMENT.get_or_init(|| Bytes::from(json())).clone();
+    let mut response = Response::new(document.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,97 @@
+//! What providers can do: all of them, one, and the caller's own.
+
+use axum::{extract::Path, response::Response};
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    answer::json,
+    problem::{Code, Failure},
+    request::Caller,
+    schema,
+};
+use crate::capabilities::{ProviderView, manifests, manifests_of};
+
+/// Every provider.
+#[derive(Serialize, ToSchema)]
+struct AllProviders {
+    /// Always `list`.
+    object: &'static str,
+    /// The providers, each generation by itself.
+    data: Vec<ProviderView>,
+}
+
+/// One provider in its generations.
+#[derive(Serialize, ToSchema)]
+struct OneProvider {
+    /// Always `provider`.
+    object: &'static str,
+    /// The name.
+    name: String,
+    /// Its generations, the usual one first.
+    generations: Vec<ProviderView>,
+}
+
+/// A merchant and its active connection.
+#[derive(Serialize, ToSchema)]
+struct MerchantView {
+    /// Always `merchant`.
+    object: &'static str,
+    /// The name in the gateway's configuration.
+    name: String,
+    /// The home region.
+    #[schema(required)]
+    region: Option<&'static str>,
+    /// The loss policy: `reject` or `drop`.
+    on_loss: &'static str,
+    /// The active connection.
+    connection: String,
+    /// What its provider can do.
+    provider: ProviderView,
+}
+
+/// `GET /v1/providers`
+#[utoipa::path(
+    get, path = "/v1/providers", operation_id = "list_providers", tag = "capabilities", summary = "What every provider can do",
+    responses((status = 200, description = "Every provider, each generation by itself.", body = AllProviders), schema::Problems),
+)]
+pub async fn all(_: Caller) -> Response {
+    json(StatusCode::OK, &AllProviders { object: "list", data: manifests().map(ProviderView::from).collect() }, 16_384)
+}
+
+/// `GET /v1/providers/{name}`
+#[utoipa::path(
+    get, path = "/v1/providers/{name}", operation_id = "retrieve_provider", tag = "capabilities", summary = "What one provider can do",
+    params(("name" = String, Path, description = "The provider's name.")),
+    responses((status = 200, description = "The provider in its generations.", body = OneProvider), schema::Problems),
+)]
+pub async fn one(
+    _: Caller,
+    name: Result<Path<String>, axum::extract::rejection::PathRejection>,
+) -> Result<Response, Failure> {
+    let Ok(Path(name)) = name else { return Err(Failure::new(Code::NotFound, "there is no such provider")) };
+    let generations: Vec<ProviderView> = manifests_of(&name).into_iter().map(ProviderView::from).collect();
+    match generations.is_empty() {
+        true => Err(Failure::new(Code::NotFound, "there is no such provider; GET /v1/providers lists them")),
+        false => Ok(json(StatusCode::OK, &OneProvider { object: "provider", name, generations }, 8192)),
+    }
+}
+
+/// `GET /v1/merchant`
+#[utoipa::path(
+    get, path = "/v1/merchant", operation_id = "retrieve_merchant", tag = "capabilities", summary = "What this merchant can do",
+    responses((status = 200, description = "The merchant and its active connection.", body = MerchantView), schema::Problems),
+)]
+pub async fn merchant(caller: Caller) -> Response {
+    let merchant = &caller.merchant;
+    let body = MerchantView {
+        object: "merchant",
+        name: merchant.name.clone(),
+        region: merchant.region.map(passerelle_providers::text::country::Region::alpha2),
+        on_loss: merchant.on_loss.as_str(),
+        connection: merchant.active.name.clone(),
+        provider: merchant.active.manifest.into(),
+    };
+    json(StatusCode::OK, &body, 8192)
+}

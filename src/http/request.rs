@@ -1,0 +1,248 @@
+//! Requests taken in: whose they are, what they ask, and their bodies. Every refusal is a problem of ours.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use http::{HeaderMap, header, request::Parts};
+use passerelle_providers::{
+    CustomerProvider,
+    manifest::Manifest,
+    model::{CustomerId, Operation},
+    plan::Plan,
+    text::{Source, Text},
+};
+
+use super::{
+    problem::{Code, Culprit, Failure},
+    query::Query,
+};
+use crate::{
+    app::App,
+    config::OnLoss,
+    merchant::{Connection, Gateway, Merchant},
+};
+
+/// Parameters that every operation takes.
+const EVERYWHERE: &[&str] = &["explain", "include"];
+
+/// Who calls: the key was known.
+#[derive(Debug)]
+pub struct Caller {
+    /// The snapshot that this request sees from its beginning to its end.
+    pub gateway: Arc<Gateway>,
+    /// The merchant that the key names.
+    pub merchant: Arc<Merchant>,
+    query: Option<String>,
+    prefer: Option<String>,
+    wants_idempotency: bool,
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        let gateway = app.gateway.load_full();
+        let key = bearer(&parts.headers)
+            .ok_or_else(|| Failure::new(Code::Unauthorized, "send your key as `Authorization: Bearer <key>`"))?;
+        let merchant = gateway.merchant(key).cloned();
+        let merchant =
+            merchant.ok_or_else(|| Failure::new(Code::Unauthorized, "no merchant of this gateway has this key"))?;
+        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(Self {
+            gateway,
+            merchant,
+            query: parts.uri.query().map(str::to_owned),
+            prefer: text("prefer"),
+            wants_idempotency: parts.headers.contains_key("idempotency-key"),
+        })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then(|| key.trim())
+}
+
+/// One operation asked of a merchant's provider, which has it.
+#[derive(Debug)]
+pub struct Call {
+    /// The snapshot.
+    pub gateway: Arc<Gateway>,
+    /// The merchant.
+    pub merchant: Arc<Merchant>,
+    /// What is asked.
+    pub operation: Operation,
+    /// The parameters.
+    pub query: Query,
+    /// Whether nothing is to be sent.
+    pub explain: bool,
+    /// Whether the provider's own words are to be shown.
+    pub include_raw: bool,
+    /// What becomes of fields that the provider cannot hold.
+    pub on_loss: OnLoss,
+    /// Whether the caller hopes for idempotency, which is not there yet and must not be pretended.
+    pub wants_idempotency: bool,
+}
+
+impl Caller {
+    /// Begins an operation, if the provider has it and the parameters are its own.
+    pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Failure> {
+        let connection = &self.merchant.active;
+        if !connection.manifest.operation(operation).is_supported() {
+            return Err(Failure::not_supported(connection.manifest, operation, connection.culprit()));
+        }
+        let query = Query::read(self.query.as_deref().unwrap_or_default(), &[parameters, EVERYWHERE])?;
+        let explain = query.flag("explain")?.unwrap_or_default();
+        let include_raw = match query.get("include") {
+            None => false,
+            Some("raw") => true,
+            Some(_) => return Err(Failure::invalid_one("include", "can only be `raw`")),
+        };
+        let on_loss = match self.prefer.as_deref().and_then(loss_preference) {
+            None => self.merchant.on_loss,
+            Some("reject") => OnLoss::Reject,
+            Some("drop") => OnLoss::Drop,
+            Some("carry") => {
+                return Err(Failure::invalid_one(
+                    "Prefer",
+                    "`loss=carry` is not there yet: this version stores nothing; use `reject` or `drop`",
+                ));
+            }
+            Some(_) => return Err(Failure::invalid_one("Prefer", "`loss` can be `reject` or `drop`")),
+        };
+        Ok(Call {
+            gateway: self.gateway,
+            merchant: self.merchant,
+            operation,
+            query,
+            explain,
+            include_raw,
+            on_loss,
+            wants_idempotency: self.wants_idempotency,
+        })
+    }
+}
+
+/// The `loss` preference of a `Prefer` header (RFC 7240). Other preferences are none of our business.
+fn loss_preference(prefer: &str) -> Option<&str> {
+    prefer.split([',', ';']).find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("loss").then(|| value.trim().trim_matches('"'))
+    })
+}
+
+impl Call {
+    /// The connection that answers.
+    pub fn connection(&self) -> &Connection {
+        &self.merchant.active
+    }
+
+    /// The adapter.
+    pub fn provider(&self) -> &dyn CustomerProvider {
+        &*self.connection().provider
+    }
+
+    /// What the provider can do.
+    pub fn manifest(&self) -> &'static Manifest {
+        self.connection().manifest
+    }
+
+    /// The customer's id from the path, if the provider could have it.
+    pub fn id(&self, CustomerPath(id): CustomerPath) -> Result<CustomerId, Failure> {
+        let parsed = CustomerId::parse(Text::from(id), &self.manifest().id);
+        parsed.map_err(|error| self.failure(&error))
+    }
+
+    /// An adapter's error as a problem of this call.
+    pub fn failure(&self, error: &passerelle_providers::error::Error) -> Failure {
+        Failure::from_error(error, self.operation, self.connection().culprit())
+            .redacted(self.connection().secrets.secrets())
+    }
+
+    /// Refuses a plan that loses fields, where that is the policy.
+    pub fn judge<T>(&self, plan: Plan<T>) -> Result<Plan<T>, Failure> {
+        if self.on_loss == OnLoss::Drop {
+            return Ok(plan);
+        }
+        let lost: Vec<_> = plan
+            .fidelity
+            .losses()
+            .map(|entry| passerelle_providers::error::FieldError::new(entry.field.pointer(), entry.rule))
+            .collect();
+        if lost.is_empty() {
+            return Ok(plan);
+        }
+        let names: Vec<&str> = plan.fidelity.losses().map(|entry| entry.field.name()).collect();
+        let detail = format!(
+            "{} cannot hold {}; leave them out, or send `Prefer: loss=drop`",
+            self.manifest().name,
+            names.join(", ")
+        );
+        Err(Failure::new(Code::FieldsNotSupported, detail).with_errors(lost).with_culprit(self.connection().culprit()))
+    }
+}
+
+impl Connection {
+    /// This connection in a problem.
+    pub fn culprit(&self) -> Culprit {
+        Culprit { provider: self.manifest.name, connection: self.name.clone() }
+    }
+}
+
+/// The id in a path, unescaped. It is checked against the provider's pattern before it is used.
+#[derive(Debug)]
+pub struct CustomerPath(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for CustomerPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Failure::new(Code::InvalidId, "the id in the path is not UTF-8 text")),
+        }
+    }
+}
+
+/// A JSON body, read whole and known to be UTF-8; it is parsed by [`passerelle_providers::input`].
+#[derive(Debug)]
+pub struct JsonBody(pub Source);
+
+impl FromRequest<Arc<App>> for JsonBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Failure> {
+        let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+            let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            let names: [&[u8]; 2] = [b"application/json", b"application/merge-patch+json"];
+            names.iter().any(|name| essence.eq_ignore_ascii_case(name))
+        });
+        if !is_json {
+            return Err(Failure::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`"));
+        }
+        if request.headers().contains_key(header::CONTENT_ENCODING) {
+            return Err(Failure::new(Code::UnsupportedMediaType, "the body must not be compressed"));
+        }
+        let limit = app.gateway.load().max_body;
+        let too_large = || Failure::new(Code::BodyTooLarge, format!("the body must not be larger than {limit} bytes"));
+        let declared = request.headers().get(header::CONTENT_LENGTH);
+        let declared: Option<usize> = declared.and_then(|value| value.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let body =
+            axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| match std::error::Error::source(
+                &error,
+            )
+            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>())
+            {
+                true => too_large(),
+                false => Failure::new(Code::MalformedRequest, "the body broke off"),
+            })?;
+        match Source::new(&body) {
+            Some(source) => Ok(Self(source)),
+            None => Err(Failure::new(Code::MalformedRequest, "the body is not UTF-8 text")),
+        }
+    }
+}

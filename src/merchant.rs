@@ -1,0 +1,376 @@
+//! What the configuration means: keys that name merchants, and connections that can be called. Everything
+//! a request needs is in memory, in one snapshot that a reload replaces whole.
+
+use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use aws_lc_rs::digest;
+use passerelle_providers::{
+    CustomerProvider, Settings, VENDORS, Vendor, imitate,
+    manifest::Manifest,
+    plan::Endpoint,
+    sign::{AuthScheme, Credentials},
+    text::country::Region,
+    vendor,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    config::{self, ApiKey, ConfigError, Loaded, OnLoss, nearest},
+    http::cursor::CursorKey,
+    upstream::{ClientSettings, Upstream, UpstreamSettings, check_base_url, http_client},
+};
+
+/// How long an attempt may take where a connection does not say.
+const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A snapshot of everything that requests need.
+pub struct Gateway {
+    merchants: HashMap<[u8; 32], Arc<Merchant>>,
+    /// How long a request may take in all.
+    pub deadline: Duration,
+    /// How large a request body may be, in bytes.
+    pub max_body: usize,
+}
+
+/// A merchant, ready to be served.
+#[derive(Debug)]
+pub struct Merchant {
+    /// The name in the configuration.
+    pub name: String,
+    /// The home region.
+    pub region: Option<Region>,
+    /// What becomes of fields that the provider cannot hold.
+    pub on_loss: OnLoss,
+    /// The connection that answers.
+    pub active: Arc<Connection>,
+}
+
+/// A connection, ready to be called.
+#[derive(Debug)]
+pub struct Connection {
+    /// The name in the configuration.
+    pub name: String,
+    /// The adapter.
+    pub provider: Arc<dyn CustomerProvider>,
+    /// What the provider can do.
+    pub manifest: &'static Manifest,
+    /// How requests are authorized.
+    pub scheme: &'static AuthScheme,
+    /// The way out.
+    pub upstream: Upstream,
+    /// What must not be shown.
+    pub secrets: Credentials,
+    /// Seals the cursors of its lists.
+    pub cursor_key: CursorKey,
+}
+
+/// The addresses of the twins of sandbox connections, by merchant and connection.
+pub type Twins = HashMap<(String, String), SocketAddr>;
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.merchants.values()).finish()
+    }
+}
+
+/// A configuration that was understood: the snapshot, and what an operator should be told.
+#[derive(Debug)]
+pub struct Understood {
+    /// The snapshot.
+    pub gateway: Gateway,
+    /// What is allowed but unwise.
+    pub warnings: Vec<String>,
+    /// Every connection, active or not, by merchant.
+    pub connections: Vec<(String, Arc<Connection>)>,
+}
+
+impl Gateway {
+    /// The merchant that a key names.
+    pub fn merchant(&self, key: &str) -> Option<&Arc<Merchant>> {
+        self.merchants.get(&digest_of(key))
+    }
+
+    /// Makes sense of a configuration: resolves secrets, checks every name, builds every connection.
+    /// All mistakes are told at once.
+    pub fn understand(loaded: &Loaded, twins: &Twins) -> Result<Understood, ConfigError> {
+        let config = &loaded.config;
+        let mut reader =
+            Reader { loaded, twins, mistakes: Vec::new(), warnings: Vec::new(), clients: Clients::default() };
+        let mut merchants = HashMap::new();
+        let mut connections = Vec::new();
+        if config.merchants.is_empty() {
+            reader.mistakes.push(format!("{}: no merchant is configured; see config/example.toml", loaded.name()));
+        }
+        for (name, merchant) in &config.merchants {
+            let Some((keys, merchant, all)) = reader.merchant(name, merchant) else { continue };
+            connections.extend(all.into_iter().map(|connection| (name.clone(), connection)));
+            for key in keys {
+                if merchants.insert(key, Arc::clone(&merchant)).is_some() {
+                    reader.mistake(&format!("merchants.{name}.api_keys"), "has a key that another merchant has, too");
+                }
+            }
+        }
+        if config.store.is_some() {
+            reader.warn("store.url", "is not used yet: this version keeps nothing");
+        }
+        if config.server.metrics_listen.is_some() {
+            reader.warn("server.metrics_listen", "is not used yet: this version serves no metrics");
+        }
+        match reader.mistakes.is_empty() {
+            true => Ok(Understood {
+                gateway: Self { merchants, deadline: config.server.deadline, max_body: config.server.max_body },
+                warnings: reader.warnings,
+                connections,
+            }),
+            false => Err(ConfigError { mistakes: reader.mistakes }),
+        }
+    }
+}
+
+/// The SHA-256 digest under which a key is known.
+pub fn digest_of(key: &str) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, key.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}
+
+/// The outbound clients: one for providers, one for the twins in this process.
+#[derive(Default)]
+struct Clients {
+    providers: Option<reqwest::Client>,
+    twins: Option<reqwest::Client>,
+}
+
+type Built = (Vec<[u8; 32]>, Arc<Merchant>, Vec<Arc<Connection>>);
+
+struct Reader<'c> {
+    loaded: &'c Loaded,
+    twins: &'c Twins,
+    mistakes: Vec<String>,
+    warnings: Vec<String>,
+    clients: Clients,
+}
+
+impl Reader<'_> {
+    fn mistake(&mut self, key: &str, what: impl fmt::Display) {
+        self.mistakes.push(self.loaded.mistake(key, what));
+    }
+
+    fn warn(&mut self, key: &str, what: impl fmt::Display) {
+        self.warnings.push(self.loaded.mistake(key, what));
+    }
+
+    fn merchant(&mut self, name: &str, typed: &config::Merchant) -> Option<Built> {
+        let at = format!("merchants.{name}");
+        let keys = self.keys(&at, typed);
+        let region = typed.region.as_deref().and_then(|code| {
+            let region = Region::parse(code);
+            if region.is_none() {
+                self.mistake(&format!("{at}.region"), "is no ISO 3166-1 alpha-2 code, such as \"SN\"");
+            }
+            region
+        });
+        let mut active = None;
+        let mut all = Vec::new();
+        for (connection_name, connection) in &typed.connections {
+            let built = self.connection(name, connection_name, connection, region, &keys);
+            if *connection_name == typed.active {
+                active.clone_from(&built);
+            }
+            all.extend(built);
+        }
+        if !typed.connections.contains_key(&typed.active) {
+            let known: Vec<&str> = typed.connections.keys().map(String::as_str).collect();
+            let hint = match nearest(&typed.active, &known) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None if known.is_empty() => "there are none".to_owned(),
+                None => format!("the connections are {}", known.join(", ")),
+            };
+            self.mistake(&format!("{at}.active"), format!("names no connection; {hint}"));
+        }
+        let merchant = Merchant { name: name.to_owned(), region, on_loss: typed.on_loss, active: active? };
+        Some((keys, Arc::new(merchant), all))
+    }
+
+    fn keys(&mut self, at: &str, typed: &config::Merchant) -> Vec<[u8; 32]> {
+        let at = format!("{at}.api_keys");
+        if typed.api_keys.is_empty() {
+            self.mistake(&at, "is empty: nobody could call; `passerelle keys new` makes a key");
+        }
+        let is_sandbox = typed.connections.values().all(|connection| connection.sandbox);
+        let mut keys = Vec::new();
+        for key in &typed.api_keys {
+            match key {
+                ApiKey::Sha256(digest) => {
+                    let mut bytes = [0; 32];
+                    for (byte, digits) in bytes.iter_mut().zip(digest.as_bytes().chunks(2)) {
+                        let digits = str::from_utf8(digits).unwrap_or_default();
+                        *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
+                    }
+                    keys.push(bytes);
+                }
+                ApiKey::Key(secret) => {
+                    if secret.is_literal() && !is_sandbox {
+                        self.warn(&at, "holds a key itself; use { sha256 = \"…\" } or { env = \"NAME\" }");
+                    }
+                    match secret.resolve() {
+                        Ok(key) => keys.push(digest_of(key.expose_secret())),
+                        Err(error) => self.mistake(&at, error),
+                    }
+                }
+            }
+        }
+        keys
+    }
+
+    fn connection(
+        &mut self,
+        merchant: &str,
+        name: &str,
+        typed: &config::Connection,
+        region: Option<Region>,
+        keys: &[[u8; 32]],
+    ) -> Option<Arc<Connection>> {
+        let at = format!("merchants.{merchant}.connections.{name}");
+        let vendor = self.vendor(&at, &typed.provider)?;
+        let Some(manifest) = vendor.manifest(typed.generation.as_deref()) else {
+            let known: Vec<&str> = vendor.manifests.iter().map(|manifest| manifest.generation).collect();
+            self.mistake(&format!("{at}.generation"), format!("is none of {}: {}", vendor.name(), known.join(", ")));
+            return None;
+        };
+        let (scheme, secrets) = self.credentials(&at, typed, manifest)?;
+        let endpoint = self.endpoint(&at, merchant, name, typed, manifest)?;
+        let client = self.client(typed.sandbox)?;
+        let outbound = &self.loaded.config.outbound;
+        let settings = Settings { generation: manifest.generation, region, livemode: typed.livemode.unwrap_or(true) };
+        let upstream = Upstream::new(
+            client,
+            UpstreamSettings {
+                endpoint,
+                scheme,
+                credentials: secrets.clone(),
+                timeout: typed.timeout.unwrap_or(USUAL_TIMEOUT),
+                rate_limit: typed.rate_limit,
+                max_in_flight: outbound.max_in_flight,
+                max_reply: outbound.max_reply,
+            },
+        );
+        Some(Arc::new(Connection {
+            name: name.to_owned(),
+            provider: (vendor.connect)(settings),
+            manifest,
+            scheme,
+            upstream,
+            cursor_key: CursorKey::derive(merchant, name, &secrets, keys),
+            secrets,
+        }))
+    }
+
+    fn vendor(&mut self, at: &str, name: &str) -> Option<&'static Vendor> {
+        let found = vendor(name);
+        if found.is_none() {
+            let known: Vec<&str> = VENDORS.iter().map(|vendor| vendor.name()).collect();
+            let hint = match nearest(name, &known) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("the providers are {}", known.join(", ")),
+            };
+            self.mistake(&format!("{at}.provider"), format!("is no provider; {hint}"));
+        }
+        found
+    }
+
+    fn credentials(
+        &mut self,
+        at: &str,
+        typed: &config::Connection,
+        manifest: &'static Manifest,
+    ) -> Option<(&'static AuthScheme, Credentials)> {
+        let at = format!("{at}.credentials");
+        let known: Vec<&str> = manifest.auth.iter().flat_map(|scheme| scheme.credentials()).copied().collect();
+        let mut resolved: Vec<(String, SecretString)> = Vec::new();
+        let mut complete = true;
+        for (name, secret) in &typed.credentials {
+            if !known.contains(&name.as_str()) {
+                let hint = match nearest(name, &known) {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => format!("{} takes {}", manifest.name, known.join(", ")),
+                };
+                self.mistake(&format!("{at}.{name}"), format!("is no credential; {hint}"));
+                complete = false;
+                continue;
+            }
+            if secret.is_literal() && !typed.sandbox {
+                self.warn(&format!("{at}.{name}"), "is a literal; use { env = \"NAME\" } or { file = \"PATH\" }");
+            }
+            match secret.resolve() {
+                Ok(secret) => resolved.push((name.clone(), secret)),
+                Err(error) => {
+                    self.mistake(&format!("{at}.{name}"), error);
+                    complete = false;
+                }
+            }
+        }
+        if typed.sandbox && resolved.is_empty() {
+            let names = manifest.auth.first()?.credentials();
+            resolved = names.iter().map(|name| ((*name).to_owned(), SecretString::from("sandbox"))).collect();
+        }
+        let credentials =
+            Credentials::new(resolved.into_iter().map(|(name, secret)| (name, secret.expose_secret().to_owned())));
+        let scheme = manifest.scheme_for(&credentials);
+        if scheme.is_none() && complete {
+            let ways: Vec<String> = manifest.auth.iter().map(|scheme| scheme.credentials().join(" + ")).collect();
+            self.mistake(&at, format!("is incomplete: {} needs {}", manifest.name, ways.join(", or ")));
+        }
+        Some((scheme.filter(|_| complete)?, credentials))
+    }
+
+    fn endpoint(
+        &mut self,
+        at: &str,
+        merchant: &str,
+        name: &str,
+        typed: &config::Connection,
+        manifest: &Manifest,
+    ) -> Option<Endpoint> {
+        if typed.sandbox {
+            // A configuration that is only checked has no twins.
+            let twin = self.twins.get(&(merchant.to_owned(), name.to_owned()));
+            let address = twin.copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9)));
+            return Some(Endpoint::new(&format!("http://{address}{}", imitate::base_path(manifest))));
+        }
+        let allow_insecure = self.loaded.config.outbound.allow_insecure;
+        match (&typed.base_url, manifest.base_url) {
+            (Some(typed), _) => match check_base_url(typed, allow_insecure) {
+                Ok(()) => Some(Endpoint::new(typed)),
+                Err(wrong) => {
+                    self.mistake(&format!("{at}.base_url"), wrong);
+                    None
+                }
+            },
+            (None, Some(documented)) => Some(Endpoint::new(documented)),
+            (None, None) => {
+                let needs = "needs a `base_url`: every installation has its own origin and mount point";
+                self.mistake(at, format!("{} {needs}", manifest.name));
+                None
+            }
+        }
+    }
+
+    fn client(&mut self, sandbox: bool) -> Option<reqwest::Client> {
+        let outbound = &self.loaded.config.outbound;
+        let settings = ClientSettings {
+            allow_insecure: outbound.allow_insecure || sandbox,
+            connect_timeout: outbound.connect_timeout,
+            loopback_only: sandbox,
+        };
+        let held = if sandbox { &mut self.clients.twins } else { &mut self.clients.providers };
+        if held.is_none() {
+            match http_client(settings) {
+                Ok(client) => *held = Some(client),
+                Err(error) => self.mistakes.push(error),
+            }
+        }
+        held.clone()
+    }
+}

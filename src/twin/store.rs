@@ -1,0 +1,285 @@
+//! What a twin remembers, and how it carries out commands: newest customers first, as the vendors list
+//! them. Nothing here knows one vendor from another; what they do differently is in their manifests.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use passerelle_providers::{
+    ImitatesVendor,
+    error::Error,
+    imitate::not_found,
+    manifest::{Dedupe, Manifest},
+    model::{
+        Command, Created, Customer, CustomerFields, Field, Invoice, ListCustomers, ListOfCustomer, Lookup, Operation,
+        OverdueInvoices, Page, Patch, Payment, PaymentMethod, Position, Reply,
+    },
+    text::{Text, email, time},
+    wire::JsonObject,
+};
+
+/// A twin's memory.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    customers: Vec<Customer>,
+    payment_methods: HashMap<Text, Vec<PaymentMethod>>,
+    payments: HashMap<Text, Vec<Payment>>,
+    invoices: HashMap<Text, OverdueInvoices>,
+}
+
+impl Store {
+    /// A store with the sample customers, each with something of everything the vendor has.
+    pub(super) fn with_samples(vendor: &dyn ImitatesVendor) -> Self {
+        let manifest = vendor.manifest();
+        let mut store = Self::default();
+        for (place, sample) in SAMPLES.iter().enumerate() {
+            let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
+            let created: Timestamp = sample.created_at.parse().unwrap_or_default();
+            let customer = new_customer(vendor, &sample.fields(), created, [number; 16]);
+            let id = customer.id.clone();
+            if manifest.operation(Operation::PaymentMethods).is_supported() {
+                store.payment_methods.insert(id.clone(), vec![sample.payment_method(number)]);
+            }
+            if manifest.operation(Operation::Payments).is_supported() {
+                store.payments.insert(id.clone(), sample.payments(number));
+            }
+            if manifest.operation(Operation::OverdueInvoices).is_supported() {
+                store.invoices.insert(id, sample.invoices(number));
+            }
+            store.customers.push(customer);
+        }
+        store
+    }
+
+    /// Carries out a command.
+    pub(super) fn carry_out(
+        &mut self,
+        vendor: &dyn ImitatesVendor,
+        command: &Command,
+        now: Timestamp,
+        random: [u8; 16],
+    ) -> Result<Reply, Error> {
+        Ok(match command {
+            Command::Create(create) => {
+                // Where an e-mail is unique, a second create answers the first record.
+                let returns_existing = create.distinct || vendor.manifest().dedupe == Dedupe::Unique;
+                let existing = create.fields.email.set().filter(|_| returns_existing);
+                if let Some(customer) = existing.and_then(|address| self.by_email(address)) {
+                    return Ok(Reply::Created(Created { customer: customer.clone(), existing: true }));
+                }
+                let customer = new_customer(vendor, &create.fields, now, random);
+                self.customers.push(customer.clone());
+                Reply::Created(Created { customer, existing: false })
+            }
+            Command::Retrieve(id) => Reply::Customer(self.known(id.text())?.clone()),
+            Command::Find(lookup) => Reply::Customer(self.find(lookup)?.clone()),
+            Command::Update(update) => self.change(update.id.text(), now, |customer| {
+                forget_other_names(&update.fields, customer);
+                update.fields.apply_to(customer);
+            })?,
+            Command::Delete(id) => {
+                let place = self.customers.iter().position(|customer| customer.id == *id.text());
+                self.customers.remove(place.ok_or_else(not_found)?);
+                Reply::Deleted
+            }
+            Command::List(list) => Reply::Customers(self.list(list)),
+            Command::Block(id) => self.change(id.text(), now, |customer| customer.blocked = Some(true))?,
+            Command::Unblock(id) => self.change(id.text(), now, |customer| customer.blocked = Some(false))?,
+            Command::PaymentMethods(asked) => {
+                let id = self.known(asked.id.text())?.id.clone();
+                Reply::PaymentMethods(page(self.payment_methods.get(&id), asked, |_| true))
+            }
+            Command::Payments(asked) => {
+                let id = self.known(asked.id.text())?.id.clone();
+                let wanted = |payment: &Payment| asked.status.is_none() || payment.status == asked.status;
+                Reply::Payments(page(self.payments.get(&id), asked, wanted))
+            }
+            Command::OverdueInvoices(id) => {
+                let customer = self.known(id.text())?.clone();
+                let invoices = self.invoices.get(&customer.id).cloned().unwrap_or_default();
+                Reply::OverdueInvoices(customer, invoices)
+            }
+        })
+    }
+
+    /// A customer by its id, or by its decentralised identifier where it has one.
+    fn known(&self, id: &Text) -> Result<&Customer, Error> {
+        self.customers
+            .iter()
+            .find(|customer| customer.id == *id || customer.did.as_ref() == Some(id))
+            .ok_or_else(not_found)
+    }
+
+    fn by_email(&self, address: &str) -> Option<&Customer> {
+        self.customers.iter().find(|customer| customer.email.as_ref().is_some_and(|held| email::same(held, address)))
+    }
+
+    fn find(&self, lookup: &Lookup) -> Result<&Customer, Error> {
+        let found = match lookup {
+            Lookup::Email(address) => self.by_email(address),
+            Lookup::Phone(number) => self.customers.iter().find(|customer| customer.phone.as_ref() == Some(number)),
+            Lookup::Did(did) => self.customers.iter().find(|customer| customer.did.as_ref() == Some(did)),
+            // No vendor's customers hold a reference that a client can write, so only ids match.
+            Lookup::Reference(reference) => self.customers.iter().find(|customer| customer.id == *reference),
+        };
+        found.ok_or_else(not_found)
+    }
+
+    fn change(&mut self, id: &Text, now: Timestamp, change: impl FnOnce(&mut Customer)) -> Result<Reply, Error> {
+        let known = self.known(id)?.id.clone();
+        let customer = self.customers.iter_mut().find(|customer| customer.id == known).ok_or_else(not_found)?;
+        change(customer);
+        customer.updated_at = Some(Text::from(time::write(to_milliseconds(now))));
+        Ok(Reply::Customer(customer.clone()))
+    }
+
+    fn list(&self, list: &ListCustomers) -> Page<Customer> {
+        let matching: Vec<&Customer> =
+            self.customers.iter().rev().filter(|customer| list.filter.matches(customer)).collect();
+        cut(&matching, &list.position, list.limit)
+    }
+}
+
+/// A new name in one form replaces the old one in the other.
+fn forget_other_names(fields: &CustomerFields, customer: &mut Customer) {
+    if !fields.name.is_absent() {
+        customer.first_name = None;
+        customer.last_name = None;
+    } else if !fields.first_name.is_absent() || !fields.last_name.is_absent() {
+        (customer.first_name, customer.last_name) = customer.split_name();
+        customer.name = None;
+    }
+}
+
+fn page<T: Clone>(held: Option<&Vec<T>>, asked: &ListOfCustomer, wanted: impl Fn(&T) -> bool) -> Page<T> {
+    let matching: Vec<&T> = held.into_iter().flatten().filter(|entry| wanted(entry)).collect();
+    cut(&matching, &asked.position, asked.limit)
+}
+
+fn cut<T: Clone>(matching: &[&T], position: &Position, limit: u16) -> Page<T> {
+    let start = usize::try_from(position.offset()).unwrap_or(usize::MAX);
+    let items = matching.iter().skip(start).take(limit.into()).map(|entry| (*entry).clone()).collect();
+    Page::of_total(items, position, matching.len() as u64)
+}
+
+fn new_customer(vendor: &dyn ImitatesVendor, fields: &CustomerFields, now: Timestamp, random: [u8; 16]) -> Customer {
+    let manifest = vendor.manifest();
+    let created = Text::from(time::write(to_milliseconds(now)));
+    let mut customer = Customer { created_at: Some(created.clone()), updated_at: Some(created), ..Customer::default() };
+    let told = |field| manifest.field(field).read.is_supported();
+    customer.blocked = told(Field::Blocked).then_some(false);
+    customer.delinquent = told(Field::Delinquent).then_some(false);
+    vendor.furnish(&mut customer, random);
+    only_what_is_held(fields.clone(), manifest).apply_to(&mut customer);
+    customer
+}
+
+fn only_what_is_held(mut fields: CustomerFields, manifest: &Manifest) -> CustomerFields {
+    for field in Field::WRITABLE {
+        if !manifest.field(field).read.is_supported() {
+            fields.forget(field);
+        }
+    }
+    fields
+}
+
+fn to_milliseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
+/// A customer that every twin begins with.
+struct Sample {
+    name: &'static str,
+    email: &'static str,
+    phone: &'static str,
+    line1: &'static str,
+    city: &'static str,
+    country: &'static str,
+    created_at: &'static str,
+}
+
+/// The people of the vendors' own documents.
+const SAMPLES: &[Sample] = &[
+    Sample {
+        name: "Amadou Ba",
+        email: "amadou.ba@example.com",
+        phone: "+221771234567",
+        line1: "12 Avenue Cheikh Anta Diop",
+        city: "Dakar",
+        country: "SN",
+        created_at: "2025-04-04T14:21:49.955Z",
+    },
+    Sample {
+        name: "Caleb Okpara",
+        email: "caleb@modempay.com",
+        phone: "+2207000001",
+        line1: "5 Kairaba Avenue",
+        city: "Banjul",
+        country: "GM",
+        created_at: "2025-05-11T13:54:10.104Z",
+    },
+    Sample {
+        name: "John Doe",
+        email: "john@example.com",
+        phone: "+237680000000",
+        line1: "123 Main St",
+        city: "Douala",
+        country: "CM",
+        created_at: "2025-06-19T12:30:00.000Z",
+    },
+];
+
+impl Sample {
+    fn fields(&self) -> CustomerFields {
+        let set = |text: &'static str| Patch::Set(Text::from_static(text));
+        let mut fields = CustomerFields {
+            name: set(self.name),
+            email: set(self.email),
+            phone: set(self.phone),
+            ..CustomerFields::default()
+        };
+        fields.address.line1 = set(self.line1);
+        fields.address.city = set(self.city);
+        fields.address.country = set(self.country);
+        fields
+    }
+
+    fn payment_method(&self, number: u8) -> PaymentMethod {
+        PaymentMethod {
+            id: Text::from(format!("pm_{number:04}")),
+            kind: Some(Text::from_static("mobilepay")),
+            channel: Some(Text::from_static("qmoney")),
+            last4: Some(Text::from_static("9944")),
+            phone: Some(Text::from_static(self.phone)),
+            created_at: Some(Text::from_static(self.created_at)),
+            ..PaymentMethod::default()
+        }
+    }
+
+    fn payments(&self, number: u8) -> Vec<Payment> {
+        let payment = |part: u8, amount: &'static str, status: &'static str| Payment {
+            id: Text::from(format!("pay_{number:04}{part}")),
+            reference: Some(Text::from(format!("order_{number}{part}"))),
+            amount: Some(Text::from_static(amount)),
+            currency: Some(Text::from_static("XAF")),
+            status: Some(Text::from_static(status)),
+            created_at: Some(Text::from_static(self.created_at)),
+            ..Payment::default()
+        };
+        vec![payment(1, "5000", "complete"), payment(2, "12500", "failed"), payment(3, "800", "complete")]
+    }
+
+    fn invoices(&self, number: u8) -> OverdueInvoices {
+        let invoice = Invoice {
+            id: Text::from(format!("in_{number:04}")),
+            number: Some(Text::from(format!("ABCD1234-{number:04}"))),
+            status: Some(Text::from_static("uncollectible")),
+            amount_due: Some(Text::from_static("2500")),
+            amount_remaining: Some(Text::from_static("2500")),
+            currency: Some(Text::from_static("curr_usd")),
+            created_at: Some(Text::from_static(self.created_at)),
+            ..Invoice::default()
+        };
+        let summary = r#"{"curr_usd":{"amount":"2500","currency":{"id":"curr_usd","symbol":"USD","decimal":2},"method":{"id":"pm_stripe","type":"stripe"}}}"#;
+        OverdueInvoices { invoices: vec![invoice], summary: JsonObject::in_string(Text::from_static(summary)) }
+    }
+}

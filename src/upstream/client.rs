@@ -1,0 +1,156 @@
+//! The one outbound client, with every limit set: no redirects, no referer, no proxy of the environment,
+//! time-outs, TLS by default, and a cap on replies after decompression.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use passerelle_providers::{
+    error::{Error, Kind},
+    plan::{Request, Response},
+};
+use reqwest::{Client, dns::Name, redirect};
+use tower::{BoxError, Service};
+
+use super::{Outgoing, address};
+
+/// How the outbound client is built.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientSettings {
+    /// Lets it speak http:// and reach private addresses.
+    pub allow_insecure: bool,
+    /// How long connecting may take, TLS included.
+    pub connect_timeout: Duration,
+    /// Whether only twins in this process are called, so that no certificates are needed.
+    pub loopback_only: bool,
+}
+
+/// Below the keep-alive of the usual load balancers, so that a connection is rarely closed as it is used.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+
+/// Builds the outbound client. All connections share it.
+pub fn http_client(settings: ClientSettings) -> Result<Client, String> {
+    let builder = Client::builder()
+        .user_agent(concat!("passerelle/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .https_only(!settings.allow_insecure)
+        .connect_timeout(settings.connect_timeout)
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(256)
+        .tcp_nodelay(true);
+    let builder = match (settings.loopback_only, settings.allow_insecure) {
+        (true, _) => builder.tls_certs_only([]),
+        (false, true) => builder,
+        (false, false) => builder.dns_resolver(PublicOnly),
+    };
+    builder.build().map_err(|error| {
+        format!(
+            "the outbound client cannot be made: {error}; are CA certificates installed (package `ca-certificates`)?"
+        )
+    })
+}
+
+/// Resolves names to public addresses only, at the moment of connecting, so that a name cannot be
+/// pointed at a private address after it was checked.
+struct PublicOnly;
+
+impl reqwest::dns::Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> reqwest::dns::Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public: Vec<_> = found.filter(|address| address::is_public(address.ip())).collect();
+            match public.is_empty() {
+                true => Err(BoxError::from("the name resolves to no public address")),
+                false => Ok(Box::new(public.into_iter()) as reqwest::dns::Addrs),
+            }
+        })
+    }
+}
+
+/// The client as a service over plain `http` types.
+#[derive(Clone)]
+pub(super) struct Wire {
+    client: Client,
+    max_reply: usize,
+}
+
+impl Wire {
+    pub(super) const fn new(client: Client, max_reply: usize) -> Self {
+        Self { client, max_reply }
+    }
+}
+
+impl Service<Outgoing> for Wire {
+    type Response = Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, outgoing: Outgoing) -> Self::Future {
+        let (client, max_reply) = (self.client.clone(), self.max_reply);
+        Box::pin(async move { Ok(exchange(client, outgoing.request, max_reply).await?) })
+    }
+}
+
+async fn exchange(client: Client, request: Request, max_reply: usize) -> Result<Response, Error> {
+    let asked = request.uri().to_string();
+    let request = reqwest::Request::try_from(request)
+        .map_err(|_| Error::new(Kind::Invalid, "the command cannot be written as a URL"))?;
+    // A URL that was folded or rewritten on the way would ask for something else than was planned.
+    if request.url().as_str().trim_end_matches('/') != asked.trim_end_matches('/') {
+        return Err(Error::new(Kind::Invalid, "the command cannot be written as a URL without changing it"));
+    }
+    let mut reply = client.execute(request).await.map_err(|error| classify(&error))?;
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = reply.status();
+    *response.headers_mut() = std::mem::take(reply.headers_mut());
+    *response.body_mut() = body(&mut reply, max_reply).await?;
+    Ok(response)
+}
+
+/// Reads the whole reply up to the cap. A reply that comes in one piece is not copied.
+async fn body(reply: &mut reqwest::Response, max_reply: usize) -> Result<Bytes, Error> {
+    let expected = reply.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let Some(first) = reply.chunk().await.map_err(|error| classify(&error))? else { return Ok(Bytes::new()) };
+    let mut whole = None;
+    let mut read = first.len();
+    while read <= max_reply {
+        let Some(chunk) = reply.chunk().await.map_err(|error| classify(&error))? else {
+            return Ok(whole.map_or(first, BytesMut::freeze));
+        };
+        read += chunk.len();
+        whole
+            .get_or_insert_with(|| {
+                let mut whole = BytesMut::with_capacity(expected.min(max_reply).max(first.len() * 2));
+                whole.extend_from_slice(&first);
+                whole
+            })
+            .extend_from_slice(&chunk);
+    }
+    Err(Error::bad_response(format_args!("more than the {max_reply} bytes that are read of a reply")))
+}
+
+/// What a failure of the client means. Only a failure to connect is surely a request that was not sent.
+fn classify(error: &reqwest::Error) -> Error {
+    if error.is_connect() {
+        Error::new(Kind::Unreachable, "the provider could not be reached; nothing was sent")
+    } else if error.is_timeout() {
+        Error::new(Kind::TimedOut, "the provider did not answer in time")
+    } else if error.is_decode() || error.is_body() {
+        Error::bad_response("a body that broke off or could not be decompressed")
+    } else if error.is_builder() {
+        Error::new(Kind::Unreachable, "the provider's address cannot be used; nothing was sent")
+    } else {
+        Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came")
+    }
+}

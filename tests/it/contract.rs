@@ -1,0 +1,96 @@
+//! Every answer of the sandbox is held against the OpenAPI document: its status, its media type, its body.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex},
+};
+
+use jsonschema::Validator;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Gateway};
+
+static SHARED: LazyLock<Arc<Contract>> = LazyLock::new(|| {
+    let document = serde_json::from_str(&passerelle::http::openapi::json()).expect("the document is JSON");
+    Arc::new(Contract { document, validators: Mutex::default() })
+});
+
+/// The OpenAPI document, ready to judge answers.
+pub(crate) struct Contract {
+    document: Value,
+    validators: Mutex<HashMap<String, Arc<Validator>>>,
+}
+
+impl Contract {
+    pub(crate) fn shared() -> Arc<Self> {
+        Arc::clone(&SHARED)
+    }
+
+    /// Fails the test when the document does not allow the answer.
+    pub(crate) fn check(&self, method: &Method, path: &str, answer: &Answer) {
+        let Some((template, operations)) = self.operations(path) else {
+            assert_eq!(answer.code(), "not_found", "{path} is not documented");
+            return;
+        };
+        let Some(operation) = operations.get(method.as_str().to_lowercase()) else {
+            assert_eq!(answer.code(), "method_not_allowed", "{method} {template} is not documented");
+            return;
+        };
+        let status = answer.status.as_u16().to_string();
+        let response = &operation["responses"][&status];
+        assert!(response.is_object(), "{method} {template} answered {status}, which is not documented");
+        let media_type = answer.header("content-type");
+        let schema = &response["content"][media_type]["schema"];
+        assert!(schema.is_object(), "{method} {template} answered {status} as {media_type}, which is not documented");
+        let validator = self.validator(&format!("{method} {template} {status}"), schema);
+        let wrong: Vec<String> =
+            validator.iter_errors(&answer.body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(wrong.is_empty(), "{method} {template} {status}: {wrong:#?}\n{}", answer.text);
+    }
+
+    fn operations(&self, path: &str) -> Option<(&str, &Value)> {
+        let asked: Vec<&str> = path.split('/').collect();
+        let fits = |template: &str| {
+            let parts: Vec<&str> = template.split('/').collect();
+            parts.len() == asked.len()
+                && parts.iter().zip(&asked).all(|(part, asked)| part == asked || part.starts_with('{'))
+        };
+        let paths = self.document["paths"].as_object()?;
+        // A fixed path goes before one with a parameter.
+        let exact = paths.get_key_value(path);
+        let found = exact.or_else(|| paths.iter().find(|(template, _)| fits(template)))?;
+        Some((found.0, found.1))
+    }
+
+    fn validator(&self, name: &str, schema: &Value) -> Arc<Validator> {
+        let mut validators = self.validators.lock().expect("no panic while it was held");
+        let make = || {
+            let whole = json!({ "allOf": [schema], "components": self.document["components"] });
+            Arc::new(jsonschema::draft202012::new(&whole).expect("a schema"))
+        };
+        Arc::clone(validators.entry(name.to_owned()).or_insert_with(make))
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_served_without_a_key() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    let answer = gateway.send(gateway.anonymous("/openapi.json")).await;
+    assert_eq!(answer.text, passerelle::http::openapi::json());
+    for page in ["/docs", "/docs/problems", "/docs/assets/scalar.js", "/docs/assets/start.js", "/livez", "/readyz"] {
+        let answer = gateway.send(gateway.anonymous(page)).await;
+        assert_eq!(answer.status, 200, "{page}");
+        assert!(!answer.text.contains("cdn."), "{page} loads nothing from elsewhere");
+    }
+}
+
+/// The document stands in a snapshot, so that a change of the contract is seen in review.
+#[test]
+fn the_document_changes_only_on_purpose() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_snapshot_path("snapshots");
+    settings.bind(|| insta::assert_snapshot!("openapi", passerelle::http::openapi::json()));
+}

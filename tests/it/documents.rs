@@ -1,0 +1,60 @@
+//! Documents that are made from the code, and must not drift from it. To write them anew:
+//! `UPDATE_DOCUMENTS=1 cargo test --test it documents`.
+
+use std::{fs, path::PathBuf};
+
+fn in_the_project(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn hold(path: &str, expected: &str) {
+    let file = in_the_project(path);
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        fs::write(&file, expected).expect("the document is written");
+    }
+    let found = fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(found, expected, "{path} is out of date: UPDATE_DOCUMENTS=1 cargo test --test it documents");
+}
+
+#[test]
+fn the_schema_of_the_configuration_is_up_to_date() {
+    hold("config/passerelle.schema.json", &passerelle::config::json_schema());
+}
+
+#[test]
+fn the_problems_are_all_told() {
+    hold("docs/problems.md", &passerelle::http::docs::problems_markdown());
+}
+
+#[test]
+fn the_readme_tells_what_providers_can_do() {
+    let readme = fs::read_to_string(in_the_project("README.md")).expect("a README");
+    const BEGIN: &str = "<!-- providers: made from the manifests -->\n";
+    const END: &str = "<!-- end -->";
+    let (head, rest) = readme.split_once(BEGIN).expect("the table's beginning");
+    let (_, tail) = rest.split_once(END).expect("the table's end");
+    hold("README.md", &format!("{head}{BEGIN}{}{END}{tail}", passerelle::capabilities::markdown_table()));
+}
+
+/// Every key that the types know is in the commented defaults.
+#[test]
+fn the_defaults_name_every_key() {
+    let schema: serde_json::Value = serde_json::from_str(&passerelle::config::json_schema()).expect("JSON");
+    for section in ["Server", "Outbound", "Merchant", "Connection"] {
+        let keys = schema["$defs"][section]["properties"].as_object().expect("a section").keys();
+        for key in keys.filter(|key| *key != "metrics_listen") {
+            assert!(
+                passerelle::config::DEFAULTS.contains(&format!("{key} ="))
+                    || passerelle::config::DEFAULTS.contains(&format!(".{key}.")),
+                "{section}.{key}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_example_is_a_configuration() {
+    let text = fs::read_to_string(in_the_project("config/example.toml")).expect("the example");
+    let loaded = passerelle::config::load_text(&text, "config/example.toml").expect("no mistakes");
+    assert_eq!(loaded.config.merchants["acme"].active, "main");
+}

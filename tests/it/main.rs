@@ -1,0 +1,15 @@
+//! The whole gateway over real loopback HTTP: the sandbox with its twins, and stand-ins that misbehave.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod contract;
+mod documents;
+mod explain;
+mod faults;
+mod lists;
+mod requests;
+mod sandbox;
+mod stand_in;
+mod support;
+mod terminal;
+mod tidy;

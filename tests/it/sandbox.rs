@@ -1,0 +1,221 @@
+//! The same code against all five providers: what a merchant writes once, and what a provider lacks.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Gateway, PROVIDERS};
+
+/// What a provider lacks is refused with its reason; what it has is answered.
+fn supported(answer: &Answer) -> bool {
+    if answer.code() == "operation_not_supported" {
+        assert_eq!(answer.status, 405);
+        assert!(answer.headers.contains_key("allow"));
+        assert_eq!(answer.body["outcome"], "none");
+        assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains(';')), "{}", answer.text);
+        return false;
+    }
+    true
+}
+
+/// A customer of the gateway: one that was created, or one that was there where creation is not possible.
+async fn a_customer(gateway: &Gateway) -> Value {
+    let wanted = json!({ "name": "Awa Ndiaye", "email": "awa.ndiaye@example.com", "phone": "+221770001122" });
+    let created = gateway.post("/v1/customers", wanted).await;
+    if supported(&created) {
+        assert_eq!(created.status, 201, "{}", created.text);
+        assert_eq!(created.header("preference-applied"), "loss=reject");
+        let id = created.body["id"].as_str().expect("an id");
+        assert_eq!(created.header("location"), format!("/v1/customers/{id}"));
+        assert_eq!(created.body["name"], "Awa Ndiaye");
+        assert_eq!(created.body["phone"], "+221770001122");
+        return created.body;
+    }
+    gateway.get("/v1/customers?limit=1").await.body["data"][0].clone()
+}
+
+async fn the_script(provider: &str) {
+    let gateway = Gateway::sandbox(provider).await;
+    let customer = a_customer(&gateway).await;
+    let id = customer["id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/customers/{id}");
+    let email = customer["email"].as_str().expect("an e-mail").to_owned();
+
+    let retrieved = gateway.get(&path).await;
+    assert_eq!(retrieved.status, 200);
+    assert_eq!(retrieved.body["email"], email);
+    assert_eq!(retrieved.body["provider"]["name"], provider);
+
+    let found = gateway.get(&format!("/v1/customers/lookup?email={email}")).await;
+    assert_eq!((found.status.as_u16(), &found.body["id"]), (200, &json!(id)), "{}", found.text);
+    let nobody = gateway.get("/v1/customers/lookup?email=nobody@example.com").await;
+    assert_eq!(nobody.told(), (404, "customer_not_found"), "{}", nobody.text);
+
+    let updated = gateway.patch(&path, json!({ "name": "Awa Diop", "email": "awa.diop@example.com" })).await;
+    assert_eq!(updated.status, 200, "{}", updated.text);
+    assert_eq!((&updated.body["name"], &updated.body["last_name"]), (&json!("Awa Diop"), &json!("Diop")));
+    assert_eq!(gateway.get(&path).await.body["email"], "awa.diop@example.com");
+    let same = gateway.patch(&path, json!({})).await;
+    assert_eq!((same.status.as_u16(), &same.body["name"]), (200, &json!("Awa Diop")));
+
+    walk(&gateway, &id).await;
+    block(&gateway, &path).await;
+    what_belongs_to_it(&gateway, provider).await;
+
+    let deleted = gateway.delete(&path).await;
+    if supported(&deleted) {
+        assert_eq!(deleted.body, json!({ "object": "customer", "id": id, "deleted": true }));
+        assert_eq!(gateway.get(&path).await.told(), (404, "customer_not_found"));
+    }
+}
+
+/// Every customer is seen once, page by page.
+async fn walk(gateway: &Gateway, id: &str) {
+    let mut seen = Vec::new();
+    let mut next = "/v1/customers?limit=2".to_owned();
+    loop {
+        let page = gateway.get(&next).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        let data = page.body["data"].as_array().expect("a list");
+        assert!(data.len() <= 2);
+        seen.extend(data.iter().map(|customer| customer["id"].as_str().expect("an id").to_owned()));
+        let Some(cursor) = page.body["next_cursor"].as_str() else {
+            assert_eq!(page.body["has_more"], false);
+            assert_eq!(page.header("link"), "");
+            break;
+        };
+        assert_eq!(page.body["has_more"], true);
+        let link = page.header("link");
+        let (target, relation) = link.split_once("; ").expect("a link");
+        assert_eq!(relation, "rel=\"next\"");
+        assert!(target.contains(cursor));
+        next = target.trim_matches(['<', '>']).to_owned();
+    }
+    let mut distinct = seen.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), seen.len(), "nobody is shown twice");
+    assert!(seen.len() >= 3 && seen.iter().any(|seen| seen == id), "{seen:?}");
+}
+
+async fn block(gateway: &Gateway, path: &str) {
+    let blocked = gateway.send(gateway.request(reqwest::Method::POST, &format!("{path}/block"))).await;
+    if !supported(&blocked) {
+        return;
+    }
+    assert_eq!(blocked.body["blocked"], true, "{}", blocked.text);
+    assert_eq!(gateway.get(path).await.body["blocked"], true);
+    let only_blocked = gateway.get("/v1/customers?blocked=true").await;
+    assert_eq!(only_blocked.body["data"].as_array().map(Vec::len), Some(1), "{}", only_blocked.text);
+    let unblocked = gateway.send(gateway.request(reqwest::Method::POST, &format!("{path}/unblock"))).await;
+    assert_eq!(unblocked.body["blocked"], false);
+}
+
+/// A sample customer has payment methods, payments and invoices where the provider has such things.
+async fn what_belongs_to_it(gateway: &Gateway, provider: &str) {
+    let samples = gateway.get("/v1/customers/lookup?email=amadou.ba@example.com").await;
+    let id = samples.body["id"].as_str().expect("a sample customer").to_owned();
+    let methods = gateway.get(&format!("/v1/customers/{id}/payment_methods")).await;
+    if supported(&methods) {
+        assert_eq!(methods.body["data"][0]["object"], "payment_method", "{provider}: {}", methods.text);
+    }
+    let payments = gateway.get(&format!("/v1/customers/{id}/payments?limit=2")).await;
+    if supported(&payments) {
+        assert_eq!(payments.body["data"][0]["amount"], "5000", "{provider}: {}", payments.text);
+        assert_eq!(payments.body["has_more"], true);
+        let complete = gateway.get(&format!("/v1/customers/{id}/payments?status=complete")).await;
+        assert_eq!(complete.body["data"].as_array().map(Vec::len), Some(2));
+    }
+    let invoices = gateway.get(&format!("/v1/customers/{id}/overdue_invoices")).await;
+    if supported(&invoices) {
+        assert_eq!(invoices.body["data"][0]["amount_remaining"], "2500", "{provider}: {}", invoices.text);
+        assert_eq!(invoices.body["summary"]["curr_usd"]["amount"], "2500");
+    }
+}
+
+#[tokio::test]
+async fn one_script_runs_at_modempay() {
+    the_script("modempay").await;
+}
+
+#[tokio::test]
+async fn one_script_runs_at_lomi() {
+    the_script("lomi").await;
+}
+
+#[tokio::test]
+async fn one_script_runs_at_paymentkit() {
+    the_script("paymentkit").await;
+}
+
+#[tokio::test]
+async fn one_script_runs_at_bitnob() {
+    the_script("bitnob").await;
+}
+
+#[tokio::test]
+async fn one_script_runs_at_notchpay() {
+    the_script("notchpay").await;
+}
+
+#[tokio::test]
+async fn an_unknown_customer_is_unknown_everywhere() {
+    for provider in PROVIDERS {
+        let gateway = Gateway::sandbox(provider).await;
+        let id = "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985";
+        let answer = gateway.get(&format!("/v1/customers/{id}")).await;
+        assert_eq!(answer.told(), (404, "customer_not_found"), "{provider}: {}", answer.text);
+        assert_eq!(answer.body["provider"]["name"], provider);
+    }
+}
+
+#[tokio::test]
+async fn capabilities_are_told_as_data() {
+    for provider in PROVIDERS {
+        let gateway = Gateway::sandbox(provider).await;
+        let merchant = gateway.get("/v1/merchant").await;
+        assert_eq!(merchant.body["provider"]["name"], provider);
+        let told = gateway.get(&format!("/v1/providers/{provider}")).await;
+        assert_eq!(told.body["generations"][0]["name"], provider);
+    }
+    let gateway = Gateway::sandbox("lomi").await;
+    let all = gateway.get("/v1/providers").await;
+    assert!(all.body["data"].as_array().is_some_and(|all| all.len() >= PROVIDERS.len()));
+    assert_eq!(gateway.get("/v1/providers/stripe").await.told(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn distinct_answers_the_existing_customer() {
+    for provider in ["modempay", "lomi", "bitnob", "notchpay"] {
+        let gateway = Gateway::sandbox(provider).await;
+        let body = json!({ "name": "Amadou Ba", "email": "amadou.ba@example.com" });
+        let existing = gateway.post("/v1/customers?distinct=true", body).await;
+        assert_eq!(existing.status, 200, "{provider}: {}", existing.text);
+        let told = existing.body["fidelity"].as_array().expect("a report");
+        let by = if provider == "modempay" { "by the provider" } else { "by the gateway" };
+        let matched = told.iter().find(|entry| entry["field"] == "id").expect("the match is told");
+        assert!(matched["rule"].as_str().is_some_and(|rule| rule.ends_with(by)), "{provider}: {matched}");
+        let body = json!({ "name": "Fatou Sow", "email": "fatou.sow@example.com" });
+        let created = gateway.post("/v1/customers?distinct=true", body).await;
+        assert_eq!(created.status, 201, "{provider}: {}", created.text);
+    }
+}
+
+#[tokio::test]
+async fn bitnob_answering_somebody_elses_record_is_a_conflict() {
+    let gateway = Gateway::sandbox("bitnob").await;
+    let body = json!({ "name": "Somebody Else", "email": "amadou.ba@example.com" });
+    let answer = gateway.post("/v1/customers", body).await;
+    assert_eq!(answer.told(), (409, "vendor_record_shared"), "{}", answer.text);
+    assert_eq!(answer.body["outcome"], "none");
+    assert!(answer.body["provider"]["id"].is_string());
+    assert!(!answer.text.contains("Amadou"), "a stranger's data is not shown");
+}
+
+#[tokio::test]
+async fn metadata_is_merged_and_losses_are_told() {
+    let gateway = Gateway::sandbox("notchpay").await;
+    let body = json!({ "name": "Awa", "email": "awa@example.com", "metadata": { "crm": "1", "tier": "gold" } });
+    let created = gateway.post("/v1/customers", body).await;
+    let path = format!("/v1/customers/{}", created.body["id"].as_str().expect("an id"));
+    let updated = gateway.patch(&path, json!({ "metadata": { "crm": null, "since": 2021 } })).await;
+    assert_eq!(updated.body["metadata"], json!({ "tier": "gold", "since": 2021 }), "{}", updated.text);
+}

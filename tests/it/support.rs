@@ -1,0 +1,177 @@
+//! A gateway on a free port, and a client that reads JSON.
+
+use std::sync::Arc;
+
+use passerelle::{
+    command::{Running, start},
+    config::load_text,
+};
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde_json::Value;
+
+pub(crate) const PROVIDERS: [&str; 5] = ["modempay", "lomi", "paymentkit", "bitnob", "notchpay"];
+
+/// A gateway that is served, and a client for it.
+pub(crate) struct Gateway {
+    running: Running,
+    client: reqwest::Client,
+    key: String,
+    contract: Option<Arc<crate::contract::Contract>>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The stable code of a problem, or nothing.
+    pub(crate) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// The status and the code, as tests compare them.
+    pub(crate) fn told(&self) -> (u16, &str) {
+        (self.status.as_u16(), self.code())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl Gateway {
+    /// Serves a configuration on a free port.
+    pub(crate) async fn start(configuration: &str) -> Self {
+        let mut loaded = load_text(configuration, "test.toml").expect("a configuration");
+        loaded.config.server.listen = "127.0.0.1:0".to_owned();
+        let running = start(&loaded).await.expect("a gateway");
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { running, client, key: String::new(), contract: None }
+    }
+
+    /// Serves the sandbox, asked with the key of one of its merchants. Every answer is held against the
+    /// OpenAPI document.
+    pub(crate) async fn sandbox(provider: &str) -> Self {
+        let mut gateway = Self::start(passerelle::config::SANDBOX).await;
+        gateway.key = format!("sk_sandbox_{provider}");
+        gateway.contract = Some(crate::contract::Contract::shared());
+        gateway
+    }
+
+    /// Serves one merchant in Senegal whose provider is at an address.
+    pub(crate) async fn before(provider: &str, base_url: &str, more: &str) -> Self {
+        let credentials = match provider {
+            "modempay" => "secret_key",
+            "lomi" => "api_key",
+            "paymentkit" => "access_key",
+            "bitnob" => "secret_key",
+            _ => "public_key",
+        };
+        let configuration = format!(
+            "[outbound]\nallow_insecure = true\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
+             [merchants.acme.connections.main]\nprovider = \"{provider}\"\nbase_url = \"{base_url}\"\n\
+             credentials = {{ {credentials} = \"{SECRET}\" }}\n{more}\n"
+        );
+        let mut gateway = Self::start(&configuration).await;
+        gateway.key = "sk_acme".to_owned();
+        gateway
+    }
+
+    /// The same gateway, asked with another key.
+    pub(crate) fn with_key(mut self, key: &str) -> Self {
+        self.key = key.to_owned();
+        self
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.running.address)
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.running.address
+    }
+
+    /// A request with the key, to be refined.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, self.url(path)).bearer_auth(&self.key)
+    }
+
+    /// A request without a key.
+    pub(crate) fn anonymous(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.get(self.url(path))
+    }
+
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let request = request.build().expect("a request");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = self.client.execute(request).await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("a body");
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let answer = Answer { status, headers, text, body };
+        assert!(!answer.header("x-request-id").is_empty(), "every answer names its request");
+        if !answer.status.is_success() {
+            assert_eq!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
+            assert_eq!(answer.body["status"], answer.status.as_u16());
+            assert_eq!(answer.body["request_id"], answer.header("x-request-id"));
+        }
+        if let Some(contract) = &self.contract {
+            contract.check(&method, &path, &answer);
+        }
+        answer
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::POST, path).json_text(&body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::PATCH, path).json_text(&body)).await
+    }
+}
+
+/// The secret of every connection in these tests, which no answer may show.
+pub(crate) const SECRET: &str = "vendor_secret_7411";
+
+/// A JSON body without another feature of the client.
+pub(crate) trait JsonText {
+    fn json_text(self, body: &Value) -> Self;
+}
+
+impl JsonText for reqwest::RequestBuilder {
+    fn json_text(self, body: &Value) -> Self {
+        self.header("content-type", "application/json").body(body.to_string())
+    }
+}
+
+/// Sends bytes as they are, and reads until the gateway closes.
+pub(crate) async fn raw(gateway: &Gateway, bytes: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(gateway.address()).await.expect("a connection");
+    stream.write_all(bytes.as_bytes()).await.expect("the request is sent");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A `GET` whose path no client has folded.
+pub(crate) async fn raw_get(gateway: &Gateway, path: &str) -> String {
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
+        gateway.key
+    );
+    raw(gateway, &head).await
+}

@@ -1,0 +1,132 @@
+//! The command line, as a person meets it.
+
+use std::process::Output;
+
+use assert_cmd::Command;
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::cargo_bin("passerelle").expect("the binary");
+    command.env_clear().args(arguments).output().expect("it runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    use std::io::Write;
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(text.as_bytes()).expect("it is written");
+    file
+}
+
+#[test]
+fn help_teaches() {
+    let help = run(&["--help"]);
+    assert!(help.status.success());
+    for word in ["serve", "check", "providers", "explain", "keys", "openapi", "twin", "Exit codes", "Examples"] {
+        assert!(out(&help).contains(word), "{word}");
+    }
+}
+
+#[test]
+fn providers_are_told_as_a_table_and_as_json() {
+    let table = out(&run(&["providers"]));
+    for word in ["bitnob v2", "lomi", "overdue invoices", "emulated"] {
+        assert!(table.contains(word), "{table}");
+    }
+    assert!(!table.contains('\u{1b}'), "no colours in a pipe");
+    let one = out(&run(&["providers", "lomi"]));
+    assert!(one.contains("address.country") && one.contains("generation v1 cannot block a customer"), "{one}");
+    let json: serde_json::Value = serde_json::from_str(&out(&run(&["providers", "--json"]))).expect("JSON");
+    assert!(json.as_array().is_some_and(|all| all.len() == 6));
+    let unknown = run(&["providers", "lomy"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(err(&unknown).contains("did you mean `lomi`?"), "{}", err(&unknown));
+}
+
+#[test]
+fn explain_prints_the_request_that_would_be_sent() {
+    let body = r#"{"name":"Awa Diop","email":"awa@example.com","phone":"+2348012345678"}"#;
+    let told = out(&run(&["explain", "--provider", "bitnob", "create", body]));
+    assert!(told.starts_with("POST https://api.bitnob.co/api/v1/customers\n"), "{told}");
+    assert!(told.contains("authorization: Bearer ***") && told.contains(r#""countryCode":"+234""#), "{told}");
+    let json = out(&run(&["explain", "--json", "--provider", "lomi", "list", r#"{"limit":5}"#]));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["requests"][0]["url"], "https://api.lomi.africa/v1/customers?limit=5&page=1");
+    let wrong = run(&["explain", "--provider", "lomi", "create", r#"{"nmae":"Awa"}"#]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(err(&wrong).contains("/nmae: is not a field that can be written"), "{}", err(&wrong));
+    let missing = run(&["explain", "--provider", "lomi", "block", r#"{"id":"b78de3c9-7f76-4f43-9c5d-19d9f5c7c985"}"#]);
+    assert!(err(&missing).contains("generation v1 cannot block a customer"), "{}", err(&missing));
+}
+
+#[test]
+fn check_tells_every_mistake_with_its_line() {
+    let file = file(
+        "[merchants.acme]\napi_keys = [{ env = \"NO_SUCH_VARIABLE\" }]\nactive = \"mian\"\nregion = \"Senegal\"\n\n\
+         [merchants.acme.connections.main]\nprovider = \"lomy\"\n\n[merchants.acme.connections.old]\nprovider = \"modempay\"\n\
+         credentials = { secret = \"x\" }\nbase_url = \"http://127.0.0.1\"\n",
+    );
+    let path = file.path().to_str().expect("a path");
+    let checked = run(&["check", "--config", path]);
+    assert_eq!(checked.status.code(), Some(1));
+    let told = err(&checked);
+    for mistake in [
+        ":2: `merchants.acme.api_keys` the environment variable NO_SUCH_VARIABLE is not set",
+        ":3: `merchants.acme.active` names no connection; did you mean `main`?",
+        ":4: `merchants.acme.region` is no ISO 3166-1 alpha-2 code",
+        ":7: `merchants.acme.connections.main.provider` is no provider; did you mean `lomi`?",
+        ":11: `merchants.acme.connections.old.credentials.secret` is no credential; did you mean `secret_key`?",
+    ] {
+        assert!(told.contains(mistake), "{mistake}\n{told}");
+    }
+}
+
+#[test]
+fn check_takes_a_good_configuration_and_warns_of_literals() {
+    let file = file(
+        "[merchants.acme]\napi_keys = [\"sk_literal\"]\nactive = \"main\"\n[merchants.acme.connections.main]\nprovider = \"lomi\"\n\
+         credentials = { api_key = \"lomi_sk_test_x\" }\n",
+    );
+    let checked = run(&["check", "--config", file.path().to_str().expect("a path")]);
+    assert_eq!(checked.status.code(), Some(0), "{}", err(&checked));
+    assert!(out(&checked).contains("1 merchant, 1 connection, no mistakes"));
+    assert_eq!(err(&checked).matches("warning").count(), 2, "{}", err(&checked));
+    assert!(!err(&checked).contains("sk_literal") && !err(&checked).contains("lomi_sk_test_x"));
+}
+
+#[test]
+fn a_key_is_shown_with_the_digest_that_knows_it() {
+    let made: serde_json::Value = serde_json::from_str(&out(&run(&["keys", "new", "--json"]))).expect("JSON");
+    let key = made["key"].as_str().expect("a key");
+    let digest = passerelle::merchant::digest_of(key).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!(made["sha256"], digest);
+    assert_ne!(out(&run(&["keys", "new"])), out(&run(&["keys", "new"])));
+}
+
+#[test]
+fn openapi_prints_the_contract() {
+    assert_eq!(out(&run(&["openapi"])), passerelle::http::openapi::json());
+}
+
+#[test]
+fn the_sandbox_is_only_served_on_loopback() {
+    let refused = run(&["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(err(&refused).contains("only served on loopback"), "{}", err(&refused));
+}
+
+#[test]
+fn wrong_usage_has_its_own_exit_code() {
+    for arguments in [["serve", "--colour"], ["explain", "create"], ["fly", "me"]] {
+        assert_eq!(run(&arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    let missing = run(&["serve", "--config", "/no/such/file.toml"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(err(&missing).contains("/no/such/file.toml cannot be read"), "{}", err(&missing));
+}
