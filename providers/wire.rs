@@ -385,9 +385,12 @@ pub fn member<'de, A: de::MapAccess<'de>, T: Deserialize<'de>>(map: &mut A, key:
 /// How the errors begin that [`member`] raises. Only they are repeated to anybody.
 const WRONG_MEMBER: &str = "wrong type of the member `";
 
-/// A text that a vendor's patch member asks for.
-pub fn patch_text(source: &Source, member: &Patch<Str<'_>>) -> Patch<Text> {
-    member.map(|text| source.text(&text.0))
+/// A text that a vendor's patch member asks for. What an empty one means differs: it clears, or is ignored.
+pub fn patch_text(source: &Source, member: &Patch<Str<'_>>, empty: Patch<Text>) -> Patch<Text> {
+    match member {
+        Patch::Set(text) if text.is_empty() => empty,
+        _ => member.map(|text| source.text(&text.0)),
+    }
 }
 
 /// An object that a vendor's patch member asks for. Anything else is left alone.

@@ -265,10 +265,7 @@ fn refusal_as(answer: &Answer, kind: Kind) -> Error {
 /// What a client asks of a record: the inverse of [`input`]. The official v2 client sends what it was not
 /// given as empty text [cli], which changes nothing here.
 pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
-    let text = |patch: &Patch<Str<'_>>| match patch_text(source, patch) {
-        Patch::Set(text) if text.is_empty() => Patch::Absent,
-        other => other,
-    };
+    let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Absent);
     let phone = match (text(&asked.phone), text(&asked.country_code)) {
         (Patch::Set(national), Patch::Set(code)) => Patch::Set(phone::join(&code, &national).text),
         (phone, _) => phone,

@@ -102,10 +102,7 @@ pub(super) fn refusal(answer: &Answer) -> Error {
 
 /// What a client asks of a record: the inverse of [`input`]. lomi ignores empty text.
 pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
-    let text = |patch: &Patch<Str<'_>>| match patch_text(source, patch) {
-        Patch::Set(text) if text.is_empty() => Patch::Absent,
-        other => other,
-    };
+    let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Absent);
     let mut fields = CustomerFields {
         name: text(&asked.name),
         email: text(&asked.email),

@@ -114,10 +114,7 @@ pub(super) fn refusal(answer: &Answer) -> Error {
 
 /// What a client asks of a record: the inverse of [`input`]. Empty text reads as absent later, so it clears.
 pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source, region: Option<Region>) -> CustomerFields {
-    let text = |patch: &Patch<Str<'_>>| match patch_text(source, patch) {
-        Patch::Set(text) if text.is_empty() => Patch::Clear,
-        other => other,
-    };
+    let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Clear);
     CustomerFields {
         name: text(&asked.name),
         email: text(&asked.email),

@@ -183,10 +183,7 @@ fn seconds_told(message: &str) -> Option<u64> {
 
 /// What a client asks of a record: the inverse of [`input`]. Empty text means `null` here.
 pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
-    let text = |patch: &Patch<Str<'_>>| match patch_text(source, patch) {
-        Patch::Set(text) if text.is_empty() => Patch::Clear,
-        other => other,
-    };
+    let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Clear);
     let address = match &asked.address {
         Patch::Set(Perhaps::Object(told)) => Address {
             line1: text(&told.address_line1),

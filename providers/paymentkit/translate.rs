@@ -129,10 +129,7 @@ pub(super) fn refusal(answer: &Answer) -> Error {
 
 /// What a client asks of a record: the inverse of [`input`]. Empty text clears.
 pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
-    let text = |patch: &Patch<Str<'_>>| match patch_text(source, patch) {
-        Patch::Set(text) if text.is_empty() => Patch::Clear,
-        other => other,
-    };
+    let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Clear);
     let address = match &asked.address {
         Patch::Absent => Address::default(),
         Patch::Clear => {
