@@ -34,6 +34,21 @@ pub fn required<T>(member: Option<T>, name: &'static str) -> Result<T, Error> {
     member.ok_or_else(|| Error::bad_response(format_args!("JSON without `{name}`")))
 }
 
+/// Every record of a list that an envelope must hold.
+pub fn each<W, T>(
+    told: Option<Vec<W>>,
+    name: &'static str,
+    read: impl Fn(W) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let told = required(told, name)?;
+    // Collecting results does not reserve the room.
+    let mut records = Vec::with_capacity(told.len());
+    for record in told {
+        records.push(read(record)?);
+    }
+    Ok(records)
+}
+
 /// A phone number in one text.
 pub fn phone_number(customer: &mut Customer, field: Field, told: Option<Text>, region: Option<Region>) {
     let Some(told) = told else { return };

@@ -182,15 +182,9 @@ pub(super) fn page(answer: &Answer, asked: &ListCustomers, bitnob: Bitnob) -> Re
     let envelope: wire::Page<'_> = parse(&source)?;
     heed(answer, envelope.status, envelope.status_code)?;
     let listed = reading::required(envelope.data, "data")?;
-    let told = match listed.customers {
-        // An empty list may be written as `null`.
-        None if listed.meta.is_some() => Vec::new(),
-        told => reading::required(told, "data.customers")?,
-    };
-    let mut items = Vec::with_capacity(told.len());
-    for told in told {
-        items.push(customer(told, &source, bitnob)?);
-    }
+    // An empty list may be written as `null`.
+    let told = listed.customers.or_else(|| listed.meta.as_ref().map(|_| Vec::new()));
+    let items = reading::each(told, "data.customers", |told| customer(told, &source, bitnob))?;
     let (position, limit) = (&asked.position, asked.limit);
     let meta = listed.meta.unwrap_or_default();
     let number = meta.page.unwrap_or_else(|| position.page(limit));

@@ -153,11 +153,7 @@ impl CustomerProvider for Lomi {
         Ok(Plan::new(request, translate::refusal, move |answer| {
             let source = answer.source()?;
             let page: wire::Page<'_> = parse(&source)?;
-            let told = reading::required(page.data, "data")?;
-            let mut customers = Vec::with_capacity(told.len());
-            for customer in told {
-                customers.push(translate::customer(customer, &source, region)?);
-            }
+            let customers = reading::each(page.data, "data", |told| translate::customer(told, &source, region))?;
             Ok(Page::of_unknown_length(customers, &position, limit))
         }))
     }

@@ -87,11 +87,7 @@ pub(super) fn page<W, T>(
     limit: u16,
     read: impl Fn(W) -> Result<T, Error>,
 ) -> Result<Page<T>, Error> {
-    let told = reading::required(data, "data")?;
-    let mut items = Vec::with_capacity(told.len());
-    for item in told {
-        items.push(read(item)?);
-    }
+    let items = reading::each(data, "data", read)?;
     Ok(match meta.and_then(|meta| meta.total) {
         Some(total) => Page::of_total(items, position, total),
         None => Page::of_unknown_length(items, position, limit),

@@ -145,7 +145,7 @@ impl CustomerProvider for NotchPay {
             let page: wire::Customers<'_> = parse(&source)?;
             let read = |told| translate::customer(told, &source, region);
             let pages = wire::Pages { current: page.current_page, last: page.last_page, total: page.totals };
-            Ok(translate::page(translate::each(page.items, read)?, pages, &position, limit))
+            Ok(translate::page(reading::each(page.items, "items", read)?, pages, &position, limit))
         }))
     }
 
@@ -162,7 +162,7 @@ impl CustomerProvider for NotchPay {
         Ok(Plan::new(request, translate::refusal, |answer| {
             let source = answer.source()?;
             let told: wire::PaymentMethods<'_> = parse(&source)?;
-            let items = translate::each(told.items, |method| translate::payment_method(method, &source))?;
+            let items = reading::each(told.items, "items", |method| translate::payment_method(method, &source))?;
             Ok(Page { items, next: None, total: None })
         }))
     }
@@ -181,7 +181,7 @@ impl CustomerProvider for NotchPay {
             let page: wire::Payments<'_> = parse(&source)?;
             let read = |told| translate::payment(told, &source);
             let pages = wire::Pages { current: page.current_page, last: page.last_page, total: page.totals };
-            Ok(translate::page(translate::each(page.items, read)?, pages, &position, limit))
+            Ok(translate::page(reading::each(page.items, "items", read)?, pages, &position, limit))
         }))
     }
 }

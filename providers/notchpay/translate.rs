@@ -134,16 +134,6 @@ pub(super) fn payment_method(told: wire::PaymentMethod<'_>, source: &Source) -> 
     })
 }
 
-/// Every record of a list.
-pub(super) fn each<T, U>(told: Option<Vec<T>>, read: impl Fn(T) -> Result<U, Error>) -> Result<Vec<U>, Error> {
-    let told = reading::required(told, "items")?;
-    let mut records = Vec::with_capacity(told.len());
-    for record in told {
-        records.push(read(record)?);
-    }
-    Ok(records)
-}
-
 /// A page of a list. The page numbers decide whether there is another, else the total, else whether it is full.
 pub(super) fn page<T>(items: Vec<T>, told: wire::Pages, position: &Position, limit: u16) -> Page<T> {
     let asked = position.page(limit);

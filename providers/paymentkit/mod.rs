@@ -175,11 +175,7 @@ impl CustomerProvider for PaymentKit {
         Ok(Plan::new(request, translate::refusal, move |answer| {
             let source = answer.source()?;
             let page: wire::Page<'_> = parse(&source)?;
-            let told = reading::required(page.list, "list")?;
-            let mut customers = Vec::with_capacity(told.len());
-            for customer in told {
-                customers.push(translate::customer(customer, &source, region)?);
-            }
+            let customers = reading::each(page.list, "list", |told| translate::customer(told, &source, region))?;
             Ok(match page.count {
                 Some(total) => Page::of_numbered(customers, &position, limit, total),
                 None => Page::of_unknown_length(customers, &position, limit),

@@ -83,9 +83,8 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
 /// A customer's overdue invoices. The customer itself and the number of its subscriptions have no place.
 pub(super) fn overdue(source: &Source) -> Result<OverdueInvoices, Error> {
     let told: wire::Overdue<'_> = parse(source)?;
-    let invoices = reading::required(told.invoices, "invoices")?;
     Ok(OverdueInvoices {
-        invoices: invoices.into_iter().map(|told| invoice(told, source)).collect::<Result<_, _>>()?,
+        invoices: reading::each(told.invoices, "invoices", |told| invoice(told, source))?,
         summary: told.summary.and_then(|raw| JsonObject::of(raw, source)),
     })
 }
