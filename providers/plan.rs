@@ -147,6 +147,15 @@ impl<T: 'static> Plan<T> {
     }
 }
 
+impl<T: 'static> Plan<Option<T>> {
+    /// The same plan where an answer without the record is followed by another that reads it.
+    #[must_use]
+    pub fn or_read(self, again: Plan<T>) -> Plan<T> {
+        let expected = again.request.clone();
+        self.and_then(|told| Ok(told.map_or_else(|| again.into(), Step::Done))).followed_by([expected])
+    }
+}
+
 /// A provider's answer while it is read.
 #[derive(Debug)]
 pub struct Answer(Response);

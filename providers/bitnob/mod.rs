@@ -204,13 +204,9 @@ impl Bitnob {
             .segment(id.text())?
             .json(&wire::BlacklistInput { blacklist: Patch::Set(blacklist) })?
             .build()?;
-        let again = self.one(id.text())?;
-        let expected = again.request.clone();
         // The envelope of this answer is not documented: where it lacks the customer, it is read.
-        let plan = Plan::stepwise(request, translate::refusal, move |answer| {
-            Ok(translate::one(answer, self)?.map_or_else(|| again.into(), Step::Done))
-        });
-        Ok(plan.followed_by([expected]).map(move |customer| match customer.blocked {
+        let plan = Plan::new(request, translate::refusal, move |answer| translate::one(answer, self));
+        Ok(plan.or_read(self.one(id.text())?).map(move |customer| match customer.blocked {
             Some(blocked) if blocked != blacklist => {
                 Err(Error::bad_response("a customer whose `blacklist` is not what was asked for"))
             }

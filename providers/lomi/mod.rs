@@ -16,7 +16,7 @@ use crate::{
         PagingStyle, Requirement, Support, UpdateStyle,
     },
     model::{CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, Operation, Page, UpdateCustomer},
-    plan::{Draft, Plan, Step},
+    plan::{Draft, Plan},
     provider::CustomerProvider,
     reading,
     sign::AuthScheme,
@@ -124,17 +124,10 @@ impl CustomerProvider for Lomi {
             .segment(command.id.text())?
             .json(&translate::input(&command.fields, &name))?
             .build()?;
-        let again = self.plan_retrieve(&command.id)?;
         let region = self.region;
-        let expected = again.request.clone();
         // The answer may lack the customer, and does not tell an unknown id [v1-run].
-        let plan = Plan::stepwise(request, translate::refusal, move |answer| {
-            Ok(match translate::one(&answer.source()?, region)? {
-                Some(customer) => Step::Done(customer),
-                None => again.into(),
-            })
-        });
-        Ok(plan.followed_by([expected]))
+        let plan = Plan::new(request, translate::refusal, move |answer| translate::one(&answer.source()?, region));
+        Ok(plan.or_read(self.plan_retrieve(&command.id)?))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {

@@ -19,7 +19,7 @@ use crate::{
         CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, ListOfCustomer, Operation, Page, Payment,
         PaymentMethod, UpdateCustomer,
     },
-    plan::{Draft, Plan, Request, Step},
+    plan::{Draft, Plan, Request},
     provider::CustomerProvider,
     reading,
     sign::AuthScheme,
@@ -189,15 +189,8 @@ impl CustomerProvider for NotchPay {
 impl NotchPay {
     /// A change whose answer may lack the customer [clients]; then the record is read again.
     fn plan_change(&self, id: &CustomerId, request: Request) -> Result<Plan<Customer>, Error> {
-        let again = self.plan_retrieve(id)?;
         let region = self.region;
-        let expected = again.request.clone();
-        let plan = Plan::stepwise(request, translate::refusal, move |answer| {
-            Ok(match translate::one(&answer.source()?, region)? {
-                Some(customer) => Step::Done(customer),
-                None => again.into(),
-            })
-        });
-        Ok(plan.followed_by([expected]))
+        let plan = Plan::new(request, translate::refusal, move |answer| translate::one(&answer.source()?, region));
+        Ok(plan.or_read(self.plan_retrieve(id)?))
     }
 }
