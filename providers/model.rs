@@ -142,6 +142,50 @@ pub struct Address<T> {
     pub country: T,
 }
 
+impl<T> Address<T> {
+    /// Every part, in the order of the API.
+    pub const fn parts(&self) -> [(Field, &T); 6] {
+        [
+            (Field::Line1, &self.line1),
+            (Field::Line2, &self.line2),
+            (Field::City, &self.city),
+            (Field::State, &self.state),
+            (Field::PostalCode, &self.postal_code),
+            (Field::Country, &self.country),
+        ]
+    }
+
+    /// The same, to be changed.
+    pub const fn parts_mut(&mut self) -> [(Field, &mut T); 6] {
+        [
+            (Field::Line1, &mut self.line1),
+            (Field::Line2, &mut self.line2),
+            (Field::City, &mut self.city),
+            (Field::State, &mut self.state),
+            (Field::PostalCode, &mut self.postal_code),
+            (Field::Country, &mut self.country),
+        ]
+    }
+
+    /// The part that a field names.
+    pub fn part(&self, field: Field) -> Option<&T> {
+        self.parts().into_iter().find_map(|(part, held)| (part == field).then_some(held))
+    }
+
+    /// The same, to be changed.
+    pub fn part_mut(&mut self, field: Field) -> Option<&mut T> {
+        self.parts_mut().into_iter().find_map(|(part, held)| (part == field).then_some(held))
+    }
+
+    /// The same address with every part converted.
+    pub fn map<'a, U>(&'a self, convert: impl Fn(&'a T) -> U) -> Address<U> {
+        let Self { line1, line2, city, state, postal_code, country } = self;
+        let [line1, line2, city, state, postal_code, country] =
+            [line1, line2, city, state, postal_code, country].map(convert);
+        Address { line1, line2, city, state, postal_code, country }
+    }
+}
+
 /// A customer as the gateway answers it. What a provider does not tell is `None`.
 #[derive(Clone, Default, PartialEq)]
 pub struct Customer {
@@ -448,8 +492,7 @@ impl CustomerFields {
 
     /// Whether any part of the address is mentioned.
     pub fn mentions_address(&self) -> bool {
-        let Address { line1, line2, city, state, postal_code, country } = &self.address;
-        [line1, line2, city, state, postal_code, country].into_iter().any(|part| !part.is_absent())
+        self.address.parts().into_iter().any(|(_, part)| !part.is_absent())
     }
 
     /// The customer as these fields change it.

@@ -138,15 +138,7 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
         whole.metadata = Patch::Set(current.metadata.merged(patch));
     }
     if whole_record || (style.whole_address && fields.mentions_address()) {
-        let (address, held) = (&mut whole.address, &current.address);
-        for (part, held) in [
-            (&mut address.line1, &held.line1),
-            (&mut address.line2, &held.line2),
-            (&mut address.city, &held.city),
-            (&mut address.state, &held.state),
-            (&mut address.postal_code, &held.postal_code),
-            (&mut address.country, &held.country),
-        ] {
+        for ((_, part), (_, held)) in whole.address.parts_mut().into_iter().zip(current.address.parts()) {
             *part = part.or_keep(held.as_ref());
         }
     }

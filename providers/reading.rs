@@ -5,13 +5,13 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::Error,
-    model::{Address, Customer, Field},
+    model::{Customer, Field},
     text::{
         Source, Text,
         country::{self, Region},
         decimal, phone, time,
     },
-    wire::{Extra, JsonObject, Loose, Str},
+    wire::{Extra, JsonObject, Loose, NestedAddress, Str},
 };
 
 /// A text that is there: vendors spell absence as `null`, as `""` and by leaving the member out.
@@ -123,8 +123,12 @@ pub fn metadata(source: &Source, member: Option<&RawValue>, extra: &mut Extra) -
     }
 }
 
-/// Every part of an address that a vendor writes under the canonical names or close to them.
-pub fn address(source: &Source, parts: [Option<&Str<'_>>; 5]) -> Address<Option<Text>> {
-    let [line1, line2, city, state, postal_code] = parts.map(|part| present(source, part));
-    Address { line1, line2, city, state, postal_code, country: None }
+/// An address in an object of its own, whose unknown members are kept among the customer's.
+pub fn address<V>(customer: &mut Customer, told: &NestedAddress<'_, V>, source: &Source) {
+    customer.address = told.parts.map(|part| present(source, part.set()));
+    let told_country = customer.address.country.take();
+    country(customer, told_country);
+    for (key, unknown) in told.extra.members() {
+        customer.extra.keep(&format!("address.{key}"), unknown);
+    }
 }

@@ -5,7 +5,7 @@
 //! `null` and absence alike and gathers unknown members in [`Extra`]; a `request` tells `null` from
 //! absence, because a merge patch must.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::Error,
-    model::{Field, Patch},
+    model::{Address, Field, Patch},
     text::{Source, Text, decimal},
 };
 
@@ -146,6 +146,96 @@ impl<T: Serialize> Serialize for Perhaps<'_, T> {
             Self::Object(document) => document.serialize(serializer),
             Self::Other(raw) => raw.serialize(serializer),
         }
+    }
+}
+
+/// A vendor whose customers hold their address in an object.
+pub trait NestsAddress {
+    /// The vendor's words for canonical fields; those of the address begin with `address.`, in the order in
+    /// which they are written.
+    const WORDS: Words;
+}
+
+/// The name of a part inside the address.
+fn part_name(word: &'static str) -> Option<&'static str> {
+    word.strip_prefix("address.")
+}
+
+/// The address in a vendor's customer, read and written under the vendor's words. A part that is absent is
+/// left out.
+#[derive(Debug)]
+pub struct NestedAddress<'a, V> {
+    /// The parts.
+    pub parts: Address<Patch<Str<'a>>>,
+    /// Every other member.
+    pub extra: Extra,
+    vendor: PhantomData<V>,
+}
+
+impl<'a, V> NestedAddress<'a, V> {
+    /// An address to be written.
+    pub fn new(parts: Address<Patch<Str<'a>>>) -> Self {
+        Self { parts, extra: Extra::default(), vendor: PhantomData }
+    }
+
+    /// What is asked of an address; `null` where every part of it is to be cleared.
+    pub fn asked(parts: &'a Address<Patch<Text>>) -> Patch<Self> {
+        match parts.parts() {
+            every if every.iter().all(|(_, part)| part.is_absent()) => Patch::Absent,
+            every if every.iter().all(|(_, part)| **part == Patch::Clear) => Patch::Clear,
+            _ => Patch::Set(Self::new(parts.map(str_patch))),
+        }
+    }
+
+    /// The address that a customer holds, if there is any.
+    pub fn held(parts: &'a Address<Option<Text>>) -> Option<Self> {
+        let is_held = parts.parts().iter().any(|(_, part)| part.is_some());
+        is_held.then(|| Self::new(parts.map(|part| str_of(part.as_ref()).into())))
+    }
+}
+
+impl<'de: 'a, 'a, V: NestsAddress> Deserialize<'de> for NestedAddress<'a, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<'a, V>(NestedAddress<'a, V>);
+        impl<'de: 'a, 'a, V: NestsAddress> Visitor<'de> for Reader<'a, V> {
+            type Value = NestedAddress<'a, V>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let Self(mut read) = self;
+                while let Some(key) = map.next_key::<Str<'de>>()? {
+                    let known = V::WORDS.0.iter().find(|(word, _)| part_name(word) == Some(&*key));
+                    match known.and_then(|(word, field)| part_name(word).zip(read.parts.part_mut(*field))) {
+                        Some((name, part)) => {
+                            let told: Option<Str<'a>> = member(&mut map, name)?;
+                            *part = told.map_or(Patch::Clear, Patch::Set);
+                        }
+                        None => read.extra.keep(&key, map.next_value()?),
+                    }
+                }
+                Ok(read)
+            }
+        }
+        deserializer.deserialize_map(Reader(Self::new(Address::default())))
+    }
+}
+
+impl<V: NestsAddress> Serialize for NestedAddress<'_, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (word, field) in V::WORDS.0 {
+            let Some(name) = part_name(word) else { continue };
+            match self.parts.part(*field) {
+                None | Some(Patch::Absent) => {}
+                Some(Patch::Clear) => map.serialize_entry(name, &())?,
+                Some(Patch::Set(text)) => map.serialize_entry(name, text)?,
+            }
+        }
+        serialize_extra(&mut map, &self.extra)?;
+        map.end()
     }
 }
 
@@ -390,6 +480,15 @@ pub fn patch_text(source: &Source, member: &Patch<Str<'_>>, empty: Patch<Text>) 
     match member {
         Patch::Set(text) if text.is_empty() => empty,
         _ => member.map(|text| source.text(&text.0)),
+    }
+}
+
+/// An address that a vendor's patch member asks for. Empty text clears a part.
+pub fn patch_address<V>(source: &Source, member: &Patch<NestedAddress<'_, V>>) -> Address<Patch<Text>> {
+    match member {
+        Patch::Absent => Address::default(),
+        Patch::Clear => Address::<()>::default().map(|()| Patch::Clear),
+        Patch::Set(told) => told.parts.map(|part| patch_text(source, part, Patch::Clear)),
     }
 }
 

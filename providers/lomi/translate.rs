@@ -3,7 +3,7 @@
 use super::wire;
 use crate::{
     error::{Error, Kind},
-    model::{Customer, CustomerFields, CustomerType, Field, Patch},
+    model::{Address, Customer, CustomerFields, CustomerType, Field, Patch},
     plan::{Answer, field_errors},
     reading::{self, present},
     text::{Source, Text, country::Region},
@@ -60,10 +60,12 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
         id: reading::id(source, told.customer_id.as_ref(), "customer_id")?,
         name: text(&told.name),
         email: text(&told.email),
-        address: reading::address(
-            source,
-            [told.address.as_ref(), None, told.city.as_ref(), None, told.postal_code.as_ref()],
-        ),
+        address: Address {
+            line1: text(&told.address),
+            city: text(&told.city),
+            postal_code: text(&told.postal_code),
+            ..Address::default()
+        },
         kind: told.is_business.map(|business| match business {
             true => CustomerType::Business,
             false => CustomerType::Individual,

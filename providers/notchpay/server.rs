@@ -5,18 +5,18 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{MANIFEST, translate, wire};
+use super::{MANIFEST, NotchPay, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, token, usual_status},
     manifest::Manifest,
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
-        Page, Patch, Position, Reply, UpdateCustomer,
+        Page, Position, Reply, UpdateCustomer,
     },
     plan::{Request, Response},
     text::{Text, email},
-    wire::Perhaps,
+    wire::NestsAddress,
 };
 
 /// Speaks as Notch Pay.
@@ -151,10 +151,6 @@ fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error>
     if fields.email.set().is_some_and(|address| !email::is_address(address)) {
         wrong.push(FieldError::new("/email", "Invalid email address"));
     }
-    let odd_address = matches!(&input.address, Patch::Set(Perhaps::Other(other)) if other.get() != "[]");
-    if odd_address {
-        wrong.push(FieldError::new("/address", "The address field must be an array."));
-    }
     match wrong.is_empty() {
         true if create => Ok(fields.without_clears()),
         true => Ok(fields),
@@ -177,7 +173,7 @@ fn counts<T>(page: &Page<T>, position: &Position, limit: u16) -> wire::Counts {
 fn by_field(fields: &[FieldError]) -> Value {
     let mut errors = Map::new();
     for wrong in fields {
-        let field = translate::WORDS.word(&wrong.pointer).replace('/', ".");
+        let field = NotchPay::WORDS.word(&wrong.pointer).replace('/', ".");
         if let Some(said) = errors.entry(field).or_insert_with(|| json!([])).as_array_mut() {
             said.push(json!(wrong.detail));
         }

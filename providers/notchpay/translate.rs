@@ -1,50 +1,27 @@
 //! Between Notch Pay's language and the canonical one.
 
-use serde_json::{Value, value::to_raw_value};
+use serde_json::Value;
 
-use super::wire;
+use super::{NotchPay, wire};
 use crate::{
     error::{Error, Kind},
-    model::{Address, Customer, CustomerFields, Field, Page, Patch, Payment, PaymentMethod, Position},
+    model::{Customer, CustomerFields, Field, Page, Patch, Payment, PaymentMethod, Position},
     plan::{Answer, field_errors},
     reading::{self, present},
     text::{Source, Text, country::Region, phone},
-    wire::{Loose, Perhaps, Str, Words, parse, patch_object, patch_text, raw_patch, str_of, str_patch},
+    wire::{
+        Loose, NestsAddress, Perhaps, Str, parse, patch_address, patch_object, patch_text, raw_patch, str_of, str_patch,
+    },
 };
-
-/// Notch Pay's words for our fields, for errors.
-pub(super) const WORDS: Words = Words(&[
-    ("name", Field::Name),
-    ("email", Field::Email),
-    ("phone", Field::Phone),
-    ("metadata", Field::Metadata),
-    ("address.country", Field::Country),
-    ("address.state", Field::State),
-    ("address.city", Field::City),
-    ("address.postal_code", Field::PostalCode),
-    ("address.address_line1", Field::Line1),
-    ("address.address_line2", Field::Line2),
-]);
 
 /// What create and update send. `name` is the full name that the fields ask for.
 pub(super) fn input<'f>(fields: &'f CustomerFields, name: &'f Patch<Text>) -> wire::CustomerInput<'f> {
-    let Address { line1, line2, city, state, postal_code, country } = &fields.address;
-    let address = fields.mentions_address().then(|| {
-        Perhaps::Object(wire::AddressInput {
-            country: str_patch(country),
-            state: str_patch(state),
-            city: str_patch(city),
-            postal_code: str_patch(postal_code),
-            address_line1: str_patch(line1),
-            address_line2: str_patch(line2),
-        })
-    });
     wire::CustomerInput {
         name: str_patch(name),
         email: str_patch(&fields.email),
         phone: str_patch(&fields.phone).map(|phone| Loose(phone.0.clone())),
         metadata: raw_patch(&fields.metadata),
-        address: address.into(),
+        address: wire::Address::asked(&fields.address),
     }
 }
 
@@ -81,24 +58,12 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
         reading::keep_phone(&mut customer, Field::Phone, read, &number);
     }
     match told.address {
-        Some(Perhaps::Object(told)) => address(&mut customer, &told, source),
+        Some(Perhaps::Object(told)) => reading::address(&mut customer, &told, source),
         Some(Perhaps::Other(other)) if other.get() != "[]" => customer.extra.keep("address", other),
         _ => {}
     }
     reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
     Ok(customer)
-}
-
-/// An address, whose own unknown members are kept among the customer's.
-fn address(customer: &mut Customer, told: &wire::Address<'_>, source: &Source) {
-    let parts = [&told.address_line1, &told.address_line2, &told.city, &told.state, &told.postal_code];
-    customer.address = reading::address(source, parts.map(Option::as_ref));
-    reading::country(customer, present(source, told.country.as_ref()));
-    if !told.extra.is_empty()
-        && let Ok(unknown) = to_raw_value(&told.extra)
-    {
-        customer.extra.keep("address", &unknown);
-    }
 }
 
 /// A payment as Notch Pay tells it. Its amount is a number [prose].
@@ -158,7 +123,7 @@ pub(super) fn refusal(answer: &Answer) -> Error {
         let said = wrong.as_str().or_else(|| wrong.get(0)?.as_str())?;
         Some((field.strip_prefix("customer.").unwrap_or(field), said.to_owned()))
     });
-    let error = answer.refusal(code, message).with_fields(field_errors(fields, &WORDS));
+    let error = answer.refusal(code, message).with_fields(field_errors(fields, &NotchPay::WORDS));
     if error.kind == Kind::RateLimited && error.retry_after.is_none() {
         return error.with_retry_after(message.and_then(seconds_told));
     }
@@ -174,30 +139,11 @@ fn seconds_told(message: &str) -> Option<u64> {
 /// What a client asks of a record: the inverse of [`input`]. Empty text means `null` here.
 pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
     let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Clear);
-    let address = match &asked.address {
-        Patch::Set(Perhaps::Object(told)) => Address {
-            line1: text(&told.address_line1),
-            line2: text(&told.address_line2),
-            city: text(&told.city),
-            state: text(&told.state),
-            postal_code: text(&told.postal_code),
-            country: text(&told.country),
-        },
-        Patch::Clear => Address {
-            line1: Patch::Clear,
-            line2: Patch::Clear,
-            city: Patch::Clear,
-            state: Patch::Clear,
-            postal_code: Patch::Clear,
-            country: Patch::Clear,
-        },
-        _ => Address::default(),
-    };
     CustomerFields {
         name: text(&asked.name),
         email: text(&asked.email),
         phone: text(&asked.phone.map(|phone| Str(phone.0.clone()))),
-        address,
+        address: patch_address(source, &asked.address),
         metadata: patch_object(source, &asked.metadata),
         ..CustomerFields::default()
     }
@@ -205,19 +151,13 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> Custom
 
 /// A customer in Notch Pay's words: the inverse of [`customer`].
 pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::Customer<'c> {
-    let Address { line1, line2, city, state, postal_code, country } = &customer.address;
-    let parts = [country, state, city, postal_code, line1, line2];
-    let has_address = parts.iter().any(|part| part.is_some());
-    let [country, state, city, postal_code, address_line1, address_line2] = parts.map(|part| str_of(part.as_ref()));
-    let address =
-        wire::Address { country, state, city, postal_code, address_line1, address_line2, ..wire::Address::default() };
     wire::Customer {
         id: str_of(Some(&customer.id)),
         name: str_of(name),
         email: str_of(customer.email.as_ref()),
         phone: customer.phone.as_ref().map(|phone| Loose((&**phone).into())),
         metadata: Some(customer.metadata.raw()),
-        address: has_address.then_some(Perhaps::Object(address)),
+        address: wire::Address::held(&customer.address).map(Perhaps::Object),
         blocked: customer.blocked,
         sandbox: customer.livemode.map(|live| !live),
         created_at: str_of(customer.created_at.as_ref()),

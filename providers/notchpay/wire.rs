@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::wire::{Loose, Perhaps, Str, wire};
+use super::NotchPay;
+use crate::{
+    model::Field,
+    wire::{Loose, NestedAddress, NestsAddress, Perhaps, Str, Words, wire},
+};
 
 wire! {
     /// A customer, as every answer holds it [prose] [oas]. The oldest generation names its id `customer_id`.
@@ -21,22 +25,6 @@ wire! {
         sandbox: bool = "sandbox",
         created_at: Str<'a> = "created_at",
         updated_at: Str<'a> = "updated_at",
-    }
-
-    /// Where a customer lives [oas].
-    answer Address<'a> {
-        #[omitted]
-        country: Str<'a> = "country",
-        #[omitted]
-        state: Str<'a> = "state",
-        #[omitted]
-        city: Str<'a> = "city",
-        #[omitted]
-        postal_code: Str<'a> = "postal_code",
-        #[omitted]
-        address_line1: Str<'a> = "address_line1",
-        #[omitted]
-        address_line2: Str<'a> = "address_line2",
     }
 
     /// One customer in its envelope [prose]; one page of the documents names it `data` [respdoc]. An answer
@@ -91,18 +79,26 @@ wire! {
         email: Str<'a> = "email",
         phone: Loose<'a> = "phone",
         metadata: &'a RawValue = "metadata",
-        address: Perhaps<'a, AddressInput<'a>> = "address",
+        address: Address<'a> = "address",
     }
+}
 
-    /// The address that create and update take [oas].
-    request AddressInput<'a> {
-        country: Str<'a> = "country",
-        state: Str<'a> = "state",
-        city: Str<'a> = "city",
-        postal_code: Str<'a> = "postal_code",
-        address_line1: Str<'a> = "address_line1",
-        address_line2: Str<'a> = "address_line2",
-    }
+/// Where a customer lives [oas].
+pub(super) type Address<'a> = NestedAddress<'a, NotchPay>;
+
+impl NestsAddress for NotchPay {
+    const WORDS: Words = Words(&[
+        ("name", Field::Name),
+        ("email", Field::Email),
+        ("phone", Field::Phone),
+        ("metadata", Field::Metadata),
+        ("address.country", Field::Country),
+        ("address.state", Field::State),
+        ("address.city", Field::City),
+        ("address.postal_code", Field::PostalCode),
+        ("address.address_line1", Field::Line1),
+        ("address.address_line2", Field::Line2),
+    ]);
 }
 
 /// What a page told of the list.

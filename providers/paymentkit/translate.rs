@@ -5,11 +5,11 @@ use http::header;
 use super::wire;
 use crate::{
     error::{Error, Kind},
-    model::{Address, Customer, CustomerFields, Field, Invoice, OverdueInvoices, Patch},
+    model::{Customer, CustomerFields, Field, Invoice, OverdueInvoices, Patch},
     plan::Answer,
     reading::{self, loose, present},
     text::{Source, Text, country::Region},
-    wire::{JsonObject, Loose, Str, parse, patch_object, patch_text, raw_patch, str_of, str_patch},
+    wire::{JsonObject, Loose, Str, parse, patch_address, patch_object, patch_text, raw_patch, str_of, str_patch},
 };
 
 /// What update sends. `name` is the full name that the fields ask for.
@@ -18,29 +18,9 @@ pub(super) fn input<'f>(fields: &'f CustomerFields, name: &'f Patch<Text>) -> wi
         name: str_patch(name),
         email: str_patch(&fields.email),
         phone: str_patch(&fields.phone),
-        address: address_input(&fields.address),
+        address: wire::Address::asked(&fields.address),
         metadata: raw_patch(&fields.metadata),
     }
-}
-
-/// The address as one object; `null` where every part of it is to be cleared.
-fn address_input(parts: &Address<Patch<Text>>) -> Patch<wire::AddressInput<'_>> {
-    let Address { line1, line2, city, state, postal_code, country } = parts;
-    let every = [line1, line2, city, state, postal_code, country];
-    if every.iter().all(|part| part.is_absent()) {
-        return Patch::Absent;
-    }
-    if every.iter().all(|part| **part == Patch::Clear) {
-        return Patch::Clear;
-    }
-    Patch::Set(wire::AddressInput {
-        country: str_patch(country),
-        state: str_patch(state),
-        city: str_patch(city),
-        line1: str_patch(line1),
-        line2: str_patch(line2),
-        postal_code: str_patch(postal_code),
-    })
 }
 
 /// The bare customer in an answer.
@@ -67,14 +47,7 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
     customer.complete_names();
     reading::phone_number(&mut customer, Field::Phone, text(&told.phone), region);
     if let Some(parts) = told.address {
-        customer.address = reading::address(
-            source,
-            [&parts.line1, &parts.line2, &parts.city, &parts.state, &parts.postal_code].map(Option::as_ref),
-        );
-        reading::country(&mut customer, text(&parts.country));
-        for (key, unknown) in parts.extra.members() {
-            customer.extra.keep(&format!("address.{key}"), unknown);
-        }
+        reading::address(&mut customer, &parts, source);
     }
     reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
     Ok(customer)
@@ -129,26 +102,11 @@ pub(super) fn refusal(answer: &Answer) -> Error {
 /// What a client asks of a record: the inverse of [`input`]. Empty text clears.
 pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
     let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Clear);
-    let address = match &asked.address {
-        Patch::Absent => Address::default(),
-        Patch::Clear => {
-            let [line1, line2, city, state, postal_code, country] = std::array::from_fn(|_| Patch::Clear);
-            Address { line1, line2, city, state, postal_code, country }
-        }
-        Patch::Set(parts) => Address {
-            line1: text(&parts.line1),
-            line2: text(&parts.line2),
-            city: text(&parts.city),
-            state: text(&parts.state),
-            postal_code: text(&parts.postal_code),
-            country: text(&parts.country),
-        },
-    };
     CustomerFields {
         name: text(&asked.name),
         email: text(&asked.email),
         phone: text(&asked.phone),
-        address,
+        address: patch_address(source, &asked.address),
         metadata: patch_object(source, &asked.metadata),
         ..CustomerFields::default()
     }
@@ -157,8 +115,6 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> Custom
 /// A customer in PaymentKit's words: the inverse of [`customer`]. Its clients expect texts, if empty ones.
 pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::Customer<'c> {
     let text = |held: Option<&'c Text>| Some(Str::new(held.map_or("", |text| text)));
-    let Address { line1, line2, city, state, postal_code, country } = &customer.address;
-    let has_address = [line1, line2, city, state, postal_code, country].iter().any(|part| part.is_some());
     wire::Customer {
         id: str_of(Some(&customer.id)),
         did: str_of(customer.did.as_ref()),
@@ -166,15 +122,7 @@ pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::
         name: text(name),
         email: text(customer.email.as_ref()),
         phone: text(customer.phone.as_ref()),
-        address: has_address.then(|| wire::Address {
-            country: str_of(country.as_ref()),
-            state: str_of(state.as_ref()),
-            city: str_of(city.as_ref()),
-            line1: str_of(line1.as_ref()),
-            line2: str_of(line2.as_ref()),
-            postal_code: str_of(postal_code.as_ref()),
-            ..wire::Address::default()
-        }),
+        address: wire::Address::held(&customer.address),
         balance: Some(loose_of(customer.balance.as_ref()).unwrap_or(Loose("0".into()))),
         delinquent: Some(customer.delinquent == Some(true)),
         metadata: Some(customer.metadata.raw()),

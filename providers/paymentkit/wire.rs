@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::wire::{Loose, Str, wire};
+use super::PaymentKit;
+use crate::{
+    model::Field,
+    wire::{Loose, NestedAddress, NestsAddress, Str, Words, wire},
+};
 
 wire! {
     /// A customer, as every answer holds it [seed].
@@ -20,22 +24,6 @@ wire! {
         metadata: &'a RawValue = "metadata",
         created_at: Str<'a> = "created_at",
         updated_at: Str<'a> = "updated_at",
-    }
-
-    /// An address, every part of it optional [seed].
-    answer Address<'a> {
-        #[omitted]
-        country: Str<'a> = "country",
-        #[omitted]
-        state: Str<'a> = "state",
-        #[omitted]
-        city: Str<'a> = "city",
-        #[omitted]
-        line1: Str<'a> = "line1",
-        #[omitted]
-        line2: Str<'a> = "line2",
-        #[omitted]
-        postal_code: Str<'a> = "postal_code",
     }
 
     /// A page of customers; `paging` may be missing [sdk].
@@ -69,19 +57,23 @@ wire! {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
         phone: Str<'a> = "phone",
-        address: AddressInput<'a> = "address",
+        address: Address<'a> = "address",
         metadata: &'a RawValue = "metadata",
     }
+}
 
-    /// An address in an update [seed].
-    request AddressInput<'a> {
-        country: Str<'a> = "country",
-        state: Str<'a> = "state",
-        city: Str<'a> = "city",
-        line1: Str<'a> = "line1",
-        line2: Str<'a> = "line2",
-        postal_code: Str<'a> = "postal_code",
-    }
+/// An address, every part of it optional [seed].
+pub(super) type Address<'a> = NestedAddress<'a, PaymentKit>;
+
+impl NestsAddress for PaymentKit {
+    const WORDS: Words = Words(&[
+        ("address.country", Field::Country),
+        ("address.state", Field::State),
+        ("address.city", Field::City),
+        ("address.line1", Field::Line1),
+        ("address.line2", Field::Line2),
+        ("address.postal_code", Field::PostalCode),
+    ]);
 }
 
 /// An error: one string, and seldom a code [sdk].
