@@ -555,7 +555,8 @@ impl Words {
 /// Declares a provider's documents. Each field has its Rust name, its type, the member's name as it is
 /// written, and other names under which it is read.
 ///
-/// An answer writes what it does not have as `null`, or leaves it out where it is marked `#[omitted]`.
+/// An answer writes what it does not have as `null`, or leaves it out where it is marked `#[omitted]`. An
+/// envelope that is the same for several documents is an answer `of` any.
 macro_rules! wire {
     () => {};
     (@write $map:ident, $key:literal, $value:expr) => {
@@ -568,22 +569,28 @@ macro_rules! wire {
     };
     (
         $(#[$meta:meta])*
-        answer $name:ident $(<$life:lifetime>)? { $( $(#[$mark:ident])? $field:ident : $type:ty = $key:literal $(| $alias:literal)* ),* $(,)? }
+        answer $name:ident $(<$life:lifetime>)? $(of $item:ident)? { $( $(#[$mark:ident])? $field:ident : $type:ty = $key:literal $(| $alias:literal)* ),* $(,)? }
         $($rest:tt)*
     ) => {
         $(#[$meta])*
-        #[derive(Debug, Default)]
-        pub(super) struct $name $(<$life>)? {
+        #[derive(Debug)]
+        pub(super) struct $name<$($life,)? $($item)?> {
             $( pub(super) $field: Option<$type>, )*
             /// Every other member.
             pub(super) extra: $crate::wire::Extra,
         }
 
-        impl<'de $(: $life, $life)?> serde::Deserialize<'de> for $name $(<$life>)? {
+        impl<$($life,)? $($item)?> Default for $name<$($life,)? $($item)?> {
+            fn default() -> Self {
+                Self { $( $field: None, )* extra: $crate::wire::Extra::default() }
+            }
+        }
+
+        impl<'de $(: $life, $life)? $(, $item: serde::Deserialize<'de>)?> serde::Deserialize<'de> for $name<$($life,)? $($item)?> {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Reader $(<$life>)? (std::marker::PhantomData<$name $(<$life>)?>);
-                impl<'de $(: $life, $life)?> serde::de::Visitor<'de> for Reader $(<$life>)? {
-                    type Value = $name $(<$life>)?;
+                struct Reader<$($life,)? $($item)?>(std::marker::PhantomData<$name<$($life,)? $($item)?>>);
+                impl<'de $(: $life, $life)? $(, $item: serde::Deserialize<'de>)?> serde::de::Visitor<'de> for Reader<$($life,)? $($item)?> {
+                    type Value = $name<$($life,)? $($item)?>;
 
                     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         formatter.write_str("an object")
@@ -607,7 +614,7 @@ macro_rules! wire {
             }
         }
 
-        impl $(<$life>)? serde::Serialize for $name $(<$life>)? {
+        impl<$($life,)? $($item: serde::Serialize)?> serde::Serialize for $name<$($life,)? $($item)?> {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap;
                 let mut map = serializer.serialize_map(None)?;

@@ -168,8 +168,7 @@ impl CustomerProvider for ModemPay {
             .build()?;
         Ok(Plan::new(request, translate::refusal, move |answer| {
             let source = answer.source()?;
-            let wire::Customers { data, meta, .. } = parse(&source)?;
-            translate::page(data, meta, &position, limit, |told| translate::customer(told, &source, region))
+            translate::page(parse(&source)?, &position, limit, |told| translate::customer(told, &source, region))
         }))
     }
 
@@ -184,8 +183,7 @@ impl CustomerProvider for ModemPay {
             .build()?;
         Ok(Plan::new(request, translate::refusal, move |answer| {
             let source = answer.source()?;
-            let wire::PaymentMethods { data, meta, .. } = parse(&source)?;
-            translate::page(data, meta, &position, limit, |told| translate::payment_method(told, &source, region))
+            translate::page(parse(&source)?, &position, limit, |told| translate::payment_method(told, &source, region))
         }))
     }
 }

@@ -60,12 +60,12 @@ impl ImitatesVendor for Server {
                 let told =
                     page.items.iter().zip(&spelled).map(|(customer, spelled)| translate::told(customer, spelled));
                 let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));
-                json_response(200, &wire::Customers { data, meta, ..Default::default() })
+                json_response(200, &wire::Page { data, meta, ..Default::default() })
             }
             (Command::PaymentMethods(asked), Reply::PaymentMethods(page)) => {
                 let told = page.items.iter().map(translate::told_method);
                 let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));
-                json_response(200, &wire::PaymentMethods { data, meta, ..Default::default() })
+                json_response(200, &wire::Page { data, meta, ..Default::default() })
             }
             _ => return Err(mismatched()),
         })

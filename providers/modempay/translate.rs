@@ -81,14 +81,13 @@ pub(super) fn payment_method(
 
 /// A page of anything: `meta.total` tells how many there are in all.
 pub(super) fn page<W, T>(
-    data: Option<Vec<W>>,
-    meta: Option<wire::Meta>,
+    told: wire::Page<W>,
     position: &Position,
     limit: u16,
     read: impl Fn(W) -> Result<T, Error>,
 ) -> Result<Page<T>, Error> {
-    let items = reading::each(data, "data", read)?;
-    Ok(match meta.and_then(|meta| meta.total) {
+    let items = reading::each(told.data, "data", read)?;
+    Ok(match told.meta.and_then(|meta| meta.total) {
         Some(total) => Page::of_total(items, position, total),
         None => Page::of_unknown_length(items, position, limit),
     })

@@ -35,15 +35,9 @@ wire! {
         phone: Loose<'a> = "phone",
     }
 
-    /// A page of customers [seed].
-    answer Customers<'a> {
-        data: Vec<Customer<'a>> = "data",
-        meta: Meta = "meta",
-    }
-
-    /// A page of means of paying [seed].
-    answer PaymentMethods<'a> {
-        data: Vec<PaymentMethod<'a>> = "data",
+    /// A page of customers or of means of paying [seed].
+    answer Page of T {
+        data: Vec<T> = "data",
         meta: Meta = "meta",
     }
 
