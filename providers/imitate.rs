@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use crate::{
     error::{Error, FieldError, Kind},
     manifest::Manifest,
-    model::{Command, Customer, Reply},
+    model::{Command, Customer, Page, Position, Reply},
     plan::{Request, Response},
     text::{Source, Text},
     wire,
@@ -129,6 +129,13 @@ pub fn not_found() -> Error {
 /// A reply that does not belong to the command, which is a fault of the caller.
 pub fn mismatched() -> Error {
     Error::new(Kind::BadResponse, "a reply that does not belong to the command")
+}
+
+/// How many records there are in all, for vendors that always tell: where nobody knows, what has been seen,
+/// and one more while there is more.
+pub fn total<T>(page: &Page<T>, position: &Position) -> u64 {
+    let seen = position.offset().saturating_add(page.items.len() as u64);
+    page.total.unwrap_or_else(|| seen.saturating_add(u64::from(page.next.is_some())))
 }
 
 /// A JSON response.

@@ -8,7 +8,7 @@ use super::{Bitnob, Generation, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
-        Asked, ImitatesVendor, base_path, json_response, mismatched, no_route, read_document, usual_status, uuid,
+        Asked, ImitatesVendor, base_path, json_response, mismatched, no_route, read_document, total, usual_status, uuid,
     },
     manifest::Manifest,
     model::{
@@ -173,8 +173,7 @@ impl Server {
         let told = page.items.iter().zip(&parts);
         let told = told.map(|(customer, parts)| translate::told(customer, parts, None, self.0.generation));
         let number = asked.position.page(asked.limit);
-        let seen = asked.position.offset() + page.items.len() as u64;
-        let total = page.total.unwrap_or(seen + u64::from(page.next.is_some()));
+        let total = total(page, &asked.position);
         let pages = total.div_ceil(asked.limit.max(1).into());
         let [count, count_of_pages, has_previous, has_next] = match self.0.generation {
             Generation::V1 => ["itemCount", "pageCount", "hasPreviousPage", "hasNextPage"],

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{MANIFEST, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
-    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, usual_status, uuid},
+    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, total, usual_status, uuid},
     manifest::Manifest,
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
@@ -154,11 +154,8 @@ fn paging(asked: &Asked<'_>) -> Result<(u16, Position), Error> {
     Ok((limit, Position::Offset(asked.number("offset")?.unwrap_or_default())))
 }
 
-/// A total is always told: where it is not known, what has been seen, and one more while there is more.
 fn meta<T>(page: &Page<T>, position: &Position) -> wire::Meta {
-    let seen = position.offset().saturating_add(page.items.len() as u64);
-    let total = page.total.unwrap_or_else(|| seen.saturating_add(u64::from(page.next.is_some())));
-    wire::Meta { total: Some(total), ..Default::default() }
+    wire::Meta { total: Some(total(page, position)), ..Default::default() }
 }
 
 fn by_field(wrong: &FieldError) -> String {

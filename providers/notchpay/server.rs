@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{MANIFEST, NotchPay, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
-    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, token, usual_status},
+    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, token, total, usual_status},
     manifest::Manifest,
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
@@ -158,11 +158,10 @@ fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error>
     }
 }
 
-/// What a page tells of the list. A total that nobody knows is what was seen, and one more while there is more.
+/// What a page tells of the list.
 fn counts<T>(page: &Page<T>, position: &Position, limit: u16) -> wire::Counts {
     let current_page = position.page(limit);
-    let seen = position.offset() + page.items.len() as u64;
-    let totals = page.total.unwrap_or(seen + u64::from(page.next.is_some()));
+    let totals = total(page, position);
     let last_page = totals.div_ceil(limit.max(1).into()).max(1);
     // A page that was filtered may be short, and still be followed by another.
     let last_page = if page.next.is_some() { last_page.max(current_page + 1) } else { last_page };

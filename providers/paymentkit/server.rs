@@ -9,7 +9,7 @@ use serde_json::{json, value::to_raw_value};
 use super::{MANIFEST, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
-    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, token, usual_status},
+    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, token, total, usual_status},
     manifest::Manifest,
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, Patch, Position, Reply,
@@ -61,12 +61,11 @@ impl ImitatesVendor for Server {
             (Command::List(asked), Reply::Customers(page)) => {
                 let names: Vec<_> = page.items.iter().map(Customer::full_name).collect();
                 let list = page.items.iter().zip(&names).map(|(customer, name)| self.told(customer, name.as_ref()));
-                let seen = asked.position.offset() + page.items.len() as u64 + u64::from(page.next.is_some());
                 let paging = json!({ "page": asked.position.page(asked.limit), "pageSize": asked.limit });
                 json_response(
                     200,
                     &wire::Page {
-                        count: Some(page.total.unwrap_or(seen)),
+                        count: Some(total(page, &asked.position)),
                         list: Some(list.collect()),
                         paging: to_raw_value(&paging).ok(),
                         ..wire::Page::default()
