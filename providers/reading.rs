@@ -11,7 +11,7 @@ use crate::{
         country::{self, Region},
         decimal, phone, time,
     },
-    wire::{Extra, JsonObject, Loose, NestedAddress, Str},
+    wire::{Extra, JsonObject, Loose, NestedAddress, Perhaps, Str},
 };
 
 /// A text that is there: vendors spell absence as `null`, as `""` and by leaving the member out.
@@ -123,8 +123,14 @@ pub fn metadata(source: &Source, member: Option<&RawValue>, extra: &mut Extra) -
     }
 }
 
-/// An address in an object of its own, whose unknown members are kept among the customer's.
-pub fn address<V>(customer: &mut Customer, told: &NestedAddress<'_, V>, source: &Source) {
+/// An address in an object of its own. Its unknown members, or what stands in its place, are kept among the
+/// customer's.
+pub fn address<V>(customer: &mut Customer, told: Option<Perhaps<'_, NestedAddress<'_, V>>>, source: &Source) {
+    let told = match told {
+        Some(Perhaps::Object(told)) => told,
+        Some(Perhaps::Other(other)) if other.get() != "[]" => return customer.extra.keep("address", other),
+        Some(Perhaps::Other(_)) | None => return,
+    };
     customer.address = told.parts.map(|part| present(source, part.set()));
     let told_country = customer.address.country.take();
     country(customer, told_country);

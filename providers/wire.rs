@@ -188,9 +188,9 @@ impl<'a, V> NestedAddress<'a, V> {
     }
 
     /// The address that a customer holds, if there is any.
-    pub fn held(parts: &'a Address<Option<Text>>) -> Option<Self> {
+    pub fn held(parts: &'a Address<Option<Text>>) -> Option<Perhaps<'a, Self>> {
         let is_held = parts.parts().iter().any(|(_, part)| part.is_some());
-        is_held.then(|| Self::new(parts.map(|part| str_of(part.as_ref()).into())))
+        is_held.then(|| Perhaps::Object(Self::new(parts.map(|part| str_of(part.as_ref()).into()))))
     }
 }
 

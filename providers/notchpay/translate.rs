@@ -57,11 +57,7 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
         let read = phone::canonical_without_plus(&number, region);
         reading::keep_phone(&mut customer, Field::Phone, read, &number);
     }
-    match told.address {
-        Some(Perhaps::Object(told)) => reading::address(&mut customer, &told, source),
-        Some(Perhaps::Other(other)) if other.get() != "[]" => customer.extra.keep("address", other),
-        _ => {}
-    }
+    reading::address(&mut customer, told.address, source);
     reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
     Ok(customer)
 }
@@ -157,7 +153,7 @@ pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::
         email: str_of(customer.email.as_ref()),
         phone: customer.phone.as_ref().map(|phone| Loose((&**phone).into())),
         metadata: Some(customer.metadata.raw()),
-        address: wire::Address::held(&customer.address).map(Perhaps::Object),
+        address: wire::Address::held(&customer.address),
         blocked: customer.blocked,
         sandbox: customer.livemode.map(|live| !live),
         created_at: str_of(customer.created_at.as_ref()),

@@ -46,9 +46,7 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
     customer.metadata = reading::metadata(source, told.metadata, &mut customer.extra);
     customer.complete_names();
     reading::phone_number(&mut customer, Field::Phone, text(&told.phone), region);
-    if let Some(parts) = told.address {
-        reading::address(&mut customer, &parts, source);
-    }
+    reading::address(&mut customer, told.address, source);
     reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
     Ok(customer)
 }

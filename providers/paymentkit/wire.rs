@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::PaymentKit;
 use crate::{
     model::Field,
-    wire::{Loose, NestedAddress, NestsAddress, Str, Words, wire},
+    wire::{Loose, NestedAddress, NestsAddress, Perhaps, Str, Words, wire},
 };
 
 wire! {
@@ -18,7 +18,7 @@ wire! {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
         phone: Str<'a> = "phone",
-        address: Address<'a> = "address",
+        address: Perhaps<'a, Address<'a>> = "address",
         balance: Loose<'a> = "balance",
         delinquent: bool = "delinquent",
         metadata: &'a RawValue = "metadata",
