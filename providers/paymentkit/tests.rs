@@ -93,7 +93,7 @@ fn what_was_changed_expired_or_signed_by_another_is_refused() {
     for change in [
         |request: &mut Request| *request.method_mut() = http::Method::POST,
         |request: &mut Request| {
-            *request.uri_mut() = "/payment/api/customers/cus_M?livemode=true".parse().expect("a URL")
+            *request.uri_mut() = "/payment/api/customers/cus_M?livemode=true".parse().expect("a URL");
         },
         |request: &mut Request| *request.uri_mut() = request.uri().path().parse().expect("a URL"),
         |request: &mut Request| *request.body_mut() = Bytes::from_static(b"{}"),
