@@ -874,6 +874,13 @@ pub struct Created {
     pub existing: bool,
 }
 
+impl Created {
+    /// A customer that did not exist before.
+    pub const fn new(customer: Customer) -> Self {
+        Self { customer, existing: false }
+    }
+}
+
 /// A means of paying that a provider keeps for a customer.
 #[derive(Clone, Default, PartialEq)]
 pub struct PaymentMethod {

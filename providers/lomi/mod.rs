@@ -106,7 +106,7 @@ impl CustomerProvider for Lomi {
         let region = self.region;
         Ok(Plan::new(request, translate::refusal, move |answer| {
             let customer = reading::required(translate::one(&answer.source()?, region)?, "data.customer_id")?;
-            Ok(Created { customer, existing: false })
+            Ok(Created::new(customer))
         }))
     }
 
