@@ -19,7 +19,7 @@ use crate::{
         CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, ListOfCustomer, Operation, Page, Payment,
         PaymentMethod, UpdateCustomer,
     },
-    plan::{Draft, Plan, Request},
+    plan::{Answer, Draft, Plan, Request},
     provider::CustomerProvider,
     reading,
     sign::AuthScheme,
@@ -100,19 +100,13 @@ impl CustomerProvider for NotchPay {
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
         let name = command.fields.full_name();
         let request = Draft::post("/customers").json(&translate::input(&command.fields, &name))?.build()?;
-        let region = self.region;
-        Ok(Plan::new(request, translate::refusal, move |answer| {
-            let customer = reading::required(translate::one(&answer.source()?, region)?, "customer.id")?;
-            Ok(Created { customer, existing: false })
-        }))
+        let read = self.one();
+        Ok(Plan::new(request, translate::refusal, move |answer| read(answer).map(Created::new)))
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
         let request = Draft::get("/customers").segment(id.text())?.build()?;
-        let region = self.region;
-        Ok(Plan::new(request, translate::refusal, move |answer| {
-            reading::required(translate::one(&answer.source()?, region)?, "customer.id")
-        }))
+        Ok(Plan::new(request, translate::refusal, self.one()))
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
@@ -121,7 +115,7 @@ impl CustomerProvider for NotchPay {
             .segment(command.id.text())?
             .json(&translate::input(&command.fields, &name))?
             .build()?;
-        self.plan_change(&command.id, request)
+        self.change(&command.id, request)
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
@@ -142,26 +136,23 @@ impl CustomerProvider for NotchPay {
         let region = self.region;
         Ok(Plan::new(request, translate::refusal, move |answer| {
             let source = answer.source()?;
-            let page: wire::Customers<'_> = parse(&source)?;
-            let read = |told| translate::customer(told, &source, region);
-            let pages = wire::Pages { current: page.current_page, last: page.last_page, total: page.totals };
-            Ok(translate::page(reading::each(page.items, "items", read)?, pages, &position, limit))
+            translate::page(parse(&source)?, &position, limit, |told| translate::customer(told, &source, region))
         }))
     }
 
     fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.plan_change(id, Draft::post("/customers").segment(id.text())?.then("/block").build()?)
+        self.change(id, Draft::post("/customers").segment(id.text())?.then("/block").build()?)
     }
 
     fn plan_unblock(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.plan_change(id, Draft::post("/customers").segment(id.text())?.then("/unblock").build()?)
+        self.change(id, Draft::post("/customers").segment(id.text())?.then("/unblock").build()?)
     }
 
     fn plan_payment_methods(&self, command: &ListOfCustomer) -> Result<Plan<Page<PaymentMethod>>, Error> {
         let request = Draft::get("/customers").segment(command.id.text())?.then("/payment_methods").build()?;
         Ok(Plan::new(request, translate::refusal, |answer| {
             let source = answer.source()?;
-            let told: wire::PaymentMethods<'_> = parse(&source)?;
+            let told: wire::Page<wire::PaymentMethod<'_>> = parse(&source)?;
             let items = reading::each(told.items, "items", |method| translate::payment_method(method, &source))?;
             Ok(Page { items, next: None, total: None })
         }))
@@ -178,19 +169,22 @@ impl CustomerProvider for NotchPay {
             .build()?;
         Ok(Plan::new(request, translate::refusal, move |answer| {
             let source = answer.source()?;
-            let page: wire::Payments<'_> = parse(&source)?;
-            let read = |told| translate::payment(told, &source);
-            let pages = wire::Pages { current: page.current_page, last: page.last_page, total: page.totals };
-            Ok(translate::page(reading::each(page.items, "items", read)?, pages, &position, limit))
+            translate::page(parse(&source)?, &position, limit, |told| translate::payment(told, &source))
         }))
     }
 }
 
 impl NotchPay {
-    /// A change whose answer may lack the customer [clients]; then the record is read again.
-    fn plan_change(&self, id: &CustomerId, request: Request) -> Result<Plan<Customer>, Error> {
+    /// How the customer in an answer is read.
+    fn one(&self) -> impl FnOnce(&Answer) -> Result<Customer, Error> + Send + 'static {
         let region = self.region;
-        let plan = Plan::new(request, translate::refusal, move |answer| translate::one(&answer.source()?, region));
+        move |answer| reading::required(translate::one(answer, region)?, "customer.id")
+    }
+
+    /// A change whose answer may lack the customer [clients]; then the record is read again.
+    fn change(&self, id: &CustomerId, request: Request) -> Result<Plan<Customer>, Error> {
+        let region = self.region;
+        let plan = Plan::new(request, translate::refusal, move |answer| translate::one(answer, region));
         Ok(plan.or_read(self.plan_retrieve(id)?))
     }
 }

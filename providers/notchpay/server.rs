@@ -1,9 +1,11 @@
 //! Notch Pay's own side: every verb of its documents, its envelope with `code`, `status` and `message`.
 
+use std::collections::BTreeMap;
+
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{MANIFEST, NotchPay, translate, wire};
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
     },
     plan::{Request, Response},
     text::{Text, email},
-    wire::NestsAddress,
+    wire::{NestsAddress, Perhaps},
 };
 
 /// Speaks as Notch Pay.
@@ -35,10 +37,14 @@ impl ImitatesVendor for Server {
         // The documents and the clients do not agree on the verbs: all of them are taken.
         match (method, &path[..]) {
             ("POST", ["customers"]) => {
-                let fields = read_fields(&asked, true)?;
+                let fields = read_fields(&asked, true)?.without_clears();
                 Ok(Command::Create(CreateCustomer { fields, distinct: false }))
             }
-            ("GET", ["customers"]) => list(&asked),
+            ("GET", ["customers"]) => {
+                let (limit, position) = page(&asked)?;
+                let filter = CustomerFilter { search: asked.query_text("search"), ..CustomerFilter::default() };
+                Ok(Command::List(ListCustomers { limit, position, filter }))
+            }
             ("GET", ["customers", found]) => id(found).map(Command::Retrieve),
             ("PUT" | "POST", ["customers", found]) => {
                 let fields = read_fields(&asked, false)?;
@@ -63,7 +69,8 @@ impl ImitatesVendor for Server {
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         let one = |code, message, customer: &Customer| {
             let name = customer.full_name();
-            said(code, message, wire::Told { customer: translate::told(customer, name.as_ref()) })
+            let told = Some(Perhaps::Object(translate::told(customer, name.as_ref())));
+            said(code, message, wire::One { customer: told, ..Default::default() })
         };
         Ok(match (command, reply) {
             (_, Reply::Created(created)) => one(201, "Customer created", &created.customer),
@@ -75,27 +82,28 @@ impl ImitatesVendor for Server {
             (Command::List(asked), Reply::Customers(page)) => {
                 let names: Vec<_> = page.items.iter().map(Customer::full_name).collect();
                 let named = page.items.iter().zip(names.iter().map(Option::as_ref));
-                let items: Vec<_> = named.map(|(customer, name)| translate::told(customer, name)).collect();
-                let counts = Some(counts(page, &asked.position, asked.limit));
-                said(200, "Customers retrieved", wire::Listed { counts, items })
+                let items = Some(named.map(|(customer, name)| translate::told(customer, name)).collect());
+                said(200, "Customers retrieved", wire::Page { items, ..counted(page, &asked.position, asked.limit) })
             }
             (Command::Payments(asked), Reply::Payments(page)) => {
-                let items: Vec<_> = page.items.iter().map(translate::told_payment).collect();
-                let list = wire::Listed { counts: Some(counts(page, &asked.position, asked.limit)), items };
-                said(200, "Payments retrieved", wire::PaymentsListed { payments: &list.items, list: &list })
+                let told: Vec<_> = page.items.iter().map(translate::told_payment).collect();
+                let (items, payments) = (Some(told.iter().collect()), Some(told.iter().collect()));
+                let counted = counted(page, &asked.position, asked.limit);
+                said(200, "Payments retrieved", wire::Page { items, payments, ..counted })
             }
             (_, Reply::PaymentMethods(page)) => {
-                let items: Vec<_> = page.items.iter().map(translate::told_payment_method).collect();
-                said(200, "Payment methods retrieved", wire::Listed { counts: None, items })
+                let items = Some(page.items.iter().map(translate::told_payment_method).collect());
+                said(200, "Payment methods retrieved", wire::Page { items, ..Default::default() })
             }
             _ => return Err(mismatched()),
         })
     }
 
     fn refuse(&self, _: &Request, error: &Error, _: Timestamp) -> Response {
+        let seconds = error.retry_after.unwrap_or(30);
         let (code, message) = match error.kind {
             Kind::Invalid | Kind::Rejected | Kind::CardData if !error.fields.is_empty() => {
-                return failed(422, "Validation failed", Some(by_field(&error.fields)));
+                (422, "Validation failed".to_owned())
             }
             Kind::Rejected | Kind::CardData => (422, error.detail.to_string()),
             Kind::Invalid | Kind::Malformed => (400, "Invalid JSON payload".to_owned()),
@@ -105,16 +113,18 @@ impl ImitatesVendor for Server {
             Kind::NoRoute => (404, "Route not found".to_owned()),
             Kind::SharedRecord => (409, error.detail.to_string()),
             Kind::NotSupported => (400, error.detail.to_string()),
-            Kind::RateLimited => {
-                let seconds = error.retry_after.unwrap_or(30);
-                let message = format!("Rate limit exceeded. Try again in {seconds} seconds");
-                let mut response = failed(429, &message, None);
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-                return response;
-            }
+            Kind::RateLimited => (429, format!("Rate limit exceeded. Try again in {seconds} seconds")),
             _ => (usual_status(error.kind), "An unexpected error occurred".to_owned()),
         };
-        failed(code, &message, None)
+        let mut body = json!({ "code": code, "status": reason(code), "message": message });
+        if code == 422 && !error.fields.is_empty() {
+            body["errors"] = by_field(&error.fields);
+        }
+        let mut response = json_response(code, &body);
+        if code == 429 {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 
     fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
@@ -122,12 +132,6 @@ impl ImitatesVendor for Server {
         customer.livemode = Some(false);
         customer.blocked = Some(false);
     }
-}
-
-fn list(asked: &Asked<'_>) -> Result<Command, Error> {
-    let (limit, position) = page(asked)?;
-    let filter = CustomerFilter { search: asked.query_text("search"), ..CustomerFilter::default() };
-    Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 
 fn page(asked: &Asked<'_>) -> Result<(u16, Position), Error> {
@@ -151,45 +155,45 @@ fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error>
     if fields.email.set().is_some_and(|address| !email::is_address(address)) {
         wrong.push(FieldError::new("/email", "Invalid email address"));
     }
-    match wrong.is_empty() {
-        true if create => Ok(fields.without_clears()),
-        true => Ok(fields),
-        false => Err(Error::invalid(wrong)),
-    }
+    if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
 }
 
-/// What a page tells of the list.
-fn counts<T>(page: &Page<T>, position: &Position, limit: u16) -> wire::Counts {
-    let current_page = position.page(limit);
+/// What a page tells of the list. One that was filtered may be short, and still be followed by another.
+fn counted<T, W>(page: &Page<T>, position: &Position, limit: u16) -> wire::Page<W> {
+    let number = position.page(limit);
     let totals = total(page, position);
-    let last_page = totals.div_ceil(limit.max(1).into()).max(1);
-    // A page that was filtered may be short, and still be followed by another.
-    let last_page = if page.next.is_some() { last_page.max(current_page + 1) } else { last_page };
-    wire::Counts { totals, last_page, current_page, selected: page.items.len() }
+    let least = if page.next.is_some() { number + 1 } else { 1 };
+    wire::Page {
+        totals: Some(totals),
+        last_page: Some(totals.div_ceil(limit.max(1).into()).max(least)),
+        current_page: Some(number),
+        selected: Some(page.items.len() as u64),
+        ..Default::default()
+    }
 }
 
 /// The validator's report: a list of messages a field.
 fn by_field(fields: &[FieldError]) -> Value {
-    let mut errors = Map::new();
+    let mut errors: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for wrong in fields {
         let field = NotchPay::WORDS.word(&wrong.pointer).replace('/', ".");
-        if let Some(said) = errors.entry(field).or_insert_with(|| json!([])).as_array_mut() {
-            said.push(json!(wrong.detail));
-        }
+        errors.entry(field).or_default().push(&wrong.detail);
     }
-    Value::Object(errors)
+    json!(errors)
+}
+
+/// What every answer says, with its own part behind it [prose].
+#[derive(Serialize)]
+struct Said<T> {
+    code: u16,
+    status: &'static str,
+    message: &'static str,
+    #[serde(flatten)]
+    about: T,
 }
 
 fn said(code: u16, message: &'static str, about: impl Serialize) -> Response {
-    json_response(code, &wire::Said { code, status: reason(code), message, about })
-}
-
-fn failed(code: u16, message: &str, errors: Option<Value>) -> Response {
-    let mut body = json!({ "code": code, "status": reason(code), "message": message });
-    if let Some(errors) = errors {
-        body["errors"] = errors;
-    }
-    json_response(code, &body)
+    json_response(code, &Said { code, status: reason(code), message, about })
 }
 
 fn reason(code: u16) -> &'static str {

@@ -4,13 +4,14 @@ use serde_json::Value;
 
 use super::{NotchPay, wire};
 use crate::{
-    error::{Error, Kind},
+    error::Error,
     model::{Customer, CustomerFields, Field, Page, Patch, Payment, PaymentMethod, Position},
     plan::{Answer, field_errors},
     reading::{self, present},
     text::{Source, Text, country::Region, phone},
     wire::{
-        Loose, NestsAddress, Perhaps, Str, parse, patch_address, patch_object, patch_text, raw_patch, str_of, str_patch,
+        Loose, NestsAddress, Number, Perhaps, Str, parse, patch_address, patch_object, patch_text, raw_patch, str_of,
+        str_patch,
     },
 };
 
@@ -25,18 +26,13 @@ pub(super) fn input<'f>(fields: &'f CustomerFields, name: &'f Patch<Text>) -> wi
     }
 }
 
-/// The customer in an answer, enveloped or bare; `None` for an answer that lacks it.
-pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Customer>, Error> {
-    let envelope: wire::One<'_> = parse(source)?;
-    let found = match envelope.customer {
-        Some(Perhaps::Object(found)) => found,
-        Some(Perhaps::Other(_)) => return Ok(None),
-        None => parse(source)?,
-    };
-    if found.id.is_none() {
-        return Ok(None);
+/// The customer in an answer; `None` for an answer that lacks it.
+pub(super) fn one(answer: &Answer, region: Option<Region>) -> Result<Option<Customer>, Error> {
+    let source = answer.source()?;
+    match parse::<wire::One<'_>>(&source)?.customer {
+        Some(Perhaps::Object(told)) => customer(told, &source, region).map(Some),
+        _ => Ok(None),
     }
-    customer(found, source, region).map(Some)
 }
 
 /// A customer as Notch Pay tells it.
@@ -65,19 +61,14 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
 /// A payment as Notch Pay tells it. Its amount is a number [prose].
 pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Payment, Error> {
     let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
-    let mut extra = told.extra;
-    let amount = told.amount.and_then(|raw| reading::amount(source, serde_json::from_str(raw.get()).ok().as_ref()));
-    if let (Some(unread), None) = (told.amount, &amount) {
-        extra.keep("amount", unread);
-    }
     Ok(Payment {
         id: reading::id(source, told.id.as_ref(), "id")?,
         reference: text(&told.reference),
-        amount,
+        amount: told.amount.and_then(|Number(digits)| reading::amount(source, Some(&digits))),
         currency: text(&told.currency),
         status: text(&told.status),
         created_at: reading::plain_time(text(&told.created_at)),
-        extra,
+        extra: told.extra,
     })
 }
 
@@ -95,41 +86,27 @@ pub(super) fn payment_method(told: wire::PaymentMethod<'_>, source: &Source) -> 
     })
 }
 
-/// A page of a list. The page numbers decide whether there is another, else the total, else whether it is full.
-pub(super) fn page<T>(items: Vec<T>, told: wire::Pages, position: &Position, limit: u16) -> Page<T> {
-    let asked = position.page(limit);
-    let more = match (told.last, told.total) {
-        // Never back to a page that was read already, whatever the provider says it answered.
-        (Some(last), _) => told.current.map_or(asked, |current| current.max(asked)) < last,
-        (None, Some(total)) => !items.is_empty() && position.offset() + (items.len() as u64) < total,
-        (None, None) => items.len() >= usize::from(limit.max(1)),
-    };
-    Page { items, next: more.then(|| Position::of_page(asked + 1, limit)), total: told.total }
+/// A page of a list. Its number decides whether another follows [respdoc]; where none is told, its length.
+pub(super) fn page<W, T>(
+    told: wire::Page<W>,
+    position: &Position,
+    limit: u16,
+    read: impl Fn(W) -> Result<T, Error>,
+) -> Result<Page<T>, Error> {
+    let items = reading::each(told.items.or(told.payments), "items", read)?;
+    let number = position.page(limit);
+    let more = told.last_page.map_or(items.len() >= usize::from(limit.max(1)), |last| number < last);
+    Ok(Page { items, next: more.then(|| Position::of_page(number + 1, limit)), total: told.totals })
 }
 
 /// An error, whose code is a number or a string and whose fields may stand below `customer`.
 pub(super) fn refusal(answer: &Answer) -> Error {
-    let Some(told) = answer.error_body::<wire::Failure>() else {
-        return answer.refusal(None, None);
-    };
-    let message = told.message.as_deref();
-    let code = told.code.as_ref().map(|code| code.as_str().map_or_else(|| code.to_string(), str::to_owned));
+    let told: wire::Failure = answer.error_body().unwrap_or_default();
+    let code = told.code.map(|code| code.as_str().map_or_else(|| code.to_string(), str::to_owned));
     let by_field = told.errors.as_ref().and_then(Value::as_object).into_iter().flatten();
-    let fields = by_field.filter_map(|(field, wrong)| {
-        let said = wrong.as_str().or_else(|| wrong.get(0)?.as_str())?;
-        Some((field.strip_prefix("customer.").unwrap_or(field), said.to_owned()))
-    });
-    let error = answer.refusal(code, message).with_fields(field_errors(fields, &NotchPay::WORDS));
-    if error.kind == Kind::RateLimited && error.retry_after.is_none() {
-        return error.with_retry_after(message.and_then(seconds_told));
-    }
-    error
-}
-
-/// The seconds in `Rate limit exceeded. Try again in 30 seconds` [errdoc].
-fn seconds_told(message: &str) -> Option<u64> {
-    let (_, rest) = message.split_once("again in ")?;
-    rest.split_once(" second")?.0.parse().ok()
+    let by_field = by_field.map(|(field, wrong)| (field.strip_prefix("customer.").unwrap_or(field), &wrong[0]));
+    let fields = by_field.filter_map(|(field, wrong)| Some((field, wrong.as_str()?.to_owned())));
+    answer.refusal(code, told.message.as_deref()).with_fields(field_errors(fields, &NotchPay::WORDS))
 }
 
 /// What a client asks of a record: the inverse of [`input`]. Empty text means `null` here.
@@ -162,12 +139,12 @@ pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::
     }
 }
 
-/// A payment in Notch Pay's words: the inverse of [`payment`]. A decimal string is a JSON number as it stands.
+/// A payment in Notch Pay's words: the inverse of [`payment`].
 pub(super) fn told_payment(payment: &Payment) -> wire::Payment<'_> {
     wire::Payment {
         id: str_of(Some(&payment.id)),
         reference: str_of(payment.reference.as_ref()),
-        amount: payment.amount.as_ref().and_then(|amount| serde_json::from_str(amount).ok()),
+        amount: payment.amount.as_deref().map(Number::new),
         currency: str_of(payment.currency.as_ref()),
         status: str_of(payment.status.as_ref()),
         created_at: str_of(payment.created_at.as_ref()),

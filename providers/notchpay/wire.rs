@@ -1,18 +1,18 @@
 //! Notch Pay's words: the documents of its customers API.
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 
 use super::NotchPay;
 use crate::{
     model::Field,
-    wire::{Loose, NestedAddress, NestsAddress, Perhaps, Str, Words, wire},
+    wire::{Loose, NestedAddress, NestsAddress, Number, Perhaps, Str, Words, wire},
 };
 
 wire! {
-    /// A customer, as every answer holds it [prose] [oas]. The oldest generation names its id `customer_id`.
+    /// A customer, as every answer holds it [prose] [oas].
     answer Customer<'a> {
-        id: Str<'a> = "id" | "customer_id",
+        id: Str<'a> = "id",
         name: Str<'a> = "name",
         email: Str<'a> = "email",
         phone: Loose<'a> = "phone",
@@ -33,35 +33,29 @@ wire! {
         customer: Perhaps<'a, Customer<'a>> = "customer" | "data",
     }
 
-    /// A page of customers [prose].
-    answer Customers<'a> {
-        items: Vec<Customer<'a>> = "items" | "data",
+    /// A page of records [prose]. Payments may be named so [oas] [py]; payment methods come without counts [oas].
+    answer Page of T {
+        #[omitted]
         totals: u64 = "totals",
+        #[omitted]
         last_page: u64 = "last_page",
+        #[omitted]
         current_page: u64 = "current_page",
-    }
-
-    /// A page of a customer's payments [prose]; the reference names them `payments` [oas] [py].
-    answer Payments<'a> {
-        items: Vec<Payment<'a>> = "items" | "payments" | "data",
-        totals: u64 = "totals",
-        last_page: u64 = "last_page",
-        current_page: u64 = "current_page",
+        #[omitted]
+        selected: u64 = "selected",
+        items: Vec<T> = "items",
+        #[omitted]
+        payments: Vec<T> = "payments",
     }
 
     /// A payment [prose].
     answer Payment<'a> {
         id: Str<'a> = "id",
         reference: Str<'a> = "reference",
-        amount: &'a RawValue = "amount",
+        amount: Number<'a> = "amount",
         currency: Str<'a> = "currency",
         status: Str<'a> = "status",
         created_at: Str<'a> = "created_at",
-    }
-
-    /// A customer's payment methods, all at once [oas].
-    answer PaymentMethods<'a> {
-        items: Vec<PaymentMethod<'a>> = "items" | "data",
     }
 
     /// A payment method [oas].
@@ -101,58 +95,10 @@ impl NestsAddress for NotchPay {
     ]);
 }
 
-/// What a page told of the list.
-pub(super) struct Pages {
-    pub(super) current: Option<u64>,
-    pub(super) last: Option<u64>,
-    pub(super) total: Option<u64>,
-}
-
-/// What every answer says, with its own part behind it [prose].
-#[derive(Serialize)]
-pub(super) struct Said<T> {
-    pub(super) code: u16,
-    pub(super) status: &'static str,
-    pub(super) message: &'static str,
-    #[serde(flatten)]
-    pub(super) about: T,
-}
-
-/// One customer.
-#[derive(Serialize)]
-pub(super) struct Told<'a> {
-    pub(super) customer: Customer<'a>,
-}
-
-/// A list; only that of the payment methods has no pages.
-#[derive(Serialize)]
-pub(super) struct Listed<T> {
-    #[serde(flatten)]
-    pub(super) counts: Option<Counts>,
-    pub(super) items: Vec<T>,
-}
-
-/// A list of payments under both of its names.
-#[derive(Serialize)]
-pub(super) struct PaymentsListed<'p, T> {
-    #[serde(flatten)]
-    pub(super) list: &'p Listed<T>,
-    pub(super) payments: &'p [T],
-}
-
-/// What a page tells of the list [prose].
-#[derive(Serialize)]
-pub(super) struct Counts {
-    pub(super) totals: u64,
-    pub(super) last_page: u64,
-    pub(super) current_page: u64,
-    pub(super) selected: usize,
-}
-
 /// An error [errdoc]. The older API writes its code as a string.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(super) struct Failure {
-    pub(super) code: Option<serde_json::Value>,
+    pub(super) code: Option<Value>,
     pub(super) message: Option<String>,
-    pub(super) errors: Option<serde_json::Value>,
+    pub(super) errors: Option<Value>,
 }
