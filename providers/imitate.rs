@@ -138,6 +138,17 @@ pub fn total<T>(page: &Page<T>, position: &Position) -> u64 {
     page.total.unwrap_or_else(|| seen.saturating_add(u64::from(page.next.is_some())))
 }
 
+/// A failure in one text, for vendors that have nothing else: what is wrong with every field, or the detail
+/// where no field is named. `is` stands between a field and what is wrong with it.
+pub fn in_one_text(error: &Error, is: &str) -> String {
+    let told =
+        |wrong: &FieldError| format!("{}{is}{}", wrong.pointer.trim_start_matches('/').replace('/', "."), wrong.detail);
+    match error.fields.is_empty() {
+        true => error.detail.to_string(),
+        false => error.fields.iter().map(told).collect::<Vec<_>>().join("; "),
+    }
+}
+
 /// A JSON response.
 pub fn json_response(status: u16, body: &impl Serialize) -> Response {
     let body = serde_json::to_vec(body).unwrap_or_default();

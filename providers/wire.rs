@@ -533,6 +533,11 @@ pub fn str_of(text: Option<&Text>) -> Option<Str<'_>> {
     text.map(|text| Str::new(text))
 }
 
+/// A text in a vendor's document that may have been written as a number.
+pub fn loose_of(text: Option<&Text>) -> Option<Loose<'_>> {
+    text.map(|text| Loose(Cow::Borrowed(text)))
+}
+
 /// A vendor's words for canonical fields, to translate its errors by field.
 #[derive(Debug)]
 pub struct Words(pub &'static [(&'static str, Field)]);

@@ -6,7 +6,10 @@ use serde_json::json;
 use super::{MANIFEST, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
-    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, total, usual_status, uuid},
+    imitate::{
+        Asked, ImitatesVendor, in_one_text, json_response, mismatched, no_route, read_document, total, usual_status,
+        uuid,
+    },
     manifest::Manifest,
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
@@ -85,8 +88,7 @@ impl ImitatesVendor for Server {
             404 => "Customer not found".to_owned(),
             427 => "Too many requests".to_owned(),
             500.. => "Internal server error".to_owned(),
-            _ if error.fields.is_empty() => error.detail.to_string(),
-            _ => error.fields.iter().map(by_field).collect::<Vec<_>>().join("; "),
+            _ => in_one_text(error, " "),
         };
         json_response(status, &wire::Failure { message: Some(message.into()), status_code: Some(status.into()) })
     }
@@ -156,8 +158,4 @@ fn paging(asked: &Asked<'_>) -> Result<(u16, Position), Error> {
 
 fn meta<T>(page: &Page<T>, position: &Position) -> wire::Meta {
     wire::Meta { total: Some(total(page, position)), ..Default::default() }
-}
-
-fn by_field(wrong: &FieldError) -> String {
-    format!("{} {}", wrong.pointer.trim_start_matches('/').replace('/', "."), wrong.detail)
 }

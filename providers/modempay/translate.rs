@@ -9,7 +9,7 @@ use crate::{
     plan::Answer,
     reading::{self, loose, present},
     text::{Source, Text, country::Region, decimal, phone},
-    wire::{Loose, Number, Str, number_patch, patch_text, str_of, str_patch},
+    wire::{Number, Str, loose_of, number_patch, patch_text, str_of, str_patch},
 };
 
 /// What create and update send. `name` and `phone` are as Modem Pay spells them.
@@ -157,9 +157,9 @@ pub(super) fn told_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
     {
         let detail = wire::Detail {
             kind: Some(Str::new(kind)),
-            last4: method.last4.as_deref().map(|text| Loose(text.into())),
+            last4: loose_of(method.last4.as_ref()),
             gateway: str_of(method.channel.as_ref()),
-            phone: method.phone.as_deref().map(|text| Loose(text.into())),
+            phone: loose_of(method.phone.as_ref()),
             ..wire::Detail::default()
         };
         if let Ok(detail) = to_raw_value(&detail) {

@@ -9,7 +9,10 @@ use serde_json::{json, value::to_raw_value};
 use super::{MANIFEST, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
-    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, token, total, usual_status},
+    imitate::{
+        Asked, ImitatesVendor, in_one_text, json_response, mismatched, no_route, read_document, token, total,
+        usual_status,
+    },
     manifest::Manifest,
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, Patch, Position, Reply,
@@ -112,8 +115,7 @@ impl ImitatesVendor for Server {
                 failed(401, None, "verify sig failed".to_owned())
             }
             Kind::Unauthorized => failed(401, Some("forbidden"), "not authorized".to_owned()),
-            kind if error.fields.is_empty() => failed(usual_status(kind), None, error.detail.to_string()),
-            kind => failed(usual_status(kind), None, by_field(&error.fields)),
+            kind => failed(usual_status(kind), None, in_one_text(error, " invalid: ")),
         }
     }
 
@@ -159,14 +161,6 @@ fn read_fields(asked: &Asked<'_>) -> Result<CustomerFields, Error> {
         wrong.push(FieldError::new("/metadata", "must be of type object"));
     }
     if wrong.is_empty() { Ok(translate::fields(&input, &source)) } else { Err(Error::invalid(wrong)) }
-}
-
-/// What is wrong, in one string.
-fn by_field(fields: &[FieldError]) -> String {
-    let told = |wrong: &FieldError| {
-        format!("{} invalid: {}", wrong.pointer.trim_start_matches('/').replace('/', "."), wrong.detail)
-    };
-    fields.iter().map(told).collect::<Vec<_>>().join("; ")
 }
 
 /// A DID of a user who signed in, in base 58.

@@ -9,7 +9,9 @@ use crate::{
     plan::Answer,
     reading::{self, loose, present},
     text::{Source, Text, country::Region},
-    wire::{JsonObject, Loose, Str, parse, patch_address, patch_object, patch_text, raw_patch, str_of, str_patch},
+    wire::{
+        JsonObject, Loose, Str, loose_of, parse, patch_address, patch_object, patch_text, raw_patch, str_of, str_patch,
+    },
 };
 
 /// What update sends. `name` is the full name that the fields ask for.
@@ -142,8 +144,4 @@ pub(super) fn told_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
         created_at: str_of(invoice.created_at.as_ref()),
         extra: invoice.extra.clone(),
     }
-}
-
-fn loose_of(text: Option<&Text>) -> Option<Loose<'_>> {
-    text.map(|text| Loose((&**text).into()))
 }
