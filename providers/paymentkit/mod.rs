@@ -19,7 +19,7 @@ use crate::{
         PagingStyle, Support, UpdateStyle,
     },
     model::{Customer, CustomerId, Field, ListCustomers, Lookup, Operation, OverdueInvoices, Page, UpdateCustomer},
-    plan::{Draft, Plan, Request, unsupported},
+    plan::{Answer, Draft, Plan, Request, unsupported},
     provider::CustomerProvider,
     reading,
     sign::AuthScheme,
@@ -127,6 +127,15 @@ impl PaymentKit {
     fn told_the_mode(&self, draft: Draft) -> Result<Request, Error> {
         draft.query("livemode", if self.livemode { "true" } else { "false" }).build()
     }
+
+    /// The plan of a call that is answered with a bare customer.
+    fn plan_one(&self, draft: Draft) -> Result<Plan<Customer>, Error> {
+        let region = self.region;
+        Ok(Plan::new(self.told_the_mode(draft)?, translate::refusal, move |answer| {
+            let source = answer.source()?;
+            translate::customer(parse(&source)?, &source, region)
+        }))
+    }
 }
 
 impl CustomerProvider for PaymentKit {
@@ -135,9 +144,7 @@ impl CustomerProvider for PaymentKit {
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        let request = self.told_the_mode(Draft::get(CUSTOMERS).segment(id.text())?)?;
-        let region = self.region;
-        Ok(Plan::new(request, translate::refusal, move |answer| translate::one(&answer.source()?, region)))
+        self.plan_one(Draft::get(CUSTOMERS).segment(id.text())?)
     }
 
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
@@ -152,12 +159,8 @@ impl CustomerProvider for PaymentKit {
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         let name = command.fields.full_name();
-        let draft = Draft::new(Method::PUT, CUSTOMERS)
-            .segment(command.id.text())?
-            .json(&translate::input(&command.fields, &name))?;
-        let request = self.told_the_mode(draft)?;
-        let region = self.region;
-        Ok(Plan::new(request, translate::refusal, move |answer| translate::one(&answer.source()?, region)))
+        let input = translate::input(&command.fields, &name);
+        self.plan_one(Draft::new(Method::PUT, CUSTOMERS).segment(command.id.text())?.json(&input)?)
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
@@ -170,13 +173,12 @@ impl CustomerProvider for PaymentKit {
             .number("pageSize", limit.into())
             .maybe("query", sought)
             .maybe("did", filter.did.as_deref());
-        let request = self.told_the_mode(draft)?;
         let region = self.region;
-        Ok(Plan::new(request, translate::refusal, move |answer| {
+        Ok(Plan::new(self.told_the_mode(draft)?, translate::refusal, move |answer| {
             let source = answer.source()?;
-            let page: wire::Page<'_> = parse(&source)?;
-            let customers = reading::each(page.list, "list", |told| translate::customer(told, &source, region))?;
-            Ok(match page.count {
+            let wire::Page { list, count, .. } = parse(&source)?;
+            let customers = reading::each(list, "list", |told| translate::customer(told, &source, region))?;
+            Ok(match count {
                 Some(total) => Page::of_numbered(customers, &position, limit, total),
                 None => Page::of_unknown_length(customers, &position, limit),
             })
@@ -185,7 +187,7 @@ impl CustomerProvider for PaymentKit {
 
     fn plan_overdue_invoices(&self, id: &CustomerId) -> Result<Plan<OverdueInvoices>, Error> {
         let draft = Draft::get(CUSTOMERS).segment(id.text())?.then("/overdue/invoices");
-        let request = self.told_the_mode(draft)?;
-        Ok(Plan::new(request, translate::refusal, |answer| translate::overdue(&answer.source()?)))
+        let read = |answer: &Answer| translate::overdue(&answer.source()?);
+        Ok(Plan::new(self.told_the_mode(draft)?, translate::refusal, read))
     }
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use aws_lc_rs::digest;
 use jiff::Timestamp;
 use serde_json::{json, value::to_raw_value};
 
-use super::{MANIFEST, translate, wire};
+use super::{MANIFEST, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
@@ -15,12 +14,12 @@ use crate::{
     },
     manifest::Manifest,
     model::{
-        Command, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, Patch, Position, Reply,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Invoice, ListCustomers, Patch, Position, Reply,
         UpdateCustomer,
     },
     plan::{Request, Response},
-    text::{Text, email},
-    wire::{Extra, JsonObject},
+    text::{Source, Text, email},
+    wire::{Extra, JsonObject, Loose, Str, loose_of, patch_address, patch_object, patch_text, str_of},
 };
 
 /// Speaks as PaymentKit, for the records of one mode.
@@ -37,21 +36,18 @@ impl ImitatesVendor for Server {
     fn accept(&self, request: &Request) -> Result<Command, Error> {
         let asked = Asked::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), &MANIFEST.id);
-        match asked.route() {
-            ("GET", path) if path == ["api", "customers"] => {
-                let filter = CustomerFilter { did: asked.query_text("did"), ..CustomerFilter::default() };
-                list(&asked, filter)
+        let (method, path) = asked.route();
+        match (method, &path[..]) {
+            ("GET", ["api", "customers"]) => {
+                list(&asked, CustomerFilter { did: asked.query_text("did"), ..CustomerFilter::default() })
             }
-            ("GET", path) if path == ["api", "customers", "search"] => {
-                let filter = CustomerFilter { search: asked.query_text("query"), ..CustomerFilter::default() };
-                list(&asked, filter)
+            ("GET", ["api", "customers", "search"]) => {
+                list(&asked, CustomerFilter { search: asked.query_text("query"), ..CustomerFilter::default() })
             }
             // A body of `{"create":true}` asks for a customer to be made of the app's user [sdk].
-            ("GET", path) if let ["api", "customers", found] = path[..] => id(found).map(Command::Retrieve),
-            ("GET", path) if let ["api", "customers", found, "overdue", "invoices"] = path[..] => {
-                id(found).map(Command::OverdueInvoices)
-            }
-            ("PUT", path) if let ["api", "customers", found] = path[..] => {
+            ("GET", ["api", "customers", found]) => id(found).map(Command::Retrieve),
+            ("GET", ["api", "customers", found, "overdue", "invoices"]) => id(found).map(Command::OverdueInvoices),
+            ("PUT", ["api", "customers", found]) => {
                 Ok(Command::Update(UpdateCustomer { id: id(found)?, fields: read_fields(&asked)? }))
             }
             _ => Err(no_route()),
@@ -64,66 +60,49 @@ impl ImitatesVendor for Server {
             (Command::List(asked), Reply::Customers(page)) => {
                 let names: Vec<_> = page.items.iter().map(Customer::full_name).collect();
                 let list = page.items.iter().zip(&names).map(|(customer, name)| self.told(customer, name.as_ref()));
+                let (list, count) = (Some(list.collect()), Some(total(page, &asked.position)));
                 let paging = json!({ "page": asked.position.page(asked.limit), "pageSize": asked.limit });
-                json_response(
-                    200,
-                    &wire::Page {
-                        count: Some(total(page, &asked.position)),
-                        list: Some(list.collect()),
-                        paging: to_raw_value(&paging).ok(),
-                        ..wire::Page::default()
-                    },
-                )
+                let paging = to_raw_value(&paging).ok();
+                json_response(200, &wire::Page { count, list, paging, ..Default::default() })
             }
             (Command::OverdueInvoices(_), Reply::OverdueInvoices(customer, overdue)) => {
-                let name = customer.full_name();
-                let of = |extra: &Extra| {
-                    let found = extra.members().into_iter().find(|(key, _)| key == "subscription_id");
-                    found.map(|(_, id)| id.get().to_owned())
-                };
-                let subscriptions: BTreeSet<_> =
-                    overdue.invoices.iter().filter_map(|invoice| of(&invoice.extra)).collect();
+                let customer = to_raw_value(&self.told(customer, customer.full_name().as_ref())).ok();
+                let invoices = Some(overdue.invoices.iter().map(told_invoice).collect());
+                let summary = overdue.summary.as_ref().map(JsonObject::raw);
+                let members = overdue.invoices.iter().flat_map(|invoice| invoice.extra.members());
+                let subscriptions = members.filter(|(key, _)| key == "subscription_id").map(|(_, id)| id.get());
                 let mut extra = Extra::default();
-                if let Ok(count) = to_raw_value(&subscriptions.len()) {
+                if let Ok(count) = to_raw_value(&subscriptions.collect::<BTreeSet<_>>().len()) {
                     extra.keep("subscriptionCount", &count);
                 }
-                json_response(
-                    200,
-                    &wire::Overdue {
-                        customer: to_raw_value(&self.told(customer, name.as_ref())).ok(),
-                        invoices: Some(overdue.invoices.iter().map(translate::told_invoice).collect()),
-                        summary: overdue.summary.as_ref().map(JsonObject::raw),
-                        extra,
-                    },
-                )
+                json_response(200, &wire::Overdue { customer, invoices, summary, extra })
             }
             _ => return Err(mismatched()),
         })
     }
 
     fn refuse(&self, request: &Request, error: &Error, _: Timestamp) -> Response {
-        let failed = |status, code: Option<&str>, error: String| {
-            json_response(status, &wire::Failure { code: code.map(str::to_owned), error })
-        };
-        match error.kind {
-            Kind::NotFound | Kind::InvalidId => match Asked::of(request).route() {
-                ("GET", path) if let ["api", "customers", _] = path[..] => json_response(404, &()),
-                _ => failed(404, None, "Customer not found".to_owned()),
+        let (status, told) = match error.kind {
+            Kind::NotFound | Kind::InvalidId => match &Asked::of(request).route().1[..] {
+                [_, _, _] if request.method() == "GET" => return json_response(404, &()),
+                _ => (404, "Customer not found".to_owned()),
             },
-            Kind::NoRoute => failed(404, None, "Not Found".to_owned()),
+            Kind::NoRoute => (404, "Not Found".to_owned()),
             Kind::Unauthorized if request.headers().contains_key("x-component-sig") => {
-                failed(401, None, "verify sig failed".to_owned())
+                (401, "verify sig failed".to_owned())
             }
-            Kind::Unauthorized => failed(401, Some("forbidden"), "not authorized".to_owned()),
-            kind => failed(usual_status(kind), None, in_one_text(error, " invalid: ")),
-        }
+            Kind::Unauthorized => {
+                return json_response(401, &json!({ "code": "forbidden", "error": "not authorized" }));
+            }
+            kind => (usual_status(kind), in_one_text(error, " invalid: ")),
+        };
+        json_response(status, &json!({ "error": told }))
     }
 
     fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = token("cus_", random);
-        if customer.did.is_none() {
-            customer.did = Some(did(random));
-        }
+        // That of a user who signed in.
+        customer.did.get_or_insert_with(|| token("z1", random));
         customer.balance.get_or_insert(Text::from_static("0"));
         customer.delinquent = Some(false);
         customer.livemode = Some(self.livemode);
@@ -132,10 +111,37 @@ impl ImitatesVendor for Server {
 }
 
 impl Server {
-    /// A customer as this app tells it: every record has a mode.
+    /// A customer in PaymentKit's words, whose clients expect texts, if empty ones.
     fn told<'c>(&self, customer: &'c Customer, name: Option<&'c Text>) -> wire::Customer<'c> {
-        let livemode = Some(customer.livemode.unwrap_or(self.livemode));
-        wire::Customer { livemode, ..translate::told(customer, name) }
+        let text = |held: Option<&'c Text>| Some(Str::new(held.map_or("", |text| text)));
+        wire::Customer {
+            id: str_of(Some(&customer.id)),
+            did: str_of(customer.did.as_ref()),
+            livemode: Some(customer.livemode.unwrap_or(self.livemode)),
+            name: text(name),
+            email: text(customer.email.as_ref()),
+            phone: text(customer.phone.as_ref()),
+            address: wire::Address::held(&customer.address),
+            balance: Some(loose_of(customer.balance.as_ref()).unwrap_or(Loose("0".into()))),
+            delinquent: Some(customer.delinquent == Some(true)),
+            metadata: Some(customer.metadata.raw()),
+            created_at: str_of(customer.created_at.as_ref()),
+            updated_at: str_of(customer.updated_at.as_ref()),
+            extra: customer.extra.clone(),
+        }
+    }
+}
+
+fn told_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
+    wire::Invoice {
+        id: str_of(Some(&invoice.id)),
+        number: str_of(invoice.number.as_ref()),
+        status: str_of(invoice.status.as_ref()),
+        currency_id: str_of(invoice.currency.as_ref()),
+        amount_due: loose_of(invoice.amount_due.as_ref()),
+        amount_remaining: loose_of(invoice.amount_remaining.as_ref()),
+        created_at: str_of(invoice.created_at.as_ref()),
+        extra: invoice.extra.clone(),
     }
 }
 
@@ -148,25 +154,26 @@ fn list(asked: &Asked<'_>, filter: CustomerFilter) -> Result<Command, Error> {
 fn read_fields(asked: &Asked<'_>) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
+    let fields = fields(&input, &source);
     let mut wrong = Vec::new();
-    if let Patch::Set(address) = &input.email
-        && !address.is_empty()
-        && !email::is_address(address)
-    {
+    if fields.email.set().is_some_and(|address| !email::is_address(address)) {
         wrong.push(FieldError::new("/email", "must be a valid email"));
     }
-    if let Patch::Set(metadata) = &input.metadata
-        && !metadata.get().starts_with('{')
-    {
+    if input.metadata.set().is_some_and(|metadata| !metadata.get().starts_with('{')) {
         wrong.push(FieldError::new("/metadata", "must be of type object"));
     }
-    if wrong.is_empty() { Ok(translate::fields(&input, &source)) } else { Err(Error::invalid(wrong)) }
+    if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
 }
 
-/// A DID of a user who signed in, in base 58.
-fn did(random: [u8; 16]) -> Text {
-    const LETTERS: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-    let bytes = digest::digest(&digest::SHA3_256, &random);
-    let letters = bytes.as_ref().iter().map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
-    Text::from("z1".chars().chain(letters).collect::<String>())
+/// What a client asks of a record. Empty text clears.
+fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
+    let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Clear);
+    CustomerFields {
+        name: text(&asked.name),
+        email: text(&asked.email),
+        phone: text(&asked.phone),
+        address: patch_address(source, &asked.address),
+        metadata: patch_object(source, &asked.metadata),
+        ..CustomerFields::default()
+    }
 }

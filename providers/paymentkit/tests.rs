@@ -46,7 +46,7 @@ fn signed(mut request: Request) -> Request {
 }
 
 fn digest(request: &Request) -> String {
-    hex(&digest_of(request, request.uri().path(), NOW, NOW + 300).expect("a digest"))
+    hex(digest_of(request, request.uri().path(), NOW, NOW + 300).expect("a digest").as_ref())
 }
 
 #[test]
@@ -125,12 +125,9 @@ fn a_key_that_is_none_is_refused() {
     }
 }
 
-/// Computed with the SDK's own parts: `qs.parse`, `JSON.parse` and `json-stable-stringify`.
+/// Computed with the SDK's own parts: `JSON.parse` and `json-stable-stringify`.
 #[test]
-fn lists_in_a_query_and_numbers_are_written_as_javascript_writes_them() {
-    let query = "order%5B0%5D%5B0%5D=created_at&order%5B0%5D%5B1%5D=DESC&page=1&nul=&livemode=true";
-    let hash = "d9c172dbfa08f67ef43be7f90f083cd7b086459430017ad2fdccf06e10f09cd8";
-    assert_eq!(digest(&request("GET", &format!("/api/customers?{query}"), "")), hash);
+fn keys_and_numbers_are_written_as_javascript_writes_them() {
     let body = r#"{"metadata":{"\uE000":1,"\uD83D\uDE00":2,"big":12345678901234567890,"tiny":1.5e-7,"huge":1e21,"h2":-2.5e300,"one":1.0,"zero":-0.0,"s":"\u2028\u007f\u0001\"\\/é","a":[null,true,{"b":1,"a":[]}]}}"#;
     let hash = "a1246778c309aba0e2a8228f346db0b990ca067ffbb755e52260929caab0d2a1";
     assert_eq!(digest(&request("PUT", "/api/customers/cus_M?livemode=true", body)), hash);
@@ -141,8 +138,8 @@ fn lists_in_a_query_and_numbers_are_written_as_javascript_writes_them() {
 fn spelling_does_not_matter() {
     let asked = |query: &str| digest(&request("GET", &format!("/api/customers?{query}"), ""));
     assert_eq!(asked("a=1&b=x%20y"), asked("b=x+y&a=%31"));
-    assert_eq!(asked("order%5B0%5D%5B0%5D=a&order%5B0%5D%5B1%5D=b"), asked("order[0][1]=b&order[0][0]=a"));
-    assert_ne!(asked("order[0][0]=a&order[0][1]=b"), asked("order[0][0]=b&order[0][1]=a"));
+    assert_eq!(asked("order=created_at%3AASC&nul="), asked("nul&order=created_at:ASC"));
+    assert_ne!(asked("a=1&b=2"), asked("a=2&b=1"));
     let told = |body| digest(&request("PUT", "/api/customers/cus_M", body));
     for (one, other) in [
         (r#"{"n":1.0,"m":-0}"#, r#"{"m":0,"n":1}"#),

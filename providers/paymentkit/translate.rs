@@ -1,6 +1,6 @@
 //! Between PaymentKit's language and the canonical one.
 
-use http::header;
+use http::header::CONTENT_TYPE;
 
 use super::wire;
 use crate::{
@@ -9,9 +9,7 @@ use crate::{
     plan::Answer,
     reading::{self, loose, present},
     text::{Source, Text, country::Region},
-    wire::{
-        JsonObject, Loose, Str, loose_of, parse, patch_address, patch_object, patch_text, raw_patch, str_of, str_patch,
-    },
+    wire::{JsonObject, Str, parse, raw_patch, str_patch},
 };
 
 /// What update sends. `name` is the full name that the fields ask for.
@@ -23,11 +21,6 @@ pub(super) fn input<'f>(fields: &'f CustomerFields, name: &'f Patch<Text>) -> wi
         address: wire::Address::asked(&fields.address),
         metadata: raw_patch(&fields.metadata),
     }
-}
-
-/// The bare customer in an answer.
-pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Customer, Error> {
-    customer(parse(source)?, source, region)
 }
 
 /// A customer as PaymentKit tells it.
@@ -55,10 +48,10 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
 
 /// A customer's overdue invoices. The customer itself and the number of its subscriptions have no place.
 pub(super) fn overdue(source: &Source) -> Result<OverdueInvoices, Error> {
-    let told: wire::Overdue<'_> = parse(source)?;
+    let wire::Overdue { invoices, summary, .. } = parse(source)?;
     Ok(OverdueInvoices {
-        invoices: reading::each(told.invoices, "invoices", |told| invoice(told, source))?,
-        summary: told.summary.and_then(|raw| JsonObject::of(raw, source)),
+        invoices: reading::each(invoices, "invoices", |told| invoice(told, source))?,
+        summary: summary.and_then(|raw| JsonObject::of(raw, source)),
     })
 }
 
@@ -77,71 +70,17 @@ fn invoice(told: wire::Invoice<'_>, source: &Source) -> Result<Invoice, Error> {
     })
 }
 
-/// Refusals of status 400 that are about the credentials, not about the request [sdk].
-const ABOUT_THE_KEY: [&str; 2] = ["Bad Request", "Access token found in multiple locations"];
-
 /// An error in a string, in plain text, in a page, or in none of them.
 pub(super) fn refusal(answer: &Answer) -> Error {
-    let content_type = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_text = answer.headers().get(CONTENT_TYPE).is_some_and(|told| told.as_bytes().starts_with(b"text/plain"));
     let (code, message) = match answer.error_body() {
         Some(wire::Failure { code, error }) => (code, Some(error)),
-        None if content_type.is_some_and(|told| told.starts_with("text/plain")) => {
-            (None, answer.source().ok().map(|source| source.as_str().to_owned()))
-        }
-        None => (None, None),
+        None => (None, answer.source().ok().filter(|_| is_text).map(|text| text.as_str().trim().to_owned())),
     };
-    let message = message.as_deref();
-    match answer.status().as_u16() {
-        400 if message.is_some_and(|message| ABOUT_THE_KEY.contains(&message.trim())) => {
-            answer.refusal_as(Kind::Unauthorized, code, message)
-        }
-        _ => answer.refusal(code, message),
-    }
-}
-
-/// What a client asks of a record: the inverse of [`input`]. Empty text clears.
-pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
-    let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Clear);
-    CustomerFields {
-        name: text(&asked.name),
-        email: text(&asked.email),
-        phone: text(&asked.phone),
-        address: patch_address(source, &asked.address),
-        metadata: patch_object(source, &asked.metadata),
-        ..CustomerFields::default()
-    }
-}
-
-/// A customer in PaymentKit's words: the inverse of [`customer`]. Its clients expect texts, if empty ones.
-pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::Customer<'c> {
-    let text = |held: Option<&'c Text>| Some(Str::new(held.map_or("", |text| text)));
-    wire::Customer {
-        id: str_of(Some(&customer.id)),
-        did: str_of(customer.did.as_ref()),
-        livemode: customer.livemode,
-        name: text(name),
-        email: text(customer.email.as_ref()),
-        phone: text(customer.phone.as_ref()),
-        address: wire::Address::held(&customer.address),
-        balance: Some(loose_of(customer.balance.as_ref()).unwrap_or(Loose("0".into()))),
-        delinquent: Some(customer.delinquent == Some(true)),
-        metadata: Some(customer.metadata.raw()),
-        created_at: str_of(customer.created_at.as_ref()),
-        updated_at: str_of(customer.updated_at.as_ref()),
-        extra: customer.extra.clone(),
-    }
-}
-
-/// An invoice in PaymentKit's words: the inverse of [`invoice`].
-pub(super) fn told_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
-    wire::Invoice {
-        id: str_of(Some(&invoice.id)),
-        number: str_of(invoice.number.as_ref()),
-        status: str_of(invoice.status.as_ref()),
-        currency_id: str_of(invoice.currency.as_ref()),
-        amount_due: loose_of(invoice.amount_due.as_ref()),
-        amount_remaining: loose_of(invoice.amount_remaining.as_ref()),
-        created_at: str_of(invoice.created_at.as_ref()),
-        extra: invoice.extra.clone(),
-    }
+    let kind = match (answer.status().as_u16(), message.as_deref()) {
+        // About the credentials, not about the request [sdk].
+        (400, Some("Bad Request" | "Access token found in multiple locations")) => Kind::Unauthorized,
+        (status, _) => Kind::of_status(status),
+    };
+    answer.refusal_as(kind, code, message.as_deref())
 }

@@ -1,6 +1,6 @@
 //! PaymentKit's words: the documents of its customers API.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::PaymentKit;
@@ -77,9 +77,8 @@ impl NestsAddress for PaymentKit {
 }
 
 /// An error: one string, and seldom a code [sdk].
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct Failure {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) code: Option<String>,
     pub(super) error: String,
 }
