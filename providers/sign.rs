@@ -104,12 +104,25 @@ impl AuthScheme {
         }
     }
 
+    /// The header that is the same for every request, where the secret itself is sent.
+    pub fn constant_header(&self, credentials: &Credentials) -> Result<Option<(HeaderName, HeaderValue)>, Error> {
+        match self {
+            Self::Header { credential, name, prefix } => {
+                let value = sensitive(&format!("{prefix}{}", required(credentials, credential)?))?;
+                Ok(Some((HeaderName::from_static(name), value)))
+            }
+            Self::Signed { .. } => Ok(None),
+        }
+    }
+
     /// Adds the secret or the signature to a finished request.
     pub fn authorize(&self, request: &mut Request, credentials: &Credentials, stamp: &Stamp) -> Result<(), Error> {
         match self {
-            Self::Header { credential, name, prefix } => {
-                let secret = required(credentials, credential)?;
-                add_header(request, name, &format!("{prefix}{secret}"))
+            Self::Header { .. } => {
+                if let Some((name, value)) = self.constant_header(credentials)? {
+                    request.headers_mut().insert(name, value);
+                }
+                Ok(())
             }
             Self::Signed { sign, .. } => sign(request, credentials, stamp),
         }
@@ -149,11 +162,15 @@ pub fn required<'c>(credentials: &'c Credentials, name: &str) -> Result<&'c str,
 
 /// Adds a header whose value is marked as sensitive.
 pub fn add_header(request: &mut Request, name: &'static str, value: &str) -> Result<(), Error> {
+    request.headers_mut().insert(HeaderName::from_static(name), sensitive(value)?);
+    Ok(())
+}
+
+fn sensitive(value: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(value)
         .map_err(|_| refused("a credential has characters that cannot stand in a header"))?;
     value.set_sensitive(true);
-    request.headers_mut().insert(HeaderName::from_static(name), value);
-    Ok(())
+    Ok(value)
 }
 
 /// The text of a header, or nothing.

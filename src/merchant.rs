@@ -256,6 +256,13 @@ impl Reader<'_> {
                 max_reply: outbound.max_reply,
             },
         );
+        let upstream = match upstream {
+            Ok(upstream) => upstream,
+            Err(wrong) => {
+                self.mistake(&at, wrong);
+                return None;
+            }
+        };
         Some(Arc::new(Connection {
             name: name.to_owned(),
             provider: (vendor.connect)(settings),

@@ -112,7 +112,8 @@ pub fn to_alpha2(text: &str) -> Option<&'static str> {
             .ok()
             .map(|country| country.alpha2)
             .or_else(|| alias(&fold(text))),
-        _ => by_name(text),
+        // Most names are written as the library has them, and need no folding.
+        _ => Country::from_name(text).ok().map(|country| country.alpha2).or_else(|| by_name(text)),
     }
 }
 

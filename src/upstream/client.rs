@@ -4,6 +4,7 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use passerelle_providers::{
     error::{Error, Kind},
     plan::{Request, Response},
 };
-use reqwest::{Client, dns::Name, redirect};
+use reqwest::{Client, Url, dns::Name, redirect};
 use tower::{BoxError, Service};
 
 use super::{Outgoing, address};
@@ -78,12 +79,13 @@ impl reqwest::dns::Resolve for PublicOnly {
 #[derive(Clone)]
 pub(super) struct Wire {
     client: Client,
+    base: Arc<Url>,
     max_reply: usize,
 }
 
 impl Wire {
-    pub(super) const fn new(client: Client, max_reply: usize) -> Self {
-        Self { client, max_reply }
+    pub(super) fn new(client: Client, base: Url, max_reply: usize) -> Self {
+        Self { client, base: Arc::new(base), max_reply }
     }
 }
 
@@ -97,20 +99,44 @@ impl Service<Outgoing> for Wire {
     }
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
-        let (client, max_reply) = (self.client.clone(), self.max_reply);
-        Box::pin(async move { Ok(exchange(client, outgoing.request, max_reply).await?) })
+        let max_reply = self.max_reply;
+        // The client's future is begun here, so that nothing but it has to be carried along.
+        let begun =
+            address(&self.base, &outgoing.request).map(|url| self.client.execute(to_send(url, outgoing.request)));
+        Box::pin(async move { Ok(exchange(begun?, max_reply).await?) })
     }
 }
 
-async fn exchange(client: Client, request: Request, max_reply: usize) -> Result<Response, Error> {
-    let asked = request.uri().to_string();
-    let request = reqwest::Request::try_from(request)
-        .map_err(|_| Error::new(Kind::Invalid, "the command cannot be written as a URL"))?;
-    // A URL that was folded or rewritten on the way would ask for something else than was planned.
-    if request.url().as_str().trim_end_matches('/') != asked.trim_end_matches('/') {
-        return Err(Error::new(Kind::Invalid, "the command cannot be written as a URL without changing it"));
+/// The URL of a plan's request. One that would be folded or rewritten on the way is refused: it would ask
+/// for something else than was planned.
+fn address(base: &Url, request: &Request) -> Result<Url, Error> {
+    let mut path = String::with_capacity(base.path().len() + request.uri().path().len());
+    path.push_str(base.path().trim_end_matches('/'));
+    path.push_str(request.uri().path());
+    let mut url = base.clone();
+    url.set_path(&path);
+    url.set_query(request.uri().query());
+    match url.path() == path && url.query() == request.uri().query() {
+        true => Ok(url),
+        false => Err(Error::new(Kind::Invalid, "the command cannot be written as a URL without changing it")),
     }
-    let mut reply = client.execute(request).await.map_err(|error| classify(&error))?;
+}
+
+fn to_send(url: Url, request: Request) -> reqwest::Request {
+    let (parts, body) = request.into_parts();
+    let mut sent = reqwest::Request::new(parts.method, url);
+    *sent.headers_mut() = parts.headers;
+    if !body.is_empty() {
+        *sent.body_mut() = Some(body.into());
+    }
+    sent
+}
+
+async fn exchange(
+    begun: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
+    max_reply: usize,
+) -> Result<Response, Error> {
+    let mut reply = begun.await.map_err(|error| classify(&error))?;
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = reply.status();
     *response.headers_mut() = std::mem::take(reply.headers_mut());

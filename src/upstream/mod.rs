@@ -2,16 +2,14 @@
 //!
 //! Outermost first, each with its reason:
 //!
-//! 1. **rate limit**: a request beyond the configured rate is refused before it takes a place;
-//! 2. **load shed**, which must wrap the limit to see it full: what finds no place is refused at once
-//!    instead of queueing inside;
-//! 3. **concurrency limit**: the permit is kept through retries on purpose, so a struggling provider
-//!    sees less of us;
-//! 4. **retry**: reads, and whatever provably was not sent;
-//! 5. **authorize**: inside retry, so that every attempt is signed afresh, and after everything that
+//! 1. **admission**: what exceeds the configured rate, or finds no place among the requests under way, is
+//!    refused at once instead of queueing; the place is kept through retries on purpose, so a struggling
+//!    provider sees less of us;
+//! 2. **retry**: reads, and whatever provably was not sent;
+//! 3. **authorize**: inside retry, so that every attempt is signed afresh, and after everything that
 //!    could log, so that no trace can hold a secret;
-//! 6. **timeout** of one attempt, the reading of the reply included;
-//! 7. **reqwest**, innermost: any status is an answer.
+//! 4. **timeout** of one attempt, the reading of the reply included;
+//! 5. **reqwest**, innermost: any status is an answer.
 
 mod address;
 mod client;
@@ -21,26 +19,28 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use http::{HeaderName, HeaderValue, header};
 use passerelle_providers::{
     error::{Error, Kind},
     plan::{Endpoint, Request, Response, Transport},
     sign::{AuthScheme, Credentials, Stamp},
 };
-use tower::{
-    BoxError, ServiceBuilder, ServiceExt, load_shed::error::Overloaded, timeout::error::Elapsed,
-    util::BoxCloneSyncService,
-};
+use reqwest::Url;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::{BoxError, ServiceBuilder, ServiceExt, timeout::error::Elapsed, util::BoxCloneSyncService};
 
 pub use address::check_base_url;
 pub use client::{ClientSettings, http_client};
 
 use crate::config::Rate;
 
-/// A request on its way out.
+/// A request on its way out. Its path is one below the provider's base.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     request: Request,
     writes: bool,
+    /// Its place among the requests under way, given back when the last attempt ended.
+    place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// How one connection's provider is called.
@@ -76,33 +76,35 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// Builds the stack over the one outbound client.
-    pub fn new(client: reqwest::Client, settings: UpstreamSettings) -> Self {
+    /// Builds the stack over the one outbound client. The error says what is wrong with the settings.
+    pub fn new(client: reqwest::Client, settings: UpstreamSettings) -> Result<Self, String> {
         let UpstreamSettings { endpoint, scheme, credentials, timeout, rate_limit, max_in_flight, max_reply } =
             settings;
+        let base = Url::parse(endpoint.base_url()).map_err(|error| format!("is no URL: {error}"))?;
+        let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let limiter = rate_limit.map(rate_limiter);
-        let throttle = move |outgoing: Outgoing| match &limiter {
-            Some(limiter) if limiter.check().is_err() => {
-                let told = "this connection's own `rate_limit` is used up; nothing was sent";
-                Err(BoxError::from(Error::new(Kind::Throttled, told).with_retry_after(Some(1))))
+        let places = Arc::new(Semaphore::new(max_in_flight));
+        let admit = move |mut outgoing: Outgoing| -> Result<Outgoing, BoxError> {
+            if limiter.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
+                return Err(refused(
+                    Kind::Throttled,
+                    "this connection's own `rate_limit` is used up; nothing was sent",
+                ));
             }
-            _ => Ok(outgoing),
-        };
-        let credentials = Arc::new(credentials);
-        let authorize = move |mut outgoing: Outgoing| -> Result<Outgoing, BoxError> {
-            let stamp = stamp()?;
-            scheme.authorize(&mut outgoing.request, &credentials, &stamp)?;
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                let told = "too many requests to this connection's provider are under way; nothing was sent";
+                return Err(refused(Kind::Overloaded, told));
+            };
+            outgoing.place = Some(Arc::new(place));
             Ok(outgoing)
         };
         let stack = ServiceBuilder::new()
-            .filter(throttle)
-            .load_shed()
-            .concurrency_limit(max_in_flight)
+            .filter(admit)
             .retry(retry::Policy::new())
-            .filter(authorize)
+            .filter(move |outgoing: Outgoing| authorizer.authorize(outgoing))
             .timeout(timeout)
-            .service(client::Wire::new(client, max_reply));
-        Self { endpoint, stack: BoxCloneSyncService::new(stack) }
+            .service(client::Wire::new(client, base, max_reply));
+        Ok(Self { endpoint, stack: BoxCloneSyncService::new(stack) })
     }
 
     /// Where the provider is.
@@ -114,17 +116,57 @@ impl Upstream {
 #[async_trait]
 impl Transport for Upstream {
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error> {
-        let request = self.endpoint.finish(request)?;
-        self.stack.clone().oneshot(Outgoing { request, writes }).await.map_err(describe)
+        self.stack.clone().oneshot(Outgoing { request, writes, place: None }).await.map_err(describe)
     }
+}
+
+/// Adds what every request carries, and the secret or the signature.
+#[derive(Clone)]
+struct Authorizer {
+    endpoint: Endpoint,
+    scheme: &'static AuthScheme,
+    credentials: Arc<Credentials>,
+    /// A secret in a header is the same for every request.
+    constant: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Authorizer {
+    fn new(endpoint: Endpoint, scheme: &'static AuthScheme, credentials: Credentials) -> Result<Self, String> {
+        let constant = scheme.constant_header(&credentials).map_err(|error| error.to_string())?;
+        Ok(Self { endpoint, scheme, credentials: Arc::new(credentials), constant })
+    }
+
+    fn authorize(&self, mut outgoing: Outgoing) -> Result<Outgoing, BoxError> {
+        const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        let has_body = !outgoing.request.body().is_empty();
+        let headers = match &self.constant {
+            Some((name, value)) => {
+                let headers = outgoing.request.headers_mut();
+                headers.insert(name, value.clone());
+                headers
+            }
+            None => {
+                // A signature is over the whole URL.
+                let mut signed = self.endpoint.finish(outgoing.request.clone())?;
+                self.scheme.authorize(&mut signed, &self.credentials, &stamp()?)?;
+                *outgoing.request.headers_mut() = std::mem::take(signed.headers_mut());
+                outgoing.request.headers_mut()
+            }
+        };
+        headers.insert(header::ACCEPT, JSON);
+        if has_body {
+            headers.insert(header::CONTENT_TYPE, JSON);
+        }
+        Ok(outgoing)
+    }
+}
+
+fn refused(kind: Kind, told: &'static str) -> BoxError {
+    Error::new(kind, told).with_retry_after(Some(1)).into()
 }
 
 /// The errors of the stack's own layers, in our words.
 fn describe(error: BoxError) -> Error {
-    if error.is::<Overloaded>() {
-        let told = "too many requests to this connection's provider are under way; nothing was sent";
-        return Error::new(Kind::Overloaded, told).with_retry_after(Some(1));
-    }
     if error.is::<Elapsed>() {
         return Error::new(Kind::TimedOut, "the provider did not answer in time");
     }
