@@ -557,24 +557,56 @@ impl Words {
     }
 }
 
+/// A document of [`wire!`].
+pub trait Document {
+    /// Writes the members, in the vendor's usual spelling or in its other one.
+    fn write<M: SerializeMap>(&self, map: &mut M, other: bool) -> Result<(), M::Error>;
+}
+
+impl<D: Document> Document for &D {
+    fn write<M: SerializeMap>(&self, map: &mut M, other: bool) -> Result<(), M::Error> {
+        (**self).write(map, other)
+    }
+}
+
+/// A document in one of the two spellings of a vendor that has two.
+#[derive(Debug)]
+pub struct Spelled<D> {
+    /// The document.
+    pub document: D,
+    /// Whether it is written in the other spelling.
+    pub other: bool,
+}
+
+impl<D: Document> Serialize for Spelled<D> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.document.write(&mut map, self.other)?;
+        map.end()
+    }
+}
+
 /// Declares a provider's documents. Each field has its Rust name, its type, the member's name as it is
 /// written, and other names under which it is read.
 ///
 /// An answer writes what it does not have as `null`, or leaves it out where it is marked `#[omitted]`. An
-/// envelope that is the same for several documents is an answer `of` any.
+/// envelope that is the same for several documents is an answer `of` any. A name behind a slash is how
+/// [`Spelled`] writes the member in the vendor's other spelling.
 macro_rules! wire {
     () => {};
-    (@write $map:ident, $key:literal, $value:expr) => {
+    (@key $other:ident, $key:literal) => { $key };
+    (@key $other:ident, $key:literal, $spelled:literal) => { if $other { $spelled } else { $key } };
+    (@write $map:ident, $key:expr, $value:expr) => {
         $map.serialize_entry($key, $value)?
     };
-    (@write $map:ident, $key:literal, $value:expr, omitted) => {
+    (@write $map:ident, $key:expr, $value:expr, omitted) => {
         if let Some(value) = $value {
             $map.serialize_entry($key, value)?;
         }
     };
     (
         $(#[$meta:meta])*
-        answer $name:ident $(<$life:lifetime>)? $(of $item:ident)? { $( $(#[$mark:ident])? $field:ident : $type:ty = $key:literal $(| $alias:literal)* ),* $(,)? }
+        answer $name:ident $(<$life:lifetime>)? $(of $item:ident)? { $( $(#[$mark:ident])? $field:ident : $type:ty = $key:literal $(/ $other:literal)? $(| $alias:literal)* ),* $(,)? }
         $($rest:tt)*
     ) => {
         $(#[$meta])*
@@ -605,7 +637,7 @@ macro_rules! wire {
                         let mut read = $name::default();
                         while let Some(key) = map.next_key::<$crate::wire::Str<'de>>()? {
                             match &*key {
-                                $( $key $(| $alias)* => read.$field = $crate::wire::member(&mut map, $key)?, )*
+                                $( $key $(| $other)? $(| $alias)* => read.$field = $crate::wire::member(&mut map, $key)?, )*
                                 _ => {
                                     let value: &serde_json::value::RawValue = map.next_value()?;
                                     read.extra.keep(&key, value);
@@ -619,13 +651,16 @@ macro_rules! wire {
             }
         }
 
+        impl<$($life,)? $($item: serde::Serialize)?> $crate::wire::Document for $name<$($life,)? $($item)?> {
+            fn write<M: serde::ser::SerializeMap>(&self, map: &mut M, _other: bool) -> Result<(), M::Error> {
+                $( wire!(@write map, wire!(@key _other, $key $(, $other)?), &self.$field $(, $mark)?); )*
+                $crate::wire::serialize_extra(map, &self.extra)
+            }
+        }
+
         impl<$($life,)? $($item: serde::Serialize)?> serde::Serialize for $name<$($life,)? $($item)?> {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                use serde::ser::SerializeMap;
-                let mut map = serializer.serialize_map(None)?;
-                $( wire!(@write map, $key, &self.$field $(, $mark)?); )*
-                $crate::wire::serialize_extra(&mut map, &self.extra)?;
-                map.end()
+                $crate::wire::Spelled { document: self, other: false }.serialize(serializer)
             }
         }
 
@@ -633,7 +668,7 @@ macro_rules! wire {
     };
     (
         $(#[$meta:meta])*
-        request $name:ident $(<$life:lifetime>)? { $( $field:ident : $type:ty = $key:literal $(| $alias:literal)* ),* $(,)? }
+        request $name:ident $(<$life:lifetime>)? { $( $field:ident : $type:ty = $key:literal $(/ $other:literal)? $(| $alias:literal)* ),* $(,)? }
         $($rest:tt)*
     ) => {
         $(#[$meta])*
@@ -656,7 +691,7 @@ macro_rules! wire {
                         let mut read = $name::default();
                         while let Some(key) = map.next_key::<$crate::wire::Str<'de>>()? {
                             match &*key {
-                                $( $key $(| $alias)* => {
+                                $( $key $(| $other)? $(| $alias)* => {
                                     let value: Option<$type> = $crate::wire::member(&mut map, $key)?;
                                     read.$field = value.map_or($crate::model::Patch::Clear, $crate::model::Patch::Set);
                                 } )*
@@ -672,18 +707,23 @@ macro_rules! wire {
             }
         }
 
-        impl $(<$life>)? serde::Serialize for $name $(<$life>)? {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                use serde::ser::SerializeMap;
-                let mut map = serializer.serialize_map(None)?;
+        impl $(<$life>)? $crate::wire::Document for $name $(<$life>)? {
+            fn write<M: serde::ser::SerializeMap>(&self, map: &mut M, _other: bool) -> Result<(), M::Error> {
                 $(
+                    let key = wire!(@key _other, $key $(, $other)?);
                     match &self.$field {
                         $crate::model::Patch::Absent => {}
-                        $crate::model::Patch::Clear => map.serialize_entry($key, &())?,
-                        $crate::model::Patch::Set(value) => map.serialize_entry($key, value)?,
+                        $crate::model::Patch::Clear => map.serialize_entry(key, &())?,
+                        $crate::model::Patch::Set(value) => map.serialize_entry(key, value)?,
                     }
                 )*
-                map.end()
+                Ok(())
+            }
+        }
+
+        impl $(<$life>)? serde::Serialize for $name $(<$life>)? {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $crate::wire::Spelled { document: self, other: false }.serialize(serializer)
             }
         }
 
