@@ -116,6 +116,12 @@ pub fn read_document<'s, T: Deserialize<'s>>(source: &'s Source) -> Result<T, Er
     })
 }
 
+/// The rules of a vendor's validator that are broken: whether one is, the pointer to its field, what is told.
+pub fn broken(rules: impl IntoIterator<Item = (bool, &'static str, &'static str)>) -> Vec<FieldError> {
+    let told = |(is_broken, pointer, told): (bool, _, _)| is_broken.then(|| FieldError::new(pointer, told));
+    rules.into_iter().filter_map(told).collect()
+}
+
 /// A route that the vendor does not have.
 pub fn no_route() -> Error {
     Error::new(Kind::NoRoute, "the provider has no such route")

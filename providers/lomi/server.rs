@@ -7,7 +7,7 @@ use super::{MANIFEST, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
-        Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, response, usual_status, uuid,
+        Asked, ImitatesVendor, broken, json_response, mismatched, no_route, read_document, response, usual_status, uuid,
     },
     manifest::Manifest,
     model::{
@@ -132,16 +132,11 @@ fn list(asked: &Asked<'_>) -> Result<Command, Error> {
 fn read_fields(asked: &Asked<'_>, create: bool) -> Result<crate::model::CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
-    let mut wrong = Vec::new();
-    if create && input.name.is_absent() {
-        wrong.push(FieldError::new("/name", "Required"));
-    }
-    if let Patch::Set(address) = &input.email
-        && !address.is_empty()
-        && !email::is_address(address)
-    {
-        wrong.push(FieldError::new("/email", "Invalid email"));
-    }
+    let address = input.email.set().filter(|address| !address.is_empty());
+    let mut wrong = broken([
+        (create && input.name.is_absent(), "/name", "Required"),
+        (address.is_some_and(|address| !email::is_address(address)), "/email", "Invalid email"),
+    ]);
     let cleared = [
         (&input.name, "/name"),
         (&input.email, "/email"),

@@ -7,8 +7,8 @@ use super::{MANIFEST, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
-        Asked, ImitatesVendor, in_one_text, json_response, mismatched, no_route, read_document, total, usual_status,
-        uuid,
+        Asked, ImitatesVendor, broken, in_one_text, json_response, mismatched, no_route, read_document, total,
+        usual_status, uuid,
     },
     manifest::Manifest,
     model::{
@@ -129,13 +129,11 @@ impl Server {
 
     fn read_fields(&self, input: &wire::CustomerInput<'_>, source: &Source) -> Result<CustomerFields, Error> {
         let fields = translate::fields(input, source, self.region);
-        let mut wrong = Vec::new();
-        if fields.email.set().is_some_and(|address| !email::is_address(address)) {
-            wrong.push(FieldError::new("/email", "must be an email"));
-        }
-        if fields.balance.set().is_some_and(|digits| !decimal::is_plain(digits)) {
-            wrong.push(FieldError::new("/balance", "must be a number"));
-        }
+        let (address, balance) = (fields.email.set(), fields.balance.set());
+        let wrong = broken([
+            (address.is_some_and(|address| !email::is_address(address)), "/email", "must be an email"),
+            (balance.is_some_and(|digits| !decimal::is_plain(digits)), "/balance", "must be a number"),
+        ]);
         if wrong.is_empty() {
             return Ok(fields);
         }
