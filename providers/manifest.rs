@@ -135,6 +135,14 @@ pub struct Filters {
     pub search: FilterSupport,
 }
 
+impl Filters {
+    /// Every field is compared by the gateway; there is no did.
+    pub const fn scanned(no_did: &'static str) -> Self {
+        let scan = FilterSupport::Scan;
+        Self { email: scan, phone: scan, did: FilterSupport::No(no_did), blocked: scan, search: scan }
+    }
+}
+
 /// How one customer is found by something other than its id.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "named after the query parameters")]

@@ -66,10 +66,8 @@ static MANIFEST: Manifest = Manifest {
     requires: &[Requirement { any_of: &[Field::Name], told: "lomi requires a name" }],
     filters: Filters {
         email: FilterSupport::Loose("a part of the name or the e-mail matches as well"),
-        phone: FilterSupport::Scan,
-        did: FilterSupport::No("lomi holds no did"),
         blocked: FilterSupport::No("generation v1 cannot block a customer"),
-        search: FilterSupport::Scan,
+        ..Filters::scanned("lomi holds no did")
     },
     lookups: Lookups {
         email: FilterSupport::Loose("a part of the name or the e-mail matches as well"),

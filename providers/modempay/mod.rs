@@ -61,10 +61,9 @@ static MANIFEST: Manifest = Manifest {
     requires: &[Requirement { any_of: &[Field::Name], told: "Modem Pay requires a name" }],
     filters: Filters {
         email: FilterSupport::Loose("the search looks at other fields as well"),
-        phone: FilterSupport::Scan,
-        did: FilterSupport::No("Modem Pay holds no did"),
         blocked: FilterSupport::No("Modem Pay cannot block a customer"),
         search: FilterSupport::Exact,
+        ..Filters::scanned("Modem Pay holds no did")
     },
     lookups: Lookups {
         email: FilterSupport::Loose("the search looks at other fields as well"),
