@@ -188,14 +188,7 @@ pub fn lookup_support(manifest: &Manifest, lookup: &Lookup) -> FilterSupport {
 }
 
 fn scan_for(lookup: &Lookup) -> ListQuery {
-    let mut filter = CustomerFilter::default();
-    match lookup {
-        Lookup::Email(email) => filter.email = Some(email.clone()),
-        Lookup::Phone(phone) => filter.phone = Some(phone.clone()),
-        Lookup::Did(did) => filter.did = Some(did.clone()),
-        Lookup::Reference(_) => {}
-    }
-    ListQuery { limit: 1, mark: Mark::START, filter }
+    ListQuery { limit: 1, mark: Mark::START, filter: lookup.into() }
 }
 
 /// The first request that a look-up sends, for explaining it.

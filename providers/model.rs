@@ -319,6 +319,12 @@ impl<T> Patch<T> {
         }
     }
 
+    /// The same patch for a record that is new, in which there is nothing to clear.
+    #[must_use]
+    pub fn of_new(self) -> Self {
+        if let Self::Clear = self { Self::Absent } else { self }
+    }
+
     /// The same patch of a converted value.
     pub fn map<U>(&self, convert: impl FnOnce(&T) -> U) -> Patch<U> {
         match self {
@@ -604,6 +610,20 @@ impl Lookup {
     }
 }
 
+impl From<&Lookup> for CustomerFilter {
+    /// What the customer that is found must match; a reference is only known to the provider.
+    fn from(lookup: &Lookup) -> Self {
+        let mut filter = Self::default();
+        match lookup {
+            Lookup::Email(email) => filter.email = Some(email.clone()),
+            Lookup::Phone(phone) => filter.phone = Some(phone.clone()),
+            Lookup::Did(did) => filter.did = Some(did.clone()),
+            Lookup::Reference(_) => {}
+        }
+        filter
+    }
+}
+
 impl fmt::Debug for Lookup {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Lookup({})", self.key())
@@ -855,6 +875,16 @@ impl<T> Page<T> {
         let end = position.offset() + u64::from(limit);
         let next = (!items.is_empty() && end < total).then_some(Position::Offset(end));
         Self { items, next, total: Some(total) }
+    }
+
+    /// A numbered page of which it may be told whether another follows, and how many entries there are in all.
+    /// The first decides, else the second, else whether the page is full; a count that contradicts is no total.
+    pub fn of_told(items: Vec<T>, position: &Position, limit: u16, more: Option<bool>, count: Option<u64>) -> Self {
+        let end = position.offset() + items.len() as u64;
+        let more = more.or(count.map(|count| end < count)).unwrap_or(items.len() >= usize::from(limit.max(1)));
+        let total = count.filter(|count| if more { *count > end } else { *count == end });
+        let next = (more && !items.is_empty()).then(|| Position::of_page(position.page(limit) + 1, limit));
+        Self { items, next, total }
     }
 
     /// A page of a list whose length is not told: a full page may be followed by another.
