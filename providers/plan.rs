@@ -171,12 +171,12 @@ impl Answer {
         self.0.headers()
     }
 
-    /// The same answer under the status that its body tells, for vendors that refuse with a success.
-    #[must_use]
-    pub fn with_status(&self, status: StatusCode) -> Self {
+    /// The same answer under the status of an error that its body tells, for vendors that refuse with a success.
+    pub fn refused_with(&self, status: u64) -> Option<Self> {
+        let told = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
         let mut response = self.0.clone();
-        *response.status_mut() = status;
-        Self(response)
+        *response.status_mut() = told;
+        (told.is_client_error() || told.is_server_error()).then_some(Self(response))
     }
 
     /// The body as text.
@@ -215,7 +215,8 @@ impl Answer {
             }
             _ => Cow::from(format!("the provider answered the unexpected status {status}")),
         };
-        Error::new(kind, detail).with_retry_after(self.retry_after()).with_vendor(VendorAnswer {
+        let in_words = message.filter(|_| kind == Kind::RateLimited).and_then(seconds_told);
+        Error::new(kind, detail).with_retry_after(self.retry_after().or(in_words)).with_vendor(VendorAnswer {
             status: Some(status),
             code,
             message: message.map(presentable).filter(|message| !message.is_empty()),
@@ -232,6 +233,11 @@ impl Answer {
             u64::try_from(date(told)? - now).ok()
         })
     }
+}
+
+/// The seconds in words such as `please wait 2 seconds`.
+fn seconds_told(message: &str) -> Option<u64> {
+    message.split_once(" second")?.0.rsplit(' ').next()?.parse().ok()
 }
 
 /// What may be shown of a provider's message: no control characters, at most 500 characters.

@@ -10,6 +10,7 @@ mod wire;
 use std::sync::Arc;
 
 use http::Method;
+use translate::Parts;
 
 use crate::{
     Settings, Vendor,
@@ -20,14 +21,15 @@ use crate::{
         PagingStyle, Requirement, Support, UpdateStyle,
     },
     model::{
-        CreateCustomer, Created, Customer, CustomerFilter, CustomerId, Field, ListCustomers, Lookup, Operation, Page,
-        Patch, UpdateCustomer,
+        CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Field,
+        ListCustomers, Lookup, Operation, Page, Patch, UpdateCustomer,
     },
-    plan::{Draft, Plan, Request, Step, unsupported},
+    plan::{Draft, Plan},
+    prepare,
     provider::CustomerProvider,
-    reading,
     sign::AuthScheme,
-    text::{Text, country::Region, name},
+    text::{country::Region, name, phone},
+    wire::Spelled,
 };
 
 /// Bitnob in the registry.
@@ -37,37 +39,40 @@ pub static VENDOR: Vendor = Vendor {
     imitate: |settings| Arc::new(server::Server(Bitnob::new(settings))),
 };
 
+/// What Bitnob lacks; generation v2 lacks all but the first.
+const LACKS: &[(Operation, Support)] = &[
+    (Operation::Delete, Support::No("generation v1 cannot delete a customer; v2 can")),
+    (Operation::PaymentMethods, Support::No("Bitnob keeps no payment methods for a customer")),
+    (Operation::Payments, Support::No("Bitnob does not list payments by customer")),
+    (Operation::OverdueInvoices, Support::No("Bitnob has no invoices of a customer")),
+];
+
+/// What Bitnob holds; generation v1 holds all but the last two.
+const FIELDS: &[FieldSupport] = &[
+    FieldSupport::emulated(Field::Name, name::SPLIT, "the first and the last name"),
+    FieldSupport::native(Field::FirstName, "first_name, in v1 firstName"),
+    FieldSupport::native(Field::LastName, "last_name, in v1 lastName"),
+    FieldSupport::native(Field::Email, "email"),
+    FieldSupport::native(Field::Phone, "phone and a dial code: country_code, in v1 countryCode"),
+    FieldSupport::read_only(Field::Blocked, "blacklist"),
+    FieldSupport::read_only(Field::CreatedAt, "created_at, in v1 createdAt"),
+    FieldSupport::read_only(Field::UpdatedAt, "updated_at, in v1 updatedAt"),
+    FieldSupport::native(Field::Type, "customer_type")
+        .updated(Support::No("an update takes names, e-mail and phone only")),
+    FieldSupport::read_only(Field::Metadata, "metadata, in the answer to a create"),
+];
+
 static V1: Manifest = Manifest {
     name: "bitnob",
     title: "Bitnob",
     generation: "v1",
     documentation: "https://www.bitnob.dev/api-reference/customers",
     base_url: Some("https://api.bitnob.co/api/v1"),
-    auth: &[AuthScheme::Header { credential: "secret_key", name: "authorization", prefix: "Bearer " }, sign::HMAC],
-    operations: &[
-        (Operation::Delete, Support::No("generation v1 cannot delete a customer; v2 can")),
-        (Operation::PaymentMethods, Support::No("Bitnob keeps no payment methods for a customer")),
-        (Operation::Payments, Support::No("Bitnob does not list payments by customer")),
-        (Operation::OverdueInvoices, Support::No("Bitnob has no invoices of a customer")),
-    ],
-    fields: &[
-        FieldSupport::emulated(Field::Name, name::SPLIT, "firstName and lastName"),
-        FieldSupport::native(Field::FirstName, "firstName"),
-        FieldSupport::native(Field::LastName, "lastName"),
-        FieldSupport::native(Field::Email, "email"),
-        FieldSupport::native(Field::Phone, "countryCode, a dial code, and phone"),
-        FieldSupport::read_only(Field::Blocked, "blacklist"),
-        FieldSupport::read_only(Field::CreatedAt, "createdAt"),
-        FieldSupport::read_only(Field::UpdatedAt, "updatedAt"),
-    ],
+    auth: &[AuthScheme::Header { credential: "secret_key", name: "authorization", prefix: "Bearer " }],
+    operations: LACKS,
+    fields: FIELDS.split_at(FIELDS.len() - 2).0,
     requires: &[Requirement { any_of: &[Field::Email], told: "Bitnob requires an e-mail address" }],
-    filters: Filters {
-        email: FilterSupport::Scan,
-        phone: FilterSupport::Scan,
-        did: FilterSupport::No("Bitnob holds no did"),
-        blocked: FilterSupport::Scan,
-        search: FilterSupport::Scan,
-    },
+    filters: Filters::scanned("Bitnob holds no did"),
     lookups: Lookups {
         email: FilterSupport::Exact,
         phone: FilterSupport::Scan,
@@ -81,137 +86,61 @@ static V1: Manifest = Manifest {
     update: UpdateStyle { names: NameStyle::Split, replaces_record: false, whole_address: false, clears: Clears::Sent },
 };
 
-const STORED_TEXT: FilterSupport = FilterSupport::Loose("the stored text is compared; usual spellings are tried");
-
 static V2: Manifest = Manifest {
     generation: "v2",
     base_url: Some("https://api.bitnob.com"),
     auth: &[sign::HMAC],
-    operations: &[
-        (Operation::PaymentMethods, Support::No("the cards of a customer are issued to it; it does not pay with them")),
-        (Operation::Payments, Support::No("Bitnob does not list payments by customer")),
-        (Operation::OverdueInvoices, Support::No("Bitnob has no invoices of a customer")),
-    ],
-    fields: &[
-        FieldSupport::emulated(Field::Name, name::SPLIT, "first_name and last_name"),
-        FieldSupport::native(Field::FirstName, "first_name"),
-        FieldSupport::native(Field::LastName, "last_name"),
-        FieldSupport::native(Field::Email, "email"),
-        FieldSupport::native(Field::Phone, "country_code, a dial code, and phone"),
-        FieldSupport::native(Field::Type, "customer_type")
-            .updated(Support::No("an update takes names, e-mail and phone only")),
-        FieldSupport::read_only(Field::Blocked, "blacklist"),
-        FieldSupport::read_only(Field::Metadata, "metadata, in the answer to a create"),
-        FieldSupport::read_only(Field::CreatedAt, "created_at"),
-        FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
-    ],
-    filters: Filters { phone: STORED_TEXT, blocked: FilterSupport::Exact, ..V1.filters },
-    lookups: Lookups { phone: STORED_TEXT, ..V1.lookups },
+    operations: LACKS.split_at(1).1,
+    fields: FIELDS,
+    filters: Filters { blocked: FilterSupport::Exact, ..V1.filters },
     paging: Paging { parameters: "page, limit", ..V1.paging },
     update: UpdateStyle { replaces_record: true, ..V1.update },
     ..V1
 };
 
-/// A generation of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Generation {
-    V1,
-    V2,
-}
-
 /// Bitnob as a connection sees it.
 #[derive(Debug, Clone, Copy)]
 struct Bitnob {
-    generation: Generation,
+    is_v2: bool,
     region: Option<Region>,
 }
 
 impl Bitnob {
     fn new(settings: Settings) -> Self {
-        let generation = if settings.generation == V2.generation { Generation::V2 } else { Generation::V1 };
-        Self { generation, region: settings.region }
+        Self { is_v2: settings.generation == V2.generation, region: settings.region }
     }
 
     const fn manifest(self) -> &'static Manifest {
-        match self.generation {
-            Generation::V1 => &V1,
-            Generation::V2 => &V2,
-        }
+        if self.is_v2 { &V2 } else { &V1 }
+    }
+
+    /// A document as this generation spells it.
+    const fn spelled<D>(self, document: D) -> Spelled<D> {
+        Spelled { document, other: !self.is_v2 }
     }
 
     /// A request to the customers.
     const fn customers(self, method: Method) -> Draft {
-        Draft::new(
-            method,
-            match self.generation {
-                Generation::V1 => "/customers",
-                Generation::V2 => "/api/customers",
-            },
-        )
+        Draft::new(method, if self.is_v2 { "/api/customers" } else { "/customers" })
     }
 
-    /// A request that writes a customer.
-    fn write(self, draft: Draft, input: wire::CustomerInput<'_>) -> Result<Request, Error> {
-        match self.generation {
-            Generation::V1 => draft.json(&wire::CamelCustomerInput::from(input))?.build(),
-            Generation::V2 => draft.json(&input)?.build(),
-        }
+    /// Sends what is answered with one customer.
+    fn answered(self, draft: Draft) -> Result<Plan<Customer>, Error> {
+        Ok(Plan::new(draft.build()?, translate::refusal, move |answer| translate::one(answer, self)))
     }
 
-    /// Sends a request that is answered with one customer.
-    fn answered(self, request: Request) -> Plan<Customer> {
-        Plan::new(request, translate::refusal, move |answer| reading::required(translate::one(answer, self)?, "data"))
-    }
-
-    /// Reads a customer by its id, e-mail or reference.
-    fn one(self, by: &Text) -> Result<Plan<Customer>, Error> {
-        Ok(self.answered(self.customers(Method::GET).segment(by)?.build()?))
-    }
-
-    /// A page of the list; an empty one is asked for again with the next spelling of the phone.
-    fn page(self, command: &ListCustomers, phones: &[Text]) -> Result<Plan<Page<Customer>>, Error> {
-        let asked = command.clone();
-        let (limit, number) = (u64::from(asked.limit), asked.position.page(asked.limit));
-        let draft = self.customers(Method::GET);
-        let draft = match self.generation {
-            Generation::V1 => draft.query("order", "DESC").number("page", number).number("take", limit),
-            Generation::V2 => draft
-                .maybe("blacklist", asked.filter.blocked.map(|blocked| if blocked { "true" } else { "false" }))
-                .number("limit", limit)
-                .number("page", number)
-                .maybe("phone_number", phones.first().map(|phone| &**phone)),
-        };
-        let again = match phones.get(1..) {
-            Some(rest) if !rest.is_empty() => Some(self.page(command, rest)?),
-            _ => None,
-        };
-        let first = again.iter().map(|plan| &plan.request);
-        let later: Vec<_> = first.chain(again.iter().flat_map(|plan| &plan.later)).cloned().collect();
-        let plan = Plan::stepwise(draft.build()?, translate::refusal, move |answer| {
-            let page = translate::page(answer, &asked, self)?;
-            Ok(match again {
-                Some(again) if page.items.is_empty() => again.into(),
-                _ => Step::Done(page),
-            })
-        });
-        Ok(plan.followed_by(later))
+    /// Writes a record, its name and its number in parts.
+    fn write(self, draft: Draft, fields: &CustomerFields, parts: &Parts) -> Result<Plan<Customer>, Error> {
+        let plan = self.answered(draft.json(&self.spelled(translate::input(fields, parts)))?)?;
+        Ok(match parts.country_code {
+            Patch::Set(_) => plan.reporting(|report| report.rewritten(Field::Phone, phone::TO_DIAL_CODE)),
+            _ => plan,
+        })
     }
 
     fn blacklist(self, id: &CustomerId, blacklist: bool) -> Result<Plan<Customer>, Error> {
-        let request = self
-            .customers(Method::POST)
-            .then("/blacklist")
-            .segment(id.text())?
-            .json(&wire::BlacklistInput { blacklist: Patch::Set(blacklist) })?
-            .build()?;
-        // The envelope of this answer is not documented: where it lacks the customer, it is read.
-        let plan = Plan::new(request, translate::refusal, move |answer| translate::one(answer, self));
-        Ok(plan.or_read(self.one(id.text())?).map(move |customer| match customer.blocked {
-            Some(blocked) if blocked != blacklist => {
-                Err(Error::bad_response("a customer whose `blacklist` is not what was asked for"))
-            }
-            _ => Ok(customer),
-        }))
+        let draft = self.customers(Method::POST).then("/blacklist").segment(id.text())?;
+        self.answered(draft.json(&wire::BlacklistInput { blacklist: Patch::Set(blacklist) })?)
     }
 }
 
@@ -222,51 +151,50 @@ impl CustomerProvider for Bitnob {
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
         let sent = command.fields.clone();
-        let parts = translate::Parts::created(&sent);
-        let mut input = translate::input(&sent, &parts);
+        let mut parts = Parts::of(sent.split_name(), &sent.phone);
+        (parts.last_name, parts.country_code) = (parts.last_name.of_new(), parts.country_code.of_new());
+        let mut fields = sent.clone();
         let mut report = Fidelity::default();
-        parts.report(&mut report);
-        if self.generation == Generation::V2 {
-            input.customer_type = translate::customer_type(&sent, &mut report);
+        if self.is_v2 && sent.kind.is_absent() {
+            fields.kind = Patch::Set(CustomerType::Individual);
+            report.derived(Field::Type, "Bitnob wants a type: sent as `individual`");
         }
-        let plan = self.answered(self.write(self.customers(Method::POST), input)?);
-        let plan = plan.reporting(|fidelity| fidelity.extend(&report));
-        Ok(plan.map(move |customer| Ok(Created { customer: translate::own(customer, &sent)?, existing: false })))
+        let plan = self.write(self.customers(Method::POST), &fields, &parts)?.reporting(|told| told.extend(&report));
+        Ok(plan.map(move |customer| Ok(Created::new(translate::own(customer, &sent)?))))
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.one(id.text())
+        self.answered(self.customers(Method::GET).segment(id.text())?)
     }
 
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
-        let email = match lookup {
-            Lookup::Email(email) => Some(email.clone()),
-            Lookup::Reference(_) => None,
-            Lookup::Phone(_) | Lookup::Did(_) => return unsupported((*self).manifest(), Operation::Find),
-        };
-        let by_email = CustomerFilter { email, ..CustomerFilter::default() };
-        let found = self.one(lookup.value())?.optional();
-        Ok(found.map(move |found| Ok(found.filter(|customer| by_email.matches(customer)))))
+        let sought = CustomerFilter::from(lookup);
+        let found = self.answered(self.customers(Method::GET).segment(lookup.value())?)?.optional();
+        Ok(found.map(move |found| Ok(found.filter(|customer| sought.matches(customer)))))
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let parts = translate::Parts::updated(&command.fields);
-        let draft = self.customers(Method::PUT).segment(command.id.text())?;
-        let request = self.write(draft, translate::input(&command.fields, &parts))?;
-        Ok(self.answered(request).reporting(|report| parts.report(report)))
+        let parts = Parts::of(command.fields.split_name(), &command.fields.phone);
+        self.write(self.customers(Method::PUT).segment(command.id.text())?, &command.fields, &parts)
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        if self.generation == Generation::V1 {
-            return unsupported(&V1, Operation::Delete);
-        }
+        prepare::supports((*self).manifest(), Operation::Delete)?;
         let request = self.customers(Method::DELETE).segment(id.text())?.build()?;
         Ok(Plan::new(request, translate::refusal, translate::carried_out))
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
-        let phones = command.filter.phone.as_ref().map(translate::stored_spellings);
-        self.page(command, phones.as_deref().unwrap_or_default())
+        let (asked, bitnob) = (command.clone(), *self);
+        let (limit, number) = (u64::from(asked.limit), asked.position.page(asked.limit));
+        let draft = self.customers(Method::GET);
+        let draft = if self.is_v2 {
+            let blocked = asked.filter.blocked.map(|blocked| if blocked { "true" } else { "false" });
+            draft.maybe("blacklist", blocked).number("limit", limit).number("page", number)
+        } else {
+            draft.query("order", "DESC").number("page", number).number("take", limit)
+        };
+        Ok(Plan::new(draft.build()?, translate::refusal, move |answer| translate::page(answer, &asked, bitnob)))
     }
 
     fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {

@@ -4,11 +4,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{json, value::to_raw_value};
 
-use super::{Bitnob, Generation, translate, wire};
+use super::{
+    Bitnob,
+    translate::{Parts, WORDS},
+    wire,
+};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
-        Asked, ImitatesVendor, base_path, json_response, mismatched, no_route, read_document, total, usual_status, uuid,
+        Asked, ImitatesVendor, base_path, broken, in_one_text, json_response, mismatched, no_route, read_document,
+        total, usual_status, uuid,
     },
     manifest::Manifest,
     model::{
@@ -16,7 +21,8 @@ use crate::{
         Lookup, Page, Patch, Position, Reply, UpdateCustomer,
     },
     plan::{Request, Response},
-    text::{Text, email, phone},
+    text::{Source, Text, email, phone},
+    wire::{Spelled, Str, patch_text, str_of},
 };
 
 /// Speaks as Bitnob.
@@ -30,11 +36,9 @@ impl ImitatesVendor for Server {
 
     fn accept(&self, request: &Request) -> Result<Command, Error> {
         let asked = Asked::of(request);
-        let generation = self.0.generation;
         let id = |id: &str| CustomerId::parse(Text::from(id), &self.manifest().id);
         let (method, path) = asked.route();
-        let ((Generation::V1, ["customers", path @ ..]) | (Generation::V2, ["api", "customers", path @ ..])) =
-            (generation, &path[..])
+        let ((false, ["customers", path @ ..]) | (true, ["api", "customers", path @ ..])) = (self.0.is_v2, &path[..])
         else {
             return Err(no_route());
         };
@@ -45,7 +49,7 @@ impl ImitatesVendor for Server {
             }
             ("GET", []) => self.list(&asked),
             // The older look-up by e-mail [py].
-            ("POST", ["fetch_customer"]) if generation == Generation::V1 => match read_fields(&asked, true)?.email {
+            ("POST", ["fetch_customer"]) if !self.0.is_v2 => match read_fields(&asked, true)?.email {
                 Patch::Set(email) => Ok(Command::Find(Lookup::Email(email))),
                 Patch::Absent | Patch::Clear => Err(no_route()),
             },
@@ -59,14 +63,14 @@ impl ImitatesVendor for Server {
                 Ok(Command::Update(UpdateCustomer { id: id(found)?, fields }))
             }
             ("POST", ["blacklist", found]) => {
-                let source = asked.source()?;
-                match read_document::<wire::BlacklistInput>(&source)?.blacklist {
+                let input: wire::BlacklistInput = read_document(&asked.source()?)?;
+                match input.blacklist {
                     Patch::Set(true) => id(found).map(Command::Block),
                     Patch::Set(false) => id(found).map(Command::Unblock),
                     _ => Err(Error::invalid(vec![FieldError::new("/blacklist", "must be a boolean value")])),
                 }
             }
-            ("DELETE", [found]) if generation == Generation::V2 => id(found).map(Command::Delete),
+            ("DELETE", [found]) if self.0.is_v2 => id(found).map(Command::Delete),
             _ => Err(no_route()),
         }
     }
@@ -75,53 +79,42 @@ impl ImitatesVendor for Server {
         Ok(match (command, reply) {
             (_, Reply::Created(created)) => self.one(command, &created.customer),
             (_, Reply::Customer(customer)) => self.one(command, customer),
-            (Command::Delete(_), Reply::Deleted) => self.enveloped(command, None::<()>),
+            (Command::Delete(_), Reply::Deleted) => self.enveloped(command, ()),
             (Command::List(asked), Reply::Customers(page)) => self.page(command, asked, page),
             _ => return Err(mismatched()),
         })
     }
 
     fn refuse(&self, request: &Request, error: &Error, _: Timestamp) -> Response {
+        let is_v2 = self.0.is_v2;
         let status = match error.kind {
             Kind::InvalidId => 404,
             // The official v1 client crashes on any other [py].
-            kind if self.0.generation == Generation::V1 => usual_status(kind).min(500),
+            kind if !is_v2 => usual_status(kind).min(500),
             kind => usual_status(kind),
         };
-        let message = match error.kind {
-            Kind::NotFound | Kind::InvalidId => "customer not found".to_owned(),
-            Kind::NoRoute => {
-                format!("Cannot {} {}{}", request.method(), base_path(self.manifest()), request.uri().path())
+        let (code, title, message) = match status {
+            401 => ("UNAUTHORIZED", "Unauthorized", "Authentication failed".to_owned()),
+            404 if error.kind == Kind::NoRoute => {
+                let path = format!("{}{}", base_path(self.manifest()), request.uri().path());
+                ("NOT_FOUND", "Not Found", format!("Cannot {} {path}", request.method()))
             }
-            Kind::Unauthorized => "Authentication failed".to_owned(),
-            _ if status >= 500 => "an unexpected error occurred".to_owned(),
-            _ => error.detail.to_string(),
+            404 => ("NOT_FOUND", "Not Found", "customer not found".to_owned()),
+            429 => ("RATE_LIMIT_EXCEEDED", "Too Many Requests", error.detail.to_string()),
+            500.. => ("INTERNAL_ERROR", "Internal Server Error", "an unexpected error occurred".to_owned()),
+            _ if is_v2 => ("VALIDATION_ERROR", "Validation Error", in_one_text(error, " ")),
+            _ => ("BAD_REQUEST", "Bad Request", error.detail.to_string()),
         };
-        let (code, title) = match status {
-            401 => ("UNAUTHORIZED", "Unauthorized"),
-            404 => ("NOT_FOUND", "Not Found"),
-            429 => ("RATE_LIMIT_EXCEEDED", "Too Many Requests"),
-            500.. => ("INTERNAL_ERROR", "Internal Server Error"),
-            _ if self.0.generation == Generation::V1 => ("BAD_REQUEST", "Bad Request"),
-            _ => ("VALIDATION_ERROR", "Validation Error"),
-        };
-        let line = |wrong: &FieldError| {
-            let word = match self.0.generation {
-                Generation::V1 => translate::WORDS.word(&wrong.pointer),
-                Generation::V2 => wrong.pointer.trim_start_matches('/'),
-            };
-            format!("{word} {}", wrong.detail)
-        };
-        let lines: Vec<String> = error.fields.iter().map(line).collect();
-        let told = match self.0.generation {
-            Generation::V1 if lines.is_empty() => json!({ "statusCode": status, "message": message, "error": title }),
-            Generation::V1 => json!({ "statusCode": status, "message": lines, "error": title }),
-            Generation::V2 => {
-                let detail = if lines.is_empty() { message } else { lines.join("; ") };
-                let kind = format!("https://api.bitnob.com/errors/{code}");
-                // The official client shows `message`, which the vendor leaves out [cli].
-                json!({ "type": kind, "title": title, "status": status, "detail": detail, "message": detail })
-            }
+        let told = if is_v2 {
+            let kind = format!("https://api.bitnob.com/errors/{code}");
+            // The official client shows `message`, which the vendor leaves out [cli].
+            json!({ "type": kind, "title": title, "status": status, "detail": message, "message": message })
+        } else if error.fields.is_empty() {
+            json!({ "statusCode": status, "message": message, "error": title })
+        } else {
+            let line = |wrong: &FieldError| format!("{} {}", WORDS.word(&wrong.pointer), wrong.detail);
+            let lines: Vec<_> = error.fields.iter().map(line).collect();
+            json!({ "statusCode": status, "message": lines, "error": title })
         };
         json_response(status, &told)
     }
@@ -134,71 +127,45 @@ impl ImitatesVendor for Server {
 
 impl Server {
     fn list(&self, asked: &Asked<'_>) -> Result<Command, Error> {
-        let (size, usual) = match self.0.generation {
-            Generation::V1 => ("take", 10),
-            Generation::V2 => ("limit", 20),
-        };
+        let (size, usual) = if self.0.is_v2 { ("limit", 20) } else { ("take", 10) };
         let limit = asked.limit(size, usual, self.manifest().paging.max_limit)?;
         let position = Position::of_page(asked.number("page")?.unwrap_or(1), limit);
-        let filter = match self.0.generation {
-            Generation::V1 => CustomerFilter::default(),
-            Generation::V2 => CustomerFilter {
-                phone: asked.query_text("phone_number").map(|text| phone::canonical(&text, self.0.region).text),
-                blocked: match asked.query("blacklist") {
-                    None => None,
-                    Some("true") => Some(true),
-                    Some("false") => Some(false),
-                    Some(_) => return Err(Error::invalid(vec![FieldError::new("blacklist", "must be true or false")])),
-                },
-                ..CustomerFilter::default()
-            },
-        };
+        let mut filter = CustomerFilter::default();
+        if self.0.is_v2 {
+            let wrong = |_| Error::invalid(vec![FieldError::new("blacklist", "must be true or false")]);
+            filter.blocked = asked.query("blacklist").map(str::parse).transpose().map_err(wrong)?;
+            filter.phone = asked.query_text("phone_number").map(|text| phone::canonical(&text, self.0.region).text);
+        }
         Ok(Command::List(ListCustomers { limit, position, filter }))
     }
 
     fn one(&self, command: &Command, customer: &Customer) -> Response {
-        let parts = translate::Parts::held(customer);
-        // A create of generation v2 tells the metadata as text [cli].
-        let told = matches!(command, Command::Create(_)) || !customer.metadata.is_empty();
-        let metadata = told.then(|| to_raw_value(customer.metadata.as_str()).ok()).flatten();
-        let told = translate::told(customer, &parts, metadata.as_deref(), self.0.generation);
-        match self.0.generation {
-            Generation::V1 => self.enveloped(command, Some(wire::CamelCustomer::from(told))),
-            Generation::V2 => self.enveloped(command, Some(told)),
-        }
+        let (parts, metadata) = (parts(customer), to_raw_value(customer.metadata.as_str()).ok());
+        let mut told = self.told(customer, &parts);
+        told.document.metadata = metadata.as_deref().filter(|_| self.0.is_v2 && !customer.metadata.is_empty());
+        self.enveloped(command, told)
     }
 
     fn page(&self, command: &Command, asked: &ListCustomers, page: &Page<Customer>) -> Response {
-        let parts: Vec<_> = page.items.iter().map(translate::Parts::held).collect();
-        let told = page.items.iter().zip(&parts);
-        let told = told.map(|(customer, parts)| translate::told(customer, parts, None, self.0.generation));
-        let number = asked.position.page(asked.limit);
-        let total = total(page, &asked.position);
-        let pages = total.div_ceil(asked.limit.max(1).into());
-        let [count, count_of_pages, has_previous, has_next] = match self.0.generation {
-            Generation::V1 => ["itemCount", "pageCount", "hasPreviousPage", "hasNextPage"],
-            Generation::V2 => ["item_count", "page_count", "has_previous_page", "has_next_page"],
+        let parts: Vec<_> = page.items.iter().map(parts).collect();
+        let told = page.items.iter().zip(&parts).map(|(customer, parts)| self.told(customer, parts));
+        let (number, total) = (asked.position.page(asked.limit), total(page, &asked.position));
+        let meta = wire::Meta {
+            page: Some(number),
+            take: Some(asked.limit),
+            item_count: Some(total),
+            page_count: Some(total.div_ceil(asked.limit.max(1).into())),
+            has_previous_page: Some(number > 1),
+            has_next_page: Some(page.next.is_some()),
+            ..wire::Meta::default()
         };
-        let meta = json!({
-            "page": number, "take": asked.limit, count: total, count_of_pages: pages,
-            has_previous: number > 1, has_next: page.next.is_some(),
-        });
-        match self.0.generation {
-            Generation::V1 => {
-                let customers: Vec<_> = told.map(wire::CamelCustomer::from).collect();
-                self.enveloped(command, Some(wire::PageBody { customers, meta }))
-            }
-            Generation::V2 => {
-                let customers: Vec<_> = told.collect();
-                self.enveloped(command, Some(wire::PageBody { customers, meta }))
-            }
-        }
+        self.enveloped(command, wire::PageBody { customers: told.collect(), meta: self.0.spelled(meta) })
     }
 
-    fn enveloped(&self, command: &Command, data: Option<impl Serialize>) -> Response {
-        let v2 = self.0.generation == Generation::V2;
+    fn enveloped(&self, command: &Command, data: impl Serialize) -> Response {
+        let is_v2 = self.0.is_v2;
         let message = match command {
-            Command::Create(_) if v2 => "Customer created successfully",
+            Command::Create(_) if is_v2 => "Customer created successfully",
             Command::Create(_) => "Customer successfully added",
             Command::Update(_) => "Customer updated successfully",
             Command::Block(_) => "Customer blacklisted successfully",
@@ -207,29 +174,68 @@ impl Server {
             Command::List(_) => "successfully fetched all customers",
             _ => "successfully fetched customer",
         };
-        // Of all answers, only that of a create in generation v2 says `success` [cli].
-        let success = v2 && matches!(command, Command::Create(_));
+        let success = is_v2 && matches!(command, Command::Create(_));
         let (success, status) = (success.then_some(true), (!success).then_some(true));
         json_response(200, &wire::Envelope { success, status, message, data })
     }
+
+    /// A customer in Bitnob's words: the inverse of what the client reads. Generation v1 writes `null` for what
+    /// is absent [oldlive], v2 an empty text [cli].
+    fn told<'c>(&self, customer: &'c Customer, parts: &'c Parts) -> Spelled<wire::Customer<'c>> {
+        let is_v2 = self.0.is_v2;
+        let text = |part: Option<&'c Text>| str_of(part).or(is_v2.then_some(Str::new("")));
+        self.0.spelled(wire::Customer {
+            id: str_of(Some(&customer.id)),
+            metadata: None,
+            email: text(customer.email.as_ref()),
+            customer_type: customer.kind.filter(|_| is_v2).map(|kind| Str::new(kind.as_str())),
+            first_name: text(parts.first_name.set()),
+            last_name: text(parts.last_name.set()),
+            phone: text(parts.phone.set()),
+            country_code: text(parts.country_code.set()),
+            blacklist: Some(customer.blocked == Some(true)),
+            created_at: str_of(customer.created_at.as_ref()),
+            updated_at: str_of(customer.updated_at.as_ref()),
+            extra: customer.extra.clone(),
+        })
+    }
+}
+
+/// The parts in which Bitnob holds a customer.
+fn parts(customer: &Customer) -> Parts {
+    let (first_name, last_name) = customer.split_name();
+    Parts::of((first_name.into(), last_name.into()), &customer.phone.clone().into())
 }
 
 fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
-    let mut wrong = Vec::new();
     let address = input.email.set().filter(|address| !address.is_empty());
-    if create && address.is_none() {
-        wrong.push(FieldError::new("/email", "should not be empty"));
+    let unknown_type = input.customer_type.set().is_some_and(|word| CustomerType::parse(word).is_none());
+    let code = input.country_code.set().filter(|code| !code.is_empty());
+    let wrong = broken([
+        (create && address.is_none(), "/email", "should not be empty"),
+        (address.is_some_and(|address| !email::is_address(address)), "/email", "must be an email"),
+        (unknown_type, "/customer_type", "must be individual or business"),
+        (!create && input.phone.is_absent() && code.is_some(), "/phone", "should be sent with its country code"),
+    ]);
+    if wrong.is_empty() { Ok(fields(&input, &source)) } else { Err(Error::invalid(wrong)) }
+}
+
+/// What a client asks of a record: the inverse of [`translate::input`](super::translate::input). The official v2
+/// client sends what it was not given as empty text [cli], which changes nothing here.
+fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
+    let text = |patch| patch_text(source, patch, Patch::Absent);
+    let phone = match (text(&asked.phone), text(&asked.country_code)) {
+        (Patch::Set(national), Patch::Set(code)) => Patch::Set(phone::join(&code, &national).text),
+        (phone, _) => phone,
+    };
+    CustomerFields {
+        first_name: text(&asked.first_name),
+        last_name: text(&asked.last_name),
+        email: text(&asked.email),
+        phone,
+        kind: asked.customer_type.set().and_then(|word| CustomerType::parse(word)).into(),
+        ..CustomerFields::default()
     }
-    if address.is_some_and(|address| !email::is_address(address)) {
-        wrong.push(FieldError::new("/email", "must be an email"));
-    }
-    if input.customer_type.set().is_some_and(|word| CustomerType::parse(word).is_none()) {
-        wrong.push(FieldError::new("/customer_type", "must be individual or business"));
-    }
-    if !create && input.phone.is_absent() && input.country_code.set().is_some_and(|code| !code.is_empty()) {
-        wrong.push(FieldError::new("/phone", "should be sent with its country code"));
-    }
-    if wrong.is_empty() { Ok(translate::fields(&input, &source)) } else { Err(Error::invalid(wrong)) }
 }
