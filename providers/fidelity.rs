@@ -51,7 +51,7 @@ impl std::fmt::Debug for Entry {
 
 /// A fidelity report. Usual reports need no memory of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fidelity(SmallVec<[Entry; 6]>);
+pub struct Fidelity(SmallVec<[Entry; 4]>);
 
 impl Fidelity {
     /// The entries, in the order in which the rules were applied.
@@ -119,7 +119,7 @@ impl Fidelity {
     pub fn hoist<'r>(mut reports: impl Iterator<Item = &'r mut Self>) -> Self {
         let Some(first) = reports.next() else { return Self::default() };
         let mut rest: Vec<&mut Self> = reports.collect();
-        let shared: SmallVec<[Entry; 6]> =
+        let shared: SmallVec<[Entry; 4]> =
             first.0.iter().filter(|entry| rest.iter().all(|report| report.0.contains(entry))).cloned().collect();
         for report in std::iter::once(first).chain(rest.drain(..)) {
             report.0.retain(|entry| !shared.contains(entry));

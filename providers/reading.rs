@@ -52,8 +52,16 @@ pub fn each<W, T>(
 /// A phone number in one text.
 pub fn phone_number(customer: &mut Customer, field: Field, told: Option<Text>, region: Option<Region>) {
     let Some(told) = told else { return };
+    if phone::is_e164(&told) {
+        *phone_place(customer, field) = Some(told);
+        return;
+    }
     let read = phone::canonical(&told, region);
     keep_phone(customer, field, read, &told);
+}
+
+fn phone_place(customer: &mut Customer, field: Field) -> &mut Option<Text> {
+    if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone }
 }
 
 /// Puts a converted phone number in its place, and reports the rule that was used.
@@ -63,8 +71,7 @@ pub fn keep_phone(customer: &mut Customer, field: Field, read: phone::Canonical,
         Some(rule) => customer.fidelity.transformed(field, rule, told),
         None => {}
     }
-    let place = if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone };
-    *place = Some(read.text);
+    *phone_place(customer, field) = Some(read.text);
 }
 
 /// A country in any spelling.
@@ -86,13 +93,12 @@ pub fn times(customer: &mut Customer, created: Option<Text>, updated: Option<Tex
 }
 
 fn moment(customer: &mut Customer, field: Field, told: Text) -> Text {
-    match time::canonical(&told) {
-        Some(read) if read != told => {
-            customer.fidelity.transformed(field, time::TO_UTC, &told);
-            read
-        }
-        _ => told,
+    if time::is_canonical(&told) {
+        return told;
     }
+    let Some(read) = time::canonical(&told) else { return told };
+    customer.fidelity.transformed(field, time::TO_UTC, &told);
+    read
 }
 
 /// A time of something else than a customer.

@@ -346,6 +346,11 @@ impl Extra {
         }
     }
 
+    /// The members as a JSON object.
+    pub fn as_str(&self) -> &str {
+        if self.0.is_empty() { "{}" } else { &self.0 }
+    }
+
     /// The members, in the provider's order.
     pub fn members(&self) -> Vec<(Cow<'_, str>, &RawValue)> {
         members(&self.0)

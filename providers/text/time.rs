@@ -41,7 +41,8 @@ pub fn day(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).date().to_string()
 }
 
-fn is_canonical(text: &str) -> bool {
+/// Whether a text already has the canonical spelling, with milliseconds.
+pub fn is_canonical(text: &str) -> bool {
     const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
     text.len() == SHAPE.len()
         && text

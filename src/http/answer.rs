@@ -11,7 +11,7 @@ use passerelle_providers::{
     fidelity::Fidelity,
     plan::{Request, Response as ProviderResponse, Transport},
     render::{self, RenderedRequest},
-    view::{FidelityView, Origin},
+    view::{FidelityView, Json, Origin},
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -137,12 +137,18 @@ impl Call {
         Ok(self.finish(json(StatusCode::OK, &body, 1024)))
     }
 
-    /// Answers with JSON, and with what was said on the wire if that was asked for.
-    pub fn answer(&self, status: StatusCode, body: &impl Serialize, raw: Option<&[Exchange]>, size: usize) -> Response {
-        self.finish(match raw {
-            None => json(status, body, size),
-            Some(raw) => json(status, &WithRaw { body, raw }, size * 2),
-        })
+    /// Answers with a document, and with what was said on the wire if that was asked for.
+    pub fn answer(&self, status: StatusCode, document: &impl Json, raw: Option<&[Exchange]>, size: usize) -> Response {
+        let mut buffer = Vec::with_capacity(size);
+        document.write(&mut buffer);
+        if let Some(raw) = raw {
+            // Every document is an object, so that its last byte closes it.
+            buffer.pop();
+            buffer.extend_from_slice(br#","raw":"#);
+            let _ = serde_json::to_writer(&mut buffer, raw);
+            buffer.push(b'}');
+        }
+        self.finish(json_response(status, buffer))
     }
 
     /// Adds the headers that every write has.
@@ -188,20 +194,17 @@ pub struct Explanation<'a> {
     pub fidelity: FidelityView<'a>,
 }
 
-#[derive(Serialize)]
-struct WithRaw<'a, B> {
-    #[serde(flatten)]
-    body: &'a B,
-    raw: &'a [Exchange],
-}
-
 /// A JSON response, written into one buffer of about the right size.
 pub fn json(status: StatusCode, body: &impl Serialize, size: usize) -> Response {
     let mut buffer = Vec::with_capacity(size);
     if serde_json::to_writer(&mut buffer, body).is_err() {
         buffer.clear();
     }
-    let mut response = Response::new(buffer.into());
+    json_response(status, buffer)
+}
+
+fn json_response(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

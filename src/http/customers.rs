@@ -1,5 +1,11 @@
 //! One customer: create, retrieve, look up, update, delete, block, unblock.
 
+use super::{
+    answer::Performed,
+    problem::Failure,
+    request::{Call, Caller, CustomerPath, JsonBody},
+    schema,
+};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
@@ -9,15 +15,7 @@ use passerelle_providers::{
     plan::{Plan, Request, run},
     prepare,
     text::{Text, email, phone},
-    view::CustomerView,
-};
-use serde::Serialize;
-
-use super::{
-    answer::Performed,
-    problem::Failure,
-    request::{Call, Caller, CustomerPath, JsonBody},
-    schema,
+    view::{CustomerView, DeletedView},
 };
 
 /// The size of a usual customer in an answer.
@@ -58,7 +56,7 @@ pub async fn create(caller: Caller, JsonBody(body): JsonBody) -> Result<Response
     };
     let Performed { value: created, raw } = call.perform(&line, work).await?;
     let status = if created.existing { StatusCode::OK } else { StatusCode::CREATED };
-    let view = CustomerView::new(&created.customer, call.origin());
+    let view = CustomerView { customer: &created.customer, origin: call.origin() };
     let mut response = call.answer(status, &view, raw.as_deref(), USUAL_SIZE);
     if let Ok(location) = HeaderValue::try_from(format!("/v1/customers/{}", created.customer.id)) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -149,12 +147,6 @@ pub async fn update(caller: Caller, id: CustomerPath, JsonBody(body): JsonBody) 
     responses((status = 200, description = "Deleted.", body = schema::Deleted), schema::Problems),
 )]
 pub async fn delete(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
-    #[derive(Serialize)]
-    struct Deleted<'a> {
-        object: &'static str,
-        id: &'a str,
-        deleted: bool,
-    }
     let call = caller.call(Operation::Delete, &[])?;
     let id = call.id(id)?;
     let plan = call.provider().plan_delete(&id).map_err(|error| call.failure(&error))?;
@@ -163,8 +155,7 @@ pub async fn delete(caller: Caller, id: CustomerPath) -> Result<Response, Failur
     }
     let line = call.line();
     let Performed { raw, .. } = call.perform(&line, run(&line, plan)).await?;
-    let body = Deleted { object: "customer", id: id.text(), deleted: true };
-    Ok(call.answer(StatusCode::OK, &body, raw.as_deref(), 128))
+    Ok(call.answer(StatusCode::OK, &DeletedView { id: id.text() }, raw.as_deref(), 128))
 }
 
 /// `POST /v1/customers/{id}/block`
@@ -204,6 +195,6 @@ async fn one(call: &Call, plan: Result<Plan<Customer>, Error>) -> Result<Respons
 }
 
 fn customer_answer(call: &Call, performed: &Performed<Customer>) -> Response {
-    let view = CustomerView::new(&performed.value, call.origin());
+    let view = CustomerView { customer: &performed.value, origin: call.origin() };
     call.answer(StatusCode::OK, &view, performed.raw.as_deref(), USUAL_SIZE)
 }

@@ -1,5 +1,12 @@
 //! Lists: of customers, and of what belongs to one. Whatever a provider counts in becomes a cursor.
 
+use super::{
+    answer::Exchange,
+    cursor::Cursor,
+    problem::{Code, Failure},
+    request::{Call, Caller, CustomerPath},
+    schema,
+};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
@@ -10,17 +17,7 @@ use passerelle_providers::{
     model::{CustomerFilter, ListOfCustomer, Operation, Page},
     plan::{Plan, run},
     text::{Text, email, phone},
-    view::{CustomersView, EachView, FidelityView, Shown, summary},
-};
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::{
-    answer::Exchange,
-    cursor::Cursor,
-    problem::{Code, Failure},
-    request::{Call, Caller, CustomerPath},
-    schema,
+    view::{CustomersView, EachView, Json, ListView, Shown, summary},
 };
 
 const USUAL_LIMIT: u16 = 20;
@@ -43,7 +40,14 @@ pub async fn customers(caller: Caller) -> Result<Response, Failure> {
     let performed = call.perform(&line, listing::list(call.provider(), &line, &query)).await?;
     let Listing { items, next, total, filtered_by, fidelity } = performed.value;
     let data = CustomersView { customers: &items, origin: call.origin() };
-    let view = ListView::of(data, total, filtered_by.as_str(), &fidelity);
+    let view = ListView {
+        data,
+        next_cursor: None,
+        total_count: total,
+        filtered_by: filtered_by.as_str(),
+        fidelity: &fidelity,
+        summary: None,
+    };
     Ok(list.answer(&call, view, next, performed.raw.as_deref(), 512 + items.len() * 1100))
 }
 
@@ -81,12 +85,6 @@ pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Fail
     responses((status = 200, description = "All of them, with the sums.", body = schema::InvoiceList), schema::Problems),
 )]
 pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
-    #[derive(Serialize)]
-    struct Invoices<'a, D> {
-        #[serde(flatten)]
-        list: ListView<'a, D>,
-        summary: Option<&'a RawValue>,
-    }
     let call = caller.call(Operation::OverdueInvoices, &[])?;
     let id = call.id(id)?;
     let plan = call.provider().plan_overdue_invoices(&id).map_err(|error| call.failure(&error))?;
@@ -97,9 +95,15 @@ pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Respon
     let performed = call.perform(&line, run(&line, plan)).await?;
     let overdue = &performed.value;
     let fidelity = Fidelity::default();
-    let list = ListView::of(EachView(&overdue.invoices), Some(overdue.invoices.len() as u64), None, &fidelity);
-    let body = Invoices { list, summary: summary(overdue) };
-    Ok(call.answer(StatusCode::OK, &body, performed.raw.as_deref(), 2048))
+    let view = ListView {
+        data: EachView(&overdue.invoices),
+        next_cursor: None,
+        total_count: Some(overdue.invoices.len() as u64),
+        filtered_by: None,
+        fidelity: &fidelity,
+        summary: Some(summary(overdue)),
+    };
+    Ok(call.answer(StatusCode::OK, &view, performed.raw.as_deref(), 2048))
 }
 
 /// One list: what it shows, and where the walk through it stands.
@@ -188,14 +192,20 @@ impl OneList {
         let performed = call.perform(&line, run(&line, plan)).await?;
         let Page { items, next, total } = performed.value;
         let fidelity = Fidelity::default();
-        let filtered_by = (!self.parameters.is_empty()).then_some("provider");
-        let body = ListView::of(EachView(&items), total, filtered_by, &fidelity);
+        let body = ListView {
+            data: EachView(&items),
+            next_cursor: None,
+            total_count: total,
+            filtered_by: (!self.parameters.is_empty()).then_some("provider"),
+            fidelity: &fidelity,
+            summary: None,
+        };
         let next = next.map(|position| Mark { position, skip: 0 });
         Ok(self.answer(call, body, next, performed.raw.as_deref(), 512 + items.len() * 512))
     }
 
     /// Answers a page, with the cursor and the link to the next one.
-    fn answer<D: Serialize>(
+    fn answer<D: Json>(
         &self,
         call: &Call,
         mut view: ListView<'_, D>,
@@ -207,7 +217,6 @@ impl OneList {
             let cursor = Cursor { mark, limit: self.cursor.limit };
             call.connection().cursor_key.seal(&cursor, &self.identity())
         });
-        view.has_more = sealed.is_some();
         view.next_cursor = sealed;
         let mut response = call.answer(StatusCode::OK, &view, raw, size);
         if let Some(cursor) = &view.next_cursor
@@ -230,23 +239,4 @@ impl OneList {
 /// The parameters that make a list another one, as they were given.
 fn parameters(call: &Call, names: &[&'static str]) -> Vec<(&'static str, String)> {
     names.iter().filter_map(|name| Some((*name, call.query.get(name)?.to_owned()))).collect()
-}
-
-/// A list of the API.
-#[derive(Serialize)]
-struct ListView<'a, D> {
-    object: &'static str,
-    data: D,
-    has_more: bool,
-    next_cursor: Option<String>,
-    total_count: Option<u64>,
-    filtered_by: Option<&'static str>,
-    fidelity: FidelityView<'a>,
-}
-
-impl<'a, D> ListView<'a, D> {
-    const fn of(data: D, total_count: Option<u64>, filtered_by: Option<&'static str>, fidelity: &'a Fidelity) -> Self {
-        let fidelity = FidelityView(fidelity);
-        Self { object: "list", data, has_more: false, next_cursor: None, total_count, filtered_by, fidelity }
-    }
 }

@@ -10,7 +10,7 @@ use passerelle_providers::{
     text::Text,
     view::{
         CustomerView, FidelityView, FieldErrorView, InvoiceView, Origin, PaymentMethodView, PaymentView, VendorView,
-        summary,
+        summary, to_raw,
     },
 };
 use serde::Serialize;
@@ -21,7 +21,7 @@ fn value(of: impl Serialize) -> Value {
 }
 
 pub(crate) fn customer(customer: &Customer) -> Value {
-    let mut shown = value(CustomerView::new(customer, Origin { provider: "-", connection: "-" }));
+    let mut shown = value(to_raw(&CustomerView { customer, origin: Origin { provider: "-", connection: "-" } }));
     let provider = shown["provider"].take();
     shown["provider"] = json!({ "extra": provider["extra"] });
     shown
