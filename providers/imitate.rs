@@ -93,7 +93,7 @@ impl<'r> Asked<'r> {
         Ok(asked.clamp(1, most))
     }
 
-    /// The body as text, to be read by [`Asked::json`]. A missing body is an empty object.
+    /// The body as text, to be read by [`read_document`]. A missing body is an empty object.
     pub fn source(&self) -> Result<Source, Error> {
         let empty = Bytes::from_static(b"{}");
         let body = if self.body.is_empty() { &empty } else { self.body };

@@ -1,7 +1,7 @@
 //! How providers' JSON is read and written: by borrowing what the reader found, by keeping what nobody
 //! expected, and by naming the field that was wrong without ever repeating its value.
 //!
-//! [`wire!`] declares a provider's documents, field by field in its own words. An `answer` reads
+//! `wire!` declares a provider's documents, field by field in its own words. An `answer` reads
 //! `null` and absence alike and gathers unknown members in [`Extra`]; a `request` tells `null` from
 //! absence, because a merge patch must.
 
@@ -459,7 +459,7 @@ pub fn describe(body: &str, error: &serde_json::Error) -> String {
     }
 }
 
-/// The path of the member that had an unexpected type, where a document of [`wire!`] told.
+/// The path of the member that had an unexpected type, where a document of `wire!` told.
 pub fn wrong_member(error: &serde_json::Error) -> Option<String> {
     let told = error.to_string();
     let (path, _) = told.strip_prefix(WRONG_MEMBER)?.split_once('`')?;
@@ -562,7 +562,7 @@ impl Words {
     }
 }
 
-/// A document of [`wire!`].
+/// A document of `wire!`.
 pub trait Document {
     /// Writes the members, in the vendor's usual spelling or in its other one.
     fn write<M: SerializeMap>(&self, map: &mut M, other: bool) -> Result<(), M::Error>;

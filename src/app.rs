@@ -85,9 +85,9 @@ async fn edge(request: Request, next: Next) -> Response {
     let milliseconds = started.elapsed().as_millis();
     if let Some(failure) = failure {
         let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
-        let outcome = failure.effect().as_str();
+        let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
         if status >= 500 {
-            tracing::warn!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, milliseconds, "{method} {route} failed: {detail}");
+            tracing::warn!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
         } else {
             tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, milliseconds, "{method} {route} was refused: {detail}");
         }

@@ -294,7 +294,7 @@ impl Reader<'_> {
         manifest: &'static Manifest,
     ) -> Option<(&'static AuthScheme, Credentials)> {
         let at = format!("{at}.credentials");
-        let known: Vec<&str> = manifest.auth.iter().flat_map(|scheme| scheme.credentials()).copied().collect();
+        let known: Vec<&str> = manifest.auth.iter().flat_map(AuthScheme::credentials).copied().collect();
         let mut resolved: Vec<(String, SecretString)> = Vec::new();
         let mut complete = true;
         for (name, secret) in &typed.credentials {

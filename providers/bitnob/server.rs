@@ -180,7 +180,7 @@ impl Server {
     }
 
     /// A customer in Bitnob's words: the inverse of what the client reads. Generation v1 writes `null` for what
-    /// is absent [oldlive], v2 an empty text [cli].
+    /// is absent (oldlive), v2 an empty text (cli).
     fn told<'c>(&self, customer: &'c Customer, parts: &'c Parts) -> Spelled<wire::Customer<'c>> {
         let is_v2 = self.0.is_v2;
         let text = |part: Option<&'c Text>| str_of(part).or(is_v2.then_some(Str::new("")));
@@ -223,7 +223,7 @@ fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error>
 }
 
 /// What a client asks of a record: the inverse of [`translate::input`](super::translate::input). The official v2
-/// client sends what it was not given as empty text [cli], which changes nothing here.
+/// client sends what it was not given as empty text (cli), which changes nothing here.
 fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
     let text = |patch| patch_text(source, patch, Patch::Absent);
     let phone = match (text(&asked.phone), text(&asked.country_code)) {

@@ -1,4 +1,4 @@
-//! Bitnob's signature: the hexadecimal HMAC-SHA256 of `client:timestamp:nonce:body` [cli]. It covers neither
+//! Bitnob's signature: the hexadecimal HMAC-SHA256 of `client:timestamp:nonce:body` (cli). It covers neither
 //! the method nor the path, so a bodiless request proves only who sends it, and when.
 
 use aws_lc_rs::hmac;

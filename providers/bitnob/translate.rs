@@ -110,7 +110,7 @@ fn number(customer: &mut Customer, national: Option<Text>, code: Option<Text>, b
 }
 
 /// The customer that a create answered, if it is the one that was meant: a known e-mail or BVN is answered
-/// with the existing record, as a success [nb].
+/// with the existing record, as a success (nb).
 pub(super) fn own(mut customer: Customer, sent: &CustomerFields) -> Result<Customer, Error> {
     let words = |name: &Text| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
     let name = sent.full_name();
@@ -151,7 +151,7 @@ fn held<'s, T: Deserialize<'s>>(answer: &Answer, source: &'s Source) -> Result<T
     reading::required(envelope.data, "data")
 }
 
-/// Whether a success is one: the official client decides by the body alone [py].
+/// Whether a success is one: the official client decides by the body alone (py).
 pub(super) fn carried_out(answer: &Answer) -> Result<(), Error> {
     let told: Value = answer.error_body().unwrap_or_default();
     let status = told["statusCode"].as_u64().or(told["status"].as_u64());

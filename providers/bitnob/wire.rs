@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::wire::{Spelled, Str, wire};
 
 wire! {
-    /// A customer, as every answer holds it [seed] [cli]; `phone_number` and `dial_code` are the newest names [nb].
+    /// A customer, as every answer holds it (seed) (cli); `phone_number` and `dial_code` are the newest names (nb).
     answer Customer<'a> {
         id: Str<'a> = "id",
         email: Str<'a> = "email",
@@ -29,13 +29,13 @@ wire! {
         data: T = "data",
     }
 
-    /// The inside of a page [cli] [oldlive].
+    /// The inside of a page (cli) (oldlive).
     answer Listed<'a> {
         customers: Vec<Customer<'a>> = "customers",
         meta: Meta = "meta",
     }
 
-    /// What a page tells of itself [seed].
+    /// What a page tells of itself (seed).
     answer Meta {
         page: u64 = "page",
         take: u16 = "take",
@@ -45,7 +45,7 @@ wire! {
         has_next_page: bool = "has_next_page" / "hasNextPage",
     }
 
-    /// What create and update take [seed] [old]; an update takes no type [cli].
+    /// What create and update take (seed) (old); an update takes no type (cli).
     request CustomerInput<'a> {
         customer_type: Str<'a> = "customer_type" / "customerType",
         first_name: Str<'a> = "first_name" / "firstName",
@@ -55,13 +55,13 @@ wire! {
         country_code: Str<'a> = "country_code" / "countryCode" | "dial_code" | "dialCode",
     }
 
-    /// Puts a customer on the blacklist, or takes it off [seed].
+    /// Puts a customer on the blacklist, or takes it off (seed).
     request BlacklistInput {
         blacklist: bool = "blacklist",
     }
 }
 
-/// Anything in an envelope. A create of generation v2 says `success`, every other answer `status` [cli].
+/// Anything in an envelope. A create of generation v2 says `success`, every other answer `status` (cli).
 #[derive(Serialize)]
 pub(super) struct Envelope<T> {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::wire::{Str, wire};
 
 wire! {
-    /// A customer, as every answer holds it [seed].
+    /// A customer, as every answer holds it (seed).
     answer Customer<'a> {
         customer_id: Str<'a> = "customer_id",
         name: Str<'a> = "name",
@@ -25,17 +25,17 @@ wire! {
         updated_at: Str<'a> = "updated_at",
     }
 
-    /// One customer in its envelope [seed].
+    /// One customer in its envelope (seed).
     answer One<'a> {
         data: Customer<'a> = "data",
     }
 
-    /// A page of customers in its envelope [seed]; later generations name it `customers`.
+    /// A page of customers in its envelope (seed); later generations name it `customers`.
     answer Page<'a> {
         data: Vec<Customer<'a>> = "data" | "customers",
     }
 
-    /// What create and update take [seed].
+    /// What create and update take (seed).
     request CustomerInput<'a> {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
@@ -50,7 +50,7 @@ wire! {
     }
 }
 
-/// The answer to a delete [seed].
+/// The answer to a delete (seed).
 #[derive(Serialize)]
 pub(super) struct Deleted<'a> {
     pub(super) customer_id: &'a str,
@@ -65,14 +65,14 @@ pub(super) struct Envelope<T> {
     pub(super) meta: Option<Meta>,
 }
 
-/// What a page tells of itself; there is no total [seed].
+/// What a page tells of itself; there is no total (seed).
 #[derive(Serialize)]
 pub(super) struct Meta {
     pub(super) current_page: u64,
     pub(super) per_page: u16,
 }
 
-/// An error: only the message is always there [v1-run].
+/// An error: only the message is always there (v1-run).
 #[derive(Serialize, Deserialize)]
 pub(super) struct Failure {
     pub(super) error: FailureBody,

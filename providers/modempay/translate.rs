@@ -27,7 +27,7 @@ pub(super) fn input<'f>(
     }
 }
 
-/// A number at home in national digits [seed]; any other as it is, so that nothing of it is lost.
+/// A number at home in national digits (seed); any other as it is, so that nothing of it is lost.
 pub(super) fn national(number: &Text, region: Option<Region>) -> Text {
     phone::national(number, region).unwrap_or_else(|| number.clone())
 }
@@ -93,7 +93,7 @@ pub(super) fn page<W, T>(
     })
 }
 
-/// An error. 427 is what others call 429, which a proxy in front may answer as well [err].
+/// An error. 427 is what others call 429, which a proxy in front may answer as well (err).
 pub(super) fn refusal(answer: &Answer) -> Error {
     let told = answer.error_body().and_then(|wire::Failure { message, .. }| message);
     let message = told.map(|message| match message {

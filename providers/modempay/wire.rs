@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::wire::{Loose, Number, Str, wire};
 
 wire! {
-    /// A customer, bare in every answer [seed].
+    /// A customer, bare in every answer (seed).
     answer Customer<'a> {
         id: Str<'a> = "id",
         name: Str<'a> = "name",
@@ -17,14 +17,14 @@ wire! {
         updated_at: Str<'a> = "updatedAt",
     }
 
-    /// A means of paying; its details are a member named by `type` [seed].
+    /// A means of paying; its details are a member named by `type` (seed).
     answer PaymentMethod<'a> {
         id: Str<'a> = "id",
         kind: Str<'a> = "type",
         created_at: Str<'a> = "createdAt",
     }
 
-    /// The details of a means of paying [seed].
+    /// The details of a means of paying (seed).
     answer Detail<'a> {
         kind: Str<'a> = "type",
         last4: Loose<'a> = "last4",
@@ -35,18 +35,18 @@ wire! {
         phone: Loose<'a> = "phone",
     }
 
-    /// A page of customers or of means of paying [seed].
+    /// A page of customers or of means of paying (seed).
     answer Page of T {
         data: Vec<T> = "data",
         meta: Meta = "meta",
     }
 
-    /// What a page tells of its list [seed].
+    /// What a page tells of its list (seed).
     answer Meta {
         total: u64 = "total",
     }
 
-    /// What a create takes, and an update inside its wrapper [seed].
+    /// What a create takes, and an update inside its wrapper (seed).
     request CustomerInput<'a> {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
@@ -55,18 +55,18 @@ wire! {
         config: Config = "config",
     }
 
-    /// How a create is done [seed].
+    /// How a create is done (seed).
     request Config {
         distinct: bool = "distinct",
     }
 
-    /// What an update takes: wrapped, unlike a create [sdk].
+    /// What an update takes: wrapped, unlike a create (sdk).
     request Update<'a> {
         data: CustomerInput<'a> = "data",
     }
 }
 
-/// An error; the message may be any JSON [err].
+/// An error; the message may be any JSON (err).
 #[derive(Serialize, Deserialize)]
 pub(super) struct Failure {
     pub(super) message: Option<serde_json::Value>,

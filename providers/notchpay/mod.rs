@@ -181,7 +181,7 @@ impl NotchPay {
         move |answer| reading::required(translate::one(answer, region)?, "customer.id")
     }
 
-    /// A change whose answer may lack the customer [clients]; then the record is read again.
+    /// A change whose answer may lack the customer (clients); then the record is read again.
     fn change(&self, id: &CustomerId, request: Request) -> Result<Plan<Customer>, Error> {
         let region = self.region;
         let plan = Plan::new(request, translate::refusal, move |answer| translate::one(answer, region));

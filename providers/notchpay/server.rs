@@ -182,7 +182,7 @@ fn by_field(fields: &[FieldError]) -> Value {
     json!(errors)
 }
 
-/// What every answer says, with its own part behind it [prose].
+/// What every answer says, with its own part behind it (prose).
 #[derive(Serialize)]
 struct Said<T> {
     code: u16,

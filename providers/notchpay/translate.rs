@@ -58,7 +58,7 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
     Ok(customer)
 }
 
-/// A payment as Notch Pay tells it. Its amount is a number [prose].
+/// A payment as Notch Pay tells it. Its amount is a number (prose).
 pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Payment, Error> {
     let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
     Ok(Payment {
@@ -86,7 +86,7 @@ pub(super) fn payment_method(told: wire::PaymentMethod<'_>, source: &Source) -> 
     })
 }
 
-/// A page of a list. Its number decides whether another follows [respdoc]; where none is told, its length.
+/// A page of a list. Its number decides whether another follows (respdoc); where none is told, its length.
 pub(super) fn page<W, T>(
     told: wire::Page<W>,
     position: &Position,

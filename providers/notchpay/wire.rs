@@ -10,7 +10,7 @@ use crate::{
 };
 
 wire! {
-    /// A customer, as every answer holds it [prose] [oas].
+    /// A customer, as every answer holds it (prose) (oas).
     answer Customer<'a> {
         id: Str<'a> = "id",
         name: Str<'a> = "name",
@@ -27,13 +27,13 @@ wire! {
         updated_at: Str<'a> = "updated_at",
     }
 
-    /// One customer in its envelope [prose]; one page of the documents names it `data` [respdoc]. An answer
-    /// without a customer may hold `[]` instead [oas].
+    /// One customer in its envelope (prose); one page of the documents names it `data` (respdoc). An answer
+    /// without a customer may hold `[]` instead (oas).
     answer One<'a> {
         customer: Perhaps<'a, Customer<'a>> = "customer" | "data",
     }
 
-    /// A page of records [prose]. Payments may be named so [oas] [py]; payment methods come without counts [oas].
+    /// A page of records (prose). Payments may be named so (oas) (py); payment methods come without counts (oas).
     answer Page of T {
         #[omitted]
         totals: u64 = "totals",
@@ -48,7 +48,7 @@ wire! {
         payments: Vec<T> = "payments",
     }
 
-    /// A payment [prose].
+    /// A payment (prose).
     answer Payment<'a> {
         id: Str<'a> = "id",
         reference: Str<'a> = "reference",
@@ -58,7 +58,7 @@ wire! {
         created_at: Str<'a> = "created_at",
     }
 
-    /// A payment method [oas].
+    /// A payment method (oas).
     answer PaymentMethod<'a> {
         id: Str<'a> = "id",
         kind: Str<'a> = "type",
@@ -67,7 +67,7 @@ wire! {
         created_at: Str<'a> = "created_at",
     }
 
-    /// What create and update take [seed] [oas].
+    /// What create and update take (seed) (oas).
     request CustomerInput<'a> {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
@@ -77,7 +77,7 @@ wire! {
     }
 }
 
-/// Where a customer lives [oas].
+/// Where a customer lives (oas).
 pub(super) type Address<'a> = NestedAddress<'a, NotchPay>;
 
 impl NestsAddress for NotchPay {
@@ -95,7 +95,7 @@ impl NestsAddress for NotchPay {
     ]);
 }
 
-/// An error [errdoc]. The older API writes its code as a string.
+/// An error (errdoc). The older API writes its code as a string.
 #[derive(Deserialize, Default)]
 pub(super) struct Failure {
     pub(super) code: Option<Value>,

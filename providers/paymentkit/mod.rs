@@ -110,7 +110,7 @@ static MANIFEST: Manifest = Manifest {
 
 const SEARCH: &str = "the search matches parts of names, e-mail addresses and DIDs";
 
-/// What stands in the place of an id and is none [sdk].
+/// What stands in the place of an id and is none (sdk).
 const ROUTES: [&str; 4] = ["search", "me", "payer-token", "sync-to-space"];
 
 const CUSTOMERS: &str = "/api/customers";
@@ -123,7 +123,7 @@ struct PaymentKit {
 }
 
 impl PaymentKit {
-    /// Every call tells the mode, behind everything else [sdk].
+    /// Every call tells the mode, behind everything else (sdk).
     fn told_the_mode(&self, draft: Draft) -> Result<Request, Error> {
         draft.query("livemode", if self.livemode { "true" } else { "false" }).build()
     }

@@ -1,4 +1,4 @@
-//! The signature of a component of the app [sdk]: Ed25519 over the SHA3-256 of a JSON text that holds the
+//! The signature of a component of the app (sdk): Ed25519 over the SHA3-256 of a JSON text that holds the
 //! method, the path, the query, the body and two times. The text is canonical (RFC 8785): that is how
 //! JavaScript writes JSON whose keys are sorted at every level.
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 wire! {
-    /// A customer, as every answer holds it [seed].
+    /// A customer, as every answer holds it (seed).
     answer Customer<'a> {
         id: Str<'a> = "id",
         did: Str<'a> = "did",
@@ -26,7 +26,7 @@ wire! {
         updated_at: Str<'a> = "updated_at",
     }
 
-    /// A page of customers; `paging` may be missing [sdk].
+    /// A page of customers; `paging` may be missing (sdk).
     answer Page<'a> {
         count: u64 = "count",
         list: Vec<Customer<'a>> = "list",
@@ -34,14 +34,14 @@ wire! {
         paging: Box<RawValue> = "paging",
     }
 
-    /// A customer's overdue invoices, and their sums by currency, which may be missing [seed, sdk].
+    /// A customer's overdue invoices, and their sums by currency, which may be missing (seed, sdk).
     answer Overdue<'a> {
         customer: Box<RawValue> = "customer",
         invoices: Vec<Invoice<'a>> = "invoices",
         summary: &'a RawValue = "summary",
     }
 
-    /// An invoice. Amounts are integers in strings that no number type holds [sdk].
+    /// An invoice. Amounts are integers in strings that no number type holds (sdk).
     answer Invoice<'a> {
         id: Str<'a> = "id",
         number: Str<'a> = "number",
@@ -52,7 +52,7 @@ wire! {
         created_at: Str<'a> = "created_at",
     }
 
-    /// What update takes [seed].
+    /// What update takes (seed).
     request CustomerInput<'a> {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
@@ -62,7 +62,7 @@ wire! {
     }
 }
 
-/// An address, every part of it optional [seed].
+/// An address, every part of it optional (seed).
 pub(super) type Address<'a> = NestedAddress<'a, PaymentKit>;
 
 impl NestsAddress for PaymentKit {
@@ -76,7 +76,7 @@ impl NestsAddress for PaymentKit {
     ]);
 }
 
-/// An error: one string, and seldom a code [sdk].
+/// An error: one string, and seldom a code (sdk).
 #[derive(Deserialize)]
 pub(super) struct Failure {
     pub(super) code: Option<String>,

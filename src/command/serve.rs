@@ -90,7 +90,7 @@ impl Running {
 /// Starts the twins and the API of a configuration.
 pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     text::phone::warm_up();
-    let twins = start_twins(loaded).await?;
+    let twins = start_twins(loaded)?;
     let understood = Gateway::understand(loaded, &twins).map_err(|error| error.to_string())?;
     let listener = bind(&loaded.config.server.listen)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -101,7 +101,7 @@ pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     Ok(Running { address, app, handle, twins, warnings: understood.warnings, task })
 }
 
-async fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
+fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
     let mut twins = Twins::new();
     for (merchant_name, merchant) in &loaded.config.merchants {
         for (name, connection) in merchant.connections.iter().filter(|(_, connection)| connection.sandbox) {

@@ -55,8 +55,12 @@ impl CursorKey {
         part(b"passerelle cursor 1");
         part(merchant.as_bytes());
         part(connection.as_bytes());
-        secrets.secrets().for_each(|secret| part(secret.as_bytes()));
-        keys.iter().for_each(|key| part(key));
+        for secret in secrets.secrets() {
+            part(secret.as_bytes());
+        }
+        for key in keys {
+            part(key);
+        }
         Self(RandomizedNonceKey::new(&AES_256_GCM, context.finish().as_ref()).ok())
     }
 

@@ -91,13 +91,11 @@ pub async fn lookup(caller: Caller) -> Result<Response, Failure> {
     }
     let line = call.line();
     let Performed { value, raw } = call.perform(&line, listing::find(call.provider(), &line, &lookup)).await?;
-    match value {
-        Some(customer) => Ok(customer_answer(&call, &Performed { value: customer, raw })),
-        None => {
-            let nobody = Error::new(Kind::NotFound, format!("the provider has no customer with this {}", lookup.key()));
-            Err(call.failure(&nobody).with_raw(raw))
-        }
-    }
+    let Some(customer) = value else {
+        let nobody = Error::new(Kind::NotFound, format!("the provider has no customer with this {}", lookup.key()));
+        return Err(call.failure(&nobody).with_raw(raw));
+    };
+    Ok(customer_answer(&call, &Performed { value: customer, raw }))
 }
 
 fn read_lookup(call: &Call) -> Result<Lookup, Failure> {

@@ -107,15 +107,16 @@ pub fn problems_markdown() -> String {
     text
 }
 
+// The reference's script makes its own styles; nothing else may come from elsewhere.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+
 fn page(text: String) -> Response {
     let mut response = Response::new(text.into());
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    // The reference's script makes its own styles; nothing else may come from elsewhere.
-    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                          font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-                          frame-ancestors 'none'";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
 }

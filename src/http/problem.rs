@@ -288,6 +288,11 @@ impl Failure {
         &self.0.detail
     }
 
+    /// The attempt whose outcome is unknown.
+    pub fn operation_id(&self) -> Option<&str> {
+        self.0.operation_id.as_deref()
+    }
+
     /// The problem as a response.
     pub fn into_problem(self, request_id: &str) -> Response {
         let parts = *self.0;

@@ -235,7 +235,7 @@ impl FromRequest<Arc<App>> for JsonBody {
             axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| match std::error::Error::source(
                 &error,
             )
-            .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>())
+            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
             {
                 true => too_large(),
                 false => Failure::new(Code::MalformedRequest, "the body broke off"),

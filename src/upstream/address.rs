@@ -26,9 +26,7 @@ pub fn check_base_url(text: &str, allow_insecure: bool) -> Result<(), String> {
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.');
             name == "localhost"
-                || name.ends_with(".localhost")
-                || name.ends_with(".internal")
-                || name.ends_with(".local")
+                || name.rsplit('.').next().is_some_and(|last| matches!(last, "localhost" | "internal" | "local"))
         }
         None => return Err("has no host".to_owned()),
     };

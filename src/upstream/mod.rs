@@ -139,20 +139,15 @@ impl Authorizer {
     fn authorize(&self, mut outgoing: Outgoing) -> Result<Outgoing, BoxError> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         let has_body = !outgoing.request.body().is_empty();
-        let headers = match &self.constant {
-            Some((name, value)) => {
-                let headers = outgoing.request.headers_mut();
-                headers.insert(name, value.clone());
-                headers
-            }
-            None => {
-                // A signature is over the whole URL.
-                let mut signed = self.endpoint.finish(outgoing.request.clone())?;
-                self.scheme.authorize(&mut signed, &self.credentials, &stamp()?)?;
-                *outgoing.request.headers_mut() = std::mem::take(signed.headers_mut());
-                outgoing.request.headers_mut()
-            }
-        };
+        if let Some((name, value)) = &self.constant {
+            outgoing.request.headers_mut().insert(name, value.clone());
+        } else {
+            // A signature is over the whole URL.
+            let mut signed = self.endpoint.finish(outgoing.request.clone())?;
+            self.scheme.authorize(&mut signed, &self.credentials, &stamp()?)?;
+            *outgoing.request.headers_mut() = std::mem::take(signed.headers_mut());
+        }
+        let headers = outgoing.request.headers_mut();
         headers.insert(header::ACCEPT, JSON);
         if has_body {
             headers.insert(header::CONTENT_TYPE, JSON);

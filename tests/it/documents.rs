@@ -26,11 +26,12 @@ fn the_problems_are_all_told() {
     hold("docs/problems.md", &passerelle::http::docs::problems_markdown());
 }
 
+const BEGIN: &str = "<!-- providers: made from the manifests -->\n";
+const END: &str = "<!-- end -->";
+
 #[test]
 fn the_readme_tells_what_providers_can_do() {
     let readme = fs::read_to_string(in_the_project("README.md")).expect("a README");
-    const BEGIN: &str = "<!-- providers: made from the manifests -->\n";
-    const END: &str = "<!-- end -->";
     let (head, rest) = readme.split_once(BEGIN).expect("the table's beginning");
     let (_, tail) = rest.split_once(END).expect("the table's end");
     hold("README.md", &format!("{head}{BEGIN}{}{END}{tail}", passerelle::capabilities::markdown_table()));

@@ -14,7 +14,7 @@ async fn a_cursor_belongs_to_one_list() {
     let cursor = first.body["next_cursor"].as_str().expect("a second page").to_owned();
     let next = gateway.get(&format!("/v1/customers?search=o&cursor={cursor}")).await;
     assert_eq!(next.body["data"].as_array().map(Vec::len), Some(1), "the size of pages is kept");
-    for query in ["".to_owned(), "&search=a".to_owned(), "&search=o&limit=2".to_owned()] {
+    for query in [String::new(), "&search=a".to_owned(), "&search=o&limit=2".to_owned()] {
         let answer = gateway.get(&format!("/v1/customers?cursor={cursor}{query}")).await;
         assert_eq!(answer.told(), (400, "invalid_cursor"), "{query}");
     }

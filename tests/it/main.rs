@@ -1,6 +1,6 @@
 //! The whole gateway over real loopback HTTP: the sandbox with its twins, and stand-ins that misbehave.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod contract;
 mod documents;

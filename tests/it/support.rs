@@ -66,10 +66,9 @@ impl Gateway {
     /// Serves one merchant in Senegal whose provider is at an address.
     pub(crate) async fn before(provider: &str, base_url: &str, more: &str) -> Self {
         let credentials = match provider {
-            "modempay" => "secret_key",
             "lomi" => "api_key",
             "paymentkit" => "access_key",
-            "bitnob" => "secret_key",
+            "modempay" | "bitnob" => "secret_key",
             _ => "public_key",
         };
         let configuration = format!(
