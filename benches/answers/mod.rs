@@ -1,0 +1,18 @@
+//! What lomi answers, for measuring: the fixtures' own create, and pages of any length.
+
+pub(crate) mod page;
+
+use bytes::Bytes;
+use passerelle_providers::plan::Response;
+
+/// The command of the fixture that sets every field lomi holds.
+pub(crate) const CREATE: &str = include_str!("../../fixtures/lomi/create/every_field/command.json");
+
+/// What lomi answered to it.
+pub(crate) fn created() -> Response {
+    let recorded = include_str!("../../fixtures/lomi/create/every_field/response.http");
+    let (_, body) = recorded.split_once("\n\n").unwrap_or_default();
+    let mut response = Response::new(Bytes::from_static(body.as_bytes()));
+    *response.status_mut() = http::StatusCode::CREATED;
+    response
+}

@@ -1,0 +1,73 @@
+//! A page of customers decoded into a small model whose text is of any type, so that only the type of the
+//! text differs between two measurements.
+
+use std::borrow::Cow;
+
+use passerelle_providers::wire::Str;
+use serde::Deserialize;
+
+/// The text of one customer.
+#[derive(Debug)]
+#[expect(dead_code, reason = "what is decoded is dropped, not read")]
+pub(crate) struct Customer<T> {
+    id: Option<T>,
+    name: Option<T>,
+    email: Option<T>,
+    phone: Option<T>,
+    line1: Option<T>,
+    city: Option<T>,
+    country: Option<T>,
+    created_at: Option<T>,
+    updated_at: Option<T>,
+}
+
+#[derive(Deserialize)]
+struct Page<C> {
+    data: Vec<C>,
+}
+
+#[derive(Deserialize)]
+struct Told<'a> {
+    #[serde(borrow)]
+    customer_id: Option<Str<'a>>,
+    name: Option<Str<'a>>,
+    email: Option<Str<'a>>,
+    phone_number: Option<Str<'a>>,
+    address: Option<Str<'a>>,
+    city: Option<Str<'a>>,
+    country: Option<Str<'a>>,
+    created_at: Option<Str<'a>>,
+    updated_at: Option<Str<'a>>,
+}
+
+/// Decodes a page. `text` makes the model's text of what the JSON reader found.
+pub(crate) fn decode<'a, T>(page: &'a str, text: impl Fn(Cow<'a, str>) -> T) -> Vec<Customer<T>> {
+    let page: Page<Told<'a>> = serde_json::from_str(page).expect("the page is JSON");
+    let text = |member: Option<Str<'a>>| member.map(|found| text(found.0));
+    let customers = page.data.into_iter().map(|told| Customer {
+        id: text(told.customer_id),
+        name: text(told.name),
+        email: text(told.email),
+        phone: text(told.phone_number),
+        line1: text(told.address),
+        city: text(told.city),
+        country: text(told.country),
+        created_at: text(told.created_at),
+        updated_at: text(told.updated_at),
+    });
+    customers.collect()
+}
+
+#[derive(Deserialize)]
+struct Flattened<'a> {
+    #[serde(flatten, borrow)]
+    _told: Told<'a>,
+    #[serde(flatten)]
+    _extra: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Decodes a page with serde's `flatten`, the usual way to keep unknown members.
+pub(crate) fn decode_flattened(page: &str) -> usize {
+    let page: Page<Flattened<'_>> = serde_json::from_str(page).expect("the page is JSON");
+    page.data.len()
+}

@@ -1,0 +1,68 @@
+//! What a translation costs, without any I/O: a create, and a page of 100 customers, at lomi.
+
+#![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use passerelle_providers::{
+    CustomerProvider, Settings, input,
+    model::{CreateCustomer, CustomerFilter, ListCustomers, Position},
+    plan::Response,
+    prepare,
+    text::{Source, country::Region},
+    vendor,
+    view::{CustomersView, Origin},
+};
+
+mod answers;
+
+/// The gateway's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn lomi() -> Arc<dyn CustomerProvider> {
+    let vendor = vendor("lomi").expect("lomi is in the registry");
+    (vendor.connect)(Settings { generation: "v1", region: Region::parse("SN"), livemode: true })
+}
+
+fn create(criterion: &mut Criterion) {
+    passerelle_providers::text::phone::warm_up();
+    let provider = lomi();
+    let body = Bytes::from_static(answers::CREATE.as_bytes());
+    let read_body = || {
+        let source = Source::new(&body).expect("it is text");
+        input::fields(&source, Region::parse("SN")).expect("it is a customer")
+    };
+    let command = CreateCustomer { fields: read_body(), distinct: false };
+    let mut group = criterion.benchmark_group("create");
+    group.bench_function("read the merchant's body", |bencher| bencher.iter(read_body));
+    group.bench_function("plan", |bencher| bencher.iter(|| prepare::create(&*provider, &command)));
+    group.bench_function("plan and read the answer", |bencher| {
+        bencher.iter(|| prepare::create(&*provider, &command).and_then(|plan| plan.read(answers::created())));
+    });
+    group.finish();
+}
+
+fn list(criterion: &mut Criterion) {
+    let provider = lomi();
+    let command = ListCustomers { limit: 100, position: Position::START, filter: CustomerFilter::default() };
+    let body = answers::page::of(100);
+    let read = || provider.plan_list(&command).and_then(|plan| plan.read(Response::new(body.clone())));
+    let mut group = criterion.benchmark_group("page of 100");
+    group.throughput(Throughput::Elements(100));
+    group.bench_function("plan and read the answer", |bencher| bencher.iter(read));
+    let Ok(passerelle_providers::plan::Step::Done(page)) = read() else { return };
+    group.bench_function("write ours", |bencher| {
+        let origin = Origin { provider: "lomi", connection: "main" };
+        let write = |mut buffer: Vec<u8>| {
+            serde_json::to_writer(&mut buffer, &CustomersView { customers: &page.items, origin }).map(|()| buffer)
+        };
+        bencher.iter_batched(|| Vec::with_capacity(128 * 1024), write, BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, create, list);
+criterion_main!(benches);
