@@ -82,7 +82,9 @@ pub fn supports(manifest: &Manifest, operation: Operation) -> Result<(), Error> 
 
 fn is_given(fields: &CustomerFields, field: Field) -> bool {
     match field {
-        Field::Name => fields.full_name().set().is_some(),
+        Field::Name if fields.name.is_absent() => [&fields.first_name, &fields.last_name]
+            .into_iter()
+            .any(|part| part.set().is_some_and(|part| !part.is_empty())),
         _ => matches!(fields.state(field), Patch::Set(())),
     }
 }

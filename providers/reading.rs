@@ -77,7 +77,8 @@ pub fn keep_phone(customer: &mut Customer, field: Field, read: phone::Canonical,
 /// A country in any spelling.
 pub fn country(customer: &mut Customer, told: Option<Text>) {
     let Some(told) = told else { return };
-    customer.address.country = Some(match country::to_alpha2(&told).filter(|_| !country::is_alpha2(&told)) {
+    let code = if country::is_alpha2(&told) { None } else { country::to_alpha2(&told) };
+    customer.address.country = Some(match code {
         Some(code) => {
             customer.fidelity.transformed(Field::Country, country::TO_ALPHA2, &told);
             Text::from_static(code)

@@ -118,17 +118,18 @@ pub fn to_alpha2(text: &str) -> Option<&'static str> {
 }
 
 fn by_name(text: &str) -> Option<&'static str> {
-    let folded = fold(text);
     let known =
         |name: &str| Country::from_name(name).or_else(|_| Country::from_alias(name)).ok().map(|country| country.alpha2);
-    alias(&folded)
-        .or_else(|| known(&folded))
-        .or_else(|| known(&format!("the{folded}")))
-        .or_else(|| folded.strip_prefix("the").and_then(|name| alias(name).or_else(|| known(name))))
+    let found = |name: &str| alias(name).or_else(|| known(name));
+    // One word is usual, and found as it stands: neither list minds its case.
+    found(text).or_else(|| {
+        let folded = fold(text);
+        found(&folded).or_else(|| known(&format!("the{folded}"))).or_else(|| folded.strip_prefix("the").and_then(found))
+    })
 }
 
 fn alias(folded: &str) -> Option<&'static str> {
-    ALIASES.iter().find(|(name, _)| *name == folded).map(|(_, code)| *code)
+    ALIASES.iter().find(|(name, _)| name.eq_ignore_ascii_case(folded)).map(|(_, code)| *code)
 }
 
 /// Lower case, without accents, spaces and signs: `Côte d'Ivoire` becomes `cotedivoire`.

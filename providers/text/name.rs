@@ -23,7 +23,7 @@ pub fn split(name: &Text) -> (Option<Text>, Option<Text>) {
 /// Joins the parts of a name with one space.
 pub fn join(first: Option<&Text>, last: Option<&Text>) -> Option<Text> {
     match (first.filter(|part| !part.is_empty()), last.filter(|part| !part.is_empty())) {
-        (Some(first), Some(last)) => Some(Text::from(format!("{first} {last}"))),
+        (Some(first), Some(last)) => Some(Text::from([&**first, " ", &**last].concat())),
         (Some(only), None) | (None, Some(only)) => Some(only.clone()),
         (None, None) => None,
     }

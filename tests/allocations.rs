@@ -1,0 +1,86 @@
+//! How often translating asks for memory. These bounds are part of the design: see "Decisions" in
+//! docs/architecture.md.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{borrow::Cow, sync::Arc};
+
+use allocation_counter::measure;
+use passerelle_providers::{
+    CustomerProvider, Settings, input,
+    model::{Command, CreateCustomer, CustomerFilter, ListCustomers, Operation, Position},
+    plan::{Response, Step},
+    prepare,
+    text::{Source, country::Region},
+    vendor,
+};
+
+#[path = "../benches/answers/mod.rs"]
+mod answers;
+#[path = "../benches/shapes/mod.rs"]
+mod shapes;
+
+fn lomi() -> Arc<dyn CustomerProvider> {
+    let vendor = vendor("lomi").expect("lomi is in the registry");
+    (vendor.connect)(Settings { generation: "v1", region: Region::parse("SN"), livemode: true })
+}
+
+#[test]
+fn a_create_asks_for_memory_at_most_six_times() {
+    let provider = lomi();
+    let command = command();
+    let answer = answers::created();
+    let mut planned = None;
+    let planning = measure(|| planned = Some(prepare::create(&*provider, &command)));
+    let plan = planned.expect("it was called").expect("it can be planned");
+    let mut read = None;
+    let reading = measure(|| read = Some(plan.read(answer)));
+    assert!(matches!(read, Some(Ok(Step::Done(_)))), "{read:?}");
+    let (planning, reading) = (planning.count_total, reading.count_total);
+    assert!(planning + reading <= 6, "{planning} to plan it, {reading} to read the answer");
+}
+
+#[test]
+fn a_listed_customer_asks_for_memory_at_most_once() {
+    let provider = lomi();
+    let (fifty, hundred) = (read_page(&*provider, 50), read_page(&*provider, 100));
+    // The list itself grows once on the way.
+    assert!(hundred - fifty <= 50 + 1, "{fifty} for 50 customers, {hundred} for 100");
+}
+
+/// The canonical model's text costs no more memory than borrowed text would, and is free to outlive the answer.
+#[test]
+fn a_slice_asks_for_no_memory() {
+    let body = answers::page::of(100);
+    let source = Source::new(&body).expect("it is text");
+    let page = source.as_str();
+    let borrowed = measure(|| drop(shapes::decode(page, |text| text))).count_total;
+    let sliced = measure(|| drop(shapes::decode(page, |text| source.text(&text)))).count_total;
+    let owned = measure(|| drop(shapes::decode(page, Cow::into_owned))).count_total;
+    let shared = measure(|| drop(shapes::decode(page, |text| Arc::<str>::from(&*text)))).count_total;
+    let flattened = measure(|| assert_eq!(shapes::decode_flattened(page), 100)).count_total;
+    assert!(sliced <= borrowed + 1, "{sliced} where borrowing takes {borrowed}");
+    assert!(owned > 800 && shared > 800 && flattened > 1500, "owned {owned}, shared {shared}, flattened {flattened}");
+}
+
+/// How often reading a page of this many customers asks for memory.
+fn read_page(provider: &dyn CustomerProvider, customers: u16) -> u64 {
+    let command = ListCustomers { limit: customers, position: Position::START, filter: CustomerFilter::default() };
+    let answer = Response::new(answers::page::of(customers.into()));
+    let mut read = None;
+    let counted = measure(|| read = Some(provider.plan_list(&command).and_then(|plan| plan.read(answer))));
+    match read {
+        Some(Ok(Step::Done(page))) => assert_eq!(page.items.len(), usize::from(customers)),
+        other => panic!("{other:?}"),
+    }
+    counted.count_total
+}
+
+fn command() -> CreateCustomer {
+    let source = Source::new(&answers::CREATE.into()).expect("it is text");
+    let manifest = vendor("lomi").and_then(|vendor| vendor.manifest(None)).expect("lomi is in the registry");
+    match input::command(Operation::Create, &source, manifest, Region::parse("SN")) {
+        Ok(Command::Create(create)) => create,
+        other => panic!("{other:?}"),
+    }
+}
