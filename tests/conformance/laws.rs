@@ -9,7 +9,7 @@ use passerelle_providers::{
     error::{Error, Kind},
     input,
     listing::{self, ListQuery, Mark},
-    manifest::{FilterSupport, Manifest, Support},
+    manifest::{FilterSupport, Manifest, PagingStyle, Support},
     model::{
         Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Field, Invoice, ListCustomers, Lookup,
         Operation, OverdueInvoices, Page, Payment, PaymentMethod, Position, Reply, UpdateCustomer,
@@ -366,14 +366,29 @@ fn every_command_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Fai
         }
     }
     for (limit, page) in [(1, 1), (7, 3), (subject.manifest.paging.max_limit, 2)] {
-        let position = Position::of_page(page, limit);
-        let command = Command::List(ListCustomers { limit, position, filter: Default::default() });
-        let accepted = server.accept(&plan(&*provider, &command)?.0[0])?;
-        if accepted != command {
+        let list = |position| ListCustomers { limit, position, filter: Default::default() };
+        let meant = list(Position::of_page(page, limit));
+        let asked = list(as_told(subject, &meant)?);
+        let accepted = server.accept(&plan(&*provider, &Command::List(asked))?.0[0])?;
+        if accepted != Command::List(meant) {
             return Err(format!("a page of {limit} was read as {}", show::command(&accepted)).into());
         }
     }
     Ok(())
+}
+
+/// A position as a client knows it: where the vendor counts in tokens, what the page before has told.
+fn as_told(subject: Subject, meant: &ListCustomers) -> Result<Position, Failed> {
+    if subject.manifest.paging.style != PagingStyle::Token || meant.position == Position::START {
+        return Ok(meant.position.clone());
+    }
+    let first = ListCustomers { position: Position::START, ..meant.clone() };
+    let page = Page { items: Vec::new(), next: Some(meant.position.clone()), total: None };
+    let answer = subject.server().answer(&Command::List(first.clone()), &Reply::Customers(page))?;
+    match subject.provider().plan_list(&first)?.read(answer)? {
+        Step::Done(Page { next: Some(told), .. }) => Ok(told),
+        _ => Err("a page that goes on does not tell where".into()),
+    }
 }
 
 /// A filter that the provider applies must reach it; one that it answers loosely may be sent as a search.
