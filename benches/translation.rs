@@ -13,7 +13,7 @@ use passerelle_providers::{
     prepare,
     text::{Source, country::Region},
     vendor,
-    view::{CustomersView, Origin},
+    view::{CustomersView, Json, Origin},
 };
 
 mod answers;
@@ -57,7 +57,8 @@ fn list(criterion: &mut Criterion) {
     group.bench_function("write ours", |bencher| {
         let origin = Origin { provider: "lomi", connection: "main" };
         let write = |mut buffer: Vec<u8>| {
-            serde_json::to_writer(&mut buffer, &CustomersView { customers: &page.items, origin }).map(|()| buffer)
+            CustomersView { customers: &page.items, origin }.write(&mut buffer);
+            buffer
         };
         bencher.iter_batched(|| Vec::with_capacity(128 * 1024), write, BatchSize::SmallInput);
     });
