@@ -91,8 +91,9 @@ impl Gateway {
     }
 
     /// Makes sense of a configuration: resolves secrets, checks every name, builds every connection.
-    /// All mistakes are told at once.
-    pub fn understand(loaded: &Loaded, twins: &Twins) -> Result<Understood, ConfigError> {
+    /// All mistakes are told at once. Without `twins`, the configuration is only checked, and sandbox
+    /// connections lead nowhere.
+    pub fn understand(loaded: &Loaded, twins: Option<&Twins>) -> Result<Understood, ConfigError> {
         let config = &loaded.config;
         let mut reader =
             Reader { loaded, twins, mistakes: Vec::new(), warnings: Vec::new(), clients: Clients::default() };
@@ -146,7 +147,7 @@ type Built = (Vec<[u8; 32]>, Arc<Merchant>, Vec<Arc<Connection>>);
 
 struct Reader<'c> {
     loaded: &'c Loaded,
-    twins: &'c Twins,
+    twins: Option<&'c Twins>,
     mistakes: Vec<String>,
     warnings: Vec<String>,
     clients: Clients,
@@ -341,9 +342,12 @@ impl Reader<'_> {
         manifest: &Manifest,
     ) -> Option<Endpoint> {
         if typed.sandbox {
-            // A configuration that is only checked has no twins.
-            let twin = self.twins.get(&(merchant.to_owned(), name.to_owned()));
-            let address = twin.copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9)));
+            let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+            let twin = self.twins.map(|twins| twins.get(&(merchant.to_owned(), name.to_owned())));
+            let Some(address) = twin.unwrap_or(Some(&nowhere)) else {
+                self.mistake(&format!("{at}.sandbox"), "has no twin yet: twins are started with the gateway");
+                return None;
+            };
             return Some(Endpoint::new(&format!("http://{address}{}", imitate::base_path(manifest))));
         }
         let allow_insecure = self.loaded.config.outbound.allow_insecure;

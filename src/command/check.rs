@@ -9,7 +9,7 @@ use passerelle_providers::{
 use super::{Configuration, Failed, serve::runtime, terminal};
 use crate::{
     config,
-    merchant::{Connection, Gateway, Twins},
+    merchant::{Connection, Gateway},
 };
 
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
     // Building a connection needs a runtime, though nothing is sent.
     let runtime = runtime()?;
     let entered = runtime.enter();
-    let understood = Gateway::understand(&loaded, &Twins::new())?;
+    let understood = Gateway::understand(&loaded, None)?;
     drop(entered);
     for warning in &understood.warnings {
         terminal::warn(warning);

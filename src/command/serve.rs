@@ -26,8 +26,10 @@ pub(super) struct Arguments {
     listen: Option<String>,
 }
 
-/// How long requests may go on after the signal to stop.
-const DRAIN: Duration = Duration::from_secs(25);
+/// How long load balancers have to see that the gateway is not ready any more, while somebody is connected.
+const NOTICE: Duration = Duration::from_secs(3);
+/// How long requests may go on after that.
+const DRAIN: Duration = Duration::from_secs(20);
 
 pub(super) fn run(configuration: &Configuration, arguments: Arguments) -> Result<(), Failed> {
     start_logging();
@@ -91,7 +93,7 @@ impl Running {
 pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     text::phone::warm_up();
     let twins = start_twins(loaded)?;
-    let understood = Gateway::understand(loaded, &twins).map_err(|error| error.to_string())?;
+    let understood = Gateway::understand(loaded, Some(&twins)).map_err(|error| error.to_string())?;
     let listener = bind(&loaded.config.server.listen)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let app = App::new(understood.gateway);
@@ -148,9 +150,7 @@ async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), Failed> {
     }
     tracing::info!(server.address = %running.address, "serving on http://{}", running.address);
     tokio::spawn(stop_on_signal(Arc::clone(&running.app), running.handle.clone()));
-    if let Some(file) = file {
-        tokio::spawn(reload_on_signal(Arc::clone(&running.app), running.twins.clone(), file));
-    }
+    tokio::spawn(reload_on_signal(Arc::clone(&running.app), running.twins.clone(), file));
     let stopped = running.stopped().await.map_err(Failed::Failed);
     tracing::info!("stopped");
     stopped
@@ -186,8 +186,15 @@ fn greeting(address: SocketAddr) -> String {
 /// Drains on SIGTERM or SIGINT, and leaves at once on the second.
 async fn stop_on_signal(app: Arc<App>, handle: Handle<SocketAddr>) {
     wait_for_stop().await;
-    tracing::info!("stopping: no new connections, {} s for requests under way", DRAIN.as_secs());
     app.draining.store(true, Ordering::Relaxed);
+    if handle.connection_count() > 0 {
+        tracing::info!("stopping: not ready any more, listening {} s longer", NOTICE.as_secs());
+        tokio::select! {
+            () = tokio::time::sleep(NOTICE) => {}
+            () = wait_for_stop() => return handle.shutdown(),
+        }
+    }
+    tracing::info!("stopping: no new connections, {} s for requests under way", DRAIN.as_secs());
     handle.graceful_shutdown(Some(DRAIN));
     wait_for_stop().await;
     handle.shutdown();
@@ -209,15 +216,23 @@ pub(super) async fn wait_for_stop() {
     let _ = interrupted.await;
 }
 
-/// Reads the file again on SIGHUP. A mistake keeps what is served.
+/// Reads the file again on SIGHUP. A mistake keeps what is served. Where the API listens, and with how many
+/// connections, is decided at the start.
 #[cfg(unix)]
-async fn reload_on_signal(app: Arc<App>, twins: Twins, file: PathBuf) {
+async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     while hangup.recv().await.is_some() {
-        let understood = config::load(Some(&file)).and_then(|loaded| Gateway::understand(&loaded, &twins));
+        let Some(file) = &file else {
+            tracing::info!("the sandbox has no file to read again");
+            continue;
+        };
+        let understood = config::load(Some(file)).and_then(|loaded| Gateway::understand(&loaded, Some(&twins)));
         match understood {
             Ok(understood) => {
+                for warning in &understood.warnings {
+                    tracing::warn!("{warning}");
+                }
                 app.gateway.store(Arc::new(understood.gateway));
                 tracing::info!("the configuration was read again");
             }
@@ -227,4 +242,4 @@ async fn reload_on_signal(app: Arc<App>, twins: Twins, file: PathBuf) {
 }
 
 #[cfg(not(unix))]
-async fn reload_on_signal(_: Arc<App>, _: Twins, _: PathBuf) {}
+async fn reload_on_signal(_: Arc<App>, _: Twins, _: Option<PathBuf>) {}
