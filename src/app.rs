@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll},
@@ -18,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use axum_server::{Handle, accept::Accept};
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use hyper_util::rt::TokioTimer;
 use tokio::{
@@ -25,7 +27,6 @@ use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use crate::{
@@ -52,18 +53,11 @@ impl App {
     }
 }
 
-/// The API with every inbound layer, outermost last as axum applies them:
-///
-/// - **catch panic**, inside the edge, so that a panic becomes a problem like any other failure;
-/// - **edge**, outermost, because it alone knows the request's id: it writes every problem, logs every
-///   failure once, and adds the headers that every answer has.
+/// The API with its one inbound layer, the edge. It is outermost, because it alone knows the request's id: it
+/// turns a panic into a problem like any other failure, writes every problem, logs every failure once, and adds
+/// the headers that every answer has.
 pub fn router(app: Arc<App>) -> Router {
-    api::routes()
-        .layer(CatchPanicLayer::custom(|_| {
-            Failure::new(Code::Internal, "an unexpected fault; it is in the gateway's log").into_response()
-        }))
-        .layer(middleware::from_fn(edge))
-        .with_state(app)
+    api::routes().layer(middleware::from_fn(edge)).with_state(app)
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -76,7 +70,9 @@ async fn edge(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = match check_host(&request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+            Failure::new(Code::Internal, "an unexpected fault; it is in the gateway's log").into_response()
+        }),
         Err(failure) => failure.into_response(),
     };
     let failure = response.extensions_mut().remove::<Failure>();
@@ -227,5 +223,27 @@ impl AsyncWrite for Admitted {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, routing::get};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_and_not_the_end() {
+        let faulty = || async {
+            let nothing: Option<&str> = None;
+            nothing.expect("this handler panics on purpose")
+        };
+        let router: Router = Router::new().route("/", get(faulty)).layer(middleware::from_fn(edge));
+        let request = Request::builder().uri("/").header("host", "gateway").body(Body::empty()).expect("a request");
+        let answer = router.oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status(), 500);
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert!(answer.headers().contains_key("x-request-id"));
     }
 }
