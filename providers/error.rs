@@ -170,7 +170,7 @@ impl Error {
     /// An operation that a provider lacks, with the reason from its manifest.
     pub fn not_supported(manifest: &Manifest, operation: Operation) -> Self {
         let reason = manifest.operation(operation).reason().unwrap_or("the adapter does not have it");
-        Self::new(Kind::NotSupported, format!("{} cannot {}: {reason}", manifest.name, operation.name()))
+        Self::new(Kind::NotSupported, format!("{} cannot {}: {reason}", manifest.name, operation.deed()))
     }
 
     /// An answer that could not be understood. `what` says what was wrong, never what it held.

@@ -834,6 +834,16 @@ impl Operation {
         }
     }
 
+    /// What a provider does, or cannot do, in a sentence.
+    pub const fn deed(self) -> &'static str {
+        match self {
+            Self::PaymentMethods => "list payment methods",
+            Self::Payments => "list payments",
+            Self::OverdueInvoices => "list overdue invoices",
+            other => other.name(),
+        }
+    }
+
     /// Reads a name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.name() == name)
