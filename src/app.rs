@@ -78,7 +78,7 @@ async fn edge(request: Request, next: Next) -> Response {
     let failure = response.extensions_mut().remove::<Failure>();
     let id_text = id.to_str().unwrap_or_default();
     let route = route.as_ref().map_or("", MatchedPath::as_str);
-    let milliseconds = started.elapsed().as_millis();
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     if let Some(failure) = failure {
         let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
         let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
