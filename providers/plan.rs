@@ -91,13 +91,6 @@ impl<T: 'static> Plan<T> {
         (self.read)(response)
     }
 
-    /// Says that the request only reads, whatever its method.
-    #[must_use]
-    pub fn reading(mut self) -> Self {
-        self.writes = false;
-        self
-    }
-
     /// The same plan where "no such customer" is an answer, not a failure.
     #[must_use]
     pub fn optional(self) -> Plan<Option<T>> {

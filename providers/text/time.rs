@@ -1,6 +1,6 @@
 //! Times: RFC 3339 in UTC with three fraction digits, more only where the provider gave more.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 
 use super::Text;
 
@@ -24,21 +24,6 @@ pub fn write(time: Timestamp) -> String {
         _ => 9,
     };
     format!("{time:.digits$}")
-}
-
-/// Writes a time with whole seconds, as some providers do.
-pub fn write_seconds(time: Timestamp) -> String {
-    format!("{time:.0}")
-}
-
-/// The whole second a canonical time lies in, for providers that keep no fractions.
-pub fn seconds(text: &str) -> Option<i64> {
-    text.parse::<Timestamp>().ok().map(Timestamp::as_second)
-}
-
-/// The calendar day of a time, in UTC.
-pub fn day(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::UTC).date().to_string()
 }
 
 /// Whether a text already has the canonical spelling, with milliseconds.

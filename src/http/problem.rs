@@ -227,13 +227,6 @@ impl Failure {
         self
     }
 
-    /// Adds the methods that a path has.
-    #[must_use]
-    pub fn with_allow(mut self, methods: &str) -> Self {
-        self.0.allow = Some(methods.to_owned());
-        self
-    }
-
     /// Adds the connection it came from.
     #[must_use]
     pub fn with_culprit(mut self, culprit: Culprit) -> Self {

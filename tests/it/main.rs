@@ -9,6 +9,7 @@ mod faults;
 mod lists;
 mod requests;
 mod sandbox;
+mod signed;
 mod stand_in;
 mod support;
 mod terminal;
