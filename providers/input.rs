@@ -265,6 +265,11 @@ fn parts_only(read: &CustomerFields) -> CustomerFields {
 }
 
 fn string(source: &Source, raw: &RawValue) -> Option<Text> {
+    // What is spelled as it is meant needs no reader.
+    let inner = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))?;
+    if !inner.contains('\\') {
+        return Some(source.text(inner));
+    }
     let text: Str<'_> = serde_json::from_str(raw.get()).ok()?;
     Some(source.text(&text.0))
 }

@@ -20,7 +20,7 @@ use crate::{
 /// Checks a whole document, and answers where it holds card numbers. Phones, whose own grammar rules,
 /// are not searched.
 pub(crate) fn check(json: &str) -> Result<Vec<FieldError>, Error> {
-    let mut walk = Walk { path: String::new(), cards: Vec::new(), duplicate: None };
+    let mut walk = Walk::default();
     let mut reader = serde_json::Deserializer::from_str(json);
     let walked = Value(&mut walk).deserialize(&mut reader).and_then(|()| reader.end());
     if let Some(pointer) = walk.duplicate {
@@ -30,7 +30,13 @@ pub(crate) fn check(json: &str) -> Result<Vec<FieldError>, Error> {
         let what = if error.is_eof() { "ends too early" } else { "is not JSON" };
         return Err(malformed(format!("the body {what}, at line {} column {}", error.line(), error.column())));
     }
-    check_tokens(json)?;
+    if walk.holds_nul {
+        return Err(malformed("a string holds U+0000, which not every store can keep".to_owned()));
+    }
+    // A reader of values no longer knows how a number was spelled.
+    if walk.holds_float && holds_long_integer(json) {
+        return Err(malformed("an integer does not fit into 64 bits; write it as a string".to_owned()));
+    }
     Ok(walk.cards)
 }
 
@@ -59,8 +65,8 @@ fn malformed(detail: String) -> Error {
     Error::new(Kind::Malformed, detail)
 }
 
-/// Numbers and escapes are judged by their spelling, which a reader of values no longer has.
-fn check_tokens(json: &str) -> Result<(), Error> {
+/// Whether a number without point and exponent is beyond 64 bits.
+fn holds_long_integer(json: &str) -> bool {
     let bytes = json.as_bytes();
     let mut place = 0;
     while let Some(byte) = bytes.get(place) {
@@ -68,13 +74,7 @@ fn check_tokens(json: &str) -> Result<(), Error> {
             b'"' => {
                 place += 1;
                 while let Some(byte) = bytes.get(place).filter(|byte| **byte != b'"') {
-                    if *byte == b'\\' {
-                        if bytes[place + 1..].starts_with(b"u0000") {
-                            return Err(malformed("a string holds U+0000, which not every store can keep".to_owned()));
-                        }
-                        place += 1;
-                    }
-                    place += 1;
+                    place += if *byte == b'\\' { 2 } else { 1 };
                 }
                 place += 1;
             }
@@ -86,20 +86,32 @@ fn check_tokens(json: &str) -> Result<(), Error> {
                 let number = &json[place..end];
                 let is_integer = !number.contains(['.', 'e', 'E']);
                 if is_integer && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
-                    return Err(malformed("an integer does not fit into 64 bits; write it as a string".to_owned()));
+                    return true;
                 }
                 place = end;
             }
             _ => place += 1,
         }
     }
-    Ok(())
+    false
 }
 
+#[derive(Default)]
 struct Walk {
     path: String,
     cards: Vec<FieldError>,
     duplicate: Option<String>,
+    holds_nul: bool,
+    holds_float: bool,
+}
+
+impl Walk {
+    fn text(&mut self, text: &str) {
+        let is_phone = matches!(self.path.as_str(), "/phone" | "/whatsapp");
+        if !is_phone && card::holds_card_number(text) {
+            self.cards.push(FieldError::new(self.path.clone(), "holds a card number"));
+        }
+    }
 }
 
 struct Value<'w>(&'w mut Walk);
@@ -136,17 +148,21 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        self.0.holds_float = true;
+        Ok(())
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<(), E> {
+        self.0.text(text);
         Ok(())
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        let is_phone = matches!(self.0.path.as_str(), "/phone" | "/whatsapp");
-        if !is_phone && card::holds_card_number(text) {
-            self.0.cards.push(FieldError::new(self.0.path.clone(), "holds a card number"));
-        }
+        // Only an escape can spell U+0000, and only text with an escape is not borrowed.
+        self.0.holds_nul |= text.contains('\0');
+        self.0.text(text);
         Ok(())
     }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let length = self.0.path.len();
         for place in 0_usize.. {
@@ -170,6 +186,7 @@ impl<'de> Visitor<'de> for Value<'_> {
             } else {
                 self.0.path.push_str(&key);
             }
+            self.0.holds_nul |= matches!(&key.0, Cow::Owned(unescaped) if unescaped.contains('\0'));
             if card::holds_card_number(&key) {
                 self.0.cards.push(FieldError::new("", "a key holds a card number"));
             }
@@ -200,6 +217,8 @@ mod tests {
             r#"{"name":"a","name":"b"}"#,
             r#"{"metadata":{"k":1,"k":2}}"#,
             r#"{"name":"a\u0000b"}"#,
+            r#"{"metadata":{"a\u0000b":1}}"#,
+            r#"{"metadata":["1.5",2.5,-9223372036854775809]}"#,
             r#"{"metadata":{"n":12345678901234567890123}}"#,
             r#"{"metadata":{"n":1e400}}"#,
             r#"{"name":"\ud800"}"#,
@@ -217,6 +236,7 @@ mod tests {
         for json in [
             r#"{"name":"A \"quoted\" \\ name","metadata":{"n":-5,"m":18446744073709551615,"f":1.5e3,"a":[1,{"k":"v"}]}}"#,
             r#"{"phone":"4242424242424242"}"#,
+            r#"{"name":"the text \\u0000, spelled out"}"#,
             "null",
             "[]",
         ] {

@@ -1,6 +1,7 @@
 //! The application: what requests share, every inbound layer in order, and the accept loop with its limits.
 
 use std::{
+    convert::Infallible,
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
@@ -15,18 +16,18 @@ use arc_swap::ArcSwap;
 use axum::{
     Router,
     extract::{MatchedPath, Request},
-    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use axum_server::{Handle, accept::Accept};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use hyper_util::rt::TokioTimer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tower::{Service, layer::layer_fn};
 use uuid::Uuid;
 
 use crate::{
@@ -57,50 +58,93 @@ impl App {
 /// turns a panic into a problem like any other failure, writes every problem, logs every failure once, and adds
 /// the headers that every answer has.
 pub fn router(app: Arc<App>) -> Router {
-    api::routes().layer(middleware::from_fn(edge)).with_state(app)
+    api::routes().layer(layer_fn(Edge)).with_state(app)
+}
+
+/// The inbound layer around a route.
+#[derive(Clone)]
+struct Edge<S>(S);
+
+impl<S> Service<Request> for Edge<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let arrival = Arrival::of(&request);
+        let begun = check_host(&request).map(|()| self.0.call(request));
+        Box::pin(async move {
+            let response = match begun {
+                Ok(answer) => AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+                    let told = "an unexpected fault; it is in the gateway's log";
+                    Ok(Failure::new(Code::Internal, told).into_response())
+                })?,
+                Err(failure) => failure.into_response(),
+            };
+            Ok(arrival.finish(response))
+        })
+    }
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-async fn edge(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = request_id(request.headers());
-    let trace = trace_id(request.headers());
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = match check_host(&request) {
-        Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
-            Failure::new(Code::Internal, "an unexpected fault; it is in the gateway's log").into_response()
-        }),
-        Err(failure) => failure.into_response(),
-    };
-    let failure = response.extensions_mut().remove::<Failure>();
-    let id_text = id.to_str().unwrap_or_default();
-    let route = route.as_ref().map_or("", MatchedPath::as_str);
-    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if let Some(failure) = failure {
-        let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
-        let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
-        if status >= 500 {
-            tracing::warn!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
-        } else {
-            tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, milliseconds, "{method} {route} was refused: {detail}");
+/// What is remembered of a request until it is answered.
+struct Arrival {
+    at: Instant,
+    id: HeaderValue,
+    trace: Option<String>,
+    method: Method,
+    route: Option<MatchedPath>,
+}
+
+impl Arrival {
+    fn of(request: &Request) -> Self {
+        Self {
+            at: Instant::now(),
+            id: request_id(request.headers()),
+            trace: trace_id(request.headers()),
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
         }
-        let allow = response.headers_mut().remove(header::ALLOW);
-        response = failure.into_problem(id_text);
-        if let (Some(allow), false) = (allow, response.headers().contains_key(header::ALLOW)) {
-            response.headers_mut().insert(header::ALLOW, allow);
-        }
-    } else {
-        let status = response.status().as_u16();
-        tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, milliseconds, "{method} {route} answered {status}");
     }
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
+
+    /// Writes a problem where there is one, logs, and adds the headers that every answer has.
+    fn finish(self, mut response: Response) -> Response {
+        let Self { at, id, trace, method, route } = self;
+        let id_text = id.to_str().unwrap_or_default();
+        let route = route.as_ref().map_or("", MatchedPath::as_str);
+        let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+            let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
+            let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
+            if status >= 500 {
+                tracing::warn!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
+            } else {
+                tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, milliseconds, "{method} {route} was refused: {detail}");
+            }
+            let allow = response.headers_mut().remove(header::ALLOW);
+            response = failure.into_problem(id_text);
+            if let (Some(allow), false) = (allow, response.headers().contains_key(header::ALLOW)) {
+                response.headers_mut().insert(header::ALLOW, allow);
+            }
+        } else {
+            let status = response.status().as_u16();
+            tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, milliseconds, "{method} {route} answered {status}");
+        }
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response
+    }
 }
 
 /// HTTP/1.1 wants exactly one `Host` (RFC 9112, 3.2); hyper takes none and two alike.
@@ -236,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_a_problem_and_not_the_end() {
         let faulty = || async { if true { panic!("on purpose") } else { "never answered" } };
-        let router: Router = Router::new().route("/", get(faulty)).layer(middleware::from_fn(edge));
+        let router: Router = Router::new().route("/", get(faulty)).layer(layer_fn(Edge));
         let request = Request::builder().uri("/").header("host", "gateway").body(Body::empty()).expect("a request");
         let answer = router.oneshot(request).await.expect("an answer");
         assert_eq!(answer.status(), 500);

@@ -1,16 +1,22 @@
 //! `passerelle check`: what is wrong with a configuration, before it is served.
 
+use std::time::Duration;
+
 use clap::Args;
 use passerelle_providers::{
     listing::{ListQuery, Mark},
     model::CustomerFilter,
 };
+use tokio::time::Instant;
 
 use super::{Configuration, Failed, serve::runtime, terminal};
 use crate::{
     config,
     merchant::{Connection, Gateway},
 };
+
+/// How long a probe may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -65,7 +71,8 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
 
 async fn probe(connection: &Connection) -> Result<(), String> {
     let query = ListQuery { limit: 1, mark: Mark::START, filter: CustomerFilter::default() };
-    let listed = connection.provider.list(&connection.upstream, &query).await;
+    let deadline = Instant::now() + PATIENCE;
+    let listed = connection.provider.list(&connection.upstream.until(deadline), &query).await;
     listed.map(drop).map_err(|error| {
         let said = error.vendor.as_ref().and_then(|vendor| vendor.message.as_deref());
         match said {

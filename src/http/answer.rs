@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use passerelle_providers::{
-    error::{Effect, Error, Kind},
+    error::{Effect, Error},
     fidelity::Fidelity,
     plan::{Request, Response as ProviderResponse, Transport},
     render::{self, RenderedRequest},
@@ -15,6 +15,7 @@ use passerelle_providers::{
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{problem::Failure, request::Call};
@@ -51,13 +52,15 @@ pub struct Performed<T> {
 #[derive(Debug)]
 pub struct Line<'c> {
     call: &'c Call,
+    /// Nothing is waited for after it.
+    deadline: Instant,
     exchanges: Option<Mutex<Vec<Exchange>>>,
 }
 
 #[async_trait]
 impl Transport for Line<'_> {
     async fn send(&self, request: Request, writes: bool) -> Result<ProviderResponse, Error> {
-        let response = self.call.connection().upstream.send(request, writes).await?;
+        let response = self.call.connection().upstream.send(request, writes, self.deadline).await?;
         if let Some(exchanges) = &self.exchanges
             && let Ok(mut exchanges) = exchanges.lock()
         {
@@ -77,19 +80,17 @@ impl Line<'_> {
 impl Call {
     /// A line to the provider, for [`Call::perform`].
     pub fn line(&self) -> Line<'_> {
-        Line { call: self, exchanges: self.include_raw.then(Mutex::default) }
+        let deadline = Instant::now() + self.gateway.deadline;
+        Line { call: self, deadline, exchanges: self.include_raw.then(Mutex::default) }
     }
 
-    /// Carries out work over a line within the request's deadline.
+    /// Carries out work over a line, which keeps the request's deadline.
     pub async fn perform<T>(
         &self,
         line: &Line<'_>,
         work: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<Performed<T>, Failure> {
-        let result = tokio::time::timeout(self.gateway.deadline, work).await.unwrap_or_else(|_| {
-            let late = Error::new(Kind::TimedOut, "the provider did not answer within the request's deadline");
-            Err(late.after(self.operation.is_write(), false))
-        });
+        let result = work.await;
         let raw = line.shown();
         match result {
             Ok(value) => Ok(Performed { value, raw }),

@@ -10,11 +10,13 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Uri};
 use passerelle_providers::{
     error::{Error, Kind},
-    plan::{Request, Response},
+    plan::Response,
 };
 use reqwest::{Client, Url, dns::Name, redirect};
+use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
 use super::{Outgoing, address};
@@ -80,12 +82,13 @@ impl reqwest::dns::Resolve for PublicOnly {
 pub(super) struct Wire {
     client: Client,
     base: Arc<Url>,
+    timeout: Duration,
     max_reply: usize,
 }
 
 impl Wire {
-    pub(super) fn new(client: Client, base: Url, max_reply: usize) -> Self {
-        Self { client, base: Arc::new(base), max_reply }
+    pub(super) fn new(client: Client, base: Url, timeout: Duration, max_reply: usize) -> Self {
+        Self { client, base: Arc::new(base), timeout, max_reply }
     }
 }
 
@@ -99,33 +102,39 @@ impl Service<Outgoing> for Wire {
     }
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
+        let Outgoing { request, headers, deadline, .. } = outgoing;
         let max_reply = self.max_reply;
+        let ends = deadline.min(Instant::now() + self.timeout);
         // The client's future is begun here, so that nothing but it has to be carried along.
-        let begun =
-            address(&self.base, &outgoing.request).map(|url| self.client.execute(to_send(url, outgoing.request)));
-        Box::pin(async move { Ok(exchange(begun?, max_reply).await?) })
+        let begun = address(&self.base, request.uri())
+            .map(|url| self.client.execute(to_send(request.method().clone(), url, headers, request.body().clone())));
+        Box::pin(async move {
+            match timeout_at(ends, exchange(begun?, max_reply)).await {
+                Ok(exchanged) => Ok(exchanged?),
+                Err(_) => Err(Error::new(Kind::TimedOut, "the provider did not answer in time").into()),
+            }
+        })
     }
 }
 
 /// The URL of a plan's request. One that would be folded or rewritten on the way is refused: it would ask
 /// for something else than was planned.
-fn address(base: &Url, request: &Request) -> Result<Url, Error> {
-    let mut path = String::with_capacity(base.path().len() + request.uri().path().len());
+fn address(base: &Url, below: &Uri) -> Result<Url, Error> {
+    let mut path = String::with_capacity(base.path().len() + below.path().len());
     path.push_str(base.path().trim_end_matches('/'));
-    path.push_str(request.uri().path());
+    path.push_str(below.path());
     let mut url = base.clone();
     url.set_path(&path);
-    url.set_query(request.uri().query());
-    match url.path() == path && url.query() == request.uri().query() {
+    url.set_query(below.query());
+    match url.path() == path && url.query() == below.query() {
         true => Ok(url),
         false => Err(Error::new(Kind::Invalid, "the command cannot be written as a URL without changing it")),
     }
 }
 
-fn to_send(url: Url, request: Request) -> reqwest::Request {
-    let (parts, body) = request.into_parts();
-    let mut sent = reqwest::Request::new(parts.method, url);
-    *sent.headers_mut() = parts.headers;
+fn to_send(method: Method, url: Url, headers: HeaderMap, body: Bytes) -> reqwest::Request {
+    let mut sent = reqwest::Request::new(method, url);
+    *sent.headers_mut() = headers;
     if !body.is_empty() {
         *sent.body_mut() = Some(body.into());
     }

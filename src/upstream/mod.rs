@@ -8,8 +8,11 @@
 //! 2. **retry**: reads, and whatever provably was not sent;
 //! 3. **authorize**: inside retry, so that every attempt is signed afresh, and after everything that
 //!    could log, so that no trace can hold a secret;
-//! 4. **timeout** of one attempt, the reading of the reply included;
-//! 5. **reqwest**, innermost: any status is an answer.
+//! 4. **reqwest**, innermost: any status is an answer. It keeps the time of an attempt, the reading of the
+//!    reply included, and the request's deadline, whichever comes first: one timer, not two.
+//!
+//! The stack is cloned for every request, so its parts are shared and its type is spelled out: nothing is boxed
+//! between the layers.
 
 mod address;
 mod client;
@@ -19,28 +22,35 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use passerelle_providers::{
     error::{Error, Kind},
     plan::{Endpoint, Request, Response, Transport},
     sign::{AuthScheme, Credentials, Stamp},
 };
 use reqwest::Url;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::{BoxError, ServiceBuilder, ServiceExt, timeout::error::Elapsed, util::BoxCloneSyncService};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
+use tower::{
+    BoxError, ServiceBuilder, ServiceExt,
+    filter::{Filter, Predicate},
+    retry::Retry,
+};
 
 pub use address::check_base_url;
 pub use client::{ClientSettings, http_client};
 
 use crate::config::Rate;
 
-/// A request on its way out. Its path is one below the provider's base.
+/// A request on its way out. Its path is one below the provider's base, and its headers are those of an attempt.
 #[derive(Debug, Clone)]
-pub struct Outgoing {
-    request: Request,
+struct Outgoing {
+    request: Arc<Request>,
+    headers: HeaderMap,
     writes: bool,
-    /// Its place among the requests under way, given back when the last attempt ended.
-    place: Option<Arc<OwnedSemaphorePermit>>,
+    deadline: Instant,
 }
 
 /// How one connection's provider is called.
@@ -63,10 +73,10 @@ pub struct UpstreamSettings {
 }
 
 /// One connection's way out.
-#[derive(Clone)]
 pub struct Upstream {
     endpoint: Endpoint,
-    stack: BoxCloneSyncService<Outgoing, Response, BoxError>,
+    admission: Admission,
+    stack: Retry<retry::Policy, Filter<client::Wire, Authorizer>>,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -82,50 +92,70 @@ impl Upstream {
             settings;
         let base = Url::parse(endpoint.base_url()).map_err(|error| format!("is no URL: {error}"))?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
-        let limiter = rate_limit.map(rate_limiter);
-        let places = Arc::new(Semaphore::new(max_in_flight));
-        let admit = move |mut outgoing: Outgoing| -> Result<Outgoing, BoxError> {
-            if limiter.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
-                return Err(refused(
-                    Kind::Throttled,
-                    "this connection's own `rate_limit` is used up; nothing was sent",
-                ));
-            }
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                let told = "too many requests to this connection's provider are under way; nothing was sent";
-                return Err(refused(Kind::Overloaded, told));
-            };
-            outgoing.place = Some(Arc::new(place));
-            Ok(outgoing)
-        };
         let stack = ServiceBuilder::new()
-            .filter(admit)
             .retry(retry::Policy::new())
-            .filter(move |outgoing: Outgoing| authorizer.authorize(outgoing))
-            .timeout(timeout)
-            .service(client::Wire::new(client, base, max_reply));
-        Ok(Self { endpoint, stack: BoxCloneSyncService::new(stack) })
+            .filter(authorizer)
+            .service(client::Wire::new(client, base, timeout, max_reply));
+        let admission = Admission { limiter: rate_limit.map(rate_limiter), places: Semaphore::new(max_in_flight) };
+        Ok(Self { endpoint, admission, stack })
     }
 
     /// Where the provider is.
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
+
+    /// Sends a plan's request, in as many attempts as are allowed until the deadline.
+    pub async fn send(&self, request: Request, writes: bool, deadline: Instant) -> Result<Response, Error> {
+        let _place = self.admission.admit()?;
+        let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, deadline };
+        self.stack.clone().oneshot(outgoing).await.map_err(describe)
+    }
+
+    /// The way out with one deadline for all that is sent.
+    pub const fn until(&self, deadline: Instant) -> impl Transport + use<'_> {
+        Until { upstream: self, deadline }
+    }
+}
+
+struct Until<'u> {
+    upstream: &'u Upstream,
+    deadline: Instant,
 }
 
 #[async_trait]
-impl Transport for Upstream {
+impl Transport for Until<'_> {
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error> {
-        self.stack.clone().oneshot(Outgoing { request, writes, place: None }).await.map_err(describe)
+        self.upstream.send(request, writes, self.deadline).await
+    }
+}
+
+/// How much is sent at all.
+struct Admission {
+    limiter: Option<DefaultDirectRateLimiter>,
+    places: Semaphore,
+}
+
+impl Admission {
+    fn admit(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let refused = |kind, told| Error::new(kind, told).with_retry_after(Some(1));
+        if self.limiter.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
+            return Err(refused(Kind::Throttled, "this connection's own `rate_limit` is used up; nothing was sent"));
+        }
+        self.places.try_acquire().map_err(|_| {
+            refused(Kind::Overloaded, "too many requests to this connection's provider are under way; nothing was sent")
+        })
     }
 }
 
 /// Adds what every request carries, and the secret or the signature.
 #[derive(Clone)]
-struct Authorizer {
+struct Authorizer(Arc<Authorization>);
+
+struct Authorization {
     endpoint: Endpoint,
     scheme: &'static AuthScheme,
-    credentials: Arc<Credentials>,
+    credentials: Credentials,
     /// A secret in a header is the same for every request.
     constant: Option<(HeaderName, HeaderValue)>,
 }
@@ -133,50 +163,47 @@ struct Authorizer {
 impl Authorizer {
     fn new(endpoint: Endpoint, scheme: &'static AuthScheme, credentials: Credentials) -> Result<Self, String> {
         let constant = scheme.constant_header(&credentials).map_err(|error| error.to_string())?;
-        Ok(Self { endpoint, scheme, credentials: Arc::new(credentials), constant })
+        Ok(Self(Arc::new(Authorization { endpoint, scheme, credentials, constant })))
     }
+}
 
-    fn authorize(&self, mut outgoing: Outgoing) -> Result<Outgoing, BoxError> {
+impl Predicate<Outgoing> for Authorizer {
+    type Request = Outgoing;
+
+    fn check(&mut self, mut outgoing: Outgoing) -> Result<Outgoing, BoxError> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
-        let has_body = !outgoing.request.body().is_empty();
-        if let Some((name, value)) = &self.constant {
-            outgoing.request.headers_mut().insert(name, value.clone());
+        let Authorization { endpoint, scheme, credentials, constant } = &*self.0;
+        let headers = &mut outgoing.headers;
+        if let Some((name, value)) = constant {
+            headers.insert(name, value.clone());
         } else {
             // A signature is over the whole URL.
-            let mut signed = self.endpoint.finish(outgoing.request.clone())?;
-            self.scheme.authorize(&mut signed, &self.credentials, &stamp()?)?;
-            *outgoing.request.headers_mut() = std::mem::take(signed.headers_mut());
+            let mut signed = endpoint.finish(Request::clone(&outgoing.request))?;
+            scheme.authorize(&mut signed, credentials, &stamp()?)?;
+            *headers = std::mem::take(signed.headers_mut());
         }
-        let headers = outgoing.request.headers_mut();
         headers.insert(header::ACCEPT, JSON);
-        if has_body {
+        if !outgoing.request.body().is_empty() {
             headers.insert(header::CONTENT_TYPE, JSON);
         }
         Ok(outgoing)
     }
 }
 
-fn refused(kind: Kind, told: &'static str) -> BoxError {
-    Error::new(kind, told).with_retry_after(Some(1)).into()
-}
-
-/// The errors of the stack's own layers, in our words.
+/// The errors of the stack in our words. All of them are ours already.
 fn describe(error: BoxError) -> Error {
-    if error.is::<Elapsed>() {
-        return Error::new(Kind::TimedOut, "the provider did not answer in time");
-    }
     match error.downcast::<Error>() {
         Ok(error) => *error,
         Err(_) => Error::new(Kind::Interrupted, "the connection to the provider failed"),
     }
 }
 
-fn rate_limiter(rate: Rate) -> Arc<DefaultDirectRateLimiter> {
+fn rate_limiter(rate: Rate) -> DefaultDirectRateLimiter {
     let period = rate.per / rate.requests.get();
     let quota = Quota::with_period(period.max(Duration::from_nanos(1)))
         .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
         .allow_burst(rate.requests);
-    Arc::new(RateLimiter::direct(quota))
+    RateLimiter::direct(quota)
 }
 
 /// The time and a nonce for a signature.

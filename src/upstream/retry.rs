@@ -2,13 +2,14 @@
 //! provably not sent. A write that may have happened never is. A budget keeps retries from amplifying an
 //! outage.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use http::header::RETRY_AFTER;
 use passerelle_providers::{
     error::{Error, Kind},
     plan::Response,
 };
+use tokio::time::Sleep;
 use tower::{
     BoxError,
     retry::{
@@ -16,7 +17,6 @@ use tower::{
         backoff::{Backoff, ExponentialBackoff, ExponentialBackoffMaker, MakeBackoff},
         budget::{Budget, TpsBudget},
     },
-    timeout::error::Elapsed,
     util::rng::HasherRng,
 };
 
@@ -53,18 +53,23 @@ impl Policy {
 }
 
 impl retry::Policy<Outgoing, Response, BoxError> for Policy {
-    type Future = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+    type Future = Pin<Box<Sleep>>;
 
     fn retry(&mut self, outgoing: &mut Outgoing, result: &mut Result<Response, BoxError>) -> Option<Self::Future> {
         if !may_be_retried(outgoing.writes, result) {
             self.budget.deposit();
             return None;
         }
-        if self.left == 0 || !self.budget.withdraw() {
+        if self.left == 0 {
+            return None;
+        }
+        let pause = self.pause.next_backoff();
+        // An attempt that would begin after the deadline is none.
+        if pause.deadline() >= outgoing.deadline || !self.budget.withdraw() {
             return None;
         }
         self.left -= 1;
-        Some(Box::pin(self.pause.next_backoff()))
+        Some(Box::pin(pause))
     }
 
     fn clone_request(&mut self, outgoing: &Outgoing) -> Option<Outgoing> {
@@ -82,7 +87,7 @@ fn may_be_retried(writes: bool, result: &Result<Response, BoxError>) -> bool {
                 Kind::Interrupted | Kind::TimedOut => !writes,
                 _ => false,
             },
-            None => error.is::<Elapsed>() && !writes,
+            None => false,
         },
     }
 }

@@ -147,6 +147,17 @@ async fn a_silent_provider_times_out() {
 }
 
 #[tokio::test]
+async fn a_request_ends_at_its_deadline_however_patient_its_attempts_are() {
+    let vendor = StandIn::always(Act::Hang).await;
+    let more = "timeout = \"1h\"\n[server]\ndeadline = \"50ms\"";
+    let gateway = Gateway::before("lomi", &vendor.url(), more).await;
+    assert_eq!(read(&gateway).await.told(), (504, "provider_timeout"));
+    assert_eq!(vendor.asked().len(), 1, "no attempt begins after the deadline");
+    assert_eq!(write(&gateway, "lomi").await.told(), (504, "outcome_unknown"));
+    assert_eq!(vendor.asked().len(), 2);
+}
+
+#[tokio::test]
 async fn a_provider_that_cannot_be_reached_was_sent_nothing() {
     // A port that was free a moment ago, and that nobody listens on.
     let address = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
