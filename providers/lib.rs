@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod canonical;
 pub mod error;
 pub mod fidelity;
 pub mod imitate;

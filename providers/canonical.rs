@@ -1,0 +1,295 @@
+//! Commands as JSON that says the same in the same bytes: what is remembered of a write, and what two
+//! requests are compared by. [`crate::input::command`] reads it back.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+
+use crate::{
+    model::{Address, Command, CustomerFields, CustomerType, Patch},
+    text::Text,
+};
+
+impl Command {
+    /// The command as one JSON object, its members in a fixed order. Values of metadata are spelled one way:
+    /// members sorted, no spaces, `1.0` as `1`. Commands that only read are told by their id alone.
+    pub fn to_canonical_json(&self) -> Vec<u8> {
+        let mut members = Members::default();
+        match self {
+            Self::Create(create) => {
+                members.fields(&create.fields);
+                if create.distinct {
+                    members.raw("distinct", "true");
+                }
+            }
+            Self::Update(update) => {
+                members.text("id", update.id.text());
+                members.fields(&update.fields);
+            }
+            Self::Retrieve(id) | Self::Delete(id) | Self::Block(id) | Self::Unblock(id) | Self::OverdueInvoices(id) => {
+                members.text("id", id.text())
+            }
+            Self::PaymentMethods(asked) | Self::Payments(asked) => members.text("id", asked.id.text()),
+            Self::Find(_) | Self::List(_) => {}
+        }
+        members.close()
+    }
+}
+
+#[derive(Default)]
+struct Members {
+    json: String,
+}
+
+impl Members {
+    fn key(&mut self, key: &str) {
+        self.json.push(if self.json.is_empty() { '{' } else { ',' });
+        push_string(&mut self.json, key);
+        self.json.push(':');
+    }
+
+    fn raw(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.json.push_str(value);
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.key(key);
+        push_string(&mut self.json, value);
+    }
+
+    fn patch(&mut self, key: &str, patch: &Patch<Text>) {
+        match patch {
+            Patch::Absent => {}
+            Patch::Clear => self.raw(key, "null"),
+            Patch::Set(text) => self.text(key, text),
+        }
+    }
+
+    fn fields(&mut self, fields: &CustomerFields) {
+        let CustomerFields {
+            name,
+            first_name,
+            last_name,
+            email,
+            phone,
+            whatsapp,
+            address,
+            kind,
+            did,
+            balance,
+            metadata,
+        } = fields;
+        self.patch("name", name);
+        self.patch("first_name", first_name);
+        self.patch("last_name", last_name);
+        self.patch("email", email);
+        self.patch("phone", phone);
+        self.patch("whatsapp", whatsapp);
+        if let Some(parts) = address_parts(address) {
+            self.raw("address", &parts);
+        }
+        match kind {
+            Patch::Absent => {}
+            Patch::Clear => self.raw("type", "null"),
+            Patch::Set(kind) => self.text("type", CustomerType::as_str(*kind)),
+        }
+        self.patch("did", did);
+        self.patch("balance", balance);
+        match metadata {
+            Patch::Absent => {}
+            Patch::Clear => self.raw("metadata", "null"),
+            Patch::Set(object) => self.raw("metadata", &canonical(object.as_str())),
+        }
+    }
+
+    fn close(mut self) -> Vec<u8> {
+        if self.json.is_empty() {
+            self.json.push('{');
+        }
+        self.json.push('}');
+        self.json.into_bytes()
+    }
+}
+
+fn address_parts(address: &Address<Patch<Text>>) -> Option<String> {
+    let Address { line1, line2, city, state, postal_code, country } = address;
+    let mut members = Members::default();
+    members.patch("line1", line1);
+    members.patch("line2", line2);
+    members.patch("city", city);
+    members.patch("state", state);
+    members.patch("postal_code", postal_code);
+    members.patch("country", country);
+    (!members.json.is_empty()).then(|| members.json + "}")
+}
+
+fn push_string(json: &mut String, text: &str) {
+    // Text is written to memory, which does not fail.
+    json.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
+
+/// A JSON text in its one spelling. A text that is no JSON stays as it is.
+fn canonical(json: &str) -> Cow<'_, str> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    match reader.deserialize_any(Speller).and_then(|spelled| reader.end().map(|()| spelled)) {
+        Ok(spelled) => Cow::Owned(spelled),
+        Err(_) => Cow::Borrowed(json),
+    }
+}
+
+struct Speller;
+
+impl<'de> serde::de::DeserializeSeed<'de> for Speller {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Speller {
+    type Value = String;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<String, E> {
+        Ok("null".to_owned())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<String, E> {
+        // Shortest digits that read back as the same number; a whole number has no point.
+        Ok(value.to_string())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        let mut json = String::with_capacity(text.len() + 2);
+        push_string(&mut json, text);
+        Ok(json)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<String, A::Error> {
+        let mut spelled = Vec::new();
+        while let Some(entry) = entries.next_element_seed(Self)? {
+            spelled.push(entry);
+        }
+        Ok(format!("[{}]", spelled.join(",")))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
+        let mut spelled: Vec<(String, String)> = Vec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            spelled.push((key, map.next_value_seed(Self)?));
+        }
+        spelled.sort();
+        let mut members = Members::default();
+        for (key, value) in &spelled {
+            members.raw(key, value);
+        }
+        Ok(String::from_utf8(members.close()).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{input, model::Operation, text::Source, vendor};
+
+    fn read(operation: Operation, json: &str) -> Command {
+        let manifest = vendor("lomi").expect("a vendor").manifests[0];
+        let source = Source::new(&Bytes::from(json.to_owned())).expect("text");
+        input::command(operation, &source, manifest, None).expect("a command")
+    }
+
+    fn canonical_of(operation: Operation, json: &str) -> String {
+        String::from_utf8(read(operation, json).to_canonical_json()).expect("text")
+    }
+
+    #[test]
+    fn spelling_makes_no_difference_and_values_do() {
+        let one = r#"{"name":"Awa \u0044iop","metadata":{"b":[1.0,{"y":null,"x":"é"}],"a":1e2}}"#;
+        let same = r#" { "metadata" : {"a":100, "b":[1,{"x":"\u00e9","y":null}]}, "name":"Awa Diop" } "#;
+        assert_eq!(canonical_of(Operation::Create, one), canonical_of(Operation::Create, same));
+        for other in [
+            r#"{"name":"Awa Diop","metadata":{"a":100,"b":[1,{"x":"e","y":null}]}}"#,
+            r#"{"name":"Awa Diop","metadata":{"a":"100","b":[1,{"x":"é","y":null}]}}"#,
+            r#"{"name":"Awa Diop","metadata":{"a":100,"b":[{"x":"é","y":null},1]}}"#,
+            r#"{"name":"Awa Diop"}"#,
+        ] {
+            assert_ne!(canonical_of(Operation::Create, one), canonical_of(Operation::Create, other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_command_reads_back_as_itself() {
+        for (operation, json) in [
+            (Operation::Create, r#"{"name":"Awa","type":"business","distinct":true,"address":{"city":"Dakar"}}"#),
+            (
+                Operation::Update,
+                r#"{"id":"cus_1","email":null,"phone":"+221771234567","address":null,"metadata":null}"#,
+            ),
+            (Operation::Delete, r#"{"id":"cus_1"}"#),
+            (Operation::Block, r#"{"id":"cus_1"}"#),
+        ] {
+            let command = read(operation, &json.replace("cus_1", "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985"));
+            let written = String::from_utf8(command.to_canonical_json()).expect("text");
+            assert_eq!(read(operation, &written), command, "{written}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            (-1000_i32..1000).prop_map(|number| json!(f64::from(number) / 8.0)),
+            "[a-zA-Zé\"\\\\ ]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map("[a-z]{1,4}", inner, 0..5)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn one_value_has_one_spelling(value in value()) {
+            let spelled = canonical(&value.to_string()).into_owned();
+            let pretty = serde_json::to_string_pretty(&value).expect("JSON");
+            prop_assert_eq!(canonical(&pretty).into_owned(), spelled.clone());
+            prop_assert_eq!(canonical(&spelled).into_owned(), spelled);
+        }
+
+        #[test]
+        fn two_values_have_two(one in value(), other in value()) {
+            let (spelled, differently) = (canonical(&one.to_string()).into_owned(), canonical(&other.to_string()).into_owned());
+            let same: Value = serde_json::from_str(&spelled).expect("JSON");
+            let other: Value = serde_json::from_str(&differently).expect("JSON");
+            prop_assert_eq!(spelled == differently, same == other);
+        }
+    }
+}
