@@ -879,6 +879,12 @@ impl<T> Page<T> {
         Self { items, next, total: Some(total) }
     }
 
+    /// A page cut out of a list that the provider tells whole.
+    pub fn of_all(all: Vec<T>, position: &Position, limit: u16) -> Self {
+        let (total, begin) = (all.len() as u64, usize::try_from(position.offset()).unwrap_or(usize::MAX));
+        Self::of_total(all.into_iter().skip(begin).take(limit.into()).collect(), position, total)
+    }
+
     /// A numbered page of a list whose length the provider tells. The next one begins where this one would
     /// end if it were full: a number says nothing of a page that fell short.
     pub fn of_numbered(items: Vec<T>, position: &Position, limit: u16, total: u64) -> Self {

@@ -150,11 +150,13 @@ impl CustomerProvider for NotchPay {
 
     fn plan_payment_methods(&self, command: &ListOfCustomer) -> Result<Plan<Page<PaymentMethod>>, Error> {
         let request = Draft::get("/customers").segment(command.id.text())?.then("/payment_methods").build()?;
-        Ok(Plan::new(request, translate::refusal, |answer| {
+        let ListOfCustomer { limit, position, .. } = command.clone();
+        // They are told all at once.
+        Ok(Plan::new(request, translate::refusal, move |answer| {
             let source = answer.source()?;
             let told: wire::Page<wire::PaymentMethod<'_>> = parse(&source)?;
             let items = reading::each(told.items, "items", |method| translate::payment_method(method, &source))?;
-            Ok(Page { items, next: None, total: None })
+            Ok(Page::of_all(items, &position, limit))
         }))
     }
 
