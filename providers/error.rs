@@ -178,6 +178,13 @@ impl Error {
         Self::new(Kind::BadResponse, format!("the provider answered {what}"))
     }
 
+    /// The same failure, told as another kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// Adds the wrong fields.
     #[must_use]
     pub fn with_fields(mut self, fields: Vec<FieldError>) -> Self {

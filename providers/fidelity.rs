@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use crate::{model::Field, text::Text};
+use crate::{error::FieldError, model::Field, text::Text};
 
 /// What became of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +113,11 @@ impl Fidelity {
     /// The fields that are stored nowhere.
     pub fn losses(&self) -> impl Iterator<Item = &Entry> {
         self.0.iter().filter(|entry| entry.outcome == Outcome::Lost)
+    }
+
+    /// The fields that are stored nowhere, as what is wrong with a request that must not lose any.
+    pub fn loss_errors(&self) -> Vec<FieldError> {
+        self.losses().map(|entry| FieldError::new(entry.field.pointer(), entry.rule)).collect()
     }
 
     /// Takes out of the reports of a page what stands in every one of them, for the page's own report.

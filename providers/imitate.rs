@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{
     error::{Error, FieldError, Kind},
-    manifest::Manifest,
+    manifest::{IdPattern, Manifest},
     model::{Command, Customer, Page, Position, Reply},
     plan::{Request, Response},
     text::{Source, Text},
@@ -24,8 +24,13 @@ pub trait ImitatesVendor: Debug + Send + Sync + 'static {
     fn manifest(&self) -> &'static Manifest;
 
     /// Reads a vendor's request, its path below the vendor's base, into a command. Refuses what the
-    /// vendor's own validation refuses.
-    fn accept(&self, request: &Request) -> Result<Command, Error>;
+    /// vendor's own validation refuses, and ids that whoever answers in the vendor's place cannot have.
+    fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error>;
+
+    /// The same where the vendor itself answers, or its twin.
+    fn accept(&self, request: &Request) -> Result<Command, Error> {
+        self.accept_for(request, &self.manifest().id)
+    }
 
     /// Writes a reply as the vendor answers that command.
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error>;

@@ -74,6 +74,15 @@ pub fn phone_query(text: &Text, region: Option<Region>) -> Text {
     phone::canonical(text, region).text
 }
 
+/// Refuses a document that two programs would read differently, or that holds a card number.
+pub fn check(body: &Source) -> Result<(), Error> {
+    let cards = strict::check(body.as_str())?;
+    if cards.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::CardData, "card numbers are not taken: remove them and send again").with_fields(cards))
+}
+
 struct Reader<'s> {
     source: &'s Source,
     region: Option<Region>,
@@ -83,12 +92,7 @@ struct Reader<'s> {
 
 impl<'s> Reader<'s> {
     fn open(source: &'s Source, region: Option<Region>) -> Result<Self, Error> {
-        let cards = strict::check(source.as_str())?;
-        if !cards.is_empty() {
-            return Err(
-                Error::new(Kind::CardData, "card numbers are not taken: remove them and send again").with_fields(cards)
-            );
-        }
+        check(source)?;
         let members = strict::members(source.as_str())
             .ok_or_else(|| Error::invalid(vec![FieldError::new("", "must be a JSON object")]))?;
         Ok(Self { source, region, members, mistakes: Vec::new() })

@@ -79,12 +79,15 @@ pub struct Listing {
 }
 
 /// A filter divided between the provider and the gateway.
-struct Division {
-    sent: CustomerFilter,
-    again: CustomerFilter,
+pub(crate) struct Division {
+    /// What the provider is sent.
+    pub(crate) sent: CustomerFilter,
+    /// What is compared again.
+    pub(crate) again: CustomerFilter,
 }
 
-fn divide(filter: &CustomerFilter, manifest: &Manifest) -> Result<Division, Error> {
+/// Divides a filter. One by a field that the provider does not hold is refused.
+pub(crate) fn divide(filter: &CustomerFilter, manifest: &Manifest) -> Result<Division, Error> {
     let (mut sent, mut again) = (filter.clone(), filter.clone());
     let filters = &manifest.filters;
     let is_alone = filter.len() == 1;

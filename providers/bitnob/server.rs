@@ -15,7 +15,7 @@ use crate::{
         Asked, ImitatesVendor, base_path, broken, in_one_text, json_response, mismatched, no_route, read_document,
         total, usual_status, uuid,
     },
-    manifest::Manifest,
+    manifest::{IdPattern, Manifest},
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers,
         Lookup, Page, Patch, Position, Reply, UpdateCustomer,
@@ -34,9 +34,9 @@ impl ImitatesVendor for Server {
         self.0.manifest()
     }
 
-    fn accept(&self, request: &Request) -> Result<Command, Error> {
+    fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
         let asked = Asked::of(request);
-        let id = |id: &str| CustomerId::parse(Text::from(id), &self.manifest().id);
+        let id = |id: &str| CustomerId::parse(Text::from(id), ids);
         let (method, path) = asked.route();
         let ((false, ["customers", path @ ..]) | (true, ["api", "customers", path @ ..])) = (self.0.is_v2, &path[..])
         else {
@@ -193,7 +193,7 @@ impl Server {
             last_name: text(parts.last_name.set()),
             phone: text(parts.phone.set()),
             country_code: text(parts.country_code.set()),
-            blacklist: Some(customer.blocked == Some(true)),
+            blacklist: customer.blocked,
             created_at: str_of(customer.created_at.as_ref()),
             updated_at: str_of(customer.updated_at.as_ref()),
             extra: customer.extra.clone(),

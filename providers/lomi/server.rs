@@ -9,13 +9,13 @@ use crate::{
     imitate::{
         Asked, ImitatesVendor, broken, json_response, mismatched, no_route, read_document, response, usual_status, uuid,
     },
-    manifest::Manifest,
+    manifest::{IdPattern, Manifest},
     model::{
-        Command, CreateCustomer, Customer, CustomerFilter, CustomerId, ListCustomers, Patch, Position, Reply,
-        UpdateCustomer,
+        Command, CreateCustomer, Customer, CustomerFilter, CustomerId, CustomerType, ListCustomers, Patch, Position,
+        Reply, UpdateCustomer,
     },
     plan::{Request, Response},
-    text::{Text, email, time},
+    text::{Text, email, packed, time},
     wire::Extra,
 };
 
@@ -28,9 +28,10 @@ impl ImitatesVendor for Server {
         &MANIFEST
     }
 
-    fn accept(&self, request: &Request) -> Result<Command, Error> {
+    fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
         let asked = Asked::of(request);
-        let id = |id: &str| CustomerId::parse(Text::from(id), &MANIFEST.id);
+        // A client that takes UUIDs only was given one in which the id is packed.
+        let id = |id: &str| CustomerId::parse(packed::from_uuid(id).unwrap_or_else(|| Text::from(id)), ids);
         match asked.route() {
             ("POST", path) if path == ["customers"] => {
                 let fields = read_fields(&asked, true)?;
@@ -49,21 +50,23 @@ impl ImitatesVendor for Server {
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         let one = |status, customer: &Customer| {
-            let name = customer.full_name();
-            json_response(status, &wire::Envelope { data: translate::told(customer, name.as_ref()), meta: None })
+            let spelled = translate::spelled(customer);
+            json_response(status, &wire::Envelope { data: translate::told(customer, &spelled), meta: None })
         };
         Ok(match (command, reply) {
             (_, Reply::Created(created)) => one(201, &created.customer),
             (_, Reply::Customer(customer)) => one(200, customer),
             (Command::Delete(id), Reply::Deleted) => {
-                let data = wire::Deleted { customer_id: id.text(), deleted: true };
+                let id = translate::spelled_id(id.text());
+                let data = wire::Deleted { customer_id: &id, deleted: true };
                 json_response(200, &wire::Envelope { data, meta: None })
             }
             (Command::List(asked), Reply::Customers(page)) => {
-                let names: Vec<_> = page.items.iter().map(Customer::full_name).collect();
+                let spelled: Vec<_> = page.items.iter().map(translate::spelled).collect();
                 // Lists do not tell the environment [v1-run].
-                let listed = |(customer, name)| wire::Customer { environment: None, ..translate::told(customer, name) };
-                let data: Vec<_> = page.items.iter().zip(names.iter().map(Option::as_ref)).map(listed).collect();
+                let listed =
+                    |(customer, spelled)| wire::Customer { environment: None, ..translate::told(customer, spelled) };
+                let data: Vec<_> = page.items.iter().zip(&spelled).map(listed).collect();
                 let meta = wire::Meta { current_page: asked.position.page(asked.limit), per_page: asked.limit };
                 json_response(200, &wire::Envelope { data, meta: Some(meta) })
             }
@@ -101,6 +104,7 @@ impl ImitatesVendor for Server {
     fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = uuid(random);
         customer.livemode = Some(false);
+        customer.kind = Some(CustomerType::Individual);
         let mut extra = Extra::default();
         extra.keep_text("merchant_id", "904d003c-3736-41d4-90a5-9de74d404fd7");
         extra.keep_text("organization_id", "0979ec77-9fb1-4c9a-8c55-d7fb6c182c9c");
@@ -120,13 +124,18 @@ fn list(asked: &Asked<'_>) -> Result<Command, Error> {
     if page == 0 {
         return Err(database(no_route()));
     }
+    // One of the clients counts in entries (PyPI lomi).
+    let position = match asked.number("offset").map_err(database)? {
+        Some(offset) => Position::Offset(offset),
+        None => Position::of_page(page, limit),
+    };
     // One search term is used; e-mail wins [v1-repo controller]. It is a part of the name or the e-mail.
     let search = asked.query_text("email");
     let filter = match search {
         Some(email) => CustomerFilter { email: Some(email), ..CustomerFilter::default() },
         None => CustomerFilter { phone: asked.query_text("phone_number"), ..CustomerFilter::default() },
     };
-    Ok(Command::List(ListCustomers { limit, position: Position::of_page(page, limit), filter }))
+    Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 
 fn read_fields(asked: &Asked<'_>, create: bool) -> Result<crate::model::CustomerFields, Error> {

@@ -6,7 +6,7 @@ use crate::{
     model::{Address, Customer, CustomerFields, CustomerType, Field, Patch},
     plan::{Answer, field_errors},
     reading::{self, present},
-    text::{Source, Text, country::Region},
+    text::{Source, Text, country::Region, packed},
     wire::{Str, Words, parse, patch_object, patch_text, raw_patch, str_of, str_patch},
 };
 
@@ -124,19 +124,42 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> Custom
     fields
 }
 
+/// The texts of a customer that lomi spells in its own way.
+pub(super) struct Spelled {
+    id: Text,
+    name: Option<Text>,
+    country: Option<Text>,
+}
+
+/// An id as a client that takes UUIDs only can read it.
+pub(super) fn spelled_id(id: &Text) -> Text {
+    packed::to_uuid(id).unwrap_or_else(|| id.clone())
+}
+
+/// A customer's id as a UUID, its name in one, and its country as it was written: lomi's is any text.
+pub(super) fn spelled(customer: &Customer) -> Spelled {
+    let written = customer.fidelity.entries().iter().find(|entry| entry.field == Field::Country);
+    let written = written.and_then(|entry| entry.from.clone());
+    Spelled {
+        id: spelled_id(&customer.id),
+        name: customer.full_name(),
+        country: written.or_else(|| customer.address.country.clone()),
+    }
+}
+
 /// A customer in lomi's words: the inverse of [`customer`].
-pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::Customer<'c> {
+pub(super) fn told<'c>(customer: &'c Customer, spelled: &'c Spelled) -> wire::Customer<'c> {
     wire::Customer {
-        customer_id: str_of(Some(&customer.id)),
-        name: str_of(name),
+        customer_id: str_of(Some(&spelled.id)),
+        name: str_of(spelled.name.as_ref()),
         email: str_of(customer.email.as_ref()),
         phone_number: str_of(customer.phone.as_ref()),
         whatsapp_number: str_of(customer.whatsapp.as_ref()),
-        country: str_of(customer.address.country.as_ref()),
+        country: str_of(spelled.country.as_ref()),
         city: str_of(customer.address.city.as_ref()),
         address: str_of(customer.address.line1.as_ref()),
         postal_code: str_of(customer.address.postal_code.as_ref()),
-        is_business: Some(customer.kind == Some(CustomerType::Business)),
+        is_business: customer.kind.map(|kind| kind == CustomerType::Business),
         metadata: (!customer.metadata.is_empty()).then(|| customer.metadata.raw()),
         environment: customer.livemode.map(|live| Str::new(if live { "live" } else { "test" })),
         created_at: str_of(customer.created_at.as_ref()),

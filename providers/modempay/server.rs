@@ -10,7 +10,7 @@ use crate::{
         Asked, ImitatesVendor, broken, in_one_text, json_response, mismatched, no_route, read_document, total,
         usual_status, uuid,
     },
-    manifest::Manifest,
+    manifest::{IdPattern, Manifest},
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
         Page, Patch, Position, Reply, UpdateCustomer,
@@ -31,9 +31,9 @@ impl ImitatesVendor for Server {
         &MANIFEST
     }
 
-    fn accept(&self, request: &Request) -> Result<Command, Error> {
+    fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
         let asked = Asked::of(request);
-        let id = |id: &str| CustomerId::parse(Text::from(id), &MANIFEST.id);
+        let id = |id: &str| CustomerId::parse(Text::from(id), ids);
         match asked.route() {
             ("POST", path) if path == ["v1", "customers"] => self.create(&asked),
             ("GET", path) if path == ["v1", "customers"] => list(&asked),

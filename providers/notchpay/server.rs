@@ -11,7 +11,7 @@ use super::{MANIFEST, NotchPay, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, token, total, usual_status},
-    manifest::Manifest,
+    manifest::{IdPattern, Manifest},
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
         Page, Position, Reply, UpdateCustomer,
@@ -30,9 +30,9 @@ impl ImitatesVendor for Server {
         &MANIFEST
     }
 
-    fn accept(&self, request: &Request) -> Result<Command, Error> {
+    fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
         let asked = Asked::of(request);
-        let id = |id: &str| CustomerId::parse(Text::from(id), &MANIFEST.id);
+        let id = |id: &str| CustomerId::parse(Text::from(id), ids);
         let (method, path) = asked.route();
         // The documents and the clients do not agree on the verbs: all of them are taken.
         match (method, &path[..]) {

@@ -12,7 +12,7 @@ use crate::{
         Asked, ImitatesVendor, in_one_text, json_response, mismatched, no_route, read_document, token, total,
         usual_status,
     },
-    manifest::Manifest,
+    manifest::{IdPattern, Manifest},
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, Invoice, ListCustomers, Patch, Position, Reply,
         UpdateCustomer,
@@ -33,9 +33,9 @@ impl ImitatesVendor for Server {
         &MANIFEST
     }
 
-    fn accept(&self, request: &Request) -> Result<Command, Error> {
+    fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
         let asked = Asked::of(request);
-        let id = |id: &str| CustomerId::parse(Text::from(id), &MANIFEST.id);
+        let id = |id: &str| CustomerId::parse(Text::from(id), ids);
         let (method, path) = asked.route();
         match (method, &path[..]) {
             ("GET", ["api", "customers"]) => {
@@ -122,8 +122,8 @@ impl Server {
             email: text(customer.email.as_ref()),
             phone: text(customer.phone.as_ref()),
             address: wire::Address::held(&customer.address),
-            balance: Some(loose_of(customer.balance.as_ref()).unwrap_or(Loose("0".into()))),
-            delinquent: Some(customer.delinquent == Some(true)),
+            balance: Some(loose_of(customer.balance.as_ref()).unwrap_or(Loose("".into()))),
+            delinquent: customer.delinquent,
             metadata: Some(customer.metadata.raw()),
             created_at: str_of(customer.created_at.as_ref()),
             updated_at: str_of(customer.updated_at.as_ref()),

@@ -9,6 +9,7 @@ pub mod country;
 pub mod decimal;
 pub mod email;
 pub mod name;
+pub mod packed;
 pub mod phone;
 pub mod time;
 

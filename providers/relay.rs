@@ -1,0 +1,185 @@
+//! Drop-in, between the two halves: a command that one provider's client sent is carried out at another, and
+//! what comes of it is made ready to be told in the first one's words.
+
+use crate::{
+    CustomerProvider,
+    error::{Error, Kind},
+    imitate::not_found,
+    listing::{self, Division},
+    manifest::{FilterSupport, Manifest},
+    model::{
+        Command, Customer, CustomerFields, ListCustomers, ListOfCustomer, Lookup, Operation, OverdueInvoices, Page,
+        Position, Reply,
+    },
+    plan::{Plan, Transport, run},
+    prepare,
+    slicing::Sliced,
+    text::{Text, country::Region, phone},
+    wire::Extra,
+};
+
+/// Spells what a client wrote as the other providers expect it: phone numbers in international form, where the
+/// merchant's region explains them. Countries stay as they were written.
+#[must_use]
+pub fn canonical(mut command: Command, region: Option<Region>) -> Command {
+    let number = |text: &Text| phone::canonical(text, region).text;
+    let spelled = |fields: &mut CustomerFields| {
+        for field in [&mut fields.phone, &mut fields.whatsapp] {
+            *field = field.map(number);
+        }
+    };
+    match &mut command {
+        Command::Create(create) => spelled(&mut create.fields),
+        Command::Update(update) => spelled(&mut update.fields),
+        Command::List(list) => list.filter.phone = list.filter.phone.as_ref().map(number),
+        Command::Find(Lookup::Phone(sought)) => *sought = number(sought),
+        _ => {}
+    }
+    command
+}
+
+/// Carries out a command. Where losses are not tolerated, one that would lose fields is refused, and nothing
+/// is sent.
+pub async fn carry_out(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    command: &Command,
+    tolerates_losses: bool,
+) -> Result<Reply, Error> {
+    let manifest = provider.manifest();
+    prepare::supports(manifest, command.operation())?;
+    let judge = Judge { manifest, tolerates_losses };
+    Ok(match command {
+        Command::Create(create) => {
+            let plan = judge.judged(prepare::create(provider, create)?)?;
+            match listing::existing(provider, transport, create).await? {
+                Some(existing) => Reply::Created(existing),
+                None => Reply::Created(run(transport, plan).await?),
+            }
+        }
+        Command::Retrieve(id) => Reply::Customer(provider.retrieve(transport, id).await?),
+        Command::Find(lookup) => {
+            let is_held = !matches!(listing::lookup_support(manifest, lookup), FilterSupport::No(_));
+            // A reference is one more spelling of an id: where there are none, nobody has it.
+            let found = match (is_held, lookup) {
+                (false, Lookup::Reference(_)) => None,
+                _ => provider.find(transport, lookup).await?,
+            };
+            Reply::Customer(found.ok_or_else(not_found)?)
+        }
+        Command::Update(update) => {
+            let plan = judge.judged(prepare::update(provider, update)?)?;
+            Reply::Customer(run(transport, plan).await?)
+        }
+        Command::Delete(id) => {
+            provider.delete(transport, id).await?;
+            Reply::Deleted
+        }
+        Command::List(asked) => Reply::Customers(customers(provider, transport, asked).await?),
+        Command::Block(id) => Reply::Customer(provider.block(transport, id).await?),
+        Command::Unblock(id) => Reply::Customer(provider.unblock(transport, id).await?),
+        Command::PaymentMethods(asked) => {
+            let plan = |limit, position| provider.plan_payment_methods(&at(asked, limit, position));
+            Reply::PaymentMethods(of_customer(manifest, transport, asked, &plan).await?)
+        }
+        Command::Payments(asked) => {
+            let plan = |limit, position| provider.plan_payments(&at(asked, limit, position));
+            Reply::Payments(of_customer(manifest, transport, asked, &plan).await?)
+        }
+        Command::OverdueInvoices(id) => {
+            let customer = provider.retrieve(transport, id).await?;
+            Reply::OverdueInvoices(customer, provider.overdue_invoices(transport, id).await?)
+        }
+    })
+}
+
+struct Judge {
+    manifest: &'static Manifest,
+    tolerates_losses: bool,
+}
+
+impl Judge {
+    fn judged<T>(&self, plan: Plan<T>) -> Result<Plan<T>, Error> {
+        let lost = plan.fidelity.loss_errors();
+        if self.tolerates_losses || lost.is_empty() {
+            return Ok(plan);
+        }
+        let detail = format!("{} cannot hold every field", self.manifest.name);
+        Err(Error::new(Kind::Rejected, detail).with_fields(lost))
+    }
+}
+
+async fn customers(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    asked: &ListCustomers,
+) -> Result<Page<Customer>, Error> {
+    let manifest = provider.manifest();
+    let Division { sent, again } = listing::divide(&asked.filter, manifest)?;
+    let plan = |limit, position| provider.plan_list(&ListCustomers { limit, position, filter: sent.clone() });
+    let keep = |customer: &Customer| again.matches(customer);
+    let keep = (!again.is_empty()).then_some(&keep as _);
+    Sliced { paging: manifest.paging, plan: &plan, keep }.part(transport, asked.position.offset(), asked.limit).await
+}
+
+fn at(asked: &ListOfCustomer, limit: u16, position: Position) -> ListOfCustomer {
+    ListOfCustomer { limit, position, ..asked.clone() }
+}
+
+async fn of_customer<T: 'static>(
+    manifest: &Manifest,
+    transport: &dyn Transport,
+    asked: &ListOfCustomer,
+    plan: &(dyn Fn(u16, Position) -> Result<Plan<Page<T>>, Error> + Sync),
+) -> Result<Page<T>, Error> {
+    Sliced { paging: manifest.paging, plan, keep: None }.part(transport, asked.position.offset(), asked.limit).await
+}
+
+/// Takes out of a reply what only its own provider's clients know: the members that have no canonical place.
+#[must_use]
+pub fn without_extra(mut reply: Reply) -> Reply {
+    fn forget<T>(items: &mut [T], extra: impl Fn(&mut T) -> &mut Extra) {
+        for item in items {
+            *extra(item) = Extra::default();
+        }
+    }
+    match &mut reply {
+        Reply::Created(created) => created.customer.extra = Extra::default(),
+        Reply::Customer(customer) => customer.extra = Extra::default(),
+        Reply::Customers(page) => forget(&mut page.items, |customer| &mut customer.extra),
+        Reply::PaymentMethods(page) => forget(&mut page.items, |method| &mut method.extra),
+        Reply::Payments(page) => forget(&mut page.items, |payment| &mut payment.extra),
+        Reply::OverdueInvoices(customer, OverdueInvoices { invoices, .. }) => {
+            customer.extra = Extra::default();
+            forget(invoices, |invoice| &mut invoice.extra);
+        }
+        Reply::Deleted => {}
+    }
+    reply
+}
+
+/// The names of the fields that a reply's customer lost, each once.
+pub fn losses(reply: &Reply) -> Vec<&'static str> {
+    let (Reply::Created(crate::model::Created { customer, .. }) | Reply::Customer(customer)) = reply else {
+        return Vec::new();
+    };
+    let mut names: Vec<&'static str> = customer.fidelity.losses().map(|entry| entry.field.name()).collect();
+    names.dedup();
+    names
+}
+
+/// A failure as the client of another provider may be told it: its own id was wrong where ours was, and our
+/// credentials are none of its business.
+#[must_use]
+pub fn for_client(error: Error, operation: Option<Operation>) -> Error {
+    let is_collection = matches!(operation, Some(Operation::Create | Operation::List));
+    let kind = match error.kind {
+        Kind::InvalidId => Kind::NotFound,
+        // A collection that is not there is a wrong address of ours, and so are credentials.
+        Kind::NotFound if is_collection => Kind::BadResponse,
+        Kind::Unauthorized => Kind::ProviderFailed,
+        Kind::Throttled => Kind::RateLimited,
+        kind => kind,
+    };
+    error.with_kind(kind)
+}
