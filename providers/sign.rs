@@ -57,6 +57,9 @@ pub struct Stamp {
     pub nonce: [u8; 16],
 }
 
+/// How far the time of a signature may be from now, in seconds.
+pub const WINDOW: i64 = 300;
+
 /// Signs a finished request in place.
 pub type SignRequest = fn(&mut Request, &Credentials, &Stamp) -> Result<(), Error>;
 /// Checks a signed request that was received at a time in Unix seconds.
@@ -84,7 +87,30 @@ pub enum AuthScheme {
         sign: SignRequest,
         /// Verifies.
         verify: VerifyRequest,
+        /// How a gateway that speaks as the provider knows who signed.
+        ingress: Ingress,
     },
+}
+
+/// What a gateway is told of a client that signs, and how it finds it again in a request.
+#[derive(Debug)]
+pub struct Ingress {
+    /// The configured name of the signer.
+    pub signer: &'static str,
+    /// The header that tells the signer, in lower case.
+    pub signer_header: &'static str,
+    /// Whether the key alone decides where no signer is configured.
+    pub signer_is_optional: bool,
+    /// The configured name of what verifies.
+    pub key: &'static str,
+    /// Whether that must be kept secret.
+    pub key_is_secret: bool,
+    /// What is wrong with a key, if its form is.
+    pub key_mistake: fn(&str) -> Option<&'static str>,
+    /// The header that no two requests share, in lower case.
+    pub once_header: &'static str,
+    /// Whether it is drawn afresh for each request. Else two that are alike, and are signed in one second, share it.
+    pub has_nonce: bool,
 }
 
 impl AuthScheme {
@@ -128,20 +154,32 @@ impl AuthScheme {
         }
     }
 
+    /// The secret that a client sent in the header; `None` where it sent none, or signed.
+    pub fn presented<'r>(&self, request: &'r Request) -> Option<&'r str> {
+        let Self::Header { name, prefix, .. } = self else { return None };
+        strip_scheme(header(request, name), prefix).filter(|presented| !presented.is_empty())
+    }
+
+    /// Whether a client uses this way: it sent a secret, or everything that a signature has.
+    pub fn is_used(&self, request: &Request) -> bool {
+        match self {
+            Self::Header { .. } => self.presented(request).is_some(),
+            Self::Signed { headers, .. } => headers.iter().all(|name| request.headers().contains_key(*name)),
+        }
+    }
+
     /// Checks what a client presented. Without known credentials, that something was presented.
     pub fn verify(&self, request: &Request, expected: &Credentials, now: i64) -> Result<(), Error> {
         match self {
-            Self::Header { credential, name, prefix } => {
-                let presented = request.headers().get(*name).and_then(|value| value.to_str().ok());
-                let presented = presented.and_then(|value| strip_scheme(value, prefix)).unwrap_or_default();
-                match expected.get(credential) {
-                    _ if presented.is_empty() => Err(refused("no key was presented")),
-                    Some(secret) if !same_secret(presented, secret) => Err(refused("the key is not known")),
-                    _ => Ok(()),
+            Self::Header { credential, .. } => match (self.presented(request), expected.get(credential)) {
+                (None, _) => Err(refused("no key was presented")),
+                (Some(presented), Some(secret)) if !same_secret(presented, secret) => {
+                    Err(refused("the key is not known"))
                 }
-            }
-            Self::Signed { headers, verify, .. } => {
-                if !headers.iter().all(|name| request.headers().contains_key(*name)) {
+                _ => Ok(()),
+            },
+            Self::Signed { verify, .. } => {
+                if !self.is_used(request) {
                     return Err(refused("the request is not signed"));
                 }
                 match expected.is_empty() {

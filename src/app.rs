@@ -31,6 +31,7 @@ use tower::{Service, layer::layer_fn};
 use uuid::Uuid;
 
 use crate::{
+    drop_in::{Imitated, Replays},
     http::{
         self as api,
         problem::{Code, Failure},
@@ -45,12 +46,18 @@ pub struct App {
     pub gateway: ArcSwap<Gateway>,
     /// Whether the process is about to stop and wants no more requests.
     pub draining: AtomicBool,
+    /// The signatures of drop-in clients that were seen.
+    pub replays: Replays,
 }
 
 impl App {
     /// An application that serves a snapshot.
     pub fn new(gateway: Gateway) -> Arc<Self> {
-        Arc::new(Self { gateway: ArcSwap::from_pointee(gateway), draining: AtomicBool::new(false) })
+        Arc::new(Self {
+            gateway: ArcSwap::from_pointee(gateway),
+            draining: AtomicBool::new(false),
+            replays: Replays::default(),
+        })
     }
 }
 
@@ -122,7 +129,10 @@ impl Arrival {
         let id_text = id.to_str().unwrap_or_default();
         let route = route.as_ref().map_or("", MatchedPath::as_str);
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        let failure = response.extensions_mut().remove::<Failure>();
+        // One that was told in a provider's words is logged like any other, but its body stays.
+        let imitated = response.extensions_mut().remove::<Imitated>().map(|Imitated(failure)| failure);
+        if let Some(failure) = failure.as_ref().or(imitated.as_ref()) {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
             let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
             if status >= 500 {
@@ -130,14 +140,16 @@ impl Arrival {
             } else {
                 tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, milliseconds, "{method} {route} was refused: {detail}");
             }
+        } else {
+            let status = response.status().as_u16();
+            tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, milliseconds, "{method} {route} answered {status}");
+        }
+        if let Some(failure) = failure {
             let allow = response.headers_mut().remove(header::ALLOW);
             response = failure.into_problem(id_text);
             if let (Some(allow), false) = (allow, response.headers().contains_key(header::ALLOW)) {
                 response.headers_mut().insert(header::ALLOW, allow);
             }
-        } else {
-            let status = response.status().as_u16();
-            tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, milliseconds, "{method} {route} answered {status}");
         }
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, id);

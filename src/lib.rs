@@ -9,6 +9,8 @@
 //! 3. [`upstream`]: out through the connection's tower stack, which adds the secret last;
 //! 4. and back: the plan reads the provider's answer, the handler writes ours.
 //!
+//! [`drop_in`] takes the same way for code that was written for a provider's own client.
+//!
 //! [`config`] is what an operator typed, [`merchant`] what it means. [`twin`] is the other way round: a
 //! provider's server side over a store in memory, for the sandbox and for tests. [`command`] is the command
 //! line. `docs/architecture.md` says why it is built this way.
@@ -19,6 +21,7 @@ pub mod app;
 pub mod capabilities;
 pub mod command;
 pub mod config;
+pub mod drop_in;
 pub mod http;
 pub mod merchant;
 pub mod twin;

@@ -8,7 +8,7 @@ use passerelle_providers::{
     CustomerProvider, Settings, VENDORS, Vendor, imitate,
     manifest::Manifest,
     plan::Endpoint,
-    sign::{AuthScheme, Credentials},
+    sign::{AuthScheme, Credentials, Ingress},
     text::country::Region,
     vendor,
 };
@@ -26,6 +26,7 @@ const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A snapshot of everything that requests need.
 pub struct Gateway {
     merchants: HashMap<[u8; 32], Arc<Merchant>>,
+    signers: Vec<Signer>,
     /// How long a request may take in all.
     pub deadline: Duration,
     /// How large a request body may be, in bytes.
@@ -45,6 +46,19 @@ pub struct Merchant {
     pub active: Arc<Connection>,
 }
 
+/// A drop-in client that signs its requests.
+#[derive(Debug)]
+pub struct Signer {
+    /// The provider whose client it is.
+    provider: &'static str,
+    /// How it names itself; `None` where its key decides alone.
+    name: Option<String>,
+    /// What verifies its signatures.
+    pub credentials: Credentials,
+    /// Whose it is.
+    pub merchant: Arc<Merchant>,
+}
+
 /// A connection, ready to be called.
 #[derive(Debug)]
 pub struct Connection {
@@ -58,6 +72,8 @@ pub struct Connection {
     pub scheme: &'static AuthScheme,
     /// The way out.
     pub upstream: Upstream,
+    /// Whether live records are meant.
+    pub livemode: bool,
     /// What must not be shown.
     pub secrets: Credentials,
     /// Seals the cursors of its lists.
@@ -90,6 +106,12 @@ impl Gateway {
         self.merchants.get(&digest_of(key))
     }
 
+    /// The clients of a provider that may be the one which names itself so.
+    pub fn signers(&self, provider: &str, name: &str) -> impl Iterator<Item = &Signer> {
+        let is_named = move |signer: &&Signer| signer.name.as_deref().is_none_or(|known| known == name);
+        self.signers.iter().filter(move |signer| signer.provider == provider).filter(is_named)
+    }
+
     /// Makes sense of a configuration: resolves secrets, checks every name, builds every connection.
     /// All mistakes are told at once. Without `twins`, the configuration is only checked, and sandbox
     /// connections lead nowhere.
@@ -99,11 +121,19 @@ impl Gateway {
             Reader { loaded, twins, mistakes: Vec::new(), warnings: Vec::new(), clients: Clients::default() };
         let mut merchants = HashMap::new();
         let mut connections = Vec::new();
+        let mut signers = Vec::new();
         if config.merchants.is_empty() {
             reader.mistakes.push(format!("{}: no merchant is configured; see config/example.toml", loaded.name()));
         }
-        for (name, merchant) in &config.merchants {
-            let Some((keys, merchant, all)) = reader.merchant(name, merchant) else { continue };
+        for (name, typed) in &config.merchants {
+            let ingress = reader.ingress(name, typed);
+            let Some((keys, merchant, all)) = reader.merchant(name, typed) else { continue };
+            signers.extend(ingress.into_iter().map(|(provider, name, credentials)| Signer {
+                provider,
+                name,
+                credentials,
+                merchant: Arc::clone(&merchant),
+            }));
             connections.extend(all.into_iter().map(|connection| (name.clone(), connection)));
             for key in keys {
                 if merchants.insert(key, Arc::clone(&merchant)).is_some() {
@@ -119,13 +149,38 @@ impl Gateway {
         }
         match reader.mistakes.is_empty() {
             true => Ok(Understood {
-                gateway: Self { merchants, deadline: config.server.deadline, max_body: config.server.max_body },
+                gateway: Self {
+                    merchants,
+                    signers,
+                    deadline: config.server.deadline,
+                    max_body: config.server.max_body,
+                },
                 warnings: reader.warnings,
                 connections,
             }),
             false => Err(ConfigError { mistakes: reader.mistakes }),
         }
     }
+}
+
+impl Connection {
+    /// A text of the provider's without this connection's secrets.
+    pub fn redacted(&self, mut text: String) -> String {
+        for secret in self.secrets.secrets().filter(|secret| !secret.is_empty()) {
+            if text.contains(secret) {
+                text = text.replace(secret, "***");
+            }
+        }
+        text
+    }
+}
+
+/// How a provider's clients sign, where they do.
+fn signing(vendor: &Vendor) -> Option<&'static Ingress> {
+    vendor.manifests.iter().flat_map(|manifest| manifest.auth).find_map(|scheme| match scheme {
+        AuthScheme::Signed { ingress, .. } => Some(ingress),
+        AuthScheme::Header { .. } => None,
+    })
 }
 
 /// The SHA-256 digest under which a key is known.
@@ -270,9 +325,69 @@ impl Reader<'_> {
             manifest,
             scheme,
             upstream,
+            livemode: settings.livemode,
             cursor_key: CursorKey::derive(merchant, name, &secrets, keys),
             secrets,
         }))
+    }
+
+    /// How a merchant's signed drop-in clients are known: the provider, the client's name, what verifies.
+    fn ingress(
+        &mut self,
+        merchant: &str,
+        typed: &config::Merchant,
+    ) -> Vec<(&'static str, Option<String>, Credentials)> {
+        let mut signers = Vec::new();
+        for (provider, typed) in &typed.ingress {
+            let at = format!("merchants.{merchant}.ingress.{provider}");
+            let signed = VENDORS.iter().filter_map(|vendor| Some((vendor.name(), signing(vendor)?)));
+            let Some((name, ingress)) = signed.clone().find(|(name, _)| name == provider) else {
+                let known: Vec<&str> = signed.map(|(name, _)| name).collect();
+                let hint = match nearest(provider, &known) {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => format!("those that do are {}", known.join(", ")),
+                };
+                self.mistake(&at, format!("is no provider whose clients sign their requests; {hint}"));
+                continue;
+            };
+            let mut named: Vec<(String, String)> = Vec::new();
+            let mut is_complete = true;
+            for (key, secret) in typed {
+                let at = format!("{at}.{key}");
+                let known = [ingress.signer, ingress.key];
+                if !known.contains(&key.as_str()) {
+                    let hint = match nearest(key, &known) {
+                        Some(nearest) => format!("did you mean `{nearest}`?"),
+                        None => format!("the keys here are {}", known.join(", ")),
+                    };
+                    self.mistake(&at, format!("is not a key; {hint}"));
+                    is_complete = false;
+                    continue;
+                }
+                if secret.is_literal() && ingress.key_is_secret && key == ingress.key {
+                    self.warn(&at, "is a literal; use { env = \"NAME\" } or { file = \"PATH\" }");
+                }
+                match secret.resolve() {
+                    Ok(secret) => named.push((key.clone(), secret.expose_secret().to_owned())),
+                    Err(error) => {
+                        self.mistake(&at, error);
+                        is_complete = false;
+                    }
+                }
+            }
+            let credentials = Credentials::new(named);
+            if let Some(mistake) = credentials.get(ingress.key).and_then(ingress.key_mistake) {
+                self.mistake(&format!("{at}.{}", ingress.key), mistake);
+            }
+            let missing = [(ingress.signer, ingress.signer_is_optional), (ingress.key, false)]
+                .into_iter()
+                .find(|(key, is_optional)| !is_optional && credentials.get(key).is_none());
+            if let (Some((key, _)), true) = (missing, is_complete) {
+                self.mistake(&at, format!("is incomplete: it needs `{key}`"));
+            }
+            signers.push((name, credentials.get(ingress.signer).map(str::to_owned), credentials));
+        }
+        signers
     }
 
     fn vendor(&mut self, at: &str, name: &str) -> Option<&'static Vendor> {

@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use crate::{
     error::Error,
     plan::Request,
-    sign::{AuthScheme, Credentials, Stamp, add_header, header, hex, refused, required, same_secret},
+    sign::{AuthScheme, Credentials, Ingress, Stamp, WINDOW, add_header, header, hex, refused, required, same_secret},
 };
 
 const CLIENT: &str = "x-auth-client";
@@ -14,15 +14,22 @@ const TIMESTAMP: &str = "x-auth-timestamp";
 const NONCE: &str = "x-auth-nonce";
 const SIGNATURE: &str = "x-auth-signature";
 
-/// How far a timestamp may be from now, in seconds. The vendor's own bound is not known.
-const WINDOW: u64 = 300;
-
 /// The scheme.
 pub(super) const HMAC: AuthScheme = AuthScheme::Signed {
     credentials: &["client_id", "client_secret"],
     headers: &[CLIENT, TIMESTAMP, NONCE, SIGNATURE],
     sign,
     verify,
+    ingress: Ingress {
+        signer: "client_id",
+        signer_header: CLIENT,
+        signer_is_optional: false,
+        key: "client_secret",
+        key_is_secret: true,
+        key_mistake: |_| None,
+        once_header: NONCE,
+        has_nonce: true,
+    },
 };
 
 fn sign(request: &mut Request, credentials: &Credentials, stamp: &Stamp) -> Result<(), Error> {
@@ -41,7 +48,7 @@ fn verify(request: &Request, credentials: &Credentials, now: i64) -> Result<(), 
     if !same_secret(client, required(credentials, "client_id")?) {
         return Err(refused("the client is not known"));
     }
-    if !timestamp.parse().is_ok_and(|told: i64| now.abs_diff(told) <= WINDOW) {
+    if !timestamp.parse().is_ok_and(|told: i64| now.abs_diff(told) <= WINDOW.unsigned_abs()) {
         return Err(refused("the timestamp is not of this time"));
     }
     let secret = required(credentials, "client_secret")?;

@@ -47,6 +47,7 @@ static MANIFEST: Manifest = Manifest {
             headers: &sign::HEADERS,
             sign: sign::sign,
             verify: sign::verify,
+            ingress: sign::INGRESS,
         },
     ],
     operations: &[

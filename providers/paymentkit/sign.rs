@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     error::Error,
     plan::Request,
-    sign::{Credentials, Stamp, add_header, header, hex, refused, required, unhex},
+    sign::{Credentials, Ingress, Stamp, WINDOW, add_header, header, hex, refused, required, unhex},
 };
 
 /// The headers that a signature adds: who signs, the signature, when it begins and ends, its version.
@@ -22,6 +22,21 @@ pub(super) const HEADERS: [&str; 5] =
 
 /// How long a signature holds, in seconds.
 const LIFETIME: i64 = 300;
+
+/// A public key decides alone; which component signed is one more thing to tell merchants apart by.
+pub(super) const INGRESS: Ingress = Ingress {
+    signer: "component_did",
+    signer_header: HEADERS[0],
+    signer_is_optional: true,
+    key: "public_key",
+    key_is_secret: false,
+    key_mistake: |key| {
+        let is_key = unhex(key).is_some_and(|bytes| bytes.len() == 32);
+        (!is_key).then_some("is not an Ed25519 public key: 32 bytes in hexadecimal")
+    },
+    once_header: HEADERS[1],
+    has_nonce: false,
+};
 
 /// Signs a finished request.
 pub(super) fn sign(request: &mut Request, credentials: &Credentials, stamp: &Stamp) -> Result<(), Error> {
@@ -46,6 +61,10 @@ pub(super) fn verify(request: &Request, expected: &Credentials, now: i64) -> Res
     let (issued, expires) = (seconds(issued)?, seconds(expires)?);
     if expires < now {
         return Err(refused("the signature has expired"));
+    }
+    // A client cannot make its own signatures hold longer, which would have to be remembered as long.
+    if now.abs_diff(issued) > WINDOW.unsigned_abs() {
+        return Err(refused("the signature is not of this time"));
     }
     let key = UnparsedPublicKey::new(&ED25519, &public);
     // A proxy that cut the mount point off the path tells it [sdk].

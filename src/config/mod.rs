@@ -84,6 +84,9 @@ pub struct Merchant {
     /// What becomes of fields that the provider cannot hold.
     #[serde(default)]
     pub on_loss: OnLoss,
+    /// How drop-in clients that sign their requests are known, by the provider whose clients they are.
+    #[serde(default)]
+    pub ingress: BTreeMap<String, BTreeMap<String, Secret>>,
     /// The connections, by name.
     pub connections: BTreeMap<String, Connection>,
 }

@@ -110,12 +110,7 @@ impl Call {
     }
 
     fn exchange(&self, response: &ProviderResponse) -> Exchange {
-        let mut text = String::from_utf8_lossy(response.body()).into_owned();
-        for secret in self.connection().secrets.secrets().filter(|secret| !secret.is_empty()) {
-            if text.contains(secret) {
-                text = text.replace(secret, "***");
-            }
-        }
+        let text = self.connection().redacted(String::from_utf8_lossy(response.body()).into_owned());
         let body = serde_json::from_str::<Box<RawValue>>(&text).or_else(|_| to_raw_value(&text));
         let headers = render::text_headers(response.headers());
         Exchange {

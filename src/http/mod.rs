@@ -18,11 +18,11 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use passerelle_providers::{manifest::Manifest, model::Operation};
 
-use crate::app::App;
+use crate::{app::App, drop_in};
 use problem::{Code, Failure};
 
 /// The routes of the API, readable as its table of contents.
@@ -39,6 +39,9 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/merchant", get(providers::merchant))
         .route("/v1/providers", get(providers::all))
         .route("/v1/providers/{name}", get(providers::one))
+        .route("/as/{provider}", any(drop_in::serve))
+        .route("/as/{provider}/", any(drop_in::serve))
+        .route("/as/{provider}/{*path}", any(drop_in::serve))
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(docs::reference))
         .route("/docs/problems", get(docs::problems))

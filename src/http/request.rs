@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+};
+use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use passerelle_providers::{
     CustomerProvider,
@@ -165,11 +169,7 @@ impl Call {
         if self.on_loss == OnLoss::Drop {
             return Ok(plan);
         }
-        let lost: Vec<_> = plan
-            .fidelity
-            .losses()
-            .map(|entry| passerelle_providers::error::FieldError::new(entry.field.pointer(), entry.rule))
-            .collect();
+        let lost = plan.fidelity.loss_errors();
         if lost.is_empty() {
             return Ok(plan);
         }
@@ -221,28 +221,32 @@ impl FromRequest<Arc<App>> for JsonBody {
         if !is_json {
             return Err(Failure::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`"));
         }
-        if request.headers().contains_key(header::CONTENT_ENCODING) {
-            return Err(Failure::new(Code::UnsupportedMediaType, "the body must not be compressed"));
-        }
         let limit = app.gateway.load().max_body;
-        let too_large = || Failure::new(Code::BodyTooLarge, format!("the body must not be larger than {limit} bytes"));
-        let declared = request.headers().get(header::CONTENT_LENGTH);
-        let declared: Option<usize> = declared.and_then(|value| value.to_str().ok()?.parse().ok());
-        if declared.is_some_and(|length| length > limit) {
-            return Err(too_large());
-        }
-        let body =
-            axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| match std::error::Error::source(
-                &error,
-            )
-            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
-            {
-                true => too_large(),
-                false => Failure::new(Code::MalformedRequest, "the body broke off"),
-            })?;
+        let (parts, body) = request.into_parts();
+        let body = read_body(&parts.headers, body, limit).await?;
         match Source::new(&body) {
             Some(source) => Ok(Self(source)),
             None => Err(Failure::new(Code::MalformedRequest, "the body is not UTF-8 text")),
         }
     }
+}
+
+/// Reads a body whole, within the limit.
+pub async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Failure> {
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(Failure::new(Code::UnsupportedMediaType, "the body must not be compressed"));
+    }
+    let too_large = || Failure::new(Code::BodyTooLarge, format!("the body must not be larger than {limit} bytes"));
+    let declared = headers.get(header::CONTENT_LENGTH);
+    let declared: Option<usize> = declared.and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let is_limit = |error: &axum::Error| {
+        std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
+    };
+    axum::body::to_bytes(body, limit).await.map_err(|error| match is_limit(&error) {
+        true => too_large(),
+        false => Failure::new(Code::MalformedRequest, "the body broke off"),
+    })
 }

@@ -4,6 +4,7 @@
 
 mod contract;
 mod documents;
+mod drop_in;
 mod explain;
 mod faults;
 mod lists;

@@ -100,6 +100,11 @@ impl Gateway {
         self.client.request(method, self.url(path)).bearer_auth(&self.key)
     }
 
+    /// A request without anything of ours.
+    pub(crate) fn plain(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
     /// A request without a key.
     pub(crate) fn anonymous(&self, path: &str) -> reqwest::RequestBuilder {
         self.client.get(self.url(path))

@@ -1,0 +1,85 @@
+//! Which provider is imitated, in which generation, is told by the path alone: `/as/bitnob/api/v1/…` is one
+//! generation of Bitnob, `/as/bitnob/api/…` the other.
+
+use std::sync::Arc;
+
+use http::Uri;
+use passerelle_providers::{ImitatesVendor, Settings, Vendor, imitate::base_path, manifest::Manifest, vendor};
+
+use crate::merchant::Merchant;
+
+/// Where the dialects are served.
+const ROOT: &str = "/as/";
+
+/// A provider that is imitated.
+pub(super) struct Dialect {
+    vendor: &'static Vendor,
+    /// What it can do, in the generation that is asked.
+    pub(super) manifest: &'static Manifest,
+    /// Whether the path is below the provider's base.
+    pub(super) is_served: bool,
+}
+
+impl Dialect {
+    /// The dialect that a request is written in, and what it asks below the provider's base.
+    pub(super) fn of(uri: &Uri) -> Option<(Self, Uri)> {
+        let below_root = uri.path_and_query()?.as_str().strip_prefix(ROOT)?;
+        let end = below_root.find(['/', '?']).unwrap_or(below_root.len());
+        let (name, asked) = below_root.split_at(end);
+        let vendor = vendor(name)?;
+        let below = |manifest: &&'static Manifest| Some((*manifest, below(asked, base_path(manifest))?));
+        let deepest = vendor
+            .manifests
+            .iter()
+            .filter_map(|manifest| below(manifest))
+            .max_by_key(|(manifest, _)| base_path(manifest).len());
+        let (manifest, path, is_served) = match deepest {
+            Some((manifest, path)) => (manifest, path, true),
+            None => (*vendor.manifests.first()?, asked, false),
+        };
+        let path = if path.starts_with('/') { Uri::try_from(path) } else { Uri::try_from(format!("/{path}")) };
+        Some((Self { vendor, manifest, is_served }, path.ok()?))
+    }
+
+    /// The provider's own side, as it speaks to a merchant's code.
+    pub(super) fn server(&self, merchant: Option<&Merchant>) -> Arc<dyn ImitatesVendor> {
+        (self.vendor.imitate)(Settings {
+            generation: self.manifest.generation,
+            region: merchant.and_then(|merchant| merchant.region),
+            livemode: merchant.is_none_or(|merchant| merchant.active.livemode),
+        })
+    }
+}
+
+/// What stands behind a base, which must end where a segment does.
+fn below<'p>(path: &'p str, base: &str) -> Option<&'p str> {
+    path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_tells_provider_and_generation() {
+        for (path, expected) in [
+            ("/as/lomi/v1/customers?limit=1", Some(("lomi", "v1", "/customers?limit=1", true))),
+            ("/as/lomi/customers", Some(("lomi", "v1", "/customers", false))),
+            ("/as/lomi/v10/customers", Some(("lomi", "v1", "/v10/customers", false))),
+            ("/as/bitnob/api/v1/customers/", Some(("bitnob", "v1", "/customers/", true))),
+            ("/as/bitnob/api/customers", Some(("bitnob", "v2", "/api/customers", true))),
+            ("/as/paymentkit/api/customers", Some(("paymentkit", "v1", "/api/customers", true))),
+            ("/as/notchpay", Some(("notchpay", "v1", "/", true))),
+            ("/as/lomi/v1?a=b", Some(("lomi", "v1", "/?a=b", true))),
+            ("/as/stripe/v1/customers", None),
+            ("/as/", None),
+        ] {
+            let read = Dialect::of(&Uri::from_static(path));
+            let read =
+                read.map(|(of, below)| (of.manifest.name, of.manifest.generation, below.to_string(), of.is_served));
+            let expected =
+                expected.map(|(name, generation, below, served)| (name, generation, below.to_owned(), served));
+            assert_eq!(read, expected, "{path}");
+        }
+    }
+}
