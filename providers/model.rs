@@ -754,6 +754,7 @@ pub struct ListOfCustomer {
 pub enum Command {
     Create(CreateCustomer),
     Retrieve(CustomerId),
+    RetrieveOrCreate(CustomerId),
     Find(Lookup),
     Update(UpdateCustomer),
     Delete(CustomerId),
@@ -769,7 +770,7 @@ impl Command {
     /// Which operation this is.
     pub const fn operation(&self) -> Operation {
         match self {
-            Self::Create(_) => Operation::Create,
+            Self::Create(_) | Self::RetrieveOrCreate(_) => Operation::Create,
             Self::Retrieve(_) => Operation::Retrieve,
             Self::Find(_) => Operation::Find,
             Self::Update(_) => Operation::Update,

@@ -5,7 +5,7 @@ use std::{fmt::Debug, sync::Arc};
 use async_trait::async_trait;
 
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     listing::{self, ListQuery, Listing},
     manifest::Manifest,
     model::{
@@ -37,6 +37,13 @@ pub trait CustomerProvider: Share + Debug + Send + Sync + 'static {
     /// Retrieves a customer.
     fn plan_retrieve(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
         unsupported(self.manifest(), Operation::Retrieve)
+    }
+
+    /// Retrieves a customer, whom the provider makes of what it knows about the id where there is none yet. Only
+    /// its own clients ask for that.
+    fn plan_retrieve_or_create(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
+        let told = format!("{} makes no customer of an id", self.manifest().name);
+        Err(Error::new(Kind::NotSupported, told))
     }
 
     /// Finds one customer by a look-up that the manifest declares exact. `None` when there is none.

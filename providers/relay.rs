@@ -47,7 +47,9 @@ pub async fn carry_out(
     tolerates_losses: bool,
 ) -> Result<Reply, Error> {
     let manifest = provider.manifest();
-    prepare::supports(manifest, command.operation())?;
+    if !matches!(command, Command::RetrieveOrCreate(_)) {
+        prepare::supports(manifest, command.operation())?;
+    }
     let judge = Judge { manifest, tolerates_losses };
     Ok(match command {
         Command::Create(create) => {
@@ -58,6 +60,7 @@ pub async fn carry_out(
             }
         }
         Command::Retrieve(id) => Reply::Customer(provider.retrieve(transport, id).await?),
+        Command::RetrieveOrCreate(id) => Reply::Customer(run(transport, provider.plan_retrieve_or_create(id)?).await?),
         Command::Find(lookup) => {
             let is_held = !matches!(listing::lookup_support(manifest, lookup), FilterSupport::No(_));
             // A reference is one more spelling of an id: where there are none, nobody has it.

@@ -18,7 +18,9 @@ use crate::{
         Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
         PagingStyle, Support, UpdateStyle,
     },
-    model::{Customer, CustomerId, Field, ListCustomers, Lookup, Operation, OverdueInvoices, Page, UpdateCustomer},
+    model::{
+        Customer, CustomerId, Field, ListCustomers, Lookup, Operation, OverdueInvoices, Page, Patch, UpdateCustomer,
+    },
     plan::{Answer, Draft, Plan, Request, unsupported},
     provider::CustomerProvider,
     reading,
@@ -146,6 +148,13 @@ impl CustomerProvider for PaymentKit {
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
         self.plan_one(Draft::get(CUSTOMERS).segment(id.text())?)
+    }
+
+    fn plan_retrieve_or_create(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+        let input = wire::RetrieveInput { create: Patch::Set(true) };
+        let mut plan = self.plan_one(Draft::get(CUSTOMERS).segment(id.text())?.json(&input)?)?;
+        plan.writes = true;
+        Ok(plan)
     }
 
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {

@@ -45,6 +45,10 @@ impl ImitatesVendor for Server {
                 list(&asked, CustomerFilter { search: asked.query_text("query"), ..CustomerFilter::default() })
             }
             // A body of `{"create":true}` asks for a customer to be made of the app's user [sdk].
+            ("GET", ["api", "customers", found]) if !found.starts_with("cus_") && creates(&asked) => {
+                // It is a DID, which whoever answers need not have as an id.
+                CustomerId::parse(Text::from(*found), &MANIFEST.id).map(Command::RetrieveOrCreate)
+            }
             ("GET", ["api", "customers", found]) => id(found).map(Command::Retrieve),
             ("GET", ["api", "customers", found, "overdue", "invoices"]) => id(found).map(Command::OverdueInvoices),
             ("PUT", ["api", "customers", found]) => {
@@ -130,6 +134,12 @@ impl Server {
             extra: customer.extra.clone(),
         }
     }
+}
+
+fn creates(asked: &Asked<'_>) -> bool {
+    let source = asked.source().ok();
+    let input = source.and_then(|source| read_document::<wire::RetrieveInput>(&source).ok());
+    input.is_some_and(|input| input.create == Patch::Set(true))
 }
 
 fn told_invoice(invoice: &Invoice) -> wire::Invoice<'_> {

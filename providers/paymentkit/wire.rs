@@ -52,6 +52,11 @@ wire! {
         created_at: Str<'a> = "created_at",
     }
 
+    /// What a retrieve may be sent with (sdk).
+    request RetrieveInput {
+        create: bool = "create",
+    }
+
     /// What update takes (seed).
     request CustomerInput<'a> {
         name: Str<'a> = "name",

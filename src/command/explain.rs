@@ -124,6 +124,7 @@ fn planned(provider: &dyn CustomerProvider, manifest: &Manifest, command: &Comma
     Ok(match command {
         Command::Create(create) => create_requests(provider, manifest, create)?,
         Command::Retrieve(id) => requests(provider.plan_retrieve(id)?),
+        Command::RetrieveOrCreate(id) => requests(provider.plan_retrieve_or_create(id)?),
         Command::Find(lookup) => requests(listing::first_lookup(provider, lookup)?),
         Command::Update(update) => requests(prepare::update(provider, update)?),
         Command::Delete(id) => requests(provider.plan_delete(id)?),

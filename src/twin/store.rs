@@ -71,6 +71,15 @@ impl Store {
                 Reply::Created(Created { customer, existing: false })
             }
             Command::Retrieve(id) => Reply::Customer(self.known(id.text())?.clone()),
+            Command::RetrieveOrCreate(id) => {
+                let known = self.known(id.text()).ok().cloned();
+                Reply::Customer(known.unwrap_or_else(|| {
+                    let fields = CustomerFields { did: Patch::Set(id.text().clone()), ..CustomerFields::default() };
+                    let customer = new_customer(vendor, &fields, now, random);
+                    self.customers.push(customer.clone());
+                    customer
+                }))
+            }
             Command::Find(lookup) => Reply::Customer(self.find(lookup)?.clone()),
             Command::Update(update) => self.change(update.id.text(), now, |customer| {
                 forget_other_names(&update.fields, customer);

@@ -18,7 +18,7 @@ use passerelle_providers::{
     listing::{ListQuery, Mark},
     manifest::Manifest,
     model::{Command, Operation},
-    plan::{Endpoint, Request, Response, Transport},
+    plan::{Endpoint, Request, Response, Transport, run},
     render,
     text::{Source, country::Region},
     vendor,
@@ -134,6 +134,7 @@ async fn carry_out(provider: &dyn CustomerProvider, transport: &Replay, command:
     Ok(match command {
         Command::Create(command) => show::created(&provider.create(transport, command).await?),
         Command::Retrieve(id) => show::customer(&provider.retrieve(transport, id).await?),
+        Command::RetrieveOrCreate(id) => show::customer(&run(transport, provider.plan_retrieve_or_create(id)?).await?),
         Command::Find(lookup) => match provider.find(transport, lookup).await? {
             Some(customer) => show::customer(&customer),
             None => Value::Null,

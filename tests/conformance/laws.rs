@@ -161,6 +161,7 @@ fn plan(provider: &dyn CustomerProvider, command: &Command) -> Result<Requests, 
     Ok(match command {
         Command::Create(command) => prepare::create(provider, command)?.into(),
         Command::Retrieve(id) => provider.plan_retrieve(id)?.into(),
+        Command::RetrieveOrCreate(id) => provider.plan_retrieve_or_create(id)?.into(),
         Command::Find(lookup) => listing::first_lookup(provider, lookup)?.into(),
         Command::Update(command) => prepare::update(provider, command)?.into(),
         Command::Delete(id) => provider.plan_delete(id)?.into(),
@@ -706,6 +707,7 @@ fn arbitrary_answers_never_panic(subject: Subject) -> Result<(), Failed> {
             match &usual(subject, operation) {
                 Command::Create(command) => read!(provider.plan_create(command)),
                 Command::Retrieve(id) => read!(provider.plan_retrieve(id)),
+                Command::RetrieveOrCreate(id) => read!(provider.plan_retrieve_or_create(id)),
                 Command::Find(_) => {
                     for lookup in lookups() {
                         read!(provider.plan_find(&lookup));

@@ -139,6 +139,7 @@ pub(crate) fn command(command: &Command) -> Value {
                 },
             })
         }
+        Command::RetrieveOrCreate(id) => return json!({ "retrieve_or_create": { "id": &**id.text() } }),
         Command::PaymentMethods(asked) | Command::Payments(asked) => of(asked),
         Command::Retrieve(id)
         | Command::Delete(id)
