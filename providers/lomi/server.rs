@@ -171,13 +171,14 @@ fn by_field(fields: &[FieldError]) -> Value {
     Value::Object(details)
 }
 
+/// Times in errors have three fraction digits [v1-run].
 fn failed(code: &str, message: &str, details: Option<Value>, status: u16, now: Timestamp) -> Response {
     let error = wire::FailureBody {
         status: Some(status),
         code: Some(code.to_owned()),
         message: Some(message.to_owned()),
         details,
-        timestamp: Some(time::write(now)),
+        timestamp: Some(time::write(Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now))),
     };
     json_response(status, &wire::Failure { error })
 }

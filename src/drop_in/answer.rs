@@ -32,28 +32,28 @@ pub struct Imitated(pub Failure);
 pub(super) struct Refusal {
     error: Error,
     operation: Option<Operation>,
-    /// A status that no kind of error has.
-    status: Option<StatusCode>,
+    /// A failure of our own, which no kind of error tells.
+    ours: Option<Failure>,
 }
 
 impl Refusal {
     /// What went wrong with an operation.
     pub(super) fn of(error: Error, operation: Operation) -> Self {
-        Self { error, operation: Some(operation), status: None }
+        Self { error, operation: Some(operation), ours: None }
     }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { error, operation: None, status: None }
+        Self { error, operation: None, ours: None }
     }
 }
 
 impl From<Failure> for Refusal {
-    /// A body that was not read.
+    /// A body that was not read, or a fault.
     fn from(failure: Failure) -> Self {
-        let status = StatusCode::from_u16(failure.status()).ok();
-        Self { error: Error::new(Kind::Malformed, failure.detail().to_owned()), operation: None, status }
+        let kind = if failure.code() == Code::Internal { Kind::ProviderFailed } else { Kind::Malformed };
+        Self { error: Error::new(kind, failure.detail().to_owned()), operation: None, ours: Some(failure) }
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) fn refuse(
         None => refusal.error.clone(),
     };
     let mut response = server.refuse(asked, &error, now).map(Body::from);
-    if let Some(status) = refusal.status {
+    if let Some(status) = refusal.ours.as_ref().and_then(|ours| StatusCode::from_u16(ours.status()).ok()) {
         *response.status_mut() = status;
     }
     if let Some(seconds) = error.retry_after {
@@ -105,7 +105,10 @@ fn for_client(refusal: &Refusal, merchant: &Merchant) -> Error {
 
 /// The same failure in our own words, for the log.
 fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Failure {
-    let Refusal { error, operation, .. } = refusal;
+    let Refusal { error, operation, ours } = refusal;
+    if let Some(ours) = ours {
+        return ours.clone();
+    }
     let code = match (error.kind, merchant) {
         (Kind::NoRoute, _) => Code::NotFound,
         (_, Some(merchant)) => {
@@ -118,7 +121,6 @@ fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Failure {
         }
         (Kind::Unauthorized, None) => Code::Unauthorized,
         (Kind::Overloaded, None) => Code::Overloaded,
-        (Kind::Malformed, None) => Code::MalformedRequest,
         (_, None) => Code::Internal,
     };
     Failure::new(code, error.detail.to_string())

@@ -24,12 +24,11 @@ pub(super) enum Presented {
 
 /// What was presented. A key that nobody has is refused before the body is read.
 pub(super) fn presented(gateway: &Gateway, manifest: &'static Manifest, asked: &Request) -> Result<Presented, Error> {
-    for scheme in manifest.auth.iter().filter(|scheme| scheme.is_used(asked)) {
-        let Some(key) = scheme.presented(asked) else { return Ok(Presented::Signature(scheme)) };
-        let merchant = gateway.merchant(key).ok_or_else(|| refused("the key is not known"))?;
-        return Ok(Presented::Key(Arc::clone(merchant)));
-    }
-    Err(refused("no key was presented"))
+    let used = manifest.auth.iter().find(|scheme| scheme.is_used(asked));
+    let scheme = used.ok_or_else(|| refused("no key was presented"))?;
+    let Some(key) = scheme.presented(asked) else { return Ok(Presented::Signature(scheme)) };
+    let merchant = gateway.merchant(key).ok_or_else(|| refused("the key is not known"))?;
+    Ok(Presented::Key(Arc::clone(merchant)))
 }
 
 /// The merchant whose key verifies a signature, and what must not be seen again.

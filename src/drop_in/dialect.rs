@@ -28,11 +28,7 @@ impl Dialect {
         let (name, asked) = below_root.split_at(end);
         let vendor = vendor(name)?;
         let below = |manifest: &&'static Manifest| Some((*manifest, below(asked, base_path(manifest))?));
-        let deepest = vendor
-            .manifests
-            .iter()
-            .filter_map(|manifest| below(manifest))
-            .max_by_key(|(manifest, _)| base_path(manifest).len());
+        let deepest = vendor.manifests.iter().filter_map(below).max_by_key(|(manifest, _)| base_path(manifest).len());
         let (manifest, path, is_served) = match deepest {
             Some((manifest, path)) => (manifest, path, true),
             None => (*vendor.manifests.first()?, asked, false),

@@ -59,8 +59,7 @@ pub async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request)
     let gateway = app.gateway.load_full();
     let mut call = Call { gateway, dialect, uri: head.uri, asked, now: Timestamp::now(), merchant: None, seen: None };
     let worked = AssertUnwindSafe(call.work(body, &app.replays)).catch_unwind().await;
-    let unexpected =
-        |_| Err(Error::new(Kind::ProviderFailed, "an unexpected fault; it is in the gateway's log").into());
+    let unexpected = |_| Err(Failure::new(Code::Internal, "an unexpected fault; it is in the gateway's log").into());
     let response = match worked.unwrap_or_else(unexpected) {
         Ok(response) => response,
         Err(refusal) => {

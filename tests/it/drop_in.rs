@@ -2,10 +2,17 @@
 
 use std::{fs, path::Path};
 
+use passerelle_providers::{
+    sign::{AuthScheme, Credentials, Stamp},
+    vendor,
+};
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, PROVIDERS, raw};
+use crate::{
+    stand_in::{Act, StandIn, json as json_answer},
+    support::{Gateway, PROVIDERS, SECRET, raw},
+};
 
 /// A dialect as its clients see it: where it is, how a key is sent, where things are in an answer.
 struct Dialect {
@@ -222,8 +229,7 @@ async fn walk(gateway: &Gateway, dialect: &Dialect, key: &str, id: &str) {
             let told = dialect.told(gateway, key, "GET", &(dialect.page)(page, size), None).await;
             assert_eq!(told.status, 200, "{}", told.text);
             let items = told.at(dialect.many).as_array().expect("a list");
-            let total =
-                ["/meta/total", "/count", "/data/meta/itemCount", "/totals"].map(|total| told.at(total).as_u64());
+            let total = ["/count", "/data/meta/itemCount", "/totals"].map(|total| told.at(total).as_u64());
             seen.extend(items.iter().map(|item| item[dialect.id].as_str().expect("an id").to_owned()));
             if let Some(total) = total.into_iter().flatten().next() {
                 assert!(total >= seen.len() as u64, "{}", told.text);
@@ -311,12 +317,13 @@ async fn captured_requests_are_answered() {
                         || name.starts_with("x-component")
                         || name == "accept-encoding"
                 };
-                let headers: String = lines
+                let mut headers: Vec<&str> = lines
                     .filter(|line| !line.split(':').next().is_some_and(|name| is_replaced(&name.to_lowercase())))
-                    .map(|line| format!("{line}\r\n"))
                     .collect();
+                headers.push("connection: close");
+                let headers = headers.join("\r\n");
                 let request = format!(
-                    "{method} /as/{}{target} HTTP/1.1\r\nhost: gateway\r\n{}: {}{}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    "{method} /as/{}{target} HTTP/1.1\r\nhost: gateway\r\n{}: {}{}\r\n{headers}\r\ncontent-length: {}\r\n\r\n{body}",
                     dialect.name,
                     dialect.key_header,
                     dialect.key_prefix,
@@ -331,6 +338,357 @@ async fn captured_requests_are_answered() {
                 assert!(is_known, "{} by {provider}, {name}: {answer}", dialect.name);
                 assert!(!answer.contains("problem+json"), "{} by {provider}, {name}: {answer}", dialect.name);
             }
+        }
+    }
+}
+
+/// The ways in which each dialect finds a sample customer by something other than its id.
+const SEARCHES: [(usize, &str, &str, Option<&str>); 9] = [
+    (0, "GET", "?term=amadou&offset=0&limit=10&search=amadou", None),
+    (1, "GET", "?limit=20&email=amadou.ba%40example.com", None),
+    (1, "GET", "?phone_number=%2B221771234567", None),
+    (2, "GET", "/search?query=amadou&page=1&pageSize=10", None),
+    (3, "GET", "/amadou.ba@example.com", None),
+    (3, "POST", "/fetch_customer", Some(r#"{"email":"amadou.ba@example.com"}"#)),
+    (4, "GET", "?search=amadou", None),
+    (4, "GET", "?search=221771234567", Some("[]")),
+    (4, "GET", "?search=AMADOU.BA%40example.com", None),
+];
+
+#[tokio::test]
+async fn every_dialect_finds_who_it_looks_for() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    for (dialect, method, below, body) in SEARCHES {
+        let dialect = &DIALECTS[dialect];
+        for provider in PROVIDERS {
+            let body: Option<Value> = body.map(|body| serde_json::from_str(body).expect("JSON"));
+            let told = dialect.told(&gateway, &key(provider), method, below, body.as_ref()).await;
+            let cell = format!("{} by {provider}, {method} {below}: {}", dialect.name, told.text);
+            assert_eq!(told.status, 200, "{cell}");
+            let found = told.at(dialect.many).as_array().map(|many| many.iter().collect());
+            let found: Vec<&Value> = found.unwrap_or_else(|| vec![told.at(dialect.one)]);
+            let emails: Vec<_> = found.iter().map(|one| one["email"].as_str()).collect();
+            assert_eq!(emails, [Some("amadou.ba@example.com")], "{cell}");
+        }
+    }
+}
+
+/// The first sample customer in a dialect, of a merchant.
+async fn a_sample(gateway: &Gateway, dialect: &Dialect, key: &str) -> Value {
+    let listed = dialect.told(gateway, key, "GET", &(dialect.page)(0, 100), None).await;
+    let items = listed.at(dialect.many).as_array().expect("a list");
+    items.iter().find(|one| one["email"] == "amadou.ba@example.com").expect("a sample").clone()
+}
+
+#[tokio::test]
+async fn customers_are_blocked_where_both_know_how() {
+    everywhere(async |gateway, dialect, provider, key| {
+        let cell = format!("{} by {provider}", dialect.name);
+        let sample = a_sample(gateway, dialect, key).await;
+        let id = sample[dialect.id].as_str().expect("an id");
+        let (block, unblock, member) = match dialect.name {
+            "bitnob" => {
+                let blacklist =
+                    |verdict: bool| ("POST", format!("/blacklist/{id}"), Some(json!({ "blacklist": verdict })));
+                (vec![blacklist(true)], vec![blacklist(false)], "blacklist")
+            }
+            "notchpay" => {
+                let verbs =
+                    |word: &str| ["POST", "PUT", "PATCH"].map(|verb| (verb, format!("/{id}/{word}"), None)).to_vec();
+                (verbs("block"), verbs("unblock"), "blocked")
+            }
+            _ => return,
+        };
+        for (spellings, expected) in [(block, true), (unblock, false)] {
+            for (method, below, body) in spellings {
+                let told = dialect.told(gateway, key, method, &below, body.as_ref()).await;
+                if !["bitnob", "notchpay"].contains(&provider) {
+                    dialect.is_refusal(&told);
+                    continue;
+                }
+                assert!(told.status.is_success(), "{cell}: {}", told.text);
+                assert_eq!(told.at(dialect.one)[member], expected, "{cell}: {}", told.text);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_a_customer_is_told_where_both_have_it() {
+    everywhere(async |gateway, dialect, provider, key| {
+        let cell = format!("{} by {provider}", dialect.name);
+        let sample = a_sample(gateway, dialect, key).await;
+        let id = sample[dialect.id].as_str().expect("an id");
+        let having: &[(&str, &str, usize, &[&str])] = match dialect.name {
+            "modempay" => &[
+                ("/payment-methods?offset=0&limit=10", "/data", 1, &["modempay", "notchpay"]),
+                ("/payment-methods?offset=10&limit=10", "/data", 0, &["modempay", "notchpay"]),
+            ],
+            "notchpay" => &[
+                ("/payment_methods", "/items", 1, &["modempay", "notchpay"]),
+                ("/payments?limit=2&page=1", "/payments", 2, &["notchpay"]),
+                ("/payments?limit=2&page=2", "/items", 1, &["notchpay"]),
+                ("/payments?status=complete", "/items", 2, &["notchpay"]),
+            ],
+            "paymentkit" => &[("/overdue/invoices?livemode=true", "/invoices", 1, &["paymentkit"])],
+            _ => return,
+        };
+        for (below, list, length, providers) in having {
+            let told = dialect.told(gateway, key, "GET", &format!("/{id}{below}"), None).await;
+            if providers.contains(&provider) {
+                assert_eq!(told.at(list).as_array().map(Vec::len), Some(*length), "{cell} {below}: {}", told.text);
+            } else {
+                dialect.is_refusal(&told);
+            }
+        }
+    })
+    .await;
+}
+
+const LOSSY: &str = r#"
+[merchants.strict]
+api_keys = ["sk_strict"]
+active = "main"
+region = "GM"
+connections.main = { provider = "modempay", sandbox = true }
+[merchants.lenient]
+api_keys = ["sk_lenient"]
+active = "main"
+region = "GM"
+on_loss = "drop"
+connections.main = { provider = "modempay", sandbox = true }
+"#;
+
+#[tokio::test]
+async fn losses_follow_the_merchants_policy() {
+    let gateway = Gateway::start(LOSSY).await;
+    let lomi = &DIALECTS[1];
+    let body = json!({ "name": "Awa", "email": "awa@example.com", "city": "Banjul", "metadata": { "crm": "1" } });
+    let refused = lomi.told(&gateway, "sk_strict", "POST", "", Some(&body)).await;
+    assert_eq!((refused.status.as_u16(), &refused.body["error"]["code"]), (400, &json!("INVALID_REQUEST")));
+    for field in ["city", "metadata"] {
+        assert!(refused.body["error"]["details"][field]["_errors"][0].is_string(), "{}", refused.text);
+    }
+    let dropped = lomi.told(&gateway, "sk_lenient", "POST", "", Some(&body)).await;
+    assert_eq!((dropped.status.as_u16(), dropped.header("passerelle-loss")), (201, "address.city, metadata"));
+    assert_eq!((&dropped.body["data"]["city"], &dropped.body["data"]["is_business"]), (&Value::Null, &Value::Null));
+    assert_eq!(dropped.body["data"].get("business_id"), None, "what only Modem Pay's clients know");
+}
+
+/// What a client wrote is read back in its own spelling.
+#[tokio::test]
+async fn what_was_written_is_read_back() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    let [modempay, lomi, _, bitnob, _] = &DIALECTS;
+    let body = json!({ "name": "Awa", "email": "awa@gm.example", "phone": "771234599" });
+    let national = modempay.told(&gateway, &key("lomi"), "POST", "", Some(&body)).await;
+    assert_eq!(national.body["phone"], "771234599", "{}", national.text);
+    let body = json!({ "firstName": "Awa", "lastName": "Ba", "email": "awa@ng.example", "phone": "8123456789", "countryCode": "+234" });
+    for provider in ["lomi", "notchpay", "modempay"] {
+        let parts = bitnob.told(&gateway, &key(provider), "POST", "", Some(&body)).await;
+        let held = parts.at("/data");
+        assert_eq!((&held["phone"], &held["countryCode"]), (&json!("8123456789"), &json!("+234")), "{}", parts.text);
+        assert_eq!((&held["firstName"], &held["lastName"]), (&json!("Awa"), &json!("Ba")));
+    }
+    for provider in ["lomi", "notchpay"] {
+        let email = format!("awa@{provider}.example");
+        let body = json!({ "name": "Awa", "email": email, "country": "Sénégal" });
+        let created = lomi.told(&gateway, &key(provider), "POST", "", Some(&body)).await;
+        assert_eq!(created.body["data"]["country"], "Sénégal", "{}", created.text);
+        let listed = lomi.told(&gateway, &key(provider), "GET", &format!("?email={email}"), None).await;
+        assert_eq!(listed.body["data"][0]["country"], "Sénégal", "{}", listed.text);
+    }
+    // A client that takes UUIDs only.
+    let id = lomi.told(&gateway, &key("notchpay"), "GET", "", None).await;
+    let id = id.body["data"][0]["customer_id"].as_str().expect("an id").to_owned();
+    assert_eq!(uuid::Uuid::parse_str(&id).expect("a UUID").get_version_num(), 8);
+    assert_eq!(lomi.told(&gateway, &key("notchpay"), "GET", &format!("/{id}"), None).await.status, 200);
+}
+
+/// An app's user becomes a customer when it is first asked for, where the provider makes customers so.
+#[tokio::test]
+async fn paymentkit_makes_a_customer_of_a_user() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    let paymentkit = &DIALECTS[2];
+    let below = "/z1abcDIDabcDIDabcDIDabcDIDabcDIDabc?livemode=false";
+    let create = json!({ "create": true });
+    for provider in PROVIDERS {
+        let told = paymentkit.told(&gateway, &key(provider), "GET", below, Some(&create)).await;
+        if provider == "paymentkit" {
+            assert_eq!((told.status.as_u16(), &told.body["did"]), (200, &json!("z1abcDIDabcDIDabcDIDabcDIDabcDIDabc")));
+            let again = paymentkit.told(&gateway, &key(provider), "GET", below, Some(&create)).await;
+            assert_eq!(again.body["id"], told.body["id"], "once");
+        } else {
+            paymentkit.is_refusal(&told);
+        }
+    }
+}
+
+const SIGNED: &str = r#"
+[merchants.acme]
+api_keys = ["sk_acme"]
+active = "main"
+region = "NG"
+connections.main = { provider = "lomi", sandbox = true }
+ingress.bitnob = { client_id = "client_acme", client_secret = "secret_acme" }
+ingress.paymentkit = { public_key = "0x03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8", component_did = "z8iaShared" }
+[merchants.other]
+api_keys = ["sk_other"]
+active = "main"
+connections.main = { provider = "notchpay", sandbox = true }
+ingress.bitnob = { client_id = "client_other", client_secret = "secret_other" }
+ingress.paymentkit = { public_key = "0x3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", component_did = "z8iaShared" }
+"#;
+
+/// A request signed as the client does, so many seconds from now.
+struct Signed<'a> {
+    provider: &'a str,
+    named: &'a [(&'a str, &'a str)],
+    late: i64,
+    nonce: u8,
+}
+
+impl Signed<'_> {
+    fn request(&self, gateway: &Gateway, method: &str, path: &str, body: Option<&Value>) -> RequestBuilder {
+        let manifests = vendor(self.provider).expect("a provider").manifests;
+        let signs = |scheme: &&AuthScheme| matches!(scheme, AuthScheme::Signed { .. });
+        let scheme = manifests.iter().flat_map(|manifest| manifest.auth).find(signs).expect("a signature");
+        let named = self.named.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let mut signed =
+            http::Request::builder().method(method).uri(path).body(body.clone().into()).expect("a request");
+        let now = jiff::Timestamp::now().as_second() - self.late;
+        let stamp = Stamp { now, nonce: [self.nonce; 16] };
+        scheme.authorize(&mut signed, &Credentials::new(named), &stamp).expect("a signature");
+        let headers = signed.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let request = gateway.plain(Method::from_bytes(method.as_bytes()).expect("a method"), path).body(body);
+        headers.fold(request, |request, (name, value)| request.header(name, value))
+    }
+}
+
+#[tokio::test]
+async fn bitnobs_signed_clients_are_known_by_their_secret() {
+    let gateway = Gateway::start(SIGNED).await;
+    let path = "/as/bitnob/api/customers";
+    let acme = [("client_id", "client_acme"), ("client_secret", "secret_acme")];
+    let signed = |named, late, nonce| Signed { provider: "bitnob", named, late, nonce };
+    let body = json!({ "customer_type": "individual", "first_name": "John", "last_name": "Doe", "email": "j@x.example", "phone": "8123456789", "country_code": "+234" });
+    let created = tell(signed(&acme, 0, 1).request(&gateway, "POST", path, Some(&body))).await;
+    assert_eq!((created.status.as_u16(), &created.body["success"]), (200, &json!(true)), "{}", created.text);
+    let held = &created.body["data"];
+    for member in ["customer_type", "first_name", "last_name", "email", "phone", "country_code"] {
+        assert_eq!(held[member], body[member], "{member}: {}", created.text);
+    }
+    let listed = tell(signed(&acme, 0, 2).request(&gateway, "GET", &format!("{path}?limit=1&page=1"), None)).await;
+    assert_eq!(listed.body["data"]["customers"][0]["email"], "j@x.example", "{}", listed.text);
+    let wrong = [("client_id", "client_acme"), ("client_secret", "secret_other")];
+    let nobody = [("client_id", "client_none"), ("client_secret", "secret_acme")];
+    let other = [("client_id", "client_other"), ("client_secret", "secret_other")];
+    let unknown = format!("{path}/{}", held["id"].as_str().expect("an id"));
+    assert_eq!(
+        tell(signed(&other, 0, 3).request(&gateway, "GET", &unknown, None)).await.status,
+        404,
+        "another merchant"
+    );
+    for (named, late, nonce) in [(&acme, 0, 2), (&acme, 301, 4), (&acme, -310, 5), (&wrong, 0, 6), (&nobody, 0, 7)] {
+        let refused = tell(signed(named, late, nonce).request(&gateway, "GET", path, None)).await;
+        assert_eq!((refused.status.as_u16(), &refused.body["title"]), (401, &json!("Unauthorized")), "{late} {nonce}");
+    }
+}
+
+#[tokio::test]
+async fn paymentkits_signed_clients_are_known_by_their_public_keys() {
+    const ACME: &str = "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    const STRANGER: &str = "0x1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100";
+    let gateway = Gateway::start(SIGNED).await;
+    let path = "/as/paymentkit/api/customers";
+    let acme = [("app_secret_key", ACME), ("component_did", "z8iaShared")];
+    let signed = |named, late| Signed { provider: "paymentkit", named, late, nonce: 0 };
+    let list = format!("{path}?page=1&pageSize=5&livemode=false");
+    for again in 0..2 {
+        let listed = tell(signed(&acme, 0).request(&gateway, "GET", &list, None)).await;
+        assert_eq!(
+            listed.status, 200,
+            "a client that asks twice within a second signs alike ({again}): {}",
+            listed.text
+        );
+        assert_eq!(listed.body["list"].as_array().map(Vec::len), Some(3));
+    }
+    let listed = tell(signed(&acme, 0).request(&gateway, "GET", &list, None)).await;
+    let one = format!("{path}/{}?livemode=false", listed.body["list"][0]["id"].as_str().expect("an id"));
+    let change = json!({ "email": "new@example.com", "metadata": { "n": 1.5 } });
+    let first = signed(&acme, 2).request(&gateway, "PUT", &one, Some(&change));
+    let replayed = first.try_clone().expect("a request");
+    assert_eq!(tell(first).await.body["email"], "new@example.com");
+    let stranger = [("app_secret_key", STRANGER), ("component_did", "z8iaShared")];
+    let elsewhere = [("app_secret_key", ACME), ("component_did", "z8iaElse")];
+    let mut refused = vec![tell(replayed).await];
+    for (named, late) in [(&acme, 301), (&acme, -310), (&stranger, 0), (&elsewhere, 0)] {
+        refused.push(tell(signed(named, late).request(&gateway, "GET", &list, None)).await);
+    }
+    for refused in refused {
+        assert_eq!((refused.status.as_u16(), &refused.body["error"]), (401, &json!("verify sig failed")));
+    }
+}
+
+#[test]
+fn mistakes_in_ingress_are_told() {
+    let merchant = "[merchants.acme]\napi_keys = [\"k\"]\nactive = \"main\"\nconnections.main = { provider = \"lomi\", sandbox = true }\n";
+    for (typed, expected) in [
+        ("ingress.bitnop = {}", "did you mean `bitnob`?"),
+        ("ingress.lomi = {}", "is no provider whose clients sign their requests; those that do are bitnob, paymentkit"),
+        ("ingress.bitnob = { client_id = \"c\" }", "is incomplete: it needs `client_secret`"),
+        ("ingress.bitnob = { client_secret = \"c\" }", "is incomplete: it needs `client_id`"),
+        ("ingress.bitnob = { client_ide = \"c\" }", "did you mean `client_id`?"),
+        ("ingress.paymentkit = { public_key = \"0x12\" }", "is not an Ed25519 public key"),
+    ] {
+        let loaded = passerelle::config::load_text(&format!("{merchant}{typed}\n"), "t.toml").expect("it can be read");
+        let told = passerelle::merchant::Gateway::understand(&loaded, None).expect_err("a mistake").mistakes;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("t.toml:5: `merchants.acme.ingress.") && told[0].contains(expected), "{told:?}");
+    }
+}
+
+/// A gateway whose merchant is answered by a stand-in.
+async fn before(provider: &str, act: Act) -> Gateway {
+    let vendor = StandIn::always(act).await;
+    Gateway::before(provider, &vendor.url(), "timeout = \"300ms\"").await
+}
+
+/// What goes wrong behind the gateway is told in the dialect, and honestly.
+#[tokio::test]
+async fn failures_are_told_in_the_dialect() {
+    let [modempay, lomi, paymentkit, bitnob, notchpay] = &DIALECTS;
+    for dialect in [modempay, lomi, bitnob, notchpay] {
+        let body = (dialect.new)("awa@example.com");
+        let gateway = before("notchpay", Act::Hang).await;
+        let hanging = dialect.told(&gateway, "sk_acme", "POST", "", Some(&body)).await;
+        assert!(hanging.status.is_server_error(), "{}: {}", dialect.name, hanging.text);
+        assert!(!hanging.at(dialect.error).is_null(), "{}: {}", dialect.name, hanging.text);
+        assert_eq!(hanging.header("passerelle-outcome"), "unknown");
+
+        let gateway =
+            before("notchpay", json_answer("401 Unauthorized", r#"{"code":401,"message":"Invalid API key"}"#)).await;
+        let ours = dialect.told(&gateway, "sk_acme", "POST", "", Some(&body)).await;
+        assert_eq!(ours.status, 500, "our credentials are none of the client's business: {}", ours.text);
+        assert_eq!(ours.header("passerelle-outcome"), "");
+
+        let told = format!(r#"{{"code":409,"message":"Already known, {SECRET}"}}"#);
+        let gateway = before("notchpay", json_answer("409 Conflict", &told)).await;
+        let rejected = dialect.told(&gateway, "sk_acme", "POST", "", Some(&body)).await;
+        dialect.is_refusal(&rejected);
+        assert!(!rejected.text.contains(SECRET), "{}", rejected.text);
+        if dialect.name != "lomi" {
+            assert!(rejected.text.contains("Already known, ***"), "{}: {}", dialect.name, rejected.text);
+        }
+    }
+    let limited = json_answer("429 Too Many Requests\r\nretry-after: 7", r#"{"code":429,"message":"slowly"}"#);
+    let gateway = before("notchpay", limited).await;
+    for (dialect, status) in [(modempay, 427), (lomi, 429), (paymentkit, 429), (bitnob, 429), (notchpay, 429)] {
+        let told = dialect.told(&gateway, "sk_acme", "DELETE", "/cus.abc", None).await;
+        if !["paymentkit", "bitnob"].contains(&dialect.name) {
+            assert_eq!((told.status.as_u16(), told.header("retry-after")), (status, "7"), "{}", told.text);
         }
     }
 }
