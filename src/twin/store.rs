@@ -14,8 +14,9 @@ use passerelle_providers::{
         OverdueInvoices, Page, Patch, Payment, PaymentMethod, Position, Reply,
     },
     text::{Text, email, time},
-    wire::JsonObject,
+    wire::{Extra, JsonObject},
 };
+use serde_json::value::RawValue;
 
 /// A twin's memory.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ impl Store {
                 store.payment_methods.insert(id.clone(), vec![sample.payment_method(number)]);
             }
             if manifest.operation(Operation::Payments).is_supported() {
-                store.payments.insert(id.clone(), sample.payments(number));
+                store.payments.insert(id.clone(), sample.payments(number, &id));
             }
             if manifest.operation(Operation::OverdueInvoices).is_supported() {
                 store.invoices.insert(id, sample.invoices(number));
@@ -200,6 +201,7 @@ struct Sample {
     name: &'static str,
     email: &'static str,
     phone: &'static str,
+    channel: &'static str,
     line1: &'static str,
     city: &'static str,
     country: &'static str,
@@ -212,6 +214,7 @@ const SAMPLES: &[Sample] = &[
         name: "Amadou Ba",
         email: "amadou.ba@example.com",
         phone: "+221771234567",
+        channel: "sn.orange",
         line1: "12 Avenue Cheikh Anta Diop",
         city: "Dakar",
         country: "SN",
@@ -221,6 +224,7 @@ const SAMPLES: &[Sample] = &[
         name: "Caleb Okpara",
         email: "caleb@modempay.com",
         phone: "+2207000001",
+        channel: "qmoney",
         line1: "5 Kairaba Avenue",
         city: "Banjul",
         country: "GM",
@@ -230,6 +234,7 @@ const SAMPLES: &[Sample] = &[
         name: "John Doe",
         email: "john@example.com",
         phone: "+237680000000",
+        channel: "cm.mtn",
         line1: "123 Main St",
         city: "Douala",
         country: "CM",
@@ -256,7 +261,7 @@ impl Sample {
         PaymentMethod {
             id: Text::from(format!("pm_{number:04}")),
             kind: Some(Text::from_static("mobilepay")),
-            channel: Some(Text::from_static("qmoney")),
+            channel: Some(Text::from_static(self.channel)),
             last4: Some(Text::from_static("9944")),
             phone: Some(Text::from_static(self.phone)),
             created_at: Some(Text::from_static(self.created_at)),
@@ -264,7 +269,11 @@ impl Sample {
         }
     }
 
-    fn payments(&self, number: u8) -> Vec<Payment> {
+    fn payments(&self, number: u8, customer: &Text) -> Vec<Payment> {
+        // The PyPI client of Notch Pay reads no payment without them.
+        let mut extra = Extra::default();
+        extra.keep_text("customer", customer);
+        extra.keep("sandbox", RawValue::TRUE);
         let payment = |part: u8, amount: &'static str, status: &'static str| Payment {
             id: Text::from(format!("pay_{number:04}{part}")),
             reference: Some(Text::from(format!("order_{number}{part}"))),
@@ -272,7 +281,7 @@ impl Sample {
             currency: Some(Text::from_static("XAF")),
             status: Some(Text::from_static(status)),
             created_at: Some(Text::from_static(self.created_at)),
-            ..Payment::default()
+            extra: extra.clone(),
         };
         vec![payment(1, "5000", "complete"), payment(2, "12500", "failed"), payment(3, "800", "complete")]
     }
