@@ -1,0 +1,104 @@
+// npm @blocklet/payment-js, which signs its requests with the key of the app that it is a part of.
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { newAppKey } from './app_key.mjs';
+import { base, checks, createWithGateway, has, holds, key, lacks, lacksFilter, toldTotal } from './check.mjs';
+
+Object.assign(process.env, {
+  BLOCKLET_MODE: 'test',
+  BLOCKLET_APP_SK: process.env.SDK_APP_SECRET_KEY,
+  BLOCKLET_COMPONENT_DID: key,
+  BLOCKLET_MOUNT_POINTS: JSON.stringify([
+    { did: 'z2qaCNvKMv5GjouKdcDWexv6WqtHbpNPQDnAk', name: 'payment-kit', status: 6, webEndpoint: base },
+  ]),
+});
+// It reads its environment when it is loaded.
+const { default: payment } = createRequire(import.meta.url)('@blocklet/payment-js');
+payment.environments.setTestMode(true);
+
+const { customers } = payment;
+const { operation, refused } = checks((error) => {
+  assert.ok(error.response, error.stack);
+  return { status: error.response.status, message: error.response.data?.error ?? JSON.stringify(error.response.data) };
+});
+
+let customer;
+let count = 3;
+
+await operation('list', async () => {
+  const { count: total, list, paging } = await customers.list();
+  assert.deepEqual(list.map(({ name }) => name), ['John Doe', 'Caleb Okpara', 'Amadou Ba']);
+  assert.equal(total, 3);
+  has(paging, { page: 1, pageSize: 20 });
+  [customer] = list;
+  has(customer, { name: 'John Doe', email: 'john@example.com', phone: '+237680000000' });
+}, lacks('list'));
+
+await operation('retrieve', async () => {
+  const { id, name, email, phone, created_at } = customer;
+  has(await customers.retrieve(id), { id, name, email, phone, created_at });
+}, lacks('retrieve'));
+
+await operation('update', async () => {
+  const { id, phone } = customer;
+  const expected = { id, name: 'John D. Doe', email: 'john.new.doe@example.com', phone };
+  has(await customers.update(id, { name: 'John D. Doe', email: 'john.new.doe@example.com' }), expected);
+  has(await customers.retrieve(id), expected);
+}, lacks('update'));
+
+await operation('update a field that may not be held', async () => {
+  const address = { country: 'US', state: 'CA', city: 'San Francisco', line1: '123 Main Street', postal_code: '94105' };
+  const change = () => customers.update(customer.id, { address });
+  await (holds('address.state') ? change().then((changed) => has(changed.address, address)) : refused(400, 'address', change));
+}, lacks('update'));
+
+await operation('list to the end', async () => {
+  // The client creates none, so the gateway's own API does.
+  for (let number = 1; number <= 7 && !lacks('create'); number += 1, count += 1) {
+    await createWithGateway({ name: 'John Doe', email: `john.${number}@example.com` });
+  }
+  const seen = new Set();
+  for (let page = 1, total = 1; (page - 1) * 2 < total; page += 1) {
+    const answer = await customers.list({ page, pageSize: 2 });
+    assert.equal(answer.list.length, Math.min(2, count - seen.size));
+    answer.list.forEach(({ id }) => seen.add(id));
+    total = answer.count;
+    assert.equal(total, toldTotal(count, seen.size));
+  }
+  assert.equal(seen.size, count);
+}, lacks('list'));
+
+await operation('list by DID', async () => {
+  const { did } = customer;
+  const { list } = await customers.list({ did: did ?? 'z1nobody' });
+  assert.deepEqual(list.map(({ id }) => id), [customer.id]);
+}, lacksFilter('did'));
+
+await operation('search', async () => {
+  const { count: total, list } = await customers.search({ query: 'amadou.ba@' });
+  assert.equal(total, 1);
+  has(list[0], { name: 'Amadou Ba', email: 'amadou.ba@example.com', phone: '+221771234567' });
+}, lacks('list'));
+
+await operation('overdue invoices', async () => {
+  const { customer: of, invoices, summary } = await customers.overdueInvoices(customer.id);
+  assert.equal(of.id, customer.id);
+  has(invoices[0], { id: 'in_0003', status: 'uncollectible', amount_due: '2500', amount_remaining: '2500' });
+  has(summary.curr_usd, { amount: '2500' });
+}, lacks('overdue_invoices'));
+
+await operation('unknown id', async () => {
+  await refused(404, 'null', () => customers.retrieve('cus_nobody'));
+  await refused(404, 'Customer not found', () => customers.update('cus_nobody', { name: 'Nobody' }));
+});
+
+await operation('invalid body', () =>
+  refused(400, 'email', () => customers.update(customer.id, { email: 'nobody' })));
+
+await operation('wrong key', async () => {
+  process.env.BLOCKLET_APP_SK = newAppKey().secret_key;
+  await refused(401, 'verify sig failed', () => customers.list());
+});
+
+// The SDK keeps timers that would keep the process.
+process.exit();
