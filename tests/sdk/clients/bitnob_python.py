@@ -50,8 +50,9 @@ with check.operation("get by email", lacks("find")):
     check.refused(404, "customer not found", lambda: customers.get_customer_by_email("nobody@example.com"))
 
 with check.operation("update", lacks("update")):
-    changed = {**vars(customer), "firstName": "Bobby", "phone": "9012345679", "countryCode": "+234"}
-    change = {"firstName": "Bobby", "phone": "9012345679", "countryCode": "+234"}
+    # Where one name is held, only its last word is the last name.
+    change = {"firstName": "Bobby Bob", "phone": "9012345679", "countryCode": "+234"}
+    changed = {**vars(customer), **change}
     same(vars(customers.update_customer(change, customer.id)), changed)
     same(vars(customers.get_customer(customer.id)), changed)
 

@@ -37,9 +37,9 @@ export function holds(field) {
   return provider.fields.find((one) => one.field === field).update !== 'none';
 }
 
-/** The total that a page must tell: one more than was seen, while there is more that the provider does not count. */
-export function toldTotal(all, seen) {
-  return provider.paging.tells_total || seen >= all ? all : seen + 1;
+/** The total that a page must tell. Where the provider tells none, a full page means that there may be one more. */
+export function toldTotal(all, seen, isFull) {
+  return provider.paging.tells_total ? all : seen + (isFull ? 1 : 0);
 }
 
 /** The members of an object are these, whatever else it has. */

@@ -37,9 +37,9 @@ def holds(field):
     return next(one for one in PROVIDER["fields"] if one["field"] == field)["update"] != "none"
 
 
-def told_total(all_there_are, seen):
-    """The total that a page must tell: one more than was seen, while there is more that the provider does not count."""
-    return all_there_are if PROVIDER["paging"]["tells_total"] or seen >= all_there_are else seen + 1
+def told_total(all_there_are, seen, is_full):
+    """The total that a page must tell. Where the provider tells none, a full page means that there may be one more."""
+    return all_there_are if PROVIDER["paging"]["tells_total"] else seen + is_full
 
 
 def same(found, expected):

@@ -1,15 +1,20 @@
 """PyPI lomi-sdk, whose customers can only be listed and got."""
 
 from check import BASE, KEY, Checks, ask_gateway, has, lacks, same
-from lomi import LomiClient, LomiError
+from lomi import LomiAuthError, LomiClient, LomiError, LomiNotFoundError
 
 
 def client(key):
     return LomiClient(api_key=key, base_url=BASE + "/v1")
 
 
+def told(error):
+    same(type(error), {401: LomiAuthError, 404: LomiNotFoundError}.get(error.status_code, LomiError))
+    return error.status_code, str(error.body)
+
+
 customers = client(KEY).customers
-check = Checks(LomiError, lambda error: (error.status_code, str(error.body)))
+check = Checks(LomiError, told)
 count = 3
 
 with check.operation("list", lacks("list")):
@@ -54,5 +59,5 @@ with check.operation("wrong key"):
     check.refused(401, "Invalid API key", lambda: client("lomi_sk_wrong").customers.list())
 
 with check.operation("invalid page"):
-    # lomi's database fails at a page that is no number.
-    check.refused(500, "DATABASE_ERROR", lambda: customers.list(page="first"))
+    # lomi takes no notice of it before its database does.
+    check.refused(500, "Internal server error", lambda: customers.list(page="first"))

@@ -3,7 +3,7 @@
 import httpx
 from check import BASE, KEY, Checks, has, holds, lacks, same, told_total
 from notchpay import NotchPay
-from notchpay.exceptions import NotchPayAPIError
+from notchpay.exceptions import NotchPayAPIError, NotchPayAuthenticationError, NotchPayValidationError
 
 
 def client(key):
@@ -13,8 +13,18 @@ def client(key):
 
 
 def told(error):
-    # A validation error tells its fields; the others have none.
+    # The class follows the status of the answer, the code is in its body; only this class tells fields.
+    same(type(error), NotchPayAuthenticationError if error.code == 401 else NotchPayValidationError)
     return error.code, f"{error.message} {getattr(error, 'errors', {})}"
+
+
+def pages(**options):
+    """The pages of a list, to the one that is said to be the last."""
+    number, last = 1, 1
+    while number <= last:
+        page = customers.list(limit=2, page=number, **options)
+        yield page
+        number, last = number + 1, page.last_page
 
 
 customers = client(KEY).customers
@@ -63,13 +73,12 @@ with check.operation("list to the end", lacks("list")):
     for number in range(0 if lacks("create") else 6):
         customers.create({"name": "Jane Doe", "email": f"jane.{number}@example.com"})
         count += 1
-    seen, number, last = set(), 1, 1
-    while number <= last:
-        page = customers.list(limit=2, page=number)
-        same(len(page.items), min(2, count - 2 * (number - 1)))
+    seen = set()
+    for number, page in enumerate(pages(), 1):
+        same(len(page.items), min(2, count - len(seen)))
         seen.update(listed.id for listed in page.items)
-        has(page, totals=told_total(count, min(2 * number, count)), current_page=number, selected=len(page.items))
-        number, last = number + 1, page.last_page
+        total = told_total(count, len(seen), len(page.items) == 2)
+        has(page, totals=total, current_page=number, selected=len(page.items))
     same(len(seen), count)
 
 with check.operation("search", lacks("list")):
@@ -77,10 +86,14 @@ with check.operation("search", lacks("list")):
     same(len(page.items), 1)
     has(page.items[0], name="Amadou Ba", email="amadou.ba@example.com", phone="+221771234567")
     same(page.totals, 1)
+    found = [listed for page in pages(search="JANE.") for listed in page.items]
+    same(len({listed.id for listed in found}), len(found))
+    same([listed.name for listed in found], ["Jane Doe"] * (0 if lacks("create") else 6))
 
 with check.operation("payments", lacks("payments")):
     page = customers.payments(john.id, limit=2)
     has(page, totals=3, last_page=2, current_page=1, selected=2)
+    same(len(customers.payments(john.id, limit=2, page=2).payments), 1)
     has(page.payments[0], reference="order_31", amount=5000.0, currency="XAF", status="complete", customer=john.id)
 
 with check.operation("payment methods", lacks("payment_methods")):
