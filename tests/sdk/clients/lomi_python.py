@@ -2,7 +2,7 @@
 
 It decodes customers that stand bare in an answer, and v1 puts them under `data`: so a single customer is decoded
 here by the client's own model from the body that the client's `…_with_http_info` keeps. It pages with `offset`,
-which v1 does not know: it gets the first page, whatever it asks for. Its ids are UUIDs and nothing else.
+which v1 does not know, and the gateway does. Its ids are UUIDs and nothing else.
 """
 
 import json
@@ -62,12 +62,17 @@ with check.operation("update a field that may not be held", lacks("update")):
     else:
         check.refused(400, "city", move)
 
-with check.operation("list, limited", lacks("list")):
+with check.operation("list to the end", lacks("list")):
     for number in range(0 if lacks("create") else 7):
         customers.create_customer(lomi.CustomersCreate(name="Amadou Ba", email=f"amadou.{number}@example.com"))
         count += 1
-    same(len(customers.list_customers(limit=2).data), 2)
-    seen = [listed.customer_id for listed in customers.list_customers(limit=100).data]
+    seen, size = [], 2
+    while True:
+        page = customers.list_customers(limit=size, offset=len(seen)).data
+        seen += [listed.customer_id for listed in page]
+        # lomi tells no total: a short page is the last.
+        if len(page) < size:
+            break
     same((len(seen), len(set(seen))), (count, count))
 
 with check.operation("delete", lacks("delete")):
