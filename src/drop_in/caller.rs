@@ -46,8 +46,8 @@ pub(super) fn signed(
         match verify(asked, &known.credentials, now.as_second()) {
             Ok(()) => {
                 let once = format!("{}\n{signer}\n{}", manifest.name, header(asked, ingress.once_header));
-                let is_read = asked.method().is_safe() && asked.body().is_empty();
-                let may_repeat = is_read && !ingress.has_nonce;
+                // A read, even one that creates whom it asks for, undoes nothing when it comes again.
+                let may_repeat = asked.method().is_safe() && !ingress.has_nonce;
                 return Ok((Arc::clone(&known.merchant), Once { digest: digest_of(&once), may_repeat }));
             }
             Err(error) => refusal = error,

@@ -615,6 +615,12 @@ async fn paymentkits_signed_clients_are_known_by_their_public_keys() {
         );
         assert_eq!(listed.body["list"].as_array().map(Vec::len), Some(3));
     }
+    for again in 0..2 {
+        let (user, create) = (format!("{path}/zUser?livemode=false"), json!({ "create": true }));
+        let told = tell(signed(&acme, 0).request(&gateway, "GET", &user, Some(&create))).await;
+        let is_told = told.body["error"].as_str().is_some_and(|error| error.contains("makes no customer of an id"));
+        assert!(told.status == 400 && is_told, "so does one that signs a user in twice ({again}): {}", told.text);
+    }
     let listed = tell(signed(&acme, 0).request(&gateway, "GET", &list, None)).await;
     let one = format!("{path}/{}?livemode=false", listed.body["list"][0]["id"].as_str().expect("an id"));
     let change = json!({ "email": "new@example.com", "metadata": { "n": 1.5 } });
