@@ -46,14 +46,24 @@ await operation('list', async () => {
 await operation('retrieve', async () => {
   const { id, name, email, phone, created_at } = customer;
   has(await customers.retrieve(id), { id, name, email, phone, created_at });
-  // Integrations ask so at every sign-in; for one who is there, it is the same.
-  has(await customers.retrieve(id, { create: true }), { id, name });
 }, lacks('retrieve'));
+
+// How integrations sign a user in. Only a provider that holds DIDs can make a customer of one.
+await operation('create on retrieve', async () => {
+  const did = 'zNKa5mpgjBK9h5KQ5BxCSSPmy8F5NJwuSmxQ';
+  const made = await customers.retrieve(did, { create: true });
+  count += 1;
+  has(made, { did, email: '' });
+  // The same again makes no other.
+  has(await customers.retrieve(did, { create: true }), { id: made.id, did });
+  has(await customers.retrieve(did), { id: made.id, did });
+}, lacksFilter('did') && 'makes no customer of an id');
 
 await operation('update', async () => {
   const { id, phone } = customer;
-  const expected = { id, name: 'John D. Doe', email: 'john.new.doe@example.com', phone };
-  has(await customers.update(id, { name: 'John D. Doe', email: 'john.new.doe@example.com' }), expected);
+  const changes = { name: 'John D. Doe', email: 'john.new.doe@example.com' };
+  const expected = { id, phone, ...changes };
+  has(await customers.update(id, changes), expected);
   has(await customers.retrieve(id), expected);
 }, lacks('update'));
 
@@ -104,7 +114,7 @@ await operation('overdue invoices', async () => {
 
 await operation('unknown id', async () => {
   await refused(404, 'null', () => customers.retrieve('cus_nobody'));
-  await refused(404, 'null', () => customers.retrieve('z1nobody', { create: true }));
+  await refused(404, 'null', () => customers.retrieve('z1nobody'));
   await refused(404, 'Customer not found', () => customers.update('cus_nobody', { name: 'Nobody' }));
 });
 
