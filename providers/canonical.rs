@@ -29,9 +29,12 @@ impl Command {
                 members.text("id", update.id.text());
                 members.fields(&update.fields);
             }
-            Self::Retrieve(id) | Self::Delete(id) | Self::Block(id) | Self::Unblock(id) | Self::OverdueInvoices(id) => {
-                members.text("id", id.text())
-            }
+            Self::Retrieve(id)
+            | Self::RetrieveOrCreate(id)
+            | Self::Delete(id)
+            | Self::Block(id)
+            | Self::Unblock(id)
+            | Self::OverdueInvoices(id) => members.text("id", id.text()),
             Self::PaymentMethods(asked) | Self::Payments(asked) => members.text("id", asked.id.text()),
             Self::Find(_) | Self::List(_) => {}
         }
