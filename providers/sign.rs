@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use http::{HeaderName, HeaderValue};
 
 use crate::{
@@ -198,10 +199,16 @@ pub fn required<'c>(credentials: &'c Credentials, name: &str) -> Result<&'c str,
     credentials.get(name).ok_or_else(|| refused("a credential is missing in the configuration"))
 }
 
-/// Adds a header whose value is marked as sensitive.
-pub fn add_header(request: &mut Request, name: &'static str, value: &str) -> Result<(), Error> {
-    request.headers_mut().insert(HeaderName::from_static(name), sensitive(value)?);
-    Ok(())
+/// Adds the headers of a signature. Their values are marked as sensitive.
+pub fn add_headers<const N: usize>(
+    request: &mut Request,
+    names: [&'static str; N],
+    values: [&str; N],
+) -> Result<(), Error> {
+    names.into_iter().zip(values).try_for_each(|(name, value)| {
+        request.headers_mut().insert(HeaderName::from_static(name), sensitive(value)?);
+        Ok(())
+    })
 }
 
 fn sensitive(value: &str) -> Result<HeaderValue, Error> {
@@ -216,6 +223,11 @@ pub fn header<'r>(request: &'r Request, name: &str) -> &'r str {
     request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
+/// A time in Unix seconds, as signatures tell it.
+pub fn seconds(told: &str) -> Result<i64, Error> {
+    told.parse().map_err(|_| refused("a time of the signature is none"))
+}
+
 /// Credentials that were refused, by us or by a twin.
 pub fn refused(why: &'static str) -> Error {
     Error::new(Kind::Unauthorized, why)
@@ -223,7 +235,13 @@ pub fn refused(why: &'static str) -> Error {
 
 /// Compares secrets in a time that does not depend on where they differ.
 pub fn same_secret(presented: &str, known: &str) -> bool {
-    aws_lc_rs::constant_time::verify_slices_are_equal(presented.as_bytes(), known.as_bytes()).is_ok()
+    verify_slices_are_equal(presented.as_bytes(), known.as_bytes()).is_ok()
+}
+
+/// The HMAC-SHA256 of a message, in lower-case hexadecimal.
+pub fn hmac_sha256(secret: &str, message: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    hex(hmac::sign(&key, message).as_ref())
 }
 
 /// Lower-case hexadecimal.

@@ -1,33 +1,32 @@
 //! Bitnob's signature: the hexadecimal HMAC-SHA256 of `client:timestamp:nonce:body` (cli). It covers neither
 //! the method nor the path, so a bodiless request proves only who sends it, and when.
 
-use aws_lc_rs::hmac;
-
 use crate::{
     error::Error,
     plan::Request,
-    sign::{AuthScheme, Credentials, Ingress, Stamp, WINDOW, add_header, header, hex, refused, required, same_secret},
+    sign::{
+        AuthScheme, Credentials, Ingress, Stamp, WINDOW, add_headers, header, hex, hmac_sha256, refused, required,
+        same_secret, seconds,
+    },
 };
 
-const CLIENT: &str = "x-auth-client";
-const TIMESTAMP: &str = "x-auth-timestamp";
-const NONCE: &str = "x-auth-nonce";
-const SIGNATURE: &str = "x-auth-signature";
+/// The headers that a signature adds: who signs, when, a text that is used once, the signature.
+const HEADERS: [&str; 4] = ["x-auth-client", "x-auth-timestamp", "x-auth-nonce", "x-auth-signature"];
 
 /// The scheme.
 pub(super) const HMAC: AuthScheme = AuthScheme::Signed {
     credentials: &["client_id", "client_secret"],
-    headers: &[CLIENT, TIMESTAMP, NONCE, SIGNATURE],
+    headers: &HEADERS,
     sign,
     verify,
     ingress: Ingress {
         signer: "client_id",
-        signer_header: CLIENT,
+        signer_header: HEADERS[0],
         signer_is_optional: false,
         key: "client_secret",
         key_is_secret: true,
         key_mistake: |_| None,
-        once_header: NONCE,
+        once_header: HEADERS[2],
         has_nonce: true,
     },
 };
@@ -35,36 +34,26 @@ pub(super) const HMAC: AuthScheme = AuthScheme::Signed {
 fn sign(request: &mut Request, credentials: &Credentials, stamp: &Stamp) -> Result<(), Error> {
     let client = required(credentials, "client_id")?;
     let (timestamp, nonce) = (stamp.now.to_string(), hex(&stamp.nonce));
-    let secret = required(credentials, "client_secret")?;
-    let signature = signature(secret, [client, &timestamp, &nonce], request.body());
-    for (name, value) in [(CLIENT, client), (TIMESTAMP, &timestamp), (NONCE, &nonce), (SIGNATURE, &signature)] {
-        add_header(request, name, value)?;
-    }
-    Ok(())
+    let signature = signature(credentials, [client, &timestamp, &nonce], request.body())?;
+    add_headers(request, HEADERS, [client, &timestamp, &nonce, &signature])
 }
 
 fn verify(request: &Request, credentials: &Credentials, now: i64) -> Result<(), Error> {
-    let [client, timestamp, nonce, presented] = [CLIENT, TIMESTAMP, NONCE, SIGNATURE].map(|name| header(request, name));
+    let [client, timestamp, nonce, presented] = HEADERS.map(|name| header(request, name));
     if !same_secret(client, required(credentials, "client_id")?) {
         return Err(refused("the client is not known"));
     }
-    if !timestamp.parse().is_ok_and(|told: i64| now.abs_diff(told) <= WINDOW.unsigned_abs()) {
+    if now.abs_diff(seconds(timestamp)?) > WINDOW.unsigned_abs() {
         return Err(refused("the timestamp is not of this time"));
     }
-    let secret = required(credentials, "client_secret")?;
-    if nonce.is_empty() || !same_secret(presented, &signature(secret, [client, timestamp, nonce], request.body())) {
+    let expected = signature(credentials, [client, timestamp, nonce], request.body())?;
+    if nonce.is_empty() || !same_secret(presented, &expected) {
         return Err(refused("the signature is wrong"));
     }
     Ok(())
 }
 
-fn signature(secret: &str, parts: [&str; 3], body: &[u8]) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let mut context = hmac::Context::with_key(&key);
-    for part in parts {
-        context.update(part.as_bytes());
-        context.update(b":");
-    }
-    context.update(body);
-    hex(context.sign().as_ref())
+fn signature(credentials: &Credentials, parts: [&str; 3], body: &[u8]) -> Result<String, Error> {
+    let signed = [parts.join(":").as_bytes(), b":", body].concat();
+    Ok(hmac_sha256(required(credentials, "client_secret")?, &signed))
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     error::Error,
     plan::Request,
-    sign::{Credentials, Ingress, Stamp, WINDOW, add_header, header, hex, refused, required, unhex},
+    sign::{Credentials, Ingress, Stamp, WINDOW, add_headers, header, hex, refused, required, seconds, unhex},
 };
 
 /// The headers that a signature adds: who signs, the signature, when it begins and ends, its version.
@@ -45,8 +45,7 @@ pub(super) fn sign(request: &mut Request, credentials: &Credentials, stamp: &Sta
     let (issued, expires) = (stamp.now, stamp.now.saturating_add(LIFETIME));
     let signature = pair.sign(digest_of(request, request.uri().path(), issued, expires)?.as_ref());
     let signature = format!("0x{}", hex(signature.as_ref()));
-    let values = [component, &signature, &issued.to_string(), &expires.to_string(), "1"];
-    HEADERS.into_iter().zip(values).try_for_each(|(name, value)| add_header(request, name, value))
+    add_headers(request, HEADERS, [component, &signature, &issued.to_string(), &expires.to_string(), "1"])
 }
 
 /// Verifies a received request, with the app's secret key or its public half.
@@ -57,7 +56,6 @@ pub(super) fn verify(request: &Request, expected: &Credentials, now: i64) -> Res
     };
     let [_, signature, issued, expires, _] = HEADERS.map(|name| header(request, name));
     let signature = unhex(signature).ok_or_else(|| refused("the signature is not hexadecimal"))?;
-    let seconds = |told: &str| told.parse::<i64>().map_err(|_| refused("a time of the signature is none"));
     let (issued, expires) = (seconds(issued)?, seconds(expires)?);
     if expires < now {
         return Err(refused("the signature has expired"));
