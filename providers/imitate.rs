@@ -1,7 +1,7 @@
 //! The other half of a dialect: speaking as the vendor. Twins and drop-in read a vendor's requests into
 //! commands, and write what became of them in the vendor's envelopes, status codes and error bodies.
 
-use std::{borrow::Cow, fmt::Debug};
+use std::{borrow::Cow, fmt::Debug, str::FromStr};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -88,7 +88,16 @@ impl<'r> Asked<'r> {
 
     /// A query parameter as a number; `None` when it is not there, an error when it is something else.
     pub fn number(&self, key: &'static str) -> Result<Option<u64>, Error> {
-        let wrong = |_| Error::invalid(vec![FieldError::new(key, "must be a number")]);
+        self.parsed(key, "must be a number")
+    }
+
+    /// The same as a flag.
+    pub fn flag(&self, key: &'static str) -> Result<Option<bool>, Error> {
+        self.parsed(key, "must be true or false")
+    }
+
+    fn parsed<T: FromStr>(&self, key: &'static str, told: &'static str) -> Result<Option<T>, Error> {
+        let wrong = |_| Error::invalid(vec![FieldError::new(key, told)]);
         self.query(key).map(str::parse).transpose().map_err(wrong)
     }
 
@@ -96,6 +105,12 @@ impl<'r> Asked<'r> {
     pub fn limit(&self, key: &'static str, usual: u16, most: u16) -> Result<u16, Error> {
         let asked = self.number(key)?.map_or(usual, |asked| u16::try_from(asked).unwrap_or(most));
         Ok(asked.clamp(1, most))
+    }
+
+    /// A numbered page: how many entries it has, under the vendor's name for that, and where it begins.
+    pub fn page(&self, size: &'static str, usual: u16, most: u16) -> Result<(u16, Position), Error> {
+        let limit = self.limit(size, usual, most)?;
+        Ok((limit, Position::of_page(self.number("page")?.unwrap_or(1), limit)))
     }
 
     /// The body as text, to be read by [`read_document`]. A missing body is an empty object.

@@ -192,7 +192,7 @@ impl<'s> Reader<'s> {
             }
         }
         if let (Patch::Set(full), Patch::Set(joined)) = (&read.name, parts_only(&read).full_name())
-            && *full != joined
+            && **full != *joined
         {
             self.mistakes
                 .push(FieldError::new("/name", "contradicts `first_name` and `last_name`; give the one or the others"));

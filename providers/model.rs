@@ -10,8 +10,8 @@ use crate::{
     error::Error,
     fidelity::Fidelity,
     manifest::IdPattern,
-    text::{Text, email, name},
-    wire::{Extra, JsonObject},
+    text::{Text, email, name, part_of, phone},
+    wire::{Extra, JsonObject, Str, str_patch},
 };
 
 /// A field of the canonical customer, as fidelity reports and manifests name it.
@@ -233,13 +233,16 @@ impl Customer {
     /// Fills the full name from its parts or the parts from the full name, and reports it.
     pub fn complete_names(&mut self) {
         if self.name.is_none() {
-            self.name = name::join(self.first_name.as_ref(), self.last_name.as_ref());
+            let joined = name::join(self.first_name.as_deref(), self.last_name.as_deref());
+            self.name = joined.map(|joined| Text::from(joined.into_owned()));
             if self.name.is_some() {
                 self.fidelity.derived(Field::Name, name::JOINED);
             }
         } else if self.first_name.is_none() && self.last_name.is_none() {
             if let Some(full) = &self.name {
-                (self.first_name, self.last_name) = name::split(full);
+                let (first, last) = name::split(full);
+                self.first_name = first.map(|part| part_of(full, part));
+                self.last_name = last.map(|part| part_of(full, part));
             }
             for (part, field) in [(&self.first_name, Field::FirstName), (&self.last_name, Field::LastName)] {
                 if part.is_some() {
@@ -250,16 +253,23 @@ impl Customer {
     }
 
     /// The full name, joined where only its parts are held.
-    pub fn full_name(&self) -> Option<Text> {
-        self.name.clone().or_else(|| name::join(self.first_name.as_ref(), self.last_name.as_ref()))
+    pub fn full_name(&self) -> Option<Str<'_>> {
+        let joined = || name::join(self.first_name.as_deref(), self.last_name.as_deref());
+        self.name.as_deref().map(Str::new).or_else(|| joined().map(Str))
     }
 
     /// The first and the last name, split where only the full name is held.
-    pub fn split_name(&self) -> (Option<Text>, Option<Text>) {
+    pub fn split_name(&self) -> (Option<&str>, Option<&str>) {
         match (&self.name, &self.first_name, &self.last_name) {
             (Some(full), None, None) => name::split(full),
-            (_, first, last) => (first.clone(), last.clone()),
+            (_, first, last) => (first.as_deref(), last.as_deref()),
         }
+    }
+
+    /// The dial code of the phone number, and its national digits; all of it where it has no dial code.
+    pub fn split_phone(&self) -> (Option<&str>, Option<&str>) {
+        let (code, national) = self.phone.as_deref().and_then(phone::split).unzip();
+        (code, national.or(self.phone.as_deref()))
     }
 
     /// The text a field holds, for the fields that hold text.
@@ -326,7 +336,7 @@ impl<T> Patch<T> {
     }
 
     /// The same patch of a converted value.
-    pub fn map<U>(&self, convert: impl FnOnce(&T) -> U) -> Patch<U> {
+    pub fn map<'p, U>(&'p self, convert: impl FnOnce(&'p T) -> U) -> Patch<U> {
         match self {
             Self::Absent => Patch::Absent,
             Self::Clear => Patch::Clear,
@@ -459,29 +469,38 @@ impl CustomerFields {
     }
 
     /// What is asked of the full name, joined from its parts where those were given.
-    pub fn full_name(&self) -> Patch<Text> {
-        if !self.name.is_absent() {
-            return self.name.clone();
-        }
-        match (&self.first_name, &self.last_name) {
-            (Patch::Absent, Patch::Absent) => Patch::Absent,
-            (first, last) => name::join(first.set(), last.set()).map_or(Patch::Clear, Patch::Set),
+    pub fn full_name(&self) -> Patch<Str<'_>> {
+        match (&self.name, &self.first_name, &self.last_name) {
+            (Patch::Absent, Patch::Absent, Patch::Absent) => Patch::Absent,
+            (Patch::Absent, first, last) => {
+                let joined = name::join(first.set().map(|part| &**part), last.set().map(|part| &**part));
+                joined.map_or(Patch::Clear, |joined| Patch::Set(Str(joined)))
+            }
+            (name, ..) => str_patch(name),
         }
     }
 
     /// What is asked of the first and the last name, split from the full name where that was given.
     /// A part that a full name does not have is cleared.
-    pub fn split_name(&self) -> (Patch<Text>, Patch<Text>) {
-        if !self.first_name.is_absent() || !self.last_name.is_absent() {
-            return (self.first_name.clone(), self.last_name.clone());
-        }
-        match &self.name {
-            Patch::Absent => (Patch::Absent, Patch::Absent),
-            Patch::Clear => (Patch::Clear, Patch::Clear),
-            Patch::Set(full) => {
+    pub fn split_name(&self) -> (Patch<Str<'_>>, Patch<Str<'_>>) {
+        match (&self.name, &self.first_name, &self.last_name) {
+            (Patch::Set(full), Patch::Absent, Patch::Absent) => {
+                let part = |part: Option<_>| part.map_or(Patch::Clear, |part| Patch::Set(Str::new(part)));
                 let (first, last) = name::split(full);
-                (first.map_or(Patch::Clear, Patch::Set), last.map_or(Patch::Clear, Patch::Set))
+                (part(first), part(last))
             }
+            (Patch::Clear, Patch::Absent, Patch::Absent) => (Patch::Clear, Patch::Clear),
+            (_, first, last) => (str_patch(first), str_patch(last)),
+        }
+    }
+
+    /// What is asked of the dial code of the phone number, and of its national digits. A number that has no dial
+    /// code must not keep the one of another.
+    pub fn split_phone(&self) -> (Patch<Str<'_>>, Patch<Str<'_>>) {
+        match self.phone.map(|number| phone::split(number)) {
+            Patch::Set(Some((code, national))) => (Patch::Set(Str::new(code)), Patch::Set(Str::new(national))),
+            Patch::Absent => (Patch::Absent, Patch::Absent),
+            Patch::Clear | Patch::Set(None) => (Patch::Clear, str_patch(&self.phone)),
         }
     }
 
@@ -767,6 +786,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// Creates a record of these fields, in which there is nothing to clear.
+    pub fn create(fields: CustomerFields) -> Self {
+        Self::Create(CreateCustomer { fields: fields.without_clears(), distinct: false })
+    }
+
     /// Which operation this is.
     pub const fn operation(&self) -> Operation {
         match self {

@@ -126,12 +126,15 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
         if fields.name.is_absent() && (!fields.first_name.is_absent() || !fields.last_name.is_absent()) {
             let first = fields.first_name.apply(current.first_name.clone());
             let last = fields.last_name.apply(current.last_name.clone());
-            whole.name = name::join(first.as_ref(), last.as_ref()).map_or(Patch::Clear, Patch::Set);
+            let joined = name::join(first.as_deref(), last.as_deref());
+            whole.name = joined.map_or(Patch::Clear, |joined| Patch::Set(Text::from(joined.into_owned())));
             whole.first_name = Patch::Absent;
             whole.last_name = Patch::Absent;
         }
     } else if whole_record {
-        (whole.first_name, whole.last_name) = fields.split_name();
+        let (first, last) = fields.split_name();
+        (whole.first_name, whole.last_name) =
+            (first.map(|part| Text::from(&**part)), last.map(|part| Text::from(&**part)));
         whole.name = Patch::Absent;
         whole.first_name = whole.first_name.or_keep(current.first_name.as_ref());
         whole.last_name = whole.last_name.or_keep(current.last_name.as_ref());

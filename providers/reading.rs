@@ -60,6 +60,23 @@ pub fn phone_number(customer: &mut Customer, field: Field, told: Option<Text>, r
     keep_phone(customer, field, read, &told);
 }
 
+/// A phone number in two texts. Answers the dial code where it explains nothing of the number.
+pub fn phone_in_parts(
+    customer: &mut Customer,
+    code: Option<Text>,
+    national: Option<Text>,
+    region: Option<Region>,
+) -> Option<Text> {
+    if let Some(national) = national {
+        let read = match &code {
+            Some(code) => phone::join(code, &national),
+            None => phone::canonical(&national, region),
+        };
+        keep_phone(customer, Field::Phone, read, &national);
+    }
+    code.filter(|code| !customer.phone.as_ref().is_some_and(|number| number.starts_with(&**code)))
+}
+
 fn phone_place(customer: &mut Customer, field: Field) -> &mut Option<Text> {
     if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone }
 }

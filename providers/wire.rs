@@ -20,8 +20,8 @@ use crate::{
     text::{Source, Text, decimal},
 };
 
-/// A string, borrowed from the message unless it had to be unescaped. (A newtype, because serde
-/// copies a bare `Cow` inside an `Option`.)
+/// A string, borrowed unless it had to be unescaped or joined. (A newtype, because serde copies a bare
+/// `Cow` inside an `Option`.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Str<'a>(pub Cow<'a, str>);
 
@@ -508,29 +508,17 @@ pub fn patch_object(source: &Source, member: &Patch<&RawValue>) -> Patch<JsonObj
 
 /// A canonical patch of text in a vendor's document.
 pub fn str_patch(patch: &Patch<Text>) -> Patch<Str<'_>> {
-    match patch {
-        Patch::Absent => Patch::Absent,
-        Patch::Clear => Patch::Clear,
-        Patch::Set(text) => Patch::Set(Str::new(text)),
-    }
+    patch.map(|text| Str::new(text))
 }
 
 /// A canonical patch of a decimal in a vendor's document that writes numbers.
 pub fn number_patch(patch: &Patch<Text>) -> Patch<Number<'_>> {
-    match patch {
-        Patch::Absent => Patch::Absent,
-        Patch::Clear => Patch::Clear,
-        Patch::Set(digits) => Patch::Set(Number::new(digits)),
-    }
+    patch.map(|digits| Number::new(digits))
 }
 
 /// A canonical patch of metadata in a vendor's document.
 pub fn raw_patch(patch: &Patch<JsonObject>) -> Patch<&RawValue> {
-    match patch {
-        Patch::Absent => Patch::Absent,
-        Patch::Clear => Patch::Clear,
-        Patch::Set(object) => Patch::Set(object.raw()),
-    }
+    patch.map(JsonObject::raw)
 }
 
 /// A text in a vendor's document.
@@ -543,14 +531,16 @@ pub fn loose_of(text: Option<&Text>) -> Option<Loose<'_>> {
     text.map(|text| Loose(Cow::Borrowed(text)))
 }
 
-/// A vendor's words for canonical fields, to translate its errors by field.
+/// A vendor's words for canonical fields that it calls otherwise, to translate its errors by field.
 #[derive(Debug)]
 pub struct Words(pub &'static [(&'static str, Field)]);
 
 impl Words {
     /// The pointer to the field that a vendor's word means.
     pub fn pointer(&self, word: &str) -> Option<&'static str> {
-        self.0.iter().find(|(known, _)| *known == word).map(|(_, field)| field.pointer())
+        let listed = self.0.iter().find(|(known, _)| *known == word).map(|(_, field)| *field);
+        let alike = || Field::WRITABLE.into_iter().find(|field| field.name() == word);
+        listed.or_else(alike).map(Field::pointer)
     }
 
     /// The vendor's word for a pointer; the pointer itself where there is none.

@@ -10,26 +10,24 @@ mod wire;
 use std::sync::Arc;
 
 use http::Method;
-use translate::Parts;
 
 use crate::{
     Settings, Vendor,
     error::Error,
-    fidelity::Fidelity,
     manifest::{
         Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
         PagingStyle, Requirement, Support, UpdateStyle,
     },
     model::{
-        CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Field,
-        ListCustomers, Lookup, Operation, Page, Patch, UpdateCustomer,
+        CreateCustomer, Created, Customer, CustomerFilter, CustomerId, CustomerType, Field, ListCustomers, Lookup,
+        Operation, Page, Patch, UpdateCustomer,
     },
     plan::{Draft, Plan},
     prepare,
     provider::CustomerProvider,
     sign::AuthScheme,
     text::{country::Region, name, phone},
-    wire::Spelled,
+    wire::{Spelled, Str},
 };
 
 /// Bitnob in the registry.
@@ -38,14 +36,6 @@ pub static VENDOR: Vendor = Vendor {
     connect: |settings| Arc::new(Bitnob::new(settings)),
     imitate: |settings| Arc::new(server::Server(Bitnob::new(settings))),
 };
-
-/// What Bitnob lacks; generation v2 lacks all but the first.
-const LACKS: &[(Operation, Support)] = &[
-    (Operation::Delete, Support::No("generation v1 cannot delete a customer; v2 can")),
-    (Operation::PaymentMethods, Support::No("Bitnob keeps no payment methods for a customer")),
-    (Operation::Payments, Support::No("Bitnob does not list payments by customer")),
-    (Operation::OverdueInvoices, Support::No("Bitnob has no invoices of a customer")),
-];
 
 /// What Bitnob holds; generation v1 holds all but the last two.
 const FIELDS: &[FieldSupport] = &[
@@ -69,7 +59,12 @@ static V1: Manifest = Manifest {
     documentation: "https://www.bitnob.dev/api-reference/customers",
     base_url: Some("https://api.bitnob.co/api/v1"),
     auth: &[AuthScheme::Header { credential: "secret_key", name: "authorization", prefix: "Bearer " }],
-    operations: LACKS,
+    operations: &[
+        (Operation::Delete, Support::No("generation v1 cannot delete a customer; v2 can")),
+        (Operation::PaymentMethods, Support::No("Bitnob keeps no payment methods for a customer")),
+        (Operation::Payments, Support::No("Bitnob does not list payments by customer")),
+        (Operation::OverdueInvoices, Support::No("Bitnob has no invoices of a customer")),
+    ],
     fields: FIELDS.split_at(FIELDS.len() - 2).0,
     requires: &[Requirement { any_of: &[Field::Email], told: "Bitnob requires an e-mail address" }],
     filters: Filters::scanned("Bitnob holds no did"),
@@ -90,7 +85,7 @@ static V2: Manifest = Manifest {
     generation: "v2",
     base_url: Some("https://api.bitnob.com"),
     auth: &[sign::HMAC],
-    operations: LACKS.split_at(1).1,
+    operations: V1.operations.split_at(1).1,
     fields: FIELDS,
     filters: Filters { blocked: FilterSupport::Exact, ..V1.filters },
     paging: Paging { parameters: "page, limit", ..V1.paging },
@@ -124,23 +119,23 @@ impl Bitnob {
         Draft::new(method, if self.is_v2 { "/api/customers" } else { "/customers" })
     }
 
-    /// Sends what is answered with one customer.
-    fn answered(self, draft: Draft) -> Result<Plan<Customer>, Error> {
+    /// The plan of a call that is answered with one customer.
+    fn plan_one(self, draft: Draft) -> Result<Plan<Customer>, Error> {
         Ok(Plan::new(draft.build()?, translate::refusal, move |answer| translate::one(answer, self)))
     }
 
-    /// Writes a record, its name and its number in parts.
-    fn write(self, draft: Draft, fields: &CustomerFields, parts: &Parts) -> Result<Plan<Customer>, Error> {
-        let plan = self.answered(draft.json(&self.spelled(translate::input(fields, parts)))?)?;
-        Ok(match parts.country_code {
+    /// The plan of a call that writes a record.
+    fn plan_write(self, draft: Draft, input: &wire::CustomerInput<'_>) -> Result<Plan<Customer>, Error> {
+        let plan = self.plan_one(draft.json(&self.spelled(input))?)?;
+        Ok(match input.country_code {
             Patch::Set(_) => plan.reporting(|report| report.rewritten(Field::Phone, phone::TO_DIAL_CODE)),
             _ => plan,
         })
     }
 
-    fn blacklist(self, id: &CustomerId, blacklist: bool) -> Result<Plan<Customer>, Error> {
+    fn plan_blacklist(self, id: &CustomerId, blacklist: bool) -> Result<Plan<Customer>, Error> {
         let draft = self.customers(Method::POST).then("/blacklist").segment(id.text())?;
-        self.answered(draft.json(&wire::BlacklistInput { blacklist: Patch::Set(blacklist) })?)
+        self.plan_one(draft.json(&wire::BlacklistInput { blacklist: Patch::Set(blacklist) })?)
     }
 }
 
@@ -151,31 +146,32 @@ impl CustomerProvider for Bitnob {
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
         let sent = command.fields.clone();
-        let mut parts = Parts::of(sent.split_name(), &sent.phone);
-        (parts.last_name, parts.country_code) = (parts.last_name.of_new(), parts.country_code.of_new());
-        let mut fields = sent.clone();
-        let mut report = Fidelity::default();
-        if self.is_v2 && sent.kind.is_absent() {
-            fields.kind = Patch::Set(CustomerType::Individual);
-            report.derived(Field::Type, "Bitnob wants a type: sent as `individual`");
+        let mut input = translate::input(&sent);
+        (input.last_name, input.country_code) = (input.last_name.of_new(), input.country_code.of_new());
+        let lacks_type = self.is_v2 && input.customer_type.is_absent();
+        if lacks_type {
+            input.customer_type = Patch::Set(Str::new(CustomerType::Individual.as_str()));
         }
-        let plan = self.write(self.customers(Method::POST), &fields, &parts)?.reporting(|told| told.extend(&report));
+        let mut plan = self.plan_write(self.customers(Method::POST), &input)?;
+        if lacks_type {
+            plan.fidelity.derived(Field::Type, "Bitnob wants a type: sent as `individual`");
+        }
         Ok(plan.map(move |customer| Ok(Created::new(translate::own(customer, &sent)?))))
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.answered(self.customers(Method::GET).segment(id.text())?)
+        self.plan_one(self.customers(Method::GET).segment(id.text())?)
     }
 
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
         let sought = CustomerFilter::from(lookup);
-        let found = self.answered(self.customers(Method::GET).segment(lookup.value())?)?.optional();
+        let found = self.plan_one(self.customers(Method::GET).segment(lookup.value())?)?.optional();
         Ok(found.map(move |found| Ok(found.filter(|customer| sought.matches(customer)))))
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let parts = Parts::of(command.fields.split_name(), &command.fields.phone);
-        self.write(self.customers(Method::PUT).segment(command.id.text())?, &command.fields, &parts)
+        let draft = self.customers(Method::PUT).segment(command.id.text())?;
+        self.plan_write(draft, &translate::input(&command.fields))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
@@ -198,10 +194,10 @@ impl CustomerProvider for Bitnob {
     }
 
     fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.blacklist(id, true)
+        self.plan_blacklist(id, true)
     }
 
     fn plan_unblock(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.blacklist(id, false)
+        self.plan_blacklist(id, false)
     }
 }

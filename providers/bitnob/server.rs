@@ -2,13 +2,12 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{json, value::to_raw_value};
-
-use super::{
-    Bitnob,
-    translate::{Parts, WORDS},
-    wire,
+use serde_json::{
+    json,
+    value::{RawValue, to_raw_value},
 };
+
+use super::{Bitnob, translate::WORDS, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
@@ -17,8 +16,8 @@ use crate::{
     },
     manifest::{IdPattern, Manifest},
     model::{
-        Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers,
-        Lookup, Page, Patch, Position, Reply, UpdateCustomer,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers, Lookup, Page,
+        Patch, Reply, UpdateCustomer,
     },
     plan::{Request, Response},
     text::{Source, Text, email, phone},
@@ -43,10 +42,7 @@ impl ImitatesVendor for Server {
             return Err(no_route());
         };
         match (method, path) {
-            ("POST", []) => {
-                let fields = read_fields(&asked, true)?.without_clears();
-                Ok(Command::Create(CreateCustomer { fields, distinct: false }))
-            }
+            ("POST", []) => read_fields(&asked, true).map(Command::create),
             ("GET", []) => self.list(&asked),
             // The older look-up by e-mail [py].
             ("POST", ["fetch_customer"]) if !self.0.is_v2 => match read_fields(&asked, true)?.email {
@@ -63,8 +59,7 @@ impl ImitatesVendor for Server {
                 Ok(Command::Update(UpdateCustomer { id: id(found)?, fields }))
             }
             ("POST", ["blacklist", found]) => {
-                let input: wire::BlacklistInput = read_document(&asked.source()?)?;
-                match input.blacklist {
+                match read_document::<wire::BlacklistInput>(&asked.source()?)?.blacklist {
                     Patch::Set(true) => id(found).map(Command::Block),
                     Patch::Set(false) => id(found).map(Command::Unblock),
                     _ => Err(Error::invalid(vec![FieldError::new("/blacklist", "must be a boolean value")])),
@@ -105,18 +100,16 @@ impl ImitatesVendor for Server {
             _ if is_v2 => ("VALIDATION_ERROR", "Validation Error", in_one_text(error, " ")),
             _ => ("BAD_REQUEST", "Bad Request", error.detail.to_string()),
         };
-        let told = if is_v2 {
+        if is_v2 {
             let kind = format!("https://api.bitnob.com/errors/{code}");
             // The official client shows `message`, which the vendor leaves out [cli].
-            json!({ "type": kind, "title": title, "status": status, "detail": message, "message": message })
-        } else if error.fields.is_empty() {
-            json!({ "statusCode": status, "message": message, "error": title })
-        } else {
-            let line = |wrong: &FieldError| format!("{} {}", WORDS.word(&wrong.pointer), wrong.detail);
-            let lines: Vec<_> = error.fields.iter().map(line).collect();
-            json!({ "statusCode": status, "message": lines, "error": title })
-        };
-        json_response(status, &told)
+            let told = json!({ "type": kind, "title": title, "status": status, "detail": message, "message": message });
+            return json_response(status, &told);
+        }
+        let line = |wrong: &FieldError| format!("{} {}", WORDS.word(&wrong.pointer), wrong.detail);
+        let lines: Vec<_> = error.fields.iter().map(line).collect();
+        let message = if lines.is_empty() { json!(message) } else { json!(lines) };
+        json_response(status, &json!({ "statusCode": status, "message": message, "error": title }))
     }
 
     fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
@@ -128,27 +121,24 @@ impl ImitatesVendor for Server {
 impl Server {
     fn list(&self, asked: &Asked<'_>) -> Result<Command, Error> {
         let (size, usual) = if self.0.is_v2 { ("limit", 20) } else { ("take", 10) };
-        let limit = asked.limit(size, usual, self.manifest().paging.max_limit)?;
-        let position = Position::of_page(asked.number("page")?.unwrap_or(1), limit);
+        let (limit, position) = asked.page(size, usual, self.manifest().paging.max_limit)?;
         let mut filter = CustomerFilter::default();
         if self.0.is_v2 {
-            let wrong = |_| Error::invalid(vec![FieldError::new("blacklist", "must be true or false")]);
-            filter.blocked = asked.query("blacklist").map(str::parse).transpose().map_err(wrong)?;
+            filter.blocked = asked.flag("blacklist")?;
             filter.phone = asked.query_text("phone_number").map(|text| phone::canonical(&text, self.0.region).text);
         }
         Ok(Command::List(ListCustomers { limit, position, filter }))
     }
 
     fn one(&self, command: &Command, customer: &Customer) -> Response {
-        let (parts, metadata) = (parts(customer), to_raw_value(customer.metadata.as_str()).ok());
-        let mut told = self.told(customer, &parts);
+        let metadata = to_raw_value(customer.metadata.as_str()).ok();
+        let mut told = self.told(customer);
         told.document.metadata = metadata.as_deref().filter(|_| self.0.is_v2 && !customer.metadata.is_empty());
         self.enveloped(command, told)
     }
 
     fn page(&self, command: &Command, asked: &ListCustomers, page: &Page<Customer>) -> Response {
-        let parts: Vec<_> = page.items.iter().map(parts).collect();
-        let told = page.items.iter().zip(&parts).map(|(customer, parts)| self.told(customer, parts));
+        let customers = page.items.iter().map(|customer| self.told(customer)).collect();
         let (number, total) = (asked.position.page(asked.limit), total(page, &asked.position));
         let meta = wire::Meta {
             page: Some(number),
@@ -159,7 +149,7 @@ impl Server {
             has_next_page: Some(page.next.is_some()),
             ..wire::Meta::default()
         };
-        self.enveloped(command, wire::PageBody { customers: told.collect(), meta: self.0.spelled(meta) })
+        self.enveloped(command, Listed { customers, meta: self.0.spelled(meta) })
     }
 
     fn enveloped(&self, command: &Command, data: impl Serialize) -> Response {
@@ -174,25 +164,28 @@ impl Server {
             Command::List(_) => "successfully fetched all customers",
             _ => "successfully fetched customer",
         };
-        let success = is_v2 && matches!(command, Command::Create(_));
-        let (success, status) = (success.then_some(true), (!success).then_some(true));
-        json_response(200, &wire::Envelope { success, status, message, data })
+        let message = to_raw_value(message).ok();
+        let (status, message) = (Some(RawValue::TRUE), message.as_deref());
+        let document = wire::Envelope { status, message, data: Some(data), ..Default::default() };
+        json_response(200, &Spelled { document, other: is_v2 && matches!(command, Command::Create(_)) })
     }
 
     /// A customer in Bitnob's words: the inverse of what the client reads. Generation v1 writes `null` for what
     /// is absent (oldlive), v2 an empty text (cli).
-    fn told<'c>(&self, customer: &'c Customer, parts: &'c Parts) -> Spelled<wire::Customer<'c>> {
+    fn told<'c>(&self, customer: &'c Customer) -> Spelled<wire::Customer<'c>> {
         let is_v2 = self.0.is_v2;
-        let text = |part: Option<&'c Text>| str_of(part).or(is_v2.then_some(Str::new("")));
+        let text = |held: Option<&'c str>| held.or(is_v2.then_some("")).map(Str::new);
+        let (first_name, last_name) = customer.split_name();
+        let (code, national) = customer.split_phone();
         self.0.spelled(wire::Customer {
             id: str_of(Some(&customer.id)),
             metadata: None,
-            email: text(customer.email.as_ref()),
+            email: text(customer.email.as_deref()),
             customer_type: customer.kind.filter(|_| is_v2).map(|kind| Str::new(kind.as_str())),
-            first_name: text(parts.first_name.set()),
-            last_name: text(parts.last_name.set()),
-            phone: text(parts.phone.set()),
-            country_code: text(parts.country_code.set()),
+            first_name: text(first_name),
+            last_name: text(last_name),
+            phone: text(national),
+            country_code: text(code),
             blacklist: customer.blocked,
             created_at: str_of(customer.created_at.as_ref()),
             updated_at: str_of(customer.updated_at.as_ref()),
@@ -201,10 +194,11 @@ impl Server {
     }
 }
 
-/// The parts in which Bitnob holds a customer.
-fn parts(customer: &Customer) -> Parts {
-    let (first_name, last_name) = customer.split_name();
-    Parts::of((first_name.into(), last_name.into()), &customer.phone.clone().into())
+/// The inside of a page, in the spelling of one generation.
+#[derive(Serialize)]
+struct Listed<'c> {
+    customers: Vec<Spelled<wire::Customer<'c>>>,
+    meta: Spelled<wire::Meta>,
 }
 
 fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error> {

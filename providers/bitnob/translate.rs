@@ -6,23 +6,20 @@ use serde_json::Value;
 use super::{Bitnob, wire};
 use crate::{
     error::{Error, Kind},
-    model::{Customer, CustomerFields, CustomerType, Field, ListCustomers, Page, Patch},
+    model::{Customer, CustomerFields, CustomerType, Field, ListCustomers, Page},
     plan::{Answer, field_errors},
     reading::{self, present},
-    text::{Source, Text, email, phone},
+    text::{Source, email},
     wire::{Str, Words, parse, str_patch},
 };
 
 /// Told of a field that the answer to a create holds otherwise.
 const NOT_STORED: &str = "Bitnob answered the record it already had";
 
-/// The fields whose names differ, for errors: Bitnob's word, ours.
+/// Bitnob's words for the fields that it calls otherwise, for errors. A dial code is a part of the phone.
 pub(super) const WORDS: Words = Words(&[
     ("firstName", Field::FirstName),
-    ("first_name", Field::FirstName),
     ("lastName", Field::LastName),
-    ("last_name", Field::LastName),
-    ("email", Field::Email),
     ("phone", Field::Phone),
     ("phone_number", Field::Phone),
     ("countryCode", Field::Phone),
@@ -31,37 +28,12 @@ pub(super) const WORDS: Words = Words(&[
     ("customer_type", Field::Type),
 ]);
 
-/// The parts in which Bitnob holds a name and a phone number.
-pub(super) struct Parts {
-    pub(super) first_name: Patch<Text>,
-    pub(super) last_name: Patch<Text>,
-    pub(super) phone: Patch<Text>,
-    pub(super) country_code: Patch<Text>,
-}
-
-impl Parts {
-    /// The parts of a name and of a number.
-    pub(super) fn of((first_name, last_name): (Patch<Text>, Patch<Text>), number: &Patch<Text>) -> Self {
-        let (country_code, phone) = match number.set().and_then(phone::split) {
-            Some((code, national)) => (Patch::Set(code), Patch::Set(national)),
-            None if number.is_absent() => (Patch::Absent, Patch::Absent),
-            // A number that has no dial code of its own must not keep the one of another.
-            None => (Patch::Clear, number.clone()),
-        };
-        Self { first_name, last_name, phone, country_code }
-    }
-}
-
-/// What create and update send.
-pub(super) fn input<'f>(fields: &'f CustomerFields, parts: &'f Parts) -> wire::CustomerInput<'f> {
-    wire::CustomerInput {
-        customer_type: fields.kind.map(|kind| Str::new(kind.as_str())),
-        first_name: str_patch(&parts.first_name),
-        last_name: str_patch(&parts.last_name),
-        email: str_patch(&fields.email),
-        phone: str_patch(&parts.phone),
-        country_code: str_patch(&parts.country_code),
-    }
+/// What create and update send: the name and the number in their parts.
+pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
+    let (first_name, last_name) = fields.split_name();
+    let (country_code, phone) = fields.split_phone();
+    let customer_type = fields.kind.map(|kind| Str::new(kind.as_str()));
+    wire::CustomerInput { customer_type, first_name, last_name, email: str_patch(&fields.email), phone, country_code }
 }
 
 /// The customer in an answer.
@@ -88,33 +60,19 @@ fn customer(told: wire::Customer<'_>, source: &Source, bitnob: Bitnob) -> Result
     }
     customer.metadata = reading::metadata(source, told.metadata, &mut customer.extra);
     customer.complete_names();
-    number(&mut customer, text(&told.phone), text(&told.country_code), bitnob);
+    let (code, national) = (text(&told.country_code), text(&told.phone));
+    if let Some(unexplained) = reading::phone_in_parts(&mut customer, code, national, bitnob.region) {
+        customer.extra.keep_text(if bitnob.is_v2 { "country_code" } else { "countryCode" }, &unexplained);
+    }
     reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
     Ok(customer)
-}
-
-/// A phone number from its two fields. A dial code that explains nothing stays among the extra members.
-fn number(customer: &mut Customer, national: Option<Text>, code: Option<Text>, bitnob: Bitnob) {
-    if let Some(national) = national {
-        let read = match &code {
-            Some(code) => phone::join(code, &national),
-            None => phone::canonical(&national, bitnob.region),
-        };
-        reading::keep_phone(customer, Field::Phone, read, &national);
-    }
-    if let Some(code) = code
-        && !customer.phone.as_ref().is_some_and(|number| number.starts_with(&*code))
-    {
-        customer.extra.keep_text(if bitnob.is_v2 { "country_code" } else { "countryCode" }, &code);
-    }
 }
 
 /// The customer that a create answered, if it is the one that was meant: a known e-mail or BVN is answered
 /// with the existing record, as a success (nb).
 pub(super) fn own(mut customer: Customer, sent: &CustomerFields) -> Result<Customer, Error> {
-    let words = |name: &Text| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
-    let name = sent.full_name();
-    let same_name = name.set().is_none_or(|sent| customer.name.as_ref().map(words) == Some(words(sent)));
+    let words = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
+    let same_name = sent.full_name().set().is_none_or(|sent| customer.name.as_deref().map(words) == Some(words(sent)));
     let same_email = sent.email.set().is_none_or(|sent| email::same(customer.email.as_deref().unwrap_or(""), sent));
     if !(same_email && same_name) {
         let told = "Bitnob answered an existing customer with another e-mail or name than sent";
@@ -144,11 +102,11 @@ pub(super) fn page(answer: &Answer, asked: &ListCustomers, bitnob: Bitnob) -> Re
 
 /// What an envelope holds, or why it holds nothing.
 fn held<'s, T: Deserialize<'s>>(answer: &Answer, source: &'s Source) -> Result<T, Error> {
-    let envelope: wire::Enveloped<T> = parse(source)?;
-    if envelope.data.is_none() {
+    let wire::Envelope { data, .. } = parse(source)?;
+    if data.is_none() {
         carried_out(answer)?;
     }
-    reading::required(envelope.data, "data")
+    reading::required(data, "data")
 }
 
 /// Whether a success is one: the official client decides by the body alone (py).
@@ -182,7 +140,7 @@ fn refusal_as(answer: &Answer, kind: Kind) -> Error {
     let code = text("/code").or(problem).or(text("/error/code")).or(title);
     let with_details = || Some(format!("{}: {}", text("/error")?, text("/details")?));
     let plain = || text("/error").or(text("/title")).map(str::to_owned);
-    let message = text("/detail").map(str::to_owned).or(said.clone()).or_else(with_details).or_else(plain);
+    let message = text("/detail").map(str::to_owned).or(said).or_else(with_details).or_else(plain);
     let fields = lines.iter().filter_map(|line| line.split_once(' ').filter(|(word, _)| WORDS.pointer(word).is_some()));
     let fields = field_errors(fields.map(|(word, wrong)| (word, wrong.to_owned())), &WORDS);
     answer.refusal_as(kind, code.map(str::to_owned), message.as_deref()).with_fields(fields)

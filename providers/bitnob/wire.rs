@@ -1,10 +1,9 @@
 //! Bitnob's words: the documents of its customers API. What is read knows every spelling; behind a slash is
 //! the one that generation v1 writes.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::wire::{Spelled, Str, wire};
+use crate::wire::{Str, wire};
 
 wire! {
     /// A customer, as every answer holds it (seed) (cli); `phone_number` and `dial_code` are the newest names (nb).
@@ -24,8 +23,11 @@ wire! {
         updated_at: Str<'a> = "updated_at" / "updatedAt",
     }
 
-    /// What is read of an envelope.
-    answer Enveloped of T {
+    /// Anything in an envelope. A create of generation v2 says `success`, every other answer `status` (cli); that of
+    /// a failure is no flag, and its message may be a list (py).
+    answer Envelope<'a> of T {
+        status: &'a RawValue = "status" / "success",
+        message: &'a RawValue = "message",
         data: T = "data",
     }
 
@@ -59,22 +61,4 @@ wire! {
     request BlacklistInput {
         blacklist: bool = "blacklist",
     }
-}
-
-/// Anything in an envelope. A create of generation v2 says `success`, every other answer `status` (cli).
-#[derive(Serialize)]
-pub(super) struct Envelope<T> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) success: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) status: Option<bool>,
-    pub(super) message: &'static str,
-    pub(super) data: T,
-}
-
-/// The inside of a page, to be written.
-#[derive(Serialize)]
-pub(super) struct PageBody<'a> {
-    pub(super) customers: Vec<Spelled<Customer<'a>>>,
-    pub(super) meta: Spelled<Meta>,
 }

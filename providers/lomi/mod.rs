@@ -99,8 +99,7 @@ impl CustomerProvider for Lomi {
     }
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
-        let name = command.fields.full_name();
-        let request = Draft::post("/customers").json(&translate::input(&command.fields, &name))?.build()?;
+        let request = Draft::post("/customers").json(&translate::input(&command.fields))?.build()?;
         let region = self.region;
         Ok(Plan::new(request, translate::refusal, move |answer| {
             let customer = reading::required(translate::one(&answer.source()?, region)?, "data.customer_id")?;
@@ -117,10 +116,9 @@ impl CustomerProvider for Lomi {
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let name = command.fields.full_name();
         let request = Draft::new(Method::PATCH, "/customers")
             .segment(command.id.text())?
-            .json(&translate::input(&command.fields, &name))?
+            .json(&translate::input(&command.fields))?
             .build()?;
         let region = self.region;
         // The answer may lack the customer, and does not tell an unknown id [v1-run].

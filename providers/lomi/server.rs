@@ -11,8 +11,8 @@ use crate::{
     },
     manifest::{IdPattern, Manifest},
     model::{
-        Command, CreateCustomer, Customer, CustomerFilter, CustomerId, CustomerType, ListCustomers, Patch, Position,
-        Reply, UpdateCustomer,
+        Command, Customer, CustomerFilter, CustomerId, CustomerType, ListCustomers, Patch, Position, Reply,
+        UpdateCustomer,
     },
     plan::{Request, Response},
     text::{Text, email, packed, time},
@@ -33,10 +33,7 @@ impl ImitatesVendor for Server {
         // A client that takes UUIDs only was given one in which the id is packed.
         let id = |id: &str| CustomerId::parse(packed::from_uuid(id).unwrap_or_else(|| Text::from(id)), ids);
         match asked.route() {
-            ("POST", path) if path == ["customers"] => {
-                let fields = read_fields(&asked, true)?;
-                Ok(Command::Create(CreateCustomer { fields, distinct: false }))
-            }
+            ("POST", path) if path == ["customers"] => read_fields(&asked, true).map(Command::create),
             ("GET", path) if path == ["customers"] => list(&asked),
             ("GET", path) if let ["customers", found] = path[..] => id(found).map(Command::Retrieve),
             ("DELETE", path) if let ["customers", found] = path[..] => id(found).map(Command::Delete),
@@ -49,10 +46,8 @@ impl ImitatesVendor for Server {
     }
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
-        let one = |status, customer: &Customer| {
-            let spelled = translate::spelled(customer);
-            json_response(status, &wire::Envelope { data: translate::told(customer, &spelled), meta: None })
-        };
+        let one =
+            |status, customer| json_response(status, &wire::Envelope { data: translate::told(customer), meta: None });
         Ok(match (command, reply) {
             (_, Reply::Created(created)) => one(201, &created.customer),
             (_, Reply::Customer(customer)) => one(200, customer),
@@ -62,11 +57,9 @@ impl ImitatesVendor for Server {
                 json_response(200, &wire::Envelope { data, meta: None })
             }
             (Command::List(asked), Reply::Customers(page)) => {
-                let spelled: Vec<_> = page.items.iter().map(translate::spelled).collect();
                 // Lists do not tell the environment [v1-run].
-                let listed =
-                    |(customer, spelled)| wire::Customer { environment: None, ..translate::told(customer, spelled) };
-                let data: Vec<_> = page.items.iter().zip(&spelled).map(listed).collect();
+                let listed = |customer| wire::Customer { environment: None, ..translate::told(customer) };
+                let data: Vec<_> = page.items.iter().map(listed).collect();
                 let meta = wire::Meta { current_page: asked.position.page(asked.limit), per_page: asked.limit };
                 json_response(200, &wire::Envelope { data, meta: Some(meta) })
             }

@@ -1,5 +1,7 @@
 //! Between lomi's language and the canonical one.
 
+use std::borrow::Cow;
+
 use super::wire;
 use crate::{
     error::{Error, Kind},
@@ -10,10 +12,8 @@ use crate::{
     wire::{Str, Words, parse, patch_object, patch_text, raw_patch, str_of, str_patch},
 };
 
-/// The fields whose names differ, for errors: lomi's word, ours.
+/// lomi's words for the fields that it calls otherwise, for errors.
 pub(super) const WORDS: Words = Words(&[
-    ("name", Field::Name),
-    ("email", Field::Email),
     ("phone_number", Field::Phone),
     ("whatsapp_number", Field::Whatsapp),
     ("country", Field::Country),
@@ -21,13 +21,12 @@ pub(super) const WORDS: Words = Words(&[
     ("address", Field::Line1),
     ("postal_code", Field::PostalCode),
     ("is_business", Field::Type),
-    ("metadata", Field::Metadata),
 ]);
 
-/// What create and update send. `name` is the full name that the fields ask for.
-pub(super) fn input<'f>(fields: &'f CustomerFields, name: &'f Patch<Text>) -> wire::CustomerInput<'f> {
+/// What create and update send.
+pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     wire::CustomerInput {
-        name: str_patch(name),
+        name: fields.full_name(),
         email: str_patch(&fields.email),
         phone_number: str_patch(&fields.phone),
         whatsapp_number: str_patch(&fields.whatsapp),
@@ -124,38 +123,26 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> Custom
     fields
 }
 
-/// The texts of a customer that lomi spells in its own way.
-pub(super) struct Spelled {
-    id: Text,
-    name: Option<Text>,
-    country: Option<Text>,
-}
-
 /// An id as a client that takes UUIDs only can read it.
-pub(super) fn spelled_id(id: &Text) -> Text {
-    packed::to_uuid(id).unwrap_or_else(|| id.clone())
+pub(super) fn spelled_id(id: &Text) -> Str<'_> {
+    packed::to_uuid(id).map_or_else(|| Str::new(id), |uuid| Str(Cow::Owned(uuid.into())))
 }
 
-/// A customer's id as a UUID, its name in one, and its country as it was written: lomi's is any text.
-pub(super) fn spelled(customer: &Customer) -> Spelled {
-    let written = customer.fidelity.entries().iter().find(|entry| entry.field == Field::Country);
-    let written = written.and_then(|entry| entry.from.clone());
-    Spelled {
-        id: spelled_id(&customer.id),
-        name: customer.full_name(),
-        country: written.or_else(|| customer.address.country.clone()),
-    }
+/// A country as it was written: lomi's is any text.
+fn country_as_written(customer: &Customer) -> Option<&Text> {
+    let report = customer.fidelity.entries().iter().find(|entry| entry.field == Field::Country);
+    report.and_then(|entry| entry.from.as_ref()).or(customer.address.country.as_ref())
 }
 
 /// A customer in lomi's words: the inverse of [`customer`].
-pub(super) fn told<'c>(customer: &'c Customer, spelled: &'c Spelled) -> wire::Customer<'c> {
+pub(super) fn told(customer: &Customer) -> wire::Customer<'_> {
     wire::Customer {
-        customer_id: str_of(Some(&spelled.id)),
-        name: str_of(spelled.name.as_ref()),
+        customer_id: Some(spelled_id(&customer.id)),
+        name: customer.full_name(),
         email: str_of(customer.email.as_ref()),
         phone_number: str_of(customer.phone.as_ref()),
         whatsapp_number: str_of(customer.whatsapp.as_ref()),
-        country: str_of(spelled.country.as_ref()),
+        country: str_of(country_as_written(customer)),
         city: str_of(customer.address.city.as_ref()),
         address: str_of(customer.address.line1.as_ref()),
         postal_code: str_of(customer.address.postal_code.as_ref()),

@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use crate::{
     Vendor,
     error::Error,
+    fidelity::Fidelity,
     manifest::{
         Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
         PagingStyle, Requirement, Support, UpdateStyle,
@@ -22,8 +23,8 @@ use crate::{
     plan::{Answer, Draft, Plan},
     provider::CustomerProvider,
     sign::AuthScheme,
-    text::{Text, country::Region, name, phone},
-    wire::parse,
+    text::{country::Region, name, phone},
+    wire::{parse, str_patch},
 };
 
 /// Modem Pay in the registry.
@@ -97,18 +98,14 @@ impl ModemPay {
         }
     }
 
-    /// The texts that are sent in Modem Pay's own spelling: the full name, and the phone number.
-    fn spelled(&self, fields: &CustomerFields) -> (Patch<Text>, Patch<Text>) {
-        (fields.full_name(), fields.phone.map(|number| translate::national(number, self.region)))
+    /// What create and update send, and what became of the fields in it.
+    fn input<'f>(&self, fields: &'f CustomerFields) -> (wire::CustomerInput<'f>, Fidelity) {
+        let (input, mut report) = (translate::input(fields, self.region), Fidelity::default());
+        if input.phone != str_patch(&fields.phone) {
+            report.rewritten(Field::Phone, phone::TO_NATIONAL);
+        }
+        (input, report)
     }
-}
-
-/// Reports a phone number that is sent in another spelling than it was given in.
-fn reporting_phone<T: 'static>(plan: Plan<T>, given: &Patch<Text>, sent: &Patch<Text>) -> Plan<T> {
-    if given == sent {
-        return plan;
-    }
-    plan.reporting(|fidelity| fidelity.rewritten(Field::Phone, phone::TO_NATIONAL))
 }
 
 impl CustomerProvider for ModemPay {
@@ -118,9 +115,8 @@ impl CustomerProvider for ModemPay {
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
         let CreateCustomer { fields, distinct } = command;
-        let (name, phone) = self.spelled(fields);
-        let config = wire::Config { distinct: Patch::Set(*distinct) };
-        let input = wire::CustomerInput { config: Patch::Set(config), ..translate::input(fields, &name, &phone) };
+        let (mut input, told) = self.input(fields);
+        input.config = Patch::Set(wire::Config { distinct: Patch::Set(*distinct) });
         let request = Draft::post("/v1/customers").json(&input)?.build()?;
         let (read, distinct) = (self.one(), *distinct);
         let plan = Plan::new(request, translate::refusal, move |answer| {
@@ -132,7 +128,7 @@ impl CustomerProvider for ModemPay {
             }
             Ok(Created { customer, existing })
         });
-        Ok(reporting_phone(plan, &fields.phone, &phone))
+        Ok(plan.reporting(|report| report.extend(&told)))
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
@@ -142,11 +138,10 @@ impl CustomerProvider for ModemPay {
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         let UpdateCustomer { id, fields } = command;
-        let (name, phone) = self.spelled(fields);
-        let update = wire::Update { data: Patch::Set(translate::input(fields, &name, &phone)) };
+        let (input, told) = self.input(fields);
+        let update = wire::Update { data: Patch::Set(input) };
         let request = Draft::new(Method::PUT, "/v1/customers").segment(id.text())?.json(&update)?.build()?;
-        let plan = Plan::new(request, translate::refusal, self.one());
-        Ok(reporting_phone(plan, &fields.phone, &phone))
+        Ok(Plan::new(request, translate::refusal, self.one()).reporting(|report| report.extend(&told)))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
@@ -158,12 +153,13 @@ impl CustomerProvider for ModemPay {
         let ListCustomers { limit, position, filter } = command.clone();
         let region = self.region;
         // The e-mail is compared again by the gateway, a search is not.
-        let term = filter.search.or(filter.email).map(|term| translate::national(&term, region));
+        let term = filter.search.or(filter.email);
+        let term = term.as_ref().map(|term| translate::national(term, region));
         let request = Draft::get("/v1/customers")
-            .query("term", term.as_deref().unwrap_or_default())
+            .query("term", term.unwrap_or_default())
             .number("offset", position.offset())
             .number("limit", limit.into())
-            .maybe("search", term.as_deref())
+            .maybe("search", term)
             .build()?;
         Ok(Plan::new(request, translate::refusal, move |answer| {
             let source = answer.source()?;

@@ -49,19 +49,14 @@ impl ImitatesVendor for Server {
     }
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
-        let one = |status, customer: &Customer| {
-            json_response(status, &translate::told(customer, &translate::spelled(customer, self.region)))
-        };
+        let one = |status, customer| json_response(status, &translate::told(customer, self.region));
         Ok(match (command, reply) {
             (_, Reply::Created(created)) => one(if created.existing { 200 } else { 201 }, &created.customer),
             (_, Reply::Customer(customer)) => one(200, customer),
             // Which body is not documented; the SDKs read any JSON and drop it.
             (Command::Delete(_), Reply::Deleted) => json_response(200, &json!({})),
             (Command::List(asked), Reply::Customers(page)) => {
-                let spelled: Vec<_> =
-                    page.items.iter().map(|customer| translate::spelled(customer, self.region)).collect();
-                let told =
-                    page.items.iter().zip(&spelled).map(|(customer, spelled)| translate::told(customer, spelled));
+                let told = page.items.iter().map(|customer| translate::told(customer, self.region));
                 let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));
                 json_response(200, &wire::Page { data, meta, ..Default::default() })
             }

@@ -12,24 +12,20 @@ use crate::{
     wire::{Number, Str, loose_of, number_patch, patch_text, str_of, str_patch},
 };
 
-/// What create and update send. `name` and `phone` are as Modem Pay spells them.
-pub(super) fn input<'f>(
-    fields: &'f CustomerFields,
-    name: &'f Patch<Text>,
-    phone: &'f Patch<Text>,
-) -> wire::CustomerInput<'f> {
+/// What create and update send.
+pub(super) fn input(fields: &CustomerFields, region: Option<Region>) -> wire::CustomerInput<'_> {
     wire::CustomerInput {
-        name: str_patch(name),
+        name: fields.full_name(),
         email: str_patch(&fields.email),
-        phone: str_patch(phone),
+        phone: fields.phone.map(|number| Str::new(national(number, region))),
         balance: number_patch(&fields.balance),
         config: Patch::Absent,
     }
 }
 
 /// A number at home in national digits (seed); any other as it is, so that nothing of it is lost.
-pub(super) fn national(number: &Text, region: Option<Region>) -> Text {
-    phone::national(number, region).unwrap_or_else(|| number.clone())
+pub(super) fn national(number: &Text, region: Option<Region>) -> &str {
+    phone::national(number, region).unwrap_or(number)
 }
 
 /// A customer as Modem Pay tells it.
@@ -123,24 +119,13 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source, region: O
     }
 }
 
-/// The texts of a customer that Modem Pay spells in its own way.
-pub(super) struct Spelled {
-    name: Option<Text>,
-    phone: Option<Text>,
-}
-
-/// A customer's name in one, and its phone number in national digits.
-pub(super) fn spelled(customer: &Customer, region: Option<Region>) -> Spelled {
-    Spelled { name: customer.full_name(), phone: customer.phone.as_ref().map(|number| national(number, region)) }
-}
-
 /// A customer in Modem Pay's words: the inverse of [`customer`].
-pub(super) fn told<'c>(customer: &'c Customer, spelled: &'c Spelled) -> wire::Customer<'c> {
+pub(super) fn told(customer: &Customer, region: Option<Region>) -> wire::Customer<'_> {
     wire::Customer {
         id: str_of(Some(&customer.id)),
-        name: str_of(spelled.name.as_ref()),
+        name: customer.full_name(),
         email: str_of(customer.email.as_ref()),
-        phone: str_of(spelled.phone.as_ref()),
+        phone: customer.phone.as_ref().map(|number| Str::new(national(number, region))),
         balance: customer.balance.as_deref().map(Number::new),
         test_mode: customer.livemode.map(|live| !live),
         created_at: str_of(customer.created_at.as_ref()),

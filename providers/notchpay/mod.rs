@@ -98,8 +98,7 @@ impl CustomerProvider for NotchPay {
     }
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
-        let name = command.fields.full_name();
-        let request = Draft::post("/customers").json(&translate::input(&command.fields, &name))?.build()?;
+        let request = Draft::post("/customers").json(&translate::input(&command.fields))?.build()?;
         let read = self.one();
         Ok(Plan::new(request, translate::refusal, move |answer| read(answer).map(Created::new)))
     }
@@ -110,10 +109,9 @@ impl CustomerProvider for NotchPay {
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let name = command.fields.full_name();
         let request = Draft::new(Method::PUT, "/customers")
             .segment(command.id.text())?
-            .json(&translate::input(&command.fields, &name))?
+            .json(&translate::input(&command.fields))?
             .build()?;
         self.change(&command.id, request)
     }

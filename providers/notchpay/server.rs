@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 use super::{MANIFEST, NotchPay, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
-    imitate::{Asked, ImitatesVendor, json_response, mismatched, no_route, read_document, token, total, usual_status},
+    imitate::{
+        Asked, ImitatesVendor, broken, json_response, mismatched, no_route, read_document, token, total, usual_status,
+    },
     manifest::{IdPattern, Manifest},
     model::{
-        Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
-        Page, Position, Reply, UpdateCustomer,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer, Page, Position,
+        Reply, UpdateCustomer,
     },
     plan::{Request, Response},
     text::{Text, email},
@@ -36,12 +38,9 @@ impl ImitatesVendor for Server {
         let (method, path) = asked.route();
         // The documents and the clients do not agree on the verbs: all of them are taken.
         match (method, &path[..]) {
-            ("POST", ["customers"]) => {
-                let fields = read_fields(&asked, true)?.without_clears();
-                Ok(Command::Create(CreateCustomer { fields, distinct: false }))
-            }
+            ("POST", ["customers"]) => read_fields(&asked, true).map(Command::create),
             ("GET", ["customers"]) => {
-                let (limit, position) = page(&asked)?;
+                let (limit, position) = asked.page("limit", 30, 100)?;
                 let filter = CustomerFilter { search: asked.query_text("search"), ..CustomerFilter::default() };
                 Ok(Command::List(ListCustomers { limit, position, filter }))
             }
@@ -58,7 +57,7 @@ impl ImitatesVendor for Server {
                 Ok(Command::PaymentMethods(all))
             }
             ("GET", ["customers", found, "payments"]) => {
-                let (limit, position) = page(&asked)?;
+                let (limit, position) = asked.page("limit", 30, 100)?;
                 let status = asked.query_text("status");
                 Ok(Command::Payments(ListOfCustomer { id: id(found)?, limit, position, status }))
             }
@@ -67,9 +66,8 @@ impl ImitatesVendor for Server {
     }
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
-        let one = |code, message, customer: &Customer| {
-            let name = customer.full_name();
-            let told = Some(Perhaps::Object(translate::told(customer, name.as_ref())));
+        let one = |code, message, customer| {
+            let told = Some(Perhaps::Object(translate::told(customer)));
             said(code, message, wire::One { customer: told, ..Default::default() })
         };
         Ok(match (command, reply) {
@@ -80,9 +78,7 @@ impl ImitatesVendor for Server {
             (_, Reply::Customer(customer)) => one(200, "Customer retrieved", customer),
             (_, Reply::Deleted) => said(200, "Customer deleted", ()),
             (Command::List(asked), Reply::Customers(page)) => {
-                let names: Vec<_> = page.items.iter().map(Customer::full_name).collect();
-                let named = page.items.iter().zip(names.iter().map(Option::as_ref));
-                let items = Some(named.map(|(customer, name)| translate::told(customer, name)).collect());
+                let items = Some(page.items.iter().map(translate::told).collect());
                 said(200, "Customers retrieved", wire::Page { items, ..counted(page, &asked.position, asked.limit) })
             }
             (Command::Payments(asked), Reply::Payments(page)) => {
@@ -134,11 +130,6 @@ impl ImitatesVendor for Server {
     }
 }
 
-fn page(asked: &Asked<'_>) -> Result<(u16, Position), Error> {
-    let limit = asked.limit("limit", 30, 100)?;
-    Ok((limit, Position::of_page(asked.number("page")?.unwrap_or(1), limit)))
-}
-
 fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = match source.as_str().trim() {
@@ -147,14 +138,13 @@ fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error>
         _ => read_document(&source)?,
     };
     let fields = translate::fields(&input, &source);
-    let mut wrong = Vec::new();
-    if create && fields.email.set().is_none() && fields.phone.set().is_none() {
-        wrong.push(FieldError::new("/email", "The email field is required when phone is not present."));
-        wrong.push(FieldError::new("/phone", "The phone field is required when email is not present."));
-    }
-    if fields.email.set().is_some_and(|address| !email::is_address(address)) {
-        wrong.push(FieldError::new("/email", "Invalid email address"));
-    }
+    let address = fields.email.set();
+    let nobody = create && address.is_none() && fields.phone.set().is_none();
+    let wrong = broken([
+        (nobody, "/email", "The email field is required when phone is not present."),
+        (nobody, "/phone", "The phone field is required when email is not present."),
+        (address.is_some_and(|address| !email::is_address(address)), "/email", "Invalid email address"),
+    ]);
     if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
 }
 

@@ -8,17 +8,17 @@ use crate::{
     model::{Customer, CustomerFields, Field, Page, Patch, Payment, PaymentMethod, Position},
     plan::{Answer, field_errors},
     reading::{self, present},
-    text::{Source, Text, country::Region, phone},
+    text::{Source, country::Region, phone},
     wire::{
         Loose, NestsAddress, Number, Perhaps, Str, parse, patch_address, patch_object, patch_text, raw_patch, str_of,
         str_patch,
     },
 };
 
-/// What create and update send. `name` is the full name that the fields ask for.
-pub(super) fn input<'f>(fields: &'f CustomerFields, name: &'f Patch<Text>) -> wire::CustomerInput<'f> {
+/// What create and update send.
+pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     wire::CustomerInput {
-        name: str_patch(name),
+        name: fields.full_name(),
         email: str_patch(&fields.email),
         phone: str_patch(&fields.phone).map(|phone| Loose(phone.0.clone())),
         metadata: raw_patch(&fields.metadata),
@@ -123,10 +123,10 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> Custom
 }
 
 /// A customer in Notch Pay's words: the inverse of [`customer`].
-pub(super) fn told<'c>(customer: &'c Customer, name: Option<&'c Text>) -> wire::Customer<'c> {
+pub(super) fn told(customer: &Customer) -> wire::Customer<'_> {
     wire::Customer {
         id: str_of(Some(&customer.id)),
-        name: str_of(name),
+        name: customer.full_name(),
         email: str_of(customer.email.as_ref()),
         phone: customer.phone.as_ref().map(|phone| Loose((&**phone).into())),
         metadata: Some(customer.metadata.raw()),

@@ -82,10 +82,6 @@ pub(super) type Address<'a> = NestedAddress<'a, NotchPay>;
 
 impl NestsAddress for NotchPay {
     const WORDS: Words = Words(&[
-        ("name", Field::Name),
-        ("email", Field::Email),
-        ("phone", Field::Phone),
-        ("metadata", Field::Metadata),
         ("address.country", Field::Country),
         ("address.state", Field::State),
         ("address.city", Field::City),

@@ -168,9 +168,8 @@ impl CustomerProvider for PaymentKit {
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let name = command.fields.full_name();
-        let input = translate::input(&command.fields, &name);
-        self.plan_one(Draft::new(Method::PUT, CUSTOMERS).segment(command.id.text())?.json(&input)?)
+        let draft = Draft::new(Method::PUT, CUSTOMERS).segment(command.id.text())?;
+        self.plan_one(draft.json(&translate::input(&command.fields))?)
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {

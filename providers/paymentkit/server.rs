@@ -7,14 +7,14 @@ use serde_json::{json, value::to_raw_value};
 
 use super::{MANIFEST, wire};
 use crate::{
-    error::{Error, FieldError, Kind},
+    error::{Error, Kind},
     imitate::{
-        Asked, ImitatesVendor, in_one_text, json_response, mismatched, no_route, read_document, token, total,
+        Asked, ImitatesVendor, broken, in_one_text, json_response, mismatched, no_route, read_document, token, total,
         usual_status,
     },
     manifest::{IdPattern, Manifest},
     model::{
-        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Invoice, ListCustomers, Patch, Position, Reply,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Invoice, ListCustomers, Patch, Reply,
         UpdateCustomer,
     },
     plan::{Request, Response},
@@ -60,17 +60,16 @@ impl ImitatesVendor for Server {
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         Ok(match (command, reply) {
-            (_, Reply::Customer(customer)) => json_response(200, &self.told(customer, customer.full_name().as_ref())),
+            (_, Reply::Customer(customer)) => json_response(200, &self.told(customer)),
             (Command::List(asked), Reply::Customers(page)) => {
-                let names: Vec<_> = page.items.iter().map(Customer::full_name).collect();
-                let list = page.items.iter().zip(&names).map(|(customer, name)| self.told(customer, name.as_ref()));
-                let (list, count) = (Some(list.collect()), Some(total(page, &asked.position)));
+                let list = page.items.iter().map(|customer| self.told(customer)).collect();
+                let (list, count) = (Some(list), Some(total(page, &asked.position)));
                 let paging = json!({ "page": asked.position.page(asked.limit), "pageSize": asked.limit });
                 let paging = to_raw_value(&paging).ok();
                 json_response(200, &wire::Page { count, list, paging, ..Default::default() })
             }
             (Command::OverdueInvoices(_), Reply::OverdueInvoices(customer, overdue)) => {
-                let customer = to_raw_value(&self.told(customer, customer.full_name().as_ref())).ok();
+                let customer = to_raw_value(&self.told(customer)).ok();
                 let invoices = Some(overdue.invoices.iter().map(told_invoice).collect());
                 let summary = overdue.summary.as_ref().map(JsonObject::raw);
                 let members = overdue.invoices.iter().flat_map(|invoice| invoice.extra.members());
@@ -116,15 +115,15 @@ impl ImitatesVendor for Server {
 
 impl Server {
     /// A customer in PaymentKit's words, whose clients expect texts, if empty ones.
-    fn told<'c>(&self, customer: &'c Customer, name: Option<&'c Text>) -> wire::Customer<'c> {
-        let text = |held: Option<&'c Text>| Some(Str::new(held.map_or("", |text| text)));
+    fn told<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
+        let text = |held: Option<Str<'c>>| held.or(Some(Str::new("")));
         wire::Customer {
             id: str_of(Some(&customer.id)),
             did: str_of(customer.did.as_ref()),
             livemode: Some(customer.livemode.unwrap_or(self.livemode)),
-            name: text(name),
-            email: text(customer.email.as_ref()),
-            phone: text(customer.phone.as_ref()),
+            name: text(customer.full_name()),
+            email: text(str_of(customer.email.as_ref())),
+            phone: text(str_of(customer.phone.as_ref())),
             address: wire::Address::held(&customer.address),
             balance: Some(loose_of(customer.balance.as_ref()).unwrap_or(Loose("".into()))),
             delinquent: customer.delinquent,
@@ -156,22 +155,19 @@ fn told_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
 }
 
 fn list(asked: &Asked<'_>, filter: CustomerFilter) -> Result<Command, Error> {
-    let limit = asked.limit("pageSize", 20, 100)?;
-    let page = asked.number("page")?.unwrap_or(1);
-    Ok(Command::List(ListCustomers { limit, position: Position::of_page(page, limit), filter }))
+    let (limit, position) = asked.page("pageSize", 20, 100)?;
+    Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 
 fn read_fields(asked: &Asked<'_>) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
     let fields = fields(&input, &source);
-    let mut wrong = Vec::new();
-    if fields.email.set().is_some_and(|address| !email::is_address(address)) {
-        wrong.push(FieldError::new("/email", "must be a valid email"));
-    }
-    if input.metadata.set().is_some_and(|metadata| !metadata.get().starts_with('{')) {
-        wrong.push(FieldError::new("/metadata", "must be of type object"));
-    }
+    let (address, metadata) = (fields.email.set(), input.metadata.set());
+    let wrong = broken([
+        (address.is_some_and(|address| !email::is_address(address)), "/email", "must be a valid email"),
+        (metadata.is_some_and(|metadata| !metadata.get().starts_with('{')), "/metadata", "must be of type object"),
+    ]);
     if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
 }
 

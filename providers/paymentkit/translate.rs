@@ -5,17 +5,17 @@ use http::header::CONTENT_TYPE;
 use super::wire;
 use crate::{
     error::{Error, Kind},
-    model::{Customer, CustomerFields, Field, Invoice, OverdueInvoices, Patch},
+    model::{Customer, CustomerFields, Field, Invoice, OverdueInvoices},
     plan::Answer,
     reading::{self, loose, present},
-    text::{Source, Text, country::Region},
+    text::{Source, country::Region},
     wire::{JsonObject, Str, parse, raw_patch, str_patch},
 };
 
-/// What update sends. `name` is the full name that the fields ask for.
-pub(super) fn input<'f>(fields: &'f CustomerFields, name: &'f Patch<Text>) -> wire::CustomerInput<'f> {
+/// What update sends.
+pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     wire::CustomerInput {
-        name: str_patch(name),
+        name: fields.full_name(),
         email: str_patch(&fields.email),
         phone: str_patch(&fields.phone),
         address: wire::Address::asked(&fields.address),

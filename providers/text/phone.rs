@@ -100,23 +100,22 @@ pub fn join(dial_code: &str, national: &Text) -> Canonical {
 
 /// Splits an E.164 number into its dial code with the plus, and its national digits.
 /// `None` when the text is not E.164 or its dial code is unknown.
-pub fn split(text: &Text) -> Option<(Text, Text)> {
+pub fn split(text: &str) -> Option<(&str, &str)> {
     if !is_e164(text) {
         return None;
     }
     let number = PHONE_NUMBER_UTIL.parse(text, None).ok()?;
     let code_length = 1 + number.country_code.to_string().len();
-    let (code, national) = text.split_at_checked(code_length)?;
-    Some((part_of(text, code), part_of(text, national)))
+    text.split_at_checked(code_length)
 }
 
 /// The national digits of an E.164 number that belongs to the region; `None` for any other text, and for
 /// the rare number that the region would not complete to the same one again.
-pub fn national(text: &Text, region: Option<Region>) -> Option<Text> {
+pub fn national(text: &Text, region: Option<Region>) -> Option<&str> {
     let (code, national) = split(text)?;
     let home = PHONE_NUMBER_UTIL.get_country_code_for_region(plan_region(region?)?)?;
     let belongs = code.strip_prefix('+')?.parse::<i32>().ok()? == home;
-    (belongs && canonical(&national, region).text == *text).then_some(national)
+    (belongs && canonical(&part_of(text, national), region).text == *text).then_some(national)
 }
 
 /// Loads the numbering plans, which the first conversion otherwise pays for.
@@ -197,16 +196,15 @@ mod tests {
         for (national, joined) in [("8123456789", "+2348123456789"), ("08123456789", "+2348123456789")] {
             assert_eq!(&*join("+234", &Text::from_static(national)).text, joined);
         }
-        let (code, national) = split(&Text::from_static("+2348123456789")).expect("a known dial code");
-        assert_eq!((&*code, &*national), ("+234", "8123456789"));
-        assert_eq!(split(&Text::from_static("8123456789")), None);
-        assert_eq!(split(&Text::from_static("+9991234567")), None);
+        assert_eq!(split("+2348123456789"), Some(("+234", "8123456789")));
+        assert_eq!(split("8123456789"), None);
+        assert_eq!(split("+9991234567"), None);
     }
 
     #[test]
     fn national_digits_are_only_taken_at_home() {
         let number = Text::from_static("+2207000001");
-        assert_eq!(national(&number, region("GM")).as_deref(), Some("7000001"));
+        assert_eq!(national(&number, region("GM")), Some("7000001"));
         assert_eq!(national(&number, region("SN")), None);
         assert_eq!(national(&number, None), None);
     }

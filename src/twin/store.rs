@@ -155,7 +155,8 @@ fn forget_other_names(fields: &CustomerFields, customer: &mut Customer) {
         customer.first_name = None;
         customer.last_name = None;
     } else if !fields.first_name.is_absent() || !fields.last_name.is_absent() {
-        (customer.first_name, customer.last_name) = customer.split_name();
+        let (first, last) = customer.split_name();
+        (customer.first_name, customer.last_name) = (first.map(Text::from), last.map(Text::from));
         customer.name = None;
     }
 }
