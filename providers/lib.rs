@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod canonical;
+mod command;
 pub mod error;
 pub mod fidelity;
 pub mod imitate;
