@@ -358,7 +358,7 @@ impl<T> Page<T> {
     /// A numbered page of a list whose length the provider tells. The next one begins where this one would
     /// end if it were full: a number says nothing of a page that fell short.
     pub fn of_numbered(items: Vec<T>, position: &Position, limit: u16, total: u64) -> Self {
-        let end = position.offset() + u64::from(limit);
+        let end = position.offset().saturating_add(limit.into());
         let next = (!items.is_empty() && end < total).then_some(Position::Offset(end));
         Self { items, next, total: Some(total) }
     }
@@ -366,10 +366,11 @@ impl<T> Page<T> {
     /// A numbered page of which it may be told whether another follows, and how many entries there are in all.
     /// The first decides, else the second, else whether the page is full; a count that contradicts is no total.
     pub fn of_told(items: Vec<T>, position: &Position, limit: u16, more: Option<bool>, count: Option<u64>) -> Self {
-        let end = position.offset() + items.len() as u64;
+        let end = position.offset().saturating_add(items.len() as u64);
         let more = more.or(count.map(|count| end < count)).unwrap_or(items.len() >= usize::from(limit.max(1)));
         let total = count.filter(|count| if more { *count > end } else { *count == end });
-        let next = (more && !items.is_empty()).then(|| Position::of_page(position.page(limit) + 1, limit));
+        let next =
+            (more && !items.is_empty()).then(|| Position::of_page(position.page(limit).saturating_add(1), limit));
         Self { items, next, total }
     }
 

@@ -87,25 +87,29 @@ impl<T: 'static> Sliced<'_, T> {
         Ok(part)
     }
 
-    /// How many entries there are before a place that is beyond the end, from as many pages as halving what is
-    /// left takes; `None` where that is more than the bound.
+    /// How many entries there are before a place that is beyond the end: pages twice as far each time, then half
+    /// of what is left. `None` where that takes more pages than the bound.
     async fn count(&self, transport: &dyn Transport, beyond: u64) -> Result<Option<u64>, Error> {
         let size = self.paging.max_limit.max(1);
         let (mut low, mut high) = (0, beyond.div_ceil(size.into()));
+        let mut reach = Some(1_u64);
         let mut count = 0;
         for _ in 0..SCAN_PAGES {
             if low == high {
-                return Ok(Some(count));
+                break;
             }
-            let middle = low + (high - low) / 2;
-            let begin = middle.saturating_mul(size.into());
+            let number = reach.map_or(low + (high - low) / 2, |reach| (reach - 1).min(high - 1));
+            let begin = number.saturating_mul(size.into());
             let page = run(transport, (self.plan)(size, Position::Offset(begin))?).await?;
             if page.items.is_empty() {
-                high = middle;
-            } else {
-                count = begin.saturating_add(page.items.len() as u64);
-                low = middle + 1;
+                (high, reach) = (number, None);
+                continue;
             }
+            count = begin.saturating_add(page.items.len() as u64);
+            if page.next.is_none() {
+                return Ok(Some(count));
+            }
+            (low, reach) = (number + 1, reach.map(|reach| reach.saturating_mul(2)));
         }
         Ok((low == high).then_some(count))
     }

@@ -43,7 +43,7 @@ const DIALECTS: [Dialect; 5] = [
         many: "/data",
         error: "/message",
         id: "id",
-        page: |page, size| format!("?term=&offset={}&limit={size}", page * size),
+        page: |page, size| format!("?term=&offset={}&limit={size}", page.saturating_mul(size)),
         update: "PUT",
         new: |email| json!({ "name": "Awa Ndiaye", "email": email, "config": { "distinct": false } }),
         change: |email| json!({ "data": { "email": email } }),
@@ -261,6 +261,10 @@ async fn errors_are_the_imitated_providers() {
             assert_eq!(unknown.status, 404, "{cell} {id}: {}", unknown.text);
             dialect.is_refusal(&unknown);
         }
+        let beyond = dialect.told(gateway, key, "GET", &(dialect.page)(u64::MAX - 1, 100), None).await;
+        assert_eq!(beyond.status, 200, "{cell}: {}", beyond.text);
+        assert_eq!(beyond.at(dialect.many).as_array().map(Vec::len), Some(0), "{cell}: {}", beyond.text);
+        assert!(beyond.at("/count").as_u64().is_none_or(|count| count < 100), "{cell}: {}", beyond.text);
         let wrong = dialect.told(gateway, "sk_nobody", "GET", "", None).await;
         assert_eq!(wrong.status, 401, "{cell}: {}", wrong.text);
         assert!(!wrong.at(dialect.error).is_null(), "{cell}: {}", wrong.text);
