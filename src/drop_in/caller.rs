@@ -47,8 +47,9 @@ pub(super) fn signed(
             Ok(()) => {
                 let once = format!("{}\n{signer}\n{}", manifest.name, header(asked, ingress.once_header));
                 // A read, even one that creates whom it asks for, undoes nothing when it comes again.
-                let may_repeat = asked.method().is_safe() && !ingress.has_nonce;
-                return Ok((Arc::clone(&known.merchant), Once { digest: digest_of(&once), may_repeat }));
+                let is_read = asked.method().is_safe();
+                let once = Once { digest: digest_of(&once), has_nonce: ingress.has_nonce, is_read };
+                return Ok((Arc::clone(&known.merchant), once));
             }
             Err(error) => refusal = error,
         }

@@ -96,7 +96,7 @@ impl Call {
                 let mut signed = self.asked.clone();
                 *signed.uri_mut() = self.uri.clone();
                 let (merchant, once) = caller::signed(&self.gateway, self.dialect.manifest, scheme, &signed, self.now)?;
-                self.seen = Some(replays.admit(once, self.now.as_second())?);
+                self.seen = replays.admit(once, self.now.as_second())?;
                 merchant
             }
         };

@@ -24,11 +24,13 @@ const REPEATS: i64 = 5;
 pub(super) struct Once {
     /// The digest of what no two requests share.
     pub(super) digest: [u8; 32],
-    /// Whether another request may rightly look alike for a moment.
-    pub(super) may_repeat: bool,
+    /// Whether it was drawn afresh for this request.
+    pub(super) has_nonce: bool,
+    /// Whether the request changes nothing.
+    pub(super) is_read: bool,
 }
 
-/// A signature that was admitted.
+/// A signature without a nonce that was admitted: a client that tries again within the second sends it again.
 pub(super) struct Seen([u8; 32]);
 
 /// The signatures that were seen, and when.
@@ -49,27 +51,29 @@ impl fmt::Debug for Replays {
 
 impl Replays {
     /// Takes a signature that was verified, unless it was seen before.
-    pub(super) fn admit(&self, once: Once, now: i64) -> Result<Seen, Error> {
+    pub(super) fn admit(&self, once: Once, now: i64) -> Result<Option<Seen>, Error> {
+        let Once { digest, has_nonce, is_read } = once;
+        let seen = (!has_nonce).then_some(Seen(digest));
         let mut record = self.record();
-        while let Some((digest, at)) = record.order.front().copied().filter(|(_, at)| now.saturating_sub(*at) > KEPT) {
+        while let Some((oldest, at)) = record.order.front().copied().filter(|(_, at)| now.saturating_sub(*at) > KEPT) {
             record.order.pop_front();
             // One that was forgotten and came again has a later entry.
-            if record.seen.get(&digest) == Some(&at) {
-                record.seen.remove(&digest);
+            if record.seen.get(&oldest) == Some(&at) {
+                record.seen.remove(&oldest);
             }
         }
-        if let Some(at) = record.seen.get(&once.digest) {
-            return match once.may_repeat && now.saturating_sub(*at) <= REPEATS {
-                true => Ok(Seen(once.digest)),
+        if let Some(at) = record.seen.get(&digest) {
+            return match is_read && !has_nonce && now.saturating_sub(*at) <= REPEATS {
+                true => Ok(seen),
                 false => Err(refused("the signature was used before")),
             };
         }
         if record.order.len() >= MOST {
             return Err(Error::new(Kind::Overloaded, "too many signatures are remembered; try again later"));
         }
-        record.seen.insert(once.digest, now);
-        record.order.push_back((once.digest, now));
-        Ok(Seen(once.digest))
+        record.seen.insert(digest, now);
+        record.order.push_back((digest, now));
+        Ok(seen)
     }
 
     /// Forgets a signature whose request failed on our side, so that its client can try again.
@@ -86,8 +90,8 @@ impl Replays {
 mod tests {
     use super::*;
 
-    fn once(number: u8, may_repeat: bool) -> Once {
-        Once { digest: [number; 32], may_repeat }
+    fn once(number: u8, is_read: bool) -> Once {
+        Once { digest: [number; 32], has_nonce: false, is_read }
     }
 
     #[test]
@@ -105,13 +109,16 @@ mod tests {
         assert!(replays.admit(once(1, true), 100).is_ok());
         assert!(replays.admit(once(1, true), 100 + REPEATS).is_ok());
         assert!(replays.admit(once(1, true), 101 + REPEATS).is_err());
+        let drawn = || Once { has_nonce: true, ..once(2, true) };
+        assert!(replays.admit(drawn(), 100).is_ok_and(|seen| seen.is_none()), "never to be forgotten before its time");
+        assert!(replays.admit(drawn(), 100).is_err());
     }
 
     #[test]
     fn what_can_no_longer_hold_is_forgotten() {
         let replays = Replays::default();
         let seen = replays.admit(once(1, false), 100).expect("the first time");
-        replays.forget(&seen);
+        replays.forget(&seen.expect("it has no nonce"));
         assert!(replays.admit(once(1, false), 101).is_ok(), "after a failure of ours");
         assert!(replays.admit(once(2, false), 101 + KEPT).is_ok());
         assert!(replays.admit(once(1, false), 101 + KEPT).is_err(), "the later entry stays");
