@@ -24,5 +24,6 @@ pub mod config;
 pub mod drop_in;
 pub mod http;
 pub mod merchant;
+pub mod store;
 pub mod twin;
 pub mod upstream;

@@ -51,8 +51,22 @@ pub struct Server {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// `sqlite:FILE` or `postgres://…`. Nothing is stored yet.
-    pub url: String,
+    /// `sqlite:FILE`, `sqlite::memory:` or `postgres://…`.
+    pub url: Secret,
+    /// What seals the store: 32 bytes as 64 hexadecimal digits or in base64. Beside an SQLite file one is
+    /// made at the first start.
+    pub key: Option<Secret>,
+    /// Keys that sealed the store before; at start, everything is sealed anew with `key`.
+    #[serde(default)]
+    pub previous_keys: Vec<Secret>,
+    /// How long answers are kept to be given again, such as `72h`.
+    #[serde(default, deserialize_with = "maybe_duration")]
+    #[schemars(with = "Option<String>")]
+    pub keep_answers: Option<Duration>,
+    /// How long it is remembered that an idempotency key was used, such as `720h`.
+    #[serde(default, deserialize_with = "maybe_duration")]
+    #[schemars(with = "Option<String>")]
+    pub keep_tombstones: Option<Duration>,
 }
 
 /// How providers are called.

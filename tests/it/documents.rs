@@ -41,7 +41,7 @@ fn the_readme_tells_what_providers_can_do() {
 #[test]
 fn the_defaults_name_every_key() {
     let schema: serde_json::Value = serde_json::from_str(&passerelle::config::json_schema()).expect("JSON");
-    for section in ["Server", "Outbound", "Merchant", "Connection"] {
+    for section in ["Server", "Store", "Outbound", "Merchant", "Connection"] {
         let keys = schema["$defs"][section]["properties"].as_object().expect("a section").keys();
         for key in keys.filter(|key| *key != "metrics_listen") {
             assert!(

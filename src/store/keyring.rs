@@ -1,0 +1,340 @@
+//! Sealing: what the store keeps of a customer's data is encrypted with AES-256-GCM under a key that is not
+//! in the database, and bound to the place where it is kept. Fingerprints are keyed hashes under a secret
+//! of the store's own, which survives a rotation of the key.
+
+use std::{fmt, fs, io::Write as _, path::Path};
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    digest, hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret, SecretSlice};
+
+use super::{StoreError, audit::Hash};
+use crate::config::Secret;
+
+/// What a key looks like, for texts of errors.
+const FORM: &str = "a key of the store is 32 random bytes as 64 hexadecimal digits or in base64; \
+                    `openssl rand -hex 32` makes one";
+
+/// The first byte of everything sealed, so that the form can change one day.
+const VERSION: u8 = 1;
+const KEY_ID: usize = 8;
+const HEAD: usize = 1 + KEY_ID + NONCE_LEN;
+
+/// 32 bytes that seal.
+#[derive(Clone)]
+pub(super) struct Key(SecretSlice<u8>);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+impl Key {
+    /// Reads a key as people write it.
+    pub(super) fn parse(text: &str) -> Result<Self, StoreError> {
+        let text = text.trim();
+        let bytes = match text.len() {
+            64 => (0..32).map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()).collect(),
+            _ => STANDARD.decode(text).ok(),
+        };
+        let bytes: Vec<u8> = bytes.filter(|bytes: &Vec<u8>| bytes.len() == 32).ok_or_else(|| wrong(FORM))?;
+        Ok(Self(bytes.into()))
+    }
+
+    /// A new key.
+    pub(super) fn random() -> Result<Self, StoreError> {
+        Ok(Self(random_bytes()?.to_vec().into()))
+    }
+
+    /// Fetches a configured key. A file that others can read is refused.
+    pub(super) fn resolve(secret: &Secret) -> Result<Self, StoreError> {
+        use secrecy::ExposeSecret as _;
+        if let Secret::File(path) = secret {
+            check_mode(Path::new(path))?;
+        }
+        let text = secret.resolve().map_err(|error| wrong(format!("the key of the store cannot be had: {error}")))?;
+        Self::parse(text.expose_secret()).map_err(|error| wrong(format!("{secret:?}: {error}")))
+    }
+
+    /// The key in a file beside its database, made if there is no data yet.
+    pub(super) fn beside(path: &Path, database_is_new: bool) -> Result<Self, StoreError> {
+        let told = |what: &str, error: std::io::Error| wrong(format!("{} {what}: {error}", path.display()));
+        match fs::read_to_string(path) {
+            Ok(text) => {
+                check_mode(path)?;
+                Self::parse(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))
+            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(told("cannot be read", error)),
+            Err(_) if !database_is_new => Err(wrong(format!(
+                "{} is missing, though the database holds data sealed with it: bring it back from your backup, \
+                 or name the key as `store.key`",
+                path.display()
+            ))),
+            Err(_) => {
+                let key = Self::random()?;
+                let write = || {
+                    let mut options = fs::OpenOptions::new();
+                    options.write(true).create_new(true);
+                    #[cfg(unix)]
+                    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+                    let mut file = options.open(path)?;
+                    for byte in key.0.expose_secret() {
+                        write!(file, "{byte:02x}")?;
+                    }
+                    writeln!(file)?;
+                    file.sync_all()?;
+                    // The name must be durable before anything is sealed with it.
+                    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                        Some(folder) => fs::File::open(folder)?.sync_all(),
+                        None => fs::File::open(".")?.sync_all(),
+                    }
+                };
+                write().map_err(|error| told("cannot be written", error))?;
+                Ok(key)
+            }
+        }
+    }
+
+    fn id(&self) -> [u8; KEY_ID] {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"passerelle key id 1");
+        context.update(self.0.expose_secret());
+        let mut id = [0; KEY_ID];
+        id.copy_from_slice(&context.finish().as_ref()[..KEY_ID]);
+        id
+    }
+}
+
+fn wrong(told: impl Into<String>) -> StoreError {
+    StoreError::WrongKey(told.into())
+}
+
+#[cfg(unix)]
+fn check_mode(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(path).map_or(0, |found| found.permissions().mode());
+    match mode & 0o077 {
+        0 => Ok(()),
+        _ => Err(wrong(format!(
+            "{0} can be read by others (mode {1:03o}): `chmod 600 {0}`, and think about a new key",
+            path.display(),
+            mode & 0o777
+        ))),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path) -> Result<(), StoreError> {
+    Ok(())
+}
+
+fn random_bytes() -> Result<[u8; 32], StoreError> {
+    let mut bytes = [0; 32];
+    let told = |_| StoreError::Unavailable("the system gives no random numbers".to_owned());
+    SystemRandom::new().fill(&mut bytes).map_err(told)?;
+    Ok(bytes)
+}
+
+/// Where something sealed is kept. It opens nowhere else.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) table: &'a str,
+    pub(super) column: &'a str,
+    pub(super) row: &'a str,
+}
+
+/// The key that seals, and older ones that still open.
+pub(super) struct Keyring {
+    keys: Vec<([u8; KEY_ID], RandomizedNonceKey)>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+impl Keyring {
+    pub(super) fn new(key: &Key, previous: &[Key]) -> Result<Self, StoreError> {
+        let keys = std::iter::once(key).chain(previous).map(|key| {
+            let sealing = RandomizedNonceKey::new(&AES_256_GCM, key.0.expose_secret()).map_err(|_| wrong(FORM))?;
+            Ok((key.id(), sealing))
+        });
+        Ok(Self { keys: keys.collect::<Result<_, StoreError>>()? })
+    }
+
+    /// Seals: version, id of the key, nonce, ciphertext with its tag.
+    pub(super) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let failed = || StoreError::Unavailable("sealing failed".to_owned());
+        let (id, key) = self.keys.first().ok_or_else(failed)?;
+        let mut bytes = plain.to_vec();
+        let nonce = key.seal_in_place_append_tag(associated(place, id), &mut bytes).map_err(|_| failed())?;
+        let mut sealed = Vec::with_capacity(HEAD + bytes.len());
+        sealed.push(VERSION);
+        sealed.extend(id);
+        sealed.extend(nonce.as_ref());
+        sealed.append(&mut bytes);
+        Ok(sealed)
+    }
+
+    /// Opens what was sealed for the same place.
+    pub(super) fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let damaged = || {
+            let Place { table, column, row } = place;
+            StoreError::Damaged(format!("{column} of {row} in {table} was changed outside the gateway"))
+        };
+        let (head, body) = sealed.split_at_checked(HEAD).filter(|(head, _)| head[0] == VERSION).ok_or_else(damaged)?;
+        let (id, nonce) = head[1..].split_at(KEY_ID);
+        let key = self.keys.iter().find(|(known, _)| known == id).map(|(_, key)| key).ok_or_else(|| {
+            wrong(
+                "the store is sealed with another key than `store.key`; after a change of the key, list the old one \
+                 in `store.previous_keys`",
+            )
+        })?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;
+        let mut bytes = body.to_vec();
+        let length = key.open_in_place(nonce, associated(place, id), &mut bytes).map_err(|_| damaged())?.len();
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    /// Seals anew what an older key sealed.
+    pub(super) fn reseal(&self, place: Place<'_>, sealed: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.keys.first() {
+            Some((id, _)) if sealed.get(1..=KEY_ID) == Some(id) => Ok(None),
+            _ => self.seal(place, &self.open(place, sealed)?).map(Some),
+        }
+    }
+}
+
+fn associated(place: Place<'_>, key_id: &[u8]) -> Aad<Vec<u8>> {
+    let mut bytes = b"passerelle sealed 1".to_vec();
+    for part in [place.table.as_bytes(), place.column.as_bytes(), place.row.as_bytes(), key_id] {
+        bytes.extend((part.len() as u64).to_be_bytes());
+        bytes.extend(part);
+    }
+    Aad::from(bytes)
+}
+
+/// The keyed hashes under which requests and idempotency keys are known.
+pub(super) struct Hashes {
+    requests: hmac::Key,
+    keys: hmac::Key,
+}
+
+impl fmt::Debug for Hashes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+impl Hashes {
+    /// A new secret to derive them from.
+    pub(super) fn fresh_secret() -> Result<[u8; 32], StoreError> {
+        random_bytes()
+    }
+
+    pub(super) fn derive(secret: &[u8]) -> Self {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let derive = |use_of: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, use_of).as_ref());
+        Self { requests: derive(b"requests"), keys: derive(b"keys") }
+    }
+
+    /// The fingerprint of a merchant's request.
+    pub(super) fn fingerprint(&self, merchant: &str, request: &[u8]) -> Hash {
+        keyed(&self.requests, merchant, request)
+    }
+
+    /// The hash of a merchant's idempotency key.
+    pub(super) fn key(&self, merchant: &str, key: &str) -> Hash {
+        keyed(&self.keys, merchant, key.as_bytes())
+    }
+}
+
+fn keyed(key: &hmac::Key, merchant: &str, bytes: &[u8]) -> Hash {
+    let mut context = hmac::Context::with_key(key);
+    context.update(&(merchant.len() as u64).to_be_bytes());
+    context.update(merchant.as_bytes());
+    context.update(bytes);
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.sign().as_ref());
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place<'_> = Place { table: "operations", column: "answer", row: "op_1" };
+
+    fn ring(keys: &[&Key]) -> Keyring {
+        let previous: Vec<Key> = keys[1..].iter().map(|key| (*key).clone()).collect();
+        Keyring::new(keys[0], &previous).expect("a keyring")
+    }
+
+    #[test]
+    fn what_is_sealed_opens_in_its_place_only() {
+        let key = Key::random().expect("a key");
+        let sealed = ring(&[&key]).seal(PLACE, b"Amadou").expect("sealed");
+        assert!(!sealed.windows(6).any(|window| window == b"Amadou"));
+        assert_eq!(ring(&[&key]).open(PLACE, &sealed).expect("opened"), b"Amadou");
+        for place in [
+            Place { table: "meta", ..PLACE },
+            Place { column: "command", ..PLACE },
+            Place { row: "op_2", ..PLACE },
+            Place { table: "operation", column: "sanswer", ..PLACE },
+        ] {
+            assert!(matches!(ring(&[&key]).open(place, &sealed), Err(StoreError::Damaged(_))), "{place:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_changed_opens() {
+        let ring = ring(&[&Key::random().expect("a key")]);
+        let sealed = ring.seal(PLACE, b"Amadou").expect("sealed");
+        for byte in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[byte] ^= 1;
+            assert!(ring.open(PLACE, &changed).is_err(), "{byte}");
+            assert!(ring.open(PLACE, &sealed[..byte]).is_err(), "{byte}");
+        }
+    }
+
+    #[test]
+    fn an_older_key_opens_and_is_replaced() {
+        let (old, new) = (Key::random().expect("a key"), Key::random().expect("a key"));
+        let sealed = ring(&[&old]).seal(PLACE, b"Amadou").expect("sealed");
+        assert!(matches!(ring(&[&new]).open(PLACE, &sealed), Err(StoreError::WrongKey(_))));
+        let both = ring(&[&new, &old]);
+        let resealed = both.reseal(PLACE, &sealed).expect("opened").expect("sealed anew");
+        assert_eq!(ring(&[&new]).open(PLACE, &resealed).expect("opened"), b"Amadou");
+        assert_eq!(both.reseal(PLACE, &resealed).expect("known"), None);
+    }
+
+    #[test]
+    fn keys_have_two_spellings() {
+        let hexadecimal = Key::parse(&format!("{}\n", "0a".repeat(32))).expect("a key");
+        let base64 = Key::parse(&STANDARD.encode([10; 32])).expect("a key");
+        assert_eq!(hexadecimal.id(), base64.id());
+        let too_long = "0a".repeat(33);
+        for wrong in ["", "secret", &"zz".repeat(32), &"é".repeat(32), &too_long] {
+            let told = Key::parse(wrong).expect_err("no key").to_string();
+            assert!(told.contains("openssl rand -hex 32"), "{told}");
+        }
+    }
+
+    #[test]
+    fn hashes_differ_by_merchant_and_use() {
+        let hashes = Hashes::derive(&[1; 32]);
+        assert_eq!(hashes.key("acme", "k"), Hashes::derive(&[1; 32]).key("acme", "k"));
+        assert_ne!(hashes.key("acme", "k"), hashes.key("other", "k"));
+        assert_ne!(hashes.key("acme", "k"), hashes.key("acm", "ek"));
+        assert_ne!(hashes.key("acme", "k"), hashes.fingerprint("acme", b"k"));
+        assert_ne!(hashes.key("acme", "k"), Hashes::derive(&[2; 32]).key("acme", "k"));
+    }
+}

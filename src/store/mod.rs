@@ -1,0 +1,308 @@
+//! What must survive a restart: every write with its outcome, so that none is sent twice, and an audit of
+//! it. [`Store`] is all that the rest of the program sees. It seals and fingerprints on this side of the
+//! database, which holds ids, hashes, times and sealed bytes.
+//!
+//! `ledger` says what is done, in statements that both databases understand; `sqlite` and `postgres` only
+//! run it, in groups that are committed at once.
+
+pub mod audit;
+mod database;
+mod error;
+mod keyring;
+mod ledger;
+mod record;
+mod settings;
+mod sqlite;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub use audit::{AuditRecord, Event};
+pub use error::StoreError;
+pub use record::{Answer, Claim, End, NewOperation, NoOperationId, OperationId, Reaped, Record, State};
+pub use settings::{Clock, Settings, is_literal};
+
+use database::{Answered, Database, Work, closed, job};
+use keyring::{Hashes, Key, Keyring, Place};
+use ledger::{Found, Stored, Terms};
+
+/// How long anybody waits for the store. A database that hangs is an unavailable one.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many rows are sealed anew, or audited, at a time.
+const PAGE: usize = 200;
+
+/// The store. Clones share one database.
+#[derive(Clone)]
+pub struct Store {
+    database: Arc<dyn Database>,
+    keyring: Arc<Keyring>,
+    hashes: Arc<Hashes>,
+    terms: Arc<Terms>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Store").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store: reserves it, brings its form up to date, checks the key, and seals anew what an
+    /// older key sealed.
+    pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        let clock = settings.clock.clone();
+        let (database, key, alone): (Arc<dyn Database>, Key, bool) = match &settings.place {
+            settings::Place::Memory => (Arc::new(sqlite::Sqlite::memory(clock)?), Key::random()?, true),
+            settings::Place::File(path) => {
+                let reserved = sqlite::reserve(path)?;
+                let key = match &settings.key {
+                    Some(key) => key.clone(),
+                    None => Key::beside(&reserved.key_path(), reserved.is_new)?,
+                };
+                (Arc::new(sqlite::Sqlite::open(reserved, clock)?), key, true)
+            }
+            settings::Place::Server(_) => {
+                return Err(StoreError::Settings("PostgreSQL is not supported yet: use `sqlite:FILE`".to_owned()));
+            }
+        };
+        let keyring = Keyring::new(&key, &settings.previous_keys)?;
+        let hashes = unlock(&*database, &keyring).await?;
+        let terms = Terms {
+            worker: Uuid::new_v4().simple().to_string(),
+            alone,
+            lease: settings.lease,
+            joining: settings.joining,
+            answers: settings.keep_answers,
+            tombstones: settings.keep_tombstones,
+        };
+        let store = Self { database, keyring: Arc::new(keyring), hashes: Arc::new(hashes), terms: Arc::new(terms) };
+        if !settings.previous_keys.is_empty() {
+            store.reseal().await?;
+        }
+        Ok(store)
+    }
+
+    /// Claims a write before it is sent. Only [`Claim::New`] may be sent, by whoever got it.
+    pub async fn claim(&self, new: NewOperation) -> Result<Claim, StoreError> {
+        let row = new.id.to_string();
+        let command = self.keyring.seal(operations("command", &row), &new.command)?;
+        let found = self
+            .write(ledger::MakeClaim {
+                terms: Arc::clone(&self.terms),
+                id: new.id,
+                key_hash: new.key.as_deref().map(|key| self.hashes.key(&new.merchant, key)),
+                fingerprint: self.hashes.fingerprint(&new.merchant, &new.request),
+                merchant: new.merchant,
+                connection: new.connection,
+                operation: new.operation,
+                customer: new.customer,
+                command,
+            })
+            .await?;
+        Ok(match found {
+            Found::Nothing => Claim::New { attempt: 1 },
+            Found::InFlight(stored) => Claim::InFlight(self.opened(stored)?),
+            Found::Unknown(stored) => Claim::Unknown(self.opened(stored)?),
+            Found::Finished(stored) => Claim::Finished(self.opened(stored)?),
+            Found::Reused => Claim::Reused,
+            Found::Expired(stored) => Claim::Expired(self.opened(stored)?),
+        })
+    }
+
+    /// Tells how an attempt ended. `false`: a newer attempt has taken over, and nothing was changed. After
+    /// an error it may be told again.
+    pub async fn finish(&self, id: OperationId, attempt: u32, end: End) -> Result<bool, StoreError> {
+        let (event, customer, reconcile_after, answer) = match end {
+            End::Done { customer, answer } => (Event::Done, customer, None, Some(answer)),
+            End::Failed { answer } => (Event::Failed, None, None, Some(answer)),
+            End::Unknown { reconcile_after: Some(after), answer } => (Event::Unknown, None, Some(after), Some(answer)),
+            End::Unknown { reconcile_after: None, answer } => (Event::Held, None, None, Some(answer)),
+            End::NotSent => (Event::NotSent, None, None, None),
+        };
+        let row = id.to_string();
+        let sealed = answer.as_ref().map(|answer| self.keyring.seal(operations("answer", &row), &answer.to_bytes()));
+        self.write(ledger::Finish {
+            id,
+            attempt,
+            event,
+            customer,
+            reconcile_after: reconcile_after.map(Timestamp::as_millisecond),
+            status: answer.map(|answer| answer.status),
+            answer: sealed.transpose()?,
+        })
+        .await
+    }
+
+    /// A sign of life for all that this process is at work on, due a few times in every lease. An attempt
+    /// that lasts longer than five minutes gets none any more.
+    pub async fn renew(&self) -> Result<(), StoreError> {
+        self.write(ledger::Renew { terms: Arc::clone(&self.terms) }).await
+    }
+
+    /// Whether an attempt may still send: its lease has not run out, and nobody has taken over.
+    pub async fn holds(&self, id: OperationId, attempt: u32) -> Result<bool, StoreError> {
+        self.write(ledger::Holds { terms: Arc::clone(&self.terms), id, attempt }).await
+    }
+
+    /// Takes over what was being sent by somebody who gave no sign of life, and what is unknown and due to
+    /// be looked up. Each is a new attempt of this process; older ones are fenced off. Renew first, so that
+    /// a clock that jumped does not take this process's own work from it.
+    pub async fn take_over(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let taken = self.write(ledger::TakeOver { terms: Arc::clone(&self.terms), limit }).await?;
+        taken.into_iter().map(|stored| self.opened(stored)).collect()
+    }
+
+    /// One write of a merchant.
+    pub async fn operation(&self, merchant: &str, id: OperationId) -> Result<Option<Record>, StoreError> {
+        let work = ledger::ReadOperations {
+            merchant: Some(merchant.to_owned()),
+            id: Some(id),
+            limit: 1,
+            ..ledger::ReadOperations::default()
+        };
+        self.read(work).await?.pop().map(|stored| self.opened(stored)).transpose()
+    }
+
+    /// Writes, the newest first; `after` goes on behind one.
+    pub async fn operations(
+        &self,
+        merchant: Option<&str>,
+        state: Option<State>,
+        after: Option<OperationId>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let work = ledger::ReadOperations { merchant: merchant.map(str::to_owned), id: None, state, after, limit };
+        self.read(work).await?.into_iter().map(|stored| self.opened(stored)).collect()
+    }
+
+    /// Takes away what has outlived its time: answers first, tombstones later, what is unknown never.
+    pub async fn reap(&self) -> Result<Reaped, StoreError> {
+        let mut all = Reaped::default();
+        loop {
+            // A handful at a time: writes go between.
+            let some = self.write(ledger::Reap { terms: Arc::clone(&self.terms) }).await?;
+            if some == Reaped::default() {
+                return Ok(all);
+            }
+            all.answers += some.answers;
+            all.tombstones += some.tombstones;
+        }
+    }
+
+    /// Audit records behind a place, in their order.
+    pub async fn audit(&self, after: u64, limit: usize) -> Result<Vec<AuditRecord>, StoreError> {
+        self.read(ledger::ReadAudit { after, limit }).await
+    }
+
+    /// Checks the whole audit chain, to the end that the database knows: also a record cut off there is
+    /// missed. Answers how far the chain holds.
+    pub async fn verify_audit(&self) -> Result<Result<audit::Head, audit::Broken>, StoreError> {
+        let end = self.read(ledger::ReadHead).await?;
+        let mut head = audit::Head::BEGINNING;
+        while head.sequence < end.sequence {
+            let records = self.audit(head.sequence, PAGE).await?;
+            if records.is_empty() {
+                return Ok(Err(audit::Broken::Missing(head.sequence + 1)));
+            }
+            match audit::verify(head, &records) {
+                Ok(reached) => head = reached,
+                Err(broken) => return Ok(Err(broken)),
+            }
+        }
+        Ok(Ok(head))
+    }
+
+    /// Seals anew what an older key sealed; answers how many operations that were. Done at every start with
+    /// `previous_keys`.
+    pub async fn reseal(&self) -> Result<u64, StoreError> {
+        let (mut after, mut count) = (String::new(), 0);
+        loop {
+            let page = self.read(ledger::ReadSealed { after: after.clone(), limit: PAGE }).await?;
+            let Some(last) = page.last() else { return Ok(count) };
+            after = last.id.to_string();
+            for stored in page {
+                let row = stored.id.to_string();
+                let anew = |column: &'static str, sealed: Option<Vec<u8>>| {
+                    let Some(old) = sealed else { return Ok(None) };
+                    let new = self.keyring.reseal(operations(column, &row), &old)?;
+                    Ok::<_, StoreError>(new.map(|new| (old, new)))
+                };
+                let (command, answer) = (anew("command", stored.command)?, anew("answer", stored.answer)?);
+                if command.is_some() || answer.is_some() {
+                    self.write(ledger::ReplaceSealed { id: stored.id, command, answer }).await?;
+                    count += 1;
+                }
+            }
+        }
+    }
+
+    async fn write<W: Work>(&self, work: W) -> Result<W::Done, StoreError> {
+        write(&*self.database, work).await
+    }
+
+    async fn read<W: Work>(&self, work: W) -> Result<W::Done, StoreError> {
+        let (job, answer) = job(work);
+        self.database.read(job);
+        settled(answer).await
+    }
+
+    fn opened(&self, stored: Stored) -> Result<Record, StoreError> {
+        let row = stored.id.to_string();
+        let open = |column: &'static str, sealed: Option<Vec<u8>>| {
+            sealed.map(|sealed| self.keyring.open(operations(column, &row), &sealed).map(Bytes::from)).transpose()
+        };
+        let unreadable = || StoreError::Damaged(format!("the answer of {row} cannot be read"));
+        let answer = open("answer", stored.answer)?;
+        let time = |milliseconds| Timestamp::from_millisecond(milliseconds).unwrap_or_default();
+        Ok(Record {
+            id: stored.id,
+            merchant: stored.merchant,
+            connection: stored.connection,
+            operation: stored.operation,
+            customer: stored.customer,
+            keyed: stored.keyed,
+            state: stored.state,
+            attempt: stored.attempt,
+            created_at: time(stored.created_at),
+            sent_at: time(stored.sent_at),
+            finished_at: stored.finished_at.map(time),
+            reconcile_after: stored.reconcile_after.map(time),
+            command: open("command", stored.command)?,
+            status: stored.status,
+            answer: answer.map(|bytes| Answer::from_bytes(bytes).ok_or_else(unreadable)).transpose()?,
+        })
+    }
+}
+
+const fn operations<'a>(column: &'a str, row: &'a str) -> Place<'a> {
+    Place { table: "operations", column, row }
+}
+
+/// Opens the store's own secret with the keyring, or makes one for a new store.
+async fn unlock(database: &dyn Database, keyring: &Keyring) -> Result<Hashes, StoreError> {
+    const PLACE: Place<'_> = Place { table: "meta", column: "value", row: "secret" };
+    let fresh = keyring.seal(PLACE, &Hashes::fresh_secret()?)?;
+    let sealed = write(database, ledger::Secret { fresh }).await?;
+    let secret = keyring.open(PLACE, &sealed)?;
+    if let Some(new) = keyring.reseal(PLACE, &sealed)? {
+        write(database, ledger::ReplaceSecret { old: sealed, new }).await?;
+    }
+    Ok(Hashes::derive(&secret))
+}
+
+async fn write<W: Work>(database: &dyn Database, work: W) -> Result<W::Done, StoreError> {
+    let (job, answer) = job(work);
+    database.write(job);
+    settled(answer).await
+}
+
+async fn settled<T>(answer: Answered<T>) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(closed()),
+        Err(_) => Err(StoreError::Unavailable("the store's database does not answer".to_owned())),
+    }
+}

@@ -1,0 +1,329 @@
+//! What the store keeps of a write, and the words in which it is asked and answers.
+
+use std::{fmt, str::FromStr};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// The id of a write: `op_` and 32 hexadecimal digits, in the order of their making.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperationId(Uuid);
+
+impl OperationId {
+    /// A new id.
+    pub fn now() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The 128 bits.
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "op_{}", self.0.simple())
+    }
+}
+
+impl fmt::Debug for OperationId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// A text that is no id of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoOperationId;
+
+impl fmt::Display for NoOperationId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an id of an operation is `op_` and 32 lower-case hexadecimal digits")
+    }
+}
+
+impl std::error::Error for NoOperationId {}
+
+impl FromStr for OperationId {
+    type Err = NoOperationId;
+
+    fn from_str(text: &str) -> Result<Self, NoOperationId> {
+        let digits = text.strip_prefix("op_").filter(|digits| {
+            // One spelling only, so that ids can be compared as texts.
+            digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        });
+        digits.and_then(|digits| Uuid::try_parse(digits).ok()).map(Self).ok_or(NoOperationId)
+    }
+}
+
+/// How far a write has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Claimed; it may be on its way to the provider.
+    Sending,
+    /// It happened.
+    Done,
+    /// It did not happen, and the provider said why.
+    Failed,
+    /// Nobody knows yet. Without a time to reconcile it is held: nothing more is tried automatically.
+    Unknown,
+}
+
+impl State {
+    /// The word of the API and of the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The state that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Sending, Self::Done, Self::Failed, Self::Unknown].into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Whether the outcome is known.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed)
+    }
+}
+
+/// One write, as the store knows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its id.
+    pub id: OperationId,
+    /// Whose it is.
+    pub merchant: String,
+    /// The connection that it goes through.
+    pub connection: String,
+    /// What is done: `create`, `update`, ….
+    pub operation: String,
+    /// The id of the customer, where it is known.
+    pub customer: Option<String>,
+    /// Whether the caller gave an idempotency key.
+    pub keyed: bool,
+    /// How far it has come.
+    pub state: State,
+    /// The attempt that may finish it; older ones are fenced off.
+    pub attempt: u32,
+    /// When it was claimed first.
+    pub created_at: Timestamp,
+    /// When it may have been sent first.
+    pub sent_at: Timestamp,
+    /// When its outcome became known.
+    pub finished_at: Option<Timestamp>,
+    /// When its outcome should be looked up again.
+    pub reconcile_after: Option<Timestamp>,
+    /// The canonical command, kept until the outcome is known.
+    pub command: Option<Bytes>,
+    /// The status that was answered; it outlives the answer.
+    pub status: Option<u16>,
+    /// What was answered.
+    pub answer: Option<Answer>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Record")
+            .field("id", &self.id)
+            .field("merchant", &self.merchant)
+            .field("connection", &self.connection)
+            .field("operation", &self.operation)
+            .field("state", &self.state)
+            .field("attempt", &self.attempt)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer, kept so that it can be given again byte for byte.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers that belong to it.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    /// The bytes that are sealed: the status, the number of headers, each part behind its length, the body.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64 + self.body.len());
+        bytes.extend(self.status.to_be_bytes());
+        bytes.extend(length(self.headers.len()));
+        for part in self.headers.iter().flat_map(|(name, value)| [name, value]) {
+            bytes.extend(length(part.len()));
+            bytes.extend(part.as_bytes());
+        }
+        bytes.extend(&self.body);
+        bytes
+    }
+
+    pub(super) fn from_bytes(mut bytes: Bytes) -> Option<Self> {
+        let status = u16::from_be_bytes(bytes.split_to_checked(2)?.as_ref().try_into().ok()?);
+        let count = read_length(&mut bytes)?;
+        let mut headers = Vec::new();
+        for _ in 0..count {
+            let mut text = || {
+                let length = read_length(&mut bytes)?;
+                String::from_utf8(bytes.split_to_checked(length)?.to_vec()).ok()
+            };
+            headers.push((text()?, text()?));
+        }
+        Some(Self { status, headers, body: bytes })
+    }
+}
+
+fn length(length: usize) -> [u8; 4] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+fn read_length(bytes: &mut Bytes) -> Option<usize> {
+    let four = bytes.split_to_checked(4)?;
+    usize::try_from(u32::from_be_bytes(four.as_ref().try_into().ok()?)).ok()
+}
+
+trait SplitChecked: Sized {
+    fn split_to_checked(&mut self, at: usize) -> Option<Self>;
+}
+
+impl SplitChecked for Bytes {
+    fn split_to_checked(&mut self, at: usize) -> Option<Self> {
+        (at <= self.len()).then(|| self.split_to(at))
+    }
+}
+
+/// A write that is about to be sent.
+#[derive(Clone)]
+pub struct NewOperation {
+    /// Its id.
+    pub id: OperationId,
+    /// Whose it is.
+    pub merchant: String,
+    /// The connection that it goes through.
+    pub connection: String,
+    /// What is done.
+    pub operation: String,
+    /// The id of the customer, where it is known.
+    pub customer: Option<String>,
+    /// The caller's idempotency key. Only a keyed hash of it is kept.
+    pub key: Option<String>,
+    /// The request in one canonical spelling. Only a keyed hash of it is kept.
+    pub request: Bytes,
+    /// The canonical command, kept sealed until the outcome is known.
+    pub command: Bytes,
+}
+
+impl fmt::Debug for NewOperation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("NewOperation")
+            .field("id", &self.id)
+            .field("merchant", &self.merchant)
+            .field("connection", &self.connection)
+            .field("operation", &self.operation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a claim found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing like it: it is the caller's to send, and durable.
+    New {
+        /// The attempt to finish it with.
+        attempt: u32,
+    },
+    /// The same write is being sent.
+    InFlight(Record),
+    /// The same write was sent, and its outcome is not known.
+    Unknown(Record),
+    /// The same write has its answer.
+    Finished(Record),
+    /// The key belongs to another request.
+    Reused,
+    /// The same write was answered, too long ago for the answer to be kept.
+    Expired(Record),
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// It happened.
+    Done {
+        /// The id of the customer.
+        customer: Option<String>,
+        /// What is answered.
+        answer: Answer,
+    },
+    /// It did not happen, for a definite reason.
+    Failed {
+        /// What is answered.
+        answer: Answer,
+    },
+    /// Nobody knows.
+    Unknown {
+        /// When to look; without it, the write is held for a person.
+        reconcile_after: Option<Timestamp>,
+        /// What is answered meanwhile.
+        answer: Answer,
+    },
+    /// Surely no attempt of this write sent anything: the claim is taken back, and the key is free again.
+    NotSent,
+}
+
+/// What the reaper took away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reaped {
+    /// Answers whose lifetime was over; the tombstones stay.
+    pub answers: u64,
+    /// Tombstones whose lifetime was over.
+    pub tombstones: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_in_its_one_spelling() {
+        let id = OperationId::now();
+        let text = id.to_string();
+        assert_eq!(text.parse(), Ok(id));
+        for wrong in [&text[3..], &text.to_uppercase(), &text[..34], "op_", &id.uuid().to_string()] {
+            assert_eq!(wrong.parse::<OperationId>(), Err(NoOperationId), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_answer_reads_back_and_a_cut_one_does_not() {
+        let headers = vec![("location".to_owned(), "/v1/customers/é".to_owned()), (String::new(), String::new())];
+        let answer = Answer { status: 201, headers, body: Bytes::from_static(b"\x00\xff{}") };
+        let bytes = Bytes::from(answer.to_bytes());
+        assert_eq!(Answer::from_bytes(bytes.clone()), Some(answer.clone()));
+        for end in 0..bytes.len() - answer.body.len() {
+            assert_eq!(Answer::from_bytes(bytes.slice(..end)), None, "{end}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_customer_is_printed() {
+        let answer = Answer { status: 200, headers: Vec::new(), body: Bytes::from_static(b"Amadou") };
+        assert!(!format!("{answer:?}").contains("Amadou"));
+    }
+}

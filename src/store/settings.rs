@@ -1,0 +1,193 @@
+//! Where the store is and how long it keeps what: the `[store]` of the configuration, understood.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{StoreError, keyring::Key};
+use crate::config::{self, Secret};
+
+/// Tells the time. Tests move it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Everything that [`super::Store::open`] needs to know.
+#[derive(Clone)]
+pub struct Settings {
+    pub(super) place: Place,
+    pub(super) key: Option<Key>,
+    pub(super) previous_keys: Vec<Key>,
+    /// How long answers are kept for replay; 72 hours unless configured.
+    pub keep_answers: Duration,
+    /// How long it is remembered that a key was used; 30 days unless configured.
+    pub keep_tombstones: Duration,
+    /// How long an attempt is left alone without a sign of life; 30 seconds.
+    pub lease: Duration,
+    /// How long an unfinished write without a key stands for others like it; 120 seconds.
+    pub joining: Duration,
+    /// The time; the system's (SQLite) or the database's (PostgreSQL) unless given.
+    pub clock: Option<Clock>,
+}
+
+/// Where the database is.
+#[derive(Clone)]
+pub(super) enum Place {
+    /// Nowhere: it goes with the process.
+    Memory,
+    /// An SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL server.
+    #[expect(dead_code, reason = "it is read where PostgreSQL is opened")]
+    Server(SecretString),
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Settings").field("place", &self.told()).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// A store in memory, for the sandbox and for tests: it goes with the process, and so does its key.
+    pub fn memory() -> Self {
+        Self::at(Place::Memory)
+    }
+
+    fn at(place: Place) -> Self {
+        Self {
+            place,
+            key: None,
+            previous_keys: Vec::new(),
+            keep_answers: 72 * HOUR,
+            keep_tombstones: 30 * 24 * HOUR,
+            lease: Duration::from_secs(30),
+            joining: Duration::from_mins(2),
+            clock: None,
+        }
+    }
+
+    /// What `[store]` says. Without it, the sandbox keeps everything in memory, and any other configuration
+    /// in `passerelle.db` of the working directory.
+    pub fn from(typed: Option<&config::Store>, sandbox: bool) -> Result<Self, StoreError> {
+        let Some(typed) = typed else {
+            return Ok(match sandbox {
+                true => Self::memory(),
+                false => Self::at(Place::File("passerelle.db".into())),
+            });
+        };
+        let url = typed.url.resolve().map_err(|error| StoreError::Settings(format!("`store.url`: {error}")))?;
+        let mut settings = Self::at(Place::parse(url)?);
+        settings.key = typed.key.as_ref().map(Key::resolve).transpose()?;
+        settings.previous_keys = typed.previous_keys.iter().map(Key::resolve).collect::<Result<_, _>>()?;
+        settings.keep_answers = typed.keep_answers.unwrap_or(settings.keep_answers);
+        settings.keep_tombstones = typed.keep_tombstones.unwrap_or(settings.keep_tombstones);
+        if settings.keep_tombstones < settings.keep_answers {
+            let told = "`store.keep_tombstones` must not be shorter than `store.keep_answers`";
+            return Err(StoreError::Settings(told.to_owned()));
+        }
+        if settings.key.is_none() && matches!(settings.place, Place::Server(_)) {
+            let told = "`store.key` is missing: with PostgreSQL every replica needs the same key, as \
+                        { env = \"NAME\" } or { file = \"PATH\" }; `openssl rand -hex 32` makes one";
+            return Err(StoreError::WrongKey(told.to_owned()));
+        }
+        Ok(settings)
+    }
+
+    /// Where the store is, without a password, for logs.
+    pub fn told(&self) -> String {
+        match &self.place {
+            Place::Memory => "sqlite::memory:".to_owned(),
+            Place::File(path) => format!("sqlite:{}", path.display()),
+            Place::Server(_) => "postgres://…".to_owned(),
+        }
+    }
+}
+
+impl Place {
+    fn parse(url: SecretString) -> Result<Self, StoreError> {
+        let text = url.expose_secret();
+        match text.split_once(':') {
+            Some(("sqlite", ":memory:")) => Ok(Self::Memory),
+            Some(("sqlite", file)) => {
+                // As URLs are written elsewhere: three slashes before an absolute path.
+                let file = file.strip_prefix("//").unwrap_or(file);
+                match file.is_empty() || file.contains(['?', '#']) {
+                    true => Err(StoreError::Settings("`store.url` names no file: `sqlite:FILE`".to_owned())),
+                    false => Ok(Self::File(file.into())),
+                }
+            }
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Self::Server(url)),
+            // What stands there may hold a password, so it is not repeated.
+            _ => Err(StoreError::Settings(
+                "`store.url` is none of `sqlite:FILE`, `sqlite::memory:` and `postgres://USER@HOST/DATABASE`"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// Whether a secret stands in the configuration itself. A URL is one only if it has a password.
+pub fn is_literal(secret: &Secret) -> bool {
+    match secret {
+        Secret::Literal(text) => {
+            let text = text.expose_secret();
+            !text.starts_with("sqlite:") && text.split_once('@').is_some_and(|(user, _)| user.matches(':').count() > 1)
+        }
+        Secret::Env(_) | Secret::File(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(store: &str) -> Result<Settings, StoreError> {
+        let loaded = config::load_text(&format!("[store]\n{store}"), "passerelle.toml").expect("a configuration");
+        Settings::from(loaded.config.store.as_ref(), false)
+    }
+
+    #[test]
+    fn the_sandbox_keeps_everything_in_memory_and_others_in_a_file() {
+        assert_eq!(Settings::from(None, true).map(|settings| settings.told()), Ok("sqlite::memory:".to_owned()));
+        assert_eq!(Settings::from(None, false).map(|settings| settings.told()), Ok("sqlite:passerelle.db".to_owned()));
+    }
+
+    #[test]
+    fn urls_are_understood_and_mistakes_teach() {
+        let told = |url: &str| settings(&format!("url = \"{url}\"")).map(|settings| settings.told());
+        assert_eq!(told("sqlite::memory:"), Ok("sqlite::memory:".to_owned()));
+        assert_eq!(told("sqlite:data/a.db"), Ok("sqlite:data/a.db".to_owned()));
+        assert_eq!(told("sqlite:///var/lib/a.db"), Ok("sqlite:/var/lib/a.db".to_owned()));
+        for wrong in ["sqlite:", "mysql://u:hunter2@h/d", "hunter2", "postgres:hunter2"] {
+            let told = told(wrong).expect_err("a mistake").to_string();
+            assert!(told.contains("`store.url`") && !told.contains("hunter2"), "{told}");
+        }
+        let told = told("postgres://u:hunter2@h/d").expect_err("no key").to_string();
+        assert!(told.contains("`store.key` is missing") && !told.contains("hunter2"), "{told}");
+    }
+
+    #[test]
+    fn keys_and_lifetimes_are_read() {
+        let key = "0a".repeat(32);
+        let read = settings(&format!(
+            "url = \"postgres://h/d\"\nkey = \"{key}\"\nprevious_keys = [\"{key}\"]\nkeep_answers = \"24h\"\n"
+        ))
+        .expect("settings");
+        assert_eq!((read.keep_answers, read.previous_keys.len()), (24 * HOUR, 1));
+        assert!(!format!("{read:?}").contains(&key));
+        let told = settings("url = \"sqlite:a\"\nkey = \"short\"\n").expect_err("no key").to_string();
+        assert!(told.contains("64 hexadecimal digits") && !told.contains("short"), "{told}");
+        let told = settings("url = \"sqlite:a\"\nkeep_tombstones = \"1h\"\n").expect_err("too short").to_string();
+        assert!(told.contains("keep_tombstones"), "{told}");
+    }
+
+    #[test]
+    fn only_a_password_makes_a_url_a_secret() {
+        let literal = |url: &str| is_literal(&Secret::Literal(SecretString::from(url)));
+        assert!(literal("postgres://u:p@h/d"));
+        assert!(!literal("postgres://u@h/d"));
+        assert!(!literal("sqlite:a@b:c:d"));
+    }
+}

@@ -1,0 +1,141 @@
+//! A database for one test, and hands on the clock.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use libtest_mimic::{Failed, Trial};
+use passerelle::{
+    config,
+    store::{Answer, Claim, End, NewOperation, OperationId, Record, Settings, Store, StoreError},
+};
+use tempfile::TempDir;
+
+/// A key for tests.
+pub(crate) fn key(digit: char) -> String {
+    digit.to_string().repeat(64)
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Clone)]
+pub(crate) struct Hand(Arc<AtomicI64>);
+
+impl Hand {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(AtomicI64::new(1_800_000_000_000)))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).expect("a time")
+    }
+
+    pub(crate) fn move_by(&self, duration: Duration) {
+        self.0.fetch_add(i64::try_from(duration.as_millis()).expect("a short time"), Ordering::SeqCst);
+    }
+}
+
+/// A database of one test.
+pub(crate) struct Bed {
+    pub(crate) url: String,
+    pub(crate) hand: Hand,
+    /// Whether several processes may share it.
+    pub(crate) shared: bool,
+    _folder: Option<TempDir>,
+}
+
+impl Bed {
+    pub(crate) fn file() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("store.db").display());
+        Self { url, hand: Hand::new(), shared: false, _folder: Some(folder) }
+    }
+
+    pub(crate) fn memory() -> Self {
+        Self { url: "sqlite::memory:".to_owned(), hand: Hand::new(), shared: false, _folder: None }
+    }
+
+    /// The SQLite file.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.url.trim_start_matches("sqlite:").into()
+    }
+
+    pub(crate) fn settings(&self, more: &str) -> Result<Settings, StoreError> {
+        let text = format!("[store]\nurl = \"{}\"\n{more}", self.url);
+        let loaded = config::load_text(&text, "test").expect("a configuration");
+        let mut settings = Settings::from(loaded.config.store.as_ref(), false)?;
+        let hand = self.hand.clone();
+        settings.clock = Some(Arc::new(move || hand.now()));
+        Ok(settings)
+    }
+
+    pub(crate) async fn try_open(&self, more: &str) -> Result<Store, StoreError> {
+        Store::open(&self.settings(more)?).await
+    }
+
+    /// The store, with a key of the tests.
+    pub(crate) async fn open(&self) -> Store {
+        self.try_open(&format!("key = \"{}\"", key('1'))).await.expect("a store")
+    }
+}
+
+/// A write with an idempotency key.
+pub(crate) fn keyed(merchant: &str, key: &str, request: &str) -> NewOperation {
+    NewOperation { key: Some(key.to_owned()), ..keyless(merchant, request) }
+}
+
+/// A write without one.
+pub(crate) fn keyless(merchant: &str, request: &str) -> NewOperation {
+    NewOperation {
+        id: OperationId::now(),
+        merchant: merchant.to_owned(),
+        connection: "main".to_owned(),
+        operation: "create".to_owned(),
+        customer: None,
+        key: None,
+        request: Bytes::from(request.to_owned()),
+        command: Bytes::from(format!("{{\"command\":\"{request}\"}}")),
+    }
+}
+
+pub(crate) fn answer(status: u16) -> Answer {
+    let headers = vec![("location".to_owned(), "/v1/customers/c1".to_owned())];
+    Answer { status, headers, body: Bytes::from_static(b"{\"name\":\"Amadou\xc3\xa9\"}\n") }
+}
+
+pub(crate) fn done() -> End {
+    End::Done { customer: Some("c1".to_owned()), answer: answer(201) }
+}
+
+/// Claims what must be new.
+pub(crate) async fn claim(store: &Store, new: NewOperation) -> OperationId {
+    let id = new.id;
+    assert_eq!(store.claim(new).await, Ok(Claim::New { attempt: 1 }));
+    id
+}
+
+/// The one record that is taken over.
+pub(crate) async fn take_over_one(store: &Store) -> Record {
+    let mut taken = store.take_over(10).await.expect("taken over");
+    assert_eq!(taken.len(), 1, "{taken:?}");
+    taken.remove(0)
+}
+
+/// A trial that runs on a runtime of its own.
+pub(crate) fn trial<F, T>(name: String, test: F) -> Trial
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Future<Output = ()>,
+{
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.map_err(|error| Failed::from(error.to_string()))?.block_on(test());
+        Ok(())
+    })
+}

@@ -1,0 +1,171 @@
+//! What is left after a death without warning, and what happens when the disk is full. The test binary
+//! starts itself again as the process that dies.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use libtest_mimic::Trial;
+use passerelle::store::{Answer, Claim, End, OperationId, State, Store, StoreError};
+use rusqlite::Connection;
+use rustix::process::{Resource, Rlimit};
+
+use crate::bed::{Bed, keyed, trial};
+
+/// Names the database of a child, and what it is to do.
+const CHILD: &str = "STORE_TEST_CHILD";
+const URL: &str = "STORE_TEST_URL";
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("crash::what_was_acknowledged_survives_kill_9".to_owned(), what_was_acknowledged_survives_kill_9),
+        trial("crash::a_full_disk_is_told_and_recovered_from".to_owned(), a_full_disk_is_told_and_recovered_from),
+    ]
+}
+
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// What a child does instead of testing.
+pub(crate) fn child() {
+    let mut bed = Bed::memory();
+    bed.url = std::env::var(URL).expect("a URL");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let store = bed.open().await;
+        match std::env::var(CHILD).as_deref() {
+            Ok("load") => load(&store).await,
+            _ => fill(&store).await,
+        }
+    });
+}
+
+fn start(bed: &Bed, what: &str) -> Child {
+    // A limit of the size of files ends a process by signal, unless that is ignored.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\""]).arg(std::env::current_exe().expect("this test"));
+    command.env(CHILD, what).env(URL, &bed.url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command.spawn().expect("a child")
+}
+
+fn say(word: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{word}").expect("said");
+    out.flush().expect("said");
+}
+
+/// Claims and finishes without an end, and says what was acknowledged.
+async fn load(store: &Store) {
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..u32::MAX {
+                    let new = keyed("acme", &OperationId::now().to_string(), "r");
+                    let id = new.id;
+                    assert_eq!(store.claim(new).await, Ok(Claim::New { attempt: 1 }));
+                    say(&format!("claimed {id}"));
+                    let answer = Answer { status: 201, headers: Vec::new(), body: Bytes::from(vec![b'x'; 500]) };
+                    let end = End::Done { customer: None, answer };
+                    assert_eq!(store.finish(id, 1, end).await, Ok(true));
+                    say(&format!("finished {id}"));
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("a task");
+    }
+}
+
+async fn what_was_acknowledged_survives_kill_9() {
+    let bed = Bed::file();
+    let mut lines: Vec<String> = Vec::new();
+    for round in 0..12u64 {
+        let mut child = start(&bed, "load");
+        let out = BufReader::new(child.stdout.take().expect("its words"));
+        let reader = std::thread::spawn(move || out.lines().map_while(Result::ok).collect::<Vec<_>>());
+        std::thread::sleep(Duration::from_millis(150 + 37 * round));
+        child.kill().expect("killed");
+        child.wait().expect("dead");
+        lines.extend(reader.join().expect("its words"));
+        check(&bed.path());
+    }
+    let store = bed.open().await;
+    let mut claimed = 0;
+    for line in &lines {
+        // The last line may have been cut.
+        let Some((word, id)) = line.split_once(' ') else { continue };
+        let Ok(id) = id.parse() else { continue };
+        let record = store.operation("acme", id).await.expect("read").unwrap_or_else(|| panic!("{line} is lost"));
+        if word == "finished" {
+            assert_eq!(record.state, State::Done, "{line}");
+        } else {
+            claimed += 1;
+        }
+    }
+    assert!(claimed > 20, "{claimed} claims are too few to tell anything");
+    store.verify_audit().await.expect("read").expect("an unbroken chain");
+}
+
+fn check(path: &Path) {
+    let connection = Connection::open(path).expect("the file");
+    let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a verdict");
+    assert_eq!(verdict, "ok");
+}
+
+fn limit(size: Option<u64>) {
+    let maximum = rustix::process::getrlimit(Resource::Fsize).maximum;
+    rustix::process::setrlimit(Resource::Fsize, Rlimit { current: size.or(maximum), maximum }).expect("a limit");
+}
+
+/// Writes until the disk is full, gets more disk, and goes on.
+async fn fill(store: &Store) {
+    let begin = Instant::now();
+    limit(Some(300_000));
+    let mut kept = Vec::new();
+    let error = loop {
+        assert!(begin.elapsed() < Duration::from_mins(1), "the disk is never full");
+        let new = keyed("acme", &OperationId::now().to_string(), &"r".repeat(5000));
+        let id = new.id;
+        match store.claim(new).await {
+            Ok(Claim::New { .. }) => kept.push(id),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    // Still full, still told; and what is there can be read.
+    for _ in 0..5 {
+        let refused = store.claim(keyed("acme", &OperationId::now().to_string(), &"r".repeat(5000))).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    }
+    let first = kept.first().copied().expect("something was kept");
+    assert!(matches!(store.operation("acme", first).await, Ok(Some(_))));
+    limit(None);
+    for _ in 0..5 {
+        let new = keyed("acme", &OperationId::now().to_string(), "r");
+        kept.push(new.id);
+        assert_eq!(store.claim(new).await, Ok(Claim::New { attempt: 1 }));
+    }
+    for id in &kept {
+        assert!(matches!(store.operation("acme", *id).await, Ok(Some(_))), "{id} is lost");
+    }
+    let head = store.verify_audit().await.expect("read").expect("an unbroken chain");
+    assert_eq!(head.sequence, kept.len() as u64, "a refused claim leaves nothing");
+    say("recovered");
+}
+
+async fn a_full_disk_is_told_and_recovered_from() {
+    let bed = Bed::file();
+    let child = start(&bed, "fill");
+    let output = child.wait_with_output().expect("its end");
+    assert!(output.status.success(), "{}", output.status);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "recovered");
+    check(&bed.path());
+}

@@ -1,0 +1,242 @@
+//! What is particular to an SQLite file: its key, its lock, its bytes.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use libtest_mimic::Trial;
+use passerelle::store::{Claim, StoreError, audit::Broken};
+use rusqlite::Connection;
+
+use crate::bed::{Bed, answer, claim, done, key, keyed, trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    macro_rules! trials {
+        ($($test:ident),+ $(,)?) => { vec![$(trial(format!("file::{}", stringify!($test)), $test)),+] };
+    }
+    trials![
+        it_survives_a_restart,
+        another_process_is_refused,
+        a_missing_folder_is_told,
+        a_file_of_something_else_is_told,
+        a_key_is_made_beside_the_file_and_needed_from_then_on,
+        a_key_that_others_can_read_is_refused,
+        another_key_is_refused,
+        a_key_is_rotated,
+        nothing_of_a_customer_is_in_the_files,
+        a_changed_audit_record_is_found,
+        rows_do_not_open_in_another_place,
+        files_are_for_their_owner_only,
+    ]
+}
+
+fn told<T>(result: Result<T, StoreError>) -> StoreError {
+    match result {
+        Ok(_) => panic!("it should have been refused"),
+        Err(error) => error,
+    }
+}
+
+async fn it_survives_a_restart() {
+    let bed = Bed::file();
+    let store = bed.open().await;
+    let id = claim(&store, keyed("acme", "k", "r")).await;
+    let sending = claim(&store, keyed("acme", "k2", "r")).await;
+    store.finish(id, 1, done()).await.expect("finished");
+    drop(store);
+    let store = bed.open().await;
+    let again = store.claim(keyed("acme", "k", "r")).await;
+    assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(201))));
+    // What an earlier life of this process was sending needs no waiting.
+    let taken = store.take_over(10).await.expect("taken over");
+    assert_eq!(taken.iter().map(|record| (record.id, record.attempt)).collect::<Vec<_>>(), [(sending, 2)]);
+    assert_eq!(store.take_over(10).await, Ok(Vec::new()));
+}
+
+async fn another_process_is_refused() {
+    let bed = Bed::file();
+    let store = bed.open().await;
+    let error = told(bed.try_open("").await);
+    assert!(matches!(&error, StoreError::Locked(told) if told.contains("another process")), "{error:?}");
+    drop(store);
+    bed.open().await;
+}
+
+async fn a_missing_folder_is_told() {
+    let mut bed = Bed::file();
+    let path = bed.path();
+    bed.url = format!("sqlite:{}", path.join("missing/store.db").display());
+    let error = told(bed.try_open("").await);
+    assert!(matches!(&error, StoreError::Settings(told) if told.contains("does not exist")), "{error:?}");
+    bed.url = format!("sqlite:{}", path.parent().expect("a folder").display());
+    let error = told(bed.try_open("").await);
+    assert!(matches!(&error, StoreError::Settings(told) if told.contains("is a folder")), "{error:?}");
+    bed.url = "sqlite:/proc/store.db".to_owned();
+    let error = told(bed.try_open("").await);
+    assert!(matches!(&error, StoreError::Settings(told) if told.contains("cannot be kept")), "{error:?}");
+}
+
+async fn a_file_of_something_else_is_told() {
+    let bed = Bed::file();
+    fs::write(bed.path(), "dear diary ".repeat(1000)).expect("written");
+    let error = told(bed.try_open(&format!("key = \"{}\"", key('1'))).await);
+    assert!(matches!(&error, StoreError::Damaged(told) if told.contains("no SQLite database")), "{error:?}");
+}
+
+async fn a_key_is_made_beside_the_file_and_needed_from_then_on() {
+    let bed = Bed::file();
+    let store = bed.try_open("").await.expect("a store");
+    claim(&store, keyed("acme", "k", "r")).await;
+    drop(store);
+    let path = bed.path().with_extension("db.key");
+    assert_eq!(fs::metadata(&path).expect("a key").permissions().mode() & 0o777, 0o600);
+    let store = bed.try_open("").await.expect("a store");
+    assert!(
+        matches!(store.claim(keyed("acme", "k", "r")).await, Ok(Claim::InFlight(record)) if record.command.is_some())
+    );
+    drop(store);
+    let text = fs::read_to_string(&path).expect("the key");
+    fs::remove_file(&path).expect("removed");
+    let error = told(bed.try_open("").await);
+    assert!(matches!(&error, StoreError::WrongKey(told) if told.contains("is missing")), "{error:?}");
+    assert!(!path.exists(), "a new one would hide the loss");
+    // The same key may move into the configuration.
+    bed.try_open(&format!("key = \"{}\"", text.trim())).await.expect("a store");
+}
+
+async fn a_key_that_others_can_read_is_refused() {
+    let bed = Bed::file();
+    drop(bed.try_open("").await.expect("a store"));
+    let path = bed.path().with_extension("db.key");
+    let configured = format!("key = {{ file = \"{}\" }}", path.display());
+    for mode in [0o640, 0o604, 0o660] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+        for more in ["", &configured] {
+            let error = told(bed.try_open(more).await);
+            assert!(matches!(&error, StoreError::WrongKey(told) if told.contains("chmod 600")), "{error:?}");
+        }
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("a mode");
+    drop(bed.try_open("").await.expect("a store"));
+    bed.try_open(&configured).await.expect("a store");
+}
+
+async fn another_key_is_refused() {
+    let bed = Bed::file();
+    drop(bed.open().await);
+    let error = told(bed.try_open(&format!("key = \"{}\"", key('2'))).await);
+    assert!(matches!(&error, StoreError::WrongKey(told) if told.contains("previous_keys")), "{error:?}");
+    bed.open().await;
+}
+
+async fn a_key_is_rotated() {
+    let bed = Bed::file();
+    let store = bed.open().await;
+    let mut ids = Vec::new();
+    for number in 0..450 {
+        let id = claim(&store, keyed("acme", &number.to_string(), "r")).await;
+        if number % 2 == 0 {
+            store.finish(id, 1, done()).await.expect("finished");
+        }
+        ids.push(id);
+    }
+    drop(store);
+    let both = format!("key = \"{}\"\nprevious_keys = [\"{}\"]", key('2'), key('1'));
+    let store = bed.try_open(&both).await.expect("a store");
+    assert_eq!(store.reseal().await, Ok(0), "the start has done it");
+    drop(store);
+    let store = bed.try_open(&format!("key = \"{}\"", key('2'))).await.expect("a store");
+    for (number, id) in ids.iter().enumerate() {
+        // Keys and fingerprints are still known.
+        match store.claim(keyed("acme", &number.to_string(), "r")).await {
+            Ok(Claim::Finished(record)) if number % 2 == 0 => {
+                assert_eq!((record.id, record.answer), (*id, Some(answer(201))));
+            }
+            Ok(Claim::InFlight(record)) => assert!(record.id == *id && record.command.is_some()),
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(store);
+    assert!(matches!(told(bed.try_open(&format!("key = \"{}\"", key('1'))).await), StoreError::WrongKey(_)));
+}
+
+/// Everything in the folder of a bed that holds any of some texts.
+fn files_with(folder: &Path, texts: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").filter_map(Result::ok) {
+        let bytes = fs::read(entry.path()).expect("a file");
+        for text in texts {
+            if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+                found.push(format!("{} holds {text}", entry.file_name().display()));
+            }
+        }
+    }
+    found
+}
+
+async fn nothing_of_a_customer_is_in_the_files() {
+    let bed = Bed::file();
+    let store = bed.open().await;
+    for number in 0..50 {
+        let id = claim(&store, keyed("acme", &format!("canarykey{number}"), &format!("canaryrequest{number}"))).await;
+        match number % 3 {
+            0 => assert_eq!(store.finish(id, 1, done()).await, Ok(true)),
+            1 => assert_eq!(store.finish(id, 1, passerelle::store::End::NotSent).await, Ok(true)),
+            _ => {}
+        }
+    }
+    let folder = bed.path().parent().expect("a folder").to_owned();
+    let texts = ["canarykey", "canaryrequest", "command\":", "Amadou", "location"];
+    // While it is at work, with its log, and after.
+    assert!(!files_with(&folder, &["op_"]).is_empty(), "the files are read");
+    assert_eq!(files_with(&folder, &texts), [] as [String; 0]);
+    drop(store);
+    assert_eq!(files_with(&folder, &texts), [] as [String; 0]);
+}
+
+async fn a_changed_audit_record_is_found() {
+    let bed = Bed::file();
+    let open = || Connection::open(bed.path()).expect("the file");
+    let store = bed.open().await;
+    for number in 0..500 {
+        let id = claim(&store, keyed("acme", &number.to_string(), "r")).await;
+        store.finish(id, 1, done()).await.expect("finished");
+    }
+    assert!(matches!(store.verify_audit().await, Ok(Ok(head)) if head.sequence == 1000));
+    let change = |statement: &str| open().execute(statement, []).expect("changed");
+    change("UPDATE audit SET merchant = 'other' WHERE sequence = 700");
+    assert_eq!(store.verify_audit().await, Ok(Err(Broken::Changed(700))));
+    change("UPDATE audit SET merchant = 'acme' WHERE sequence = 700");
+    assert!(matches!(store.verify_audit().await, Ok(Ok(_))));
+    change("DELETE FROM audit WHERE sequence = 1000");
+    assert_eq!(store.verify_audit().await, Ok(Err(Broken::Missing(1000))));
+    change("DELETE FROM audit WHERE sequence = 3");
+    assert_eq!(store.verify_audit().await, Ok(Err(Broken::Missing(3))));
+}
+
+async fn rows_do_not_open_in_another_place() {
+    let bed = Bed::file();
+    let store = bed.open().await;
+    let first = claim(&store, keyed("acme", "a", "r")).await;
+    let second = claim(&store, keyed("other", "b", "r")).await;
+    for id in [first, second] {
+        store.finish(id, 1, done()).await.expect("finished");
+    }
+    let swap = "UPDATE operations SET answer = (SELECT answer FROM operations WHERE merchant = 'other')";
+    Connection::open(bed.path()).expect("the file").execute(swap, []).expect("swapped");
+    let error = told(store.operation("acme", first).await);
+    assert!(matches!(&error, StoreError::Damaged(told) if told.contains(&first.to_string())), "{error:?}");
+    assert!(matches!(store.operation("other", second).await, Ok(Some(_))));
+}
+
+async fn files_are_for_their_owner_only() {
+    let bed = Bed::file();
+    let store = bed.try_open("").await.expect("a store");
+    claim(&store, keyed("acme", "k", "r")).await;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(bed.path().parent().expect("a folder")).expect("a folder").filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        assert_eq!(entry.metadata().expect("a file").permissions().mode() & 0o077, 0, "{name}");
+        names.push(name);
+    }
+    names.sort();
+    assert_eq!(names, ["store.db", "store.db-shm", "store.db-wal", "store.db.key", "store.db.lock"]);
+}

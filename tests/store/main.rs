@@ -1,0 +1,23 @@
+//! The store on both databases: one suite, run on each, and what is particular to one. Where PostgreSQL is
+//! not installed, its tests are listed as ignored.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bed;
+mod crash;
+mod file;
+mod suite;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    if crash::is_child() {
+        return crash::child();
+    }
+    let arguments = Arguments::from_args();
+    let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(suite::trials());
+    trials.extend(file::trials());
+    trials.extend(crash::trials());
+    libtest_mimic::run(&arguments, trials).exit();
+}
