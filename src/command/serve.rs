@@ -118,8 +118,7 @@ fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
             let twin = Twin::new(vendor, settings, Credentials::default());
             let listener = bind("127.0.0.1:0")?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
-            let limits = Limits { max_connections: 1024 };
-            tokio::spawn(app::serve(listener, twin.router(), Handle::new(), limits));
+            tokio::spawn(twin.serve(listener, Handle::new()));
             twins.insert((merchant_name.clone(), name.clone()), address);
         }
     }

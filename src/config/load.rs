@@ -6,6 +6,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
+use serde::de::DeserializeOwned;
 
 use super::{Config, diagnose};
 
@@ -74,15 +75,24 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
 
 /// Reads the text of a file. `name` is what mistakes call it.
 pub fn load_text(text: &str, name: &str) -> Result<Loaded, ConfigError> {
+    // Values of variables are parsed as TOML; anything that is no TOML is a string.
+    let environment = Env::prefixed("PASSERELLE_").ignore(&["config", "log"]).split("__");
+    let layers = Figment::new().merge(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment);
+    let config = extract(&layers, text, name)?;
+    Ok(Loaded { config, text: text.to_owned(), name: name.to_owned() })
+}
+
+/// Reads a TOML text that has neither defaults nor an environment; mistakes are told as the configuration's are.
+pub(crate) fn read_text<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, ConfigError> {
+    extract(&Figment::from(Toml::string(text)), text, name)
+}
+
+fn extract<T: DeserializeOwned>(layers: &Figment, text: &str, name: &str) -> Result<T, ConfigError> {
     if let Err(error) = text.parse::<toml_edit::DocumentMut>() {
         let line = error.span().map_or(1, |span| diagnose::line_of(text, span.start));
         return Err(ConfigError::one(format!("{name}:{line}: {}", error.message())));
     }
-    // Values of variables are parsed as TOML; anything that is no TOML is a string.
-    let environment = Env::prefixed("PASSERELLE_").ignore(&["config", "log"]).split("__");
-    let figment = Figment::new().merge(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment);
-    let config = figment.extract().map_err(|errors| ConfigError {
+    layers.extract().map_err(|errors| ConfigError {
         mistakes: errors.into_iter().map(|error| diagnose::describe(&error, text, name)).collect(),
-    })?;
-    Ok(Loaded { config, text: text.to_owned(), name: name.to_owned() })
+    })
 }

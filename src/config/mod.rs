@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 pub(crate) use diagnose::nearest;
+pub(crate) use load::read_text;
 pub use load::{ConfigError, DEFAULTS, Loaded, SANDBOX, load, load_text};
 pub use secret::{ApiKey, Secret, SecretError};
 
@@ -176,12 +177,12 @@ impl Rate {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let duration: jiff::SignedDuration = text.parse().ok()?;
     Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text)
         .ok_or_else(|| D::Error::custom(format!("`{text}` is no duration, such as \"10s\" or \"500ms\"")))

@@ -1,13 +1,22 @@
 //! Twins: sandbox vendors that remember. A twin is a vendor's server side over a store in memory, served
 //! over real HTTP, so that everything between a merchant's code and a vendor can be tried without one.
 
+pub mod faults;
+pub mod log;
+mod play;
 mod store;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
 
-use axum::{Router, body::Bytes, extract::State, response::Response};
-use http::{StatusCode, Uri, request::Parts};
-use jiff::Timestamp;
+use axum::{Extension, Router, body::Bytes, extract::State, response::Response};
+use axum_server::Handle;
+use http::{StatusCode, Uri, header, request::Parts};
+use jiff::{SignedDuration, Timestamp};
 use passerelle_providers::{
     ImitatesVendor, Settings, Vendor,
     error::{Error, Kind},
@@ -18,6 +27,9 @@ use passerelle_providers::{
     sign::Credentials,
 };
 
+use faults::{Fault, FaultPlan};
+use log::{Applied, Entry, Log, Received};
+use play::Wire;
 use store::Store;
 
 /// A sandbox vendor.
@@ -26,7 +38,35 @@ pub struct Twin {
     vendor: Arc<dyn ImitatesVendor>,
     manifest: &'static Manifest,
     credentials: Credentials,
-    store: Mutex<Store>,
+    faults: FaultPlan,
+    memory: Mutex<Memory>,
+}
+
+/// What requests change, one after the other, so that the log has them in the order of their effects.
+#[derive(Debug)]
+struct Memory {
+    store: Store,
+    requests: u64,
+    log: Option<Log>,
+}
+
+impl Memory {
+    /// Writes a line of the log, where there is one.
+    fn note(&mut self, entry: impl FnOnce() -> Option<Entry>) -> Result<(), Error> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let Some(entry) = entry() else { return Ok(()) };
+        log.write(&entry).map_err(|error| {
+            tracing::error!("the twin's log cannot be written: {error}");
+            Error::new(Kind::ProviderFailed, "the log cannot be written")
+        })
+    }
+}
+
+/// A twin's answer, and how it is brought over.
+struct Answer {
+    response: http::Response<Bytes>,
+    fault: Option<Fault>,
+    delay: Duration,
 }
 
 impl Twin {
@@ -34,29 +74,95 @@ impl Twin {
     pub fn new(vendor: &Vendor, settings: Settings, credentials: Credentials) -> Self {
         let imitated = (vendor.imitate)(settings);
         let manifest = imitated.manifest();
-        let store = Mutex::new(Store::with_samples(&*imitated));
-        Self { vendor: imitated, manifest, credentials, store }
+        let memory = Mutex::new(Memory { store: Store::with_samples(&*imitated), requests: 0, log: None });
+        Self { vendor: imitated, manifest, credentials, faults: FaultPlan::default(), memory }
     }
 
-    /// The twin as a router that serves every path.
-    pub fn router(self) -> Router {
-        Router::new().fallback(handle).with_state(Arc::new(self))
+    /// The same twin, playing faults.
+    #[must_use]
+    pub fn with_faults(mut self, faults: FaultPlan) -> Self {
+        if let Ok(memory) = self.memory.get_mut() {
+            let lag = SignedDuration::try_from(faults.search_lag()).unwrap_or(SignedDuration::MAX);
+            memory.store.lag_searches(lag);
+        }
+        if faults.probability(Fault::GzipBomb) > 0.0 {
+            // Packed now, so that no request waits for it.
+            LazyLock::force(&play::BOMB);
+        }
+        self.faults = faults;
+        self
     }
 
-    /// Answers one request as the vendor does.
-    fn respond(&self, mut request: Request, now: Timestamp, random: [u8; 16]) -> http::Response<Bytes> {
+    /// The same twin, writing what it is asked and what it does.
+    #[must_use]
+    pub fn with_log(mut self, log: Log) -> Self {
+        if let Ok(memory) = self.memory.get_mut() {
+            memory.log = Some(log);
+        }
+        self
+    }
+
+    /// Serves every path until the handle says otherwise.
+    pub async fn serve(self, listener: TcpListener, handle: Handle<SocketAddr>) -> io::Result<()> {
+        let router = Router::new().fallback(answer).with_state(Arc::new(self));
+        play::serve(listener, router, handle).await
+    }
+
+    /// Answers one request as the vendor does, or as the plan of faults says.
+    fn respond(&self, mut request: Request, now: Timestamp, random: [u8; 16]) -> Answer {
+        let asked = request.uri().clone();
         let authorized = self.authorize(&request, now);
         below_base(&mut request, base_path(self.manifest));
-        let outcome = authorized.and_then(|()| {
-            let command = self.vendor.accept(&request)?;
-            let mut store = self.store.lock().map_err(|_| Error::new(Kind::ProviderFailed, "the store is broken"))?;
-            let reply = match store.carry_out(&*self.vendor, &command, now, random) {
-                Err(error) if error.kind == Kind::NotFound && self.forgives(&command) => Reply::Deleted,
-                other => other?,
-            };
-            self.vendor.answer(&command, &reply)
-        });
-        outcome.unwrap_or_else(|error| self.vendor.refuse(&request, &error, now))
+        let command = authorized.and_then(|()| self.vendor.accept(&request));
+        let operation = command.as_ref().ok().map(Command::operation);
+        let refuse = |error: &Error| self.vendor.refuse(&request, error, now);
+
+        let Ok(mut memory) = self.memory.lock() else {
+            let response = refuse(&Error::new(Kind::ProviderFailed, "the memory is broken"));
+            return Answer { response, fault: None, delay: Duration::ZERO };
+        };
+        memory.requests += 1;
+        let number = memory.requests;
+        let (fault, delay) = (self.faults.fault(number, operation), self.faults.delay(number, operation));
+        let received = || Some(Entry::Request(Received::new(number, &request, asked.path(), operation, fault, now)));
+        let outcome =
+            memory.note(received).and_then(|()| match fault {
+                Some(Fault::RateLimited) => Err(Error::new(Kind::RateLimited, "too many requests")
+                    .with_retry_after(Some(self.faults.retry_after()))),
+                Some(fault) if !fault.has_effect() => Err(Error::new(Kind::ProviderFailed, "a fault on demand")),
+                _ => {
+                    let command = command?;
+                    let reply = self.carry_out(&mut memory, number, &command, now, random)?;
+                    match fault {
+                        Some(Fault::ErrorAfter) => Err(Error::new(Kind::ProviderFailed, "a fault on demand")),
+                        _ => self.vendor.answer(&command, &reply),
+                    }
+                }
+            });
+        let mut response = outcome.unwrap_or_else(|error| refuse(&error));
+        if fault == Some(Fault::RateLimited) {
+            response.headers_mut().entry(header::RETRY_AFTER).or_insert(self.faults.retry_after().into());
+        }
+        Answer { response, fault, delay }
+    }
+
+    /// Carries out a command, and notes what it changed.
+    fn carry_out(
+        &self,
+        memory: &mut Memory,
+        number: u64,
+        command: &Command,
+        now: Timestamp,
+        random: [u8; 16],
+    ) -> Result<Reply, Error> {
+        match memory.store.carry_out(&*self.vendor, command, now, random) {
+            Err(error) if error.kind == Kind::NotFound && self.forgives(command) => Ok(Reply::Deleted),
+            Err(error) => Err(error),
+            Ok(reply) => {
+                memory.note(|| Applied::new(number, command, &reply, now).map(Entry::Effect))?;
+                Ok(reply)
+            }
+        }
     }
 
     fn forgives(&self, command: &Command) -> bool {
@@ -76,7 +182,11 @@ impl Twin {
     }
 }
 
-async fn handle(State(twin): State<Arc<Twin>>, request: axum::extract::Request) -> Response {
+async fn answer(
+    State(twin): State<Arc<Twin>>,
+    Extension(wire): Extension<Wire>,
+    request: axum::extract::Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let Parts { method, uri, headers, .. } = parts;
     let Ok(body) = axum::body::to_bytes(body, 1 << 20).await else {
@@ -89,7 +199,12 @@ async fn handle(State(twin): State<Arc<Twin>>, request: axum::extract::Request) 
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     let random = *uuid::Uuid::new_v4().as_bytes();
-    twin.respond(request, Timestamp::now(), random).map(axum::body::Body::from)
+    let Answer { response, fault, delay } = twin.respond(request, Timestamp::now(), random);
+    // After the effect: a client that goes away while it waits has changed what it asked to change.
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    play::play(fault, response, &twin.faults, &wire).await
 }
 
 /// Cuts the vendor's base off a path. A path without it is taken as it is: clients differ.

@@ -1,9 +1,9 @@
 //! What a twin remembers, and how it carries out commands: newest customers first, as the vendors list
 //! them. Nothing here knows one vendor from another; what they do differently is in their manifests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use passerelle_providers::{
     ImitatesVendor,
     error::Error,
@@ -25,6 +25,16 @@ pub(super) struct Store {
     payment_methods: HashMap<Text, Vec<PaymentMethod>>,
     payments: HashMap<Text, Vec<Payment>>,
     invoices: HashMap<Text, OverdueInvoices>,
+    search_lag: SignedDuration,
+    unseen: VecDeque<Change>,
+}
+
+/// A change that lists and searches do not see at once.
+#[derive(Debug)]
+struct Change {
+    at: Timestamp,
+    id: Text,
+    before: Option<Customer>,
 }
 
 impl Store {
@@ -51,6 +61,12 @@ impl Store {
         store
     }
 
+    /// Lets lists and searches see what is new or changed only after this long. Ids find it at once, and what
+    /// is deleted is gone at once.
+    pub(super) fn lag_searches(&mut self, lag: SignedDuration) {
+        self.search_lag = lag;
+    }
+
     /// Carries out a command.
     pub(super) fn carry_out(
         &mut self,
@@ -68,6 +84,7 @@ impl Store {
                     return Ok(Reply::Created(Created { customer: customer.clone(), existing: true }));
                 }
                 let customer = new_customer(vendor, &create.fields, now, random);
+                self.remember(&customer.id, None, now);
                 self.customers.push(customer.clone());
                 Reply::Created(Created { customer, existing: false })
             }
@@ -81,7 +98,7 @@ impl Store {
                     customer
                 }))
             }
-            Command::Find(lookup) => Reply::Customer(self.find(lookup)?.clone()),
+            Command::Find(lookup) => Reply::Customer(self.find(lookup, now)?.clone()),
             Command::Update(update) => self.change(update.id.text(), now, |customer| {
                 forget_other_names(&update.fields, customer);
                 update.fields.apply_to(customer);
@@ -91,7 +108,7 @@ impl Store {
                 self.customers.remove(place.ok_or_else(not_found)?);
                 Reply::Deleted
             }
-            Command::List(list) => Reply::Customers(self.list(list)),
+            Command::List(list) => Reply::Customers(self.list(list, now)),
             Command::Block(id) => self.change(id.text(), now, |customer| customer.blocked = Some(true))?,
             Command::Unblock(id) => self.change(id.text(), now, |customer| customer.blocked = Some(false))?,
             Command::PaymentMethods(asked) => {
@@ -120,14 +137,34 @@ impl Store {
     }
 
     fn by_email(&self, address: &str) -> Option<&Customer> {
-        self.customers.iter().find(|customer| customer.email.as_ref().is_some_and(|held| email::same(held, address)))
+        self.customers.iter().find(|customer| has_email(customer, address))
     }
 
-    fn find(&self, lookup: &Lookup) -> Result<&Customer, Error> {
+    /// The customers as lists and searches see them: as they were before the oldest change that is not seen yet.
+    fn shown(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = &Customer> {
+        let mut before: HashMap<&Text, Option<&Customer>> = HashMap::new();
+        for change in self.unseen.iter().filter(|change| now.duration_since(change.at) < self.search_lag) {
+            before.entry(&change.id).or_insert(change.before.as_ref());
+        }
+        self.customers.iter().filter_map(move |customer| before.get(&customer.id).copied().unwrap_or(Some(customer)))
+    }
+
+    /// Keeps what lists and searches go on seeing for a while.
+    fn remember(&mut self, id: &Text, before: Option<Customer>, now: Timestamp) {
+        let lag = self.search_lag;
+        if lag.is_zero() {
+            return;
+        }
+        while self.unseen.pop_front_if(|change| now.duration_since(change.at) >= lag).is_some() {}
+        self.unseen.push_back(Change { at: now, id: id.clone(), before });
+    }
+
+    fn find(&self, lookup: &Lookup, now: Timestamp) -> Result<&Customer, Error> {
+        let mut shown = self.shown(now);
         let found = match lookup {
-            Lookup::Email(address) => self.by_email(address),
-            Lookup::Phone(number) => self.customers.iter().find(|customer| customer.phone.as_ref() == Some(number)),
-            Lookup::Did(did) => self.customers.iter().find(|customer| customer.did.as_ref() == Some(did)),
+            Lookup::Email(address) => shown.find(|customer| has_email(customer, address)),
+            Lookup::Phone(number) => shown.find(|customer| customer.phone.as_ref() == Some(number)),
+            Lookup::Did(did) => shown.find(|customer| customer.did.as_ref() == Some(did)),
             // No vendor's customers hold a reference that a client can write, so only ids match.
             Lookup::Reference(reference) => self.customers.iter().find(|customer| customer.id == *reference),
         };
@@ -135,18 +172,23 @@ impl Store {
     }
 
     fn change(&mut self, id: &Text, now: Timestamp, change: impl FnOnce(&mut Customer)) -> Result<Reply, Error> {
-        let known = self.known(id)?.id.clone();
+        let before = self.known(id)?.clone();
+        let known = before.id.clone();
+        self.remember(&known, Some(before), now);
         let customer = self.customers.iter_mut().find(|customer| customer.id == known).ok_or_else(not_found)?;
         change(customer);
         customer.updated_at = Some(Text::from(time::write(to_milliseconds(now))));
         Ok(Reply::Customer(customer.clone()))
     }
 
-    fn list(&self, list: &ListCustomers) -> Page<Customer> {
-        let matching: Vec<&Customer> =
-            self.customers.iter().rev().filter(|customer| list.filter.matches(customer)).collect();
+    fn list(&self, list: &ListCustomers, now: Timestamp) -> Page<Customer> {
+        let matching: Vec<&Customer> = self.shown(now).rev().filter(|customer| list.filter.matches(customer)).collect();
         cut(&matching, &list.position, list.limit)
     }
+}
+
+fn has_email(customer: &Customer, address: &str) -> bool {
+    customer.email.as_ref().is_some_and(|held| email::same(held, address))
 }
 
 /// A new name in one form replaces the old one in the other.
@@ -300,5 +342,63 @@ impl Sample {
         };
         let summary = r#"{"curr_usd":{"amount":"2500","currency":{"id":"curr_usd","symbol":"USD","decimal":2},"method":{"id":"pm_stripe","type":"stripe"}}}"#;
         OverdueInvoices { invoices: vec![invoice], summary: JsonObject::in_string(Text::from_static(summary)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_providers::{
+        Settings,
+        model::{CreateCustomer, CustomerFilter, CustomerId, UpdateCustomer},
+        vendor,
+    };
+
+    use super::*;
+
+    fn with_email(email: &'static str) -> CustomerFields {
+        CustomerFields { email: Patch::Set(Text::from_static(email)), ..CustomerFields::default() }
+    }
+
+    fn create(email: &'static str) -> Command {
+        Command::Create(CreateCustomer { fields: with_email(email), distinct: false })
+    }
+
+    /// New records show in lists and searches after the lag, and changed ones show as they were until then.
+    #[test]
+    fn searches_lag_and_ids_do_not() {
+        let vendor = vendor("lomi").expect("a provider");
+        let generation = vendor.manifests[0].generation;
+        let imitated = (vendor.imitate)(Settings { generation, region: None, livemode: true });
+        let mut store = Store::with_samples(&*imitated);
+        store.lag_searches(SignedDuration::from_secs(2));
+        let at = |milliseconds: i64| Timestamp::from_millisecond(1_000_000 + milliseconds).expect("a time");
+        let mut do_at = |milliseconds, command: &Command| {
+            store.carry_out(&*imitated, command, at(milliseconds), [9; 16]).map_err(|error| error.kind)
+        };
+        let found = |reply: &Reply| match reply {
+            Reply::Customers(page) => page.items[0].email.as_ref().map(ToString::to_string).unwrap_or_default(),
+            _ => String::new(),
+        };
+        let list = Command::List(ListCustomers {
+            limit: 10,
+            position: Position::START,
+            filter: CustomerFilter { search: Some("awa".into()), ..CustomerFilter::default() },
+        });
+        let counted = |reply: &Reply| if let Reply::Customers(page) = reply { page.items.len() } else { 99 };
+        let Ok(Reply::Created(created)) = do_at(0, &create("awa@example.com")) else { panic!("it is created") };
+        let id = CustomerId::parse(created.customer.id.clone(), &vendor.manifests[0].id).expect("an id");
+        let find = Command::Find(Lookup::Email("awa@example.com".into()));
+
+        assert!(do_at(1, &Command::Retrieve(id.clone())).is_ok(), "an id finds it at once");
+        assert_eq!(counted(&do_at(1_999, &list).expect("a page")), 0);
+        assert!(do_at(1_999, &find).is_err());
+
+        let fields = with_email("awa@example.org");
+        do_at(1_000, &Command::Update(UpdateCustomer { id: id.clone(), fields })).expect("it is changed");
+        assert_eq!(found(&do_at(2_000, &list).expect("a page")), "awa@example.com", "as it was created");
+        assert!(do_at(2_000, &find).is_ok());
+        assert_eq!(found(&do_at(3_000, &list).expect("a page")), "awa@example.org", "as it was changed");
+        do_at(3_001, &Command::Delete(id)).expect("it is deleted");
+        assert_eq!(counted(&do_at(3_001, &list).expect("a page")), 0, "what is deleted is gone at once");
     }
 }

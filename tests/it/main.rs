@@ -15,3 +15,4 @@ mod stand_in;
 mod support;
 mod terminal;
 mod tidy;
+mod twin_faults;

@@ -1,10 +1,7 @@
 //! Providers whose requests are signed, end to end: twins that check every signature, and a gateway that
 //! signs afresh for every request.
 
-use passerelle::{
-    app::{Limits, serve},
-    twin::Twin,
-};
+use passerelle::twin::Twin;
 use passerelle_providers::{Settings, sign::Credentials, vendor};
 use serde_json::json;
 
@@ -15,10 +12,10 @@ fn twin(provider: &str, generation: &'static str, named: &[(&str, &str)]) -> Str
     let vendor = vendor(provider).expect("a provider");
     let settings = Settings { generation, region: None, livemode: true };
     let named = named.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let router = Twin::new(vendor, settings, Credentials::new(named)).router();
+    let twin = Twin::new(vendor, settings, Credentials::new(named));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(serve(listener, router, axum_server::Handle::new(), Limits { max_connections: 64 }));
+    tokio::spawn(twin.serve(listener, axum_server::Handle::new()));
     format!("http://{address}")
 }
 

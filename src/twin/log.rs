@@ -1,0 +1,268 @@
+//! The log of a twin: what it was asked and what it did, as JSON, a line each. It is the oracle of tests that
+//! kill the gateway: what happened at the vendor is judged from here.
+//!
+//! A line is written with one `write` to a file opened for appending, before the answer leaves. What was
+//! written is in the kernel's hands and survives the death of any process, `kill -9` included; only the death
+//! of the machine could lose it, which is why nothing waits for the disk. Nobody's data is in it: bodies and
+//! e-mail addresses are hashed, query strings left out, and only ids and plain words of paths kept.
+
+use std::{
+    borrow::Cow,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use jiff::Timestamp;
+use passerelle_providers::{
+    model::{Command, Operation, Patch, Reply},
+    plan::Request,
+    sign::{header, hex},
+    text::Text,
+};
+use serde::{Deserialize, Serialize};
+
+use super::faults::{Fault, Named};
+
+/// The member of a customer's metadata that says which operation of the gateway made it.
+pub const MARKER: &str = "passerelle_op";
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Entry {
+    /// A request was read whole.
+    Request(Received),
+    /// A record was changed.
+    Effect(Applied),
+}
+
+/// A request, as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// Which request since the twin began, counted from one.
+    pub n: u64,
+    /// When it was read.
+    pub at: String,
+    /// The HTTP method.
+    pub method: String,
+    /// The path without its query; `*` stands for segments that may be about a person.
+    pub path: String,
+    /// What it asks for, where it is authorized and understood.
+    pub operation: Option<Named>,
+    /// The SHA-256 of the body in hexadecimal digits, where there is a body.
+    pub body_hash: Option<String>,
+    /// The `Idempotency-Key` header.
+    pub idempotency_key: Option<String>,
+    /// The fault it is answered with.
+    pub fault: Option<Fault>,
+}
+
+/// A change that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The request that asked for it.
+    pub n: u64,
+    /// When it was made.
+    pub at: String,
+    /// What was asked for.
+    pub operation: Named,
+    /// The id of the record.
+    pub customer: String,
+    /// The [`MARKER`] in the metadata that was sent.
+    pub marker: Option<String>,
+    /// The [`email_hash`] of a record that was created.
+    pub email_hash: Option<String>,
+}
+
+impl Received {
+    /// What the log says of a request.
+    pub fn new(
+        n: u64,
+        request: &Request,
+        path: &str,
+        operation: Option<Operation>,
+        fault: Option<Fault>,
+        at: Timestamp,
+    ) -> Self {
+        let (body, key) = (request.body(), header(request, "idempotency-key"));
+        Self {
+            n,
+            at: at.to_string(),
+            method: request.method().to_string(),
+            path: without_people(path),
+            operation: operation.map(Named),
+            body_hash: (!body.is_empty()).then(|| hash(body)),
+            idempotency_key: (!key.is_empty()).then(|| key.to_owned()),
+            fault,
+        }
+    }
+}
+
+impl Applied {
+    /// What the log says of a command that was carried out; nothing where it changed nothing.
+    pub fn new(n: u64, command: &Command, reply: &Reply, at: Timestamp) -> Option<Self> {
+        let (customer, fields) = match (command, reply) {
+            (Command::Create(create), Reply::Created(created)) if !created.existing => {
+                (&created.customer.id, Some(&create.fields))
+            }
+            (Command::Update(update), Reply::Customer(customer)) => (&customer.id, Some(&update.fields)),
+            (Command::Block(_) | Command::Unblock(_), Reply::Customer(customer)) => (&customer.id, None),
+            (Command::Delete(id), Reply::Deleted) => (id.text(), None),
+            _ => return None,
+        };
+        let operation = command.operation();
+        let email = fields.and_then(|fields| fields.email.set()).filter(|_| operation == Operation::Create);
+        let metadata = fields.map_or(&Patch::Absent, |fields| &fields.metadata).set();
+        let marker = metadata.and_then(|metadata| serde_json::from_str(metadata.get(MARKER)?.get()).ok());
+        Some(Self {
+            n,
+            at: at.to_string(),
+            operation: Named(operation),
+            customer: customer.to_string(),
+            marker,
+            email_hash: email.map(|address: &Text| email_hash(address)),
+        })
+    }
+}
+
+/// The SHA-256, in hexadecimal digits, of an e-mail address in small letters.
+pub fn email_hash(address: &str) -> String {
+    hash(address.trim().to_lowercase().as_bytes())
+}
+
+fn hash(bytes: &[u8]) -> String {
+    hex(digest(&SHA256, bytes).as_ref())
+}
+
+/// A path in which whatever does not look like a word or an id is a `*`: some vendors have paths with e-mail
+/// addresses or phone numbers.
+fn without_people(path: &str) -> String {
+    let plain = |segment: &str| {
+        let is_number = segment.len() > 4 && segment.bytes().all(|byte| byte.is_ascii_digit());
+        !is_number && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let segments = path.split('/').map(|segment| if plain(segment) { Cow::Borrowed(segment) } else { "*".into() });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// A log that is being written.
+#[derive(Debug)]
+pub struct Log {
+    file: File,
+}
+
+impl Log {
+    /// Opens a file for appending, and makes it where there is none.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: OpenOptions::new().append(true).create(true).open(path)? })
+    }
+
+    /// Adds a line.
+    pub fn write(&mut self, entry: &Entry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        // One call for the whole line, unless the disk is full.
+        self.file.write_all(&line)
+    }
+}
+
+/// Reads what a log holds so far. A last line that is still being written is left out.
+pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
+    let text = std::fs::read_to_string(path)?;
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+/// The requests among the entries of a log.
+pub fn requests(entries: &[Entry]) -> impl Iterator<Item = &Received> {
+    entries.iter().filter_map(|entry| match entry {
+        Entry::Request(received) => Some(received),
+        Entry::Effect(_) => None,
+    })
+}
+
+/// The effects among the entries of a log.
+pub fn effects(entries: &[Entry]) -> impl Iterator<Item = &Applied> {
+    entries.iter().filter_map(|entry| match entry {
+        Entry::Effect(applied) => Some(applied),
+        Entry::Request(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received() -> Received {
+        Received {
+            n: 12,
+            at: "2026-01-02T03:04:05Z".to_owned(),
+            method: "POST".to_owned(),
+            path: "/v1/customers".to_owned(),
+            operation: Some(Named(Operation::Create)),
+            body_hash: None,
+            idempotency_key: None,
+            fault: Some(Fault::ErrorAfter),
+        }
+    }
+
+    fn applied() -> Applied {
+        Applied {
+            n: 12,
+            at: "2026-01-02T03:04:05Z".to_owned(),
+            operation: Named(Operation::Create),
+            customer: "c_1".to_owned(),
+            marker: Some("op_1".to_owned()),
+            email_hash: Some(email_hash("awa@example.com")),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let entries = [Entry::Request(received()), Entry::Effect(applied())];
+        for entry in &entries {
+            // Opened anew for each: what is there stays.
+            Log::open(file.path()).and_then(|mut log| log.write(entry)).expect("it is written");
+        }
+        assert_eq!(read(file.path()).expect("it is read"), entries);
+        let line = std::fs::read_to_string(file.path()).expect("text");
+        let expected = r#"{"event":"request","n":12,"at":"2026-01-02T03:04:05Z","method":"POST","path":"/v1/customers","operation":"create","body_hash":null,"idempotency_key":null,"fault":"error_after"}"#;
+        assert_eq!(line.lines().next(), Some(expected));
+    }
+
+    #[test]
+    fn a_line_that_is_not_whole_is_left_out() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        Log::open(file.path()).and_then(|mut log| log.write(&Entry::Request(received()))).expect("it is written");
+        let mut torn = OpenOptions::new().append(true).open(file.path()).expect("the file");
+        torn.write_all(b"{\"event\":\"req").expect("it is written");
+        let entries = read(file.path()).expect("it is read");
+        assert_eq!((requests(&entries).count(), effects(&entries).count()), (1, 0));
+    }
+
+    #[test]
+    fn paths_show_nobody() {
+        for (path, shown) in [
+            (
+                "/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985",
+                "/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985",
+            ),
+            ("/customers/awa@example.com", "/customers/*"),
+            ("/customers/awa%40example.com/block", "/customers/*/block"),
+            ("/customers/+221771234567", "/customers/*"),
+            ("/customers/2207000001", "/customers/*"),
+            ("/", "/"),
+        ] {
+            assert_eq!(without_people(path), shown);
+        }
+    }
+
+    #[test]
+    fn people_are_known_by_their_address_in_any_spelling() {
+        assert_eq!(email_hash("Awa@Example.com "), email_hash("awa@example.com"));
+        assert_eq!(email_hash("a"), "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb");
+    }
+}
