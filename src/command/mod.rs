@@ -58,6 +58,7 @@ enum Command {
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Serve a twin of a provider alone: a sandbox that remembers.
+    #[command(long_about = twin::LONG_ABOUT)]
     Twin(twin::Arguments),
 }
 

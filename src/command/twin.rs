@@ -14,7 +14,7 @@ use super::{
 };
 use crate::twin::{Twin, faults::FaultPlan, log::Log};
 
-const LONG_ABOUT: &str = "\
+pub(super) const LONG_ABOUT: &str = "\
 Serve a twin of a provider alone: the provider's own API over a store in memory.
 
 It speaks the provider's paths, envelopes, errors and signatures, begins with three sample customers, and forgets \
@@ -39,7 +39,7 @@ Examples:
   curl -i http://127.0.0.1:9100/v1/customers -H 'X-API-KEY: any'     # of a twin of lomi";
 
 #[derive(Debug, Args)]
-#[command(long_about = LONG_ABOUT, after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Arguments {
     /// The provider to imitate.
     #[arg(long, short)]
@@ -91,7 +91,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failed> {
         let listener = bind(&arguments.listen).map_err(Failed::Failed)?;
         let address = listener.local_addr().map_err(|error| Failed::Failed(error.to_string()))?;
         terminal::tell(&format!(
-            "A twin of {} ({}) is served on http://{address}{}. It forgets everything when it stops.",
+            "A twin of {} ({}), which forgets everything when it stops, is served on http://{address}{}",
             manifest.title,
             manifest.generation,
             base_path(manifest),
