@@ -94,6 +94,7 @@ impl Store {
                 Reply::Customer(known.unwrap_or_else(|| {
                     let fields = CustomerFields { did: Patch::Set(id.text().clone()), ..CustomerFields::default() };
                     let customer = new_customer(vendor, &fields, now, random);
+                    self.remember(&customer.id, None, now);
                     self.customers.push(customer.clone());
                     customer
                 }))
