@@ -105,7 +105,7 @@ impl Members {
         match metadata {
             Patch::Absent => {}
             Patch::Clear => self.raw("metadata", "null"),
-            Patch::Set(object) => self.raw("metadata", &canonical(object.as_str())),
+            Patch::Set(object) => self.raw("metadata", &spelled(object.as_str())),
         }
     }
 
@@ -136,7 +136,7 @@ fn push_string(json: &mut String, text: &str) {
 }
 
 /// A JSON text in its one spelling. A text that is no JSON stays as it is.
-fn canonical(json: &str) -> Cow<'_, str> {
+pub(crate) fn spelled(json: &str) -> Cow<'_, str> {
     let mut reader = serde_json::Deserializer::from_str(json);
     match reader.deserialize_any(Speller).and_then(|spelled| reader.end().map(|()| spelled)) {
         Ok(spelled) => Cow::Owned(spelled),
@@ -281,15 +281,15 @@ mod tests {
     proptest! {
         #[test]
         fn one_value_has_one_spelling(value in value()) {
-            let spelled = canonical(&value.to_string()).into_owned();
+            let once = spelled(&value.to_string()).into_owned();
             let pretty = serde_json::to_string_pretty(&value).expect("JSON");
-            prop_assert_eq!(canonical(&pretty).into_owned(), spelled.clone());
-            prop_assert_eq!(canonical(&spelled).into_owned(), spelled);
+            prop_assert_eq!(spelled(&pretty).into_owned(), once.clone());
+            prop_assert_eq!(spelled(&once).into_owned(), once);
         }
 
         #[test]
         fn two_values_have_two(one in value(), other in value()) {
-            let (spelled, differently) = (canonical(&one.to_string()).into_owned(), canonical(&other.to_string()).into_owned());
+            let (spelled, differently) = (spelled(&one.to_string()).into_owned(), spelled(&other.to_string()).into_owned());
             let same: Value = serde_json::from_str(&spelled).expect("JSON");
             let other: Value = serde_json::from_str(&differently).expect("JSON");
             prop_assert_eq!(spelled == differently, same == other);

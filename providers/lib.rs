@@ -31,6 +31,7 @@ pub mod plan;
 pub mod prepare;
 pub mod provider;
 pub mod reading;
+pub mod reconcile;
 pub mod relay;
 pub mod render;
 pub mod sign;

@@ -31,19 +31,24 @@ use tower::{Service, layer::layer_fn};
 use uuid::Uuid;
 
 use crate::{
-    drop_in::{Imitated, Replays},
+    drop_in::{self, Replays},
     http::{
         self as api,
-        problem::{Code, Failure},
+        problem::{AlreadyTold, Code, Failure},
+        request::RequestId,
     },
-    merchant::Gateway,
+    merchant::{Gateway, Merchant},
+    store::Store,
+    writes::{Surface, Writes},
 };
 
 /// What every request can see.
 #[derive(Debug)]
 pub struct App {
     /// The configuration's meaning, replaced whole by a reload.
-    pub gateway: ArcSwap<Gateway>,
+    pub gateway: Arc<ArcSwap<Gateway>>,
+    /// What changes something.
+    pub writes: Arc<Writes>,
     /// Whether the process is about to stop and wants no more requests.
     pub draining: AtomicBool,
     /// The signatures of drop-in clients that were seen.
@@ -51,14 +56,21 @@ pub struct App {
 }
 
 impl App {
-    /// An application that serves a snapshot.
-    pub fn new(gateway: Gateway) -> Arc<Self> {
+    /// An application that serves a snapshot, and keeps its writes in a store.
+    pub fn new(gateway: Gateway, store: Store) -> Arc<Self> {
+        let gateway = Arc::new(ArcSwap::from_pointee(gateway));
         Arc::new(Self {
-            gateway: ArcSwap::from_pointee(gateway),
+            writes: Writes::new(store, Arc::clone(&gateway), surface),
+            gateway,
             draining: AtomicBool::new(false),
             replays: Replays::default(),
         })
     }
+}
+
+/// Any surface from its name.
+fn surface(name: &str, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
+    api::writes::surface(name).or_else(|| drop_in::surface(name, merchant))
 }
 
 /// The API with its one inbound layer, the edge. It is outermost, because it alone knows the request's id: it
@@ -84,8 +96,12 @@ where
         self.0.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let arrival = Arrival::of(&request);
+        // A problem that is kept to be told again holds the id of the first request.
+        if !request.method().is_safe() {
+            request.extensions_mut().insert(RequestId(arrival.id.clone()));
+        }
         let begun = check_host(&request).map(|()| self.0.call(request));
         Box::pin(async move {
             let response = match begun {
@@ -130,9 +146,8 @@ impl Arrival {
         let route = route.as_ref().map_or("", MatchedPath::as_str);
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let failure = response.extensions_mut().remove::<Failure>();
-        // One that was told in a provider's words is logged like any other, but its body stays.
-        let imitated = response.extensions_mut().remove::<Imitated>().map(|Imitated(failure)| failure);
-        if let Some(failure) = failure.as_ref().or(imitated.as_ref()) {
+        let told = response.extensions_mut().remove::<AlreadyTold>().map(|AlreadyTold(failure)| failure);
+        if let Some(failure) = failure.as_ref().or(told.as_ref()) {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
             let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
             if status >= 500 {

@@ -1,7 +1,13 @@
 //! What the configuration means: keys that name merchants, and connections that can be called. Everything
 //! a request needs is in memory, in one snapshot that a reload replaces whole.
 
-use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_lc_rs::digest;
 use passerelle_providers::{
@@ -15,7 +21,7 @@ use passerelle_providers::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    config::{self, ApiKey, ConfigError, Loaded, OnLoss, nearest},
+    config::{self, ApiKey, ConfigError, Loaded, OnAmbiguous, OnLoss, nearest},
     http::cursor::CursorKey,
     upstream::{ClientSettings, Upstream, UpstreamSettings, check_base_url, http_client},
 };
@@ -23,10 +29,15 @@ use crate::{
 /// How long an attempt may take where a connection does not say.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a provider may take to show what was written, where a connection does not say.
+const USUAL_LAG: Duration = Duration::from_secs(2);
+
 /// A snapshot of everything that requests need.
 pub struct Gateway {
     merchants: HashMap<[u8; 32], Arc<Merchant>>,
     signers: Vec<Signer>,
+    /// Every connection, active or not, with its merchant: writes that were begun end where they were begun.
+    connections: BTreeMap<(String, String), (Arc<Merchant>, Arc<Connection>)>,
     /// How long a request may take in all.
     pub deadline: Duration,
     /// How large a request body may be, in bytes.
@@ -72,6 +83,10 @@ pub struct Connection {
     pub scheme: &'static AuthScheme,
     /// The way out.
     pub upstream: Upstream,
+    /// What becomes of creates whose outcome cannot be found out.
+    pub on_ambiguous: OnAmbiguous,
+    /// How long the provider may take to show what was written.
+    pub visibility_lag: Duration,
     /// Whether live records are meant.
     pub livemode: bool,
     /// What must not be shown.
@@ -96,14 +111,23 @@ pub struct Understood {
     pub gateway: Gateway,
     /// What is allowed but unwise.
     pub warnings: Vec<String>,
-    /// Every connection, active or not, by merchant.
-    pub connections: Vec<(String, Arc<Connection>)>,
 }
 
 impl Gateway {
     /// The merchant that a key names.
     pub fn merchant(&self, key: &str) -> Option<&Arc<Merchant>> {
         self.merchants.get(&digest_of(key))
+    }
+
+    /// A connection of a merchant by their names, active or not.
+    pub fn connection(&self, merchant: &str, connection: &str) -> Option<(&Merchant, &Connection)> {
+        let found = self.connections.get(&(merchant.to_owned(), connection.to_owned()))?;
+        Some((&*found.0, &*found.1))
+    }
+
+    /// Every connection by the names of its merchant and its own, in order.
+    pub fn connections(&self) -> impl ExactSizeIterator<Item = (&str, &Connection)> {
+        self.connections.iter().map(|((merchant, _), (_, connection))| (merchant.as_str(), &**connection))
     }
 
     /// The clients of a provider that may be the one which names itself so.
@@ -120,7 +144,7 @@ impl Gateway {
         let mut reader =
             Reader { loaded, twins, mistakes: Vec::new(), warnings: Vec::new(), clients: Clients::default() };
         let mut merchants = HashMap::new();
-        let mut connections = Vec::new();
+        let mut connections = BTreeMap::new();
         let mut signers = Vec::new();
         if config.merchants.is_empty() {
             reader.mistakes.push(format!("{}: no merchant is configured; see config/example.toml", loaded.name()));
@@ -134,15 +158,15 @@ impl Gateway {
                 credentials,
                 merchant: Arc::clone(&merchant),
             }));
-            connections.extend(all.into_iter().map(|connection| (name.clone(), connection)));
+            connections.extend(
+                all.into_iter()
+                    .map(|connection| ((name.clone(), connection.name.clone()), (Arc::clone(&merchant), connection))),
+            );
             for key in keys {
                 if merchants.insert(key, Arc::clone(&merchant)).is_some() {
                     reader.mistake(&format!("merchants.{name}.api_keys"), "has a key that another merchant has, too");
                 }
             }
-        }
-        if config.store.is_some() {
-            reader.warn("store.url", "is not used yet: this version keeps nothing");
         }
         if config.server.metrics_listen.is_some() {
             reader.warn("server.metrics_listen", "is not used yet: this version serves no metrics");
@@ -152,11 +176,11 @@ impl Gateway {
                 gateway: Self {
                     merchants,
                     signers,
+                    connections,
                     deadline: config.server.deadline,
                     max_body: config.server.max_body,
                 },
                 warnings: reader.warnings,
-                connections,
             }),
             false => Err(ConfigError { mistakes: reader.mistakes }),
         }
@@ -325,6 +349,8 @@ impl Reader<'_> {
             manifest,
             scheme,
             upstream,
+            on_ambiguous: typed.on_ambiguous,
+            visibility_lag: typed.visibility_lag.unwrap_or(USUAL_LAG),
             livemode: settings.livemode,
             cursor_key: CursorKey::derive(merchant, name, &secrets, keys),
             secrets,

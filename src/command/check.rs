@@ -40,14 +40,14 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
         "{}: {merchants} merchant{}, {} connection{}, no mistakes",
         loaded.name(),
         if merchants == 1 { "" } else { "s" },
-        understood.connections.len(),
-        if understood.connections.len() == 1 { "" } else { "s" },
+        understood.gateway.connections().len(),
+        if understood.gateway.connections().len() == 1 { "" } else { "s" },
     ))?;
     if !arguments.probe {
         return Ok(());
     }
     let mut failed = 0;
-    for (merchant, connection) in &understood.connections {
+    for (merchant, connection) in understood.gateway.connections() {
         let name = format!("{merchant}.{} ({})", connection.name, connection.manifest.name);
         let is_sandbox =
             loaded.config.merchants.get(merchant).and_then(|typed| typed.connections.get(&connection.name));
@@ -65,7 +65,7 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
     }
     match failed {
         0 => Ok(()),
-        _ => Err(Failed::Failed(format!("{failed} of {} connections failed", understood.connections.len()))),
+        _ => Err(Failed::Failed(format!("{failed} of {} connections failed", understood.gateway.connections().len()))),
     }
 }
 

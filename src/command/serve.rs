@@ -10,12 +10,14 @@ use std::{
 use axum_server::Handle;
 use clap::Args;
 use passerelle_providers::{Settings, sign::Credentials, text, vendor};
+use tokio::task::JoinHandle;
 
 use super::{Configuration, Failed, terminal};
 use crate::{
     app::{self, App, Limits},
     config::{self, Loaded},
     merchant::{Gateway, Twins},
+    store::{self, Store},
     twin::Twin,
 };
 
@@ -75,13 +77,20 @@ pub struct Running {
     pub twins: Twins,
     /// What its operator should be told.
     pub warnings: Vec<String>,
-    task: tokio::task::JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<std::io::Result<()>>,
+    watch: JoinHandle<()>,
 }
+
+/// How long writes whose clients have gone may still take when the gateway stops.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 impl Running {
     /// Waits until it was stopped.
     pub async fn stopped(self) -> Result<(), String> {
-        match self.task.await {
+        let served = self.task.await;
+        self.app.writes.drained(LAST_WRITES).await;
+        self.watch.abort();
+        match served {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("serving failed: {error}")),
             Err(error) => Err(format!("serving failed: {error}")),
@@ -94,13 +103,16 @@ pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     text::phone::warm_up();
     let twins = start_twins(loaded)?;
     let understood = Gateway::understand(loaded, Some(&twins)).map_err(|error| error.to_string())?;
+    let settings = store::Settings::from(loaded.config.store.as_ref(), false);
+    let store = Store::open(&settings.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
     let listener = bind(&loaded.config.server.listen)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let app = App::new(understood.gateway);
+    let app = App::new(understood.gateway, store);
+    let watch = app.writes.watch_over();
     let handle = Handle::new();
     let limits = Limits { max_connections: loaded.config.server.max_connections };
     let task = tokio::spawn(app::serve(listener, app::router(Arc::clone(&app)), handle.clone(), limits));
-    Ok(Running { address, app, handle, twins, warnings: understood.warnings, task })
+    Ok(Running { address, app, handle, twins, warnings: understood.warnings, task, watch })
 }
 
 fn start_twins(loaded: &Loaded) -> Result<Twins, String> {

@@ -148,11 +148,29 @@ pub struct Connection {
     #[serde(default, deserialize_with = "maybe_rate")]
     #[schemars(with = "Option<String>")]
     pub rate_limit: Option<Rate>,
+    /// What becomes of a create that the provider shows no trace of, though it may have happened.
+    #[serde(default)]
+    pub on_ambiguous: OnAmbiguous,
+    /// How long the provider may take to show what was written, such as `2s`.
+    #[serde(default, deserialize_with = "maybe_duration")]
+    #[schemars(with = "Option<String>")]
+    pub visibility_lag: Option<Duration>,
     /// Whether live records are meant, as opposed to test ones, where a provider wants to be told.
     pub livemode: Option<bool>,
     /// Whether the built-in twin answers instead of the provider.
     #[serde(default)]
     pub sandbox: bool,
+}
+
+/// What becomes of a create that the provider shows no trace of, though it may have happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnAmbiguous {
+    /// It stays `unknown` for a person to decide.
+    #[default]
+    Hold,
+    /// It is sent again once the provider must have shown it.
+    ResendAfterLag,
 }
 
 /// A number of requests in a time.

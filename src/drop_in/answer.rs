@@ -1,9 +1,8 @@
 //! What a client of the imitated provider is told: the dialect's answer with what it has no words for in
 //! headers, and every failure in the dialect's own shape. The edge logs it, and leaves its body alone.
 
-use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
 use passerelle_providers::{
     ImitatesVendor,
@@ -12,11 +11,11 @@ use passerelle_providers::{
     plan::Request,
     relay,
 };
-use uuid::Uuid;
 
 use crate::{
     http::problem::{Code, Failure},
     merchant::Merchant,
+    store::OperationId,
 };
 
 /// The fields that an answered write lost, where the merchant tolerates that.
@@ -24,28 +23,31 @@ const LOSS: HeaderName = HeaderName::from_static("passerelle-loss");
 /// What a write that failed may have done: `unknown` or `done`. Absent when nothing happened.
 const OUTCOME: HeaderName = HeaderName::from_static("passerelle-outcome");
 
-/// A failure that was told in a dialect: the edge logs it, and writes no problem.
-#[derive(Debug, Clone)]
-pub struct Imitated(pub Failure);
-
 /// Why a request is not answered with what it asked for.
 pub(super) struct Refusal {
     error: Error,
     operation: Option<Operation>,
     /// A failure of our own, which no kind of error tells.
     ours: Option<Failure>,
+    /// The write that was begun.
+    write: Option<OperationId>,
 }
 
 impl Refusal {
     /// What went wrong with an operation.
     pub(super) fn of(error: Error, operation: Operation) -> Self {
-        Self { error, operation: Some(operation), ours: None }
+        Self { error, operation: Some(operation), ours: None, write: None }
+    }
+
+    /// The same of a write that was begun.
+    pub(super) fn of_write(self, id: OperationId) -> Self {
+        Self { write: Some(id), ..self }
     }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { error, operation: None, ours: None }
+        Self { error, operation: None, ours: None, write: None }
     }
 }
 
@@ -53,13 +55,12 @@ impl From<Failure> for Refusal {
     /// A body that was not read, or a fault.
     fn from(failure: Failure) -> Self {
         let kind = if failure.code() == Code::Internal { Kind::ProviderFailed } else { Kind::Malformed };
-        Self { error: Error::new(kind, failure.detail().to_owned()), operation: None, ours: Some(failure) }
+        Self { error: Error::new(kind, failure.detail().to_owned()), operation: None, ours: Some(failure), write: None }
     }
 }
 
 /// The dialect's answer to what was carried out.
-pub(super) fn told(answer: http::Response<Bytes>, reply: &Reply) -> Response {
-    let mut response = answer.map(Body::from);
+pub(super) fn told(mut response: Response<Bytes>, reply: &Reply) -> Response<Bytes> {
     let lost = relay::losses(reply);
     if let (false, Ok(lost)) = (lost.is_empty(), HeaderValue::try_from(lost.join(", "))) {
         response.headers_mut().insert(LOSS, lost);
@@ -74,12 +75,12 @@ pub(super) fn refuse(
     merchant: Option<&Merchant>,
     refusal: &Refusal,
     now: Timestamp,
-) -> Response {
+) -> (Response<Bytes>, Failure) {
     let error = match merchant {
         Some(merchant) => for_client(refusal, merchant),
         None => refusal.error.clone(),
     };
-    let mut response = server.refuse(asked, &error, now).map(Body::from);
+    let mut response = server.refuse(asked, &error, now);
     if let Some(status) = refusal.ours.as_ref().and_then(|ours| StatusCode::from_u16(ours.status()).ok()) {
         *response.status_mut() = status;
     }
@@ -89,8 +90,7 @@ pub(super) fn refuse(
     if error.effect != Effect::None {
         response.headers_mut().insert(OUTCOME, HeaderValue::from_static(error.effect.as_str()));
     }
-    response.extensions_mut().insert(Imitated(failure(refusal, merchant)));
-    response
+    (response, failure(refusal, merchant))
 }
 
 /// What a client may read of a failure: what the provider said where we have nothing better, without secrets.
@@ -105,7 +105,7 @@ fn for_client(refusal: &Refusal, merchant: &Merchant) -> Error {
 
 /// The same failure in our own words, for the log.
 fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Failure {
-    let Refusal { error, operation, ours } = refusal;
+    let Refusal { error, operation, ours, write } = refusal;
     if let Some(ours) = ours {
         return ours.clone();
     }
@@ -114,9 +114,9 @@ fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Failure {
         (_, Some(merchant)) => {
             let operation = operation.unwrap_or(Operation::Retrieve);
             let failure = Failure::from_error(error, operation, merchant.active.culprit());
-            return match failure.effect() {
-                Effect::Unknown => failure.with_operation_id(format!("op_{}", Uuid::now_v7().simple())),
-                Effect::None | Effect::Done => failure,
+            return match write {
+                Some(id) if failure.effect() == Effect::Unknown => failure.with_operation_id(id.to_string()),
+                Some(_) | None => failure,
             };
         }
         (Kind::Unauthorized, None) => Code::Unauthorized,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Uri;
 use passerelle_providers::{ImitatesVendor, Settings, Vendor, imitate::base_path, manifest::Manifest, vendor};
 
-use crate::merchant::Merchant;
+use crate::merchant::{Connection, Merchant};
 
 /// Where the dialects are served.
 const ROOT: &str = "/as/";
@@ -35,6 +35,11 @@ impl Dialect {
         };
         let path = if path.starts_with('/') { Uri::try_from(path) } else { Uri::try_from(format!("/{path}")) };
         Some((Self { vendor, manifest, is_served }, path.ok()?))
+    }
+
+    /// Whether a connection's provider is the imitated one.
+    pub(super) fn is_spoken_by(&self, connection: &Connection) -> bool {
+        connection.manifest.name == self.manifest.name && connection.manifest.generation == self.manifest.generation
     }
 
     /// The provider's own side, as it speaks to a merchant's code.

@@ -6,6 +6,7 @@ mod answer;
 mod caller;
 mod dialect;
 mod replay;
+mod surface;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -25,27 +26,30 @@ use passerelle_providers::{
     input,
     model::{Command, Reply},
     plan::Request,
-    relay,
+    prepare, relay,
     text::Source,
 };
 use tokio::time::Instant;
 
-pub use answer::Imitated;
 pub use replay::Replays;
+pub use surface::surface;
 
 use crate::{
     app::App,
     config::OnLoss,
     http::{
-        problem::{Code, Failure},
+        problem::{AlreadyTold, Code, Failure},
         request::read_body,
+        writes,
     },
     merchant::{Gateway, Merchant},
+    writes::Write,
 };
 use answer::Refusal;
 use caller::Presented;
 use dialect::Dialect;
 use replay::Seen;
+use surface::Imitation;
 
 /// Everything below `/as`.
 pub async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
@@ -58,13 +62,17 @@ pub async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request)
     (*asked.method_mut(), *asked.uri_mut(), *asked.headers_mut()) = (head.method, below, head.headers);
     let gateway = app.gateway.load_full();
     let mut call = Call { gateway, dialect, uri: head.uri, asked, now: Timestamp::now(), merchant: None, seen: None };
-    let worked = AssertUnwindSafe(call.work(body, &app.replays)).catch_unwind().await;
+    let worked = AssertUnwindSafe(call.work(body, &app)).catch_unwind().await;
     let unexpected = |_| Err(Failure::new(Code::Internal, "an unexpected fault; it is in the gateway's log").into());
     let response = match worked.unwrap_or_else(unexpected) {
         Ok(response) => response,
         Err(refusal) => {
-            let server = call.dialect.server(call.merchant.as_deref());
-            answer::refuse(&*server, &call.asked, call.merchant.as_deref(), &refusal, call.now)
+            let merchant = call.merchant.as_deref();
+            let server = call.dialect.server(merchant);
+            let (refused, failure) = answer::refuse(&*server, &call.asked, merchant, &refusal, call.now);
+            let mut response = refused.map(Body::from);
+            response.extensions_mut().insert(AlreadyTold(failure));
+            response
         }
     };
     if let Some(seen) = call.seen.filter(|_| response.status().is_server_error()) {
@@ -87,7 +95,7 @@ struct Call {
 }
 
 impl Call {
-    async fn work(&mut self, body: Body, replays: &Replays) -> Result<Response, Refusal> {
+    async fn work(&mut self, body: Body, app: &App) -> Result<Response, Refusal> {
         let presented = caller::presented(&self.gateway, self.dialect.manifest, &self.asked)?;
         *self.asked.body_mut() = read_body(self.asked.headers(), body, self.gateway.max_body).await?;
         let merchant = match presented {
@@ -96,20 +104,42 @@ impl Call {
                 let mut signed = self.asked.clone();
                 *signed.uri_mut() = self.uri.clone();
                 let (merchant, once) = caller::signed(&self.gateway, self.dialect.manifest, scheme, &signed, self.now)?;
-                self.seen = replays.admit(once, self.now.as_second())?;
+                self.seen = app.replays.admit(once, self.now.as_second())?;
                 merchant
             }
         };
-        let merchant = &*Arc::clone(self.merchant.insert(merchant));
+        let merchant = &Arc::clone(self.merchant.insert(merchant));
         if !self.dialect.is_served {
             return Err(no_route().into());
         }
         let server = self.dialect.server(Some(merchant));
         let command = self.read(&*server, merchant)?;
-        let reply =
-            self.carry_out(merchant, &command).await.map_err(|error| Refusal::of(error, command.operation()))?;
-        let answer = server.answer(&command, &reply).map_err(|error| Refusal::of(error, command.operation()))?;
-        Ok(answer::told(answer, &reply))
+        if command.operation().is_write() && !matches!(command, Command::RetrieveOrCreate(_)) {
+            return self.write(app, merchant, command).await;
+        }
+        let of_command = |error| Refusal::of(error, command.operation());
+        let reply = self.read_from(merchant, &command).await.map_err(of_command)?;
+        let answer = server.answer(&command, &reply).map_err(of_command)?;
+        Ok(answer::told(answer, &reply).map(Body::from))
+    }
+
+    /// Carries out a command that changes something.
+    async fn write(&self, app: &App, merchant: &Arc<Merchant>, command: Command) -> Result<Response, Refusal> {
+        let operation = command.operation();
+        prepare::supports(merchant.active.manifest, operation).map_err(|error| Refusal::of(error, operation))?;
+        let imitation = Imitation::of(self.asked.method(), &self.uri, merchant).ok_or_else(no_route)?;
+        let write = Write {
+            merchant: Arc::clone(merchant),
+            command,
+            on_loss: merchant.on_loss,
+            key: writes::idempotency_key(self.asked.headers())?,
+            surface: Arc::new(imitation),
+            deadline: self.gateway.deadline,
+        };
+        match app.writes.carry_out(write).await {
+            Ok(told) => Ok(writes::response(told)),
+            Err(refused) => Err(Refusal::from(writes::refusal(refused))),
+        }
     }
 
     fn read(&self, server: &dyn ImitatesVendor, merchant: &Merchant) -> Result<Command, Refusal> {
@@ -121,13 +151,12 @@ impl Call {
         Ok(relay::canonical(command, merchant.region))
     }
 
-    async fn carry_out(&self, merchant: &Merchant, command: &Command) -> Result<Reply, Error> {
+    /// Carries out a command that only reads.
+    async fn read_from(&self, merchant: &Merchant, command: &Command) -> Result<Reply, Error> {
         let connection = &merchant.active;
         let tolerates_losses = merchant.on_loss == OnLoss::Drop;
         let line = connection.upstream.until(Instant::now() + self.gateway.deadline);
         let reply = relay::carry_out(&*connection.provider, &line, command, tolerates_losses).await?;
-        let is_own = connection.manifest.name == self.dialect.manifest.name
-            && connection.manifest.generation == self.dialect.manifest.generation;
-        Ok(if is_own { reply } else { relay::without_extra(reply) })
+        Ok(if self.dialect.is_spoken_by(connection) { reply } else { relay::without_extra(reply) })
     }
 }

@@ -1,22 +1,26 @@
 //! One customer: create, retrieve, look up, update, delete, block, unblock.
 
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use http::StatusCode;
+use passerelle_providers::{
+    error::{Error, FieldError, Kind},
+    input, listing,
+    model::{Command, CreateCustomer, Customer, Lookup, Operation, UpdateCustomer},
+    plan::{Plan, Request, run},
+    prepare,
+    text::{Text, email, phone},
+    view::CustomerView,
+};
+
 use super::{
     answer::Performed,
     problem::Failure,
     request::{Call, Caller, CustomerPath, JsonBody},
     schema,
 };
-use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
-use passerelle_providers::{
-    error::{Error, FieldError, Kind},
-    input, listing,
-    model::{CreateCustomer, Customer, Lookup, Operation, UpdateCustomer},
-    plan::{Plan, Request, run},
-    prepare,
-    text::{Text, email, phone},
-    view::{CustomerView, DeletedView},
-};
+use crate::app::App;
 
 /// The size of a usual customer in an answer.
 const USUAL_SIZE: usize = 1536;
@@ -24,11 +28,15 @@ const USUAL_SIZE: usize = 1536;
 /// `POST /v1/customers`
 #[utoipa::path(
     post, path = "/v1/customers", operation_id = "create_customer", tag = "customers", summary = "Create a customer",
-    params(("distinct" = Option<bool>, Query, description = "`true`: answer the existing customer on a match instead of creating a second one."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold.")),
+    params(("distinct" = Option<bool>, Query, description = "`true`: answer the existing customer on a match instead of creating a second one."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold."), ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.")),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "With `distinct=true`, the customer that matched; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
 )]
-pub async fn create(caller: Caller, JsonBody(body): JsonBody) -> Result<Response, Failure> {
+pub async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Failure> {
     let call = caller.call(Operation::Create, &["distinct"])?;
     let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
     let distinct = call.query.flag("distinct")?.unwrap_or_default();
@@ -45,23 +53,7 @@ pub async fn create(caller: Caller, JsonBody(body): JsonBody) -> Result<Response
         requests.extend(plan.later);
         return call.explanation(&requests, &plan.fidelity);
     }
-    let line = call.line();
-    let work = async {
-        if lookup.is_some()
-            && let Some(existing) = listing::existing(call.provider(), &line, &command).await?
-        {
-            return Ok(existing);
-        }
-        run(&line, plan).await
-    };
-    let Performed { value: created, raw } = call.perform(&line, work).await?;
-    let status = if created.existing { StatusCode::OK } else { StatusCode::CREATED };
-    let view = CustomerView { customer: &created.customer, origin: call.origin() };
-    let mut response = call.answer(status, &view, raw.as_deref(), USUAL_SIZE);
-    if let Ok(location) = HeaderValue::try_from(format!("/v1/customers/{}", created.customer.id)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    call.write(&app, Command::Create(command)).await
 }
 
 /// `GET /v1/customers/{id}`
@@ -73,7 +65,13 @@ pub async fn create(caller: Caller, JsonBody(body): JsonBody) -> Result<Response
 pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::Retrieve, &[])?;
     let id = call.id(id)?;
-    one(&call, call.provider().plan_retrieve(&id)).await
+    let plan = call.provider().plan_retrieve(&id).map_err(|error| call.failure(&error))?;
+    if call.explain {
+        return explained(&call, plan);
+    }
+    let line = call.line();
+    let performed = call.perform(&line, run(&line, plan)).await?;
+    Ok(customer_answer(&call, &performed))
 }
 
 /// `GET /v1/customers/lookup?email=`, `phone=`, `did=` or `reference=`
@@ -125,71 +123,76 @@ fn read_lookup(call: &Call) -> Result<Lookup, Failure> {
 /// `PATCH /v1/customers/{id}`
 #[utoipa::path(
     patch, path = "/v1/customers/{id}", operation_id = "update_customer", tag = "customers", summary = "Change a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold.")),
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold."), ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.")),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
-pub async fn update(caller: Caller, id: CustomerPath, JsonBody(body): JsonBody) -> Result<Response, Failure> {
+pub async fn update(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    id: CustomerPath,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Failure> {
     let call = caller.call(Operation::Update, &[])?;
     let id = call.id(id)?;
     let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
-    let plan =
-        prepare::update(call.provider(), &UpdateCustomer { id, fields }).map_err(|error| call.failure(&error))?;
-    one(&call, Ok(call.judge(plan)?)).await
+    let command = UpdateCustomer { id, fields };
+    let plan = call.judge(prepare::update(call.provider(), &command).map_err(|error| call.failure(&error))?)?;
+    match call.explain {
+        true => explained(&call, plan),
+        false => call.write(&app, Command::Update(command)).await,
+    }
 }
 
 /// `DELETE /v1/customers/{id}`
 #[utoipa::path(
     delete, path = "/v1/customers/{id}", operation_id = "delete_customer", tag = "customers", summary = "Delete a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.")),
     responses((status = 200, description = "Deleted.", body = schema::Deleted), schema::Problems),
 )]
-pub async fn delete(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::Delete, &[])?;
     let id = call.id(id)?;
-    let plan = call.provider().plan_delete(&id).map_err(|error| call.failure(&error))?;
-    if call.explain {
-        return call.explanation(&[plan.request], &plan.fidelity);
+    match call.explain {
+        true => explained(&call, call.provider().plan_delete(&id).map_err(|error| call.failure(&error))?),
+        false => call.write(&app, Command::Delete(id)).await,
     }
-    let line = call.line();
-    let Performed { raw, .. } = call.perform(&line, run(&line, plan)).await?;
-    Ok(call.answer(StatusCode::OK, &DeletedView { id: id.text() }, raw.as_deref(), 128))
 }
 
 /// `POST /v1/customers/{id}/block`
 #[utoipa::path(
     post, path = "/v1/customers/{id}/block", operation_id = "block_customer", tag = "customers", summary = "Refuse a customer's payments",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.")),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
-pub async fn block(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::Block, &[])?;
     let id = call.id(id)?;
-    one(&call, call.provider().plan_block(&id)).await
+    match call.explain {
+        true => explained(&call, call.provider().plan_block(&id).map_err(|error| call.failure(&error))?),
+        false => call.write(&app, Command::Block(id)).await,
+    }
 }
 
 /// `POST /v1/customers/{id}/unblock`
 #[utoipa::path(
     post, path = "/v1/customers/{id}/unblock", operation_id = "unblock_customer", tag = "customers", summary = "Accept a customer's payments again",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.")),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
-pub async fn unblock(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+pub async fn unblock(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::Unblock, &[])?;
     let id = call.id(id)?;
-    one(&call, call.provider().plan_unblock(&id)).await
+    match call.explain {
+        true => explained(&call, call.provider().plan_unblock(&id).map_err(|error| call.failure(&error))?),
+        false => call.write(&app, Command::Unblock(id)).await,
+    }
 }
 
-/// Explains a plan of one customer, or runs it and answers the customer.
-async fn one(call: &Call, plan: Result<Plan<Customer>, Error>) -> Result<Response, Failure> {
-    let plan = plan.map_err(|error| call.failure(&error))?;
-    if call.explain {
-        let requests: Vec<Request> = std::iter::once(plan.request).chain(plan.later).collect();
-        return call.explanation(&requests, &plan.fidelity);
-    }
-    let line = call.line();
-    let performed = call.perform(&line, run(&line, plan)).await?;
-    Ok(customer_answer(call, &performed))
+/// Answers with what a plan would send.
+fn explained<T>(call: &Call, plan: Plan<T>) -> Result<Response, Failure> {
+    let requests: Vec<Request> = std::iter::once(plan.request).chain(plan.later).collect();
+    call.explanation(&requests, &plan.fidelity)
 }
 
 fn customer_answer(call: &Call, performed: &Performed<Customer>) -> Response {

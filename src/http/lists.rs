@@ -1,12 +1,5 @@
 //! Lists: of customers, and of what belongs to one. Whatever a provider counts in becomes a cursor.
 
-use super::{
-    answer::Exchange,
-    cursor::Cursor,
-    problem::{Code, Failure},
-    request::{Call, Caller, CustomerPath},
-    schema,
-};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
@@ -19,6 +12,14 @@ use passerelle_providers::{
     text::{Text, email, phone},
     view::{CustomersView, EachView, Json, ListView, Shown, summary},
 };
+
+use super::{
+    cursor::Cursor,
+    problem::{Code, Failure},
+    request::{Call, Caller, CustomerPath},
+    schema,
+};
+use crate::line::Exchange;
 
 const USUAL_LIMIT: u16 = 20;
 

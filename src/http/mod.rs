@@ -8,11 +8,13 @@ pub mod docs;
 pub mod health;
 pub mod lists;
 pub mod openapi;
+pub mod operations;
 pub mod problem;
 pub mod providers;
 pub mod query;
 pub mod request;
 mod schema;
+pub mod writes;
 
 use std::sync::Arc;
 
@@ -36,6 +38,8 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/customers/{id}/payment_methods", get(lists::payment_methods))
         .route("/v1/customers/{id}/payments", get(lists::payments))
         .route("/v1/customers/{id}/overdue_invoices", get(lists::overdue_invoices))
+        .route("/v1/operations", get(operations::all))
+        .route("/v1/operations/{id}", get(operations::one))
         .route("/v1/merchant", get(providers::merchant))
         .route("/v1/providers", get(providers::all))
         .route("/v1/providers/{name}", get(providers::one))

@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use super::{customers, health, lists, providers, schema};
+use super::{customers, health, lists, operations, providers, schema};
 use crate::capabilities;
 
 #[derive(OpenApi)]
@@ -33,7 +33,7 @@ use crate::capabilities;
     paths(
         customers::create, lists::customers, customers::lookup, customers::retrieve, customers::update,
         customers::delete, customers::block, customers::unblock, lists::payment_methods, lists::payments,
-        lists::overdue_invoices, providers::merchant, providers::all, providers::one, health::live, health::ready,
+        lists::overdue_invoices, operations::one, operations::all, providers::merchant, providers::all, providers::one, health::live, health::ready,
     ),
     components(schemas(
         schema::Explanation, schema::Problem, capabilities::ProviderView, capabilities::OperationView,
@@ -42,6 +42,7 @@ use crate::capabilities;
     tags(
         (name = "customers", description = "One customer, and lists of them."),
         (name = "of a customer", description = "What belongs to a customer."),
+        (name = "operations", description = "What became of writes, also of those whose outcome was not known at first."),
         (name = "capabilities", description = "What the merchant's provider can do, and what every provider can."),
         (name = "health", description = "For load balancers and orchestrators. No key is needed."),
     ),

@@ -1,7 +1,11 @@
 //! Every error of the API: RFC 9457 problems of one shape. This is the one place where our status codes
 //! are decided.
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
     error::{Effect, Error, FieldError, Kind, VendorAnswer},
@@ -11,7 +15,7 @@ use passerelle_providers::{
 };
 use serde::Serialize;
 
-use super::answer::Exchange;
+use crate::line::Exchange;
 
 macro_rules! codes {
     ($( $(#[doc = $meaning:literal])+ $code:ident = $name:literal, $status:literal, $title:literal; )*) => {
@@ -69,6 +73,12 @@ codes! {
     OperationNotSupported = "operation_not_supported", 405, "The provider cannot do this";
     /// The path has no such method. `Allow` lists those it has.
     MethodNotAllowed = "method_not_allowed", 405, "The path has no such method";
+    /// A request with this `Idempotency-Key` is still under way. Ask again after `Retry-After`: the answer will be
+    /// that of the first.
+    IdempotencyInProgress = "idempotency_in_progress", 409, "The same request is under way";
+    /// This `Idempotency-Key` was used so long ago that its answer is not kept any more. `provider.id` names the
+    /// customer it was about. Nothing was sent; look at the customer, or use a new key for a new write.
+    IdempotencyKeyExpired = "idempotency_key_expired", 409, "The answer to this key is not kept any more";
     /// The provider answered a create with a record that belongs to somebody else, as one does whose e-mail
     /// addresses are unique. `provider.id` names the record; nothing was created.
     VendorRecordShared = "vendor_record_shared", 409, "The provider's record belongs to somebody else";
@@ -83,6 +93,8 @@ codes! {
     FieldsNotSupported = "fields_not_supported", 422, "The provider cannot hold these fields";
     /// The provider's own validation refused the request. `errors` has its field errors, mapped to ours.
     ProviderRejected = "provider_rejected", 422, "The provider refused the request";
+    /// This `Idempotency-Key` came with another request before. A key belongs to one request; nothing was sent.
+    IdempotencyKeyReused = "idempotency_key_reused", 422, "The key belongs to another request";
     /// A text holds a card number, which the gateway never takes. Remove it.
     CardDataRefused = "card_data_refused", 422, "Card numbers are not taken";
     /// This connection's own `rate_limit` is used up. Nothing was sent; try again after `Retry-After`.
@@ -102,12 +114,19 @@ codes! {
     Overloaded = "overloaded", 503, "Too many requests are under way";
     /// The provider cannot be reached, or a look-up read as far as it may without an end. Nothing was changed.
     ProviderUnavailable = "provider_unavailable", 503, "The provider cannot be reached";
+    /// Nothing can be recorded, and no write is sent that could not be. Nothing was sent; reads go on. Try again.
+    StoreUnavailable = "store_unavailable", 503, "Writes cannot be recorded";
     /// The provider did not answer a read in time. Try again.
     ProviderTimeout = "provider_timeout", 504, "The provider did not answer in time";
     /// A write was sent, and it is not known whether it was carried out: the answer did not come (504), or
-    /// could not be understood (502). Look before you try again; `operation_id` names the attempt in the log.
+    /// could not be understood (502). It is looked for: `GET /v1/operations/{operation_id}` tells what is found, and
+    /// the same request with the same `Idempotency-Key` is answered with it.
     OutcomeUnknown = "outcome_unknown", 504, "It is not known whether this happened";
 }
+
+/// A failure whose answer is written already: the edge logs it, and leaves the answer alone.
+#[derive(Debug, Clone)]
+pub struct AlreadyTold(pub Failure);
 
 /// The connection that a problem came from.
 #[derive(Debug, Clone)]
@@ -234,6 +253,13 @@ impl Failure {
         self
     }
 
+    /// Names the record that it is about.
+    #[must_use]
+    pub fn with_existing(mut self, id: Option<String>) -> Self {
+        self.0.existing = id;
+        self
+    }
+
     /// Adds the name of the attempt.
     #[must_use]
     pub fn with_operation_id(mut self, id: String) -> Self {
@@ -288,6 +314,11 @@ impl Failure {
 
     /// The problem as a response.
     pub fn into_problem(self, request_id: &str) -> Response {
+        self.problem(request_id).map(Body::from)
+    }
+
+    /// The problem, written.
+    pub fn problem(self, request_id: &str) -> http::Response<Bytes> {
         let parts = *self.0;
         let vendor = parts.vendor.unwrap_or_default();
         let provider = parts.culprit.as_ref().map(|culprit| ProblemProvider {
@@ -313,14 +344,14 @@ impl Failure {
             raw: parts.raw.as_deref(),
         };
         let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = Response::new(body.into());
+        let mut response = http::Response::new(Bytes::from(body));
         *response.status_mut() = StatusCode::from_u16(parts.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(allow) = parts.allow.and_then(|methods| HeaderValue::try_from(methods).ok()) {
             headers.insert(header::ALLOW, allow);
         }
-        if matches!(parts.status, 429 | 503) {
+        if matches!(parts.status, 429 | 503) || parts.code == Code::IdempotencyInProgress {
             let seconds = parts.retry_after.unwrap_or(if parts.status == 429 { 60 } else { 1 });
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

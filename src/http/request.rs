@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request},
 };
 use bytes::Bytes;
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, HeaderValue, header, request::Parts};
 use passerelle_providers::{
     CustomerProvider,
     manifest::Manifest,
@@ -19,6 +19,7 @@ use passerelle_providers::{
 use super::{
     problem::{Code, Culprit, Failure},
     query::Query,
+    writes::idempotency_key,
 };
 use crate::{
     app::App,
@@ -38,7 +39,8 @@ pub struct Caller {
     pub merchant: Arc<Merchant>,
     query: Option<String>,
     prefer: Option<String>,
-    wants_idempotency: bool,
+    idempotency_key: Result<Option<String>, Failure>,
+    request_id: Option<RequestId>,
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
@@ -57,7 +59,8 @@ impl FromRequestParts<Arc<App>> for Caller {
             merchant,
             query: parts.uri.query().map(str::to_owned),
             prefer: text("prefer"),
-            wants_idempotency: parts.headers.contains_key("idempotency-key"),
+            idempotency_key: idempotency_key(&parts.headers),
+            request_id: parts.extensions.remove(),
         })
     }
 }
@@ -67,6 +70,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = value.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then(|| key.trim())
 }
+
+/// The id of a request that may change something, as the edge has chosen it.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub HeaderValue);
 
 /// One operation asked of a merchant's provider, which has it.
 #[derive(Debug)]
@@ -85,18 +92,25 @@ pub struct Call {
     pub include_raw: bool,
     /// What becomes of fields that the provider cannot hold.
     pub on_loss: OnLoss,
-    /// Whether the caller hopes for idempotency, which is not there yet and must not be pretended.
-    pub wants_idempotency: bool,
+    /// The caller's idempotency key, or what is wrong with it: only writes need to know.
+    pub idempotency_key: Result<Option<String>, Failure>,
+    /// The request's id, where it may change something.
+    pub request_id: Option<RequestId>,
 }
 
 impl Caller {
+    /// The query string.
+    pub fn query(&self) -> &str {
+        self.query.as_deref().unwrap_or_default()
+    }
+
     /// Begins an operation, if the provider has it and the parameters are its own.
     pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Failure> {
         let connection = &self.merchant.active;
         if !connection.manifest.operation(operation).is_supported() {
             return Err(Failure::not_supported(connection.manifest, operation, connection.culprit()));
         }
-        let query = Query::read(self.query.as_deref().unwrap_or_default(), &[parameters, EVERYWHERE])?;
+        let query = Query::read(self.query(), &[parameters, EVERYWHERE])?;
         let explain = query.flag("explain")?.unwrap_or_default();
         let include_raw = match query.get("include") {
             None => false,
@@ -123,7 +137,8 @@ impl Caller {
             explain,
             include_raw,
             on_loss,
-            wants_idempotency: self.wants_idempotency,
+            idempotency_key: self.idempotency_key,
+            request_id: self.request_id,
         })
     }
 }

@@ -483,6 +483,8 @@ impl Work for Holds {
 /// Takes over what nobody is at work on any more, and what is due to be looked up.
 pub(super) struct TakeOver {
     pub(super) terms: Arc<Terms>,
+    /// Only this one, whether it is due or not.
+    pub(super) only: Option<OperationId>,
     pub(super) limit: usize,
 }
 
@@ -494,15 +496,18 @@ impl Work for TakeOver {
         let select = concat!(
             "SELECT ",
             columns!(),
-            " FROM operations WHERE state IN ('sending', 'unknown') AND (state = 'sending' OR reconcile_after <= ?1) \
+            " FROM operations WHERE state IN ('sending', 'unknown') \
+             AND (state = 'sending' OR reconcile_after <= ?1 OR id = ?5) AND (CAST(?5 AS TEXT) = '' OR id = ?5) \
              AND (lease_until IS NULL OR lease_until <= ?1 OR (CAST(?2 AS BIGINT) = 1 AND worker <> ?3)) \
              ORDER BY id LIMIT ?4"
         );
+        let only = self.only.map(|id| id.to_string()).unwrap_or_default();
         let values = [
             Value::Integer(group.now),
             Value::Integer(self.terms.alone.into()),
             Value::Text(&self.terms.worker),
             Value::Integer(limited(self.limit)),
+            Value::Text(&only),
         ];
         let mut taken = Vec::new();
         for row in session.rows(select, &values).await? {

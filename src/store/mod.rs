@@ -151,8 +151,15 @@ impl Store {
     /// be looked up. Each is a new attempt of this process; older ones are fenced off. Renew first, so that
     /// a clock that jumped does not take this process's own work from it.
     pub async fn take_over(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let taken = self.write(ledger::TakeOver { terms: Arc::clone(&self.terms), limit }).await?;
+        let taken = self.write(ledger::TakeOver { terms: Arc::clone(&self.terms), only: None, limit }).await?;
         taken.into_iter().map(|stored| self.opened(stored)).collect()
+    }
+
+    /// Takes over one write, even before it is due to be looked up, and even if it is held. `None` where
+    /// somebody is at work on it, or its outcome is known.
+    pub async fn take_over_one(&self, id: OperationId) -> Result<Option<Record>, StoreError> {
+        let only = ledger::TakeOver { terms: Arc::clone(&self.terms), only: Some(id), limit: 1 };
+        self.write(only).await?.pop().map(|stored| self.opened(stored)).transpose()
     }
 
     /// One write of a merchant.

@@ -16,3 +16,4 @@ mod support;
 mod terminal;
 mod tidy;
 mod twin_faults;
+mod writes;

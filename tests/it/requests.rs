@@ -244,14 +244,6 @@ async fn a_callers_request_id_is_kept_where_it_can_be_logged() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_is_not_silently_ignored() {
-    let gateway = Gateway::sandbox("lomi").await;
-    let request = gateway.request(Method::POST, "/v1/customers").header("idempotency-key", "k1");
-    let answer = gateway.send(request.json_text(&json!({ "name": "Awa" }))).await;
-    assert_eq!(answer.header("idempotency-status"), "unsupported");
-}
-
-#[tokio::test]
 async fn exactly_one_host_is_wanted() {
     let gateway = Gateway::sandbox("lomi").await;
     for hosts in ["", "host: a\r\nhost: b\r\n"] {

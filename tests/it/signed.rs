@@ -22,7 +22,7 @@ fn twin(provider: &str, generation: &'static str, named: &[(&str, &str)]) -> Str
 async fn gateway(provider: &str, generation: &str, base_url: &str, named: &[(&str, &str)]) -> Gateway {
     let credentials: Vec<String> = named.iter().map(|(name, value)| format!("{name} = \"{value}\"")).collect();
     let configuration = format!(
-        "[outbound]\nallow_insecure = true\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\n\
+        "[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\n\
          [merchants.acme.connections.main]\nprovider = \"{provider}\"\ngeneration = \"{generation}\"\n\
          base_url = \"{base_url}\"\ncredentials = {{ {} }}\n",
         credentials.join(", ")

@@ -72,7 +72,7 @@ impl Gateway {
             _ => "public_key",
         };
         let configuration = format!(
-            "[outbound]\nallow_insecure = true\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
+            "[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
              [merchants.acme.connections.main]\nprovider = \"{provider}\"\nbase_url = \"{base_url}\"\n\
              credentials = {{ {credentials} = \"{SECRET}\" }}\n{more}\n"
         );

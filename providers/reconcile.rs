@@ -1,0 +1,209 @@
+//! Whether a write happened whose answer never came: the provider is asked, and what it tells is compared with
+//! what was wanted. Nothing here changes anything.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    CustomerProvider,
+    error::{Error, Kind},
+    listing::{self, ListQuery, Mark},
+    manifest::{FilterSupport, Manifest},
+    model::{
+        Command, CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Field, Lookup, Reply,
+    },
+    plan::Transport,
+    text::email,
+};
+
+/// How far a provider's clock may be behind ours.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
+
+/// What the provider tells of a write.
+#[derive(Debug)]
+pub enum Found {
+    /// It happened, and this came of it.
+    Happened(Box<Reply>),
+    /// It has not happened, as far as the provider shows now.
+    DidNot,
+    /// Several records could be what came of it.
+    Several,
+}
+
+impl Found {
+    fn happened(reply: Reply) -> Self {
+        Self::Happened(Box::new(reply))
+    }
+}
+
+/// Looks whether a write happened that was first sent at a time. An error means that it could not be looked.
+pub async fn look(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    command: &Command,
+    sent_at: Timestamp,
+) -> Result<Found, Error> {
+    match command {
+        Command::Create(create) => created(provider, transport, create, sent_at).await,
+        Command::Update(update) => {
+            let customer = provider.retrieve(transport, &update.id).await?;
+            Ok(match holds(&customer, &update.fields, provider.manifest()) {
+                true => Found::happened(Reply::Customer(customer)),
+                false => Found::DidNot,
+            })
+        }
+        Command::Block(id) => blocked(provider, transport, id, true).await,
+        Command::Unblock(id) => blocked(provider, transport, id, false).await,
+        Command::Delete(id) => match provider.retrieve(transport, id).await {
+            Err(error) if error.kind == Kind::NotFound => Ok(Found::happened(Reply::Deleted)),
+            Err(error) => Err(error),
+            Ok(_) => Ok(Found::DidNot),
+        },
+        // Nothing else changes anything.
+        _ => Ok(Found::DidNot),
+    }
+}
+
+async fn blocked(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    id: &CustomerId,
+    wanted: bool,
+) -> Result<Found, Error> {
+    let customer = provider.retrieve(transport, id).await?;
+    Ok(match customer.blocked == Some(wanted) {
+        true => Found::happened(Reply::Customer(customer)),
+        false => Found::DidNot,
+    })
+}
+
+/// Looks for the one customer that has everything that was sent, and was not there before.
+async fn created(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    create: &CreateCustomer,
+    sent_at: Timestamp,
+) -> Result<Found, Error> {
+    let manifest = provider.manifest();
+    let earliest = sent_at.checked_sub(CLOCK_SKEW).unwrap_or(sent_at);
+    let is_it = |customer: &Customer| {
+        let created = customer.created_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+        created.is_none_or(|created| created >= earliest) && holds(customer, &create.fields, manifest)
+    };
+    let filter = narrowest(manifest, &create.fields);
+    let mut query = ListQuery { limit: manifest.paging.max_limit.clamp(1, 100), mark: Mark::START, filter };
+    let mut candidates: Vec<Customer> = Vec::new();
+    for _ in 0..listing::SCAN_PAGES {
+        let page = listing::list(provider, transport, &query).await?;
+        candidates.extend(page.items.into_iter().filter(is_it));
+        match page.next {
+            Some(mark) if candidates.len() < 2 => query.mark = mark,
+            Some(_) | None => return Ok(decided(candidates)),
+        }
+    }
+    match candidates.is_empty() {
+        // Somebody behind the bound is somebody who was not looked at.
+        true => Err(Error::new(Kind::ScanBound, "the provider's list is too long to be looked through")),
+        false => Ok(decided(candidates)),
+    }
+}
+
+fn decided(mut candidates: Vec<Customer>) -> Found {
+    match (candidates.pop(), candidates.is_empty()) {
+        (None, _) => Found::DidNot,
+        (Some(customer), true) => Found::happened(Reply::Created(Created { customer, existing: false })),
+        (Some(_), false) => Found::Several,
+    }
+}
+
+/// The filter that leaves the fewest customers to look at, of those that the provider's lists take.
+fn narrowest(manifest: &Manifest, fields: &CustomerFields) -> CustomerFilter {
+    let lookups = [
+        fields.email.set().map(|email| Lookup::Email(email.clone())),
+        fields.phone.set().map(|phone| Lookup::Phone(phone.clone())),
+    ];
+    let supports = [manifest.filters.email, manifest.filters.phone];
+    let usable = lookups.into_iter().zip(supports).find_map(|(lookup, support)| {
+        lookup.filter(|_| matches!(support, FilterSupport::Exact | FilterSupport::Alone | FilterSupport::Loose(_)))
+    });
+    usable.as_ref().map(CustomerFilter::from).unwrap_or_default()
+}
+
+/// Whether a customer is as fields want it, as far as the provider tells them.
+fn holds(customer: &Customer, fields: &CustomerFields, manifest: &Manifest) -> bool {
+    let told = |field: Field| manifest.field(field).read.is_supported();
+    let mut wanted = fields.clone();
+    let name = wanted.full_name().set().map(|name| name.to_string());
+    if let Some(name) = name
+        && customer.full_name().is_none_or(|held| *held != *name)
+    {
+        return false;
+    }
+    for field in Field::WRITABLE {
+        let is_name = matches!(field, Field::Name | Field::FirstName | Field::LastName);
+        if is_name || !told(field) {
+            wanted.forget(field);
+        }
+    }
+    let mut after = customer.clone();
+    wanted.apply_to(&mut after);
+    let same_text = |field: Field| match (customer.text(field), after.text(field)) {
+        (Some(held), Some(wanted)) if field == Field::Email => email::same(held, wanted),
+        (held, wanted) => held == wanted,
+    };
+    let metadata = |customer: &Customer| crate::canonical::spelled(customer.metadata.as_str()).into_owned();
+    Field::WRITABLE.into_iter().all(same_text)
+        && customer.kind == after.kind
+        && (wanted.metadata.is_absent() || metadata(customer) == metadata(&after))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{
+        input,
+        text::{Source, Text},
+        vendor,
+    };
+
+    fn fields(json: &str) -> CustomerFields {
+        let source = Source::new(&Bytes::from(json.to_owned())).expect("text");
+        input::fields(&source, None).expect("fields")
+    }
+
+    fn customer(json: &str) -> Customer {
+        let mut customer = Customer { id: Text::from_static("c1"), ..Customer::default() };
+        fields(json).apply_to(&mut customer);
+        customer
+    }
+
+    #[test]
+    fn a_customer_that_has_everything_is_the_one() {
+        let manifest = vendor("lomi").expect("a vendor").manifests[0];
+        let held = customer(
+            r#"{"name":"Awa Diop","email":"Awa@example.com","phone":"+221771234567","metadata":{"b":1.0,"a":2},"address":{"city":"Dakar"}}"#,
+        );
+        for (asked, expected) in [
+            (r#"{"name":"Awa Diop","email":"awa@example.com"}"#, true),
+            (r#"{"first_name":"Awa","last_name":"Diop"}"#, true),
+            (r#"{"metadata":{"a":2,"b":1}}"#, true),
+            (r#"{"whatsapp":null}"#, true),
+            (r#"{"name":"Awa Ba","email":"awa@example.com"}"#, false),
+            (r#"{"phone":"+221770000000"}"#, false),
+            (r#"{"metadata":{"a":2}}"#, false),
+            (r#"{"phone":null}"#, false),
+            (r#"{"address":{"city":"Thiès"}}"#, false),
+        ] {
+            assert_eq!(holds(&held, &fields(asked), manifest), expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn two_who_could_be_the_one_are_for_a_person() {
+        let one = || customer(r#"{"name":"Awa Diop"}"#);
+        assert!(matches!(decided(Vec::new()), Found::DidNot));
+        assert!(matches!(decided(vec![one()]), Found::Happened(reply) if matches!(*reply, Reply::Created(_))));
+        assert!(matches!(decided(vec![one(), one()]), Found::Several));
+    }
+}

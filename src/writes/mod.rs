@@ -1,0 +1,334 @@
+//! Writes: whatever changes something at a provider. A write is claimed in the store before it is sent, runs in a
+//! task of its own that outlives the client's connection, and its end is kept before it is told. What cannot be
+//! known is looked for, never sent again blindly.
+
+mod recovery;
+mod remembered;
+mod surface;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use passerelle_providers::{
+    error::{Effect, Error, Kind},
+    model::{Command, Reply},
+    relay,
+};
+use tokio::{sync::watch, time::Instant};
+
+pub use surface::{Ended, FindSurface, Surface};
+
+use crate::{
+    config::OnLoss,
+    http::problem::Failure,
+    line::{Exchange, Line},
+    merchant::{Connection, Gateway, Merchant},
+    store::{Answer, Claim, End, NewOperation, OperationId, Record, Store, StoreError},
+};
+use remembered::Remembered;
+
+/// A write to be carried out at a merchant's active connection.
+#[derive(Debug)]
+pub struct Write {
+    /// Whose it is.
+    pub merchant: Arc<Merchant>,
+    /// What to do.
+    pub command: Command,
+    /// What becomes of fields that the provider cannot hold.
+    pub on_loss: OnLoss,
+    /// The caller's idempotency key.
+    pub key: Option<String>,
+    /// How it is answered.
+    pub surface: Arc<dyn Surface>,
+    /// How long it may take.
+    pub deadline: Duration,
+}
+
+/// What a write is answered with.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The write.
+    pub id: OperationId,
+    /// The answer.
+    pub answer: Answer,
+    /// The same for the log, where it is a failure of this request.
+    pub failure: Option<Failure>,
+    /// Whether it was given before, to the same request.
+    pub is_replay: bool,
+}
+
+/// Why a write was not carried out, nor answered from an earlier one.
+#[derive(Debug)]
+pub enum Refused {
+    /// Nothing can be recorded, so nothing was sent.
+    Store(StoreError),
+    /// The same request is under way.
+    InProgress(OperationId),
+    /// The key belongs to another request.
+    Reused,
+    /// The answer is too old to be given again; this is the customer it was about.
+    Expired(Option<String>),
+    /// A fault of the gateway; what was claimed is looked for later.
+    Fault,
+}
+
+/// Carries out writes.
+#[derive(Debug)]
+pub struct Writes {
+    store: Store,
+    gateway: Arc<ArcSwap<Gateway>>,
+    surfaces: FindSurface,
+    underway: Underway,
+}
+
+impl Writes {
+    /// Over a store. Connections are found in the configuration that is served.
+    pub fn new(store: Store, gateway: Arc<ArcSwap<Gateway>>, surfaces: FindSurface) -> Arc<Self> {
+        Arc::new(Self { store, gateway, surfaces, underway: Underway::default() })
+    }
+
+    /// What is known of writes.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Carries out a write, or answers it from an earlier one that was the same. Whoever asked may go away: what
+    /// was begun goes on.
+    pub async fn carry_out(self: &Arc<Self>, write: Write) -> Result<Told, Refused> {
+        tokio::spawn(Arc::clone(self).run(write)).await.unwrap_or(Err(Refused::Fault))
+    }
+
+    /// Waits until nothing is under way, or for as long as it may.
+    pub async fn drained(&self, patience: Duration) {
+        let ends = Instant::now() + patience;
+        while !self.underway.is_empty() && Instant::now() < ends {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn run(self: Arc<Self>, write: Write) -> Result<Told, Refused> {
+        let ends = Instant::now() + write.deadline;
+        let id = OperationId::now();
+        let document = Remembered::write(&write.command, &*write.surface, write.on_loss);
+        let connection = &write.merchant.active;
+        let mut request = connection.name.clone().into_bytes();
+        request.push(b'\n');
+        request.extend_from_slice(&document);
+        let new = NewOperation {
+            id,
+            merchant: write.merchant.name.clone(),
+            connection: connection.name.clone(),
+            operation: write.command.operation().name().to_owned(),
+            customer: subject(&write.command),
+            key: write.key.clone(),
+            request: request.into(),
+            command: document,
+        };
+        let begun = self.underway.begin(id);
+        match self.store.claim(new).await.map_err(Refused::Store)? {
+            Claim::New { attempt } => {
+                let told = self.attempt(Operation::of(&write, id, attempt), ends).await;
+                begun.end(&told);
+                Ok(told)
+            }
+            Claim::InFlight(record) if write.key.is_some() => Err(Refused::InProgress(record.id)),
+            Claim::InFlight(record) => self.join(&record, ends).await,
+            Claim::Unknown(record) => self.settle(record, ends).await,
+            Claim::Finished(record) => replayed(record),
+            Claim::Reused => Err(Refused::Reused),
+            Claim::Expired(record) => Err(Refused::Expired(record.customer)),
+        }
+    }
+
+    /// Sends a write, and keeps how it ended.
+    async fn attempt(&self, operation: Operation<'_>, ends: Instant) -> Told {
+        let line = Line::new(operation.connection, ends, operation.surface.shows_exchanges());
+        let tolerates_losses = operation.on_loss == OnLoss::Drop;
+        let provider = &*operation.connection.provider;
+        let result = relay::carry_out(provider, &line, operation.command, tolerates_losses).await;
+        self.conclude(&operation, &result, line.exchanges()).await
+    }
+
+    /// Keeps how a write ended, and tells it. A success that could not be kept is not told as one.
+    async fn conclude(
+        &self,
+        operation: &Operation<'_>,
+        result: &Result<Reply, Error>,
+        exchanges: Option<Vec<Exchange>>,
+    ) -> Told {
+        let told = operation.tell(result, exchanges.as_deref());
+        let end = match result {
+            Ok(reply) => End::Done { customer: customer_of(reply), answer: told.answer.clone() },
+            Err(error) => match error.effect {
+                Effect::Done => End::Done { customer: None, answer: told.answer.clone() },
+                Effect::Unknown => {
+                    End::Unknown { reconcile_after: operation.look_again(), answer: told.answer.clone() }
+                }
+                Effect::None if is_definite(error.kind) => End::Failed { answer: told.answer.clone() },
+                Effect::None => End::NotSent,
+            },
+        };
+        match self.store.finish(operation.id, operation.attempt, end).await {
+            Ok(true) => told,
+            Ok(false) => operation.unrecorded("another process has taken this write over"),
+            Err(error) => {
+                tracing::error!(operation.id = %operation.id, "the end of a write cannot be kept: {error}");
+                operation.unrecorded("what came of it could not be recorded")
+            }
+        }
+    }
+
+    /// Waits for the same request that is under way, here or in another process.
+    async fn join(&self, record: &Record, ends: Instant) -> Result<Told, Refused> {
+        const LOOK_EVERY: Duration = Duration::from_millis(100);
+        if let Some(told) = self.underway.wait_for(record.id, ends).await {
+            return Ok(Told { is_replay: true, ..told });
+        }
+        while Instant::now() < ends {
+            match self.store.operation(&record.merchant, record.id).await.map_err(Refused::Store)? {
+                Some(found) if found.state.is_final() || found.answer.is_some() => return replayed(found),
+                Some(_) => tokio::time::sleep(LOOK_EVERY).await,
+                None => break,
+            }
+        }
+        Err(Refused::InProgress(record.id))
+    }
+
+    /// Looks now for what came of a write whose outcome is not known.
+    async fn settle(self: &Arc<Self>, record: Record, ends: Instant) -> Result<Told, Refused> {
+        match self.store.take_over_one(record.id).await.map_err(Refused::Store)? {
+            Some(taken) => match self.resume(taken, ends).await {
+                Some(told) => Ok(Told { is_replay: true, ..told }),
+                None => replayed(record),
+            },
+            None => self.join(&record, ends).await,
+        }
+    }
+}
+
+/// A write with everything that it needs.
+struct Operation<'o> {
+    id: OperationId,
+    attempt: u32,
+    merchant: &'o Merchant,
+    connection: &'o Connection,
+    command: &'o Command,
+    on_loss: OnLoss,
+    surface: &'o dyn Surface,
+}
+
+impl<'o> Operation<'o> {
+    fn of(write: &'o Write, id: OperationId, attempt: u32) -> Self {
+        Self {
+            id,
+            attempt,
+            merchant: &write.merchant,
+            connection: &write.merchant.active,
+            command: &write.command,
+            on_loss: write.on_loss,
+            surface: &*write.surface,
+        }
+    }
+
+    fn tell(&self, result: &Result<Reply, Error>, exchanges: Option<&[Exchange]>) -> Told {
+        let Self { id, merchant, connection, command, .. } = *self;
+        let (answer, failure) =
+            self.surface.tell(&Ended { id, merchant, connection, command, result: result.as_ref(), exchanges });
+        Told { id, answer, failure, is_replay: false }
+    }
+
+    /// What is told of a write of which something may have happened that nobody has recorded.
+    fn unrecorded(&self, told: &'static str) -> Told {
+        self.tell(&Err(Error::new(Kind::Interrupted, told).after(true, false)), None)
+    }
+
+    /// When to look for what came of it: once the provider must show it, later each time.
+    fn look_again(&self) -> Option<Timestamp> {
+        const LONGEST: Duration = Duration::from_mins(5);
+        let lag = self.connection.visibility_lag;
+        let wait = lag.saturating_mul(1 << self.attempt.saturating_sub(1).min(10)).min(LONGEST.max(lag));
+        Timestamp::now().checked_add(wait).ok()
+    }
+}
+
+/// The writes of this process that are under way, and who waits for them.
+#[derive(Debug, Default)]
+struct Underway(Mutex<HashMap<OperationId, watch::Receiver<Option<Told>>>>);
+
+/// A write under way. It is not any more when this is dropped.
+struct Begun<'u> {
+    underway: &'u Underway,
+    id: OperationId,
+    sender: watch::Sender<Option<Told>>,
+}
+
+impl Underway {
+    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<OperationId, watch::Receiver<Option<Told>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.entries().is_empty()
+    }
+
+    fn begin(&self, id: OperationId) -> Begun<'_> {
+        let (sender, receiver) = watch::channel(None);
+        self.entries().insert(id, receiver);
+        Begun { underway: self, id, sender }
+    }
+
+    /// What a write of this process is answered with; `None` where it is not one of them, or takes too long.
+    async fn wait_for(&self, id: OperationId, ends: Instant) -> Option<Told> {
+        let mut receiver = self.entries().get(&id).cloned()?;
+        let told = tokio::time::timeout_at(ends, receiver.wait_for(Option::is_some)).await.ok()?;
+        told.ok()?.clone()
+    }
+}
+
+impl Begun<'_> {
+    fn end(self, told: &Told) {
+        let _ = self.sender.send(Some(told.clone()));
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.underway.entries().remove(&self.id);
+    }
+}
+
+/// The answer that was kept.
+fn replayed(record: Record) -> Result<Told, Refused> {
+    match record.answer {
+        Some(answer) => Ok(Told { id: record.id, answer, failure: None, is_replay: true }),
+        None => Err(Refused::InProgress(record.id)),
+    }
+}
+
+/// Whether a refusal would be the same again. Everything else may be tried again with the same key.
+const fn is_definite(kind: Kind) -> bool {
+    matches!(kind, Kind::NotFound | Kind::Rejected | Kind::SharedRecord)
+}
+
+/// Whom a write is about, where that is known before it is sent.
+fn subject(command: &Command) -> Option<String> {
+    match command {
+        Command::Update(update) => Some(update.id.text().to_string()),
+        Command::Delete(id) | Command::Block(id) | Command::Unblock(id) => Some(id.text().to_string()),
+        _ => None,
+    }
+}
+
+/// Whom a write turned out to be about.
+fn customer_of(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::Created(created) => Some(created.customer.id.to_string()),
+        Reply::Customer(customer) => Some(customer.id.to_string()),
+        _ => None,
+    }
+}

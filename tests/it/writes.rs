@@ -1,0 +1,273 @@
+//! Writes: one key, one effect, one answer; what was begun goes on; what is not known is looked for and told.
+
+use std::sync::Arc;
+
+use http::Method;
+use jiff::Timestamp;
+use passerelle::twin::{
+    Twin,
+    faults::{FaultPlan, Named},
+    log::{self, Log},
+};
+use passerelle_providers::{Settings, model::Operation, sign::Credentials, vendor};
+use serde_json::{Value, json};
+
+use crate::{
+    stand_in::{Act, StandIn},
+    support::{Answer, Gateway, JsonText},
+};
+
+const CUSTOMERS: &str = "/v1/customers";
+
+async fn create(gateway: &Gateway, key: Option<&str>, body: &Value) -> Answer {
+    let request = gateway.request(Method::POST, CUSTOMERS).json_text(body);
+    gateway.send(key.into_iter().fold(request, |request, key| request.header("idempotency-key", key))).await
+}
+
+async fn count(gateway: &Gateway, email: &str) -> usize {
+    let found = gateway.get(&format!("{CUSTOMERS}?email={email}&limit=100")).await;
+    found.body["data"].as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test]
+async fn one_key_has_one_effect_and_one_answer() {
+    let gateway = Gateway::sandbox("lomi").await;
+    let awa = json!({ "name": "Awa Diop", "email": "awa@example.com", "metadata": { "n": 1.0, "a": "é" } });
+    let first = create(&gateway, Some("order-1"), &awa).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    assert_eq!(first.header("idempotency-status"), "created");
+    assert!(first.header("idempotent-replayed").is_empty());
+    let spelled_otherwise = r#" {"metadata": {"a":"\u00e9","n":1}, "email":"awa@example.com", "name":"Awa Diop"}"#;
+    let request = gateway.request(Method::POST, CUSTOMERS).header("content-type", "application/json");
+    let again = request.header("idempotency-key", "order-1").body(spelled_otherwise);
+    let again = gateway.send(again).await;
+    assert_eq!((again.status, &again.text), (first.status, &first.text), "byte for byte");
+    for header in ["location", "content-type", "x-operation-id"] {
+        assert_eq!(again.header(header), first.header(header), "{header}");
+    }
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.header("idempotency-status"), "replayed");
+    let other = create(&gateway, Some("order-1"), &json!({ "name": "Awa Ba", "email": "awa@example.com" })).await;
+    assert_eq!(other.told(), (422, "idempotency_key_reused"));
+    assert_eq!(count(&gateway, "awa@example.com").await, 1);
+    let twin = create(&gateway, Some("order-2"), &awa).await;
+    assert_eq!(twin.status, 201, "another key is another customer");
+    assert_eq!(count(&gateway, "awa@example.com").await, 2);
+    let told = gateway.get(&format!("/v1/operations/{}", first.header("x-operation-id"))).await;
+    assert_eq!((&told.body["outcome"], &told.body["customer"]), (&json!("done"), &first.body["id"]));
+}
+
+#[tokio::test]
+async fn a_key_is_the_merchants_own() {
+    let lomi = Gateway::sandbox("lomi").await;
+    let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let first = create(&lomi, Some("same"), &awa).await;
+    let modempay = lomi.with_key("sk_sandbox_modempay");
+    let second = create(&modempay, Some("same"), &awa).await;
+    assert_eq!(second.header("idempotency-status"), "created");
+    assert_ne!(first.body["id"], second.body["id"]);
+    let strange = modempay.get(&format!("/v1/operations/{}", first.header("x-operation-id"))).await;
+    assert_eq!(strange.told(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_refused_before_anything_else() {
+    let gateway = Gateway::sandbox("lomi").await;
+    for key in ["", "two words", &"k".repeat(256)] {
+        let answer = create(&gateway, Some(key), &json!({ "name": "Awa" })).await;
+        assert_eq!(answer.told(), (400, "malformed_request"), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_ours_leaves_the_key_free() {
+    let gateway = Gateway::sandbox("lomi").await;
+    let wrong = create(&gateway, Some("k"), &json!({ "name": "Awa", "email": "nobody" })).await;
+    assert_eq!(wrong.told(), (422, "invalid_request"));
+    let right = create(&gateway, Some("k"), &json!({ "name": "Awa", "email": "awa@example.com" })).await;
+    assert_eq!(right.status, 201);
+}
+
+#[tokio::test]
+async fn concurrent_duplicates_have_one_effect() {
+    let gateway = Arc::new(Gateway::sandbox("notchpay").await);
+    let body = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let asked = (0..60).map(|_| {
+        let (gateway, body) = (Arc::clone(&gateway), body.clone());
+        tokio::spawn(async move { create(&gateway, Some("one"), &body).await })
+    });
+    let mut texts = Vec::new();
+    for asked in asked.collect::<Vec<_>>() {
+        let answer = asked.await.expect("no panic");
+        match answer.status.as_u16() {
+            201 => texts.push(answer.text),
+            _ => assert_eq!(answer.told(), (409, "idempotency_in_progress")),
+        }
+    }
+    assert!(!texts.is_empty());
+    assert!(texts.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(count(&gateway, "awa@example.com").await, 1);
+}
+
+/// A twin with a plan of faults, and the gateway before it.
+async fn before_a_twin(provider: &str, faults: &str, more: &str) -> (Gateway, tempfile::TempDir) {
+    let vendor = vendor(provider).expect("a vendor");
+    let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = FaultPlan::read(faults, "faults.toml").expect("a plan");
+    let log = Log::open(&folder.path().join("log")).expect("a log");
+    let twin = Twin::new(vendor, settings, Credentials::default()).with_faults(plan).with_log(log);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let base = format!(
+        "http://{}{}",
+        listener.local_addr().expect("an address"),
+        passerelle_providers::imitate::base_path(vendor.manifests[0])
+    );
+    tokio::spawn(twin.serve(listener, axum_server::Handle::new()));
+    (Gateway::before(provider, &base, more).await, folder)
+}
+
+fn effects(folder: &tempfile::TempDir) -> usize {
+    log::effects(&log::read(&folder.path().join("log")).expect("a log")).count()
+}
+
+/// Asks until a write's outcome is another than this one.
+async fn settled(gateway: &Gateway, id: &str, from: &str) -> Value {
+    let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
+    loop {
+        let told = gateway.get(&format!("/v1/operations/{id}")).await.body;
+        if told["outcome"] != from || Timestamp::now() > ends {
+            return told;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_create_is_found_and_the_key_gets_its_answer() {
+    for provider in ["lomi", "modempay", "notchpay", "bitnob"] {
+        let faults = "error_after = 1.0\nonly = [\"create\"]";
+        let (gateway, folder) = before_a_twin(provider, faults, "visibility_lag = \"10ms\"").await;
+        let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+        let first = create(&gateway, Some("k"), &awa).await;
+        assert_eq!(first.told(), (502, "outcome_unknown"), "{provider}");
+        let id = first.body["operation_id"].as_str().expect("an id").to_owned();
+        let told = settled(&gateway, &id, "unknown").await;
+        assert_eq!(told["outcome"], "done", "{provider}: {told}");
+        let again = create(&gateway, Some("k"), &awa).await;
+        assert_eq!((again.status.as_u16(), &again.body["id"]), (201, &told["customer"]), "{provider}");
+        assert_eq!(effects(&folder), 1, "{provider}");
+    }
+}
+
+#[tokio::test]
+async fn a_create_that_did_not_happen_is_held_and_not_sent_again() {
+    let faults = "error_before = 1.0\nonly = [\"create\"]";
+    let (gateway, folder) = before_a_twin("lomi", faults, "visibility_lag = \"1ms\"").await;
+    let first = create(&gateway, Some("k"), &json!({ "name": "Awa Diop", "email": "awa@example.com" })).await;
+    let id = first.body["operation_id"].as_str().expect("an id").to_owned();
+    let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
+    loop {
+        let unknown = gateway.get("/v1/operations?outcome=unknown").await;
+        assert_eq!(unknown.body["data"][0]["id"], id.as_str(), "an unknown outcome is listed until it is known");
+        if unknown.body["data"][0]["held"] == true {
+            break;
+        }
+        assert!(Timestamp::now() < ends, "{}", unknown.text);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(effects(&folder), 0);
+    let requests = log::read(&folder.path().join("log")).expect("a log");
+    let creates =
+        log::requests(&requests).filter(|request| request.operation == Some(Named(Operation::Create))).count();
+    assert_eq!(creates, 1, "never sent again blindly");
+}
+
+#[tokio::test]
+async fn an_operator_may_choose_to_send_again() {
+    let faults = "seed = 3\nerror_before = 0.5\nonly = [\"create\"]";
+    let more = "visibility_lag = \"1ms\"\non_ambiguous = \"resend_after_lag\"";
+    let (gateway, folder) = before_a_twin("lomi", faults, more).await;
+    for number in 0..4 {
+        let body = json!({ "name": "Awa Diop", "email": format!("awa{number}@example.com") });
+        let first = create(&gateway, Some(&format!("k{number}")), &body).await;
+        let id = first.header("x-operation-id").to_owned();
+        assert_eq!(settled(&gateway, &id, "unknown").await["outcome"], "done", "{number}");
+    }
+    assert_eq!(effects(&folder), 4);
+}
+
+#[tokio::test]
+async fn a_client_without_keys_that_tries_again_makes_nobody_twice() {
+    let faults = "error_after = 1.0\nonly = [\"create\"]";
+    let (gateway, folder) = before_a_twin("modempay", faults, "visibility_lag = \"1ms\"").await;
+    let body = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let first = create(&gateway, None, &body).await;
+    assert_eq!(first.told(), (502, "outcome_unknown"));
+    let again = create(&gateway, None, &body).await;
+    assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (201, "true"), "{}", again.text);
+    assert_eq!(again.header("x-operation-id"), first.header("x-operation-id"));
+    assert_eq!(effects(&folder), 1);
+    let honest_twin = create(&gateway, None, &body).await;
+    assert_ne!(honest_twin.header("x-operation-id"), first.header("x-operation-id"), "what is known is not joined");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_stops_nothing() {
+    let (gateway, folder) = before_a_twin("lomi", "delay = \"30ms\"", "").await;
+    for number in 0..10 {
+        let body = json!({ "name": "Awa Diop", "email": format!("awa{number}@example.com") }).to_string();
+        let head = format!(
+            "POST {CUSTOMERS} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer sk_acme\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = tokio::net::TcpStream::connect(gateway.address()).await.expect("a connection");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.expect("sent");
+        tokio::time::sleep(std::time::Duration::from_millis(number)).await;
+        drop(stream);
+    }
+    let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
+    loop {
+        let told = gateway.get("/v1/operations?limit=100").await;
+        let known = told.body["data"].as_array().expect("a list");
+        if !known.is_empty() && known.iter().all(|operation| operation["outcome"] == "done") {
+            assert_eq!(known.len(), effects(&folder), "no effect without its record");
+            break;
+        }
+        assert!(Timestamp::now() < ends, "{}", told.text);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_can_be_repeated_is_repeated_until_it_is_known() {
+    let faults = "seed = 1\nerror_before = 0.4\nerror_after = 0.3\nonly = [\"update\"]";
+    let (gateway, folder) = before_a_twin("lomi", faults, "visibility_lag = \"1ms\"").await;
+    let awa = create(&gateway, None, &json!({ "name": "Awa Diop" })).await;
+    let path = format!("{CUSTOMERS}/{}", awa.body["id"].as_str().expect("an id"));
+    for name in ["Awa Ba", "Awa Sow", "Awa Fall", "Awa Ndiaye"] {
+        let request = gateway.request(Method::PATCH, &path).json_text(&json!({ "name": name }));
+        let answer = gateway.send(request).await;
+        assert_eq!(settled(&gateway, answer.header("x-operation-id"), "unknown").await["outcome"], "done", "{name}");
+        assert_eq!(gateway.get(&path).await.body["name"], name);
+    }
+    assert!(effects(&folder) >= 5);
+}
+
+#[tokio::test]
+async fn what_was_not_sent_may_be_sent_with_the_same_key() {
+    let limited =
+        "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 2\r\nretry-after: 1\r\nconnection: close\r\n\r\n{}";
+    let created = "{\"data\":{\"customer_id\":\"b78de3c9-7f76-4f43-9c5d-19d9f5c7c985\",\"name\":\"Awa\"}}";
+    let created = format!(
+        "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{created}",
+        created.len()
+    );
+    let vendor = StandIn::start(vec![Act::Send(limited.into()), Act::Send(created.into_bytes())]).await;
+    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    let first = create(&gateway, Some("k"), &json!({ "name": "Awa" })).await;
+    assert_eq!(first.told(), (429, "provider_rate_limited"));
+    let again = create(&gateway, Some("k"), &json!({ "name": "Awa" })).await;
+    assert_eq!((again.status.as_u16(), again.header("idempotency-status")), (201, "created"), "{}", again.text);
+}
