@@ -10,6 +10,7 @@ mod database;
 mod error;
 mod keyring;
 mod ledger;
+mod postgres;
 mod record;
 mod settings;
 mod sqlite;
@@ -64,8 +65,10 @@ impl Store {
                 };
                 (Arc::new(sqlite::Sqlite::open(reserved, clock)?), key, true)
             }
-            settings::Place::Server(_) => {
-                return Err(StoreError::Settings("PostgreSQL is not supported yet: use `sqlite:FILE`".to_owned()));
+            settings::Place::Server(url) => {
+                // Settings without a key name no server.
+                let key = settings.key.clone().ok_or_else(closed)?;
+                (Arc::new(postgres::Postgres::open(url, clock).await?), key, false)
             }
         };
         let keyring = Keyring::new(&key, &settings.previous_keys)?;

@@ -39,7 +39,6 @@ pub(super) enum Place {
     /// An SQLite file.
     File(PathBuf),
     /// A PostgreSQL server.
-    #[expect(dead_code, reason = "it is read where PostgreSQL is opened")]
     Server(SecretString),
 }
 

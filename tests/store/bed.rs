@@ -61,6 +61,10 @@ impl Bed {
         Self { url: "sqlite::memory:".to_owned(), hand: Hand::new(), shared: false, _folder: None }
     }
 
+    pub(crate) fn server(url: String) -> Self {
+        Self { url, hand: Hand::new(), shared: true, _folder: None }
+    }
+
     /// The SQLite file.
     pub(crate) fn path(&self) -> PathBuf {
         self.url.trim_start_matches("sqlite:").into()

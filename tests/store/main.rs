@@ -4,8 +4,10 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bed;
+mod cluster;
 mod crash;
 mod file;
+mod server;
 mod suite;
 
 use libtest_mimic::{Arguments, Trial};
@@ -19,5 +21,8 @@ fn main() {
     trials.extend(suite::trials());
     trials.extend(file::trials());
     trials.extend(crash::trials());
-    libtest_mimic::run(&arguments, trials).exit();
+    trials.extend(server::trials());
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    cluster::stop();
+    conclusion.exit();
 }

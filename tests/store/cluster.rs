@@ -1,0 +1,172 @@
+//! A PostgreSQL of the tests' own, from what is installed: a cluster in a folder that goes away, reached by
+//! a socket in it, so that no port is taken. It ends when the tests do, however they end.
+
+use std::{
+    fs, io,
+    os::unix::{fs::chown, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// A running cluster.
+pub(crate) struct Cluster {
+    folder: TempDir,
+    programs: PathBuf,
+    server: Option<Child>,
+}
+
+static SHARED: Mutex<Option<Cluster>> = Mutex::new(None);
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// Where PostgreSQL's programs are, the newest of them.
+pub(crate) fn programs() -> Option<PathBuf> {
+    let version = |path: &PathBuf| path.parent()?.file_name()?.to_str()?.parse::<u32>().ok();
+    let installed = fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok);
+    let found = installed.map(|entry| entry.path().join("bin")).filter(|path| path.join("initdb").is_file());
+    found.max_by_key(version).filter(|path| version(path) >= Some(15))
+}
+
+/// A new database on the cluster that most tests share, which the first of them starts.
+pub(crate) fn shared_database() -> String {
+    let mut shared = SHARED.lock().expect("no test fails in here");
+    shared.get_or_insert_with(|| Cluster::start(&programs().expect("checked before"))).database()
+}
+
+/// Ends the shared cluster, after all tests.
+pub(crate) fn stop() {
+    let _ = SHARED.lock().map(|mut shared| shared.take());
+}
+
+impl Cluster {
+    pub(crate) fn start(programs: &Path) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        if let Some((user, group)) = servant() {
+            chown(folder.path(), Some(user), Some(group)).expect("its owner");
+        }
+        let mut cluster = Self { folder, programs: programs.to_owned(), server: None };
+        let data = cluster.data();
+        let output = cluster
+            .program("initdb")
+            .args(["--no-sync", "--auth=trust", "--username=passerelle", "--encoding=UTF8", "--locale=C.UTF-8", "-D"])
+            .arg(data)
+            .output()
+            .expect("initdb runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        cluster.up();
+        cluster
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A program, run by somebody who may run it: PostgreSQL refuses the root user.
+    fn program(&self, name: &str) -> Command {
+        self.run(self.programs.join(name))
+    }
+
+    fn run(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path());
+        if let Some((user, group)) = servant() {
+            command.uid(user).gid(group);
+        }
+        command
+    }
+
+    /// Starts the server.
+    pub(crate) fn up(&mut self) {
+        // The shell waits for a line that never comes: it ends the server when the tests are gone.
+        let script = "\"$0\" \"$@\" & server=$!; read line; kill -QUIT $server; wait $server";
+        let log = fs::File::create(self.folder.path().join("log")).expect("a log");
+        let mut command = self.run("sh");
+        command.args(["-c", script]).arg(self.programs.join("postgres")).arg("-D").arg(self.data());
+        command.arg("-k").arg(self.folder.path()).args(["-c", "listen_addresses=", "-c", "max_connections=300"]);
+        command.args(["-c", "shared_buffers=16MB", "-c", "restart_after_crash=on"]);
+        command.stdin(Stdio::piped()).stdout(log.try_clone().expect("a log")).stderr(log);
+        self.server = Some(command.spawn().expect("postgres runs"));
+        let begin = Instant::now();
+        while !self.answers() {
+            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(begin.elapsed() < Duration::from_mins(1), "the cluster does not start: {}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn answers(&self) -> bool {
+        let mut command = self.program("pg_isready");
+        command.arg("-q").arg("-h").arg(self.folder.path()).status().is_ok_and(|status| status.success())
+    }
+
+    /// Ends the server at once, as a crash does.
+    pub(crate) fn down(&mut self) {
+        let Some(mut shell) = self.server.take() else { return };
+        drop(shell.stdin.take());
+        let _ = shell.wait();
+    }
+
+    /// Stops and continues every process of the server, as a machine that hangs.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = fs::read_to_string(self.data().join("postmaster.pid")).expect("a process");
+        let pid = pid.lines().next().expect("a process");
+        let children = Command::new("sh").args(["-c", &format!("ps -o pid= --ppid {pid}")]).output().expect("ps runs");
+        let children = String::from_utf8_lossy(&children.stdout).into_owned();
+        let mut kill = Command::new("kill");
+        let status = kill.arg(format!("-{name}")).arg(pid).args(children.split_whitespace()).status();
+        assert!(status.is_ok_and(|status| status.success()));
+    }
+
+    /// The URL of a new database.
+    pub(crate) fn database(&self) -> String {
+        let name = format!("test{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let mut command = self.program("createdb");
+        command.arg("-h").arg(self.folder.path()).args(["-U", "passerelle", &name]);
+        let output = command.output().expect("createdb runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let host = self.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgres://passerelle@{host}/{name}")
+    }
+
+    /// Everything that the server has on its disk.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+            for entry in fs::read_dir(folder)?.filter_map(Result::ok) {
+                match entry.path() {
+                    path if path.is_dir() => walk(&path, found)?,
+                    path => found.push(path),
+                }
+            }
+            Ok(())
+        }
+        let mut found = Vec::new();
+        walk(&self.data(), &mut found).expect("its files");
+        found
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.down();
+    }
+}
+
+/// Another user's and group's number where the tests are run by root: PostgreSQL's own, or nobody's.
+fn servant() -> Option<(u32, u32)> {
+    if !rustix::process::getuid().is_root() {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let user = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut numbers = line.split(':').skip(2).map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    };
+    user("postgres").or_else(|| user("nobody"))
+}

@@ -1,0 +1,266 @@
+//! What is particular to PostgreSQL: replicas, and a server that goes away.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::Trial;
+use passerelle::store::{Claim, End, Event, OperationId, State, Store, StoreError, audit::Broken};
+
+use crate::{
+    bed::{Bed, answer, claim, done, key, keyed, trial},
+    cluster::{self, Cluster},
+};
+
+const NOT_INSTALLED: &str = "no PostgreSQL of version 15 or newer in /usr/lib/postgresql";
+
+pub(crate) fn trials() -> Vec<Trial> {
+    macro_rules! trials {
+        ($($test:ident),+ $(,)?) => { vec![$(trial(format!("server::{}", stringify!($test)), $test)),+] };
+    }
+    let trials = trials![
+        two_replicas_never_take_over_the_same,
+        replicas_share_keys_and_one_chain,
+        replicas_start_together,
+        a_server_that_died_is_told_and_comes_back,
+        a_server_that_hangs_is_told_in_a_second,
+        nothing_of_a_customer_is_on_its_disk,
+        a_changed_audit_record_is_found,
+        another_key_is_refused_and_a_key_is_rotated,
+        tls_is_required_where_it_is_asked_for,
+        leases_go_by_the_databases_clock,
+    ];
+    trials.into_iter().map(or_ignored).collect()
+}
+
+/// The trial, listed as ignored where it cannot be run.
+pub(crate) fn or_ignored(trial: Trial) -> Trial {
+    if cluster::programs().is_some() {
+        return trial;
+    }
+    let name = format!("{} ({NOT_INSTALLED})", trial.name());
+    Trial::test(name, || Ok(())).with_ignored_flag(true)
+}
+
+/// A database on the cluster that most tests share.
+pub(crate) fn bed() -> Bed {
+    Bed::server(cluster::shared_database())
+}
+
+async fn sql(bed: &Bed, statement: &str) {
+    let (client, connection) = tokio_postgres::connect(&bed.url, tokio_postgres::NoTls).await.expect("a connection");
+    let connection = tokio::spawn(connection);
+    client.batch_execute(statement).await.expect("executed");
+    drop(client);
+    connection.await.expect("a task").expect("a connection");
+}
+
+async fn two_replicas_never_take_over_the_same() {
+    let bed = bed();
+    let (first, second) = (bed.open().await, bed.open().await);
+    let mut ids = Vec::new();
+    for number in 0..60 {
+        ids.push(claim(&first, keyed("acme", &number.to_string(), "r")).await);
+    }
+    assert_eq!(second.take_over(100).await, Ok(Vec::new()), "they are at work");
+    bed.hand.move_by(Duration::from_secs(31));
+    let third = bed.open().await;
+    let mut taken: Vec<OperationId> = Vec::new();
+    for _ in 0..4 {
+        let (one, other) = tokio::join!(second.take_over(10), third.take_over(10));
+        let both = one.expect("taken over").into_iter().chain(other.expect("taken over"));
+        taken.extend(both.map(|record| record.id));
+    }
+    taken.sort();
+    assert_eq!(taken, ids);
+    assert_eq!(first.finish(ids[0], 1, done()).await, Ok(false));
+}
+
+async fn replicas_share_keys_and_one_chain() {
+    let bed = bed();
+    let stores: Vec<Store> = vec![bed.open().await, bed.open().await, bed.open().await];
+    let mut running = Vec::new();
+    for number in 0..300 {
+        let store = stores[number % 3].clone();
+        running.push(tokio::spawn(async move {
+            let new = keyed("acme", &(number / 2).to_string(), "r");
+            let id = new.id;
+            match store.claim(new).await.expect("a claim") {
+                Claim::New { attempt } => store.finish(id, attempt, done()).await.expect("finished"),
+                _ => false,
+            }
+        }));
+    }
+    let mut finished = 0;
+    for task in running {
+        finished += u64::from(task.await.expect("a task"));
+    }
+    assert_eq!(finished, 150);
+    let head = stores[0].verify_audit().await.expect("read").expect("an unbroken chain");
+    assert_eq!(head.sequence, 300);
+    assert!(matches!(stores[2].claim(keyed("acme", "0", "r")).await, Ok(Claim::Finished(_))));
+}
+
+async fn replicas_start_together() {
+    let bed = bed();
+    let (one, two, three) = tokio::join!(bed.open(), bed.open(), bed.open());
+    let id = claim(&one, keyed("acme", "k", "r")).await;
+    // All derive their hashes from the same secret, and open what another sealed.
+    for store in [&two, &three] {
+        assert!(matches!(store.claim(keyed("acme", "k", "r")).await, Ok(Claim::InFlight(record)) if record.id == id));
+    }
+}
+
+/// What a claim says, and how long it takes to say it.
+async fn timed_claim(store: &Store) -> (Result<Claim, StoreError>, Duration) {
+    let begin = Instant::now();
+    let claim = store.claim(keyed("acme", &OperationId::now().to_string(), "r")).await;
+    (claim, begin.elapsed())
+}
+
+async fn comes_back(store: &Store) {
+    let begin = Instant::now();
+    while let (Err(error), _) = timed_claim(store).await {
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        assert!(begin.elapsed() < Duration::from_secs(20), "{error:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn a_server_that_died_is_told_and_comes_back() {
+    let mut cluster = Cluster::start(&cluster::programs().expect("checked before"));
+    let bed = Bed::server(cluster.database());
+    let store = bed.open().await;
+    let mut kept = vec![claim(&store, keyed("acme", "before", "r")).await];
+    for round in 0..3 {
+        // Dies under load: what was acknowledged must be there afterwards.
+        let load: Vec<_> = (0..8)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let mut kept = Vec::new();
+                    loop {
+                        let new = keyed("acme", &OperationId::now().to_string(), "r");
+                        let id = new.id;
+                        match store.claim(new).await {
+                            Ok(Claim::New { .. }) => kept.push(id),
+                            Ok(other) => panic!("{other:?}"),
+                            Err(StoreError::Unavailable(_)) => return kept,
+                            Err(other) => panic!("{other:?}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        cluster.down();
+        for task in load {
+            kept.extend(task.await.expect("a task"));
+        }
+        let (refused, took) = timed_claim(&store).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{round}: {refused:?}");
+        assert!(took < Duration::from_millis(1500), "{took:?}");
+        assert!(matches!(store.operation("acme", kept[0]).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(bed.try_open(&format!("key = \"{}\"", key('1'))).await, Err(StoreError::Unavailable(_))));
+        cluster.up();
+        comes_back(&store).await;
+    }
+    assert!(kept.len() > 20, "{} claims are too few to tell anything", kept.len());
+    for id in kept {
+        assert!(matches!(store.operation("acme", id).await, Ok(Some(_))), "{id} is lost");
+    }
+    store.verify_audit().await.expect("read").expect("an unbroken chain");
+}
+
+async fn a_server_that_hangs_is_told_in_a_second() {
+    let cluster = Cluster::start(&cluster::programs().expect("checked before"));
+    let bed = Bed::server(cluster.database());
+    let store = bed.open().await;
+    claim(&store, keyed("acme", "before", "r")).await;
+    cluster.signal("STOP");
+    let waiting: Vec<_> = (0..200)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { timed_claim(&store).await })
+        })
+        .collect();
+    for task in waiting {
+        let (refused, took) = task.await.expect("a task");
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        assert!(took < Duration::from_millis(1500), "{took:?}");
+    }
+    cluster.signal("CONT");
+    comes_back(&store).await;
+}
+
+async fn nothing_of_a_customer_is_on_its_disk() {
+    let cluster = Cluster::start(&cluster::programs().expect("checked before"));
+    let bed = Bed::server(cluster.database());
+    let store = bed.open().await;
+    let id = claim(&store, keyed("acme", "canarykey", "canaryrequest")).await;
+    store.finish(id, 1, done()).await.expect("finished");
+    let id = claim(&store, keyed("acme", "canarykey2", "canaryrequest2")).await;
+    store.finish(id, 1, End::Unknown { reconcile_after: None, answer: answer(504) }).await.expect("finished");
+    sql(&bed, "CHECKPOINT").await;
+    let mut found_ids = false;
+    for file in cluster.files() {
+        let Ok(bytes) = fs::read(&file) else { continue };
+        let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        found_ids |= holds(&id.to_string());
+        for text in ["canarykey", "canaryrequest", "Amadou"] {
+            assert!(!holds(text), "{} holds {text}", file.display());
+        }
+    }
+    assert!(found_ids, "the files are read");
+}
+
+async fn a_changed_audit_record_is_found() {
+    let bed = bed();
+    let store = bed.open().await;
+    for number in 0..20 {
+        let id = claim(&store, keyed("acme", &number.to_string(), "r")).await;
+        store.finish(id, 1, done()).await.expect("finished");
+    }
+    sql(&bed, "UPDATE audit SET attempt = 2 WHERE sequence = 7").await;
+    assert_eq!(store.verify_audit().await, Ok(Err(Broken::Changed(7))));
+    sql(&bed, "UPDATE audit SET attempt = 1 WHERE sequence = 7; DELETE FROM audit WHERE sequence = 40").await;
+    assert_eq!(store.verify_audit().await, Ok(Err(Broken::Missing(40))));
+}
+
+async fn another_key_is_refused_and_a_key_is_rotated() {
+    let bed = bed();
+    let old = bed.open().await;
+    let id = claim(&old, keyed("acme", "k", "r")).await;
+    old.finish(id, 1, done()).await.expect("finished");
+    let new = format!("key = \"{}\"", key('2'));
+    assert!(matches!(bed.try_open(&new).await, Err(StoreError::WrongKey(_))));
+    bed.try_open(&format!("{new}\nprevious_keys = [\"{}\"]", key('1'))).await.expect("a store");
+    let store = bed.try_open(&new).await.expect("a store");
+    let again = store.claim(keyed("acme", "k", "r")).await;
+    assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(201))));
+}
+
+async fn tls_is_required_where_it_is_asked_for() {
+    let mut bed = bed();
+    bed.url.push_str("?sslmode=require");
+    let refused = bed.try_open(&format!("key = \"{}\"", key('1'))).await;
+    assert!(refused.is_err(), "this server has no TLS");
+}
+
+async fn leases_go_by_the_databases_clock() {
+    let bed = bed();
+    let mut settings = bed.settings(&format!("key = \"{}\"", key('1'))).expect("settings");
+    settings.clock = None;
+    settings.lease = Duration::from_millis(300);
+    let store = Store::open(&settings).await.expect("a store");
+    let id = claim(&store, keyed("acme", "k", "r")).await;
+    assert_eq!(store.take_over(10).await, Ok(Vec::new()));
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let taken = store.take_over(10).await.expect("taken over");
+    assert_eq!(taken.iter().map(|record| (record.id, record.state)).collect::<Vec<_>>(), [(id, State::Sending)]);
+    let records = store.audit(0, 10).await.expect("audit");
+    assert_eq!(records.iter().map(|record| record.event).collect::<Vec<_>>(), [Event::Intent, Event::TakenOver]);
+    let told = records[0].at.as_millisecond();
+    assert!((jiff::Timestamp::now().as_millisecond() - told).abs() < 60_000, "the database tells the time");
+}
