@@ -1,8 +1,10 @@
 //! The command line: what can be asked of the binary. Results go to stdout, everything else to stderr.
 
+mod audit;
 mod check;
 mod explain;
 mod keys;
+mod operations;
 mod providers;
 mod serve;
 mod terminal;
@@ -53,6 +55,10 @@ enum Command {
     Providers(providers::Arguments),
     /// The exact request a provider would be sent, and what becomes of each field. Sends nothing.
     Explain(explain::Arguments),
+    /// What became of writes; `--outcome unknown` lists those that nobody knows yet.
+    Operations(operations::Arguments),
+    /// The record of every write, as lines of JSON; `verify` checks that none is missing or changed.
+    Audit(audit::Arguments),
     /// Make keys for merchants.
     Keys(keys::Arguments),
     /// Print the OpenAPI document of the API.
@@ -81,6 +87,8 @@ impl CommandLine {
             Some(Command::Check(arguments)) => check::run(&configuration, &arguments),
             Some(Command::Providers(arguments)) => providers::run(&arguments),
             Some(Command::Explain(arguments)) => explain::run(&arguments),
+            Some(Command::Operations(arguments)) => operations::run(&configuration, &arguments),
+            Some(Command::Audit(arguments)) => audit::run(&configuration, &arguments),
             Some(Command::Keys(arguments)) => keys::run(&arguments),
             Some(Command::Openapi) => terminal::print(&crate::http::openapi::json()),
             Some(Command::Twin(arguments)) => twin::run(arguments),

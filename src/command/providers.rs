@@ -47,7 +47,7 @@ pub(super) fn unknown(name: &str) -> Failed {
     Failed::Usage(format!("`{name}` is no provider; {hint}"))
 }
 
-fn table() -> Table {
+pub(super) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table

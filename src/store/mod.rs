@@ -8,6 +8,7 @@
 pub mod audit;
 mod database;
 mod error;
+mod inspection;
 mod keyring;
 mod ledger;
 mod postgres;
@@ -23,6 +24,7 @@ use uuid::Uuid;
 
 pub use audit::{AuditRecord, Event};
 pub use error::StoreError;
+pub use inspection::Inspection;
 pub use record::{Answer, Claim, End, NewOperation, NoOperationId, OperationId, Reaped, Record, State};
 pub use settings::{Clock, Settings, is_literal};
 
@@ -210,19 +212,7 @@ impl Store {
     /// Checks the whole audit chain, to the end that the database knows: also a record cut off there is
     /// missed. Answers how far the chain holds.
     pub async fn verify_audit(&self) -> Result<Result<audit::Head, audit::Broken>, StoreError> {
-        let end = self.read(ledger::ReadHead).await?;
-        let mut head = audit::Head::BEGINNING;
-        while head.sequence < end.sequence {
-            let records = self.audit(head.sequence, PAGE).await?;
-            if records.is_empty() {
-                return Ok(Err(audit::Broken::Missing(head.sequence + 1)));
-            }
-            match audit::verify(head, &records) {
-                Ok(reached) => head = reached,
-                Err(broken) => return Ok(Err(broken)),
-            }
-        }
-        Ok(Ok(head))
+        inspection::verify_audit(&*self.database).await
     }
 
     /// Seals anew what an older key sealed; answers how many operations that were. Done at every start with
@@ -254,36 +244,19 @@ impl Store {
     }
 
     async fn read<W: Work>(&self, work: W) -> Result<W::Done, StoreError> {
-        let (job, answer) = job(work);
-        self.database.read(job);
-        settled(answer).await
+        inspection::read(&*self.database, work).await
     }
 
-    fn opened(&self, stored: Stored) -> Result<Record, StoreError> {
+    fn opened(&self, mut stored: Stored) -> Result<Record, StoreError> {
         let row = stored.id.to_string();
         let open = |column: &'static str, sealed: Option<Vec<u8>>| {
             sealed.map(|sealed| self.keyring.open(operations(column, &row), &sealed).map(Bytes::from)).transpose()
         };
         let unreadable = || StoreError::Damaged(format!("the answer of {row} cannot be read"));
-        let answer = open("answer", stored.answer)?;
-        let time = |milliseconds| Timestamp::from_millisecond(milliseconds).unwrap_or_default();
-        Ok(Record {
-            id: stored.id,
-            merchant: stored.merchant,
-            connection: stored.connection,
-            operation: stored.operation,
-            customer: stored.customer,
-            keyed: stored.keyed,
-            state: stored.state,
-            attempt: stored.attempt,
-            created_at: time(stored.created_at),
-            sent_at: time(stored.sent_at),
-            finished_at: stored.finished_at.map(time),
-            reconcile_after: stored.reconcile_after.map(time),
-            command: open("command", stored.command)?,
-            status: stored.status,
-            answer: answer.map(|bytes| Answer::from_bytes(bytes).ok_or_else(unreadable)).transpose()?,
-        })
+        let command = open("command", stored.command.take())?;
+        let answer = open("answer", stored.answer.take())?;
+        let answer = answer.map(|bytes| Answer::from_bytes(bytes).ok_or_else(unreadable)).transpose()?;
+        Ok(stored.record(command, answer))
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, ffi, types::ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, types::ValueRef};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{
@@ -183,6 +183,18 @@ impl Sqlite {
             reader: Some(Lane::start("store-reader", reader, clock, read_alone)?),
             _lock: Some(reserved.lock),
         })
+    }
+
+    /// Opens a file that another process may be writing, to look at it.
+    pub(super) fn look_at(path: &Path) -> Result<Self, StoreError> {
+        if !path.is_file() {
+            return Err(StoreError::Settings(format!("there is no store at {} yet", path.display())));
+        }
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let connection = connection.map_err(|error| told(&error))?;
+        connection.busy_timeout(Duration::from_secs(5)).map_err(|error| told(&error))?;
+        let lane = Lane::start("store-reader", connection, system(), read_alone)?;
+        Ok(Self { writer: lane, reader: None, _lock: None })
     }
 
     /// Opens a store that goes with the process.

@@ -4,6 +4,8 @@ use std::process::Output;
 
 use assert_cmd::Command;
 
+use crate::support::Gateway;
+
 fn run(arguments: &[&str]) -> Output {
     let mut command = Command::cargo_bin("passerelle").expect("the binary");
     command.env_clear().args(arguments).output().expect("it runs")
@@ -28,7 +30,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 fn help_teaches() {
     let help = run(&["--help"]);
     assert!(help.status.success());
-    for word in ["serve", "check", "providers", "explain", "keys", "openapi", "twin", "Exit codes", "Examples"] {
+    for word in ["serve", "check", "providers", "explain", "operations", "audit", "keys", "openapi", "twin", "Exit codes", "Examples"] {
         assert!(out(&help).contains(word), "{word}");
     }
 }
@@ -130,4 +132,35 @@ fn wrong_usage_has_its_own_exit_code() {
     let missing = run(&["serve", "--config", "/no/such/file.toml"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(err(&missing).contains("/no/such/file.toml cannot be read"), "{}", err(&missing));
+}
+
+#[tokio::test]
+async fn writes_and_their_audit_are_told_beside_a_gateway_that_serves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = format!(
+        "[store]\nurl = \"sqlite:{}\"\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\n\
+         connections.main = {{ provider = \"lomi\", sandbox = true }}\n",
+        folder.path().join("store.db").display()
+    );
+    let file = file(&configuration);
+    let asked = |arguments: &[&str]| {
+        let path = file.path().to_str().expect("a path");
+        run(&[&["--config", path], arguments].concat())
+    };
+    let nothing = asked(&["operations"]);
+    assert!(!nothing.status.success() && err(&nothing).contains("there is no store at"), "{}", err(&nothing));
+    let gateway = Gateway::start(&configuration).await.with_key("sk_acme");
+    let awa = gateway.post("/v1/customers", serde_json::json!({ "name": "Awa Diop" })).await;
+    let id = awa.header("x-operation-id");
+    assert!(out(&asked(&["operations"])).contains(id));
+    let json: serde_json::Value = serde_json::from_str(&out(&asked(&["operations", "--json"]))).expect("JSON");
+    assert_eq!((&json["data"][0]["id"], &json["data"][0]["outcome"]), (&id.into(), &"done".into()));
+    assert!(out(&asked(&["operations", "--outcome", "unknown"])).contains("no such writes"));
+    let audit = out(&asked(&["audit"]));
+    let events: Vec<serde_json::Value> = audit.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((&events[0]["event"], &events[1]["event"]), (&"intent".into(), &"done".into()), "{audit}");
+    assert!(!audit.contains("Awa"), "nothing of a customer: {audit}");
+    assert_eq!(out(&asked(&["audit", "verify"])), "2 records, none missing, none changed\n");
+    let sandbox = run(&["operations"]);
+    assert!(err(&sandbox).contains("GET /v1/operations"), "{}", err(&sandbox));
 }

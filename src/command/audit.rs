@@ -1,0 +1,61 @@
+//! `passerelle audit`: one record of what was intended and one of what came of it for every write, each bound to
+//! the one before by its hash.
+
+use clap::{Args, Subcommand};
+use passerelle_providers::sign::hex;
+use serde_json::{Value, json};
+
+use super::{Configuration, Failed, operations::open, serve::runtime, terminal};
+use crate::store::AuditRecord;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Audit>,
+    /// Only records behind this one.
+    #[arg(long, default_value_t = 0)]
+    after: u64,
+    /// At most so many.
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Check that no record is missing or changed, from the first to the last.
+    Verify,
+}
+
+pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), Failed> {
+    let failed = |error: crate::store::StoreError| Failed::Failed(error.to_string());
+    runtime()?.block_on(async {
+        let store = open(configuration).await?;
+        match arguments.command {
+            Some(Audit::Verify) => match store.verify_audit().await.map_err(failed)? {
+                Ok(head) => terminal::print(&format!("{} records, none missing, none changed", head.sequence)),
+                Err(broken) => Err(Failed::Failed(format!("{broken}; restore the store from a backup and compare"))),
+            },
+            None => {
+                let records = store.audit(arguments.after, arguments.limit).await.map_err(failed)?;
+                // One document a line, for other programs to read on.
+                let lines: Vec<String> = records.iter().map(|record| line(record).to_string()).collect();
+                terminal::print(&lines.join("\n"))
+            }
+        }
+    })
+}
+
+fn line(record: &AuditRecord) -> Value {
+    json!({
+        "sequence": record.sequence,
+        "at": record.at.to_string(),
+        "event": record.event.as_str(),
+        "merchant": record.merchant,
+        "connection": record.connection,
+        "operation": record.operation,
+        "operation_id": record.id.to_string(),
+        "attempt": record.attempt,
+        "request_hash": hex(&record.request_hash),
+        "hash": hex(&record.hash),
+    })
+}
