@@ -12,8 +12,8 @@
 //! [`drop_in`] takes the same way for code that was written for a provider's own client.
 //!
 //! [`config`] is what an operator typed, [`merchant`] what it means. [`twin`] is the other way round: a
-//! provider's server side over a store in memory, for the sandbox and for tests. [`command`] is the command
-//! line. `docs/architecture.md` says why it is built this way.
+//! provider's server side over a store in memory, for the sandbox and for tests. [`store`] is what survives
+//! a restart. [`command`] is the command line. `docs/architecture.md` says why it is built this way.
 
 #![forbid(unsafe_code)]
 

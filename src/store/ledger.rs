@@ -492,6 +492,9 @@ pub(super) struct TakeOver {
 impl Work for TakeOver {
     type Done = Vec<Stored>;
 
+    /// What is taken over and not worked on would wait for its next lease to run out.
+    const ONLY_IF_AWAITED: bool = true;
+
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Vec<Stored>, StoreError> {
         let select = concat!(
             "SELECT ",

@@ -3,7 +3,7 @@
 //! database, which holds ids, hashes, times and sealed bytes.
 //!
 //! `ledger` says what is done, in statements that both databases understand; `sqlite` and `postgres` only
-//! run it, in groups that are committed at once.
+//! run it, in groups that are committed at once. `docs/store.md` tells operators the rest.
 
 pub mod audit;
 mod database;

@@ -316,8 +316,10 @@ fn write_groups(connection: Connection, clock: Clock, mut jobs: Jobs) {
             job.settle(committed.clone().and(outcome));
         }
     }
-    // A tidy end: the next start finds one file and nothing to recover.
-    let _ = session.0.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    if broken.is_none() {
+        // A tidy end: the next start finds one file and nothing to recover.
+        let _ = session.0.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
 }
 
 /// Adds what waits; while the store is busy, for a moment also what is about to come.

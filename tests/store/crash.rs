@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("crash::what_was_acknowledged_survives_kill_9".to_owned(), what_was_acknowledged_survives_kill_9),
         trial("crash::a_full_disk_is_told_and_recovered_from".to_owned(), a_full_disk_is_told_and_recovered_from),
+        a_disk_that_cannot_sync(),
     ]
 }
 
@@ -40,6 +41,7 @@ pub(crate) fn child() {
         let store = bed.open().await;
         match std::env::var(CHILD).as_deref() {
             Ok("load") => load(&store).await,
+            Ok("sync") => sync(&store).await,
             _ => fill(&store).await,
         }
     });
@@ -168,4 +170,53 @@ async fn a_full_disk_is_told_and_recovered_from() {
     assert!(output.status.success(), "{}", output.status);
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "recovered");
     check(&bed.path());
+}
+
+/// Writes until the disk fails to sync, and is refused from then on.
+async fn sync(store: &Store) {
+    let claim = async || store.claim(keyed("acme", &OperationId::now().to_string(), "r")).await;
+    let mut kept = 0u64;
+    while let Ok(Claim::New { .. }) = claim().await {
+        kept += 1;
+        assert!(kept < 1000, "the disk never fails");
+    }
+    for _ in 0..3 {
+        match claim().await {
+            Err(StoreError::Unavailable(told)) => assert!(told.contains("restart the gateway"), "{told}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(matches!(store.operations(None, None, None, 1).await, Ok(records) if records.len() == 1));
+    say(&kept.to_string());
+}
+
+/// The one failure after which it is not known what the disk holds. `strace` makes it, where it is installed
+/// and allowed.
+fn a_disk_that_cannot_sync() -> Trial {
+    let strace = || {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]);
+        command
+    };
+    let is_here = strace().arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let name = "crash::a_disk_that_cannot_sync_stops_all_writes".to_owned();
+    if !is_here {
+        return Trial::test(format!("{name} (strace is not installed, or not allowed)"), || Ok(()))
+            .with_ignored_flag(true);
+    }
+    trial(name, move || async move {
+        let bed = Bed::file();
+        let mut command = strace();
+        command
+            .args(["-e", "inject=fsync,fdatasync:error=EIO:when=60"])
+            .arg(std::env::current_exe().expect("this test"));
+        let output = command.env(CHILD, "sync").env(URL, &bed.url).stderr(Stdio::inherit()).output().expect("its end");
+        assert!(output.status.success(), "{}", output.status);
+        let kept: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number");
+        check(&bed.path());
+        let store = bed.open().await;
+        let head = store.verify_audit().await.expect("read").expect("an unbroken chain");
+        // The claim that failed may have reached the disk all the same; those before it must have.
+        assert!(head.sequence == kept || head.sequence == kept + 1, "{} of {kept}", head.sequence);
+    })
 }
