@@ -90,6 +90,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether the database answers.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.read(ledger::ReadHead).await.map(|_| ())
+    }
+
     /// Claims a write before it is sent. Only [`Claim::New`] may be sent, by whoever got it.
     pub async fn claim(&self, new: NewOperation) -> Result<Claim, StoreError> {
         let row = new.id.to_string();

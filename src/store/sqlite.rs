@@ -122,7 +122,11 @@ pub(super) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
         }
         Err(TryLockError::Error(error)) => return Err(unusable(path, error)),
     }
-    let is_new = open(path)?.metadata().map_err(|error| unusable(path, error))?.len() == 0;
+    let length = open(path)?.metadata().map_err(|error| unusable(path, error))?.len();
+    // Also a log that was not moved into the file yet is data.
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let is_new = length == 0 && fs::metadata(log).map_or(0, |log| log.len()) == 0;
     Ok(Reserved { path: path.to_owned(), lock, is_new })
 }
 

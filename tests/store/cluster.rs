@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A running cluster.
@@ -112,15 +113,16 @@ impl Cluster {
         let _ = shell.wait();
     }
 
-    /// Stops and continues every process of the server, as a machine that hangs.
-    pub(crate) fn signal(&self, name: &str) {
-        let pid = fs::read_to_string(self.data().join("postmaster.pid")).expect("a process");
-        let pid = pid.lines().next().expect("a process");
-        let children = Command::new("sh").args(["-c", &format!("ps -o pid= --ppid {pid}")]).output().expect("ps runs");
-        let children = String::from_utf8_lossy(&children.stdout).into_owned();
-        let mut kill = Command::new("kill");
-        let status = kill.arg(format!("-{name}")).arg(pid).args(children.split_whitespace()).status();
-        assert!(status.is_ok_and(|status| status.success()));
+    /// Signals every process of the server: stopped, it is a machine that hangs.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).expect("a process");
+        let first = file.lines().next().expect("a process");
+        let children = fs::read_to_string(format!("/proc/{first}/task/{first}/children")).expect("its children");
+        for pid in std::iter::once(first).chain(children.split_whitespace()) {
+            let pid = pid.parse().ok().and_then(Pid::from_raw).expect("a process");
+            // A child may just have ended.
+            let _ = kill_process(pid, signal);
+        }
     }
 
     /// The URL of a new database.

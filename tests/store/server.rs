@@ -8,6 +8,8 @@ use std::{
 use libtest_mimic::Trial;
 use passerelle::store::{Claim, End, Event, OperationId, State, Store, StoreError, audit::Broken};
 
+use rustix::process::Signal;
+
 use crate::{
     bed::{Bed, answer, claim, done, key, keyed, trial},
     cluster::{self, Cluster},
@@ -162,6 +164,7 @@ async fn a_server_that_died_is_told_and_comes_back() {
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{round}: {refused:?}");
         assert!(took < Duration::from_millis(1500), "{took:?}");
         assert!(matches!(store.operation("acme", kept[0]).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))));
         assert!(matches!(bed.try_open(&format!("key = \"{}\"", key('1'))).await, Err(StoreError::Unavailable(_))));
         cluster.up();
         comes_back(&store).await;
@@ -178,7 +181,7 @@ async fn a_server_that_hangs_is_told_in_a_second() {
     let bed = Bed::server(cluster.database());
     let store = bed.open().await;
     claim(&store, keyed("acme", "before", "r")).await;
-    cluster.signal("STOP");
+    cluster.signal(Signal::STOP);
     let waiting: Vec<_> = (0..200)
         .map(|_| {
             let store = store.clone();
@@ -190,7 +193,7 @@ async fn a_server_that_hangs_is_told_in_a_second() {
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
         assert!(took < Duration::from_millis(1500), "{took:?}");
     }
-    cluster.signal("CONT");
+    cluster.signal(Signal::CONT);
     comes_back(&store).await;
 }
 
