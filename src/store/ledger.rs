@@ -310,7 +310,7 @@ impl MakeClaim {
             "SELECT ",
             columns!(),
             " FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND state IN ('sending', 'unknown') \
-             AND created_at > ?3 ORDER BY id LIMIT 1"
+             AND created_at > ?3 ORDER BY created_at LIMIT 1"
         );
         let values = [
             Value::Text(&self.merchant),
@@ -480,7 +480,8 @@ impl Work for Holds {
     }
 }
 
-/// Takes over what nobody is at work on any more, and what is due to be looked up.
+/// Takes over what nobody is at work on any more, and what is due to be looked up. Ordered by time and not by id, as
+/// everywhere where few rows of many are meant: an order by id would walk all of them.
 pub(super) struct TakeOver {
     pub(super) terms: Arc<Terms>,
     /// Only this one, whether it is due or not.
@@ -502,7 +503,7 @@ impl Work for TakeOver {
             " FROM operations WHERE state IN ('sending', 'unknown') \
              AND (state = 'sending' OR reconcile_after <= ?1 OR id = ?5) AND (CAST(?5 AS TEXT) = '' OR id = ?5) \
              AND (lease_until IS NULL OR lease_until <= ?1 OR (CAST(?2 AS BIGINT) = 1 AND worker <> ?3)) \
-             ORDER BY id LIMIT ?4"
+             ORDER BY created_at LIMIT ?4"
         );
         let only = self.only.map(|id| id.to_string()).unwrap_or_default();
         let values = [
