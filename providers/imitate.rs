@@ -96,9 +96,27 @@ impl<'r> Asked<'r> {
         self.parsed(key, "must be true or false")
     }
 
+    /// A whole number that is taken for the nearest one within the bounds.
+    pub fn within(&self, key: &'static str, usual: u64, most: u64) -> Result<u64, Error> {
+        let asked = self.parsed::<i128>(key, "must be a number")?;
+        Ok(asked.map_or(usual, |asked| u64::try_from(asked.max(1)).unwrap_or(most).min(most)))
+    }
+
     fn parsed<T: FromStr>(&self, key: &'static str, told: &'static str) -> Result<Option<T>, Error> {
         let wrong = |_| Error::invalid(vec![FieldError::new(key, told)]);
         self.query(key).map(str::parse).transpose().map_err(wrong)
+    }
+
+    /// Refuses a parameter that chooses or orders what is listed in a way that nobody here does: to ignore it would
+    /// be to answer another question. One that asks for what is done anyway is taken.
+    pub fn only(&self, key: &'static str, accepted: &[&str]) -> Result<(), Error> {
+        match self.query(key) {
+            Some(asked) if !accepted.iter().any(|accepted| accepted.eq_ignore_ascii_case(asked)) => {
+                let told = accepted.first().map_or_else(|| "is not supported".into(), |one| format!("must be {one}"));
+                Err(Error::invalid(vec![FieldError::new(key, told)]))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A size of pages: the one asked for within the bounds, or the vendor's usual one.
@@ -145,6 +163,19 @@ pub fn broken(rules: impl IntoIterator<Item = (bool, &'static str, &'static str)
 /// A route that the vendor does not have.
 pub fn no_route() -> Error {
     Error::new(Kind::NoRoute, "the provider has no such route")
+}
+
+/// A path that is not below the vendor's base.
+pub fn outside() -> Error {
+    Error::new(Kind::NoRoute, OUTSIDE)
+}
+
+const OUTSIDE: &str = "the path is not below the provider's base";
+
+/// What vendors say of a route that they do not have: the method, and the whole path that was asked for.
+pub fn cannot(manifest: &Manifest, request: &Request, error: &Error) -> String {
+    let base = if error.detail == OUTSIDE { "" } else { base_path(manifest) };
+    format!("Cannot {} {base}{}", request.method(), request.uri().path())
 }
 
 /// A customer that the vendor does not know.

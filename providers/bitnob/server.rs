@@ -11,8 +11,8 @@ use super::{Bitnob, translate::WORDS, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
-        Asked, ImitatesVendor, base_path, broken, in_one_text, json_response, mismatched, no_route, read_document,
-        total, usual_status, uuid,
+        Asked, ImitatesVendor, broken, cannot, in_one_text, json_response, mismatched, no_route, read_document, total,
+        usual_status, uuid,
     },
     manifest::{IdPattern, Manifest},
     model::{
@@ -90,10 +90,7 @@ impl ImitatesVendor for Server {
         };
         let (code, title, message) = match status {
             401 => ("UNAUTHORIZED", "Unauthorized", "Authentication failed".to_owned()),
-            404 if error.kind == Kind::NoRoute => {
-                let path = format!("{}{}", base_path(self.manifest()), request.uri().path());
-                ("NOT_FOUND", "Not Found", format!("Cannot {} {path}", request.method()))
-            }
+            404 if error.kind == Kind::NoRoute => ("NOT_FOUND", "Not Found", cannot(self.manifest(), request, error)),
             404 => ("NOT_FOUND", "Not Found", "customer not found".to_owned()),
             429 => ("RATE_LIMIT_EXCEEDED", "Too Many Requests", error.detail.to_string()),
             500.. => ("INTERNAL_ERROR", "Internal Server Error", "an unexpected error occurred".to_owned()),
@@ -121,6 +118,7 @@ impl ImitatesVendor for Server {
 impl Server {
     fn list(&self, asked: &Asked<'_>) -> Result<Command, Error> {
         let (size, usual) = if self.0.is_v2 { ("limit", 20) } else { ("take", 10) };
+        asked.only("order", &["DESC"])?;
         let (limit, position) = asked.page(size, usual, self.manifest().paging.max_limit)?;
         let mut filter = CustomerFilter::default();
         if self.0.is_v2 {

@@ -7,7 +7,8 @@ use super::{MANIFEST, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
-        Asked, ImitatesVendor, broken, json_response, mismatched, no_route, read_document, response, usual_status, uuid,
+        Asked, ImitatesVendor, broken, cannot, json_response, mismatched, no_route, read_document, response,
+        usual_status, uuid,
     },
     manifest::{IdPattern, Manifest},
     model::{
@@ -18,6 +19,9 @@ use crate::{
     text::{Text, email, packed, time},
     wire::Extra,
 };
+
+/// The largest page: what lomi's database tells at once unless it is configured otherwise [inferred].
+const MOST: u16 = 1000;
 
 /// Speaks as lomi v1.
 #[derive(Debug)]
@@ -69,7 +73,7 @@ impl ImitatesVendor for Server {
 
     fn refuse(&self, request: &Request, error: &Error, now: Timestamp) -> Response {
         if error.kind == Kind::NoRoute {
-            let page = format!("<!DOCTYPE html>\n<pre>Cannot {} {}</pre>\n", request.method(), request.uri().path());
+            let page = format!("<!DOCTYPE html>\n<pre>{}</pre>\n", cannot(&MANIFEST, request, error));
             return response(404, "text/html; charset=utf-8", page);
         }
         let short = |status, message: &str| json_response(status, &json!({ "error": { "message": message } }));
@@ -82,6 +86,9 @@ impl ImitatesVendor for Server {
             Kind::InvalidId => {
                 let details = json!("invalid input syntax for type uuid");
                 return failed("DATABASE_ERROR", "Failed to retrieve customer", Some(details), 500, now);
+            }
+            Kind::ProviderFailed if error.vendor.is_none() && !error.fields.is_empty() => {
+                return failed("DATABASE_ERROR", "Failed to retrieve customer", None, 500, now);
             }
             Kind::Invalid | Kind::Rejected | Kind::CardData => {
                 ("INVALID_REQUEST", "Invalid request body".to_owned(), Some(by_field(&error.fields)))
@@ -111,12 +118,15 @@ impl ImitatesVendor for Server {
 
 fn list(asked: &Asked<'_>) -> Result<Command, Error> {
     // Numbers that are none reach lomi's database, and fail there [v1-run].
-    let database = |_| Error::new(Kind::ProviderFailed, "a number was expected");
-    let limit = asked.limit("limit", 20, 100).map_err(database)?;
+    let database = |error: Error| error.with_kind(Kind::ProviderFailed);
+    // The code knows no largest page, and a short one is the last: a page cut here would end a client's walk.
+    let limit = asked.limit("limit", 20, MOST).map_err(database)?;
     let page = asked.number("page").map_err(database)?.unwrap_or(1);
     if page == 0 {
-        return Err(database(no_route()));
+        return Err(database(Error::invalid(vec![FieldError::new("page", "must be positive")])));
     }
+    // The newest are first [v1-repo history SQL]; another order can be asked for with PyPI lomi.
+    asked.only("sort", &["created_at:desc"])?;
     // One of the clients counts in entries (PyPI lomi).
     let position = match asked.number("offset").map_err(database)? {
         Some(offset) => Position::Offset(offset),

@@ -14,7 +14,7 @@ use crate::{
     },
     manifest::{IdPattern, Manifest},
     model::{
-        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Invoice, ListCustomers, Patch, Reply,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Invoice, ListCustomers, Patch, Position, Reply,
         UpdateCustomer,
     },
     plan::{Request, Response},
@@ -155,7 +155,21 @@ fn told_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
 }
 
 fn list(asked: &Asked<'_>, filter: CustomerFilter) -> Result<Command, Error> {
-    let (limit, position) = asked.page("pageSize", 20, 100)?;
+    // What else the client's types and the server's own helper know [sdk types; repo hub].
+    for (key, accepted) in [
+        ("order", &["created_at:DESC"][..]),
+        ("order[0][0]", &["created_at"]),
+        ("order[0][1]", &["DESC"]),
+        ("o", &["desc"]),
+        ("q", &[]),
+        ("starting_after", &[]),
+        ("ending_before", &[]),
+    ] {
+        asked.only(key, accepted)?;
+    }
+    // Numbers out of bounds are taken for the nearest within [repo hub].
+    let limit = u16::try_from(asked.within("pageSize", 20, 100)?).unwrap_or(100);
+    let position = Position::of_page(asked.within("page", 1, u64::MAX)?, limit);
     Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use passerelle_providers::{
     ImitatesVendor,
     error::{Error, Kind},
-    imitate::no_route,
+    imitate::outside,
     input,
     model::{Command, Reply},
     plan::Request,
@@ -110,7 +110,7 @@ impl Call {
         };
         let merchant = &Arc::clone(self.merchant.insert(merchant));
         if !self.dialect.is_served {
-            return Err(no_route().into());
+            return Err(outside().into());
         }
         let server = self.dialect.server(Some(merchant));
         let command = self.read(&*server, merchant)?;

@@ -385,6 +385,51 @@ async fn every_dialect_finds_who_it_looks_for() {
     }
 }
 
+/// What a list is asked for in a vendor's own way, and how it is answered by every provider.
+#[tokio::test]
+async fn lists_are_paged_as_the_vendor_pages_them() {
+    everywhere(async |gateway, dialect, provider, key| {
+        let cases: &[(&str, u16, &str)] = match dialect.name {
+            "lomi" => &[
+                ("?page=first", 500, "Failed to retrieve customer"),
+                ("?page=0", 500, "Failed to retrieve customer"),
+                ("?limit=-1", 500, "Failed to retrieve customer"),
+                ("?sort=created_at%3Adesc", 200, ""),
+                ("?sort=name%3Aasc", 400, "Invalid request body"),
+            ],
+            "paymentkit" => &[
+                ("?page=-1&pageSize=0", 200, ""),
+                ("?page=x", 400, "page invalid: must be a number"),
+                ("?order=created_at%3ADESC", 200, ""),
+                ("?order%5B0%5D%5B0%5D=created_at&order%5B0%5D%5B1%5D=DESC", 200, ""),
+                ("?order=created_at%3AASC", 400, "order invalid: must be created_at:DESC"),
+                ("?starting_after=cus_1", 400, "starting_after invalid: is not supported"),
+            ],
+            "bitnob" => &[("/?order=desc", 200, ""), ("/?order=ASC", 400, "order must be DESC")],
+            "notchpay" => &[("?date_start=2025-01-01", 422, "Validation failed")],
+            _ => &[("?offset=7&limit=0", 200, "")],
+        };
+        for (query, status, told) in cases {
+            let listed = dialect.told(gateway, key, "GET", query, None).await;
+            let cell = format!("{} by {provider}, {query}: {}", dialect.name, listed.text);
+            assert_eq!(listed.status, *status, "{cell}");
+            assert!(listed.text.contains(told), "{cell}");
+            if *status == 500 {
+                assert_eq!(listed.body["error"]["code"], "DATABASE_ERROR", "{cell}");
+            }
+        }
+        if dialect.name == "lomi" {
+            let large = dialect.told(gateway, key, "GET", "?limit=500", None).await;
+            assert_eq!(large.body["meta"]["per_page"], 500, "a page cut short would be the last: {}", large.text);
+            let elsewhere = dialect.told(gateway, key, "PUT", "/x", None).await;
+            assert!(elsewhere.text.contains("Cannot PUT /v1/customers/x"), "{}", elsewhere.text);
+            let outside = tell(gateway.plain(Method::GET, "/as/lomi/customers").header("x-api-key", key)).await;
+            assert!(outside.text.contains("Cannot GET /customers<"), "{}", outside.text);
+        }
+    })
+    .await;
+}
+
 /// The first sample customer in a dialect, of a merchant.
 async fn a_sample(gateway: &Gateway, dialect: &Dialect, key: &str) -> Value {
     let listed = dialect.told(gateway, key, "GET", &(dialect.page)(0, 100), None).await;
