@@ -52,6 +52,12 @@ impl Dialect {
     }
 }
 
+/// Whether whoever answers says of somebody who is not there that they were deleted.
+pub(super) fn deletes_unknown(connection: &Connection) -> bool {
+    let settings = Settings { generation: connection.manifest.generation, region: None, livemode: connection.livemode };
+    vendor(connection.manifest.name).is_some_and(|vendor| (vendor.imitate)(settings).deletes_unknown())
+}
+
 /// What stands behind a base, which must end where a segment does.
 fn below<'p>(path: &'p str, base: &str) -> Option<&'p str> {
     path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))

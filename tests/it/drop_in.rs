@@ -430,6 +430,20 @@ async fn lists_are_paged_as_the_vendor_pages_them() {
     .await;
 }
 
+/// Deleting twice is answered as the imitated vendor answers it, where the provider deletes whatever it is asked to.
+#[tokio::test]
+async fn who_is_not_there_is_not_deleted() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    for (dialect, expected) in [(&DIALECTS[0], 404), (&DIALECTS[1], 200), (&DIALECTS[4], 404)] {
+        let created = dialect.told(&gateway, &key("lomi"), "POST", "", Some(&(dialect.new)("gone@example.com"))).await;
+        let id = created.at(dialect.one)[dialect.id].as_str().expect("an id").to_owned();
+        for expected in [200, expected] {
+            let deleted = dialect.told(&gateway, &key("lomi"), "DELETE", &format!("/{id}"), None).await;
+            assert_eq!(deleted.status, expected, "{}: {}", dialect.name, deleted.text);
+        }
+    }
+}
+
 /// The first sample customer in a dialect, of a merchant.
 async fn a_sample(gateway: &Gateway, dialect: &Dialect, key: &str) -> Value {
     let listed = dialect.told(gateway, key, "GET", &(dialect.page)(0, 100), None).await;

@@ -30,7 +30,19 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 fn help_teaches() {
     let help = run(&["--help"]);
     assert!(help.status.success());
-    for word in ["serve", "check", "providers", "explain", "operations", "audit", "keys", "openapi", "twin", "Exit codes", "Examples"] {
+    for word in [
+        "serve",
+        "check",
+        "providers",
+        "explain",
+        "operations",
+        "audit",
+        "keys",
+        "openapi",
+        "twin",
+        "Exit codes",
+        "Examples",
+    ] {
         assert!(out(&help).contains(word), "{word}");
     }
 }
