@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use passerelle_providers::{
     ImitatesVendor,
     error::{Error, Kind},
-    imitate::outside,
+    imitate::{no_route, outside},
     input,
     model::{Command, Reply},
     plan::Request,
@@ -48,7 +48,7 @@ use crate::{
 use answer::Refusal;
 use caller::Presented;
 use dialect::Dialect;
-use replay::Seen;
+use replay::{Admitted, Seen};
 use surface::Imitation;
 
 /// Everything below `/as`.
@@ -69,16 +69,15 @@ pub async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request)
         Err(refusal) => {
             let merchant = call.merchant.as_deref();
             let server = call.dialect.server(merchant);
-            let (refused, failure) = answer::refuse(&*server, &call.asked, merchant, &refusal, call.now);
-            let mut response = refused.map(Body::from);
+            let (mut response, failure) = answer::refuse(&*server, &call.asked, merchant, &refusal, call.now);
             response.extensions_mut().insert(AlreadyTold(failure));
             response
         }
     };
-    if let Some(seen) = call.seen.filter(|_| response.status().is_server_error()) {
-        app.replays.forget(&seen);
+    if let Some(seen) = call.seen {
+        app.replays.settle(seen, &response);
     }
-    response
+    response.map(Body::from)
 }
 
 /// One request on its way.
@@ -95,7 +94,7 @@ struct Call {
 }
 
 impl Call {
-    async fn work(&mut self, body: Body, app: &App) -> Result<Response, Refusal> {
+    async fn work(&mut self, body: Body, app: &App) -> Result<http::Response<Bytes>, Refusal> {
         let presented = caller::presented(&self.gateway, self.dialect.manifest, &self.asked)?;
         *self.asked.body_mut() = read_body(self.asked.headers(), body, self.gateway.max_body).await?;
         let merchant = match presented {
@@ -104,7 +103,10 @@ impl Call {
                 let mut signed = self.asked.clone();
                 *signed.uri_mut() = self.uri.clone();
                 let (merchant, once) = caller::signed(&self.gateway, self.dialect.manifest, scheme, &signed, self.now)?;
-                self.seen = app.replays.admit(once, self.now.as_second())?;
+                match app.replays.admit(once, self.now.as_second())? {
+                    Admitted::First(seen) => self.seen = seen,
+                    Admitted::Again(repeated) => return Ok(repeated.answer().await?),
+                }
                 merchant
             }
         };
@@ -120,11 +122,16 @@ impl Call {
         let of_command = |error| Refusal::of(error, command.operation());
         let reply = self.read_from(merchant, &command).await.map_err(of_command)?;
         let answer = server.answer(&command, &reply).map_err(of_command)?;
-        Ok(answer::told(answer, &reply).map(Body::from))
+        Ok(answer::told(answer, &reply))
     }
 
     /// Carries out a command that changes something.
-    async fn write(&self, app: &App, merchant: &Arc<Merchant>, command: Command) -> Result<Response, Refusal> {
+    async fn write(
+        &self,
+        app: &App,
+        merchant: &Arc<Merchant>,
+        command: Command,
+    ) -> Result<http::Response<Bytes>, Refusal> {
         let operation = command.operation();
         prepare::supports(merchant.active.manifest, operation).map_err(|error| Refusal::of(error, operation))?;
         // Some providers delete whatever they are asked to; others' clients are told that there was nobody.

@@ -48,7 +48,7 @@ impl Call {
             deadline: self.gateway.deadline,
         };
         match app.writes.carry_out(write).await {
-            Ok(told) => Ok(response(told)),
+            Ok(told) => Ok(response(told).map(Body::from)),
             Err(refused) => Err(refusal(refused).with_culprit(self.connection().culprit())),
         }
     }
@@ -72,9 +72,9 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
 }
 
 /// An answer, with what the gateway knows of it beside.
-pub fn response(told: Told) -> Response {
+pub fn response(told: Told) -> http::Response<Bytes> {
     let Told { id, answer, failure, is_replay } = told;
-    let mut response = Response::new(Body::from(answer.body));
+    let mut response = http::Response::new(answer.body);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     for (name, value) in &answer.headers {

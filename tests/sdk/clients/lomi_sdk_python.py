@@ -60,4 +60,4 @@ with check.operation("wrong key"):
 
 with check.operation("invalid page"):
     # lomi takes no notice of it before its database does.
-    check.refused(500, "Internal server error", lambda: customers.list(page="first"))
+    check.refused(500, "Failed to retrieve customer", lambda: customers.list(page="first"))

@@ -65,6 +65,9 @@ await operation('update', async () => {
   const expected = { id, phone, ...changes };
   has(await customers.update(id, changes), expected);
   has(await customers.retrieve(id), expected);
+  // The very same twice within a second is signed alike.
+  const twice = await Promise.all([1, 2].map(() => customers.update(id, changes)));
+  twice.forEach((changed) => has(changed, expected));
 }, lacks('update'));
 
 await operation('update a field that may not be held', async () => {
