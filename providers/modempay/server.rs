@@ -138,8 +138,8 @@ impl Server {
 
 fn list(asked: &Asked<'_>) -> Result<Command, Error> {
     let (limit, position) = paging(asked)?;
-    // The SDKs send both, and `term` by hand, so it is presumably the one that is read [sdk].
-    let search = asked.query_text("term").or_else(|| asked.query_text("search"));
+    // The SDKs send both, and `term` unescaped [sdk]: what is sought is what stands in the other.
+    let search = asked.query_text("search").or_else(|| asked.query_text("term"));
     let filter = CustomerFilter { search, ..CustomerFilter::default() };
     Ok(Command::List(ListCustomers { limit, position, filter }))
 }

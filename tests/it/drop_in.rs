@@ -355,8 +355,12 @@ async fn captured_requests_are_answered() {
 }
 
 /// The ways in which each dialect finds a sample customer by something other than its id.
-const SEARCHES: [(usize, &str, &str, Option<&str>); 9] = [
+const SEARCHES: [(usize, &str, &str, Option<&str>); 12] = [
     (0, "GET", "?term=amadou&offset=0&limit=10&search=amadou", None),
+    (0, "GET", "?term=amadou", None),
+    // What the SDKs make of a plus sign, and of an ampersand.
+    (0, "GET", "?term=+221771234567&offset=0&limit=10&search=%2B221771234567", None),
+    (0, "GET", "?term=&x&offset=0&limit=10&search=771234567", None),
     (1, "GET", "?limit=20&email=amadou.ba%40example.com", None),
     (1, "GET", "?phone_number=%2B221771234567", None),
     (2, "GET", "/search?query=amadou&page=1&pageSize=10", None),

@@ -71,6 +71,8 @@ with check.operation("search", lacks("list")):
     same(len(page["data"]), 1)
     has(page["data"][0], name="Amadou Ba", email="amadou.ba@example.com", phone="+221771234567")
     same(page["meta"]["total"], 1)
+    # The SDK escapes one of the two spellings that it sends.
+    same([listed["email"] for listed in customers.list({"search": "+221771234567"})["data"]], ["amadou.ba@example.com"])
     found = [listed for page in pages(search="AMADOU") for listed in page["data"]]
     same(len({listed["id"] for listed in found}), len(found))
     same([listed["name"] for listed in found], ["Amadou Ba"] * (1 if lacks("create") else 7))
