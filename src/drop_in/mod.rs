@@ -24,6 +24,7 @@ use passerelle_providers::{
     error::{Error, Kind},
     imitate::{no_route, outside},
     input,
+    manifest::{Dedupe, Manifest},
     model::{Command, Reply},
     plan::Request,
     prepare, relay,
@@ -164,7 +165,13 @@ impl Call {
             let source = Source::new(self.asked.body());
             input::check(&source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?)?;
         }
-        Ok(relay::canonical(command, merchant.region))
+        let mut command = relay::canonical(command, merchant.region);
+        // Code that knows one customer an e-mail relies on it: a second one is answered with the first.
+        let keeps_one = |manifest: &Manifest| manifest.dedupe == Dedupe::Unique;
+        if let Command::Create(create) = &mut command {
+            create.distinct |= keeps_one(self.dialect.manifest) && !keeps_one(merchant.active.manifest);
+        }
+        Ok(command)
     }
 
     /// Carries out a command that only reads.

@@ -41,6 +41,8 @@ with check.operation("create", lacks("create")):
     customer = customers.create_customer(asked)
     count += 1
     has(customer, **asked)
+    # Nobody is known twice.
+    same(vars(customers.create_customer(asked)), vars(customer))
 
 with check.operation("get", lacks("retrieve")):
     same(vars(customers.get_customer(customer.id)), vars(customer))
