@@ -6,16 +6,16 @@ use crate::{
     error::{Error, Kind},
     imitate::not_found,
     listing::{self, Division},
-    manifest::{FilterSupport, Manifest},
+    manifest::{FieldSupport, FilterSupport, Manifest, Support},
     model::{
-        Command, Customer, CustomerFields, ListCustomers, ListOfCustomer, Lookup, Operation, OverdueInvoices, Page,
-        Position, Reply,
+        Command, CreateCustomer, Customer, CustomerFields, CustomerType, Field, ListCustomers, ListOfCustomer, Lookup,
+        Operation, OverdueInvoices, Page, Patch, Position, Reply, UpdateCustomer,
     },
     plan::{Plan, Transport, run},
     prepare,
     slicing::Sliced,
     text::{Text, country::Region, phone},
-    wire::Extra,
+    wire::{Extra, JsonObject},
 };
 
 /// Spells what a client wrote as the other providers expect it: phone numbers in international form, where the
@@ -53,8 +53,9 @@ pub async fn carry_out(
     let judge = Judge { manifest, tolerates_losses };
     Ok(match command {
         Command::Create(create) => {
-            let plan = judge.judged(prepare::create(provider, create)?)?;
-            match listing::existing(provider, transport, create).await? {
+            let create = CreateCustomer { fields: judge.of_weight(&create.fields), ..create.clone() };
+            let plan = judge.judged(prepare::create(provider, &create)?, &create.fields)?;
+            match listing::existing(provider, transport, &create).await? {
                 Some(existing) => Reply::Created(existing),
                 None => Reply::Created(run(transport, plan).await?),
             }
@@ -71,7 +72,8 @@ pub async fn carry_out(
             Reply::Customer(found.ok_or_else(not_found)?)
         }
         Command::Update(update) => {
-            let plan = judge.judged(prepare::update(provider, update)?)?;
+            let update = UpdateCustomer { id: update.id.clone(), fields: judge.of_weight(&update.fields) };
+            let plan = judge.judged(prepare::update(provider, &update)?, &update.fields)?;
             Reply::Customer(run(transport, plan).await?)
         }
         Command::Delete(id) => {
@@ -102,8 +104,31 @@ struct Judge {
 }
 
 impl Judge {
-    fn judged<T>(&self, plan: Plan<T>) -> Result<Plan<T>, Error> {
-        let lost = plan.fidelity.loss_errors();
+    /// Leaves out what a client clears, or merges nothing into, where the provider has nothing of the kind: it is
+    /// as empty as the client wants it.
+    fn of_weight(&self, fields: &CustomerFields) -> CustomerFields {
+        let mut kept = fields.clone();
+        for field in Field::WRITABLE {
+            let FieldSupport { create, update, read, .. } = self.manifest.field(field);
+            let is_unknown = [create, update, read].iter().all(|support| matches!(support, Support::No(_)));
+            let is_empty = match fields.state(field) {
+                Patch::Clear => true,
+                _ => field == Field::Metadata && fields.metadata.set().is_some_and(JsonObject::is_empty),
+            };
+            if is_unknown && is_empty {
+                kept.forget(field);
+            }
+        }
+        kept
+    }
+
+    fn judged<T>(&self, plan: Plan<T>, fields: &CustomerFields) -> Result<Plan<T>, Error> {
+        let mut lost = plan.fidelity.loss_errors();
+        // Clients say of everybody that they are a person, which is what a customer is unless it is said otherwise.
+        // It is told as lost, and no reason to refuse.
+        if fields.kind == Patch::Set(CustomerType::Individual) {
+            lost.retain(|wrong| wrong.pointer != Field::Type.pointer());
+        }
         if self.tolerates_losses || lost.is_empty() {
             return Ok(plan);
         }

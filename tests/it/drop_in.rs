@@ -570,6 +570,31 @@ async fn losses_follow_the_merchants_policy() {
     assert_eq!(dropped.body["data"].get("business_id"), None, "what only Modem Pay's clients know");
 }
 
+/// What clients send without meaning anything by it is not refused by a provider that has nothing of the kind.
+#[tokio::test]
+async fn what_says_nothing_is_no_loss() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    let [_, lomi, paymentkit, _, notchpay] = &DIALECTS;
+    let empty = json!({ "name": "Awa Ba", "email": "awa@example.com", "metadata": {} });
+    let cleared = json!({ "address": null, "metadata": null });
+    for provider in ["modempay", "bitnob"] {
+        let key = key(provider);
+        let person = json!({ "name": "Awa", "email": "person@example.com", "is_business": false });
+        let created = lomi.told(&gateway, &key, "POST", "", Some(&person)).await;
+        assert_eq!((created.status.as_u16(), created.header("passerelle-loss")), (201, "type"), "{}", created.text);
+        let business = json!({ "name": "Awa", "email": "business@example.com", "is_business": true });
+        assert_eq!(lomi.told(&gateway, &key, "POST", "", Some(&business)).await.status, 400);
+        let created = notchpay.told(&gateway, &key, "POST", "", Some(&empty)).await;
+        assert_eq!((created.status.as_u16(), created.header("passerelle-loss")), (201, ""), "{}", created.text);
+        let id = created.body["customer"]["id"].as_str().expect("an id").to_owned();
+        let updated = paymentkit.told(&gateway, &key, "PUT", &format!("/{id}"), Some(&cleared)).await;
+        assert_eq!((updated.status.as_u16(), &updated.body["address"]), (200, &Value::Null), "{}", updated.text);
+        let held = json!({ "metadata": { "crm": "1" } });
+        let refused = paymentkit.told(&gateway, &key, "PUT", &format!("/{id}"), Some(&held)).await;
+        assert_eq!(refused.status, 400, "{}", refused.text);
+    }
+}
+
 /// What a client wrote is read back in its own spelling.
 #[tokio::test]
 async fn what_was_written_is_read_back() {

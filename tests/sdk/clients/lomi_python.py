@@ -36,6 +36,7 @@ with check.operation("list", lacks("list")):
 
 with check.operation("create", lacks("create")):
     asked = {"name": "Amadou Ba", "email": "amadou@example.com", "phone_number": "+221779876543"}
+    # That somebody is a person is said of everybody, also where nobody keeps it.
     customer = decoded(customers.create_customer_with_http_info(lomi.CustomersCreate(**asked)))
     count += 1
     has(customer, **asked)
