@@ -94,7 +94,7 @@ impl ImitatesVendor for Server {
             404 => ("NOT_FOUND", "Not Found", "customer not found".to_owned()),
             429 => ("RATE_LIMIT_EXCEEDED", "Too Many Requests", error.detail.to_string()),
             500.. => ("INTERNAL_ERROR", "Internal Server Error", "an unexpected error occurred".to_owned()),
-            _ if is_v2 => ("VALIDATION_ERROR", "Validation Error", in_one_text(error, " ")),
+            _ if is_v2 => ("VALIDATION_ERROR", "Validation Error", in_one_text(&in_own_words(error), " ")),
             _ => ("BAD_REQUEST", "Bad Request", error.detail.to_string()),
         };
         if is_v2 {
@@ -190,6 +190,16 @@ impl Server {
             extra: customer.extra.clone(),
         })
     }
+}
+
+/// A failure whose fields are named as generation v2 names them.
+fn in_own_words(error: &Error) -> Error {
+    let word = |wrong: &FieldError| match &*wrong.pointer {
+        "/type" => FieldError { pointer: "customer_type".into(), ..wrong.clone() },
+        "blocked" => FieldError { pointer: "blacklist".into(), ..wrong.clone() },
+        _ => wrong.clone(),
+    };
+    error.clone().with_fields(error.fields.iter().map(word).collect())
 }
 
 /// The inside of a page, in the spelling of one generation.

@@ -24,7 +24,7 @@ use passerelle_providers::{
     error::{Error, Kind},
     imitate::{no_route, outside},
     input,
-    manifest::{Dedupe, Manifest},
+    manifest::Dedupe,
     model::{Command, Reply},
     plan::Request,
     prepare, relay,
@@ -166,10 +166,10 @@ impl Call {
             input::check(&source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?)?;
         }
         let mut command = relay::canonical(command, merchant.region);
-        // Code that knows one customer an e-mail relies on it: a second one is answered with the first.
-        let keeps_one = |manifest: &Manifest| manifest.dedupe == Dedupe::Unique;
+        // Code that knows one customer an e-mail relies on it: a second one is answered with the first, whatever
+        // else is sent.
         if let Command::Create(create) = &mut command {
-            create.distinct |= keeps_one(self.dialect.manifest) && !keeps_one(merchant.active.manifest);
+            create.distinct |= self.dialect.manifest.dedupe == Dedupe::Unique;
         }
         Ok(command)
     }

@@ -438,13 +438,18 @@ async fn lists_are_paged_as_the_vendor_pages_them() {
 #[tokio::test]
 async fn whoever_is_created_twice_is_there_as_often_as_at_the_vendor() {
     everywhere(async |gateway, dialect, provider, key| {
-        // PaymentKit creates nobody, and Bitnob knows nobody twice whoever asks.
-        if ["paymentkit", "bitnob"].contains(&provider) || dialect.name == "paymentkit" {
+        // PaymentKit creates nobody, and Bitnob answers others' clients with a refusal.
+        let is_strange = provider == "bitnob" && dialect.name != "bitnob";
+        if is_strange || [provider, dialect.name].contains(&"paymentkit") {
             return;
         }
         let mut ids = Vec::new();
-        for _ in 0..2 {
-            let created = dialect.told(gateway, key, "POST", "", Some(&(dialect.new)("twice@example.com"))).await;
+        for other in [false, true] {
+            let mut new = (dialect.new)("twice@example.com");
+            if other && dialect.name == "bitnob" {
+                new["firstName"] = json!("Another");
+            }
+            let created = dialect.told(gateway, key, "POST", "", Some(&new)).await;
             assert!(created.status.is_success(), "{} by {provider}: {}", dialect.name, created.text);
             ids.push(created.at(dialect.one)[dialect.id].clone());
         }
@@ -702,6 +707,9 @@ async fn bitnobs_signed_clients_are_known_by_their_secret() {
     }
     let listed = tell(signed(&acme, 0, 2).request(&gateway, "GET", &format!("{path}?limit=1&page=1"), "")).await;
     assert_eq!(listed.body["data"]["customers"][0]["email"], "j@x.example", "{}", listed.text);
+    let blocked = tell(signed(&acme, 0, 8).request(&gateway, "GET", &format!("{path}?blacklist=true"), "")).await;
+    let detail = blocked.body["detail"].as_str().unwrap_or_default();
+    assert!(blocked.status == 400 && detail.starts_with("blacklist "), "{}", blocked.text);
     let wrong = [("client_id", "client_acme"), ("client_secret", "secret_other")];
     let nobody = [("client_id", "client_none"), ("client_secret", "secret_acme")];
     let other = [("client_id", "client_other"), ("client_secret", "secret_other")];
