@@ -1,13 +1,14 @@
 //! The other half of a dialect: speaking as the vendor. Twins and drop-in read a vendor's requests into
 //! commands, and write what became of them in the vendor's envelopes, status codes and error bodies.
 
-use std::{borrow::Cow, fmt::Debug, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Debug, str::FromStr};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::value::RawValue;
 
 use crate::{
     error::{Error, FieldError, Kind},
@@ -40,6 +41,11 @@ pub trait ImitatesVendor: Debug + Send + Sync + 'static {
 
     /// Gives a new record what the vendor gives it: an id and the fields a client cannot write.
     fn furnish(&self, customer: &mut Customer, random: [u8; 16]);
+
+    /// The members of a customer that the vendor takes, and that have no place in a command.
+    fn unknown_members(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Whether deleting what is not there is answered as success.
     fn deletes_unknown(&self) -> bool {
@@ -152,6 +158,16 @@ pub fn read_document<'s, T: Deserialize<'s>>(source: &'s Source) -> Result<T, Er
             None => Error::new(Kind::Invalid, wire::describe(source.as_str(), &error)),
         }
     })
+}
+
+/// Which of these members a document has, and says something by.
+pub fn said_members(source: &Source, members: &[&'static str]) -> Vec<&'static str> {
+    let document: BTreeMap<&str, &RawValue> = serde_json::from_str(source.as_str()).unwrap_or_default();
+    let is_said = |member: &&&str| {
+        let held = document.get(**member).map(|value| value.get());
+        held.is_some_and(|value| !["null", "\"\"", "{}", "[]"].contains(&value))
+    };
+    members.iter().filter(is_said).copied().collect()
 }
 
 /// The rules of a vendor's validator that are broken: whether one is, the pointer to its field, what is told.

@@ -109,6 +109,13 @@ impl ImitatesVendor for Server {
         json_response(status, &json!({ "statusCode": status, "message": message, "error": title }))
     }
 
+    fn unknown_members(&self) -> &'static [&'static str] {
+        // The newest form [nb] [gp].
+        const NEWEST: &[&str] =
+            &["date_of_birth", "id_type", "id_number", "country", "line1", "city", "state", "postal_code", "reference"];
+        if self.0.is_v2 { NEWEST } else { &[] }
+    }
+
     fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = uuid(random);
         customer.blocked = Some(false);

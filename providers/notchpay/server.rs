@@ -125,6 +125,11 @@ impl ImitatesVendor for Server {
         response
     }
 
+    fn unknown_members(&self) -> &'static [&'static str] {
+        // All generations of the documents.
+        &["company_name", "tax_number", "description", "billing", "shipping", "meta"]
+    }
+
     fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = token("cus.", random);
         customer.livemode = Some(false);

@@ -60,8 +60,8 @@ impl From<Failure> for Refusal {
 }
 
 /// The dialect's answer to what was carried out.
-pub(super) fn told(mut response: Response<Bytes>, reply: &Reply) -> Response<Bytes> {
-    let lost = relay::losses(reply);
+pub(super) fn told(mut response: Response<Bytes>, reply: &Reply, unknown: &[&'static str]) -> Response<Bytes> {
+    let lost = [&relay::losses(reply)[..], unknown].concat();
     if let (false, Ok(lost)) = (lost.is_empty(), HeaderValue::try_from(lost.join(", "))) {
         response.headers_mut().insert(LOSS, lost);
     }

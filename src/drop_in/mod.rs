@@ -21,8 +21,8 @@ use http::Uri;
 use jiff::Timestamp;
 use passerelle_providers::{
     ImitatesVendor,
-    error::{Error, Kind},
-    imitate::{no_route, outside},
+    error::{Error, FieldError, Kind},
+    imitate::{no_route, outside, said_members},
     input,
     manifest::Dedupe,
     model::{Command, Reply},
@@ -62,7 +62,16 @@ pub async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request)
     let mut asked = Request::new(Bytes::new());
     (*asked.method_mut(), *asked.uri_mut(), *asked.headers_mut()) = (head.method, below, head.headers);
     let gateway = app.gateway.load_full();
-    let mut call = Call { gateway, dialect, uri: head.uri, asked, now: Timestamp::now(), merchant: None, seen: None };
+    let mut call = Call {
+        gateway,
+        dialect,
+        uri: head.uri,
+        asked,
+        now: Timestamp::now(),
+        merchant: None,
+        seen: None,
+        lost: Vec::new(),
+    };
     let worked = AssertUnwindSafe(call.work(body, &app)).catch_unwind().await;
     let unexpected = |_| Err(Failure::new(Code::Internal, "an unexpected fault; it is in the gateway's log").into());
     let response = match worked.unwrap_or_else(unexpected) {
@@ -92,6 +101,8 @@ struct Call {
     now: Timestamp,
     merchant: Option<Arc<Merchant>>,
     seen: Option<Seen>,
+    /// What the client wrote that no command can hold.
+    lost: Vec<&'static str>,
 }
 
 impl Call {
@@ -123,7 +134,7 @@ impl Call {
         let of_command = |error| Refusal::of(error, command.operation());
         let reply = self.read_from(merchant, &command).await.map_err(of_command)?;
         let answer = server.answer(&command, &reply).map_err(of_command)?;
-        Ok(answer::told(answer, &reply))
+        Ok(answer::told(answer, &reply, &self.lost))
     }
 
     /// Carries out a command that changes something.
@@ -144,7 +155,8 @@ impl Call {
             let line = connection.upstream.until(Instant::now() + self.gateway.deadline);
             connection.provider.retrieve(&line, id).await.map_err(|error| Refusal::of(error, operation))?;
         }
-        let imitation = Imitation::of(self.asked.method(), &self.uri, merchant).ok_or_else(no_route)?;
+        let imitation = Imitation::of(self.asked.method(), &self.uri, merchant, self.lost.clone());
+        let imitation = imitation.ok_or_else(no_route)?;
         let write = Write {
             merchant: Arc::clone(merchant),
             command,
@@ -159,11 +171,20 @@ impl Call {
         }
     }
 
-    fn read(&self, server: &dyn ImitatesVendor, merchant: &Merchant) -> Result<Command, Refusal> {
+    fn read(&mut self, server: &dyn ImitatesVendor, merchant: &Merchant) -> Result<Command, Refusal> {
         let command = server.accept_for(&self.asked, &merchant.active.manifest.id)?;
         if !self.asked.body().is_empty() {
             let source = Source::new(self.asked.body());
-            input::check(&source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?)?;
+            let source = source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?;
+            input::check(&source)?;
+            if matches!(command, Command::Create(_) | Command::Update(_)) {
+                self.lost = said_members(&source, server.unknown_members());
+            }
+            if merchant.on_loss != OnLoss::Drop && !self.lost.is_empty() {
+                let lost = self.lost.iter().map(|member| FieldError::new(*member, "the gateway has no counterpart"));
+                let error = Error::new(Kind::Rejected, "the gateway cannot hold every field");
+                return Err(Refusal::of(error.with_fields(lost.collect()), command.operation()));
+            }
         }
         let mut command = relay::canonical(command, merchant.region);
         // Code that knows one customer an e-mail relies on it: a second one is answered with the first, whatever

@@ -24,6 +24,8 @@ pub(super) struct Imitation {
     /// The method and the whole path, which its refusals may repeat.
     asked: Request,
     path: Uri,
+    /// What the client wrote that no command can hold.
+    lost: Vec<&'static str>,
 }
 
 impl fmt::Debug for Imitation {
@@ -34,20 +36,20 @@ impl fmt::Debug for Imitation {
 
 impl Imitation {
     /// How a merchant's request is answered.
-    pub(super) fn of(method: &Method, path: &Uri, merchant: &Merchant) -> Option<Self> {
+    pub(super) fn of(method: &Method, path: &Uri, merchant: &Merchant, lost: Vec<&'static str>) -> Option<Self> {
         let (dialect, below) = Dialect::of(path)?;
         let mut asked = Request::default();
         (*asked.method_mut(), *asked.uri_mut()) = (method.clone(), below);
         let server = dialect.server(Some(merchant));
-        Some(Self { dialect, server, asked, path: path.clone() })
+        Some(Self { dialect, server, asked, path: path.clone(), lost })
     }
 }
 
 /// An imitation from its name.
 pub fn surface(name: &str, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
     let (method, path) = name.split_once(' ')?;
-    let imitation = Imitation::of(&Method::try_from(method).ok()?, &Uri::try_from(path).ok()?, merchant)?;
-    Some(Arc::new(imitation))
+    let (method, path) = (Method::try_from(method).ok()?, Uri::try_from(path).ok()?);
+    Some(Arc::new(Imitation::of(&method, &path, merchant, Vec::new())?))
 }
 
 impl Surface for Imitation {
@@ -61,7 +63,9 @@ impl Surface for Imitation {
             Ok(reply) => {
                 let reply = self.dialect.own_or_common(reply, ended);
                 let answered = self.server.answer(ended.command, &reply);
-                answered.map(|answer| answer::told(answer, &reply)).map_err(|error| Refusal::of(error, operation))
+                answered
+                    .map(|answer| answer::told(answer, &reply, &self.lost))
+                    .map_err(|error| Refusal::of(error, operation))
             }
             Err(error) => Err(Refusal::of(error.clone(), operation)),
         };

@@ -572,6 +572,14 @@ async fn losses_follow_the_merchants_policy() {
     let dropped = lomi.told(&gateway, "sk_lenient", "POST", "", Some(&body)).await;
     assert_eq!((dropped.status.as_u16(), dropped.header("passerelle-loss")), (201, "address.city, metadata"));
     assert_eq!((&dropped.body["data"]["city"], &dropped.body["data"]["is_business"]), (&Value::Null, &Value::Null));
+    // What a vendor takes and the gateway does not know is lost as loudly.
+    let (body, notchpay) =
+        (json!({ "name": "Awa", "phone": "+2207000009", "company_name": "ACME", "billing": {} }), &DIALECTS[4]);
+    let refused = notchpay.told(&gateway, "sk_strict", "POST", "", Some(&body)).await;
+    assert!(refused.status == 422 && refused.body["errors"]["company_name"].is_array(), "{}", refused.text);
+    assert!(refused.body["errors"].get("billing").is_none(), "it says nothing: {}", refused.text);
+    let told = notchpay.told(&gateway, "sk_lenient", "POST", "", Some(&body)).await;
+    assert_eq!((told.status.as_u16(), told.header("passerelle-loss")), (201, "company_name"), "{}", told.text);
     assert_eq!(dropped.body["data"].get("business_id"), None, "what only Modem Pay's clients know");
 }
 
