@@ -124,7 +124,7 @@ impl Caller {
             Some("carry") => {
                 return Err(Failure::invalid_one(
                     "Prefer",
-                    "`loss=carry` is not there yet: this version stores nothing; use `reject` or `drop`",
+                    "`loss=carry` is not there yet; use `reject` or `drop`",
                 ));
             }
             Some(_) => return Err(Failure::invalid_one("Prefer", "`loss` can be `reject` or `drop`")),
