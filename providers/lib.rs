@@ -26,6 +26,7 @@ pub mod imitate;
 pub mod input;
 pub mod listing;
 pub mod manifest;
+pub mod marker;
 pub mod model;
 pub mod plan;
 pub mod prepare;

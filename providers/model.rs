@@ -230,6 +230,8 @@ pub struct Customer {
     pub livemode: Option<bool>,
     /// The merchant's own keys.
     pub metadata: JsonObject,
+    /// The gateway's own mark, taken out of the metadata: which write made this customer.
+    pub marker: Option<Text>,
     /// RFC 3339, UTC.
     pub created_at: Option<Text>,
     /// RFC 3339, UTC.

@@ -5,13 +5,14 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::Error,
+    marker,
     model::{Customer, Field},
     text::{
         Source, Text,
         country::{self, Region},
         decimal, phone, time,
     },
-    wire::{Extra, JsonObject, Loose, NestedAddress, Perhaps, Str},
+    wire::{JsonObject, Loose, NestedAddress, Perhaps, Str},
 };
 
 /// A text that is there: vendors spell absence as `null`, as `""` and by leaving the member out.
@@ -130,20 +131,18 @@ pub fn amount(source: &Source, member: Option<&Loose<'_>>) -> Option<Text> {
     Some(decimal::from_json_number(&told).unwrap_or(told))
 }
 
-/// Metadata: an object, or a string that holds one. Anything else stays among the extra members.
-pub fn metadata(source: &Source, member: Option<&RawValue>, extra: &mut Extra) -> JsonObject {
-    let Some(raw) = member else { return JsonObject::default() };
+/// Metadata: an object, or a string that holds one. Anything else stays among the extra members. The gateway's own
+/// marker is taken out of it.
+pub fn metadata(customer: &mut Customer, source: &Source, member: Option<&RawValue>) {
+    let Some(raw) = member else { return };
     let in_string = |raw: &RawValue| {
         let text: Str<'_> = serde_json::from_str(raw.get()).ok()?;
         JsonObject::in_string(source.text(&text.0))
     };
     match JsonObject::of(raw, source).or_else(|| in_string(raw)) {
-        Some(object) => object,
-        None if matches!(raw.get(), "null" | "\"\"" | "[]") => JsonObject::default(),
-        None => {
-            extra.keep("metadata", raw);
-            JsonObject::default()
-        }
+        Some(object) => (customer.metadata, customer.marker) = marker::taken_out(object),
+        None if matches!(raw.get(), "null" | "\"\"" | "[]") => {}
+        None => customer.extra.keep("metadata", raw),
     }
 }
 

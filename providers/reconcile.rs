@@ -35,15 +35,17 @@ impl Found {
     }
 }
 
-/// Looks whether a write happened that was first sent at a time. An error means that it could not be looked.
+/// Looks whether a write happened that was first sent at a time, a create with a mark or without. An error means that
+/// it could not be looked.
 pub async fn look(
     provider: &dyn CustomerProvider,
     transport: &dyn Transport,
     command: &Command,
     sent_at: Timestamp,
+    mark: Option<&str>,
 ) -> Result<Found, Error> {
     match command {
-        Command::Create(create) => created(provider, transport, create, sent_at).await,
+        Command::Create(create) => created(provider, transport, create, sent_at, mark).await,
         Command::Update(update) => {
             let customer = provider.retrieve(transport, &update.id).await?;
             Ok(match holds(&customer, &update.fields, provider.manifest()) {
@@ -76,16 +78,22 @@ async fn blocked(
     })
 }
 
-/// Looks for the one customer that has everything that was sent, and was not there before.
+/// Looks for the one customer that has the mark, or without marks the one that has everything that was sent and was
+/// not there before.
 async fn created(
     provider: &dyn CustomerProvider,
     transport: &dyn Transport,
     create: &CreateCustomer,
     sent_at: Timestamp,
+    mark: Option<&str>,
 ) -> Result<Found, Error> {
     let manifest = provider.manifest();
     let earliest = sent_at.checked_sub(CLOCK_SKEW).unwrap_or(sent_at);
+    // A mark decides alone: somebody who has another or none is a stranger, however alike.
     let is_it = |customer: &Customer| {
+        if mark.is_some() || customer.marker.is_some() {
+            return customer.marker.as_deref() == mark;
+        }
         let created = customer.created_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
         created.is_none_or(|created| created >= earliest) && holds(customer, &create.fields, manifest)
     };

@@ -55,6 +55,7 @@ impl Json for CustomerView<'_> {
             blocked,
             livemode,
             metadata,
+            marker: _,
             created_at,
             updated_at,
             extra,

@@ -58,7 +58,7 @@ fn customer(told: wire::Customer<'_>, source: &Source, bitnob: Bitnob) -> Result
     if let (None, Some(unknown)) = (customer.kind, text(&told.customer_type)) {
         customer.extra.keep_text("customer_type", &unknown);
     }
-    customer.metadata = reading::metadata(source, told.metadata, &mut customer.extra);
+    reading::metadata(&mut customer, source, told.metadata);
     customer.complete_names();
     let (code, national) = (text(&told.country_code), text(&told.phone));
     if let Some(unexplained) = reading::phone_in_parts(&mut customer, code, national, bitnob.region) {

@@ -47,7 +47,7 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
         extra: told.extra,
         ..Customer::default()
     };
-    customer.metadata = reading::metadata(source, told.metadata, &mut customer.extra);
+    reading::metadata(&mut customer, source, told.metadata);
     customer.complete_names();
     if let Some(number) = reading::loose(source, told.phone.as_ref()) {
         let read = phone::canonical_without_plus(&number, region);

@@ -38,7 +38,7 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
         extra: told.extra,
         ..Customer::default()
     };
-    customer.metadata = reading::metadata(source, told.metadata, &mut customer.extra);
+    reading::metadata(&mut customer, source, told.metadata);
     customer.complete_names();
     reading::phone_number(&mut customer, Field::Phone, text(&told.phone), region);
     reading::address(&mut customer, told.address, source);

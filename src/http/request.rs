@@ -122,10 +122,7 @@ impl Caller {
             Some("reject") => OnLoss::Reject,
             Some("drop") => OnLoss::Drop,
             Some("carry") => {
-                return Err(Failure::invalid_one(
-                    "Prefer",
-                    "`loss=carry` is not there yet; use `reject` or `drop`",
-                ));
+                return Err(Failure::invalid_one("Prefer", "`loss=carry` is not there yet; use `reject` or `drop`"));
             }
             Some(_) => return Err(Failure::invalid_one("Prefer", "`loss` can be `reject` or `drop`")),
         };

@@ -37,8 +37,8 @@ impl Call {
     /// Carries out a write, and answers.
     pub async fn write(self, app: &App, command: Command) -> Result<Response, Failure> {
         let key = self.idempotency_key.clone()?;
-        let request_id = self.request_id.as_ref().and_then(|RequestId(id)| id.to_str().ok()).unwrap_or_default();
-        let surface = Api { request_id: request_id.to_owned(), include_raw: self.include_raw, on_loss: self.on_loss };
+        let request_id = self.request_id.as_ref().and_then(|RequestId(id)| id.to_str().ok()).map(str::to_owned);
+        let surface = Api { request_id, include_raw: self.include_raw, on_loss: self.on_loss };
         let write = Write {
             merchant: Arc::clone(&self.merchant),
             command,
@@ -120,7 +120,8 @@ pub fn refusal(refused: Refused) -> Failure {
 /// The API as a surface.
 #[derive(Debug)]
 struct Api {
-    request_id: String,
+    /// The first request's, where there still is one.
+    request_id: Option<String>,
     include_raw: bool,
     on_loss: OnLoss,
 }
@@ -129,7 +130,7 @@ const NAME: &str = "/v1";
 
 /// The API, by its name.
 pub fn surface(name: &str) -> Option<Arc<dyn Surface>> {
-    let found = Api { request_id: String::new(), include_raw: false, on_loss: OnLoss::Reject };
+    let found = Api { request_id: None, include_raw: false, on_loss: OnLoss::Reject };
     (name == NAME).then(|| Arc::new(found) as Arc<dyn Surface>)
 }
 
@@ -153,7 +154,8 @@ impl Surface for Api {
                 if failure.effect() == Effect::Unknown {
                     failure = failure.with_operation_id(ended.id.to_string());
                 }
-                (answer(failure.clone().problem(&self.request_id)), Some(failure))
+                let request_id = self.request_id.clone().unwrap_or_else(|| ended.id.to_string());
+                (answer(failure.clone().problem(&request_id)), Some(failure))
             }
         }
     }

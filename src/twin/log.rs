@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::faults::{Fault, Named};
 
 /// The member of a customer's metadata that says which operation of the gateway made it.
-pub const MARKER: &str = "passerelle_op";
+pub use passerelle_providers::marker::MARKER;
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

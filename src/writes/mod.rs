@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use passerelle_providers::{
     error::{Effect, Error, Kind},
+    marker,
     model::{Command, Reply},
     relay,
 };
@@ -150,7 +151,12 @@ impl Writes {
         let line = Line::new(operation.connection, ends, operation.surface.shows_exchanges());
         let tolerates_losses = operation.on_loss == OnLoss::Drop;
         let provider = &*operation.connection.provider;
-        let result = relay::carry_out(provider, &line, operation.command, tolerates_losses).await;
+        let marked = match (operation.command, operation.mark()) {
+            (Command::Create(create), Some(mark)) => Some(Command::Create(marker::marked(create.clone(), &mark))),
+            _ => None,
+        };
+        let command = marked.as_ref().unwrap_or(operation.command);
+        let result = relay::carry_out(provider, &line, command, tolerates_losses).await;
         self.conclude(&operation, &result, line.exchanges()).await
     }
 
@@ -220,6 +226,7 @@ struct Operation<'o> {
     command: &'o Command,
     on_loss: OnLoss,
     surface: &'o dyn Surface,
+    is_keyed: bool,
 }
 
 impl<'o> Operation<'o> {
@@ -232,7 +239,15 @@ impl<'o> Operation<'o> {
             command: &write.command,
             on_loss: write.on_loss,
             surface: &*write.surface,
+            is_keyed: write.key.is_some(),
         }
+    }
+
+    /// What a create is known by again. Only who gave a key asked for more than a plain create, so only then is
+    /// something written that the caller did not send.
+    fn mark(&self) -> Option<String> {
+        let is_marked = self.is_keyed && marker::is_held_by(self.connection.manifest);
+        (is_marked && matches!(self.command, Command::Create(_))).then(|| self.id.to_string())
     }
 
     fn tell(&self, result: &Result<Reply, Error>, exchanges: Option<&[Exchange]>) -> Told {

@@ -89,9 +89,12 @@ impl Writes {
             command: &remembered.command,
             on_loss: remembered.on_loss,
             surface: &*remembered.surface,
+            is_keyed: record.keyed,
         };
         let line = Line::new(connection, ends, operation.surface.shows_exchanges());
-        let looked = reconcile::look(&*connection.provider, &line, operation.command, record.sent_at).await;
+        let mark = operation.mark();
+        let provider = &*connection.provider;
+        let looked = reconcile::look(provider, &line, operation.command, record.sent_at, mark.as_deref()).await;
         let told = match looked {
             Ok(Found::Happened(reply)) => self.conclude(&operation, &Ok(*reply), line.exchanges()).await,
             Ok(Found::DidNot) if may_be_sent_again(&operation) => self.attempt(operation, ends).await,

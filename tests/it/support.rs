@@ -122,7 +122,10 @@ impl Gateway {
         if !answer.status.is_success() {
             assert_eq!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
             assert_eq!(answer.body["status"], answer.status.as_u16());
-            assert_eq!(answer.body["request_id"], answer.header("x-request-id"));
+            // An answer that is given again, byte for byte, names the request that it was first given to.
+            if answer.header("idempotent-replayed").is_empty() {
+                assert_eq!(answer.body["request_id"], answer.header("x-request-id"));
+            }
         }
         if let Some(contract) = &self.contract {
             contract.check(&method, &path, &answer);

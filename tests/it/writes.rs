@@ -271,3 +271,35 @@ async fn what_was_not_sent_may_be_sent_with_the_same_key() {
     let again = create(&gateway, Some("k"), &json!({ "name": "Awa" })).await;
     assert_eq!((again.status.as_u16(), again.header("idempotency-status")), (201, "created"), "{}", again.text);
 }
+
+#[tokio::test]
+async fn a_stranger_who_is_alike_is_never_taken_for_the_one() {
+    let faults = "error_before = 1.0\nonly = [\"create\"]";
+    let (gateway, folder) = before_a_twin("lomi", faults, "visibility_lag = \"1ms\"").await;
+    // Amadou has been there from the beginning, and looks as if he had just been made.
+    let found = gateway.get(&format!("{CUSTOMERS}?email=amadou.ba@example.com")).await;
+    let path = format!("{CUSTOMERS}/{}", found.body["data"][0]["id"].as_str().expect("an id"));
+    assert_eq!(gateway.patch(&path, json!({ "metadata": { "segment": "retail" } })).await.status, 200);
+    let alike = json!({ "name": "Amadou Ba", "email": "amadou.ba@example.com" });
+    let first = create(&gateway, Some("k"), &alike).await;
+    assert_eq!(first.told(), (502, "outcome_unknown"));
+    let again = create(&gateway, Some("k"), &alike).await;
+    assert_eq!(again.code(), "outcome_unknown", "nobody has the mark: {}", again.text);
+    assert_eq!(effects(&folder), 1, "the update");
+}
+
+#[tokio::test]
+async fn a_mark_is_written_with_a_key_and_never_shown() {
+    let (gateway, folder) = before_a_twin("notchpay", "", "").await;
+    let awa = json!({ "name": "Awa Diop", "email": "awa@example.com", "metadata": { "order": 7 } });
+    let keyed = create(&gateway, Some("k"), &awa).await;
+    let path = format!("{CUSTOMERS}/{}", keyed.body["id"].as_str().expect("an id"));
+    for answer in [&keyed, &gateway.get(&path).await, &gateway.get(CUSTOMERS).await] {
+        assert!(answer.text.contains(r#""metadata":{"order":7}"#), "{}", answer.text);
+        assert!(!answer.text.contains("passerelle_op"), "{}", answer.text);
+    }
+    create(&gateway, None, &json!({ "name": "Awa Ba", "email": "awa.ba@example.com" })).await;
+    let log = log::read(&folder.path().join("log")).expect("a log");
+    let marks: Vec<_> = log::effects(&log).map(|effect| effect.marker.as_deref()).collect();
+    assert_eq!(marks, [Some(keyed.header("x-operation-id")), None]);
+}
