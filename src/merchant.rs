@@ -23,6 +23,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     config::{self, ApiKey, ConfigError, Loaded, OnAmbiguous, OnLoss, nearest},
     http::cursor::CursorKey,
+    store,
     upstream::{ClientSettings, Upstream, UpstreamSettings, check_base_url, http_client},
 };
 
@@ -167,6 +168,9 @@ impl Gateway {
                     reader.mistake(&format!("merchants.{name}.api_keys"), "has a key that another merchant has, too");
                 }
             }
+        }
+        if let Err(error) = store::Settings::from(config.store.as_ref(), false) {
+            reader.mistakes.push(format!("{}: {error}", loaded.name()));
         }
         if config.server.metrics_listen.is_some() {
             reader.warn("server.metrics_listen", "is not used yet: this version serves no metrics");
