@@ -55,7 +55,9 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
 pub(super) fn start_logging() {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("PASSERELLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // The migrations of the store speak of every step.
+    let usual = || EnvFilter::new("info,refinery_core=warn");
+    let filter = EnvFilter::try_from_env("PASSERELLE_LOG").unwrap_or_else(|_| usual());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // One JSON object a line for machines, plain lines for people.
     let _ = match std::io::stderr().is_terminal() {
