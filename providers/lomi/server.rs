@@ -20,7 +20,7 @@ use crate::{
     wire::Extra,
 };
 
-/// The largest page: what lomi's database tells at once unless it is configured otherwise [inferred].
+/// The largest page: what lomi's database tells at once unless it is configured otherwise, as far as its answers show.
 const MOST: u16 = 1000;
 
 /// Speaks as lomi v1.
