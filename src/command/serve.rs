@@ -229,8 +229,8 @@ pub(super) async fn wait_for_stop() {
     let _ = interrupted.await;
 }
 
-/// Reads the file again on SIGHUP. A mistake keeps what is served. Where the API listens, and with how many
-/// connections, is decided at the start.
+/// Reads the file again on SIGHUP. A mistake keeps what is served. Where the API listens, with how many
+/// connections, and where its store is, is decided at the start.
 #[cfg(unix)]
 async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
     use tokio::signal::unix::{SignalKind, signal};
