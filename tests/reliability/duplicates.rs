@@ -1,0 +1,83 @@
+//! One key, one effect, one answer (I1, I6).
+
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+use libtest_mimic::Trial;
+use passerelle::{store::State, twin::log::email_hash};
+
+use crate::{
+    bed::{Gateway, Setup, Twin, agree, count, sized, trial},
+    client::{Client, email, person},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![trial("concurrent_duplicates_have_one_effect_and_one_answer", one_effect)]
+}
+
+/// Many requests with one key at once, for many keys; then every one again, one after the other.
+async fn one_effect() {
+    let (keys, duplicates) = sized((6, 60), (20, 1000));
+    let twin = Twin::start("lomi", "delay = \"20ms..120ms\"\nonly = [\"create\"]");
+    let gateway = Gateway::before(&twin, &Setup::of(""));
+    let client = Client::of(&gateway);
+    let mut answers = Vec::new();
+    for key in 0..keys {
+        let asked: Vec<_> = (0..duplicates)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let begun = Instant::now();
+                    (
+                        client.create(Some(&format!("key-{key}")), &person(key)).await.expect("an answer"),
+                        begun.elapsed(),
+                    )
+                })
+            })
+            .collect();
+        let mut bodies = BTreeSet::new();
+        let (mut fresh, mut refused) = (0, 0);
+        for asked in asked {
+            let (answer, _) = asked.await.expect("no panic");
+            match answer.status {
+                201 => {
+                    fresh += u32::from(answer.header("idempotent-replayed").is_empty());
+                    bodies.insert(answer.body);
+                }
+                _ => {
+                    assert_eq!((answer.status, answer.code().as_str()), (409, "idempotency_in_progress"));
+                    assert!(!answer.header("retry-after").is_empty(), "a refusal says when to come back");
+                    refused += 1;
+                }
+            }
+        }
+        assert_eq!((fresh, bodies.len()), (1, 1), "one answer, and one that is not a replay");
+        assert!(refused > 0, "nobody asked while the first was under way");
+        answers.push(bodies.pop_first().unwrap_or_default());
+    }
+    let before = twin.requests();
+    let replays = sized(20, 1000);
+    let answers = Arc::new(answers);
+    let mut slowest = Vec::new();
+    for (key, first) in answers.iter().enumerate() {
+        for _ in 0..replays {
+            let begun = Instant::now();
+            let again = client.create(Some(&format!("key-{key}")), &person(key)).await.expect("an answer");
+            slowest.push(begun.elapsed());
+            assert_eq!((again.status, again.header("idempotent-replayed")), (201, "true"));
+            assert_eq!(again.body, *first, "byte for byte");
+        }
+    }
+    assert_eq!(twin.requests(), before, "a replay asks the vendor nothing");
+    slowest.sort();
+    let made = twin.created();
+    for key in 0..keys {
+        assert_eq!(made.get(&email_hash(&email(key))).map_or(0, Vec::len), 1, "key {key}");
+    }
+    let kept = gateway.kept().await;
+    agree(&twin, &kept);
+    assert_eq!((kept.len(), count(&kept, State::Done)), (keys, keys));
+    eprintln!(
+        "duplicates: {duplicates} x {keys} keys, {keys} effects; 99 % of replays within {:?}",
+        slowest[slowest.len() * 99 / 100]
+    );
+}

@@ -1,0 +1,35 @@
+//! The promises of docs/reliability.md, held against real processes: gateways that are killed, clients that go
+//! away, twins that misbehave. What happened at the vendor is judged from the twin's log alone.
+//!
+//! Small unless `RELIABILITY=full`; `RELIABILITY_SEED` chooses other random moments.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bed;
+mod client;
+mod departures;
+mod duplicates;
+mod keyless;
+mod kills;
+mod late;
+mod outage;
+mod points;
+mod throughput;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // Each scenario starts processes of its own and measures time: side by side they would starve each other.
+    arguments.test_threads.get_or_insert(2);
+    let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(duplicates::trials());
+    trials.extend(departures::trials());
+    trials.extend(keyless::trials());
+    trials.extend(late::trials());
+    trials.extend(outage::trials());
+    trials.extend(points::trials());
+    trials.extend(kills::trials());
+    trials.extend(throughput::trials());
+    libtest_mimic::run(&arguments, trials).exit();
+}

@@ -1,0 +1,178 @@
+//! `kill -9` at every point of a write, each seen from outside: in the store, or in the vendor's log. So the
+//! gateway needs no code for it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use libtest_mimic::Trial;
+use passerelle::{
+    store::State,
+    twin::{faults::Named, log, log::email_hash},
+};
+use passerelle_providers::model::Operation;
+use rustix::process::Signal;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{
+    bed::{Gateway, Setup, Twin, agree, sized, trial, until},
+    client::{Client, Outcome, email, person},
+};
+
+/// Where the gateway is killed.
+#[derive(Clone, Copy, PartialEq)]
+enum Point {
+    /// Its claim is durable, and nothing has reached the vendor.
+    Claimed,
+    /// The request is in the vendor's socket, which reads it after the death.
+    Sent,
+    /// The vendor did it, and its answer has not begun.
+    Done,
+    /// The answer has come in part.
+    Answering,
+    /// The end was kept; the client may not have been told.
+    Kept,
+    /// What came of an unknown outcome is being looked for.
+    Looking,
+    /// A create without a trace is being sent again.
+    SentAgain,
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("kill_9_once_the_claim_is_durable", || killed_at(Point::Claimed)),
+        trial("kill_9_before_the_vendor_reads_the_request", || killed_at(Point::Sent)),
+        trial("kill_9_after_the_effect", || killed_at(Point::Done)),
+        trial("kill_9_in_the_middle_of_the_answer", || killed_at(Point::Answering)),
+        trial("kill_9_once_the_end_is_kept", || killed_at(Point::Kept)),
+        trial("kill_9_while_the_outcome_is_looked_for", || killed_at(Point::Looking)),
+        trial("kill_9_while_it_is_sent_again", || killed_at(Point::SentAgain)),
+    ]
+}
+
+async fn killed_at(point: Point) {
+    for _ in 0..sized(1, 100) {
+        once(point).await;
+    }
+    eprintln!("killed {} times at this point", sized(1, 100));
+}
+
+async fn once(point: Point) {
+    let twin = Twin::start(
+        "lomi",
+        match point {
+            Point::Claimed | Point::Sent | Point::Kept => "",
+            Point::Done => "hang_after = 1.0\nonly = [\"create\"]",
+            Point::Answering => "drip = 1.0\npace = \"10ms\"\nonly = [\"create\"]",
+            Point::Looking => "error_after = 1.0\nonly = [\"create\"]",
+            Point::SentAgain => "hang_after = 1.0\nonly = [\"create\"]\nsearch_lag = \"50ms\"",
+        },
+    );
+    let relay = Relay::start(twin.address()).await;
+    relay.is_open.store(!matches!(point, Point::Claimed | Point::SentAgain), Ordering::Relaxed);
+    let resends = matches!(point, Point::SentAgain);
+    let policy = if resends { "resend_after_lag" } else { "hold" };
+    let mut setup = Setup::of(&format!("visibility_lag = \"150ms\"\non_ambiguous = \"{policy}\"\ntimeout = \"5s\""));
+    setup.vendor = Some(relay.address.clone());
+    let gateway = Gateway::before(&twin, &setup);
+    let client = Client::of(&gateway);
+    if point == Point::Sent {
+        twin.signal(Signal::STOP);
+    }
+    let asked = tokio::spawn({
+        let client = client.clone();
+        async move { client.create(Some("key"), &person(1)).await }
+    });
+    let seen = async |operation: Operation| {
+        until("the vendor is asked", async || {
+            let log = twin.log();
+            log::requests(&log).any(|request| request.operation == Some(Named(operation))).then_some(())
+        })
+        .await;
+    };
+    let shown = async |state: State| {
+        until("the store shows it", async || (gateway.peek(state) > 0).then_some(())).await;
+    };
+    match point {
+        Point::Claimed => shown(State::Sending).await,
+        Point::Sent => {
+            shown(State::Sending).await;
+            until("the request is on its way", async || relay.has_passed.load(Ordering::Relaxed).then_some(())).await;
+        }
+        Point::Done | Point::Answering => seen(Operation::Create).await,
+        Point::Kept => shown(State::Done).await,
+        Point::Looking => seen(Operation::List).await,
+        Point::SentAgain => {
+            // The first attempt never reaches the vendor, and is dead when the second one is sent.
+            shown(State::Sending).await;
+            gateway.kill();
+            relay.is_open.store(true, Ordering::Relaxed);
+            gateway.start();
+            seen(Operation::Create).await;
+        }
+    }
+    gateway.kill();
+    let first = asked.await.expect("no panic");
+    relay.is_open.store(true, Ordering::Relaxed);
+    if point == Point::Sent {
+        twin.signal(Signal::CONT);
+    }
+    gateway.start();
+    let outcome = client.insist("key", &person(1)).await;
+    let made = twin.created();
+    let made = made.get(&email_hash(&email(1))).map_or(&[][..], Vec::as_slice);
+    let kept = gateway.kept().await;
+    agree(&twin, &kept);
+    match (point, outcome) {
+        (Point::Claimed, Outcome::Held(_)) => assert_eq!(made.len(), 0, "it may not be sent again"),
+        (Point::Claimed, outcome) | (_, outcome @ (Outcome::Held(_) | Outcome::Refused(_))) => panic!("{outcome:?}"),
+        (_, Outcome::Done(answer)) => {
+            assert_eq!(made.len(), 1);
+            assert_eq!(made[0].customer, answer.json()["id"]);
+            if let Some(first) = first.filter(|first| first.status == 201) {
+                assert_eq!(first.body, answer.body, "what was told stays");
+            }
+        }
+    }
+}
+
+/// A way to the vendor that can be closed: then it takes what is sent, and brings it nowhere.
+struct Relay {
+    address: String,
+    is_open: Arc<AtomicBool>,
+    has_passed: Arc<AtomicBool>,
+}
+
+impl Relay {
+    async fn start(to: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (is_open, has_passed) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+        let (open, passed, to) = (Arc::clone(&is_open), Arc::clone(&has_passed), to.to_owned());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (open, passed, to) = (Arc::clone(&open), Arc::clone(&passed), to.clone());
+                tokio::spawn(relay(stream, to, open, passed));
+            }
+        });
+        Self { address, is_open, has_passed }
+    }
+}
+
+async fn relay(mut from: TcpStream, to: String, open: Arc<AtomicBool>, passed: Arc<AtomicBool>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    if !open.load(Ordering::Relaxed) {
+        // Until the other side is dead.
+        let mut nowhere = Vec::new();
+        let _ = from.read_to_end(&mut nowhere).await;
+        return;
+    }
+    let Ok(mut vendor) = TcpStream::connect(to).await else { return };
+    let mut first = vec![0; 1 << 16];
+    let Ok(read @ 1..) = from.read(&mut first).await else { return };
+    if vendor.write_all(&first[..read]).await.is_ok() {
+        passed.store(true, Ordering::Relaxed);
+        let _ = tokio::io::copy_bidirectional(&mut from, &mut vendor).await;
+    }
+}
