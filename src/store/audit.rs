@@ -17,7 +17,7 @@ pub const BEGINNING: Hash = [0; 32];
 /// What happened to a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// It was claimed: from here on it may be sent.
+    /// It was claimed, or is to be sent once more: from here on it may be sent.
     Intent,
     /// Another attempt took it over, after its lease ran out or its time to reconcile came.
     TakenOver,

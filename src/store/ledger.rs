@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    OperationId, Reaped, State, StoreError,
+    OperationId, Reaped, Resend, State, StoreError,
     audit::{AuditRecord, BEGINNING, Event, Hash, Head},
     database::{Group, Row, Session, Value, Work},
 };
@@ -477,6 +477,104 @@ impl Work for Holds {
             Value::Integer(group.now),
         ];
         Ok(!session.rows(select, &values).await?.is_empty())
+    }
+}
+
+/// Whether an attempt that took a write over may send it once more, noted before it does.
+pub(super) struct SendAgain {
+    pub(super) terms: Arc<Terms>,
+    pub(super) id: OperationId,
+    pub(super) attempt: u32,
+}
+
+#[async_trait]
+impl Work for SendAgain {
+    type Done = Resend;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Resend, StoreError> {
+        let select = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM operations WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') AND worker = ?3 \
+             AND lease_until > ?4"
+        );
+        let id = self.id.to_string();
+        let values = [
+            Value::Text(&id),
+            Value::Integer(self.attempt.into()),
+            Value::Text(&self.terms.worker),
+            Value::Integer(group.now),
+        ];
+        let Some(row) = session.rows(select, &values).await?.pop() else { return Ok(Resend::Lost) };
+        let stored = Stored::read(row)?;
+        if Self::is_overtaken(session, &stored).await? {
+            return Ok(Resend::Overtaken);
+        }
+        let update = "UPDATE operations SET state = 'sending', sent_at = ?2, reconcile_after = NULL WHERE id = ?1";
+        session.execute(update, &[Value::Text(&id), Value::Integer(group.now)]).await?;
+        let subject = Subject {
+            id: self.id,
+            merchant: &stored.merchant,
+            connection: &stored.connection,
+            operation: &stored.operation,
+            attempt: self.attempt,
+            fingerprint: &stored.fingerprint,
+        };
+        record(session, group, Event::Intent, subject).await?;
+        Ok(Resend::Noted)
+    }
+}
+
+impl SendAgain {
+    /// Whether a newer write to the same customer would be undone.
+    async fn is_overtaken(session: &mut dyn Session, stored: &Stored) -> Result<bool, StoreError> {
+        let undone = match stored.operation.as_str() {
+            "update" => ["update", "update"],
+            "block" | "unblock" => ["block", "unblock"],
+            _ => return Ok(false),
+        };
+        let Some(customer) = &stored.customer else { return Ok(false) };
+        let select = "SELECT 1 FROM operations WHERE merchant = ?1 AND id > ?2 AND connection = ?3 AND customer = ?4 \
+                      AND operation IN (?5, ?6) AND state <> 'failed' LIMIT 1";
+        let values = [
+            Value::Text(&stored.merchant),
+            Value::Text(&stored.id.to_string()),
+            Value::Text(&stored.connection),
+            Value::Text(customer),
+            Value::Text(undone[0]),
+            Value::Text(undone[1]),
+        ];
+        Ok(!session.rows(select, &values).await?.is_empty())
+    }
+}
+
+/// Says that a customer is what came of a create, unless that is said of another one.
+pub(super) struct Adopt {
+    pub(super) id: OperationId,
+    pub(super) attempt: u32,
+    pub(super) customer: String,
+}
+
+/// How long before a create others may have begun that made a customer which looks like its own.
+const ALIKE: Duration = Duration::from_mins(15);
+
+#[async_trait]
+impl Work for Adopt {
+    type Done = bool;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
+        let update = "UPDATE operations SET customer = ?3 WHERE id = ?1 AND attempt = ?2 \
+                      AND state IN ('sending', 'unknown') AND NOT EXISTS (SELECT 1 FROM operations AS other \
+                      WHERE other.merchant = operations.merchant AND other.id > ?4 AND other.id <> ?1 \
+                      AND other.connection = operations.connection AND other.operation = operations.operation \
+                      AND other.customer = ?3)";
+        let values = [
+            Value::Text(&self.id.to_string()),
+            Value::Integer(self.attempt.into()),
+            Value::Text(&self.customer),
+            Value::Text(&self.id.earliest_within(ALIKE)),
+        ];
+        Ok(session.execute(update, &values).await? > 0)
     }
 }
 

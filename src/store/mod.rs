@@ -25,7 +25,7 @@ use uuid::Uuid;
 pub use audit::{AuditRecord, Event};
 pub use error::StoreError;
 pub use inspection::Inspection;
-pub use record::{Answer, Claim, End, NewOperation, NoOperationId, OperationId, Reaped, Record, State};
+pub use record::{Answer, Claim, End, NewOperation, NoOperationId, OperationId, Reaped, Record, Resend, State};
 pub use settings::{Clock, Settings, is_literal};
 
 use database::{Answered, Database, Work, closed, job};
@@ -99,19 +99,18 @@ impl Store {
     pub async fn claim(&self, new: NewOperation) -> Result<Claim, StoreError> {
         let row = new.id.to_string();
         let command = self.keyring.seal(operations("command", &row), &new.command)?;
-        let found = self
-            .write(ledger::MakeClaim {
-                terms: Arc::clone(&self.terms),
-                id: new.id,
-                key_hash: new.key.as_deref().map(|key| self.hashes.key(&new.merchant, key)),
-                fingerprint: self.hashes.fingerprint(&new.merchant, &new.request),
-                merchant: new.merchant,
-                connection: new.connection,
-                operation: new.operation,
-                customer: new.customer,
-                command,
-            })
-            .await?;
+        let work = ledger::MakeClaim {
+            terms: Arc::clone(&self.terms),
+            id: new.id,
+            key_hash: new.key.as_deref().map(|key| self.hashes.key(&new.merchant, key)),
+            fingerprint: self.hashes.fingerprint(&new.merchant, &new.request),
+            merchant: new.merchant,
+            connection: new.connection,
+            operation: new.operation,
+            customer: new.customer,
+            command,
+        };
+        let found = self.claimed(new.id, work).await?;
         Ok(match found {
             Found::Nothing => Claim::New { attempt: 1 },
             Found::InFlight(stored) => Claim::InFlight(self.opened(stored)?),
@@ -120,6 +119,25 @@ impl Store {
             Found::Reused => Claim::Reused,
             Found::Expired(stored) => Claim::Expired(self.opened(stored)?),
         })
+    }
+
+    /// Makes a claim. One that becomes durable only when nobody waits for it any more is taken back: whoever asked
+    /// was told that nothing is sent.
+    async fn claimed(&self, id: OperationId, work: ledger::MakeClaim) -> Result<Found, StoreError> {
+        let (job, mut answer) = job(work);
+        self.database.write(job);
+        if let Ok(answered) = tokio::time::timeout(PATIENCE, &mut answer).await {
+            return answered.unwrap_or_else(|_| Err(closed()));
+        }
+        let store = self.clone();
+        tokio::spawn(async move {
+            if let Ok(Ok(Found::Nothing)) = answer.await
+                && let Err(error) = store.finish(id, 1, End::NotSent).await
+            {
+                tracing::warn!(operation.id = %id, "a late claim cannot be taken back: {error}");
+            }
+        });
+        Err(silent())
     }
 
     /// Tells how an attempt ended. `false`: a newer attempt has taken over, and nothing was changed. After
@@ -155,6 +173,16 @@ impl Store {
     /// Whether an attempt may still send: its lease has not run out, and nobody has taken over.
     pub async fn holds(&self, id: OperationId, attempt: u32) -> Result<bool, StoreError> {
         self.write(ledger::Holds { terms: Arc::clone(&self.terms), id, attempt }).await
+    }
+
+    /// Notes that an attempt is about to send its write once more. Only [`Resend::Noted`] may be sent.
+    pub async fn send_again(&self, id: OperationId, attempt: u32) -> Result<Resend, StoreError> {
+        self.write(ledger::SendAgain { terms: Arc::clone(&self.terms), id, attempt }).await
+    }
+
+    /// Says that a customer is what came of a create. `false`: it is what came of another one.
+    pub async fn adopt(&self, id: OperationId, attempt: u32, customer: &str) -> Result<bool, StoreError> {
+        self.write(ledger::Adopt { id, attempt, customer: customer.to_owned() }).await
     }
 
     /// Takes over what was being sent by somebody who gave no sign of life, and what is unknown and due to
@@ -291,6 +319,10 @@ async fn settled<T>(answer: Answered<T>) -> Result<T, StoreError> {
     match tokio::time::timeout(PATIENCE, answer).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(closed()),
-        Err(_) => Err(StoreError::Unavailable("the store's database does not answer".to_owned())),
+        Err(_) => Err(silent()),
     }
+}
+
+fn silent() -> StoreError {
+    StoreError::Unavailable("the store's database does not answer".to_owned())
 }

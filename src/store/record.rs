@@ -1,6 +1,6 @@
 //! What the store keeps of a write, and the words in which it is asked and answers.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -14,6 +14,14 @@ impl OperationId {
     /// A new id.
     pub fn now() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// What every id is greater than that was made since a time before this one.
+    pub(super) fn earliest_within(self, before: Duration) -> String {
+        // The first 48 bits are milliseconds.
+        let milliseconds = u64::try_from(self.0.as_u128() >> 80).unwrap_or_default();
+        let earliest = milliseconds.saturating_sub(u64::try_from(before.as_millis()).unwrap_or(u64::MAX));
+        format!("op_{earliest:012x}")
     }
 
     /// The 128 bits.
@@ -112,9 +120,9 @@ pub struct Record {
     pub state: State,
     /// The attempt that may finish it; older ones are fenced off.
     pub attempt: u32,
-    /// When it was claimed first.
+    /// When it was claimed first, and may have been sent first.
     pub created_at: Timestamp,
-    /// When it may have been sent first.
+    /// When it may have been sent last.
     pub sent_at: Timestamp,
     /// When its outcome became known.
     pub finished_at: Option<Timestamp>,
@@ -261,6 +269,17 @@ pub enum Claim {
     Expired(Record),
 }
 
+/// Whether a write that was taken over may be sent once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// It may, and that it is sent again is durable.
+    Noted,
+    /// A newer write to the same customer would be undone.
+    Overtaken,
+    /// The lease has run out, or somebody else has taken over.
+    Lost,
+}
+
 /// How an attempt ended.
 #[derive(Debug, Clone)]
 pub enum End {
@@ -308,6 +327,14 @@ mod tests {
         for wrong in [&text[3..], &text.to_uppercase(), &text[..34], "op_", &id.uuid().to_string()] {
             assert_eq!(wrong.parse::<OperationId>(), Err(NoOperationId), "{wrong}");
         }
+    }
+
+    #[test]
+    fn ids_of_a_time_are_greater_than_its_beginning() {
+        let id = OperationId::now();
+        assert!(id.to_string() > id.earliest_within(Duration::ZERO));
+        assert!(id.earliest_within(Duration::ZERO) > id.earliest_within(Duration::from_millis(1)));
+        assert_eq!(id.earliest_within(Duration::MAX), "op_000000000000");
     }
 
     #[test]
