@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use passerelle_providers::{
-    error::Error,
+    error::{Error, Kind},
     plan::{Request, Response, Transport},
     render,
 };
@@ -69,6 +69,10 @@ impl<'c> Line<'c> {
 #[async_trait]
 impl Transport for Line<'_> {
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error> {
+        if Instant::now() >= self.deadline {
+            // Whoever stood still until now may have lost the write to somebody else.
+            return Err(Error::new(Kind::Unreachable, "no time was left to send anything"));
+        }
         let response = self.connection.upstream.send(request, writes, self.deadline).await?;
         if let Some(exchanges) = &self.exchanges
             && let Ok(mut exchanges) = exchanges.lock()

@@ -169,6 +169,10 @@ impl Writes {
     ) -> Told {
         let told = operation.tell(result, exchanges.as_deref());
         let end = match result {
+            // That nothing was sent now says nothing of earlier attempts.
+            Err(error) if error.effect == Effect::None && operation.attempt > 1 && !is_definite(error.kind) => {
+                return self.wait(operation, "it could not be sent once more").await;
+            }
             Ok(reply) => End::Done { customer: customer_of(reply), answer: told.answer.clone() },
             Err(error) => match error.effect {
                 Effect::Done => End::Done { customer: None, answer: told.answer.clone() },
@@ -179,11 +183,23 @@ impl Writes {
                 Effect::None => End::NotSent,
             },
         };
-        match self.store.finish(operation.id, operation.attempt, end).await {
+        self.keep(operation, told, end).await
+    }
+
+    /// Leaves open how a write ended, until it is looked for the next time.
+    async fn wait(&self, operation: &Operation<'_>, why: &'static str) -> Told {
+        let told = operation.unrecorded(why);
+        let end = End::Unknown { reconcile_after: operation.look_again(), answer: told.answer.clone() };
+        self.keep(operation, told, end).await
+    }
+
+    async fn keep(&self, operation: &Operation<'_>, told: Told, end: End) -> Told {
+        match self.store.finish(operation.id, operation.attempt, end.clone()).await {
             Ok(true) => told,
             Ok(false) => operation.unrecorded("another process has taken this write over"),
             Err(error) => {
-                tracing::error!(operation.id = %operation.id, "the end of a write cannot be kept: {error}");
+                tracing::error!(operation.id = %operation.id, "the end of a write cannot be kept yet: {error}");
+                tokio::spawn(insist(self.store.clone(), operation.id, operation.attempt, end));
                 operation.unrecorded("what came of it could not be recorded")
             }
         }
@@ -227,6 +243,8 @@ struct Operation<'o> {
     on_loss: OnLoss,
     surface: &'o dyn Surface,
     is_keyed: bool,
+    /// When to look for what came of it; once the provider must show it, unless this is a look itself.
+    due: Option<Timestamp>,
 }
 
 impl<'o> Operation<'o> {
@@ -240,6 +258,7 @@ impl<'o> Operation<'o> {
             on_loss: write.on_loss,
             surface: &*write.surface,
             is_keyed: write.key.is_some(),
+            due: None,
         }
     }
 
@@ -262,12 +281,9 @@ impl<'o> Operation<'o> {
         self.tell(&Err(Error::new(Kind::Interrupted, told).after(true, false)), None)
     }
 
-    /// When to look for what came of it: once the provider must show it, later each time.
+    /// When to look for what came of it.
     fn look_again(&self) -> Option<Timestamp> {
-        const LONGEST: Duration = Duration::from_mins(5);
-        let lag = self.connection.visibility_lag;
-        let wait = lag.saturating_mul(1 << self.attempt.saturating_sub(1).min(10)).min(LONGEST.max(lag));
-        Timestamp::now().checked_add(wait).ok()
+        self.due.or_else(|| Timestamp::now().checked_add(self.connection.visibility_lag).ok())
     }
 }
 
@@ -314,6 +330,19 @@ impl Begun<'_> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         self.underway.entries().remove(&self.id);
+    }
+}
+
+/// Tells the store how a write ended until it can be kept, or the write is taken over because that took too long.
+async fn insist(store: Store, id: OperationId, attempt: u32, end: End) {
+    const EVERY: Duration = Duration::from_millis(500);
+    const LONGEST: Duration = Duration::from_mins(5);
+    let gives_up = Instant::now() + LONGEST;
+    while Instant::now() < gives_up {
+        tokio::time::sleep(EVERY).await;
+        if store.finish(id, attempt, end.clone()).await.is_ok() {
+            return;
+        }
     }
 }
 

@@ -4,10 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use passerelle_providers::{
     error::{Error, Kind},
     manifest::Dedupe,
-    model::Command,
+    model::{Command, Reply},
     reconcile::{self, Found},
 };
 use tokio::{
@@ -16,16 +17,23 @@ use tokio::{
 };
 
 use super::{End, Operation, Record, Remembered, Told, Writes};
-use crate::{config::OnAmbiguous, line::Line, store::Answer};
+use crate::{
+    config::OnAmbiguous,
+    line::Line,
+    merchant::Connection,
+    store::{Answer, Resend, State},
+};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_AFTER_FAILURE: Duration = Duration::from_secs(2);
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 const REAP_EVERY: Duration = Duration::from_mins(10);
 
 /// How many writes are looked for at once.
 const MOST_AT_ONCE: usize = 16;
 
-/// After so many looks that found nothing, a create did not happen as far as anybody can tell.
+/// After so many looks that found nothing, and as many times as long as the provider may take to show what was
+/// written, a create did not happen as far as anybody can tell.
 const LOOKS: u32 = 3;
 
 impl Writes {
@@ -40,12 +48,22 @@ impl Writes {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         };
-        let (mut look, mut renew, mut reap) = (every(LOOK_EVERY), every(RENEW_EVERY), every(REAP_EVERY));
+        let (mut look, mut reap) = (every(LOOK_EVERY), every(REAP_EVERY));
+        let mut renew_at = Instant::now();
         let mut looking = JoinSet::new();
         loop {
             tokio::select! {
                 _ = look.tick() => {
                     while looking.try_join_next().is_some() {}
+                    // First, or a process that stood still would take its own work from itself.
+                    if Instant::now() >= renew_at {
+                        if let Err(error) = self.store.renew().await {
+                            tracing::warn!("the leases of writes under way cannot be renewed: {error}");
+                            look.reset_after(LOOK_AFTER_FAILURE);
+                            continue;
+                        }
+                        renew_at = Instant::now() + RENEW_EVERY;
+                    }
                     let free = MOST_AT_ONCE.saturating_sub(looking.len());
                     let Ok(records) = self.store.take_over(free).await else { continue };
                     for record in records {
@@ -56,9 +74,6 @@ impl Writes {
                         });
                     }
                 }
-                _ = renew.tick() => if let Err(error) = self.store.renew().await {
-                    tracing::warn!("the leases of writes under way cannot be renewed: {error}");
-                },
                 _ = reap.tick() => if let Err(error) = self.store.reap().await {
                     tracing::warn!("old answers cannot be taken away: {error}");
                 },
@@ -81,6 +96,7 @@ impl Writes {
             self.hold(&record, None, "what was remembered of it cannot be read").await;
             return None;
         };
+        let progress = Progress::of(&record, connection);
         let operation = Operation {
             id: record.id,
             attempt: record.attempt,
@@ -90,15 +106,27 @@ impl Writes {
             on_loss: remembered.on_loss,
             surface: &*remembered.surface,
             is_keyed: record.keyed,
+            due: progress.next_look(&record, connection),
         };
         let line = Line::new(connection, ends, operation.surface.shows_exchanges());
         let mark = operation.mark();
         let provider = &*connection.provider;
-        let looked = reconcile::look(provider, &line, operation.command, record.sent_at, mark.as_deref()).await;
-        let told = match looked {
+        let looked = reconcile::look(provider, &line, operation.command, record.created_at, mark.as_deref()).await;
+        let is_over = progress == Progress::Over && operation.attempt > LOOKS;
+        let told = match self.own(&operation, looked).await {
             Ok(Found::Happened(reply)) => self.conclude(&operation, &Ok(*reply), line.exchanges()).await,
-            Ok(Found::DidNot) if may_be_sent_again(&operation) => self.attempt(operation, ends).await,
-            Ok(Found::DidNot) if operation.attempt > LOOKS => {
+            Ok(Found::DidNot) if may_be_sent_again(&operation, is_over) => {
+                match self.store.send_again(record.id, record.attempt).await {
+                    Ok(Resend::Noted) => self.attempt(Operation { due: None, ..operation }, ends).await,
+                    Ok(Resend::Overtaken) => {
+                        let why = "the customer was changed again since, and that is not undone";
+                        self.hold(&record, Some(&operation), why).await;
+                        return None;
+                    }
+                    Ok(Resend::Lost) | Err(_) => self.wait(&operation, "it could not be sent once more").await,
+                }
+            }
+            Ok(Found::DidNot) if is_over => {
                 self.hold(&record, Some(&operation), "the provider shows no trace of it").await;
                 return None;
             }
@@ -110,13 +138,28 @@ impl Writes {
             Err(error) if error.kind == Kind::NotFound && !matches!(operation.command, Command::Create(_)) => {
                 self.conclude(&operation, &Err(error), line.exchanges()).await
             }
-            Ok(Found::DidNot) | Err(_) => {
-                let unknown = Error::new(Kind::Interrupted, "the provider does not show yet what came of it");
-                self.conclude(&operation, &Err(unknown.after(true, false)), None).await
-            }
+            Ok(Found::DidNot) | Err(_) => self.wait(&operation, "the provider does not show yet what came of it").await,
         };
         begun.end(&told);
         Some(told)
+    }
+
+    /// What was found, unless it is known to be what came of another create with the same content. Where the
+    /// provider keeps something unique, one customer may well come of two creates.
+    async fn own(&self, operation: &Operation<'_>, looked: Result<Found, Error>) -> Result<Found, Error> {
+        let looked = looked?;
+        if let Found::Happened(reply) = &looked
+            && let Reply::Created(created) = &**reply
+            && operation.connection.manifest.dedupe == Dedupe::Search
+        {
+            let customer: &str = &created.customer.id;
+            return match self.store.adopt(operation.id, operation.attempt, customer).await {
+                Ok(true) => Ok(looked),
+                Ok(false) => Ok(Found::DidNot),
+                Err(_) => Err(Error::new(Kind::Overloaded, "whose a customer is cannot be told now")),
+            };
+        }
+        Ok(looked)
     }
 
     /// Leaves a write to a person.
@@ -132,12 +175,48 @@ impl Writes {
     }
 }
 
+/// How much time the provider has had to show what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Less than it may take. Somebody asks again, which is answered with what is there to be seen, and decides
+    /// nothing: clients may ask as often as they like.
+    Early,
+    /// As long as it may take since the last attempt ended, or somebody is to look for the first time.
+    Due,
+    /// So long that what it does not show did not happen.
+    Over,
+}
+
+impl Progress {
+    fn of(record: &Record, connection: &Connection) -> Self {
+        let now = Timestamp::now();
+        let shown = record.sent_at.checked_add(connection.visibility_lag.saturating_mul(LOOKS));
+        let is_shown = shown.is_ok_and(|shown| shown <= now);
+        match (record.state, record.reconcile_after) {
+            (State::Unknown, Some(after)) if after > now => Self::Early,
+            (State::Unknown, _) if is_shown => Self::Over,
+            _ => Self::Due,
+        }
+    }
+
+    /// When to look again if this look finds nothing: later each time, whoever else looks between.
+    fn next_look(self, record: &Record, connection: &Connection) -> Option<Timestamp> {
+        const LONGEST: Duration = Duration::from_mins(5);
+        if self == Self::Early {
+            return record.reconcile_after;
+        }
+        let (now, lag) = (Timestamp::now(), connection.visibility_lag);
+        let passed = Duration::try_from(now.duration_since(record.sent_at)).unwrap_or_default();
+        now.checked_add((passed / 2).clamp(lag, LONGEST.max(lag))).ok()
+    }
+}
+
 /// Whether sending a write once more can do no harm, or is what the operator chose.
-fn may_be_sent_again(operation: &Operation<'_>) -> bool {
+fn may_be_sent_again(operation: &Operation<'_>, is_over: bool) -> bool {
     let Command::Create(_) = operation.command else { return true };
     match operation.connection.manifest.dedupe {
         Dedupe::Key | Dedupe::ClientId | Dedupe::Unique => true,
-        Dedupe::Search => operation.attempt > LOOKS && operation.connection.on_ambiguous == OnAmbiguous::ResendAfterLag,
+        Dedupe::Search => is_over && operation.connection.on_ambiguous == OnAmbiguous::ResendAfterLag,
         Dedupe::Nothing => false,
     }
 }
