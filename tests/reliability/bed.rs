@@ -237,7 +237,6 @@ pub(crate) struct Gateway {
     folder: TempDir,
     process: Mutex<Option<Process>>,
     address: Mutex<String>,
-    /// What all processes that are dead have said.
     said: Mutex<String>,
     /// Whether clients are to begin nothing new.
     is_stopping: AtomicBool,
@@ -313,6 +312,11 @@ impl Gateway {
             process.kill();
             self.said.lock().unwrap_or_else(PoisonError::into_inner).push_str(&process.words());
         }
+    }
+
+    /// What all processes that are dead have said.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -124,6 +124,8 @@ async fn killed(run: Run) {
             }
             Outcome::Held(id) => {
                 let record = kept.get(id).expect("an unknown write is kept");
+                assert!(made.is_empty() || !gateway.said().is_empty());
+                if !made.is_empty() { eprintln!("HELD {id} {} {:?}", record.attempt, gateway.said().lines().filter(|l| l.contains(&id.to_string())).collect::<Vec<_>>()); }
                 assert_eq!(record.state, State::Unknown, "key-{number}");
                 held += 1;
             }

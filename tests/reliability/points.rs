@@ -173,6 +173,8 @@ async fn relay(mut from: TcpStream, to: String, open: Arc<AtomicBool>, passed: A
     let Ok(read @ 1..) = from.read(&mut first).await else { return };
     if vendor.write_all(&first[..read]).await.is_ok() {
         passed.store(true, Ordering::Relaxed);
-        let _ = tokio::io::copy_bidirectional(&mut from, &mut vendor).await;
+        // Not even its end is told to the vendor, which may read the request long after.
+        let ((mut asked, mut told), (mut answers, mut requests)) = (from.split(), vendor.split());
+        let _ = tokio::join!(tokio::io::copy(&mut asked, &mut requests), tokio::io::copy(&mut answers, &mut told));
     }
 }
