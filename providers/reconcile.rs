@@ -102,7 +102,12 @@ async fn created(
     let mut candidates: Vec<Customer> = Vec::new();
     for _ in 0..listing::SCAN_PAGES {
         let page = listing::list(provider, transport, &query).await?;
-        candidates.extend(page.items.into_iter().filter(is_it));
+        for customer in page.items.into_iter().filter(is_it) {
+            // A list that grows at its beginning while it is read shows somebody twice.
+            if candidates.iter().all(|known| known.id != customer.id) {
+                candidates.push(customer);
+            }
+        }
         match page.next {
             Some(mark) if candidates.len() < 2 => query.mark = mark,
             Some(_) | None => return Ok(decided(candidates)),

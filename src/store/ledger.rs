@@ -510,7 +510,9 @@ impl Work for SendAgain {
         if Self::is_overtaken(session, &stored).await? {
             return Ok(Resend::Overtaken);
         }
-        let update = "UPDATE operations SET state = 'sending', sent_at = ?2, reconcile_after = NULL WHERE id = ?1";
+        // Whoever takes it over from this attempt looks at once, and must give the provider its time anew.
+        let update = "UPDATE operations SET sent_at = ?2, \
+                      reconcile_after = CASE WHEN state = 'unknown' THEN ?2 ELSE reconcile_after END WHERE id = ?1";
         session.execute(update, &[Value::Text(&id), Value::Integer(group.now)]).await?;
         let subject = Subject {
             id: self.id,
@@ -534,7 +536,7 @@ impl SendAgain {
             _ => return Ok(false),
         };
         let Some(customer) = &stored.customer else { return Ok(false) };
-        let select = "SELECT 1 FROM operations WHERE merchant = ?1 AND id > ?2 AND connection = ?3 AND customer = ?4 \
+        let select = "SELECT id FROM operations WHERE merchant = ?1 AND id > ?2 AND connection = ?3 AND customer = ?4 \
                       AND operation IN (?5, ?6) AND state <> 'failed' LIMIT 1";
         let values = [
             Value::Text(&stored.merchant),

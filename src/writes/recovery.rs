@@ -113,6 +113,11 @@ impl Writes {
         let provider = &*connection.provider;
         let looked = reconcile::look(provider, &line, operation.command, record.created_at, mark.as_deref()).await;
         let is_over = progress == Progress::Over && operation.attempt > LOOKS;
+        let looked = match looked {
+            // Where it is no matter whether it is sent again, nobody need be found first.
+            Err(error) if error.kind == Kind::ScanBound && may_be_sent_again(&operation, false) => Ok(Found::DidNot),
+            looked => looked,
+        };
         let told = match self.own(&operation, looked).await {
             Ok(Found::Happened(reply)) => self.conclude(&operation, &Ok(*reply), line.exchanges()).await,
             Ok(Found::DidNot) if may_be_sent_again(&operation, is_over) => {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use libtest_mimic::Trial;
-use passerelle::store::{Claim, End, Event, OperationId, State, Store, StoreError, audit};
+use passerelle::store::{Claim, End, Event, NewOperation, OperationId, Resend, State, Store, StoreError, audit};
 
 use crate::{
     bed::{Bed, answer, claim, done, keyed, keyless, take_over_one, trial},
@@ -35,6 +35,9 @@ suite![
     a_thousand_duplicates_of_twenty_keys_leave_one_each,
     a_newer_attempt_fences_the_older_off,
     an_end_may_be_told_twice,
+    what_is_sent_again_is_noted_before,
+    a_newer_write_to_the_customer_is_not_undone,
+    a_customer_comes_of_one_create,
     a_lease_that_is_renewed_is_not_taken,
     what_is_unknown_is_taken_over_when_it_is_due,
     lifetimes_end_in_their_order,
@@ -297,6 +300,70 @@ async fn lifetimes_hold_without_the_reaper(bed: &Bed) {
     bed.hand.move_by(31 * 24 * HOUR);
     claim(&store, keyed("acme", "k", "other")).await;
     assert_eq!(store.operation("acme", id).await, Ok(None));
+}
+
+async fn what_is_sent_again_is_noted_before(bed: &Bed) {
+    let store = bed.open().await;
+    let id = claim(&store, keyed("acme", "k", "r")).await;
+    let claimed = bed.hand.now();
+    bed.hand.move_by(31 * SECOND);
+    assert_eq!(store.send_again(id, 1).await, Ok(Resend::Lost), "the lease has run out");
+    take_over_one(&store).await;
+    assert_eq!(store.send_again(id, 1).await, Ok(Resend::Lost), "an older attempt");
+    let unknown = End::Unknown { reconcile_after: Some(bed.hand.now()), answer: answer(504) };
+    store.finish(id, 2, unknown).await.expect("finished");
+    assert_eq!(store.send_again(id, 2).await, Ok(Resend::Lost), "it has ended");
+    take_over_one(&store).await;
+    assert_eq!(store.send_again(id, 3).await, Ok(Resend::Noted));
+    let record = store.operation("acme", id).await.expect("read").expect("the write");
+    assert_eq!((record.state, record.created_at, record.sent_at), (State::Unknown, claimed, bed.hand.now()));
+    let events: Vec<_> =
+        store.audit(0, 10).await.expect("audit").iter().map(|record| (record.event, record.attempt)).collect();
+    assert_eq!(events[3..], [(Event::TakenOver, 3), (Event::Intent, 3)]);
+    // Who dies meanwhile leaves it to be looked for.
+    bed.hand.move_by(31 * SECOND);
+    assert_eq!(take_over_one(&store).await.attempt, 4);
+}
+
+async fn a_newer_write_to_the_customer_is_not_undone(bed: &Bed) {
+    let store = bed.open().await;
+    let about = |operation: &str, customer: &str, request: &str| NewOperation {
+        operation: operation.to_owned(),
+        customer: Some(customer.to_owned()),
+        ..keyless("acme", request)
+    };
+    let begun: Vec<OperationId> = [
+        claim(&store, about("update", "c1", "a")).await,
+        claim(&store, about("block", "c1", "b")).await,
+        claim(&store, about("update", "c2", "c")).await,
+        claim(&store, about("delete", "c1", "d")).await,
+    ]
+    .into();
+    bed.hand.move_by(31 * SECOND);
+    assert_eq!(store.take_over(10).await.expect("taken over").len(), 4);
+    assert_eq!(store.send_again(begun[0], 2).await, Ok(Resend::Noted), "a block undoes no update");
+    let newer = claim(&store, about("update", "c1", "e")).await;
+    claim(&store, about("unblock", "c1", "f")).await;
+    for (id, expected) in begun.iter().zip([Resend::Overtaken, Resend::Overtaken, Resend::Noted, Resend::Noted]) {
+        assert_eq!(store.send_again(*id, 2).await, Ok(expected));
+    }
+    store.finish(newer, 1, End::Failed { answer: answer(422) }).await.expect("finished");
+    assert_eq!(store.send_again(begun[0], 2).await, Ok(Resend::Noted), "what failed changed nothing");
+}
+
+async fn a_customer_comes_of_one_create(bed: &Bed) {
+    let store = bed.open().await;
+    let first = claim(&store, keyed("acme", "k1", "r")).await;
+    let second = claim(&store, keyed("acme", "k2", "r")).await;
+    let strange = claim(&store, keyed("other", "k1", "r")).await;
+    store.finish(first, 1, done()).await.expect("finished");
+    assert_eq!(store.adopt(second, 1, "c1").await, Ok(false), "it is what came of the first");
+    assert_eq!(store.adopt(strange, 1, "c1").await, Ok(true), "another merchant's is another");
+    assert_eq!(store.adopt(second, 1, "c2").await, Ok(true));
+    assert_eq!(store.adopt(second, 1, "c2").await, Ok(true), "said twice");
+    assert_eq!(store.adopt(second, 2, "c3").await, Ok(false), "another attempt");
+    let third = claim(&store, keyed("acme", "k3", "r")).await;
+    assert_eq!(store.adopt(third, 1, "c2").await, Ok(false));
 }
 
 async fn writes_are_listed_newest_first(bed: &Bed) {
