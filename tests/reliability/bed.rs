@@ -237,7 +237,6 @@ pub(crate) struct Gateway {
     folder: TempDir,
     process: Mutex<Option<Process>>,
     address: Mutex<String>,
-    said: Mutex<String>,
     /// Whether clients are to begin nothing new.
     is_stopping: AtomicBool,
     /// Whether clients have asked for long enough.
@@ -271,7 +270,6 @@ impl Gateway {
             folder,
             process: Mutex::default(),
             address: Mutex::default(),
-            said: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
         });
@@ -310,13 +308,7 @@ impl Gateway {
     pub(crate) fn kill(&self) {
         if let Some(mut process) = self.alive().take() {
             process.kill();
-            self.said.lock().unwrap_or_else(PoisonError::into_inner).push_str(&process.words());
         }
-    }
-
-    /// What all processes that are dead have said.
-    pub(crate) fn said(&self) -> String {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
