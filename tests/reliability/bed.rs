@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io::{BufRead as _, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,7 +26,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tempfile::TempDir;
 
 /// How long anything may take that is only waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whether the scenarios run in the sizes that docs/reliability.md promises.
 pub(crate) fn is_full() -> bool {
@@ -109,7 +109,7 @@ impl Process {
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 if let Some((_, rest)) = line.split_once(phrase) {
-                    let end = rest.find(|character: char| character == '"' || character == ',').unwrap_or(rest.len());
+                    let end = rest.find(['"', ',']).unwrap_or(rest.len());
                     let _ = sender.send(rest[..end].trim().to_owned());
                 }
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
@@ -165,7 +165,7 @@ impl Twin {
         Self { provider, process, address, log, _folder: folder }
     }
 
-    fn process(provider: &str, plan: &PathBuf, log: &PathBuf, listen: &str) -> (Process, String) {
+    fn process(provider: &str, plan: &Path, log: &Path, listen: &str) -> (Process, String) {
         let (plan, log) = (plan.display().to_string(), log.display().to_string());
         let arguments =
             ["twin", "--provider", provider, "--faults", &plan, "--log", &log, "--listen", listen].map(str::to_owned);

@@ -4,6 +4,7 @@
 //! Small unless `RELIABILITY=full`; `RELIABILITY_SEED` chooses other random moments.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "figures are told beside what held")]
 
 mod bed;
 mod client;
