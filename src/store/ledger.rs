@@ -269,7 +269,10 @@ impl Work for MakeClaim {
             return match twin {
                 Some(twin) if twin.state == State::Unknown => Ok(Found::Unknown(twin)),
                 Some(twin) => Ok(Found::InFlight(twin)),
-                None => self.insert(session, group).await.map(|_| Found::Nothing),
+                None => match self.unheard_twin(session, group).await? {
+                    Some(twin) => Ok(Found::Finished(twin)),
+                    None => self.insert(session, group).await.map(|_| Found::Nothing),
+                },
             };
         };
         // Most claims are new, so that the insertion is tried first. Nobody else writes meanwhile.
@@ -320,6 +323,27 @@ impl MakeClaim {
         session.rows(select, &values).await?.pop().map(Stored::read).transpose()
     }
 
+    /// A twin whose outcome nobody heard: whoever asked first gave up before, and asks again now. It is heard
+    /// with that, and stands for nobody else.
+    async fn unheard_twin(&self, session: &mut dyn Session, group: &Group) -> Result<Option<Stored>, StoreError> {
+        let select = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND unheard = 1 AND answer IS NOT NULL \
+             AND created_at > ?3 ORDER BY id LIMIT 1"
+        );
+        let values = [
+            Value::Text(&self.merchant),
+            Value::Bytes(&self.fingerprint),
+            Value::Integer(before(group.now, self.terms.joining)),
+        ];
+        let Some(row) = session.rows(select, &values).await?.pop() else { return Ok(None) };
+        let twin = Stored::read(row)?;
+        let update = "UPDATE operations SET unheard = 0 WHERE id = ?1";
+        session.execute(update, &[Value::Text(&twin.id.to_string())]).await?;
+        Ok(Some(twin))
+    }
+
     /// Whether the row was inserted; not if its key is taken.
     async fn insert(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
         let insert = "INSERT INTO operations (id, merchant, connection, operation, customer, key_hash, fingerprint, \
@@ -366,6 +390,8 @@ pub(super) struct Finish {
     pub(super) reconcile_after: Option<i64>,
     pub(super) status: Option<u16>,
     pub(super) answer: Option<Vec<u8>>,
+    /// Whether nobody waits for it any more who could ask again only without a key.
+    pub(super) unheard: bool,
 }
 
 #[async_trait]
@@ -389,7 +415,7 @@ impl Work for Finish {
             Some(state) => {
                 let update = "UPDATE operations SET state = ?3, customer = coalesce(?4, customer), status = ?5, \
                               answer = ?6, finished_at = ?7, reconcile_after = ?8, worker = NULL, leased_at = NULL, \
-                              lease_until = NULL, \
+                              lease_until = NULL, unheard = ?9, \
                               command = CASE WHEN CAST(?7 AS BIGINT) IS NULL THEN command ELSE NULL END \
                               WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
                               RETURNING merchant, connection, operation, fingerprint";
@@ -402,6 +428,7 @@ impl Work for Finish {
                     Value::bytes(self.answer.as_deref()),
                     Value::integer(state.is_final().then_some(group.now)),
                     Value::integer(self.reconcile_after),
+                    Value::Integer((self.unheard && state.is_final()).into()),
                 ];
                 session.rows(update, &values).await?
             }

@@ -143,6 +143,16 @@ impl Store {
     /// Tells how an attempt ended. `false`: a newer attempt has taken over, and nothing was changed. After
     /// an error it may be told again.
     pub async fn finish(&self, id: OperationId, attempt: u32, end: End) -> Result<bool, StoreError> {
+        self.end(id, attempt, end, false).await
+    }
+
+    /// The same of a write without a key that nobody waits for any more: the next request that is the same, if it
+    /// comes soon, is whoever asked first, and gets the answer.
+    pub async fn finish_unheard(&self, id: OperationId, attempt: u32, end: End) -> Result<bool, StoreError> {
+        self.end(id, attempt, end, true).await
+    }
+
+    async fn end(&self, id: OperationId, attempt: u32, end: End, unheard: bool) -> Result<bool, StoreError> {
         let (event, customer, reconcile_after, answer) = match end {
             End::Done { customer, answer } => (Event::Done, customer, None, Some(answer)),
             End::Failed { answer } => (Event::Failed, None, None, Some(answer)),
@@ -160,6 +170,7 @@ impl Store {
             reconcile_after: reconcile_after.map(Timestamp::as_millisecond),
             status: answer.map(|answer| answer.status),
             answer: sealed.transpose()?,
+            unheard,
         })
         .await
     }

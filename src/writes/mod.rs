@@ -8,7 +8,7 @@ mod surface;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -101,7 +101,10 @@ impl Writes {
     /// Carries out a write, or answers it from an earlier one that was the same. Whoever asked may go away: what
     /// was begun goes on.
     pub async fn carry_out(self: &Arc<Self>, write: Write) -> Result<Told, Refused> {
-        tokio::spawn(Arc::clone(self).run(write)).await.unwrap_or(Err(Refused::Fault))
+        // Goes with whoever asked.
+        let asker = Arc::new(());
+        let running = tokio::spawn(Arc::clone(self).run(write, Arc::downgrade(&asker)));
+        running.await.unwrap_or(Err(Refused::Fault))
     }
 
     /// Waits until nothing is under way, or for as long as it may.
@@ -112,7 +115,7 @@ impl Writes {
         }
     }
 
-    async fn run(self: Arc<Self>, write: Write) -> Result<Told, Refused> {
+    async fn run(self: Arc<Self>, write: Write, asker: Weak<()>) -> Result<Told, Refused> {
         let ends = Instant::now() + write.deadline;
         let id = OperationId::now();
         let document = Remembered::write(&write.command, &*write.surface, write.on_loss);
@@ -133,13 +136,15 @@ impl Writes {
         let begun = self.underway.begin(id);
         match self.store.claim(new).await.map_err(Refused::Store)? {
             Claim::New { attempt } => {
-                let told = self.attempt(Operation::of(&write, id, attempt), ends).await;
+                let told = self
+                    .attempt(Operation::of(&write, id, attempt, Hearers { asker: &asker, begun: &begun }), ends)
+                    .await;
                 begun.end(&told);
                 Ok(told)
             }
             Claim::InFlight(record) if write.key.is_some() => Err(Refused::InProgress(record.id)),
             Claim::InFlight(record) => self.join(&record, ends).await,
-            Claim::Unknown(record) => self.settle(record, ends).await,
+            Claim::Unknown(record) => self.settle(record, ends, &asker).await,
             Claim::Finished(record) => replayed(record),
             Claim::Reused => Err(Refused::Reused),
             Claim::Expired(record) => Err(Refused::Expired(record.customer)),
@@ -194,12 +199,17 @@ impl Writes {
     }
 
     async fn keep(&self, operation: &Operation<'_>, told: Told, end: End) -> Told {
-        match self.store.finish(operation.id, operation.attempt, end.clone()).await {
+        let (id, attempt) = (operation.id, operation.attempt);
+        let kept = match operation.is_keyed || operation.hearers.are_there() {
+            true => self.store.finish(id, attempt, end.clone()).await,
+            false => self.store.finish_unheard(id, attempt, end.clone()).await,
+        };
+        match kept {
             Ok(true) => told,
             Ok(false) => operation.unrecorded("another process has taken this write over"),
             Err(error) => {
                 tracing::error!(operation.id = %operation.id, "the end of a write cannot be kept yet: {error}");
-                tokio::spawn(insist(self.store.clone(), operation.id, operation.attempt, end));
+                tokio::spawn(insist(self.store.clone(), id, attempt, end, operation.is_keyed));
                 operation.unrecorded("what came of it could not be recorded")
             }
         }
@@ -222,9 +232,9 @@ impl Writes {
     }
 
     /// Looks now for what came of a write whose outcome is not known.
-    async fn settle(self: &Arc<Self>, record: Record, ends: Instant) -> Result<Told, Refused> {
+    async fn settle(self: &Arc<Self>, record: Record, ends: Instant, asker: &Weak<()>) -> Result<Told, Refused> {
         match self.store.take_over_one(record.id).await.map_err(Refused::Store)? {
-            Some(taken) => match self.resume(taken, ends).await {
+            Some(taken) => match self.resume(taken, ends, asker).await {
                 Some(told) => Ok(Told { is_replay: true, ..told }),
                 None => replayed(record),
             },
@@ -245,10 +255,24 @@ struct Operation<'o> {
     is_keyed: bool,
     /// When to look for what came of it; once the provider must show it, unless this is a look itself.
     due: Option<Timestamp>,
+    hearers: Hearers<'o>,
+}
+
+/// Who waits for the end of a write.
+#[derive(Clone, Copy)]
+struct Hearers<'o> {
+    asker: &'o Weak<()>,
+    begun: &'o Begun<'o>,
+}
+
+impl Hearers<'_> {
+    fn are_there(&self) -> bool {
+        self.asker.strong_count() > 0 || self.begun.is_joined()
+    }
 }
 
 impl<'o> Operation<'o> {
-    fn of(write: &'o Write, id: OperationId, attempt: u32) -> Self {
+    fn of(write: &'o Write, id: OperationId, attempt: u32, hearers: Hearers<'o>) -> Self {
         Self {
             id,
             attempt,
@@ -259,6 +283,7 @@ impl<'o> Operation<'o> {
             surface: &*write.surface,
             is_keyed: write.key.is_some(),
             due: None,
+            hearers,
         }
     }
 
@@ -322,6 +347,12 @@ impl Underway {
 }
 
 impl Begun<'_> {
+    /// Whether others wait for it.
+    fn is_joined(&self) -> bool {
+        // One receiver is for those to come.
+        self.sender.receiver_count() > 1
+    }
+
     fn end(self, told: &Told) {
         let _ = self.sender.send(Some(told.clone()));
     }
@@ -334,13 +365,17 @@ impl Drop for Begun<'_> {
 }
 
 /// Tells the store how a write ended until it can be kept, or the write is taken over because that took too long.
-async fn insist(store: Store, id: OperationId, attempt: u32, end: End) {
+async fn insist(store: Store, id: OperationId, attempt: u32, end: End, is_keyed: bool) {
     const EVERY: Duration = Duration::from_millis(500);
     const LONGEST: Duration = Duration::from_mins(5);
     let gives_up = Instant::now() + LONGEST;
     while Instant::now() < gives_up {
         tokio::time::sleep(EVERY).await;
-        if store.finish(id, attempt, end.clone()).await.is_ok() {
+        let kept = match is_keyed {
+            true => store.finish(id, attempt, end.clone()).await,
+            false => store.finish_unheard(id, attempt, end.clone()).await,
+        };
+        if kept.is_ok() {
             return;
         }
     }

@@ -1,7 +1,10 @@
 //! What goes on without anybody waiting: leases are renewed, writes whose outcome is not known are looked for,
 //! those that a dead process left behind are taken up, and what is too old is taken away.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -16,7 +19,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::{End, Operation, Record, Remembered, Told, Writes};
+use super::{End, Hearers, Operation, Record, Remembered, Told, Writes};
 use crate::{
     config::OnAmbiguous,
     line::Line,
@@ -70,7 +73,7 @@ impl Writes {
                         let this = Arc::clone(&self);
                         looking.spawn(async move {
                             let ends = Instant::now() + this.gateway.load().deadline;
-                            this.resume(record, ends).await;
+                            this.resume(record, ends, &Weak::new()).await;
                         });
                     }
                 }
@@ -83,7 +86,7 @@ impl Writes {
 
     /// Goes on with a write that this process has taken over: looks whether it happened, and does what is allowed
     /// if it did not. `None` where it stays for a person.
-    pub(super) async fn resume(&self, record: Record, ends: Instant) -> Option<Told> {
+    pub(super) async fn resume(&self, record: Record, ends: Instant, asker: &Weak<()>) -> Option<Told> {
         let begun = self.underway.begin(record.id);
         let gateway = self.gateway.load_full();
         let found = gateway.connection(&record.merchant, &record.connection);
@@ -107,6 +110,7 @@ impl Writes {
             surface: &*remembered.surface,
             is_keyed: record.keyed,
             due: progress.next_look(&record, connection),
+            hearers: Hearers { asker, begun: &begun },
         };
         let line = Line::new(connection, ends, operation.surface.shows_exchanges());
         let mark = operation.mark();

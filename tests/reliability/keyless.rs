@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("an_sdk_that_repeats_itself_makes_nobody_twice", || repeats(false)),
         trial("an_sdk_that_does_not_wait_makes_nobody_twice", || repeats(true)),
+        trial("an_sdk_that_comes_back_after_all_is_known_makes_nobody_twice", comes_back),
     ]
 }
 
@@ -82,4 +83,30 @@ async fn repeats(at_once: bool) {
     agree(&twin, &kept);
     assert_eq!((kept.len(), count(&kept, State::Done)), (3, 3));
     eprintln!("keyless: one effect for a storm of four, two for twins");
+}
+
+/// What came of a create is known before its client asks again, which never heard of it: because it was told that
+/// nobody knows, or because it had gone.
+async fn comes_back() {
+    for has_gone in [false, true] {
+        let faults = if has_gone { "delay = \"300ms\"\nonly = [\"create\"]".to_owned() } else { first_fails() };
+        let twin = Twin::start("modempay", &faults);
+        let gateway = Gateway::before(&twin, &Setup::of("visibility_lag = \"20ms\""));
+        let client = Client::of(&gateway);
+        let made = || twin.created().get(&email_hash(&email(1))).map_or(0, Vec::len);
+        let awa = person(1);
+        let first = client.create(None, &awa);
+        if has_gone {
+            let patience = Duration::from_millis(100);
+            assert!(tokio::time::timeout(patience, first).await.is_err(), "it does not wait for the answer");
+        } else {
+            assert_eq!(first.await.expect("an answer").code(), "outcome_unknown");
+        }
+        crate::bed::until("the outcome is known", async || (gateway.peek(State::Done) > 0).then_some(())).await;
+        let again = client.create(None, &person(1)).await.expect("an answer");
+        assert_eq!((again.status, again.header("idempotent-replayed")), (201, "true"), "{}", again.body);
+        assert_eq!(made(), 1, "one effect");
+        let twin_meant = client.create(None, &person(1)).await.expect("an answer");
+        assert_eq!((twin_meant.status, made()), (201, 2), "what was heard stands for nobody else");
+    }
 }

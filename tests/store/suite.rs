@@ -35,6 +35,7 @@ suite![
     a_thousand_duplicates_of_twenty_keys_leave_one_each,
     a_newer_attempt_fences_the_older_off,
     an_end_may_be_told_twice,
+    what_nobody_heard_is_told_to_whoever_asks_again,
     what_is_sent_again_is_noted_before,
     a_newer_write_to_the_customer_is_not_undone,
     a_customer_comes_of_one_create,
@@ -300,6 +301,22 @@ async fn lifetimes_hold_without_the_reaper(bed: &Bed) {
     bed.hand.move_by(31 * 24 * HOUR);
     claim(&store, keyed("acme", "k", "other")).await;
     assert_eq!(store.operation("acme", id).await, Ok(None));
+}
+
+async fn what_nobody_heard_is_told_to_whoever_asks_again(bed: &Bed) {
+    let store = bed.open().await;
+    let id = claim(&store, keyless("acme", "r")).await;
+    assert_eq!(store.finish_unheard(id, 1, done()).await, Ok(true));
+    claim(&store, keyless("acme", "another")).await;
+    claim(&store, keyless("other", "r")).await;
+    let again = store.claim(keyless("acme", "r")).await;
+    assert!(matches!(again, Ok(Claim::Finished(record)) if record.id == id && record.answer == Some(answer(201))));
+    let twin = claim(&store, keyless("acme", "r")).await;
+    assert_eq!(store.finish(twin, 1, done()).await, Ok(true));
+    let unheard = claim(&store, keyless("acme", "r")).await;
+    assert_eq!(store.finish_unheard(unheard, 1, done()).await, Ok(true));
+    bed.hand.move_by(121 * SECOND);
+    claim(&store, keyless("acme", "r")).await;
 }
 
 async fn what_is_sent_again_is_noted_before(bed: &Bed) {
