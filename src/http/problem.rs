@@ -253,6 +253,14 @@ impl Failure {
         self
     }
 
+    /// The same where something may have happened.
+    #[must_use]
+    pub fn leaving_doubt(mut self) -> Self {
+        self.0.effect = Effect::Unknown;
+        self.0.safe_to_retry = false;
+        self
+    }
+
     /// Names the record that it is about.
     #[must_use]
     pub fn with_existing(mut self, id: Option<String>) -> Self {
