@@ -169,8 +169,11 @@ impl Gateway {
                 }
             }
         }
-        if let Err(error) = store::Settings::from(config.store.as_ref(), false) {
-            reader.mistakes.push(format!("{}: {error}", loaded.name()));
+        if let Err(error) = store::Settings::from(config.store.as_ref()) {
+            reader.mistakes.push(loaded.at("store", &error));
+        }
+        if config.store.as_ref().is_some_and(|typed| store::is_literal(&typed.url)) {
+            reader.warn("store.url", "holds a password; use { env = \"NAME\" } or { file = \"PATH\" }");
         }
         if config.server.metrics_listen.is_some() {
             reader.warn("server.metrics_listen", "is not used yet: this version serves no metrics");

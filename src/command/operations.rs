@@ -76,6 +76,6 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
 pub(super) async fn open(configuration: &Configuration) -> Result<Inspection, Failed> {
     let loaded = config::load(configuration.config.as_deref())?;
     let failed = |error: crate::store::StoreError| Failed::Failed(error.to_string());
-    let settings = Settings::from(loaded.config.store.as_ref(), false).map_err(failed)?;
+    let settings = Settings::from(loaded.config.store.as_ref()).map_err(failed)?;
     Inspection::open(&settings).await.map_err(failed)
 }

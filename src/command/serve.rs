@@ -105,7 +105,7 @@ pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     text::phone::warm_up();
     let twins = start_twins(loaded)?;
     let understood = Gateway::understand(loaded, Some(&twins)).map_err(|error| error.to_string())?;
-    let settings = store::Settings::from(loaded.config.store.as_ref(), false);
+    let settings = store::Settings::from(loaded.config.store.as_ref());
     let store = Store::open(&settings.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
     let listener = bind(&loaded.config.server.listen)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;

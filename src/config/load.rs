@@ -49,9 +49,14 @@ pub struct Loaded {
 impl Loaded {
     /// A mistake at a dotted key, told with the file and the line.
     pub fn mistake(&self, key: &str, what: impl fmt::Display) -> String {
+        self.at(key, format_args!("`{key}` {what}"))
+    }
+
+    /// The same where what is told names the key itself.
+    pub fn at(&self, key: &str, told: impl fmt::Display) -> String {
         match diagnose::line_of_key(&self.text, key) {
-            Some(line) => format!("{}:{line}: `{key}` {what}", self.name),
-            None => format!("{}: `{key}` {what}", self.name),
+            Some(line) => format!("{}:{line}: {told}", self.name),
+            None => format!("{}: {told}", self.name),
         }
     }
 

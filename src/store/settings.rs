@@ -49,11 +49,6 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// A store in memory, for the sandbox and for tests: it goes with the process, and so does its key.
-    pub fn memory() -> Self {
-        Self::at(Place::Memory)
-    }
-
     fn at(place: Place) -> Self {
         Self {
             place,
@@ -67,15 +62,9 @@ impl Settings {
         }
     }
 
-    /// What `[store]` says. Without it, the sandbox keeps everything in memory, and any other configuration
-    /// in `passerelle.db` of the working directory.
-    pub fn from(typed: Option<&config::Store>, sandbox: bool) -> Result<Self, StoreError> {
-        let Some(typed) = typed else {
-            return Ok(match sandbox {
-                true => Self::memory(),
-                false => Self::at(Place::File("passerelle.db".into())),
-            });
-        };
+    /// What `[store]` says. Without it, everything is kept in `passerelle.db` of the working directory.
+    pub fn from(typed: Option<&config::Store>) -> Result<Self, StoreError> {
+        let Some(typed) = typed else { return Ok(Self::at(Place::File("passerelle.db".into()))) };
         let url = typed.url.resolve().map_err(|error| StoreError::Settings(format!("`store.url`: {error}")))?;
         let mut settings = Self::at(Place::parse(url)?);
         settings.key = typed.key.as_ref().map(Key::resolve).transpose()?;
@@ -144,13 +133,12 @@ mod tests {
 
     fn settings(store: &str) -> Result<Settings, StoreError> {
         let loaded = config::load_text(&format!("[store]\n{store}"), "passerelle.toml").expect("a configuration");
-        Settings::from(loaded.config.store.as_ref(), false)
+        Settings::from(loaded.config.store.as_ref())
     }
 
     #[test]
     fn the_sandbox_keeps_everything_in_memory_and_others_in_a_file() {
-        assert_eq!(Settings::from(None, true).map(|settings| settings.told()), Ok("sqlite::memory:".to_owned()));
-        assert_eq!(Settings::from(None, false).map(|settings| settings.told()), Ok("sqlite:passerelle.db".to_owned()));
+        assert_eq!(Settings::from(None).map(|settings| settings.told()), Ok("sqlite:passerelle.db".to_owned()));
     }
 
     #[test]

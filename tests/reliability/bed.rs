@@ -343,7 +343,7 @@ impl Gateway {
     pub(crate) async fn store(&self) -> Store {
         self.kill();
         let loaded = config::load(Some(&self.config())).expect("a configuration");
-        let settings = Settings::from(loaded.config.store.as_ref(), false).expect("settings");
+        let settings = Settings::from(loaded.config.store.as_ref()).expect("settings");
         Store::open(&settings).await.expect("a store")
     }
 
