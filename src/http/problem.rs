@@ -15,6 +15,7 @@ use passerelle_providers::{
 };
 use serde::Serialize;
 
+use super::writes::{IDEMPOTENCY_STATUS, OPERATION_ID};
 use crate::line::Exchange;
 
 macro_rules! codes {
@@ -362,6 +363,12 @@ impl Failure {
         if matches!(parts.status, 429 | 503) || parts.code == Code::IdempotencyInProgress {
             let seconds = parts.retry_after.unwrap_or(if parts.status == 429 { 60 } else { 1 });
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if parts.code == Code::IdempotencyInProgress {
+            headers.insert(IDEMPOTENCY_STATUS, HeaderValue::from_static("in_progress"));
+            if let Some(id) = parts.operation_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+                headers.insert(OPERATION_ID, id);
+            }
         }
         if parts.code == Code::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"passerelle\""));

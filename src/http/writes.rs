@@ -26,9 +26,11 @@ use crate::{
 /// The size of a usual customer in an answer.
 const USUAL_SIZE: usize = 1536;
 
-const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
+/// Whether a write was carried out for this request: `created`, `replayed` or `in_progress`.
+pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
+/// The write, as `GET /v1/operations/{id}` knows it.
+pub const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
 
 /// The longest idempotency key, in bytes.
 const LONGEST_KEY: usize = 255;

@@ -99,10 +99,13 @@ async fn concurrent_duplicates_have_one_effect() {
     let mut texts = Vec::new();
     for asked in asked.collect::<Vec<_>>() {
         let answer = asked.await.expect("no panic");
-        match answer.status.as_u16() {
-            201 => texts.push(answer.text),
-            _ => assert_eq!(answer.told(), (409, "idempotency_in_progress")),
+        if answer.status == 201 {
+            texts.push(answer.text);
+            continue;
         }
+        assert_eq!(answer.told(), (409, "idempotency_in_progress"));
+        assert_eq!(answer.header("idempotency-status"), "in_progress");
+        assert!(answer.header("x-operation-id").starts_with("op_"));
     }
     assert!(!texts.is_empty());
     assert!(texts.windows(2).all(|pair| pair[0] == pair[1]));
