@@ -80,6 +80,9 @@ codes! {
     /// This `Idempotency-Key` was used so long ago that its answer is not kept any more. `provider.id` names the
     /// customer it was about. Nothing was sent; look at the customer, or use a new key for a new write.
     IdempotencyKeyExpired = "idempotency_key_expired", 409, "The answer to this key is not kept any more";
+    /// The customer whom the write with this `Idempotency-Key` was about was deleted since, and what was answered
+    /// went with it. `provider.id` names the customer. Nothing was sent; use a new key for a new write.
+    ReplayErased = "replay_erased", 410, "The answer was erased with its customer";
     /// The provider answered a create with a record that belongs to somebody else, as one does whose e-mail
     /// addresses are unique. `provider.id` names the record; nothing was created.
     VendorRecordShared = "vendor_record_shared", 409, "The provider's record belongs to somebody else";

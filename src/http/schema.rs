@@ -448,9 +448,13 @@ pub(super) enum Problems {
     /// The merchant's provider cannot do this; `Allow` tells what it can.
     #[response(status = 405, content_type = "application/problem+json")]
     NotSupported(Problem),
-    /// The provider's record belongs to somebody else.
+    /// The same write is under way, or its answer is not kept any more; or the provider's record belongs to somebody
+    /// else.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(Problem),
+    /// The customer was deleted, and the answer that is asked for again went with it.
+    #[response(status = 410, content_type = "application/problem+json")]
+    Gone(Problem),
     /// The body is too large.
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(Problem),

@@ -115,6 +115,10 @@ pub fn refusal(refused: Refused) -> Failure {
             let told = "the answer to this `Idempotency-Key` is not kept any more; it was carried out";
             Failure::new(Code::IdempotencyKeyExpired, told).with_existing(customer)
         }
+        Refused::Erased(customer) => {
+            let told = "the customer was deleted since, and what was answered to this `Idempotency-Key` went with it";
+            Failure::new(Code::ReplayErased, told).with_existing(customer)
+        }
         Refused::Fault => {
             let told = "an unexpected fault; it is in the gateway's log, and what was begun is looked for";
             Failure::new(Code::Internal, told).leaving_doubt()

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use passerelle_providers::model::Operation;
 
 use super::{
     OperationId, Reaped, Resend, State, StoreError,
@@ -54,13 +55,14 @@ pub(super) struct Stored {
     pub(super) status: Option<u16>,
     pub(super) answer: Option<Vec<u8>>,
     fingerprint: Vec<u8>,
+    erased: bool,
 }
 
 /// The columns of [`Stored`], in its order.
 macro_rules! columns {
     () => {
         "id, merchant, connection, operation, customer, key_hash, state, attempt, created_at, sent_at, finished_at, \
-         reconcile_after, command, status, answer, fingerprint"
+         reconcile_after, command, status, answer, fingerprint, erased"
     };
 }
 
@@ -83,6 +85,7 @@ impl Stored {
             status: row.maybe_integer()?.and_then(|status| u16::try_from(status).ok()),
             answer: row.maybe_bytes()?,
             fingerprint: row.bytes()?,
+            erased: row.integer()? == 1,
         })
     }
 
@@ -254,6 +257,7 @@ pub(super) enum Found {
     Finished(Stored),
     Reused,
     Expired(Stored),
+    Erased(Stored),
 }
 
 #[async_trait]
@@ -297,6 +301,7 @@ impl Work for MakeClaim {
         Ok(match holder.state {
             State::Sending => Found::InFlight(holder),
             State::Unknown => Found::Unknown(holder),
+            State::Done | State::Failed if holder.erased => Found::Erased(holder),
             State::Done | State::Failed => {
                 match holder.answer.is_none() || holder.is_older(self.terms.answers, group.now) {
                     true => Found::Expired(Stored { answer: None, ..holder }),
@@ -330,7 +335,7 @@ impl MakeClaim {
             "SELECT ",
             columns!(),
             " FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND unheard = 1 AND answer IS NOT NULL \
-             AND created_at > ?3 ORDER BY id LIMIT 1"
+             AND created_at > ?3 ORDER BY created_at LIMIT 1"
         );
         let values = [
             Value::Text(&self.merchant),
@@ -381,6 +386,10 @@ impl MakeClaim {
 
 // Ends.
 
+/// Takes away every answer about a customer but the one to its deletion.
+const ERASE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 0 WHERE merchant = ?1 \
+                     AND connection = ?2 AND customer = ?3 AND id <> ?4 AND answer IS NOT NULL";
+
 /// The end of an attempt, with its answer sealed.
 pub(super) struct Finish {
     pub(super) id: OperationId,
@@ -409,7 +418,7 @@ impl Work for Finish {
         let rows = match state {
             None => {
                 let delete = "DELETE FROM operations WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
-                              RETURNING merchant, connection, operation, fingerprint";
+                              RETURNING merchant, connection, operation, fingerprint, customer";
                 session.rows(delete, &[Value::Text(&id), Value::Integer(self.attempt.into())]).await?
             }
             Some(state) => {
@@ -418,7 +427,7 @@ impl Work for Finish {
                               lease_until = NULL, unheard = ?9, \
                               command = CASE WHEN CAST(?7 AS BIGINT) IS NULL THEN command ELSE NULL END \
                               WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
-                              RETURNING merchant, connection, operation, fingerprint";
+                              RETURNING merchant, connection, operation, fingerprint, customer";
                 let values = [
                     Value::Text(&id),
                     Value::Integer(self.attempt.into()),
@@ -444,6 +453,13 @@ impl Work for Finish {
             fingerprint: &row.bytes()?,
         };
         record(session, group, self.event, subject).await?;
+        if self.event == Event::Done
+            && operation == Operation::Delete.name()
+            && let Some(customer) = row.maybe_text()?
+        {
+            let values = [&merchant, &connection, &customer, &id].map(|text| Value::Text(text.as_str()));
+            session.execute(ERASE, &values).await?;
+        }
         Ok(true)
     }
 }
@@ -700,12 +716,15 @@ impl Work for ReadOperations {
             values.push(Value::Text(value));
             select.push_str(&format!(" AND {condition} ?{}", values.len()));
         }
+        let mut order = "id";
         if self.state.is_some_and(|state| !state.is_final()) {
-            // Said again, so that the small index of unfinished operations can be used.
+            // Said again, and not simply in the order of the ids, so that the small index of unfinished operations
+            // is used and not the one of all.
             select.push_str(" AND state IN ('sending', 'unknown')");
+            order = "id || ''";
         }
         values.push(Value::Integer(limited(self.limit)));
-        select.push_str(&format!(" ORDER BY id DESC LIMIT ?{}", values.len()));
+        select.push_str(&format!(" ORDER BY {order} DESC LIMIT ?{}", values.len()));
         session.rows(&select, &values).await?.into_iter().map(Stored::read).collect()
     }
 }

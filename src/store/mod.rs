@@ -118,6 +118,7 @@ impl Store {
             Found::Finished(stored) => Claim::Finished(self.opened(stored)?),
             Found::Reused => Claim::Reused,
             Found::Expired(stored) => Claim::Expired(self.opened(stored)?),
+            Found::Erased(stored) => Claim::Erased(self.opened(stored)?),
         })
     }
 

@@ -267,6 +267,8 @@ pub enum Claim {
     Reused,
     /// The same write was answered, too long ago for the answer to be kept.
     Expired(Record),
+    /// The same write was answered, and its customer was deleted since, with all that was kept of it.
+    Erased(Record),
 }
 
 /// Whether a write that was taken over may be sent once more.

@@ -74,6 +74,8 @@ pub enum Refused {
     Reused,
     /// The answer is too old to be given again; this is the customer it was about.
     Expired(Option<String>),
+    /// The answer went with the customer that it was about, which was deleted since.
+    Erased(Option<String>),
     /// A fault of the gateway; what was claimed is looked for later.
     Fault,
 }
@@ -148,6 +150,7 @@ impl Writes {
             Claim::Finished(record) => replayed(record),
             Claim::Reused => Err(Refused::Reused),
             Claim::Expired(record) => Err(Refused::Expired(record.customer)),
+            Claim::Erased(record) => Err(Refused::Erased(record.customer)),
         }
     }
 

@@ -58,6 +58,25 @@ async fn one_key_has_one_effect_and_one_answer() {
 }
 
 #[tokio::test]
+async fn what_was_answered_goes_with_its_customer() {
+    let gateway = Gateway::sandbox("lomi").await;
+    let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let created = create(&gateway, Some("order-1"), &awa).await;
+    let id = created.body["id"].as_str().expect("an id").to_owned();
+    let delete = || gateway.request(Method::DELETE, &format!("{CUSTOMERS}/{id}")).header("idempotency-key", "gone");
+    let deleted = gateway.send(delete()).await;
+    assert_eq!(deleted.status, 200, "{}", deleted.text);
+    let again = create(&gateway, Some("order-1"), &awa).await;
+    assert_eq!(again.told(), (410, "replay_erased"));
+    assert_eq!(again.body["provider"]["id"], json!(id));
+    assert!(!again.text.contains("Awa"), "nothing of the customer");
+    assert_eq!(gateway.send(delete()).await.text, deleted.text, "the deletion itself is answered again");
+    let told = gateway.get(&format!("/v1/operations/{}", created.header("x-operation-id"))).await;
+    assert_eq!((&told.body["outcome"], &told.body["customer"]), (&json!("done"), &json!(id)));
+    assert_eq!(count(&gateway, "awa@example.com").await, 0, "and nobody was made anew");
+}
+
+#[tokio::test]
 async fn a_key_is_the_merchants_own() {
     let lomi = Gateway::sandbox("lomi").await;
     let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });

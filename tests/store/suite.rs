@@ -41,6 +41,7 @@ suite![
     a_customer_comes_of_one_create,
     a_lease_that_is_renewed_is_not_taken,
     what_is_unknown_is_taken_over_when_it_is_due,
+    answers_go_with_their_customer,
     lifetimes_end_in_their_order,
     lifetimes_hold_without_the_reaper,
     writes_are_listed_newest_first,
@@ -289,6 +290,49 @@ async fn lifetimes_end_in_their_order(bed: &Bed) {
     assert!(matches!(again, Ok(Claim::Unknown(record)) if record.answer == Some(answer(504))));
     let again = store.claim(keyed("acme", "sending", "r")).await;
     assert!(matches!(again, Ok(Claim::InFlight(record)) if record.id == sending));
+}
+
+async fn answers_go_with_their_customer(bed: &Bed) {
+    let store = bed.open().await;
+    let about = |key: &str, operation: &str, customer: &str| NewOperation {
+        operation: operation.to_owned(),
+        customer: Some(customer.to_owned()),
+        ..keyed("acme", key, key)
+    };
+    let end = |customer: &str| End::Done { customer: Some(customer.to_owned()), answer: answer(200) };
+    let created = claim(&store, keyed("acme", "created", "created")).await;
+    store.finish(created, 1, end("c1")).await.expect("finished");
+    let blocked = claim(&store, about("blocked", "block", "c1")).await;
+    store.finish(blocked, 1, end("c1")).await.expect("finished");
+    let other = claim(&store, about("other", "update", "c2")).await;
+    store.finish(other, 1, end("c2")).await.expect("finished");
+    let elsewhere =
+        claim(&store, NewOperation { connection: "spare".to_owned(), ..about("spare", "update", "c1") }).await;
+    store.finish(elsewhere, 1, end("c1")).await.expect("finished");
+    let refused = claim(&store, about("refused", "delete", "c1")).await;
+    store.finish(refused, 1, End::Failed { answer: answer(422) }).await.expect("finished");
+    let again = store.claim(about("blocked", "block", "c1")).await;
+    assert!(matches!(again, Ok(Claim::Finished(_))), "a deletion that was refused erases nothing");
+    let deleted = claim(&store, about("deleted", "delete", "c1")).await;
+    store.finish(deleted, 1, End::Done { customer: None, answer: answer(200) }).await.expect("finished");
+    for new in [keyed("acme", "created", "created"), about("blocked", "block", "c1")] {
+        match store.claim(new).await {
+            Ok(Claim::Erased(record)) => {
+                assert_eq!((record.customer.as_deref(), record.answer, record.state), (Some("c1"), None, State::Done));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let again = store.claim(about("deleted", "delete", "c1")).await;
+    assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(200))));
+    let again = store.claim(about("other", "update", "c2")).await;
+    assert!(matches!(again, Ok(Claim::Finished(_))), "another customer");
+    let spare = NewOperation { connection: "spare".to_owned(), ..about("spare", "update", "c1") };
+    assert!(matches!(store.claim(spare).await, Ok(Claim::Finished(_))), "another provider's customer");
+    // The use of the keys is remembered as long as any.
+    assert_eq!(store.claim(keyed("acme", "created", "changed")).await, Ok(Claim::Reused));
+    bed.hand.move_by(31 * 24 * HOUR);
+    claim(&store, keyed("acme", "created", "changed")).await;
 }
 
 async fn lifetimes_hold_without_the_reaper(bed: &Bed) {
