@@ -1,6 +1,9 @@
 //! The store in one SQLite file: a thread that writes in groups, one that reads, and a lock that keeps
 //! other processes out. What is acknowledged has been through `fsync`.
 
+#[cfg(test)]
+mod costs;
+
 use std::{
     fmt,
     fs::{self, File, TryLockError},
@@ -13,7 +16,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, types::ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, ffi, types::ValueRef};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{
@@ -204,6 +207,7 @@ impl Sqlite {
     /// Opens a store that goes with the process.
     pub(super) fn memory(clock: Option<Clock>) -> Result<Self, StoreError> {
         let mut connection = Connection::open_in_memory().map_err(|error| told(&error))?;
+        keep_plans(&connection).map_err(|error| told(&error))?;
         migrate(&mut connection)?;
         let clock = clock.unwrap_or_else(system);
         let writer = Lane::start("store-writer", connection, clock, write_groups)?;
@@ -215,9 +219,16 @@ fn system() -> Clock {
     Clock::from(std::sync::Arc::new(Timestamp::now) as std::sync::Arc<dyn Fn() -> Timestamp + Send + Sync>)
 }
 
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(5))?;
+/// Plans every statement once, whatever its parameters will be. Otherwise those that could use a partial index are
+/// planned anew for every execution, which costs more than all the rest of a claim.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    keep_plans(connection)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     // A claim whose request went out must survive a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
     // What was deleted is overwritten.
