@@ -29,7 +29,7 @@ enum Audit {
 pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), Failed> {
     let failed = |error: crate::store::StoreError| Failed::Failed(error.to_string());
     runtime()?.block_on(async {
-        let store = open(configuration).await?;
+        let store = open(configuration)?;
         match arguments.command {
             Some(Audit::Verify) => match store.verify_audit().await.map_err(failed)? {
                 Ok(head) => terminal::print(&format!("{} records, none missing, none changed", head.sequence)),

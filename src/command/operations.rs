@@ -38,7 +38,7 @@ fn operation(text: &str) -> Result<OperationId, String> {
 
 pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), Failed> {
     let records = runtime()?.block_on(async {
-        let store = open(configuration).await?;
+        let store = open(configuration)?;
         let Arguments { outcome, merchant, after, limit, .. } = arguments;
         let found = store.operations(merchant.as_deref(), *outcome, *after, limit.saturating_add(1)).await;
         found.map_err(|error| Failed::Failed(error.to_string()))
@@ -73,9 +73,9 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
 }
 
 /// The store of a configuration, to look at.
-pub(super) async fn open(configuration: &Configuration) -> Result<Inspection, Failed> {
+pub(super) fn open(configuration: &Configuration) -> Result<Inspection, Failed> {
     let loaded = config::load(configuration.config.as_deref())?;
     let failed = |error: crate::store::StoreError| Failed::Failed(error.to_string());
     let settings = Settings::from(loaded.config.store.as_ref()).map_err(failed)?;
-    Inspection::open(&settings).await.map_err(failed)
+    Inspection::open(&settings).map_err(failed)
 }

@@ -194,6 +194,11 @@ pub(super) fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".to_owned())
 }
 
+/// Somebody looks at a database that no gateway of this version has opened yet.
+pub(super) fn no_form() -> StoreError {
+    StoreError::Settings("the database does not have the form of this version: start the gateway on it once".to_owned())
+}
+
 /// More waits than can be answered in time.
 pub(super) fn overloaded() -> StoreError {
     StoreError::Unavailable("more writes are waiting for the store than it can take".to_owned())

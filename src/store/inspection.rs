@@ -22,7 +22,7 @@ impl fmt::Debug for Inspection {
 
 impl Inspection {
     /// Opens a store to look at it.
-    pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
+    pub fn open(settings: &Settings) -> Result<Self, StoreError> {
         Ok(Self(match &settings.place {
             settings::Place::Memory => {
                 let told = "the store is in the gateway's memory (sqlite::memory:): ask the gateway itself, with \
@@ -30,7 +30,7 @@ impl Inspection {
                 return Err(StoreError::Settings(told.to_owned()));
             }
             settings::Place::File(path) => Arc::new(sqlite::Sqlite::look_at(path)?),
-            settings::Place::Server(url) => Arc::new(postgres::Postgres::open(url, None).await?),
+            settings::Place::Server(url) => Arc::new(postgres::Postgres::look_at(url)?),
         }))
     }
 

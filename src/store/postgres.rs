@@ -23,7 +23,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{
     StoreError,
     audit::Head,
-    database::{Cell, Database, GROUP, Group, Job, QUEUE, Row, Session, Value, closed, overloaded},
+    database::{Cell, Database, GROUP, Group, Job, QUEUE, Row, Session, Value, closed, no_form, overloaded},
     ledger,
     settings::Clock,
 };
@@ -65,6 +65,30 @@ impl fmt::Debug for Postgres {
 impl Postgres {
     /// Connects, and brings the database up to date.
     pub(super) async fn open(url: &SecretString, clock: Option<Clock>) -> Result<Self, StoreError> {
+        let server = Server::of(url)?;
+        let (writer, readers) = (server.pool(1)?, server.pool(READERS)?);
+        timeout(MIGRATION, migrate(&writer)).await.map_err(|_| silent())??;
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(write_groups(writer, clock, waiting));
+        Ok(Self { jobs, readers })
+    }
+
+    /// Looks at a database that a gateway may be serving, and changes nothing in it.
+    pub(super) fn look_at(url: &SecretString) -> Result<Self, StoreError> {
+        // Nobody takes jobs that write.
+        let (jobs, _) = mpsc::channel(1);
+        Ok(Self { jobs, readers: Server::of(url)?.pool(READERS)? })
+    }
+}
+
+/// How a server is reached.
+struct Server {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl Server {
+    fn of(url: &SecretString) -> Result<Self, StoreError> {
         let mut config: Config = url.expose_secret().parse().map_err(|_| {
             // The parser's words may repeat a password.
             let told = "`store.url` cannot be read: postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require";
@@ -87,12 +111,25 @@ impl Postgres {
             }
             _ => None,
         };
-        let writer = pool(&config, tls.as_ref(), 1)?;
-        let readers = pool(&config, tls.as_ref(), READERS)?;
-        timeout(MIGRATION, migrate(&writer)).await.map_err(|_| silent())??;
-        let (jobs, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(write_groups(writer, clock, waiting));
-        Ok(Self { jobs, readers })
+        Ok(Self { config, tls })
+    }
+
+    fn pool(&self, size: usize) -> Result<Pool, StoreError> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = match &self.tls {
+            Some(tls) => Manager::from_config(self.config.clone(), tls.clone(), recycling),
+            None => Manager::from_config(self.config.clone(), NoTls, recycling),
+        };
+        let session = Hook::async_fn(|client, _| {
+            Box::pin(async move { client.batch_execute(SESSION).await.map_err(deadpool_postgres::HookError::Backend) })
+        });
+        Pool::builder(manager)
+            .max_size(size)
+            .timeouts(Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) })
+            .runtime(Runtime::Tokio1)
+            .post_create(session)
+            .build()
+            .map_err(|error| StoreError::Settings(format!("no connections to the store: {error}")))
     }
 }
 
@@ -139,24 +176,6 @@ fn tls() -> Result<MakeRustlsConnect, StoreError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
-}
-
-fn pool(config: &Config, tls: Option<&MakeRustlsConnect>, size: usize) -> Result<Pool, StoreError> {
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = match tls {
-        Some(tls) => Manager::from_config(config.clone(), tls.clone(), recycling),
-        None => Manager::from_config(config.clone(), NoTls, recycling),
-    };
-    let session = Hook::async_fn(|client, _| {
-        Box::pin(async move { client.batch_execute(SESSION).await.map_err(deadpool_postgres::HookError::Backend) })
-    });
-    Pool::builder(manager)
-        .max_size(size)
-        .timeouts(Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) })
-        .runtime(Runtime::Tokio1)
-        .post_create(session)
-        .build()
-        .map_err(|error| StoreError::Settings(format!("no connections to the store: {error}")))
 }
 
 async fn migrate(pool: &Pool) -> Result<(), StoreError> {
@@ -393,6 +412,7 @@ fn told(error: &tokio_postgres::Error) -> StoreError {
         Some(refused) if *refused.code() == SqlState::INVALID_PASSWORD => {
             StoreError::Unavailable("PostgreSQL refuses the user or the password of `store.url`".to_owned())
         }
+        Some(refused) if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN].contains(refused.code()) => no_form(),
         Some(refused) => {
             let (message, code) = (refused.message(), refused.code().code());
             StoreError::Unavailable(format!("the store's PostgreSQL failed: {message} ({code})"))

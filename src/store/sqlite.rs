@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{
     StoreError,
-    database::{Cell, Database, GROUP, Group, Job, QUEUE, Row, Session, Value, closed, overloaded},
+    database::{Cell, Database, GROUP, Group, Job, QUEUE, Row, Session, Value, closed, no_form, overloaded},
     ledger,
     settings::Clock,
 };
@@ -475,7 +475,13 @@ fn told(error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             return StoreError::Damaged("the file of the store is no SQLite database, or a damaged one".to_owned());
         }
-        _ => format!("the store's database failed: {error}"),
+        _ => {
+            let told = error.to_string();
+            if told.contains("no such table") || told.contains("no such column") {
+                return no_form();
+            }
+            format!("the store's database failed: {told}")
+        }
     };
     StoreError::Unavailable(what)
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use libtest_mimic::Trial;
-use passerelle::store::{Claim, End, Event, OperationId, State, Store, StoreError, audit::Broken};
+use passerelle::store::{Claim, End, Event, Inspection, OperationId, State, Store, StoreError, audit::Broken};
 
 use rustix::process::Signal;
 
@@ -32,6 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         another_key_is_refused_and_a_key_is_rotated,
         tls_is_required_where_it_is_asked_for,
         leases_go_by_the_databases_clock,
+        looking_changes_nothing,
     ];
     trials.into_iter().map(or_ignored).collect()
 }
@@ -266,4 +267,17 @@ async fn leases_go_by_the_databases_clock() {
     assert_eq!(records.iter().map(|record| record.event).collect::<Vec<_>>(), [Event::Intent, Event::TakenOver]);
     let told = records[0].at.as_millisecond();
     assert!((jiff::Timestamp::now().as_millisecond() - told).abs() < 60_000, "the database tells the time");
+}
+
+async fn looking_changes_nothing() {
+    let bed = bed();
+    let settings = bed.settings(&format!("key = \"{}\"", key('1'))).expect("settings");
+    let look = async || Inspection::open(&settings).expect("a look").operations(None, None, None, 10).await;
+    let told = look().await.expect_err("a database without a store").to_string();
+    assert!(told.contains("start the gateway on it once"), "{told}");
+    assert!(look().await.is_err(), "looking made no tables");
+    let store = bed.open().await;
+    let id = claim(&store, keyed("acme", "k", "r")).await;
+    let seen = look().await.expect("the writes");
+    assert_eq!(seen.iter().map(|record| record.id).collect::<Vec<_>>(), [id]);
 }
