@@ -9,10 +9,11 @@ use crate::{
     listing::{self, ListQuery, Mark},
     manifest::{FilterSupport, Manifest},
     model::{
-        Command, CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Field, Lookup, Reply,
+        Command, CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Field, Lookup,
+        Operation, Patch, Reply,
     },
     plan::Transport,
-    text::email,
+    text::{Text, email},
 };
 
 /// How far a provider's clock may be behind ours.
@@ -48,7 +49,9 @@ pub async fn look(
         Command::Create(create) => created(provider, transport, create, sent_at, mark).await,
         Command::Update(update) => {
             let customer = provider.retrieve(transport, &update.id).await?;
-            Ok(match holds(&customer, &update.fields, provider.manifest()) {
+            let manifest = provider.manifest();
+            let kept = kept(&update.fields, Operation::Update, manifest);
+            Ok(match holds(&customer, &whole(&kept, &customer), manifest) {
                 true => Found::happened(Reply::Customer(customer)),
                 false => Found::DidNot,
             })
@@ -88,6 +91,7 @@ async fn created(
     mark: Option<&str>,
 ) -> Result<Found, Error> {
     let manifest = provider.manifest();
+    let kept = kept(&create.fields, Operation::Create, manifest);
     let earliest = sent_at.checked_sub(CLOCK_SKEW).unwrap_or(sent_at);
     // A mark decides alone: somebody who has another or none is a stranger, however alike.
     let is_it = |customer: &Customer| {
@@ -95,9 +99,9 @@ async fn created(
             return customer.marker.as_deref() == mark;
         }
         let created = customer.created_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-        created.is_none_or(|created| created >= earliest) && holds(customer, &create.fields, manifest)
+        created.is_none_or(|created| created >= earliest) && holds(customer, &kept, manifest)
     };
-    let filter = narrowest(manifest, &create.fields);
+    let filter = narrowest(manifest, &kept);
     let mut query = ListQuery { limit: manifest.paging.max_limit.clamp(1, 100), mark: Mark::START, filter };
     let mut candidates: Vec<Customer> = Vec::new();
     for _ in 0..listing::SCAN_PAGES {
@@ -141,14 +145,40 @@ fn narrowest(manifest: &Manifest, fields: &CustomerFields) -> CustomerFilter {
     usable.as_ref().map(CustomerFilter::from).unwrap_or_default()
 }
 
+/// The fields of a write without those that were lost on the way.
+fn kept(fields: &CustomerFields, operation: Operation, manifest: &Manifest) -> CustomerFields {
+    let mut kept = fields.clone();
+    for (field, _) in manifest.losses(fields, operation) {
+        kept.forget(field);
+    }
+    kept
+}
+
+/// The fields of an update, completed from a customer where they are a part of something: of a name, or of the
+/// metadata. It happened if the customer holds them all.
+fn whole(fields: &CustomerFields, customer: &Customer) -> CustomerFields {
+    let mut whole = fields.clone();
+    if fields.name.is_absent() && !(fields.first_name.is_absent() && fields.last_name.is_absent()) {
+        let (first, last) = customer.split_name();
+        whole.first_name = fields.first_name.or_keep(first.map(Text::from).as_ref());
+        whole.last_name = fields.last_name.or_keep(last.map(Text::from).as_ref());
+    }
+    if let Patch::Set(patch) = &fields.metadata {
+        whole.metadata = Patch::Set(customer.metadata.merged(patch));
+    }
+    whole
+}
+
 /// Whether a customer is as fields want it, as far as the provider tells them.
 fn holds(customer: &Customer, fields: &CustomerFields, manifest: &Manifest) -> bool {
     let told = |field: Field| manifest.field(field).read.is_supported();
     let mut wanted = fields.clone();
-    let name = wanted.full_name().set().map(|name| name.to_string());
-    if let Some(name) = name
-        && customer.full_name().is_none_or(|held| *held != *name)
-    {
+    let is_called_so = match wanted.full_name() {
+        Patch::Absent => true,
+        Patch::Clear => customer.full_name().is_none(),
+        Patch::Set(name) => customer.full_name().is_some_and(|held| *held == *name),
+    };
+    if !is_called_so {
         return false;
     }
     for field in Field::WRITABLE {
@@ -174,11 +204,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::{
-        input,
-        text::{Source, Text},
-        vendor,
-    };
+    use crate::{input, text::Source, vendor};
 
     fn fields(json: &str) -> CustomerFields {
         let source = Source::new(&Bytes::from(json.to_owned())).expect("text");
@@ -210,6 +236,40 @@ mod tests {
         ] {
             assert_eq!(holds(&held, &fields(asked), manifest), expected, "{asked}");
         }
+    }
+
+    /// An update tells a part, and the rest of what it is a part of stays.
+    #[test]
+    fn an_update_has_happened_where_its_parts_stand() {
+        let manifest = vendor("lomi").expect("a vendor").manifests[0];
+        let held = customer(r#"{"name":"Awa Diop","metadata":{"a":2,"b":1}}"#);
+        let nobody = customer(r#"{"email":"awa@example.com"}"#);
+        for (customer, asked, expected) in [
+            (&held, r#"{"first_name":"Awa"}"#, true),
+            (&held, r#"{"last_name":"Diop"}"#, true),
+            (&held, r#"{"metadata":{"a":2}}"#, true),
+            (&held, r#"{"metadata":{"c":null}}"#, true),
+            (&nobody, r#"{"name":null}"#, true),
+            (&nobody, r#"{"last_name":null}"#, true),
+            (&held, r#"{"first_name":"Aïcha"}"#, false),
+            (&held, r#"{"last_name":null}"#, false),
+            (&held, r#"{"name":null}"#, false),
+            (&held, r#"{"metadata":{"b":null}}"#, false),
+            (&held, r#"{"metadata":{"a":1}}"#, false),
+            (&held, r#"{"metadata":null}"#, false),
+        ] {
+            assert_eq!(holds(customer, &whole(&fields(asked), customer), manifest), expected, "{asked}");
+        }
+    }
+
+    /// What the provider tells and does not take cannot be missing.
+    #[test]
+    fn what_was_lost_is_not_looked_for() {
+        let manifest = vendor("paymentkit").expect("a vendor").manifests[0];
+        let held = customer(r#"{"name":"Awa Diop","did":"z1Awa"}"#);
+        let asked = fields(r#"{"name":"Awa Diop","did":"z1Other"}"#);
+        assert!(holds(&held, &kept(&asked, Operation::Update, manifest), manifest));
+        assert!(!holds(&held, &asked, manifest));
     }
 
     #[test]
