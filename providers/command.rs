@@ -561,9 +561,4 @@ impl Operation {
     pub const fn is_write(self) -> bool {
         matches!(self, Self::Create | Self::Update | Self::Delete | Self::Block | Self::Unblock)
     }
-
-    /// Whether doing it twice is the same as doing it once.
-    pub const fn is_idempotent(self) -> bool {
-        !matches!(self, Self::Create)
-    }
 }

@@ -47,6 +47,12 @@ pub trait ImitatesVendor: Debug + Send + Sync + 'static {
         &[]
     }
 
+    /// Whether no two customers have the same e-mail address: a second create with one answers the first record,
+    /// whatever else it says.
+    fn is_email_unique(&self) -> bool {
+        false
+    }
+
     /// Whether deleting what is not there is answered as success.
     fn deletes_unknown(&self) -> bool {
         false

@@ -216,18 +216,20 @@ const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
-/// What keeps a create from being done twice, as proven against the provider's twin.
+/// What keeps a write from being done twice, as seen at the provider's twin: the conformance suite sends every write
+/// twice, and fails a manifest that declares another class than it sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dedupe {
-    /// The provider honours an idempotency key.
+    /// K: the provider honours an idempotency key.
     Key,
-    /// The client chooses the id.
-    ClientId,
-    /// An attribute is unique, and a second create answers the first record.
+    /// N: the request names the record, a new one by an id that the client chose. Sent twice it says the same, and the
+    /// record tells whether it happened.
+    Id,
+    /// U: an attribute is unique, and a second write answers the first record.
     Unique,
-    /// The record can be searched for, but nothing is unique.
+    /// S: sent twice it is done twice, but what came of it can be searched for.
     Search,
-    /// There is no way to know.
+    /// O: there is no way to know.
     Nothing,
 }
 
@@ -236,11 +238,29 @@ impl Dedupe {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Key => "key",
-            Self::ClientId => "client_id",
+            Self::Id => "id",
             Self::Unique => "unique",
             Self::Search => "search",
             Self::Nothing => "nothing",
         }
+    }
+}
+
+/// What keeps each write from being done twice.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "named after the operations")]
+pub struct Dedupes {
+    pub create: Dedupe,
+    pub update: Dedupe,
+    pub delete: Dedupe,
+    pub block: Dedupe,
+    pub unblock: Dedupe,
+}
+
+impl Dedupes {
+    /// Creates are of this class; changes name their record, and say how it is to be.
+    pub const fn of_creates(create: Dedupe) -> Self {
+        Self { create, update: Dedupe::Id, delete: Dedupe::Id, block: Dedupe::Id, unblock: Dedupe::Id }
     }
 }
 
@@ -313,8 +333,8 @@ pub struct Manifest {
     pub paging: Paging,
     /// Which ids it has.
     pub id: IdPattern,
-    /// What keeps a create from being done twice.
-    pub dedupe: Dedupe,
+    /// What keeps its writes from being done twice.
+    pub dedupe: Dedupes,
     /// Whether it can itself answer an existing customer instead of creating a second one.
     pub distinct: Support,
     /// How it updates.
@@ -325,6 +345,29 @@ impl Manifest {
     /// Whether an operation is there.
     pub fn operation(&self, operation: Operation) -> Support {
         self.operations.iter().find(|(listed, _)| *listed == operation).map_or(Support::Native, |(_, support)| *support)
+    }
+
+    /// What keeps a write from being done twice. `None` where nothing is written, or the operation is not there.
+    pub fn dedupe(&self, operation: Operation) -> Option<Dedupe> {
+        let class = match operation {
+            Operation::Create => self.dedupe.create,
+            Operation::Update => self.dedupe.update,
+            Operation::Delete => self.dedupe.delete,
+            Operation::Block => self.dedupe.block,
+            Operation::Unblock => self.dedupe.unblock,
+            Operation::Retrieve
+            | Operation::Find
+            | Operation::List
+            | Operation::PaymentMethods
+            | Operation::Payments
+            | Operation::OverdueInvoices => return None,
+        };
+        self.operation(operation).is_supported().then_some(class)
+    }
+
+    /// Whether doing an operation twice is the same as doing it once, and is answered alike.
+    pub fn is_idempotent(&self, operation: Operation) -> bool {
+        !operation.is_write() || self.dedupe(operation) == Some(Dedupe::Id)
     }
 
     /// What becomes of a field. One that the manifest does not list is not there.

@@ -2,7 +2,7 @@
 
 use passerelle_providers::{
     VENDORS,
-    manifest::{FilterSupport, Manifest, PagingStyle, Support},
+    manifest::{Dedupe, FilterSupport, Manifest, PagingStyle, Support},
     model::{Field, Operation},
 };
 use serde::Serialize;
@@ -38,8 +38,10 @@ pub struct ProviderView {
     pub paging: PagingView,
     /// What its ids look like.
     pub id_pattern: &'static str,
-    /// What keeps a create from being done twice.
-    pub dedupe: &'static str,
+    /// What keeps a create from being done twice, as `operations` tells it of every write; `null` where nothing is
+    /// created.
+    #[schema(required)]
+    pub dedupe: Option<&'static str>,
 }
 
 /// Whether an operation is there.
@@ -52,6 +54,11 @@ pub struct OperationView {
     /// How it is emulated, or why it is missing.
     #[schema(required)]
     pub reason: Option<&'static str>,
+    /// What keeps a write from being done twice: `key` (the provider honours an idempotency key), `id` (it names its
+    /// record, so that sent twice it says the same), `unique` (a second one answers the first record), `search` (it
+    /// can be searched for) or `nothing`. `null` where nothing is written.
+    #[schema(required)]
+    pub dedupe: Option<&'static str>,
 }
 
 /// What becomes of a field.
@@ -136,14 +143,19 @@ impl From<&'static Manifest> for ProviderView {
                 tells_total: manifest.paging.tells_total,
             },
             id_pattern: manifest.id.described,
-            dedupe: manifest.dedupe.as_str(),
+            dedupe: manifest.dedupe(Operation::Create).map(Dedupe::as_str),
         }
     }
 }
 
 fn operation_view(manifest: &Manifest, operation: Operation) -> OperationView {
     let support = manifest.operation(operation);
-    OperationView { operation: operation.name(), support: support.as_str(), reason: support.reason() }
+    OperationView {
+        operation: operation.name(),
+        support: support.as_str(),
+        reason: support.reason(),
+        dedupe: manifest.dedupe(operation).map(Dedupe::as_str),
+    }
 }
 
 fn fields(manifest: &Manifest) -> Vec<FieldView> {
@@ -187,21 +199,30 @@ pub fn heading(manifest: &Manifest) -> String {
 
 /// The operations of every provider as a Markdown table, as the README has it.
 pub fn markdown_table() -> String {
+    table_of(&Operation::ALL, |manifest, operation| match manifest.operation(operation) {
+        Support::Native => "yes",
+        Support::Emulated(_) => "by the gateway",
+        Support::No(_) => "–",
+    })
+}
+
+/// What keeps the writes of every provider from being done twice, as a Markdown table.
+pub fn dedupe_table() -> String {
+    let writes: Vec<_> = Operation::ALL.into_iter().filter(|operation| operation.is_write()).collect();
+    table_of(&writes, |manifest, operation| manifest.dedupe(operation).map_or("–", Dedupe::as_str))
+}
+
+fn table_of(operations: &[Operation], cell: fn(&Manifest, Operation) -> &'static str) -> String {
     let manifests: Vec<_> = manifests().collect();
     let mut table = String::from("| |");
     for manifest in &manifests {
         table.push_str(&format!(" {} |", heading(manifest)));
     }
     table.push_str(&format!("\n|---|{}\n", "---|".repeat(manifests.len())));
-    for operation in Operation::ALL {
+    for operation in operations {
         table.push_str(&format!("| {} |", operation.name().replace('_', " ")));
         for manifest in &manifests {
-            let cell = match manifest.operation(operation) {
-                Support::Native => "yes",
-                Support::Emulated(_) => "by the gateway",
-                Support::No(_) => "–",
-            };
-            table.push_str(&format!(" {cell} |"));
+            table.push_str(&format!(" {} |", cell(manifest, *operation)));
         }
         table.push('\n');
     }

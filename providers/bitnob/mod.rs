@@ -15,7 +15,7 @@ use crate::{
     Settings, Vendor,
     error::Error,
     manifest::{
-        Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
+        Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
         PagingStyle, Requirement, Support, UpdateStyle,
     },
     model::{
@@ -76,7 +76,7 @@ static V1: Manifest = Manifest {
     },
     paging: Paging { style: PagingStyle::Pages, parameters: "page, take", max_limit: 50, tells_total: true },
     id: IdPattern::TOKEN,
-    dedupe: Dedupe::Unique,
+    dedupe: Dedupes::of_creates(Dedupe::Unique),
     distinct: Support::Emulated("the e-mail is looked up first"),
     update: UpdateStyle { names: NameStyle::Split, replaces_record: false, whole_address: false, clears: Clears::Sent },
 };

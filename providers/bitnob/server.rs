@@ -116,6 +116,10 @@ impl ImitatesVendor for Server {
         if self.0.is_v2 { NEWEST } else { &[] }
     }
 
+    fn is_email_unique(&self) -> bool {
+        true
+    }
+
     fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = uuid(random);
         customer.blocked = Some(false);

@@ -12,7 +12,7 @@ use crate::{
     Settings, Vendor,
     error::Error,
     manifest::{
-        Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
+        Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
         PagingStyle, Requirement, Support, UpdateStyle,
     },
     model::{CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, Operation, Page, UpdateCustomer},
@@ -77,7 +77,7 @@ static MANIFEST: Manifest = Manifest {
     },
     paging: Paging { style: PagingStyle::Pages, parameters: "page, limit", max_limit: 100, tells_total: false },
     id: IdPattern::UUID,
-    dedupe: Dedupe::Search,
+    dedupe: Dedupes::of_creates(Dedupe::Search),
     distinct: Support::Emulated("the list is searched by e-mail, and compared exactly"),
     update: UpdateStyle {
         names: NameStyle::Full,

@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     fidelity::Fidelity,
     manifest::{
-        Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
+        Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
         PagingStyle, Requirement, Support, UpdateStyle,
     },
     model::{
@@ -74,7 +74,7 @@ static MANIFEST: Manifest = Manifest {
     },
     paging: Paging { style: PagingStyle::Offset, parameters: "offset, limit", max_limit: 100, tells_total: true },
     id: IdPattern::TOKEN,
-    dedupe: Dedupe::Search,
+    dedupe: Dedupes::of_creates(Dedupe::Search),
     distinct: Support::Native,
     update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: false, clears: Clears::Sent },
 };

@@ -15,7 +15,7 @@ use crate::{
     Settings, Vendor,
     error::{Error, FieldError},
     manifest::{
-        Clears, Dedupe, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
+        Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
         PagingStyle, Support, UpdateStyle,
     },
     model::{
@@ -100,7 +100,8 @@ static MANIFEST: Manifest = Manifest {
         described: "^[A-Za-z0-9_-]{1,255}$, and not one of PaymentKit's own routes such as `search`",
         allows: |id| (IdPattern::TOKEN.allows)(id) && !ROUTES.contains(&id),
     },
-    dedupe: Dedupe::Unique,
+    // It creates nothing.
+    dedupe: Dedupes::of_creates(Dedupe::Nothing),
     distinct: Support::No("PaymentKit's API creates no customers"),
     update: UpdateStyle {
         names: NameStyle::Full,

@@ -78,9 +78,14 @@ fn in_full(view: &ProviderView) -> String {
         view.paging.style, view.paging.parameters, view.paging.max_limit
     ));
     let mut operations = table();
-    operations.set_header(["operation", "support", "how, or why not"]);
+    operations.set_header(["operation", "support", "dedupe", "how, or why not"]);
     for operation in &view.operations {
-        operations.add_row([operation.operation, operation.support, operation.reason.unwrap_or_default()]);
+        operations.add_row([
+            operation.operation,
+            operation.support,
+            operation.dedupe.unwrap_or_default(),
+            operation.reason.unwrap_or_default(),
+        ]);
     }
     let mut fields = table();
     fields.set_header(["field", "create", "update", "read", "the provider's word", "how, or why not"]);

@@ -113,7 +113,7 @@ fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Failure {
         (Kind::NoRoute, _) => Code::NotFound,
         (_, Some(merchant)) => {
             let operation = operation.unwrap_or(Operation::Retrieve);
-            let failure = Failure::from_error(error, operation, merchant.active.culprit());
+            let failure = Failure::from_error(error, operation, &merchant.active);
             return match write {
                 Some(id) if failure.effect() == Effect::Unknown => failure.with_operation_id(id.to_string()),
                 Some(_) | None => failure,

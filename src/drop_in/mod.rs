@@ -24,7 +24,6 @@ use passerelle_providers::{
     error::{Error, FieldError, Kind},
     imitate::{no_route, outside, said_members},
     input,
-    manifest::Dedupe,
     model::{Command, Reply},
     plan::Request,
     prepare, relay,
@@ -190,7 +189,7 @@ impl Call {
         // Code that knows one customer an e-mail relies on it: a second one is answered with the first, whatever
         // else is sent.
         if let Command::Create(create) = &mut command {
-            create.distinct |= self.dialect.manifest.dedupe == Dedupe::Unique;
+            create.distinct |= server.is_email_unique();
         }
         Ok(command)
     }

@@ -16,7 +16,7 @@ use passerelle_providers::{
 use serde::Serialize;
 
 use super::writes::{IDEMPOTENCY_STATUS, OPERATION_ID};
-use crate::line::Exchange;
+use crate::{line::Exchange, merchant::Connection};
 
 macro_rules! codes {
     ($( $(#[doc = $meaning:literal])+ $code:ident = $name:literal, $status:literal, $title:literal; )*) => {
@@ -200,7 +200,7 @@ impl Failure {
     }
 
     /// What an adapter or the way out reported, in the words of the API.
-    pub fn from_error(error: &Error, operation: Operation, culprit: Culprit) -> Self {
+    pub fn from_error(error: &Error, operation: Operation, connection: &Connection) -> Self {
         let (code, status) = code_of(error, operation);
         let effect = error.effect;
         let nothing_happened = effect == Effect::None;
@@ -217,11 +217,11 @@ impl Failure {
         parts.status = status;
         parts.errors.clone_from(&error.fields);
         parts.effect = effect;
-        parts.safe_to_retry = (nothing_happened || operation.is_idempotent()) && transient;
+        parts.safe_to_retry = (nothing_happened || connection.manifest.is_idempotent(operation)) && transient;
         parts.retry_after = error.retry_after;
         parts.vendor.clone_from(&error.vendor);
         parts.existing.clone_from(&error.existing);
-        parts.culprit = Some(culprit);
+        parts.culprit = Some(connection.culprit());
         failure
     }
 

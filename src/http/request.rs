@@ -172,8 +172,7 @@ impl Call {
 
     /// An adapter's error as a problem of this call.
     pub fn failure(&self, error: &passerelle_providers::error::Error) -> Failure {
-        Failure::from_error(error, self.operation, self.connection().culprit())
-            .redacted(self.connection().secrets.secrets())
+        Failure::from_error(error, self.operation, self.connection()).redacted(self.connection().secrets.secrets())
     }
 
     /// Refuses a plan that loses fields, where that is the policy.

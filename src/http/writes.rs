@@ -157,7 +157,7 @@ impl Surface for Api {
             Ok(reply) => (self.success(ended, reply), None),
             Err(error) => {
                 let connection = ended.connection;
-                let mut failure = Failure::from_error(error, ended.command.operation(), connection.culprit())
+                let mut failure = Failure::from_error(error, ended.command.operation(), connection)
                     .redacted(connection.secrets.secrets())
                     .with_raw(ended.exchanges.map(<[_]>::to_vec));
                 if failure.effect() == Effect::Unknown {

@@ -108,6 +108,11 @@ impl Twin {
         play::serve(listener, router, handle).await
     }
 
+    /// Answers one request without a network, whose faults are then left out.
+    pub fn answer(&self, request: Request, now: Timestamp, random: [u8; 16]) -> http::Response<Bytes> {
+        self.respond(request, now, random).response
+    }
+
     /// Answers one request as the vendor does, or as the plan of faults says.
     fn respond(&self, mut request: Request, now: Timestamp, random: [u8; 16]) -> Answer {
         let asked = request.uri().clone();

@@ -8,7 +8,7 @@ use passerelle_providers::{
     ImitatesVendor,
     error::Error,
     imitate::not_found,
-    manifest::{Dedupe, Manifest},
+    manifest::Manifest,
     model::{
         Command, Created, Customer, CustomerFields, Field, Invoice, ListCustomers, ListOfCustomer, Lookup, Operation,
         OverdueInvoices, Page, Patch, Payment, PaymentMethod, Position, Reply,
@@ -77,8 +77,7 @@ impl Store {
     ) -> Result<Reply, Error> {
         Ok(match command {
             Command::Create(create) => {
-                // Where an e-mail is unique, a second create answers the first record.
-                let returns_existing = create.distinct || vendor.manifest().dedupe == Dedupe::Unique;
+                let returns_existing = create.distinct || vendor.is_email_unique();
                 let existing = create.fields.email.set().filter(|_| returns_existing);
                 if let Some(customer) = existing.and_then(|address| self.by_email(address)) {
                     return Ok(Reply::Created(Created { customer: customer.clone(), existing: true }));

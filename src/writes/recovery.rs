@@ -119,12 +119,12 @@ impl Writes {
         let is_over = progress == Progress::Over && operation.attempt > LOOKS;
         let looked = match looked {
             // Where it is no matter whether it is sent again, nobody need be found first.
-            Err(error) if error.kind == Kind::ScanBound && may_be_sent_again(&operation, false) => Ok(Found::DidNot),
+            Err(error) if error.kind == Kind::ScanBound && operation.may_be_sent_again(false) => Ok(Found::DidNot),
             looked => looked,
         };
         let told = match self.own(&operation, looked).await {
             Ok(Found::Happened(reply)) => self.conclude(&operation, &Ok(*reply), line.exchanges()).await,
-            Ok(Found::DidNot) if may_be_sent_again(&operation, is_over) => {
+            Ok(Found::DidNot) if operation.may_be_sent_again(is_over) => {
                 match self.store.send_again(record.id, record.attempt).await {
                     Ok(Resend::Noted) => self.attempt(Operation { due: None, ..operation }, ends).await,
                     Ok(Resend::Overtaken) => {
@@ -159,7 +159,7 @@ impl Writes {
         let looked = looked?;
         if let Found::Happened(reply) = &looked
             && let Reply::Created(created) = &**reply
-            && operation.connection.manifest.dedupe == Dedupe::Search
+            && operation.dedupe() != Some(Dedupe::Unique)
         {
             let customer: &str = &created.customer.id;
             return match self.store.adopt(operation.id, operation.attempt, customer).await {
@@ -220,12 +220,43 @@ impl Progress {
     }
 }
 
-/// Whether sending a write once more can do no harm, or is what the operator chose.
-fn may_be_sent_again(operation: &Operation<'_>, is_over: bool) -> bool {
-    let Command::Create(_) = operation.command else { return true };
-    match operation.connection.manifest.dedupe {
-        Dedupe::Key | Dedupe::ClientId | Dedupe::Unique => true,
-        Dedupe::Search => is_over && operation.connection.on_ambiguous == OnAmbiguous::ResendAfterLag,
+impl Operation<'_> {
+    fn dedupe(&self) -> Option<Dedupe> {
+        self.connection.manifest.dedupe(self.command.operation())
+    }
+
+    /// Whether sending it once more can do no harm, or is what the operator chose.
+    fn may_be_sent_again(&self, is_over: bool) -> bool {
+        self.dedupe().is_some_and(|class| may_be_sent_again(class, is_over, self.connection.on_ambiguous))
+    }
+}
+
+fn may_be_sent_again(class: Dedupe, is_over: bool, on_ambiguous: OnAmbiguous) -> bool {
+    match class {
+        Dedupe::Key | Dedupe::Id | Dedupe::Unique => true,
+        Dedupe::Search => is_over && on_ambiguous == OnAmbiguous::ResendAfterLag,
         Dedupe::Nothing => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_class_decides_what_is_sent_again() {
+        use OnAmbiguous::{Hold, ResendAfterLag};
+        for (class, always, resends_after_lag) in [
+            (Dedupe::Key, true, true),
+            (Dedupe::Id, true, true),
+            (Dedupe::Unique, true, true),
+            (Dedupe::Search, false, true),
+            (Dedupe::Nothing, false, false),
+        ] {
+            for (is_over, policy) in [(false, Hold), (true, Hold), (false, ResendAfterLag)] {
+                assert_eq!(may_be_sent_again(class, is_over, policy), always, "{class:?}, {is_over}, {policy:?}");
+            }
+            assert_eq!(may_be_sent_again(class, true, ResendAfterLag), resends_after_lag, "{class:?}");
+        }
     }
 }

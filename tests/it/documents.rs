@@ -26,15 +26,24 @@ fn the_problems_are_all_told() {
     hold("docs/problems.md", &passerelle::http::docs::problems_markdown());
 }
 
-const BEGIN: &str = "<!-- providers: made from the manifests -->\n";
-const END: &str = "<!-- end -->";
+/// The part of a document that is made from the manifests.
+fn hold_table(path: &str, table: &str) {
+    const BEGIN: &str = "<!-- providers: made from the manifests -->\n";
+    const END: &str = "<!-- end -->";
+    let document = fs::read_to_string(in_the_project(path)).expect("a document");
+    let (head, rest) = document.split_once(BEGIN).expect("the table's beginning");
+    let (_, tail) = rest.split_once(END).expect("the table's end");
+    hold(path, &format!("{head}{BEGIN}{table}{END}{tail}"));
+}
 
 #[test]
 fn the_readme_tells_what_providers_can_do() {
-    let readme = fs::read_to_string(in_the_project("README.md")).expect("a README");
-    let (head, rest) = readme.split_once(BEGIN).expect("the table's beginning");
-    let (_, tail) = rest.split_once(END).expect("the table's end");
-    hold("README.md", &format!("{head}{BEGIN}{}{END}{tail}", passerelle::capabilities::markdown_table()));
+    hold_table("README.md", &passerelle::capabilities::markdown_table());
+}
+
+#[test]
+fn the_classes_of_writes_are_told() {
+    hold_table("docs/reliability.md", &passerelle::capabilities::dedupe_table());
 }
 
 /// Every key that the types know is in the commented defaults.

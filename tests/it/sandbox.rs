@@ -183,6 +183,26 @@ async fn capabilities_are_told_as_data() {
 }
 
 #[tokio::test]
+async fn what_keeps_writes_from_being_done_twice_is_told() {
+    let gateway = Gateway::sandbox("lomi").await;
+    for (provider, create, classes) in [
+        ("lomi", json!("search"), json!({ "create": "search", "update": "id", "delete": "id" })),
+        ("bitnob", json!("unique"), json!({ "create": "unique", "update": "id", "block": "id", "unblock": "id" })),
+        ("paymentkit", json!(null), json!({ "update": "id" })),
+    ] {
+        let told = gateway.get(&format!("/v1/providers/{provider}")).await.body["generations"][0].take();
+        assert_eq!(told["dedupe"], create, "{provider}");
+        let operations = told["operations"].as_array().expect("operations").iter();
+        let named = operations.map(|told| (told["operation"].as_str().unwrap_or_default(), &told["dedupe"]));
+        let told: serde_json::Map<_, _> = named
+            .filter(|(_, class)| !class.is_null())
+            .map(|(operation, class)| (operation.to_owned(), class.clone()))
+            .collect();
+        assert_eq!(json!(told), classes, "{provider}: nothing of reads, or of what is not there");
+    }
+}
+
+#[tokio::test]
 async fn distinct_answers_the_existing_customer() {
     for provider in ["modempay", "lomi", "bitnob", "notchpay"] {
         let gateway = Gateway::sandbox(provider).await;

@@ -56,6 +56,8 @@ fn providers_are_told_as_a_table_and_as_json() {
     assert!(!table.contains('\u{1b}'), "no colours in a pipe");
     let one = out(&run(&["providers", "lomi"]));
     assert!(one.contains("address.country") && one.contains("generation v1 cannot block a customer"), "{one}");
+    let create = one.lines().find(|line| line.trim_start().starts_with("create")).unwrap_or_default();
+    assert!(create.contains("search"), "what keeps it from being done twice: {one}");
     let json: serde_json::Value = serde_json::from_str(&out(&run(&["providers", "--json"]))).expect("JSON");
     let generations = passerelle_providers::VENDORS.iter().map(|vendor| vendor.manifests.len()).sum::<usize>();
     assert!(json.as_array().is_some_and(|all| all.len() == generations));
