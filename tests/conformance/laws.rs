@@ -33,9 +33,9 @@ use crate::{
 
 /// One vendor in one generation.
 #[derive(Clone, Copy)]
-struct Subject {
-    vendor: &'static Vendor,
-    manifest: &'static Manifest,
+pub(crate) struct Subject {
+    pub(crate) vendor: &'static Vendor,
+    pub(crate) manifest: &'static Manifest,
 }
 
 type Law = fn(Subject) -> Result<(), Failed>;
@@ -65,33 +65,40 @@ const LAWS: &[(&str, Law)] = &[
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for vendor in VENDORS {
-        for manifest in vendor.manifests {
-            let subject = Subject { vendor, manifest };
-            let name = match vendor.manifests.len() {
-                1 => vendor.name().to_owned(),
-                _ => format!("{}_{}", vendor.name(), manifest.generation),
-            };
-            for (law, check) in LAWS {
-                trials.push(Trial::test(format!("{name}::law::{law}"), move || check(subject)));
-            }
-            for operation in Operation::ALL {
-                if let Support::No(why) = manifest.operation(operation) {
-                    let told = format!("{name}::{}: not supported, {why}", operation.name());
-                    trials.push(Trial::test(told, || Ok(())).with_ignored_flag(true));
-                }
+    for subject in subjects() {
+        let name = subject.name();
+        for (law, check) in LAWS {
+            trials.push(Trial::test(format!("{name}::law::{law}"), move || check(subject)));
+        }
+        for operation in Operation::ALL {
+            if let Support::No(why) = subject.manifest.operation(operation) {
+                let told = format!("{name}::{}: not supported, {why}", operation.name());
+                trials.push(Trial::test(told, || Ok(())).with_ignored_flag(true));
             }
         }
     }
     trials
 }
 
+/// Every vendor in every generation.
+pub(crate) fn subjects() -> impl Iterator<Item = Subject> {
+    VENDORS.iter().flat_map(|vendor| vendor.manifests.iter().map(|manifest| Subject { vendor, manifest }))
+}
+
 impl Subject {
-    fn settings(self) -> Settings {
+    /// The name in trials.
+    pub(crate) fn name(self) -> String {
+        match self.vendor.manifests.len() {
+            1 => self.vendor.name().to_owned(),
+            _ => format!("{}_{}", self.vendor.name(), self.manifest.generation),
+        }
+    }
+
+    pub(crate) fn settings(self) -> Settings {
         Settings { generation: self.manifest.generation, region: sample::region(), livemode: true }
     }
 
-    fn provider(self) -> Arc<dyn CustomerProvider> {
+    pub(crate) fn provider(self) -> Arc<dyn CustomerProvider> {
         (self.vendor.connect)(self.settings())
     }
 
@@ -848,9 +855,10 @@ fn hostile_ids_never_reach_a_url(subject: Subject) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A secret that every scheme can use: hexadecimal, and long enough for a signing key.
+pub(crate) const SECRET: &str = "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
 fn secrets_are_never_shown(subject: Subject) -> Result<(), Failed> {
-    // A secret that every scheme can use: hexadecimal, and long enough for a signing key.
-    const SECRET: &str = "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     let plan = subject.provider().plan_retrieve(&subject.id())?;
     for scheme in subject.manifest.auth {
         let named = scheme.credentials().iter().map(|name| ((*name).to_owned(), SECRET.to_owned()));

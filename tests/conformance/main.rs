@@ -6,6 +6,7 @@
 
 mod captured;
 mod case;
+mod dedupe;
 mod laws;
 mod sample;
 mod show;
@@ -18,5 +19,6 @@ fn main() {
     trials.extend(case::trials());
     trials.extend(captured::trials());
     trials.extend(laws::trials());
+    trials.extend(dedupe::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
