@@ -244,12 +244,7 @@ pub fn distinct_lookup(manifest: &Manifest, command: &CreateCustomer) -> Result<
     if !command.distinct || manifest.distinct == Support::Native {
         return Ok(None);
     }
-    let lookups = [
-        command.fields.email.set().map(|email| Lookup::Email(email.clone())),
-        command.fields.phone.set().map(|phone| Lookup::Phone(phone.clone())),
-    ];
-    let usable = |lookup: &Lookup| !matches!(lookup_support(manifest, lookup), FilterSupport::No(_));
-    match lookups.into_iter().flatten().find(usable) {
+    match matching_lookup(manifest, command) {
         Some(lookup) => Ok(Some(lookup)),
         None => Err(Error::invalid(vec![FieldError::new(
             "distinct",
@@ -258,15 +253,48 @@ pub fn distinct_lookup(manifest: &Manifest, command: &CreateCustomer) -> Result<
     }
 }
 
+/// The look-up of whoever is as good as the customer that a create would make.
+fn matching_lookup(manifest: &Manifest, command: &CreateCustomer) -> Option<Lookup> {
+    let lookups = [
+        command.fields.email.set().map(|email| Lookup::Email(email.clone())),
+        command.fields.phone.set().map(|phone| Lookup::Phone(phone.clone())),
+    ];
+    let usable = |lookup: &Lookup| !matches!(lookup_support(manifest, lookup), FilterSupport::No(_));
+    lookups.into_iter().flatten().find(usable)
+}
+
 /// The customer that a distinct create finds instead of creating one.
 pub async fn existing(
     provider: &dyn CustomerProvider,
     transport: &dyn Transport,
     command: &CreateCustomer,
 ) -> Result<Option<Created>, Error> {
-    let Some(lookup) = distinct_lookup(provider.manifest(), command)? else { return Ok(None) };
-    Ok(find(provider, transport, &lookup).await?.map(|mut customer| {
-        customer.fidelity.derived(Field::Id, matched_by(&lookup));
+    match distinct_lookup(provider.manifest(), command)? {
+        Some(lookup) => matched(provider, transport, &lookup).await,
+        None => Ok(None),
+    }
+}
+
+/// The customer that a distinct create has found, if it was not the one that it made: whoever matches now. Also where
+/// the provider has decided, which cannot be asked again without a create.
+pub(crate) async fn existing_by_now(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    command: &CreateCustomer,
+) -> Result<Option<Created>, Error> {
+    match matching_lookup(provider.manifest(), command) {
+        Some(lookup) => matched(provider, transport, &lookup).await,
+        None => Ok(None),
+    }
+}
+
+async fn matched(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    lookup: &Lookup,
+) -> Result<Option<Created>, Error> {
+    Ok(find(provider, transport, lookup).await?.map(|mut customer| {
+        customer.fidelity.derived(Field::Id, matched_by(lookup));
         Created { customer, existing: true }
     }))
 }

@@ -46,7 +46,10 @@ pub async fn look(
     mark: Option<&str>,
 ) -> Result<Found, Error> {
     match command {
-        Command::Create(create) => created(provider, transport, create, sent_at, mark).await,
+        Command::Create(create) => match created(provider, transport, create, sent_at, mark).await? {
+            Found::DidNot if create.distinct => matched(provider, transport, create).await,
+            found => Ok(found),
+        },
         Command::Update(update) => {
             let customer = provider.retrieve(transport, &update.id).await?;
             let manifest = provider.manifest();
@@ -79,6 +82,17 @@ async fn blocked(
         true => Found::happened(Reply::Customer(customer)),
         false => Found::DidNot,
     })
+}
+
+/// Looks whom a distinct create matches, of which nobody came: if it has matched somebody, there was nothing to make.
+/// Somebody who came only since is as good for whoever asked not to have a second one.
+pub async fn matched(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    create: &CreateCustomer,
+) -> Result<Found, Error> {
+    let existing = listing::existing_by_now(provider, transport, create).await?;
+    Ok(existing.map_or(Found::DidNot, |existing| Found::happened(Reply::Created(existing))))
 }
 
 /// Looks for the one customer that has the mark, or without marks the one that has everything that was sent and was
@@ -201,10 +215,19 @@ fn holds(customer: &Customer, fields: &CustomerFields, manifest: &Manifest) -> b
 
 #[cfg(test)]
 mod tests {
+    use std::{pin::pin, sync::Arc, task};
+
+    use async_trait::async_trait;
     use bytes::Bytes;
 
     use super::*;
-    use crate::{input, text::Source, vendor};
+    use crate::{
+        ImitatesVendor, Settings, input,
+        model::Page,
+        plan::{Request, Response},
+        text::Source,
+        vendor,
+    };
 
     fn fields(json: &str) -> CustomerFields {
         let source = Source::new(&Bytes::from(json.to_owned())).expect("text");
@@ -270,6 +293,77 @@ mod tests {
         let asked = fields(r#"{"name":"Awa Diop","did":"z1Other"}"#);
         assert!(holds(&held, &kept(&asked, Operation::Update, manifest), manifest));
         assert!(!holds(&held, &asked, manifest));
+    }
+
+    /// A vendor that lists these customers, the newest first, and does nothing else.
+    struct Listed {
+        vendor: Arc<dyn ImitatesVendor>,
+        customers: Vec<Customer>,
+    }
+
+    #[async_trait]
+    impl Transport for Listed {
+        async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+            let command = self.vendor.accept(&request)?;
+            let Command::List(asked) = &command else { panic!("only lists are asked for") };
+            let matching = self.customers.iter().filter(|customer| asked.filter.matches(customer));
+            let page = Page::of_all(matching.cloned().collect(), &asked.position, asked.limit);
+            self.vendor.answer(&command, &Reply::Customers(page))
+        }
+    }
+
+    const SENT: &str = "2026-11-20T12:00:00Z";
+
+    /// What is found of a create of Awa Diop; whom it made or matched, and which of the two.
+    fn found(vendor_name: &str, distinct: bool, mark: Option<&str>, customers: &[Customer]) -> Option<(String, bool)> {
+        let vendor = vendor(vendor_name).expect("a vendor");
+        let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
+        let listed = Listed { vendor: (vendor.imitate)(settings), customers: customers.to_vec() };
+        let fields = fields(r#"{"name":"Awa Diop","email":"awa@example.com"}"#);
+        let command = Command::Create(CreateCustomer { fields, distinct });
+        let provider = (vendor.connect)(settings);
+        let looking = look(&*provider, &listed, &command, SENT.parse().expect("a time"), mark);
+        let mut context = task::Context::from_waker(task::Waker::noop());
+        let task::Poll::Ready(found) = pin!(looking).poll(&mut context) else { panic!("nothing here waits") };
+        match found.expect("it can be looked") {
+            Found::Happened(reply) => match *reply {
+                Reply::Created(Created { customer, existing }) => Some((customer.id.to_string(), existing)),
+                other => panic!("no create: {other:?}"),
+            },
+            Found::DidNot => None,
+            Found::Several => panic!("nobody is there twice"),
+        }
+    }
+
+    fn listed(id: &str, created_at: &'static str, json: &str) -> Customer {
+        Customer { id: Text::from(id), created_at: Some(Text::from_static(created_at)), ..customer(json) }
+    }
+
+    /// A distinct create that matched somebody sent nothing that could be found, so it is matched again.
+    #[test]
+    fn a_distinct_create_that_made_nobody_is_whom_it_matches() {
+        const LONG_AGO: &str = "2025-04-04T14:21:49.955Z";
+        let (old, new) = ("b78de3c9-7f76-4f43-9c5d-19d9f5c7c985", "0979ec77-7f76-4f43-9c5d-19d9f5c7c985");
+        let known = listed(old, LONG_AGO, r#"{"name":"A. Diop","email":"Awa@example.com"}"#);
+        let alike = listed(old, LONG_AGO, r#"{"name":"Awa Diop","email":"not.awa@example.com"}"#);
+        let marked = |mark: &str| {
+            let json =
+                format!(r#"{{"name":"Awa Diop","email":"awa@example.com","metadata":{{"passerelle_op":"{mark}"}}}}"#);
+            listed(new, "2026-11-20T12:00:01Z", &json)
+        };
+        let (matched, made) = (Some((old.to_owned(), true)), Some((new.to_owned(), false)));
+        for (what, mark, customers, expected) in [
+            ("who matches, where nobody has the mark", Some("op_1"), vec![known.clone()], matched.clone()),
+            ("who has the mark, whoever matches", Some("op_1"), vec![marked("op_1"), known.clone()], made),
+            ("who matches by now, whoever made it", Some("op_1"), vec![marked("op_2")], Some((new.to_owned(), true))),
+            ("who matches, without marks", None, vec![known.clone()], matched.clone()),
+            ("nobody who only looks alike", Some("op_1"), vec![alike], None),
+            ("nobody, where nobody is", Some("op_1"), vec![], None),
+        ] {
+            assert_eq!(found("lomi", true, mark, &customers), expected, "{what}");
+        }
+        assert_eq!(found("modempay", true, None, std::slice::from_ref(&known)), matched, "the provider had matched");
+        assert_eq!(found("lomi", false, Some("op_1"), &[known]), None, "a plain create matches nobody");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use passerelle_providers::{
     error::{Error, Kind},
     manifest::Dedupe,
-    model::{Command, Reply},
+    model::{Command, Created, Reply},
     reconcile::{self, Found},
 };
 use tokio::{
@@ -122,7 +122,7 @@ impl Writes {
             Err(error) if error.kind == Kind::ScanBound && operation.may_be_sent_again(false) => Ok(Found::DidNot),
             looked => looked,
         };
-        let told = match self.own(&operation, looked).await {
+        let told = match self.own(&operation, &line, looked).await {
             Ok(Found::Happened(reply)) => self.conclude(&operation, &Ok(*reply), line.exchanges()).await,
             Ok(Found::DidNot) if operation.may_be_sent_again(is_over) => {
                 match self.store.send_again(record.id, record.attempt).await {
@@ -153,17 +153,22 @@ impl Writes {
         Some(told)
     }
 
-    /// What was found, unless it is known to be what came of another create with the same content. Where the
-    /// provider keeps something unique, one customer may well come of two creates.
-    async fn own(&self, operation: &Operation<'_>, looked: Result<Found, Error>) -> Result<Found, Error> {
+    /// What was found, unless it is known to be what came of another create with the same content. One customer may
+    /// well come of two creates where the provider keeps something unique, or where one has matched the other's.
+    async fn own(
+        &self,
+        operation: &Operation<'_>,
+        line: &Line<'_>,
+        looked: Result<Found, Error>,
+    ) -> Result<Found, Error> {
         let looked = looked?;
-        if let Found::Happened(reply) = &looked
-            && let Reply::Created(created) = &**reply
+        if let (Command::Create(create), Found::Happened(reply)) = (operation.command, &looked)
+            && let Reply::Created(Created { customer, existing: false }) = &**reply
             && operation.dedupe() != Some(Dedupe::Unique)
         {
-            let customer: &str = &created.customer.id;
-            return match self.store.adopt(operation.id, operation.attempt, customer).await {
+            return match self.store.adopt(operation.id, operation.attempt, &customer.id).await {
                 Ok(true) => Ok(looked),
+                Ok(false) if create.distinct => reconcile::matched(&*operation.connection.provider, line, create).await,
                 Ok(false) => Ok(Found::DidNot),
                 Err(_) => Err(Error::new(Kind::Overloaded, "whose a customer is cannot be told now")),
             };

@@ -182,6 +182,47 @@ async fn an_unknown_create_is_found_and_the_key_gets_its_answer() {
     }
 }
 
+/// The provider has matched somebody who was there, and its answer was lost: nobody was made who could be found.
+#[tokio::test]
+async fn an_unknown_distinct_create_is_whom_it_matches() {
+    let faults = "error_after = 1.0\nonly = [\"create\"]";
+    let (gateway, folder) = before_a_twin("modempay", faults, "visibility_lag = \"10ms\"").await;
+    let ask = async || {
+        let body = json!({ "name": "Amadou Ba", "email": "amadou.ba@example.com" });
+        let request = gateway.request(Method::POST, "/v1/customers?distinct=true").json_text(&body);
+        gateway.send(request.header("idempotency-key", "k")).await
+    };
+    let first = ask().await;
+    assert_eq!(first.told(), (502, "outcome_unknown"));
+    let told = settled(&gateway, first.header("x-operation-id"), "unknown").await;
+    assert_eq!(told["outcome"], "done", "{told}");
+    let known = gateway.get(&format!("{CUSTOMERS}?email=amadou.ba@example.com")).await;
+    let again = ask().await;
+    assert_eq!((again.status.as_u16(), &again.body["id"]), (200, &known.body["data"][0]["id"]), "{}", again.text);
+    assert_eq!(effects(&folder), 0);
+}
+
+/// Who was made a moment ago by another create is not what came of this one, but whom it matches.
+#[tokio::test]
+async fn an_unknown_distinct_create_may_match_whom_another_create_made() {
+    let faults = |seed| format!("seed = {seed}\nerror_after = 0.5\nonly = [\"create\"]");
+    let only_the_second_fails = |seed: &u64| {
+        let plan = FaultPlan::read(&faults(*seed), "faults.toml").expect("a plan");
+        let fails = |number| plan.fault(number, Some(Operation::Create)).is_some();
+        !fails(1) && fails(2)
+    };
+    let seed = (0..100).find(only_the_second_fails).expect("a seed");
+    let (gateway, folder) = before_a_twin("modempay", &faults(seed), "visibility_lag = \"10ms\"").await;
+    let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let made = create(&gateway, None, &awa).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let unknown = gateway.post("/v1/customers?distinct=true", awa).await;
+    assert_eq!(unknown.told(), (502, "outcome_unknown"));
+    let told = settled(&gateway, unknown.header("x-operation-id"), "unknown").await;
+    assert_eq!((&told["outcome"], &told["customer"]), (&json!("done"), &made.body["id"]), "{told}");
+    assert_eq!(effects(&folder), 1);
+}
+
 #[tokio::test]
 async fn a_create_that_did_not_happen_is_held_and_not_sent_again() {
     let faults = "error_before = 1.0\nonly = [\"create\"]";

@@ -12,11 +12,13 @@ use passerelle::{
     twin::{faults::Named, log, log::email_hash},
 };
 use passerelle_providers::model::Operation;
+use reqwest::Method;
 use rustix::process::Signal;
+use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, sized, trial, until},
+    bed::{Gateway, Setup, Twin, agree, count, sized, trial, until},
     client::{Client, Outcome, email, person},
 };
 
@@ -48,6 +50,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("kill_9_once_the_end_is_kept", || killed_at(Point::Kept)),
         trial("kill_9_while_the_outcome_is_looked_for", || killed_at(Point::Looking)),
         trial("kill_9_while_it_is_sent_again", || killed_at(Point::SentAgain)),
+        trial("kill_9_while_a_distinct_create_is_matched", || async {
+            for _ in 0..sized(1, 100) {
+                matched().await;
+            }
+        }),
     ]
 }
 
@@ -135,6 +142,33 @@ async fn once(point: Point) {
             }
         }
     }
+}
+
+/// A distinct create that matches somebody leaves no trace at the vendor, so that whoever goes on with it has to match
+/// it again.
+async fn matched() {
+    let twin = Twin::start("lomi", "delay = \"200ms\"\nonly = [\"list\"]");
+    let gateway = Gateway::before(&twin, &Setup::of("visibility_lag = \"50ms\""));
+    let client = Client::of(&gateway);
+    let ask = || {
+        let client = client.clone();
+        async move {
+            let amadou = json!({ "name": "Amadou Ba", "email": "amadou.ba@example.com" });
+            client.send(Method::POST, "/v1/customers?distinct=true", Some("key"), Some(&amadou)).await
+        }
+    };
+    let asked = tokio::spawn(ask());
+    until("the vendor is asked whom it knows", async || (twin.requests() > 0).then_some(())).await;
+    gateway.kill();
+    assert!(asked.await.expect("no panic").is_none(), "nobody was told");
+    gateway.start();
+    let answer = until("it is matched again", async || ask().await.filter(|answer| answer.status == 200)).await;
+    let known = client.get("/v1/customers?email=amadou.ba@example.com").await.expect("an answer").json();
+    assert_eq!((&answer.json()["id"], known["data"].as_array().map(Vec::len)), (&known["data"][0]["id"], Some(1)));
+    assert!(answer.body.contains("existing customer matched by email"), "{}", answer.body);
+    assert!(twin.asked().is_empty(), "nobody was to be made");
+    let kept = gateway.kept().await;
+    assert_eq!((kept.len(), count(&kept, State::Done)), (1, 1));
 }
 
 /// A way to the vendor that can be closed: then it takes what is sent, and brings it nowhere.
