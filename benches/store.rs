@@ -71,6 +71,7 @@ async fn pair(store: &Store) {
         operation: "create".to_owned(),
         customer: None,
         key: Some(id.to_string()),
+        joins: true,
         request: body.clone(),
         command: body.clone(),
     };

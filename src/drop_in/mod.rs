@@ -160,7 +160,7 @@ impl Call {
             merchant: Arc::clone(merchant),
             command,
             on_loss: merchant.on_loss,
-            key: writes::idempotency_key(self.asked.headers())?,
+            idempotency: writes::idempotency(self.asked.headers())?,
             surface: Arc::new(imitation),
             deadline: self.gateway.deadline,
         };

@@ -28,7 +28,7 @@ const USUAL_SIZE: usize = 1536;
 /// `POST /v1/customers`
 #[utoipa::path(
     post, path = "/v1/customers", operation_id = "create_customer", tag = "customers", summary = "Create a customer",
-    params(("distinct" = Option<bool>, Query, description = "`true`: answer the existing customer on a match instead of creating a second one."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold."), ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.")),
+    params(("distinct" = Option<bool>, Query, description = "`true`: answer the existing customer on a match instead of creating a second one."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold."), schema::Repeated),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "With `distinct=true`, the customer that matched; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
 )]
@@ -123,7 +123,7 @@ fn read_lookup(call: &Call) -> Result<Lookup, Failure> {
 /// `PATCH /v1/customers/{id}`
 #[utoipa::path(
     patch, path = "/v1/customers/{id}", operation_id = "update_customer", tag = "customers", summary = "Change a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold."), ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.")),
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold."), schema::Repeated),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
@@ -147,7 +147,7 @@ pub async fn update(
 /// `DELETE /v1/customers/{id}`
 #[utoipa::path(
     delete, path = "/v1/customers/{id}", operation_id = "delete_customer", tag = "customers", summary = "Delete a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.")),
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, schema::Repeated),
     responses((status = 200, description = "Deleted.", body = schema::Deleted), schema::Problems),
 )]
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
@@ -162,7 +162,7 @@ pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPat
 /// `POST /v1/customers/{id}/block`
 #[utoipa::path(
     post, path = "/v1/customers/{id}/block", operation_id = "block_customer", tag = "customers", summary = "Refuse a customer's payments",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.")),
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, schema::Repeated),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
 pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
@@ -177,7 +177,7 @@ pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath
 /// `POST /v1/customers/{id}/unblock`
 #[utoipa::path(
     post, path = "/v1/customers/{id}/unblock", operation_id = "unblock_customer", tag = "customers", summary = "Accept a customer's payments again",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.")),
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, schema::Repeated),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
 pub async fn unblock(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {

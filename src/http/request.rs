@@ -19,12 +19,13 @@ use passerelle_providers::{
 use super::{
     problem::{Code, Culprit, Failure},
     query::Query,
-    writes::idempotency_key,
+    writes::idempotency,
 };
 use crate::{
     app::App,
     config::OnLoss,
     merchant::{Connection, Gateway, Merchant},
+    writes::Idempotency,
 };
 
 /// Parameters that every operation takes.
@@ -39,7 +40,7 @@ pub struct Caller {
     pub merchant: Arc<Merchant>,
     query: Option<String>,
     prefer: Option<String>,
-    idempotency_key: Result<Option<String>, Failure>,
+    idempotency: Result<Idempotency, Failure>,
     request_id: Option<RequestId>,
 }
 
@@ -59,7 +60,7 @@ impl FromRequestParts<Arc<App>> for Caller {
             merchant,
             query: parts.uri.query().map(str::to_owned),
             prefer: text("prefer"),
-            idempotency_key: idempotency_key(&parts.headers),
+            idempotency: idempotency(&parts.headers),
             request_id: parts.extensions.remove(),
         })
     }
@@ -92,8 +93,8 @@ pub struct Call {
     pub include_raw: bool,
     /// What becomes of fields that the provider cannot hold.
     pub on_loss: OnLoss,
-    /// The caller's idempotency key, or what is wrong with it: only writes need to know.
-    pub idempotency_key: Result<Option<String>, Failure>,
+    /// What the caller says of sending it again, or what is wrong with that: only writes need to know.
+    pub idempotency: Result<Idempotency, Failure>,
     /// The request's id, where it may change something.
     pub request_id: Option<RequestId>,
 }
@@ -134,7 +135,7 @@ impl Caller {
             explain,
             include_raw,
             on_loss,
-            idempotency_key: self.idempotency_key,
+            idempotency: self.idempotency,
             request_id: self.request_id,
         })
     }

@@ -492,6 +492,18 @@ pub(super) struct Everywhere {
     include: Option<String>,
 }
 
+/// What every write takes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct Repeated {
+    /// 1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.
+    #[param(rename = "Idempotency-Key")]
+    idempotency_key: Option<String>,
+    /// `off`: without a key, this is no repetition of the same request that is under way or unknown, but another write.
+    #[param(rename = "Idempotency-Coalesce", example = "off")]
+    idempotency_coalesce: Option<String>,
+}
+
 /// A walk through a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

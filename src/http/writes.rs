@@ -20,7 +20,7 @@ use crate::{
     app::App,
     config::OnLoss,
     store::{Answer, OperationId},
-    writes::{Ended, Refused, Surface, Told, Write},
+    writes::{Ended, Idempotency, Refused, Surface, Told, Write},
 };
 
 /// The size of a usual customer in an answer.
@@ -38,14 +38,14 @@ const LONGEST_KEY: usize = 255;
 impl Call {
     /// Carries out a write, and answers.
     pub async fn write(self, app: &App, command: Command) -> Result<Response, Failure> {
-        let key = self.idempotency_key.clone()?;
+        let idempotency = self.idempotency.clone()?;
         let request_id = self.request_id.as_ref().and_then(|RequestId(id)| id.to_str().ok()).map(str::to_owned);
         let surface = Api { request_id, include_raw: self.include_raw, on_loss: self.on_loss };
         let write = Write {
             merchant: Arc::clone(&self.merchant),
             command,
             on_loss: self.on_loss,
-            key,
+            idempotency,
             surface: Arc::new(surface),
             deadline: self.gateway.deadline,
         };
@@ -56,8 +56,23 @@ impl Call {
     }
 }
 
+/// What a request says of being sent again.
+pub fn idempotency(headers: &HeaderMap) -> Result<Idempotency, Failure> {
+    Ok(Idempotency { key: idempotency_key(headers)?, joins: joins(headers)? })
+}
+
+/// Whether a write without a key may be a repetition of another one, which it is not if its caller says so.
+fn joins(headers: &HeaderMap) -> Result<bool, Failure> {
+    let mut told = headers.get_all("idempotency-coalesce").iter();
+    match (told.next(), told.next()) {
+        (None, _) => Ok(true),
+        (Some(only), None) if only == "off" => Ok(false),
+        _ => Err(Failure::new(Code::MalformedRequest, "an `Idempotency-Coalesce` can only be `off`")),
+    }
+}
+
 /// The key of a write. It is opaque to us, and never looked up before it is known to be one.
-pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(header) = keys.next() else { return Ok(None) };
     if keys.next().is_some() {

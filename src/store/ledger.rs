@@ -244,6 +244,7 @@ pub(super) struct MakeClaim {
     pub(super) operation: String,
     pub(super) customer: Option<String>,
     pub(super) key_hash: Option<Hash>,
+    pub(super) joins: bool,
     pub(super) fingerprint: Hash,
     pub(super) command: Vec<u8>,
 }
@@ -269,6 +270,9 @@ impl Work for MakeClaim {
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Found, StoreError> {
         let Some(key_hash) = &self.key_hash else {
+            if !self.joins {
+                return self.insert(session, group).await.map(|_| Found::Nothing);
+            }
             let twin = self.unfinished_twin(session, group).await?;
             return match twin {
                 Some(twin) if twin.state == State::Unknown => Ok(Found::Unknown(twin)),

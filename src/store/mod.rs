@@ -103,6 +103,7 @@ impl Store {
             terms: Arc::clone(&self.terms),
             id: new.id,
             key_hash: new.key.as_deref().map(|key| self.hashes.key(&new.merchant, key)),
+            joins: new.joins,
             fingerprint: self.hashes.fingerprint(&new.merchant, &new.request),
             merchant: new.merchant,
             connection: new.connection,

@@ -231,6 +231,8 @@ pub struct NewOperation {
     pub customer: Option<String>,
     /// The caller's idempotency key. Only a keyed hash of it is kept.
     pub key: Option<String>,
+    /// Whether it may stand for the same write that is under way, unknown or unheard, where it has no key.
+    pub joins: bool,
     /// The request in one canonical spelling. Only a keyed hash of it is kept.
     pub request: Bytes,
     /// The canonical command, kept sealed until the outcome is known.

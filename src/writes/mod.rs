@@ -42,12 +42,21 @@ pub struct Write {
     pub command: Command,
     /// What becomes of fields that the provider cannot hold.
     pub on_loss: OnLoss,
-    /// The caller's idempotency key.
-    pub key: Option<String>,
+    /// What the caller says of sending it again.
+    pub idempotency: Idempotency,
     /// How it is answered.
     pub surface: Arc<dyn Surface>,
     /// How long it may take.
     pub deadline: Duration,
+}
+
+/// What a caller says of sending a write again.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// The idempotency key: the same key is the same write.
+    pub key: Option<String>,
+    /// Whether without a key the same content is the same write, while its outcome is open.
+    pub joins: bool,
 }
 
 /// What a write is answered with.
@@ -131,7 +140,8 @@ impl Writes {
             connection: connection.name.clone(),
             operation: write.command.operation().name().to_owned(),
             customer: subject(&write.command),
-            key: write.key.clone(),
+            key: write.idempotency.key.clone(),
+            joins: write.idempotency.joins,
             request: request.into(),
             command: document,
         };
@@ -144,7 +154,7 @@ impl Writes {
                 begun.end(&told);
                 Ok(told)
             }
-            Claim::InFlight(record) if write.key.is_some() => Err(Refused::InProgress(record.id)),
+            Claim::InFlight(record) if write.idempotency.key.is_some() => Err(Refused::InProgress(record.id)),
             Claim::InFlight(record) => self.join(&record, ends).await,
             Claim::Unknown(record) => self.settle(record, ends, &asker).await,
             Claim::Finished(record) => replayed(record),
@@ -284,7 +294,7 @@ impl<'o> Operation<'o> {
             command: &write.command,
             on_loss: write.on_loss,
             surface: &*write.surface,
-            is_keyed: write.key.is_some(),
+            is_keyed: write.idempotency.key.is_some(),
             due: None,
             hearers,
         }

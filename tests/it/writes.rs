@@ -276,6 +276,34 @@ async fn a_client_without_keys_that_tries_again_makes_nobody_twice() {
 }
 
 #[tokio::test]
+async fn whoever_means_two_can_say_so_without_keys() {
+    let (gateway, folder) = before_a_twin("modempay", "delay = \"300ms\"\nonly = [\"create\"]", "").await;
+    let ask = async |path: &str, number: usize, coalesce: Option<&str>| {
+        let body = json!({ "name": "Awa Diop", "email": format!("awa{number}@example.com") });
+        let request = gateway.request(Method::POST, path).json_text(&body);
+        gateway
+            .send(coalesce.into_iter().fold(request, |request, told| request.header("idempotency-coalesce", told)))
+            .await
+    };
+    // In an imitated provider's dialect as well.
+    for (number, path) in [CUSTOMERS, "/as/modempay/v1/customers"].into_iter().enumerate() {
+        for (coalesce, count) in [(None, 1), (Some("off"), 2)] {
+            let before = effects(&folder);
+            let (one, other) = tokio::join!(ask(path, number, coalesce), ask(path, number, coalesce));
+            assert_eq!((one.status.as_u16(), other.status.as_u16()), (201, 201), "{} {}", one.text, other.text);
+            assert_eq!(effects(&folder) - before, count, "{path}, {coalesce:?}");
+            assert_eq!(one.text == other.text, count == 1, "{path}, {coalesce:?}");
+        }
+    }
+    let before = effects(&folder);
+    for coalesce in ["on", "", "OFF, off"] {
+        let refused = ask(CUSTOMERS, 1, Some(coalesce)).await;
+        assert_eq!(refused.told(), (400, "malformed_request"), "{coalesce}");
+    }
+    assert_eq!(effects(&folder), before);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_stops_nothing() {
     let (gateway, folder) = before_a_twin("lomi", "delay = \"30ms\"", "").await;
     for number in 0..10 {

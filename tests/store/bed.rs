@@ -103,6 +103,7 @@ pub(crate) fn keyless(merchant: &str, request: &str) -> NewOperation {
         operation: "create".to_owned(),
         customer: None,
         key: None,
+        joins: true,
         request: Bytes::from(request.to_owned()),
         command: Bytes::from(format!("{{\"command\":\"{request}\"}}")),
     }

@@ -37,6 +37,7 @@ suite![
     an_end_may_be_told_twice,
     what_nobody_heard_is_told_to_whoever_asks_again,
     what_is_sent_again_is_noted_before,
+    a_write_that_joins_nobody_is_its_own,
     a_newer_write_to_the_customer_is_not_undone,
     a_customer_comes_of_one_create,
     a_lease_that_is_renewed_is_not_taken,
@@ -384,6 +385,18 @@ async fn what_is_sent_again_is_noted_before(bed: &Bed) {
     // Who dies meanwhile leaves it to be looked for.
     bed.hand.move_by(31 * SECOND);
     assert_eq!(take_over_one(&store).await.attempt, 4);
+}
+
+async fn a_write_that_joins_nobody_is_its_own(bed: &Bed) {
+    let store = bed.open().await;
+    let alone = || NewOperation { joins: false, ..keyless("acme", "r") };
+    let first = claim(&store, keyless("acme", "r")).await;
+    let second = claim(&store, alone()).await;
+    assert_eq!(store.finish_unheard(first, 1, done()).await, Ok(true));
+    bed.hand.move_by(SECOND);
+    claim(&store, alone()).await;
+    // Who says nothing may repeat what was claimed so.
+    assert!(matches!(store.claim(keyless("acme", "r")).await, Ok(Claim::InFlight(record)) if record.id == second));
 }
 
 async fn a_newer_write_to_the_customer_is_not_undone(bed: &Bed) {

@@ -83,6 +83,7 @@ impl Bench {
             operation: "update".to_owned(),
             customer: Some(format!("customer-{}", self.made)),
             key_hash: keyed.then_some(hash),
+            joins: true,
             fingerprint: hash,
             command: vec![0; 300],
         };
