@@ -5,10 +5,10 @@
 mod recovery;
 mod remembered;
 mod surface;
+mod underway;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use passerelle_providers::{
     model::{Command, Reply},
     relay,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 pub use surface::{Ended, FindSurface, Surface};
 
@@ -32,6 +32,7 @@ use crate::{
     store::{Answer, Claim, End, NewOperation, OperationId, Record, Store, StoreError},
 };
 use remembered::Remembered;
+use underway::{Begun, Content, Underway};
 
 /// A write to be carried out at a merchant's active connection.
 #[derive(Debug)]
@@ -145,7 +146,16 @@ impl Writes {
             request: request.into(),
             command: document,
         };
-        let begun = self.underway.begin(id);
+        let content = Content { merchant: new.merchant.clone(), request: new.request.clone() };
+        if new.key.is_none()
+            && new.joins
+            && let Some(twin) = self.underway.twin(&content)
+            && let Some(told) = twin.told(ends).await
+        {
+            // It has its claim: nothing more would be known of this one.
+            return Ok(Told { is_replay: true, ..told });
+        }
+        let begun = self.underway.begin(id, Some(content));
         match self.store.claim(new).await.map_err(Refused::Store)? {
             Claim::New { attempt } => {
                 let told = self
@@ -231,7 +241,9 @@ impl Writes {
     /// Waits for the same request that is under way, here or in another process.
     async fn join(&self, record: &Record, ends: Instant) -> Result<Told, Refused> {
         const LOOK_EVERY: Duration = Duration::from_millis(100);
-        if let Some(told) = self.underway.wait_for(record.id, ends).await {
+        if let Some(write) = self.underway.write(record.id)
+            && let Some(told) = write.told(ends).await
+        {
             return Ok(Told { is_replay: true, ..told });
         }
         while Instant::now() < ends {
@@ -322,58 +334,6 @@ impl<'o> Operation<'o> {
     /// When to look for what came of it.
     fn look_again(&self) -> Option<Timestamp> {
         self.due.or_else(|| Timestamp::now().checked_add(self.connection.visibility_lag).ok())
-    }
-}
-
-/// The writes of this process that are under way, and who waits for them.
-#[derive(Debug, Default)]
-struct Underway(Mutex<HashMap<OperationId, watch::Receiver<Option<Told>>>>);
-
-/// A write under way. It is not any more when this is dropped.
-struct Begun<'u> {
-    underway: &'u Underway,
-    id: OperationId,
-    sender: watch::Sender<Option<Told>>,
-}
-
-impl Underway {
-    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<OperationId, watch::Receiver<Option<Told>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.entries().is_empty()
-    }
-
-    fn begin(&self, id: OperationId) -> Begun<'_> {
-        let (sender, receiver) = watch::channel(None);
-        self.entries().insert(id, receiver);
-        Begun { underway: self, id, sender }
-    }
-
-    /// What a write of this process is answered with; `None` where it is not one of them, or takes too long.
-    async fn wait_for(&self, id: OperationId, ends: Instant) -> Option<Told> {
-        let mut receiver = self.entries().get(&id).cloned()?;
-        let told = tokio::time::timeout_at(ends, receiver.wait_for(Option::is_some)).await.ok()?;
-        told.ok()?.clone()
-    }
-}
-
-impl Begun<'_> {
-    /// Whether others wait for it.
-    fn is_joined(&self) -> bool {
-        // One receiver is for those to come.
-        self.sender.receiver_count() > 1
-    }
-
-    fn end(self, told: &Told) {
-        let _ = self.sender.send(Some(told.clone()));
-    }
-}
-
-impl Drop for Begun<'_> {
-    fn drop(&mut self) {
-        self.underway.entries().remove(&self.id);
     }
 }
 

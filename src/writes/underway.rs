@@ -1,0 +1,119 @@
+//! The writes of this process that are under way, and who waits for them. Whoever sends the same content meanwhile
+//! without a key waits with them, and the store is not asked.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::{sync::watch, time::Instant};
+
+use super::Told;
+use crate::store::OperationId;
+
+/// The writes that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Underway(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    writes: HashMap<OperationId, Awaited>,
+    /// The first of those that have the same content.
+    twins: HashMap<Content, OperationId>,
+}
+
+impl std::fmt::Debug for Entries {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.writes.keys()).finish()
+    }
+}
+
+/// What a write asks for, as far as it is the same as another.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Content {
+    /// Whose it is.
+    pub(super) merchant: String,
+    /// The request in one canonical spelling.
+    pub(super) request: Bytes,
+}
+
+/// A write that others may wait for.
+#[derive(Debug, Clone)]
+pub(super) struct Awaited(watch::Receiver<Option<Told>>);
+
+/// A write under way. It is not any more when this is dropped.
+pub(super) struct Begun<'u> {
+    underway: &'u Underway,
+    id: OperationId,
+    content: Option<Content>,
+    sender: watch::Sender<Option<Told>>,
+}
+
+impl Underway {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries().writes.is_empty()
+    }
+
+    /// Begins a write. With its content others can wait for it that have no id of it.
+    pub(super) fn begin(&self, id: OperationId, content: Option<Content>) -> Begun<'_> {
+        let (sender, receiver) = watch::channel(None);
+        let mut entries = self.entries();
+        entries.writes.insert(id, Awaited(receiver));
+        if let Some(content) = &content {
+            entries.twins.entry(content.clone()).or_insert(id);
+        }
+        drop(entries);
+        Begun { underway: self, id, content, sender }
+    }
+
+    /// A write of this process, if it is one.
+    pub(super) fn write(&self, id: OperationId) -> Option<Awaited> {
+        self.entries().writes.get(&id).cloned()
+    }
+
+    /// The write that has the same content.
+    pub(super) fn twin(&self, content: &Content) -> Option<Awaited> {
+        let entries = self.entries();
+        entries.twins.get(content).and_then(|id| entries.writes.get(id)).cloned()
+    }
+}
+
+impl Awaited {
+    /// What it is answered with; `None` where it is not answered at all, or takes too long.
+    pub(super) async fn told(mut self, ends: Instant) -> Option<Told> {
+        let told = tokio::time::timeout_at(ends, self.0.wait_for(Option::is_some)).await.ok()?;
+        told.ok()?.clone()
+    }
+}
+
+impl Begun<'_> {
+    /// Whether others wait for it.
+    pub(super) fn is_joined(&self) -> bool {
+        // One receiver is for those to come.
+        self.sender.receiver_count() > 1
+    }
+
+    /// Tells those who wait.
+    pub(super) fn end(self, told: &Told) {
+        let _ = self.sender.send(Some(told.clone()));
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let mut entries = self.underway.entries();
+        entries.writes.remove(&self.id);
+        if let Some(content) = self.content.take()
+            && let Entry::Occupied(first) = entries.twins.entry(content)
+            && *first.get() == self.id
+        {
+            first.remove();
+        }
+    }
+}
