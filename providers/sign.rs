@@ -228,6 +228,15 @@ pub fn seconds(told: &str) -> Result<i64, Error> {
     told.parse().map_err(|_| refused("a time of the signature is none"))
 }
 
+/// The same, refused where it is further from now than the window.
+pub fn recent(told: &str, now: i64) -> Result<i64, Error> {
+    let told = seconds(told)?;
+    match now.abs_diff(told) <= WINDOW.unsigned_abs() {
+        true => Ok(told),
+        false => Err(refused("the signature is not of this time")),
+    }
+}
+
 /// Credentials that were refused, by us or by a twin.
 pub fn refused(why: &'static str) -> Error {
     Error::new(Kind::Unauthorized, why)

@@ -1,12 +1,11 @@
-//! Bitnob's signature: the hexadecimal HMAC-SHA256 of `client:timestamp:nonce:body` (cli). It covers neither
-//! the method nor the path, so a bodiless request proves only who sends it, and when.
+//! Bitnob's signature (cli). What it covers, and what it does not, the README tells.
 
 use crate::{
     error::Error,
     plan::Request,
     sign::{
-        AuthScheme, Credentials, Ingress, Stamp, WINDOW, add_headers, header, hex, hmac_sha256, refused, required,
-        same_secret, seconds,
+        AuthScheme, Credentials, Ingress, Stamp, add_headers, header, hex, hmac_sha256, recent, refused, required,
+        same_secret,
     },
 };
 
@@ -43,9 +42,7 @@ fn verify(request: &Request, credentials: &Credentials, now: i64) -> Result<(), 
     if !same_secret(client, required(credentials, "client_id")?) {
         return Err(refused("the client is not known"));
     }
-    if now.abs_diff(seconds(timestamp)?) > WINDOW.unsigned_abs() {
-        return Err(refused("the timestamp is not of this time"));
-    }
+    recent(timestamp, now)?;
     let expected = signature(credentials, [client, timestamp, nonce], request.body())?;
     if nonce.is_empty() || !same_secret(presented, &expected) {
         return Err(refused("the signature is wrong"));

@@ -42,16 +42,7 @@ static MANIFEST: Manifest = Manifest {
     generation: "v1",
     documentation: "https://www.arcblock.io/content/docs/payment-kit-sdk/api-reference-customers-381920",
     base_url: None,
-    auth: &[
-        AuthScheme::Header { credential: "access_key", name: "authorization", prefix: "Bearer " },
-        AuthScheme::Signed {
-            credentials: &["app_secret_key", "component_did"],
-            headers: &sign::HEADERS,
-            sign: sign::sign,
-            verify: sign::verify,
-            ingress: sign::INGRESS,
-        },
-    ],
+    auth: &[AuthScheme::Header { credential: "access_key", name: "authorization", prefix: "Bearer " }, sign::SIGNATURE],
     operations: &[
         (Operation::Create, Support::No("the ArcBlock app makes the customer when a user with a DID signs in")),
         (Operation::Find, Support::Emulated("PaymentKit finds by DID; by e-mail or phone its customers are searched")),
@@ -103,13 +94,7 @@ static MANIFEST: Manifest = Manifest {
     // It creates nothing.
     dedupe: Dedupes::of_creates(Dedupe::Nothing),
     distinct: Support::No("PaymentKit's API creates no customers"),
-    update: UpdateStyle {
-        names: NameStyle::Full,
-        replaces_record: false,
-        // PUT merges the record; whether it merges what is inside an address is not known.
-        whole_address: true,
-        clears: Clears::Sent,
-    },
+    update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: true, clears: Clears::Sent },
 };
 
 const SEARCH: &str = "the search matches parts of names, e-mail addresses and DIDs";

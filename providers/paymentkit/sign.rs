@@ -1,6 +1,4 @@
-//! The signature of a component of the app (sdk): Ed25519 over the SHA3-256 of a JSON text that holds the
-//! method, the path, the query, the body and two times. The text is canonical (RFC 8785): that is how
-//! JavaScript writes JSON whose keys are sorted at every level.
+//! The signature of a component of the app (sdk). What it covers, the README tells.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +11,9 @@ use serde_json::{Value, json};
 use crate::{
     error::Error,
     plan::Request,
-    sign::{Credentials, Ingress, Stamp, WINDOW, add_headers, header, hex, refused, required, seconds, unhex},
+    sign::{
+        AuthScheme, Credentials, Ingress, Stamp, add_headers, header, hex, recent, refused, required, seconds, unhex,
+    },
 };
 
 /// The headers that a signature adds: who signs, the signature, when it begins and ends, its version.
@@ -23,19 +23,25 @@ pub(super) const HEADERS: [&str; 5] =
 /// How long a signature holds, in seconds.
 const LIFETIME: i64 = 300;
 
-/// A public key decides alone; which component signed is one more thing to tell merchants apart by.
-pub(super) const INGRESS: Ingress = Ingress {
-    signer: "component_did",
-    signer_header: HEADERS[0],
-    signer_is_optional: true,
-    key: "public_key",
-    key_is_secret: false,
-    key_mistake: |key| {
-        let is_key = unhex(key).is_some_and(|bytes| bytes.len() == 32);
-        (!is_key).then_some("is not an Ed25519 public key: 32 bytes in hexadecimal")
+/// The scheme. A public key decides alone; which component signed is one more thing to tell merchants apart by.
+pub(super) const SIGNATURE: AuthScheme = AuthScheme::Signed {
+    credentials: &["app_secret_key", "component_did"],
+    headers: &HEADERS,
+    sign,
+    verify,
+    ingress: Ingress {
+        signer: "component_did",
+        signer_header: HEADERS[0],
+        signer_is_optional: true,
+        key: "public_key",
+        key_is_secret: false,
+        key_mistake: |key| {
+            let is_key = unhex(key).is_some_and(|bytes| bytes.len() == 32);
+            (!is_key).then_some("is not an Ed25519 public key: 32 bytes in hexadecimal")
+        },
+        once_header: HEADERS[1],
+        has_nonce: false,
     },
-    once_header: HEADERS[1],
-    has_nonce: false,
 };
 
 /// Signs a finished request.
@@ -56,14 +62,12 @@ pub(super) fn verify(request: &Request, expected: &Credentials, now: i64) -> Res
     };
     let [_, signature, issued, expires, _] = HEADERS.map(|name| header(request, name));
     let signature = unhex(signature).ok_or_else(|| refused("the signature is not hexadecimal"))?;
-    let (issued, expires) = (seconds(issued)?, seconds(expires)?);
+    let expires = seconds(expires)?;
     if expires < now {
         return Err(refused("the signature has expired"));
     }
     // A client cannot make its own signatures hold longer, which would have to be remembered as long.
-    if now.abs_diff(issued) > WINDOW.unsigned_abs() {
-        return Err(refused("the signature is not of this time"));
-    }
+    let issued = recent(issued, now)?;
     let key = UnparsedPublicKey::new(&ED25519, &public);
     // A proxy that cut the mount point off the path tells it [sdk].
     let mount_point = header(request, "x-path-prefix").trim_end_matches('/');
