@@ -357,9 +357,10 @@ impl<T> Page<T> {
         Self::of_total(all.into_iter().skip(begin).take(limit.into()).collect(), position, total)
     }
 
-    /// A numbered page of a list whose length the provider tells. The next one begins where this one would
+    /// A numbered page of a list whose length the provider may tell. The next one begins where this one would
     /// end if it were full: a number says nothing of a page that fell short.
-    pub fn of_numbered(items: Vec<T>, position: &Position, limit: u16, total: u64) -> Self {
+    pub fn of_numbered(items: Vec<T>, position: &Position, limit: u16, total: Option<u64>) -> Self {
+        let Some(total) = total else { return Self::of_unknown_length(items, position, limit) };
         let end = position.offset().saturating_add(limit.into());
         let next = (!items.is_empty() && end < total).then_some(Position::Offset(end));
         Self { items, next, total: Some(total) }

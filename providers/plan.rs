@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, FieldError, Kind, VendorAnswer},
     fidelity::Fidelity,
-    model::{Field, Operation},
+    model::{Customer, CustomerFilter, Field, Lookup, Operation},
     text::Source,
     wire::Words,
 };
@@ -63,29 +63,6 @@ impl<T> std::fmt::Debug for Plan<T> {
 }
 
 impl<T: 'static> Plan<T> {
-    /// Plans a request. `refusal` reads any answer that is not a success, `read` one that is.
-    pub fn new(
-        request: Request,
-        refusal: fn(&Answer) -> Error,
-        read: impl FnOnce(&Answer) -> Result<T, Error> + Send + 'static,
-    ) -> Self {
-        Self::stepwise(request, refusal, move |answer| read(answer).map(Step::Done))
-    }
-
-    /// Plans a request whose answer may call for another.
-    pub fn stepwise(
-        request: Request,
-        refusal: fn(&Answer) -> Error,
-        read: impl FnOnce(&Answer) -> Result<Step<T>, Error> + Send + 'static,
-    ) -> Self {
-        let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
-        let read = Box::new(move |response| {
-            let answer = Answer(response);
-            if answer.0.status().is_success() { read(&answer) } else { Err(refusal(&answer)) }
-        });
-        Self { request, writes, later: Vec::new(), fidelity: Fidelity::default(), read }
-    }
-
     /// Reads an answer.
     pub fn read(self, response: Response) -> Result<Step<T>, Error> {
         (self.read)(response)
@@ -137,6 +114,15 @@ impl<T: 'static> Plan<T> {
             Step::Then(plan) => Ok(plan.and_then(next).into()),
         });
         Plan { request, writes, later, fidelity, read }
+    }
+}
+
+impl Plan<Customer> {
+    /// The same plan of a route that finds by other things as well: a customer who does not match is nobody.
+    #[must_use]
+    pub fn matching(self, lookup: &Lookup) -> Plan<Option<Customer>> {
+        let sought = CustomerFilter::from(lookup);
+        self.optional().map(move |found| Ok(found.filter(|customer| sought.matches(customer))))
     }
 }
 
@@ -282,7 +268,7 @@ const SEGMENT: &AsciiSet = &CONTROLS
 
 impl Draft {
     /// A request to a path below the provider's base.
-    pub const fn new(method: Method, path: &'static str) -> Self {
+    const fn new(method: Method, path: &'static str) -> Self {
         Self { method, path: Cow::Borrowed(path), has_query: false, body: Bytes::new() }
     }
 
@@ -294,6 +280,21 @@ impl Draft {
     /// A `POST`.
     pub const fn post(path: &'static str) -> Self {
         Self::new(Method::POST, path)
+    }
+
+    /// A `PUT`.
+    pub const fn put(path: &'static str) -> Self {
+        Self::new(Method::PUT, path)
+    }
+
+    /// A `PATCH`.
+    pub const fn patch(path: &'static str) -> Self {
+        Self::new(Method::PATCH, path)
+    }
+
+    /// A `DELETE`.
+    pub const fn delete(path: &'static str) -> Self {
+        Self::new(Method::DELETE, path)
     }
 
     /// Adds a segment to the path, escaped. A segment that would change the path is refused.
@@ -333,6 +334,12 @@ impl Draft {
         self.query(key, &value.to_string())
     }
 
+    /// Adds a flag to the query where there is one.
+    #[must_use]
+    pub fn flag(self, key: &str, value: Option<bool>) -> Self {
+        self.maybe(key, value.map(|value| if value { "true" } else { "false" }))
+    }
+
     /// Adds a query parameter where there is a value.
     #[must_use]
     pub fn maybe(self, key: &str, value: Option<&str>) -> Self {
@@ -351,8 +358,22 @@ impl Draft {
         Ok(self)
     }
 
-    /// The request.
-    pub fn build(self) -> Result<Request, Error> {
+    /// Plans the request. `refusal` reads any answer that is not a success, `read` one that is.
+    pub fn plan<T: 'static>(
+        self,
+        refusal: fn(&Answer) -> Error,
+        read: impl FnOnce(&Answer) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Plan<T>, Error> {
+        let request = self.build()?;
+        let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
+        let read = Box::new(move |response| {
+            let answer = Answer(response);
+            if answer.status().is_success() { read(&answer).map(Step::Done) } else { Err(refusal(&answer)) }
+        });
+        Ok(Plan { request, writes, later: Vec::new(), fidelity: Fidelity::default(), read })
+    }
+
+    fn build(self) -> Result<Request, Error> {
         let uri = match self.path {
             Cow::Borrowed(path) => Uri::from_static(path),
             Cow::Owned(path) => {

@@ -167,8 +167,7 @@ mod tests {
                 _ => Position::Offset(begin + u64::from(size)),
             };
             let page = Page { items, next: more.then_some(next), total: self.tells_total.then_some(self.length) };
-            let request = Draft::get("/numbers").build()?;
-            Ok(Plan::new(request, |answer| answer.refusal(None, None), move |_| Ok(page)))
+            Draft::get("/numbers").plan(|answer| answer.refusal(None, None), move |_| Ok(page))
         }
 
         fn part(&self, offset: u64, limit: u16, most: u16, keep: Option<u64>) -> Result<Page<u64>, Error> {
@@ -247,7 +246,7 @@ mod tests {
             let items: Vec<u64> = (begin..begin + u64::from(size)).filter(|number| *number != 3).collect();
             let page =
                 Page { items, next: (begin < 20).then(|| Position::Offset(begin + u64::from(size))), total: None };
-            Ok(Plan::new(Draft::get("/numbers").build()?, |answer| answer.refusal(None, None), move |_| Ok(page)))
+            Draft::get("/numbers").plan(|answer| answer.refusal(None, None), move |_| Ok(page))
         };
         let numbers = Numbers { length: 0, style: PagingStyle::Pages, tells_total: true };
         let sliced = Sliced { paging, plan: &plan, keep: None };

@@ -9,8 +9,6 @@ mod wire;
 
 use std::sync::Arc;
 
-use http::Method;
-
 use crate::{
     Settings, Vendor,
     error::Error,
@@ -19,8 +17,8 @@ use crate::{
         PagingStyle, Requirement, Support, UpdateStyle,
     },
     model::{
-        CreateCustomer, Created, Customer, CustomerFilter, CustomerId, CustomerType, Field, ListCustomers, Lookup,
-        Operation, Page, Patch, UpdateCustomer,
+        CreateCustomer, Created, Customer, CustomerId, CustomerType, Field, ListCustomers, Lookup, Operation, Page,
+        Patch, UpdateCustomer,
     },
     plan::{Draft, Plan},
     prepare,
@@ -105,23 +103,19 @@ impl Bitnob {
         Self { is_v2: settings.generation == V2.generation, region: settings.region }
     }
 
-    const fn manifest(self) -> &'static Manifest {
-        if self.is_v2 { &V2 } else { &V1 }
-    }
-
     /// A document as this generation spells it.
     const fn spelled<D>(self, document: D) -> Spelled<D> {
         Spelled { document, other: !self.is_v2 }
     }
 
-    /// A request to the customers.
-    const fn customers(self, method: Method) -> Draft {
-        Draft::new(method, if self.is_v2 { "/api/customers" } else { "/customers" })
+    /// Where the customers are.
+    const fn customers(self) -> &'static str {
+        if self.is_v2 { "/api/customers" } else { "/customers" }
     }
 
     /// The plan of a call that is answered with one customer.
     fn plan_one(self, draft: Draft) -> Result<Plan<Customer>, Error> {
-        Ok(Plan::new(draft.build()?, translate::refusal, move |answer| translate::one(answer, self)))
+        draft.plan(translate::refusal, move |answer| translate::one(answer, self))
     }
 
     /// The plan of a call that writes a record.
@@ -134,14 +128,14 @@ impl Bitnob {
     }
 
     fn plan_blacklist(self, id: &CustomerId, blacklist: bool) -> Result<Plan<Customer>, Error> {
-        let draft = self.customers(Method::POST).then("/blacklist").segment(id.text())?;
+        let draft = Draft::post(self.customers()).then("/blacklist").segment(id.text())?;
         self.plan_one(draft.json(&wire::BlacklistInput { blacklist: Patch::Set(blacklist) })?)
     }
 }
 
 impl CustomerProvider for Bitnob {
     fn manifest(&self) -> &'static Manifest {
-        (*self).manifest()
+        if self.is_v2 { &V2 } else { &V1 }
     }
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
@@ -152,7 +146,7 @@ impl CustomerProvider for Bitnob {
         if lacks_type {
             input.customer_type = Patch::Set(Str::new(CustomerType::Individual.as_str()));
         }
-        let mut plan = self.plan_write(self.customers(Method::POST), &input)?;
+        let mut plan = self.plan_write(Draft::post(self.customers()), &input)?;
         if lacks_type {
             plan.fidelity.derived(Field::Type, "Bitnob wants a type: sent as `individual`");
         }
@@ -160,37 +154,33 @@ impl CustomerProvider for Bitnob {
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.plan_one(self.customers(Method::GET).segment(id.text())?)
+        self.plan_one(Draft::get(self.customers()).segment(id.text())?)
     }
 
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
-        let sought = CustomerFilter::from(lookup);
-        let found = self.plan_one(self.customers(Method::GET).segment(lookup.value())?)?.optional();
-        Ok(found.map(move |found| Ok(found.filter(|customer| sought.matches(customer)))))
+        Ok(self.plan_one(Draft::get(self.customers()).segment(lookup.value())?)?.matching(lookup))
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let draft = self.customers(Method::PUT).segment(command.id.text())?;
+        let draft = Draft::put(self.customers()).segment(command.id.text())?;
         self.plan_write(draft, &translate::input(&command.fields))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        prepare::supports((*self).manifest(), Operation::Delete)?;
-        let request = self.customers(Method::DELETE).segment(id.text())?.build()?;
-        Ok(Plan::new(request, translate::refusal, translate::carried_out))
+        prepare::supports(self.manifest(), Operation::Delete)?;
+        Draft::delete(self.customers()).segment(id.text())?.plan(translate::refusal, translate::carried_out)
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
         let (asked, bitnob) = (command.clone(), *self);
         let (limit, number) = (u64::from(asked.limit), asked.position.page(asked.limit));
-        let draft = self.customers(Method::GET);
+        let draft = Draft::get(self.customers());
         let draft = if self.is_v2 {
-            let blocked = asked.filter.blocked.map(|blocked| if blocked { "true" } else { "false" });
-            draft.maybe("blacklist", blocked).number("limit", limit).number("page", number)
+            draft.flag("blacklist", asked.filter.blocked).number("limit", limit).number("page", number)
         } else {
             draft.query("order", "DESC").number("page", number).number("take", limit)
         };
-        Ok(Plan::new(draft.build()?, translate::refusal, move |answer| translate::page(answer, &asked, bitnob)))
+        draft.plan(translate::refusal, move |answer| translate::page(answer, &asked, bitnob))
     }
 
     fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {

@@ -30,7 +30,7 @@ pub(super) struct Server(pub(super) Bitnob);
 
 impl ImitatesVendor for Server {
     fn manifest(&self) -> &'static Manifest {
-        self.0.manifest()
+        crate::CustomerProvider::manifest(&self.0)
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {

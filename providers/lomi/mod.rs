@@ -6,8 +6,6 @@ mod wire;
 
 use std::sync::Arc;
 
-use http::Method;
-
 use crate::{
     Settings, Vendor,
     error::Error,
@@ -99,51 +97,46 @@ impl CustomerProvider for Lomi {
     }
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
-        let request = Draft::post("/customers").json(&translate::input(&command.fields))?.build()?;
         let region = self.region;
-        Ok(Plan::new(request, translate::refusal, move |answer| {
+        Draft::post("/customers").json(&translate::input(&command.fields))?.plan(translate::refusal, move |answer| {
             let customer = reading::required(translate::one(&answer.source()?, region)?, "data.customer_id")?;
             Ok(Created::new(customer))
-        }))
+        })
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        let request = Draft::get("/customers").segment(id.text())?.build()?;
         let region = self.region;
-        Ok(Plan::new(request, translate::refusal, move |answer| {
+        Draft::get("/customers").segment(id.text())?.plan(translate::refusal, move |answer| {
             reading::required(translate::one(&answer.source()?, region)?, "data.customer_id")
-        }))
+        })
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let request = Draft::new(Method::PATCH, "/customers")
-            .segment(command.id.text())?
-            .json(&translate::input(&command.fields))?
-            .build()?;
         let region = self.region;
         // The answer may lack the customer, and does not tell an unknown id [v1-run].
-        let plan = Plan::new(request, translate::refusal, move |answer| translate::one(&answer.source()?, region));
+        let plan = Draft::patch("/customers")
+            .segment(command.id.text())?
+            .json(&translate::input(&command.fields))?
+            .plan(translate::refusal, move |answer| translate::one(&answer.source()?, region))?;
         Ok(plan.or_read(self.plan_retrieve(&command.id)?))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        let request = Draft::new(Method::DELETE, "/customers").segment(id.text())?.build()?;
-        Ok(Plan::new(request, translate::refusal, |_| Ok(())))
+        Draft::delete("/customers").segment(id.text())?.plan(translate::refusal, |_| Ok(()))
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
         let ListCustomers { limit, position, filter } = command.clone();
-        let request = Draft::get("/customers")
+        let region = self.region;
+        let draft = Draft::get("/customers")
             .number("limit", limit.into())
             .number("page", position.page(limit))
-            .maybe("email", filter.email.as_deref())
-            .build()?;
-        let region = self.region;
-        Ok(Plan::new(request, translate::refusal, move |answer| {
+            .maybe("email", filter.email.as_deref());
+        draft.plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             let page: wire::Page<'_> = parse(&source)?;
             let customers = reading::each(page.data, "data", |told| translate::customer(told, &source, region))?;
             Ok(Page::of_unknown_length(customers, &position, limit))
-        }))
+        })
     }
 }

@@ -6,7 +6,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use crate::{
     Vendor,
@@ -117,9 +117,8 @@ impl CustomerProvider for ModemPay {
         let CreateCustomer { fields, distinct } = command;
         let (mut input, told) = self.input(fields);
         input.config = Patch::Set(wire::Config { distinct: Patch::Set(*distinct) });
-        let request = Draft::post("/v1/customers").json(&input)?.build()?;
         let (read, distinct) = (self.one(), *distinct);
-        let plan = Plan::new(request, translate::refusal, move |answer| {
+        let plan = Draft::post("/v1/customers").json(&input)?.plan(translate::refusal, move |answer| {
             let mut customer = read(answer)?;
             // A new customer is answered with 201 [ref]; what a match is answered with is not documented.
             let existing = distinct && answer.status() == StatusCode::OK;
@@ -127,26 +126,24 @@ impl CustomerProvider for ModemPay {
                 customer.fidelity.derived(Field::Id, MATCHED);
             }
             Ok(Created { customer, existing })
-        });
+        })?;
         Ok(plan.reporting(|report| report.extend(&told)))
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        let request = Draft::get("/v1/customers").segment(id.text())?.build()?;
-        Ok(Plan::new(request, translate::refusal, self.one()))
+        Draft::get("/v1/customers").segment(id.text())?.plan(translate::refusal, self.one())
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         let UpdateCustomer { id, fields } = command;
         let (input, told) = self.input(fields);
         let update = wire::Update { data: Patch::Set(input) };
-        let request = Draft::new(Method::PUT, "/v1/customers").segment(id.text())?.json(&update)?.build()?;
-        Ok(Plan::new(request, translate::refusal, self.one()).reporting(|report| report.extend(&told)))
+        let draft = Draft::put("/v1/customers").segment(id.text())?.json(&update)?;
+        Ok(draft.plan(translate::refusal, self.one())?.reporting(|report| report.extend(&told)))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        let request = Draft::new(Method::DELETE, "/v1/customers").segment(id.text())?.build()?;
-        Ok(Plan::new(request, translate::refusal, |_| Ok(())))
+        Draft::delete("/v1/customers").segment(id.text())?.plan(translate::refusal, |_| Ok(()))
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
@@ -155,30 +152,28 @@ impl CustomerProvider for ModemPay {
         // The e-mail is compared again by the gateway, a search is not.
         let term = filter.search.or(filter.email);
         let term = term.as_ref().map(|term| translate::national(term, region));
-        let request = Draft::get("/v1/customers")
+        let draft = Draft::get("/v1/customers")
             .query("term", term.unwrap_or_default())
             .number("offset", position.offset())
             .number("limit", limit.into())
-            .maybe("search", term)
-            .build()?;
-        Ok(Plan::new(request, translate::refusal, move |answer| {
+            .maybe("search", term);
+        draft.plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             translate::page(parse(&source)?, &position, limit, |told| translate::customer(told, &source, region))
-        }))
+        })
     }
 
     fn plan_payment_methods(&self, command: &ListOfCustomer) -> Result<Plan<Page<PaymentMethod>>, Error> {
         let ListOfCustomer { id, limit, position, .. } = command.clone();
         let region = self.region;
-        let request = Draft::get("/v1/customers")
+        let draft = Draft::get("/v1/customers")
             .segment(id.text())?
             .then("/payment-methods")
             .number("offset", position.offset())
-            .number("limit", limit.into())
-            .build()?;
-        Ok(Plan::new(request, translate::refusal, move |answer| {
+            .number("limit", limit.into());
+        draft.plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             translate::page(parse(&source)?, &position, limit, |told| translate::payment_method(told, &source, region))
-        }))
+        })
     }
 }

@@ -6,8 +6,6 @@ mod wire;
 
 use std::sync::Arc;
 
-use http::Method;
-
 use crate::{
     Settings, Vendor,
     error::Error,
@@ -19,7 +17,7 @@ use crate::{
         CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, ListOfCustomer, Operation, Page, Payment,
         PaymentMethod, UpdateCustomer,
     },
-    plan::{Answer, Draft, Plan, Request},
+    plan::{Answer, Draft, Plan},
     provider::CustomerProvider,
     reading,
     sign::AuthScheme,
@@ -98,27 +96,22 @@ impl CustomerProvider for NotchPay {
     }
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
-        let request = Draft::post("/customers").json(&translate::input(&command.fields))?.build()?;
+        let draft = Draft::post("/customers").json(&translate::input(&command.fields))?;
         let read = self.one();
-        Ok(Plan::new(request, translate::refusal, move |answer| read(answer).map(Created::new)))
+        draft.plan(translate::refusal, move |answer| read(answer).map(Created::new))
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        let request = Draft::get("/customers").segment(id.text())?.build()?;
-        Ok(Plan::new(request, translate::refusal, self.one()))
+        Draft::get("/customers").segment(id.text())?.plan(translate::refusal, self.one())
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let request = Draft::new(Method::PUT, "/customers")
-            .segment(command.id.text())?
-            .json(&translate::input(&command.fields))?
-            .build()?;
-        self.change(&command.id, request)
+        let draft = Draft::put("/customers").segment(command.id.text())?;
+        self.change(&command.id, draft.json(&translate::input(&command.fields))?)
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        let request = Draft::new(Method::DELETE, "/customers").segment(id.text())?.build()?;
-        Ok(Plan::new(request, translate::refusal, |_| Ok(())))
+        Draft::delete("/customers").segment(id.text())?.plan(translate::refusal, |_| Ok(()))
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
@@ -126,51 +119,48 @@ impl CustomerProvider for NotchPay {
         // There is one search. What does not go into it is compared again; a phone's plus may not be held.
         let digits = filter.phone.as_deref().map(|phone| phone.trim_start_matches('+'));
         let search = filter.search.as_deref().or(filter.email.as_deref()).or(digits);
-        let request = Draft::get("/customers")
+        let draft = Draft::get("/customers")
             .number("limit", limit.into())
             .number("page", position.page(limit))
-            .maybe("search", search)
-            .build()?;
+            .maybe("search", search);
         let region = self.region;
-        Ok(Plan::new(request, translate::refusal, move |answer| {
+        draft.plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             translate::page(parse(&source)?, &position, limit, |told| translate::customer(told, &source, region))
-        }))
+        })
     }
 
     fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.change(id, Draft::post("/customers").segment(id.text())?.then("/block").build()?)
+        self.change(id, Draft::post("/customers").segment(id.text())?.then("/block"))
     }
 
     fn plan_unblock(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.change(id, Draft::post("/customers").segment(id.text())?.then("/unblock").build()?)
+        self.change(id, Draft::post("/customers").segment(id.text())?.then("/unblock"))
     }
 
     fn plan_payment_methods(&self, command: &ListOfCustomer) -> Result<Plan<Page<PaymentMethod>>, Error> {
-        let request = Draft::get("/customers").segment(command.id.text())?.then("/payment_methods").build()?;
-        let ListOfCustomer { limit, position, .. } = command.clone();
+        let ListOfCustomer { id, limit, position, .. } = command.clone();
         // They are told all at once.
-        Ok(Plan::new(request, translate::refusal, move |answer| {
+        Draft::get("/customers").segment(id.text())?.then("/payment_methods").plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             let told: wire::Page<wire::PaymentMethod<'_>> = parse(&source)?;
             let items = reading::each(told.items, "items", |method| translate::payment_method(method, &source))?;
             Ok(Page::of_all(items, &position, limit))
-        }))
+        })
     }
 
     fn plan_payments(&self, command: &ListOfCustomer) -> Result<Plan<Page<Payment>>, Error> {
         let ListOfCustomer { id, limit, position, status } = command.clone();
-        let request = Draft::get("/customers")
+        let draft = Draft::get("/customers")
             .segment(id.text())?
             .then("/payments")
             .number("limit", limit.into())
             .number("page", position.page(limit))
-            .maybe("status", status.as_deref())
-            .build()?;
-        Ok(Plan::new(request, translate::refusal, move |answer| {
+            .maybe("status", status.as_deref());
+        draft.plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             translate::page(parse(&source)?, &position, limit, |told| translate::payment(told, &source))
-        }))
+        })
     }
 }
 
@@ -182,9 +172,9 @@ impl NotchPay {
     }
 
     /// A change whose answer may lack the customer (clients); then the record is read again.
-    fn change(&self, id: &CustomerId, request: Request) -> Result<Plan<Customer>, Error> {
+    fn change(&self, id: &CustomerId, draft: Draft) -> Result<Plan<Customer>, Error> {
         let region = self.region;
-        let plan = Plan::new(request, translate::refusal, move |answer| translate::one(answer, region));
+        let plan = draft.plan(translate::refusal, move |answer| translate::one(answer, region))?;
         Ok(plan.or_read(self.plan_retrieve(id)?))
     }
 }

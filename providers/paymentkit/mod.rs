@@ -9,8 +9,6 @@ mod wire;
 
 use std::sync::Arc;
 
-use http::Method;
-
 use crate::{
     Settings, Vendor,
     error::{Error, FieldError},
@@ -21,7 +19,7 @@ use crate::{
     model::{
         Customer, CustomerId, Field, ListCustomers, Lookup, Operation, OverdueInvoices, Page, Patch, UpdateCustomer,
     },
-    plan::{Answer, Draft, Plan, Request, unsupported},
+    plan::{Draft, Plan},
     provider::CustomerProvider,
     reading,
     sign::AuthScheme,
@@ -113,17 +111,17 @@ struct PaymentKit {
 
 impl PaymentKit {
     /// Every call tells the mode, behind everything else (sdk).
-    fn told_the_mode(&self, draft: Draft) -> Result<Request, Error> {
-        draft.query("livemode", if self.livemode { "true" } else { "false" }).build()
+    fn told_the_mode(&self, draft: Draft) -> Draft {
+        draft.flag("livemode", Some(self.livemode))
     }
 
     /// The plan of a call that is answered with a bare customer.
     fn plan_one(&self, draft: Draft) -> Result<Plan<Customer>, Error> {
         let region = self.region;
-        Ok(Plan::new(self.told_the_mode(draft)?, translate::refusal, move |answer| {
+        self.told_the_mode(draft).plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             translate::customer(parse(&source)?, &source, region)
-        }))
+        })
     }
 }
 
@@ -144,18 +142,14 @@ impl CustomerProvider for PaymentKit {
     }
 
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
-        let Lookup::Did(did) = lookup else { return unsupported(&MANIFEST, Operation::Find) };
-        let id = CustomerId::parse(did.clone(), &MANIFEST.id)
+        let did = CustomerId::parse(lookup.value().clone(), &MANIFEST.id)
             .map_err(|_| Error::invalid(vec![FieldError::new("did", "is not a DID")]))?;
-        let did = did.clone();
-        let found = self.plan_retrieve(&id)?.optional();
         // The same route finds by id.
-        Ok(found.map(move |found| Ok(found.filter(|customer| customer.did.as_ref() == Some(&did)))))
+        Ok(self.plan_retrieve(&did)?.matching(lookup))
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let draft = Draft::new(Method::PUT, CUSTOMERS).segment(command.id.text())?;
-        self.plan_one(draft.json(&translate::input(&command.fields))?)
+        self.plan_one(Draft::put(CUSTOMERS).segment(command.id.text())?.json(&translate::input(&command.fields))?)
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
@@ -169,20 +163,16 @@ impl CustomerProvider for PaymentKit {
             .maybe("query", sought)
             .maybe("did", filter.did.as_deref());
         let region = self.region;
-        Ok(Plan::new(self.told_the_mode(draft)?, translate::refusal, move |answer| {
+        self.told_the_mode(draft).plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             let wire::Page { list, count, .. } = parse(&source)?;
             let customers = reading::each(list, "list", |told| translate::customer(told, &source, region))?;
-            Ok(match count {
-                Some(total) => Page::of_numbered(customers, &position, limit, total),
-                None => Page::of_unknown_length(customers, &position, limit),
-            })
-        }))
+            Ok(Page::of_numbered(customers, &position, limit, count))
+        })
     }
 
     fn plan_overdue_invoices(&self, id: &CustomerId) -> Result<Plan<OverdueInvoices>, Error> {
         let draft = Draft::get(CUSTOMERS).segment(id.text())?.then("/overdue/invoices");
-        let read = |answer: &Answer| translate::overdue(&answer.source()?);
-        Ok(Plan::new(self.told_the_mode(draft)?, translate::refusal, read))
+        self.told_the_mode(draft).plan(translate::refusal, |answer| translate::overdue(&answer.source()?))
     }
 }
