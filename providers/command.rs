@@ -474,6 +474,11 @@ impl Command {
         Self::Create(CreateCustomer { fields: fields.without_clears(), distinct: false })
     }
 
+    /// Changes these fields of a record.
+    pub const fn update(fields: CustomerFields, id: CustomerId) -> Self {
+        Self::Update(UpdateCustomer { id, fields })
+    }
+
     /// Which operation this is.
     pub const fn operation(&self) -> Operation {
         match self {

@@ -13,10 +13,10 @@ use serde_json::value::RawValue;
 use crate::{
     error::{Error, FieldError, Kind},
     manifest::{IdPattern, Manifest},
-    model::{Command, Customer, Page, Position, Reply},
+    model::{Command, Customer, Page, Patch, Position, Reply},
     plan::{Request, Response},
-    text::{Source, Text},
-    wire,
+    text::{Source, Text, email},
+    wire::{self, Words},
 };
 
 /// Speaks as a vendor. Pure: the time and randomness come in as arguments.
@@ -83,9 +83,12 @@ impl<'r> Asked<'r> {
         }
     }
 
-    /// The method and the segments as strings, to be matched.
-    pub fn route(&self) -> (&str, Vec<&str>) {
-        (self.method.as_str(), self.segments.iter().map(|segment| &**segment).collect())
+    /// The method, and the segments below the vendor's collection as strings, to be matched. There are no routes
+    /// outside the collection.
+    pub fn route_below(&self, collection: &str) -> Result<(&str, Vec<&str>), Error> {
+        let mut segments = self.segments.iter().map(|segment| &**segment);
+        let is_below = collection.trim_start_matches('/').split('/').all(|part| segments.next() == Some(part));
+        if is_below { Ok((self.method.as_str(), segments.collect())) } else { Err(no_route()) }
     }
 
     /// A query parameter that is there and not empty.
@@ -182,6 +185,11 @@ pub fn broken(rules: impl IntoIterator<Item = (bool, &'static str, &'static str)
     rules.into_iter().filter_map(told).collect()
 }
 
+/// Whether an e-mail address is given that is none.
+pub fn is_no_address(given: &Patch<Text>) -> bool {
+    given.set().is_some_and(|address| !email::is_address(address))
+}
+
 /// A route that the vendor does not have.
 pub fn no_route() -> Error {
     Error::new(Kind::NoRoute, "the provider has no such route")
@@ -217,11 +225,10 @@ pub fn total<T>(page: &Page<T>, position: &Position) -> u64 {
     page.total.unwrap_or_else(|| seen.saturating_add(u64::from(page.next.is_some())))
 }
 
-/// A failure in one text, for vendors that have nothing else: what is wrong with every field, or the detail
-/// where no field is named. `is` stands between a field and what is wrong with it.
-pub fn in_one_text(error: &Error, is: &str) -> String {
-    let told =
-        |wrong: &FieldError| format!("{}{is}{}", wrong.pointer.trim_start_matches('/').replace('/', "."), wrong.detail);
+/// A failure in one text, for vendors that have nothing else: what is wrong with every field in the vendor's words,
+/// or the detail where no field is named. `is` stands between a field and what is wrong with it.
+pub fn in_one_text(error: &Error, words: &Words, is: &str) -> String {
+    let told = |wrong: &FieldError| format!("{}{is}{}", words.word(&wrong.pointer).replace('/', "."), wrong.detail);
     match error.fields.is_empty() {
         true => error.detail.to_string(),
         false => error.fields.iter().map(told).collect::<Vec<_>>().join("; "),
@@ -245,15 +252,12 @@ pub fn response(status: u16, content_type: &'static str, body: impl Into<Bytes>)
 /// The status that most vendors answer a failure with.
 pub const fn usual_status(kind: Kind) -> u16 {
     match kind {
-        Kind::InvalidId
-        | Kind::Malformed
-        | Kind::Invalid
-        | Kind::CardData
-        | Kind::Rejected
-        | Kind::SharedRecord
-        | Kind::NotSupported => 400,
+        Kind::Malformed | Kind::Invalid | Kind::CardData | Kind::Rejected | Kind::SharedRecord | Kind::NotSupported => {
+            400
+        }
         Kind::Unauthorized => 401,
-        Kind::NotFound | Kind::NoRoute => 404,
+        // An id that nobody was given belongs to nobody, whatever it looks like.
+        Kind::NotFound | Kind::InvalidId | Kind::NoRoute => 404,
         Kind::RateLimited | Kind::Throttled => 429,
         Kind::ProviderFailed | Kind::BadResponse | Kind::Interrupted => 500,
         Kind::Unreachable | Kind::Overloaded | Kind::ScanBound => 503,

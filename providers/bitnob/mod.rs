@@ -32,7 +32,7 @@ use crate::{
 pub static VENDOR: Vendor = Vendor {
     manifests: &[&V1, &V2],
     connect: |settings| Arc::new(Bitnob::new(settings)),
-    imitate: |settings| Arc::new(server::Server(Bitnob::new(settings))),
+    imitate: |settings| Arc::new(Bitnob::new(settings)),
 };
 
 /// What Bitnob holds; generation v1 holds all but the last two.
@@ -91,7 +91,7 @@ static V2: Manifest = Manifest {
     ..V1
 };
 
-/// Bitnob as a connection sees it.
+/// Bitnob as a connection sets it up. Its own side is in `server.rs`.
 #[derive(Debug, Clone, Copy)]
 struct Bitnob {
     is_v2: bool,

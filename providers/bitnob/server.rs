@@ -7,45 +7,37 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::{Bitnob, translate::WORDS, wire};
+use super::{Bitnob, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
-        Asked, ImitatesVendor, broken, cannot, in_one_text, json_response, mismatched, no_route, read_document, total,
-        usual_status, uuid,
+        Asked, ImitatesVendor, broken, cannot, in_one_text, is_no_address, json_response, mismatched, no_route,
+        read_document, total, usual_status, uuid,
     },
     manifest::{IdPattern, Manifest},
     model::{
-        Command, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers, Lookup, Page,
-        Patch, Reply, UpdateCustomer,
+        Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers, Lookup,
+        Page, Patch, Reply,
     },
     plan::{Request, Response},
-    text::{Source, Text, email, phone},
+    text::{Source, Text, phone},
     wire::{Spelled, Str, patch_text, str_of},
 };
 
-/// Speaks as Bitnob.
-#[derive(Debug)]
-pub(super) struct Server(pub(super) Bitnob);
-
-impl ImitatesVendor for Server {
+impl ImitatesVendor for Bitnob {
     fn manifest(&self) -> &'static Manifest {
-        crate::CustomerProvider::manifest(&self.0)
+        crate::CustomerProvider::manifest(self)
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
         let asked = Asked::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
-        let (method, path) = asked.route();
-        let ((false, ["customers", path @ ..]) | (true, ["api", "customers", path @ ..])) = (self.0.is_v2, &path[..])
-        else {
-            return Err(no_route());
-        };
-        match (method, path) {
+        let (method, path) = asked.route_below(self.customers())?;
+        match (method, &path[..]) {
             ("POST", []) => read_fields(&asked, true).map(Command::create),
             ("GET", []) => self.list(&asked),
             // The older look-up by e-mail [py].
-            ("POST", ["fetch_customer"]) if !self.0.is_v2 => match read_fields(&asked, true)?.email {
+            ("POST", ["fetch_customer"]) if !self.is_v2 => match read_fields(&asked, true)?.email {
                 Patch::Set(email) => Ok(Command::Find(Lookup::Email(email))),
                 Patch::Absent | Patch::Clear => Err(no_route()),
             },
@@ -54,10 +46,7 @@ impl ImitatesVendor for Server {
                 let by_reference = |_| Command::Find(Lookup::Reference(Text::from(*found)));
                 Ok(id(found).map_or_else(by_reference, Command::Retrieve))
             }
-            ("PUT", [found]) => {
-                let fields = read_fields(&asked, false)?;
-                Ok(Command::Update(UpdateCustomer { id: id(found)?, fields }))
-            }
+            ("PUT", [found]) => Ok(Command::update(read_fields(&asked, false)?, id(found)?)),
             ("POST", ["blacklist", found]) => {
                 match read_document::<wire::BlacklistInput>(&asked.source()?)?.blacklist {
                     Patch::Set(true) => id(found).map(Command::Block),
@@ -65,15 +54,18 @@ impl ImitatesVendor for Server {
                     _ => Err(Error::invalid(vec![FieldError::new("/blacklist", "must be a boolean value")])),
                 }
             }
-            ("DELETE", [found]) if self.0.is_v2 => id(found).map(Command::Delete),
+            ("DELETE", [found]) if self.is_v2 => id(found).map(Command::Delete),
             _ => Err(no_route()),
         }
     }
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         Ok(match (command, reply) {
-            (_, Reply::Created(created)) => self.one(command, &created.customer),
-            (_, Reply::Customer(customer)) => self.one(command, customer),
+            (_, Reply::Created(Created { customer, .. }) | Reply::Customer(customer)) => {
+                let metadata = to_raw_value(customer.metadata.as_str()).ok();
+                let metadata = metadata.as_deref().filter(|_| self.is_v2 && !customer.metadata.is_empty());
+                self.enveloped(command, self.spelled(wire::Customer { metadata, ..self.told(customer) }))
+            }
             (Command::Delete(_), Reply::Deleted) => self.enveloped(command, ()),
             (Command::List(asked), Reply::Customers(page)) => self.page(command, asked, page),
             _ => return Err(mismatched()),
@@ -81,29 +73,25 @@ impl ImitatesVendor for Server {
     }
 
     fn refuse(&self, request: &Request, error: &Error, _: Timestamp) -> Response {
-        let is_v2 = self.0.is_v2;
-        let status = match error.kind {
-            Kind::InvalidId => 404,
-            // The official v1 client crashes on any other [py].
-            kind if !is_v2 => usual_status(kind).min(500),
-            kind => usual_status(kind),
-        };
+        let usual = usual_status(error.kind);
+        // The official v1 client crashes on any other failure of the server than 500 [py].
+        let status = if self.is_v2 { usual } else { usual.min(500) };
         let (code, title, message) = match status {
             401 => ("UNAUTHORIZED", "Unauthorized", "Authentication failed".to_owned()),
             404 if error.kind == Kind::NoRoute => ("NOT_FOUND", "Not Found", cannot(self.manifest(), request, error)),
             404 => ("NOT_FOUND", "Not Found", "customer not found".to_owned()),
             429 => ("RATE_LIMIT_EXCEEDED", "Too Many Requests", error.detail.to_string()),
             500.. => ("INTERNAL_ERROR", "Internal Server Error", "an unexpected error occurred".to_owned()),
-            _ if is_v2 => ("VALIDATION_ERROR", "Validation Error", in_one_text(&in_own_words(error), " ")),
+            _ if self.is_v2 => ("VALIDATION_ERROR", "Validation Error", in_one_text(error, &translate::V2_WORDS, " ")),
             _ => ("BAD_REQUEST", "Bad Request", error.detail.to_string()),
         };
-        if is_v2 {
+        if self.is_v2 {
             let kind = format!("https://api.bitnob.com/errors/{code}");
             // The official client shows `message`, which the vendor leaves out [cli].
             let told = json!({ "type": kind, "title": title, "status": status, "detail": message, "message": message });
             return json_response(status, &told);
         }
-        let line = |wrong: &FieldError| format!("{} {}", WORDS.word(&wrong.pointer), wrong.detail);
+        let line = |wrong: &FieldError| format!("{} {}", translate::WORDS.word(&wrong.pointer), wrong.detail);
         let lines: Vec<_> = error.fields.iter().map(line).collect();
         let message = if lines.is_empty() { json!(message) } else { json!(lines) };
         json_response(status, &json!({ "statusCode": status, "message": message, "error": title }))
@@ -113,7 +101,7 @@ impl ImitatesVendor for Server {
         // The newest form [nb] [gp].
         const NEWEST: &[&str] =
             &["date_of_birth", "id_type", "id_number", "country", "line1", "city", "state", "postal_code", "reference"];
-        if self.0.is_v2 { NEWEST } else { &[] }
+        if self.is_v2 { NEWEST } else { &[] }
     }
 
     fn is_email_unique(&self) -> bool {
@@ -126,28 +114,21 @@ impl ImitatesVendor for Server {
     }
 }
 
-impl Server {
+impl Bitnob {
     fn list(&self, asked: &Asked<'_>) -> Result<Command, Error> {
-        let (size, usual) = if self.0.is_v2 { ("limit", 20) } else { ("take", 10) };
+        let (size, usual) = if self.is_v2 { ("limit", 20) } else { ("take", 10) };
         asked.only("order", &["DESC"])?;
         let (limit, position) = asked.page(size, usual, self.manifest().paging.max_limit)?;
         let mut filter = CustomerFilter::default();
-        if self.0.is_v2 {
+        if self.is_v2 {
             filter.blocked = asked.flag("blacklist")?;
-            filter.phone = asked.query_text("phone_number").map(|text| phone::canonical(&text, self.0.region).text);
+            filter.phone = asked.query_text("phone_number").map(|text| phone::canonical(&text, self.region).text);
         }
         Ok(Command::List(ListCustomers { limit, position, filter }))
     }
 
-    fn one(&self, command: &Command, customer: &Customer) -> Response {
-        let metadata = to_raw_value(customer.metadata.as_str()).ok();
-        let mut told = self.told(customer);
-        told.document.metadata = metadata.as_deref().filter(|_| self.0.is_v2 && !customer.metadata.is_empty());
-        self.enveloped(command, told)
-    }
-
     fn page(&self, command: &Command, asked: &ListCustomers, page: &Page<Customer>) -> Response {
-        let customers = page.items.iter().map(|customer| self.told(customer)).collect();
+        let customers = page.items.iter().map(|customer| self.spelled(self.told(customer))).collect();
         let (number, total) = (asked.position.page(asked.limit), total(page, &asked.position));
         let meta = wire::Meta {
             page: Some(number),
@@ -158,13 +139,12 @@ impl Server {
             has_next_page: Some(page.next.is_some()),
             ..wire::Meta::default()
         };
-        self.enveloped(command, Listed { customers, meta: self.0.spelled(meta) })
+        self.enveloped(command, Listed { customers, meta: self.spelled(meta) })
     }
 
     fn enveloped(&self, command: &Command, data: impl Serialize) -> Response {
-        let is_v2 = self.0.is_v2;
         let message = match command {
-            Command::Create(_) if is_v2 => "Customer created successfully",
+            Command::Create(_) if self.is_v2 => "Customer created successfully",
             Command::Create(_) => "Customer successfully added",
             Command::Update(_) => "Customer updated successfully",
             Command::Block(_) => "Customer blacklisted successfully",
@@ -176,21 +156,20 @@ impl Server {
         let message = to_raw_value(message).ok();
         let (status, message) = (Some(RawValue::TRUE), message.as_deref());
         let document = wire::Envelope { status, message, data: Some(data), ..Default::default() };
-        json_response(200, &Spelled { document, other: is_v2 && matches!(command, Command::Create(_)) })
+        json_response(200, &Spelled { document, other: self.is_v2 && matches!(command, Command::Create(_)) })
     }
 
     /// A customer in Bitnob's words: the inverse of what the client reads. Generation v1 writes `null` for what
     /// is absent (oldlive), v2 an empty text (cli).
-    fn told<'c>(&self, customer: &'c Customer) -> Spelled<wire::Customer<'c>> {
-        let is_v2 = self.0.is_v2;
-        let text = |held: Option<&'c str>| held.or(is_v2.then_some("")).map(Str::new);
+    fn told<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
+        let text = |held: Option<&'c str>| held.or(self.is_v2.then_some("")).map(Str::new);
         let (first_name, last_name) = customer.split_name();
         let (code, national) = customer.split_phone();
-        self.0.spelled(wire::Customer {
+        wire::Customer {
             id: str_of(Some(&customer.id)),
             metadata: None,
             email: text(customer.email.as_deref()),
-            customer_type: customer.kind.filter(|_| is_v2).map(|kind| Str::new(kind.as_str())),
+            customer_type: customer.kind.filter(|_| self.is_v2).map(|kind| Str::new(kind.as_str())),
             first_name: text(first_name),
             last_name: text(last_name),
             phone: text(national),
@@ -199,18 +178,8 @@ impl Server {
             created_at: str_of(customer.created_at.as_ref()),
             updated_at: str_of(customer.updated_at.as_ref()),
             extra: customer.extra.clone(),
-        })
+        }
     }
-}
-
-/// A failure whose fields are named as generation v2 names them.
-fn in_own_words(error: &Error) -> Error {
-    let word = |wrong: &FieldError| match &*wrong.pointer {
-        "/type" => FieldError { pointer: "customer_type".into(), ..wrong.clone() },
-        "blocked" => FieldError { pointer: "blacklist".into(), ..wrong.clone() },
-        _ => wrong.clone(),
-    };
-    error.clone().with_fields(error.fields.iter().map(word).collect())
 }
 
 /// The inside of a page, in the spelling of one generation.
@@ -223,19 +192,19 @@ struct Listed<'c> {
 fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
-    let address = input.email.set().filter(|address| !address.is_empty());
-    let unknown_type = input.customer_type.set().is_some_and(|word| CustomerType::parse(word).is_none());
+    let fields = fields(&input, &source);
+    let unknown_type = input.customer_type.set().is_some() && fields.kind.set().is_none();
     let code = input.country_code.set().filter(|code| !code.is_empty());
     let wrong = broken([
-        (create && address.is_none(), "/email", "should not be empty"),
-        (address.is_some_and(|address| !email::is_address(address)), "/email", "must be an email"),
+        (create && fields.email.set().is_none(), "/email", "should not be empty"),
+        (is_no_address(&fields.email), "/email", "must be an email"),
         (unknown_type, "/customer_type", "must be individual or business"),
         (!create && input.phone.is_absent() && code.is_some(), "/phone", "should be sent with its country code"),
     ]);
-    if wrong.is_empty() { Ok(fields(&input, &source)) } else { Err(Error::invalid(wrong)) }
+    if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
 }
 
-/// What a client asks of a record: the inverse of [`translate::input`](super::translate::input). The official v2
+/// What a client asks of a record: the inverse of [`translate::input`]. The official v2
 /// client sends what it was not given as empty text (cli), which changes nothing here.
 fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
     let text = |patch| patch_text(source, patch, Patch::Absent);

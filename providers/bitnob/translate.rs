@@ -27,6 +27,8 @@ pub(super) const WORDS: Words = Words(&[
     ("dial_code", Field::Phone),
     ("customer_type", Field::Type),
 ]);
+/// Those of generation v2, which calls the others as we do.
+pub(super) const V2_WORDS: Words = Words(&[("customer_type", Field::Type), ("blacklist", Field::Blocked)]);
 
 /// What create and update send: the name and the number in their parts.
 pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {

@@ -7,7 +7,7 @@ mod wire;
 use std::sync::Arc;
 
 use crate::{
-    Settings, Vendor,
+    Vendor,
     error::Error,
     manifest::{
         Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
@@ -26,7 +26,7 @@ use crate::{
 pub static VENDOR: Vendor = Vendor {
     manifests: &[&MANIFEST],
     connect: |settings| Arc::new(Lomi { region: settings.region }),
-    imitate: |_: Settings| Arc::new(server::Server),
+    imitate: |settings| Arc::new(Lomi { region: settings.region }),
 };
 
 static MANIFEST: Manifest = Manifest {
@@ -85,7 +85,7 @@ static MANIFEST: Manifest = Manifest {
     },
 };
 
-/// lomi as a connection sees it.
+/// lomi as a connection sets it up. Its own side is in `server.rs`.
 #[derive(Debug, Clone)]
 struct Lomi {
     region: Option<Region>,

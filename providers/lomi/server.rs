@@ -3,31 +3,27 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{MANIFEST, translate, wire};
+use super::{Lomi, MANIFEST, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
-        Asked, ImitatesVendor, broken, cannot, json_response, mismatched, no_route, read_document, response,
-        usual_status, uuid,
+        Asked, ImitatesVendor, broken, cannot, is_no_address, json_response, mismatched, no_route, read_document,
+        response, usual_status, uuid,
     },
     manifest::{IdPattern, Manifest},
     model::{
-        Command, Customer, CustomerFilter, CustomerId, CustomerType, ListCustomers, Patch, Position, Reply,
-        UpdateCustomer,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers, Patch, Position,
+        Reply,
     },
     plan::{Request, Response},
-    text::{Text, email, packed, time},
+    text::{Text, packed, time},
     wire::Extra,
 };
 
 /// The largest page: what lomi's database tells at once unless it is configured otherwise, as far as its answers show.
 const MOST: u16 = 1000;
 
-/// Speaks as lomi v1.
-#[derive(Debug)]
-pub(super) struct Server;
-
-impl ImitatesVendor for Server {
+impl ImitatesVendor for Lomi {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
     }
@@ -36,15 +32,13 @@ impl ImitatesVendor for Server {
         let asked = Asked::of(request);
         // A client that takes UUIDs only was given one in which the id is packed.
         let id = |id: &str| CustomerId::parse(packed::from_uuid(id).unwrap_or_else(|| Text::from(id)), ids);
-        match asked.route() {
-            ("POST", path) if path == ["customers"] => read_fields(&asked, true).map(Command::create),
-            ("GET", path) if path == ["customers"] => list(&asked),
-            ("GET", path) if let ["customers", found] = path[..] => id(found).map(Command::Retrieve),
-            ("DELETE", path) if let ["customers", found] = path[..] => id(found).map(Command::Delete),
-            ("PATCH", path) if let ["customers", found] = path[..] => {
-                let fields = read_fields(&asked, false)?;
-                Ok(Command::Update(UpdateCustomer { id: id(found)?, fields }))
-            }
+        let (method, path) = asked.route_below("/customers")?;
+        match (method, &path[..]) {
+            ("POST", []) => read_fields(&asked, true).map(Command::create),
+            ("GET", []) => list(&asked),
+            ("GET", [found]) => id(found).map(Command::Retrieve),
+            ("DELETE", [found]) => id(found).map(Command::Delete),
+            ("PATCH", [found]) => Ok(Command::update(read_fields(&asked, false)?, id(found)?)),
             _ => Err(no_route()),
         }
     }
@@ -141,13 +135,13 @@ fn list(asked: &Asked<'_>) -> Result<Command, Error> {
     Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 
-fn read_fields(asked: &Asked<'_>, create: bool) -> Result<crate::model::CustomerFields, Error> {
+fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
-    let address = input.email.set().filter(|address| !address.is_empty());
+    let fields = translate::fields(&input, &source);
     let mut wrong = broken([
         (create && input.name.is_absent(), "/name", "Required"),
-        (address.is_some_and(|address| !email::is_address(address)), "/email", "Invalid email"),
+        (is_no_address(&fields.email), "/email", "Invalid email"),
     ]);
     let cleared = [
         (&input.name, "/name"),
@@ -161,7 +155,7 @@ fn read_fields(asked: &Asked<'_>, create: bool) -> Result<crate::model::Customer
     ];
     let nulls = cleared.into_iter().filter(|(text, _)| **text == Patch::Clear);
     wrong.extend(nulls.map(|(_, pointer)| FieldError::new(pointer, "Expected string, received null")));
-    if wrong.is_empty() { Ok(translate::fields(&input, &source)) } else { Err(Error::invalid(wrong)) }
+    if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
 }
 
 /// The validator's report: one list of messages a field.

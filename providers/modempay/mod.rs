@@ -31,7 +31,7 @@ use crate::{
 pub static VENDOR: Vendor = Vendor {
     manifests: &[&MANIFEST],
     connect: |settings| Arc::new(ModemPay { region: settings.region }),
-    imitate: |settings| Arc::new(server::Server { region: settings.region }),
+    imitate: |settings| Arc::new(ModemPay { region: settings.region }),
 };
 
 static MANIFEST: Manifest = Manifest {
@@ -82,7 +82,7 @@ static MANIFEST: Manifest = Manifest {
 /// The rule told when a distinct create matched.
 const MATCHED: &str = "existing customer matched by email, by the provider";
 
-/// Modem Pay as a connection sees it.
+/// Modem Pay as a connection sets it up. Its own side is in `server.rs`.
 #[derive(Debug, Clone)]
 struct ModemPay {
     region: Option<Region>,

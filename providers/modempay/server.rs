@@ -3,30 +3,24 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{MANIFEST, translate, wire};
+use super::{MANIFEST, ModemPay, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
-        Asked, ImitatesVendor, broken, in_one_text, json_response, mismatched, no_route, read_document, total,
-        usual_status, uuid,
+        Asked, ImitatesVendor, broken, in_one_text, is_no_address, json_response, mismatched, no_route, read_document,
+        total, usual_status, uuid,
     },
     manifest::{IdPattern, Manifest},
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
-        Page, Patch, Position, Reply, UpdateCustomer,
+        Page, Patch, Position, Reply,
     },
     plan::{Request, Response},
-    text::{Source, Text, country::Region, decimal, email},
-    wire::Extra,
+    text::{Source, Text, decimal},
+    wire::{Extra, Words},
 };
 
-/// Speaks as Modem Pay.
-#[derive(Debug)]
-pub(super) struct Server {
-    pub(super) region: Option<Region>,
-}
-
-impl ImitatesVendor for Server {
+impl ImitatesVendor for ModemPay {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
     }
@@ -34,13 +28,14 @@ impl ImitatesVendor for Server {
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
         let asked = Asked::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
-        match asked.route() {
-            ("POST", path) if path == ["v1", "customers"] => self.create(&asked),
-            ("GET", path) if path == ["v1", "customers"] => list(&asked),
-            ("GET", path) if let ["v1", "customers", found] = path[..] => id(found).map(Command::Retrieve),
-            ("DELETE", path) if let ["v1", "customers", found] = path[..] => id(found).map(Command::Delete),
-            ("PUT", path) if let ["v1", "customers", found] = path[..] => self.update(id(found)?, &asked),
-            ("GET", path) if let ["v1", "customers", found, "payment-methods"] = path[..] => {
+        let (method, path) = asked.route_below("/v1/customers")?;
+        match (method, &path[..]) {
+            ("POST", []) => self.create(&asked),
+            ("GET", []) => list(&asked),
+            ("GET", [found]) => id(found).map(Command::Retrieve),
+            ("DELETE", [found]) => id(found).map(Command::Delete),
+            ("PUT", [found]) => self.update(id(found)?, &asked),
+            ("GET", [found, "payment-methods"]) => {
                 let (limit, position) = paging(&asked)?;
                 Ok(Command::PaymentMethods(ListOfCustomer { id: id(found)?, limit, position, status: None }))
             }
@@ -72,8 +67,6 @@ impl ImitatesVendor for Server {
     fn refuse(&self, _: &Request, error: &Error, _: Timestamp) -> Response {
         let status = match error.kind {
             Kind::RateLimited => 427,
-            // An id that nobody was given belongs to nobody, whatever it looks like.
-            Kind::InvalidId => 404,
             Kind::Rejected | Kind::CardData | Kind::NotSupported | Kind::SharedRecord => 422,
             kind => usual_status(kind),
         };
@@ -83,7 +76,7 @@ impl ImitatesVendor for Server {
             404 => "Customer not found".to_owned(),
             427 => "Too many requests".to_owned(),
             500.. => "Internal server error".to_owned(),
-            _ => in_one_text(error, " "),
+            _ => in_one_text(error, &Words::OURS, " "),
         };
         json_response(status, &wire::Failure { message: Some(message.into()), status_code: Some(status.into()) })
     }
@@ -99,7 +92,7 @@ impl ImitatesVendor for Server {
     }
 }
 
-impl Server {
+impl ModemPay {
     fn create(&self, asked: &Asked<'_>) -> Result<Command, Error> {
         let source = asked.source()?;
         let input: wire::CustomerInput<'_> = read_document(&source)?;
@@ -119,15 +112,14 @@ impl Server {
             Patch::Set(input) => input,
             Patch::Clear | Patch::Absent => read_document(&source)?,
         };
-        Ok(Command::Update(UpdateCustomer { id, fields: self.read_fields(&input, &source)? }))
+        Ok(Command::update(self.read_fields(&input, &source)?, id))
     }
 
     fn read_fields(&self, input: &wire::CustomerInput<'_>, source: &Source) -> Result<CustomerFields, Error> {
         let fields = translate::fields(input, source, self.region);
-        let (address, balance) = (fields.email.set(), fields.balance.set());
         let wrong = broken([
-            (address.is_some_and(|address| !email::is_address(address)), "/email", "must be an email"),
-            (balance.is_some_and(|digits| !decimal::is_plain(digits)), "/balance", "must be a number"),
+            (is_no_address(&fields.email), "/email", "must be an email"),
+            (fields.balance.set().is_some_and(|digits| !decimal::is_plain(digits)), "/balance", "must be a number"),
         ]);
         if wrong.is_empty() {
             return Ok(fields);

@@ -7,7 +7,7 @@ mod wire;
 use std::sync::Arc;
 
 use crate::{
-    Settings, Vendor,
+    Vendor,
     error::Error,
     manifest::{
         Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
@@ -29,7 +29,7 @@ use crate::{
 pub static VENDOR: Vendor = Vendor {
     manifests: &[&MANIFEST],
     connect: |settings| Arc::new(NotchPay { region: settings.region }),
-    imitate: |_: Settings| Arc::new(server::Server),
+    imitate: |settings| Arc::new(NotchPay { region: settings.region }),
 };
 
 const SEARCHED: FilterSupport = FilterSupport::Loose("it goes through the search over name, e-mail and phone");
@@ -84,7 +84,7 @@ static MANIFEST: Manifest = Manifest {
     update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: true, clears: Clears::Sent },
 };
 
-/// Notch Pay as a connection sees it.
+/// Notch Pay as a connection sets it up. Its own side is in `server.rs`.
 #[derive(Debug, Clone)]
 struct NotchPay {
     region: Option<Region>,

@@ -11,23 +11,20 @@ use super::{MANIFEST, NotchPay, translate, wire};
 use crate::{
     error::{Error, FieldError, Kind},
     imitate::{
-        Asked, ImitatesVendor, broken, json_response, mismatched, no_route, read_document, token, total, usual_status,
+        Asked, ImitatesVendor, broken, is_no_address, json_response, mismatched, no_route, read_document, token, total,
+        usual_status,
     },
     manifest::{IdPattern, Manifest},
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer, Page, Position,
-        Reply, UpdateCustomer,
+        Reply,
     },
     plan::{Request, Response},
-    text::{Text, email},
+    text::Text,
     wire::{NestsAddress, Perhaps},
 };
 
-/// Speaks as Notch Pay.
-#[derive(Debug)]
-pub(super) struct Server;
-
-impl ImitatesVendor for Server {
+impl ImitatesVendor for NotchPay {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
     }
@@ -35,30 +32,27 @@ impl ImitatesVendor for Server {
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
         let asked = Asked::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
-        let (method, path) = asked.route();
+        let (method, path) = asked.route_below("/customers")?;
         // The documents and the clients do not agree on the verbs: all of them are taken.
         match (method, &path[..]) {
-            ("POST", ["customers"]) => read_fields(&asked, true).map(Command::create),
-            ("GET", ["customers"]) => {
+            ("POST", []) => read_fields(&asked, true).map(Command::create),
+            ("GET", []) => {
                 // Of one client only [py], and nobody else filters by time.
                 asked.only("date_start", &[]).and_then(|()| asked.only("date_end", &[]))?;
                 let (limit, position) = asked.page("limit", 30, 100)?;
                 let filter = CustomerFilter { search: asked.query_text("search"), ..CustomerFilter::default() };
                 Ok(Command::List(ListCustomers { limit, position, filter }))
             }
-            ("GET", ["customers", found]) => id(found).map(Command::Retrieve),
-            ("PUT" | "POST", ["customers", found]) => {
-                let fields = read_fields(&asked, false)?;
-                Ok(Command::Update(UpdateCustomer { id: id(found)?, fields }))
-            }
-            ("DELETE", ["customers", found]) => id(found).map(Command::Delete),
-            ("POST" | "PUT" | "PATCH", ["customers", found, "block"]) => id(found).map(Command::Block),
-            ("POST" | "PUT" | "PATCH", ["customers", found, "unblock"]) => id(found).map(Command::Unblock),
-            ("GET", ["customers", found, "payment_methods"]) => {
+            ("GET", [found]) => id(found).map(Command::Retrieve),
+            ("PUT" | "POST", [found]) => Ok(Command::update(read_fields(&asked, false)?, id(found)?)),
+            ("DELETE", [found]) => id(found).map(Command::Delete),
+            ("POST" | "PUT" | "PATCH", [found, "block"]) => id(found).map(Command::Block),
+            ("POST" | "PUT" | "PATCH", [found, "unblock"]) => id(found).map(Command::Unblock),
+            ("GET", [found, "payment_methods"]) => {
                 let all = ListOfCustomer { id: id(found)?, limit: 100, position: Position::START, status: None };
                 Ok(Command::PaymentMethods(all))
             }
-            ("GET", ["customers", found, "payments"]) => {
+            ("GET", [found, "payments"]) => {
                 let (limit, position) = asked.page("limit", 30, 100)?;
                 let status = asked.query_text("status");
                 Ok(Command::Payments(ListOfCustomer { id: id(found)?, limit, position, status }))
@@ -145,12 +139,11 @@ fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error>
         _ => read_document(&source)?,
     };
     let fields = translate::fields(&input, &source);
-    let address = fields.email.set();
-    let nobody = create && address.is_none() && fields.phone.set().is_none();
+    let nobody = create && fields.email.set().is_none() && fields.phone.set().is_none();
     let wrong = broken([
         (nobody, "/email", "The email field is required when phone is not present."),
         (nobody, "/phone", "The phone field is required when email is not present."),
-        (address.is_some_and(|address| !email::is_address(address)), "/email", "Invalid email address"),
+        (is_no_address(&fields.email), "/email", "Invalid email address"),
     ]);
     if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
 }

@@ -10,7 +10,7 @@ mod wire;
 use std::sync::Arc;
 
 use crate::{
-    Settings, Vendor,
+    Vendor,
     error::{Error, FieldError},
     manifest::{
         Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
@@ -31,7 +31,7 @@ use crate::{
 pub static VENDOR: Vendor = Vendor {
     manifests: &[&MANIFEST],
     connect: |settings| Arc::new(PaymentKit { region: settings.region, livemode: settings.livemode }),
-    imitate: |settings: Settings| Arc::new(server::Server { livemode: settings.livemode }),
+    imitate: |settings| Arc::new(PaymentKit { region: settings.region, livemode: settings.livemode }),
 };
 
 static MANIFEST: Manifest = Manifest {
@@ -102,7 +102,7 @@ const ROUTES: [&str; 4] = ["search", "me", "payer-token", "sync-to-space"];
 
 const CUSTOMERS: &str = "/api/customers";
 
-/// PaymentKit as a connection sees it.
+/// PaymentKit as a connection sets it up. Its own side is in `server.rs`.
 #[derive(Debug, Clone)]
 struct PaymentKit {
     region: Option<Region>,

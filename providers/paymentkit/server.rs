@@ -5,30 +5,23 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{json, value::to_raw_value};
 
-use super::{MANIFEST, wire};
+use super::{CUSTOMERS, MANIFEST, PaymentKit, wire};
 use crate::{
     error::{Error, Kind},
     imitate::{
-        Asked, ImitatesVendor, broken, in_one_text, json_response, mismatched, no_route, read_document, token, total,
-        usual_status,
+        Asked, ImitatesVendor, broken, in_one_text, is_no_address, json_response, mismatched, no_route, read_document,
+        token, total, usual_status,
     },
     manifest::{IdPattern, Manifest},
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, Invoice, ListCustomers, Patch, Position, Reply,
-        UpdateCustomer,
     },
     plan::{Request, Response},
-    text::{Source, Text, email},
-    wire::{Extra, JsonObject, Loose, Str, loose_of, patch_address, patch_object, patch_text, str_of},
+    text::{Source, Text},
+    wire::{Extra, JsonObject, Loose, NestsAddress, Str, loose_of, patch_address, patch_object, patch_text, str_of},
 };
 
-/// Speaks as PaymentKit, for the records of one mode.
-#[derive(Debug)]
-pub(super) struct Server {
-    pub(super) livemode: bool,
-}
-
-impl ImitatesVendor for Server {
+impl ImitatesVendor for PaymentKit {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
     }
@@ -36,24 +29,20 @@ impl ImitatesVendor for Server {
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
         let asked = Asked::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
-        let (method, path) = asked.route();
+        let (method, path) = asked.route_below(CUSTOMERS)?;
         match (method, &path[..]) {
-            ("GET", ["api", "customers"]) => {
-                list(&asked, CustomerFilter { did: asked.query_text("did"), ..CustomerFilter::default() })
-            }
-            ("GET", ["api", "customers", "search"]) => {
+            ("GET", []) => list(&asked, CustomerFilter { did: asked.query_text("did"), ..CustomerFilter::default() }),
+            ("GET", ["search"]) => {
                 list(&asked, CustomerFilter { search: asked.query_text("query"), ..CustomerFilter::default() })
             }
             // A body of `{"create":true}` asks for a customer to be made of the app's user [sdk].
-            ("GET", ["api", "customers", found]) if !found.starts_with("cus_") && creates(&asked) => {
+            ("GET", [found]) if !found.starts_with("cus_") && creates(&asked) => {
                 // It is a DID, which whoever answers need not have as an id.
                 CustomerId::parse(Text::from(*found), &MANIFEST.id).map(Command::RetrieveOrCreate)
             }
-            ("GET", ["api", "customers", found]) => id(found).map(Command::Retrieve),
-            ("GET", ["api", "customers", found, "overdue", "invoices"]) => id(found).map(Command::OverdueInvoices),
-            ("PUT", ["api", "customers", found]) => {
-                Ok(Command::Update(UpdateCustomer { id: id(found)?, fields: read_fields(&asked)? }))
-            }
+            ("GET", [found]) => id(found).map(Command::Retrieve),
+            ("GET", [found, "overdue", "invoices"]) => id(found).map(Command::OverdueInvoices),
+            ("PUT", [found]) => id(found).and_then(|id| Ok(Command::update(read_fields(&asked)?, id))),
             _ => Err(no_route()),
         }
     }
@@ -86,8 +75,8 @@ impl ImitatesVendor for Server {
 
     fn refuse(&self, request: &Request, error: &Error, _: Timestamp) -> Response {
         let (status, told) = match error.kind {
-            Kind::NotFound | Kind::InvalidId => match &Asked::of(request).route().1[..] {
-                [_, _, _] if request.method() == "GET" => return json_response(404, &()),
+            Kind::NotFound | Kind::InvalidId => match Asked::of(request).route_below(CUSTOMERS) {
+                Ok(("GET", path)) if path.len() == 1 => return json_response(404, &()),
                 _ => (404, "Customer not found".to_owned()),
             },
             Kind::NoRoute => (404, "Not Found".to_owned()),
@@ -97,7 +86,7 @@ impl ImitatesVendor for Server {
             Kind::Unauthorized => {
                 return json_response(401, &json!({ "code": "forbidden", "error": "not authorized" }));
             }
-            kind => (usual_status(kind), in_one_text(error, " invalid: ")),
+            kind => (usual_status(kind), in_one_text(error, &Self::WORDS, " invalid: ")),
         };
         json_response(status, &json!({ "error": told }))
     }
@@ -113,7 +102,7 @@ impl ImitatesVendor for Server {
     }
 }
 
-impl Server {
+impl PaymentKit {
     /// A customer in PaymentKit's words, whose clients expect texts, if empty ones.
     fn told<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
         let text = |held: Option<Str<'c>>| held.or(Some(Str::new("")));
@@ -177,9 +166,9 @@ fn read_fields(asked: &Asked<'_>) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
     let fields = fields(&input, &source);
-    let (address, metadata) = (fields.email.set(), input.metadata.set());
+    let metadata = input.metadata.set();
     let wrong = broken([
-        (address.is_some_and(|address| !email::is_address(address)), "/email", "must be a valid email"),
+        (is_no_address(&fields.email), "/email", "must be a valid email"),
         (metadata.is_some_and(|metadata| !metadata.get().starts_with('{')), "/metadata", "must be of type object"),
     ]);
     if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
