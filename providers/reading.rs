@@ -61,13 +61,14 @@ pub fn phone_number(customer: &mut Customer, field: Field, told: Option<Text>, r
     keep_phone(customer, field, read, &told);
 }
 
-/// A phone number in two texts. Answers the dial code where it explains nothing of the number.
+/// A phone number in two texts. A dial code that explains nothing of the number is kept under its name among the extra
+/// members.
 pub fn phone_in_parts(
     customer: &mut Customer,
-    code: Option<Text>,
+    (name, code): (&str, Option<Text>),
     national: Option<Text>,
     region: Option<Region>,
-) -> Option<Text> {
+) {
     if let Some(national) = national {
         let read = match &code {
             Some(code) => phone::join(code, &national),
@@ -75,7 +76,11 @@ pub fn phone_in_parts(
         };
         keep_phone(customer, Field::Phone, read, &national);
     }
-    code.filter(|code| !customer.phone.as_ref().is_some_and(|number| number.starts_with(&**code)))
+    if let Some(code) = code
+        && !customer.phone.as_ref().is_some_and(|number| number.starts_with(&*code))
+    {
+        customer.extra.keep_text(name, &code);
+    }
 }
 
 fn phone_place(customer: &mut Customer, field: Field) -> &mut Option<Text> {

@@ -587,8 +587,8 @@ impl<D: Document> Serialize for Spelled<D> {
 /// written, and other names under which it is read.
 ///
 /// An answer writes what it does not have as `null`, or leaves it out where it is marked `#[omitted]`. An
-/// envelope that is the same for several documents is an answer `of` any. A name behind a slash is how
-/// [`Spelled`] writes the member in the vendor's other spelling.
+/// envelope that is the same for several documents is an answer `of` whatever it holds. A name behind a slash is
+/// how [`Spelled`] writes the member in the vendor's other spelling.
 macro_rules! wire {
     () => {};
     (@key $other:ident, $key:literal) => { $key };
@@ -603,28 +603,28 @@ macro_rules! wire {
     };
     (
         $(#[$meta:meta])*
-        answer $name:ident $(<$life:lifetime>)? $(of $item:ident)? { $( $(#[$mark:ident])? $field:ident : $type:ty = $key:literal $(/ $other:literal)? $(| $alias:literal)* ),* $(,)? }
+        answer $name:ident $(<$life:lifetime>)? $(of $($item:ident),+)? { $( $(#[$mark:ident])? $field:ident : $type:ty = $key:literal $(/ $other:literal)? $(| $alias:literal)* ),* $(,)? }
         $($rest:tt)*
     ) => {
         $(#[$meta])*
         #[derive(Debug)]
-        pub(super) struct $name<$($life,)? $($item)?> {
+        pub(super) struct $name<$($life,)? $($($item),+)?> {
             $( pub(super) $field: Option<$type>, )*
             /// Every other member.
             pub(super) extra: $crate::wire::Extra,
         }
 
-        impl<$($life,)? $($item)?> Default for $name<$($life,)? $($item)?> {
+        impl<$($life,)? $($($item),+)?> Default for $name<$($life,)? $($($item),+)?> {
             fn default() -> Self {
                 Self { $( $field: None, )* extra: $crate::wire::Extra::default() }
             }
         }
 
-        impl<'de $(: $life, $life)? $(, $item: serde::Deserialize<'de>)?> serde::Deserialize<'de> for $name<$($life,)? $($item)?> {
+        impl<'de $(: $life, $life)? $($(, $item: serde::Deserialize<'de>)+)?> serde::Deserialize<'de> for $name<$($life,)? $($($item),+)?> {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Reader<$($life,)? $($item)?>(std::marker::PhantomData<$name<$($life,)? $($item)?>>);
-                impl<'de $(: $life, $life)? $(, $item: serde::Deserialize<'de>)?> serde::de::Visitor<'de> for Reader<$($life,)? $($item)?> {
-                    type Value = $name<$($life,)? $($item)?>;
+                struct Reader<$($life,)? $($($item),+)?>(std::marker::PhantomData<$name<$($life,)? $($($item),+)?>>);
+                impl<'de $(: $life, $life)? $($(, $item: serde::Deserialize<'de>)+)?> serde::de::Visitor<'de> for Reader<$($life,)? $($($item),+)?> {
+                    type Value = $name<$($life,)? $($($item),+)?>;
 
                     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         formatter.write_str("an object")
@@ -648,14 +648,14 @@ macro_rules! wire {
             }
         }
 
-        impl<$($life,)? $($item: serde::Serialize)?> $crate::wire::Document for $name<$($life,)? $($item)?> {
+        impl<$($life,)? $($($item: serde::Serialize),+)?> $crate::wire::Document for $name<$($life,)? $($($item),+)?> {
             fn write<M: serde::ser::SerializeMap>(&self, map: &mut M, _other: bool) -> Result<(), M::Error> {
                 $( wire!(@write map, wire!(@key _other, $key $(, $other)?), &self.$field $(, $mark)?); )*
                 $crate::wire::serialize_extra(map, &self.extra)
             }
         }
 
-        impl<$($life,)? $($item: serde::Serialize)?> serde::Serialize for $name<$($life,)? $($item)?> {
+        impl<$($life,)? $($($item: serde::Serialize),+)?> serde::Serialize for $name<$($life,)? $($($item),+)?> {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 $crate::wire::Spelled { document: self, other: false }.serialize(serializer)
             }

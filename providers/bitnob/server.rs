@@ -139,7 +139,8 @@ impl Bitnob {
             has_next_page: Some(page.next.is_some()),
             ..wire::Meta::default()
         };
-        self.enveloped(command, Listed { customers, meta: self.spelled(meta) })
+        let (customers, meta) = (Some(customers), Some(self.spelled(meta)));
+        self.enveloped(command, wire::Listed { customers, meta, ..Default::default() })
     }
 
     fn enveloped(&self, command: &Command, data: impl Serialize) -> Response {
@@ -159,8 +160,7 @@ impl Bitnob {
         json_response(200, &Spelled { document, other: self.is_v2 && matches!(command, Command::Create(_)) })
     }
 
-    /// A customer in Bitnob's words: the inverse of what the client reads. Generation v1 writes `null` for what
-    /// is absent (oldlive), v2 an empty text (cli).
+    /// A customer in Bitnob's words: the inverse of what the client reads.
     fn told<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
         let text = |held: Option<&'c str>| held.or(self.is_v2.then_some("")).map(Str::new);
         let (first_name, last_name) = customer.split_name();
@@ -182,13 +182,6 @@ impl Bitnob {
     }
 }
 
-/// The inside of a page, in the spelling of one generation.
-#[derive(Serialize)]
-struct Listed<'c> {
-    customers: Vec<Spelled<wire::Customer<'c>>>,
-    meta: Spelled<wire::Meta>,
-}
-
 fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
@@ -204,8 +197,7 @@ fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error>
     if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
 }
 
-/// What a client asks of a record: the inverse of [`translate::input`]. The official v2
-/// client sends what it was not given as empty text (cli), which changes nothing here.
+/// What a client asks of a record: the inverse of [`translate::input`]. Empty text changes nothing.
 fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
     let text = |patch| patch_text(source, patch, Patch::Absent);
     let phone = match (text(&asked.phone), text(&asked.country_code)) {

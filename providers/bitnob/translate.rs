@@ -13,9 +13,6 @@ use crate::{
     wire::{Str, Words, parse, str_patch},
 };
 
-/// Told of a field that the answer to a create holds otherwise.
-const NOT_STORED: &str = "Bitnob answered the record it already had";
-
 /// Bitnob's words for the fields that it calls otherwise, for errors. A dial code is a part of the phone.
 pub(super) const WORDS: Words = Words(&[
     ("firstName", Field::FirstName),
@@ -62,17 +59,15 @@ fn customer(told: wire::Customer<'_>, source: &Source, bitnob: Bitnob) -> Result
     }
     reading::metadata(&mut customer, source, told.metadata);
     customer.complete_names();
-    let (code, national) = (text(&told.country_code), text(&told.phone));
-    if let Some(unexplained) = reading::phone_in_parts(&mut customer, code, national, bitnob.region) {
-        customer.extra.keep_text(if bitnob.is_v2 { "country_code" } else { "countryCode" }, &unexplained);
-    }
+    let code = (if bitnob.is_v2 { "country_code" } else { "countryCode" }, text(&told.country_code));
+    reading::phone_in_parts(&mut customer, code, text(&told.phone), bitnob.region);
     reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
     Ok(customer)
 }
 
-/// The customer that a create answered, if it is the one that was meant: a known e-mail or BVN is answered
-/// with the existing record, as a success (nb).
+/// The customer that a create answered, if it is not somebody else's (nb).
 pub(super) fn own(mut customer: Customer, sent: &CustomerFields) -> Result<Customer, Error> {
+    const NOT_STORED: &str = "Bitnob answered the record it already had";
     let words = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
     let same_name = sent.full_name().set().is_none_or(|sent| customer.name.as_deref().map(words) == Some(words(sent)));
     let same_email = sent.email.set().is_none_or(|sent| email::same(customer.email.as_deref().unwrap_or(""), sent));
@@ -92,7 +87,7 @@ pub(super) fn own(mut customer: Customer, sent: &CustomerFields) -> Result<Custo
 /// A page of customers.
 pub(super) fn page(answer: &Answer, asked: &ListCustomers, bitnob: Bitnob) -> Result<Page<Customer>, Error> {
     let source = answer.source()?;
-    let listed: wire::Listed<'_> = held(answer, &source)?;
+    let listed: wire::Listed<wire::Customer<'_>, wire::Meta> = held(answer, &source)?;
     // An empty list may be written as `null`.
     let customers = listed.customers.or(listed.meta.as_ref().map(|_| Vec::new()));
     let items = reading::each(customers, "data.customers", |told| customer(told, &source, bitnob))?;

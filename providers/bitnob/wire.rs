@@ -23,18 +23,17 @@ wire! {
         updated_at: Str<'a> = "updated_at" / "updatedAt",
     }
 
-    /// Anything in an envelope. A create of generation v2 says `success`, every other answer `status` (cli); that of
-    /// a failure is no flag, and its message may be a list (py).
+    /// Anything in an envelope (cli). The status of a failure is no flag, and its message may be a list (py).
     answer Envelope<'a> of T {
         status: &'a RawValue = "status" / "success",
         message: &'a RawValue = "message",
         data: T = "data",
     }
 
-    /// The inside of a page (cli) (oldlive).
-    answer Listed<'a> {
-        customers: Vec<Customer<'a>> = "customers",
-        meta: Meta = "meta",
+    /// The inside of a page: customers, and what it tells of itself (cli) (oldlive).
+    answer Listed of C, T {
+        customers: Vec<C> = "customers",
+        meta: T = "meta",
     }
 
     /// What a page tells of itself (seed).
