@@ -334,7 +334,7 @@ impl MakeClaim {
 
     /// A twin whose outcome nobody heard: whoever asked first gave up before, and asks again now. It is heard
     /// with that, and stands for nobody else.
-    async fn unheard_twin(&self, session: &mut dyn Session, group: &Group) -> Result<Option<Stored>, StoreError> {
+    async fn unheard_twin(&self, session: &mut dyn Session, group: &mut Group) -> Result<Option<Stored>, StoreError> {
         let select = concat!(
             "SELECT ",
             columns!(),
@@ -348,8 +348,7 @@ impl MakeClaim {
         ];
         let Some(row) = session.rows(select, &values).await?.pop() else { return Ok(None) };
         let twin = Stored::read(row)?;
-        let update = "UPDATE operations SET unheard = 0 WHERE id = ?1";
-        session.execute(update, &[Value::Text(&twin.id.to_string())]).await?;
+        Hear { id: twin.id }.perform(session, group).await?;
         Ok(Some(twin))
     }
 
@@ -465,6 +464,21 @@ impl Work for Finish {
             session.execute(ERASE, &values).await?;
         }
         Ok(true)
+    }
+}
+
+/// That somebody has heard how a write ended.
+pub(super) struct Hear {
+    pub(super) id: OperationId,
+}
+
+#[async_trait]
+impl Work for Hear {
+    type Done = ();
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
+        let update = "UPDATE operations SET unheard = 0 WHERE id = ?1";
+        session.execute(update, &[Value::Text(&self.id.to_string())]).await.map(|_| ())
     }
 }
 

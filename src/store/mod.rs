@@ -154,6 +154,11 @@ impl Store {
         self.end(id, attempt, end, true).await
     }
 
+    /// Says that somebody has heard a write's end after all.
+    pub async fn hear(&self, id: OperationId) -> Result<(), StoreError> {
+        self.write(ledger::Hear { id }).await
+    }
+
     async fn end(&self, id: OperationId, attempt: u32, end: End, unheard: bool) -> Result<bool, StoreError> {
         let (event, customer, reconcile_after, answer) = match end {
             End::Done { customer, answer } => (Event::Done, customer, None, Some(answer)),

@@ -161,7 +161,7 @@ impl Writes {
                 let told = self
                     .attempt(Operation::of(&write, id, attempt, Hearers { asker: &asker, begun: &begun }), ends)
                     .await;
-                begun.end(&told);
+                self.end(begun, &told).await;
                 Ok(told)
             }
             Claim::InFlight(record) if write.idempotency.key.is_some() => Err(Refused::InProgress(record.id)),
@@ -225,7 +225,10 @@ impl Writes {
         let (id, attempt) = (operation.id, operation.attempt);
         let kept = match operation.is_keyed || operation.hearers.are_there() {
             true => self.store.finish(id, attempt, end.clone()).await,
-            false => self.store.finish_unheard(id, attempt, end.clone()).await,
+            false => {
+                operation.hearers.begun.kept_unheard();
+                self.store.finish_unheard(id, attempt, end.clone()).await
+            }
         };
         match kept {
             Ok(true) => told,
@@ -238,6 +241,17 @@ impl Writes {
         }
     }
 
+    /// Tells those who wait for a write. Who joined it while its end was kept as unheard has heard it all the same, or
+    /// the next one who comes would be taken for whoever asked first.
+    async fn end(&self, begun: Begun<'_>, told: &Told) {
+        if let Some(id) = begun.close()
+            && let Err(error) = self.store.hear(id).await
+        {
+            tracing::warn!(operation.id = %id, "that a write was heard cannot be kept: {error}");
+        }
+        begun.tell(told);
+    }
+
     /// Waits for the same request that is under way, here or in another process.
     async fn join(&self, record: &Record, ends: Instant) -> Result<Told, Refused> {
         const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -248,7 +262,11 @@ impl Writes {
         }
         while Instant::now() < ends {
             match self.store.operation(&record.merchant, record.id).await.map_err(Refused::Store)? {
-                Some(found) if found.state.is_final() || found.answer.is_some() => return replayed(found),
+                Some(found) if found.state.is_final() || found.answer.is_some() => {
+                    // It may have ended before anybody could see that there is somebody who waits.
+                    self.store.hear(found.id).await.map_err(Refused::Store)?;
+                    return replayed(found);
+                }
                 Some(_) => tokio::time::sleep(LOOK_EVERY).await,
                 None => break,
             }

@@ -149,7 +149,7 @@ impl Writes {
             }
             Ok(Found::DidNot) | Err(_) => self.wait(&operation, "the provider does not show yet what came of it").await,
         };
-        begun.end(&told);
+        self.end(begun, &told).await;
         Some(told)
     }
 

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -48,6 +51,7 @@ pub(super) struct Begun<'u> {
     id: OperationId,
     content: Option<Content>,
     sender: watch::Sender<Option<Told>>,
+    is_kept_unheard: AtomicBool,
 }
 
 impl Underway {
@@ -69,7 +73,7 @@ impl Underway {
             entries.twins.entry(content.clone()).or_insert(id);
         }
         drop(entries);
-        Begun { underway: self, id, content, sender }
+        Begun { underway: self, id, content, sender, is_kept_unheard: AtomicBool::new(false) }
     }
 
     /// A write of this process, if it is one.
@@ -99,21 +103,33 @@ impl Begun<'_> {
         self.sender.receiver_count() > 1
     }
 
+    /// Its end was kept as one that nobody waited for.
+    pub(super) fn kept_unheard(&self) {
+        self.is_kept_unheard.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets nobody join any more. Answers which write is heard by somebody who came after that was kept.
+    pub(super) fn close(&self) -> Option<OperationId> {
+        let mut entries = self.underway.entries();
+        entries.writes.remove(&self.id);
+        if let Some(content) = &self.content
+            && let Entry::Occupied(first) = entries.twins.entry(content.clone())
+            && *first.get() == self.id
+        {
+            first.remove();
+        }
+        let is_heard = self.is_kept_unheard.load(Ordering::Relaxed) && self.sender.receiver_count() > 0;
+        is_heard.then_some(self.id)
+    }
+
     /// Tells those who wait.
-    pub(super) fn end(self, told: &Told) {
+    pub(super) fn tell(self, told: &Told) {
         let _ = self.sender.send(Some(told.clone()));
     }
 }
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        let mut entries = self.underway.entries();
-        entries.writes.remove(&self.id);
-        if let Some(content) = self.content.take()
-            && let Entry::Occupied(first) = entries.twins.entry(content)
-            && *first.get() == self.id
-        {
-            first.remove();
-        }
+        self.close();
     }
 }

@@ -358,6 +358,9 @@ async fn what_nobody_heard_is_told_to_whoever_asks_again(bed: &Bed) {
     assert!(matches!(again, Ok(Claim::Finished(record)) if record.id == id && record.answer == Some(answer(201))));
     let twin = claim(&store, keyless("acme", "r")).await;
     assert_eq!(store.finish(twin, 1, done()).await, Ok(true));
+    let heard_late = claim(&store, keyless("acme", "r")).await;
+    assert_eq!(store.finish_unheard(heard_late, 1, done()).await, Ok(true));
+    assert_eq!(store.hear(heard_late).await, Ok(()));
     let unheard = claim(&store, keyless("acme", "r")).await;
     assert_eq!(store.finish_unheard(unheard, 1, done()).await, Ok(true));
     bed.hand.move_by(121 * SECOND);
