@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bed;
+#[path = "../shared/cluster.rs"]
 mod cluster;
 mod crash;
 mod file;

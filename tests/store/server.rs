@@ -15,8 +15,6 @@ use crate::{
     cluster::{self, Cluster},
 };
 
-const NOT_INSTALLED: &str = "no PostgreSQL of version 15 or newer in /usr/lib/postgresql";
-
 pub(crate) fn trials() -> Vec<Trial> {
     macro_rules! trials {
         ($($test:ident),+ $(,)?) => { vec![$(trial(format!("server::{}", stringify!($test)), $test)),+] };
@@ -34,16 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         leases_go_by_the_databases_clock,
         looking_changes_nothing,
     ];
-    trials.into_iter().map(or_ignored).collect()
-}
-
-/// The trial, listed as ignored where it cannot be run.
-pub(crate) fn or_ignored(trial: Trial) -> Trial {
-    if cluster::programs().is_some() {
-        return trial;
-    }
-    let name = format!("{} ({NOT_INSTALLED})", trial.name());
-    Trial::test(name, || Ok(())).with_ignored_flag(true)
+    trials.into_iter().map(cluster::or_ignored).collect()
 }
 
 /// A database on the cluster that most tests share.

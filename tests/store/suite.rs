@@ -7,7 +7,7 @@ use passerelle::store::{Claim, End, Event, NewOperation, OperationId, Resend, St
 
 use crate::{
     bed::{Bed, answer, claim, done, keyed, keyless, take_over_one, trial},
-    server,
+    cluster, server,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -54,7 +54,7 @@ suite![
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = on("file", Bed::file);
     trials.extend(on("memory", Bed::memory));
-    trials.extend(on("postgres", server::bed).into_iter().map(server::or_ignored));
+    trials.extend(on("postgres", server::bed).into_iter().map(cluster::or_ignored));
     trials
 }
 

@@ -13,8 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use libtest_mimic::Trial;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+const NOT_INSTALLED: &str = "no PostgreSQL of version 15 or newer in /usr/lib/postgresql";
 
 /// A running cluster.
 pub(crate) struct Cluster {
@@ -32,6 +35,15 @@ pub(crate) fn programs() -> Option<PathBuf> {
     let installed = fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok);
     let found = installed.map(|entry| entry.path().join("bin")).filter(|path| path.join("initdb").is_file());
     found.max_by_key(version).filter(|path| version(path) >= Some(15))
+}
+
+/// The trial, listed as ignored where it cannot be run.
+pub(crate) fn or_ignored(trial: Trial) -> Trial {
+    if programs().is_some() {
+        return trial;
+    }
+    let name = format!("{} ({NOT_INSTALLED})", trial.name());
+    Trial::test(name, || Ok(())).with_ignored_flag(true)
 }
 
 /// A new database on the cluster that most tests share, which the first of them starts.
