@@ -1,11 +1,11 @@
-//! A line to a connection's provider: it keeps one deadline for all that is sent, and remembers the answers where
-//! they are to be shown.
+//! A line to a connection's provider: it keeps one deadline for all that is sent, changes nothing that somebody else
+//! may have taken over, and remembers the answers where they are to be shown.
 
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use passerelle_providers::{
-    error::{Error, Kind},
+    error::Error,
     plan::{Request, Response, Transport},
     render,
 };
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
-use crate::merchant::Connection;
+use crate::{merchant::Connection, store::Lease, upstream::Times};
 
 /// One answer of the provider, as it was given.
 #[derive(Debug, Clone, Serialize)]
@@ -39,13 +39,26 @@ const SHOWN_HEADERS: &[&str] = &[
 pub struct Line<'c> {
     connection: &'c Connection,
     deadline: Instant,
+    lease: Option<Lease>,
     exchanges: Option<Mutex<Vec<Exchange>>>,
 }
 
 impl<'c> Line<'c> {
     /// A line on which nothing is waited for after the deadline.
     pub fn new(connection: &'c Connection, deadline: Instant, remembers: bool) -> Self {
-        Self { connection, deadline, exchanges: remembers.then(Mutex::default) }
+        Self { connection, deadline, lease: None, exchanges: remembers.then(Mutex::default) }
+    }
+
+    /// The same line for a write: what changes something is sent while its lease holds, or not at all.
+    #[must_use]
+    pub fn under(self, lease: Lease) -> Self {
+        Self { lease: Some(lease), ..self }
+    }
+
+    fn times(&self, writes: bool) -> Times {
+        let lease = self.lease.as_ref().filter(|_| writes);
+        let begun = lease.map_or(self.deadline, |lease| lease.send_until().min(self.deadline));
+        Times { begun, answered: self.deadline }
     }
 
     /// What was remembered.
@@ -69,11 +82,7 @@ impl<'c> Line<'c> {
 #[async_trait]
 impl Transport for Line<'_> {
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error> {
-        if Instant::now() >= self.deadline {
-            // Whoever stood still until now may have lost the write to somebody else.
-            return Err(Error::new(Kind::Unreachable, "no time was left to send anything"));
-        }
-        let response = self.connection.upstream.send(request, writes, self.deadline).await?;
+        let response = self.connection.upstream.send(request, writes, self.times(writes)).await?;
         if let Some(exchanges) = &self.exchanges
             && let Ok(mut exchanges) = exchanges.lock()
         {

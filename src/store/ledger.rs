@@ -11,11 +11,9 @@ use super::{
     OperationId, Reaped, Resend, State, StoreError,
     audit::{AuditRecord, BEGINNING, Event, Hash, Head},
     database::{Group, Row, Session, Value, Work},
+    lease::LONGEST_ATTEMPT,
 };
 
-/// For how long a task is believed to be at work on one attempt; its lease is not renewed beyond that.
-/// A task that died without a word would otherwise hold its operation for as long as the process lives.
-const LONGEST_ATTEMPT: Duration = Duration::from_mins(5);
 /// How many rows one transaction takes away, so that the writes between them need not wait long.
 const HANDFUL: i64 = 500;
 
@@ -514,30 +512,6 @@ impl Work for Renew {
         ];
         session.execute(update, &values).await?;
         Ok(())
-    }
-}
-
-/// Whether an attempt still holds its lease.
-pub(super) struct Holds {
-    pub(super) terms: Arc<Terms>,
-    pub(super) id: OperationId,
-    pub(super) attempt: u32,
-}
-
-#[async_trait]
-impl Work for Holds {
-    type Done = bool;
-
-    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
-        let select =
-            "SELECT attempt FROM operations WHERE id = ?1 AND attempt = ?2 AND worker = ?3 AND lease_until > ?4";
-        let values = [
-            Value::Text(&self.id.to_string()),
-            Value::Integer(self.attempt.into()),
-            Value::Text(&self.terms.worker),
-            Value::Integer(group.now),
-        ];
-        Ok(!session.rows(select, &values).await?.is_empty())
     }
 }
 

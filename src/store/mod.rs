@@ -10,6 +10,7 @@ mod database;
 mod error;
 mod inspection;
 mod keyring;
+mod lease;
 mod ledger;
 mod postgres;
 mod record;
@@ -20,16 +21,19 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use audit::{AuditRecord, Event};
 pub use error::StoreError;
 pub use inspection::Inspection;
+pub use lease::{LONGEST_ATTEMPT, Lease};
 pub use record::{Answer, Claim, End, NewOperation, NoOperationId, OperationId, Reaped, Record, Resend, State};
 pub use settings::{Clock, Settings, is_literal};
 
 use database::{Answered, Database, Work, closed, job};
 use keyring::{Hashes, Key, Keyring, Place};
+use lease::SignsOfLife;
 use ledger::{Found, Stored, Terms};
 
 /// How long anybody waits for the store. A database that hangs is an unavailable one.
@@ -44,6 +48,7 @@ pub struct Store {
     keyring: Arc<Keyring>,
     hashes: Arc<Hashes>,
     terms: Arc<Terms>,
+    signs: Arc<SignsOfLife>,
 }
 
 impl fmt::Debug for Store {
@@ -83,7 +88,13 @@ impl Store {
             answers: settings.keep_answers,
             tombstones: settings.keep_tombstones,
         };
-        let store = Self { database, keyring: Arc::new(keyring), hashes: Arc::new(hashes), terms: Arc::new(terms) };
+        let store = Self {
+            database,
+            keyring: Arc::new(keyring),
+            hashes: Arc::new(hashes),
+            signs: Arc::new(SignsOfLife::from(Instant::now(), terms.lease)),
+            terms: Arc::new(terms),
+        };
         if !settings.previous_keys.is_empty() {
             store.reseal().await?;
         }
@@ -182,15 +193,28 @@ impl Store {
         .await
     }
 
-    /// A sign of life for all that this process is at work on, due a few times in every lease. An attempt
-    /// that lasts longer than five minutes gets none any more.
-    pub async fn renew(&self) -> Result<(), StoreError> {
-        self.write(ledger::Renew { terms: Arc::clone(&self.terms) }).await
+    /// A lease on whatever is claimed or taken over from now on. Nothing may be sent that is not sent before its end.
+    pub fn lease(&self) -> Lease {
+        Lease::begin(Instant::now(), &self.signs)
     }
 
-    /// Whether an attempt may still send: its lease has not run out, and nobody has taken over.
-    pub async fn holds(&self, id: OperationId, attempt: u32) -> Result<bool, StoreError> {
-        self.write(ledger::Holds { terms: Arc::clone(&self.terms), id, attempt }).await
+    /// How often a sign of life is due: two may fail before a lease has run out.
+    pub fn renewal(&self) -> Duration {
+        self.terms.lease / 3
+    }
+
+    /// A sign of life for all that this process is at work on. An attempt that lasts longer than
+    /// [`LONGEST_ATTEMPT`] gets none any more.
+    pub async fn renew(&self) -> Result<(), StoreError> {
+        let asked = Instant::now();
+        self.write(ledger::Renew { terms: Arc::clone(&self.terms) }).await?;
+        self.signs.given(asked, Instant::now());
+        Ok(())
+    }
+
+    /// Whether leases of this process may have run out since its last sign of life.
+    pub fn is_renewal_overdue(&self) -> bool {
+        self.signs.are_overdue(Instant::now())
     }
 
     /// Notes that an attempt is about to send its write once more. Only [`Resend::Noted`] may be sent.
@@ -204,8 +228,8 @@ impl Store {
     }
 
     /// Takes over what was being sent by somebody who gave no sign of life, and what is unknown and due to
-    /// be looked up. Each is a new attempt of this process; older ones are fenced off. Renew first, so that
-    /// a clock that jumped does not take this process's own work from it.
+    /// be looked up. Each is a new attempt of this process; older ones are fenced off. Not while
+    /// [`Store::is_renewal_overdue`], or a process that stood still would take its own work from itself.
     pub async fn take_over(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
         let taken = self.write(ledger::TakeOver { terms: Arc::clone(&self.terms), only: None, limit }).await?;
         taken.into_iter().map(|stored| self.opened(stored)).collect()

@@ -2,8 +2,8 @@
 //! time-outs, TLS by default, and a cap on replies after decompression.
 
 use std::{
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -102,19 +102,39 @@ impl Service<Outgoing> for Wire {
     }
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
-        let Outgoing { request, headers, deadline, .. } = outgoing;
+        let Outgoing { request, headers, times, .. } = outgoing;
         let max_reply = self.max_reply;
-        let ends = deadline.min(Instant::now() + self.timeout);
+        let now = Instant::now();
+        if now >= times.begun {
+            return Box::pin(async { Err(too_late().into()) });
+        }
+        let ends = times.answered.min(now + self.timeout);
         // The client's future is begun here, so that nothing but it has to be carried along.
         let begun = address(&self.base, request.uri())
             .map(|url| self.client.execute(to_send(request.method().clone(), url, headers, request.body().clone())));
         Box::pin(async move {
-            match timeout_at(ends, exchange(begun?, max_reply)).await {
-                Ok(exchanged) => Ok(exchanged?),
-                Err(_) => Err(Error::new(Kind::TimedOut, "the provider did not answer in time").into()),
+            match in_time(ends, exchange(begun?, max_reply)).await {
+                Some(exchanged) => Ok(exchanged?),
+                None => Err(Error::new(Kind::TimedOut, "the provider did not answer in time").into()),
             }
         })
     }
+}
+
+/// Whoever stood still until now may have lost the write to somebody else.
+fn too_late() -> Error {
+    Error::new(Kind::Unreachable, "no time was left to send anything")
+}
+
+/// Goes on with something until its time is over, and not once more then: a process that stood still while it
+/// connected would find the connection made and the time over at once, and send.
+async fn in_time<T>(ends: Instant, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let strictly = poll_fn(|context| match Instant::now() < ends {
+        true => work.as_mut().poll(context),
+        false => Poll::Pending,
+    });
+    timeout_at(ends, strictly).await.ok()
 }
 
 /// The URL of a plan's request. One that would be folded or rewritten on the way is refused: it would ask
@@ -187,5 +207,31 @@ fn classify(error: &reqwest::Error) -> Error {
         Error::new(Kind::Unreachable, "the provider's address cannot be used; nothing was sent")
     } else {
         Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Times;
+
+    #[tokio::test]
+    async fn what_comes_too_late_is_not_begun() {
+        let now = Instant::now();
+        assert_eq!(in_time(now, async { unreachable!("it was begun") }).await, None::<()>);
+        assert_eq!(in_time(now + Duration::from_mins(1), async { 7 }).await, Some(7));
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("an address")).parse().expect("a URL");
+        let settings =
+            ClientSettings { allow_insecure: true, connect_timeout: Duration::from_secs(1), loopback_only: true };
+        let mut wire = Wire::new(http_client(settings).expect("a client"), base, Duration::from_secs(1), 1024);
+        let times = Times { begun: now, answered: now + Duration::from_mins(1) };
+        let request = Arc::new(http::Request::new(Bytes::new()));
+        let refused = wire.call(Outgoing { request, headers: HeaderMap::new(), writes: true, times }).await;
+        let refused = refused.expect_err("a refusal").downcast::<Error>().expect("ours");
+        assert_eq!(refused.kind, Kind::Unreachable);
+        let nobody = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(nobody.is_err(), "nothing was sent");
     }
 }

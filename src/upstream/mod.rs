@@ -9,7 +9,8 @@
 //! 3. **authorize**: inside retry, so that every attempt is signed afresh, and after everything that
 //!    could log, so that no trace can hold a secret;
 //! 4. **reqwest**, innermost: any status is an answer. It keeps the time of an attempt, the reading of the
-//!    reply included, and the request's deadline, whichever comes first: one timer, not two.
+//!    reply included, and the request's deadline, whichever comes first: one timer, not two. What comes too late
+//!    to be sent is refused here, where nothing but connecting can take time any more.
 //!
 //! The stack is cloned for every request, so its parts are shared and its type is spelled out: nothing is boxed
 //! between the layers.
@@ -50,7 +51,23 @@ struct Outgoing {
     request: Arc<Request>,
     headers: HeaderMap,
     writes: bool,
-    deadline: Instant,
+    times: Times,
+}
+
+/// The times that a request has to keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// No attempt to send it begins later.
+    pub begun: Instant,
+    /// Its answer is not waited for any longer.
+    pub answered: Instant,
+}
+
+impl Times {
+    /// One deadline for all.
+    pub const fn until(deadline: Instant) -> Self {
+        Self { begun: deadline, answered: deadline }
+    }
 }
 
 /// How one connection's provider is called.
@@ -105,10 +122,10 @@ impl Upstream {
         &self.endpoint
     }
 
-    /// Sends a plan's request, in as many attempts as are allowed until the deadline.
-    pub async fn send(&self, request: Request, writes: bool, deadline: Instant) -> Result<Response, Error> {
+    /// Sends a plan's request, in as many attempts as are allowed in its times.
+    pub async fn send(&self, request: Request, writes: bool, times: Times) -> Result<Response, Error> {
         let _place = self.admission.admit()?;
-        let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, deadline };
+        let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times };
         self.stack.clone().oneshot(outgoing).await.map_err(describe)
     }
 
@@ -126,7 +143,7 @@ struct Until<'u> {
 #[async_trait]
 impl Transport for Until<'_> {
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error> {
-        self.upstream.send(request, writes, self.deadline).await
+        self.upstream.send(request, writes, Times::until(self.deadline)).await
     }
 }
 

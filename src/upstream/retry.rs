@@ -64,8 +64,8 @@ impl retry::Policy<Outgoing, Response, BoxError> for Policy {
             return None;
         }
         let pause = self.pause.next_backoff();
-        // An attempt that would begin after the deadline is none.
-        if pause.deadline() >= outgoing.deadline || !self.budget.withdraw() {
+        // An attempt that would begin too late is none.
+        if pause.deadline() >= outgoing.times.begun || !self.budget.withdraw() {
             return None;
         }
         self.left -= 1;

@@ -29,7 +29,7 @@ use crate::{
     http::problem::Failure,
     line::{Exchange, Line},
     merchant::{Connection, Gateway, Merchant},
-    store::{Answer, Claim, End, NewOperation, OperationId, Record, Store, StoreError},
+    store::{Answer, Claim, End, Lease, NewOperation, OperationId, Record, Store, StoreError},
 };
 use remembered::Remembered;
 use underway::{Begun, Content, Underway};
@@ -128,7 +128,7 @@ impl Writes {
     }
 
     async fn run(self: Arc<Self>, write: Write, asker: Weak<()>) -> Result<Told, Refused> {
-        let ends = Instant::now() + write.deadline;
+        let turn = self.turn(write.deadline);
         let id = OperationId::now();
         let document = Remembered::write(&write.command, &*write.surface, write.on_loss);
         let connection = &write.merchant.active;
@@ -150,7 +150,7 @@ impl Writes {
         if new.key.is_none()
             && new.joins
             && let Some(twin) = self.underway.twin(&content)
-            && let Some(told) = twin.told(ends).await
+            && let Some(told) = twin.told(turn.ends).await
         {
             // It has its claim: nothing more would be known of this one.
             return Ok(Told { is_replay: true, ..told });
@@ -159,14 +159,14 @@ impl Writes {
         match self.store.claim(new).await.map_err(Refused::Store)? {
             Claim::New { attempt } => {
                 let told = self
-                    .attempt(Operation::of(&write, id, attempt, Hearers { asker: &asker, begun: &begun }), ends)
+                    .attempt(Operation::of(&write, id, attempt, Hearers { asker: &asker, begun: &begun }), &turn)
                     .await;
                 self.end(begun, &told).await;
                 Ok(told)
             }
             Claim::InFlight(record) if write.idempotency.key.is_some() => Err(Refused::InProgress(record.id)),
-            Claim::InFlight(record) => self.join(&record, ends).await,
-            Claim::Unknown(record) => self.settle(record, ends, &asker).await,
+            Claim::InFlight(record) => self.join(&record, turn.ends).await,
+            Claim::Unknown(record) => self.settle(record, &turn, &asker).await,
             Claim::Finished(record) => replayed(record),
             Claim::Reused => Err(Refused::Reused),
             Claim::Expired(record) => Err(Refused::Expired(record.customer)),
@@ -174,9 +174,14 @@ impl Writes {
         }
     }
 
+    /// What is claimed or taken over from now on may be sent in this turn.
+    fn turn(&self, deadline: Duration) -> Turn {
+        Turn { ends: Instant::now() + deadline, lease: self.store.lease() }
+    }
+
     /// Sends a write, and keeps how it ended.
-    async fn attempt(&self, operation: Operation<'_>, ends: Instant) -> Told {
-        let line = Line::new(operation.connection, ends, operation.surface.shows_exchanges());
+    async fn attempt(&self, operation: Operation<'_>, turn: &Turn) -> Told {
+        let line = turn.line(&operation);
         let tolerates_losses = operation.on_loss == OnLoss::Drop;
         let provider = &*operation.connection.provider;
         let marked = match (operation.command, operation.mark()) {
@@ -275,14 +280,27 @@ impl Writes {
     }
 
     /// Looks now for what came of a write whose outcome is not known.
-    async fn settle(self: &Arc<Self>, record: Record, ends: Instant, asker: &Weak<()>) -> Result<Told, Refused> {
+    async fn settle(self: &Arc<Self>, record: Record, turn: &Turn, asker: &Weak<()>) -> Result<Told, Refused> {
         match self.store.take_over_one(record.id).await.map_err(Refused::Store)? {
-            Some(taken) => match self.resume(taken, ends, asker).await {
+            Some(taken) => match self.resume(taken, turn, asker).await {
                 Some(told) => Ok(Told { is_replay: true, ..told }),
                 None => replayed(record),
             },
-            None => self.join(&record, ends).await,
+            None => self.join(&record, turn.ends).await,
         }
+    }
+}
+
+/// The time that an attempt has: for all of it, and for sending, while nobody else can have taken its write over.
+#[derive(Clone)]
+struct Turn {
+    ends: Instant,
+    lease: Lease,
+}
+
+impl Turn {
+    fn line<'o>(&self, operation: &Operation<'o>) -> Line<'o> {
+        Line::new(operation.connection, self.ends, operation.surface.shows_exchanges()).under(self.lease.clone())
     }
 }
 

@@ -16,10 +16,10 @@ use passerelle_providers::{
 };
 use tokio::{
     task::{JoinHandle, JoinSet},
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{End, Hearers, Operation, Record, Remembered, Told, Writes};
+use super::{End, Hearers, Operation, Record, Remembered, Told, Turn, Writes};
 use crate::{
     config::OnAmbiguous,
     line::Line,
@@ -28,8 +28,8 @@ use crate::{
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-const LOOK_AFTER_FAILURE: Duration = Duration::from_secs(2);
-const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How long a database that failed is left alone.
+const AFTER_FAILURE: Duration = Duration::from_secs(2);
 const REAP_EVERY: Duration = Duration::from_mins(10);
 
 /// How many writes are looked for at once.
@@ -39,6 +39,12 @@ const MOST_AT_ONCE: usize = 16;
 /// written, a create did not happen as far as anybody can tell.
 const LOOKS: u32 = 3;
 
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 impl Writes {
     /// Watches over all writes until the handle is dropped or aborted.
     pub fn watch_over(self: &Arc<Self>) -> JoinHandle<()> {
@@ -46,47 +52,56 @@ impl Writes {
     }
 
     async fn watch(self: Arc<Self>) {
-        let every = |period| {
-            let mut ticks = interval(period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            ticks
-        };
-        let (mut look, mut reap) = (every(LOOK_EVERY), every(REAP_EVERY));
-        let mut renew_at = Instant::now();
+        // Side by side: a sign of life must not wait for a database that is slow at something else.
+        tokio::join!(self.give_signs_of_life(), self.look_for_outcomes(), self.take_away_what_is_old());
+    }
+
+    async fn give_signs_of_life(&self) {
+        let mut renew = every(self.store.renewal());
+        loop {
+            renew.tick().await;
+            if let Err(error) = self.store.renew().await {
+                tracing::warn!("the leases of writes under way cannot be renewed: {error}");
+                renew.reset_after(AFTER_FAILURE.min(self.store.renewal()));
+            }
+        }
+    }
+
+    async fn look_for_outcomes(self: &Arc<Self>) {
+        let mut look = every(LOOK_EVERY);
         let mut looking = JoinSet::new();
         loop {
-            tokio::select! {
-                _ = look.tick() => {
-                    while looking.try_join_next().is_some() {}
-                    // First, or a process that stood still would take its own work from itself.
-                    if Instant::now() >= renew_at {
-                        if let Err(error) = self.store.renew().await {
-                            tracing::warn!("the leases of writes under way cannot be renewed: {error}");
-                            look.reset_after(LOOK_AFTER_FAILURE);
-                            continue;
-                        }
-                        renew_at = Instant::now() + RENEW_EVERY;
-                    }
-                    let free = MOST_AT_ONCE.saturating_sub(looking.len());
-                    let Ok(records) = self.store.take_over(free).await else { continue };
-                    for record in records {
-                        let this = Arc::clone(&self);
-                        looking.spawn(async move {
-                            let ends = Instant::now() + this.gateway.load().deadline;
-                            this.resume(record, ends, &Weak::new()).await;
-                        });
-                    }
-                }
-                _ = reap.tick() => if let Err(error) = self.store.reap().await {
-                    tracing::warn!("old answers cannot be taken away: {error}");
-                },
+            look.tick().await;
+            while looking.try_join_next().is_some() {}
+            if self.store.is_renewal_overdue() {
+                continue;
+            }
+            let free = MOST_AT_ONCE.saturating_sub(looking.len());
+            let turn = self.turn(self.gateway.load().deadline);
+            let Ok(records) = self.store.take_over(free).await else {
+                look.reset_after(AFTER_FAILURE);
+                continue;
+            };
+            for record in records {
+                let (this, turn) = (Arc::clone(self), turn.clone());
+                looking.spawn(async move { this.resume(record, &turn, &Weak::new()).await });
+            }
+        }
+    }
+
+    async fn take_away_what_is_old(&self) {
+        let mut reap = every(REAP_EVERY);
+        loop {
+            reap.tick().await;
+            if let Err(error) = self.store.reap().await {
+                tracing::warn!("old answers cannot be taken away: {error}");
             }
         }
     }
 
     /// Goes on with a write that this process has taken over: looks whether it happened, and does what is allowed
     /// if it did not. `None` where it stays for a person.
-    pub(super) async fn resume(&self, record: Record, ends: Instant, asker: &Weak<()>) -> Option<Told> {
+    pub(super) async fn resume(&self, record: Record, turn: &Turn, asker: &Weak<()>) -> Option<Told> {
         let begun = self.underway.begin(record.id, None);
         let gateway = self.gateway.load_full();
         let found = gateway.connection(&record.merchant, &record.connection);
@@ -112,7 +127,7 @@ impl Writes {
             due: progress.next_look(&record, connection),
             hearers: Hearers { asker, begun: &begun },
         };
-        let line = Line::new(connection, ends, operation.surface.shows_exchanges());
+        let line = turn.line(&operation);
         let mark = operation.mark();
         let provider = &*connection.provider;
         let looked = reconcile::look(provider, &line, operation.command, record.created_at, mark.as_deref()).await;
@@ -126,7 +141,7 @@ impl Writes {
             Ok(Found::Happened(reply)) => self.conclude(&operation, &Ok(*reply), line.exchanges()).await,
             Ok(Found::DidNot) if operation.may_be_sent_again(is_over) => {
                 match self.store.send_again(record.id, record.attempt).await {
-                    Ok(Resend::Noted) => self.attempt(Operation { due: None, ..operation }, ends).await,
+                    Ok(Resend::Noted) => self.attempt(Operation { due: None, ..operation }, turn).await,
                     Ok(Resend::Overtaken) => {
                         let why = "the customer was changed again since, and that is not undone";
                         self.hold(&record, Some(&operation), why).await;
