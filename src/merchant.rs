@@ -169,6 +169,13 @@ impl Gateway {
                 }
             }
         }
+        // It may be longer than `store.lease`, which is renewed while a write is under way, but only for so long.
+        if config.server.deadline > store::LONGEST_ATTEMPT {
+            reader.mistake(
+                "server.deadline",
+                "must not be longer than \"5m\": a write that lasts longer is taken for lost",
+            );
+        }
         if let Err(error) = store::Settings::from(config.store.as_ref()) {
             reader.mistakes.push(loaded.at("store", &error));
         }

@@ -60,6 +60,10 @@ pub struct Store {
     /// Keys that sealed the store before; at start, everything is sealed anew with `key`.
     #[serde(default)]
     pub previous_keys: Vec<Secret>,
+    /// How long a write that is under way is left to its process without a sign of life, such as `30s`.
+    #[serde(default, deserialize_with = "maybe_duration")]
+    #[schemars(with = "Option<String>")]
+    pub lease: Option<Duration>,
     /// How long answers are kept to be given again, such as `72h`.
     #[serde(default, deserialize_with = "maybe_duration")]
     #[schemars(with = "Option<String>")]

@@ -13,6 +13,11 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 const HOUR: Duration = Duration::from_hours(1);
 
+/// The shortest lease: three signs of life in it still come in time where the database needs its whole patience for one.
+const SHORTEST_LEASE: Duration = Duration::from_secs(2);
+/// The longest lease: nobody goes on for so long with what a dead process left.
+const LONGEST_LEASE: Duration = Duration::from_mins(10);
+
 /// Everything that [`super::Store::open`] needs to know.
 #[derive(Clone)]
 pub struct Settings {
@@ -23,7 +28,7 @@ pub struct Settings {
     pub keep_answers: Duration,
     /// How long it is remembered that a key was used; 30 days unless configured.
     pub keep_tombstones: Duration,
-    /// How long an attempt is left alone without a sign of life; 30 seconds.
+    /// How long an attempt is left alone without a sign of life; 30 seconds unless configured.
     pub lease: Duration,
     /// How long an unfinished write without a key stands for others like it; 120 seconds.
     pub joining: Duration,
@@ -69,6 +74,10 @@ impl Settings {
         let mut settings = Self::at(Place::parse(url)?);
         settings.key = typed.key.as_ref().map(Key::resolve).transpose()?;
         settings.previous_keys = typed.previous_keys.iter().map(Key::resolve).collect::<Result<_, _>>()?;
+        settings.lease = typed.lease.unwrap_or(settings.lease);
+        if !(SHORTEST_LEASE..=LONGEST_LEASE).contains(&settings.lease) {
+            return Err(StoreError::Settings("`store.lease` must be from \"2s\" to \"10m\"".to_owned()));
+        }
         settings.keep_answers = typed.keep_answers.unwrap_or(settings.keep_answers);
         settings.keep_tombstones = typed.keep_tombstones.unwrap_or(settings.keep_tombstones);
         if settings.keep_tombstones < settings.keep_answers {
@@ -168,6 +177,13 @@ mod tests {
         assert!(told.contains("64 hexadecimal digits") && !told.contains("short"), "{told}");
         let told = settings("url = \"sqlite:a\"\nkeep_tombstones = \"1h\"\n").expect_err("too short").to_string();
         assert!(told.contains("keep_tombstones"), "{told}");
+        let lease = |text: &str| settings(&format!("url = \"sqlite:a\"\n{text}")).map(|settings| settings.lease);
+        assert_eq!(lease(""), Ok(Duration::from_secs(30)));
+        assert_eq!(lease("lease = \"2s\""), Ok(Duration::from_secs(2)));
+        for wrong in ["1999ms", "601s"] {
+            let told = lease(&format!("lease = \"{wrong}\"")).expect_err("a mistake").to_string();
+            assert!(told.contains("`store.lease` must be from \"2s\" to \"10m\""), "{told}");
+        }
     }
 
     #[test]

@@ -190,4 +190,8 @@ fn a_wrong_store_is_told_with_its_line() {
     let open = file(&format!("{merchant}[store]\nurl = \"postgres://me:secret@db/x\"\nkey = \"{key}\"\n"));
     let told = err(&run(&["check", "--config", open.path().to_str().expect("a path")]));
     assert!(told.contains(":6: `store.url` holds a password") && !told.contains("secret"), "{told}");
+    let hasty = file(&format!("{merchant}[store]\nurl = \"sqlite:a\"\nlease = \"1s\"\n[server]\ndeadline = \"6m\"\n"));
+    let told = err(&run(&["check", "--config", hasty.path().to_str().expect("a path")]));
+    assert!(told.contains("`store.lease` must be from \"2s\" to \"10m\""), "{told}");
+    assert!(told.contains(":9: `server.deadline` must not be longer than \"5m\""), "{told}");
 }
