@@ -5,10 +5,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,20 +19,20 @@ use passerelle::{
     },
 };
 use passerelle_providers::{imitate::base_path, model::Operation, vendor};
-use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
 use tempfile::TempDir;
+
+use crate::cluster;
 
 /// How long anything may take that is only waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Whether the scenarios run in the sizes that docs/reliability.md promises.
-pub(crate) fn is_full() -> bool {
-    std::env::var("RELIABILITY").is_ok_and(|size| size == "full")
-}
-
-/// A size: small, or full.
+/// A size: small, or with `RELIABILITY=full` what docs/reliability.md promises.
 pub(crate) fn sized<T>(small: T, full: T) -> T {
-    if is_full() { full } else { small }
+    match std::env::var("RELIABILITY").is_ok_and(|size| size == "full") {
+        true => full,
+        false => small,
+    }
 }
 
 /// A trial that runs on a runtime of its own.
@@ -67,6 +64,11 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % bound
+    }
+
+    pub(crate) fn one_of<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        let one = usize::try_from(self.below(of.len() as u64)).expect("a place");
+        &of[one]
     }
 
     pub(crate) fn milliseconds(&mut self, from: u64, to: u64) -> Duration {
@@ -132,6 +134,10 @@ impl Process {
 
     fn signal(&self, signal: Signal) {
         rustix::process::kill_process(self.id(), signal).expect("it takes signals");
+        if signal == Signal::STOP {
+            // Some of its threads may go on for a while.
+            rustix::process::waitpid(Some(self.id()), WaitOptions::UNTRACED).expect("it stops");
+        }
     }
 
     fn kill(&mut self) {
@@ -143,7 +149,10 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
-        assert!(std::thread::panicking() || !self.words().contains("panicked"), "a panic:\n{}", self.words());
+        match std::thread::panicking() {
+            true => eprintln!("what a process said before:\n{}", self.words()),
+            false => assert!(!self.words().contains("panicked"), "a panic:\n{}", self.words()),
+        }
     }
 }
 
@@ -224,23 +233,62 @@ pub(crate) struct Setup {
     pub(crate) server: String,
     /// The address at which the vendor is reached, where it is not the twin's own.
     pub(crate) vendor: Option<String>,
+    /// The URL of a PostgreSQL database, where the store is not a file of the gateway's own.
+    pub(crate) database: Option<String>,
 }
 
 impl Setup {
     pub(crate) fn of(connection: &str) -> Self {
-        Self { connection: connection.to_owned(), store: String::new(), server: String::new(), vendor: None }
+        Self {
+            connection: connection.to_owned(),
+            store: String::new(),
+            server: String::new(),
+            vendor: None,
+            database: None,
+        }
+    }
+}
+
+/// How many gateways there are, and where they keep their writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fleet {
+    /// One, with an SQLite file.
+    Alone,
+    /// Two that share a PostgreSQL database.
+    Replicas,
+}
+
+impl Fleet {
+    pub(crate) fn before(self, twin: &Twin, setup: &Setup) -> Vec<Arc<Gateway>> {
+        match self {
+            Self::Alone => vec![Gateway::before(twin, setup)],
+            Self::Replicas => Gateway::replicas(twin, setup, cluster::shared_database()),
+        }
+    }
+
+    pub(crate) const fn told(self) -> &'static str {
+        match self {
+            Self::Alone => "one gateway",
+            Self::Replicas => "two gateways on one PostgreSQL",
+        }
+    }
+
+    /// The trial, listed as ignored where it cannot be run.
+    pub(crate) fn or_ignored(self, trial: Trial) -> Trial {
+        match self {
+            Self::Alone => trial,
+            Self::Replicas => cluster::or_ignored(trial),
+        }
     }
 }
 
 /// A gateway's folder, its configuration, and the process that is alive now.
 pub(crate) struct Gateway {
     folder: TempDir,
+    /// Whether its store is a file of its own.
+    has_file: bool,
     process: Mutex<Option<Process>>,
     address: Mutex<String>,
-    /// Whether clients are to begin nothing new.
-    is_stopping: AtomicBool,
-    /// Whether clients have asked for long enough.
-    pub(crate) is_over: AtomicBool,
 }
 
 impl Gateway {
@@ -253,13 +301,16 @@ impl Gateway {
         // On a real disk, because `/tmp` may be memory.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         std::fs::create_dir(folder.path().join("store")).expect("a folder");
+        let place = match &setup.database {
+            Some(url) => format!("url = \"{url}\"\nkey = \"{}\"", "0a".repeat(32)),
+            None => format!("url = \"sqlite:{}\"", folder.path().join("store/passerelle.db").display()),
+        };
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\nurl = \"sqlite:{}\"\n{}\n[outbound]\nallow_insecure = true\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\n{place}\n{}\n[outbound]\nallow_insecure = true\n\
              [merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
              [merchants.acme.connections.main]\nprovider = \"{}\"\nbase_url = \"{}\"\n\
              credentials = {{ {credential} = \"any\" }}\n{}\n",
             setup.server,
-            folder.path().join("store/passerelle.db").display(),
             setup.store,
             twin.provider,
             twin.url(setup.vendor.as_deref()),
@@ -268,13 +319,18 @@ impl Gateway {
         std::fs::write(folder.path().join("passerelle.toml"), text).expect("a configuration");
         let gateway = Arc::new(Self {
             folder,
+            has_file: setup.database.is_none(),
             process: Mutex::default(),
             address: Mutex::default(),
-            is_stopping: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
         });
         gateway.start();
         gateway
+    }
+
+    /// Two gateways that share a database.
+    pub(crate) fn replicas(twin: &Twin, setup: &Setup, database: String) -> Vec<Arc<Self>> {
+        let setup = Setup { database: Some(database), ..setup.clone() };
+        (0..2).map(|_| Self::before(twin, &setup)).collect()
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -360,23 +416,21 @@ impl Gateway {
             kept.extend(page.into_iter().map(|record| (record.id, record)));
         }
         drop(store);
-        let file = rusqlite::Connection::open(self.store_file()).expect("the file");
-        let verdict: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a verdict");
-        assert_eq!(verdict, "ok");
+        if self.has_file {
+            let file = rusqlite::Connection::open(self.store_file()).expect("the file");
+            let verdict: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a verdict");
+            assert_eq!(verdict, "ok");
+        }
         kept
     }
+}
 
-    pub(crate) fn stop_beginning(&self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
+/// Kills all gateways of a store, and reads everything that they kept.
+pub(crate) async fn kept_by(gateways: &[Arc<Gateway>]) -> BTreeMap<OperationId, Record> {
+    for gateway in gateways {
+        gateway.kill();
     }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn stop_asking(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
-    }
+    gateways[0].kept().await
 }
 
 /// How many writes are in each state.

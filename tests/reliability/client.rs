@@ -1,6 +1,12 @@
 //! A client as a careful merchant writes it: one key a customer, the same request until its outcome is known.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use passerelle::store::OperationId;
 use reqwest::header::HeaderMap;
@@ -35,11 +41,16 @@ impl Answer {
     }
 }
 
-/// A client of one gateway, which it finds again after a restart.
+/// A client of one gateway or several, which it finds again after a restart. Clones are one client.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    pub(crate) gateway: Arc<Gateway>,
+    gateways: Vec<Arc<Gateway>>,
+    asked: Arc<AtomicUsize>,
+    /// Whether it is to begin nothing new.
+    is_stopping: Arc<AtomicBool>,
+    /// Whether it has asked for long enough.
+    is_over: Arc<AtomicBool>,
 }
 
 pub(crate) fn email(number: usize) -> String {
@@ -52,8 +63,31 @@ pub(crate) fn person(number: usize) -> Value {
 
 impl Client {
     pub(crate) fn of(gateway: &Arc<Gateway>) -> Self {
+        Self::between(std::slice::from_ref(gateway))
+    }
+
+    /// A client that asks each of several gateways in turn.
+    pub(crate) fn between(gateways: &[Arc<Gateway>]) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().expect("a client");
-        Self { http, gateway: Arc::clone(gateway) }
+        Self {
+            http,
+            gateways: gateways.to_vec(),
+            asked: Arc::default(),
+            is_stopping: Arc::default(),
+            is_over: Arc::default(),
+        }
+    }
+
+    pub(crate) fn stop_beginning(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stop_asking(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 
     /// Sends a request. `None` where no answer came.
@@ -64,7 +98,8 @@ impl Client {
         key: Option<&str>,
         body: Option<&Value>,
     ) -> Option<Answer> {
-        let mut request = self.http.request(method, format!("http://{}{path}", self.gateway.address()));
+        let gateway = &self.gateways[self.asked.fetch_add(1, Ordering::Relaxed) % self.gateways.len()];
+        let mut request = self.http.request(method, format!("http://{}{path}", gateway.address()));
         request = request.bearer_auth("sk_acme");
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
@@ -92,11 +127,16 @@ impl Client {
         Some(answer.json())
     }
 
-    /// Asks with one key until the outcome is known, or is left to a person.
+    /// Asks for a create with one key until the outcome is known, or is left to a person.
     pub(crate) async fn insist(&self, key: &str, body: &Value) -> Outcome {
+        self.insist_on(reqwest::Method::POST, "/v1/customers", key, body).await
+    }
+
+    /// The same for any write.
+    pub(crate) async fn insist_on(&self, method: reqwest::Method, path: &str, key: &str, body: &Value) -> Outcome {
         let mut told_unknown = None;
         loop {
-            let answer = self.create(Some(key), body).await;
+            let answer = self.send(method.clone(), path, Some(key), Some(body)).await;
             match answer {
                 Some(answer) if answer.status < 300 => return Outcome::Done(answer),
                 Some(answer) if answer.code() == "outcome_unknown" => {
@@ -114,10 +154,7 @@ impl Client {
                 // The gateway is dead, or died with the request.
                 None => {}
             }
-            assert!(
-                !self.gateway.is_over.load(std::sync::atomic::Ordering::Relaxed),
-                "{key} has no outcome in time; unknown as {told_unknown:?}"
-            );
+            assert!(!self.is_over.load(Ordering::Relaxed), "{key} has no outcome in time; unknown as {told_unknown:?}");
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     }

@@ -6,20 +6,24 @@ use libtest_mimic::Trial;
 use passerelle::{store::State, twin::log::email_hash};
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, count, sized, trial},
+    bed::{Fleet, Setup, Twin, agree, count, kept_by, sized, trial},
     client::{Client, email, person},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial("concurrent_duplicates_have_one_effect_and_one_answer", one_effect)]
+    let run = |name, fleet: Fleet| fleet.or_ignored(trial(name, move || one_effect(fleet)));
+    vec![
+        run("concurrent_duplicates_have_one_effect_and_one_answer", Fleet::Alone),
+        run("concurrent_duplicates_over_two_gateways_have_one_effect_and_one_answer", Fleet::Replicas),
+    ]
 }
 
 /// Many requests with one key at once, for many keys; then every one again, one after the other.
-async fn one_effect() {
+async fn one_effect(fleet: Fleet) {
     let (keys, duplicates) = sized((6, 60), (20, 1000));
     let twin = Twin::start("lomi", "delay = \"20ms..120ms\"\nonly = [\"create\"]");
-    let gateway = Gateway::before(&twin, &Setup::of(""));
-    let client = Client::of(&gateway);
+    let gateways = fleet.before(&twin, &Setup::of(""));
+    let client = Client::between(&gateways);
     let mut answers = Vec::new();
     for key in 0..keys {
         let asked: Vec<_> = (0..duplicates)
@@ -65,11 +69,12 @@ async fn one_effect() {
     for key in 0..keys {
         assert_eq!(made.get(&email_hash(&email(key))).map_or(0, Vec::len), 1, "key {key}");
     }
-    let kept = gateway.kept().await;
+    let kept = kept_by(&gateways).await;
     agree(&twin, &kept);
     assert_eq!((kept.len(), count(&kept, State::Done)), (keys, keys));
     eprintln!(
-        "duplicates: {duplicates} x {keys} keys, {keys} effects; 99 % of replays within {:?}",
+        "duplicates: {}, {duplicates} x {keys} keys, {keys} effects; 99 % of replays within {:?}",
+        fleet.told(),
         slowest[slowest.len() * 99 / 100]
     );
 }

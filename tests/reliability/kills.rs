@@ -1,4 +1,4 @@
-//! `kill -9` of the gateway, again and again, before a vendor that fails in every way (I1 to I6).
+//! `kill -9` of the gateway, or of one of two, again and again, before a vendor that fails in every way (I1 to I6).
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use libtest_mimic::Trial;
 use passerelle::{store::State, twin::log::email_hash};
 
 use crate::{
-    bed::{Dice, Gateway, PATIENCE, Setup, Twin, agree, count, sized, trial},
+    bed::{Dice, Fleet, PATIENCE, Setup, Twin, agree, count, kept_by, sized, trial},
     client::{Client, Outcome, email, person},
 };
 
@@ -21,9 +21,10 @@ use crate::{
 const FAULTS: &str = "error_before = 0.05\nerror_after = 0.05\nhang_after = 0.05\nreset_before = 0.025\n\
                       reset_after = 0.025\nonly = [\"create\"]\ndelay = \"1ms..30ms\"";
 
-/// One run: a vendor, how late it shows what is new, how long the gateway believes that it may take, and what
+/// One run: the gateways, a vendor, how late it shows what is new, how long the gateway believes that it may take, and what
 /// becomes of creates without a trace.
 struct Run {
+    fleet: Fleet,
     provider: &'static str,
     search_lag: u64,
     visibility_lag: u64,
@@ -32,43 +33,62 @@ struct Run {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    // In the full size 200 kills in all.
-    let run = |provider, search_lag, visibility_lag, resends, small, full| Run {
-        provider,
-        search_lag,
-        visibility_lag,
-        resends,
-        kills: sized(small, full),
+    // In the full size 200 kills in all, of each fleet.
+    let run = |name, fleet: Fleet, provider, search_lag, visibility_lag, resends, small, full| {
+        let run = Run { fleet, provider, search_lag, visibility_lag, resends, kills: sized(small, full) };
+        fleet.or_ignored(trial(name, move || killed(run)))
     };
+    let (alone, replicas) = (Fleet::Alone, Fleet::Replicas);
     vec![
-        trial("kill_9_again_and_again_held", move || killed(run("lomi", 100, 300, false, 8, 60))),
-        trial("kill_9_again_and_again_sent_again_after_the_lag", move || {
-            killed(run("notchpay", 100, 400, true, 8, 80))
-        }),
-        trial("kill_9_again_and_again_where_addresses_are_unique", move || {
-            killed(run("bitnob", 150, 300, false, 4, 60))
-        }),
+        run("kill_9_again_and_again_held", alone, "lomi", 100, 300, false, 8, 60),
+        run("kill_9_again_and_again_sent_again_after_the_lag", alone, "notchpay", 100, 400, true, 8, 80),
+        run("kill_9_again_and_again_where_addresses_are_unique", alone, "bitnob", 150, 300, false, 4, 60),
+        run("kill_9_again_and_again_of_one_of_two_held", replicas, "lomi", 100, 300, false, 4, 60),
+        run(
+            "kill_9_again_and_again_of_one_of_two_sent_again_after_the_lag",
+            replicas,
+            "notchpay",
+            100,
+            400,
+            true,
+            4,
+            80,
+        ),
+        run(
+            "kill_9_again_and_again_of_one_of_two_where_addresses_are_unique",
+            replicas,
+            "bitnob",
+            150,
+            300,
+            false,
+            2,
+            60,
+        ),
     ]
 }
 
 async fn killed(run: Run) {
-    let Run { provider, search_lag, visibility_lag, resends, kills } = run;
+    let Run { fleet, provider, search_lag, visibility_lag, resends, kills } = run;
     let mut dice = Dice::new(kills as u64 + visibility_lag);
     let faults = format!("seed = {}\nsearch_lag = \"{search_lag}ms\"\n{FAULTS}", dice.below(1 << 32));
     let twin = Twin::start(provider, &faults);
     let policy = if resends { "resend_after_lag" } else { "hold" };
-    let setup = Setup::of(&format!(
+    let mut setup = Setup::of(&format!(
         "timeout = \"400ms\"\nvisibility_lag = \"{visibility_lag}ms\"\non_ambiguous = \"{policy}\""
     ));
-    let gateway = Gateway::before(&twin, &setup);
-    let client = Client::of(&gateway);
+    if fleet == Fleet::Replicas {
+        // Nobody is told that a process is dead: what it was at is left to it until its lease has run out.
+        setup.store = "lease = \"2s\"".to_owned();
+    }
+    let gateways = fleet.before(&twin, &setup);
+    let client = Client::between(&gateways);
     let next = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..8)
         .map(|_| {
             let (client, next) = (client.clone(), Arc::clone(&next));
             tokio::spawn(async move {
                 let mut outcomes = BTreeMap::new();
-                while !client.gateway.is_stopping() {
+                while !client.is_stopping() {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let body = person_with_phone(number);
                     outcomes.insert(number, client.insist(&format!("key-{number}"), &body).await);
@@ -79,16 +99,17 @@ async fn killed(run: Run) {
         .collect();
     for _ in 0..kills {
         tokio::time::sleep(dice.milliseconds(30, 600)).await;
+        let gateway = dice.one_of(&gateways);
         gateway.kill();
         gateway.start();
     }
-    gateway.stop_beginning();
+    client.stop_beginning();
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let give_up = tokio::spawn({
-        let gateway = Arc::clone(&gateway);
+        let client = client.clone();
         async move {
             tokio::time::sleep_until(deadline).await;
-            gateway.stop_asking();
+            client.stop_asking();
         }
     });
     let mut outcomes = BTreeMap::new();
@@ -107,7 +128,7 @@ async fn killed(run: Run) {
         tried += 1;
     }
     let background = twin.requests() - asked;
-    let kept = gateway.kept().await;
+    let kept = kept_by(&gateways).await;
     agree(&twin, &kept);
     let made = twin.created();
     let (mut held, mut happened, mut done) = (0, 0, 0);
@@ -136,8 +157,9 @@ async fn killed(run: Run) {
     assert!(done > kills, "{done} successes are too few to tell anything");
     assert!(!resends || held == 0, "{held} were held, though they may be sent again");
     eprintln!(
-        "kills: {provider}, {policy}, lag {visibility_lag} ms: {kills} kills, {} keys, {done} done, {held} held (of which {happened} happened), {} failed; \
+        "kills: {}, {provider}, {policy}, lag {visibility_lag} ms: {kills} kills, {} keys, {done} done, {held} held (of which {happened} happened), {} failed; \
          {} effects, at most one a key; {tried} answers given again, {background} requests meanwhile",
+        fleet.told(),
         outcomes.len(),
         count(&kept, State::Failed),
         made.len(),

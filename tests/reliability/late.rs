@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, count, is_full, trial, until},
+    bed::{Gateway, Setup, Twin, agree, count, sized, trial, until},
     client::{Client, Outcome, email, person},
 };
 
@@ -19,7 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("asking_again_early_does_not_give_up", || early("hold")),
         trial("a_resend_that_is_refused_forgets_nothing", refused),
         trial("an_older_update_does_not_undo_a_newer_one", overtaken),
-        trial("a_process_that_was_stopped_does_not_send_late", stopped).with_ignored_flag(!is_full()),
+        trial("a_process_that_was_stopped_does_not_send_late", stopped),
     ]
 }
 
@@ -106,10 +106,12 @@ async fn overtaken() {
 }
 
 /// A gateway that stands still for longer than its leases, as under a debugger or on a stalled machine, does not
-/// send afterwards what it has lost (only in the full size: leases last 30 s).
+/// send afterwards what it has lost.
 async fn stopped() {
+    let (lease, stops) = sized(("2s", Duration::from_secs(3)), ("30s", Duration::from_secs(35)));
     let twin = Twin::start("lomi", "delay = \"1ms..40ms\"\nonly = [\"create\"]");
-    let setup = Setup::of("visibility_lag = \"200ms\"\non_ambiguous = \"resend_after_lag\"");
+    let mut setup = Setup::of("visibility_lag = \"200ms\"\non_ambiguous = \"resend_after_lag\"");
+    setup.store = format!("lease = \"{lease}\"");
     let gateway = Gateway::before(&twin, &setup);
     let client = Client::of(&gateway);
     let asking: Vec<_> = (0..200)
@@ -120,7 +122,7 @@ async fn stopped() {
         .collect();
     until("some are under way", async || (twin.asked().len() > 20).then_some(())).await;
     gateway.signal(Signal::STOP);
-    tokio::time::sleep(Duration::from_secs(35)).await;
+    tokio::time::sleep(stops).await;
     gateway.signal(Signal::CONT);
     for asking in asking {
         assert!(matches!(asking.await.expect("no panic"), Outcome::Done(_)));

@@ -8,6 +8,9 @@
 
 mod bed;
 mod client;
+#[expect(dead_code, reason = "the tests of the store ask more of it")]
+#[path = "../shared/cluster.rs"]
+mod cluster;
 mod departures;
 mod duplicates;
 mod keyless;
@@ -15,7 +18,9 @@ mod kills;
 mod late;
 mod outage;
 mod points;
+mod relay;
 mod throughput;
+mod zombies;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -30,7 +35,10 @@ fn main() {
     trials.extend(late::trials());
     trials.extend(outage::trials());
     trials.extend(points::trials());
+    trials.extend(zombies::trials());
     trials.extend(kills::trials());
     trials.extend(throughput::trials());
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    cluster::stop();
+    conclusion.exit();
 }

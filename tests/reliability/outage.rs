@@ -7,8 +7,9 @@ use passerelle::{store::State, twin::log::email_hash};
 use rusqlite::Connection;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, count, sized, trial, until},
+    bed::{Gateway, Setup, Twin, agree, count, kept_by, sized, trial, until},
     client::{Client, Outcome, email, person},
+    cluster::{self, Cluster},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -16,11 +17,13 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_full_disk_refuses_writes_and_no_reads", full_disk),
         trial("a_locked_database_refuses_writes_and_no_reads", locked),
         trial("a_write_under_way_when_the_disk_fills_is_told_later", under_way),
+        cluster::or_ignored(trial("a_stopped_postgres_refuses_writes_and_no_reads", stopped)),
     ]
 }
 
-/// Asks for creates that must be refused, and for reads that must not.
-async fn refused(client: &Client, twin: &Twin, creates: usize, customer: &str) -> Duration {
+/// Asks for creates that must be refused, and for reads that must not. What is known of writes can be read if the
+/// store can.
+async fn refused(client: &Client, twin: &Twin, creates: usize, customer: &str, known: u16) -> Duration {
     let before = twin.asked().len();
     let mut slowest = Duration::ZERO;
     for number in 0..creates {
@@ -30,8 +33,8 @@ async fn refused(client: &Client, twin: &Twin, creates: usize, customer: &str) -
         assert_eq!((answer.status, answer.code().as_str()), (503, "store_unavailable"), "{}", answer.body);
         let read = client.get(&format!("/v1/customers/{customer}")).await.expect("an answer");
         assert_eq!(read.status, 200, "reads go on");
-        let known = client.get("/v1/operations").await.expect("an answer");
-        assert_eq!(known.status, 200, "what is known can be read");
+        let operations = client.get("/v1/operations").await.expect("an answer");
+        assert_eq!(operations.status, known, "{}", operations.body);
     }
     assert_eq!(twin.asked().len(), before, "nothing was sent that could not be recorded");
     slowest
@@ -60,7 +63,7 @@ async fn full_disk() {
     let first = client.create(Some("first"), &person(1)).await.expect("an answer");
     let customer = first.json()["id"].as_str().expect("an id").to_owned();
     gateway.fill_disk(true);
-    let slowest = refused(&client, &twin, creates, &customer).await;
+    let slowest = refused(&client, &twin, creates, &customer, 200).await;
     assert!(slowest < Duration::from_secs(1), "a refusal takes {slowest:?}");
     gateway.fill_disk(false);
     recovered(&client, &twin, creates).await;
@@ -78,7 +81,7 @@ async fn locked() {
     let customer = first.json()["id"].as_str().expect("an id").to_owned();
     let other = Connection::open(gateway.store_file()).expect("the file");
     other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
-    let slowest = refused(&client, &twin, 1, &customer).await;
+    let slowest = refused(&client, &twin, 1, &customer, 200).await;
     assert!(slowest < Duration::from_secs(7), "a refusal takes {slowest:?}");
     other.execute_batch("ROLLBACK").expect("no lock");
     until("the writer goes on", async || {
@@ -112,4 +115,33 @@ async fn under_way() {
     let kept = gateway.kept().await;
     agree(&twin, &kept);
     assert_eq!((twin.asked().len(), count(&kept, State::Done)), (1, 1));
+}
+
+/// The server ends as in a crash while the vendor works for one client, and comes back: before two gateways.
+async fn stopped() {
+    let creates = sized(10, 200);
+    let twin = Twin::start("lomi", "delay = \"150ms\"\nonly = [\"create\"]");
+    let mut cluster = Cluster::start(&cluster::programs().expect("checked before"));
+    let gateways = Gateway::replicas(&twin, &Setup::of("visibility_lag = \"100ms\""), cluster.database());
+    let client = Client::between(&gateways);
+    let first = client.create(Some("first"), &person(1)).await.expect("an answer");
+    let customer = first.json()["id"].as_str().expect("an id").to_owned();
+    let asked = tokio::spawn({
+        let client = client.clone();
+        async move { client.create(Some("under-way"), &person(2)).await.expect("an answer") }
+    });
+    until("the vendor has it", async || (twin.asked().len() > 1).then_some(())).await;
+    cluster.down();
+    let answer = asked.await.expect("no panic");
+    assert_eq!((answer.status, answer.code().as_str()), (504, "outcome_unknown"), "{}", answer.body);
+    let slowest = refused(&client, &twin, creates, &customer, 503).await;
+    assert!(slowest < Duration::from_secs(3), "a refusal takes {slowest:?}");
+    cluster.up();
+    recovered(&client, &twin, creates).await;
+    let Outcome::Done(again) = client.insist("under-way", &person(2)).await else { panic!("it was done") };
+    assert_eq!(again.operation(), answer.operation());
+    let kept = kept_by(&gateways).await;
+    agree(&twin, &kept);
+    assert_eq!((twin.asked().len(), count(&kept, State::Done)), (creates + 2, creates + 2));
+    eprintln!("stopped server: {creates} writes refused within {slowest:?}, nothing sent; then all carried out");
 }

@@ -1,10 +1,7 @@
 //! `kill -9` at every point of a write, each seen from outside: in the store, or in the vendor's log. So the
 //! gateway needs no code for it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::Ordering;
 
 use libtest_mimic::Trial;
 use passerelle::{
@@ -15,11 +12,11 @@ use passerelle_providers::model::Operation;
 use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
     bed::{Gateway, Setup, Twin, agree, count, sized, trial, until},
     client::{Client, Outcome, email, person},
+    relay::Relay,
 };
 
 /// Where the gateway is killed.
@@ -169,46 +166,4 @@ async fn matched() {
     assert!(twin.asked().is_empty(), "nobody was to be made");
     let kept = gateway.kept().await;
     assert_eq!((kept.len(), count(&kept, State::Done)), (1, 1));
-}
-
-/// A way to the vendor that can be closed: then it takes what is sent, and brings it nowhere.
-struct Relay {
-    address: String,
-    is_open: Arc<AtomicBool>,
-    has_passed: Arc<AtomicBool>,
-}
-
-impl Relay {
-    async fn start(to: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let (is_open, has_passed) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
-        let (open, passed, to) = (Arc::clone(&is_open), Arc::clone(&has_passed), to.to_owned());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (open, passed, to) = (Arc::clone(&open), Arc::clone(&passed), to.clone());
-                tokio::spawn(relay(stream, to, open, passed));
-            }
-        });
-        Self { address, is_open, has_passed }
-    }
-}
-
-async fn relay(mut from: TcpStream, to: String, open: Arc<AtomicBool>, passed: Arc<AtomicBool>) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    if !open.load(Ordering::Relaxed) {
-        // Until the other side is dead.
-        let mut nowhere = Vec::new();
-        let _ = from.read_to_end(&mut nowhere).await;
-        return;
-    }
-    let Ok(mut vendor) = TcpStream::connect(to).await else { return };
-    let mut first = vec![0; 1 << 16];
-    let Ok(read @ 1..) = from.read(&mut first).await else { return };
-    if vendor.write_all(&first[..read]).await.is_ok() {
-        passed.store(true, Ordering::Relaxed);
-        // Not even its end is told to the vendor, which may read the request long after.
-        let ((mut asked, mut told), (mut answers, mut requests)) = (from.split(), vendor.split());
-        let _ = tokio::join!(tokio::io::copy(&mut asked, &mut requests), tokio::io::copy(&mut answers, &mut told));
-    }
 }
