@@ -228,12 +228,11 @@ impl Writes {
 
     async fn keep(&self, operation: &Operation<'_>, told: Told, end: End) -> Told {
         let (id, attempt) = (operation.id, operation.attempt);
-        let kept = match operation.is_keyed || operation.hearers.are_there() {
-            true => self.store.finish(id, attempt, end.clone()).await,
-            false => {
-                operation.hearers.begun.kept_unheard();
-                self.store.finish_unheard(id, attempt, end.clone()).await
-            }
+        let kept = if operation.is_keyed || operation.hearers.are_there() {
+            self.store.finish(id, attempt, end.clone()).await
+        } else {
+            operation.hearers.begun.kept_unheard();
+            self.store.finish_unheard(id, attempt, end.clone()).await
         };
         match kept {
             Ok(true) => told,
