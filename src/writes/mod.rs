@@ -155,9 +155,10 @@ impl Writes {
             // It has its claim: nothing more would be known of this one.
             return Ok(Told { is_replay: true, ..told });
         }
-        let begun = self.underway.begin(id, Some(content));
+        let mut begun = self.underway.begin(id);
         match self.store.claim(new).await.map_err(Refused::Store)? {
             Claim::New { attempt } => {
+                begun.stands_for(content);
                 let told = self
                     .attempt(Operation::of(&write, id, attempt, Hearers { asker: &asker, begun: &begun }), &turn)
                     .await;

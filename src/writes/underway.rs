@@ -64,16 +64,11 @@ impl Underway {
         self.entries().writes.is_empty()
     }
 
-    /// Begins a write. With its content others can wait for it that have no id of it.
-    pub(super) fn begin(&self, id: OperationId, content: Option<Content>) -> Begun<'_> {
+    /// Begins a write. Who has its id can wait for it.
+    pub(super) fn begin(&self, id: OperationId) -> Begun<'_> {
         let (sender, receiver) = watch::channel(None);
-        let mut entries = self.entries();
-        entries.writes.insert(id, Awaited(receiver));
-        if let Some(content) = &content {
-            entries.twins.entry(content.clone()).or_insert(id);
-        }
-        drop(entries);
-        Begun { underway: self, id, content, sender, is_kept_unheard: AtomicBool::new(false) }
+        self.entries().writes.insert(id, Awaited(receiver));
+        Begun { underway: self, id, content: None, sender, is_kept_unheard: AtomicBool::new(false) }
     }
 
     /// A write of this process, if it is one.
@@ -97,6 +92,12 @@ impl Awaited {
 }
 
 impl Begun<'_> {
+    /// Lets whoever sends the same content join: its claim is durable.
+    pub(super) fn stands_for(&mut self, content: Content) {
+        self.underway.entries().twins.entry(content.clone()).or_insert(self.id);
+        self.content = Some(content);
+    }
+
     /// Whether others wait for it.
     pub(super) fn is_joined(&self) -> bool {
         // One receiver is for those to come.

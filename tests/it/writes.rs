@@ -153,6 +153,17 @@ fn effects(folder: &tempfile::TempDir) -> usize {
     log::effects(&log::read(&folder.path().join("log")).expect("a log")).count()
 }
 
+/// A plan of faults by which this request fails, and none of those behind it.
+fn one_fails(faults: &str, operation: Operation, number: u64) -> String {
+    let text = |seed: u64| format!("seed = {seed}\n{faults}");
+    let fits = |seed: &u64| {
+        let plan = FaultPlan::read(&text(*seed), "faults.toml").expect("a plan");
+        let fails = |number| plan.fault(number, Some(operation)).is_some();
+        fails(number) && (number + 1..number + 20).all(|number| !fails(number))
+    };
+    text((0..100_000).find(fits).expect("a seed"))
+}
+
 /// Asks until a write's outcome is another than this one.
 async fn settled(gateway: &Gateway, id: &str, from: &str) -> Value {
     let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
@@ -273,6 +284,22 @@ async fn a_client_without_keys_that_tries_again_makes_nobody_twice() {
     assert_eq!(effects(&folder), 1);
     let honest_twin = create(&gateway, None, &body).await;
     assert_ne!(honest_twin.header("x-operation-id"), first.header("x-operation-id"), "what is known is not joined");
+}
+
+/// One of them looks for what is unknown, and the others are no less repetitions for that.
+#[tokio::test]
+async fn repetitions_of_one_moment_are_one_write() {
+    let faults = "error_after = 0.3\ndelay = \"300ms\"\nonly = [\"create\", \"list\"]";
+    let faults = one_fails(faults, Operation::Create, 1);
+    let (gateway, folder) = before_a_twin("modempay", &faults, "visibility_lag = \"1h\"").await;
+    let body = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let first = create(&gateway, None, &body).await;
+    assert_eq!(first.told(), (502, "outcome_unknown"));
+    let ask = || create(&gateway, None, &body);
+    for answer in <[Answer; 4]>::from(tokio::join!(ask(), ask(), ask(), ask())) {
+        assert_eq!(answer.header("x-operation-id"), first.header("x-operation-id"), "{}", answer.text);
+    }
+    assert_eq!(effects(&folder), 1);
 }
 
 #[tokio::test]
