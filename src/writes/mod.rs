@@ -149,7 +149,7 @@ impl Writes {
         let content = Content { merchant: new.merchant.clone(), request: new.request.clone() };
         if new.key.is_none()
             && new.joins
-            && let Some(twin) = self.underway.twin(&content)
+            && let Some(twin) = self.underway.join_twin(&content, &asker)
             && let Some(told) = twin.told(turn.ends).await
         {
             // It has its claim: nothing more would be known of this one.
@@ -166,7 +166,7 @@ impl Writes {
                 Ok(told)
             }
             Claim::InFlight(record) if write.idempotency.key.is_some() => Err(Refused::InProgress(record.id)),
-            Claim::InFlight(record) => self.join(&record, turn.ends).await,
+            Claim::InFlight(record) => self.join(&record, turn.ends, &asker).await,
             Claim::Unknown(record) => self.settle(record, &turn, &asker).await,
             Claim::Finished(record) => replayed(record),
             Claim::Reused => Err(Refused::Reused),
@@ -229,12 +229,16 @@ impl Writes {
 
     async fn keep(&self, operation: &Operation<'_>, told: Told, end: End) -> Told {
         let (id, attempt) = (operation.id, operation.attempt);
-        let kept = if operation.is_keyed || operation.hearers.are_there() {
+        let is_heard = operation.is_keyed || operation.hearers.are_there();
+        let is_final = matches!(end, End::Done { .. } | End::Failed { .. });
+        let kept = if is_heard {
             self.store.finish(id, attempt, end.clone()).await
         } else {
-            operation.hearers.begun.kept_unheard();
             self.store.finish_unheard(id, attempt, end.clone()).await
         };
+        if !is_heard && is_final && kept == Ok(true) {
+            operation.hearers.begun.kept_unheard();
+        }
         match kept {
             Ok(true) => told,
             Ok(false) => operation.unrecorded("another process has taken this write over"),
@@ -258,18 +262,20 @@ impl Writes {
     }
 
     /// Waits for the same request that is under way, here or in another process.
-    async fn join(&self, record: &Record, ends: Instant) -> Result<Told, Refused> {
+    async fn join(&self, record: &Record, ends: Instant, asker: &Weak<()>) -> Result<Told, Refused> {
         const LOOK_EVERY: Duration = Duration::from_millis(100);
-        if let Some(write) = self.underway.write(record.id)
+        if let Some(write) = self.underway.join(record.id, asker)
             && let Some(told) = write.told(ends).await
         {
             return Ok(Told { is_replay: true, ..told });
         }
-        while Instant::now() < ends {
+        while Instant::now() < ends && asker.strong_count() > 0 {
             match self.store.operation(&record.merchant, record.id).await.map_err(Refused::Store)? {
                 Some(found) if found.state.is_final() || found.answer.is_some() => {
                     // It may have ended before anybody could see that there is somebody who waits.
-                    self.store.hear(found.id).await.map_err(Refused::Store)?;
+                    if found.state.is_final() {
+                        self.store.hear(found.id).await.map_err(Refused::Store)?;
+                    }
                     return replayed(found);
                 }
                 Some(_) => tokio::time::sleep(LOOK_EVERY).await,
@@ -286,7 +292,7 @@ impl Writes {
                 Some(told) => Ok(Told { is_replay: true, ..told }),
                 None => replayed(record),
             },
-            None => self.join(&record, turn.ends).await,
+            None => self.join(&record, turn.ends, asker).await,
         }
     }
 }

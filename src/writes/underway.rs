@@ -2,9 +2,9 @@
 //! without a key waits with them, and the store is not asked.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -21,7 +21,7 @@ pub(super) struct Underway(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
-    writes: HashMap<OperationId, Awaited>,
+    writes: HashMap<OperationId, Entry>,
     /// The first of those that have the same content.
     twins: HashMap<Content, OperationId>,
 }
@@ -29,6 +29,23 @@ struct Entries {
 impl std::fmt::Debug for Entries {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_set().entries(self.writes.keys()).finish()
+    }
+}
+
+struct Entry {
+    answer: Awaited,
+    /// Who waits for it, as long as they do.
+    joined: Vec<Weak<()>>,
+}
+
+impl Entry {
+    fn is_joined(&self) -> bool {
+        self.joined.iter().any(|asker| asker.strong_count() > 0)
+    }
+
+    fn join(&mut self, asker: &Weak<()>) -> Awaited {
+        self.joined.push(Weak::clone(asker));
+        self.answer.clone()
     }
 }
 
@@ -67,19 +84,21 @@ impl Underway {
     /// Begins a write. Who has its id can wait for it.
     pub(super) fn begin(&self, id: OperationId) -> Begun<'_> {
         let (sender, receiver) = watch::channel(None);
-        self.entries().writes.insert(id, Awaited(receiver));
+        let entry = Entry { answer: Awaited(receiver), joined: Vec::new() };
+        self.entries().writes.insert(id, entry);
         Begun { underway: self, id, content: None, sender, is_kept_unheard: AtomicBool::new(false) }
     }
 
-    /// A write of this process, if it is one.
-    pub(super) fn write(&self, id: OperationId) -> Option<Awaited> {
-        self.entries().writes.get(&id).cloned()
+    /// Joins whoever waits for a write of this process, if it is one.
+    pub(super) fn join(&self, id: OperationId, asker: &Weak<()>) -> Option<Awaited> {
+        Some(self.entries().writes.get_mut(&id)?.join(asker))
     }
 
-    /// The write that has the same content.
-    pub(super) fn twin(&self, content: &Content) -> Option<Awaited> {
-        let entries = self.entries();
-        entries.twins.get(content).and_then(|id| entries.writes.get(id)).cloned()
+    /// Joins whoever waits for the write that has the same content.
+    pub(super) fn join_twin(&self, content: &Content, asker: &Weak<()>) -> Option<Awaited> {
+        let mut entries = self.entries();
+        let id = *entries.twins.get(content)?;
+        Some(entries.writes.get_mut(&id)?.join(asker))
     }
 }
 
@@ -100,8 +119,7 @@ impl Begun<'_> {
 
     /// Whether others wait for it.
     pub(super) fn is_joined(&self) -> bool {
-        // One receiver is for those to come.
-        self.sender.receiver_count() > 1
+        self.underway.entries().writes.get(&self.id).is_some_and(Entry::is_joined)
     }
 
     /// Its end was kept as one that nobody waited for.
@@ -112,15 +130,14 @@ impl Begun<'_> {
     /// Lets nobody join any more. Answers which write is heard by somebody who came after that was kept.
     pub(super) fn close(&self) -> Option<OperationId> {
         let mut entries = self.underway.entries();
-        entries.writes.remove(&self.id);
+        let is_joined = entries.writes.remove(&self.id).is_some_and(|entry| entry.is_joined());
         if let Some(content) = &self.content
-            && let Entry::Occupied(first) = entries.twins.entry(content.clone())
+            && let hash_map::Entry::Occupied(first) = entries.twins.entry(content.clone())
             && *first.get() == self.id
         {
             first.remove();
         }
-        let is_heard = self.is_kept_unheard.load(Ordering::Relaxed) && self.sender.receiver_count() > 0;
-        is_heard.then_some(self.id)
+        (is_joined && self.is_kept_unheard.load(Ordering::Relaxed)).then_some(self.id)
     }
 
     /// Tells those who wait.

@@ -302,6 +302,23 @@ async fn repetitions_of_one_moment_are_one_write() {
     assert_eq!(effects(&folder), 1);
 }
 
+/// Whoever joins a write and goes away before its end has heard as little of it as whoever began it.
+#[tokio::test]
+async fn who_has_joined_and_gone_has_heard_nothing() {
+    let (gateway, folder) = before_a_twin("modempay", "delay = \"500ms\"\nonly = [\"create\"]", "").await;
+    let body = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let patience = std::time::Duration::from_millis(100);
+    for _ in 0..2 {
+        assert!(tokio::time::timeout(patience, create(&gateway, None, &body)).await.is_err(), "it does not wait");
+    }
+    let known = gateway.get("/v1/operations").await;
+    let id = known.body["data"][0]["id"].as_str().expect("an id");
+    assert_eq!(settled(&gateway, id, "sending").await["outcome"], "done");
+    let again = create(&gateway, None, &body).await;
+    assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (201, "true"), "{}", again.text);
+    assert_eq!(effects(&folder), 1);
+}
+
 #[tokio::test]
 async fn whoever_means_two_can_say_so_without_keys() {
     let (gateway, folder) = before_a_twin("modempay", "delay = \"300ms\"\nonly = [\"create\"]", "").await;
