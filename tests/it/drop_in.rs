@@ -546,6 +546,8 @@ async fn what_belongs_to_a_customer_is_told_where_both_have_it() {
 }
 
 const LOSSY: &str = r#"
+[store]
+url = "sqlite::memory:"
 [merchants.strict]
 api_keys = ["sk_strict"]
 active = "main"
@@ -658,6 +660,8 @@ async fn paymentkit_makes_a_customer_of_a_user() {
 }
 
 const SIGNED: &str = r#"
+[store]
+url = "sqlite::memory:"
 [merchants.acme]
 api_keys = ["sk_acme"]
 active = "main"
