@@ -387,9 +387,10 @@ impl MakeClaim {
 
 // Ends.
 
-/// Takes away every answer about a customer but the one to its deletion.
+/// Takes away every answer about a customer but those to its deletion, and those of open writes that are still to come.
 const ERASE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 0 WHERE merchant = ?1 \
-                     AND connection = ?2 AND customer = ?3 AND id <> ?4 AND answer IS NOT NULL";
+                     AND connection = ?2 AND customer = ?3 AND NOT (operation = 'delete' AND state = 'done') \
+                     AND (answer IS NOT NULL OR state IN ('sending', 'unknown'))";
 
 /// The end of an attempt, with its answer sealed.
 pub(super) struct Finish {
@@ -424,7 +425,7 @@ impl Work for Finish {
             }
             Some(state) => {
                 let update = "UPDATE operations SET state = ?3, customer = coalesce(?4, customer), status = ?5, \
-                              answer = ?6, finished_at = ?7, reconcile_after = ?8, worker = NULL, leased_at = NULL, \
+                              answer = CASE WHEN erased = 1 THEN answer ELSE ?6 END, finished_at = ?7, reconcile_after = ?8, worker = NULL, leased_at = NULL, \
                               lease_until = NULL, unheard = ?9, \
                               command = CASE WHEN CAST(?7 AS BIGINT) IS NULL THEN command ELSE NULL END \
                               WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
@@ -458,7 +459,7 @@ impl Work for Finish {
             && operation == Operation::Delete.name()
             && let Some(customer) = row.maybe_text()?
         {
-            let values = [&merchant, &connection, &customer, &id].map(|text| Value::Text(text.as_str()));
+            let values = [&merchant, &connection, &customer].map(|text| Value::Text(text.as_str()));
             session.execute(ERASE, &values).await?;
         }
         Ok(true)

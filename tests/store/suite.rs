@@ -43,6 +43,8 @@ suite![
     a_lease_that_is_renewed_is_not_taken,
     what_is_unknown_is_taken_over_when_it_is_due,
     answers_go_with_their_customer,
+    answers_that_come_after_the_deletion_are_not_kept,
+    a_deletion_is_answered_again_whoever_deletes_after_it,
     lifetimes_end_in_their_order,
     lifetimes_hold_without_the_reaper,
     writes_are_listed_newest_first,
@@ -332,6 +334,50 @@ async fn answers_go_with_their_customer(bed: &Bed) {
     assert_eq!(store.claim(keyed("acme", "created", "changed")).await, Ok(Claim::Reused));
     bed.hand.move_by(31 * 24 * HOUR);
     claim(&store, keyed("acme", "created", "changed")).await;
+}
+
+async fn answers_that_come_after_the_deletion_are_not_kept(bed: &Bed) {
+    let store = bed.open().await;
+    let about = |key: &str, operation: &str| NewOperation {
+        operation: operation.to_owned(),
+        customer: Some("c1".to_owned()),
+        ..keyed("acme", key, key)
+    };
+    let sending = claim(&store, about("sending", "update")).await;
+    let unknown = claim(&store, about("unknown", "block")).await;
+    let end = End::Unknown { reconcile_after: None, answer: answer(504) };
+    store.finish(unknown, 1, end).await.expect("finished");
+    let deleted = claim(&store, about("deleted", "delete")).await;
+    store.finish(deleted, 1, End::Done { customer: None, answer: answer(200) }).await.expect("finished");
+    for id in [sending, unknown] {
+        assert_eq!(store.finish(id, 1, done()).await, Ok(true));
+        let record = store.operation("acme", id).await.expect("read").expect("the write");
+        assert_eq!((record.state, record.status, record.answer), (State::Done, Some(201), None));
+    }
+    for new in [about("sending", "update"), about("unknown", "block")] {
+        assert!(matches!(store.claim(new).await, Ok(Claim::Erased(_))));
+    }
+    let after = claim(&store, about("after", "update")).await;
+    store.finish(after, 1, done()).await.expect("finished");
+    let again = store.claim(about("after", "update")).await;
+    assert!(matches!(again, Ok(Claim::Finished(_))), "whoever is there again");
+}
+
+async fn a_deletion_is_answered_again_whoever_deletes_after_it(bed: &Bed) {
+    let store = bed.open().await;
+    let deletion = |key: &str| NewOperation {
+        operation: "delete".to_owned(),
+        customer: Some("c1".to_owned()),
+        ..keyed("acme", key, key)
+    };
+    for key in ["first", "second"] {
+        let id = claim(&store, deletion(key)).await;
+        store.finish(id, 1, End::Done { customer: None, answer: answer(200) }).await.expect("finished");
+    }
+    for key in ["first", "second"] {
+        let again = store.claim(deletion(key)).await;
+        assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(200))), "{key}");
+    }
 }
 
 async fn lifetimes_hold_without_the_reaper(bed: &Bed) {
