@@ -207,7 +207,7 @@ impl Writes {
             Err(error) if error.effect == Effect::None && operation.attempt > 1 && !is_definite(error.kind) => {
                 return self.wait(operation, "it could not be sent once more").await;
             }
-            Ok(reply) => End::Done { customer: customer_of(reply), answer: told.answer.clone() },
+            Ok(reply) => End::Done { customer: created(reply), answer: told.answer.clone() },
             Err(error) => match error.effect {
                 Effect::Done => End::Done { customer: None, answer: told.answer.clone() },
                 Effect::Unknown => {
@@ -418,11 +418,11 @@ fn subject(command: &Command) -> Option<String> {
     }
 }
 
-/// Whom a write turned out to be about.
-fn customer_of(reply: &Reply) -> Option<String> {
+/// Whom a create turned out to be about. Every other write is about whom it names: where a customer has several names,
+/// only who is named alike is known for the same.
+fn created(reply: &Reply) -> Option<String> {
     match reply {
         Reply::Created(created) => Some(created.customer.id.to_string()),
-        Reply::Customer(customer) => Some(customer.id.to_string()),
         _ => None,
     }
 }

@@ -390,6 +390,29 @@ async fn what_can_be_repeated_is_repeated_until_it_is_known() {
     assert!(effects(&folder) >= 5);
 }
 
+/// PaymentKit's customers are known by their DIDs, which are not the ids that its answers tell.
+#[tokio::test]
+async fn an_older_update_by_another_name_does_not_undo_a_newer_one() {
+    let faults = one_fails("error_before = 0.3\nonly = [\"update\"]", Operation::Update, 2);
+    let (gateway, _folder) = before_a_twin("paymentkit", &faults, "visibility_lag = \"500ms\"").await;
+    let someone = gateway.get(&format!("{CUSTOMERS}?limit=1")).await;
+    let path = format!("{CUSTOMERS}/{}", someone.body["data"][0]["did"].as_str().expect("a DID"));
+    let first = gateway.patch(&path, json!({ "name": "Old Name" })).await;
+    assert_eq!(first.told(), (502, "outcome_unknown"));
+    assert_eq!(gateway.patch(&path, json!({ "name": "New Name" })).await.status, 200);
+    let operation = format!("/v1/operations/{}", first.header("x-operation-id"));
+    let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
+    loop {
+        let told = gateway.get(&operation).await.body;
+        if told["held"] == true || told["outcome"] != "unknown" {
+            break;
+        }
+        assert!(Timestamp::now() < ends, "{told}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(gateway.get(&path).await.body["name"], "New Name", "the newer name stays");
+}
+
 #[tokio::test]
 async fn what_was_not_sent_may_be_sent_with_the_same_key() {
     let limited =
