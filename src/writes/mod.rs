@@ -190,7 +190,11 @@ impl Writes {
             _ => None,
         };
         let command = marked.as_ref().unwrap_or(operation.command);
-        let result = relay::carry_out(provider, &line, command, tolerates_losses).await;
+        let result = match relay::carry_out(provider, &line, command, tolerates_losses).await {
+            // Who was there a moment ago was deleted by the attempt before, which was carried out late.
+            Err(error) if error.kind == Kind::NotFound && operation.is_deleted_again() => Ok(Reply::Deleted),
+            result => result,
+        };
         self.conclude(&operation, &result, line.exchanges()).await
     }
 
@@ -359,6 +363,10 @@ impl<'o> Operation<'o> {
     fn mark(&self) -> Option<String> {
         let is_marked = self.is_keyed && marker::is_held_by(self.connection.manifest);
         (is_marked && matches!(self.command, Command::Create(_))).then(|| self.id.to_string())
+    }
+
+    fn is_deleted_again(&self) -> bool {
+        self.attempt > 1 && matches!(self.command, Command::Delete(_))
     }
 
     fn tell(&self, result: &Result<Reply, Error>, exchanges: Option<&[Exchange]>) -> Told {

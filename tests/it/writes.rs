@@ -390,6 +390,30 @@ async fn what_can_be_repeated_is_repeated_until_it_is_known() {
     assert!(effects(&folder) >= 5);
 }
 
+/// The provider carries out the first deletion only after it was asked what came of it.
+#[tokio::test]
+async fn a_deletion_that_finds_nobody_any_more_has_happened() {
+    let answer = |status: &str, body: &str| {
+        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n");
+        Act::Send(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into())
+    };
+    let acts = vec![
+        answer("500 Internal Server Error", "{}"),
+        answer("200 OK", r#"{"code":200,"status":"OK","customer":{"id":"cus.abc","name":"Awa"}}"#),
+        answer("404 Not Found", r#"{"code":404,"status":"Not Found","message":"Customer not found"}"#),
+    ];
+    let vendor = StandIn::start(acts).await;
+    let gateway = Gateway::before("notchpay", &vendor.url(), "visibility_lag = \"10ms\"").await;
+    let delete = || gateway.request(Method::DELETE, &format!("{CUSTOMERS}/cus.abc")).header("idempotency-key", "k");
+    let first = gateway.send(delete()).await;
+    assert_eq!(first.told(), (502, "outcome_unknown"));
+    let told = settled(&gateway, first.header("x-operation-id"), "unknown").await;
+    assert_eq!(told["outcome"], "done", "{told}");
+    let again = gateway.send(delete()).await;
+    assert_eq!((again.status.as_u16(), &again.body["deleted"]), (200, &json!(true)), "{}", again.text);
+    assert_eq!(vendor.asked().len(), 3);
+}
+
 /// PaymentKit's customers are known by their DIDs, which are not the ids that its answers tell.
 #[tokio::test]
 async fn an_older_update_by_another_name_does_not_undo_a_newer_one() {
