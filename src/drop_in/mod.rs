@@ -145,15 +145,6 @@ impl Call {
     ) -> Result<http::Response<Bytes>, Refusal> {
         let operation = command.operation();
         prepare::supports(merchant.active.manifest, operation).map_err(|error| Refusal::of(error, operation))?;
-        // Some providers delete whatever they are asked to; others' clients are told that there was nobody.
-        let connection = &merchant.active;
-        if let Command::Delete(id) = &command
-            && !self.dialect.is_spoken_by(connection)
-            && dialect::deletes_unknown(connection)
-        {
-            let line = connection.upstream.until(Instant::now() + self.gateway.deadline);
-            connection.provider.retrieve(&line, id).await.map_err(|error| Refusal::of(error, operation))?;
-        }
         let imitation = Imitation::of(self.asked.method(), &self.uri, merchant, self.lost.clone());
         let imitation = imitation.ok_or_else(no_route)?;
         let write = Write {

@@ -8,11 +8,11 @@ use passerelle_providers::{ImitatesVendor, model::Reply, plan::Request, relay};
 
 use super::{
     answer::{self, Refusal},
-    dialect::Dialect,
+    dialect::{self, Dialect},
 };
 use crate::{
     http::{problem::Failure, writes},
-    merchant::Merchant,
+    merchant::{Connection, Merchant},
     store::Answer,
     writes::{Ended, Surface},
 };
@@ -55,6 +55,11 @@ pub fn surface(name: &str, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
 impl Surface for Imitation {
     fn name(&self) -> String {
         format!("{} {}", self.asked.method(), self.path)
+    }
+
+    fn misses_who_is_not_there(&self, connection: &Connection) -> bool {
+        // Some providers delete whatever they are asked to; others' clients are told that there was nobody.
+        !self.dialect.is_spoken_by(connection) && dialect::deletes_unknown(connection)
     }
 
     fn tell(&self, ended: &Ended<'_>) -> (Answer, Option<Failure>) {

@@ -190,7 +190,15 @@ impl Writes {
             _ => None,
         };
         let command = marked.as_ref().unwrap_or(operation.command);
-        let result = match relay::carry_out(provider, &line, command, tolerates_losses).await {
+        let carried_out = async {
+            if let Command::Delete(id) = command
+                && operation.surface.misses_who_is_not_there(operation.connection)
+            {
+                provider.retrieve(&line, id).await?;
+            }
+            relay::carry_out(provider, &line, command, tolerates_losses).await
+        };
+        let result = match carried_out.await {
             // Who was there a moment ago was deleted by the attempt before, which was carried out late.
             Err(error) if error.kind == Kind::NotFound && operation.is_deleted_again() => Ok(Reply::Deleted),
             result => result,

@@ -25,6 +25,12 @@ pub trait Surface: Debug + Send + Sync {
         false
     }
 
+    /// Whether a client is told of somebody who is to be deleted and is not there, though the connection's provider
+    /// says that they were deleted.
+    fn misses_who_is_not_there(&self, _connection: &Connection) -> bool {
+        false
+    }
+
     /// Writes the answer, and where it is a failure, the same for the log.
     fn tell(&self, ended: &Ended<'_>) -> (Answer, Option<Failure>);
 }

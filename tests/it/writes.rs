@@ -414,6 +414,25 @@ async fn a_deletion_that_finds_nobody_any_more_has_happened() {
     assert_eq!(vendor.asked().len(), 3);
 }
 
+/// Whether there is anybody to be deleted is asked once a deletion: the same one is answered the same.
+#[tokio::test]
+async fn a_deletion_in_another_dialect_is_answered_again() {
+    let (gateway, folder) = before_a_twin("lomi", "delay = \"200ms\"\nonly = [\"delete\"]", "").await;
+    let awa = create(&gateway, None, &json!({ "name": "Awa Diop" })).await;
+    let path = format!("/as/modempay/v1/customers/{}", awa.body["id"].as_str().expect("an id"));
+    let delete = async |key: Option<&str>| {
+        let request = gateway.request(Method::DELETE, &path);
+        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    let first = delete(Some("k")).await;
+    assert_eq!(first.0, 200, "{}", first.1);
+    assert_eq!(delete(Some("k")).await, first);
+    assert_eq!(delete(None).await.0, 404, "another deletion");
+    assert_eq!(effects(&folder), 2);
+}
+
 /// PaymentKit's customers are known by their DIDs, which are not the ids that its answers tell.
 #[tokio::test]
 async fn an_older_update_by_another_name_does_not_undo_a_newer_one() {
