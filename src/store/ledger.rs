@@ -710,11 +710,16 @@ impl Work for ReadOperations {
             select.push_str(&format!(" AND {condition} ?{}", values.len()));
         }
         let mut order = "id";
-        if self.state.is_some_and(|state| !state.is_final()) {
-            // Said again, and not simply in the order of the ids, so that the small index of unfinished operations
-            // is used and not the one of all.
-            select.push_str(" AND state IN ('sending', 'unknown')");
-            order = "id || ''";
+        match self.state {
+            Some(State::Sending | State::Unknown) => {
+                // Said again, and not simply in the order of the ids, so that the small index of unfinished operations
+                // is used and not the one of all.
+                select.push_str(" AND state IN ('sending', 'unknown')");
+                order = "id || ''";
+            }
+            // The small index again.
+            Some(State::Failed) => select.push_str(" AND state = 'failed'"),
+            Some(State::Done) | None => {}
         }
         values.push(Value::Integer(limited(self.limit)));
         select.push_str(&format!(" ORDER BY {order} DESC LIMIT ?{}", values.len()));

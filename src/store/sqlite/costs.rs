@@ -19,7 +19,7 @@ use crate::store::{
     OperationId, Reaped, Resend, State,
     audit::{Event, Head},
     database::{Group, Work},
-    ledger::{Adopt, Finish, MakeClaim, ReadOperations, Reap, Renew, SendAgain, TakeOver, Terms},
+    ledger::{Adopt, Finish, Found, Hear, MakeClaim, ReadOperations, Reap, Renew, SendAgain, TakeOver, Terms},
 };
 
 /// A database, and the steps that it has taken.
@@ -29,13 +29,16 @@ struct Bench {
     steps: Arc<AtomicU64>,
     terms: Arc<Terms>,
     made: u32,
+    /// The oldest write, still open.
+    oldest: Option<OperationId>,
 }
 
 const MERCHANT: &str = "acme";
 const NOW: i64 = 1_800_000_000_000;
+const DAY: i64 = 24 * 3_600_000;
 
 impl Bench {
-    /// Holds so many writes that are done.
+    /// Holds so many writes that are done, and one before them that is not.
     fn of(count: u32) -> Self {
         let mut connection = Connection::open_in_memory().expect("a database");
         keep_plans(&connection).expect("settings");
@@ -57,11 +60,15 @@ impl Bench {
             tombstones: Duration::from_hours(720),
         };
         let group = Group { now: NOW, head: Head::BEGINNING };
-        let mut bench = Self { session, group, steps, terms: Arc::new(terms), made: 0 };
+        let mut bench = Self { session, group, steps, terms: Arc::new(terms), made: 0, oldest: None };
+        bench.oldest = Some(bench.claim(false));
         for number in 0..count {
+            // Half of them are tombstones by now.
+            bench.group.now = NOW - if number < count / 2 { 5 * DAY } else { 0 };
             let id = bench.claim(number % 2 == 0);
             bench.end(id, Event::Done);
         }
+        while bench.run(&Reap { terms: Arc::clone(&bench.terms) }) != Reaped::default() {}
         bench
     }
 
@@ -69,15 +76,14 @@ impl Bench {
         ready(work.perform(&mut self.session, &mut self.group)).expect("it is done")
     }
 
-    /// A new write; every one is another request.
-    fn claim(&mut self, keyed: bool) -> OperationId {
+    /// Another request than every one before.
+    fn request(&mut self, keyed: bool) -> MakeClaim {
         self.made += 1;
         let mut hash = [0; 32];
         hash[..4].copy_from_slice(&self.made.to_be_bytes());
-        let id = OperationId::now();
-        let claim = MakeClaim {
+        MakeClaim {
             terms: Arc::clone(&self.terms),
-            id,
+            id: OperationId::now(),
             merchant: MERCHANT.to_owned(),
             connection: "main".to_owned(),
             operation: "update".to_owned(),
@@ -86,12 +92,28 @@ impl Bench {
             joins: true,
             fingerprint: hash,
             command: vec![0; 300],
-        };
+        }
+    }
+
+    /// A new write.
+    fn claim(&mut self, keyed: bool) -> OperationId {
+        let claim = self.request(keyed);
         self.run(&claim);
-        id
+        claim.id
+    }
+
+    /// The same request as one that was claimed.
+    fn again(&mut self, first: &MakeClaim) -> Found {
+        let MakeClaim { key_hash, fingerprint, .. } = *first;
+        let again = MakeClaim { key_hash, fingerprint, ..self.request(false) };
+        self.run(&again)
     }
 
     fn end(&mut self, id: OperationId, event: Event) {
+        self.end_of(id, event, false);
+    }
+
+    fn end_of(&mut self, id: OperationId, event: Event, unheard: bool) {
         let end = Finish {
             id,
             attempt: 1,
@@ -100,14 +122,24 @@ impl Bench {
             reconcile_after: (event == Event::Unknown).then_some(NOW),
             status: Some(200),
             answer: Some(vec![0; 700]),
-            unheard: false,
+            unheard,
         };
         assert!(self.run(&end));
     }
 
-    fn read(&mut self, state: Option<State>, id: Option<OperationId>) {
+    fn take_over(&mut self, only: Option<OperationId>, expected: usize) {
+        let terms = Arc::clone(&self.terms);
+        assert_eq!(self.run(&TakeOver { terms, only, limit: 16 }).len(), expected);
+    }
+
+    fn read(&mut self, state: Option<State>, id: Option<OperationId>, after: Option<OperationId>) {
         let merchant = Some(MERCHANT.to_owned());
-        self.run(&ReadOperations { merchant, id, state, limit: 10, ..ReadOperations::default() });
+        self.run(&ReadOperations { merchant, id, state, after, limit: 10 });
+    }
+
+    fn reap(&mut self, expected: Reaped) {
+        let terms = Arc::clone(&self.terms);
+        assert_eq!(self.run(&Reap { terms }), expected);
     }
 
     /// The steps of everything that happens while the gateway serves.
@@ -118,19 +150,31 @@ impl Bench {
             work(bench);
             costs.push((name, bench.steps.load(Ordering::Relaxed) - before));
         };
-        let (terms, only) = (Arc::clone(&self.terms), self.claim(false));
-        of("a claim with a key", self, &mut |bench| {
-            bench.claim(true);
-        });
-        of("a claim without a key", self, &mut |bench| {
-            bench.claim(false);
-        });
+        let (terms, only) = (Arc::clone(&self.terms), self.oldest.expect("the oldest"));
+        let (keyed, keyless) = (self.request(true), self.request(false));
+        of("a claim with a key", self, &mut |bench| assert!(matches!(bench.run(&keyed), Found::Nothing)));
+        of("a claim without a key", self, &mut |bench| assert!(matches!(bench.run(&keyless), Found::Nothing)));
+        of("a key that is taken", self, &mut |bench| assert!(matches!(bench.again(&keyed), Found::InFlight(_))));
+        of("joining", self, &mut |bench| assert!(matches!(bench.again(&keyless), Found::InFlight(_))));
+        let alone = MakeClaim { joins: false, ..self.request(false) };
+        of("a claim that joins nobody", self, &mut |bench| assert!(matches!(bench.run(&alone), Found::Nothing)));
+        of("an end that nobody heard", self, &mut |bench| bench.end_of(keyless.id, Event::Done, true));
+        of("hearing it", self, &mut |bench| assert!(matches!(bench.again(&keyless), Found::Finished(_))));
+        of("hearing another", self, &mut |bench| bench.run(&Hear { id: alone.id }));
+        of("a failure", self, &mut |bench| bench.end(keyed.id, Event::Failed));
+        of("what was not sent", self, &mut |bench| bench.end(alone.id, Event::NotSent));
+        of("the same end twice", self, &mut |bench| bench.end(alone.id, Event::NotSent));
+        let deletion = MakeClaim { operation: "delete".to_owned(), ..self.request(true) };
+        let about_it = MakeClaim { customer: deletion.customer.clone(), ..self.request(true) };
+        self.run(&about_it);
+        self.run(&deletion);
+        of("a deletion", self, &mut |bench| bench.end(deletion.id, Event::Done));
+        self.end(about_it.id, Event::Done);
+        of("a key that was erased", self, &mut |bench| assert!(matches!(bench.again(&about_it), Found::Erased(_))));
         of("an end", self, &mut |bench| bench.end(only, Event::Unknown));
         of("a sign of life", self, &mut |bench| bench.run(&Renew { terms: Arc::clone(&terms) }));
-        of("taking over", self, &mut |bench| {
-            let taken = bench.run(&TakeOver { terms: Arc::clone(&terms), only: Some(only), limit: 1 });
-            assert_eq!(taken.len(), 1);
-        });
+        of("taking over", self, &mut |bench| bench.take_over(Some(only), 1));
+        of("looking for what is due", self, &mut |bench| bench.take_over(None, 0));
         of("sending again", self, &mut |bench| {
             let noted = bench.run(&SendAgain { terms: Arc::clone(&terms), id: only, attempt: 2 });
             assert_eq!(noted, Resend::Noted);
@@ -138,13 +182,24 @@ impl Bench {
         of("adopting", self, &mut |bench| {
             assert!(bench.run(&Adopt { id: only, attempt: 2, customer: "new".to_owned() }));
         });
-        of("reading one", self, &mut |bench| bench.read(None, Some(only)));
-        of("a list", self, &mut |bench| bench.read(None, None));
-        of("a list of what is unknown", self, &mut |bench| bench.read(Some(State::Unknown), None));
-        of("a list of what is being sent", self, &mut |bench| bench.read(Some(State::Sending), None));
-        of("reaping", self, &mut |bench| {
-            assert_eq!(bench.run(&Reap { terms: Arc::clone(&terms) }), Reaped::default());
-        });
+        of("reading one", self, &mut |bench| bench.read(None, Some(only), None));
+        of("a list", self, &mut |bench| bench.read(None, None, None));
+        of("the rest of a list", self, &mut |bench| bench.read(None, None, Some(keyless.id)));
+        of("a list of what is unknown", self, &mut |bench| bench.read(Some(State::Unknown), None, None));
+        of("a list of what is being sent", self, &mut |bench| bench.read(Some(State::Sending), None, None));
+        of("a list of what failed", self, &mut |bench| bench.read(Some(State::Failed), None, None));
+        of("a list of what is done", self, &mut |bench| bench.read(Some(State::Done), None, None));
+        of("reaping nothing", self, &mut |bench| bench.reap(Reaped::default()));
+        for (name, days, reaped) in [
+            ("reaping an answer", 4, Reaped { answers: 1, tombstones: 0 }),
+            ("reaping a tombstone", 31, Reaped { answers: 0, tombstones: 1 }),
+        ] {
+            self.group.now = NOW - days * DAY;
+            let old = self.claim(true);
+            self.end(old, Event::Done);
+            self.group.now = NOW;
+            of(name, self, &mut |bench| bench.reap(reaped));
+        }
         costs
     }
 }
