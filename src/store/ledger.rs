@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use passerelle_providers::model::Operation;
 
 use super::{
-    OperationId, Reaped, Resend, State, StoreError,
+    Adopted, OperationId, Reaped, Resend, State, StoreError,
     audit::{AuditRecord, BEGINNING, Event, Hash, Head},
     database::{Group, Row, Session, Value, Work},
     lease::LONGEST_ATTEMPT,
@@ -586,11 +586,12 @@ impl SendAgain {
     }
 }
 
-/// Says that a customer is what came of a create, unless that is said of another one.
+/// Says that a customer is what came of a create, unless that is said of another one, or may be before long.
 pub(super) struct Adopt {
     pub(super) id: OperationId,
     pub(super) attempt: u32,
     pub(super) customer: String,
+    pub(super) is_marked: bool,
 }
 
 /// How long before a create others may have begun that made a customer which looks like its own.
@@ -598,21 +599,29 @@ const ALIKE: Duration = Duration::from_mins(15);
 
 #[async_trait]
 impl Work for Adopt {
-    type Done = bool;
+    type Done = Adopted;
 
-    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Adopted, StoreError> {
+        let id = self.id.to_string();
+        let select = "SELECT other.id FROM operations AS this JOIN operations AS other \
+                      ON other.merchant = this.merchant AND other.fingerprint = this.fingerprint \
+                      WHERE this.id = ?1 AND other.id <> ?1 AND other.state IN ('sending', 'unknown') \
+                      AND other.state = 'sending' LIMIT 1";
+        if !self.is_marked && !session.rows(select, &[Value::Text(&id)]).await?.is_empty() {
+            return Ok(Adopted::Open);
+        }
         let update = "UPDATE operations SET customer = ?3 WHERE id = ?1 AND attempt = ?2 \
                       AND state IN ('sending', 'unknown') AND NOT EXISTS (SELECT 1 FROM operations AS other \
                       WHERE other.merchant = operations.merchant AND other.id > ?4 AND other.id <> ?1 \
                       AND other.connection = operations.connection AND other.operation = operations.operation \
                       AND other.customer = ?3)";
         let values = [
-            Value::Text(&self.id.to_string()),
+            Value::Text(&id),
             Value::Integer(self.attempt.into()),
             Value::Text(&self.customer),
             Value::Text(&self.id.earliest_within(ALIKE)),
         ];
-        Ok(session.execute(update, &values).await? > 0)
+        Ok(if session.execute(update, &values).await? > 0 { Adopted::Own } else { Adopted::Anothers })
     }
 }
 

@@ -28,7 +28,9 @@ pub use audit::{AuditRecord, Event};
 pub use error::StoreError;
 pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};
-pub use record::{Answer, Claim, End, NewOperation, NoOperationId, OperationId, Reaped, Record, Resend, State};
+pub use record::{
+    Adopted, Answer, Claim, End, NewOperation, NoOperationId, OperationId, Reaped, Record, Resend, State,
+};
 pub use settings::{Clock, Settings, is_literal};
 
 use database::{Answered, Database, Work, closed, job};
@@ -222,9 +224,16 @@ impl Store {
         self.write(ledger::SendAgain { terms: Arc::clone(&self.terms), id, attempt }).await
     }
 
-    /// Says that a customer is what came of a create. `false`: it is what came of another one.
-    pub async fn adopt(&self, id: OperationId, attempt: u32, customer: &str) -> Result<bool, StoreError> {
-        self.write(ledger::Adopt { id, attempt, customer: customer.to_owned() }).await
+    /// Says that a customer is what came of a create, unless it is another's: by a mark that is certain, by content
+    /// only once no other one with the same is being sent.
+    pub async fn adopt(
+        &self,
+        id: OperationId,
+        attempt: u32,
+        customer: &str,
+        is_marked: bool,
+    ) -> Result<Adopted, StoreError> {
+        self.write(ledger::Adopt { id, attempt, customer: customer.to_owned(), is_marked }).await
     }
 
     /// Takes over what was being sent by somebody who gave no sign of life, and what is unknown and due to

@@ -284,6 +284,17 @@ pub enum Resend {
     Lost,
 }
 
+/// Whether a customer that was found is what came of a create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// It is, and that is kept.
+    Own,
+    /// It is what came of another one, or another attempt has taken over.
+    Anothers,
+    /// Another one with the same content is being sent, and may turn out to have made it.
+    Open,
+}
+
 /// How an attempt ended.
 #[derive(Debug, Clone)]
 pub enum End {

@@ -24,7 +24,7 @@ use crate::{
     config::OnAmbiguous,
     line::Line,
     merchant::Connection,
-    store::{Answer, Resend, State},
+    store::{Adopted, Answer, Resend, State},
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -181,11 +181,16 @@ impl Writes {
             && let Reply::Created(Created { customer, existing: false }) = &**reply
             && operation.dedupe() != Some(Dedupe::Unique)
         {
-            return match self.store.adopt(operation.id, operation.attempt, &customer.id).await {
-                Ok(true) => Ok(looked),
-                Ok(false) if create.distinct => reconcile::matched(&*operation.connection.provider, line, create).await,
-                Ok(false) => Ok(Found::DidNot),
-                Err(_) => Err(Error::new(Kind::Overloaded, "whose a customer is cannot be told now")),
+            let is_marked = operation.mark().is_some();
+            return match self.store.adopt(operation.id, operation.attempt, &customer.id, is_marked).await {
+                Ok(Adopted::Own) => Ok(looked),
+                Ok(Adopted::Anothers) if create.distinct => {
+                    reconcile::matched(&*operation.connection.provider, line, create).await
+                }
+                Ok(Adopted::Anothers) => Ok(Found::DidNot),
+                Ok(Adopted::Open) | Err(_) => {
+                    Err(Error::new(Kind::Overloaded, "whose a customer is cannot be told now"))
+                }
             };
         }
         Ok(looked)

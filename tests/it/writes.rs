@@ -234,6 +234,31 @@ async fn an_unknown_distinct_create_may_match_whom_another_create_made() {
     assert_eq!(effects(&folder), 1);
 }
 
+/// The provider has made a customer, and its answer is on its way, while it is looked for what came of another create
+/// with the same content, of which nothing came.
+#[tokio::test]
+async fn who_comes_of_a_create_that_is_under_way_is_not_anothers() {
+    let faults = |seed| format!("seed = {seed}\nerror_before = 0.3\ndelay = \"1ms..2s\"\nonly = [\"create\"]");
+    let only_the_second_fails_and_soon = |seed: &u64| {
+        let plan = FaultPlan::read(&faults(*seed), "faults.toml").expect("a plan");
+        let fails = |number| plan.fault(number, Some(Operation::Create)).is_some();
+        let delay = |number| plan.delay(number, Some(Operation::Create)).as_millis();
+        !fails(1) && fails(2) && delay(1) > 1_500 && delay(2) < 100
+    };
+    let seed = (0..100_000).find(only_the_second_fails_and_soon).expect("a seed");
+    let (gateway, folder) = before_a_twin("modempay", &faults(seed), "visibility_lag = \"10ms\"").await;
+    let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let second = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        create(&gateway, Some("second"), &awa).await
+    };
+    let (first, second) = tokio::join!(create(&gateway, Some("first"), &awa), second);
+    assert_eq!((first.status.as_u16(), second.told()), (201, (502, "outcome_unknown")));
+    let told = settled(&gateway, second.header("x-operation-id"), "unknown").await;
+    assert_eq!(effects(&folder), 1);
+    assert_ne!(told["customer"], first.body["id"], "{told}");
+}
+
 #[tokio::test]
 async fn a_create_that_did_not_happen_is_held_and_not_sent_again() {
     let faults = "error_before = 1.0\nonly = [\"create\"]";

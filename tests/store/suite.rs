@@ -3,7 +3,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use libtest_mimic::Trial;
-use passerelle::store::{Claim, End, Event, NewOperation, OperationId, Resend, State, Store, StoreError, audit};
+use passerelle::store::{
+    Adopted, Claim, End, Event, NewOperation, OperationId, Resend, State, Store, StoreError, audit,
+};
 
 use crate::{
     bed::{Bed, answer, claim, done, keyed, keyless, take_over_one, trial},
@@ -477,14 +479,20 @@ async fn a_customer_comes_of_one_create(bed: &Bed) {
     let first = claim(&store, keyed("acme", "k1", "r")).await;
     let second = claim(&store, keyed("acme", "k2", "r")).await;
     let strange = claim(&store, keyed("other", "k1", "r")).await;
+    let adopt = async |id, attempt, customer| store.adopt(id, attempt, customer, false).await;
+    assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Open), "it may be what comes of the first");
     store.finish(first, 1, done()).await.expect("finished");
-    assert_eq!(store.adopt(second, 1, "c1").await, Ok(false), "it is what came of the first");
-    assert_eq!(store.adopt(strange, 1, "c1").await, Ok(true), "another merchant's is another");
-    assert_eq!(store.adopt(second, 1, "c2").await, Ok(true));
-    assert_eq!(store.adopt(second, 1, "c2").await, Ok(true), "said twice");
-    assert_eq!(store.adopt(second, 2, "c3").await, Ok(false), "another attempt");
+    assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Anothers), "it is what came of the first");
+    assert_eq!(adopt(strange, 1, "c1").await, Ok(Adopted::Own), "another merchant's is another");
+    assert_eq!(adopt(second, 1, "c2").await, Ok(Adopted::Own));
+    assert_eq!(adopt(second, 1, "c2").await, Ok(Adopted::Own), "said twice");
+    assert_eq!(adopt(second, 2, "c3").await, Ok(Adopted::Anothers), "another attempt");
     let third = claim(&store, keyed("acme", "k3", "r")).await;
-    assert_eq!(store.adopt(third, 1, "c2").await, Ok(false));
+    assert_eq!(store.adopt(third, 1, "c2", true).await, Ok(Adopted::Anothers));
+    assert_eq!(store.adopt(third, 1, "c3", true).await, Ok(Adopted::Own), "by its mark, whoever is under way");
+    let unknown = End::Unknown { reconcile_after: None, answer: answer(504) };
+    store.finish(second, 1, unknown).await.expect("finished");
+    assert_eq!(adopt(third, 1, "c4").await, Ok(Adopted::Own), "nobody is under way");
 }
 
 async fn writes_are_listed_newest_first(bed: &Bed) {

@@ -16,7 +16,7 @@ use rusqlite::{
 
 use super::{SqliteSession, keep_plans, migrate, ready};
 use crate::store::{
-    OperationId, Reaped, Resend, State,
+    Adopted, OperationId, Reaped, Resend, State,
     audit::{Event, Head},
     database::{Group, Work},
     ledger::{Adopt, Finish, Found, Hear, MakeClaim, ReadOperations, Reap, Renew, SendAgain, TakeOver, Terms},
@@ -180,7 +180,8 @@ impl Bench {
             assert_eq!(noted, Resend::Noted);
         });
         of("adopting", self, &mut |bench| {
-            assert!(bench.run(&Adopt { id: only, attempt: 2, customer: "new".to_owned() }));
+            let adopt = Adopt { id: only, attempt: 2, customer: "new".to_owned(), is_marked: false };
+            assert_eq!(bench.run(&adopt), Adopted::Own);
         });
         of("reading one", self, &mut |bench| bench.read(None, Some(only), None));
         of("a list", self, &mut |bench| bench.read(None, None, None));
