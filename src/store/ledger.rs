@@ -1,7 +1,13 @@
 //! What the store does, statement by statement, once for both databases. Every piece of work runs alone:
 //! SQLite has one writer, and PostgreSQL's writers lock the end of the audit chain first.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -245,6 +251,8 @@ pub(super) struct MakeClaim {
     pub(super) joins: bool,
     pub(super) fingerprint: Hash,
     pub(super) command: Vec<u8>,
+    /// Told once the row was inserted, whatever comes of the transaction.
+    pub(super) inserted: Arc<AtomicBool>,
 }
 
 /// What a claim found.
@@ -372,6 +380,7 @@ impl MakeClaim {
         if session.execute(insert, &values).await? == 0 {
             return Ok(false);
         }
+        self.inserted.store(true, Ordering::Relaxed);
         let subject = Subject {
             id: self.id,
             merchant: &self.merchant,

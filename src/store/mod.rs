@@ -17,7 +17,11 @@ mod record;
 mod settings;
 mod sqlite;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -123,6 +127,7 @@ impl Store {
             operation: new.operation,
             customer: new.customer,
             command,
+            inserted: Arc::default(),
         };
         let found = self.claimed(new.id, work).await?;
         Ok(match found {
@@ -136,23 +141,41 @@ impl Store {
         })
     }
 
-    /// Makes a claim. One that becomes durable only when nobody waits for it any more is taken back: whoever asked
-    /// was told that nothing is sent.
+    /// Makes a claim. One that becomes durable only when nobody waits for it any more, or may be durable though the
+    /// database did not say so, is taken back: whoever asked was told that nothing is sent.
     async fn claimed(&self, id: OperationId, work: ledger::MakeClaim) -> Result<Found, StoreError> {
+        let inserted = Arc::clone(&work.inserted);
         let (job, mut answer) = job(work);
         self.database.write(job);
-        if let Ok(answered) = tokio::time::timeout(PATIENCE, &mut answer).await {
-            return answered.unwrap_or_else(|_| Err(closed()));
-        }
+        let (refusal, late) = match tokio::time::timeout(PATIENCE, &mut answer).await {
+            Ok(Ok(Ok(found))) => return Ok(found),
+            Ok(Ok(Err(error))) => (error, None),
+            Ok(Err(_)) => (closed(), None),
+            Err(_) => (silent(), Some(answer)),
+        };
         let store = self.clone();
         tokio::spawn(async move {
-            if let Ok(Ok(Found::Nothing)) = answer.await
-                && let Err(error) = store.finish(id, 1, End::NotSent).await
-            {
-                tracing::warn!(operation.id = %id, "a late claim cannot be taken back: {error}");
+            if let Some(answer) = late {
+                let _ = answer.await;
+            }
+            if inserted.load(Ordering::Relaxed) {
+                store.take_back(id).await;
             }
         });
-        Err(silent())
+        Err(refusal)
+    }
+
+    async fn take_back(&self, id: OperationId) {
+        const EVERY: Duration = Duration::from_millis(500);
+        // Then somebody else takes it over.
+        let gives_up = Instant::now() + self.terms.lease;
+        while let Err(error) = self.finish(id, 1, End::NotSent).await {
+            if Instant::now() > gives_up {
+                tracing::warn!(operation.id = %id, "a claim cannot be taken back: {error}");
+                return;
+            }
+            tokio::time::sleep(EVERY).await;
+        }
     }
 
     /// Tells how an attempt ended. `false`: a newer attempt has taken over, and nothing was changed. After

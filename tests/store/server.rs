@@ -2,6 +2,10 @@
 
 use std::{
     fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -9,6 +13,11 @@ use libtest_mimic::Trial;
 use passerelle::store::{Claim, End, Event, Inspection, OperationId, State, Store, StoreError, audit::Broken};
 
 use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+};
 
 use crate::{
     bed::{Bed, answer, claim, done, key, keyed, trial},
@@ -31,6 +40,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         tls_is_required_where_it_is_asked_for,
         leases_go_by_the_databases_clock,
         looking_changes_nothing,
+        a_claim_is_taken_back_whose_commit_was_not_answered,
     ];
     trials.into_iter().map(cluster::or_ignored).collect()
 }
@@ -269,4 +279,62 @@ async fn looking_changes_nothing() {
     let id = claim(&store, keyed("acme", "k", "r")).await;
     let seen = look().await.expect("the writes");
     assert_eq!(seen.iter().map(|record| record.id).collect::<Vec<_>>(), [id]);
+}
+
+/// Stands between a store and its server. When told to, it passes one commit on, and no answer from then on.
+fn between(bed: &mut Bed, folder: &TempDir) -> Arc<AtomicBool> {
+    let escaped = |path: &str| path.replace('/', "%2F");
+    let (server, database) = bed.url.rsplit_once('/').expect("a database");
+    let server = server.rsplit_once('@').expect("a folder").1.replace("%2F", "/");
+    let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
+    bed.url = format!("postgres://passerelle@{}/{database}", escaped(&folder.path().display().to_string()));
+    let cuts = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&cuts);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = UnixStream::connect(format!("{server}/.s.PGSQL.5432")).await.expect("a connection");
+            let ((mut asked, mut answers), (mut answered, mut asks)) = (client.into_split(), server.into_split());
+            let (cuts, is_cut) = (Arc::clone(&cuts), Arc::new(AtomicBool::new(false)));
+            let cut = Arc::clone(&is_cut);
+            tokio::spawn(async move {
+                let mut bytes = [0; 1 << 13];
+                while let Ok(count @ 1..) = asked.read(&mut bytes).await {
+                    let commits = bytes[..count].windows(7).any(|text| text == b"COMMIT\0");
+                    cut.fetch_or(commits && cuts.swap(false, Ordering::SeqCst), Ordering::SeqCst);
+                    if asks.write_all(&bytes[..count]).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            tokio::spawn(async move {
+                let mut bytes = [0; 1 << 13];
+                while let Ok(count @ 1..) = answered.read(&mut bytes).await {
+                    if !is_cut.load(Ordering::SeqCst) && answers.write_all(&bytes[..count]).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    told
+}
+
+async fn a_claim_is_taken_back_whose_commit_was_not_answered() {
+    let (mut bed, folder) = (bed(), tempfile::tempdir().expect("a folder"));
+    let cuts = between(&mut bed, &folder);
+    let store = bed.open().await;
+    claim(&store, keyed("acme", "before", "r")).await;
+    cuts.store(true, Ordering::SeqCst);
+    let refused = store.claim(keyed("acme", "k", "r")).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    let begin = Instant::now();
+    let events = async || {
+        let records = store.audit(1, 10).await.expect("audit");
+        records.iter().map(|record| record.event).collect::<Vec<_>>()
+    };
+    while events().await != [Event::Intent, Event::NotSent] {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", events().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    claim(&store, keyed("acme", "k", "r")).await;
 }

@@ -92,6 +92,7 @@ impl Bench {
             joins: true,
             fingerprint: hash,
             command: vec![0; 300],
+            inserted: Arc::default(),
         }
     }
 
