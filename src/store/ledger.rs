@@ -401,6 +401,12 @@ const ERASE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 
                      AND connection = ?2 AND customer = ?3 AND NOT (operation = 'delete' AND state = 'done') \
                      AND (answer IS NOT NULL OR state IN ('sending', 'unknown'))";
 
+/// The same of a create whose customer was deleted before its own answer came.
+const ERASE_LATE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 0 WHERE id = ?1 \
+                          AND EXISTS (SELECT 1 FROM operations AS other WHERE other.merchant = ?2 \
+                          AND other.connection = ?3 AND other.customer = ?4 AND other.id > ?1 \
+                          AND other.operation = 'delete' AND other.state = 'done')";
+
 /// The end of an attempt, with its answer sealed.
 pub(super) struct Finish {
     pub(super) id: OperationId,
@@ -465,11 +471,14 @@ impl Work for Finish {
         };
         record(session, group, self.event, subject).await?;
         if self.event == Event::Done
-            && operation == Operation::Delete.name()
             && let Some(customer) = row.maybe_text()?
         {
-            let values = [&merchant, &connection, &customer].map(|text| Value::Text(text.as_str()));
-            session.execute(ERASE, &values).await?;
+            let values = [&id, &merchant, &connection, &customer].map(|text| Value::Text(text.as_str()));
+            match Operation::parse(&operation) {
+                Some(Operation::Delete) => session.execute(ERASE, &values[1..]).await?,
+                Some(Operation::Create) => session.execute(ERASE_LATE, &values).await?,
+                _ => 0,
+            };
         }
         Ok(true)
     }

@@ -345,24 +345,27 @@ async fn answers_that_come_after_the_deletion_are_not_kept(bed: &Bed) {
         customer: Some("c1".to_owned()),
         ..keyed("acme", key, key)
     };
+    let created = claim(&store, keyed("acme", "created", "created")).await;
     let sending = claim(&store, about("sending", "update")).await;
     let unknown = claim(&store, about("unknown", "block")).await;
     let end = End::Unknown { reconcile_after: None, answer: answer(504) };
     store.finish(unknown, 1, end).await.expect("finished");
     let deleted = claim(&store, about("deleted", "delete")).await;
     store.finish(deleted, 1, End::Done { customer: None, answer: answer(200) }).await.expect("finished");
-    for id in [sending, unknown] {
+    for id in [created, sending, unknown] {
         assert_eq!(store.finish(id, 1, done()).await, Ok(true));
         let record = store.operation("acme", id).await.expect("read").expect("the write");
         assert_eq!((record.state, record.status, record.answer), (State::Done, Some(201), None));
     }
-    for new in [about("sending", "update"), about("unknown", "block")] {
+    for new in [keyed("acme", "created", "created"), about("sending", "update"), about("unknown", "block")] {
         assert!(matches!(store.claim(new).await, Ok(Claim::Erased(_))));
     }
-    let after = claim(&store, about("after", "update")).await;
-    store.finish(after, 1, done()).await.expect("finished");
-    let again = store.claim(about("after", "update")).await;
-    assert!(matches!(again, Ok(Claim::Finished(_))), "whoever is there again");
+    // Whoever is there again.
+    for new in [keyed("acme", "anew", "anew"), about("after", "update")] {
+        let id = claim(&store, new.clone()).await;
+        store.finish(id, 1, done()).await.expect("finished");
+        assert!(matches!(store.claim(new).await, Ok(Claim::Finished(_))));
+    }
 }
 
 async fn a_deletion_is_answered_again_whoever_deletes_after_it(bed: &Bed) {

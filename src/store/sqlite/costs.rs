@@ -169,6 +169,9 @@ impl Bench {
         let about_it = MakeClaim { customer: deletion.customer.clone(), ..self.request(true) };
         self.run(&about_it);
         self.run(&deletion);
+        let create = MakeClaim { operation: "create".to_owned(), ..self.request(true) };
+        self.run(&create);
+        of("a create's end", self, &mut |bench| bench.end(create.id, Event::Done));
         of("a deletion", self, &mut |bench| bench.end(deletion.id, Event::Done));
         self.end(about_it.id, Event::Done);
         of("a key that was erased", self, &mut |bench| assert!(matches!(bench.again(&about_it), Found::Erased(_))));
