@@ -1,5 +1,5 @@
 //! What a database has to offer: one writer that runs jobs in groups and commits each group at once, and
-//! readers. What the jobs do is said once, in [`super::ledger`], over a [`Session`]; texts are the same for
+//! readers. What the jobs do is said once, over a [`Session`] (see [`super::ledger`]); texts are the same for
 //! both databases, and contents are opaque bytes.
 
 use std::fmt;

@@ -2,11 +2,14 @@
 //! it. [`Store`] is all that the rest of the program sees. It seals and fingerprints on this side of the
 //! database, which holds ids, hashes, times and sealed bytes.
 //!
-//! `ledger` says what is done, in statements that both databases understand; `sqlite` and `postgres` only
-//! run it, in groups that are committed at once. `docs/store.md` tells operators the rest.
+//! `ledger`, `claims`, `ends`, `takeovers` and `upkeep` say what is done, in statements that both databases
+//! understand; `sqlite` and `postgres` only run it, in groups that are committed at once. `docs/store.md` tells
+//! operators the rest.
 
 pub mod audit;
+mod claims;
 mod database;
+mod ends;
 mod error;
 mod inspection;
 mod keyring;
@@ -16,6 +19,8 @@ mod postgres;
 mod record;
 mod settings;
 mod sqlite;
+mod takeovers;
+mod upkeep;
 
 use std::{
     fmt,
@@ -37,10 +42,11 @@ pub use record::{
 };
 pub use settings::{Clock, Settings, is_literal};
 
+use claims::Found;
 use database::{Answered, Database, Work, closed, job};
 use keyring::{Hashes, Key, Keyring, Place};
 use lease::SignsOfLife;
-use ledger::{Found, Stored, Terms};
+use ledger::{Stored, Terms};
 
 /// How long anybody waits for the store. A database that hangs is an unavailable one.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -116,7 +122,7 @@ impl Store {
     pub async fn claim(&self, new: NewOperation) -> Result<Claim, StoreError> {
         let row = new.id.to_string();
         let command = self.keyring.seal(operations("command", &row), &new.command)?;
-        let work = ledger::MakeClaim {
+        let work = claims::MakeClaim {
             terms: Arc::clone(&self.terms),
             id: new.id,
             key_hash: new.key.as_deref().map(|key| self.hashes.key(&new.merchant, key)),
@@ -143,7 +149,7 @@ impl Store {
 
     /// Makes a claim. One that becomes durable only when nobody waits for it any more, or may be durable though the
     /// database did not say so, is taken back: whoever asked was told that nothing is sent.
-    async fn claimed(&self, id: OperationId, work: ledger::MakeClaim) -> Result<Found, StoreError> {
+    async fn claimed(&self, id: OperationId, work: claims::MakeClaim) -> Result<Found, StoreError> {
         let inserted = Arc::clone(&work.inserted);
         let (job, mut answer) = job(work);
         self.database.write(job);
@@ -192,7 +198,7 @@ impl Store {
 
     /// Says that somebody has heard a write's end after all.
     pub async fn hear(&self, id: OperationId) -> Result<(), StoreError> {
-        self.write(ledger::Hear { id }).await
+        self.write(ends::Hear { id }).await
     }
 
     async fn end(&self, id: OperationId, attempt: u32, end: End, unheard: bool) -> Result<bool, StoreError> {
@@ -205,7 +211,7 @@ impl Store {
         };
         let row = id.to_string();
         let sealed = answer.as_ref().map(|answer| self.keyring.seal(operations("answer", &row), &answer.to_bytes()));
-        self.write(ledger::Finish {
+        self.write(ends::Finish {
             id,
             attempt,
             event,
@@ -232,7 +238,7 @@ impl Store {
     /// [`LONGEST_ATTEMPT`] gets none any more.
     pub async fn renew(&self) -> Result<(), StoreError> {
         let asked = Instant::now();
-        self.write(ledger::Renew { terms: Arc::clone(&self.terms) }).await?;
+        self.write(takeovers::Renew { terms: Arc::clone(&self.terms) }).await?;
         self.signs.given(asked, Instant::now());
         Ok(())
     }
@@ -244,7 +250,7 @@ impl Store {
 
     /// Notes that an attempt is about to send its write once more. Only [`Resend::Noted`] may be sent.
     pub async fn send_again(&self, id: OperationId, attempt: u32) -> Result<Resend, StoreError> {
-        self.write(ledger::SendAgain { terms: Arc::clone(&self.terms), id, attempt }).await
+        self.write(takeovers::SendAgain { terms: Arc::clone(&self.terms), id, attempt }).await
     }
 
     /// Says that a customer is what came of a create, unless it is another's: by a mark that is certain, by content
@@ -256,21 +262,21 @@ impl Store {
         customer: &str,
         is_marked: bool,
     ) -> Result<Adopted, StoreError> {
-        self.write(ledger::Adopt { id, attempt, customer: customer.to_owned(), is_marked }).await
+        self.write(takeovers::Adopt { id, attempt, customer: customer.to_owned(), is_marked }).await
     }
 
     /// Takes over what was being sent by somebody who gave no sign of life, and what is unknown and due to
     /// be looked up. Each is a new attempt of this process; older ones are fenced off. Not while
     /// [`Store::is_renewal_overdue`], or a process that stood still would take its own work from itself.
     pub async fn take_over(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let taken = self.write(ledger::TakeOver { terms: Arc::clone(&self.terms), only: None, limit }).await?;
+        let taken = self.write(takeovers::TakeOver { terms: Arc::clone(&self.terms), only: None, limit }).await?;
         taken.into_iter().map(|stored| self.opened(stored)).collect()
     }
 
     /// Takes over one write, even before it is due to be looked up, and even if it is held. `None` where
     /// somebody is at work on it, or its outcome is known.
     pub async fn take_over_one(&self, id: OperationId) -> Result<Option<Record>, StoreError> {
-        let only = ledger::TakeOver { terms: Arc::clone(&self.terms), only: Some(id), limit: 1 };
+        let only = takeovers::TakeOver { terms: Arc::clone(&self.terms), only: Some(id), limit: 1 };
         self.write(only).await?.pop().map(|stored| self.opened(stored)).transpose()
     }
 
@@ -302,7 +308,7 @@ impl Store {
         let mut all = Reaped::default();
         loop {
             // A handful at a time: writes go between.
-            let some = self.write(ledger::Reap { terms: Arc::clone(&self.terms) }).await?;
+            let some = self.write(upkeep::Reap { terms: Arc::clone(&self.terms) }).await?;
             if some == Reaped::default() {
                 return Ok(all);
             }
@@ -327,7 +333,7 @@ impl Store {
     pub async fn reseal(&self) -> Result<u64, StoreError> {
         let (mut after, mut count) = (String::new(), 0);
         loop {
-            let page = self.read(ledger::ReadSealed { after: after.clone(), limit: PAGE }).await?;
+            let page = self.read(upkeep::ReadSealed { after: after.clone(), limit: PAGE }).await?;
             let Some(last) = page.last() else { return Ok(count) };
             after = last.id.to_string();
             for stored in page {
@@ -339,7 +345,7 @@ impl Store {
                 };
                 let (command, answer) = (anew("command", stored.command)?, anew("answer", stored.answer)?);
                 if command.is_some() || answer.is_some() {
-                    self.write(ledger::ReplaceSealed { id: stored.id, command, answer }).await?;
+                    self.write(upkeep::ReplaceSealed { id: stored.id, command, answer }).await?;
                     count += 1;
                 }
             }
@@ -375,10 +381,10 @@ const fn operations<'a>(column: &'a str, row: &'a str) -> Place<'a> {
 async fn unlock(database: &dyn Database, keyring: &Keyring) -> Result<Hashes, StoreError> {
     const PLACE: Place<'_> = Place { table: "meta", column: "value", row: "secret" };
     let fresh = keyring.seal(PLACE, &Hashes::fresh_secret()?)?;
-    let sealed = write(database, ledger::Secret { fresh }).await?;
+    let sealed = write(database, upkeep::Secret { fresh }).await?;
     let secret = keyring.open(PLACE, &sealed)?;
     if let Some(new) = keyring.reseal(PLACE, &sealed)? {
-        write(database, ledger::ReplaceSecret { old: sealed, new }).await?;
+        write(database, upkeep::ReplaceSecret { old: sealed, new }).await?;
     }
     Ok(Hashes::derive(&secret))
 }

@@ -18,8 +18,12 @@ use super::{SqliteSession, keep_plans, migrate, ready};
 use crate::store::{
     Adopted, OperationId, Reaped, Resend, State,
     audit::{Event, Head},
+    claims::{Found, MakeClaim},
     database::{Group, Work},
-    ledger::{Adopt, Finish, Found, Hear, MakeClaim, ReadOperations, Reap, Renew, SendAgain, TakeOver, Terms},
+    ends::{Finish, Hear},
+    ledger::{ReadOperations, Terms},
+    takeovers::{Adopt, Renew, SendAgain, TakeOver},
+    upkeep::Reap,
 };
 
 /// A database, and the steps that it has taken.

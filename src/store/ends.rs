@@ -1,0 +1,125 @@
+//! Ends: how an attempt ended, who heard of it, and what goes with a customer that was deleted.
+
+use async_trait::async_trait;
+use passerelle_providers::model::Operation;
+
+use super::{
+    OperationId, State, StoreError,
+    audit::Event,
+    database::{Group, Session, Value, Work},
+    ledger::{Subject, record},
+};
+
+/// Takes away every answer about a customer but those to its deletion, and those of open writes that are still to come.
+const ERASE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 0 WHERE merchant = ?1 \
+                     AND connection = ?2 AND customer = ?3 AND NOT (operation = 'delete' AND state = 'done') \
+                     AND (answer IS NOT NULL OR state IN ('sending', 'unknown'))";
+
+/// The same of a create whose customer was deleted before its own answer came.
+const ERASE_LATE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 0 WHERE id = ?1 \
+                          AND EXISTS (SELECT 1 FROM operations AS other WHERE other.merchant = ?2 \
+                          AND other.connection = ?3 AND other.customer = ?4 AND other.id > ?1 \
+                          AND other.operation = 'delete' AND other.state = 'done')";
+
+/// The end of an attempt, with its answer sealed.
+pub(super) struct Finish {
+    pub(super) id: OperationId,
+    pub(super) attempt: u32,
+    pub(super) event: Event,
+    pub(super) customer: Option<String>,
+    pub(super) reconcile_after: Option<i64>,
+    pub(super) status: Option<u16>,
+    pub(super) answer: Option<Vec<u8>>,
+    /// Whether nobody waits for it any more who could ask again only without a key.
+    pub(super) unheard: bool,
+}
+
+#[async_trait]
+impl Work for Finish {
+    type Done = bool;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
+        let id = self.id.to_string();
+        let state = match self.event {
+            Event::Done => Some(State::Done),
+            Event::Failed => Some(State::Failed),
+            Event::NotSent => None,
+            Event::Intent | Event::TakenOver | Event::Unknown | Event::Held => Some(State::Unknown),
+        };
+        let rows = match state {
+            None => {
+                let delete = "DELETE FROM operations WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
+                              RETURNING merchant, connection, operation, fingerprint, customer";
+                session.rows(delete, &[Value::Text(&id), Value::Integer(self.attempt.into())]).await?
+            }
+            Some(state) => {
+                let update = "UPDATE operations SET state = ?3, customer = coalesce(?4, customer), status = ?5, \
+                              answer = CASE WHEN erased = 1 THEN answer ELSE ?6 END, finished_at = ?7, reconcile_after = ?8, worker = NULL, leased_at = NULL, \
+                              lease_until = NULL, unheard = ?9, \
+                              command = CASE WHEN CAST(?7 AS BIGINT) IS NULL THEN command ELSE NULL END \
+                              WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
+                              RETURNING merchant, connection, operation, fingerprint, customer";
+                let values = [
+                    Value::Text(&id),
+                    Value::Integer(self.attempt.into()),
+                    Value::Text(state.as_str()),
+                    Value::text(self.customer.as_deref()),
+                    Value::integer(self.status.map(i64::from)),
+                    Value::bytes(self.answer.as_deref()),
+                    Value::integer(state.is_final().then_some(group.now)),
+                    Value::integer(self.reconcile_after),
+                    Value::Integer((self.unheard && state.is_final()).into()),
+                ];
+                session.rows(update, &values).await?
+            }
+        };
+        let Some(mut row) = rows.into_iter().next() else { return self.was_here(session, &id, state).await };
+        let (merchant, connection, operation) = (row.text()?, row.text()?, row.text()?);
+        let subject = Subject {
+            id: self.id,
+            merchant: &merchant,
+            connection: &connection,
+            operation: &operation,
+            attempt: self.attempt,
+            fingerprint: &row.bytes()?,
+        };
+        record(session, group, self.event, subject).await?;
+        if self.event == Event::Done
+            && let Some(customer) = row.maybe_text()?
+        {
+            let values = [&id, &merchant, &connection, &customer].map(|text| Value::Text(text.as_str()));
+            match Operation::parse(&operation) {
+                Some(Operation::Delete) => session.execute(ERASE, &values[1..]).await?,
+                Some(Operation::Create) => session.execute(ERASE_LATE, &values).await?,
+                _ => 0,
+            };
+        }
+        Ok(true)
+    }
+}
+
+/// That somebody has heard how a write ended.
+pub(super) struct Hear {
+    pub(super) id: OperationId,
+}
+
+#[async_trait]
+impl Work for Hear {
+    type Done = ();
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
+        let update = "UPDATE operations SET unheard = 0 WHERE id = ?1";
+        session.execute(update, &[Value::Text(&self.id.to_string())]).await.map(|_| ())
+    }
+}
+
+impl Finish {
+    /// Whether the same attempt ended so already: its commit was durable and the word of it was lost.
+    async fn was_here(&self, session: &mut dyn Session, id: &str, state: Option<State>) -> Result<bool, StoreError> {
+        let select = "SELECT state, attempt FROM operations WHERE id = ?1";
+        match session.rows(select, &[Value::Text(id)]).await?.pop() {
+            None => Ok(state.is_none()),
+            Some(mut row) => Ok(Some(row.parsed(State::parse)?) == state && row.integer()? == i64::from(self.attempt)),
+        }
+    }
+}

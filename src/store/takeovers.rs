@@ -1,0 +1,206 @@
+//! Writes that are open: signs of life, taking over, and what may be done with what was taken over.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{
+    Adopted, OperationId, Resend, StoreError,
+    audit::Event,
+    database::{Group, Session, Value, Work},
+    lease::LONGEST_ATTEMPT,
+    ledger::{Stored, Subject, Terms, after, before, columns, limited, record},
+};
+
+/// A sign of life for all that this process is at work on.
+pub(super) struct Renew {
+    pub(super) terms: Arc<Terms>,
+}
+
+#[async_trait]
+impl Work for Renew {
+    type Done = ();
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
+        let update = "UPDATE operations SET lease_until = ?1 \
+                      WHERE state IN ('sending', 'unknown') AND worker = ?2 AND leased_at > ?3";
+        let values = [
+            Value::Integer(after(group.now, self.terms.lease)),
+            Value::Text(&self.terms.worker),
+            Value::Integer(before(group.now, LONGEST_ATTEMPT)),
+        ];
+        session.execute(update, &values).await?;
+        Ok(())
+    }
+}
+
+/// Whether an attempt that took a write over may send it once more, noted before it does.
+pub(super) struct SendAgain {
+    pub(super) terms: Arc<Terms>,
+    pub(super) id: OperationId,
+    pub(super) attempt: u32,
+}
+
+#[async_trait]
+impl Work for SendAgain {
+    type Done = Resend;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Resend, StoreError> {
+        let select = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM operations WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') AND worker = ?3 \
+             AND lease_until > ?4"
+        );
+        let id = self.id.to_string();
+        let values = [
+            Value::Text(&id),
+            Value::Integer(self.attempt.into()),
+            Value::Text(&self.terms.worker),
+            Value::Integer(group.now),
+        ];
+        let Some(row) = session.rows(select, &values).await?.pop() else { return Ok(Resend::Lost) };
+        let stored = Stored::read(row)?;
+        if Self::is_overtaken(session, &stored).await? {
+            return Ok(Resend::Overtaken);
+        }
+        // Whoever takes it over from this attempt looks at once, and must give the provider its time anew.
+        let update = "UPDATE operations SET sent_at = ?2, \
+                      reconcile_after = CASE WHEN state = 'unknown' THEN ?2 ELSE reconcile_after END WHERE id = ?1";
+        session.execute(update, &[Value::Text(&id), Value::Integer(group.now)]).await?;
+        let subject = Subject {
+            id: self.id,
+            merchant: &stored.merchant,
+            connection: &stored.connection,
+            operation: &stored.operation,
+            attempt: self.attempt,
+            fingerprint: &stored.fingerprint,
+        };
+        record(session, group, Event::Intent, subject).await?;
+        Ok(Resend::Noted)
+    }
+}
+
+impl SendAgain {
+    /// Whether a newer write to the same customer would be undone.
+    async fn is_overtaken(session: &mut dyn Session, stored: &Stored) -> Result<bool, StoreError> {
+        let undone = match stored.operation.as_str() {
+            "update" => ["update", "update"],
+            "block" | "unblock" => ["block", "unblock"],
+            _ => return Ok(false),
+        };
+        let Some(customer) = &stored.customer else { return Ok(false) };
+        let select = "SELECT id FROM operations WHERE merchant = ?1 AND id > ?2 AND connection = ?3 AND customer = ?4 \
+                      AND operation IN (?5, ?6) AND state <> 'failed' LIMIT 1";
+        let values = [
+            Value::Text(&stored.merchant),
+            Value::Text(&stored.id.to_string()),
+            Value::Text(&stored.connection),
+            Value::Text(customer),
+            Value::Text(undone[0]),
+            Value::Text(undone[1]),
+        ];
+        Ok(!session.rows(select, &values).await?.is_empty())
+    }
+}
+
+/// Says that a customer is what came of a create, unless that is said of another one, or may be before long.
+pub(super) struct Adopt {
+    pub(super) id: OperationId,
+    pub(super) attempt: u32,
+    pub(super) customer: String,
+    pub(super) is_marked: bool,
+}
+
+/// How long before a create others may have begun that made a customer which looks like its own.
+const ALIKE: Duration = Duration::from_mins(15);
+
+#[async_trait]
+impl Work for Adopt {
+    type Done = Adopted;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Adopted, StoreError> {
+        let id = self.id.to_string();
+        let select = "SELECT other.id FROM operations AS this JOIN operations AS other \
+                      ON other.merchant = this.merchant AND other.fingerprint = this.fingerprint \
+                      WHERE this.id = ?1 AND other.id <> ?1 AND other.state IN ('sending', 'unknown') \
+                      AND other.state = 'sending' LIMIT 1";
+        if !self.is_marked && !session.rows(select, &[Value::Text(&id)]).await?.is_empty() {
+            return Ok(Adopted::Open);
+        }
+        let update = "UPDATE operations SET customer = ?3 WHERE id = ?1 AND attempt = ?2 \
+                      AND state IN ('sending', 'unknown') AND NOT EXISTS (SELECT 1 FROM operations AS other \
+                      WHERE other.merchant = operations.merchant AND other.id > ?4 AND other.id <> ?1 \
+                      AND other.connection = operations.connection AND other.operation = operations.operation \
+                      AND other.customer = ?3)";
+        let values = [
+            Value::Text(&id),
+            Value::Integer(self.attempt.into()),
+            Value::Text(&self.customer),
+            Value::Text(&self.id.earliest_within(ALIKE)),
+        ];
+        Ok(if session.execute(update, &values).await? > 0 { Adopted::Own } else { Adopted::Anothers })
+    }
+}
+
+/// Takes over what nobody is at work on any more, and what is due to be looked up. Ordered by time and not by id, as
+/// everywhere where few rows of many are meant: an order by id would walk all of them.
+pub(super) struct TakeOver {
+    pub(super) terms: Arc<Terms>,
+    /// Only this one, whether it is due or not.
+    pub(super) only: Option<OperationId>,
+    pub(super) limit: usize,
+}
+
+#[async_trait]
+impl Work for TakeOver {
+    type Done = Vec<Stored>;
+
+    /// What is taken over and not worked on would wait for its next lease to run out.
+    const ONLY_IF_AWAITED: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Vec<Stored>, StoreError> {
+        let select = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM operations WHERE state IN ('sending', 'unknown') \
+             AND (state = 'sending' OR reconcile_after <= ?1 OR id = ?5) AND (CAST(?5 AS TEXT) = '' OR id = ?5) \
+             AND (lease_until IS NULL OR lease_until <= ?1 OR (CAST(?2 AS BIGINT) = 1 AND worker <> ?3)) \
+             ORDER BY created_at LIMIT ?4"
+        );
+        let only = self.only.map(|id| id.to_string()).unwrap_or_default();
+        let values = [
+            Value::Integer(group.now),
+            Value::Integer(self.terms.alone.into()),
+            Value::Text(&self.terms.worker),
+            Value::Integer(limited(self.limit)),
+            Value::Text(&only),
+        ];
+        let mut taken = Vec::new();
+        for row in session.rows(select, &values).await? {
+            let mut stored = Stored::read(row)?;
+            stored.attempt += 1;
+            let update =
+                "UPDATE operations SET attempt = ?2, worker = ?3, leased_at = ?4, lease_until = ?5 WHERE id = ?1";
+            let values = [
+                Value::Text(&stored.id.to_string()),
+                Value::Integer(stored.attempt.into()),
+                Value::Text(&self.terms.worker),
+                Value::Integer(group.now),
+                Value::Integer(after(group.now, self.terms.lease)),
+            ];
+            session.execute(update, &values).await?;
+            let subject = Subject {
+                id: stored.id,
+                merchant: &stored.merchant,
+                connection: &stored.connection,
+                operation: &stored.operation,
+                attempt: stored.attempt,
+                fingerprint: &stored.fingerprint,
+            };
+            record(session, group, Event::TakenOver, subject).await?;
+            taken.push(stored);
+        }
+        Ok(taken)
+    }
+}
