@@ -38,35 +38,13 @@ pub fn command(
     manifest: &Manifest,
     region: Option<Region>,
 ) -> Result<Command, Error> {
-    let mut reader = Reader::open(json, region)?;
-    let id = match reader.parameter("id")? {
-        Some(id) => CustomerId::parse(id, &manifest.id),
-        None => Err(Error::invalid(vec![FieldError::new("/id", "is required")])),
-    };
-    let limit = reader.number("limit")?.map_or(20, |limit| u16::try_from(limit).unwrap_or(u16::MAX));
-    let position = Position::Offset(reader.number("offset")?.unwrap_or_default());
-    let command = match operation {
-        Operation::Create => {
-            let distinct = reader.flag("distinct")?.unwrap_or_default();
-            let fields = reader.finish()?.without_clears();
-            return Ok(Command::Create(CreateCustomer { fields, distinct }));
-        }
-        Operation::Update => return Ok(Command::Update(UpdateCustomer { id: id?, fields: reader.finish()? })),
-        Operation::Retrieve => Command::Retrieve(id?),
-        Operation::Delete => Command::Delete(id?),
-        Operation::Block => Command::Block(id?),
-        Operation::Unblock => Command::Unblock(id?),
-        Operation::OverdueInvoices => Command::OverdueInvoices(id?),
-        Operation::PaymentMethods => Command::PaymentMethods(ListOfCustomer { id: id?, limit, position, status: None }),
-        Operation::Payments => {
-            let status = reader.parameter("status")?;
-            Command::Payments(ListOfCustomer { id: id?, limit, position, status })
-        }
-        Operation::List => Command::List(ListCustomers { limit, position, filter: reader.filter()? }),
-        Operation::Find => Command::Find(reader.lookup()?),
-    };
-    reader.finish()?;
-    Ok(command)
+    Reader::open(json, region)?.command(operation, manifest)
+}
+
+/// A command out of what [`Command::to_canonical_json`] wrote. It was taken in before, by our own rules or by those of
+/// an imitated provider, and is read as it stands.
+pub fn remembered(operation: Operation, json: &Source, manifest: &Manifest) -> Result<Command, Error> {
+    Reader::of(json, None, true)?.command(operation, manifest)
 }
 
 /// A phone number of a query, in the form in which customers have theirs.
@@ -86,6 +64,8 @@ pub fn check(body: &Source) -> Result<(), Error> {
 struct Reader<'s> {
     source: &'s Source,
     region: Option<Region>,
+    /// Whether values were taken in before, and are neither judged nor spelled anew.
+    is_remembered: bool,
     members: Vec<(Cow<'s, str>, &'s RawValue)>,
     mistakes: Vec<FieldError>,
 }
@@ -93,9 +73,46 @@ struct Reader<'s> {
 impl<'s> Reader<'s> {
     fn open(source: &'s Source, region: Option<Region>) -> Result<Self, Error> {
         check(source)?;
+        Self::of(source, region, false)
+    }
+
+    fn of(source: &'s Source, region: Option<Region>, is_remembered: bool) -> Result<Self, Error> {
         let members = strict::members(source.as_str())
             .ok_or_else(|| Error::invalid(vec![FieldError::new("", "must be a JSON object")]))?;
-        Ok(Self { source, region, members, mistakes: Vec::new() })
+        Ok(Self { source, region, is_remembered, members, mistakes: Vec::new() })
+    }
+
+    fn command(mut self, operation: Operation, manifest: &Manifest) -> Result<Command, Error> {
+        let id = match self.parameter("id")? {
+            Some(id) => CustomerId::parse(id, &manifest.id),
+            None => Err(Error::invalid(vec![FieldError::new("/id", "is required")])),
+        };
+        let limit = self.number("limit")?.map_or(20, |limit| u16::try_from(limit).unwrap_or(u16::MAX));
+        let position = Position::Offset(self.number("offset")?.unwrap_or_default());
+        let command = match operation {
+            Operation::Create => {
+                let distinct = self.flag("distinct")?.unwrap_or_default();
+                let fields = self.finish()?.without_clears();
+                return Ok(Command::Create(CreateCustomer { fields, distinct }));
+            }
+            Operation::Update => return Ok(Command::Update(UpdateCustomer { id: id?, fields: self.finish()? })),
+            Operation::Retrieve => Command::Retrieve(id?),
+            Operation::Delete => Command::Delete(id?),
+            Operation::Block => Command::Block(id?),
+            Operation::Unblock => Command::Unblock(id?),
+            Operation::OverdueInvoices => Command::OverdueInvoices(id?),
+            Operation::PaymentMethods => {
+                Command::PaymentMethods(ListOfCustomer { id: id?, limit, position, status: None })
+            }
+            Operation::Payments => {
+                let status = self.parameter("status")?;
+                Command::Payments(ListOfCustomer { id: id?, limit, position, status })
+            }
+            Operation::List => Command::List(ListCustomers { limit, position, filter: self.filter()? }),
+            Operation::Find => Command::Find(self.lookup()?),
+        };
+        self.finish()?;
+        Ok(command)
     }
 
     fn take(&mut self, key: &str) -> Option<&'s RawValue> {
@@ -193,6 +210,7 @@ impl<'s> Reader<'s> {
         }
         if let (Patch::Set(full), Patch::Set(joined)) = (&read.name, parts_only(&read).full_name())
             && **full != *joined
+            && !self.is_remembered
         {
             self.mistakes
                 .push(FieldError::new("/name", "contradicts `first_name` and `last_name`; give the one or the others"));
@@ -210,6 +228,9 @@ impl<'s> Reader<'s> {
             return Patch::Clear;
         }
         let Some(text) = string(self.source, raw) else { return self.mistake(pointer, "must be a string") };
+        if self.is_remembered {
+            return Patch::Set(text);
+        }
         if text.len() > MOST_BYTES {
             return self.mistake(pointer, "is longer than 4,096 bytes");
         }
@@ -220,8 +241,9 @@ impl<'s> Reader<'s> {
     }
 
     fn phone(&mut self, pointer: &'static str, raw: &RawValue) -> Patch<Text> {
-        let region = self.region;
-        self.text(pointer, raw, phone_text).map(|text| phone_query(text, region))
+        let (region, is_remembered) = (self.region, self.is_remembered);
+        let text = self.text(pointer, raw, phone_text);
+        if is_remembered { text } else { text.map(|text| phone_query(text, region)) }
     }
 
     fn address(&mut self, read: &mut CustomerFields, raw: &RawValue) {
@@ -250,7 +272,10 @@ impl<'s> Reader<'s> {
                 "city" => parts.city = self.text("/address/city", raw, any_text),
                 "state" => parts.state = self.text("/address/state", raw, any_text),
                 "postal_code" => parts.postal_code = self.text("/address/postal_code", raw, any_text),
-                "country" => parts.country = self.text("/address/country", raw, any_text).map(canonical_country),
+                "country" => {
+                    let country = self.text("/address/country", raw, any_text);
+                    parts.country = if self.is_remembered { country } else { country.map(country::canonical) };
+                }
                 _ => {
                     let pointer = format!("/address/{}", key.replace('~', "~0").replace('/', "~1"));
                     self.mistakes.push(FieldError::new(pointer, "is not a field of an address"));
@@ -276,13 +301,6 @@ fn string(source: &Source, raw: &RawValue) -> Option<Text> {
     }
     let text: Str<'_> = serde_json::from_str(raw.get()).ok()?;
     Some(source.text(&text.0))
-}
-
-fn canonical_country(text: &Text) -> Text {
-    if country::is_alpha2(text) {
-        return text.clone();
-    }
-    country::to_alpha2(text).map_or_else(|| text.clone(), Text::from_static)
 }
 
 fn any_text(text: &str) -> Option<&'static str> {

@@ -13,7 +13,7 @@ use crate::{
         Operation, Patch, Reply,
     },
     plan::Transport,
-    text::{Text, email},
+    text::{Text, country, email},
 };
 
 /// How far a provider's clock may be behind ours.
@@ -187,6 +187,8 @@ fn whole(fields: &CustomerFields, customer: &Customer) -> CustomerFields {
 fn holds(customer: &Customer, fields: &CustomerFields, manifest: &Manifest) -> bool {
     let told = |field: Field| manifest.field(field).read.is_supported();
     let mut wanted = fields.clone();
+    // An imitated provider's client may have written it out.
+    wanted.address.country = wanted.address.country.map(country::canonical);
     let is_called_so = match wanted.full_name() {
         Patch::Absent => true,
         Patch::Clear => customer.full_name().is_none(),

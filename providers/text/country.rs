@@ -6,6 +6,8 @@ use std::fmt;
 use celes::Country;
 use unicode_normalization::UnicodeNormalization;
 
+use super::Text;
+
 /// The rule named when a country was spelled otherwise.
 pub const TO_ALPHA2: &str = "country name to ISO 3166-1 alpha-2";
 
@@ -97,6 +99,14 @@ impl fmt::Debug for Region {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.0)
     }
+}
+
+/// A country as customers have it: its code where it has one.
+pub(crate) fn canonical(text: &Text) -> Text {
+    if is_alpha2(text) {
+        return text.clone();
+    }
+    to_alpha2(text).map_or_else(|| text.clone(), Text::from_static)
 }
 
 /// Whether a text is an alpha-2 code in capitals, the canonical form.

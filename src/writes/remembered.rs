@@ -58,7 +58,7 @@ impl Remembered {
         let operation = Operation::parse(document.operation)?;
         let source = Source::new(&Bytes::copy_from_slice(document.command.get().as_bytes()))?;
         Some(Self {
-            command: input::command(operation, &source, connection.manifest, merchant.region).ok()?,
+            command: input::remembered(operation, &source, connection.manifest).ok()?,
             surface: surfaces(&document.surface, merchant)?,
             on_loss: if document.drops_losses { OnLoss::Drop } else { OnLoss::Reject },
         })

@@ -193,6 +193,22 @@ async fn an_unknown_create_is_found_and_the_key_gets_its_answer() {
     }
 }
 
+/// What an imitated provider takes need not be what the gateway's own API does.
+#[tokio::test]
+async fn an_unknown_create_in_a_dialect_is_found_whatever_it_says() {
+    let awa = [("name", "Awa Diop"), ("email", "awa@example.com")];
+    for (provider, more) in [("modempay", ("phone", "ask her brother")), ("lomi", ("country", "Senegal"))] {
+        let faults = "error_after = 1.0\nonly = [\"create\"]";
+        let (gateway, _folder) = before_a_twin(provider, faults, "visibility_lag = \"10ms\"").await;
+        let asked =
+            gateway.request(Method::POST, &format!("/as/{provider}/v1/customers")).header("x-api-key", "sk_acme");
+        let body: Value = awa.into_iter().chain([more]).collect();
+        let answer = asked.json_text(&body).send().await.expect("an answer");
+        let id = answer.headers()["x-operation-id"].to_str().expect("an id");
+        assert_eq!(settled(&gateway, id, "unknown").await["outcome"], "done", "{provider}");
+    }
+}
+
 /// The provider has matched somebody who was there, and its answer was lost: nobody was made who could be found.
 #[tokio::test]
 async fn an_unknown_distinct_create_is_whom_it_matches() {
