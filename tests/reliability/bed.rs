@@ -12,7 +12,7 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 use passerelle::{
     config,
-    store::{OperationId, Record, Settings, State, Store},
+    store::{Inspection, OperationId, Record, Settings, State, Store},
     twin::{
         faults::Named,
         log::{self, Applied, Entry, Received},
@@ -387,20 +387,22 @@ impl Gateway {
         rustix::process::prlimit(Some(id), Resource::Fsize, limit).expect("a limit");
     }
 
-    /// How many writes are in a state, as another process sees the store of a gateway that is alive.
-    pub(crate) fn peek(&self, state: State) -> u32 {
-        use rusqlite::{Connection, OpenFlags};
-        let file = Connection::open_with_flags(self.store_file(), OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the file");
-        let count = "SELECT count(*) FROM operations WHERE state = ?1";
-        file.query_row(count, [state.as_str()], |row| row.get(0)).expect("a number")
+    fn store_settings(&self) -> Settings {
+        let loaded = config::load(Some(&self.config())).expect("a configuration");
+        Settings::from(loaded.config.store.as_ref()).expect("settings")
+    }
+
+    /// Whether a write is in a state, as another process sees the store of a gateway that is alive.
+    pub(crate) async fn shows(&self, state: State) -> bool {
+        let store = Inspection::open(&self.store_settings()).expect("a look");
+        // Somebody else may be writing just now.
+        store.operations(None, Some(state), None, 1).await.is_ok_and(|writes| !writes.is_empty())
     }
 
     /// The store, once the gateway is dead.
     pub(crate) async fn store(&self) -> Store {
         self.kill();
-        let loaded = config::load(Some(&self.config())).expect("a configuration");
-        let settings = Settings::from(loaded.config.store.as_ref()).expect("settings");
-        Store::open(&settings).await.expect("a store")
+        Store::open(&self.store_settings()).await.expect("a store")
     }
 
     /// Kills the gateway, and reads everything that it kept. The audit chain must be whole, and the database too.

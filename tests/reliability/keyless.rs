@@ -102,7 +102,7 @@ async fn comes_back() {
         } else {
             assert_eq!(first.await.expect("an answer").code(), "outcome_unknown");
         }
-        crate::bed::until("the outcome is known", async || (gateway.peek(State::Done) > 0).then_some(())).await;
+        crate::bed::until("the outcome is known", async || gateway.shows(State::Done).await.then_some(())).await;
         let again = client.create(None, &person(1)).await.expect("an answer");
         assert_eq!((again.status, again.header("idempotent-replayed")), (201, "true"), "{}", again.body);
         assert_eq!(made(), 1, "one effect");

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     bed::{Gateway, Setup, Twin, agree, count, sized, trial, until},
     client::{Client, Outcome, email, person},
+    cluster,
     relay::Relay,
 };
 
@@ -39,30 +40,41 @@ enum Point {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        trial("kill_9_once_the_claim_is_durable", || killed_at(Point::Claimed)),
-        trial("kill_9_before_the_vendor_reads_the_request", || killed_at(Point::Sent)),
-        trial("kill_9_after_the_effect", || killed_at(Point::Done)),
-        trial("kill_9_in_the_middle_of_the_answer", || killed_at(Point::Answering)),
-        trial("kill_9_once_the_end_is_kept", || killed_at(Point::Kept)),
-        trial("kill_9_while_the_outcome_is_looked_for", || killed_at(Point::Looking)),
-        trial("kill_9_while_it_is_sent_again", || killed_at(Point::SentAgain)),
-        trial("kill_9_while_a_distinct_create_is_matched", || async {
-            for _ in 0..sized(1, 100) {
-                matched().await;
-            }
-        }),
-    ]
+    let mut trials = vec![trial("kill_9_while_a_distinct_create_is_matched", || async {
+        for _ in 0..sized(1, 100) {
+            matched().await;
+        }
+    })];
+    for (name, point) in [
+        ("kill_9_once_the_claim_is_durable", Point::Claimed),
+        ("kill_9_before_the_vendor_reads_the_request", Point::Sent),
+        ("kill_9_after_the_effect", Point::Done),
+        ("kill_9_in_the_middle_of_the_answer", Point::Answering),
+        ("kill_9_once_the_end_is_kept", Point::Kept),
+        ("kill_9_while_the_outcome_is_looked_for", Point::Looking),
+        ("kill_9_while_it_is_sent_again", Point::SentAgain),
+    ] {
+        trials.push(trial(name, move || killed_at(point, false)));
+        let on_postgres = trial(&format!("{name}_on_postgres"), move || killed_at(point, true));
+        trials.push(cluster::or_ignored(on_postgres));
+    }
+    trials
 }
 
-async fn killed_at(point: Point) {
+async fn killed_at(point: Point, on_postgres: bool) {
     for _ in 0..sized(1, 100) {
-        once(point).await;
+        let mut setup = Setup::of("visibility_lag = \"150ms\"\ntimeout = \"5s\"");
+        if on_postgres {
+            // Another gateway could be at work, so the lease of the dead one has to run out.
+            setup.store = "lease = \"2s\"".to_owned();
+            setup.database = Some(cluster::shared_database());
+        }
+        once(point, setup).await;
     }
     eprintln!("killed {} times at this point", sized(1, 100));
 }
 
-async fn once(point: Point) {
+async fn once(point: Point, mut setup: Setup) {
     let twin = Twin::start(
         "lomi",
         match point {
@@ -75,9 +87,9 @@ async fn once(point: Point) {
     );
     let relay = Relay::start(twin.address()).await;
     relay.is_open.store(!matches!(point, Point::Claimed | Point::SentAgain), Ordering::Relaxed);
-    let resends = matches!(point, Point::SentAgain);
-    let policy = if resends { "resend_after_lag" } else { "hold" };
-    let mut setup = Setup::of(&format!("visibility_lag = \"150ms\"\non_ambiguous = \"{policy}\"\ntimeout = \"5s\""));
+    if point == Point::SentAgain {
+        setup.connection.push_str("\non_ambiguous = \"resend_after_lag\"");
+    }
     setup.vendor = Some(relay.address.clone());
     let gateway = Gateway::before(&twin, &setup);
     let client = Client::of(&gateway);
@@ -96,7 +108,7 @@ async fn once(point: Point) {
         .await;
     };
     let shown = async |state: State| {
-        until("the store shows it", async || (gateway.peek(state) > 0).then_some(())).await;
+        until("the store shows it", async || gateway.shows(state).await.then_some(())).await;
     };
     match point {
         Point::Claimed => shown(State::Sending).await,
