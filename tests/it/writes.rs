@@ -164,12 +164,12 @@ fn one_fails(faults: &str, operation: Operation, number: u64) -> String {
     text((0..100_000).find(fits).expect("a seed"))
 }
 
-/// Asks until a write's outcome is another than this one.
+/// Asks until a write's outcome is another than this one, or it is left to a person.
 async fn settled(gateway: &Gateway, id: &str, from: &str) -> Value {
     let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
     loop {
         let told = gateway.get(&format!("/v1/operations/{id}")).await.body;
-        if told["outcome"] != from || Timestamp::now() > ends {
+        if told["outcome"] != from || told["held"] == true || Timestamp::now() > ends {
             return told;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
