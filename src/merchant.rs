@@ -177,7 +177,10 @@ impl Gateway {
             );
         }
         if let Err(error) = store::Settings::from(config.store.as_ref()) {
-            reader.mistakes.push(loaded.at("store", &error));
+            let told = error.to_string();
+            // Most of them name the key.
+            let key = told.split('`').find(|word| word.starts_with("store.")).unwrap_or("store");
+            reader.mistakes.push(loaded.at(key, &told));
         }
         if config.store.as_ref().is_some_and(|typed| store::is_literal(&typed.url)) {
             reader.warn("store.url", "holds a password; use { env = \"NAME\" } or { file = \"PATH\" }");

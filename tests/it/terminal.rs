@@ -185,7 +185,7 @@ fn a_wrong_store_is_told_with_its_line() {
                     connections.main = { provider = \"lomi\", sandbox = true }\n";
     let wrong = file(&format!("{merchant}[store]\nurl = \"mysql://me:secret@db/x\"\n"));
     let told = err(&run(&["check", "--config", wrong.path().to_str().expect("a path")]));
-    assert!(told.contains(":5: `store.url` is none of `sqlite:FILE`") && !told.contains("secret"), "{told}");
+    assert!(told.contains(":6: `store.url` is none of `sqlite:FILE`") && !told.contains("secret"), "{told}");
     let key = "0".repeat(64);
     let open = file(&format!("{merchant}[store]\nurl = \"postgres://me:secret@db/x\"\nkey = \"{key}\"\n"));
     let told = err(&run(&["check", "--config", open.path().to_str().expect("a path")]));
