@@ -54,8 +54,8 @@ impl Work for Finish {
             }
             Some(state) => {
                 let update = "UPDATE operations SET state = ?3, customer = coalesce(?4, customer), status = ?5, \
-                              answer = CASE WHEN erased = 1 THEN answer ELSE ?6 END, finished_at = ?7, reconcile_after = ?8, worker = NULL, leased_at = NULL, \
-                              lease_until = NULL, unheard = ?9, \
+                              answer = CASE WHEN erased = 1 THEN answer ELSE ?6 END, finished_at = ?7, \
+                              reconcile_after = ?8, worker = NULL, leased_at = NULL, lease_until = NULL, unheard = ?9, \
                               command = CASE WHEN CAST(?7 AS BIGINT) IS NULL THEN command ELSE NULL END \
                               WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
                               RETURNING merchant, connection, operation, fingerprint, customer";

@@ -85,6 +85,18 @@ impl Stored {
         })
     }
 
+    /// The attempt that may finish it, for the audit.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject {
+            id: self.id,
+            merchant: &self.merchant,
+            connection: &self.connection,
+            operation: &self.operation,
+            attempt: self.attempt,
+            fingerprint: &self.fingerprint,
+        }
+    }
+
     pub(super) fn is_older(&self, lifetime: Duration, now: i64) -> bool {
         self.finished_at.is_some_and(|finished| finished <= before(now, lifetime))
     }

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sandbox_keeps_everything_in_memory_and_others_in_a_file() {
+    fn without_a_word_everything_is_kept_in_a_file() {
         assert_eq!(Settings::from(None).map(|settings| settings.told()), Ok("sqlite:passerelle.db".to_owned()));
     }
 

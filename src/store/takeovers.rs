@@ -9,7 +9,7 @@ use super::{
     audit::Event,
     database::{Group, Session, Value, Work},
     lease::LONGEST_ATTEMPT,
-    ledger::{Stored, Subject, Terms, after, before, columns, limited, record},
+    ledger::{Stored, Terms, after, before, columns, limited, record},
 };
 
 /// A sign of life for all that this process is at work on.
@@ -68,15 +68,7 @@ impl Work for SendAgain {
         let update = "UPDATE operations SET sent_at = ?2, \
                       reconcile_after = CASE WHEN state = 'unknown' THEN ?2 ELSE reconcile_after END WHERE id = ?1";
         session.execute(update, &[Value::Text(&id), Value::Integer(group.now)]).await?;
-        let subject = Subject {
-            id: self.id,
-            merchant: &stored.merchant,
-            connection: &stored.connection,
-            operation: &stored.operation,
-            attempt: self.attempt,
-            fingerprint: &stored.fingerprint,
-        };
-        record(session, group, Event::Intent, subject).await?;
+        record(session, group, Event::Intent, stored.subject()).await?;
         Ok(Resend::Noted)
     }
 }
@@ -121,6 +113,7 @@ impl Work for Adopt {
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Adopted, StoreError> {
         let id = self.id.to_string();
+        // The state is said twice, so that the small index of unfinished operations can be used.
         let select = "SELECT other.id FROM operations AS this JOIN operations AS other \
                       ON other.merchant = this.merchant AND other.fingerprint = this.fingerprint \
                       WHERE this.id = ?1 AND other.id <> ?1 AND other.state IN ('sending', 'unknown') \
@@ -190,15 +183,7 @@ impl Work for TakeOver {
                 Value::Integer(after(group.now, self.terms.lease)),
             ];
             session.execute(update, &values).await?;
-            let subject = Subject {
-                id: stored.id,
-                merchant: &stored.merchant,
-                connection: &stored.connection,
-                operation: &stored.operation,
-                attempt: stored.attempt,
-                fingerprint: &stored.fingerprint,
-            };
-            record(session, group, Event::TakenOver, subject).await?;
+            record(session, group, Event::TakenOver, stored.subject()).await?;
             taken.push(stored);
         }
         Ok(taken)

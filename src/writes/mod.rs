@@ -29,7 +29,7 @@ use crate::{
     http::problem::Failure,
     line::{Exchange, Line},
     merchant::{Connection, Gateway, Merchant},
-    store::{Answer, Claim, End, Lease, NewOperation, OperationId, Record, Store, StoreError},
+    store::{Answer, Claim, End, LONGEST_ATTEMPT, Lease, NewOperation, OperationId, Record, Store, StoreError},
 };
 use remembered::Remembered;
 use underway::{Begun, Content, Underway};
@@ -243,11 +243,7 @@ impl Writes {
         let (id, attempt) = (operation.id, operation.attempt);
         let is_heard = operation.is_keyed || operation.hearers.are_there();
         let is_final = matches!(end, End::Done { .. } | End::Failed { .. });
-        let kept = if is_heard {
-            self.store.finish(id, attempt, end.clone()).await
-        } else {
-            self.store.finish_unheard(id, attempt, end.clone()).await
-        };
+        let kept = finish(&self.store, id, attempt, end.clone(), is_heard).await;
         if !is_heard && is_final && kept == Ok(true) {
             operation.hearers.begun.kept_unheard();
         }
@@ -264,7 +260,7 @@ impl Writes {
 
     /// Tells those who wait for a write. Who joined it while its end was kept as unheard has heard it all the same, or
     /// the next one who comes would be taken for whoever asked first.
-    async fn end(&self, begun: Begun<'_>, told: &Told) {
+    async fn end(&self, mut begun: Begun<'_>, told: &Told) {
         if let Some(id) = begun.close()
             && let Err(error) = self.store.hear(id).await
         {
@@ -398,17 +394,19 @@ impl<'o> Operation<'o> {
 /// Tells the store how a write ended until it can be kept, or the write is taken over because that took too long.
 async fn insist(store: Store, id: OperationId, attempt: u32, end: End, is_keyed: bool) {
     const EVERY: Duration = Duration::from_millis(500);
-    const LONGEST: Duration = Duration::from_mins(5);
-    let gives_up = Instant::now() + LONGEST;
+    let gives_up = Instant::now() + LONGEST_ATTEMPT;
     while Instant::now() < gives_up {
         tokio::time::sleep(EVERY).await;
-        let kept = match is_keyed {
-            true => store.finish(id, attempt, end.clone()).await,
-            false => store.finish_unheard(id, attempt, end.clone()).await,
-        };
-        if kept.is_ok() {
+        if finish(&store, id, attempt, end.clone(), is_keyed).await.is_ok() {
             return;
         }
+    }
+}
+
+async fn finish(store: &Store, id: OperationId, attempt: u32, end: End, is_heard: bool) -> Result<bool, StoreError> {
+    match is_heard {
+        true => store.finish(id, attempt, end).await,
+        false => store.finish_unheard(id, attempt, end).await,
     }
 }
 

@@ -128,11 +128,11 @@ impl Begun<'_> {
     }
 
     /// Lets nobody join any more. Answers which write is heard by somebody who came after that was kept.
-    pub(super) fn close(&self) -> Option<OperationId> {
+    pub(super) fn close(&mut self) -> Option<OperationId> {
         let mut entries = self.underway.entries();
         let is_joined = entries.writes.remove(&self.id).is_some_and(|entry| entry.is_joined());
-        if let Some(content) = &self.content
-            && let hash_map::Entry::Occupied(first) = entries.twins.entry(content.clone())
+        if let Some(content) = self.content.take()
+            && let hash_map::Entry::Occupied(first) = entries.twins.entry(content)
             && *first.get() == self.id
         {
             first.remove();

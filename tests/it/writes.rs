@@ -153,15 +153,15 @@ fn effects(folder: &tempfile::TempDir) -> usize {
     log::effects(&log::read(&folder.path().join("log")).expect("a log")).count()
 }
 
-/// A plan of faults by which this request fails, and none of those behind it.
-fn one_fails(faults: &str, operation: Operation, number: u64) -> String {
+/// These faults, with a seed that makes a plan of them that fits.
+fn planned(faults: &str, fits: impl Fn(&FaultPlan) -> bool) -> String {
     let text = |seed: u64| format!("seed = {seed}\n{faults}");
-    let fits = |seed: &u64| {
-        let plan = FaultPlan::read(&text(*seed), "faults.toml").expect("a plan");
-        let fails = |number| plan.fault(number, Some(operation)).is_some();
-        fails(number) && (number + 1..number + 20).all(|number| !fails(number))
-    };
-    text((0..100_000).find(fits).expect("a seed"))
+    let fitting = |seed: &u64| fits(&FaultPlan::read(&text(*seed), "faults.toml").expect("a plan"));
+    text((0..100_000).find(fitting).expect("a seed"))
+}
+
+fn fails(plan: &FaultPlan, create: u64) -> bool {
+    plan.fault(create, Some(Operation::Create)).is_some()
 }
 
 /// Asks until a write's outcome is another than this one, or it is left to a person.
@@ -232,14 +232,9 @@ async fn an_unknown_distinct_create_is_whom_it_matches() {
 /// Who was made a moment ago by another create is not what came of this one, but whom it matches.
 #[tokio::test]
 async fn an_unknown_distinct_create_may_match_whom_another_create_made() {
-    let faults = |seed| format!("seed = {seed}\nerror_after = 0.5\nonly = [\"create\"]");
-    let only_the_second_fails = |seed: &u64| {
-        let plan = FaultPlan::read(&faults(*seed), "faults.toml").expect("a plan");
-        let fails = |number| plan.fault(number, Some(Operation::Create)).is_some();
-        !fails(1) && fails(2)
-    };
-    let seed = (0..100).find(only_the_second_fails).expect("a seed");
-    let (gateway, folder) = before_a_twin("modempay", &faults(seed), "visibility_lag = \"10ms\"").await;
+    let faults = "error_after = 0.5\nonly = [\"create\"]";
+    let faults = planned(faults, |plan| !fails(plan, 1) && fails(plan, 2));
+    let (gateway, folder) = before_a_twin("modempay", &faults, "visibility_lag = \"10ms\"").await;
     let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });
     let made = create(&gateway, None, &awa).await;
     assert_eq!(made.status, 201, "{}", made.text);
@@ -254,15 +249,12 @@ async fn an_unknown_distinct_create_may_match_whom_another_create_made() {
 /// with the same content, of which nothing came.
 #[tokio::test]
 async fn who_comes_of_a_create_that_is_under_way_is_not_anothers() {
-    let faults = |seed| format!("seed = {seed}\nerror_before = 0.3\ndelay = \"1ms..2s\"\nonly = [\"create\"]");
-    let only_the_second_fails_and_soon = |seed: &u64| {
-        let plan = FaultPlan::read(&faults(*seed), "faults.toml").expect("a plan");
-        let fails = |number| plan.fault(number, Some(Operation::Create)).is_some();
-        let delay = |number| plan.delay(number, Some(Operation::Create)).as_millis();
-        !fails(1) && fails(2) && delay(1) > 1_500 && delay(2) < 100
-    };
-    let seed = (0..100_000).find(only_the_second_fails_and_soon).expect("a seed");
-    let (gateway, folder) = before_a_twin("modempay", &faults(seed), "visibility_lag = \"10ms\"").await;
+    let faults = "error_before = 0.3\ndelay = \"1ms..2s\"\nonly = [\"create\"]";
+    let faults = planned(faults, |plan| {
+        let delay = |create| plan.delay(create, Some(Operation::Create)).as_millis();
+        !fails(plan, 1) && fails(plan, 2) && delay(1) > 1_500 && delay(2) < 100
+    });
+    let (gateway, folder) = before_a_twin("modempay", &faults, "visibility_lag = \"10ms\"").await;
     let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });
     let second = async {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -331,7 +323,7 @@ async fn a_client_without_keys_that_tries_again_makes_nobody_twice() {
 #[tokio::test]
 async fn repetitions_of_one_moment_are_one_write() {
     let faults = "error_after = 0.3\ndelay = \"300ms\"\nonly = [\"create\", \"list\"]";
-    let faults = one_fails(faults, Operation::Create, 1);
+    let faults = planned(faults, |plan| fails(plan, 1) && (2..20).all(|later| !fails(plan, later)));
     let (gateway, folder) = before_a_twin("modempay", &faults, "visibility_lag = \"1h\"").await;
     let body = json!({ "name": "Awa Diop", "email": "awa@example.com" });
     let first = create(&gateway, None, &body).await;
@@ -477,7 +469,11 @@ async fn a_deletion_in_another_dialect_is_answered_again() {
 /// PaymentKit's customers are known by their DIDs, which are not the ids that its answers tell.
 #[tokio::test]
 async fn an_older_update_by_another_name_does_not_undo_a_newer_one() {
-    let faults = one_fails("error_before = 0.3\nonly = [\"update\"]", Operation::Update, 2);
+    let only_the_second_update_fails = |plan: &FaultPlan| {
+        let fails = |number| plan.fault(number, Some(Operation::Update)).is_some();
+        fails(2) && (3..22).all(|later| !fails(later))
+    };
+    let faults = planned("error_before = 0.3\nonly = [\"update\"]", only_the_second_update_fails);
     let (gateway, _folder) = before_a_twin("paymentkit", &faults, "visibility_lag = \"500ms\"").await;
     let someone = gateway.get(&format!("{CUSTOMERS}?limit=1")).await;
     let path = format!("{CUSTOMERS}/{}", someone.body["data"][0]["did"].as_str().expect("a DID"));

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use passerelle::{
     config,
     store::{Inspection, OperationId, Record, Settings, State, Store},
@@ -33,19 +33,6 @@ pub(crate) fn sized<T>(small: T, full: T) -> T {
         true => full,
         false => small,
     }
-}
-
-/// A trial that runs on a runtime of its own.
-pub(crate) fn trial<F, T>(name: &str, test: F) -> Trial
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Future<Output = ()>,
-{
-    Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.map_err(|error| Failed::from(error.to_string()))?.block_on(test());
-        Ok(())
-    })
 }
 
 /// Numbers that are the same in every run (SplitMix64).

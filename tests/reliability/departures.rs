@@ -7,8 +7,9 @@ use passerelle::store::State;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Semaphore};
 
 use crate::{
-    bed::{Dice, Gateway, Setup, Twin, agree, count, sized, trial},
+    bed::{Dice, Gateway, Setup, Twin, agree, count, sized},
     client::person,
+    trial::trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {

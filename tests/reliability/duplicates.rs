@@ -6,8 +6,9 @@ use libtest_mimic::Trial;
 use passerelle::{store::State, twin::log::email_hash};
 
 use crate::{
-    bed::{Fleet, Setup, Twin, agree, count, kept_by, sized, trial},
+    bed::{Fleet, Setup, Twin, agree, count, kept_by, sized},
     client::{Client, email, person},
+    trial::trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -14,8 +14,9 @@ use passerelle_providers::model::Operation;
 use reqwest::Method;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, count, sized, trial},
+    bed::{Gateway, Setup, Twin, agree, count, sized},
     client::{Client, email, person},
+    trial::trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {

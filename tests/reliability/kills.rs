@@ -12,8 +12,9 @@ use libtest_mimic::Trial;
 use passerelle::{store::State, twin::log::email_hash};
 
 use crate::{
-    bed::{Dice, Fleet, PATIENCE, Setup, Twin, agree, count, kept_by, sized, trial},
+    bed::{Dice, Fleet, PATIENCE, Setup, Twin, agree, count, kept_by, sized},
     client::{Client, Outcome, email, person},
+    trial::trial,
 };
 
 /// Of all creates, 10 % are answered 500, half of them after the effect; 5 % hang after it; 5 % are reset, half

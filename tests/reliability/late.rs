@@ -9,8 +9,9 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, count, sized, trial, until},
+    bed::{Gateway, Setup, Twin, agree, count, sized, until},
     client::{Client, Outcome, email, person},
+    trial::trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {

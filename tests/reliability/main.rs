@@ -20,6 +20,8 @@ mod outage;
 mod points;
 mod relay;
 mod throughput;
+#[path = "../shared/trial.rs"]
+mod trial;
 mod zombies;
 
 use libtest_mimic::{Arguments, Trial};

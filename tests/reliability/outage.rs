@@ -7,9 +7,10 @@ use passerelle::{store::State, twin::log::email_hash};
 use rusqlite::Connection;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, count, kept_by, sized, trial, until},
+    bed::{Gateway, Setup, Twin, agree, count, kept_by, sized, until},
     client::{Client, Outcome, email, person},
     cluster::{self, Cluster},
+    trial::trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {

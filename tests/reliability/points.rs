@@ -14,10 +14,11 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, count, sized, trial, until},
+    bed::{Gateway, Setup, Twin, agree, count, sized, until},
     client::{Client, Outcome, email, person},
     cluster,
     relay::Relay,
+    trial::trial,
 };
 
 /// Where the gateway is killed.
@@ -55,7 +56,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("kill_9_while_it_is_sent_again", Point::SentAgain),
     ] {
         trials.push(trial(name, move || killed_at(point, false)));
-        let on_postgres = trial(&format!("{name}_on_postgres"), move || killed_at(point, true));
+        let on_postgres = trial(format!("{name}_on_postgres"), move || killed_at(point, true));
         trials.push(cluster::or_ignored(on_postgres));
     }
     trials

@@ -13,8 +13,9 @@ use std::{
 use libtest_mimic::Trial;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, sized, trial},
+    bed::{Gateway, Setup, Twin, agree, sized},
     client::{Client, person},
+    trial::trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -14,10 +14,11 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, kept_by, trial, until},
+    bed::{Gateway, Setup, Twin, agree, kept_by, until},
     client::{Client, Outcome, email, person},
     cluster,
     relay::Relay,
+    trial::trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -11,7 +11,6 @@ use std::{
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use libtest_mimic::{Failed, Trial};
 use passerelle::{
     config,
     store::{Answer, Claim, End, NewOperation, OperationId, Record, Settings, Store, StoreError},
@@ -130,17 +129,4 @@ pub(crate) async fn take_over_one(store: &Store) -> Record {
     let mut taken = store.take_over(10).await.expect("taken over");
     assert_eq!(taken.len(), 1, "{taken:?}");
     taken.remove(0)
-}
-
-/// A trial that runs on a runtime of its own.
-pub(crate) fn trial<F, T>(name: String, test: F) -> Trial
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Future<Output = ()>,
-{
-    Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.map_err(|error| Failed::from(error.to_string()))?.block_on(test());
-        Ok(())
-    })
 }

@@ -14,7 +14,10 @@ use passerelle::store::{Answer, Claim, End, OperationId, State, Store, StoreErro
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit};
 
-use crate::bed::{Bed, keyed, trial};
+use crate::{
+    bed::{Bed, keyed},
+    trial::trial,
+};
 
 /// Names the database of a child, and what it is to do.
 const CHILD: &str = "STORE_TEST_CHILD";

@@ -6,7 +6,10 @@ use libtest_mimic::Trial;
 use passerelle::store::{Claim, StoreError, audit::Broken};
 use rusqlite::Connection;
 
-use crate::bed::{Bed, answer, claim, done, key, keyed, trial};
+use crate::{
+    bed::{Bed, answer, claim, done, key, keyed},
+    trial::trial,
+};
 
 pub(crate) fn trials() -> Vec<Trial> {
     macro_rules! trials {

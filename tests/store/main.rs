@@ -10,6 +10,8 @@ mod crash;
 mod file;
 mod server;
 mod suite;
+#[path = "../shared/trial.rs"]
+mod trial;
 
 use libtest_mimic::{Arguments, Trial};
 

@@ -20,8 +20,9 @@ use tokio::{
 };
 
 use crate::{
-    bed::{Bed, answer, claim, done, key, keyed, trial},
+    bed::{Bed, answer, claim, done, key, keyed},
     cluster::{self, Cluster},
+    trial::trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -8,8 +8,9 @@ use passerelle::store::{
 };
 
 use crate::{
-    bed::{Bed, answer, claim, done, keyed, keyless, take_over_one, trial},
+    bed::{Bed, answer, claim, done, keyed, keyless, take_over_one},
     cluster, server,
+    trial::trial,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
