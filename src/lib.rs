@@ -27,6 +27,7 @@ pub mod http;
 pub mod line;
 pub mod merchant;
 pub mod store;
+mod tls;
 pub mod twin;
 pub mod upstream;
 pub mod writes;

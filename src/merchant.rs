@@ -24,7 +24,7 @@ use crate::{
     config::{self, ApiKey, ConfigError, Loaded, OnAmbiguous, OnLoss, nearest},
     http::cursor::CursorKey,
     store,
-    upstream::{ClientSettings, Upstream, UpstreamSettings, check_base_url, http_client},
+    upstream::{ClientSettings, HttpClient, Upstream, UpstreamSettings, check_base_url, http_client},
 };
 
 /// How long an attempt may take where a connection does not say.
@@ -235,8 +235,8 @@ pub fn digest_of(key: &str) -> [u8; 32] {
 /// The outbound clients: one for providers, one for the twins in this process.
 #[derive(Default)]
 struct Clients {
-    providers: Option<reqwest::Client>,
-    twins: Option<reqwest::Client>,
+    providers: Option<HttpClient>,
+    twins: Option<HttpClient>,
 }
 
 type Built = (Vec<[u8; 32]>, Arc<Merchant>, Vec<Arc<Connection>>);
@@ -526,7 +526,7 @@ impl Reader<'_> {
         }
     }
 
-    fn client(&mut self, sandbox: bool) -> Option<reqwest::Client> {
+    fn client(&mut self, sandbox: bool) -> Option<HttpClient> {
         let outbound = &self.loaded.config.outbound;
         let settings = ClientSettings {
             allow_insecure: outbound.allow_insecure || sandbox,

@@ -27,6 +27,7 @@ use super::{
     ledger,
     settings::Clock,
 };
+use crate::tls;
 
 mod embedded {
     refinery::embed_migrations!("src/store/migrations/postgres");
@@ -163,18 +164,8 @@ impl Database for Postgres {
 
 /// Certificates are checked against those that the system trusts; `SSL_CERT_FILE` names others.
 fn tls() -> Result<MakeRustlsConnect, StoreError> {
-    let wrong = |what: &str| StoreError::Settings(format!("no TLS for the store: {what}"));
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err(wrong("this system trusts no certificate authority; SSL_CERT_FILE can name some"));
-    }
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let config = rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(&error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config =
+        tls::with_system_roots().map_err(|wrong| StoreError::Settings(format!("no TLS for the store: {wrong}")))?;
     Ok(MakeRustlsConnect::new(config))
 }
 

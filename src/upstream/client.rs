@@ -1,25 +1,43 @@
-//! The one outbound client, with every limit set: no redirects, no referer, no proxy of the environment,
-//! time-outs, TLS by default, and a cap on replies after decompression.
+//! The one outbound client, with every limit set: time-outs, TLS by default, public addresses only, and a cap on
+//! replies after decompression. It follows no redirect, sends no referer and asks no proxy: it has no code for them.
 
 use std::{
     future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
+    vec,
 };
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Uri};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Uri, header,
+    uri::{Authority, Parts, PathAndQuery, Scheme},
+};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{
+        self, Client,
+        connect::{HttpConnector, dns::Name},
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
 use passerelle_providers::{
     error::{Error, Kind},
-    plan::Response,
+    plan::{Request, Response},
 };
-use reqwest::{Client, Url, dns::Name, redirect};
 use tokio::time::{Instant, timeout_at};
-use tower::{BoxError, Service};
+use tower::{BoxError, Service, timeout::Timeout, util::MapFuture};
+use tower_http::decompression::Decompression;
+use url::Url;
 
 use super::{Outgoing, address};
+use crate::tls;
 
 /// How the outbound client is built.
 #[derive(Debug, Clone, Copy)]
@@ -34,61 +52,142 @@ pub struct ClientSettings {
 
 /// Below the keep-alive of the usual load balancers, so that a connection is rarely closed as it is used.
 const POOL_IDLE: Duration = Duration::from_secs(20);
+const MOST_IDLE: usize = 256;
+
+type InTime = Timeout<HttpsConnector<HttpConnector<Resolver>>>;
+type Connecting = <InTime as Service<Uri>>::Future;
+/// The client wants futures that can be moved.
+type Connector = MapFuture<InTime, fn(Connecting) -> Pin<Box<Connecting>>>;
+
+/// The outbound client.
+#[derive(Debug, Clone)]
+pub struct HttpClient(Client<Connector, Full<Bytes>>);
 
 /// Builds the outbound client. All connections share it.
-pub fn http_client(settings: ClientSettings) -> Result<Client, String> {
-    let builder = Client::builder()
-        .user_agent(concat!("passerelle/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .retry(reqwest::retry::never())
-        .https_only(!settings.allow_insecure)
-        .connect_timeout(settings.connect_timeout)
+#[expect(clippy::disallowed_methods, reason = "this is the one")]
+pub fn http_client(settings: ClientSettings) -> Result<HttpClient, String> {
+    let ClientSettings { allow_insecure, connect_timeout, loopback_only } = settings;
+    let tls = if loopback_only { tls::without_roots() } else { tls::with_system_roots() };
+    let tls = tls.map_err(|wrong| format!("no TLS for providers: {wrong}"))?;
+    let mut tcp = HttpConnector::new_with_resolver(Resolver { public_only: !allow_insecure });
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    // Shared among the addresses of a name, so that one that is dead leaves time for the next.
+    tcp.set_connect_timeout(Some(connect_timeout));
+    let tls = HttpsConnectorBuilder::new().with_tls_config(tls);
+    let tls = if allow_insecure { tls.https_or_http() } else { tls.https_only() };
+    let connector = Timeout::new(tls.enable_http1().wrap_connector(tcp), connect_timeout);
+    let connector = Connector::new(connector, Box::pin);
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(256)
-        .tcp_nodelay(true);
-    let builder = match (settings.loopback_only, settings.allow_insecure) {
-        (true, _) => builder.tls_certs_only([]),
-        (false, true) => builder,
-        (false, false) => builder.dns_resolver(PublicOnly),
-    };
-    builder.build().map_err(|error| {
-        format!(
-            "the outbound client cannot be made: {error}; are CA certificates installed (package `ca-certificates`)?"
-        )
-    })
+        .pool_max_idle_per_host(MOST_IDLE);
+    Ok(HttpClient(builder.build(connector)))
 }
 
-/// Resolves names to public addresses only, at the moment of connecting, so that a name cannot be
-/// pointed at a private address after it was checked.
-struct PublicOnly;
+/// Resolves names at the moment of connecting, to public addresses only where that is asked, so that a name cannot
+/// be pointed at a private address after it was checked.
+#[derive(Debug, Clone, Copy)]
+struct Resolver {
+    public_only: bool,
+}
 
-impl reqwest::dns::Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> reqwest::dns::Resolving {
+impl Service<Name> for Resolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let public_only = self.public_only;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<_> = found.filter(|address| address::is_public(address.ip())).collect();
-            match public.is_empty() {
-                true => Err(BoxError::from("the name resolves to no public address")),
-                false => Ok(Box::new(public.into_iter()) as reqwest::dns::Addrs),
+            let usable: Vec<_> = found.filter(|found| !public_only || address::is_public(found.ip())).collect();
+            match usable.is_empty() {
+                true => Err(io::Error::other("the name resolves to no public address")),
+                false => Ok(usable.into_iter()),
             }
         })
     }
 }
 
-/// The client as a service over plain `http` types.
+/// Where a provider is, in the parts that the URI of a request is made of.
+struct Base {
+    scheme: Scheme,
+    authority: Authority,
+    host: HeaderValue,
+    /// Without a slash at the end.
+    path: String,
+}
+
+impl Base {
+    /// The parts of a base URL, after it was brought into the form in which it was checked.
+    fn new(base_url: &str) -> Result<Self, String> {
+        let url = Url::parse(base_url).map_err(|error| format!("is no URL: {error}"))?;
+        let parts = Uri::try_from(url.as_str()).map_err(|error| format!("is no URL: {error}"))?.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err("has no host".to_owned());
+        };
+        let host =
+            HeaderValue::from_str(authority.as_str()).map_err(|_| "has a host that cannot be sent".to_owned())?;
+        let path = url.path().trim_end_matches('/').to_owned();
+        Ok(Self { scheme, authority, host, path })
+    }
+
+    /// The URI of a plan's request. What was planned is not rewritten.
+    fn uri(&self, below: &Uri) -> Result<Uri, Error> {
+        let invalid = || Error::new(Kind::Invalid, "the command cannot be written as a URL");
+        let below = below.path_and_query().ok_or_else(invalid)?;
+        let path = match self.path.as_str() {
+            "" => below.clone(),
+            path => {
+                let mut whole = String::with_capacity(path.len() + below.as_str().len());
+                whole.push_str(path);
+                whole.push_str(below.as_str());
+                PathAndQuery::from_maybe_shared(whole).map_err(|_| invalid())?
+            }
+        };
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).map_err(|_| invalid())
+    }
+}
+
+/// The client as a service over plain `http` types. It is cloned for every request.
 #[derive(Clone)]
-pub(super) struct Wire {
-    client: Client,
-    base: Arc<Url>,
+pub(super) struct Wire(Arc<Settled>);
+
+struct Settled {
+    client: HttpClient,
+    base: Base,
     timeout: Duration,
     max_reply: usize,
 }
 
 impl Wire {
-    pub(super) fn new(client: Client, base: Url, timeout: Duration, max_reply: usize) -> Self {
-        Self { client, base: Arc::new(base), timeout, max_reply }
+    /// The client before one provider. The error says what is wrong with its base URL.
+    pub(super) fn new(client: HttpClient, base_url: &str, timeout: Duration, max_reply: usize) -> Result<Self, String> {
+        Ok(Self(Arc::new(Settled { client, base: Base::new(base_url)?, timeout, max_reply })))
+    }
+}
+
+impl Settled {
+    fn to_send(&self, planned: &Request, mut headers: HeaderMap) -> Result<http::Request<Full<Bytes>>, Error> {
+        const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("passerelle/", env!("CARGO_PKG_VERSION")));
+        headers.insert(header::HOST, self.base.host.clone());
+        headers.insert(header::USER_AGENT, USER_AGENT);
+        let mut sent = http::Request::new(Full::new(planned.body().clone()));
+        *sent.method_mut() = planned.method().clone();
+        *sent.uri_mut() = self.base.uri(planned.uri())?;
+        *sent.headers_mut() = headers;
+        Ok(sent)
     }
 }
 
@@ -103,15 +202,15 @@ impl Service<Outgoing> for Wire {
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
         let Outgoing { request, headers, times, .. } = outgoing;
-        let max_reply = self.max_reply;
+        let Settled { client: HttpClient(client), timeout, max_reply, .. } = &*self.0;
+        let (timeout, max_reply) = (*timeout, *max_reply);
         let now = Instant::now();
         if now >= times.begun {
             return Box::pin(async { Err(too_late().into()) });
         }
-        let ends = times.answered.min(now + self.timeout);
+        let ends = times.answered.min(now + timeout);
         // The client's future is begun here, so that nothing but it has to be carried along.
-        let begun = address(&self.base, request.uri())
-            .map(|url| self.client.execute(to_send(request.method().clone(), url, headers, request.body().clone())));
+        let begun = self.0.to_send(&request, headers).map(|request| Decompression::new(client).call(request));
         Box::pin(async move {
             match in_time(ends, exchange(begun?, max_reply)).await {
                 Some(exchanged) => Ok(exchanged?),
@@ -137,76 +236,28 @@ async fn in_time<T>(ends: Instant, work: impl Future<Output = T>) -> Option<T> {
     timeout_at(ends, strictly).await.ok()
 }
 
-/// The URL of a plan's request. One that would be folded or rewritten on the way is refused: it would ask
-/// for something else than was planned.
-fn address(base: &Url, below: &Uri) -> Result<Url, Error> {
-    let mut path = String::with_capacity(base.path().len() + below.path().len());
-    path.push_str(base.path().trim_end_matches('/'));
-    path.push_str(below.path());
-    let mut url = base.clone();
-    url.set_path(&path);
-    url.set_query(below.query());
-    match url.path() == path && url.query() == below.query() {
-        true => Ok(url),
-        false => Err(Error::new(Kind::Invalid, "the command cannot be written as a URL without changing it")),
-    }
-}
-
-fn to_send(method: Method, url: Url, headers: HeaderMap, body: Bytes) -> reqwest::Request {
-    let mut sent = reqwest::Request::new(method, url);
-    *sent.headers_mut() = headers;
-    if !body.is_empty() {
-        *sent.body_mut() = Some(body.into());
-    }
-    sent
-}
-
-async fn exchange(
-    begun: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
+async fn exchange<B>(
+    begun: impl Future<Output = Result<http::Response<B>, legacy::Error>>,
     max_reply: usize,
-) -> Result<Response, Error> {
-    let mut reply = begun.await.map_err(|error| classify(&error))?;
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = reply.status();
-    *response.headers_mut() = std::mem::take(reply.headers_mut());
-    *response.body_mut() = body(&mut reply, max_reply).await?;
-    Ok(response)
-}
-
-/// Reads the whole reply up to the cap. A reply that comes in one piece is not copied.
-async fn body(reply: &mut reqwest::Response, max_reply: usize) -> Result<Bytes, Error> {
-    let expected = reply.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-    let Some(first) = reply.chunk().await.map_err(|error| classify(&error))? else { return Ok(Bytes::new()) };
-    let mut whole = None;
-    let mut read = first.len();
-    while read <= max_reply {
-        let Some(chunk) = reply.chunk().await.map_err(|error| classify(&error))? else {
-            return Ok(whole.map_or(first, BytesMut::freeze));
-        };
-        read += chunk.len();
-        whole
-            .get_or_insert_with(|| {
-                let mut whole = BytesMut::with_capacity(expected.min(max_reply).max(first.len() * 2));
-                whole.extend_from_slice(&first);
-                whole
-            })
-            .extend_from_slice(&chunk);
+) -> Result<Response, Error>
+where
+    B: Body<Error: Into<BoxError>>,
+{
+    let (head, body) = begun.await.map_err(|error| classify(&error))?.into_parts();
+    match Limited::new(body, max_reply).collect().await {
+        Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Error::bad_response(format_args!("more than the {max_reply} bytes that are read of a reply")))
+        }
+        Err(_) => Err(Error::bad_response("a body that broke off or could not be decompressed")),
     }
-    Err(Error::bad_response(format_args!("more than the {max_reply} bytes that are read of a reply")))
 }
 
 /// What a failure of the client means. Only a failure to connect is surely a request that was not sent.
-fn classify(error: &reqwest::Error) -> Error {
-    if error.is_connect() {
-        Error::new(Kind::Unreachable, "the provider could not be reached; nothing was sent")
-    } else if error.is_timeout() {
-        Error::new(Kind::TimedOut, "the provider did not answer in time")
-    } else if error.is_decode() || error.is_body() {
-        Error::bad_response("a body that broke off or could not be decompressed")
-    } else if error.is_builder() {
-        Error::new(Kind::Unreachable, "the provider's address cannot be used; nothing was sent")
-    } else {
-        Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came")
+fn classify(error: &legacy::Error) -> Error {
+    match error.is_connect() {
+        true => Error::new(Kind::Unreachable, "the provider could not be reached; nothing was sent"),
+        false => Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came"),
     }
 }
 
@@ -222,10 +273,11 @@ mod tests {
         assert_eq!(in_time(now + Duration::from_mins(1), async { 7 }).await, Some(7));
 
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let base = format!("http://{}", listener.local_addr().expect("an address")).parse().expect("a URL");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
         let settings =
             ClientSettings { allow_insecure: true, connect_timeout: Duration::from_secs(1), loopback_only: true };
-        let mut wire = Wire::new(http_client(settings).expect("a client"), base, Duration::from_secs(1), 1024);
+        let client = http_client(settings).expect("a client");
+        let mut wire = Wire::new(client, &base, Duration::from_secs(1), 1024).expect("a base");
         let times = Times { begun: now, answered: now + Duration::from_mins(1) };
         let request = Arc::new(http::Request::new(Bytes::new()));
         let refused = wire.call(Outgoing { request, headers: HeaderMap::new(), writes: true, times }).await;

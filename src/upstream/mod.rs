@@ -8,7 +8,7 @@
 //! 2. **retry**: reads, and whatever provably was not sent;
 //! 3. **authorize**: inside retry, so that every attempt is signed afresh, and after everything that
 //!    could log, so that no trace can hold a secret;
-//! 4. **reqwest**, innermost: any status is an answer. It keeps the time of an attempt, the reading of the
+//! 4. **the client**, innermost: hyper's own, with TLS and decompression; any status is an answer. It keeps the time of an attempt, the reading of the
 //!    reply included, and the request's deadline, whichever comes first: one timer, not two. What comes too late
 //!    to be sent is refused here, where nothing but connecting can take time any more.
 //!
@@ -29,7 +29,6 @@ use passerelle_providers::{
     plan::{Endpoint, Request, Response, Transport},
     sign::{AuthScheme, Credentials, Stamp},
 };
-use reqwest::Url;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::Instant,
@@ -41,7 +40,7 @@ use tower::{
 };
 
 pub use address::check_base_url;
-pub use client::{ClientSettings, http_client};
+pub use client::{ClientSettings, HttpClient, http_client};
 
 use crate::config::Rate;
 
@@ -104,15 +103,12 @@ impl std::fmt::Debug for Upstream {
 
 impl Upstream {
     /// Builds the stack over the one outbound client. The error says what is wrong with the settings.
-    pub fn new(client: reqwest::Client, settings: UpstreamSettings) -> Result<Self, String> {
+    pub fn new(client: HttpClient, settings: UpstreamSettings) -> Result<Self, String> {
         let UpstreamSettings { endpoint, scheme, credentials, timeout, rate_limit, max_in_flight, max_reply } =
             settings;
-        let base = Url::parse(endpoint.base_url()).map_err(|error| format!("is no URL: {error}"))?;
+        let wire = client::Wire::new(client, endpoint.base_url(), timeout, max_reply)?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
-        let stack = ServiceBuilder::new()
-            .retry(retry::Policy::new())
-            .filter(authorizer)
-            .service(client::Wire::new(client, base, timeout, max_reply));
+        let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(wire);
         let admission = Admission { limiter: rate_limit.map(rate_limiter), places: Semaphore::new(max_in_flight) };
         Ok(Self { endpoint, admission, stack })
     }
