@@ -11,6 +11,7 @@ use serde::{
 use crate::{
     model::{Address, Command, CustomerFields, CustomerType, Patch},
     text::Text,
+    view,
 };
 
 impl Command {
@@ -131,6 +132,12 @@ fn address_parts(address: &Address<Patch<Text>>) -> Option<String> {
 }
 
 fn push_string(json: &mut String, text: &str) {
+    if view::is_plain(text) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+        return;
+    }
     // Text is written to memory, which does not fail.
     json.push_str(&serde_json::to_string(text).unwrap_or_default());
 }

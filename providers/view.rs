@@ -151,9 +151,7 @@ fn raw(out: &mut Vec<u8>, key: &str, value: &str) {
 
 /// Writes a string. Most need no escaping and are copied whole.
 fn string(out: &mut Vec<u8>, text: &str) {
-    // Counting them all, instead of stopping at the first, lets the compiler look at many bytes at once.
-    let special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-    if text.as_bytes().iter().filter(|byte| special(byte)).count() > 0 {
+    if !is_plain(text) {
         // Writing to memory does not fail.
         let _ = serde_json::to_writer(out, text);
         return;
@@ -161,6 +159,13 @@ fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
+}
+
+/// Whether a text stands in JSON as it is, without escapes.
+pub(crate) fn is_plain(text: &str) -> bool {
+    // Counting them all, instead of stopping at the first, lets the compiler look at many bytes at once.
+    let special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+    text.bytes().filter(special).count() == 0
 }
 
 /// A customer that was deleted.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use jiff::Timestamp;
 use passerelle_providers::{
     error::{Effect, Error, Kind},
@@ -115,7 +116,17 @@ impl Writes {
     pub async fn carry_out(self: &Arc<Self>, write: Write) -> Result<Told, Refused> {
         // Goes with whoever asked.
         let asker = Arc::new(());
-        let running = tokio::spawn(Arc::clone(self).run(write, Arc::downgrade(&asker)));
+        let turn = self.turn(write.deadline);
+        let asked = Asked::new(write);
+        // Who only waits for another write has begun nothing that must go on, and nothing more would be known of it.
+        if asked.joins()
+            && let Some(twin) = self.underway.join_twin(&asked.content, &Arc::downgrade(&asker))
+            && let Some(told) = twin.told(turn.ends).await
+        {
+            return Ok(Told { is_replay: true, ..told });
+        }
+        let begun = self.underway.begin(OperationId::now(), Some(asked.content.clone()));
+        let running = tokio::spawn(Arc::clone(self).run(asked, begun, turn, Arc::downgrade(&asker)));
         running.await.unwrap_or(Err(Refused::Fault))
     }
 
@@ -127,47 +138,38 @@ impl Writes {
         }
     }
 
-    async fn run(self: Arc<Self>, write: Write, asker: Weak<()>) -> Result<Told, Refused> {
-        let turn = self.turn(write.deadline);
-        let id = OperationId::now();
-        let document = Remembered::write(&write.command, &*write.surface, write.on_loss);
-        let connection = &write.merchant.active;
-        let mut request = connection.name.clone().into_bytes();
-        request.push(b'\n');
-        request.extend_from_slice(&document);
+    async fn run(self: Arc<Self>, asked: Asked, begun: Begun, turn: Turn, asker: Weak<()>) -> Result<Told, Refused> {
+        let Asked { write, document, content } = asked;
+        let id = begun.id();
         let new = NewOperation {
             id,
-            merchant: write.merchant.name.clone(),
-            connection: connection.name.clone(),
+            merchant: content.merchant,
+            connection: write.merchant.active.name.clone(),
             operation: write.command.operation().name().to_owned(),
             customer: subject(&write.command),
             key: write.idempotency.key.clone(),
             joins: write.idempotency.joins,
-            request: request.into(),
+            request: content.request,
             command: document,
         };
-        let content = Content { merchant: new.merchant.clone(), request: new.request.clone() };
-        if new.key.is_none()
-            && new.joins
-            && let Some(twin) = self.underway.join_twin(&content, &asker)
-            && let Some(told) = twin.told(turn.ends).await
-        {
-            // It has its claim: nothing more would be known of this one.
-            return Ok(Told { is_replay: true, ..told });
-        }
-        let mut begun = self.underway.begin(id);
         match self.store.claim(new).await.map_err(Refused::Store)? {
             Claim::New { attempt } => {
-                begun.stands_for(content);
-                let told = self
-                    .attempt(Operation::of(&write, id, attempt, Hearers { asker: &asker, begun: &begun }), &turn)
-                    .await;
+                let operation = Operation::of(&write, id, attempt, Hearers { asker: &asker, begun: &begun });
+                // Large, and moved before it is begun: out of the way of those who do not come here.
+                let told = Box::pin(self.attempt(operation, &turn)).await;
                 self.end(begun, &told).await;
                 Ok(told)
             }
             Claim::InFlight(record) if write.idempotency.key.is_some() => Err(Refused::InProgress(record.id)),
-            Claim::InFlight(record) => self.join(&record, turn.ends, &asker).await,
-            Claim::Unknown(record) => self.settle(record, &turn, &asker).await,
+            // Whoever waits for this one asks the store as well, as soon as it is known that this is no new write.
+            Claim::InFlight(record) => {
+                drop(begun);
+                self.join(&record, turn.ends, &asker).await
+            }
+            Claim::Unknown(record) => {
+                drop(begun);
+                Box::pin(self.settle(record, &turn, &asker)).await
+            }
             Claim::Finished(record) => replayed(record),
             Claim::Reused => Err(Refused::Reused),
             Claim::Expired(record) => Err(Refused::Expired(record.customer)),
@@ -260,7 +262,7 @@ impl Writes {
 
     /// Tells those who wait for a write. Who joined it while its end was kept as unheard has heard it all the same, or
     /// the next one who comes would be taken for whoever asked first.
-    async fn end(&self, mut begun: Begun<'_>, told: &Told) {
+    async fn end(&self, mut begun: Begun, told: &Told) {
         if let Some(id) = begun.close()
             && let Err(error) = self.store.hear(id).await
         {
@@ -305,6 +307,30 @@ impl Writes {
     }
 }
 
+/// A write, and what it is known by.
+struct Asked {
+    write: Write,
+    /// What the store keeps of it.
+    document: Bytes,
+    content: Content,
+}
+
+impl Asked {
+    fn new(write: Write) -> Self {
+        let document = Remembered::write(&write.command, &*write.surface, write.on_loss);
+        let connection = write.merchant.active.name.as_bytes();
+        let request = [connection, b"\n", &document].concat().into();
+        let content = Content { merchant: write.merchant.name.clone(), request };
+        Self { write, document, content }
+    }
+
+    /// Whether it may be a repetition of another one that is under way, which is found by its content.
+    const fn joins(&self) -> bool {
+        let Idempotency { key, joins } = &self.write.idempotency;
+        key.is_none() && *joins
+    }
+}
+
 /// The time that an attempt has: for all of it, and for sending, while nobody else can have taken its write over.
 #[derive(Clone)]
 struct Turn {
@@ -337,7 +363,7 @@ struct Operation<'o> {
 #[derive(Clone, Copy)]
 struct Hearers<'o> {
     asker: &'o Weak<()>,
-    begun: &'o Begun<'o>,
+    begun: &'o Begun,
 }
 
 impl Hearers<'_> {

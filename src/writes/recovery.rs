@@ -102,7 +102,7 @@ impl Writes {
     /// Goes on with a write that this process has taken over: looks whether it happened, and does what is allowed
     /// if it did not. `None` where it stays for a person.
     pub(super) async fn resume(&self, record: Record, turn: &Turn, asker: &Weak<()>) -> Option<Told> {
-        let begun = self.underway.begin(record.id);
+        let begun = self.underway.begin(record.id, None);
         let gateway = self.gateway.load_full();
         let found = gateway.connection(&record.merchant, &record.connection);
         let Some((merchant, connection)) = found else {

@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, hash_map},
     sync::{
-        Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -16,8 +16,8 @@ use super::Told;
 use crate::store::OperationId;
 
 /// The writes that are under way.
-#[derive(Debug, Default)]
-pub(super) struct Underway(Mutex<Entries>);
+#[derive(Debug, Clone, Default)]
+pub(super) struct Underway(Arc<Mutex<Entries>>);
 
 #[derive(Default)]
 struct Entries {
@@ -63,8 +63,8 @@ pub(super) struct Content {
 pub(super) struct Awaited(watch::Receiver<Option<Told>>);
 
 /// A write under way. It is not any more when this is dropped.
-pub(super) struct Begun<'u> {
-    underway: &'u Underway,
+pub(super) struct Begun {
+    underway: Underway,
     id: OperationId,
     content: Option<Content>,
     sender: watch::Sender<Option<Told>>,
@@ -81,12 +81,17 @@ impl Underway {
         self.entries().writes.is_empty()
     }
 
-    /// Begins a write. Who has its id can wait for it.
-    pub(super) fn begin(&self, id: OperationId) -> Begun<'_> {
+    /// Begins a write. Who has its id can wait for it, and who sends its content, where that is told.
+    pub(super) fn begin(&self, id: OperationId, content: Option<Content>) -> Begun {
         let (sender, receiver) = watch::channel(None);
         let entry = Entry { answer: Awaited(receiver), joined: Vec::new() };
-        self.entries().writes.insert(id, entry);
-        Begun { underway: self, id, content: None, sender, is_kept_unheard: AtomicBool::new(false) }
+        let mut entries = self.entries();
+        entries.writes.insert(id, entry);
+        if let Some(content) = &content {
+            entries.twins.entry(content.clone()).or_insert(id);
+        }
+        drop(entries);
+        Begun { underway: self.clone(), id, content, sender, is_kept_unheard: AtomicBool::new(false) }
     }
 
     /// Joins whoever waits for a write of this process, if it is one.
@@ -110,11 +115,10 @@ impl Awaited {
     }
 }
 
-impl Begun<'_> {
-    /// Lets whoever sends the same content join: its claim is durable.
-    pub(super) fn stands_for(&mut self, content: Content) {
-        self.underway.entries().twins.entry(content.clone()).or_insert(self.id);
-        self.content = Some(content);
+impl Begun {
+    /// The write's id.
+    pub(super) const fn id(&self) -> OperationId {
+        self.id
     }
 
     /// Whether others wait for it.
@@ -146,7 +150,7 @@ impl Begun<'_> {
     }
 }
 
-impl Drop for Begun<'_> {
+impl Drop for Begun {
     fn drop(&mut self) {
         self.close();
     }
