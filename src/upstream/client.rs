@@ -263,8 +263,32 @@ fn classify(error: &legacy::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, TcpListener};
+
     use super::*;
     use crate::upstream::Times;
+
+    fn client(allow_insecure: bool) -> HttpClient {
+        let connect_timeout = Duration::from_secs(1);
+        http_client(ClientSettings { allow_insecure, connect_timeout, loopback_only: true }).expect("a client")
+    }
+
+    /// What becomes of a request that may begin until a time.
+    async fn sent(client: HttpClient, base: &str, begun: Instant) -> Error {
+        let mut wire = Wire::new(client, base, Duration::from_secs(1), 1024).expect("a base");
+        let times = Times { begun, answered: Instant::now() + Duration::from_mins(1) };
+        let request = Arc::new(http::Request::new(Bytes::new()));
+        let refused = wire.call(Outgoing { request, headers: HeaderMap::new(), writes: true, times }).await;
+        *refused.expect_err("a refusal").downcast::<Error>().expect("ours")
+    }
+
+    /// A port, and whether anybody has come to it.
+    fn listen() -> (u16, impl Fn() -> bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a listener that does not wait");
+        let port = listener.local_addr().expect("an address").port();
+        (port, move || listener.accept().is_ok())
+    }
 
     #[tokio::test]
     async fn what_comes_too_late_is_not_begun() {
@@ -272,18 +296,49 @@ mod tests {
         assert_eq!(in_time(now, async { unreachable!("it was begun") }).await, None::<()>);
         assert_eq!(in_time(now + Duration::from_mins(1), async { 7 }).await, Some(7));
 
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let base = format!("http://{}", listener.local_addr().expect("an address"));
-        let settings =
-            ClientSettings { allow_insecure: true, connect_timeout: Duration::from_secs(1), loopback_only: true };
-        let client = http_client(settings).expect("a client");
-        let mut wire = Wire::new(client, &base, Duration::from_secs(1), 1024).expect("a base");
-        let times = Times { begun: now, answered: now + Duration::from_mins(1) };
-        let request = Arc::new(http::Request::new(Bytes::new()));
-        let refused = wire.call(Outgoing { request, headers: HeaderMap::new(), writes: true, times }).await;
-        let refused = refused.expect_err("a refusal").downcast::<Error>().expect("ours");
+        let (port, somebody_came) = listen();
+        let refused = sent(client(true), &format!("http://127.0.0.1:{port}"), now).await;
         assert_eq!(refused.kind, Kind::Unreachable);
-        let nobody = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
-        assert!(nobody.is_err(), "nothing was sent");
+        assert!(!somebody_came(), "nothing was sent");
+    }
+
+    #[tokio::test]
+    async fn a_name_leads_to_public_addresses_only_unless_more_is_allowed() {
+        let resolved = |public_only| Resolver { public_only }.call("localhost".parse().expect("a name"));
+        let refused = resolved(true).await.expect_err("a refusal");
+        assert_eq!(refused.to_string(), "the name resolves to no public address");
+        let found: Vec<IpAddr> = resolved(false).await.expect("addresses").map(|found| found.ip()).collect();
+        assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
+    }
+
+    /// What the configuration refuses is refused here as well: a name may lead elsewhere than when it was checked.
+    #[tokio::test]
+    async fn nothing_is_connected_to_that_is_private_or_not_encrypted() {
+        let (port, somebody_came) = listen();
+        let later = Instant::now() + Duration::from_mins(1);
+        for base in [format!("https://localhost:{port}"), format!("http://127.0.0.1:{port}")] {
+            let refused = sent(client(false), &base, later).await;
+            assert_eq!(refused.kind, Kind::Unreachable, "{base}");
+            assert!(!somebody_came(), "{base}");
+        }
+    }
+
+    #[test]
+    fn a_base_is_brought_into_one_form_and_what_was_planned_is_not() {
+        let below = Uri::from_static("/customers/a%2fb/../%7E?q=%C3%A9+a&q=");
+        for (base, host, url) in [
+            ("https://api.lomi.africa/v1", "api.lomi.africa", "https://api.lomi.africa/v1"),
+            ("HTTPS://API.Lomi.Africa:443/v1//", "api.lomi.africa", "https://api.lomi.africa/v1"),
+            ("https://api.lomi.africa", "api.lomi.africa", "https://api.lomi.africa"),
+            ("https://api.lomi.africa:8443/", "api.lomi.africa:8443", "https://api.lomi.africa:8443"),
+            ("http://[::1]:80/x", "[::1]", "http://[::1]/x"),
+            ("https://bücher.example/é", "xn--bcher-kva.example", "https://xn--bcher-kva.example/%C3%A9"),
+        ] {
+            let settled = Base::new(base).expect("a base");
+            assert_eq!(settled.host, host, "{base}");
+            let whole = settled.uri(&below).expect("a URI");
+            assert_eq!(whole, *format!("{url}{below}"), "{base}");
+        }
+        assert!(Base::new("/v1").is_err() && Base::new("data:text").is_err());
     }
 }

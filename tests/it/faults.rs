@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::Method;
 use serde_json::json;
 
@@ -13,12 +14,12 @@ use crate::{
 
 const ID: &str = "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985";
 
-async fn read(gateway: &Gateway) -> Answer {
+pub(crate) async fn read(gateway: &Gateway) -> Answer {
     gateway.get(&format!("/v1/customers/{ID}")).await
 }
 
 /// A write: a create where the provider has one, else an update of a plain field.
-async fn write(gateway: &Gateway, provider: &str) -> Answer {
+pub(crate) async fn write(gateway: &Gateway, provider: &str) -> Answer {
     let body = json!({ "name": "Awa Diop", "email": "awa@example.com" });
     match provider {
         "paymentkit" => gateway.patch(&format!("/v1/customers/{ID}"), body).await,
@@ -26,17 +27,22 @@ async fn write(gateway: &Gateway, provider: &str) -> Answer {
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).expect("memory");
     encoder.finish().expect("memory")
 }
+
+/// 64 MiB of spaces, as node's `brotliCompressSync` packs them with its largest window.
+const BOMB_IN_BROTLI: &str = "z///f/glQOKxQCD3/p/////wSwDEYQGA7v0/////4ZcAiMMiAN37//z//8cvARCHBQC69/8=";
 
 /// Answers with status 200 that are none: read as a bad answer, and after a write as an unknown outcome.
 #[tokio::test]
 async fn answers_that_are_none_are_never_success() {
     let whole = r#"{"data":{"customer_id":"b78de3c9-7f76-4f43-9c5d-19d9f5c7c985","name":"Amadou"}}"#;
     let bomb = gzip(&vec![b' '; 64 << 20]);
+    let brotli_bomb = BASE64_STANDARD.decode(BOMB_IN_BROTLI).expect("base64");
+    let packed = gzip(whole.as_bytes());
     let truncated = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{whole}");
     let acts = [
         ("html", response("200 OK", &[("content-type", "text/html")], "<!DOCTYPE html><html></html>")),
@@ -48,7 +54,14 @@ async fn answers_that_are_none_are_never_success() {
         ("broken off", Act::Send(truncated.into_bytes())),
         ("no record", json_answer("200 OK", "{}")),
         ("a bomb", response("200 OK", &[("content-type", "application/json"), ("content-encoding", "gzip")], bomb)),
+        (
+            "a brotli bomb",
+            response("200 OK", &[("content-type", "application/json"), ("content-encoding", "br")], brotli_bomb),
+        ),
         ("not gzip", response("200 OK", &[("content-encoding", "gzip")], "plain")),
+        ("not brotli", response("200 OK", &[("content-encoding", "br")], "plain")),
+        ("half of the gzip", response("200 OK", &[("content-encoding", "gzip")], &packed[..packed.len() / 2])),
+        ("a packing that was not asked for", response("200 OK", &[("content-encoding", "zstd")], &packed)),
         ("not UTF-8", response("200 OK", &[("content-type", "application/json")], [0xff, 0xfe, b'{', b'}'])),
         ("a redirect", response("302 Found", &[("location", "https://example.com/")], "")),
         ("no HTTP", Act::Send(b"hello\r\n\r\n".to_vec())),

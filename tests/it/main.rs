@@ -15,5 +15,7 @@ mod stand_in;
 mod support;
 mod terminal;
 mod tidy;
+mod tls;
 mod twin_faults;
+mod wire;
 mod writes;

@@ -4,11 +4,13 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// What a stand-in does with a request.
@@ -16,6 +18,8 @@ use tokio::{
 pub(crate) enum Act {
     /// Sends these bytes and closes.
     Send(Vec<u8>),
+    /// Sends these bytes and waits for the next request.
+    Keep(Vec<u8>),
     /// Reads the request and never answers.
     Hang,
     /// Reads the request and resets the connection.
@@ -26,6 +30,15 @@ pub(crate) enum Act {
 pub(crate) struct StandIn {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
+    connections: watch::Sender<Connections>,
+}
+
+/// How many connections there were.
+#[derive(Debug, Default)]
+struct Connections {
+    made: usize,
+    /// Closed here, and by the gateway as well.
+    closed: usize,
 }
 
 impl StandIn {
@@ -34,19 +47,28 @@ impl StandIn {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&asked);
+        let connections = watch::Sender::default();
+        let (log, counted) = (Arc::clone(&asked), connections.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (log, acts) = (Arc::clone(&log), acts.clone());
-                tokio::spawn(serve(stream, log, acts));
+                counted.send_modify(|connections: &mut Connections| connections.made += 1);
+                let (log, counted, acts) = (Arc::clone(&log), counted.clone(), acts.clone());
+                tokio::spawn(async move {
+                    serve(stream, log, acts).await;
+                    counted.send_modify(|connections| connections.closed += 1);
+                });
             }
         });
-        Self { address, asked }
+        Self { address, asked, connections }
     }
 
     /// Answers one way.
     pub(crate) async fn always(act: Act) -> Self {
         Self::start(vec![act]).await
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn url(&self) -> String {
@@ -57,16 +79,57 @@ impl StandIn {
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no panic while it was held").clone()
     }
+
+    /// The connections that were made.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.borrow().made
+    }
+
+    /// Waits until so many connections are closed at both ends.
+    pub(crate) async fn closed(&self, count: usize) {
+        let mut connections = self.connections.subscribe();
+        let closed = connections.wait_for(|connections| connections.closed >= count);
+        tokio::time::timeout(PATIENCE, closed).await.expect("it is closed in time").expect("it is still counted");
+    }
 }
 
+/// How long anything may take that is only waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
 async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<String>>>, acts: Vec<Act>) {
+    while let Some(request) = read(&mut stream).await {
+        let place = {
+            let mut log = log.lock().expect("no panic while it was held");
+            log.push(request);
+            log.len() - 1
+        };
+        match acts.get(place).or(acts.last()) {
+            Some(Act::Send(bytes)) => {
+                let _ = stream.write_all(bytes).await;
+                let _ = stream.shutdown().await;
+                // Until the gateway has seen that it is closed, and closes as well.
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                return;
+            }
+            Some(Act::Keep(bytes)) => {
+                let _ = stream.write_all(bytes).await;
+            }
+            Some(Act::Hang) => std::future::pending().await,
+            Some(Act::Reset) => {
+                let _ = stream.set_zero_linger();
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+/// The next request, head and body; nothing if there is none.
+async fn read(stream: &mut TcpStream) -> Option<String> {
     let mut read = Vec::new();
     let mut buffer = [0; 8192];
     loop {
-        let Ok(count) = stream.read(&mut buffer).await else { return };
-        if count == 0 {
-            return;
-        }
+        let count = stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
         read.extend_from_slice(&buffer[..count]);
         let text = String::from_utf8_lossy(&read);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
@@ -77,38 +140,25 @@ async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<String>>>, acts: Vec<Ac
             .and_then(|(_, value)| value.trim().parse::<usize>().ok())
             .unwrap_or(0);
         if body.len() >= length {
-            break;
+            return Some(text.into_owned());
         }
-    }
-    let place = {
-        let mut log = log.lock().expect("no panic while it was held");
-        log.push(String::from_utf8_lossy(&read).into_owned());
-        log.len() - 1
-    };
-    match acts.get(place).or(acts.last()) {
-        Some(Act::Send(bytes)) => {
-            let _ = stream.write_all(bytes).await;
-            let _ = stream.shutdown().await;
-        }
-        Some(Act::Hang) => std::future::pending().await,
-        Some(Act::Reset) => {
-            let _ = stream.set_zero_linger();
-        }
-        None => {}
     }
 }
 
-/// A whole response.
+/// A whole response, after which the connection is closed, as it says.
 pub(crate) fn response(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Act {
-    let body = body.as_ref();
-    let mut bytes =
-        format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len()).into_bytes();
+    Act::Send(bytes_of(status, &[&[("connection", "close")], headers].concat(), body.as_ref()))
+}
+
+/// The bytes of a response.
+pub(crate) fn bytes_of(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len()).into_bytes();
     for (name, value) in headers {
         bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(body);
-    Act::Send(bytes)
+    bytes
 }
 
 /// A JSON response.

@@ -1,0 +1,170 @@
+//! The wire to a provider, at the level of bytes: what the gateway says on it and nothing else, packed answers, and
+//! connections that are kept.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::json;
+
+use crate::{
+    faults::{gzip, read, write},
+    stand_in::{Act, StandIn, bytes_of, json as json_answer, response},
+    support::{Answer, Gateway, SECRET},
+};
+
+const FOUND: &str = r#"{"data":{"customer_id":"b78de3c9-7f76-4f43-9c5d-19d9f5c7c985","name":"Amadou Ba"}}"#;
+
+/// The same, as node's `brotliCompressSync` packs it.
+const FOUND_IN_BROTLI: &str = "G1EASByHsdtkL/JFMZ1nti1V7jNLMMZHTcXDzTXPZKJi0kqnDzbggDnQBAKCCU/Sx+JGgg33ew3AbTOe5hRL\
+                               G9KzN6FrCAZT3ZxTUQEw5vGu+P5yLgw=";
+
+fn found() -> Vec<u8> {
+    bytes_of("200 OK", &[("content-type", "application/json")], FOUND.as_bytes())
+}
+
+fn assert_found(answer: &Answer) {
+    assert_eq!((answer.status.as_u16(), &answer.body["name"]), (200, &json!("Amadou Ba")), "{}", answer.text);
+}
+
+/// The request line, every header in the order of their names, and the body of a request.
+fn parts(asked: &str) -> (&str, Vec<&str>, &str) {
+    let (head, body) = asked.split_once("\r\n\r\n").expect("a whole request");
+    let (line, headers) = head.split_once("\r\n").expect("headers");
+    let mut headers: Vec<_> = headers.split("\r\n").collect();
+    headers.sort_unstable();
+    (line, headers, body)
+}
+
+const USER_AGENT: &str = concat!("user-agent: passerelle/", env!("CARGO_PKG_VERSION"));
+
+/// No referer, no cookie, nothing of the merchant's own request: a header more is a header that somebody may read.
+#[tokio::test]
+async fn a_provider_is_told_what_it_needs_and_nothing_else() {
+    let vendor = StandIn::always(json_answer("200 OK", FOUND)).await;
+    let gateway = Gateway::before("lomi", &format!("{}/platform/v1", vendor.url()), "").await;
+    assert_found(&read(&gateway).await);
+    assert_eq!(write(&gateway, "lomi").await.status, 201);
+
+    let host = format!("host: {}", vendor.address());
+    let key = format!("x-api-key: {SECRET}");
+    let asked = vendor.asked();
+    let retrieve = ["accept-encoding: gzip,br", "accept: application/json", &host, USER_AGENT, &key];
+    let line = "GET /platform/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985 HTTP/1.1";
+    assert_eq!(parts(&asked[0]), (line, retrieve.to_vec(), ""));
+    let create = [
+        "accept-encoding: gzip,br",
+        "accept: application/json",
+        "content-length: 45",
+        "content-type: application/json",
+        &host,
+        USER_AGENT,
+        &key,
+    ];
+    let body = r#"{"name":"Awa Diop","email":"awa@example.com"}"#;
+    assert_eq!(parts(&asked[1]), ("POST /platform/v1/customers HTTP/1.1", create.to_vec(), body));
+    assert_eq!(asked.len(), 2);
+}
+
+#[tokio::test]
+async fn every_spelling_of_a_base_url_leads_to_the_same_request() {
+    let vendor = StandIn::always(json_answer("200 OK", FOUND)).await;
+    let address = vendor.address();
+    let named = format!("localhost:{}", address.port());
+    for (base_url, host) in [
+        (format!("http://{address}/v1"), address.to_string()),
+        (format!("http://{address}/v1/"), address.to_string()),
+        (format!("HTTP://{address}/v1"), address.to_string()),
+        (format!("http://{named}/v1"), named.clone()),
+        (format!("http://LocalHost:{}/v1/", address.port()), named),
+    ] {
+        let gateway = Gateway::before("lomi", &base_url, "").await;
+        assert_found(&read(&gateway).await);
+        let asked = vendor.asked().pop().expect("a request");
+        let host = format!("host: {host}");
+        let key = format!("x-api-key: {SECRET}");
+        let line = "GET /v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985 HTTP/1.1";
+        let headers = vec!["accept-encoding: gzip,br", "accept: application/json", &host, USER_AGENT, &key];
+        assert_eq!(parts(&asked), (line, headers, ""), "{base_url}");
+    }
+}
+
+#[tokio::test]
+async fn packed_answers_are_read() {
+    let brotli = BASE64_STANDARD.decode(FOUND_IN_BROTLI).expect("base64");
+    for (encoding, packed) in [("gzip", gzip(FOUND.as_bytes())), ("br", brotli)] {
+        let headers = [("content-type", "application/json"), ("content-encoding", encoding)];
+        // Who packs as it sends does not know the length.
+        let mut chunks = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: {encoding}\r\n\
+             transfer-encoding: chunked\r\n\r\n"
+        )
+        .into_bytes();
+        for piece in packed.chunks(7) {
+            chunks.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            chunks.extend_from_slice(piece);
+            chunks.extend_from_slice(b"\r\n");
+        }
+        chunks.extend_from_slice(b"0\r\n\r\n");
+        let acts =
+            vec![response("200 OK", &headers, &packed), Act::Keep(chunks), response("201 Created", &headers, &packed)];
+        let vendor = StandIn::start(acts).await;
+        let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+        assert_found(&read(&gateway).await);
+        assert_found(&read(&gateway).await);
+        let created = write(&gateway, "lomi").await;
+        assert_eq!((created.status.as_u16(), &created.body["name"]), (201, &json!("Amadou Ba")), "{}", created.text);
+        for asked in vendor.asked() {
+            assert!(asked.contains("\r\naccept-encoding: gzip,br\r\n"), "{asked}");
+        }
+        assert_eq!(vendor.connections(), 2, "a packed answer is read to its end, so its connection can be kept");
+    }
+}
+
+/// Servers that pack everything name the packing also where there is nothing in it.
+#[tokio::test]
+async fn an_empty_answer_is_not_unpacked() {
+    for encoding in ["gzip", "br"] {
+        for status in ["200 OK", "204 No Content"] {
+            let vendor = StandIn::always(response(status, &[("content-encoding", encoding)], "")).await;
+            let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+            let deleted = gateway.delete("/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985").await;
+            assert_eq!(deleted.status, 200, "{encoding}, {status}: {}", deleted.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_the_next_request() {
+    let vendor = StandIn::always(Act::Keep(found())).await;
+    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    assert_found(&read(&gateway).await);
+    assert_eq!(write(&gateway, "lomi").await.status, 201);
+    assert_found(&read(&gateway).await);
+    assert_eq!((vendor.asked().len(), vendor.connections()), (3, 1));
+}
+
+#[tokio::test]
+async fn a_write_does_not_go_into_a_connection_that_was_closed_while_it_was_kept() {
+    // It says nothing of closing, and closes.
+    let vendor = StandIn::always(Act::Send(found())).await;
+    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    assert_found(&read(&gateway).await);
+    vendor.closed(1).await;
+    assert_eq!(write(&gateway, "lomi").await.status, 201);
+    vendor.closed(2).await;
+    assert_found(&read(&gateway).await);
+    assert_eq!((vendor.asked().len(), vendor.connections()), (3, 3));
+}
+
+/// The client may send again by itself what it did not begin to send, and only that.
+#[tokio::test]
+async fn a_write_that_breaks_a_kept_connection_is_not_sent_again() {
+    for broken in [Act::Reset, Act::Send(Vec::new()), Act::Send(b"HTTP/1.1 201 Cre".to_vec())] {
+        let vendor = StandIn::start(vec![Act::Keep(found()), broken.clone(), Act::Hang]).await;
+        let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+        assert_found(&read(&gateway).await);
+        let answer = write(&gateway, "lomi").await;
+        assert_eq!(answer.told(), (504, "outcome_unknown"), "{broken:?}: {}", answer.text);
+        assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("unknown"), &json!(false)));
+        let writes = vendor.asked().iter().filter(|asked| asked.starts_with("POST ")).count();
+        assert_eq!((writes, vendor.connections()), (1, 1), "{broken:?}");
+    }
+}
