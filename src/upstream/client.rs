@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Uri, header,
+    HeaderMap, HeaderValue, Method, Uri, header,
     uri::{Authority, Parts, PathAndQuery, Scheme},
 };
 use http_body::Body;
@@ -183,6 +183,10 @@ impl Settled {
         const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("passerelle/", env!("CARGO_PKG_VERSION")));
         headers.insert(header::HOST, self.base.host.clone());
         headers.insert(header::USER_AGENT, USER_AGENT);
+        // Some front ends refuse what may have a body and does not say how long it is.
+        if planned.body().is_empty() && matches!(*planned.method(), Method::POST | Method::PUT | Method::PATCH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let mut sent = http::Request::new(Full::new(planned.body().clone()));
         *sent.method_mut() = planned.method().clone();
         *sent.uri_mut() = self.base.uri(planned.uri())?;

@@ -63,6 +63,20 @@ async fn a_provider_is_told_what_it_needs_and_nothing_else() {
     assert_eq!(asked.len(), 2);
 }
 
+/// Some front ends answer 411 to a POST without a length.
+#[tokio::test]
+async fn a_post_without_a_body_says_that_it_is_empty() {
+    let vendor = StandIn::always(json_answer("200 OK", r#"{"customer":{"id":"cus.x","name":"Awa"}}"#)).await;
+    let gateway = Gateway::before("notchpay", &vendor.url(), "").await;
+    let blocked = gateway.send(gateway.request(reqwest::Method::POST, "/v1/customers/cus.x/block")).await;
+    assert_eq!(blocked.status, 200, "{}", blocked.text);
+    let asked = vendor.asked().remove(0);
+    let (line, headers, body) = parts(&asked);
+    assert!(line.ends_with("/customers/cus.x/block HTTP/1.1") && body.is_empty(), "{asked}");
+    assert!(headers.contains(&"content-length: 0"), "{asked}");
+    assert!(headers.iter().all(|header| !header.starts_with("content-type")), "{asked}");
+}
+
 #[tokio::test]
 async fn every_spelling_of_a_base_url_leads_to_the_same_request() {
     let vendor = StandIn::always(json_answer("200 OK", FOUND)).await;
