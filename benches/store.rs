@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderValue, header};
 use passerelle::{
     config,
     store::{Answer, Claim, End, NewOperation, OperationId, Settings, Store},
@@ -76,7 +77,7 @@ async fn pair(store: &Store) {
         command: body.clone(),
     };
     let Ok(Claim::New { attempt }) = store.claim(new).await else { return };
-    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let answer = Answer { status: 201, headers, body: Bytes::from(vec![b'x'; 900]) };
     let end = End::Done { customer: Some(id.to_string()), answer };
     assert_eq!(store.finish(id, attempt, end).await, Ok(true));

@@ -28,6 +28,8 @@ const USUAL_SIZE: usize = 1536;
 
 /// Whether a write was carried out for this request: `created`, `replayed` or `in_progress`.
 pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
+/// Which preference of the request was followed (RFC 7240).
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The write, as `GET /v1/operations/{id}` knows it.
 pub const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
@@ -94,11 +96,7 @@ pub fn response(told: Told) -> http::Response<Bytes> {
     let mut response = http::Response::new(answer.body);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    for (name, value) in &answer.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.insert(name, value);
-        }
-    }
+    headers.extend(answer.headers);
     headers.insert(IDEMPOTENCY_STATUS, HeaderValue::from_static(if is_replay { "replayed" } else { "created" }));
     if is_replay {
         headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
@@ -193,8 +191,9 @@ impl Api {
             Reply::Created(created) => {
                 let status = if created.existing { 200 } else { 201 };
                 let mut answer = self.answer(ended, status, &CustomerView { customer: &created.customer, origin });
-                let location = format!("/v1/customers/{}", created.customer.id);
-                answer.headers.push((header::LOCATION.to_string(), location));
+                if let Ok(location) = HeaderValue::try_from(format!("/v1/customers/{}", created.customer.id)) {
+                    answer.headers.push((header::LOCATION, location));
+                }
                 answer
             }
             Reply::Customer(changed) | Reply::OverdueInvoices(changed, _) => customer(changed),
@@ -213,10 +212,10 @@ impl Api {
             OnLoss::Reject => "loss=reject",
             OnLoss::Drop => "loss=drop",
         };
-        let headers = [(header::CONTENT_TYPE.as_str(), "application/json"), ("preference-applied", policy)];
+        let headers = [(header::CONTENT_TYPE, "application/json"), (PREFERENCE_APPLIED, policy)];
         Answer {
             status,
-            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            headers: headers.map(|(name, value)| (name, HeaderValue::from_static(value))).into(),
             body: written(document, ended.exchanges, USUAL_SIZE).into(),
         }
     }
@@ -224,14 +223,8 @@ impl Api {
 
 /// A response as the store keeps it.
 pub fn answer(response: http::Response<Bytes>) -> Answer {
-    let headers = response.headers().iter();
-    Answer {
-        status: response.status().as_u16(),
-        headers: headers
-            .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-            .collect(),
-        body: response.into_body(),
-    }
+    let headers = response.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
+    Answer { status: response.status().as_u16(), headers: headers.collect(), body: response.into_body() }
 }
 
 /// An operation's id from a path.

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -157,7 +158,7 @@ pub struct Answer {
     /// The status.
     pub status: u16,
     /// The headers that belong to it.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
 }
@@ -174,9 +175,9 @@ impl Answer {
         let mut bytes = Vec::with_capacity(64 + self.body.len());
         bytes.extend(self.status.to_be_bytes());
         bytes.extend(length(self.headers.len()));
-        for part in self.headers.iter().flat_map(|(name, value)| [name, value]) {
+        for part in self.headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]) {
             bytes.extend(length(part.len()));
-            bytes.extend(part.as_bytes());
+            bytes.extend(part);
         }
         bytes.extend(&self.body);
         bytes
@@ -187,11 +188,12 @@ impl Answer {
         let count = read_length(&mut bytes)?;
         let mut headers = Vec::new();
         for _ in 0..count {
-            let mut text = || {
+            let mut part = || {
                 let length = read_length(&mut bytes)?;
-                String::from_utf8(bytes.split_to_checked(length)?.to_vec()).ok()
+                bytes.split_to_checked(length)
             };
-            headers.push((text()?, text()?));
+            let (name, value) = (part()?, part()?);
+            headers.push((HeaderName::from_bytes(&name).ok()?, HeaderValue::from_maybe_shared(value).ok()?));
         }
         Some(Self { status, headers, body: bytes })
     }
@@ -332,6 +334,8 @@ pub struct Reaped {
 
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
 
     #[test]
@@ -354,7 +358,9 @@ mod tests {
 
     #[test]
     fn an_answer_reads_back_and_a_cut_one_does_not() {
-        let headers = vec![("location".to_owned(), "/v1/customers/é".to_owned()), (String::new(), String::new())];
+        let headers = [(header::LOCATION, "/v1/customers/é"), (header::ETAG, "")];
+        let headers =
+            headers.map(|(name, value)| (name, HeaderValue::try_from(value.as_bytes()).expect("a value"))).into();
         let answer = Answer { status: 201, headers, body: Bytes::from_static(b"\x00\xff{}") };
         let bytes = Bytes::from(answer.to_bytes());
         assert_eq!(Answer::from_bytes(bytes.clone()), Some(answer.clone()));

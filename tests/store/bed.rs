@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderValue, header};
 use jiff::Timestamp;
 use passerelle::{
     config,
@@ -109,7 +110,7 @@ pub(crate) fn keyless(merchant: &str, request: &str) -> NewOperation {
 }
 
 pub(crate) fn answer(status: u16) -> Answer {
-    let headers = vec![("location".to_owned(), "/v1/customers/c1".to_owned())];
+    let headers = vec![(header::LOCATION, HeaderValue::from_static("/v1/customers/c1"))];
     Answer { status, headers, body: Bytes::from_static(b"{\"name\":\"Amadou\xc3\xa9\"}\n") }
 }
 
