@@ -12,7 +12,7 @@ use std::{
     vec,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Method, Uri, header,
     uri::{Authority, Parts, PathAndQuery, Scheme},
@@ -245,16 +245,38 @@ async fn exchange<B>(
     max_reply: usize,
 ) -> Result<Response, Error>
 where
-    B: Body<Error: Into<BoxError>>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     let (head, body) = begun.await.map_err(|error| classify(&error))?.into_parts();
-    match Limited::new(body, max_reply).collect().await {
-        Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+    match whole(Limited::new(body, max_reply)).await {
+        Ok(body) => Ok(Response::from_parts(head, body)),
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Error::bad_response(format_args!("more than the {max_reply} bytes that are read of a reply")))
         }
         Err(_) => Err(Error::bad_response("a body that broke off or could not be decompressed")),
     }
+}
+
+/// Reads a body to its end. One that comes in one piece is not copied. Of any other the pieces are: each of them, however
+/// small, holds the whole buffer that it was read into, so that whoever sends byte by byte could fill the memory.
+async fn whole<B: Body<Data = Bytes, Error = BoxError>>(body: B) -> Result<Bytes, BoxError> {
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or_default();
+    let mut body = pin!(body);
+    let (mut first, mut copied) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        // Trailers say nothing that is read.
+        let Ok(piece) = frame?.into_data() else { continue };
+        if first.is_empty() && copied.is_empty() {
+            first = piece;
+            continue;
+        }
+        if copied.is_empty() {
+            copied.reserve(expected.max(first.len()));
+            copied.extend_from_slice(&std::mem::take(&mut first));
+        }
+        copied.extend_from_slice(&piece);
+    }
+    Ok(if copied.is_empty() { first } else { copied.freeze() })
 }
 
 /// What a failure of the client means. Only a failure to connect is surely a request that was not sent.
@@ -267,7 +289,14 @@ fn classify(error: &legacy::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, TcpListener};
+    use std::{
+        future::ready,
+        net::{IpAddr, TcpListener},
+    };
+
+    use futures_util::{StreamExt, stream};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
 
     use super::*;
     use crate::upstream::Times;
@@ -325,6 +354,30 @@ mod tests {
             assert_eq!(refused.kind, Kind::Unreachable, "{base}");
             assert!(!somebody_came(), "{base}");
         }
+    }
+
+    /// A piece of a reply, in a buffer of which is known how long it is held.
+    struct Piece(Arc<[u8]>);
+
+    impl AsRef<[u8]> for Piece {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    /// Each holds a buffer of 8 KiB.
+    #[tokio::test]
+    async fn the_pieces_of_a_reply_are_not_held_until_its_end() {
+        const SENT: usize = 100;
+        let (buffer, mut most_held) = (Arc::from(&b"x"[..]), 0);
+        let pieces = stream::iter(0..SENT).map(|_| {
+            most_held = most_held.max(Arc::strong_count(&buffer) - 1);
+            Ok::<_, BoxError>(Frame::data(Bytes::from_owner(Piece(Arc::clone(&buffer)))))
+        });
+        let reply = http::Response::new(StreamBody::new(pieces));
+        let read = exchange(ready(Ok(reply)), SENT).await.expect("a reply");
+        assert_eq!(*read.body(), "x".repeat(SENT));
+        assert_eq!(most_held, 1);
     }
 
     #[test]
