@@ -130,7 +130,7 @@ impl MakeClaim {
         ];
         let Some(row) = session.rows(select, &values).await?.pop() else { return Ok(None) };
         let twin = Stored::read(row)?;
-        Hear { id: twin.id }.perform(session, group).await?;
+        Hear { id: twin.id, is_heard: true }.perform(session, group).await?;
         Ok(Some(twin))
     }
 

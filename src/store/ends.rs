@@ -98,9 +98,10 @@ impl Work for Finish {
     }
 }
 
-/// That somebody has heard how a write ended.
+/// Whether somebody has heard how a write ended.
 pub(super) struct Hear {
     pub(super) id: OperationId,
+    pub(super) is_heard: bool,
 }
 
 #[async_trait]
@@ -108,8 +109,9 @@ impl Work for Hear {
     type Done = ();
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
-        let update = "UPDATE operations SET unheard = 0 WHERE id = ?1";
-        session.execute(update, &[Value::Text(&self.id.to_string())]).await.map(|_| ())
+        let update = "UPDATE operations SET unheard = ?2 WHERE id = ?1";
+        let values = [Value::Text(&self.id.to_string()), Value::Integer((!self.is_heard).into())];
+        session.execute(update, &values).await.map(|_| ())
     }
 }
 

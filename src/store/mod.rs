@@ -198,7 +198,12 @@ impl Store {
 
     /// Says that somebody has heard a write's end after all.
     pub async fn hear(&self, id: OperationId) -> Result<(), StoreError> {
-        self.write(ends::Hear { id }).await
+        self.write(ends::Hear { id, is_heard: true }).await
+    }
+
+    /// Says that nobody has heard it yet: whoever the claim told it to had gone before.
+    pub async fn unhear(&self, id: OperationId) -> Result<(), StoreError> {
+        self.write(ends::Hear { id, is_heard: false }).await
     }
 
     async fn end(&self, id: OperationId, attempt: u32, end: End, unheard: bool) -> Result<bool, StoreError> {

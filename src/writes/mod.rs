@@ -170,7 +170,10 @@ impl Writes {
                 drop(begun);
                 Box::pin(self.settle(record, &turn, &asker)).await
             }
-            Claim::Finished(record) => replayed(record),
+            Claim::Finished(record) => {
+                self.leave_unheard(&record, &asker).await;
+                replayed(record)
+            }
             Claim::Reused => Err(Refused::Reused),
             Claim::Expired(record) => Err(Refused::Expired(record.customer)),
             Claim::Erased(record) => Err(Refused::Erased(record.customer)),
@@ -269,6 +272,17 @@ impl Writes {
             tracing::warn!(operation.id = %id, "that a write was heard cannot be kept: {error}");
         }
         begun.tell(told);
+    }
+
+    /// Whoever asked for a write without a key that nobody had heard counts with its claim as having heard it; but not
+    /// who had gone by then, or its next repetition would be carried out.
+    async fn leave_unheard(&self, record: &Record, asker: &Weak<()>) {
+        if !record.keyed
+            && asker.strong_count() == 0
+            && let Err(error) = self.store.unhear(record.id).await
+        {
+            tracing::warn!(operation.id = %record.id, "that nobody heard a write cannot be kept: {error}");
+        }
     }
 
     /// Waits for the same request that is under way, here or in another process.

@@ -65,6 +65,11 @@ impl Gateway {
 
     /// Serves one merchant in Senegal whose provider is at an address.
     pub(crate) async fn before(provider: &str, base_url: &str, more: &str) -> Self {
+        Self::keeping("sqlite::memory:", provider, base_url, more).await
+    }
+
+    /// The same with a store of its own.
+    pub(crate) async fn keeping(store: &str, provider: &str, base_url: &str, more: &str) -> Self {
         let credentials = match provider {
             "lomi" => "api_key",
             "paymentkit" => "access_key",
@@ -72,7 +77,7 @@ impl Gateway {
             _ => "public_key",
         };
         let configuration = format!(
-            "[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
+            "[store]\nurl = \"{store}\"\n[outbound]\nallow_insecure = true\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
              [merchants.acme.connections.main]\nprovider = \"{provider}\"\nbase_url = \"{base_url}\"\n\
              credentials = {{ {credentials} = \"{SECRET}\" }}\n{more}\n"
         );

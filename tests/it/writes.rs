@@ -133,6 +133,12 @@ async fn concurrent_duplicates_have_one_effect() {
 
 /// A twin with a plan of faults, and the gateway before it.
 async fn before_a_twin(provider: &str, faults: &str, more: &str) -> (Gateway, tempfile::TempDir) {
+    let (base, folder) = twin(provider, faults);
+    (Gateway::before(provider, &base, more).await, folder)
+}
+
+/// A twin with a plan of faults: where it is, and the folder of its log.
+fn twin(provider: &str, faults: &str) -> (String, tempfile::TempDir) {
     let vendor = vendor(provider).expect("a vendor");
     let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
     let folder = tempfile::tempdir().expect("a folder");
@@ -146,7 +152,7 @@ async fn before_a_twin(provider: &str, faults: &str, more: &str) -> (Gateway, te
         passerelle_providers::imitate::base_path(vendor.manifests[0])
     );
     tokio::spawn(twin.serve(listener, axum_server::Handle::new()));
-    (Gateway::before(provider, &base, more).await, folder)
+    (base, folder)
 }
 
 fn effects(folder: &tempfile::TempDir) -> usize {
@@ -350,6 +356,33 @@ async fn who_has_joined_and_gone_has_heard_nothing() {
     let again = create(&gateway, None, &body).await;
     assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (201, "true"), "{}", again.text);
     assert_eq!(effects(&folder), 1);
+}
+
+/// Nor has who came back for it, and was gone again before the store could tell it.
+#[tokio::test]
+async fn who_was_gone_when_the_store_told_has_heard_nothing() {
+    let (base, folder) = twin("modempay", "delay = \"300ms\"\nonly = [\"create\"]");
+    let file = folder.path().join("store.db");
+    let gateway = Gateway::keeping(&format!("sqlite:{}", file.display()), "modempay", &base, "").await;
+    let body = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let patience = std::time::Duration::from_millis(100);
+    let ask = || tokio::time::timeout(patience, create(&gateway, None, &body));
+    assert!(ask().await.is_err(), "it does not wait");
+    let known = gateway.get("/v1/operations").await;
+    let id = known.body["data"][0]["id"].as_str().expect("an id");
+    assert_eq!(settled(&gateway, id, "sending").await["outcome"], "done");
+    let other = rusqlite::Connection::open(&file).expect("the file");
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    assert!(ask().await.is_err(), "it does not wait");
+    // By the time of another answer, the gateway knows that whoever asked is gone.
+    assert_eq!(gateway.get("/v1/operations").await.status, 200);
+    other.execute_batch("ROLLBACK").expect("no lock");
+    let again = create(&gateway, None, &body).await;
+    assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (201, "true"), "{}", again.text);
+    assert_eq!(again.header("x-operation-id"), id);
+    let honest_twin = create(&gateway, None, &body).await;
+    assert_ne!(honest_twin.header("x-operation-id"), id, "what was heard stands for nobody else");
+    assert_eq!(effects(&folder), 2);
 }
 
 #[tokio::test]

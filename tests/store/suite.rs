@@ -406,6 +406,9 @@ async fn what_nobody_heard_is_told_to_whoever_asks_again(bed: &Bed) {
     claim(&store, keyless("other", "r")).await;
     let again = store.claim(keyless("acme", "r")).await;
     assert!(matches!(again, Ok(Claim::Finished(record)) if record.id == id && record.answer == Some(answer(201))));
+    assert_eq!(store.unhear(id).await, Ok(()));
+    let once_more = store.claim(keyless("acme", "r")).await;
+    assert!(matches!(once_more, Ok(Claim::Finished(record)) if record.id == id));
     let twin = claim(&store, keyless("acme", "r")).await;
     assert_eq!(store.finish(twin, 1, done()).await, Ok(true));
     let heard_late = claim(&store, keyless("acme", "r")).await;

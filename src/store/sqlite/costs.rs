@@ -165,7 +165,7 @@ impl Bench {
         of("a claim that joins nobody", self, &mut |bench| assert!(matches!(bench.run(&alone), Found::Nothing)));
         of("an end that nobody heard", self, &mut |bench| bench.end_of(keyless.id, Event::Done, true));
         of("hearing it", self, &mut |bench| assert!(matches!(bench.again(&keyless), Found::Finished(_))));
-        of("hearing another", self, &mut |bench| bench.run(&Hear { id: alone.id }));
+        of("hearing another", self, &mut |bench| bench.run(&Hear { id: alone.id, is_heard: true }));
         of("a failure", self, &mut |bench| bench.end(keyed.id, Event::Failed));
         of("what was not sent", self, &mut |bench| bench.end(alone.id, Event::NotSent));
         of("the same end twice", self, &mut |bench| bench.end(alone.id, Event::NotSent));
