@@ -14,11 +14,14 @@ use crate::{
     view,
 };
 
+/// The size of a usual create.
+const USUAL_SIZE: usize = 512;
+
 impl Command {
     /// The command as one JSON object, its members in a fixed order. Values of metadata are spelled one way:
     /// members sorted, no spaces, `1.0` as `1`. Commands that only read are told by their id alone.
     pub fn to_canonical_json(&self) -> Vec<u8> {
-        let mut members = Members::default();
+        let mut members = Members { json: String::with_capacity(USUAL_SIZE) };
         match self {
             Self::Create(create) => {
                 members.fields(&create.fields);

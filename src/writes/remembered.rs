@@ -17,7 +17,15 @@ use crate::{
     merchant::{Connection, Merchant},
 };
 
-#[derive(Serialize, Deserialize)]
+/// What stands before the command.
+#[derive(Serialize)]
+struct Head<'d> {
+    operation: &'d str,
+    surface: String,
+    drops_losses: bool,
+}
+
+#[derive(Deserialize)]
 struct Document<'d> {
     operation: &'d str,
     surface: String,
@@ -37,14 +45,15 @@ impl Remembered {
     /// The document that the store keeps. It says the same in the same bytes, so it is also what two requests
     /// are compared by.
     pub(super) fn write(command: &Command, surface: &dyn Surface, on_loss: OnLoss) -> Bytes {
-        let spelled = String::from_utf8(command.to_canonical_json()).unwrap_or_default();
-        let document = Document {
-            operation: command.operation().name(),
-            surface: surface.name(),
-            drops_losses: on_loss == OnLoss::Drop,
-            command: serde_json::from_str(&spelled).unwrap_or(RawValue::NULL),
-        };
-        serde_json::to_vec(&document).unwrap_or_default().into()
+        let operation = command.operation().name();
+        let head = Head { operation, surface: surface.name(), drops_losses: on_loss == OnLoss::Drop };
+        let mut document = serde_json::to_vec(&head).unwrap_or_default();
+        // An object, so that its last byte closes it.
+        document.pop();
+        document.extend_from_slice(br#","command":"#);
+        document.extend_from_slice(&command.to_canonical_json());
+        document.push(b'}');
+        document.into()
     }
 
     /// Reads it back. `None` where a newer version wrote it, or what it names is not there any more.
