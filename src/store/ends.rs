@@ -98,6 +98,17 @@ impl Work for Finish {
     }
 }
 
+impl Finish {
+    /// Whether the same attempt ended so already: its commit was durable and the word of it was lost.
+    async fn was_here(&self, session: &mut dyn Session, id: &str, state: Option<State>) -> Result<bool, StoreError> {
+        let select = "SELECT state, attempt FROM operations WHERE id = ?1";
+        match session.rows(select, &[Value::Text(id)]).await?.pop() {
+            None => Ok(state.is_none()),
+            Some(mut row) => Ok(Some(row.parsed(State::parse)?) == state && row.integer()? == i64::from(self.attempt)),
+        }
+    }
+}
+
 /// Whether somebody has heard how a write ended.
 pub(super) struct Hear {
     pub(super) id: OperationId,
@@ -112,16 +123,5 @@ impl Work for Hear {
         let update = "UPDATE operations SET unheard = ?2 WHERE id = ?1";
         let values = [Value::Text(&self.id.to_string()), Value::Integer((!self.is_heard).into())];
         session.execute(update, &values).await.map(|_| ())
-    }
-}
-
-impl Finish {
-    /// Whether the same attempt ended so already: its commit was durable and the word of it was lost.
-    async fn was_here(&self, session: &mut dyn Session, id: &str, state: Option<State>) -> Result<bool, StoreError> {
-        let select = "SELECT state, attempt FROM operations WHERE id = ?1";
-        match session.rows(select, &[Value::Text(id)]).await?.pop() {
-            None => Ok(state.is_none()),
-            Some(mut row) => Ok(Some(row.parsed(State::parse)?) == state && row.integer()? == i64::from(self.attempt)),
-        }
     }
 }

@@ -162,9 +162,10 @@ impl Base {
 
 /// The client as a service over plain `http` types. It is cloned for every request.
 #[derive(Clone)]
-pub(super) struct Wire(Arc<Settled>);
+pub(super) struct Wire(Arc<Shared>);
 
-struct Settled {
+/// What all clones have in common.
+struct Shared {
     client: HttpClient,
     base: Base,
     timeout: Duration,
@@ -174,11 +175,11 @@ struct Settled {
 impl Wire {
     /// The client before one provider. The error says what is wrong with its base URL.
     pub(super) fn new(client: HttpClient, base_url: &str, timeout: Duration, max_reply: usize) -> Result<Self, String> {
-        Ok(Self(Arc::new(Settled { client, base: Base::new(base_url)?, timeout, max_reply })))
+        Ok(Self(Arc::new(Shared { client, base: Base::new(base_url)?, timeout, max_reply })))
     }
 }
 
-impl Settled {
+impl Shared {
     fn to_send(&self, planned: &Request, mut headers: HeaderMap) -> Result<http::Request<Full<Bytes>>, Error> {
         const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("passerelle/", env!("CARGO_PKG_VERSION")));
         headers.insert(header::HOST, self.base.host.clone());
@@ -206,7 +207,7 @@ impl Service<Outgoing> for Wire {
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
         let Outgoing { request, headers, times, .. } = outgoing;
-        let Settled { client: HttpClient(client), timeout, max_reply, .. } = &*self.0;
+        let Shared { client: HttpClient(client), timeout, max_reply, .. } = &*self.0;
         let (timeout, max_reply) = (*timeout, *max_reply);
         let now = Instant::now();
         if now >= times.begun {

@@ -171,7 +171,7 @@ impl Writes {
                 Box::pin(self.settle(record, &turn, &asker)).await
             }
             Claim::Finished(record) => {
-                Box::pin(self.leave_unheard(&record, &asker)).await;
+                self.leave_unheard(&record, &asker).await;
                 replayed(record)
             }
             Claim::Reused => Err(Refused::Reused),
