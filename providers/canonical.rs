@@ -9,9 +9,9 @@ use serde::{
 };
 
 use crate::{
+    json,
     model::{Address, Command, CustomerFields, CustomerType, Patch},
     text::Text,
-    view,
 };
 
 /// The size of a usual create.
@@ -135,7 +135,7 @@ fn address_parts(address: &Address<Patch<Text>>) -> Option<String> {
 }
 
 fn push_string(json: &mut String, text: &str) {
-    if view::is_plain(text) {
+    if json::is_plain(text) {
         json.push('"');
         json.push_str(text);
         json.push('"');

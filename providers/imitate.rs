@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
     error::{Error, FieldError, Kind},
+    json::{self, FromJson},
     manifest::{IdPattern, Manifest},
     model::{Command, Customer, Page, Patch, Position, Reply},
     plan::{Request, Response},
@@ -155,16 +156,16 @@ impl<'r> Asked<'r> {
 }
 
 /// Reads a request's document. What is wrong is an invalid field, named without its value.
-pub fn read_document<'s, T: Deserialize<'s>>(source: &'s Source) -> Result<T, Error> {
-    serde_json::from_str(source.as_str()).map_err(|error| {
+pub fn read_document<'s, T: FromJson<'s>>(source: &'s Source) -> Result<T, Error> {
+    json::from_str(source.as_str()).map_err(|mistake| {
         // A text that breaks off inside a member is wrong as a whole; the member is not.
         let is_json = serde_json::from_str::<IgnoredAny>(source.as_str()).is_ok();
-        match wire::wrong_member(&error).filter(|_| is_json) {
+        match mistake.wrong_member().filter(|_| is_json) {
             Some(path) => {
                 let pointer = format!("/{}", path.replace('.', "/"));
                 Error::invalid(vec![FieldError::new(pointer, "has an unexpected type")])
             }
-            None => Error::new(Kind::Invalid, wire::describe(source.as_str(), &error)),
+            None => Error::new(Kind::Invalid, wire::describe(source.as_str(), &mistake)),
         }
     })
 }

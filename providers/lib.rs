@@ -24,6 +24,7 @@ pub mod error;
 pub mod fidelity;
 pub mod imitate;
 pub mod input;
+pub mod json;
 pub mod listing;
 pub mod manifest;
 pub mod marker;

@@ -1,10 +1,9 @@
 //! What every vendor's translation does with the same kinds of values: each helper puts a vendor's text
 //! into the canonical customer, and reports it wherever the spelling changed.
 
-use serde_json::value::RawValue;
-
 use crate::{
     error::Error,
+    json::{self, Raw},
     marker,
     model::{Customer, Field},
     text::{
@@ -138,10 +137,10 @@ pub fn amount(source: &Source, member: Option<&Loose<'_>>) -> Option<Text> {
 
 /// Metadata: an object, or a string that holds one. Anything else stays among the extra members. The gateway's own
 /// marker is taken out of it.
-pub fn metadata(customer: &mut Customer, source: &Source, member: Option<&RawValue>) {
+pub fn metadata(customer: &mut Customer, source: &Source, member: Option<Raw<'_>>) {
     let Some(raw) = member else { return };
-    let in_string = |raw: &RawValue| {
-        let text: Str<'_> = serde_json::from_str(raw.get()).ok()?;
+    let in_string = |raw: Raw<'_>| {
+        let text: Str<'_> = json::from_str(raw.get()).ok()?;
         JsonObject::in_string(source.text(&text.0))
     };
     match JsonObject::of(raw, source).or_else(|| in_string(raw)) {

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::Error,
+    json::{self, FromJson, Mistake, Raw, Reader},
     model::{Address, Field, Patch},
     text::{Source, Text, decimal},
 };
@@ -62,6 +63,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
     }
 }
 
+impl<'json: 'a, 'a> FromJson<'json> for Str<'a> {
+    #[inline]
+    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
+        FromJson::read(reader).map(Self)
+    }
+}
+
 impl Serialize for Str<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
@@ -72,16 +80,15 @@ impl Serialize for Str<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loose<'a>(pub Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
+impl<'json: 'a, 'a> FromJson<'json> for Loose<'a> {
+    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
+        let raw = Raw::read(reader)?.get();
         if raw.starts_with('"') {
-            let text: Str<'a> = serde_json::from_str(raw).map_err(de::Error::custom)?;
-            Ok(Self(text.0))
+            json::from_str(raw).map(Self)
         } else if raw.starts_with(|sign: char| sign == '-' || sign.is_ascii_digit()) {
             Ok(Self(Cow::Borrowed(raw)))
         } else {
-            Err(de::Error::custom("neither a string nor a number"))
+            Err(Mistake::wrong_type())
         }
     }
 }
@@ -104,9 +111,9 @@ impl<'a> Number<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Number<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Loose::deserialize(deserializer).map(Self)
+impl<'json: 'a, 'a> FromJson<'json> for Number<'a> {
+    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
+        Loose::read(reader).map(Self)
     }
 }
 
@@ -126,17 +133,12 @@ pub enum Perhaps<'a, T> {
     /// The document.
     Object(T),
     /// Something that is no object.
-    Other(&'a RawValue),
+    Other(Raw<'a>),
 }
 
-impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Perhaps<'a, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        if raw.get().starts_with('{') {
-            serde_json::from_str(raw.get()).map(Self::Object).map_err(de::Error::custom)
-        } else {
-            Ok(Self::Other(raw))
-        }
+impl<'json: 'a, 'a, T: FromJson<'json>> FromJson<'json> for Perhaps<'a, T> {
+    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
+        if reader.is_at_object()? { T::read(reader).map(Self::Object) } else { Raw::read(reader).map(Self::Other) }
     }
 }
 
@@ -194,32 +196,20 @@ impl<'a, V> NestedAddress<'a, V> {
     }
 }
 
-impl<'de: 'a, 'a, V: NestsAddress> Deserialize<'de> for NestedAddress<'a, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader<'a, V>(NestedAddress<'a, V>);
-        impl<'de: 'a, 'a, V: NestsAddress> Visitor<'de> for Reader<'a, V> {
-            type Value = NestedAddress<'a, V>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
+impl<'json: 'a, 'a, V: NestsAddress> FromJson<'json> for NestedAddress<'a, V> {
+    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
+        let mut read = Self::new(Address::default());
+        let mut more = reader.open_object()?;
+        while more {
+            let key = reader.key()?;
+            let known = V::WORDS.0.iter().find(|(word, _)| part_name(word) == Some(&*key));
+            match known.and_then(|(word, field)| part_name(word).zip(read.parts.part_mut(*field))) {
+                Some((name, part)) => *part = reader.member::<Option<Str<'a>>>(name)?.map_or(Patch::Clear, Patch::Set),
+                None => read.extra.keep(&key, Raw::read(reader)?),
             }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let Self(mut read) = self;
-                while let Some(key) = map.next_key::<Str<'de>>()? {
-                    let known = V::WORDS.0.iter().find(|(word, _)| part_name(word) == Some(&*key));
-                    match known.and_then(|(word, field)| part_name(word).zip(read.parts.part_mut(*field))) {
-                        Some((name, part)) => {
-                            let told: Option<Str<'a>> = member(&mut map, name)?;
-                            *part = told.map_or(Patch::Clear, Patch::Set);
-                        }
-                        None => read.extra.keep(&key, map.next_value()?),
-                    }
-                }
-                Ok(read)
-            }
+            more = reader.next_member()?;
         }
-        deserializer.deserialize_map(Reader(Self::new(Address::default())))
+        Ok(read)
     }
 }
 
@@ -245,8 +235,9 @@ pub struct JsonObject(Text);
 
 impl JsonObject {
     /// The object in a raw value; `None` when it is something else.
-    pub fn of(raw: &RawValue, source: &Source) -> Option<Self> {
-        raw.get().starts_with('{').then(|| Self(source.text(raw.get())))
+    pub fn of<'r>(raw: impl Into<Raw<'r>>, source: &Source) -> Option<Self> {
+        let raw = raw.into().get();
+        raw.starts_with('{').then(|| Self(source.text(raw)))
     }
 
     /// The object that a string holds as JSON, as some providers write theirs.
@@ -267,17 +258,17 @@ impl JsonObject {
     }
 
     /// The object as a raw value, to be written untouched.
-    pub fn raw(&self) -> &RawValue {
-        serde_json::from_str(&self.0).unwrap_or(RawValue::NULL)
+    pub fn raw(&self) -> Raw<'_> {
+        Raw::of_json(&self.0)
     }
 
     /// The members, in order.
-    pub fn members(&self) -> Vec<(Cow<'_, str>, &RawValue)> {
+    pub fn members(&self) -> Vec<(Cow<'_, str>, Raw<'_>)> {
         members(&self.0)
     }
 
     /// The value of a member.
-    pub fn get(&self, key: &str) -> Option<&RawValue> {
+    pub fn get(&self, key: &str) -> Option<Raw<'_>> {
         self.members().into_iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
@@ -319,23 +310,24 @@ impl Extra {
     const USUAL: usize = 256;
 
     /// Keeps a member.
-    pub fn keep(&mut self, key: &str, value: &RawValue) {
+    pub fn keep<'v>(&mut self, key: &str, value: impl Into<Raw<'v>>) {
+        let value = value.into().get();
         if self.0.is_empty() {
-            self.0.reserve(Self::USUAL.max(key.len() + value.get().len() + 8));
+            self.0.reserve(Self::USUAL.max(key.len() + value.len() + 8));
             self.0.push('{');
         } else {
             self.0.pop();
             self.0.push(',');
         }
-        if key.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
-            self.0.push_str(&serde_json::Value::from(key).to_string());
-        } else {
+        if json::is_plain(key) {
             self.0.push('"');
             self.0.push_str(key);
             self.0.push('"');
+        } else {
+            self.0.push_str(&serde_json::Value::from(key).to_string());
         }
         self.0.push(':');
-        self.0.push_str(value.get());
+        self.0.push_str(value);
         self.0.push('}');
     }
 
@@ -352,7 +344,7 @@ impl Extra {
     }
 
     /// The members, in the provider's order.
-    pub fn members(&self) -> Vec<(Cow<'_, str>, &RawValue)> {
+    pub fn members(&self) -> Vec<(Cow<'_, str>, Raw<'_>)> {
         members(&self.0)
     }
 
@@ -378,24 +370,22 @@ impl Serialize for Extra {
 }
 
 /// The members of an object in JSON text, values raw. Empty when the text is no object.
-fn members(object: &str) -> Vec<(Cow<'_, str>, &RawValue)> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+fn members(object: &str) -> Vec<(Cow<'_, str>, Raw<'_>)> {
+    json::from_str::<Members<'_>>(object).map(|Members(members)| members).unwrap_or_default()
+}
 
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("an object")
-        }
+struct Members<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
 
-        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some((key, value)) = map.next_entry::<Str<'de>, &RawValue>()? {
-                members.push((key.0, value));
-            }
-            Ok(members)
+impl<'a> FromJson<'a> for Members<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
+        let mut members = Vec::new();
+        let mut more = reader.open_object()?;
+        while more {
+            members.push((reader.key()?, Raw::read(reader)?));
+            more = reader.next_member()?;
         }
+        Ok(Self(members))
     }
-    serde_json::Deserializer::from_str(object).deserialize_map(Members).unwrap_or_default()
 }
 
 fn merged(current: &str, patch: &str) -> String {
@@ -427,18 +417,18 @@ fn keep_merged(result: &mut Extra, key: &str, current: &str, new: &str) {
 /// Writes the unknown members of an answer behind its known ones.
 pub fn serialize_extra<M: SerializeMap>(map: &mut M, extra: &Extra) -> Result<(), M::Error> {
     for (key, value) in extra.members() {
-        map.serialize_entry(&key, value)?;
+        map.serialize_entry(&key, &value)?;
     }
     Ok(())
 }
 
 /// Reads a document out of a message. The error says what was wrong and where, never what it held.
-pub fn parse<'s, T: Deserialize<'s>>(source: &'s Source) -> Result<T, Error> {
-    serde_json::from_str(source.as_str()).map_err(|error| Error::bad_response(describe(source.as_str(), &error)))
+pub fn parse<'s, T: FromJson<'s>>(source: &'s Source) -> Result<T, Error> {
+    json::from_str(source.as_str()).map_err(|mistake| Error::bad_response(describe(source.as_str(), &mistake)))
 }
 
 /// What a body that is not the expected document is instead.
-pub fn describe(body: &str, error: &serde_json::Error) -> String {
+pub fn describe(body: &str, mistake: &Mistake) -> String {
     let trimmed = body.trim_start();
     if trimmed.is_empty() {
         return "an empty body where JSON was expected".to_owned();
@@ -452,33 +442,12 @@ pub fn describe(body: &str, error: &serde_json::Error) -> String {
     match serde_json::from_str::<de::IgnoredAny>(body) {
         Err(malformed) if malformed.is_eof() => "JSON that ends too early".to_owned(),
         Err(_) => "text that is not JSON".to_owned(),
-        Ok(_) => match wrong_member(error) {
+        Ok(_) => match mistake.wrong_member() {
             Some(path) => format!("JSON whose member `{path}` is not of the documented type"),
             None => "JSON of another shape than documented".to_owned(),
         },
     }
 }
-
-/// The path of the member that had an unexpected type, where a document of `wire!` told.
-pub fn wrong_member(error: &serde_json::Error) -> Option<String> {
-    let told = error.to_string();
-    let (path, _) = told.strip_prefix(WRONG_MEMBER)?.split_once('`')?;
-    Some(path.to_owned())
-}
-
-/// Reads a member's value, replacing serde's error, which would repeat the value, by the member's path.
-pub fn member<'de, A: de::MapAccess<'de>, T: Deserialize<'de>>(map: &mut A, key: &'static str) -> Result<T, A::Error> {
-    map.next_value().map_err(|error: A::Error| {
-        let inner = error.to_string();
-        match inner.strip_prefix(WRONG_MEMBER).and_then(|rest| rest.split_once('`')) {
-            Some((path, _)) => de::Error::custom(format_args!("{WRONG_MEMBER}{key}.{path}`")),
-            None => de::Error::custom(format_args!("{WRONG_MEMBER}{key}`")),
-        }
-    })
-}
-
-/// How the errors begin that [`member`] raises. Only they are repeated to anybody.
-const WRONG_MEMBER: &str = "wrong type of the member `";
 
 /// A text that a vendor's patch member asks for. What an empty one means differs: it clears, or is ignored.
 pub fn patch_text(source: &Source, member: &Patch<Str<'_>>, empty: Patch<Text>) -> Patch<Text> {
@@ -498,9 +467,9 @@ pub fn patch_address<V>(source: &Source, member: &Patch<NestedAddress<'_, V>>) -
 }
 
 /// An object that a vendor's patch member asks for. Anything else is left alone.
-pub fn patch_object(source: &Source, member: &Patch<&RawValue>) -> Patch<JsonObject> {
+pub fn patch_object(source: &Source, member: &Patch<Raw<'_>>) -> Patch<JsonObject> {
     match member {
-        Patch::Set(raw) => JsonObject::of(raw, source).into(),
+        Patch::Set(raw) => JsonObject::of(*raw, source).into(),
         Patch::Clear => Patch::Clear,
         Patch::Absent => Patch::Absent,
     }
@@ -517,7 +486,7 @@ pub fn number_patch(patch: &Patch<Text>) -> Patch<Number<'_>> {
 }
 
 /// A canonical patch of metadata in a vendor's document.
-pub fn raw_patch(patch: &Patch<JsonObject>) -> Patch<&RawValue> {
+pub fn raw_patch(patch: &Patch<JsonObject>) -> Patch<Raw<'_>> {
     patch.map(JsonObject::raw)
 }
 
@@ -620,31 +589,39 @@ macro_rules! wire {
             }
         }
 
-        impl<'de $(: $life, $life)? $($(, $item: serde::Deserialize<'de>)+)?> serde::Deserialize<'de> for $name<$($life,)? $($($item),+)?> {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Reader<$($life,)? $($($item),+)?>(std::marker::PhantomData<$name<$($life,)? $($($item),+)?>>);
-                impl<'de $(: $life, $life)? $($(, $item: serde::Deserialize<'de>)+)?> serde::de::Visitor<'de> for Reader<$($life,)? $($($item),+)?> {
-                    type Value = $name<$($life,)? $($($item),+)?>;
-
-                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        formatter.write_str("an object")
-                    }
-
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                        let mut read = $name::default();
-                        while let Some(key) = map.next_key::<$crate::wire::Str<'de>>()? {
+        impl<'json $(: $life, $life)? $($(, $item: $crate::json::FromJson<'json>)+)?> $crate::json::FromJson<'json> for $name<$($life,)? $($($item),+)?> {
+            fn read(reader: &mut $crate::json::Reader<'json>) -> Result<Self, $crate::json::Mistake> {
+                #[expect(non_camel_case_types, reason = "members are named as the fields are")]
+                enum Member { $( $field, )* unknown_ }
+                let mut read = Self::default();
+                // The member that usually comes next, counted as they are declared.
+                let mut next = 0;
+                let mut more = reader.open_object()?;
+                while more {
+                    let mut unknown = std::borrow::Cow::Borrowed("");
+                    let member = match next {
+                        $( place if place == Member::$field as usize && reader.expects(concat!("\"", $key, "\":")) => Member::$field, )*
+                        _ => {
+                            let key = reader.key()?;
                             match &*key {
-                                $( $key $(| $other)? $(| $alias)* => read.$field = $crate::wire::member(&mut map, $key)?, )*
+                                $( $key $(| $other)? $(| $alias)* => Member::$field, )*
                                 _ => {
-                                    let value: &serde_json::value::RawValue = map.next_value()?;
-                                    read.extra.keep(&key, value);
+                                    unknown = key;
+                                    Member::unknown_
                                 }
                             }
                         }
-                        Ok(read)
+                    };
+                    match member {
+                        $( Member::$field => {
+                            read.$field = reader.member($key)?;
+                            next = Member::$field as usize + 1;
+                        } )*
+                        Member::unknown_ => read.extra.keep(&unknown, <$crate::json::Raw<'_> as $crate::json::FromJson<'_>>::read(reader)?),
                     }
+                    more = reader.next_member()?;
                 }
-                deserializer.deserialize_map(Reader(std::marker::PhantomData))
+                Ok(read)
             }
         }
 
@@ -674,33 +651,23 @@ macro_rules! wire {
             $( pub(super) $field: $crate::model::Patch<$type>, )*
         }
 
-        impl<'de $(: $life, $life)?> serde::Deserialize<'de> for $name $(<$life>)? {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Reader $(<$life>)? (std::marker::PhantomData<$name $(<$life>)?>);
-                impl<'de $(: $life, $life)?> serde::de::Visitor<'de> for Reader $(<$life>)? {
-                    type Value = $name $(<$life>)?;
-
-                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        formatter.write_str("an object")
-                    }
-
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                        let mut read = $name::default();
-                        while let Some(key) = map.next_key::<$crate::wire::Str<'de>>()? {
-                            match &*key {
-                                $( $key $(| $other)? $(| $alias)* => {
-                                    let value: Option<$type> = $crate::wire::member(&mut map, $key)?;
-                                    read.$field = value.map_or($crate::model::Patch::Clear, $crate::model::Patch::Set);
-                                } )*
-                                _ => {
-                                    map.next_value::<serde::de::IgnoredAny>()?;
-                                }
-                            }
+        impl<'json $(: $life, $life)?> $crate::json::FromJson<'json> for $name $(<$life>)? {
+            fn read(reader: &mut $crate::json::Reader<'json>) -> Result<Self, $crate::json::Mistake> {
+                let mut read = Self::default();
+                let mut more = reader.open_object()?;
+                while more {
+                    match &*reader.key()? {
+                        $( $key $(| $other)? $(| $alias)* => {
+                            let value: Option<$type> = reader.member($key)?;
+                            read.$field = value.map_or($crate::model::Patch::Clear, $crate::model::Patch::Set);
+                        } )*
+                        _ => {
+                            <$crate::json::Raw<'_> as $crate::json::FromJson<'_>>::read(reader)?;
                         }
-                        Ok(read)
                     }
+                    more = reader.next_member()?;
                 }
-                deserializer.deserialize_map(Reader(std::marker::PhantomData))
+                Ok(read)
             }
         }
 

@@ -2,10 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{
-    json,
-    value::{RawValue, to_raw_value},
-};
+use serde_json::{json, value::to_raw_value};
 
 use super::{Bitnob, translate, wire};
 use crate::{
@@ -14,6 +11,7 @@ use crate::{
         Asked, ImitatesVendor, broken, cannot, in_one_text, is_no_address, json_response, mismatched, no_route,
         read_document, total, usual_status, uuid,
     },
+    json::Raw,
     manifest::{IdPattern, Manifest},
     model::{
         Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers, Lookup,
@@ -63,7 +61,7 @@ impl ImitatesVendor for Bitnob {
         Ok(match (command, reply) {
             (_, Reply::Created(Created { customer, .. }) | Reply::Customer(customer)) => {
                 let metadata = to_raw_value(customer.metadata.as_str()).ok();
-                let metadata = metadata.as_deref().filter(|_| self.is_v2 && !customer.metadata.is_empty());
+                let metadata = metadata.as_ref().filter(|_| self.is_v2 && !customer.metadata.is_empty()).map(Raw::from);
                 self.enveloped(command, self.spelled(wire::Customer { metadata, ..self.told(customer) }))
             }
             (Command::Delete(_), Reply::Deleted) => self.enveloped(command, ()),
@@ -155,7 +153,7 @@ impl Bitnob {
             _ => "successfully fetched customer",
         };
         let message = to_raw_value(message).ok();
-        let (status, message) = (Some(RawValue::TRUE), message.as_deref());
+        let (status, message) = (Some(Raw::TRUE), message.as_ref().map(Raw::from));
         let document = wire::Envelope { status, message, data: Some(data), ..Default::default() };
         json_response(200, &Spelled { document, other: self.is_v2 && matches!(command, Command::Create(_)) })
     }

@@ -1,11 +1,11 @@
 //! Between Bitnob's language and the canonical one.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Bitnob, wire};
 use crate::{
     error::{Error, Kind},
+    json::FromJson,
     model::{Customer, CustomerFields, CustomerType, Field, ListCustomers, Page},
     plan::{Answer, field_errors},
     reading::{self, present},
@@ -98,7 +98,7 @@ pub(super) fn page(answer: &Answer, asked: &ListCustomers, bitnob: Bitnob) -> Re
 }
 
 /// What an envelope holds, or why it holds nothing.
-fn held<'s, T: Deserialize<'s>>(answer: &Answer, source: &'s Source) -> Result<T, Error> {
+fn held<'s, T: FromJson<'s>>(answer: &Answer, source: &'s Source) -> Result<T, Error> {
     let wire::Envelope { data, .. } = parse(source)?;
     if data.is_none() {
         carried_out(answer)?;

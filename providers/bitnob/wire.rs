@@ -1,9 +1,10 @@
 //! Bitnob's words: the documents of its customers API. What is read knows every spelling; behind a slash is
 //! the one that generation v1 writes.
 
-use serde_json::value::RawValue;
-
-use crate::wire::{Str, wire};
+use crate::{
+    json::Raw,
+    wire::{Str, wire},
+};
 
 wire! {
     /// A customer, as every answer holds it (seed) (cli); `phone_number` and `dial_code` are the newest names (nb).
@@ -11,7 +12,7 @@ wire! {
         id: Str<'a> = "id",
         email: Str<'a> = "email",
         #[omitted]
-        metadata: &'a RawValue = "metadata",
+        metadata: Raw<'a> = "metadata",
         #[omitted]
         customer_type: Str<'a> = "customer_type" / "customerType",
         first_name: Str<'a> = "first_name" / "firstName",
@@ -25,8 +26,8 @@ wire! {
 
     /// Anything in an envelope (cli). The status of a failure is no flag, and its message may be a list (py).
     answer Envelope<'a> of T {
-        status: &'a RawValue = "status" / "success",
-        message: &'a RawValue = "message",
+        status: Raw<'a> = "status" / "success",
+        message: Raw<'a> = "message",
         data: T = "data",
     }
 

@@ -1,9 +1,11 @@
 //! lomi's words: the documents of its customers API, generation v1.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use crate::wire::{Str, wire};
+use crate::{
+    json::Raw,
+    wire::{Str, wire},
+};
 
 wire! {
     /// A customer, as every answer holds it (seed).
@@ -18,7 +20,7 @@ wire! {
         address: Str<'a> = "address",
         postal_code: Str<'a> = "postal_code",
         is_business: bool = "is_business",
-        metadata: &'a RawValue = "metadata",
+        metadata: Raw<'a> = "metadata",
         #[omitted]
         environment: Str<'a> = "environment",
         created_at: Str<'a> = "created_at",
@@ -46,7 +48,7 @@ wire! {
         address: Str<'a> = "address",
         postal_code: Str<'a> = "postal_code",
         is_business: bool = "is_business",
-        metadata: &'a RawValue = "metadata",
+        metadata: Raw<'a> = "metadata",
     }
 }
 

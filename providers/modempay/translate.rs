@@ -5,6 +5,7 @@ use serde_json::{Value, value::to_raw_value};
 use super::wire;
 use crate::{
     error::{Error, Kind},
+    json,
     model::{Customer, CustomerFields, Field, Page, Patch, PaymentMethod, Position},
     plan::Answer,
     reading::{self, loose, present},
@@ -60,8 +61,7 @@ pub(super) fn payment_method(
     let kind = present(source, told.kind.as_ref());
     let members = told.extra.members();
     let named = members.iter().find(|(key, _)| Some(&**key) == kind.as_deref());
-    let detail: wire::Detail<'_> =
-        named.and_then(|(_, detail)| serde_json::from_str(detail.get()).ok()).unwrap_or_default();
+    let detail: wire::Detail<'_> = named.and_then(|(_, detail)| json::from_str(detail.get()).ok()).unwrap_or_default();
     let channel = present(source, detail.gateway.as_ref()).or_else(|| present(source, detail.gateway_name.as_ref()));
     let number = loose(source, detail.phone.as_ref());
     Ok(PaymentMethod {

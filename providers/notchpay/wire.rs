@@ -1,10 +1,11 @@
 //! Notch Pay's words: the documents of its customers API.
 
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use super::NotchPay;
 use crate::{
+    json::Raw,
     model::Field,
     wire::{Loose, NestedAddress, NestsAddress, Number, Perhaps, Str, Words, wire},
 };
@@ -16,7 +17,7 @@ wire! {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
         phone: Loose<'a> = "phone",
-        metadata: &'a RawValue = "metadata",
+        metadata: Raw<'a> = "metadata",
         #[omitted]
         address: Perhaps<'a, Address<'a>> = "address",
         #[omitted]
@@ -72,7 +73,7 @@ wire! {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
         phone: Loose<'a> = "phone",
-        metadata: &'a RawValue = "metadata",
+        metadata: Raw<'a> = "metadata",
         address: Address<'a> = "address",
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         Asked, ImitatesVendor, broken, in_one_text, is_no_address, json_response, mismatched, no_route, read_document,
         token, total, usual_status,
     },
+    json::Raw,
     manifest::{IdPattern, Manifest},
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, Invoice, ListCustomers, Patch, Position, Reply,
@@ -55,10 +56,12 @@ impl ImitatesVendor for PaymentKit {
                 let (list, count) = (Some(list), Some(total(page, &asked.position)));
                 let paging = json!({ "page": asked.position.page(asked.limit), "pageSize": asked.limit });
                 let paging = to_raw_value(&paging).ok();
+                let paging = paging.as_ref().map(Raw::from);
                 json_response(200, &wire::Page { count, list, paging, ..Default::default() })
             }
             (Command::OverdueInvoices(_), Reply::OverdueInvoices(customer, overdue)) => {
                 let customer = to_raw_value(&self.told(customer)).ok();
+                let customer = customer.as_ref().map(Raw::from);
                 let invoices = Some(overdue.invoices.iter().map(told_invoice).collect());
                 let summary = overdue.summary.as_ref().map(JsonObject::raw);
                 let members = overdue.invoices.iter().flat_map(|invoice| invoice.extra.members());

@@ -1,10 +1,10 @@
 //! PaymentKit's words: the documents of its customers API.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::PaymentKit;
 use crate::{
+    json::Raw,
     model::Field,
     wire::{Loose, NestedAddress, NestsAddress, Perhaps, Str, Words, wire},
 };
@@ -21,7 +21,7 @@ wire! {
         address: Perhaps<'a, Address<'a>> = "address",
         balance: Loose<'a> = "balance",
         delinquent: bool = "delinquent",
-        metadata: &'a RawValue = "metadata",
+        metadata: Raw<'a> = "metadata",
         created_at: Str<'a> = "created_at",
         updated_at: Str<'a> = "updated_at",
     }
@@ -31,14 +31,14 @@ wire! {
         count: u64 = "count",
         list: Vec<Customer<'a>> = "list",
         #[omitted]
-        paging: Box<RawValue> = "paging",
+        paging: Raw<'a> = "paging",
     }
 
     /// A customer's overdue invoices, and their sums by currency, which may be missing (seed, sdk).
     answer Overdue<'a> {
-        customer: Box<RawValue> = "customer",
+        customer: Raw<'a> = "customer",
         invoices: Vec<Invoice<'a>> = "invoices",
-        summary: &'a RawValue = "summary",
+        summary: Raw<'a> = "summary",
     }
 
     /// An invoice. Amounts are integers in strings that no number type holds (sdk).
@@ -63,7 +63,7 @@ wire! {
         email: Str<'a> = "email",
         phone: Str<'a> = "phone",
         address: Address<'a> = "address",
-        metadata: &'a RawValue = "metadata",
+        metadata: Raw<'a> = "metadata",
     }
 }
 
