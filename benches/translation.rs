@@ -1,6 +1,6 @@
 //! What a translation costs, without any I/O: a create, and a page of 100 customers, at lomi.
 
-#![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use passerelle_providers::{
     CustomerProvider, Settings, input,
     model::{CreateCustomer, CustomerFilter, ListCustomers, Position},
-    plan::Response,
+    plan::{Response, Step},
     prepare,
     text::{Source, country::Region},
     vendor,
@@ -49,15 +49,20 @@ fn list(criterion: &mut Criterion) {
     let provider = lomi();
     let command = ListCustomers { limit: 100, position: Position::START, filter: CustomerFilter::default() };
     let body = answers::page::of(100);
-    let read = || provider.plan_list(&command).and_then(|plan| plan.read(Response::new(body.clone())));
+    let page = || match provider.plan_list(&command).and_then(|plan| plan.read(Response::new(body.clone()))) {
+        Ok(Step::Done(page)) => page,
+        other => panic!("{other:?}"),
+    };
     let mut group = criterion.benchmark_group("page of 100");
     group.throughput(Throughput::Elements(100));
-    group.bench_function("plan and read the answer", |bencher| bencher.iter(read));
-    let Ok(passerelle_providers::plan::Step::Done(page)) = read() else { return };
+    group.bench_function("plan and read the answer", |bencher| bencher.iter(|| page().told().map(drop)));
+    group.bench_function("plan, read and keep the answer", |bencher| bencher.iter(|| page().kept().map(drop)));
+    let page = page();
+    let told = page.told().expect("it is a page");
     group.bench_function("write ours", |bencher| {
         let origin = Origin { provider: "lomi", connection: "main" };
         let write = |mut buffer: Vec<u8>| {
-            CustomersView { customers: &page.items, origin }.write(&mut buffer);
+            CustomersView { customers: &told.items, origin }.write(&mut buffer);
             buffer
         };
         bencher.iter_batched(|| Vec::with_capacity(128 * 1024), write, BatchSize::SmallInput);

@@ -32,7 +32,7 @@ impl Outcome {
 
 /// What became of one field, and by which rule.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<T = Text> {
     /// The field.
     pub field: Field,
     /// What became of it.
@@ -40,32 +40,49 @@ pub struct Entry {
     /// The rule, or the reason of a loss.
     pub rule: &'static str,
     /// What the provider wrote, where the gateway spells it otherwise.
-    pub from: Option<Text>,
+    pub from: Option<T>,
 }
 
-impl std::fmt::Debug for Entry {
+impl<T> std::fmt::Debug for Entry<T> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} {}: {}", self.field.name(), self.outcome.as_str(), self.rule)
     }
 }
 
 /// A fidelity report. Usual reports need no memory of their own.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fidelity(SmallVec<[Entry; 4]>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fidelity<T = Text>(SmallVec<[Entry<T>; 4]>);
 
-impl Fidelity {
+impl<T> Default for Fidelity<T> {
+    fn default() -> Self {
+        Self(SmallVec::new())
+    }
+}
+
+impl<T> Fidelity<T> {
     /// The entries, in the order in which the rules were applied.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[Entry<T>] {
         &self.0
+    }
+
+    /// The same report with its texts held otherwise.
+    pub fn map<'a, U>(&'a self, convert: impl Fn(&'a T) -> U) -> Fidelity<U> {
+        let held = |entry: &'a Entry<T>| {
+            let Entry { field, outcome, rule, ref from } = *entry;
+            Entry { field, outcome, rule, from: from.as_ref().map(&convert) }
+        };
+        Fidelity(self.0.iter().map(held).collect())
     }
 
     /// Whether every field was plainly kept.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
 
+impl<T: Clone + PartialEq> Fidelity<T> {
     /// Reports a value that the gateway spells otherwise.
-    pub fn transformed(&mut self, field: Field, rule: &'static str, from: &Text) {
+    pub fn transformed(&mut self, field: Field, rule: &'static str, from: &T) {
         self.push(Entry { field, outcome: Outcome::Transformed, rule, from: Some(from.clone()) });
     }
 
@@ -80,7 +97,7 @@ impl Fidelity {
     }
 
     /// Reports a computed value, with what it was computed from.
-    pub fn derived_from(&mut self, field: Field, rule: &'static str, from: &Text) {
+    pub fn derived_from(&mut self, field: Field, rule: &'static str, from: &T) {
         self.push(Entry { field, outcome: Outcome::Derived, rule, from: Some(from.clone()) });
     }
 
@@ -97,7 +114,7 @@ impl Fidelity {
     }
 
     /// Adds an entry, unless the same one is there.
-    pub fn push(&mut self, entry: Entry) {
+    pub fn push(&mut self, entry: Entry<T>) {
         if !self.0.contains(&entry) {
             self.0.push(entry);
         }
@@ -111,7 +128,7 @@ impl Fidelity {
     }
 
     /// The fields that are stored nowhere.
-    pub fn losses(&self) -> impl Iterator<Item = &Entry> {
+    pub fn losses(&self) -> impl Iterator<Item = &Entry<T>> {
         self.0.iter().filter(|entry| entry.outcome == Outcome::Lost)
     }
 
@@ -121,10 +138,13 @@ impl Fidelity {
     }
 
     /// Takes out of the reports of a page what stands in every one of them, for the page's own report.
-    pub fn hoist<'r>(mut reports: impl Iterator<Item = &'r mut Self>) -> Self {
+    pub fn hoist<'r>(mut reports: impl Iterator<Item = &'r mut Self>) -> Self
+    where
+        T: 'r,
+    {
         let Some(first) = reports.next() else { return Self::default() };
         let mut rest: Vec<&mut Self> = reports.collect();
-        let shared: SmallVec<[Entry; 4]> =
+        let shared: SmallVec<[Entry<T>; 4]> =
             first.0.iter().filter(|entry| rest.iter().all(|report| report.0.contains(entry))).cloned().collect();
         for report in std::iter::once(first).chain(rest.drain(..)) {
             report.0.retain(|entry| !shared.contains(entry));

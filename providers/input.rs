@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::{Error, FieldError, Kind},
+    json,
     manifest::Manifest,
     model::{
         Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers,
@@ -19,7 +20,7 @@ use crate::{
         country::{self, Region},
         decimal, email, phone,
     },
-    wire::{JsonObject, Str},
+    wire::JsonObject,
 };
 
 /// The longest string that any field takes, in bytes.
@@ -49,7 +50,7 @@ pub fn remembered(operation: Operation, json: &Source, manifest: &Manifest) -> R
 
 /// A phone number of a query, in the form in which customers have theirs.
 pub fn phone_query(text: &Text, region: Option<Region>) -> Text {
-    phone::canonical(text, region).text
+    phone::canonical_text(text, region)
 }
 
 /// Refuses a document that two programs would read differently, or that holds a card number.
@@ -196,7 +197,7 @@ impl<'s> Reader<'s> {
                 "metadata" => {
                     read.metadata = match raw.get() {
                         "null" => Patch::Clear,
-                        _ => match JsonObject::of(raw, self.source) {
+                        _ => match JsonObject::kept(raw.into(), self.source) {
                             Some(object) => Patch::Set(object),
                             None => self.mistake("/metadata", "must be an object"),
                         },
@@ -299,8 +300,7 @@ fn string(source: &Source, raw: &RawValue) -> Option<Text> {
     if !inner.contains('\\') {
         return Some(source.text(inner));
     }
-    let text: Str<'_> = serde_json::from_str(raw.get()).ok()?;
-    Some(source.text(&text.0))
+    json::from_str(raw.get()).ok().map(|text: Cow<'_, str>| source.text(&text))
 }
 
 fn any_text(text: &str) -> Option<&'static str> {

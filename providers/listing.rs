@@ -1,6 +1,8 @@
 //! Lists that tell the truth: a filter that the provider lacks, or answers loosely, is applied again,
 //! exactly, over a bounded number of the provider's pages.
 
+use std::borrow::Cow;
+
 use crate::{
     error::{Error, FieldError, Kind},
     fidelity::Fidelity,
@@ -8,9 +10,10 @@ use crate::{
     model::{
         CreateCustomer, Created, Customer, CustomerFilter, Field, ListCustomers, Lookup, Operation, Page, Position,
     },
-    plan::{Plan, Transport, run},
+    plan::{CustomerPage, Plan, Transport, run},
     prepare,
     provider::CustomerProvider,
+    text::Text,
 };
 
 /// How many of the provider's pages one call reads at the most while it filters.
@@ -63,11 +66,11 @@ impl FilteredBy {
     }
 }
 
-/// What a list call found.
+/// What a list call found. `T` is how the customers' text is held.
 #[derive(Debug)]
-pub struct Listing {
+pub struct Listing<T = Text> {
     /// The customers, in the provider's order.
-    pub items: Vec<Customer>,
+    pub items: Vec<Customer<T>>,
     /// Where to go on; `None` at the end.
     pub next: Option<Mark>,
     /// How many there are in all, where the provider tells and nobody filtered after it.
@@ -75,7 +78,14 @@ pub struct Listing {
     /// Who filtered.
     pub filtered_by: FilteredBy,
     /// What holds for every customer of the page.
-    pub fidelity: Fidelity,
+    pub fidelity: Fidelity<T>,
+}
+
+impl<T: Clone + PartialEq> Listing<T> {
+    fn new(mut page: Page<Customer<T>>, next: Option<Mark>, filtered_by: FilteredBy) -> Self {
+        let fidelity = Fidelity::hoist(page.items.iter_mut().map(|customer| &mut customer.fidelity));
+        Self { items: page.items, next, total: page.total, filtered_by, fidelity }
+    }
 }
 
 /// A filter divided between the provider and the gateway.
@@ -123,12 +133,48 @@ fn page_plan<P: CustomerProvider + ?Sized>(
 }
 
 /// The plan of the first request that a list sends, for explaining it.
-pub fn first_plan<P: CustomerProvider + ?Sized>(
-    provider: &P,
-    query: &ListQuery,
-) -> Result<Plan<Page<Customer>>, Error> {
+pub fn first_plan<P: CustomerProvider + ?Sized>(provider: &P, query: &ListQuery) -> Result<Plan<CustomerPage>, Error> {
     let division = divide(&query.filter, provider.manifest())?;
     provider.plan_list(&page_plan(provider, query, &division)?.0)
+}
+
+/// Reads a list as [`list`] does and shows what was found, without keeping it where that needs one page of the
+/// provider only: its customers are shown as they lie in the answer.
+pub async fn show<R>(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    query: &ListQuery,
+    show: impl FnOnce(Listing<Cow<'_, str>>) -> R,
+) -> Result<R, Error> {
+    let division = divide(&query.filter, provider.manifest())?;
+    let (command, scanning) = page_plan(provider, query, &division)?;
+    if scanning || query.mark.skip > 0 || command.limit < query.limit {
+        let found = list(provider, transport, query).await?;
+        return Ok(show(Listing {
+            items: found.items.iter().map(Customer::told).collect(),
+            next: found.next,
+            total: found.total,
+            filtered_by: found.filtered_by,
+            fidelity: found.fidelity.map(|text| Cow::Borrowed(&**text)),
+        }));
+    }
+    let page = run(transport, provider.plan_list(&command)?).await?;
+    let mut told = page.told()?;
+    let wanted = usize::from(query.limit);
+    let next = match told.items.len() > wanted {
+        true => Some(Mark { position: command.position, skip: query.limit }),
+        false => told.next.take().map(|position| Mark { position, skip: 0 }),
+    };
+    told.items.truncate(wanted);
+    Ok(show(Listing::new(told, next, filtered_by(query, scanning))))
+}
+
+fn filtered_by(query: &ListQuery, scanning: bool) -> FilteredBy {
+    match (query.filter.is_empty(), scanning) {
+        (true, _) => FilteredBy::Nobody,
+        (false, true) => FilteredBy::Gateway,
+        (false, false) => FilteredBy::Provider,
+    }
 }
 
 /// Reads one page of a list, or as many of the provider's pages as filtering needs, up to a bound.
@@ -146,22 +192,17 @@ pub async fn list(
     let mut total = None;
     let mut next = None;
     for _ in 0..bound {
-        let page = run(transport, provider.plan_list(&command)?).await?;
+        let page = run(transport, provider.plan_list(&command)?.kept()).await?;
         total = page.total;
         next = page.next.map(|position| Mark { position, skip: 0 });
-        let length = page.items.len();
-        if items.is_empty() && skip == 0 && !scanning && length <= wanted {
-            items = page.items;
-        } else {
-            for (place, customer) in page.items.into_iter().enumerate().skip(std::mem::take(&mut skip)) {
-                if items.len() == wanted {
-                    let skip = u16::try_from(place).unwrap_or(u16::MAX);
-                    next = Some(Mark { position: command.position.clone(), skip });
-                    break;
-                }
-                if division.again.matches(&customer) {
-                    items.push(customer);
-                }
+        for (place, customer) in page.items.into_iter().enumerate().skip(std::mem::take(&mut skip)) {
+            if items.len() == wanted {
+                let skip = u16::try_from(place).unwrap_or(u16::MAX);
+                next = Some(Mark { position: command.position.clone(), skip });
+                break;
+            }
+            if division.again.matches(&customer) {
+                items.push(customer);
             }
         }
         match &next {
@@ -171,13 +212,8 @@ pub async fn list(
             _ => break,
         }
     }
-    let fidelity = Fidelity::hoist(items.iter_mut().map(|customer| &mut customer.fidelity));
-    let filtered_by = match (query.filter.is_empty(), scanning) {
-        (true, _) => FilteredBy::Nobody,
-        (false, true) => FilteredBy::Gateway,
-        (false, false) => FilteredBy::Provider,
-    };
-    Ok(Listing { items, next, total: total.filter(|_| !scanning), filtered_by, fidelity })
+    let page = Page { items, next: None, total: total.filter(|_| !scanning) };
+    Ok(Listing::new(page, next, filtered_by(query, scanning)))
 }
 
 /// How a provider answers a look-up.

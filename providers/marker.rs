@@ -1,11 +1,13 @@
 //! The mark that the gateway leaves in the metadata of a customer that it creates, so that a create whose answer never
 //! came is known again for certain. It never shows in an answer.
 
+use std::{borrow::Cow, ops::Deref};
+
 use crate::{
+    json,
     manifest::Manifest,
     model::{CreateCustomer, Field, Patch},
-    text::Text,
-    wire::{JsonObject, Str},
+    wire::JsonObject,
 };
 
 /// The member of the metadata.
@@ -21,7 +23,7 @@ pub fn is_held_by(manifest: &Manifest) -> bool {
 #[must_use]
 pub fn marked(mut create: CreateCustomer, mark: &str) -> CreateCustomer {
     let member = serde_json::json!({ MARKER: mark }).to_string();
-    let member = JsonObject::in_string(Text::from(member)).unwrap_or_default();
+    let member = JsonObject::in_string(&member).unwrap_or_default();
     create.fields.metadata = Patch::Set(match create.fields.metadata.set() {
         Some(metadata) => metadata.merged(&member),
         None => member,
@@ -30,26 +32,30 @@ pub fn marked(mut create: CreateCustomer, mark: &str) -> CreateCustomer {
 }
 
 /// Metadata without the mark, and the mark.
-pub(crate) fn taken_out(metadata: JsonObject) -> (JsonObject, Option<Text>) {
+pub(crate) fn taken_out<T>(metadata: JsonObject<T>) -> (JsonObject<T>, Option<T>)
+where
+    T: Deref<Target = str> + From<String> + Default,
+{
     // A search in the text is cheap, and nearly every metadata ends here.
     if !metadata.as_str().contains(MARKER) {
         return (metadata, None);
     }
-    let mark = metadata.get(MARKER).and_then(|raw| serde_json::from_str::<Str<'_>>(raw.get()).ok());
-    let Some(mark) = mark.map(|mark| Text::from(mark.0.into_owned())) else { return (metadata, None) };
-    let nothing = JsonObject::in_string(Text::from(format!(r#"{{"{MARKER}":null}}"#))).unwrap_or_default();
+    let mark = metadata.get(MARKER).and_then(|raw| json::from_str::<Cow<'_, str>>(raw.get()).ok());
+    let Some(mark) = mark.map(|mark| T::from(mark.into_owned())) else { return (metadata, None) };
+    let nothing = JsonObject::in_string(&format!(r#"{{"{MARKER}":null}}"#)).unwrap_or_default();
     (metadata.merged(&nothing), Some(mark))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Text;
 
     #[test]
     fn a_mark_goes_in_and_comes_out() {
         for (metadata, rest) in [(None, "{}"), (Some(r#"{"order":1.50}"#), r#"{"order":1.50}"#)] {
             let mut create = CreateCustomer::default();
-            if let Some(object) = metadata.and_then(|text| JsonObject::in_string(Text::from_static(text))) {
+            if let Some(object) = metadata.and_then(JsonObject::in_string) {
                 create.fields.metadata = Patch::Set(object);
             }
             let marked = marked(create, "op_1");
@@ -61,7 +67,7 @@ mod tests {
     #[test]
     fn what_only_looks_like_a_mark_stays() {
         for text in [r#"{"note":"passerelle_op"}"#, r#"{"passerelle_op":7}"#] {
-            let (left, mark) = taken_out(JsonObject::in_string(Text::from_static(text)).expect("an object"));
+            let (left, mark) = taken_out::<Text>(JsonObject::in_string(text).expect("an object"));
             assert_eq!((left.as_str(), mark), (text, None));
         }
     }

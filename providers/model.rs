@@ -5,7 +5,7 @@
 //! objects that only pass through (`metadata`) stay raw. `Debug` shows ids and which fields are
 //! set, never what they hold.
 
-use std::fmt;
+use std::{borrow::Cow, fmt, ops::Deref};
 
 pub use crate::command::{
     Command, CreateCustomer, CustomerFields, CustomerFilter, ListCustomers, ListOfCustomer, Lookup, Operation, Patch,
@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     fidelity::Fidelity,
     manifest::IdPattern,
-    text::{Text, name, part_of, phone},
+    text::{Source, Text, name, phone},
     wire::{Extra, JsonObject, Str},
 };
 
@@ -197,31 +197,32 @@ impl<T> fmt::Debug for Address<T> {
     }
 }
 
-/// A customer as the gateway answers it. What a provider does not tell is `None`.
+/// A customer as the gateway answers it. What a provider does not tell is `None`. `T` is how its text is held: counted
+/// slices of the answer that can be kept, or, while a page is answered, borrowed ([`Told`]).
 #[derive(Clone, Default, PartialEq)]
-pub struct Customer {
+pub struct Customer<T = Text> {
     /// The id at the provider.
-    pub id: Text,
+    pub id: T,
     /// The full name.
-    pub name: Option<Text>,
+    pub name: Option<T>,
     /// The given names.
-    pub first_name: Option<Text>,
+    pub first_name: Option<T>,
     /// The family name.
-    pub last_name: Option<Text>,
+    pub last_name: Option<T>,
     /// The e-mail address.
-    pub email: Option<Text>,
+    pub email: Option<T>,
     /// E.164 where it could be known.
-    pub phone: Option<Text>,
+    pub phone: Option<T>,
     /// E.164 where it could be known.
-    pub whatsapp: Option<Text>,
+    pub whatsapp: Option<T>,
     /// The postal address.
-    pub address: Address<Option<Text>>,
+    pub address: Address<Option<T>>,
     /// Person or company.
     pub kind: Option<CustomerType>,
     /// A decentralised identifier.
-    pub did: Option<Text>,
+    pub did: Option<T>,
     /// A decimal string.
-    pub balance: Option<Text>,
+    pub balance: Option<T>,
     /// Whether a payment is overdue.
     pub delinquent: Option<bool>,
     /// Whether the provider refuses this customer's payments.
@@ -229,34 +230,43 @@ pub struct Customer {
     /// Whether the record is a live one, as opposed to a test one.
     pub livemode: Option<bool>,
     /// The merchant's own keys.
-    pub metadata: JsonObject,
+    pub metadata: JsonObject<T>,
     /// The gateway's own mark, taken out of the metadata: which write made this customer.
-    pub marker: Option<Text>,
+    pub marker: Option<T>,
     /// RFC 3339, UTC.
-    pub created_at: Option<Text>,
+    pub created_at: Option<T>,
     /// RFC 3339, UTC.
-    pub updated_at: Option<Text>,
+    pub updated_at: Option<T>,
     /// Every member of the provider's object that has no canonical place, untouched.
     pub extra: Extra,
     /// What is not plainly as the provider holds it.
-    pub fidelity: Fidelity,
+    pub fidelity: Fidelity<T>,
 }
 
-impl Customer {
+/// A customer whose text is borrowed from the answer that told it.
+pub type Told<'a> = Customer<Cow<'a, str>>;
+
+impl Told<'_> {
     /// Fills the full name from its parts or the parts from the full name, and reports it.
     pub fn complete_names(&mut self) {
         if self.name.is_none() {
             let joined = name::join(self.first_name.as_deref(), self.last_name.as_deref());
-            self.name = joined.map(|joined| Text::from(joined.into_owned()));
+            self.name = joined.map(|joined| Cow::Owned(joined.into_owned()));
             if self.name.is_some() {
                 self.fidelity.derived(Field::Name, name::JOINED);
             }
         } else if self.first_name.is_none() && self.last_name.is_none() {
-            if let Some(full) = &self.name {
-                let (first, last) = name::split(full);
-                self.first_name = first.map(|part| part_of(full, part));
-                self.last_name = last.map(|part| part_of(full, part));
-            }
+            (self.first_name, self.last_name) = match &self.name {
+                Some(Cow::Borrowed(full)) => {
+                    let (first, last) = name::split(full);
+                    (first.map(Cow::Borrowed), last.map(Cow::Borrowed))
+                }
+                full => {
+                    let (first, last) = full.as_deref().map_or((None, None), name::split);
+                    let owned = |part: &str| Cow::Owned(part.to_owned());
+                    (first.map(owned), last.map(owned))
+                }
+            };
             for (part, field) in [(&self.first_name, Field::FirstName), (&self.last_name, Field::LastName)] {
                 if part.is_some() {
                     self.fidelity.derived(field, name::SPLIT);
@@ -265,28 +275,50 @@ impl Customer {
         }
     }
 
-    /// The full name, joined where only its parts are held.
-    pub fn full_name(&self) -> Option<Str<'_>> {
-        let joined = || name::join(self.first_name.as_deref(), self.last_name.as_deref());
-        self.name.as_deref().map(Str::new).or_else(|| joined().map(Str))
+    /// The customer with text that can be kept: slices of the message it was read from.
+    pub fn kept(self, message: &Source) -> Customer {
+        let extra = self.extra.clone();
+        Customer { extra, ..self.held_as(|text| message.text(text)) }
     }
+}
 
-    /// The first and the last name, split where only the full name is held.
-    pub fn split_name(&self) -> (Option<&str>, Option<&str>) {
-        match (&self.name, &self.first_name, &self.last_name) {
-            (Some(full), None, None) => name::split(full),
-            (_, first, last) => (first.as_deref(), last.as_deref()),
+impl Customer {
+    /// The same customer, its text borrowed.
+    pub fn told(&self) -> Told<'_> {
+        Told { extra: self.extra.clone(), ..self.held_as(|text| Cow::Borrowed(&**text)) }
+    }
+}
+
+impl<T> Customer<T> {
+    /// The same customer with its text held otherwise, but for what nobody expected.
+    fn held_as<'a, U: Default>(&'a self, hold: impl Fn(&'a T) -> U) -> Customer<U> {
+        let held = |text: &'a Option<T>| text.as_ref().map(&hold);
+        Customer {
+            id: hold(&self.id),
+            name: held(&self.name),
+            first_name: held(&self.first_name),
+            last_name: held(&self.last_name),
+            email: held(&self.email),
+            phone: held(&self.phone),
+            whatsapp: held(&self.whatsapp),
+            address: self.address.map(held),
+            kind: self.kind,
+            did: held(&self.did),
+            balance: held(&self.balance),
+            delinquent: self.delinquent,
+            blocked: self.blocked,
+            livemode: self.livemode,
+            metadata: self.metadata.map(&hold),
+            marker: held(&self.marker),
+            created_at: held(&self.created_at),
+            updated_at: held(&self.updated_at),
+            extra: Extra::default(),
+            fidelity: self.fidelity.map(&hold),
         }
     }
 
-    /// The dial code of the phone number, and its national digits; all of it where it has no dial code.
-    pub fn split_phone(&self) -> (Option<&str>, Option<&str>) {
-        let (code, national) = self.phone.as_deref().and_then(phone::split).unzip();
-        (code, national.or(self.phone.as_deref()))
-    }
-
     /// The text a field holds, for the fields that hold text.
-    pub fn text(&self, field: Field) -> Option<&Text> {
+    pub fn text(&self, field: Field) -> Option<&T> {
         match field {
             Field::Id => Some(&self.id),
             Field::Name => self.name.as_ref(),
@@ -310,7 +342,29 @@ impl Customer {
     }
 }
 
-impl fmt::Debug for Customer {
+impl<T: Deref<Target = str>> Customer<T> {
+    /// The full name, joined where only its parts are held.
+    pub fn full_name(&self) -> Option<Str<'_>> {
+        let joined = || name::join(self.first_name.as_deref(), self.last_name.as_deref());
+        self.name.as_deref().map(Str::new).or_else(|| joined().map(Str))
+    }
+
+    /// The first and the last name, split where only the full name is held.
+    pub fn split_name(&self) -> (Option<&str>, Option<&str>) {
+        match (&self.name, &self.first_name, &self.last_name) {
+            (Some(full), None, None) => name::split(full),
+            (_, first, last) => (first.as_deref(), last.as_deref()),
+        }
+    }
+
+    /// The dial code of the phone number, and its national digits; all of it where it has no dial code.
+    pub fn split_phone(&self) -> (Option<&str>, Option<&str>) {
+        let (code, national) = self.phone.as_deref().and_then(phone::split).unzip();
+        (code, national.or(self.phone.as_deref()))
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Customer<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Customer").field("id", &self.id).finish_non_exhaustive()
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, FieldError, Kind, VendorAnswer},
     fidelity::Fidelity,
-    model::{Customer, CustomerFilter, Field, Lookup, Operation},
+    model::{Customer, CustomerFilter, Field, Lookup, Operation, Page, Told},
     text::Source,
     wire::Words,
 };
@@ -159,8 +159,13 @@ impl Answer {
     }
 
     /// The body as text.
+    pub fn text(&self) -> Result<&str, Error> {
+        std::str::from_utf8(self.0.body()).map_err(|_| not_text())
+    }
+
+    /// The body as text of which parts can be kept.
     pub fn source(&self) -> Result<Source, Error> {
-        Source::new(self.0.body()).ok_or_else(|| Error::bad_response("bytes that are not UTF-8 text"))
+        Source::new(self.0.body()).ok_or_else(not_text)
     }
 
     /// The body of a refusal as a document; `None` where it is something else.
@@ -214,6 +219,10 @@ impl Answer {
     }
 }
 
+fn not_text() -> Error {
+    Error::bad_response("bytes that are not UTF-8 text")
+}
+
 /// The seconds in words such as `please wait 2 seconds`.
 fn seconds_told(message: &str) -> Option<u64> {
     message.split_once(" second")?.0.rsplit(' ').next()?.parse().ok()
@@ -232,6 +241,42 @@ pub fn field_errors<'e>(told: impl IntoIterator<Item = (&'e str, String)>, words
             FieldError::new(pointer, presentable(&detail))
         })
         .collect()
+}
+
+/// A page of customers as the provider answered it. Its customers borrow their text from it, so that answering a page
+/// neither copies text nor counts who holds it.
+pub struct CustomerPage {
+    answer: Answer,
+    read: Box<ReadPage>,
+}
+
+type ReadPage = dyn for<'a> Fn(&'a Answer) -> Result<Page<Told<'a>>, Error> + Send + Sync;
+
+impl CustomerPage {
+    /// Reads the page.
+    pub fn told(&self) -> Result<Page<Told<'_>>, Error> {
+        (self.read)(&self.answer)
+    }
+
+    /// The page with customers that can be kept.
+    pub fn kept(&self) -> Result<Page<Customer>, Error> {
+        let (Page { items, next, total }, source) = (self.told()?, self.answer.source()?);
+        Ok(Page { items: items.into_iter().map(|told| told.kept(&source)).collect(), next, total })
+    }
+}
+
+impl std::fmt::Debug for CustomerPage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("CustomerPage").finish_non_exhaustive()
+    }
+}
+
+impl Plan<CustomerPage> {
+    /// The same plan with customers that can be kept.
+    #[must_use]
+    pub fn kept(self) -> Plan<Page<Customer>> {
+        self.map(|page| page.kept())
+    }
 }
 
 /// A request in the making.
@@ -364,11 +409,28 @@ impl Draft {
         refusal: fn(&Answer) -> Error,
         read: impl FnOnce(&Answer) -> Result<T, Error> + Send + 'static,
     ) -> Result<Plan<T>, Error> {
+        self.plan_whole(refusal, move |answer| read(&answer))
+    }
+
+    /// Plans the request of a page of customers, whose answer is kept: it is read where it is needed.
+    pub fn plan_page(
+        self,
+        refusal: fn(&Answer) -> Error,
+        read: impl for<'a> Fn(&'a Answer) -> Result<Page<Told<'a>>, Error> + Send + Sync + 'static,
+    ) -> Result<Plan<CustomerPage>, Error> {
+        self.plan_whole(refusal, move |answer| Ok(CustomerPage { answer, read: Box::new(read) }))
+    }
+
+    fn plan_whole<T: 'static>(
+        self,
+        refusal: fn(&Answer) -> Error,
+        read: impl FnOnce(Answer) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Plan<T>, Error> {
         let request = self.build()?;
         let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
         let read = Box::new(move |response| {
             let answer = Answer(response);
-            if answer.status().is_success() { read(&answer).map(Step::Done) } else { Err(refusal(&answer)) }
+            if answer.status().is_success() { read(answer).map(Step::Done) } else { Err(refusal(&answer)) }
         });
         Ok(Plan { request, writes, later: Vec::new(), fidelity: Fidelity::default(), read })
     }

@@ -12,7 +12,7 @@ use crate::{
         CreateCustomer, Created, Customer, CustomerId, ListCustomers, ListOfCustomer, Lookup, Operation,
         OverdueInvoices, Page, Payment, PaymentMethod, UpdateCustomer,
     },
-    plan::{Plan, Transport, run, unsupported},
+    plan::{CustomerPage, Plan, Transport, run, unsupported},
     prepare,
 };
 
@@ -62,7 +62,7 @@ pub trait CustomerProvider: Share + Debug + Send + Sync + 'static {
     }
 
     /// Lists customers. Filters that the manifest does not declare never come here.
-    fn plan_list(&self, _: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
+    fn plan_list(&self, _: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         unsupported(self.manifest(), Operation::List)
     }
 

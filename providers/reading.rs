@@ -1,13 +1,14 @@
 //! What every vendor's translation does with the same kinds of values: each helper puts a vendor's text
 //! into the canonical customer, and reports it wherever the spelling changed.
 
+use std::borrow::Cow;
+
 use crate::{
     error::Error,
     json::{self, Raw},
     marker,
-    model::{Customer, Field},
+    model::{Field, Told},
     text::{
-        Source, Text,
         country::{self, Region},
         decimal, phone, time,
     },
@@ -15,18 +16,18 @@ use crate::{
 };
 
 /// A text that is there: vendors spell absence as `null`, as `""` and by leaving the member out.
-pub fn present(source: &Source, member: Option<&Str<'_>>) -> Option<Text> {
-    member.filter(|text| !text.is_empty()).map(|text| source.text(&text.0))
+pub fn present(member: Option<Str<'_>>) -> Option<Cow<'_, str>> {
+    member.map(|Str(text)| text).filter(|text| !text.is_empty())
 }
 
 /// The same for a member that may be written as a number.
-pub fn loose(source: &Source, member: Option<&Loose<'_>>) -> Option<Text> {
-    member.filter(|text| !text.0.is_empty()).map(|text| source.text(&text.0))
+pub fn loose(member: Option<Loose<'_>>) -> Option<Cow<'_, str>> {
+    member.map(|Loose(text)| text).filter(|text| !text.is_empty())
 }
 
 /// An id, without which a record cannot be told from another.
-pub fn id(source: &Source, member: Option<&Str<'_>>, name: &'static str) -> Result<Text, Error> {
-    present(source, member).ok_or_else(|| Error::bad_response(format_args!("a record without `{name}`")))
+pub fn id<'a>(member: Option<Str<'a>>, name: &'static str) -> Result<Cow<'a, str>, Error> {
+    present(member).ok_or_else(|| Error::bad_response(format_args!("a record without `{name}`")))
 }
 
 /// A document that an envelope must hold.
@@ -50,22 +51,19 @@ pub fn each<W, T>(
 }
 
 /// A phone number in one text.
-pub fn phone_number(customer: &mut Customer, field: Field, told: Option<Text>, region: Option<Region>) {
-    let Some(told) = told else { return };
-    if phone::is_e164(&told) {
-        *phone_place(customer, field) = Some(told);
-        return;
+pub fn phone_number<'a>(customer: &mut Told<'a>, field: Field, told: Option<Cow<'a, str>>, region: Option<Region>) {
+    if let Some(told) = told {
+        let read = phone::canonical(&told, region);
+        keep_phone(customer, field, read, told);
     }
-    let read = phone::canonical(&told, region);
-    keep_phone(customer, field, read, &told);
 }
 
 /// A phone number in two texts. A dial code that explains nothing of the number is kept under its name among the extra
 /// members.
-pub fn phone_in_parts(
-    customer: &mut Customer,
-    (name, code): (&str, Option<Text>),
-    national: Option<Text>,
+pub fn phone_in_parts<'a>(
+    customer: &mut Told<'a>,
+    (name, code): (&str, Option<Cow<'a, str>>),
+    national: Option<Cow<'a, str>>,
     region: Option<Region>,
 ) {
     if let Some(national) = national {
@@ -73,7 +71,7 @@ pub fn phone_in_parts(
             Some(code) => phone::join(code, &national),
             None => phone::canonical(&national, region),
         };
-        keep_phone(customer, Field::Phone, read, &national);
+        keep_phone(customer, Field::Phone, read, national);
     }
     if let Some(code) = code
         && !customer.phone.as_ref().is_some_and(|number| number.starts_with(&*code))
@@ -82,68 +80,67 @@ pub fn phone_in_parts(
     }
 }
 
-fn phone_place(customer: &mut Customer, field: Field) -> &mut Option<Text> {
-    if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone }
-}
-
-/// Puts a converted phone number in its place, and reports the rule that was used.
-pub fn keep_phone(customer: &mut Customer, field: Field, read: phone::Canonical, told: &Text) {
-    match read.rule {
-        Some(phone::FROM_REGION) => customer.fidelity.derived_from(field, phone::FROM_REGION, told),
-        Some(rule) => customer.fidelity.transformed(field, rule, told),
-        None => {}
-    }
-    *phone_place(customer, field) = Some(read.text);
+/// Puts a phone number in its place, and reports the rule that was used where it was told otherwise.
+pub fn keep_phone<'a>(customer: &mut Told<'a>, field: Field, read: Option<phone::Respelled>, told: Cow<'a, str>) {
+    let number = match read {
+        Some(phone::Respelled { number, rule }) => {
+            match rule {
+                phone::FROM_REGION => customer.fidelity.derived_from(field, rule, &told),
+                _ => customer.fidelity.transformed(field, rule, &told),
+            }
+            Cow::Owned(number)
+        }
+        None => told,
+    };
+    let place = if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone };
+    *place = Some(number);
 }
 
 /// A country in any spelling.
-pub fn country(customer: &mut Customer, told: Option<Text>) {
+pub fn country<'a>(customer: &mut Told<'a>, told: Option<Cow<'a, str>>) {
     let Some(told) = told else { return };
     let code = if country::is_alpha2(&told) { None } else { country::to_alpha2(&told) };
     customer.address.country = Some(match code {
         Some(code) => {
             customer.fidelity.transformed(Field::Country, country::TO_ALPHA2, &told);
-            Text::from_static(code)
+            Cow::Borrowed(code)
         }
         None => told,
     });
 }
 
 /// When the record was created and last changed. Text that is no time stays as it is.
-pub fn times(customer: &mut Customer, created: Option<Text>, updated: Option<Text>) {
+pub fn times<'a>(customer: &mut Told<'a>, created: Option<Cow<'a, str>>, updated: Option<Cow<'a, str>>) {
     customer.created_at = created.map(|told| moment(customer, Field::CreatedAt, told));
     customer.updated_at = updated.map(|told| moment(customer, Field::UpdatedAt, told));
 }
 
-fn moment(customer: &mut Customer, field: Field, told: Text) -> Text {
-    if time::is_canonical(&told) {
-        return told;
+fn moment<'a>(customer: &mut Told<'a>, field: Field, told: Cow<'a, str>) -> Cow<'a, str> {
+    match time::canonical(&told) {
+        Some(read) => {
+            customer.fidelity.transformed(field, time::TO_UTC, &told);
+            Cow::Owned(read)
+        }
+        None => told,
     }
-    let Some(read) = time::canonical(&told) else { return told };
-    customer.fidelity.transformed(field, time::TO_UTC, &told);
-    read
 }
 
 /// A time of something else than a customer.
-pub fn plain_time(told: Option<Text>) -> Option<Text> {
-    told.map(|told| time::canonical(&told).unwrap_or(told))
+pub fn plain_time(told: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {
+    told.map(|told| time::canonical(&told).map_or(told, Cow::Owned))
 }
 
 /// An amount that a vendor writes as a JSON number or as a string, as a decimal string.
-pub fn amount(source: &Source, member: Option<&Loose<'_>>) -> Option<Text> {
-    let told = loose(source, member)?;
-    Some(decimal::from_json_number(&told).unwrap_or(told))
+pub fn amount(member: Option<Loose<'_>>) -> Option<Cow<'_, str>> {
+    loose(member).map(|told| decimal::from_json_number(&told).map_or(told, Cow::Owned))
 }
 
 /// Metadata: an object, or a string that holds one. Anything else stays among the extra members. The gateway's own
 /// marker is taken out of it.
-pub fn metadata(customer: &mut Customer, source: &Source, member: Option<Raw<'_>>) {
+pub fn metadata<'a>(customer: &mut Told<'a>, member: Option<Raw<'a>>) {
     let Some(raw) = member else { return };
-    let in_string = |raw: Raw<'_>| {
-        let text: Str<'_> = json::from_str(raw.get()).ok()?;
-        JsonObject::in_string(source.text(&text.0))
-    };
-    match JsonObject::of(raw, source).or_else(|| in_string(raw)) {
+    let in_string = || JsonObject::in_string(&json::from_str::<Cow<'_, str>>(raw.get()).ok()?);
+    match JsonObject::of(raw).or_else(in_string) {
         Some(object) => (customer.metadata, customer.marker) = marker::taken_out(object),
         None if matches!(raw.get(), "null" | "\"\"" | "[]") => {}
         None => customer.extra.keep("metadata", raw),
@@ -152,13 +149,13 @@ pub fn metadata(customer: &mut Customer, source: &Source, member: Option<Raw<'_>
 
 /// An address in an object of its own. Its unknown members, or what stands in its place, are kept among the
 /// customer's.
-pub fn address<V>(customer: &mut Customer, told: Option<Perhaps<'_, NestedAddress<'_, V>>>, source: &Source) {
+pub fn address<'a, V>(customer: &mut Told<'a>, told: Option<Perhaps<'a, NestedAddress<'a, V>>>) {
     let told = match told {
         Some(Perhaps::Object(told)) => told,
         Some(Perhaps::Other(other)) if other.get() != "[]" => return customer.extra.keep("address", other),
         Some(Perhaps::Other(_)) | None => return,
     };
-    customer.address = told.parts.map(|part| present(source, part.set()));
+    customer.address = told.parts.map(|part| present(part.set().cloned()));
     let told_country = customer.address.country.take();
     country(customer, told_country);
     for (key, unknown) in told.extra.members() {

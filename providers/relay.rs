@@ -11,7 +11,7 @@ use crate::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerType, Field, ListCustomers, ListOfCustomer, Lookup,
         Operation, OverdueInvoices, Page, Patch, Position, Reply, UpdateCustomer,
     },
-    plan::{Plan, Transport, run},
+    plan::{CustomerPage, Plan, Transport, run},
     prepare,
     slicing::Sliced,
     text::{Text, country::Region, phone},
@@ -22,7 +22,7 @@ use crate::{
 /// merchant's region explains them. Countries stay as they were written.
 #[must_use]
 pub fn canonical(mut command: Command, region: Option<Region>) -> Command {
-    let number = |text: &Text| phone::canonical(text, region).text;
+    let number = |text: &Text| phone::canonical_text(text, region);
     let spelled = |fields: &mut CustomerFields| {
         for field in [&mut fields.phone, &mut fields.whatsapp] {
             *field = field.map(number);
@@ -144,7 +144,9 @@ async fn customers(
 ) -> Result<Page<Customer>, Error> {
     let manifest = provider.manifest();
     let Division { sent, again } = listing::divide(&asked.filter, manifest)?;
-    let plan = |limit, position| provider.plan_list(&ListCustomers { limit, position, filter: sent.clone() });
+    let plan = |limit, position| {
+        provider.plan_list(&ListCustomers { limit, position, filter: sent.clone() }).map(Plan::<CustomerPage>::kept)
+    };
     let keep = |customer: &Customer| again.matches(customer);
     let keep = (!again.is_empty()).then_some(&keep as _);
     Sliced { paging: manifest.paging, plan: &plan, keep }.part(transport, asked.position.offset(), asked.limit).await

@@ -1,5 +1,7 @@
 //! Canonical values as JSON: the bodies of the API, written straight from the model into one buffer.
 
+use std::ops::Deref;
+
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -8,6 +10,7 @@ use crate::{
     fidelity::Fidelity,
     json::{Raw, is_plain},
     model::{Address, Customer, CustomerType, Invoice, OverdueInvoices, Payment, PaymentMethod},
+    text::Text,
     wire::{Extra, JsonObject},
 };
 
@@ -30,14 +33,14 @@ pub trait Json {
 
 /// A customer of the API.
 #[derive(Debug, Clone, Copy)]
-pub struct CustomerView<'a> {
+pub struct CustomerView<'a, T = Text> {
     /// The customer.
-    pub customer: &'a Customer,
+    pub customer: &'a Customer<T>,
     /// Where it came from.
     pub origin: Origin<'a>,
 }
 
-impl Json for CustomerView<'_> {
+impl<T: Deref<Target = str>> Json for CustomerView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { customer, origin } = self;
         let Customer {
@@ -96,9 +99,9 @@ impl Json for CustomerView<'_> {
 
 /// A fidelity report of the API.
 #[derive(Debug, Clone, Copy)]
-pub struct FidelityView<'a>(pub &'a Fidelity);
+pub struct FidelityView<'a, T = Text>(pub &'a Fidelity<T>);
 
-impl Json for FidelityView<'_> {
+impl<T: Deref<Target = str>> Json for FidelityView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'[');
         for (place, entry) in self.0.entries().iter().enumerate() {
@@ -182,7 +185,7 @@ impl Json for DeletedView<'_> {
 
 /// A list of the API.
 #[derive(Debug)]
-pub struct ListView<'a, D> {
+pub struct ListView<'a, D, T = Text> {
     /// The entries.
     pub data: D,
     /// Where the next page begins, sealed.
@@ -192,12 +195,12 @@ pub struct ListView<'a, D> {
     /// Who filtered.
     pub filtered_by: Option<&'static str>,
     /// What holds for every entry.
-    pub fidelity: &'a Fidelity,
+    pub fidelity: &'a Fidelity<T>,
     /// Overdue invoices only: the provider's sums, untouched.
     pub summary: Option<Option<Raw<'a>>>,
 }
 
-impl<D: Json> Json for ListView<'_, D> {
+impl<D: Json, T: Deref<Target = str>> Json for ListView<'_, D, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"object":"list","data":"#);
         self.data.write(out);
@@ -241,14 +244,14 @@ shown!(PaymentMethod as PaymentMethodView, Payment as PaymentView, Invoice as In
 
 /// Customers of one origin, each shown as it is written.
 #[derive(Debug)]
-pub struct CustomersView<'a> {
+pub struct CustomersView<'a, T = Text> {
     /// The customers.
-    pub customers: &'a [Customer],
+    pub customers: &'a [Customer<T>],
     /// Where they came from.
     pub origin: Origin<'a>,
 }
 
-impl Json for CustomersView<'_> {
+impl<T: Deref<Target = str>> Json for CustomersView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'[');
         for (place, customer) in self.customers.iter().enumerate() {

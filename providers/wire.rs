@@ -5,7 +5,7 @@
 //! `null` and absence alike and gathers unknown members in [`Extra`]; a `request` tells `null` from
 //! absence, because a merge patch must.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -33,7 +33,7 @@ impl<'a> Str<'a> {
     }
 }
 
-impl std::ops::Deref for Str<'_> {
+impl Deref for Str<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -229,64 +229,85 @@ impl<V: NestsAddress> Serialize for NestedAddress<'_, V> {
     }
 }
 
-/// A JSON object as text, kept as it was written.
-#[derive(Clone, PartialEq, Eq)]
-pub struct JsonObject(Text);
+/// A JSON object as text, kept as it was written. `T` is how the text is held, as in a customer. No text at all stands
+/// for `{}`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct JsonObject<T = Text>(T);
+
+/// The text of an object in a raw value, none for `{}`; `None` when it is something else.
+fn object_text(raw: Raw<'_>) -> Option<&str> {
+    match raw.get() {
+        "{}" => Some(""),
+        text => text.starts_with('{').then_some(text),
+    }
+}
+
+impl<'a> JsonObject<Cow<'a, str>> {
+    /// The object in a raw value; `None` when it is something else.
+    pub fn of(raw: Raw<'a>) -> Option<Self> {
+        object_text(raw).map(|text| Self(Cow::Borrowed(text)))
+    }
+}
 
 impl JsonObject {
-    /// The object in a raw value; `None` when it is something else.
-    pub fn of<'r>(raw: impl Into<Raw<'r>>, source: &Source) -> Option<Self> {
-        let raw = raw.into().get();
-        raw.starts_with('{').then(|| Self(source.text(raw)))
-    }
-
-    /// The object that a string holds as JSON, as some providers write theirs.
-    pub fn in_string(text: Text) -> Option<Self> {
-        let raw: &RawValue = serde_json::from_str(&text).ok()?;
-        let object = raw.get();
-        object.starts_with('{').then(|| Self(Text::from(object)))
-    }
-
-    /// Whether the object has no members.
-    pub fn is_empty(&self) -> bool {
-        self.0.trim_start_matches('{').trim_start().starts_with('}')
-    }
-
-    /// The object as JSON text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The object in a raw value that was read from a message; `None` when it is something else.
+    pub fn kept(raw: Raw<'_>, message: &Source) -> Option<Self> {
+        object_text(raw).map(|text| Self(message.text(text)))
     }
 
     /// The object as a raw value, to be written untouched.
     pub fn raw(&self) -> Raw<'_> {
-        Raw::of_json(&self.0)
+        Raw::of_json(self.as_str())
+    }
+}
+
+impl<T> JsonObject<T> {
+    /// The same object with its text held otherwise.
+    pub fn map<'a, U>(&'a self, hold: impl FnOnce(&'a T) -> U) -> JsonObject<U> {
+        JsonObject(hold(&self.0))
+    }
+}
+
+impl<T: Deref<Target = str>> JsonObject<T> {
+    /// Whether the object has no members.
+    pub fn is_empty(&self) -> bool {
+        self.as_str().trim_start_matches('{').trim_start().starts_with('}')
+    }
+
+    /// The object as JSON text.
+    pub fn as_str(&self) -> &str {
+        if self.0.is_empty() { "{}" } else { &self.0 }
     }
 
     /// The members, in order.
     pub fn members(&self) -> Vec<(Cow<'_, str>, Raw<'_>)> {
-        members(&self.0)
+        members(self.as_str())
     }
 
     /// The value of a member.
     pub fn get(&self, key: &str) -> Option<Raw<'_>> {
         self.members().into_iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
+}
+
+impl<T: Deref<Target = str> + From<String>> JsonObject<T> {
+    /// The object that a string holds as JSON, as some providers write theirs.
+    pub fn in_string(text: &str) -> Option<Self> {
+        object_text(json::from_str(text).ok()?).map(|text| Self(text.to_owned().into()))
+    }
 
     /// This object after a merge patch (RFC 7396) was applied to it. Values that the patch does not
     /// touch keep their spelling.
     #[must_use]
     pub fn merged(&self, patch: &Self) -> Self {
-        Self(Text::from(merged(&self.0, &patch.0)))
+        match merged(self.as_str(), patch.as_str()) {
+            none if none == "{}" => Self(String::new().into()),
+            members => Self(members.into()),
+        }
     }
 }
 
-impl Default for JsonObject {
-    fn default() -> Self {
-        Self(Text::from_static("{}"))
-    }
-}
-
-impl fmt::Debug for JsonObject {
+impl<T> fmt::Debug for JsonObject<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("{ .. }")
     }
@@ -294,9 +315,6 @@ impl fmt::Debug for JsonObject {
 
 impl Serialize for JsonObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0 == "{}" {
-            return serializer.serialize_map(Some(0))?.end();
-        }
         self.raw().serialize(serializer)
     }
 }
@@ -423,8 +441,8 @@ pub fn serialize_extra<M: SerializeMap>(map: &mut M, extra: &Extra) -> Result<()
 }
 
 /// Reads a document out of a message. The error says what was wrong and where, never what it held.
-pub fn parse<'s, T: FromJson<'s>>(source: &'s Source) -> Result<T, Error> {
-    json::from_str(source.as_str()).map_err(|mistake| Error::bad_response(describe(source.as_str(), &mistake)))
+pub fn parse<'s, T: FromJson<'s>>(body: &'s str) -> Result<T, Error> {
+    json::from_str(body).map_err(|mistake| Error::bad_response(describe(body, &mistake)))
 }
 
 /// What a body that is not the expected document is instead.
@@ -469,7 +487,7 @@ pub fn patch_address<V>(source: &Source, member: &Patch<NestedAddress<'_, V>>) -
 /// An object that a vendor's patch member asks for. Anything else is left alone.
 pub fn patch_object(source: &Source, member: &Patch<Raw<'_>>) -> Patch<JsonObject> {
     match member {
-        Patch::Set(raw) => JsonObject::of(*raw, source).into(),
+        Patch::Set(raw) => JsonObject::kept(*raw, source).into(),
         Patch::Clear => Patch::Clear,
         Patch::Absent => Patch::Absent,
     }

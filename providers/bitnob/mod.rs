@@ -17,10 +17,10 @@ use crate::{
         PagingStyle, Requirement, Support, UpdateStyle,
     },
     model::{
-        CreateCustomer, Created, Customer, CustomerId, CustomerType, Field, ListCustomers, Lookup, Operation, Page,
-        Patch, UpdateCustomer,
+        CreateCustomer, Created, Customer, CustomerId, CustomerType, Field, ListCustomers, Lookup, Operation, Patch,
+        UpdateCustomer,
     },
-    plan::{Draft, Plan},
+    plan::{CustomerPage, Draft, Plan},
     prepare,
     provider::CustomerProvider,
     sign::AuthScheme,
@@ -171,7 +171,7 @@ impl CustomerProvider for Bitnob {
         Draft::delete(self.customers()).segment(id.text())?.plan(translate::refusal, translate::carried_out)
     }
 
-    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
+    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         let (asked, bitnob) = (command.clone(), *self);
         let (limit, number) = (u64::from(asked.limit), asked.position.page(asked.limit));
         let draft = Draft::get(self.customers());
@@ -180,7 +180,7 @@ impl CustomerProvider for Bitnob {
         } else {
             draft.query("order", "DESC").number("page", number).number("take", limit)
         };
-        draft.plan(translate::refusal, move |answer| translate::page(answer, &asked, bitnob))
+        draft.plan_page(translate::refusal, move |answer| translate::page(answer, &asked, bitnob))
     }
 
     fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {

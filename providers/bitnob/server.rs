@@ -120,7 +120,7 @@ impl Bitnob {
         let mut filter = CustomerFilter::default();
         if self.is_v2 {
             filter.blocked = asked.flag("blacklist")?;
-            filter.phone = asked.query_text("phone_number").map(|text| phone::canonical(&text, self.region).text);
+            filter.phone = asked.query_text("phone_number").map(|text| phone::canonical_text(&text, self.region));
         }
         Ok(Command::List(ListCustomers { limit, position, filter }))
     }
@@ -199,7 +199,9 @@ fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error>
 fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
     let text = |patch| patch_text(source, patch, Patch::Absent);
     let phone = match (text(&asked.phone), text(&asked.country_code)) {
-        (Patch::Set(national), Patch::Set(code)) => Patch::Set(phone::join(&code, &national).text),
+        (Patch::Set(national), Patch::Set(code)) => {
+            Patch::Set(phone::join(&code, &national).map_or(national, |read| Text::from(read.number)))
+        }
         (phone, _) => phone,
     };
     CustomerFields {

@@ -6,10 +6,10 @@ use super::{Bitnob, wire};
 use crate::{
     error::{Error, Kind},
     json::FromJson,
-    model::{Customer, CustomerFields, CustomerType, Field, ListCustomers, Page},
+    model::{Customer, CustomerFields, CustomerType, Field, ListCustomers, Page, Told},
     plan::{Answer, field_errors},
     reading::{self, present},
-    text::{Source, email},
+    text::email,
     wire::{Str, Words, parse, str_patch},
 };
 
@@ -37,31 +37,29 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 
 /// The customer in an answer.
 pub(super) fn one(answer: &Answer, bitnob: Bitnob) -> Result<Customer, Error> {
-    let source = answer.source()?;
-    customer(held(answer, &source)?, &source, bitnob)
+    Ok(customer(held(answer)?, bitnob)?.kept(&answer.source()?))
 }
 
 /// A customer as Bitnob tells it.
-fn customer(told: wire::Customer<'_>, source: &Source, bitnob: Bitnob) -> Result<Customer, Error> {
-    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
-    let mut customer = Customer {
-        id: reading::id(source, told.id.as_ref(), "id")?,
-        first_name: text(&told.first_name),
-        last_name: text(&told.last_name),
-        email: text(&told.email),
+fn customer(told: wire::Customer<'_>, bitnob: Bitnob) -> Result<Told<'_>, Error> {
+    let mut customer = Told {
+        id: reading::id(told.id, "id")?,
+        first_name: present(told.first_name),
+        last_name: present(told.last_name),
+        email: present(told.email),
         kind: told.customer_type.as_deref().and_then(CustomerType::parse),
         blocked: told.blacklist,
         extra: told.extra,
-        ..Customer::default()
+        ..Told::default()
     };
-    if let (None, Some(unknown)) = (customer.kind, text(&told.customer_type)) {
+    if let (None, Some(unknown)) = (customer.kind, present(told.customer_type)) {
         customer.extra.keep_text("customer_type", &unknown);
     }
-    reading::metadata(&mut customer, source, told.metadata);
+    reading::metadata(&mut customer, told.metadata);
     customer.complete_names();
-    let code = (if bitnob.is_v2 { "country_code" } else { "countryCode" }, text(&told.country_code));
-    reading::phone_in_parts(&mut customer, code, text(&told.phone), bitnob.region);
-    reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
+    let code = (if bitnob.is_v2 { "country_code" } else { "countryCode" }, present(told.country_code));
+    reading::phone_in_parts(&mut customer, code, present(told.phone), bitnob.region);
+    reading::times(&mut customer, present(told.created_at), present(told.updated_at));
     Ok(customer)
 }
 
@@ -85,12 +83,11 @@ pub(super) fn own(mut customer: Customer, sent: &CustomerFields) -> Result<Custo
 }
 
 /// A page of customers.
-pub(super) fn page(answer: &Answer, asked: &ListCustomers, bitnob: Bitnob) -> Result<Page<Customer>, Error> {
-    let source = answer.source()?;
-    let listed: wire::Listed<wire::Customer<'_>, wire::Meta> = held(answer, &source)?;
+pub(super) fn page<'a>(answer: &'a Answer, asked: &ListCustomers, bitnob: Bitnob) -> Result<Page<Told<'a>>, Error> {
+    let listed: wire::Listed<wire::Customer<'_>, wire::Meta> = held(answer)?;
     // An empty list may be written as `null`.
     let customers = listed.customers.or(listed.meta.as_ref().map(|_| Vec::new()));
-    let items = reading::each(customers, "data.customers", |told| customer(told, &source, bitnob))?;
+    let items = reading::each(customers, "data.customers", |told| customer(told, bitnob))?;
     let meta = listed.meta.unwrap_or_default();
     let more = meta.has_next_page.or(meta.page_count.map(|pages| asked.position.page(asked.limit) < pages));
     // The count may be that of the page [oldlive].
@@ -98,8 +95,8 @@ pub(super) fn page(answer: &Answer, asked: &ListCustomers, bitnob: Bitnob) -> Re
 }
 
 /// What an envelope holds, or why it holds nothing.
-fn held<'s, T: FromJson<'s>>(answer: &Answer, source: &'s Source) -> Result<T, Error> {
-    let wire::Envelope { data, .. } = parse(source)?;
+fn held<'a, T: FromJson<'a>>(answer: &'a Answer) -> Result<T, Error> {
+    let wire::Envelope { data, .. } = parse(answer.text()?)?;
     if data.is_none() {
         carried_out(answer)?;
     }

@@ -14,7 +14,7 @@ use crate::{
         PagingStyle, Requirement, Support, UpdateStyle,
     },
     model::{CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, Operation, Page, UpdateCustomer},
-    plan::{Draft, Plan},
+    plan::{CustomerPage, Draft, Plan},
     provider::CustomerProvider,
     reading,
     sign::AuthScheme,
@@ -125,17 +125,16 @@ impl CustomerProvider for Lomi {
         Draft::delete("/customers").segment(id.text())?.plan(translate::refusal, |_| Ok(()))
     }
 
-    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
+    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         let ListCustomers { limit, position, filter } = command.clone();
         let region = self.region;
         let draft = Draft::get("/customers")
             .number("limit", limit.into())
             .number("page", position.page(limit))
             .maybe("email", filter.email.as_deref());
-        draft.plan(translate::refusal, move |answer| {
-            let source = answer.source()?;
-            let page: wire::Page<'_> = parse(&source)?;
-            let customers = reading::each(page.data, "data", |told| translate::customer(told, &source, region))?;
+        draft.plan_page(translate::refusal, move |answer| {
+            let page: wire::Page<'_> = parse(answer.text()?)?;
+            let customers = reading::each(page.data, "data", |told| translate::customer(told, region))?;
             Ok(Page::of_unknown_length(customers, &position, limit))
         })
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::wire;
 use crate::{
     error::{Error, Kind},
-    model::{Address, Customer, CustomerFields, CustomerType, Field, Patch},
+    model::{Address, Customer, CustomerFields, CustomerType, Field, Patch, Told},
     plan::{Answer, field_errors},
     reading::{self, present},
     text::{Source, Text, country::Region, packed},
@@ -41,28 +41,27 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 
 /// The customer in an answer, enveloped or bare; `None` for the PATCH answer that lacks it.
 pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Customer>, Error> {
-    let envelope: wire::One<'_> = parse(source)?;
+    let envelope: wire::One<'_> = parse(source.as_str())?;
     let found = match envelope.data {
         Some(found) => found,
-        None => parse(source)?,
+        None => parse(source.as_str())?,
     };
     if found.customer_id.is_none() {
         return Ok(None);
     }
-    customer(found, source, region).map(Some)
+    Ok(Some(customer(found, region)?.kept(source)))
 }
 
 /// A customer as lomi tells it.
-pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option<Region>) -> Result<Customer, Error> {
-    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
-    let mut customer = Customer {
-        id: reading::id(source, told.customer_id.as_ref(), "customer_id")?,
-        name: text(&told.name),
-        email: text(&told.email),
+pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
+    let mut customer = Told {
+        id: reading::id(told.customer_id, "customer_id")?,
+        name: present(told.name),
+        email: present(told.email),
         address: Address {
-            line1: text(&told.address),
-            city: text(&told.city),
-            postal_code: text(&told.postal_code),
+            line1: present(told.address),
+            city: present(told.city),
+            postal_code: present(told.postal_code),
             ..Address::default()
         },
         kind: told.is_business.map(|business| match business {
@@ -71,14 +70,14 @@ pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option
         }),
         livemode: told.environment.as_deref().map(|environment| environment == "live"),
         extra: told.extra,
-        ..Customer::default()
+        ..Told::default()
     };
-    reading::metadata(&mut customer, source, told.metadata);
+    reading::metadata(&mut customer, told.metadata);
     customer.complete_names();
-    reading::phone_number(&mut customer, Field::Phone, text(&told.phone_number), region);
-    reading::phone_number(&mut customer, Field::Whatsapp, text(&told.whatsapp_number), region);
-    reading::country(&mut customer, text(&told.country));
-    reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
+    reading::phone_number(&mut customer, Field::Phone, present(told.phone_number), region);
+    reading::phone_number(&mut customer, Field::Whatsapp, present(told.whatsapp_number), region);
+    reading::country(&mut customer, present(told.country));
+    reading::times(&mut customer, present(told.created_at), present(told.updated_at));
     Ok(customer)
 }
 

@@ -20,7 +20,7 @@ use crate::{
         CreateCustomer, Created, Customer, CustomerFields, CustomerId, Field, ListCustomers, ListOfCustomer, Operation,
         Page, Patch, PaymentMethod, UpdateCustomer,
     },
-    plan::{Answer, Draft, Plan},
+    plan::{Answer, CustomerPage, Draft, Plan},
     provider::CustomerProvider,
     sign::AuthScheme,
     text::{country::Region, name, phone},
@@ -94,7 +94,7 @@ impl ModemPay {
         let region = self.region;
         move |answer| {
             let source = answer.source()?;
-            translate::customer(parse(&source)?, &source, region)
+            Ok(translate::customer(parse(source.as_str())?, region)?.kept(&source))
         }
     }
 
@@ -146,7 +146,7 @@ impl CustomerProvider for ModemPay {
         Draft::delete("/v1/customers").segment(id.text())?.plan(translate::refusal, |_| Ok(()))
     }
 
-    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
+    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         let ListCustomers { limit, position, filter } = command.clone();
         let region = self.region;
         // The e-mail is compared again by the gateway, a search is not.
@@ -157,9 +157,8 @@ impl CustomerProvider for ModemPay {
             .number("offset", position.offset())
             .number("limit", limit.into())
             .maybe("search", term);
-        draft.plan(translate::refusal, move |answer| {
-            let source = answer.source()?;
-            translate::page(parse(&source)?, &position, limit, |told| translate::customer(told, &source, region))
+        draft.plan_page(translate::refusal, move |answer| {
+            translate::page(parse(answer.text()?)?, &position, limit, |told| translate::customer(told, region))
         })
     }
 
@@ -173,7 +172,9 @@ impl CustomerProvider for ModemPay {
             .number("limit", limit.into());
         draft.plan(translate::refusal, move |answer| {
             let source = answer.source()?;
-            translate::page(parse(&source)?, &position, limit, |told| translate::payment_method(told, &source, region))
+            translate::page(parse(source.as_str())?, &position, limit, |told| {
+                translate::payment_method(told, &source, region)
+            })
         })
     }
 }

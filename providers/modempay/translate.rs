@@ -1,16 +1,18 @@
 //! Between Modem Pay's language and the canonical one.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, value::to_raw_value};
 
 use super::wire;
 use crate::{
     error::{Error, Kind},
     json,
-    model::{Customer, CustomerFields, Field, Page, Patch, PaymentMethod, Position},
+    model::{Customer, CustomerFields, Field, Page, Patch, PaymentMethod, Position, Told},
     plan::Answer,
     reading::{self, loose, present},
     text::{Source, Text, country::Region, decimal, phone},
-    wire::{Number, Str, loose_of, number_patch, patch_text, str_of, str_patch},
+    wire::{Loose, Number, Str, loose_of, number_patch, patch_text, str_of, str_patch},
 };
 
 /// What create and update send.
@@ -30,25 +32,22 @@ pub(super) fn national(number: &Text, region: Option<Region>) -> &str {
 }
 
 /// A customer as Modem Pay tells it.
-pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option<Region>) -> Result<Customer, Error> {
-    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
-    let mut customer = Customer {
-        id: reading::id(source, told.id.as_ref(), "id")?,
-        name: text(&told.name),
-        email: text(&told.email),
+pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
+    let mut customer = Told {
+        id: reading::id(told.id, "id")?,
+        name: present(told.name),
+        email: present(told.email),
         livemode: told.test_mode.map(|test| !test),
         extra: told.extra,
-        ..Customer::default()
+        ..Told::default()
     };
     customer.complete_names();
-    reading::phone_number(&mut customer, Field::Phone, text(&told.phone), region);
-    if let Some(Number(digits)) = &told.balance
-        && let Some(balance) = reading::amount(source, Some(digits))
-    {
-        customer.fidelity.transformed(Field::Balance, decimal::FROM_NUMBER, &source.text(&digits.0));
-        customer.balance = Some(balance);
+    reading::phone_number(&mut customer, Field::Phone, present(told.phone), region);
+    if let Some(digits) = loose(told.balance.map(|Number(digits)| digits)) {
+        customer.fidelity.transformed(Field::Balance, decimal::FROM_NUMBER, &digits);
+        customer.balance = reading::amount(Some(Loose(digits)));
     }
-    reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
+    reading::times(&mut customer, present(told.created_at), present(told.updated_at));
     Ok(customer)
 }
 
@@ -58,18 +57,18 @@ pub(super) fn payment_method(
     source: &Source,
     region: Option<Region>,
 ) -> Result<PaymentMethod, Error> {
-    let kind = present(source, told.kind.as_ref());
+    let kept = |text: Option<Cow<'_, str>>| text.map(|text| source.text(&text));
+    let kind = kept(present(told.kind));
     let members = told.extra.members();
     let named = members.iter().find(|(key, _)| Some(&**key) == kind.as_deref());
     let detail: wire::Detail<'_> = named.and_then(|(_, detail)| json::from_str(detail.get()).ok()).unwrap_or_default();
-    let channel = present(source, detail.gateway.as_ref()).or_else(|| present(source, detail.gateway_name.as_ref()));
-    let number = loose(source, detail.phone.as_ref());
+    let number = kept(loose(detail.phone));
     Ok(PaymentMethod {
-        id: reading::id(source, told.id.as_ref(), "id")?,
-        channel,
-        last4: loose(source, detail.last4.as_ref()),
-        phone: number.map(|number| phone::canonical(&number, region).text),
-        created_at: reading::plain_time(present(source, told.created_at.as_ref())),
+        id: source.text(&reading::id(told.id, "id")?),
+        channel: kept(present(detail.gateway).or_else(|| present(detail.gateway_name))),
+        last4: kept(loose(detail.last4)),
+        phone: number.map(|number| phone::canonical_text(&number, region)),
+        created_at: kept(reading::plain_time(present(told.created_at))),
         kind,
         extra: told.extra,
     })
@@ -109,9 +108,11 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source, region: O
     CustomerFields {
         name: text(&asked.name),
         email: text(&asked.email),
-        phone: text(&asked.phone).map(|number| phone::canonical(number, region).text),
+        phone: text(&asked.phone).map(|number| phone::canonical_text(number, region)),
         balance: match &asked.balance {
-            Patch::Set(Number(digits)) => reading::amount(source, Some(digits)).map_or(Patch::Clear, Patch::Set),
+            Patch::Set(Number(digits)) => {
+                reading::amount(Some(digits.clone())).map_or(Patch::Clear, |digits| Patch::Set(source.text(&digits)))
+            }
             Patch::Clear => Patch::Clear,
             Patch::Absent => Patch::Absent,
         },

@@ -17,7 +17,7 @@ use crate::{
         CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, ListOfCustomer, Operation, Page, Payment,
         PaymentMethod, UpdateCustomer,
     },
-    plan::{Answer, Draft, Plan},
+    plan::{Answer, CustomerPage, Draft, Plan},
     provider::CustomerProvider,
     reading,
     sign::AuthScheme,
@@ -114,7 +114,7 @@ impl CustomerProvider for NotchPay {
         Draft::delete("/customers").segment(id.text())?.plan(translate::refusal, |_| Ok(()))
     }
 
-    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
+    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         let ListCustomers { limit, position, filter } = command.clone();
         // There is one search. What does not go into it is compared again; a phone's plus may not be held.
         let digits = filter.phone.as_deref().map(|phone| phone.trim_start_matches('+'));
@@ -124,9 +124,8 @@ impl CustomerProvider for NotchPay {
             .number("page", position.page(limit))
             .maybe("search", search);
         let region = self.region;
-        draft.plan(translate::refusal, move |answer| {
-            let source = answer.source()?;
-            translate::page(parse(&source)?, &position, limit, |told| translate::customer(told, &source, region))
+        draft.plan_page(translate::refusal, move |answer| {
+            translate::page(parse(answer.text()?)?, &position, limit, |told| translate::customer(told, region))
         })
     }
 
@@ -143,7 +142,7 @@ impl CustomerProvider for NotchPay {
         // They are told all at once.
         Draft::get("/customers").segment(id.text())?.then("/payment_methods").plan(translate::refusal, move |answer| {
             let source = answer.source()?;
-            let told: wire::Page<wire::PaymentMethod<'_>> = parse(&source)?;
+            let told: wire::Page<wire::PaymentMethod<'_>> = parse(source.as_str())?;
             let items = reading::each(told.items, "items", |method| translate::payment_method(method, &source))?;
             Ok(Page::of_all(items, &position, limit))
         })
@@ -159,7 +158,7 @@ impl CustomerProvider for NotchPay {
             .maybe("status", status.as_deref());
         draft.plan(translate::refusal, move |answer| {
             let source = answer.source()?;
-            translate::page(parse(&source)?, &position, limit, |told| translate::payment(told, &source))
+            translate::page(parse(source.as_str())?, &position, limit, |told| translate::payment(told, &source))
         })
     }
 }

@@ -1,11 +1,13 @@
 //! Between Notch Pay's language and the canonical one.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::{NotchPay, wire};
 use crate::{
     error::Error,
-    model::{Customer, CustomerFields, Field, Page, Patch, Payment, PaymentMethod, Position},
+    model::{Customer, CustomerFields, Field, Page, Patch, Payment, PaymentMethod, Position, Told},
     plan::{Answer, field_errors},
     reading::{self, present},
     text::{Source, country::Region, phone},
@@ -29,59 +31,58 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 /// The customer in an answer; `None` for an answer that lacks it.
 pub(super) fn one(answer: &Answer, region: Option<Region>) -> Result<Option<Customer>, Error> {
     let source = answer.source()?;
-    match parse::<wire::One<'_>>(&source)?.customer {
-        Some(Perhaps::Object(told)) => customer(told, &source, region).map(Some),
+    match parse::<wire::One<'_>>(source.as_str())?.customer {
+        Some(Perhaps::Object(told)) => Ok(Some(customer(told, region)?.kept(&source))),
         _ => Ok(None),
     }
 }
 
 /// A customer as Notch Pay tells it.
-pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option<Region>) -> Result<Customer, Error> {
-    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
-    let mut customer = Customer {
-        id: reading::id(source, told.id.as_ref(), "id")?,
-        name: text(&told.name),
-        email: text(&told.email),
+pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
+    let mut customer = Told {
+        id: reading::id(told.id, "id")?,
+        name: present(told.name),
+        email: present(told.email),
         blocked: told.blocked,
         livemode: told.sandbox.map(|sandbox| !sandbox),
         extra: told.extra,
-        ..Customer::default()
+        ..Told::default()
     };
-    reading::metadata(&mut customer, source, told.metadata);
+    reading::metadata(&mut customer, told.metadata);
     customer.complete_names();
-    if let Some(number) = reading::loose(source, told.phone.as_ref()) {
+    if let Some(number) = reading::loose(told.phone) {
         let read = phone::canonical_without_plus(&number, region);
-        reading::keep_phone(&mut customer, Field::Phone, read, &number);
+        reading::keep_phone(&mut customer, Field::Phone, read, number);
     }
-    reading::address(&mut customer, told.address, source);
-    reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
+    reading::address(&mut customer, told.address);
+    reading::times(&mut customer, present(told.created_at), present(told.updated_at));
     Ok(customer)
 }
 
 /// A payment as Notch Pay tells it. Its amount is a number (prose).
 pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Payment, Error> {
-    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
+    let kept = |text: Option<Cow<'_, str>>| text.map(|text| source.text(&text));
     Ok(Payment {
-        id: reading::id(source, told.id.as_ref(), "id")?,
-        reference: text(&told.reference),
-        amount: told.amount.and_then(|Number(digits)| reading::amount(source, Some(&digits))),
-        currency: text(&told.currency),
-        status: text(&told.status),
-        created_at: reading::plain_time(text(&told.created_at)),
+        id: source.text(&reading::id(told.id, "id")?),
+        reference: kept(present(told.reference)),
+        amount: kept(reading::amount(told.amount.map(|Number(digits)| digits))),
+        currency: kept(present(told.currency)),
+        status: kept(present(told.status)),
+        created_at: kept(reading::plain_time(present(told.created_at))),
         extra: told.extra,
     })
 }
 
 /// A payment method as Notch Pay tells it.
 pub(super) fn payment_method(told: wire::PaymentMethod<'_>, source: &Source) -> Result<PaymentMethod, Error> {
-    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
+    let kept = |text: Option<Cow<'_, str>>| text.map(|text| source.text(&text));
     Ok(PaymentMethod {
-        id: reading::id(source, told.id.as_ref(), "id")?,
-        kind: text(&told.kind),
-        channel: text(&told.channel),
+        id: source.text(&reading::id(told.id, "id")?),
+        kind: kept(present(told.kind)),
+        channel: kept(present(told.channel)),
         last4: None,
-        phone: reading::loose(source, told.phone.as_ref()),
-        created_at: reading::plain_time(text(&told.created_at)),
+        phone: kept(reading::loose(told.phone)),
+        created_at: kept(reading::plain_time(present(told.created_at))),
         extra: told.extra,
     })
 }

@@ -19,7 +19,7 @@ use crate::{
     model::{
         Customer, CustomerId, Field, ListCustomers, Lookup, Operation, OverdueInvoices, Page, Patch, UpdateCustomer,
     },
-    plan::{Draft, Plan},
+    plan::{CustomerPage, Draft, Plan},
     provider::CustomerProvider,
     reading,
     sign::AuthScheme,
@@ -120,7 +120,7 @@ impl PaymentKit {
         let region = self.region;
         self.told_the_mode(draft).plan(translate::refusal, move |answer| {
             let source = answer.source()?;
-            translate::customer(parse(&source)?, &source, region)
+            Ok(translate::customer(parse(source.as_str())?, region)?.kept(&source))
         })
     }
 }
@@ -152,7 +152,7 @@ impl CustomerProvider for PaymentKit {
         self.plan_one(Draft::put(CUSTOMERS).segment(command.id.text())?.json(&translate::input(&command.fields))?)
     }
 
-    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<Page<Customer>>, Error> {
+    fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         let ListCustomers { limit, position, filter } = command.clone();
         // One text can be searched for; what it is compared with again, the manifest tells.
         let sought = filter.search.as_deref().or(filter.email.as_deref());
@@ -163,10 +163,9 @@ impl CustomerProvider for PaymentKit {
             .maybe("query", sought)
             .maybe("did", filter.did.as_deref());
         let region = self.region;
-        self.told_the_mode(draft).plan(translate::refusal, move |answer| {
-            let source = answer.source()?;
-            let wire::Page { list, count, .. } = parse(&source)?;
-            let customers = reading::each(list, "list", |told| translate::customer(told, &source, region))?;
+        self.told_the_mode(draft).plan_page(translate::refusal, move |answer| {
+            let wire::Page { list, count, .. } = parse(answer.text()?)?;
+            let customers = reading::each(list, "list", |told| translate::customer(told, region))?;
             Ok(Page::of_numbered(customers, &position, limit, count))
         })
     }

@@ -1,15 +1,17 @@
 //! Between PaymentKit's language and the canonical one.
 
+use std::borrow::Cow;
+
 use http::header::CONTENT_TYPE;
 
 use super::wire;
 use crate::{
     error::{Error, Kind},
-    model::{Customer, CustomerFields, Field, Invoice, OverdueInvoices},
+    model::{CustomerFields, Field, Invoice, OverdueInvoices, Told},
     plan::Answer,
     reading::{self, loose, present},
     text::{Source, country::Region},
-    wire::{JsonObject, Str, parse, raw_patch, str_patch},
+    wire::{JsonObject, parse, raw_patch, str_patch},
 };
 
 /// What update sends.
@@ -24,48 +26,47 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 }
 
 /// A customer as PaymentKit tells it.
-pub(super) fn customer(told: wire::Customer<'_>, source: &Source, region: Option<Region>) -> Result<Customer, Error> {
-    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
-    let mut customer = Customer {
-        id: reading::id(source, told.id.as_ref(), "id")?,
-        did: text(&told.did),
+pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
+    let mut customer = Told {
+        id: reading::id(told.id, "id")?,
+        did: present(told.did),
         livemode: told.livemode,
-        name: text(&told.name),
-        email: text(&told.email),
+        name: present(told.name),
+        email: present(told.email),
         // Three documents disagree on its unit and its sign: it stays as it is.
-        balance: loose(source, told.balance.as_ref()),
+        balance: loose(told.balance),
         delinquent: told.delinquent,
         extra: told.extra,
-        ..Customer::default()
+        ..Told::default()
     };
-    reading::metadata(&mut customer, source, told.metadata);
+    reading::metadata(&mut customer, told.metadata);
     customer.complete_names();
-    reading::phone_number(&mut customer, Field::Phone, text(&told.phone), region);
-    reading::address(&mut customer, told.address, source);
-    reading::times(&mut customer, text(&told.created_at), text(&told.updated_at));
+    reading::phone_number(&mut customer, Field::Phone, present(told.phone), region);
+    reading::address(&mut customer, told.address);
+    reading::times(&mut customer, present(told.created_at), present(told.updated_at));
     Ok(customer)
 }
 
 /// A customer's overdue invoices. The customer itself and the number of its subscriptions have no place.
 pub(super) fn overdue(source: &Source) -> Result<OverdueInvoices, Error> {
-    let wire::Overdue { invoices, summary, .. } = parse(source)?;
+    let wire::Overdue { invoices, summary, .. } = parse(source.as_str())?;
     Ok(OverdueInvoices {
         invoices: reading::each(invoices, "invoices", |told| invoice(told, source))?,
-        summary: summary.and_then(|raw| JsonObject::of(raw, source)),
+        summary: summary.and_then(|raw| JsonObject::kept(raw, source)),
     })
 }
 
 /// An invoice. Its amounts keep every digit: a token has eighteen decimals.
 fn invoice(told: wire::Invoice<'_>, source: &Source) -> Result<Invoice, Error> {
-    let text = |member: &Option<Str<'_>>| present(source, member.as_ref());
+    let kept = |text: Option<Cow<'_, str>>| text.map(|text| source.text(&text));
     Ok(Invoice {
-        id: reading::id(source, told.id.as_ref(), "invoices.id")?,
-        number: text(&told.number),
-        status: text(&told.status),
-        amount_due: loose(source, told.amount_due.as_ref()),
-        amount_remaining: loose(source, told.amount_remaining.as_ref()),
-        currency: text(&told.currency_id),
-        created_at: reading::plain_time(text(&told.created_at)),
+        id: source.text(&reading::id(told.id, "invoices.id")?),
+        number: kept(present(told.number)),
+        status: kept(present(told.status)),
+        amount_due: kept(loose(told.amount_due)),
+        amount_remaining: kept(loose(told.amount_remaining)),
+        currency: kept(present(told.currency_id)),
+        created_at: kept(reading::plain_time(present(told.created_at))),
         extra: told.extra,
     })
 }

@@ -43,8 +43,3 @@ impl Source {
         }
     }
 }
-
-/// A part of a text as a text, without copying. `part` must have been borrowed from `whole`.
-pub(crate) fn part_of(whole: &Text, part: &str) -> Text {
-    if part.is_empty() { Text::new() } else { whole.slice_ref(part) }
-}

@@ -3,7 +3,7 @@
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, enums::Region as PlanRegion};
 
-use super::{Text, country::Region, part_of};
+use super::{Text, country::Region};
 
 /// The rule named when a national number was completed with the merchant's region.
 pub const FROM_REGION: &str = "national number completed with the merchant's region";
@@ -30,19 +30,25 @@ pub fn looks_like_phone(text: &str) -> bool {
         && text.chars().all(|sign| sign.is_ascii_digit() || matches!(sign, '+' | ' ' | '-' | '.' | '(' | ')' | '/'))
 }
 
-/// A phone number in canonical form, and how it came to be.
+/// A phone number in E.164 that was told otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Canonical {
-    /// E.164, or the provider's text where no plan was known.
-    pub text: Text,
-    /// The rule that was applied; `None` when the text was kept.
-    pub rule: Option<&'static str>,
+pub struct Respelled {
+    /// The number.
+    pub number: String,
+    /// The rule that was applied.
+    pub rule: &'static str,
 }
 
-/// The canonical form of a number: from its own international form, or from the merchant's region.
-pub fn canonical(text: &Text, region: Option<Region>) -> Canonical {
+/// The canonical form of a number as text: E.164, or what it was where that is not known.
+pub fn canonical_text(text: &Text, region: Option<Region>) -> Text {
+    canonical(text, region).map_or_else(|| text.clone(), |read| Text::from(read.number))
+}
+
+/// The canonical form of a number: from its own international form, or from the merchant's region. `None` where the
+/// text stays as it is: it is canonical, or no plan explains it.
+pub fn canonical(text: &str, region: Option<Region>) -> Option<Respelled> {
     if is_e164(text) {
-        return Canonical { text: text.clone(), rule: None };
+        return None;
     }
     let international = text.trim_start().starts_with('+') || text.trim_start().starts_with("00");
     let plan = region.and_then(plan_region);
@@ -51,17 +57,13 @@ pub fn canonical(text: &Text, region: Option<Region>) -> Canonical {
     } else {
         PHONE_NUMBER_UTIL.parse(text, plan)
     };
-    match parsed.ok().filter(is_possible) {
-        Some(number) => {
-            Canonical { text: e164(&number), rule: Some(if international { REWRITTEN } else { FROM_REGION }) }
-        }
-        None => Canonical { text: text.clone(), rule: None },
-    }
+    let rule = if international { REWRITTEN } else { FROM_REGION };
+    parsed.ok().filter(is_possible).map(|number| Respelled { number: e164(&number), rule })
 }
 
 /// The canonical form of a number from a provider that may leave out the plus. Digits that are valid in the
 /// merchant's region are national; others are read as if the plus stood before them, where a plan allows it.
-pub fn canonical_without_plus(text: &Text, region: Option<Region>) -> Canonical {
+pub fn canonical_without_plus(text: &str, region: Option<Region>) -> Option<Respelled> {
     let digits = text.trim();
     if !(8..=15).contains(&digits.len()) || digits.starts_with('0') || !digits.bytes().all(|byte| byte.is_ascii_digit())
     {
@@ -75,16 +77,16 @@ pub fn canonical_without_plus(text: &Text, region: Option<Region>) -> Canonical 
         Some(number) => {
             let read = e164(&number);
             let rule = if read.ends_with(digits) && read.len() == digits.len() + 1 { REWRITTEN } else { FROM_REGION };
-            Canonical { text: read, rule: Some(rule) }
+            Some(Respelled { number: read, rule })
         }
         None => canonical(text, region),
     }
 }
 
 /// Joins a dial code such as `+234` and a national number, with or without its trunk zero.
-pub fn join(dial_code: &str, national: &Text) -> Canonical {
+pub fn join(dial_code: &str, national: &str) -> Option<Respelled> {
     if is_e164(national) {
-        return Canonical { text: national.clone(), rule: None };
+        return None;
     }
     let plan = dial_code
         .trim()
@@ -92,10 +94,8 @@ pub fn join(dial_code: &str, national: &Text) -> Canonical {
         .parse()
         .ok()
         .and_then(|code: i32| PHONE_NUMBER_UTIL.get_region_for_country_code(code));
-    match plan.and_then(|plan| PHONE_NUMBER_UTIL.parse(national, Some(plan)).ok()).filter(is_possible) {
-        Some(number) => Canonical { text: e164(&number), rule: Some(FROM_DIAL_CODE) },
-        None => Canonical { text: national.clone(), rule: None },
-    }
+    let number = plan.and_then(|plan| PHONE_NUMBER_UTIL.parse(national, Some(plan)).ok()).filter(is_possible)?;
+    Some(Respelled { number: e164(&number), rule: FROM_DIAL_CODE })
 }
 
 /// Splits an E.164 number into its dial code with the plus, and its national digits.
@@ -111,11 +111,12 @@ pub fn split(text: &str) -> Option<(&str, &str)> {
 
 /// The national digits of an E.164 number that belongs to the region; `None` for any other text, and for
 /// the rare number that the region would not complete to the same one again.
-pub fn national(text: &Text, region: Option<Region>) -> Option<&str> {
+pub fn national(text: &str, region: Option<Region>) -> Option<&str> {
     let (code, national) = split(text)?;
     let home = PHONE_NUMBER_UTIL.get_country_code_for_region(plan_region(region?)?)?;
     let belongs = code.strip_prefix('+')?.parse::<i32>().ok()? == home;
-    (belongs && canonical(&part_of(text, national), region).text == *text).then_some(national)
+    let reads_back = || canonical(national, region).is_some_and(|read| read.number == text);
+    (belongs && reads_back()).then_some(national)
 }
 
 /// Loads the numbering plans, which the first conversion otherwise pays for.
@@ -135,8 +136,8 @@ fn is_valid(number: &PhoneNumber) -> bool {
     PHONE_NUMBER_UTIL.is_valid_number(number)
 }
 
-fn e164(number: &PhoneNumber) -> Text {
-    Text::from(PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164).as_ref())
+fn e164(number: &PhoneNumber) -> String {
+    PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164).into_owned()
 }
 
 #[cfg(test)]
@@ -147,9 +148,12 @@ mod tests {
         Region::parse(code)
     }
 
+    fn told(text: &str, read: Option<Respelled>) -> (String, Option<&'static str>) {
+        read.map_or_else(|| (text.to_owned(), None), |read| (read.number, Some(read.rule)))
+    }
+
     fn reads(text: &'static str, home: &str) -> (String, Option<&'static str>) {
-        let read = canonical(&Text::from_static(text), region(home));
-        (read.text.into(), read.rule)
+        told(text, canonical(text, region(home)))
     }
 
     #[test]
@@ -186,15 +190,15 @@ mod tests {
             ("00237600000000", "CM", "+237600000000", Some(REWRITTEN)),
             ("999999999999999", "", "999999999999999", None),
         ] {
-            let read = canonical_without_plus(&Text::from_static(text), region(home));
-            assert_eq!((&*read.text, read.rule), (expected, rule), "{text} in {home:?}");
+            let read = told(text, canonical_without_plus(text, region(home)));
+            assert_eq!(read, (expected.to_owned(), rule), "{text} in {home:?}");
         }
     }
 
     #[test]
     fn dial_codes_join_and_split_both_ways() {
         for (national, joined) in [("8123456789", "+2348123456789"), ("08123456789", "+2348123456789")] {
-            assert_eq!(&*join("+234", &Text::from_static(national)).text, joined);
+            assert_eq!(join("+234", national).map(|read| read.number).as_deref(), Some(joined));
         }
         assert_eq!(split("+2348123456789"), Some(("+234", "8123456789")));
         assert_eq!(split("8123456789"), None);
@@ -203,16 +207,16 @@ mod tests {
 
     #[test]
     fn national_digits_are_only_taken_at_home() {
-        let number = Text::from_static("+2207000001");
-        assert_eq!(national(&number, region("GM")), Some("7000001"));
-        assert_eq!(national(&number, region("SN")), None);
-        assert_eq!(national(&number, None), None);
+        let number = "+2207000001";
+        assert_eq!(national(number, region("GM")), Some("7000001"));
+        assert_eq!(national(number, region("SN")), None);
+        assert_eq!(national(number, None), None);
     }
 
     #[test]
     fn national_digits_that_would_read_back_as_another_number_are_not_taken() {
         for (number, home) in [("+5215512345678", "MX"), ("+23408012345678", "NG")] {
-            assert_eq!(national(&Text::from_static(number), region(home)), None, "{number}");
+            assert_eq!(national(number, region(home)), None, "{number}");
         }
     }
 }

@@ -63,6 +63,11 @@ impl Call {
         Ok(json(StatusCode::OK, &body, 1024))
     }
 
+    /// Answers with a document that was written already, and with what was said on the wire if that was asked for.
+    pub fn answer_written(&self, status: StatusCode, document: Vec<u8>, raw: Option<&[Exchange]>) -> Response {
+        json_response(status, with_raw(document, raw))
+    }
+
     /// Answers with a document, and with what was said on the wire if that was asked for.
     pub fn answer(&self, status: StatusCode, document: &impl Json, raw: Option<&[Exchange]>, size: usize) -> Response {
         json_response(status, written(document, raw, size))
@@ -73,14 +78,19 @@ impl Call {
 pub fn written(document: &impl Json, raw: Option<&[Exchange]>, size: usize) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(size);
     document.write(&mut buffer);
+    with_raw(buffer, raw)
+}
+
+/// A document with what was said on the wire beside it.
+fn with_raw(mut document: Vec<u8>, raw: Option<&[Exchange]>) -> Vec<u8> {
     if let Some(raw) = raw {
         // Every document is an object, so that its last byte closes it.
-        buffer.pop();
-        buffer.extend_from_slice(br#","raw":"#);
-        let _ = serde_json::to_writer(&mut buffer, raw);
-        buffer.push(b'}');
+        document.pop();
+        document.extend_from_slice(br#","raw":"#);
+        let _ = serde_json::to_writer(&mut document, raw);
+        document.push(b'}');
     }
-    buffer
+    document
 }
 
 fn explain(call: &Call, requests: &[Request]) -> Result<Vec<RenderedRequest>, Error> {

@@ -1,5 +1,7 @@
 //! Lists: of customers, and of what belongs to one. Whatever a provider counts in becomes a cursor.
 
+use std::borrow::Cow;
+
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
@@ -10,16 +12,16 @@ use passerelle_providers::{
     model::{CustomerFilter, ListOfCustomer, Operation, Page},
     plan::{Plan, run},
     text::{Text, email, phone},
-    view::{CustomersView, EachView, Json, ListView, Shown, summary},
+    view::{CustomersView, EachView, ListView, Shown, summary},
 };
 
 use super::{
+    answer::written,
     cursor::Cursor,
     problem::{Code, Failure},
     request::{Call, Caller, CustomerPath},
     schema,
 };
-use crate::line::Exchange;
 
 const USUAL_LIMIT: u16 = 20;
 
@@ -38,18 +40,22 @@ pub async fn customers(caller: Caller) -> Result<Response, Failure> {
         return call.explanation(&[plan.request], &plan.fidelity);
     }
     let line = call.line();
-    let performed = call.perform(&line, listing::list(call.provider(), &line, &query)).await?;
-    let Listing { items, next, total, filtered_by, fidelity } = performed.value;
-    let data = CustomersView { customers: &items, origin: call.origin() };
-    let view = ListView {
-        data,
-        next_cursor: None,
-        total_count: total,
-        filtered_by: filtered_by.as_str(),
-        fidelity: &fidelity,
-        summary: None,
+    let write = |Listing { items, next, total, filtered_by, fidelity }: Listing<Cow<'_, str>>| {
+        let view = ListView {
+            data: CustomersView { customers: &items, origin: call.origin() },
+            next_cursor: list.sealed(&call, next),
+            total_count: total,
+            filtered_by: filtered_by.as_str(),
+            fidelity: &fidelity,
+            summary: None,
+        };
+        let document = written(&view, None, 512 + items.len() * 1100);
+        (document, view.next_cursor)
     };
-    Ok(list.answer(&call, view, next, performed.raw.as_deref(), 512 + items.len() * 1100))
+    let performed = call.perform(&line, listing::show(call.provider(), &line, &query, write)).await?;
+    let (document, next_cursor) = performed.value;
+    let response = call.answer_written(StatusCode::OK, document, performed.raw.as_deref());
+    Ok(list.linked(response, next_cursor.as_deref()))
 }
 
 /// `GET /v1/customers/{id}/payment_methods`
@@ -95,7 +101,7 @@ pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Respon
     let line = call.line();
     let performed = call.perform(&line, run(&line, plan)).await?;
     let overdue = &performed.value;
-    let fidelity = Fidelity::default();
+    let fidelity: Fidelity = Fidelity::default();
     let view = ListView {
         data: EachView(&overdue.invoices),
         next_cursor: None,
@@ -192,37 +198,29 @@ impl OneList {
         let line = call.line();
         let performed = call.perform(&line, run(&line, plan)).await?;
         let Page { items, next, total } = performed.value;
-        let fidelity = Fidelity::default();
-        let body = ListView {
+        let fidelity: Fidelity = Fidelity::default();
+        let next = next.map(|position| Mark { position, skip: 0 });
+        let view = ListView {
             data: EachView(&items),
-            next_cursor: None,
+            next_cursor: self.sealed(call, next),
             total_count: total,
             filtered_by: (!self.parameters.is_empty()).then_some("provider"),
             fidelity: &fidelity,
             summary: None,
         };
-        let next = next.map(|position| Mark { position, skip: 0 });
-        Ok(self.answer(call, body, next, performed.raw.as_deref(), 512 + items.len() * 512))
+        let response = call.answer(StatusCode::OK, &view, performed.raw.as_deref(), 512 + items.len() * 512);
+        Ok(self.linked(response, view.next_cursor.as_deref()))
     }
 
-    /// Answers a page, with the cursor and the link to the next one.
-    fn answer<D: Json>(
-        &self,
-        call: &Call,
-        mut view: ListView<'_, D>,
-        next: Option<Mark>,
-        raw: Option<&[Exchange]>,
-        size: usize,
-    ) -> Response {
-        let sealed = next.and_then(|mark| {
-            let cursor = Cursor { mark, limit: self.cursor.limit };
-            call.connection().cursor_key.seal(&cursor, &self.identity())
-        });
-        view.next_cursor = sealed;
-        let mut response = call.answer(StatusCode::OK, &view, raw, size);
-        if let Some(cursor) = &view.next_cursor
-            && let Ok(link) = HeaderValue::try_from(self.link(cursor))
-        {
+    /// The cursor of the page that begins at a mark.
+    fn sealed(&self, call: &Call, next: Option<Mark>) -> Option<String> {
+        let cursor = Cursor { mark: next?, limit: self.cursor.limit };
+        call.connection().cursor_key.seal(&cursor, &self.identity())
+    }
+
+    /// A page with the link to the next one.
+    fn linked(&self, mut response: Response, next_cursor: Option<&str>) -> Response {
+        if let Some(Ok(link)) = next_cursor.map(|cursor| HeaderValue::try_from(self.link(cursor))) {
             response.headers_mut().insert(header::LINK, link);
         }
         response

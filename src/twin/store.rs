@@ -341,7 +341,7 @@ impl Sample {
             ..Invoice::default()
         };
         let summary = r#"{"curr_usd":{"amount":"2500","currency":{"id":"curr_usd","symbol":"USD","decimal":2},"method":{"id":"pm_stripe","type":"stripe"}}}"#;
-        OverdueInvoices { invoices: vec![invoice], summary: JsonObject::in_string(Text::from_static(summary)) }
+        OverdueInvoices { invoices: vec![invoice], summary: JsonObject::in_string(summary) }
     }
 }
 

@@ -363,7 +363,7 @@ impl Bench {
         let known = self.records().await?.into_keys().next().ok_or("the twin knows nobody")?;
         let id = CustomerId::parse(Text::from(known), &self.subject.manifest.id)?;
         if self.subject.manifest.field(Field::Metadata).update.is_supported() {
-            let metadata = JsonObject::in_string(Text::from_static(r#"{"before":1}"#)).into();
+            let metadata = JsonObject::in_string(r#"{"before":1}"#).into();
             let fields = CustomerFields { metadata, ..CustomerFields::default() };
             self.write(&Command::Update(UpdateCustomer { id: id.clone(), fields })).await?;
         }
