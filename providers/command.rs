@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::{
     model::{Address, Customer, CustomerId, CustomerType, Field},
-    text::{Text, email, name, phone},
-    wire::{JsonObject, Str, str_patch},
+    text::{Str, Text, email, name, phone},
+    wire::{JsonObject, str_patch},
 };
 
 /// One field of a merge patch (RFC 7396): left alone, cleared with `null`, or set.
@@ -173,7 +173,7 @@ impl CustomerFields {
             (Patch::Absent, Patch::Absent, Patch::Absent) => Patch::Absent,
             (Patch::Absent, first, last) => {
                 let joined = name::join(first.set().map(|part| &**part), last.set().map(|part| &**part));
-                joined.map_or(Patch::Clear, |joined| Patch::Set(Str(joined)))
+                joined.map_or(Patch::Clear, |joined| Patch::Set(joined.into()))
             }
             (name, ..) => str_patch(name),
         }

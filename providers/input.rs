@@ -2,8 +2,6 @@
 //! told with a pointer. What is read is canonical from here on: phones are E.164 where they can be,
 //! countries are codes.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use crate::{
@@ -16,7 +14,7 @@ use crate::{
     },
     strict,
     text::{
-        Source, Text,
+        Source, Str, Text,
         country::{self, Region},
         decimal, email, phone,
     },
@@ -67,7 +65,7 @@ struct Reader<'s> {
     region: Option<Region>,
     /// Whether values were taken in before, and are neither judged nor spelled anew.
     is_remembered: bool,
-    members: Vec<(Cow<'s, str>, &'s RawValue)>,
+    members: Vec<(Str<'s>, &'s RawValue)>,
     mistakes: Vec<FieldError>,
 }
 
@@ -300,7 +298,7 @@ fn string(source: &Source, raw: &RawValue) -> Option<Text> {
     if !inner.contains('\\') {
         return Some(source.text(inner));
     }
-    json::from_str(raw.get()).ok().map(|text: Cow<'_, str>| source.text(&text))
+    json::from_str(raw.get()).ok().map(|text: Str<'_>| source.text(&text))
 }
 
 fn any_text(text: &str) -> Option<&'static str> {

@@ -1,8 +1,6 @@
 //! Lists that tell the truth: a filter that the provider lacks, or answers loosely, is applied again,
 //! exactly, over a bounded number of the provider's pages.
 
-use std::borrow::Cow;
-
 use crate::{
     error::{Error, FieldError, Kind},
     fidelity::Fidelity,
@@ -13,7 +11,7 @@ use crate::{
     plan::{CustomerPage, Plan, Transport, run},
     prepare,
     provider::CustomerProvider,
-    text::Text,
+    text::{Str, Text},
 };
 
 /// How many of the provider's pages one call reads at the most while it filters.
@@ -144,7 +142,7 @@ pub async fn show<R>(
     provider: &dyn CustomerProvider,
     transport: &dyn Transport,
     query: &ListQuery,
-    show: impl FnOnce(Listing<Cow<'_, str>>) -> R,
+    show: impl FnOnce(Listing<Str<'_>>) -> R,
 ) -> Result<R, Error> {
     let division = divide(&query.filter, provider.manifest())?;
     let (command, scanning) = page_plan(provider, query, &division)?;
@@ -155,7 +153,7 @@ pub async fn show<R>(
             next: found.next,
             total: found.total,
             filtered_by: found.filtered_by,
-            fidelity: found.fidelity.map(|text| Cow::Borrowed(&**text)),
+            fidelity: found.fidelity.map(|text| Str::new(text)),
         }));
     }
     let page = run(transport, provider.plan_list(&command)?).await?;

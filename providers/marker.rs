@@ -1,12 +1,13 @@
 //! The mark that the gateway leaves in the metadata of a customer that it creates, so that a create whose answer never
 //! came is known again for certain. It never shows in an answer.
 
-use std::{borrow::Cow, ops::Deref};
+use std::ops::Deref;
 
 use crate::{
     json,
     manifest::Manifest,
     model::{CreateCustomer, Field, Patch},
+    text::Str,
     wire::JsonObject,
 };
 
@@ -40,8 +41,8 @@ where
     if !metadata.as_str().contains(MARKER) {
         return (metadata, None);
     }
-    let mark = metadata.get(MARKER).and_then(|raw| json::from_str::<Cow<'_, str>>(raw.get()).ok());
-    let Some(mark) = mark.map(|mark| T::from(mark.into_owned())) else { return (metadata, None) };
+    let mark = metadata.get(MARKER).and_then(|raw| json::from_str::<Str<'_>>(raw.get()).ok());
+    let Some(mark) = mark.map(|mark| T::from(mark.to_string())) else { return (metadata, None) };
     let nothing = JsonObject::in_string(&format!(r#"{{"{MARKER}":null}}"#)).unwrap_or_default();
     (metadata.merged(&nothing), Some(mark))
 }

@@ -5,7 +5,7 @@
 //! objects that only pass through (`metadata`) stay raw. `Debug` shows ids and which fields are
 //! set, never what they hold.
 
-use std::{borrow::Cow, fmt, ops::Deref};
+use std::{fmt, ops::Deref};
 
 pub use crate::command::{
     Command, CreateCustomer, CustomerFields, CustomerFilter, ListCustomers, ListOfCustomer, Lookup, Operation, Patch,
@@ -15,8 +15,8 @@ use crate::{
     error::Error,
     fidelity::Fidelity,
     manifest::IdPattern,
-    text::{Source, Text, name, phone},
-    wire::{Extra, JsonObject, Str},
+    text::{Source, Str, Text, name, phone},
+    wire::{Extra, JsonObject},
 };
 
 /// A field of the canonical customer, as fidelity reports and manifests name it.
@@ -244,29 +244,21 @@ pub struct Customer<T = Text> {
 }
 
 /// A customer whose text is borrowed from the answer that told it.
-pub type Told<'a> = Customer<Cow<'a, str>>;
+pub type Told<'a> = Customer<Str<'a>>;
 
 impl Told<'_> {
     /// Fills the full name from its parts or the parts from the full name, and reports it.
     pub fn complete_names(&mut self) {
         if self.name.is_none() {
             let joined = name::join(self.first_name.as_deref(), self.last_name.as_deref());
-            self.name = joined.map(|joined| Cow::Owned(joined.into_owned()));
+            self.name = joined.map(|joined| joined.into_owned().into());
             if self.name.is_some() {
                 self.fidelity.derived(Field::Name, name::JOINED);
             }
         } else if self.first_name.is_none() && self.last_name.is_none() {
-            (self.first_name, self.last_name) = match &self.name {
-                Some(Cow::Borrowed(full)) => {
-                    let (first, last) = name::split(full);
-                    (first.map(Cow::Borrowed), last.map(Cow::Borrowed))
-                }
-                full => {
-                    let (first, last) = full.as_deref().map_or((None, None), name::split);
-                    let owned = |part: &str| Cow::Owned(part.to_owned());
-                    (first.map(owned), last.map(owned))
-                }
-            };
+            if let Some(full) = &self.name {
+                [self.first_name, self.last_name] = full.divided(name::split);
+            }
             for (part, field) in [(&self.first_name, Field::FirstName), (&self.last_name, Field::LastName)] {
                 if part.is_some() {
                     self.fidelity.derived(field, name::SPLIT);
@@ -285,7 +277,7 @@ impl Told<'_> {
 impl Customer {
     /// The same customer, its text borrowed.
     pub fn told(&self) -> Told<'_> {
-        Told { extra: self.extra.clone(), ..self.held_as(|text| Cow::Borrowed(&**text)) }
+        Told { extra: self.extra.clone(), ..self.held_as(|text| Str::new(text)) }
     }
 }
 
@@ -346,7 +338,7 @@ impl<T: Deref<Target = str>> Customer<T> {
     /// The full name, joined where only its parts are held.
     pub fn full_name(&self) -> Option<Str<'_>> {
         let joined = || name::join(self.first_name.as_deref(), self.last_name.as_deref());
-        self.name.as_deref().map(Str::new).or_else(|| joined().map(Str))
+        self.name.as_deref().map(Str::new).or_else(|| joined().map(Str::from))
     }
 
     /// The first and the last name, split where only the full name is held.

@@ -172,7 +172,7 @@ fn checked(plan: Plan<Customer>, asked: &CustomerFields, manifest: &Manifest) ->
     let cleared: Vec<Field> = Field::WRITABLE.into_iter().filter(is_cleared).collect();
     let members = asked.metadata.set().map(JsonObject::members).unwrap_or_default();
     let removed = members.into_iter().filter(|(_, value)| value.get() == "null");
-    let removed: Vec<String> = removed.map(|(key, _)| key.into_owned()).collect();
+    let removed: Vec<String> = removed.map(|(key, _)| key.to_string()).collect();
     if cleared.is_empty() && removed.is_empty() {
         return plan;
     }

@@ -1,32 +1,31 @@
 //! What every vendor's translation does with the same kinds of values: each helper puts a vendor's text
 //! into the canonical customer, and reports it wherever the spelling changed.
 
-use std::borrow::Cow;
-
 use crate::{
     error::Error,
     json::{self, Raw},
     marker,
     model::{Field, Told},
     text::{
+        Str,
         country::{self, Region},
         decimal, phone, time,
     },
-    wire::{JsonObject, Loose, NestedAddress, Perhaps, Str},
+    wire::{JsonObject, Loose, NestedAddress, Perhaps},
 };
 
 /// A text that is there: vendors spell absence as `null`, as `""` and by leaving the member out.
-pub fn present(member: Option<Str<'_>>) -> Option<Cow<'_, str>> {
-    member.map(|Str(text)| text).filter(|text| !text.is_empty())
+pub fn present(member: Option<Str<'_>>) -> Option<Str<'_>> {
+    member.filter(|text| !text.is_empty())
 }
 
 /// The same for a member that may be written as a number.
-pub fn loose(member: Option<Loose<'_>>) -> Option<Cow<'_, str>> {
+pub fn loose(member: Option<Loose<'_>>) -> Option<Str<'_>> {
     member.map(|Loose(text)| text).filter(|text| !text.is_empty())
 }
 
 /// An id, without which a record cannot be told from another.
-pub fn id<'a>(member: Option<Str<'a>>, name: &'static str) -> Result<Cow<'a, str>, Error> {
+pub fn id<'a>(member: Option<Str<'a>>, name: &'static str) -> Result<Str<'a>, Error> {
     present(member).ok_or_else(|| Error::bad_response(format_args!("a record without `{name}`")))
 }
 
@@ -51,7 +50,7 @@ pub fn each<W, T>(
 }
 
 /// A phone number in one text.
-pub fn phone_number<'a>(customer: &mut Told<'a>, field: Field, told: Option<Cow<'a, str>>, region: Option<Region>) {
+pub fn phone_number<'a>(customer: &mut Told<'a>, field: Field, told: Option<Str<'a>>, region: Option<Region>) {
     if let Some(told) = told {
         let read = phone::canonical(&told, region);
         keep_phone(customer, field, read, told);
@@ -62,8 +61,8 @@ pub fn phone_number<'a>(customer: &mut Told<'a>, field: Field, told: Option<Cow<
 /// members.
 pub fn phone_in_parts<'a>(
     customer: &mut Told<'a>,
-    (name, code): (&str, Option<Cow<'a, str>>),
-    national: Option<Cow<'a, str>>,
+    (name, code): (&str, Option<Str<'a>>),
+    national: Option<Str<'a>>,
     region: Option<Region>,
 ) {
     if let Some(national) = national {
@@ -81,14 +80,14 @@ pub fn phone_in_parts<'a>(
 }
 
 /// Puts a phone number in its place, and reports the rule that was used where it was told otherwise.
-pub fn keep_phone<'a>(customer: &mut Told<'a>, field: Field, read: Option<phone::Respelled>, told: Cow<'a, str>) {
+pub fn keep_phone<'a>(customer: &mut Told<'a>, field: Field, read: Option<phone::Respelled>, told: Str<'a>) {
     let number = match read {
         Some(phone::Respelled { number, rule }) => {
             match rule {
                 phone::FROM_REGION => customer.fidelity.derived_from(field, rule, &told),
                 _ => customer.fidelity.transformed(field, rule, &told),
             }
-            Cow::Owned(number)
+            number.into()
         }
         None => told,
     };
@@ -97,49 +96,49 @@ pub fn keep_phone<'a>(customer: &mut Told<'a>, field: Field, read: Option<phone:
 }
 
 /// A country in any spelling.
-pub fn country<'a>(customer: &mut Told<'a>, told: Option<Cow<'a, str>>) {
+pub fn country<'a>(customer: &mut Told<'a>, told: Option<Str<'a>>) {
     let Some(told) = told else { return };
     let code = if country::is_alpha2(&told) { None } else { country::to_alpha2(&told) };
     customer.address.country = Some(match code {
         Some(code) => {
             customer.fidelity.transformed(Field::Country, country::TO_ALPHA2, &told);
-            Cow::Borrowed(code)
+            Str::new(code)
         }
         None => told,
     });
 }
 
 /// When the record was created and last changed. Text that is no time stays as it is.
-pub fn times<'a>(customer: &mut Told<'a>, created: Option<Cow<'a, str>>, updated: Option<Cow<'a, str>>) {
+pub fn times<'a>(customer: &mut Told<'a>, created: Option<Str<'a>>, updated: Option<Str<'a>>) {
     customer.created_at = created.map(|told| moment(customer, Field::CreatedAt, told));
     customer.updated_at = updated.map(|told| moment(customer, Field::UpdatedAt, told));
 }
 
-fn moment<'a>(customer: &mut Told<'a>, field: Field, told: Cow<'a, str>) -> Cow<'a, str> {
+fn moment<'a>(customer: &mut Told<'a>, field: Field, told: Str<'a>) -> Str<'a> {
     match time::canonical(&told) {
         Some(read) => {
             customer.fidelity.transformed(field, time::TO_UTC, &told);
-            Cow::Owned(read)
+            read.into()
         }
         None => told,
     }
 }
 
 /// A time of something else than a customer.
-pub fn plain_time(told: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {
-    told.map(|told| time::canonical(&told).map_or(told, Cow::Owned))
+pub fn plain_time(told: Option<Str<'_>>) -> Option<Str<'_>> {
+    told.map(|told| time::canonical(&told).map_or(told, Str::from))
 }
 
 /// An amount that a vendor writes as a JSON number or as a string, as a decimal string.
-pub fn amount(member: Option<Loose<'_>>) -> Option<Cow<'_, str>> {
-    loose(member).map(|told| decimal::from_json_number(&told).map_or(told, Cow::Owned))
+pub fn amount(member: Option<Loose<'_>>) -> Option<Str<'_>> {
+    loose(member).map(|told| decimal::from_json_number(&told).map_or(told, Str::from))
 }
 
 /// Metadata: an object, or a string that holds one. Anything else stays among the extra members. The gateway's own
 /// marker is taken out of it.
 pub fn metadata<'a>(customer: &mut Told<'a>, member: Option<Raw<'a>>) {
     let Some(raw) = member else { return };
-    let in_string = || JsonObject::in_string(&json::from_str::<Cow<'_, str>>(raw.get()).ok()?);
+    let in_string = || JsonObject::in_string(&json::from_str::<Str<'_>>(raw.get()).ok()?);
     match JsonObject::of(raw).or_else(in_string) {
         Some(object) => (customer.metadata, customer.marker) = marker::taken_out(object),
         None if matches!(raw.get(), "null" | "\"\"" | "[]") => {}
@@ -159,6 +158,6 @@ pub fn address<'a, V>(customer: &mut Told<'a>, told: Option<Perhaps<'a, NestedAd
     let told_country = customer.address.country.take();
     country(customer, told_country);
     for (key, unknown) in told.extra.members() {
-        customer.extra.keep(&format!("address.{key}"), unknown);
+        customer.extra.keep(&format!("address.{}", &*key), unknown);
     }
 }

@@ -2,7 +2,7 @@
 //! differently by different programs, so a gateway that passed them on would lose something silently;
 //! they are refused. Card numbers are found on the way.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use serde::{
     Deserializer,
@@ -13,8 +13,8 @@ use smallvec::SmallVec;
 
 use crate::{
     error::{Error, FieldError, Kind},
+    text::Str,
     text::card,
-    wire::Str,
 };
 
 /// Checks a whole document, and answers where it holds card numbers. Phones, whose own grammar rules,
@@ -41,10 +41,10 @@ pub(crate) fn check(json: &str) -> Result<Vec<FieldError>, Error> {
 }
 
 /// The members of an object, values raw; `None` when the text is no object.
-pub(crate) fn members(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+pub(crate) fn members(json: &str) -> Option<Vec<(Str<'_>, &RawValue)>> {
     struct Members;
     impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+        type Value = Vec<(Str<'de>, &'de RawValue)>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("an object")
@@ -53,7 +53,7 @@ pub(crate) fn members(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut members = Vec::with_capacity(16);
             while let Some((key, value)) = map.next_entry::<Str<'de>, &RawValue>()? {
-                members.push((key.0, value));
+                members.push((key, value));
             }
             Ok(members)
         }
@@ -191,7 +191,7 @@ impl<'de> Visitor<'de> for Value<'_> {
             } else {
                 self.0.path.push_str(&key);
             }
-            self.0.holds_nul |= matches!(&key.0, Cow::Owned(unescaped) if unescaped.contains('\0'));
+            self.0.holds_nul |= key.contains('\0');
             if card::holds_card_number(&key) {
                 self.0.cards.push(FieldError::new("", "a key holds a card number"));
             }

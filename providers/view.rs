@@ -1,16 +1,14 @@
 //! Canonical values as JSON: the bodies of the API, written straight from the model into one buffer.
 
-use std::ops::Deref;
-
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
     error::{Error, FieldError},
     fidelity::Fidelity,
-    json::{Raw, is_plain},
+    json::Raw,
     model::{Address, Customer, CustomerType, Invoice, OverdueInvoices, Payment, PaymentMethod},
-    text::Text,
+    text::{JsonText, Str, Text},
     wire::{Extra, JsonObject},
 };
 
@@ -40,7 +38,7 @@ pub struct CustomerView<'a, T = Text> {
     pub origin: Origin<'a>,
 }
 
-impl<T: Deref<Target = str>> Json for CustomerView<'_, T> {
+impl<T: JsonText> Json for CustomerView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
         let Self { customer, origin } = self;
         let Customer {
@@ -66,29 +64,29 @@ impl<T: Deref<Target = str>> Json for CustomerView<'_, T> {
             fidelity,
         } = customer;
         member(out, r#"{"object":"customer","id":"#, Some(id));
-        member(out, r#","name":"#, name.as_deref());
-        member(out, r#","first_name":"#, first_name.as_deref());
-        member(out, r#","last_name":"#, last_name.as_deref());
-        member(out, r#","email":"#, email.as_deref());
-        member(out, r#","phone":"#, phone.as_deref());
-        member(out, r#","whatsapp":"#, whatsapp.as_deref());
-        member(out, r#","address":{"line1":"#, line1.as_deref());
-        member(out, r#","line2":"#, line2.as_deref());
-        member(out, r#","city":"#, city.as_deref());
-        member(out, r#","state":"#, state.as_deref());
-        member(out, r#","postal_code":"#, postal_code.as_deref());
-        member(out, r#","country":"#, country.as_deref());
-        member(out, r#"},"type":"#, kind.map(CustomerType::as_str));
-        member(out, r#","did":"#, did.as_deref());
-        member(out, r#","balance":"#, balance.as_deref());
+        member(out, r#","name":"#, name.as_ref());
+        member(out, r#","first_name":"#, first_name.as_ref());
+        member(out, r#","last_name":"#, last_name.as_ref());
+        member(out, r#","email":"#, email.as_ref());
+        member(out, r#","phone":"#, phone.as_ref());
+        member(out, r#","whatsapp":"#, whatsapp.as_ref());
+        member(out, r#","address":{"line1":"#, line1.as_ref());
+        member(out, r#","line2":"#, line2.as_ref());
+        member(out, r#","city":"#, city.as_ref());
+        member(out, r#","state":"#, state.as_ref());
+        member(out, r#","postal_code":"#, postal_code.as_ref());
+        member(out, r#","country":"#, country.as_ref());
+        word(out, r#"},"type":"#, kind.map(CustomerType::as_str));
+        member(out, r#","did":"#, did.as_ref());
+        member(out, r#","balance":"#, balance.as_ref());
         flag(out, r#","delinquent":"#, *delinquent);
         flag(out, r#","blocked":"#, *blocked);
         flag(out, r#","livemode":"#, *livemode);
         raw(out, r#","metadata":"#, metadata.as_str());
-        member(out, r#","created_at":"#, created_at.as_deref());
-        member(out, r#","updated_at":"#, updated_at.as_deref());
-        member(out, r#","provider":{"name":"#, Some(origin.provider));
-        member(out, r#","connection":"#, Some(origin.connection));
+        member(out, r#","created_at":"#, created_at.as_ref());
+        member(out, r#","updated_at":"#, updated_at.as_ref());
+        word(out, r#","provider":{"name":"#, Some(origin.provider));
+        word(out, r#","connection":"#, Some(origin.connection));
         member(out, r#","id":"#, Some(id));
         raw(out, r#","extra":"#, extra.as_str());
         out.extend_from_slice(br#"},"fidelity":"#);
@@ -101,13 +99,13 @@ impl<T: Deref<Target = str>> Json for CustomerView<'_, T> {
 #[derive(Debug, Clone, Copy)]
 pub struct FidelityView<'a, T = Text>(pub &'a Fidelity<T>);
 
-impl<T: Deref<Target = str>> Json for FidelityView<'_, T> {
+impl<T: JsonText> Json for FidelityView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'[');
         for (place, entry) in self.0.entries().iter().enumerate() {
-            member(out, if place == 0 { r#"{"field":"# } else { r#",{"field":"# }, Some(entry.field.name()));
-            member(out, r#","outcome":"#, Some(entry.outcome.as_str()));
-            member(out, r#","rule":"#, Some(entry.rule));
+            word(out, if place == 0 { r#"{"field":"# } else { r#",{"field":"# }, Some(entry.field.name()));
+            word(out, r#","outcome":"#, Some(entry.outcome.as_str()));
+            word(out, r#","rule":"#, Some(entry.rule));
             if let Some(from) = &entry.from {
                 member(out, r#","from":"#, Some(from));
             }
@@ -134,12 +132,17 @@ pub fn to_raw(document: &impl Json) -> Box<RawValue> {
 // Half of the time of writing a page goes into calls, if this is one.
 #[expect(clippy::inline_always, reason = "measured in benches/translation.rs")]
 #[inline(always)]
-fn member(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+fn member<T: JsonText>(out: &mut Vec<u8>, key: &str, value: Option<&T>) {
     out.extend_from_slice(key.as_bytes());
     match value {
         Some(text) => string(out, text),
         None => out.extend_from_slice(b"null"),
     }
+}
+
+/// The same of a text that is held elsewhere.
+fn word(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+    member(out, key, value.map(Str::new).as_ref());
 }
 
 fn flag(out: &mut Vec<u8>, key: &str, value: Option<bool>) {
@@ -158,10 +161,10 @@ fn raw(out: &mut Vec<u8>, key: &str, value: &str) {
 
 /// Writes a string. Most need no escaping and are copied whole.
 #[inline]
-fn string(out: &mut Vec<u8>, text: &str) {
-    if !is_plain(text) {
+fn string<T: JsonText>(out: &mut Vec<u8>, text: &T) {
+    if !text.is_plain() {
         // Writing to memory does not fail.
-        let _ = serde_json::to_writer(out, text);
+        let _ = serde_json::to_writer(out, &**text);
         return;
     }
     out.push(b'"');
@@ -178,7 +181,7 @@ pub struct DeletedView<'a> {
 
 impl Json for DeletedView<'_> {
     fn write(&self, out: &mut Vec<u8>) {
-        member(out, r#"{"object":"customer","id":"#, Some(self.id));
+        word(out, r#"{"object":"customer","id":"#, Some(self.id));
         out.extend_from_slice(br#","deleted":true}"#);
     }
 }
@@ -200,15 +203,15 @@ pub struct ListView<'a, D, T = Text> {
     pub summary: Option<Option<Raw<'a>>>,
 }
 
-impl<D: Json, T: Deref<Target = str>> Json for ListView<'_, D, T> {
+impl<D: Json, T: JsonText> Json for ListView<'_, D, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"object":"list","data":"#);
         self.data.write(out);
         flag(out, r#","has_more":"#, Some(self.next_cursor.is_some()));
-        member(out, r#","next_cursor":"#, self.next_cursor.as_deref());
+        word(out, r#","next_cursor":"#, self.next_cursor.as_deref());
         out.extend_from_slice(br#","total_count":"#);
         let _ = serde_json::to_writer(&mut *out, &self.total_count);
-        member(out, r#","filtered_by":"#, self.filtered_by);
+        word(out, r#","filtered_by":"#, self.filtered_by);
         out.extend_from_slice(br#","fidelity":"#);
         FidelityView(self.fidelity).write(out);
         if let Some(summary) = self.summary {
@@ -251,7 +254,7 @@ pub struct CustomersView<'a, T = Text> {
     pub origin: Origin<'a>,
 }
 
-impl<T: Deref<Target = str>> Json for CustomersView<'_, T> {
+impl<T: JsonText> Json for CustomersView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'[');
         for (place, customer) in self.customers.iter().enumerate() {
@@ -412,7 +415,7 @@ mod tests {
         #[test]
         fn a_string_is_written_as_serde_writes_it(text in r#"[ -~é€😀"\\\x00-\x20\x7f]{0,40}"#) {
             let mut out = Vec::new();
-            string(&mut out, &text);
+            string(&mut out, &Str::new(&text));
             prop_assert_eq!(String::from_utf8(out).expect("text"), serde_json::to_string(&text).expect("JSON"));
         }
     }

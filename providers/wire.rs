@@ -5,80 +5,21 @@
 //! `null` and absence alike and gathers unknown members in [`Extra`]; a `request` tells `null` from
 //! absence, because a merge patch must.
 
-use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref};
+use std::{fmt, marker::PhantomData, ops::Deref};
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, Visitor},
-    ser::SerializeMap,
-};
+use serde::{Serialize, Serializer, de, ser::SerializeMap};
 use serde_json::value::RawValue;
 
 use crate::{
     error::Error,
     json::{self, FromJson, Mistake, Raw, Reader},
     model::{Address, Field, Patch},
-    text::{Source, Text, decimal},
+    text::{Source, Str, Text, decimal},
 };
-
-/// A string, borrowed unless it had to be unescaped or joined. (A newtype, because serde copies a bare
-/// `Cow` inside an `Option`.)
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Str<'a>(pub Cow<'a, str>);
-
-impl<'a> Str<'a> {
-    /// A string to be written.
-    pub const fn new(text: &'a str) -> Self {
-        Self(Cow::Borrowed(text))
-    }
-}
-
-impl Deref for Str<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Str<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Str(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Str(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Reader)
-    }
-}
-
-impl<'json: 'a, 'a> FromJson<'json> for Str<'a> {
-    #[inline]
-    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
-        FromJson::read(reader).map(Self)
-    }
-}
-
-impl Serialize for Str<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
 
 /// A string or a number, for fields that providers write either way. A number keeps its digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loose<'a>(pub Cow<'a, str>);
+pub struct Loose<'a>(pub Str<'a>);
 
 impl<'json: 'a, 'a> FromJson<'json> for Loose<'a> {
     fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
@@ -86,7 +27,7 @@ impl<'json: 'a, 'a> FromJson<'json> for Loose<'a> {
         if raw.starts_with('"') {
             json::from_str(raw).map(Self)
         } else if raw.starts_with(|sign: char| sign == '-' || sign.is_ascii_digit()) {
-            Ok(Self(Cow::Borrowed(raw)))
+            Ok(Self(Str::plain(raw)))
         } else {
             Err(Mistake::wrong_type())
         }
@@ -107,7 +48,7 @@ pub struct Number<'a>(pub Loose<'a>);
 impl<'a> Number<'a> {
     /// A number to be written.
     pub const fn new(digits: &'a str) -> Self {
-        Self(Loose(Cow::Borrowed(digits)))
+        Self(Loose(Str::new(digits)))
     }
 }
 
@@ -242,10 +183,10 @@ fn object_text(raw: Raw<'_>) -> Option<&str> {
     }
 }
 
-impl<'a> JsonObject<Cow<'a, str>> {
+impl<'a> JsonObject<Str<'a>> {
     /// The object in a raw value; `None` when it is something else.
     pub fn of(raw: Raw<'a>) -> Option<Self> {
-        object_text(raw).map(|text| Self(Cow::Borrowed(text)))
+        object_text(raw).map(|text| Self(Str::new(text)))
     }
 }
 
@@ -280,13 +221,13 @@ impl<T: Deref<Target = str>> JsonObject<T> {
     }
 
     /// The members, in order.
-    pub fn members(&self) -> Vec<(Cow<'_, str>, Raw<'_>)> {
+    pub fn members(&self) -> Vec<(Str<'_>, Raw<'_>)> {
         members(self.as_str())
     }
 
     /// The value of a member.
     pub fn get(&self, key: &str) -> Option<Raw<'_>> {
-        self.members().into_iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+        self.members().into_iter().rev().find(|(name, _)| **name == *key).map(|(_, value)| value)
     }
 }
 
@@ -362,7 +303,7 @@ impl Extra {
     }
 
     /// The members, in the provider's order.
-    pub fn members(&self) -> Vec<(Cow<'_, str>, Raw<'_>)> {
+    pub fn members(&self) -> Vec<(Str<'_>, Raw<'_>)> {
         members(&self.0)
     }
 
@@ -388,11 +329,11 @@ impl Serialize for Extra {
 }
 
 /// The members of an object in JSON text, values raw. Empty when the text is no object.
-fn members(object: &str) -> Vec<(Cow<'_, str>, Raw<'_>)> {
+fn members(object: &str) -> Vec<(Str<'_>, Raw<'_>)> {
     json::from_str::<Members<'_>>(object).map(|Members(members)| members).unwrap_or_default()
 }
 
-struct Members<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
+struct Members<'a>(Vec<(Str<'a>, Raw<'a>)>);
 
 impl<'a> FromJson<'a> for Members<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
@@ -471,7 +412,7 @@ pub fn describe(body: &str, mistake: &Mistake) -> String {
 pub fn patch_text(source: &Source, member: &Patch<Str<'_>>, empty: Patch<Text>) -> Patch<Text> {
     match member {
         Patch::Set(text) if text.is_empty() => empty,
-        _ => member.map(|text| source.text(&text.0)),
+        _ => member.map(|text| source.text(text)),
     }
 }
 
@@ -515,7 +456,7 @@ pub fn str_of(text: Option<&Text>) -> Option<Str<'_>> {
 
 /// A text in a vendor's document that may have been written as a number.
 pub fn loose_of(text: Option<&Text>) -> Option<Loose<'_>> {
-    text.map(|text| Loose(Cow::Borrowed(text)))
+    text.map(|text| Loose(Str::new(text)))
 }
 
 /// A vendor's words for canonical fields that it calls otherwise, to translate its errors by field.
@@ -616,7 +557,7 @@ macro_rules! wire {
                 let mut next = 0;
                 let mut more = reader.open_object()?;
                 while more {
-                    let mut unknown = std::borrow::Cow::Borrowed("");
+                    let mut unknown = $crate::text::Str::default();
                     let member = match next {
                         $( place if place == Member::$field as usize && reader.expects(concat!("\"", $key, "\":")) => Member::$field, )*
                         _ => {

@@ -3,8 +3,11 @@
 
 use std::borrow::Cow;
 
-use passerelle_providers::wire::Str;
 use serde::Deserialize;
+
+/// A newtype, because serde copies a bare `Cow` inside an `Option`.
+#[derive(Deserialize)]
+struct Str<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The text of one customer.
 #[derive(Debug)]

@@ -24,8 +24,8 @@ use crate::{
     prepare,
     provider::CustomerProvider,
     sign::AuthScheme,
-    text::{country::Region, name, phone},
-    wire::{Spelled, Str},
+    text::{Str, country::Region, name, phone},
+    wire::Spelled,
 };
 
 /// Bitnob in the registry.

@@ -18,8 +18,8 @@ use crate::{
         Page, Patch, Reply,
     },
     plan::{Request, Response},
-    text::{Source, Text, phone},
-    wire::{Spelled, Str, patch_text, str_of},
+    text::{Source, Str, Text, phone},
+    wire::{Spelled, patch_text, str_of},
 };
 
 impl ImitatesVendor for Bitnob {

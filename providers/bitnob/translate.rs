@@ -9,8 +9,8 @@ use crate::{
     model::{Customer, CustomerFields, CustomerType, Field, ListCustomers, Page, Told},
     plan::{Answer, field_errors},
     reading::{self, present},
-    text::email,
-    wire::{Str, Words, parse, str_patch},
+    text::{Str, email},
+    wire::{Words, parse, str_patch},
 };
 
 /// Bitnob's words for the fields that it calls otherwise, for errors. A dial code is a part of the phone.

@@ -1,15 +1,13 @@
 //! Between lomi's language and the canonical one.
 
-use std::borrow::Cow;
-
 use super::wire;
 use crate::{
     error::{Error, Kind},
     model::{Address, Customer, CustomerFields, CustomerType, Field, Patch, Told},
     plan::{Answer, field_errors},
     reading::{self, present},
-    text::{Source, Text, country::Region, packed},
-    wire::{Str, Words, parse, patch_object, patch_text, raw_patch, str_of, str_patch},
+    text::{Source, Str, Text, country::Region, packed},
+    wire::{Words, parse, patch_object, patch_text, raw_patch, str_of, str_patch},
 };
 
 /// lomi's words for the fields that it calls otherwise, for errors.
@@ -124,7 +122,7 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> Custom
 
 /// An id as a client that takes UUIDs only can read it.
 pub(super) fn spelled_id(id: &Text) -> Str<'_> {
-    packed::to_uuid(id).map_or_else(|| Str::new(id), |uuid| Str(Cow::Owned(uuid.into())))
+    packed::to_uuid(id).map_or_else(|| Str::new(id), |uuid| Str::from(String::from(uuid)))
 }
 
 /// A country as it was written: lomi's is any text.

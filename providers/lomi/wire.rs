@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    json::Raw,
-    wire::{Str, wire},
-};
+use crate::{json::Raw, text::Str, wire::wire};
 
 wire! {
     /// A customer, as every answer holds it (seed).

@@ -1,7 +1,5 @@
 //! Between Modem Pay's language and the canonical one.
 
-use std::borrow::Cow;
-
 use serde_json::{Value, value::to_raw_value};
 
 use super::wire;
@@ -11,8 +9,8 @@ use crate::{
     model::{Customer, CustomerFields, Field, Page, Patch, PaymentMethod, Position, Told},
     plan::Answer,
     reading::{self, loose, present},
-    text::{Source, Text, country::Region, decimal, phone},
-    wire::{Loose, Number, Str, loose_of, number_patch, patch_text, str_of, str_patch},
+    text::{Source, Str, Text, country::Region, decimal, phone},
+    wire::{Loose, Number, loose_of, number_patch, patch_text, str_of, str_patch},
 };
 
 /// What create and update send.
@@ -57,7 +55,7 @@ pub(super) fn payment_method(
     source: &Source,
     region: Option<Region>,
 ) -> Result<PaymentMethod, Error> {
-    let kept = |text: Option<Cow<'_, str>>| text.map(|text| source.text(&text));
+    let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     let kind = kept(present(told.kind));
     let members = told.extra.members();
     let named = members.iter().find(|(key, _)| Some(&**key) == kind.as_deref());

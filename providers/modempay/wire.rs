@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{Loose, Number, Str, wire};
+use crate::text::Str;
+use crate::wire::{Loose, Number, wire};
 
 wire! {
     /// A customer, bare in every answer (seed).

@@ -1,7 +1,5 @@
 //! Between Notch Pay's language and the canonical one.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use super::{NotchPay, wire};
@@ -10,9 +8,9 @@ use crate::{
     model::{Customer, CustomerFields, Field, Page, Patch, Payment, PaymentMethod, Position, Told},
     plan::{Answer, field_errors},
     reading::{self, present},
-    text::{Source, country::Region, phone},
+    text::{Source, Str, country::Region, phone},
     wire::{
-        Loose, NestsAddress, Number, Perhaps, Str, parse, patch_address, patch_object, patch_text, raw_patch, str_of,
+        Loose, NestsAddress, Number, Perhaps, parse, patch_address, patch_object, patch_text, raw_patch, str_of,
         str_patch,
     },
 };
@@ -22,7 +20,7 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     wire::CustomerInput {
         name: fields.full_name(),
         email: str_patch(&fields.email),
-        phone: str_patch(&fields.phone).map(|phone| Loose(phone.0.clone())),
+        phone: str_patch(&fields.phone).map(|phone| Loose(phone.clone())),
         metadata: raw_patch(&fields.metadata),
         address: wire::Address::asked(&fields.address),
     }
@@ -61,7 +59,7 @@ pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Resu
 
 /// A payment as Notch Pay tells it. Its amount is a number (prose).
 pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Payment, Error> {
-    let kept = |text: Option<Cow<'_, str>>| text.map(|text| source.text(&text));
+    let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     Ok(Payment {
         id: source.text(&reading::id(told.id, "id")?),
         reference: kept(present(told.reference)),
@@ -75,7 +73,7 @@ pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Paymen
 
 /// A payment method as Notch Pay tells it.
 pub(super) fn payment_method(told: wire::PaymentMethod<'_>, source: &Source) -> Result<PaymentMethod, Error> {
-    let kept = |text: Option<Cow<'_, str>>| text.map(|text| source.text(&text));
+    let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     Ok(PaymentMethod {
         id: source.text(&reading::id(told.id, "id")?),
         kind: kept(present(told.kind)),
@@ -116,7 +114,7 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> Custom
     CustomerFields {
         name: text(&asked.name),
         email: text(&asked.email),
-        phone: text(&asked.phone.map(|phone| Str(phone.0.clone()))),
+        phone: text(&asked.phone.map(|phone| phone.0.clone())),
         address: patch_address(source, &asked.address),
         metadata: patch_object(source, &asked.metadata),
         ..CustomerFields::default()

@@ -7,7 +7,8 @@ use super::NotchPay;
 use crate::{
     json::Raw,
     model::Field,
-    wire::{Loose, NestedAddress, NestsAddress, Number, Perhaps, Str, Words, wire},
+    text::Str,
+    wire::{Loose, NestedAddress, NestsAddress, Number, Perhaps, Words, wire},
 };
 
 wire! {

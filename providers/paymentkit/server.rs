@@ -18,8 +18,8 @@ use crate::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, Invoice, ListCustomers, Patch, Position, Reply,
     },
     plan::{Request, Response},
-    text::{Source, Text},
-    wire::{Extra, JsonObject, Loose, NestsAddress, Str, loose_of, patch_address, patch_object, patch_text, str_of},
+    text::{Source, Str, Text},
+    wire::{Extra, JsonObject, Loose, NestsAddress, loose_of, patch_address, patch_object, patch_text, str_of},
 };
 
 impl ImitatesVendor for PaymentKit {

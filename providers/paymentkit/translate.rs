@@ -1,7 +1,5 @@
 //! Between PaymentKit's language and the canonical one.
 
-use std::borrow::Cow;
-
 use http::header::CONTENT_TYPE;
 
 use super::wire;
@@ -10,7 +8,7 @@ use crate::{
     model::{CustomerFields, Field, Invoice, OverdueInvoices, Told},
     plan::Answer,
     reading::{self, loose, present},
-    text::{Source, country::Region},
+    text::{Source, Str, country::Region},
     wire::{JsonObject, parse, raw_patch, str_patch},
 };
 
@@ -58,7 +56,7 @@ pub(super) fn overdue(source: &Source) -> Result<OverdueInvoices, Error> {
 
 /// An invoice. Its amounts keep every digit: a token has eighteen decimals.
 fn invoice(told: wire::Invoice<'_>, source: &Source) -> Result<Invoice, Error> {
-    let kept = |text: Option<Cow<'_, str>>| text.map(|text| source.text(&text));
+    let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     Ok(Invoice {
         id: source.text(&reading::id(told.id, "invoices.id")?),
         number: kept(present(told.number)),

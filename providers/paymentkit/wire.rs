@@ -6,7 +6,8 @@ use super::PaymentKit;
 use crate::{
     json::Raw,
     model::Field,
-    wire::{Loose, NestedAddress, NestsAddress, Perhaps, Str, Words, wire},
+    text::Str,
+    wire::{Loose, NestedAddress, NestsAddress, Perhaps, Words, wire},
 };
 
 wire! {

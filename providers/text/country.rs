@@ -1,7 +1,7 @@
 //! Countries: ISO 3166-1 alpha-2 from names in English and French, alpha-2 and alpha-3 codes.
 //! Text that names no country stays as it is.
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
 use celes::Country;
 use unicode_normalization::UnicodeNormalization;
@@ -114,8 +114,23 @@ pub fn is_alpha2(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
+thread_local! {
+    /// The last text that was looked up, and its code: most customers of a page live in the same country.
+    static LAST: RefCell<(String, Option<&'static str>)> = const { RefCell::new((String::new(), None)) };
+}
+
 /// The alpha-2 code that a text means; `None` when it names no country.
 pub fn to_alpha2(text: &str) -> Option<&'static str> {
+    LAST.with_borrow_mut(|(last, code)| {
+        if last != text {
+            *code = look_up(text);
+            text.clone_into(last);
+        }
+        *code
+    })
+}
+
+fn look_up(text: &str) -> Option<&'static str> {
     match text.len() {
         2 => Region::parse(text).map(Region::alpha2).or_else(|| alias(&fold(text))),
         3 => Country::from_alpha3(text.to_ascii_uppercase())

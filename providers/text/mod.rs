@@ -4,6 +4,7 @@
 //! text between two languages without copying it. The submodules convert what providers spell
 //! differently: names, phone numbers, countries, times and decimals.
 
+mod borrowed;
 pub mod card;
 pub mod country;
 pub mod decimal;
@@ -13,6 +14,7 @@ pub mod packed;
 pub mod phone;
 pub mod time;
 
+pub use borrowed::{JsonText, Str};
 use bytes::Bytes;
 pub use bytestring::ByteString as Text;
 

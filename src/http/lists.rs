@@ -1,7 +1,5 @@
 //! Lists: of customers, and of what belongs to one. Whatever a provider counts in becomes a cursor.
 
-use std::borrow::Cow;
-
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
@@ -11,7 +9,7 @@ use passerelle_providers::{
     listing::{self, ListQuery, Listing, Mark},
     model::{CustomerFilter, ListOfCustomer, Operation, Page},
     plan::{Plan, run},
-    text::{Text, email, phone},
+    text::{Str, Text, email, phone},
     view::{CustomersView, EachView, ListView, Shown, summary},
 };
 
@@ -40,7 +38,7 @@ pub async fn customers(caller: Caller) -> Result<Response, Failure> {
         return call.explanation(&[plan.request], &plan.fidelity);
     }
     let line = call.line();
-    let write = |Listing { items, next, total, filtered_by, fidelity }: Listing<Cow<'_, str>>| {
+    let write = |Listing { items, next, total, filtered_by, fidelity }: Listing<Str<'_>>| {
         let view = ListView {
             data: CustomersView { customers: &items, origin: call.origin() },
             next_cursor: list.sealed(&call, next),

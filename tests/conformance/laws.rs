@@ -722,7 +722,7 @@ fn arbitrary_answers_never_panic(subject: Subject) -> Result<(), Failed> {
                 }
                 Command::Update(command) => read!(provider.plan_update(command)),
                 Command::Delete(id) => read!(provider.plan_delete(id)),
-                Command::List(command) => read!(provider.plan_list(command).map(|plan| plan.kept())),
+                Command::List(command) => read!(provider.plan_list(command).map(Plan::kept)),
                 Command::Block(id) => read!(provider.plan_block(id)),
                 Command::Unblock(id) => read!(provider.plan_unblock(id)),
                 Command::PaymentMethods(command) => read!(provider.plan_payment_methods(command)),

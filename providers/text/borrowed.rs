@@ -1,0 +1,191 @@
+//! Text while the message that told it is at hand: borrowed, and never counted or copied unless it had to be changed.
+
+use std::{borrow::Cow, fmt, ops::Deref};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Visitor},
+};
+
+use super::Text;
+use crate::json;
+
+/// A string, borrowed unless it had to be unescaped or made. One that the JSON reader borrowed is known to need no
+/// escapes, so that it is written as it was read, without another look.
+#[derive(Clone)]
+pub struct Str<'a>(Held<'a>);
+
+// One enum, so that it takes no more room than a `Cow`.
+#[derive(Clone)]
+enum Held<'a> {
+    Plain(&'a str),
+    Borrowed(&'a str),
+    Owned(String),
+}
+
+impl<'a> Str<'a> {
+    /// Any text.
+    pub const fn new(text: &'a str) -> Self {
+        Self(Held::Borrowed(text))
+    }
+
+    /// A text that stands in JSON as it is. Whoever says so must know: it is written unseen.
+    pub(crate) fn plain(text: &'a str) -> Self {
+        debug_assert!(json::is_plain(text), "a text with escapes was called plain");
+        Self(Held::Plain(text))
+    }
+
+    /// The parts of this text that a division finds, held as it is held.
+    pub(crate) fn divided(&self, divide: impl FnOnce(&str) -> (Option<&str>, Option<&str>)) -> [Option<Self>; 2] {
+        let (first, last) = divide(self);
+        [first, last].map(|part| part.map(|part| self.part(part)))
+    }
+
+    fn part(&self, part: &str) -> Self {
+        match self.0 {
+            Held::Plain(whole) => within(whole, part).map(Self::plain),
+            Held::Borrowed(whole) => within(whole, part).map(Self::new),
+            Held::Owned(_) => None,
+        }
+        .unwrap_or_else(|| part.to_owned().into())
+    }
+}
+
+/// A part of a text for as long as the text lives, if it is one.
+fn within<'a>(whole: &'a str, part: &str) -> Option<&'a str> {
+    let begin = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    whole.get(begin..begin.checked_add(part.len())?)
+}
+
+impl Deref for Str<'_> {
+    type Target = str;
+
+    #[inline]
+    fn deref(&self) -> &str {
+        match &self.0 {
+            Held::Plain(text) | Held::Borrowed(text) => text,
+            Held::Owned(text) => text,
+        }
+    }
+}
+
+impl From<String> for Str<'_> {
+    fn from(made: String) -> Self {
+        Self(Held::Owned(made))
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Str<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Self::new(text),
+            Cow::Owned(made) => made.into(),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Str<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl Default for Str<'_> {
+    fn default() -> Self {
+        Self(Held::Plain(""))
+    }
+}
+
+impl PartialEq for Str<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Str<'_> {}
+
+impl PartialEq<str> for Str<'_> {
+    fn eq(&self, other: &str) -> bool {
+        **self == *other
+    }
+}
+
+impl fmt::Debug for Str<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Str(..)")
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Str<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Str::new(text))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(text.to_owned().into())
+            }
+        }
+        deserializer.deserialize_str(Reader)
+    }
+}
+
+impl Serialize for Str<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+/// Text that can be written as a JSON string.
+pub trait JsonText: Deref<Target = str> {
+    /// Whether it stands in JSON as it is, without escapes.
+    fn is_plain(&self) -> bool {
+        json::is_plain(self)
+    }
+}
+
+impl JsonText for Text {}
+
+impl JsonText for Str<'_> {
+    #[inline]
+    fn is_plain(&self) -> bool {
+        matches!(self.0, Held::Plain(_)) || json::is_plain(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::name;
+
+    #[test]
+    fn parts_are_held_as_the_whole_is() {
+        for (whole, plain) in [
+            (Str::plain("Amadou Ba"), true),
+            (Str::new("Amadou Ba"), false),
+            (Str::from("Amadou Ba".to_owned()), false),
+        ] {
+            let parts = whole.divided(name::split);
+            assert_eq!(
+                parts.clone().map(|part| part.as_deref().map(str::to_owned)),
+                ["Amadou", "Ba"].map(|part| Some(part.to_owned()))
+            );
+            assert!(parts.iter().flatten().all(|part| matches!(part.0, Held::Plain(_)) == plain));
+        }
+        let elsewhere = Str::plain("Amadou").divided(|_| (Some("\"else\""), None));
+        assert!(elsewhere.iter().flatten().all(|part| matches!(part.0, Held::Owned(_))));
+    }
+
+    #[test]
+    fn no_text_is_shown_by_accident() {
+        assert_eq!(format!("{:?}", Str::new("Amadou Ba")), "Str(..)");
+    }
+}
