@@ -333,10 +333,54 @@ impl<'a> Reader<'a> {
         T::read(self).map_err(|mistake| mistake.inside(name))
     }
 
+    /// The text that is read.
+    pub const fn message(&self) -> &'a str {
+        self.text
+    }
+
+    /// Where the reading stands, for [`Self::since`].
+    pub const fn place(&self) -> usize {
+        self.at
+    }
+
+    /// The text that was read since a place.
+    pub fn since(&self, place: usize) -> &'a str {
+        self.text.get(place..self.at).unwrap_or_default()
+    }
+
     /// Whether an object comes next.
     pub fn is_at_object(&mut self) -> Result<bool, Mistake> {
         Ok(self.peek()? == b'{')
     }
+}
+
+/// The members of an object, values raw.
+#[derive(Debug)]
+pub struct Members<'a>(pub Vec<(Str<'a>, Raw<'a>)>);
+
+impl<'a> FromJson<'a> for Members<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
+        let mut members = Vec::new();
+        let mut more = reader.open_object()?;
+        while more {
+            members.push((reader.key()?, Raw::read(reader)?));
+            more = reader.next_member()?;
+        }
+        Ok(Self(members))
+    }
+}
+
+/// The members in the inside of an object.
+pub fn members(inside: &str) -> Result<Vec<(Str<'_>, Raw<'_>)>, Mistake> {
+    let mut reader = Reader { text: inside, at: 0 };
+    let mut members = Vec::new();
+    while reader.at < inside.len() {
+        if !members.is_empty() && !reader.takes(",") {
+            return Err(Mistake::malformed());
+        }
+        members.push((reader.key()?, Raw::read(&mut reader)?));
+    }
+    Ok(members)
 }
 
 /// Any value, kept as it was written.
@@ -427,6 +471,10 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
         let mut items = Self::new();
         let mut more = reader.open_array()?;
         while more {
+            if items.len() == items.capacity() {
+                // Lists are pages; to grow in small steps would move every item several times.
+                items.reserve(if items.is_empty() { 8 } else { 120 });
+            }
             items.push(T::read(reader)?);
             more = reader.next_item()?;
         }

@@ -238,7 +238,7 @@ pub struct Customer<T = Text> {
     /// RFC 3339, UTC.
     pub updated_at: Option<T>,
     /// Every member of the provider's object that has no canonical place, untouched.
-    pub extra: Extra,
+    pub extra: Extra<T>,
     /// What is not plainly as the provider holds it.
     pub fidelity: Fidelity<T>,
 }
@@ -269,21 +269,20 @@ impl Told<'_> {
 
     /// The customer with text that can be kept: slices of the message it was read from.
     pub fn kept(self, message: &Source) -> Customer {
-        let extra = self.extra.clone();
-        Customer { extra, ..self.held_as(|text| message.text(text)) }
+        self.held_as(|text| text.kept(message))
     }
 }
 
 impl Customer {
     /// The same customer, its text borrowed.
     pub fn told(&self) -> Told<'_> {
-        Told { extra: self.extra.clone(), ..self.held_as(|text| Str::new(text)) }
+        self.held_as(|text| Str::new(text))
     }
 }
 
 impl<T> Customer<T> {
-    /// The same customer with its text held otherwise, but for what nobody expected.
-    fn held_as<'a, U: Default>(&'a self, hold: impl Fn(&'a T) -> U) -> Customer<U> {
+    /// The same customer with its text held otherwise.
+    fn held_as<'a, U>(&'a self, hold: impl Fn(&'a T) -> U) -> Customer<U> {
         let held = |text: &'a Option<T>| text.as_ref().map(&hold);
         Customer {
             id: hold(&self.id),
@@ -304,7 +303,7 @@ impl<T> Customer<T> {
             marker: held(&self.marker),
             created_at: held(&self.created_at),
             updated_at: held(&self.updated_at),
-            extra: Extra::default(),
+            extra: self.extra.map(&hold),
             fidelity: self.fidelity.map(&hold),
         }
     }

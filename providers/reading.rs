@@ -102,7 +102,7 @@ pub fn country<'a>(customer: &mut Told<'a>, told: Option<Str<'a>>) {
     customer.address.country = Some(match code {
         Some(code) => {
             customer.fidelity.transformed(Field::Country, country::TO_ALPHA2, &told);
-            Str::new(code)
+            Str::of_static(code)
         }
         None => told,
     });

@@ -40,8 +40,23 @@ pub struct CustomerView<'a, T = Text> {
 
 impl<T: JsonText> Json for CustomerView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
-        let Self { customer, origin } = self;
-        let Customer {
+        self.customer.write_with(&self.origin.members(), out);
+    }
+}
+
+impl Origin<'_> {
+    /// What a customer's `provider` begins with, the same for all of a page.
+    fn members(&self) -> Vec<u8> {
+        let mut members = Vec::with_capacity(64);
+        word(&mut members, r#","provider":{"name":"#, Some(self.provider));
+        word(&mut members, r#","connection":"#, Some(self.connection));
+        members
+    }
+}
+
+impl<T: JsonText> Customer<T> {
+    fn write_with(&self, origin: &[u8], out: &mut Vec<u8>) {
+        let Self {
             id,
             name,
             first_name,
@@ -62,7 +77,7 @@ impl<T: JsonText> Json for CustomerView<'_, T> {
             updated_at,
             extra,
             fidelity,
-        } = customer;
+        } = self;
         member(out, r#"{"object":"customer","id":"#, Some(id));
         member(out, r#","name":"#, name.as_ref());
         member(out, r#","first_name":"#, first_name.as_ref());
@@ -85,11 +100,10 @@ impl<T: JsonText> Json for CustomerView<'_, T> {
         raw(out, r#","metadata":"#, metadata.as_str());
         member(out, r#","created_at":"#, created_at.as_ref());
         member(out, r#","updated_at":"#, updated_at.as_ref());
-        word(out, r#","provider":{"name":"#, Some(origin.provider));
-        word(out, r#","connection":"#, Some(origin.connection));
+        out.extend_from_slice(origin);
         member(out, r#","id":"#, Some(id));
-        raw(out, r#","extra":"#, extra.as_str());
-        out.extend_from_slice(br#"},"fidelity":"#);
+        raw(out, r#","extra":{"#, extra.as_str());
+        out.extend_from_slice(br#"}},"fidelity":"#);
         FidelityView(fidelity).write(out);
         out.push(b'}');
     }
@@ -257,11 +271,12 @@ pub struct CustomersView<'a, T = Text> {
 impl<T: JsonText> Json for CustomersView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'[');
+        let origin = self.origin.members();
         for (place, customer) in self.customers.iter().enumerate() {
             if place > 0 {
                 out.push(b',');
             }
-            CustomerView { customer, origin: self.origin }.write(out);
+            customer.write_with(&origin, out);
         }
         out.push(b']');
     }

@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     json::{self, FromJson, Mistake, Raw, Reader},
     model::{Address, Field, Patch},
-    text::{Source, Str, Text, decimal},
+    text::{HeldText, Source, Str, Text, decimal},
 };
 
 /// A string or a number, for fields that providers write either way. A number keeps its digits.
@@ -111,7 +111,7 @@ pub struct NestedAddress<'a, V> {
     /// The parts.
     pub parts: Address<Patch<Str<'a>>>,
     /// Every other member.
-    pub extra: Extra,
+    pub extra: Extra<Str<'a>>,
     vendor: PhantomData<V>,
 }
 
@@ -142,11 +142,12 @@ impl<'json: 'a, 'a, V: NestsAddress> FromJson<'json> for NestedAddress<'a, V> {
         let mut read = Self::new(Address::default());
         let mut more = reader.open_object()?;
         while more {
+            let begin = reader.place();
             let key = reader.key()?;
             let known = V::WORDS.0.iter().find(|(word, _)| part_name(word) == Some(&*key));
             match known.and_then(|(word, field)| part_name(word).zip(read.parts.part_mut(*field))) {
                 Some((name, part)) => *part = reader.member::<Option<Str<'a>>>(name)?.map_or(Patch::Clear, Patch::Set),
-                None => read.extra.keep(&key, Raw::read(reader)?),
+                None => read.extra.read(&key, begin, reader)?,
             }
             more = reader.next_member()?;
         }
@@ -260,34 +261,16 @@ impl Serialize for JsonObject {
     }
 }
 
-/// The members of an object that nobody expected, as JSON text and untouched.
+/// The members of an object that nobody expected, untouched: the inside of a JSON object as text. `T` is how the text is
+/// held, as in a customer.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Extra(String);
+pub struct Extra<T = Text>(T);
 
-impl Extra {
-    /// Room for the unknown members of a usual record, so that gathering them allocates once.
-    const USUAL: usize = 256;
-
+impl<T: HeldText> Extra<T> {
     /// Keeps a member.
     pub fn keep<'v>(&mut self, key: &str, value: impl Into<Raw<'v>>) {
         let value = value.into().get();
-        if self.0.is_empty() {
-            self.0.reserve(Self::USUAL.max(key.len() + value.len() + 8));
-            self.0.push('{');
-        } else {
-            self.0.pop();
-            self.0.push(',');
-        }
-        if json::is_plain(key) {
-            self.0.push('"');
-            self.0.push_str(key);
-            self.0.push('"');
-        } else {
-            self.0.push_str(&serde_json::Value::from(key).to_string());
-        }
-        self.0.push(':');
-        self.0.push_str(value);
-        self.0.push('}');
+        self.0.change(|members| keep_member(members, key, value));
     }
 
     /// Keeps a string member that the adapter read but has no canonical place for.
@@ -297,62 +280,101 @@ impl Extra {
         }
     }
 
-    /// The members as a JSON object.
-    pub fn as_str(&self) -> &str {
-        if self.0.is_empty() { "{}" } else { &self.0 }
-    }
-
     /// The members, in the provider's order.
     pub fn members(&self) -> Vec<(Str<'_>, Raw<'_>)> {
-        members(&self.0)
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        json::members(&self.0).unwrap_or_default()
     }
 }
 
-impl fmt::Debug for Extra {
+impl<T: Deref<Target = str>> Extra<T> {
+    /// The inside of the object that the members make.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The same members, borrowed.
+    pub fn told(&self) -> Extra<Str<'_>> {
+        self.map(|members| Str::new(members))
+    }
+}
+
+impl<T> Extra<T> {
+    /// The same members with their text held otherwise.
+    pub fn map<'a, U>(&'a self, hold: impl FnOnce(&'a T) -> U) -> Extra<U> {
+        Extra(hold(&self.0))
+    }
+}
+
+impl<'a> Extra<Str<'a>> {
+    /// Keeps the member whose name a reader has just read, and which began at a place. A run of such members stays where
+    /// it stands in the message.
+    pub fn read<'json: 'a>(&mut self, key: &str, begin: usize, reader: &mut Reader<'json>) -> Result<(), Mistake> {
+        let value = Raw::read(reader)?;
+        let told = reader.since(begin);
+        // As it would be kept anyway: without spaces, and without escapes in its name.
+        let is_compact = told.len() == key.len() + value.get().len() + r#""":"#.len();
+        if is_compact && self.is_empty() {
+            self.0 = Str::new(told);
+        } else if let Some(run) = self.0.followed_by(reader.message(), told).filter(|_| is_compact) {
+            self.0 = run;
+        } else {
+            self.keep(key, value);
+        }
+        Ok(())
+    }
+
+    /// The members with text that can be kept: a slice of the message they were read from.
+    pub fn kept(&self, message: &Source) -> Extra {
+        self.map(|members| members.kept(message))
+    }
+}
+
+impl<T> fmt::Debug for Extra<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("{ .. }")
     }
 }
 
-impl Serialize for Extra {
+impl<T: HeldText> Serialize for Extra<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match serde_json::from_str::<&RawValue>(&self.0) {
-            Ok(raw) => raw.serialize(serializer),
-            Err(_) => serializer.serialize_map(Some(0))?.end(),
-        }
+        let mut map = serializer.serialize_map(None)?;
+        serialize_extra(&mut map, self)?;
+        map.end()
     }
+}
+
+/// Adds a member to the inside of an object.
+fn keep_member(members: &mut String, key: &str, value: &str) {
+    if !members.is_empty() {
+        members.push(',');
+    }
+    if json::is_plain(key) {
+        members.push('"');
+        members.push_str(key);
+        members.push('"');
+    } else {
+        members.push_str(&serde_json::Value::from(key).to_string());
+    }
+    members.push(':');
+    members.push_str(value);
 }
 
 /// The members of an object in JSON text, values raw. Empty when the text is no object.
 fn members(object: &str) -> Vec<(Str<'_>, Raw<'_>)> {
-    json::from_str::<Members<'_>>(object).map(|Members(members)| members).unwrap_or_default()
-}
-
-struct Members<'a>(Vec<(Str<'a>, Raw<'a>)>);
-
-impl<'a> FromJson<'a> for Members<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
-        let mut members = Vec::new();
-        let mut more = reader.open_object()?;
-        while more {
-            members.push((reader.key()?, Raw::read(reader)?));
-            more = reader.next_member()?;
-        }
-        Ok(Self(members))
-    }
+    json::from_str::<json::Members<'_>>(object).map(|json::Members(members)| members).unwrap_or_default()
 }
 
 fn merged(current: &str, patch: &str) -> String {
     let patched = members(patch);
-    let mut result = Extra::default();
+    let mut result = String::new();
     for (key, value) in members(current) {
         match patched.iter().rev().find(|(name, _)| *name == key).map(|(_, value)| value.get()) {
-            None => result.keep(&key, value),
+            None => keep_member(&mut result, &key, value.get()),
             Some("null") => {}
             Some(new) => keep_merged(&mut result, &key, value.get(), new),
         }
@@ -363,18 +385,18 @@ fn merged(current: &str, patch: &str) -> String {
             keep_merged(&mut result, key, "{}", value.get());
         }
     }
-    if result.is_empty() { "{}".to_owned() } else { result.0 }
+    format!("{{{result}}}")
 }
 
-fn keep_merged(result: &mut Extra, key: &str, current: &str, new: &str) {
-    let value = if new.starts_with('{') { merged(current, new) } else { new.to_owned() };
-    if let Ok(raw) = RawValue::from_string(value) {
-        result.keep(key, &raw);
+fn keep_merged(result: &mut String, key: &str, current: &str, new: &str) {
+    match new.starts_with('{') {
+        true => keep_member(result, key, &merged(current, new)),
+        false => keep_member(result, key, new),
     }
 }
 
 /// Writes the unknown members of an answer behind its known ones.
-pub fn serialize_extra<M: SerializeMap>(map: &mut M, extra: &Extra) -> Result<(), M::Error> {
+pub fn serialize_extra<M: SerializeMap, T: HeldText>(map: &mut M, extra: &Extra<T>) -> Result<(), M::Error> {
     for (key, value) in extra.members() {
         map.serialize_entry(&key, &value)?;
     }
@@ -531,24 +553,24 @@ macro_rules! wire {
     };
     (
         $(#[$meta:meta])*
-        answer $name:ident $(<$life:lifetime>)? $(of $($item:ident),+)? { $( $(#[$mark:ident])? $field:ident : $type:ty = $key:literal $(/ $other:literal)? $(| $alias:literal)* ),* $(,)? }
+        answer $name:ident <$life:lifetime> $(of $($item:ident),+)? { $( $(#[$mark:ident])? $field:ident : $type:ty = $key:literal $(/ $other:literal)? $(| $alias:literal)* ),* $(,)? }
         $($rest:tt)*
     ) => {
         $(#[$meta])*
         #[derive(Debug)]
-        pub(super) struct $name<$($life,)? $($($item),+)?> {
+        pub(super) struct $name<$life, $($($item),+)?> {
             $( pub(super) $field: Option<$type>, )*
             /// Every other member.
-            pub(super) extra: $crate::wire::Extra,
+            pub(super) extra: $crate::wire::Extra<$crate::text::Str<$life>>,
         }
 
-        impl<$($life,)? $($($item),+)?> Default for $name<$($life,)? $($($item),+)?> {
+        impl<$life, $($($item),+)?> Default for $name<$life, $($($item),+)?> {
             fn default() -> Self {
                 Self { $( $field: None, )* extra: $crate::wire::Extra::default() }
             }
         }
 
-        impl<'json $(: $life, $life)? $($(, $item: $crate::json::FromJson<'json>)+)?> $crate::json::FromJson<'json> for $name<$($life,)? $($($item),+)?> {
+        impl<'json: $life, $life $($(, $item: $crate::json::FromJson<'json>)+)?> $crate::json::FromJson<'json> for $name<$life, $($($item),+)?> {
             fn read(reader: &mut $crate::json::Reader<'json>) -> Result<Self, $crate::json::Mistake> {
                 #[expect(non_camel_case_types, reason = "members are named as the fields are")]
                 enum Member { $( $field, )* unknown_ }
@@ -557,6 +579,7 @@ macro_rules! wire {
                 let mut next = 0;
                 let mut more = reader.open_object()?;
                 while more {
+                    let begin = reader.place();
                     let mut unknown = $crate::text::Str::default();
                     let member = match next {
                         $( place if place == Member::$field as usize && reader.expects(concat!("\"", $key, "\":")) => Member::$field, )*
@@ -576,7 +599,7 @@ macro_rules! wire {
                             read.$field = reader.member($key)?;
                             next = Member::$field as usize + 1;
                         } )*
-                        Member::unknown_ => read.extra.keep(&unknown, <$crate::json::Raw<'_> as $crate::json::FromJson<'_>>::read(reader)?),
+                        Member::unknown_ => read.extra.read(&unknown, begin, reader)?,
                     }
                     more = reader.next_member()?;
                 }
@@ -584,14 +607,14 @@ macro_rules! wire {
             }
         }
 
-        impl<$($life,)? $($($item: serde::Serialize),+)?> $crate::wire::Document for $name<$($life,)? $($($item),+)?> {
+        impl<$life, $($($item: serde::Serialize),+)?> $crate::wire::Document for $name<$life, $($($item),+)?> {
             fn write<M: serde::ser::SerializeMap>(&self, map: &mut M, _other: bool) -> Result<(), M::Error> {
                 $( wire!(@write map, wire!(@key _other, $key $(, $other)?), &self.$field $(, $mark)?); )*
                 $crate::wire::serialize_extra(map, &self.extra)
             }
         }
 
-        impl<$($life,)? $($($item: serde::Serialize),+)?> serde::Serialize for $name<$($life,)? $($($item),+)?> {
+        impl<$life, $($($item: serde::Serialize),+)?> serde::Serialize for $name<$life, $($($item),+)?> {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 $crate::wire::Spelled { document: self, other: false }.serialize(serializer)
             }

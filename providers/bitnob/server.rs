@@ -175,7 +175,7 @@ impl Bitnob {
             blacklist: customer.blocked,
             created_at: str_of(customer.created_at.as_ref()),
             updated_at: str_of(customer.updated_at.as_ref()),
-            extra: customer.extra.clone(),
+            extra: customer.extra.told(),
         }
     }
 }

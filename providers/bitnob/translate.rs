@@ -84,7 +84,7 @@ pub(super) fn own(mut customer: Customer, sent: &CustomerFields) -> Result<Custo
 
 /// A page of customers.
 pub(super) fn page<'a>(answer: &'a Answer, asked: &ListCustomers, bitnob: Bitnob) -> Result<Page<Told<'a>>, Error> {
-    let listed: wire::Listed<wire::Customer<'_>, wire::Meta> = held(answer)?;
+    let listed: wire::Listed<'_, wire::Customer<'_>, wire::Meta<'_>> = held(answer)?;
     // An empty list may be written as `null`.
     let customers = listed.customers.or(listed.meta.as_ref().map(|_| Vec::new()));
     let items = reading::each(customers, "data.customers", |told| customer(told, bitnob))?;

@@ -29,13 +29,13 @@ wire! {
     }
 
     /// The inside of a page: customers, and what it tells of itself (cli) (oldlive).
-    answer Listed of C, T {
+    answer Listed<'a> of C, T {
         customers: Vec<C> = "customers",
         meta: T = "meta",
     }
 
     /// What a page tells of itself (seed).
-    answer Meta {
+    answer Meta<'a> {
         page: u64 = "page",
         take: u16 = "take",
         item_count: u64 = "item_count" / "itemCount",

@@ -148,6 +148,6 @@ pub(super) fn told(customer: &Customer) -> wire::Customer<'_> {
         environment: customer.livemode.map(|live| Str::new(if live { "live" } else { "test" })),
         created_at: str_of(customer.created_at.as_ref()),
         updated_at: str_of(customer.updated_at.as_ref()),
-        extra: customer.extra.clone(),
+        extra: customer.extra.told(),
     }
 }

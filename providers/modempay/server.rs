@@ -141,6 +141,6 @@ fn paging(asked: &Asked<'_>) -> Result<(u16, Position), Error> {
     Ok((limit, Position::Offset(asked.number("offset")?.unwrap_or_default())))
 }
 
-fn meta<T>(page: &Page<T>, position: &Position) -> wire::Meta {
+fn meta<T>(page: &Page<T>, position: &Position) -> wire::Meta<'static> {
     wire::Meta { total: Some(total(page, position)), ..Default::default() }
 }

@@ -68,13 +68,13 @@ pub(super) fn payment_method(
         phone: number.map(|number| phone::canonical_text(&number, region)),
         created_at: kept(reading::plain_time(present(told.created_at))),
         kind,
-        extra: told.extra,
+        extra: told.extra.kept(source),
     })
 }
 
 /// A page of anything: `meta.total` tells how many there are in all.
 pub(super) fn page<W, T>(
-    told: wire::Page<W>,
+    told: wire::Page<'_, W>,
     position: &Position,
     limit: u16,
     read: impl Fn(W) -> Result<T, Error>,
@@ -129,13 +129,13 @@ pub(super) fn told(customer: &Customer, region: Option<Region>) -> wire::Custome
         test_mode: customer.livemode.map(|live| !live),
         created_at: str_of(customer.created_at.as_ref()),
         updated_at: str_of(customer.updated_at.as_ref()),
-        extra: customer.extra.clone(),
+        extra: customer.extra.told(),
     }
 }
 
 /// A means of paying in Modem Pay's words: the inverse of [`payment_method`].
 pub(super) fn told_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
-    let mut extra = method.extra.clone();
+    let mut extra = method.extra.told();
     if let Some(kind) = method.kind.as_deref()
         && !extra.members().iter().any(|(key, _)| key == kind)
     {

@@ -37,13 +37,13 @@ wire! {
     }
 
     /// A page of customers or of means of paying (seed).
-    answer Page of T {
+    answer Page<'a> of T {
         data: Vec<T> = "data",
-        meta: Meta = "meta",
+        meta: Meta<'a> = "meta",
     }
 
     /// What a page tells of its list (seed).
-    answer Meta {
+    answer Meta<'a> {
         total: u64 = "total",
     }
 

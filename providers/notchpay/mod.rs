@@ -142,7 +142,7 @@ impl CustomerProvider for NotchPay {
         // They are told all at once.
         Draft::get("/customers").segment(id.text())?.then("/payment_methods").plan(translate::refusal, move |answer| {
             let source = answer.source()?;
-            let told: wire::Page<wire::PaymentMethod<'_>> = parse(source.as_str())?;
+            let told: wire::Page<'_, wire::PaymentMethod<'_>> = parse(source.as_str())?;
             let items = reading::each(told.items, "items", |method| translate::payment_method(method, &source))?;
             Ok(Page::of_all(items, &position, limit))
         })

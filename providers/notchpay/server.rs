@@ -149,7 +149,7 @@ fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error>
 }
 
 /// What a page tells of the list. One that was filtered may be short, and still be followed by another.
-fn counted<T, W>(page: &Page<T>, position: &Position, limit: u16) -> wire::Page<W> {
+fn counted<T, W>(page: &Page<T>, position: &Position, limit: u16) -> wire::Page<'static, W> {
     let number = position.page(limit);
     let totals = total(page, position);
     let least = if page.next.is_some() { number + 1 } else { 1 };

@@ -67,7 +67,7 @@ pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Paymen
         currency: kept(present(told.currency)),
         status: kept(present(told.status)),
         created_at: kept(reading::plain_time(present(told.created_at))),
-        extra: told.extra,
+        extra: told.extra.kept(source),
     })
 }
 
@@ -81,13 +81,13 @@ pub(super) fn payment_method(told: wire::PaymentMethod<'_>, source: &Source) -> 
         last4: None,
         phone: kept(reading::loose(told.phone)),
         created_at: kept(reading::plain_time(present(told.created_at))),
-        extra: told.extra,
+        extra: told.extra.kept(source),
     })
 }
 
 /// A page of a list. Its number decides whether another follows (respdoc); where none is told, its length.
 pub(super) fn page<W, T>(
-    told: wire::Page<W>,
+    told: wire::Page<'_, W>,
     position: &Position,
     limit: u16,
     read: impl Fn(W) -> Result<T, Error>,
@@ -134,7 +134,7 @@ pub(super) fn told(customer: &Customer) -> wire::Customer<'_> {
         sandbox: customer.livemode.map(|live| !live),
         created_at: str_of(customer.created_at.as_ref()),
         updated_at: str_of(customer.updated_at.as_ref()),
-        extra: customer.extra.clone(),
+        extra: customer.extra.told(),
     }
 }
 
@@ -147,7 +147,7 @@ pub(super) fn told_payment(payment: &Payment) -> wire::Payment<'_> {
         currency: str_of(payment.currency.as_ref()),
         status: str_of(payment.status.as_ref()),
         created_at: str_of(payment.created_at.as_ref()),
-        extra: payment.extra.clone(),
+        extra: payment.extra.told(),
     }
 }
 
@@ -159,6 +159,6 @@ pub(super) fn told_payment_method(method: &PaymentMethod) -> wire::PaymentMethod
         channel: str_of(method.channel.as_ref()),
         phone: method.phone.as_ref().map(|phone| Loose((&**phone).into())),
         created_at: str_of(method.created_at.as_ref()),
-        extra: method.extra.clone(),
+        extra: method.extra.told(),
     }
 }

@@ -36,7 +36,7 @@ wire! {
     }
 
     /// A page of records (prose). Payments may be named so (oas) (py); payment methods come without counts (oas).
-    answer Page of T {
+    answer Page<'a> of T {
         #[omitted]
         totals: u64 = "totals",
         #[omitted]

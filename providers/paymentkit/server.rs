@@ -122,7 +122,7 @@ impl PaymentKit {
             metadata: Some(customer.metadata.raw()),
             created_at: str_of(customer.created_at.as_ref()),
             updated_at: str_of(customer.updated_at.as_ref()),
-            extra: customer.extra.clone(),
+            extra: customer.extra.told(),
         }
     }
 }
@@ -142,7 +142,7 @@ fn told_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
         amount_due: loose_of(invoice.amount_due.as_ref()),
         amount_remaining: loose_of(invoice.amount_remaining.as_ref()),
         created_at: str_of(invoice.created_at.as_ref()),
-        extra: invoice.extra.clone(),
+        extra: invoice.extra.told(),
     }
 }
 

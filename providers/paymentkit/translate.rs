@@ -65,7 +65,7 @@ fn invoice(told: wire::Invoice<'_>, source: &Source) -> Result<Invoice, Error> {
         amount_remaining: kept(loose(told.amount_remaining)),
         currency: kept(present(told.currency_id)),
         created_at: kept(reading::plain_time(present(told.created_at))),
-        extra: told.extra,
+        extra: told.extra.kept(source),
     })
 }
 

@@ -7,7 +7,7 @@ use serde::{
     de::{self, Visitor},
 };
 
-use super::Text;
+use super::{Source, Text};
 use crate::json;
 
 /// A string, borrowed unless it had to be unescaped or made. One that the JSON reader borrowed is known to need no
@@ -18,6 +18,7 @@ pub struct Str<'a>(Held<'a>);
 // One enum, so that it takes no more room than a `Cow`.
 #[derive(Clone)]
 enum Held<'a> {
+    Static(&'static str),
     Plain(&'a str),
     Borrowed(&'a str),
     Owned(String),
@@ -27,6 +28,11 @@ impl<'a> Str<'a> {
     /// Any text.
     pub const fn new(text: &'a str) -> Self {
         Self(Held::Borrowed(text))
+    }
+
+    /// A text of our own, such as a code.
+    pub const fn of_static(text: &'static str) -> Self {
+        Self(Held::Static(text))
     }
 
     /// A text that stands in JSON as it is. Whoever says so must know: it is written unseen.
@@ -41,11 +47,29 @@ impl<'a> Str<'a> {
         [first, last].map(|part| part.map(|part| self.part(part)))
     }
 
+    /// The text as one that can be kept: a slice of the message, if it was borrowed from it.
+    pub fn kept(&self, message: &Source) -> Text {
+        match self.0 {
+            Held::Static(text) => Text::from_static(text),
+            _ => message.text(self),
+        }
+    }
+
+    /// This text and another one that follows it in the same message behind a comma, with the comma, if it does. The
+    /// message must be what both were borrowed from.
+    pub(crate) fn followed_by(&self, message: &'a str, next: &'a str) -> Option<Self> {
+        let Held::Borrowed(text) = self.0 else { return None };
+        let offset = |part: &str| part.as_ptr().addr().checked_sub(message.as_ptr().addr());
+        let (begin, next_begin) = (offset(text)?, offset(next)?);
+        let is_next = message.get(begin + text.len()..next_begin)? == ",";
+        is_next.then(|| message.get(begin..next_begin + next.len()).map(Self::new))?
+    }
+
     fn part(&self, part: &str) -> Self {
         match self.0 {
             Held::Plain(whole) => within(whole, part).map(Self::plain),
             Held::Borrowed(whole) => within(whole, part).map(Self::new),
-            Held::Owned(_) => None,
+            Held::Static(_) | Held::Owned(_) => None,
         }
         .unwrap_or_else(|| part.to_owned().into())
     }
@@ -63,7 +87,7 @@ impl Deref for Str<'_> {
     #[inline]
     fn deref(&self) -> &str {
         match &self.0 {
-            Held::Plain(text) | Held::Borrowed(text) => text,
+            Held::Static(text) | Held::Plain(text) | Held::Borrowed(text) => text,
             Held::Owned(text) => text,
         }
     }
@@ -92,7 +116,7 @@ impl<'a> From<&'a str> for Str<'a> {
 
 impl Default for Str<'_> {
     fn default() -> Self {
-        Self(Held::Plain(""))
+        Self(Held::Static(""))
     }
 }
 
@@ -141,6 +165,37 @@ impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
 impl Serialize for Str<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self)
+    }
+}
+
+/// Text of a model, whichever way it is held.
+pub trait HeldText: Deref<Target = str> + Default + From<String> {
+    /// Changes the text. Text that others hold as well is copied first.
+    fn change(&mut self, change: impl FnOnce(&mut String)) {
+        let mut text = self.to_string();
+        change(&mut text);
+        *self = text.into();
+    }
+}
+
+/// By how many bytes a text usually grows when it is changed.
+const USUAL_CHANGE: usize = 256;
+
+impl HeldText for Text {}
+
+impl HeldText for Str<'_> {
+    fn change(&mut self, change: impl FnOnce(&mut String)) {
+        let mut text = match std::mem::take(self).0 {
+            Held::Owned(text) => text,
+            Held::Static(text) | Held::Plain(text) | Held::Borrowed(text) => {
+                // Room for what comes, so that it asks for memory once.
+                let mut room = String::with_capacity(text.len() + USUAL_CHANGE);
+                room.push_str(text);
+                room
+            }
+        };
+        change(&mut text);
+        *self = text.into();
     }
 }
 

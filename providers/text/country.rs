@@ -4,6 +4,7 @@
 use std::{cell::RefCell, fmt};
 
 use celes::Country;
+use smallvec::SmallVec;
 use unicode_normalization::UnicodeNormalization;
 
 use super::Text;
@@ -114,17 +115,27 @@ pub fn is_alpha2(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
+/// A text that was looked up, if it is short, and its code.
+type LookedUp = (SmallVec<[u8; LONGEST]>, Option<&'static str>);
+
+/// The longest text that is remembered, in bytes.
+const LONGEST: usize = 48;
+
 thread_local! {
-    /// The last text that was looked up, and its code: most customers of a page live in the same country.
-    static LAST: RefCell<(String, Option<&'static str>)> = const { RefCell::new((String::new(), None)) };
+    /// What was looked up last: most customers of a page live in the same country.
+    static LAST: RefCell<LookedUp> = const { RefCell::new((SmallVec::new_const(), None)) };
 }
 
 /// The alpha-2 code that a text means; `None` when it names no country.
 pub fn to_alpha2(text: &str) -> Option<&'static str> {
+    if text.len() > LONGEST {
+        return look_up(text);
+    }
     LAST.with_borrow_mut(|(last, code)| {
-        if last != text {
+        if **last != *text.as_bytes() {
             *code = look_up(text);
-            text.clone_into(last);
+            last.clear();
+            last.extend_from_slice(text.as_bytes());
         }
         *code
     })

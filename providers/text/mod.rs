@@ -14,7 +14,7 @@ pub mod packed;
 pub mod phone;
 pub mod time;
 
-pub use borrowed::{JsonText, Str};
+pub use borrowed::{HeldText, JsonText, Str};
 use bytes::Bytes;
 pub use bytestring::ByteString as Text;
 

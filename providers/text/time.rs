@@ -27,11 +27,13 @@ pub fn write(time: Timestamp) -> String {
 /// Whether a text already has the canonical spelling, with milliseconds.
 pub fn is_canonical(text: &str) -> bool {
     const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
-    text.len() == SHAPE.len()
-        && text
-            .bytes()
-            .zip(SHAPE)
-            .all(|(byte, shape)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == *shape })
+    let Ok(text) = <&[u8; 24]>::try_from(text.as_bytes()) else { return false };
+    // Every byte is looked at, which is faster than to stop at the first wrong one.
+    let is_in_shape = |(byte, shape): (&u8, &u8)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == shape,
+    };
+    text.iter().zip(SHAPE).map(is_in_shape).fold(true, |all, each| all & each)
 }
 
 #[cfg(test)]
