@@ -57,9 +57,12 @@ impl<T> std::fmt::Debug for Entry<T> {
     }
 }
 
+/// How many entries a usual report has: both parts of a name, and the country.
+const USUAL: usize = 3;
+
 /// A fidelity report. Usual reports need no memory of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fidelity<T = Text>(SmallVec<[Entry<T>; 4]>);
+pub struct Fidelity<T = Text>(SmallVec<[Entry<T>; USUAL]>);
 
 impl<T> Default for Fidelity<T> {
     fn default() -> Self {
@@ -90,6 +93,7 @@ impl<T> Fidelity<T> {
 
 impl<T: Clone + PartialEq> Fidelity<T> {
     /// Reports a value that the gateway spells otherwise.
+    #[inline]
     pub fn transformed(&mut self, field: Field, rule: &'static str, from: &T) {
         self.push(Entry { field, outcome: Outcome::Transformed, rule, from: Some(from.clone()) });
     }
@@ -100,6 +104,7 @@ impl<T: Clone + PartialEq> Fidelity<T> {
     }
 
     /// Reports a value that the gateway computed.
+    #[inline]
     pub fn derived(&mut self, field: Field, rule: &'static str) {
         self.push(Entry { field, outcome: Outcome::Derived, rule, from: None });
     }
@@ -122,6 +127,7 @@ impl<T: Clone + PartialEq> Fidelity<T> {
     }
 
     /// Adds an entry, unless the same one is there.
+    #[inline]
     pub fn push(&mut self, entry: Entry<T>) {
         if !self.0.contains(&entry) {
             self.0.push(entry);
@@ -146,15 +152,22 @@ impl<T: Clone + PartialEq> Fidelity<T> {
     }
 
     /// Takes out of the reports of a page what stands in every one of them, for the page's own report.
-    pub fn hoist<'r>(mut reports: impl Iterator<Item = &'r mut Self>) -> Self
+    pub fn hoist<'r>(reports: impl Iterator<Item = &'r mut Self>) -> Self
     where
         T: 'r,
     {
-        let Some(first) = reports.next() else { return Self::default() };
-        let mut rest: Vec<&mut Self> = reports.collect();
-        let shared: SmallVec<[Entry<T>; 4]> =
-            first.0.iter().filter(|entry| rest.iter().all(|report| report.0.contains(entry))).cloned().collect();
-        for report in std::iter::once(first).chain(rest.drain(..)) {
+        let mut reports: Vec<&mut Self> = reports.collect();
+        let Some((first, rest)) = reports.split_first_mut() else { return Self::default() };
+        if rest.iter().all(|report| report.0 == first.0) {
+            // Nearly every page: its customers were told alike.
+            for report in rest {
+                report.0.clear();
+            }
+            return std::mem::take(*first);
+        }
+        let is_shared = |entry: &&Entry<T>| rest.iter().all(|report| report.0.contains(entry));
+        let shared: SmallVec<[Entry<T>; USUAL]> = first.0.iter().filter(is_shared).cloned().collect();
+        for report in reports {
             report.0.retain(|entry| !shared.contains(entry));
         }
         Self(shared)

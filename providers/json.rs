@@ -10,6 +10,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
+use wide::u8x16;
 
 use crate::text::Str;
 
@@ -148,12 +149,12 @@ impl<'a> Reader<'a> {
     #[inline]
     fn end_of_plain(&self, from: usize) -> Result<usize, Mistake> {
         let mut at = from;
-        while let Some(word) = self.bytes().get(at..).and_then(<[u8]>::first_chunk) {
-            let found = specials(*word);
+        while let Some(part) = self.bytes().get(at..).and_then(<[u8]>::first_chunk) {
+            let found = specials(*part);
             if found != 0 {
-                return Ok(at + found.trailing_zeros() as usize / 8);
+                return Ok(at + found.trailing_zeros() as usize);
             }
-            at += 8;
+            at += PART;
         }
         let rest = self.bytes().get(at..).unwrap_or_default();
         rest.iter().position(|byte| is_special(*byte)).map(|found| at + found).ok_or_else(Mistake::malformed)
@@ -484,12 +485,8 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
 
 /// Whether a text stands in JSON as it is, without escapes.
 pub(crate) fn is_plain(text: &str) -> bool {
-    // Eight bytes at a time; the last eight overlap with those before.
-    let (words, _) = text.as_bytes().as_chunks::<8>();
-    match text.as_bytes().last_chunk::<8>() {
-        Some(last) => words.iter().chain([last]).fold(0, |found, word| found | specials(*word)) == 0,
-        None => !text.bytes().any(is_special),
-    }
+    let (parts, rest) = text.as_bytes().as_chunks();
+    parts.iter().all(|part| specials(*part) == 0) && !rest.iter().any(|byte| is_special(*byte))
 }
 
 /// Whether a byte does not stand for itself in a string.
@@ -497,17 +494,15 @@ const fn is_special(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
-/// The highest bit of each of eight bytes that is special: exact for the first of them, which is the lowest.
-const fn specials(word: [u8; 8]) -> u64 {
-    const fn each(byte: u8) -> u64 {
-        u64::from_ne_bytes([byte; 8])
-    }
-    const fn zeros(word: u64) -> u64 {
-        word.wrapping_sub(each(1)) & !word
-    }
-    let word = u64::from_le_bytes(word);
-    let controls = word.wrapping_sub(each(b' ')) & !word;
-    (controls | zeros(word ^ each(b'"')) | zeros(word ^ each(b'\\'))) & each(0x80)
+/// How many bytes are looked at together.
+const PART: usize = 16;
+
+/// A bit for each byte that is special, the lowest for the first.
+#[inline]
+fn specials(part: [u8; PART]) -> u32 {
+    let part = u8x16::new(part);
+    let controls = part.min(u8x16::splat(b' ' - 1)).simd_eq(part);
+    (controls | part.simd_eq(u8x16::splat(b'"')) | part.simd_eq(u8x16::splat(b'\\'))).to_bitmask()
 }
 
 #[cfg(test)]

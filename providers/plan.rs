@@ -160,7 +160,7 @@ impl Answer {
 
     /// The body as text.
     pub fn text(&self) -> Result<&str, Error> {
-        std::str::from_utf8(self.0.body()).map_err(|_| not_text())
+        simdutf8::basic::from_utf8(self.0.body()).map_err(|_| not_text())
     }
 
     /// The body as text of which parts can be kept.

@@ -3,6 +3,7 @@
 
 use crate::{
     error::Error,
+    fidelity::Fidelity,
     json::{self, Raw},
     marker,
     model::{Field, Told},
@@ -15,6 +16,7 @@ use crate::{
 };
 
 /// A text that is there: vendors spell absence as `null`, as `""` and by leaving the member out.
+#[inline]
 pub fn present(member: Option<Str<'_>>) -> Option<Str<'_>> {
     member.filter(|text| !text.is_empty())
 }
@@ -25,6 +27,7 @@ pub fn loose(member: Option<Loose<'_>>) -> Option<Str<'_>> {
 }
 
 /// An id, without which a record cannot be told from another.
+#[inline]
 pub fn id<'a>(member: Option<Str<'a>>, name: &'static str) -> Result<Str<'a>, Error> {
     present(member).ok_or_else(|| Error::bad_response(format_args!("a record without `{name}`")))
 }
@@ -50,6 +53,7 @@ pub fn each<W, T>(
 }
 
 /// A phone number in one text.
+#[inline]
 pub fn phone_number<'a>(customer: &mut Told<'a>, field: Field, told: Option<Str<'a>>, region: Option<Region>) {
     if let Some(told) = told {
         let read = phone::canonical(&told, region);
@@ -80,8 +84,10 @@ pub fn phone_in_parts<'a>(
 }
 
 /// Puts a phone number in its place, and reports the rule that was used where it was told otherwise.
+#[inline]
 pub fn keep_phone<'a>(customer: &mut Told<'a>, field: Field, read: Option<phone::Respelled>, told: Str<'a>) {
-    let number = match read {
+    let place = if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone };
+    *place = Some(match read {
         Some(phone::Respelled { number, rule }) => {
             match rule {
                 phone::FROM_REGION => customer.fidelity.derived_from(field, rule, &told),
@@ -90,9 +96,7 @@ pub fn keep_phone<'a>(customer: &mut Told<'a>, field: Field, read: Option<phone:
             number.into()
         }
         None => told,
-    };
-    let place = if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone };
-    *place = Some(number);
+    });
 }
 
 /// A country in any spelling.
@@ -110,18 +114,17 @@ pub fn country<'a>(customer: &mut Told<'a>, told: Option<Str<'a>>) {
 
 /// When the record was created and last changed. Text that is no time stays as it is.
 pub fn times<'a>(customer: &mut Told<'a>, created: Option<Str<'a>>, updated: Option<Str<'a>>) {
-    customer.created_at = created.map(|told| moment(customer, Field::CreatedAt, told));
-    customer.updated_at = updated.map(|told| moment(customer, Field::UpdatedAt, told));
+    customer.created_at = moment(&mut customer.fidelity, Field::CreatedAt, created);
+    customer.updated_at = moment(&mut customer.fidelity, Field::UpdatedAt, updated);
 }
 
-fn moment<'a>(customer: &mut Told<'a>, field: Field, told: Str<'a>) -> Str<'a> {
-    match time::canonical(&told) {
-        Some(read) => {
-            customer.fidelity.transformed(field, time::TO_UTC, &told);
-            read.into()
-        }
-        None => told,
+#[inline]
+fn moment<'a>(fidelity: &mut Fidelity<Str<'a>>, field: Field, told: Option<Str<'a>>) -> Option<Str<'a>> {
+    let Some(read) = told.as_deref().and_then(time::canonical) else { return told };
+    if let Some(told) = &told {
+        fidelity.transformed(field, time::TO_UTC, told);
     }
+    Some(read.into())
 }
 
 /// A time of something else than a customer.

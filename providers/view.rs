@@ -29,6 +29,25 @@ pub trait Json {
     fn write(&self, out: &mut Vec<u8>);
 }
 
+/// Writes a member that is text or `null`. What stands around the text is put together beforehand.
+macro_rules! member {
+    ($out:ident, $name:literal, $value:expr) => {
+        match $value {
+            None => $out.extend_from_slice(concat!($name, "null").as_bytes()),
+            Some(text) if text.is_plain() => {
+                $out.extend_from_slice(concat!($name, "\"").as_bytes());
+                $out.extend_from_slice(text.as_bytes());
+                $out.push(b'"');
+            }
+            Some(text) => {
+                $out.extend_from_slice($name.as_bytes());
+                // Writing to memory does not fail.
+                let _ = serde_json::to_writer(&mut *$out, &**text);
+            }
+        }
+    };
+}
+
 /// A customer of the API.
 #[derive(Debug, Clone, Copy)]
 pub struct CustomerView<'a, T = Text> {
@@ -48,8 +67,8 @@ impl Origin<'_> {
     /// What a customer's `provider` begins with, the same for all of a page.
     fn members(&self) -> Vec<u8> {
         let mut members = Vec::with_capacity(64);
-        word(&mut members, r#","provider":{"name":"#, Some(self.provider));
-        word(&mut members, r#","connection":"#, Some(self.connection));
+        member!(members, r#","provider":{"name":"#, Some(&Str::new(self.provider)));
+        member!(members, r#","connection":"#, Some(&Str::new(self.connection)));
         members
     }
 }
@@ -78,30 +97,30 @@ impl<T: JsonText> Customer<T> {
             extra,
             fidelity,
         } = self;
-        member(out, r#"{"object":"customer","id":"#, Some(id));
-        member(out, r#","name":"#, name.as_ref());
-        member(out, r#","first_name":"#, first_name.as_ref());
-        member(out, r#","last_name":"#, last_name.as_ref());
-        member(out, r#","email":"#, email.as_ref());
-        member(out, r#","phone":"#, phone.as_ref());
-        member(out, r#","whatsapp":"#, whatsapp.as_ref());
-        member(out, r#","address":{"line1":"#, line1.as_ref());
-        member(out, r#","line2":"#, line2.as_ref());
-        member(out, r#","city":"#, city.as_ref());
-        member(out, r#","state":"#, state.as_ref());
-        member(out, r#","postal_code":"#, postal_code.as_ref());
-        member(out, r#","country":"#, country.as_ref());
-        word(out, r#"},"type":"#, kind.map(CustomerType::as_str));
-        member(out, r#","did":"#, did.as_ref());
-        member(out, r#","balance":"#, balance.as_ref());
+        member!(out, r#"{"object":"customer","id":"#, Some(id));
+        member!(out, r#","name":"#, name.as_ref());
+        member!(out, r#","first_name":"#, first_name.as_ref());
+        member!(out, r#","last_name":"#, last_name.as_ref());
+        member!(out, r#","email":"#, email.as_ref());
+        member!(out, r#","phone":"#, phone.as_ref());
+        member!(out, r#","whatsapp":"#, whatsapp.as_ref());
+        member!(out, r#","address":{"line1":"#, line1.as_ref());
+        member!(out, r#","line2":"#, line2.as_ref());
+        member!(out, r#","city":"#, city.as_ref());
+        member!(out, r#","state":"#, state.as_ref());
+        member!(out, r#","postal_code":"#, postal_code.as_ref());
+        member!(out, r#","country":"#, country.as_ref());
+        member!(out, r#"},"type":"#, kind.map(CustomerType::as_str).map(Str::new).as_ref());
+        member!(out, r#","did":"#, did.as_ref());
+        member!(out, r#","balance":"#, balance.as_ref());
         flag(out, r#","delinquent":"#, *delinquent);
         flag(out, r#","blocked":"#, *blocked);
         flag(out, r#","livemode":"#, *livemode);
         raw(out, r#","metadata":"#, metadata.as_str());
-        member(out, r#","created_at":"#, created_at.as_ref());
-        member(out, r#","updated_at":"#, updated_at.as_ref());
+        member!(out, r#","created_at":"#, created_at.as_ref());
+        member!(out, r#","updated_at":"#, updated_at.as_ref());
         out.extend_from_slice(origin);
-        member(out, r#","id":"#, Some(id));
+        member!(out, r#","id":"#, Some(id));
         raw(out, r#","extra":{"#, extra.as_str());
         out.extend_from_slice(br#"}},"fidelity":"#);
         FidelityView(fidelity).write(out);
@@ -117,11 +136,12 @@ impl<T: JsonText> Json for FidelityView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'[');
         for (place, entry) in self.0.entries().iter().enumerate() {
-            word(out, if place == 0 { r#"{"field":"# } else { r#",{"field":"# }, Some(entry.field.name()));
-            word(out, r#","outcome":"#, Some(entry.outcome.as_str()));
-            word(out, r#","rule":"#, Some(entry.rule));
+            out.extend_from_slice(if place == 0 { b"{" } else { b",{" });
+            member!(out, r#""field":"#, Some(&Str::new(entry.field.name())));
+            member!(out, r#","outcome":"#, Some(&Str::new(entry.outcome.as_str())));
+            member!(out, r#","rule":"#, Some(&Str::new(entry.rule)));
             if let Some(from) = &entry.from {
-                member(out, r#","from":"#, Some(from));
+                member!(out, r#","from":"#, Some(from));
             }
             out.push(b'}');
         }
@@ -143,22 +163,6 @@ pub fn to_raw(document: &impl Json) -> Box<RawValue> {
     text.and_then(|text| RawValue::from_string(text).ok()).unwrap_or_else(|| RawValue::NULL.to_owned())
 }
 
-// Half of the time of writing a page goes into calls, if this is one.
-#[expect(clippy::inline_always, reason = "measured in benches/translation.rs")]
-#[inline(always)]
-fn member<T: JsonText>(out: &mut Vec<u8>, key: &str, value: Option<&T>) {
-    out.extend_from_slice(key.as_bytes());
-    match value {
-        Some(text) => string(out, text),
-        None => out.extend_from_slice(b"null"),
-    }
-}
-
-/// The same of a text that is held elsewhere.
-fn word(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
-    member(out, key, value.map(Str::new).as_ref());
-}
-
 fn flag(out: &mut Vec<u8>, key: &str, value: Option<bool>) {
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(match value {
@@ -173,19 +177,6 @@ fn raw(out: &mut Vec<u8>, key: &str, value: &str) {
     out.extend_from_slice(value.as_bytes());
 }
 
-/// Writes a string. Most need no escaping and are copied whole.
-#[inline]
-fn string<T: JsonText>(out: &mut Vec<u8>, text: &T) {
-    if !text.is_plain() {
-        // Writing to memory does not fail.
-        let _ = serde_json::to_writer(out, &**text);
-        return;
-    }
-    out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
-}
-
 /// A customer that was deleted.
 #[derive(Debug)]
 pub struct DeletedView<'a> {
@@ -195,7 +186,7 @@ pub struct DeletedView<'a> {
 
 impl Json for DeletedView<'_> {
     fn write(&self, out: &mut Vec<u8>) {
-        word(out, r#"{"object":"customer","id":"#, Some(self.id));
+        member!(out, r#"{"object":"customer","id":"#, Some(&Str::new(self.id)));
         out.extend_from_slice(br#","deleted":true}"#);
     }
 }
@@ -222,10 +213,10 @@ impl<D: Json, T: JsonText> Json for ListView<'_, D, T> {
         out.extend_from_slice(br#"{"object":"list","data":"#);
         self.data.write(out);
         flag(out, r#","has_more":"#, Some(self.next_cursor.is_some()));
-        word(out, r#","next_cursor":"#, self.next_cursor.as_deref());
+        member!(out, r#","next_cursor":"#, self.next_cursor.as_deref().map(Str::new).as_ref());
         out.extend_from_slice(br#","total_count":"#);
         let _ = serde_json::to_writer(&mut *out, &self.total_count);
-        word(out, r#","filtered_by":"#, self.filtered_by);
+        member!(out, r#","filtered_by":"#, self.filtered_by.map(Str::new).as_ref());
         out.extend_from_slice(br#","fidelity":"#);
         FidelityView(self.fidelity).write(out);
         if let Some(summary) = self.summary {
@@ -429,9 +420,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_string_is_written_as_serde_writes_it(text in r#"[ -~é€😀"\\\x00-\x20\x7f]{0,40}"#) {
-            let mut out = Vec::new();
-            string(&mut out, &Str::new(&text));
-            prop_assert_eq!(String::from_utf8(out).expect("text"), serde_json::to_string(&text).expect("JSON"));
+            let mut written = Vec::new();
+            let out = &mut written;
+            member!(out, "", Some(&Str::new(&text)));
+            prop_assert_eq!(String::from_utf8(written).expect("text"), serde_json::to_string(&text).expect("JSON"));
         }
     }
 }

@@ -46,10 +46,12 @@ pub fn canonical_text(text: &Text, region: Option<Region>) -> Text {
 
 /// The canonical form of a number: from its own international form, or from the merchant's region. `None` where the
 /// text stays as it is: it is canonical, or no plan explains it.
+#[inline]
 pub fn canonical(text: &str, region: Option<Region>) -> Option<Respelled> {
-    if is_e164(text) {
-        return None;
-    }
+    if is_e164(text) { None } else { respelled(text, region) }
+}
+
+fn respelled(text: &str, region: Option<Region>) -> Option<Respelled> {
     let international = text.trim_start().starts_with('+') || text.trim_start().starts_with("00");
     let plan = region.and_then(plan_region);
     let parsed = if let Some(digits) = text.trim().strip_prefix("00") {

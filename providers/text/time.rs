@@ -7,10 +7,12 @@ pub const TO_UTC: &str = "time written in UTC with milliseconds";
 
 /// The canonical spelling of a provider's time. `None` where the text stays as it is: it is canonical, or no RFC 3339
 /// time.
+#[inline]
 pub fn canonical(text: &str) -> Option<String> {
-    if is_canonical(text) {
-        return None;
-    }
+    if is_canonical(text) { None } else { respelled(text) }
+}
+
+fn respelled(text: &str) -> Option<String> {
     text.parse().ok().map(write).filter(|read| read != text)
 }
 
@@ -25,6 +27,7 @@ pub fn write(time: Timestamp) -> String {
 }
 
 /// Whether a text already has the canonical spelling, with milliseconds.
+#[inline]
 pub fn is_canonical(text: &str) -> bool {
     const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
     let Ok(text) = <&[u8; 24]>::try_from(text.as_bytes()) else { return false };

@@ -228,8 +228,8 @@ impl OneList {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("limit", &self.cursor.limit.to_string());
         query.extend_pairs(&self.parameters);
-        query.append_pair("cursor", cursor);
-        format!("<{}?{}>; rel=\"next\"", self.path, query.finish())
+        // A cursor stands in a URL as it is.
+        format!("<{}?{}&cursor={cursor}>; rel=\"next\"", self.path, query.finish())
     }
 }
 
