@@ -282,10 +282,29 @@ async fn whole<B: Body<Data = Bytes, Error = BoxError>>(body: B) -> Result<Bytes
 
 /// What a failure of the client means. Only a failure to connect is surely a request that was not sent.
 fn classify(error: &legacy::Error) -> Error {
-    match error.is_connect() {
-        true => Error::new(Kind::Unreachable, "the provider could not be reached; nothing was sent"),
-        false => Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came"),
+    if !error.is_connect() {
+        return Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came");
     }
+    let why = match tls_failure(error) {
+        Some(rustls::Error::InvalidCertificate(why)) => format!(": its certificate was refused ({why})"),
+        Some(why) => format!(": it does not speak TLS as expected ({why})"),
+        None => String::new(),
+    };
+    Error::new(Kind::Unreachable, format!("the provider could not be reached{why}; nothing was sent"))
+}
+
+/// Why no TLS connection was made, if that was the reason.
+fn tls_failure<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // What an I/O error holds is not its source.
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = held.map_or_else(|| error.source(), |held| Some(held));
+    }
+    None
 }
 
 #[cfg(test)]

@@ -184,10 +184,12 @@ impl Stranger {
     }
 }
 
-fn assert_nothing_was_sent(answer: &Answer) {
+/// Why is told as far as the operator can do something about it.
+fn assert_nothing_was_sent(answer: &Answer, why: &str) {
     assert_eq!(answer.told(), (503, "provider_unavailable"), "{}", answer.text);
     assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("none"), &json!(true)));
-    assert!(answer.text.contains("could not be reached; nothing was sent"), "{}", answer.text);
+    assert!(answer.text.contains(&format!("the provider could not be reached{why}")), "{}", answer.text);
+    assert!(answer.text.contains("; nothing was sent"), "{}", answer.text);
 }
 
 fn configuration(base_url: &str, outbound: &str, more: &str) -> String {
@@ -221,9 +223,9 @@ async fn a_provider_that_nobody_vouches_for_is_sent_nothing() {
     let vendor = StandIn::always(no_customers()).await;
     let mut door = Door::before(&vendor, Authority::new().certificate("localhost")).await;
     let gateway = Gateway::before("lomi", &door.url("localhost"), "").await;
-    assert_nothing_was_sent(&read(&gateway).await);
+    assert_nothing_was_sent(&read(&gateway).await, ": its certificate was refused (UnknownIssuer)");
     door.refused("UnknownCA").await;
-    assert_nothing_was_sent(&write(&gateway, "lomi").await);
+    assert_nothing_was_sent(&write(&gateway, "lomi").await, ": its certificate was refused (UnknownIssuer)");
     door.refused("UnknownCA").await;
     assert_eq!(vendor.asked(), [""; 0]);
 }
@@ -251,16 +253,17 @@ async fn a_provider_that_an_authority_of_the_environment_vouches_for_is_asked() 
 async fn a_certificate_that_is_not_the_providers_own_is_refused() {
     let authority = Authority::new();
     let trusted = authority.file();
-    for (host, certificate, alert) in [
-        ("localhost", authority.certificate("provider.example"), "BadCertificate"),
-        ("127.0.0.1", authority.certificate("localhost"), "BadCertificate"),
-        ("localhost", authority.expired("localhost"), "CertificateExpired"),
+    for (host, certificate, alert, why) in [
+        ("localhost", authority.certificate("provider.example"), "BadCertificate", "not valid for name"),
+        ("127.0.0.1", authority.certificate("localhost"), "BadCertificate", "not valid for name"),
+        ("localhost", authority.expired("localhost"), "CertificateExpired", "certificate expired"),
     ] {
         let vendor = StandIn::always(no_customers()).await;
         let mut door = Door::before(&vendor, certificate).await;
         let probed = probe(&door.url(host), trusted.path()).await;
         assert_eq!(probed.status.code(), Some(1), "{}{}", out(&probed), err(&probed));
-        assert!(out(&probed).contains("could not be reached; nothing was sent"), "{}", out(&probed));
+        assert!(out(&probed).contains("could not be reached: its certificate was refused ("), "{}", out(&probed));
+        assert!(out(&probed).contains(why) && out(&probed).contains("; nothing was sent"), "{}", out(&probed));
         door.refused(alert).await;
         assert_eq!(vendor.asked(), [""; 0]);
     }
@@ -291,20 +294,21 @@ async fn a_provider_that_does_not_answer_the_hello_is_not_waited_for() {
     let more = "timeout = \"1h\"\n[server]\ndeadline = \"5m\"";
     let configuration = configuration(&mute.url, "connect_timeout = \"50ms\"", more);
     let gateway = Gateway::start(&configuration).await.with_key("sk_acme");
-    assert_nothing_was_sent(&timeout(PATIENCE, read(&gateway)).await.expect("an answer in time"));
+    assert_nothing_was_sent(&timeout(PATIENCE, read(&gateway)).await.expect("an answer in time"), ";");
     mute.heard_only_hellos().await;
-    assert_nothing_was_sent(&timeout(PATIENCE, write(&gateway, "lomi")).await.expect("an answer in time"));
+    assert_nothing_was_sent(&timeout(PATIENCE, write(&gateway, "lomi")).await.expect("an answer in time"), ";");
     mute.heard_only_hellos().await;
 }
 
 #[tokio::test]
 async fn a_provider_that_speaks_no_tls_is_sent_nothing() {
-    for says in ["", "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"] {
+    let no_tls = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    for (says, why) in [("", ";"), (no_tls, ": it does not speak TLS as expected (")] {
         let mut stranger = Stranger::saying(Some(says)).await;
         let gateway = Gateway::before("lomi", &stranger.url, "").await;
-        assert_nothing_was_sent(&read(&gateway).await);
+        assert_nothing_was_sent(&read(&gateway).await, why);
         stranger.heard_only_hellos().await;
-        assert_nothing_was_sent(&write(&gateway, "lomi").await);
+        assert_nothing_was_sent(&write(&gateway, "lomi").await, why);
         stranger.heard_only_hellos().await;
     }
 }
