@@ -2,11 +2,9 @@
 //! told with a pointer. What is read is canonical from here on: phones are E.164 where they can be,
 //! countries are codes.
 
-use serde_json::value::RawValue;
-
 use crate::{
     error::{Error, FieldError, Kind},
-    json,
+    json::{self, Members, Raw},
     manifest::Manifest,
     model::{
         Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers,
@@ -65,7 +63,7 @@ struct Reader<'s> {
     region: Option<Region>,
     /// Whether values were taken in before, and are neither judged nor spelled anew.
     is_remembered: bool,
-    members: Vec<(Str<'s>, &'s RawValue)>,
+    members: Vec<(Str<'s>, Raw<'s>)>,
     mistakes: Vec<FieldError>,
 }
 
@@ -76,8 +74,9 @@ impl<'s> Reader<'s> {
     }
 
     fn of(source: &'s Source, region: Option<Region>, is_remembered: bool) -> Result<Self, Error> {
-        let members = strict::members(source.as_str())
-            .ok_or_else(|| Error::invalid(vec![FieldError::new("", "must be a JSON object")]))?;
+        let Ok(Members(members)) = json::from_str(source.as_str()) else {
+            return Err(Error::invalid(vec![FieldError::new("", "must be a JSON object")]));
+        };
         Ok(Self { source, region, is_remembered, members, mistakes: Vec::new() })
     }
 
@@ -114,7 +113,7 @@ impl<'s> Reader<'s> {
         Ok(command)
     }
 
-    fn take(&mut self, key: &str) -> Option<&'s RawValue> {
+    fn take(&mut self, key: &str) -> Option<Raw<'s>> {
         let place = self.members.iter().position(|(name, _)| name == key)?;
         Some(self.members.swap_remove(place).1)
     }
@@ -195,7 +194,7 @@ impl<'s> Reader<'s> {
                 "metadata" => {
                     read.metadata = match raw.get() {
                         "null" => Patch::Clear,
-                        _ => match JsonObject::kept(raw.into(), self.source) {
+                        _ => match JsonObject::kept(raw, self.source) {
                             Some(object) => Patch::Set(object),
                             None => self.mistake("/metadata", "must be an object"),
                         },
@@ -222,7 +221,7 @@ impl<'s> Reader<'s> {
         Patch::Absent
     }
 
-    fn text(&mut self, pointer: &'static str, raw: &RawValue, check: fn(&str) -> Option<&'static str>) -> Patch<Text> {
+    fn text(&mut self, pointer: &'static str, raw: Raw<'_>, check: fn(&str) -> Option<&'static str>) -> Patch<Text> {
         if raw.get() == "null" {
             return Patch::Clear;
         }
@@ -239,13 +238,13 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn phone(&mut self, pointer: &'static str, raw: &RawValue) -> Patch<Text> {
+    fn phone(&mut self, pointer: &'static str, raw: Raw<'_>) -> Patch<Text> {
         let (region, is_remembered) = (self.region, self.is_remembered);
         let text = self.text(pointer, raw, phone_text);
         if is_remembered { text } else { text.map(|text| phone_query(text, region)) }
     }
 
-    fn address(&mut self, read: &mut CustomerFields, raw: &RawValue) {
+    fn address(&mut self, read: &mut CustomerFields, raw: Raw<'_>) {
         let parts = &mut read.address;
         if raw.get() == "null" {
             for part in [
@@ -260,7 +259,7 @@ impl<'s> Reader<'s> {
             }
             return;
         }
-        let Some(members) = strict::members(raw.get()) else {
+        let Ok(Members(members)) = json::from_str(raw.get()) else {
             let _: Patch<()> = self.mistake("/address", "must be an object or null");
             return;
         };
@@ -292,7 +291,7 @@ fn parts_only(read: &CustomerFields) -> CustomerFields {
     }
 }
 
-fn string(source: &Source, raw: &RawValue) -> Option<Text> {
+fn string(source: &Source, raw: Raw<'_>) -> Option<Text> {
     // What is spelled as it is meant needs no reader.
     let inner = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))?;
     if !inner.contains('\\') {

@@ -67,10 +67,10 @@ pub trait FromJson<'a>: Sized {
 
 /// Reads a whole text as one document.
 pub fn from_str<'a, T: FromJson<'a>>(text: &'a str) -> Result<T, Mistake> {
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader::new(text);
     let document = T::read(&mut reader)?;
-    reader.skip_space();
-    if reader.at == text.len() { Ok(document) } else { Err(Mistake::malformed()) }
+    reader.end()?;
+    Ok(document)
 }
 
 /// Where the reading of a text stands.
@@ -81,13 +81,24 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// A reader at the beginning of a text.
+    pub const fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Makes sure that nothing follows but white space.
+    pub fn end(&mut self) -> Result<(), Mistake> {
+        self.skip_space();
+        if self.at == self.text.len() { Ok(()) } else { Err(Mistake::malformed()) }
+    }
+
     const fn bytes(&self) -> &'a [u8] {
         self.text.as_bytes()
     }
 
     /// The byte at which the next value or sign begins.
     #[inline]
-    fn peek(&mut self) -> Result<u8, Mistake> {
+    pub(crate) fn peek(&mut self) -> Result<u8, Mistake> {
         match self.bytes().get(self.at) {
             Some(byte) if *byte > b' ' => Ok(*byte),
             _ => {
@@ -127,7 +138,7 @@ impl<'a> Reader<'a> {
     /// Reads a string, on whose quote the reader stands.
     #[expect(clippy::inline_always, reason = "measured in benches/translation.rs")]
     #[inline(always)]
-    fn string(&mut self) -> Result<Str<'a>, Mistake> {
+    pub(crate) fn string(&mut self) -> Result<Str<'a>, Mistake> {
         let begin = self.at + 1;
         let end = self.end_of_plain(begin)?;
         if self.bytes().get(end) == Some(&b'"')
@@ -264,12 +275,12 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn open_array(&mut self) -> Result<bool, Mistake> {
+    pub(crate) fn open_array(&mut self) -> Result<bool, Mistake> {
         self.open(b'[', b']')
     }
 
     #[inline]
-    fn next_item(&mut self) -> Result<bool, Mistake> {
+    pub(crate) fn next_item(&mut self) -> Result<bool, Mistake> {
         self.next(b']')
     }
 
@@ -349,6 +360,13 @@ impl<'a> Reader<'a> {
         self.text.get(place..self.at).unwrap_or_default()
     }
 
+    /// Reads any value.
+    #[inline]
+    pub fn raw(&mut self) -> Result<Raw<'a>, Mistake> {
+        self.peek()?;
+        self.part(Self::skip).map(Raw)
+    }
+
     /// Whether an object comes next.
     pub fn is_at_object(&mut self) -> Result<bool, Mistake> {
         Ok(self.peek()? == b'{')
@@ -361,7 +379,7 @@ pub struct Members<'a>(pub Vec<(Str<'a>, Raw<'a>)>);
 
 impl<'a> FromJson<'a> for Members<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
-        let mut members = Vec::new();
+        let mut members = Vec::with_capacity(16);
         let mut more = reader.open_object()?;
         while more {
             members.push((reader.key()?, Raw::read(reader)?));
@@ -373,7 +391,7 @@ impl<'a> FromJson<'a> for Members<'a> {
 
 /// The members in the inside of an object.
 pub fn members(inside: &str) -> Result<Vec<(Str<'_>, Raw<'_>)>, Mistake> {
-    let mut reader = Reader { text: inside, at: 0 };
+    let mut reader = Reader::new(inside);
     let mut members = Vec::new();
     while reader.at < inside.len() {
         if !members.is_empty() && !reader.takes(",") {
@@ -424,8 +442,7 @@ impl Serialize for Raw<'_> {
 impl<'json: 'a, 'a> FromJson<'json> for Raw<'a> {
     #[inline]
     fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
-        reader.peek()?;
-        reader.part(Reader::skip).map(Self)
+        reader.raw()
     }
 }
 
@@ -506,14 +523,14 @@ fn specials(part: [u8; PART]) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
 
     /// Text that is JSON, or nearly so.
-    fn nearly_json() -> impl Strategy<Value = String> {
+    pub(crate) fn nearly_json() -> impl Strategy<Value = String> {
         let scalar = prop_oneof![
             Just("null".to_owned()),
             Just("true".to_owned()),

@@ -2,98 +2,50 @@
 //! differently by different programs, so a gateway that passed them on would lose something silently;
 //! they are refused. Card numbers are found on the way.
 
-use std::fmt;
+use std::fmt::Write;
 
-use serde::{
-    Deserializer,
-    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::{
     error::{Error, FieldError, Kind},
-    text::Str,
-    text::card,
+    json::{Mistake, Raw, Reader},
+    text::{JsonText, Str, card},
 };
 
 /// Checks a whole document, and answers where it holds card numbers. Phones, whose own grammar rules,
 /// are not searched.
 pub(crate) fn check(json: &str) -> Result<Vec<FieldError>, Error> {
     let mut walk = Walk::default();
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let walked = Value(&mut walk).deserialize(&mut reader).and_then(|()| reader.end());
+    let mut reader = Reader::new(json);
+    let walked = walk.value(&mut reader, 0).and_then(|()| reader.end());
     if let Some(pointer) = walk.duplicate {
         return Err(malformed(format!("the key at {pointer} stands twice")));
     }
-    if let Err(error) = walked {
-        let what = if error.is_eof() { "ends too early" } else { "is not JSON" };
-        return Err(malformed(format!("the body {what}, at line {} column {}", error.line(), error.column())));
+    if walked.is_err() {
+        return Err(malformed(what_is_wrong(json)));
     }
     if walk.holds_nul {
         return Err(malformed("a string holds U+0000, which not every store can keep".to_owned()));
     }
-    // A reader of values no longer knows how a number was spelled.
-    if walk.holds_float && holds_long_integer(json) {
+    if walk.holds_long_integer {
         return Err(malformed("an integer does not fit into 64 bits; write it as a string".to_owned()));
     }
     Ok(walk.cards)
 }
 
-/// The members of an object, values raw; `None` when the text is no object.
-pub(crate) fn members(json: &str) -> Option<Vec<(Str<'_>, &RawValue)>> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(Str<'de>, &'de RawValue)>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("an object")
+/// What is wrong with a document that could not be walked through.
+fn what_is_wrong(json: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(json) {
+        Err(error) => {
+            let what = if error.is_eof() { "ends too early" } else { "is not JSON" };
+            format!("the body {what}, at line {} column {}", error.line(), error.column())
         }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::with_capacity(16);
-            while let Some((key, value)) = map.next_entry::<Str<'de>, &RawValue>()? {
-                members.push((key, value));
-            }
-            Ok(members)
-        }
+        Ok(_) => format!("an object in the body has more than {MOST_KEYS} keys, or it lies too deep"),
     }
-    serde_json::Deserializer::from_str(json).deserialize_map(Members).ok()
 }
 
 fn malformed(detail: String) -> Error {
     Error::new(Kind::Malformed, detail)
-}
-
-/// Whether a number without point and exponent is beyond 64 bits.
-fn holds_long_integer(json: &str) -> bool {
-    let bytes = json.as_bytes();
-    let mut place = 0;
-    while let Some(byte) = bytes.get(place) {
-        match byte {
-            b'"' => {
-                place += 1;
-                while let Some(byte) = bytes.get(place).filter(|byte| **byte != b'"') {
-                    place += if *byte == b'\\' { 2 } else { 1 };
-                }
-                place += 1;
-            }
-            b'-' | b'0'..=b'9' => {
-                let end = bytes[place..]
-                    .iter()
-                    .position(|byte| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
-                    .map_or(bytes.len(), |length| place + length);
-                let number = &json[place..end];
-                let is_integer = !number.contains(['.', 'e', 'E']);
-                if is_integer && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
-                    return true;
-                }
-                place = end;
-            }
-            _ => place += 1,
-        }
-    }
-    false
 }
 
 /// Where phones and ids stand in our own documents, and in those of the providers' clients. Their own grammar rules:
@@ -106,115 +58,118 @@ struct Walk {
     cards: Vec<FieldError>,
     duplicate: Option<String>,
     holds_nul: bool,
-    holds_float: bool,
+    holds_long_integer: bool,
 }
 
 impl Walk {
-    fn text(&mut self, text: &str) {
+    fn value(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Mistake> {
+        match reader.peek()? {
+            b'"' => {
+                let text = reader.string()?;
+                self.text(&text);
+                Ok(())
+            }
+            b'{' | b'[' if depth == DEEPEST => Err(Mistake::wrong_type()),
+            b'{' => self.object(reader, depth + 1),
+            b'[' => self.array(reader, depth + 1),
+            b't' | b'f' | b'n' => reader.raw().map(|_| ()),
+            _ => {
+                let number = reader.raw()?;
+                self.number(number)
+            }
+        }
+    }
+
+    fn text(&mut self, text: &Str<'_>) {
+        // Only an escape can spell U+0000.
+        self.holds_nul |= !text.is_plain() && text.contains('\0');
         let is_none = NO_CARDS.contains(&self.path.strip_prefix("/data").unwrap_or(&self.path));
         if !is_none && card::holds_card_number(text) {
             self.cards.push(FieldError::new(self.path.clone(), "holds a card number"));
         }
     }
-}
 
-struct Value<'w>(&'w mut Walk);
-
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Value<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+    /// A number that every reader can hold: an integer in 64 bits, or one that is not infinite.
+    fn number(&mut self, number: Raw<'_>) -> Result<(), Mistake> {
+        let digits = number.get();
+        if digits.contains(['.', 'e', 'E']) {
+            let is_finite = digits.parse().is_ok_and(f64::is_finite);
+            return if is_finite { Ok(()) } else { Err(Mistake::wrong_type()) };
+        }
+        self.holds_long_integer |= digits.parse::<i64>().is_err() && digits.parse::<u64>().is_err();
         Ok(())
     }
 
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        self.0.holds_float = true;
-        Ok(())
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<(), E> {
-        self.0.text(text);
-        Ok(())
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        // Only an escape can spell U+0000, and only text with an escape is not borrowed.
-        self.0.holds_nul |= text.contains('\0');
-        self.0.text(text);
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let length = self.0.path.len();
+    fn array(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Mistake> {
+        let length = self.path.len();
+        let mut more = reader.open_array()?;
         for place in 0_usize.. {
-            self.0.path.push_str(&format!("/{place}"));
-            let more = entries.next_element_seed(Value(&mut *self.0))?;
-            self.0.path.truncate(length);
-            if more.is_none() {
+            if !more {
                 break;
             }
+            // Writing to memory does not fail.
+            let _ = write!(self.path, "/{place}");
+            self.value(reader, depth)?;
+            self.path.truncate(length);
+            more = reader.next_item()?;
         }
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let length = self.0.path.len();
-        let mut keys: SmallVec<[Str<'de>; 16]> = SmallVec::new();
-        while let Some(key) = map.next_key::<Str<'de>>()? {
-            self.0.path.push('/');
+    fn object(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Mistake> {
+        let length = self.path.len();
+        let mut keys: SmallVec<[Str<'_>; 16]> = SmallVec::new();
+        let mut more = reader.open_object()?;
+        while more {
+            let key = reader.key()?;
+            self.path.push('/');
             if key.contains(['~', '/']) {
-                self.0.path.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                self.path.push_str(&key.replace('~', "~0").replace('/', "~1"));
             } else {
-                self.0.path.push_str(&key);
+                self.path.push_str(&key);
             }
-            self.0.holds_nul |= key.contains('\0');
+            self.holds_nul |= !key.is_plain() && key.contains('\0');
             if card::holds_card_number(&key) {
-                self.0.cards.push(FieldError::new("", "a key holds a card number"));
+                self.cards.push(FieldError::new("", "a key holds a card number"));
             }
             if keys.len() == MOST_KEYS {
-                return Err(de::Error::custom("too many keys"));
+                return Err(Mistake::wrong_type());
             }
             if keys.contains(&key) {
-                self.0.duplicate.get_or_insert_with(|| self.0.path.clone());
+                self.duplicate.get_or_insert_with(|| self.path.clone());
             }
             keys.push(key);
-            map.next_value_seed(Value(&mut *self.0))?;
-            self.0.path.truncate(length);
+            self.value(reader, depth)?;
+            self.path.truncate(length);
+            more = reader.next_member()?;
         }
         Ok(())
     }
 }
+
+/// How deep objects and arrays may lie in each other; what `serde_json` takes, as most readers do.
+const DEEPEST: usize = 127;
 
 /// More keys in one object than this are refused, so that finding duplicates stays cheap.
 const MOST_KEYS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::json::tests::nearly_json;
+
+    proptest! {
+        #[test]
+        fn what_a_usual_reader_refuses_is_refused(text in nearly_json()) {
+            if let Err(error) = serde_json::from_str::<serde_json::Value>(&text) {
+                let told = check(&text).map_err(|error| error.to_string());
+                let place = format!("at line {} column {}", error.line(), error.column());
+                prop_assert!(told.as_ref().is_err_and(|told| told.ends_with(&place) || told.ends_with("twice")), "{told:?}");
+            }
+        }
+    }
 
     #[test]
     fn what_readers_disagree_on_is_refused() {
@@ -226,6 +181,10 @@ mod tests {
             r#"{"metadata":["1.5",2.5,-9223372036854775809]}"#,
             r#"{"metadata":{"n":12345678901234567890123}}"#,
             r#"{"metadata":{"n":1e400}}"#,
+            r#"{"metadata":{"n":-}}"#,
+            r#"{"metadata":{"n":truE}}"#,
+            &format!("{}{}", "[".repeat(128), "]".repeat(128)),
+            &format!("{{{}}}", (0..=1000).map(|key| format!("\"{key}\":1")).collect::<Vec<_>>().join(",")),
             r#"{"name":"\ud800"}"#,
             r#"{"name":"a"} x"#,
             "\u{feff}{}",
@@ -244,10 +203,18 @@ mod tests {
             r#"{"id":"60b6740d-9580-4904-8014-4fcfbf6d4355"}"#,
             r#"{"name":"the text \\u0000, spelled out"}"#,
             "null",
-            "[]",
+            " [ ] ",
+            &format!("{}{}", "[".repeat(127), "]".repeat(127)),
         ] {
             assert_eq!(check(json), Ok(Vec::new()), "{json}");
         }
+    }
+
+    #[test]
+    fn the_place_of_a_mistake_is_told() {
+        let told = |json: &str| check(json).map_err(|error| error.to_string());
+        assert_eq!(told("{\n \"name\": x}"), Err("the body is not JSON, at line 2 column 10".to_owned()));
+        assert_eq!(told("{\"name\":"), Err("the body ends too early, at line 1 column 8".to_owned()));
     }
 
     #[test]
