@@ -153,7 +153,8 @@ impl<'a> Reader<'a> {
     #[cold]
     fn escaped_string(&mut self) -> Result<Str<'a>, Mistake> {
         let quoted = self.part(Self::skip_string)?;
-        serde_json::from_str::<String>(quoted).map(Str::from).map_err(|_| Mistake::malformed())
+        // Half of a surrogate pair is JSON, but no text.
+        serde_json::from_str::<String>(quoted).map(Str::from).map_err(|_| Mistake::wrong_type())
     }
 
     /// The place of the next byte that does not stand for itself in a string.
@@ -590,6 +591,21 @@ pub(crate) mod tests {
                 prop_assert_eq!(from_str::<Raw<'_>>(cut).is_ok(), serde_json::from_str::<&RawValue>(cut).is_ok());
             }
         }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_a_wrong_value_of_its_member() {
+        struct Named<'a>(#[expect(dead_code, reason = "it is not read")] Str<'a>);
+        impl<'a> FromJson<'a> for Named<'a> {
+            fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
+                reader.open_object()?;
+                reader.key()?;
+                reader.member("name").map(Named)
+            }
+        }
+        let mistake = from_str::<Named<'_>>(r#"{"name":"\ud800"}"#).map(|_| ()).expect_err("no text");
+        assert_eq!(mistake.wrong_member().as_deref(), Some("name"));
+        assert!(from_str::<Raw<'_>>(r#""\ud800""#).is_ok(), "it passes where it is only passed on");
     }
 
     #[test]

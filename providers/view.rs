@@ -31,18 +31,17 @@ pub trait Json {
 
 /// Writes a member that is text or `null`. What stands around the text is put together beforehand.
 macro_rules! member {
-    ($out:ident, $name:literal, $value:expr) => {
-        match $value {
-            None => $out.extend_from_slice(concat!($name, "null").as_bytes()),
-            Some(text) if text.is_plain() => {
-                $out.extend_from_slice(concat!($name, "\"").as_bytes());
-                $out.extend_from_slice(text.as_bytes());
-                $out.push(b'"');
+    ($out:expr, $name:literal, $value:expr) => {
+        match ($value, &mut *$out) {
+            (None, out) => out.extend_from_slice(concat!($name, "null").as_bytes()),
+            (Some(text), out) if text.is_plain() => {
+                out.extend_from_slice(concat!($name, "\"").as_bytes());
+                out.extend_from_slice(text.as_bytes());
+                out.push(b'"');
             }
-            Some(text) => {
-                $out.extend_from_slice($name.as_bytes());
-                // Writing to memory does not fail.
-                let _ = serde_json::to_writer(&mut *$out, &**text);
+            (Some(text), out) => {
+                out.extend_from_slice($name.as_bytes());
+                escaped(out, text);
             }
         }
     };
@@ -67,8 +66,8 @@ impl Origin<'_> {
     /// What a customer's `provider` begins with, the same for all of a page.
     fn members(&self) -> Vec<u8> {
         let mut members = Vec::with_capacity(64);
-        member!(members, r#","provider":{"name":"#, Some(&Str::new(self.provider)));
-        member!(members, r#","connection":"#, Some(&Str::new(self.connection)));
+        member!(&mut members, r#","provider":{"name":"#, Some(&Str::new(self.provider)));
+        member!(&mut members, r#","connection":"#, Some(&Str::new(self.connection)));
         members
     }
 }
@@ -161,6 +160,13 @@ pub fn to_raw(document: &impl Json) -> Box<RawValue> {
     document.write(&mut out);
     let text = String::from_utf8(out).ok();
     text.and_then(|text| RawValue::from_string(text).ok()).unwrap_or_else(|| RawValue::NULL.to_owned())
+}
+
+/// Writes a string that needs escapes.
+#[cold]
+fn escaped(out: &mut Vec<u8>, text: &str) {
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer(out, text);
 }
 
 fn flag(out: &mut Vec<u8>, key: &str, value: Option<bool>) {
@@ -417,12 +423,28 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn names_that_need_escapes_do_not_break_an_answer() {
+        for connection in ["main", "a\"b", "a\\b", "a\nb", "é"] {
+            let customers: [Customer; 2] =
+                [Customer::default(), Customer { name: Some("Awa \"Fifi\" Diop".into()), ..Default::default() }];
+            let origin = Origin { provider: "lomi", connection };
+            let mut out = Vec::new();
+            CustomersView { customers: &customers, origin }.write(&mut out);
+            let told: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+            assert_eq!(told[1]["name"], "Awa \"Fifi\" Diop");
+            assert_eq!(
+                (&told[0]["provider"]["connection"], &told[1]["provider"]["connection"]),
+                (&connection.into(), &connection.into())
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn a_string_is_written_as_serde_writes_it(text in r#"[ -~é€😀"\\\x00-\x20\x7f]{0,40}"#) {
             let mut written = Vec::new();
-            let out = &mut written;
-            member!(out, "", Some(&Str::new(&text)));
+            member!(&mut written, "", Some(&Str::new(&text)));
             prop_assert_eq!(String::from_utf8(written).expect("text"), serde_json::to_string(&text).expect("JSON"));
         }
     }
