@@ -7,13 +7,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use passerelle_providers::{
-    CustomerProvider, Settings, input,
-    model::{CreateCustomer, CustomerFilter, ListCustomers, Position},
-    plan::{Response, Step},
-    prepare,
+    CustomerProvider, Settings,
+    api::{
+        input,
+        view::{CustomersView, Origin},
+    },
+    engine::prepare,
+    json::Json,
+    kit::Step,
+    model::{CreateCustomer, CustomerFilter, ListCustomers, Position, Response},
     text::{Source, country::Region},
     vendor,
-    view::{CustomersView, Json, Origin},
 };
 
 mod answers;

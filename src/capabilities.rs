@@ -2,8 +2,10 @@
 
 use passerelle_providers::{
     VENDORS,
-    manifest::{Dedupe, FilterSupport, Manifest, PagingStyle, Support},
-    model::{Field, Operation},
+    model::{
+        Field, Operation,
+        manifest::{Dedupe, FilterSupport, Manifest, PagingStyle, Support},
+    },
 };
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -5,9 +5,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use passerelle_providers::{
-    error::Error,
-    plan::{Request, Response, Transport},
-    render,
+    kit::{Transport, render},
+    model::{Error, Request, Response},
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};

@@ -11,10 +11,12 @@ use std::{
 
 use aws_lc_rs::digest;
 use passerelle_providers::{
-    CustomerProvider, Settings, VENDORS, Vendor, imitate,
-    manifest::Manifest,
-    plan::Endpoint,
-    sign::{AuthScheme, Credentials, Ingress},
+    CustomerProvider, Settings, VENDORS, Vendor,
+    kit::{Endpoint, server},
+    model::{
+        auth::{AuthScheme, Credentials, Ingress},
+        manifest::Manifest,
+    },
     text::country::Region,
     vendor,
 };
@@ -506,7 +508,7 @@ impl Reader<'_> {
                 self.mistake(&format!("{at}.sandbox"), "has no twin yet: twins are started with the gateway");
                 return None;
             };
-            return Some(Endpoint::new(&format!("http://{address}{}", imitate::base_path(manifest))));
+            return Some(Endpoint::new(&format!("http://{address}{}", server::base_path(manifest))));
         }
         let allow_insecure = self.loaded.config.outbound.allow_insecure;
         match (&typed.base_url, manifest.base_url) {

@@ -7,10 +7,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use allocation_counter::measure;
 use passerelle_providers::{
-    CustomerProvider, Settings, input,
-    model::{Command, CreateCustomer, CustomerFilter, ListCustomers, Operation, Position},
-    plan::{Response, Step},
-    prepare,
+    CustomerProvider, Settings,
+    api::input,
+    engine::prepare,
+    kit::Step,
+    model::{Command, CreateCustomer, CustomerFilter, ListCustomers, Operation, Position, Response},
     text::{Source, country::Region},
     vendor,
 };

@@ -3,7 +3,7 @@
 pub(crate) mod page;
 
 use bytes::Bytes;
-use passerelle_providers::plan::Response;
+use passerelle_providers::model::Response;
 
 /// The command of the fixture that sets every field lomi holds.
 pub(crate) const CREATE: &str = include_str!("../../fixtures/lomi/create/every_field/command.json");

@@ -10,22 +10,18 @@ mod wire;
 use std::sync::Arc;
 
 use crate::{
-    Settings, Vendor,
-    error::Error,
-    manifest::{
-        Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
-        PagingStyle, Requirement, Support, UpdateStyle,
-    },
+    engine::prepare,
+    kit::{CustomerPage, CustomerProvider, Draft, Plan, Settings, Vendor, document::Spelled},
     model::{
-        CreateCustomer, Created, Customer, CustomerId, CustomerType, Field, ListCustomers, Lookup, Operation, Patch,
-        UpdateCustomer,
+        CreateCustomer, Created, Customer, CustomerId, CustomerType, Error, Field, IdPattern, ListCustomers, Lookup,
+        Operation, Patch, UpdateCustomer,
+        auth::AuthScheme,
+        manifest::{
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
+            PagingStyle, Requirement, Support, UpdateStyle,
+        },
     },
-    plan::{CustomerPage, Draft, Plan},
-    prepare,
-    provider::CustomerProvider,
-    sign::AuthScheme,
     text::{Str, country::Region, name, phone},
-    wire::Spelled,
 };
 
 /// Bitnob in the registry.

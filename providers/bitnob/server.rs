@@ -6,20 +6,21 @@ use serde_json::{json, value::to_raw_value};
 
 use super::{Bitnob, translate, wire};
 use crate::{
-    error::{Error, FieldError, Kind},
-    imitate::{
-        Asked, ImitatesVendor, broken, cannot, in_one_text, is_no_address, json_response, mismatched, no_route,
-        read_document, total, usual_status, uuid,
-    },
     json::Raw,
-    manifest::{IdPattern, Manifest},
-    model::{
-        Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers, Lookup,
-        Page, Patch, Reply,
+    kit::{
+        Asked, ImitatesVendor,
+        asked::read_document,
+        document::Spelled,
+        members::{patch_text, str_of},
+        server::{
+            broken, cannot, in_one_text, is_no_address, json_response, mismatched, no_route, total, usual_status, uuid,
+        },
     },
-    plan::{Request, Response},
+    model::{
+        Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, FieldError,
+        IdPattern, Kind, ListCustomers, Lookup, Page, Patch, Reply, Request, Response, manifest::Manifest,
+    },
     text::{Source, Str, Text, phone},
-    wire::{Spelled, patch_text, str_of},
 };
 
 impl ImitatesVendor for Bitnob {

@@ -1,11 +1,10 @@
 //! Bitnob's signature (cli). What it covers, and what it does not, the README tells.
 
 use crate::{
-    error::Error,
-    plan::Request,
-    sign::{
-        AuthScheme, Credentials, Ingress, Stamp, add_headers, header, hex, hmac_sha256, recent, refused, required,
-        same_secret,
+    kit::sign::{add_headers, hex, hmac_sha256, recent},
+    model::{
+        Error, Request,
+        auth::{AuthScheme, Credentials, Ingress, Stamp, header, refused, required, same_secret},
     },
 };
 

@@ -4,8 +4,11 @@ use bytes::Bytes;
 
 use super::sign::HMAC;
 use crate::{
-    plan::Request,
-    sign::{Credentials, Stamp, unhex},
+    kit::sign::unhex,
+    model::{
+        Request,
+        auth::{Credentials, Stamp},
+    },
 };
 
 const NOW: i64 = 1_711_020_000;

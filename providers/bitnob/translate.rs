@@ -4,13 +4,15 @@ use serde_json::Value;
 
 use super::{Bitnob, wire};
 use crate::{
-    error::{Error, Kind},
     json::FromJson,
-    model::{Customer, CustomerFields, CustomerType, Field, ListCustomers, Page, Told},
-    plan::{Answer, field_errors},
-    reading::{self, present},
+    kit::{
+        Answer, Words,
+        decode::{self, present},
+        document::parse,
+        field_errors,
+    },
+    model::{Customer, CustomerFields, CustomerType, Error, Field, Kind, ListCustomers, Page, Told, str_patch},
     text::{Str, email},
-    wire::{Words, parse, str_patch},
 };
 
 /// Bitnob's words for the fields that it calls otherwise, for errors. A dial code is a part of the phone.
@@ -43,7 +45,7 @@ pub(super) fn one(answer: &Answer, bitnob: Bitnob) -> Result<Customer, Error> {
 /// A customer as Bitnob tells it.
 fn customer(told: wire::Customer<'_>, bitnob: Bitnob) -> Result<Told<'_>, Error> {
     let mut customer = Told {
-        id: reading::id(told.id, "id")?,
+        id: decode::id(told.id, "id")?,
         first_name: present(told.first_name),
         last_name: present(told.last_name),
         email: present(told.email),
@@ -55,11 +57,11 @@ fn customer(told: wire::Customer<'_>, bitnob: Bitnob) -> Result<Told<'_>, Error>
     if let (None, Some(unknown)) = (customer.kind, present(told.customer_type)) {
         customer.extra.keep_text("customer_type", &unknown);
     }
-    reading::metadata(&mut customer, told.metadata);
+    decode::metadata(&mut customer, told.metadata);
     customer.complete_names();
     let code = (if bitnob.is_v2 { "country_code" } else { "countryCode" }, present(told.country_code));
-    reading::phone_in_parts(&mut customer, code, present(told.phone), bitnob.region);
-    reading::times(&mut customer, present(told.created_at), present(told.updated_at));
+    decode::phone_in_parts(&mut customer, code, present(told.phone), bitnob.region);
+    decode::times(&mut customer, present(told.created_at), present(told.updated_at));
     Ok(customer)
 }
 
@@ -87,7 +89,7 @@ pub(super) fn page<'a>(answer: &'a Answer, asked: &ListCustomers, bitnob: Bitnob
     let listed: wire::Listed<'_, wire::Customer<'_>, wire::Meta<'_>> = held(answer)?;
     // An empty list may be written as `null`.
     let customers = listed.customers.or(listed.meta.as_ref().map(|_| Vec::new()));
-    let items = reading::each(customers, "data.customers", |told| customer(told, bitnob))?;
+    let items = decode::each(customers, "data.customers", |told| customer(told, bitnob))?;
     let meta = listed.meta.unwrap_or_default();
     let more = meta.has_next_page.or(meta.page_count.map(|pages| asked.position.page(asked.limit) < pages));
     // The count may be that of the page [oldlive].
@@ -100,7 +102,7 @@ fn held<'a, T: FromJson<'a>>(answer: &'a Answer) -> Result<T, Error> {
     if data.is_none() {
         carried_out(answer)?;
     }
-    reading::required(data, "data")
+    decode::required(data, "data")
 }
 
 /// Whether a success is one: the official client decides by the body alone (py).

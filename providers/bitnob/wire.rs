@@ -1,7 +1,7 @@
 //! Bitnob's words: the documents of its customers API. What is read knows every spelling; behind a slash is
 //! the one that generation v1 writes.
 
-use crate::{json::Raw, text::Str, wire::wire};
+use crate::{json::Raw, kit::document::wire, text::Str};
 
 wire! {
     /// A customer, as every answer holds it (seed) (cli); `phone_number` and `dial_code` are the newest names (nb).

@@ -7,19 +7,17 @@ mod wire;
 use std::sync::Arc;
 
 use crate::{
-    Vendor,
-    error::Error,
-    manifest::{
-        Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
-        PagingStyle, Requirement, Support, UpdateStyle,
+    kit::{CustomerPage, CustomerProvider, Draft, Plan, Vendor, decode, document::parse},
+    model::{
+        CreateCustomer, Created, Customer, CustomerId, Error, Field, IdPattern, ListCustomers, Operation, Page,
+        UpdateCustomer,
+        auth::AuthScheme,
+        manifest::{
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
+            PagingStyle, Requirement, Support, UpdateStyle,
+        },
     },
-    model::{CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, Operation, Page, UpdateCustomer},
-    plan::{CustomerPage, Draft, Plan},
-    provider::CustomerProvider,
-    reading,
-    sign::AuthScheme,
     text::{country::Region, name},
-    wire::parse,
 };
 
 /// lomi in the registry.
@@ -99,7 +97,7 @@ impl CustomerProvider for Lomi {
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
         let region = self.region;
         Draft::post("/customers").json(&translate::input(&command.fields))?.plan(translate::refusal, move |answer| {
-            let customer = reading::required(translate::one(&answer.source()?, region)?, "data.customer_id")?;
+            let customer = decode::required(translate::one(&answer.source()?, region)?, "data.customer_id")?;
             Ok(Created::new(customer))
         })
     }
@@ -107,7 +105,7 @@ impl CustomerProvider for Lomi {
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
         let region = self.region;
         Draft::get("/customers").segment(id.text())?.plan(translate::refusal, move |answer| {
-            reading::required(translate::one(&answer.source()?, region)?, "data.customer_id")
+            decode::required(translate::one(&answer.source()?, region)?, "data.customer_id")
         })
     }
 
@@ -134,7 +132,7 @@ impl CustomerProvider for Lomi {
             .maybe("email", filter.email.as_deref());
         draft.plan_page(translate::refusal, move |answer| {
             let page: wire::Page<'_> = parse(answer.text()?)?;
-            let customers = reading::each(page.data, "data", |told| translate::customer(told, region))?;
+            let customers = decode::each(page.data, "data", |told| translate::customer(told, region))?;
             Ok(Page::of_unknown_length(customers, &position, limit))
         })
     }

@@ -5,19 +5,17 @@ use serde_json::{Map, Value, json};
 
 use super::{Lomi, MANIFEST, translate, wire};
 use crate::{
-    error::{Error, FieldError, Kind},
-    imitate::{
-        Asked, ImitatesVendor, broken, cannot, is_no_address, json_response, mismatched, no_route, read_document,
-        response, usual_status, uuid,
+    json::Extra,
+    kit::{
+        Asked, ImitatesVendor,
+        asked::read_document,
+        server::{broken, cannot, is_no_address, json_response, mismatched, no_route, response, usual_status, uuid},
     },
-    manifest::{IdPattern, Manifest},
     model::{
-        Command, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, ListCustomers, Patch, Position,
-        Reply,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, FieldError, IdPattern,
+        Kind, ListCustomers, Patch, Position, Reply, Request, Response, manifest::Manifest,
     },
-    plan::{Request, Response},
     text::{Text, packed, time},
-    wire::Extra,
 };
 
 /// The largest page: what lomi's database tells at once unless it is configured otherwise, as far as its answers show.

@@ -2,12 +2,15 @@
 
 use super::wire;
 use crate::{
-    error::{Error, Kind},
-    model::{Address, Customer, CustomerFields, CustomerType, Field, Patch, Told},
-    plan::{Answer, field_errors},
-    reading::{self, present},
+    kit::{
+        Answer, Words,
+        decode::{self, present},
+        document::parse,
+        field_errors,
+        members::{patch_object, patch_text, raw_patch, str_of},
+    },
+    model::{Address, Customer, CustomerFields, CustomerType, Error, Field, Kind, Patch, Told, str_patch},
     text::{Source, Str, Text, country::Region, packed},
-    wire::{Words, parse, patch_object, patch_text, raw_patch, str_of, str_patch},
 };
 
 /// lomi's words for the fields that it calls otherwise, for errors.
@@ -53,7 +56,7 @@ pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Cust
 /// A customer as lomi tells it.
 pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
     let mut customer = Told {
-        id: reading::id(told.customer_id, "customer_id")?,
+        id: decode::id(told.customer_id, "customer_id")?,
         name: present(told.name),
         email: present(told.email),
         address: Address {
@@ -70,12 +73,12 @@ pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Resu
         extra: told.extra,
         ..Told::default()
     };
-    reading::metadata(&mut customer, told.metadata);
+    decode::metadata(&mut customer, told.metadata);
     customer.complete_names();
-    reading::phone_number(&mut customer, Field::Phone, present(told.phone_number), region);
-    reading::phone_number(&mut customer, Field::Whatsapp, present(told.whatsapp_number), region);
-    reading::country(&mut customer, present(told.country));
-    reading::times(&mut customer, present(told.created_at), present(told.updated_at));
+    decode::phone_number(&mut customer, Field::Phone, present(told.phone_number), region);
+    decode::phone_number(&mut customer, Field::Whatsapp, present(told.whatsapp_number), region);
+    decode::country(&mut customer, present(told.country));
+    decode::times(&mut customer, present(told.created_at), present(told.updated_at));
     Ok(customer)
 }
 

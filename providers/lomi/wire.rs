@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{json::Raw, text::Str, wire::wire};
+use crate::{json::Raw, kit::document::wire, text::Str};
 
 wire! {
     /// A customer, as every answer holds it (seed).

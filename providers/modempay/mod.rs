@@ -9,22 +9,18 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use crate::{
-    Vendor,
-    error::Error,
-    fidelity::Fidelity,
-    manifest::{
-        Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
-        PagingStyle, Requirement, Support, UpdateStyle,
-    },
+    kit::{Answer, CustomerPage, CustomerProvider, Draft, Plan, Vendor, document::parse},
     model::{
-        CreateCustomer, Created, Customer, CustomerFields, CustomerId, Field, ListCustomers, ListOfCustomer, Operation,
-        Page, Patch, PaymentMethod, UpdateCustomer,
+        CreateCustomer, Created, Customer, CustomerFields, CustomerId, Error, Fidelity, Field, IdPattern,
+        ListCustomers, ListOfCustomer, Operation, Page, Patch, PaymentMethod, UpdateCustomer,
+        auth::AuthScheme,
+        manifest::{
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
+            PagingStyle, Requirement, Support, UpdateStyle,
+        },
+        str_patch,
     },
-    plan::{Answer, CustomerPage, Draft, Plan},
-    provider::CustomerProvider,
-    sign::AuthScheme,
     text::{country::Region, name, phone},
-    wire::{parse, str_patch},
 };
 
 /// Modem Pay in the registry.

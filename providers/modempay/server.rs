@@ -5,19 +5,17 @@ use serde_json::json;
 
 use super::{MANIFEST, ModemPay, translate, wire};
 use crate::{
-    error::{Error, FieldError, Kind},
-    imitate::{
-        Asked, ImitatesVendor, broken, in_one_text, is_no_address, json_response, mismatched, no_route, read_document,
-        total, usual_status, uuid,
+    json::Extra,
+    kit::{
+        Asked, ImitatesVendor, Words,
+        asked::read_document,
+        server::{broken, in_one_text, is_no_address, json_response, mismatched, no_route, total, usual_status, uuid},
     },
-    manifest::{IdPattern, Manifest},
     model::{
-        Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer,
-        Page, Patch, Position, Reply,
+        Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, Error, FieldError, IdPattern,
+        Kind, ListCustomers, ListOfCustomer, Page, Patch, Position, Reply, Request, Response, manifest::Manifest,
     },
-    plan::{Request, Response},
     text::{Source, Text, decimal},
-    wire::{Extra, Words},
 };
 
 impl ImitatesVendor for ModemPay {

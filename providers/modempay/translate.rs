@@ -4,13 +4,14 @@ use serde_json::{Value, value::to_raw_value};
 
 use super::wire;
 use crate::{
-    error::{Error, Kind},
-    json,
-    model::{Customer, CustomerFields, Field, Page, Patch, PaymentMethod, Position, Told},
-    plan::Answer,
-    reading::{self, loose, present},
+    json::{self, Loose, Number},
+    kit::{
+        Answer,
+        decode::{self, loose, present},
+        members::{loose_of, number_patch, patch_text, str_of},
+    },
+    model::{Customer, CustomerFields, Error, Field, Kind, Page, Patch, PaymentMethod, Position, Told, str_patch},
     text::{Source, Str, Text, country::Region, decimal, phone},
-    wire::{Loose, Number, loose_of, number_patch, patch_text, str_of, str_patch},
 };
 
 /// What create and update send.
@@ -32,7 +33,7 @@ pub(super) fn national(number: &Text, region: Option<Region>) -> &str {
 /// A customer as Modem Pay tells it.
 pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
     let mut customer = Told {
-        id: reading::id(told.id, "id")?,
+        id: decode::id(told.id, "id")?,
         name: present(told.name),
         email: present(told.email),
         livemode: told.test_mode.map(|test| !test),
@@ -40,12 +41,12 @@ pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Resu
         ..Told::default()
     };
     customer.complete_names();
-    reading::phone_number(&mut customer, Field::Phone, present(told.phone), region);
+    decode::phone_number(&mut customer, Field::Phone, present(told.phone), region);
     if let Some(digits) = loose(told.balance.map(|Number(digits)| digits)) {
         customer.fidelity.transformed(Field::Balance, decimal::FROM_NUMBER, &digits);
-        customer.balance = reading::amount(Some(Loose(digits)));
+        customer.balance = decode::amount(Some(Loose(digits)));
     }
-    reading::times(&mut customer, present(told.created_at), present(told.updated_at));
+    decode::times(&mut customer, present(told.created_at), present(told.updated_at));
     Ok(customer)
 }
 
@@ -62,11 +63,11 @@ pub(super) fn payment_method(
     let detail: wire::Detail<'_> = named.and_then(|(_, detail)| json::from_str(detail.get()).ok()).unwrap_or_default();
     let number = kept(loose(detail.phone));
     Ok(PaymentMethod {
-        id: source.text(&reading::id(told.id, "id")?),
+        id: source.text(&decode::id(told.id, "id")?),
         channel: kept(present(detail.gateway).or_else(|| present(detail.gateway_name))),
         last4: kept(loose(detail.last4)),
         phone: number.map(|number| phone::canonical_text(&number, region)),
-        created_at: kept(reading::plain_time(present(told.created_at))),
+        created_at: kept(decode::plain_time(present(told.created_at))),
         kind,
         extra: told.extra.kept(source),
     })
@@ -79,7 +80,7 @@ pub(super) fn page<W, T>(
     limit: u16,
     read: impl Fn(W) -> Result<T, Error>,
 ) -> Result<Page<T>, Error> {
-    let items = reading::each(told.data, "data", read)?;
+    let items = decode::each(told.data, "data", read)?;
     Ok(match told.meta.and_then(|meta| meta.total) {
         Some(total) => Page::of_total(items, position, total),
         None => Page::of_unknown_length(items, position, limit),
@@ -109,7 +110,7 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source, region: O
         phone: text(&asked.phone).map(|number| phone::canonical_text(number, region)),
         balance: match &asked.balance {
             Patch::Set(Number(digits)) => {
-                reading::amount(Some(digits.clone())).map_or(Patch::Clear, |digits| Patch::Set(source.text(&digits)))
+                decode::amount(Some(digits.clone())).map_or(Patch::Clear, |digits| Patch::Set(source.text(&digits)))
             }
             Patch::Clear => Patch::Clear,
             Patch::Absent => Patch::Absent,

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::text::Str;
-use crate::wire::{Loose, Number, wire};
+use crate::{
+    json::{Loose, Number},
+    kit::document::wire,
+};
 
 wire! {
     /// A customer, bare in every answer (seed).

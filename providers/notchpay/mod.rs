@@ -7,22 +7,17 @@ mod wire;
 use std::sync::Arc;
 
 use crate::{
-    Vendor,
-    error::Error,
-    manifest::{
-        Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
-        PagingStyle, Requirement, Support, UpdateStyle,
-    },
+    kit::{Answer, CustomerPage, CustomerProvider, Draft, Plan, Vendor, decode, document::parse},
     model::{
-        CreateCustomer, Created, Customer, CustomerId, Field, ListCustomers, ListOfCustomer, Operation, Page, Payment,
-        PaymentMethod, UpdateCustomer,
+        CreateCustomer, Created, Customer, CustomerId, Error, Field, IdPattern, ListCustomers, ListOfCustomer,
+        Operation, Page, Payment, PaymentMethod, UpdateCustomer,
+        auth::AuthScheme,
+        manifest::{
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
+            PagingStyle, Requirement, Support, UpdateStyle,
+        },
     },
-    plan::{Answer, CustomerPage, Draft, Plan},
-    provider::CustomerProvider,
-    reading,
-    sign::AuthScheme,
     text::{country::Region, name},
-    wire::parse,
 };
 
 /// Notch Pay in the registry.
@@ -143,7 +138,7 @@ impl CustomerProvider for NotchPay {
         Draft::get("/customers").segment(id.text())?.then("/payment_methods").plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             let told: wire::Page<'_, wire::PaymentMethod<'_>> = parse(source.as_str())?;
-            let items = reading::each(told.items, "items", |method| translate::payment_method(method, &source))?;
+            let items = decode::each(told.items, "items", |method| translate::payment_method(method, &source))?;
             Ok(Page::of_all(items, &position, limit))
         })
     }
@@ -167,7 +162,7 @@ impl NotchPay {
     /// How the customer in an answer is read.
     fn one(&self) -> impl FnOnce(&Answer) -> Result<Customer, Error> + Send + 'static {
         let region = self.region;
-        move |answer| reading::required(translate::one(answer, region)?, "customer.id")
+        move |answer| decode::required(translate::one(answer, region)?, "customer.id")
     }
 
     /// A change whose answer may lack the customer (clients); then the record is read again.

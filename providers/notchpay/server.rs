@@ -9,19 +9,17 @@ use serde_json::{Value, json};
 
 use super::{MANIFEST, NotchPay, translate, wire};
 use crate::{
-    error::{Error, FieldError, Kind},
-    imitate::{
-        Asked, ImitatesVendor, broken, is_no_address, json_response, mismatched, no_route, read_document, token, total,
-        usual_status,
+    json::Perhaps,
+    kit::{
+        Asked, ImitatesVendor, NestsAddress,
+        asked::read_document,
+        server::{broken, is_no_address, json_response, mismatched, no_route, token, total, usual_status},
     },
-    manifest::{IdPattern, Manifest},
     model::{
-        Command, Customer, CustomerFields, CustomerFilter, CustomerId, ListCustomers, ListOfCustomer, Page, Position,
-        Reply,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Error, FieldError, IdPattern, Kind,
+        ListCustomers, ListOfCustomer, Page, Position, Reply, Request, Response, manifest::Manifest,
     },
-    plan::{Request, Response},
     text::Text,
-    wire::{NestsAddress, Perhaps},
 };
 
 impl ImitatesVendor for NotchPay {

@@ -4,15 +4,16 @@ use serde_json::Value;
 
 use super::{NotchPay, wire};
 use crate::{
-    error::Error,
-    model::{Customer, CustomerFields, Field, Page, Patch, Payment, PaymentMethod, Position, Told},
-    plan::{Answer, field_errors},
-    reading::{self, present},
-    text::{Source, Str, country::Region, phone},
-    wire::{
-        Loose, NestsAddress, Number, Perhaps, parse, patch_address, patch_object, patch_text, raw_patch, str_of,
-        str_patch,
+    json::{Loose, Number, Perhaps},
+    kit::{
+        Answer, NestsAddress,
+        decode::{self, present},
+        document::parse,
+        field_errors,
+        members::{patch_address, patch_object, patch_text, raw_patch, str_of},
     },
+    model::{Customer, CustomerFields, Error, Field, Page, Patch, Payment, PaymentMethod, Position, Told, str_patch},
+    text::{Source, Str, country::Region, phone},
 };
 
 /// What create and update send.
@@ -38,7 +39,7 @@ pub(super) fn one(answer: &Answer, region: Option<Region>) -> Result<Option<Cust
 /// A customer as Notch Pay tells it.
 pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
     let mut customer = Told {
-        id: reading::id(told.id, "id")?,
+        id: decode::id(told.id, "id")?,
         name: present(told.name),
         email: present(told.email),
         blocked: told.blocked,
@@ -46,14 +47,14 @@ pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Resu
         extra: told.extra,
         ..Told::default()
     };
-    reading::metadata(&mut customer, told.metadata);
+    decode::metadata(&mut customer, told.metadata);
     customer.complete_names();
-    if let Some(number) = reading::loose(told.phone) {
+    if let Some(number) = decode::loose(told.phone) {
         let read = phone::canonical_without_plus(&number, region);
-        reading::keep_phone(&mut customer, Field::Phone, read, number);
+        decode::keep_phone(&mut customer, Field::Phone, read, number);
     }
-    reading::address(&mut customer, told.address);
-    reading::times(&mut customer, present(told.created_at), present(told.updated_at));
+    decode::address(&mut customer, told.address);
+    decode::times(&mut customer, present(told.created_at), present(told.updated_at));
     Ok(customer)
 }
 
@@ -61,12 +62,12 @@ pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Resu
 pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Payment, Error> {
     let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     Ok(Payment {
-        id: source.text(&reading::id(told.id, "id")?),
+        id: source.text(&decode::id(told.id, "id")?),
         reference: kept(present(told.reference)),
-        amount: kept(reading::amount(told.amount.map(|Number(digits)| digits))),
+        amount: kept(decode::amount(told.amount.map(|Number(digits)| digits))),
         currency: kept(present(told.currency)),
         status: kept(present(told.status)),
-        created_at: kept(reading::plain_time(present(told.created_at))),
+        created_at: kept(decode::plain_time(present(told.created_at))),
         extra: told.extra.kept(source),
     })
 }
@@ -75,12 +76,12 @@ pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Paymen
 pub(super) fn payment_method(told: wire::PaymentMethod<'_>, source: &Source) -> Result<PaymentMethod, Error> {
     let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     Ok(PaymentMethod {
-        id: source.text(&reading::id(told.id, "id")?),
+        id: source.text(&decode::id(told.id, "id")?),
         kind: kept(present(told.kind)),
         channel: kept(present(told.channel)),
         last4: None,
-        phone: kept(reading::loose(told.phone)),
-        created_at: kept(reading::plain_time(present(told.created_at))),
+        phone: kept(decode::loose(told.phone)),
+        created_at: kept(decode::plain_time(present(told.created_at))),
         extra: told.extra.kept(source),
     })
 }
@@ -92,7 +93,7 @@ pub(super) fn page<W, T>(
     limit: u16,
     read: impl Fn(W) -> Result<T, Error>,
 ) -> Result<Page<T>, Error> {
-    let items = reading::each(told.items.or(told.payments), "items", read)?;
+    let items = decode::each(told.items.or(told.payments), "items", read)?;
     let number = position.page(limit);
     let more = told.last_page.map_or(items.len() >= usize::from(limit.max(1)), |last| number < last);
     Ok(Page { items, next: more.then(|| Position::of_page(number + 1, limit)), total: told.totals })

@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::NotchPay;
 use crate::{
-    json::Raw,
+    json::{Loose, Number, Perhaps, Raw},
+    kit::{NestedAddress, NestsAddress, Words, document::wire},
     model::Field,
     text::Str,
-    wire::{Loose, NestedAddress, NestsAddress, Number, Perhaps, Words, wire},
 };
 
 wire! {

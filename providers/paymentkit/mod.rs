@@ -10,21 +10,17 @@ mod wire;
 use std::sync::Arc;
 
 use crate::{
-    Vendor,
-    error::{Error, FieldError},
-    manifest::{
-        Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, IdPattern, Lookups, Manifest, NameStyle, Paging,
-        PagingStyle, Support, UpdateStyle,
-    },
+    kit::{CustomerPage, CustomerProvider, Draft, Plan, Vendor, decode, document::parse},
     model::{
-        Customer, CustomerId, Field, ListCustomers, Lookup, Operation, OverdueInvoices, Page, Patch, UpdateCustomer,
+        Customer, CustomerId, Error, Field, FieldError, IdPattern, ListCustomers, Lookup, Operation, OverdueInvoices,
+        Page, Patch, UpdateCustomer,
+        auth::AuthScheme,
+        manifest::{
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
+            PagingStyle, Support, UpdateStyle,
+        },
     },
-    plan::{CustomerPage, Draft, Plan},
-    provider::CustomerProvider,
-    reading,
-    sign::AuthScheme,
     text::{country::Region, name},
-    wire::parse,
 };
 
 /// PaymentKit in the registry.
@@ -165,7 +161,7 @@ impl CustomerProvider for PaymentKit {
         let region = self.region;
         self.told_the_mode(draft).plan_page(translate::refusal, move |answer| {
             let wire::Page { list, count, .. } = parse(answer.text()?)?;
-            let customers = reading::each(list, "list", |told| translate::customer(told, region))?;
+            let customers = decode::each(list, "list", |told| translate::customer(told, region))?;
             Ok(Page::of_numbered(customers, &position, limit, count))
         })
     }

@@ -7,19 +7,18 @@ use serde_json::{json, value::to_raw_value};
 
 use super::{CUSTOMERS, MANIFEST, PaymentKit, wire};
 use crate::{
-    error::{Error, Kind},
-    imitate::{
-        Asked, ImitatesVendor, broken, in_one_text, is_no_address, json_response, mismatched, no_route, read_document,
-        token, total, usual_status,
+    json::{Extra, JsonObject, Loose, Raw},
+    kit::{
+        Asked, ImitatesVendor, NestsAddress,
+        asked::read_document,
+        members::{loose_of, patch_address, patch_object, patch_text, str_of},
+        server::{broken, in_one_text, is_no_address, json_response, mismatched, no_route, token, total, usual_status},
     },
-    json::Raw,
-    manifest::{IdPattern, Manifest},
     model::{
-        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Invoice, ListCustomers, Patch, Position, Reply,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Error, IdPattern, Invoice, Kind, ListCustomers,
+        Patch, Position, Reply, Request, Response, manifest::Manifest,
     },
-    plan::{Request, Response},
     text::{Source, Str, Text},
-    wire::{Extra, JsonObject, Loose, NestsAddress, loose_of, patch_address, patch_object, patch_text, str_of},
 };
 
 impl ImitatesVendor for PaymentKit {

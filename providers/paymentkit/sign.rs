@@ -9,10 +9,10 @@ use aws_lc_rs::{
 use serde_json::{Value, json};
 
 use crate::{
-    error::Error,
-    plan::Request,
-    sign::{
-        AuthScheme, Credentials, Ingress, Stamp, add_headers, header, hex, recent, refused, required, seconds, unhex,
+    kit::sign::{add_headers, hex, recent, seconds, unhex},
+    model::{
+        Error, Request,
+        auth::{AuthScheme, Credentials, Ingress, Stamp, header, refused, required},
     },
 };
 

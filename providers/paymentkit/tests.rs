@@ -4,9 +4,11 @@ use bytes::Bytes;
 
 use super::sign::{HEADERS, digest_of, sign, verify};
 use crate::{
-    error::Kind,
-    plan::Request,
-    sign::{Credentials, Stamp, hex},
+    kit::sign::hex,
+    model::{
+        Kind, Request,
+        auth::{Credentials, Stamp},
+    },
 };
 
 const SEED: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";

@@ -4,12 +4,15 @@ use http::header::CONTENT_TYPE;
 
 use super::wire;
 use crate::{
-    error::{Error, Kind},
-    model::{CustomerFields, Field, Invoice, OverdueInvoices, Told},
-    plan::Answer,
-    reading::{self, loose, present},
+    json::JsonObject,
+    kit::{
+        Answer,
+        decode::{self, loose, present},
+        document::parse,
+        members::raw_patch,
+    },
+    model::{CustomerFields, Error, Field, Invoice, Kind, OverdueInvoices, Told, str_patch},
     text::{Source, Str, country::Region},
-    wire::{JsonObject, parse, raw_patch, str_patch},
 };
 
 /// What update sends.
@@ -26,7 +29,7 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 /// A customer as PaymentKit tells it.
 pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
     let mut customer = Told {
-        id: reading::id(told.id, "id")?,
+        id: decode::id(told.id, "id")?,
         did: present(told.did),
         livemode: told.livemode,
         name: present(told.name),
@@ -37,11 +40,11 @@ pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Resu
         extra: told.extra,
         ..Told::default()
     };
-    reading::metadata(&mut customer, told.metadata);
+    decode::metadata(&mut customer, told.metadata);
     customer.complete_names();
-    reading::phone_number(&mut customer, Field::Phone, present(told.phone), region);
-    reading::address(&mut customer, told.address);
-    reading::times(&mut customer, present(told.created_at), present(told.updated_at));
+    decode::phone_number(&mut customer, Field::Phone, present(told.phone), region);
+    decode::address(&mut customer, told.address);
+    decode::times(&mut customer, present(told.created_at), present(told.updated_at));
     Ok(customer)
 }
 
@@ -49,7 +52,7 @@ pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Resu
 pub(super) fn overdue(source: &Source) -> Result<OverdueInvoices, Error> {
     let wire::Overdue { invoices, summary, .. } = parse(source.as_str())?;
     Ok(OverdueInvoices {
-        invoices: reading::each(invoices, "invoices", |told| invoice(told, source))?,
+        invoices: decode::each(invoices, "invoices", |told| invoice(told, source))?,
         summary: summary.and_then(|raw| JsonObject::kept(raw, source)),
     })
 }
@@ -58,13 +61,13 @@ pub(super) fn overdue(source: &Source) -> Result<OverdueInvoices, Error> {
 fn invoice(told: wire::Invoice<'_>, source: &Source) -> Result<Invoice, Error> {
     let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     Ok(Invoice {
-        id: source.text(&reading::id(told.id, "invoices.id")?),
+        id: source.text(&decode::id(told.id, "invoices.id")?),
         number: kept(present(told.number)),
         status: kept(present(told.status)),
         amount_due: kept(loose(told.amount_due)),
         amount_remaining: kept(loose(told.amount_remaining)),
         currency: kept(present(told.currency_id)),
-        created_at: kept(reading::plain_time(present(told.created_at))),
+        created_at: kept(decode::plain_time(present(told.created_at))),
         extra: told.extra.kept(source),
     })
 }

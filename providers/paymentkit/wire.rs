@@ -4,10 +4,10 @@ use serde::Deserialize;
 
 use super::PaymentKit;
 use crate::{
-    json::Raw,
+    json::{Loose, Perhaps, Raw},
+    kit::{NestedAddress, NestsAddress, Words, document::wire},
     model::Field,
     text::Str,
-    wire::{Loose, NestedAddress, NestsAddress, Perhaps, Words, wire},
 };
 
 wire! {

@@ -2,7 +2,7 @@
 //! the one before by its hash.
 
 use clap::{Args, Subcommand};
-use passerelle_providers::sign::hex;
+use passerelle_providers::kit::sign::hex;
 use serde_json::{Value, json};
 
 use super::{Configuration, Failed, operations::open, serve::runtime, terminal};

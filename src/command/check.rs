@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use passerelle_providers::{
-    listing::{ListQuery, Mark},
+    engine::lists::{ListQuery, Mark},
     model::CustomerFilter,
 };
 use tokio::time::Instant;

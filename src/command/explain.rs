@@ -4,17 +4,18 @@ use bytes::Bytes;
 use clap::{Args, builder::PossibleValuesParser};
 use passerelle_providers::{
     CustomerProvider, Settings,
-    error::Error,
-    fidelity::Fidelity,
-    input, listing,
-    manifest::Manifest,
-    model::{Command, CreateCustomer, Operation},
-    plan::{Endpoint, Plan, Request},
-    prepare,
-    render::{self, RenderedRequest},
+    api::{
+        input,
+        view::{FidelityView, Origin},
+    },
+    engine::{lists, prepare},
+    kit::{
+        Endpoint, Plan,
+        render::{self, RenderedRequest},
+    },
+    model::{Command, CreateCustomer, Error, Fidelity, Operation, Request, manifest::Manifest},
     text::{Source, country::Region},
     vendor,
-    view::{FidelityView, Origin},
 };
 
 use super::{Failed, providers::unknown, terminal};
@@ -125,13 +126,13 @@ fn planned(provider: &dyn CustomerProvider, manifest: &Manifest, command: &Comma
         Command::Create(create) => create_requests(provider, manifest, create)?,
         Command::Retrieve(id) => requests(provider.plan_retrieve(id)?),
         Command::RetrieveOrCreate(id) => requests(provider.plan_retrieve_or_create(id)?),
-        Command::Find(lookup) => requests(listing::first_lookup(provider, lookup)?),
+        Command::Find(lookup) => requests(lists::first_lookup(provider, lookup)?),
         Command::Update(update) => requests(prepare::update(provider, update)?),
         Command::Delete(id) => requests(provider.plan_delete(id)?),
         Command::List(list) => {
-            let mark = listing::Mark { position: list.position.clone(), skip: 0 };
-            let query = listing::ListQuery { limit: list.limit, mark, filter: list.filter.clone() };
-            requests(listing::first_plan(provider, &query)?)
+            let mark = lists::Mark { position: list.position.clone(), skip: 0 };
+            let query = lists::ListQuery { limit: list.limit, mark, filter: list.filter.clone() };
+            requests(lists::first_plan(provider, &query)?)
         }
         Command::Block(id) => requests(provider.plan_block(id)?),
         Command::Unblock(id) => requests(provider.plan_unblock(id)?),
@@ -148,8 +149,8 @@ fn create_requests(
     create: &CreateCustomer,
 ) -> Result<Planned, Error> {
     let (create_requests, fidelity) = requests(prepare::create(provider, create)?);
-    let Some(lookup) = listing::distinct_lookup(manifest, create)? else { return Ok((create_requests, fidelity)) };
-    let (mut all, _) = requests(listing::first_lookup(provider, &lookup)?);
+    let Some(lookup) = lists::distinct_lookup(manifest, create)? else { return Ok((create_requests, fidelity)) };
+    let (mut all, _) = requests(lists::first_lookup(provider, &lookup)?);
     all.extend(create_requests);
     Ok((all, fidelity))
 }

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand};
-use passerelle_providers::sign::hex;
+use passerelle_providers::kit::sign::hex;
 
 use super::{Failed, terminal};
 use crate::merchant::digest_of;

@@ -9,7 +9,7 @@ use std::{
 
 use axum_server::Handle;
 use clap::Args;
-use passerelle_providers::{Settings, sign::Credentials, text, vendor};
+use passerelle_providers::{Settings, model::auth::Credentials, text, vendor};
 use tokio::task::JoinHandle;
 
 use super::{Configuration, Failed, terminal};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use axum_server::Handle;
 use clap::Args;
-use passerelle_providers::{Settings, imitate::base_path, sign::Credentials, text::country::Region, vendor};
+use passerelle_providers::{Settings, kit::server::base_path, model::auth::Credentials, text::country::Region, vendor};
 
 use super::{
     Failed,

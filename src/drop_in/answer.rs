@@ -6,10 +6,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
 use passerelle_providers::{
     ImitatesVendor,
-    error::{Effect, Error, Kind},
-    model::{Operation, Reply},
-    plan::Request,
-    relay,
+    engine::drop_in,
+    model::{Effect, Error, Kind, Operation, Reply, Request},
 };
 
 use crate::{
@@ -61,7 +59,7 @@ impl From<Failure> for Refusal {
 
 /// The dialect's answer to what was carried out.
 pub(super) fn told(mut response: Response<Bytes>, reply: &Reply, unknown: &[&'static str]) -> Response<Bytes> {
-    let lost = [&relay::losses(reply)[..], unknown].concat();
+    let lost = [&drop_in::losses(reply)[..], unknown].concat();
     if let (false, Ok(lost)) = (lost.is_empty(), HeaderValue::try_from(lost.join(", "))) {
         response.headers_mut().insert(LOSS, lost);
     }
@@ -95,7 +93,7 @@ pub(super) fn refuse(
 
 /// What a client may read of a failure: what the provider said where we have nothing better, without secrets.
 fn for_client(refusal: &Refusal, merchant: &Merchant) -> Error {
-    let error = relay::for_client(refusal.error.clone(), refusal.operation);
+    let error = drop_in::for_client(refusal.error.clone(), refusal.operation);
     let said = error.vendor.as_ref().and_then(|vendor| vendor.message.clone());
     match said.filter(|_| error.kind == Kind::Rejected && error.fields.is_empty()) {
         Some(said) => Error::new(Kind::Rejected, merchant.active.redacted(said)),

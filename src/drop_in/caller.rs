@@ -4,11 +4,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use passerelle_providers::{
-    error::Error,
+use passerelle_providers::model::{
+    Error, Request,
+    auth::{AuthScheme, header, refused},
     manifest::Manifest,
-    plan::Request,
-    sign::{AuthScheme, header, refused},
 };
 
 use super::replay::Once;

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use http::Uri;
-use passerelle_providers::{ImitatesVendor, Settings, Vendor, imitate::base_path, manifest::Manifest, vendor};
+use passerelle_providers::{
+    ImitatesVendor, Settings, Vendor, kit::server::base_path, model::manifest::Manifest, vendor,
+};
 
 use crate::merchant::{Connection, Merchant};
 

@@ -21,12 +21,13 @@ use http::Uri;
 use jiff::Timestamp;
 use passerelle_providers::{
     ImitatesVendor,
-    error::{Error, FieldError, Kind},
-    imitate::{no_route, outside, said_members},
-    input,
-    model::{Command, Reply},
-    plan::Request,
-    prepare, relay,
+    api::input,
+    engine::{drop_in, prepare},
+    kit::{
+        asked::said_members,
+        server::{no_route, outside},
+    },
+    model::{Command, Error, FieldError, Kind, Reply, Request},
     text::Source,
 };
 use tokio::time::Instant;
@@ -176,7 +177,7 @@ impl Call {
                 return Err(Refusal::of(error.with_fields(lost.collect()), command.operation()));
             }
         }
-        let mut command = relay::canonical(command, merchant.region);
+        let mut command = drop_in::canonical(command, merchant.region);
         // Code that knows one customer an e-mail relies on it: a second one is answered with the first, whatever
         // else is sent.
         if let Command::Create(create) = &mut command {
@@ -190,7 +191,7 @@ impl Call {
         let connection = &merchant.active;
         let tolerates_losses = merchant.on_loss == OnLoss::Drop;
         let line = connection.upstream.until(Instant::now() + self.gateway.deadline);
-        let reply = relay::carry_out(&*connection.provider, &line, command, tolerates_losses).await?;
-        Ok(if self.dialect.is_spoken_by(connection) { reply } else { relay::without_extra(reply) })
+        let reply = drop_in::carry_out(&*connection.provider, &line, command, tolerates_losses).await?;
+        Ok(if self.dialect.is_spoken_by(connection) { reply } else { drop_in::without_extra(reply) })
     }
 }

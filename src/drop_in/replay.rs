@@ -13,8 +13,8 @@ use std::{
 use bytes::Bytes;
 use http::Response;
 use passerelle_providers::{
-    error::{Error, Kind},
-    sign::{WINDOW, refused},
+    kit::sign::WINDOW,
+    model::{Error, Kind, auth::refused},
 };
 use tokio::sync::watch;
 

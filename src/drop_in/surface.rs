@@ -4,7 +4,11 @@ use std::{fmt, sync::Arc};
 
 use http::{Method, Uri};
 use jiff::Timestamp;
-use passerelle_providers::{ImitatesVendor, model::Reply, plan::Request, relay};
+use passerelle_providers::{
+    ImitatesVendor,
+    engine::drop_in,
+    model::{Reply, Request},
+};
 
 use super::{
     answer::{self, Refusal},
@@ -92,7 +96,7 @@ impl Dialect {
     fn own_or_common(&self, reply: &Reply, ended: &Ended<'_>) -> Reply {
         match self.is_spoken_by(ended.connection) {
             true => reply.clone(),
-            false => relay::without_extra(reply.clone()),
+            false => drop_in::without_extra(reply.clone()),
         }
     }
 }

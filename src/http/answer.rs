@@ -4,11 +4,10 @@
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
-    error::Error,
-    fidelity::Fidelity,
-    plan::Request,
-    render::{self, RenderedRequest},
-    view::{FidelityView, Json, Origin},
+    api::view::{FidelityView, Origin},
+    json::Json,
+    kit::render::{self, RenderedRequest},
+    model::{Error, Fidelity, Request},
 };
 use serde::Serialize;
 use tokio::time::Instant;

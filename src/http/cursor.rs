@@ -8,7 +8,11 @@ use aws_lc_rs::{
     digest,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use passerelle_providers::{listing::Mark, model::Position, sign::Credentials, text::Text};
+use passerelle_providers::{
+    engine::lists::Mark,
+    model::{Position, auth::Credentials},
+    text::Text,
+};
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Code, Failure};

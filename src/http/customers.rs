@@ -5,13 +5,11 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use passerelle_providers::{
-    error::{Error, FieldError, Kind},
-    input, listing,
-    model::{Command, CreateCustomer, Customer, Lookup, Operation, UpdateCustomer},
-    plan::{Plan, Request, run},
-    prepare,
+    api::{input, view::CustomerView},
+    engine::{lists, prepare},
+    kit::{Plan, run},
+    model::{Command, CreateCustomer, Customer, Error, FieldError, Kind, Lookup, Operation, Request, UpdateCustomer},
     text::{Text, email, phone},
-    view::CustomerView,
 };
 
 use super::{
@@ -42,11 +40,11 @@ pub async fn create(
     let distinct = call.query.flag("distinct")?.unwrap_or_default();
     let command = CreateCustomer { fields: fields.without_clears(), distinct };
     let plan = call.judge(prepare::create(call.provider(), &command).map_err(|error| call.failure(&error))?)?;
-    let lookup = listing::distinct_lookup(call.manifest(), &command).map_err(|error| call.failure(&error))?;
+    let lookup = lists::distinct_lookup(call.manifest(), &command).map_err(|error| call.failure(&error))?;
     if call.explain {
         let mut requests: Vec<Request> = Vec::new();
         if let Some(lookup) = &lookup {
-            let first = listing::first_lookup(call.provider(), lookup).map_err(|error| call.failure(&error))?;
+            let first = lists::first_lookup(call.provider(), lookup).map_err(|error| call.failure(&error))?;
             requests.push(first.request);
         }
         requests.push(plan.request);
@@ -84,11 +82,11 @@ pub async fn lookup(caller: Caller) -> Result<Response, Failure> {
     let call = caller.call(Operation::Find, &["email", "phone", "did", "reference"])?;
     let lookup = read_lookup(&call)?;
     if call.explain {
-        let plan = listing::first_lookup(call.provider(), &lookup).map_err(|error| call.failure(&error))?;
+        let plan = lists::first_lookup(call.provider(), &lookup).map_err(|error| call.failure(&error))?;
         return call.explanation(&[plan.request], &plan.fidelity);
     }
     let line = call.line();
-    let Performed { value, raw } = call.perform(&line, listing::find(call.provider(), &line, &lookup)).await?;
+    let Performed { value, raw } = call.perform(&line, lists::find(call.provider(), &line, &lookup)).await?;
     let Some(customer) = value else {
         let nobody = Error::new(Kind::NotFound, format!("the provider has no customer with this {}", lookup.key()));
         return Err(call.failure(&nobody).with_raw(raw));

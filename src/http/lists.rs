@@ -3,14 +3,14 @@
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
-    error::Error,
-    fidelity::Fidelity,
-    input,
-    listing::{self, ListQuery, Listing, Mark},
-    model::{CustomerFilter, ListOfCustomer, Operation, Page},
-    plan::{Plan, run},
+    api::{
+        input,
+        view::{CustomersView, EachView, ListView, Shown, summary},
+    },
+    engine::lists::{self, ListQuery, Listing, Mark},
+    kit::{Plan, run},
+    model::{CustomerFilter, Error, Fidelity, ListOfCustomer, Operation, Page},
     text::{Str, Text, email, phone},
-    view::{CustomersView, EachView, ListView, Shown, summary},
 };
 
 use super::{
@@ -34,7 +34,7 @@ pub async fn customers(caller: Caller) -> Result<Response, Failure> {
     let list = OneList::of_customers(&call)?;
     let query = ListQuery { limit: list.cursor.limit, mark: list.cursor.mark.clone(), filter: list.filter.clone() };
     if call.explain {
-        let plan = listing::first_plan(call.provider(), &query).map_err(|error| call.failure(&error))?;
+        let plan = lists::first_plan(call.provider(), &query).map_err(|error| call.failure(&error))?;
         return call.explanation(&[plan.request], &plan.fidelity);
     }
     let line = call.line();
@@ -50,7 +50,7 @@ pub async fn customers(caller: Caller) -> Result<Response, Failure> {
         let document = written(&view, None, 512 + items.len() * 1100);
         (document, view.next_cursor)
     };
-    let performed = call.perform(&line, listing::show(call.provider(), &line, &query, write)).await?;
+    let performed = call.perform(&line, lists::show(call.provider(), &line, &query, write)).await?;
     let (document, next_cursor) = performed.value;
     let response = call.answer_written(StatusCode::OK, document, performed.raw.as_deref());
     Ok(list.linked(response, next_cursor.as_deref()))

@@ -22,7 +22,7 @@ use axum::{
     Router,
     routing::{any, get, post},
 };
-use passerelle_providers::{manifest::Manifest, model::Operation};
+use passerelle_providers::model::{Operation, manifest::Manifest};
 
 use crate::{app::App, drop_in};
 use problem::{Code, Failure};

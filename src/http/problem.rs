@@ -8,10 +8,8 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
-    error::{Effect, Error, FieldError, Kind, VendorAnswer},
-    manifest::Manifest,
-    model::Operation,
-    view::FieldErrorView,
+    api::view::FieldErrorView,
+    model::{Effect, Error, FieldError, Kind, Operation, VendorAnswer, manifest::Manifest},
 };
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use passerelle_providers::error::FieldError;
+use passerelle_providers::model::FieldError;
 
 use super::problem::{Code, Failure};
 

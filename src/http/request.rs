@@ -10,9 +10,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use passerelle_providers::{
     CustomerProvider,
-    manifest::Manifest,
-    model::{CustomerId, Operation},
-    plan::Plan,
+    kit::Plan,
+    model::{CustomerId, Operation, manifest::Manifest},
     text::{Source, Text},
 };
 
@@ -172,7 +171,7 @@ impl Call {
     }
 
     /// An adapter's error as a problem of this call.
-    pub fn failure(&self, error: &passerelle_providers::error::Error) -> Failure {
+    pub fn failure(&self, error: &passerelle_providers::model::Error) -> Failure {
         Failure::from_error(error, self.operation, self.connection()).redacted(self.connection().secrets.secrets())
     }
 
@@ -217,7 +216,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CustomerPath {
     }
 }
 
-/// A JSON body, read whole and known to be UTF-8; it is parsed by [`passerelle_providers::input`].
+/// A JSON body, read whole and known to be UTF-8; it is parsed by [`passerelle_providers::api::input`].
 #[derive(Debug)]
 pub struct JsonBody(pub Source);
 

@@ -6,9 +6,9 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use passerelle_providers::{
-    error::Effect,
-    model::{Command, Reply},
-    view::{CustomerView, DeletedView, Json, Origin},
+    api::view::{CustomerView, DeletedView, Origin},
+    json::Json,
+    model::{Command, Effect, Reply},
 };
 
 use super::{

@@ -16,9 +16,8 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use passerelle_providers::{
-    model::{Command, Operation, Patch, Reply},
-    plan::Request,
-    sign::{header, hex},
+    kit::sign::hex,
+    model::{Command, Operation, Patch, Reply, Request, auth::header},
     text::Text,
 };
 use serde::{Deserialize, Serialize};
@@ -26,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::faults::{Fault, Named};
 
 /// The member of a customer's metadata that says which operation of the gateway made it.
-pub use passerelle_providers::marker::MARKER;
+pub use passerelle_providers::kit::marker::MARKER;
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,12 +19,8 @@ use http::{StatusCode, Uri, header, request::Parts};
 use jiff::{SignedDuration, Timestamp};
 use passerelle_providers::{
     ImitatesVendor, Settings, Vendor,
-    error::{Error, Kind},
-    imitate::base_path,
-    manifest::Manifest,
-    model::{Command, Reply},
-    plan::Request,
-    sign::Credentials,
+    kit::server::base_path,
+    model::{Command, Error, Kind, Reply, Request, auth::Credentials, manifest::Manifest},
 };
 
 use faults::{Fault, FaultPlan};

@@ -6,15 +6,13 @@ use std::collections::{HashMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 use passerelle_providers::{
     ImitatesVendor,
-    error::Error,
-    imitate::not_found,
-    manifest::Manifest,
+    json::{Extra, JsonObject},
+    kit::server::not_found,
     model::{
-        Command, Created, Customer, CustomerFields, Field, Invoice, ListCustomers, ListOfCustomer, Lookup, Operation,
-        OverdueInvoices, Page, Patch, Payment, PaymentMethod, Position, Reply,
+        Command, Created, Customer, CustomerFields, Error, Field, Invoice, ListCustomers, ListOfCustomer, Lookup,
+        Operation, OverdueInvoices, Page, Patch, Payment, PaymentMethod, Position, Reply, manifest::Manifest,
     },
     text::{Text, email, time},
-    wire::{Extra, JsonObject},
 };
 use serde_json::value::RawValue;
 

@@ -27,10 +27,7 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
-use passerelle_providers::{
-    error::{Error, Kind},
-    plan::{Request, Response},
-};
+use passerelle_providers::model::{Error, Kind, Request, Response};
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service, timeout::Timeout, util::MapFuture};
 use tower_http::decompression::Decompression;

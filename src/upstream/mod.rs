@@ -25,9 +25,11 @@ use async_trait::async_trait;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use passerelle_providers::{
-    error::{Error, Kind},
-    plan::{Endpoint, Request, Response, Transport},
-    sign::{AuthScheme, Credentials, Stamp},
+    kit::{Endpoint, Transport},
+    model::{
+        Error, Kind, Request, Response,
+        auth::{AuthScheme, Credentials, Stamp},
+    },
 };
 use tokio::{
     sync::{Semaphore, SemaphorePermit},

@@ -5,10 +5,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use http::header::RETRY_AFTER;
-use passerelle_providers::{
-    error::{Error, Kind},
-    plan::Response,
-};
+use passerelle_providers::model::{Error, Kind, Response};
 use tokio::time::Sleep;
 use tower::{
     BoxError,

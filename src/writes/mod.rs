@@ -16,10 +16,9 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jiff::Timestamp;
 use passerelle_providers::{
-    error::{Effect, Error, Kind},
-    marker,
-    model::{Command, Reply},
-    relay,
+    engine::drop_in,
+    kit::marker,
+    model::{Command, Effect, Error, Kind, Reply},
 };
 use tokio::time::Instant;
 
@@ -201,7 +200,7 @@ impl Writes {
             {
                 provider.retrieve(&line, id).await?;
             }
-            relay::carry_out(provider, &line, command, tolerates_losses).await
+            drop_in::carry_out(provider, &line, command, tolerates_losses).await
         };
         let result = match carried_out.await {
             // Who was there a moment ago was deleted by the attempt before, which was carried out late.

@@ -9,10 +9,8 @@ use std::{
 use bytes::Bytes;
 use jiff::Timestamp;
 use passerelle_providers::{
-    error::{Error, Kind},
-    manifest::Dedupe,
-    model::{Command, Created, Reply},
-    reconcile::{self, Found},
+    engine::reconcile::{self, Found},
+    model::{Command, Created, Error, Kind, Reply, manifest::Dedupe},
 };
 use tokio::{
     task::{JoinHandle, JoinSet},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use passerelle_providers::{
-    input,
+    api::input,
     model::{Command, Operation},
     text::Source,
 };

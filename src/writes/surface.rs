@@ -3,10 +3,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use passerelle_providers::{
-    error::Error,
-    model::{Command, Reply},
-};
+use passerelle_providers::model::{Command, Error, Reply};
 
 use crate::{
     http::problem::Failure,

@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use libtest_mimic::{Failed, Trial};
-use passerelle_providers::plan::{Request, Response};
+use passerelle_providers::model::{Request, Response};
 
 use crate::{
     case::{Setup, fixtures, folders, name_of, parse_message, snapshot},

@@ -13,13 +13,10 @@ use bytes::Bytes;
 use libtest_mimic::{Failed, Trial};
 use passerelle_providers::{
     CustomerProvider, Settings, Vendor,
-    error::{Error, Kind},
-    input,
-    listing::{ListQuery, Mark},
-    manifest::Manifest,
-    model::{Command, Operation},
-    plan::{Endpoint, Request, Response, Transport, run},
-    render,
+    api::input,
+    engine::lists::{ListQuery, Mark},
+    kit::{Endpoint, Transport, render, run},
+    model::{Command, Error, Kind, Operation, Request, Response, manifest::Manifest},
     text::{Source, country::Region},
     vendor,
 };

@@ -17,21 +17,20 @@ use passerelle::twin::{
 };
 use passerelle_providers::{
     CustomerProvider,
-    error::{Error, Kind},
-    imitate::Asked,
-    listing::{ListQuery, Mark},
-    manifest::{Clears, Dedupe},
-    marker,
-    model::{
-        Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, Field, Operation, Patch, Reply,
-        UpdateCustomer,
+    engine::{
+        drop_in,
+        lists::{ListQuery, Mark},
+        reconcile::{self, Found},
     },
-    plan::{Endpoint, Request, Response, Transport},
-    reconcile::{self, Found},
-    relay,
-    sign::{Credentials, Stamp},
+    json::JsonObject,
+    kit::{Asked, Endpoint, Transport, marker},
+    model::{
+        Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Kind, Operation, Patch,
+        Reply, Request, Response, UpdateCustomer,
+        auth::{Credentials, Stamp},
+        manifest::{Clears, Dedupe},
+    },
     text::Text,
-    wire::JsonObject,
 };
 use serde_json::Value;
 use tempfile::NamedTempFile;
@@ -319,7 +318,7 @@ impl Bench {
     /// Sends a write.
     async fn write(&self, command: &Command) -> Result<Written, Failed> {
         let (asked, logged) = (self.asked().len(), log::read(self.log.path())?.len());
-        let answer = relay::carry_out(&*self.provider, self, command, true).await;
+        let answer = drop_in::carry_out(&*self.provider, self, command, true).await;
         match (&answer, command) {
             // Of what is not there any more, a refusal says that it happened.
             (Err(error), Command::Delete(_)) if error.kind == Kind::NotFound => {}

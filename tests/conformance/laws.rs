@@ -6,19 +6,21 @@ use bytes::Bytes;
 use libtest_mimic::{Failed, Trial};
 use passerelle_providers::{
     CustomerProvider, ImitatesVendor, Settings, VENDORS, Vendor,
-    error::{Error, Kind},
-    input,
-    listing::{self, ListQuery, Mark},
-    manifest::{FilterSupport, Manifest, PagingStyle, Support},
-    model::{
-        Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Field, Invoice, ListCustomers, Lookup,
-        Operation, OverdueInvoices, Page, Payment, PaymentMethod, Position, Reply, UpdateCustomer,
+    api::input,
+    engine::{
+        lists::{self, ListQuery, Mark},
+        prepare,
     },
-    plan::{Endpoint, Plan, Request, Response, Step},
-    prepare, render,
-    sign::{Credentials, Stamp},
+    json::{Extra, JsonObject},
+    kit::{Endpoint, Plan, Step, render},
+    model::{
+        Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Invoice, Kind,
+        ListCustomers, Lookup, Operation, OverdueInvoices, Page, Payment, PaymentMethod, Position, Reply, Request,
+        Response, UpdateCustomer,
+        auth::{Credentials, Stamp},
+        manifest::{FilterSupport, Manifest, PagingStyle, Support},
+    },
     text::Text,
-    wire::{Extra, JsonObject},
 };
 use proptest::{
     prelude::*,
@@ -169,7 +171,7 @@ fn plan(provider: &dyn CustomerProvider, command: &Command) -> Result<Requests, 
         Command::Create(command) => prepare::create(provider, command)?.into(),
         Command::Retrieve(id) => provider.plan_retrieve(id)?.into(),
         Command::RetrieveOrCreate(id) => provider.plan_retrieve_or_create(id)?.into(),
-        Command::Find(lookup) => listing::first_lookup(provider, lookup)?.into(),
+        Command::Find(lookup) => lists::first_lookup(provider, lookup)?.into(),
         Command::Update(command) => prepare::update(provider, command)?.into(),
         Command::Delete(id) => provider.plan_delete(id)?.into(),
         Command::List(command) => provider.plan_list(command)?.into(),
@@ -413,7 +415,7 @@ fn filters_are_accepted_as_they_were_meant(subject: Subject) -> Result<(), Faile
         (filters.search, CustomerFilter { search: text("Amadou & Ba"), ..only() }),
     ] {
         let query = ListQuery { limit: 7, mark: Mark::START, filter: filter.clone() };
-        let plan = match (support, listing::first_plan(&*provider, &query)) {
+        let plan = match (support, lists::first_plan(&*provider, &query)) {
             (FilterSupport::No(_), Err(error)) if error.kind == Kind::Invalid => continue,
             (FilterSupport::No(_), _) => return Err(format!("{filter:?} is planned, but not declared").into()),
             (_, plan) => plan?,
@@ -446,8 +448,8 @@ fn lookups() -> [Lookup; 4] {
 fn look_ups_are_planned_as_declared(subject: Subject) -> Result<(), Failed> {
     let (provider, server) = (subject.provider(), subject.server());
     for lookup in lookups() {
-        let declared = !matches!(listing::lookup_support(subject.manifest, &lookup), FilterSupport::No(_));
-        match listing::first_lookup(&*provider, &lookup) {
+        let declared = !matches!(lists::lookup_support(subject.manifest, &lookup), FilterSupport::No(_));
+        match lists::first_lookup(&*provider, &lookup) {
             Ok(plan) if declared => drop(server.accept(&plan.request)?),
             Ok(_) => return Err(format!("{lookup:?} is planned, but not declared").into()),
             Err(error) if declared => return Err(format!("{lookup:?} is declared, but: {error}").into()),

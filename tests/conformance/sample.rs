@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use passerelle_providers::{
-    input,
-    manifest::{IdPattern, Manifest},
-    model::{Command, CreateCustomer, Customer, CustomerFields, CustomerId, CustomerType, Field, Operation, Patch},
+    api::input,
+    json::JsonObject,
+    model::{
+        Command, CreateCustomer, Customer, CustomerFields, CustomerId, CustomerType, Field, IdPattern, Operation,
+        Patch, manifest::Manifest,
+    },
     text::{Source, Text, country::Region, phone},
-    wire::JsonObject,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

@@ -1,17 +1,17 @@
 //! Commands and outcomes as JSON, for snapshots.
 
 use passerelle_providers::{
-    error::Error,
-    listing::Listing,
+    api::view::{
+        CustomerView, FidelityView, FieldErrorView, InvoiceView, Origin, PaymentMethodView, PaymentView, VendorView,
+        summary,
+    },
+    engine::lists::Listing,
+    json::to_raw,
     model::{
-        Command, Created, Customer, CustomerFields, ListOfCustomer, OverdueInvoices, Page, Patch, Payment,
+        Command, Created, Customer, CustomerFields, Error, ListOfCustomer, OverdueInvoices, Page, Patch, Payment,
         PaymentMethod,
     },
     text::Text,
-    view::{
-        CustomerView, FidelityView, FieldErrorView, InvoiceView, Origin, PaymentMethodView, PaymentView, VendorView,
-        summary, to_raw,
-    },
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};

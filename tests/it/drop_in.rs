@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use passerelle_providers::{
-    sign::{AuthScheme, Credentials, Stamp},
+    model::auth::{AuthScheme, Credentials, Stamp},
     vendor,
 };
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};

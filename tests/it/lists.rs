@@ -72,7 +72,7 @@ async fn a_scan_ends_at_its_bound() {
     let list = gateway.get("/v1/customers?phone=%2B221771234567").await;
     assert_eq!((list.body["data"].as_array().map(Vec::len), &list.body["has_more"]), (Some(0), &json!(true)));
     let asked = vendor.asked().len();
-    assert_eq!(asked, passerelle_providers::listing::SCAN_PAGES);
+    assert_eq!(asked, passerelle_providers::engine::lists::SCAN_PAGES);
     let cursor = list.body["next_cursor"].as_str().expect("a cursor").to_owned();
     gateway.get(&format!("/v1/customers?phone=%2B221771234567&cursor={cursor}")).await;
     assert!(vendor.asked()[asked].contains(&format!("page={}", asked + 1)), "the walk goes on where it stopped");

@@ -2,7 +2,7 @@
 //! signs afresh for every request.
 
 use passerelle::twin::Twin;
-use passerelle_providers::{Settings, sign::Credentials, vendor};
+use passerelle_providers::{Settings, model::auth::Credentials, vendor};
 use serde_json::json;
 
 use crate::support::Gateway;

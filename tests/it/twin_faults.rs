@@ -14,7 +14,11 @@ use passerelle::twin::{
     faults::{Fault, FaultPlan, Named},
     log::{self, Entry, Log},
 };
-use passerelle_providers::{Settings, model::Operation, sign::Credentials, vendor};
+use passerelle_providers::{
+    Settings,
+    model::{Operation, auth::Credentials},
+    vendor,
+};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -9,7 +9,11 @@ use passerelle::twin::{
     faults::{FaultPlan, Named},
     log::{self, Log},
 };
-use passerelle_providers::{Settings, model::Operation, sign::Credentials, vendor};
+use passerelle_providers::{
+    Settings,
+    model::{Operation, auth::Credentials},
+    vendor,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -149,7 +153,7 @@ fn twin(provider: &str, faults: &str) -> (String, tempfile::TempDir) {
     let base = format!(
         "http://{}{}",
         listener.local_addr().expect("an address"),
-        passerelle_providers::imitate::base_path(vendor.manifests[0])
+        passerelle_providers::kit::server::base_path(vendor.manifests[0])
     );
     tokio::spawn(twin.serve(listener, axum_server::Handle::new()));
     (base, folder)

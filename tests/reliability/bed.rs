@@ -18,7 +18,7 @@ use passerelle::{
         log::{self, Applied, Entry, Received},
     },
 };
-use passerelle_providers::{imitate::base_path, model::Operation, vendor};
+use passerelle_providers::{kit::server::base_path, model::Operation, vendor};
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
 use tempfile::TempDir;
 

@@ -1,0 +1,18 @@
+//! JSON: read where it stands, passed on as it was written, written into one buffer.
+
+pub mod canonical;
+mod mistake;
+mod object;
+mod reader;
+mod scalar;
+#[cfg(test)]
+pub(crate) mod tests;
+mod value;
+pub(crate) mod write;
+
+pub use mistake::Mistake;
+pub use object::{Extra, JsonObject, serialize_extra};
+pub use reader::{FromJson, Reader, from_str};
+pub use scalar::{Loose, Number, Perhaps};
+pub use value::{Members, Raw, members};
+pub use write::{Json, to_raw};

@@ -1,0 +1,183 @@
+//! A request in the making.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{Method, Uri};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use serde::Serialize;
+
+use crate::{
+    kit::{Answer, CustomerPage, Plan, Step},
+    model::{Error, Fidelity, Kind, Page, Request, Told},
+};
+
+/// A request in the making.
+#[derive(Debug)]
+pub struct Draft {
+    method: Method,
+    path: Cow<'static, str>,
+    has_query: bool,
+    body: Bytes,
+}
+
+/// Every byte that is escaped in a path segment; `@` stays, as the providers' own clients send it.
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'/')
+    .add(b'%')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'|')
+    .add(b'[')
+    .add(b']')
+    .add(b'&')
+    .add(b'+')
+    .add(b';')
+    .add(b'=');
+
+impl Draft {
+    /// A request to a path below the provider's base.
+    const fn new(method: Method, path: &'static str) -> Self {
+        Self { method, path: Cow::Borrowed(path), has_query: false, body: Bytes::new() }
+    }
+
+    /// A `GET`.
+    pub const fn get(path: &'static str) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// A `POST`.
+    pub const fn post(path: &'static str) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    /// A `PUT`.
+    pub const fn put(path: &'static str) -> Self {
+        Self::new(Method::PUT, path)
+    }
+
+    /// A `PATCH`.
+    pub const fn patch(path: &'static str) -> Self {
+        Self::new(Method::PATCH, path)
+    }
+
+    /// A `DELETE`.
+    pub const fn delete(path: &'static str) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    /// Adds a segment to the path, escaped. A segment that would change the path is refused.
+    pub fn segment(mut self, segment: &str) -> Result<Self, Error> {
+        if matches!(segment, "" | "." | "..") {
+            return Err(Error::new(Kind::InvalidId, "an empty or dotted path segment cannot be an id"));
+        }
+        let path = self.path.to_mut();
+        path.reserve(segment.len() + 24);
+        path.push('/');
+        path.extend(percent_encode(segment.as_bytes(), SEGMENT));
+        Ok(self)
+    }
+
+    /// Adds a fixed part to the path.
+    #[must_use]
+    pub fn then(mut self, path: &'static str) -> Self {
+        self.path.to_mut().push_str(path);
+        self
+    }
+
+    /// Adds a query parameter, form-encoded.
+    #[must_use]
+    pub fn query(mut self, key: &str, value: &str) -> Self {
+        let path = self.path.to_mut();
+        path.push(if self.has_query { '&' } else { '?' });
+        self.has_query = true;
+        path.push_str(key);
+        path.push('=');
+        path.extend(form_urlencoded::byte_serialize(value.as_bytes()));
+        self
+    }
+
+    /// Adds a number to the query.
+    #[must_use]
+    pub fn number(self, key: &str, value: u64) -> Self {
+        self.query(key, &value.to_string())
+    }
+
+    /// Adds a flag to the query where there is one.
+    #[must_use]
+    pub fn flag(self, key: &str, value: Option<bool>) -> Self {
+        self.maybe(key, value.map(|value| if value { "true" } else { "false" }))
+    }
+
+    /// Adds a query parameter where there is a value.
+    #[must_use]
+    pub fn maybe(self, key: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.query(key, value),
+            None => self,
+        }
+    }
+
+    /// Adds a JSON body.
+    pub fn json(mut self, body: &impl Serialize) -> Result<Self, Error> {
+        let mut buffer = Vec::with_capacity(512);
+        serde_json::to_writer(&mut buffer, body)
+            .map_err(|_| Error::new(Kind::Invalid, "the command cannot be written as JSON"))?;
+        self.body = buffer.into();
+        Ok(self)
+    }
+
+    /// Plans the request. `refusal` reads any answer that is not a success, `read` one that is.
+    pub fn plan<T: 'static>(
+        self,
+        refusal: fn(&Answer) -> Error,
+        read: impl FnOnce(&Answer) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Plan<T>, Error> {
+        self.plan_whole(refusal, move |answer| read(&answer))
+    }
+
+    /// Plans the request of a page of customers, whose answer is kept: it is read where it is needed.
+    pub fn plan_page(
+        self,
+        refusal: fn(&Answer) -> Error,
+        read: impl for<'a> Fn(&'a Answer) -> Result<Page<Told<'a>>, Error> + Send + Sync + 'static,
+    ) -> Result<Plan<CustomerPage>, Error> {
+        self.plan_whole(refusal, move |answer| Ok(CustomerPage { answer, read: Box::new(read) }))
+    }
+
+    fn plan_whole<T: 'static>(
+        self,
+        refusal: fn(&Answer) -> Error,
+        read: impl FnOnce(Answer) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Plan<T>, Error> {
+        let request = self.build()?;
+        let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
+        let read = Box::new(move |response| {
+            let answer = Answer(response);
+            if answer.status().is_success() { read(answer).map(Step::Done) } else { Err(refusal(&answer)) }
+        });
+        Ok(Plan { request, writes, later: Vec::new(), fidelity: Fidelity::default(), read })
+    }
+
+    fn build(self) -> Result<Request, Error> {
+        let uri = match self.path {
+            Cow::Borrowed(path) => Uri::from_static(path),
+            Cow::Owned(path) => {
+                Uri::try_from(path).map_err(|_| Error::new(Kind::Invalid, "the command cannot be written as a URL"))?
+            }
+        };
+        let mut request = Request::new(self.body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = uri;
+        Ok(request)
+    }
+}

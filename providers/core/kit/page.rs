@@ -1,0 +1,42 @@
+//! A page of customers as the provider answered it.
+
+use crate::{
+    kit::{Answer, Plan},
+    model::{Customer, Error, Page, Told},
+};
+
+/// A page of customers as the provider answered it. Its customers borrow their text from it, so that answering a page
+/// neither copies text nor counts who holds it.
+pub struct CustomerPage {
+    pub(super) answer: Answer,
+    pub(super) read: Box<ReadPage>,
+}
+
+pub(super) type ReadPage = dyn for<'a> Fn(&'a Answer) -> Result<Page<Told<'a>>, Error> + Send + Sync;
+
+impl CustomerPage {
+    /// Reads the page.
+    pub fn told(&self) -> Result<Page<Told<'_>>, Error> {
+        (self.read)(&self.answer)
+    }
+
+    /// The page with customers that can be kept.
+    pub fn kept(&self) -> Result<Page<Customer>, Error> {
+        let (Page { items, next, total }, source) = (self.told()?, self.answer.source()?);
+        Ok(Page { items: items.into_iter().map(|told| told.kept(&source)).collect(), next, total })
+    }
+}
+
+impl std::fmt::Debug for CustomerPage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("CustomerPage").finish_non_exhaustive()
+    }
+}
+
+impl Plan<CustomerPage> {
+    /// The same plan with customers that can be kept.
+    #[must_use]
+    pub fn kept(self) -> Plan<Page<Customer>> {
+        self.map(|page| page.kept())
+    }
+}

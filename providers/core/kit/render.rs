@@ -1,0 +1,75 @@
+//! Plans as people read them: a request as HTTP text for snapshots and terminals, or as JSON for
+//! `explain`. Both show which headers will carry secrets, and neither can show a secret: there is none
+//! in a plan.
+
+use http::HeaderMap;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
+
+use crate::{
+    kit::Endpoint,
+    model::{Error, Request, auth::AuthScheme},
+};
+
+/// A request as it will be sent, secrets masked.
+#[derive(Debug, Serialize)]
+pub struct RenderedRequest {
+    /// The method.
+    pub method: String,
+    /// The full URL.
+    pub url: String,
+    /// The headers, secrets masked.
+    #[serde(serialize_with = "pairs")]
+    pub headers: Vec<(String, String)>,
+    /// The JSON body, or `null`.
+    pub body: Option<Box<RawValue>>,
+    /// Whether an earlier answer decides on it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub depends_on_previous: bool,
+}
+
+/// Renders a plan's request at an endpoint.
+pub fn request(request: &Request, endpoint: &Endpoint, auth: &AuthScheme) -> Result<RenderedRequest, Error> {
+    let finished = endpoint.finish(request.clone())?;
+    let mut headers: Vec<(String, String)> =
+        auth.masked().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    headers.extend(text_headers(finished.headers()));
+    headers.sort();
+    Ok(RenderedRequest {
+        method: finished.method().to_string(),
+        url: finished.uri().to_string(),
+        headers,
+        body: serde_json::from_slice(finished.body()).ok(),
+        depends_on_previous: false,
+    })
+}
+
+/// Headers as text, those that are none left out.
+pub fn text_headers(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
+    headers
+        .iter()
+        .filter(|(_, value)| !value.is_sensitive())
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+}
+
+impl RenderedRequest {
+    /// The request as HTTP text.
+    pub fn http_text(&self) -> String {
+        let mut text = format!("{} {}\n", self.method, self.url);
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+        if let Some(body) = &self.body {
+            text.push_str(&format!("\n{}\n", body.get()));
+        }
+        text
+    }
+}
+
+fn pairs<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(pairs.len()))?;
+    for (name, value) in pairs {
+        map.serialize_entry(name, value)?;
+    }
+    map.end()
+}

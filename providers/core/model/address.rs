@@ -1,0 +1,68 @@
+//! Postal addresses.
+
+use std::fmt;
+
+use crate::model::Field;
+
+/// A postal address; `T` is `Option<Text>` in an answer and `Patch<Text>` in a command.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the fields of the API, described in its contract")]
+pub struct Address<T> {
+    pub line1: T,
+    pub line2: T,
+    pub city: T,
+    pub state: T,
+    pub postal_code: T,
+    /// ISO 3166-1 alpha-2 where the text names a country, else the text as it is.
+    pub country: T,
+}
+
+impl<T> Address<T> {
+    /// Every part, in the order of the API.
+    pub const fn parts(&self) -> [(Field, &T); 6] {
+        [
+            (Field::Line1, &self.line1),
+            (Field::Line2, &self.line2),
+            (Field::City, &self.city),
+            (Field::State, &self.state),
+            (Field::PostalCode, &self.postal_code),
+            (Field::Country, &self.country),
+        ]
+    }
+
+    /// The same, to be changed.
+    pub const fn parts_mut(&mut self) -> [(Field, &mut T); 6] {
+        [
+            (Field::Line1, &mut self.line1),
+            (Field::Line2, &mut self.line2),
+            (Field::City, &mut self.city),
+            (Field::State, &mut self.state),
+            (Field::PostalCode, &mut self.postal_code),
+            (Field::Country, &mut self.country),
+        ]
+    }
+
+    /// The part that a field names.
+    pub fn part(&self, field: Field) -> Option<&T> {
+        self.parts().into_iter().find_map(|(part, held)| (part == field).then_some(held))
+    }
+
+    /// The same, to be changed.
+    pub fn part_mut(&mut self, field: Field) -> Option<&mut T> {
+        self.parts_mut().into_iter().find_map(|(part, held)| (part == field).then_some(held))
+    }
+
+    /// The same address with every part converted.
+    pub fn map<'a, U>(&'a self, convert: impl Fn(&'a T) -> U) -> Address<U> {
+        let Self { line1, line2, city, state, postal_code, country } = self;
+        let [line1, line2, city, state, postal_code, country] =
+            [line1, line2, city, state, postal_code, country].map(convert);
+        Address { line1, line2, city, state, postal_code, country }
+    }
+}
+
+impl<T> fmt::Debug for Address<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Address { .. }")
+    }
+}

@@ -1,0 +1,36 @@
+//! The canonical language: customers as the gateway answers them, the commands that it takes, and what can go wrong.
+//! Nothing here knows a provider.
+
+mod address;
+pub mod auth;
+mod command;
+mod customer;
+mod error;
+mod fidelity;
+mod field;
+mod fields;
+mod filter;
+mod id;
+pub mod manifest;
+mod message;
+mod operation;
+mod page;
+mod patch;
+mod payment;
+mod reply;
+
+pub use address::Address;
+pub use command::{Command, CreateCustomer, ListCustomers, ListOfCustomer, UpdateCustomer};
+pub use customer::{Customer, CustomerType, Told};
+pub use error::{Effect, Error, Failure, FieldError, Kind, VendorAnswer};
+pub use fidelity::{Entry, Fidelity, Outcome};
+pub use field::Field;
+pub use fields::CustomerFields;
+pub use filter::{CustomerFilter, Lookup};
+pub use id::{CustomerId, IdPattern};
+pub use message::{Request, Response};
+pub use operation::Operation;
+pub use page::{Page, Position};
+pub use patch::{Patch, str_patch};
+pub use payment::{Invoice, OverdueInvoices, Payment, PaymentMethod};
+pub use reply::{Created, Reply};

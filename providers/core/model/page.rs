@@ -1,0 +1,88 @@
+//! Pages of lists.
+
+use crate::text::Text;
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The entries, in the provider's order.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Position>,
+    /// How many there are in all pages, where the provider tells.
+    pub total: Option<u64>,
+}
+
+impl<T> Page<T> {
+    /// A page of a list whose length the provider tells.
+    pub fn of_total(items: Vec<T>, position: &Position, total: u64) -> Self {
+        let end = position.offset().saturating_add(items.len() as u64);
+        let next = (!items.is_empty() && end < total).then_some(Position::Offset(end));
+        Self { items, next, total: Some(total) }
+    }
+
+    /// A page cut out of a list that the provider tells whole.
+    pub fn of_all(all: Vec<T>, position: &Position, limit: u16) -> Self {
+        let (total, begin) = (all.len() as u64, usize::try_from(position.offset()).unwrap_or(usize::MAX));
+        Self::of_total(all.into_iter().skip(begin).take(limit.into()).collect(), position, total)
+    }
+
+    /// A numbered page of a list whose length the provider may tell. The next one begins where this one would
+    /// end if it were full: a number says nothing of a page that fell short.
+    pub fn of_numbered(items: Vec<T>, position: &Position, limit: u16, total: Option<u64>) -> Self {
+        let Some(total) = total else { return Self::of_unknown_length(items, position, limit) };
+        let end = position.offset().saturating_add(limit.into());
+        let next = (!items.is_empty() && end < total).then_some(Position::Offset(end));
+        Self { items, next, total: Some(total) }
+    }
+
+    /// A numbered page of which it may be told whether another follows, and how many entries there are in all.
+    /// The first decides, else the second, else whether the page is full; a count that contradicts is no total.
+    pub fn of_told(items: Vec<T>, position: &Position, limit: u16, more: Option<bool>, count: Option<u64>) -> Self {
+        let end = position.offset().saturating_add(items.len() as u64);
+        let more = more.or(count.map(|count| end < count)).unwrap_or(items.len() >= usize::from(limit.max(1)));
+        let total = count.filter(|count| if more { *count > end } else { *count == end });
+        let next =
+            (more && !items.is_empty()).then(|| Position::of_page(position.page(limit).saturating_add(1), limit));
+        Self { items, next, total }
+    }
+
+    /// A page of a list whose length is not told: a full page may be followed by another.
+    pub fn of_unknown_length(items: Vec<T>, position: &Position, limit: u16) -> Self {
+        let end = position.offset().saturating_add(items.len() as u64);
+        let next = (items.len() >= usize::from(limit.max(1))).then_some(Position::Offset(end));
+        Self { items, next, total: None }
+    }
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Position {
+    /// After this many customers. Providers with page numbers count in whole pages.
+    Offset(u64),
+    /// Where the provider's own token says.
+    Token(Text),
+}
+
+impl Position {
+    /// The beginning of a list.
+    pub const START: Self = Self::Offset(0);
+
+    /// How many entries lie before this position; zero for a provider's token.
+    pub const fn offset(&self) -> u64 {
+        match self {
+            Self::Offset(offset) => *offset,
+            Self::Token(_) => 0,
+        }
+    }
+
+    /// The number of the page that begins here, counted from one.
+    pub const fn page(&self, limit: u16) -> u64 {
+        (self.offset() / if limit == 0 { 1 } else { limit as u64 }).saturating_add(1)
+    }
+
+    /// The position at which a numbered page begins.
+    pub const fn of_page(page: u64, limit: u16) -> Self {
+        Self::Offset(page.saturating_sub(1).saturating_mul(limit as u64))
+    }
+}
