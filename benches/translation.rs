@@ -12,7 +12,6 @@ use passerelle_providers::{
         input,
         view::{CustomersView, Origin},
     },
-    engine::prepare,
     json::Json,
     kit::Step,
     model::{CreateCustomer, CustomerFilter, ListCustomers, Position, Response},
@@ -42,9 +41,9 @@ fn create(criterion: &mut Criterion) {
     let command = CreateCustomer { fields: read_body(), distinct: false };
     let mut group = criterion.benchmark_group("create");
     group.bench_function("read the merchant's body", |bencher| bencher.iter(read_body));
-    group.bench_function("plan", |bencher| bencher.iter(|| prepare::create(&*provider, &command)));
+    group.bench_function("plan", |bencher| bencher.iter(|| provider.plan_create(&command)));
     group.bench_function("plan and read the answer", |bencher| {
-        bencher.iter(|| prepare::create(&*provider, &command).and_then(|plan| plan.read(answers::created())));
+        bencher.iter(|| provider.plan_create(&command).and_then(|plan| plan.read(answers::created())));
     });
     group.finish();
 }

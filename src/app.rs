@@ -1,83 +1,56 @@
-//! The application: what requests share, every inbound layer in order, and the accept loop with its limits.
+//! The application: the routers of the API and of drop-in, and every inbound layer in order.
 
 use std::{
     convert::Infallible,
     future::Future,
-    io,
-    net::{SocketAddr, TcpListener},
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use arc_swap::ArcSwap;
 use axum::{
     Router,
     extract::{MatchedPath, Request},
     response::{IntoResponse, Response},
 };
-use axum_server::{Handle, accept::Accept};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
-use hyper_util::rt::TokioTimer;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
 use tower::{Service, layer::layer_fn};
 use uuid::Uuid;
 
 use crate::{
-    drop_in::{self, Replays},
-    http::{
-        self as api,
-        problem::{AlreadyTold, Code, Failure},
-        request::RequestId,
-    },
+    drop_in, http as api,
     merchant::{Gateway, Merchant},
+    problem::{AlreadyTold, Code, Failure},
+    state::{App, RequestId},
     store::Store,
-    writes::{Surface, Writes},
+    writes::{KeptSurface, Surface},
 };
 
-/// What every request can see.
-#[derive(Debug)]
-pub struct App {
-    /// The configuration's meaning, replaced whole by a reload.
-    pub gateway: Arc<ArcSwap<Gateway>>,
-    /// What changes something.
-    pub writes: Arc<Writes>,
-    /// Whether the process is about to stop and wants no more requests.
-    pub draining: AtomicBool,
-    /// The signatures of drop-in clients that were seen.
-    pub replays: Replays,
+/// The application for a snapshot of the configuration and a store.
+pub fn new(gateway: Gateway, store: Store) -> Arc<App> {
+    App::new(gateway, store, surface)
 }
 
-impl App {
-    /// An application that serves a snapshot, and keeps its writes in a store.
-    pub fn new(gateway: Gateway, store: Store) -> Arc<Self> {
-        let gateway = Arc::new(ArcSwap::from_pointee(gateway));
-        Arc::new(Self {
-            writes: Writes::new(store, Arc::clone(&gateway), surface),
-            gateway,
-            draining: AtomicBool::new(false),
-            replays: Replays::default(),
-        })
-    }
-}
-
-/// Any surface from its name.
-fn surface(name: &str, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
-    api::writes::surface(name).or_else(|| drop_in::surface(name, merchant))
+/// Any surface, from what was kept of it.
+fn surface(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
+    api::writes::surface(kept).or_else(|| drop_in::surface(kept, merchant))
 }
 
 /// The API with its one inbound layer, the edge. It is outermost, because it alone knows the request's id: it
 /// turns a panic into a problem like any other failure, writes every problem, logs every failure once, and adds
 /// the headers that every answer has.
 pub fn router(app: Arc<App>) -> Router {
-    api::routes().layer(layer_fn(Edge)).with_state(app)
+    api::routes()
+        .merge(drop_in::routes())
+        .fallback(|| async { Failure::new(Code::NotFound, "the API has no such path; GET /docs shows those it has") })
+        .method_not_allowed_fallback(|| async {
+            Failure::new(Code::MethodNotAllowed, "the path has no such method; `Allow` lists those it has")
+        })
+        .layer(layer_fn(Edge))
+        .with_state(app)
 }
 
 /// The inbound layer around a route.
@@ -199,102 +172,6 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
     let parent = headers.get(TRACEPARENT)?.to_str().ok()?;
     let trace = parent.split('-').nth(1)?;
     (trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| trace.to_owned())
-}
-
-/// The limits of a listener.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// How many connections are held at once.
-    pub max_connections: usize,
-}
-
-/// How long a client may take to send the head of a request, the first one included.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// More headers than this are refused.
-const MOST_HEADERS: usize = 64;
-
-/// Serves a router until the handle says otherwise. HTTP/1.1 only: cleartext HTTP/2 is of no use behind a
-/// proxy, and detecting it would leave silent connections open.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    handle: Handle<SocketAddr>,
-    limits: Limits,
-) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let admission = Admission { permits: Arc::new(Semaphore::new(limits.max_connections)) };
-    let mut server = axum_server::from_tcp(listener)?.acceptor(admission).handle(handle).http1_only();
-    server
-        .http_builder()
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_headers(MOST_HEADERS);
-    server.serve(router.into_make_service()).await
-}
-
-/// Lets as many connections in as there are permits.
-#[derive(Debug, Clone)]
-struct Admission {
-    permits: Arc<Semaphore>,
-}
-
-impl<S: Send + 'static> Accept<TcpStream, S> for Admission {
-    type Stream = Admitted;
-    type Service = S;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Admitted, S)>> + Send>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let permits = Arc::clone(&self.permits);
-        Box::pin(async move {
-            let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
-            stream.set_nodelay(true)?;
-            Ok((Admitted { stream, _permit: permit }, service))
-        })
-    }
-}
-
-/// A connection that gives its place back when it ends.
-#[derive(Debug)]
-struct Admitted {
-    stream: TcpStream,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Admitted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Admitted {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }
 
 #[cfg(test)]

@@ -19,13 +19,17 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+mod body;
 pub mod capabilities;
 pub mod command;
 pub mod config;
 pub mod drop_in;
+pub mod execution;
 pub mod http;
-pub mod line;
+pub mod listener;
 pub mod merchant;
+pub mod problem;
+pub mod state;
 pub mod store;
 mod tls;
 pub mod twin;

@@ -9,9 +9,9 @@ use allocation_counter::measure;
 use passerelle_providers::{
     CustomerProvider, Settings,
     api::input,
-    engine::prepare,
+    engine::{self, Conditions},
     kit::Step,
-    model::{Command, CreateCustomer, CustomerFilter, ListCustomers, Operation, Position, Response},
+    model::{Command, CreateCustomer, CustomerFilter, ListCustomers, LossPolicy, Operation, Position, Response},
     text::{Source, country::Region},
     vendor,
 };
@@ -29,11 +29,12 @@ fn lomi() -> Arc<dyn CustomerProvider> {
 #[test]
 fn a_create_asks_for_memory_at_most_six_times() {
     let provider = lomi();
-    let command = command();
+    let create = command();
+    let command = Command::Create(create.clone());
     let answer = answers::created();
-    let mut planned = None;
-    let planning = measure(|| planned = Some(prepare::create(&*provider, &command)));
-    let plan = planned.expect("it was called").expect("it can be planned");
+    let conditions = Conditions::canonical(LossPolicy::Reject);
+    let planning = measure(|| assert!(engine::plan(&provider, &command, conditions).is_ok(), "it can be planned"));
+    let plan = provider.plan_create(&create).expect("it can be planned");
     let mut read = None;
     let reading = measure(|| read = Some(plan.read(answer)));
     assert!(matches!(read, Some(Ok(Step::Done(_)))), "{read:?}");

@@ -10,7 +10,6 @@ mod wire;
 use std::sync::Arc;
 
 use crate::{
-    engine::prepare,
     kit::{CustomerPage, CustomerProvider, Draft, Plan, Settings, Vendor, document::Spelled},
     model::{
         CreateCustomer, Created, Customer, CustomerId, CustomerType, Error, Field, IdPattern, ListCustomers, Lookup,
@@ -124,7 +123,7 @@ impl Bitnob {
     }
 
     fn plan_blacklist(self, id: &CustomerId, blacklist: bool) -> Result<Plan<Customer>, Error> {
-        let draft = Draft::post(self.customers()).then("/blacklist").segment(id.text())?;
+        let draft = Draft::post(self.customers()).then("/blacklist").segment(id.at_provider())?;
         self.plan_one(draft.json(&wire::BlacklistInput { blacklist: Patch::Set(blacklist) })?)
     }
 }
@@ -150,7 +149,7 @@ impl CustomerProvider for Bitnob {
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.plan_one(Draft::get(self.customers()).segment(id.text())?)
+        self.plan_one(Draft::get(self.customers()).segment(id.at_provider())?)
     }
 
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
@@ -158,13 +157,13 @@ impl CustomerProvider for Bitnob {
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let draft = Draft::put(self.customers()).segment(command.id.text())?;
+        let draft = Draft::put(self.customers()).segment(command.id.at_provider())?;
         self.plan_write(draft, &translate::input(&command.fields))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        prepare::supports(self.manifest(), Operation::Delete)?;
-        Draft::delete(self.customers()).segment(id.text())?.plan(translate::refusal, translate::carried_out)
+        self.manifest().require(Operation::Delete)?;
+        Draft::delete(self.customers()).segment(id.at_provider())?.plan(translate::refusal, translate::carried_out)
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {

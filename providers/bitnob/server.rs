@@ -18,7 +18,7 @@ use crate::{
     },
     model::{
         Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, FieldError,
-        IdPattern, Kind, ListCustomers, Lookup, Page, Patch, Reply, Request, Response, manifest::Manifest,
+        IdPattern, Kind, ListCustomers, Lookup, Page, Patch, Reply, Request, Response, Written, manifest::Manifest,
     },
     text::{Source, Str, Text, phone},
 };
@@ -60,12 +60,17 @@ impl ImitatesVendor for Bitnob {
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         Ok(match (command, reply) {
-            (_, Reply::Created(Created { customer, .. }) | Reply::Customer(customer)) => {
+            (
+                _,
+                Reply::Written(Written::Created(Created { customer, .. }) | Written::Changed(customer))
+                | Reply::Customer(customer)
+                | Reply::Found(Some(customer)),
+            ) => {
                 let metadata = to_raw_value(customer.metadata.as_str()).ok();
                 let metadata = metadata.as_ref().filter(|_| self.is_v2 && !customer.metadata.is_empty()).map(Raw::from);
                 self.enveloped(command, self.spelled(wire::Customer { metadata, ..self.told(customer) }))
             }
-            (Command::Delete(_), Reply::Deleted) => self.enveloped(command, ()),
+            (Command::Delete(_), Reply::Written(Written::Deleted)) => self.enveloped(command, ()),
             (Command::List(asked), Reply::Customers(page)) => self.page(command, asked, page),
             _ => return Err(mismatched()),
         })

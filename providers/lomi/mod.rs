@@ -104,7 +104,7 @@ impl CustomerProvider for Lomi {
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
         let region = self.region;
-        Draft::get("/customers").segment(id.text())?.plan(translate::refusal, move |answer| {
+        Draft::get("/customers").segment(id.at_provider())?.plan(translate::refusal, move |answer| {
             decode::required(translate::one(&answer.source()?, region)?, "data.customer_id")
         })
     }
@@ -113,14 +113,14 @@ impl CustomerProvider for Lomi {
         let region = self.region;
         // The answer may lack the customer, and does not tell an unknown id [v1-run].
         let plan = Draft::patch("/customers")
-            .segment(command.id.text())?
+            .segment(command.id.at_provider())?
             .json(&translate::input(&command.fields))?
             .plan(translate::refusal, move |answer| translate::one(&answer.source()?, region))?;
         Ok(plan.or_read(self.plan_retrieve(&command.id)?))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        Draft::delete("/customers").segment(id.text())?.plan(translate::refusal, |_| Ok(()))
+        Draft::delete("/customers").segment(id.at_provider())?.plan(translate::refusal, |_| Ok(()))
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {

@@ -13,7 +13,7 @@ use crate::{
     },
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, FieldError, IdPattern,
-        Kind, ListCustomers, Patch, Position, Reply, Request, Response, manifest::Manifest,
+        Kind, ListCustomers, Patch, Position, Reply, Request, Response, Written, manifest::Manifest,
     },
     text::{Text, packed, time},
 };
@@ -45,10 +45,13 @@ impl ImitatesVendor for Lomi {
         let one =
             |status, customer| json_response(status, &wire::Envelope { data: translate::told(customer), meta: None });
         Ok(match (command, reply) {
-            (_, Reply::Created(created)) => one(201, &created.customer),
-            (_, Reply::Customer(customer)) => one(200, customer),
-            (Command::Delete(id), Reply::Deleted) => {
-                let id = translate::spelled_id(id.text());
+            (_, Reply::Written(Written::Created(created))) => one(201, &created.customer),
+            (
+                _,
+                Reply::Customer(customer) | Reply::Found(Some(customer)) | Reply::Written(Written::Changed(customer)),
+            ) => one(200, customer),
+            (Command::Delete(id), Reply::Written(Written::Deleted)) => {
+                let id = translate::spelled_id(id.public());
                 let data = wire::Deleted { customer_id: &id, deleted: true };
                 json_response(200, &wire::Envelope { data, meta: None })
             }

@@ -127,19 +127,19 @@ impl CustomerProvider for ModemPay {
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        Draft::get("/v1/customers").segment(id.text())?.plan(translate::refusal, self.one())
+        Draft::get("/v1/customers").segment(id.at_provider())?.plan(translate::refusal, self.one())
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         let UpdateCustomer { id, fields } = command;
         let (input, told) = self.input(fields);
         let update = wire::Update { data: Patch::Set(input) };
-        let draft = Draft::put("/v1/customers").segment(id.text())?.json(&update)?;
+        let draft = Draft::put("/v1/customers").segment(id.at_provider())?.json(&update)?;
         Ok(draft.plan(translate::refusal, self.one())?.reporting(|report| report.extend(&told)))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        Draft::delete("/v1/customers").segment(id.text())?.plan(translate::refusal, |_| Ok(()))
+        Draft::delete("/v1/customers").segment(id.at_provider())?.plan(translate::refusal, |_| Ok(()))
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
@@ -162,7 +162,7 @@ impl CustomerProvider for ModemPay {
         let ListOfCustomer { id, limit, position, .. } = command.clone();
         let region = self.region;
         let draft = Draft::get("/v1/customers")
-            .segment(id.text())?
+            .segment(id.at_provider())?
             .then("/payment-methods")
             .number("offset", position.offset())
             .number("limit", limit.into());

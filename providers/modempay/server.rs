@@ -13,7 +13,8 @@ use crate::{
     },
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, Error, FieldError, IdPattern,
-        Kind, ListCustomers, ListOfCustomer, Page, Patch, Position, Reply, Request, Response, manifest::Manifest,
+        Kind, ListCustomers, ListOfCustomer, Page, Patch, Position, Reply, Request, Response, Written,
+        manifest::Manifest,
     },
     text::{Source, Text, decimal},
 };
@@ -44,10 +45,15 @@ impl ImitatesVendor for ModemPay {
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         let one = |status, customer| json_response(status, &translate::told(customer, self.region));
         Ok(match (command, reply) {
-            (_, Reply::Created(created)) => one(if created.existing { 200 } else { 201 }, &created.customer),
-            (_, Reply::Customer(customer)) => one(200, customer),
+            (_, Reply::Written(Written::Created(created))) => {
+                one(if created.existing { 200 } else { 201 }, &created.customer)
+            }
+            (
+                _,
+                Reply::Customer(customer) | Reply::Found(Some(customer)) | Reply::Written(Written::Changed(customer)),
+            ) => one(200, customer),
             // Which body is not documented; the SDKs read any JSON and drop it.
-            (Command::Delete(_), Reply::Deleted) => json_response(200, &json!({})),
+            (Command::Delete(_), Reply::Written(Written::Deleted)) => json_response(200, &json!({})),
             (Command::List(asked), Reply::Customers(page)) => {
                 let told = page.items.iter().map(|customer| translate::told(customer, self.region));
                 let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));

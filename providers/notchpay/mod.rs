@@ -97,16 +97,16 @@ impl CustomerProvider for NotchPay {
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        Draft::get("/customers").segment(id.text())?.plan(translate::refusal, self.one())
+        Draft::get("/customers").segment(id.at_provider())?.plan(translate::refusal, self.one())
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let draft = Draft::put("/customers").segment(command.id.text())?;
+        let draft = Draft::put("/customers").segment(command.id.at_provider())?;
         self.change(&command.id, draft.json(&translate::input(&command.fields))?)
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        Draft::delete("/customers").segment(id.text())?.plan(translate::refusal, |_| Ok(()))
+        Draft::delete("/customers").segment(id.at_provider())?.plan(translate::refusal, |_| Ok(()))
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
@@ -125,28 +125,31 @@ impl CustomerProvider for NotchPay {
     }
 
     fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.change(id, Draft::post("/customers").segment(id.text())?.then("/block"))
+        self.change(id, Draft::post("/customers").segment(id.at_provider())?.then("/block"))
     }
 
     fn plan_unblock(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.change(id, Draft::post("/customers").segment(id.text())?.then("/unblock"))
+        self.change(id, Draft::post("/customers").segment(id.at_provider())?.then("/unblock"))
     }
 
     fn plan_payment_methods(&self, command: &ListOfCustomer) -> Result<Plan<Page<PaymentMethod>>, Error> {
         let ListOfCustomer { id, limit, position, .. } = command.clone();
         // They are told all at once.
-        Draft::get("/customers").segment(id.text())?.then("/payment_methods").plan(translate::refusal, move |answer| {
-            let source = answer.source()?;
-            let told: wire::Page<'_, wire::PaymentMethod<'_>> = parse(source.as_str())?;
-            let items = decode::each(told.items, "items", |method| translate::payment_method(method, &source))?;
-            Ok(Page::of_all(items, &position, limit))
-        })
+        Draft::get("/customers").segment(id.at_provider())?.then("/payment_methods").plan(
+            translate::refusal,
+            move |answer| {
+                let source = answer.source()?;
+                let told: wire::Page<'_, wire::PaymentMethod<'_>> = parse(source.as_str())?;
+                let items = decode::each(told.items, "items", |method| translate::payment_method(method, &source))?;
+                Ok(Page::of_all(items, &position, limit))
+            },
+        )
     }
 
     fn plan_payments(&self, command: &ListOfCustomer) -> Result<Plan<Page<Payment>>, Error> {
         let ListOfCustomer { id, limit, position, status } = command.clone();
         let draft = Draft::get("/customers")
-            .segment(id.text())?
+            .segment(id.at_provider())?
             .then("/payments")
             .number("limit", limit.into())
             .number("page", position.page(limit))

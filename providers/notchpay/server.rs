@@ -17,7 +17,7 @@ use crate::{
     },
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, Error, FieldError, IdPattern, Kind,
-        ListCustomers, ListOfCustomer, Page, Position, Reply, Request, Response, manifest::Manifest,
+        ListCustomers, ListOfCustomer, Page, Position, Reply, Request, Response, Written, manifest::Manifest,
     },
     text::Text,
 };
@@ -65,12 +65,16 @@ impl ImitatesVendor for NotchPay {
             said(code, message, wire::One { customer: told, ..Default::default() })
         };
         Ok(match (command, reply) {
-            (_, Reply::Created(created)) => one(201, "Customer created", &created.customer),
-            (Command::Update(_), Reply::Customer(customer)) => one(200, "Customer updated", customer),
-            (Command::Block(_), Reply::Customer(customer)) => one(202, "Customer blocked successfully", customer),
-            (Command::Unblock(_), Reply::Customer(customer)) => one(202, "Customer unblocked successfully", customer),
-            (_, Reply::Customer(customer)) => one(200, "Customer retrieved", customer),
-            (_, Reply::Deleted) => said(200, "Customer deleted", ()),
+            (_, Reply::Written(Written::Created(created))) => one(201, "Customer created", &created.customer),
+            (Command::Update(_), Reply::Written(Written::Changed(customer))) => one(200, "Customer updated", customer),
+            (Command::Block(_), Reply::Written(Written::Changed(customer))) => {
+                one(202, "Customer blocked successfully", customer)
+            }
+            (Command::Unblock(_), Reply::Written(Written::Changed(customer))) => {
+                one(202, "Customer unblocked successfully", customer)
+            }
+            (_, Reply::Customer(customer) | Reply::Found(Some(customer))) => one(200, "Customer retrieved", customer),
+            (_, Reply::Written(Written::Deleted)) => said(200, "Customer deleted", ()),
             (Command::List(asked), Reply::Customers(page)) => {
                 let items = Some(page.items.iter().map(translate::told).collect());
                 said(200, "Customers retrieved", wire::Page { items, ..counted(page, &asked.position, asked.limit) })

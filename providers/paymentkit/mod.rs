@@ -127,12 +127,12 @@ impl CustomerProvider for PaymentKit {
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.plan_one(Draft::get(CUSTOMERS).segment(id.text())?)
+        self.plan_one(Draft::get(CUSTOMERS).segment(id.at_provider())?)
     }
 
     fn plan_retrieve_or_create(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
         let input = wire::RetrieveInput { create: Patch::Set(true) };
-        let mut plan = self.plan_one(Draft::get(CUSTOMERS).segment(id.text())?.json(&input)?)?;
+        let mut plan = self.plan_one(Draft::get(CUSTOMERS).segment(id.at_provider())?.json(&input)?)?;
         plan.writes = true;
         Ok(plan)
     }
@@ -145,7 +145,9 @@ impl CustomerProvider for PaymentKit {
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        self.plan_one(Draft::put(CUSTOMERS).segment(command.id.text())?.json(&translate::input(&command.fields))?)
+        self.plan_one(
+            Draft::put(CUSTOMERS).segment(command.id.at_provider())?.json(&translate::input(&command.fields))?,
+        )
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
@@ -167,7 +169,7 @@ impl CustomerProvider for PaymentKit {
     }
 
     fn plan_overdue_invoices(&self, id: &CustomerId) -> Result<Plan<OverdueInvoices>, Error> {
-        let draft = Draft::get(CUSTOMERS).segment(id.text())?.then("/overdue/invoices");
+        let draft = Draft::get(CUSTOMERS).segment(id.at_provider())?.then("/overdue/invoices");
         self.told_the_mode(draft).plan(translate::refusal, |answer| translate::overdue(&answer.source()?))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     },
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, Error, IdPattern, Invoice, Kind, ListCustomers,
-        Patch, Position, Reply, Request, Response, manifest::Manifest,
+        Patch, Position, Reply, Request, Response, Written, manifest::Manifest,
     },
     text::{Source, Str, Text},
 };
@@ -49,7 +49,10 @@ impl ImitatesVendor for PaymentKit {
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         Ok(match (command, reply) {
-            (_, Reply::Customer(customer)) => json_response(200, &self.told(customer)),
+            (
+                _,
+                Reply::Customer(customer) | Reply::Found(Some(customer)) | Reply::Written(Written::Changed(customer)),
+            ) => json_response(200, &self.told(customer)),
             (Command::List(asked), Reply::Customers(page)) => {
                 let list = page.items.iter().map(|customer| self.told(customer)).collect();
                 let (list, count) = (Some(list), Some(total(page, &asked.position)));
@@ -58,7 +61,7 @@ impl ImitatesVendor for PaymentKit {
                 let paging = paging.as_ref().map(Raw::from);
                 json_response(200, &wire::Page { count, list, paging, ..Default::default() })
             }
-            (Command::OverdueInvoices(_), Reply::OverdueInvoices(customer, overdue)) => {
+            (Command::OverdueInvoices(_), Reply::OverdueInvoices(Some(customer), overdue)) => {
                 let customer = to_raw_value(&self.told(customer)).ok();
                 let customer = customer.as_ref().map(Raw::from);
                 let invoices = Some(overdue.invoices.iter().map(told_invoice).collect());

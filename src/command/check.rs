@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 use passerelle_providers::{
-    engine::lists::{ListQuery, Mark},
-    model::CustomerFilter,
+    engine::Conditions,
+    model::{Command, CustomerFilter, ListCustomers, LossPolicy, Operation, Position},
 };
 use tokio::time::Instant;
 
 use super::{Configuration, Failed, serve::runtime, terminal};
 use crate::{
     config,
+    execution::{self, ProviderTransport},
     merchant::{Connection, Gateway},
 };
 
@@ -36,21 +37,22 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
         terminal::warn(warning);
     }
     let merchants = loaded.config.merchants.len();
+    let connections = understood.gateway.connections().count();
     terminal::print(&format!(
         "{}: {merchants} merchant{}, {} connection{}, no mistakes",
         loaded.name(),
         if merchants == 1 { "" } else { "s" },
-        understood.gateway.connections().len(),
-        if understood.gateway.connections().len() == 1 { "" } else { "s" },
+        connections,
+        if connections == 1 { "" } else { "s" },
     ))?;
     if !arguments.probe {
         return Ok(());
     }
     let mut failed = 0;
     for (merchant, connection) in understood.gateway.connections() {
-        let name = format!("{merchant}.{} ({})", connection.name, connection.manifest.name);
+        let name = format!("{}.{} ({})", merchant.name, connection.name, connection.manifest.name);
         let is_sandbox =
-            loaded.config.merchants.get(merchant).and_then(|typed| typed.connections.get(&connection.name));
+            loaded.config.merchants.get(&merchant.name).and_then(|typed| typed.connections.get(&connection.name));
         if is_sandbox.is_some_and(|typed| typed.sandbox) {
             terminal::print(&format!("{name}: a sandbox, which is only there while the gateway is served"))?;
             continue;
@@ -65,14 +67,17 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
     }
     match failed {
         0 => Ok(()),
-        _ => Err(Failed::Failed(format!("{failed} of {} connections failed", understood.gateway.connections().len()))),
+        _ => Err(Failed::Failed(format!("{failed} of {connections} connections failed"))),
     }
 }
 
 async fn probe(connection: &Connection) -> Result<(), String> {
-    let query = ListQuery { limit: 1, mark: Mark::START, filter: CustomerFilter::default() };
-    let deadline = Instant::now() + PATIENCE;
-    let listed = connection.provider.list(&connection.upstream.until(deadline), &query).await;
+    let list = ListCustomers { limit: 1, position: Position::START, filter: CustomerFilter::default() };
+    let transport = ProviderTransport::new(connection, Operation::List, Instant::now() + PATIENCE);
+    let listed = match execution::plan(connection, &Command::List(list), Conditions::canonical(LossPolicy::Reject)) {
+        Ok(planned) => planned.execute(&transport).await,
+        Err(error) => Err(error),
+    };
     listed.map(drop).map_err(|error| {
         let said = error.vendor.as_ref().and_then(|vendor| vendor.message.as_deref());
         match said {

@@ -3,17 +3,17 @@
 use bytes::Bytes;
 use clap::{Args, builder::PossibleValuesParser};
 use passerelle_providers::{
-    CustomerProvider, Settings,
+    Settings,
     api::{
         input,
         view::{FidelityView, Origin},
     },
-    engine::{lists, prepare},
+    engine::{self, Conditions},
     kit::{
-        Endpoint, Plan,
+        Endpoint,
         render::{self, RenderedRequest},
     },
-    model::{Command, CreateCustomer, Error, Fidelity, Operation, Request, manifest::Manifest},
+    model::{Error, Fidelity, LossPolicy, Operation},
     text::{Source, country::Region},
     vendor,
 };
@@ -62,25 +62,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failed> {
     let provider = (vendor.connect)(Settings { generation: manifest.generation, region, livemode: true });
     let operation = Operation::parse(&arguments.operation)
         .ok_or_else(|| Failed::Usage(format!("`{}` is no operation", arguments.operation)))?;
-    prepare::supports(manifest, operation).map_err(|error| Failed::Failed(error.to_string()))?;
+    manifest.require(operation).map_err(|error| Failed::Failed(error.to_string()))?;
     let text = Bytes::from(arguments.command.clone());
     let source = Source::new(&text).ok_or_else(|| Failed::Usage("the command is not UTF-8".to_owned()))?;
     let command = input::command(operation, &source, manifest, region).map_err(|error| told(&error))?;
-    let (requests, fidelity) = planned(&*provider, manifest, &command).map_err(|error| told(&error))?;
+    let conditions = Conditions::canonical(LossPolicy::Drop);
+    let planned = engine::plan(&provider, &command, conditions).map_err(|error| told(&error))?;
+    let fidelity = planned.fidelity();
 
     let base = arguments.base_url.as_deref().or(manifest.base_url).unwrap_or("https://app.example.com/payment");
     let endpoint = Endpoint::new(base);
     let Some(scheme) = manifest.auth.first() else { return Ok(()) };
-    let rendered: Result<Vec<RenderedRequest>, Error> = requests
-        .iter()
-        .enumerate()
-        .map(|(place, request)| {
-            let mut rendered = render::request(request, &endpoint, scheme)?;
-            rendered.depends_on_previous = place > 0;
-            Ok(rendered)
-        })
-        .collect();
-    let rendered = rendered.map_err(|error| told(&error))?;
+    let rendered = render::requests(&planned.requests(), &endpoint, scheme).map_err(|error| told(&error))?;
     if arguments.json {
         return terminal::print_json(&Explanation {
             object: "explanation",
@@ -113,44 +106,4 @@ fn as_text(requests: &[RenderedRequest], fidelity: &Fidelity) -> String {
         text.push_str(&format!("  {} {}: {}\n", entry.field.name(), entry.outcome.as_str(), entry.rule));
     }
     text
-}
-
-type Planned = (Vec<Request>, Fidelity);
-
-fn requests<T>(plan: Plan<T>) -> Planned {
-    (std::iter::once(plan.request).chain(plan.later).collect(), plan.fidelity)
-}
-
-fn planned(provider: &dyn CustomerProvider, manifest: &Manifest, command: &Command) -> Result<Planned, Error> {
-    Ok(match command {
-        Command::Create(create) => create_requests(provider, manifest, create)?,
-        Command::Retrieve(id) => requests(provider.plan_retrieve(id)?),
-        Command::RetrieveOrCreate(id) => requests(provider.plan_retrieve_or_create(id)?),
-        Command::Find(lookup) => requests(lists::first_lookup(provider, lookup)?),
-        Command::Update(update) => requests(prepare::update(provider, update)?),
-        Command::Delete(id) => requests(provider.plan_delete(id)?),
-        Command::List(list) => {
-            let mark = lists::Mark { position: list.position.clone(), skip: 0 };
-            let query = lists::ListQuery { limit: list.limit, mark, filter: list.filter.clone() };
-            requests(lists::first_plan(provider, &query)?)
-        }
-        Command::Block(id) => requests(provider.plan_block(id)?),
-        Command::Unblock(id) => requests(provider.plan_unblock(id)?),
-        Command::PaymentMethods(asked) => requests(provider.plan_payment_methods(asked)?),
-        Command::Payments(asked) => requests(provider.plan_payments(asked)?),
-        Command::OverdueInvoices(id) => requests(provider.plan_overdue_invoices(id)?),
-    })
-}
-
-/// A distinct create looks first where the provider does not.
-fn create_requests(
-    provider: &dyn CustomerProvider,
-    manifest: &Manifest,
-    create: &CreateCustomer,
-) -> Result<Planned, Error> {
-    let (create_requests, fidelity) = requests(prepare::create(provider, create)?);
-    let Some(lookup) = lists::distinct_lookup(manifest, create)? else { return Ok((create_requests, fidelity)) };
-    let (mut all, _) = requests(lists::first_lookup(provider, &lookup)?);
-    all.extend(create_requests);
-    Ok((all, fidelity))
 }

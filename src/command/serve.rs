@@ -14,9 +14,11 @@ use tokio::task::JoinHandle;
 
 use super::{Configuration, Failed, terminal};
 use crate::{
-    app::{self, App, Limits},
+    app,
     config::{self, Loaded},
+    listener::{self, Limits},
     merchant::{Gateway, Twins},
+    state::App,
     store::{self, Store},
     twin::Twin,
 };
@@ -109,11 +111,11 @@ pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     let store = Store::open(&settings.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
     let listener = bind(&loaded.config.server.listen)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let app = App::new(understood.gateway, store);
+    let app = app::new(understood.gateway, store);
     let watch = app.writes.watch_over();
     let handle = Handle::new();
     let limits = Limits { max_connections: loaded.config.server.max_connections };
-    let task = tokio::spawn(app::serve(listener, app::router(Arc::clone(&app)), handle.clone(), limits));
+    let task = tokio::spawn(listener::serve(listener, app::router(Arc::clone(&app)), handle.clone(), limits));
     Ok(Running { address, app, handle, twins, warnings: understood.warnings, task, watch })
 }
 

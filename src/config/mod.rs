@@ -7,6 +7,7 @@ mod secret;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use passerelle_providers::model::LossPolicy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -102,33 +103,13 @@ pub struct Merchant {
     pub region: Option<String>,
     /// What becomes of fields that the provider cannot hold.
     #[serde(default)]
-    pub on_loss: OnLoss,
+    #[schemars(schema_with = "loss_policies")]
+    pub on_loss: LossPolicy,
     /// How drop-in clients that sign their requests are known, by the provider whose clients they are.
     #[serde(default)]
     pub ingress: BTreeMap<String, BTreeMap<String, Secret>>,
     /// The connections, by name.
     pub connections: BTreeMap<String, Connection>,
-}
-
-/// What becomes of fields that the provider cannot hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnLoss {
-    /// The request is refused before anything is sent.
-    #[default]
-    Reject,
-    /// The rest is sent, and the loss reported.
-    Drop,
-}
-
-impl OnLoss {
-    /// The word of the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reject => "reject",
-            Self::Drop => "drop",
-        }
-    }
 }
 
 /// A connection to one account at one provider.
@@ -218,6 +199,12 @@ fn maybe_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rate>
     let text = String::deserialize(deserializer)?;
     let wrong = || D::Error::custom(format!("`{text}` is no rate, such as \"60/min\", \"5/s\" or \"1000/h\""));
     Rate::parse(&text).map(Some).ok_or_else(wrong)
+}
+
+/// The loss policies that a configuration may name: `carry` is refused for now.
+fn loss_policies(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let words = [LossPolicy::Reject, LossPolicy::Drop].map(LossPolicy::as_str);
+    schemars::json_schema!({ "type": "string", "enum": words })
 }
 
 /// The JSON Schema of the configuration file, for editors.

@@ -11,8 +11,8 @@ use passerelle_providers::{
 };
 
 use crate::{
-    http::problem::{Code, Failure},
     merchant::Merchant,
+    problem::{Code, Failure},
     store::OperationId,
 };
 
@@ -58,8 +58,8 @@ impl From<Failure> for Refusal {
 }
 
 /// The dialect's answer to what was carried out.
-pub(super) fn told(mut response: Response<Bytes>, reply: &Reply, unknown: &[&'static str]) -> Response<Bytes> {
-    let lost = [&drop_in::losses(reply)[..], unknown].concat();
+pub(super) fn told(mut response: Response<Bytes>, reply: &Reply, unknown: &[String]) -> Response<Bytes> {
+    let lost = drop_in::losses(reply).into_iter().chain(unknown.iter().map(String::as_str)).collect::<Vec<_>>();
     if let (false, Ok(lost)) = (lost.is_empty(), HeaderValue::try_from(lost.join(", "))) {
         response.headers_mut().insert(LOSS, lost);
     }

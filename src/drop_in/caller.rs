@@ -10,8 +10,10 @@ use passerelle_providers::model::{
     manifest::Manifest,
 };
 
-use super::replay::Once;
-use crate::merchant::{Gateway, Merchant, digest_of};
+use crate::{
+    merchant::{Gateway, Merchant, digest_of},
+    state::Once,
+};
 
 /// What the head of a request tells of its sender.
 pub(super) enum Presented {

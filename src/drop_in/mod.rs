@@ -5,15 +5,16 @@
 mod answer;
 mod caller;
 mod dialect;
-mod replay;
 mod surface;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
+    Router,
     body::Body,
     extract::State,
     response::{IntoResponse, Response},
+    routing::any,
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -22,38 +23,41 @@ use jiff::Timestamp;
 use passerelle_providers::{
     ImitatesVendor,
     api::input,
-    engine::{drop_in, prepare},
+    engine::{Conditions, Language, drop_in},
     kit::{
         asked::said_members,
-        server::{no_route, outside},
+        server::{no_route, not_found, outside},
     },
-    model::{Command, Error, FieldError, Kind, Reply, Request},
+    model::{Command, Error, FieldError, Kind, LossPolicy, Reply, Request},
     text::Source,
 };
 use tokio::time::Instant;
 
-pub use replay::Replays;
 pub use surface::surface;
 
 use crate::{
-    app::App,
-    config::OnLoss,
-    http::{
-        problem::{AlreadyTold, Code, Failure},
-        request::read_body,
-        writes,
-    },
+    body::read_body,
+    execution::{self, ProviderTransport},
     merchant::{Gateway, Merchant},
-    writes::Write,
+    problem::{AlreadyTold, Code, Failure},
+    state::{Admitted, App, Seen},
+    writes::{NewWrite, over_http},
 };
 use answer::Refusal;
 use caller::Presented;
 use dialect::Dialect;
-use replay::{Admitted, Seen};
 use surface::Imitation;
 
+/// Every path below which a provider's dialect is spoken.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/as/{provider}", any(serve))
+        .route("/as/{provider}/", any(serve))
+        .route("/as/{provider}/{*path}", any(serve))
+}
+
 /// Everything below `/as`.
-pub async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
+async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
     let Some((dialect, below)) = Dialect::of(request.uri()) else {
         let told = "no provider of this name is imitated; GET /v1/providers shows those there are";
         return Failure::new(Code::NotFound, told).into_response();
@@ -102,7 +106,7 @@ struct Call {
     merchant: Option<Arc<Merchant>>,
     seen: Option<Seen>,
     /// What the client wrote that no command can hold.
-    lost: Vec<&'static str>,
+    lost: Vec<String>,
 }
 
 impl Call {
@@ -128,16 +132,17 @@ impl Call {
         }
         let server = self.dialect.server(Some(merchant));
         let command = self.read(&*server, merchant)?;
-        if command.operation().is_write() && !matches!(command, Command::RetrieveOrCreate(_)) {
+        let operation = command.operation();
+        let of_command = |error| Refusal::of(error, operation);
+        if command.is_write() {
             return self.write(app, merchant, command).await;
         }
-        let of_command = |error| Refusal::of(error, command.operation());
-        let reply = self.read_from(merchant, &command).await.map_err(of_command)?;
+        let reply = self.read_from(merchant, command.clone()).await.map_err(of_command)?;
         let answer = server.answer(&command, &reply).map_err(of_command)?;
         Ok(answer::told(answer, &reply, &self.lost))
     }
 
-    /// Carries out a command that changes something.
+    /// Executes a command that changes something.
     async fn write(
         &self,
         app: &App,
@@ -145,34 +150,39 @@ impl Call {
         command: Command,
     ) -> Result<http::Response<Bytes>, Refusal> {
         let operation = command.operation();
-        prepare::supports(merchant.active.manifest, operation).map_err(|error| Refusal::of(error, operation))?;
-        let imitation = Imitation::of(self.asked.method(), &self.uri, merchant, self.lost.clone());
+        let of_command = |error| Refusal::of(error, operation);
+        let (connection, command) = execution::resolve(merchant, command).await.map_err(of_command)?;
+        connection.manifest.require(operation).map_err(of_command)?;
+        let imitation = Imitation::of(self.asked.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
         let imitation = imitation.ok_or_else(no_route)?;
-        let write = Write {
+        let idempotency = over_http::idempotency(self.asked.headers())?;
+        let new = NewWrite {
             merchant: Arc::clone(merchant),
+            connection,
             command,
-            on_loss: merchant.on_loss,
-            idempotency: writes::idempotency(self.asked.headers())?,
+            is_keyed: idempotency.key.is_some(),
             surface: Arc::new(imitation),
             deadline: self.gateway.deadline,
         };
-        match app.writes.carry_out(write).await {
-            Ok(told) => Ok(writes::response(told)),
-            Err(refused) => Err(Refusal::from(writes::refusal(refused))),
+        match app.writes.execute(new.plan().map_err(of_command)?, idempotency).await {
+            Ok(told) => Ok(over_http::response(told)),
+            Err(refused) => Err(Refusal::from(over_http::refusal(refused))),
         }
     }
 
     fn read(&mut self, server: &dyn ImitatesVendor, merchant: &Merchant) -> Result<Command, Refusal> {
-        let command = server.accept_for(&self.asked, &merchant.active.manifest.id)?;
+        let command = server.accept_for(&self.asked, merchant.id_pattern())?;
         if !self.asked.body().is_empty() {
             let source = Source::new(self.asked.body());
             let source = source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?;
             input::check(&source)?;
             if matches!(command, Command::Create(_) | Command::Update(_)) {
-                self.lost = said_members(&source, server.unknown_members());
+                let lost = said_members(&source, server.unknown_members());
+                self.lost = lost.into_iter().map(str::to_owned).collect();
             }
-            if merchant.on_loss != OnLoss::Drop && !self.lost.is_empty() {
-                let lost = self.lost.iter().map(|member| FieldError::new(*member, "the gateway has no counterpart"));
+            if merchant.on_loss != LossPolicy::Drop && !self.lost.is_empty() {
+                let lost =
+                    self.lost.iter().map(|member| FieldError::new(member.clone(), "the gateway has no counterpart"));
                 let error = Error::new(Kind::Rejected, "the gateway cannot hold every field");
                 return Err(Refusal::of(error.with_fields(lost.collect()), command.operation()));
             }
@@ -186,12 +196,18 @@ impl Call {
         Ok(command)
     }
 
-    /// Carries out a command that only reads.
-    async fn read_from(&self, merchant: &Merchant, command: &Command) -> Result<Reply, Error> {
-        let connection = &merchant.active;
-        let tolerates_losses = merchant.on_loss == OnLoss::Drop;
-        let line = connection.upstream.until(Instant::now() + self.gateway.deadline);
-        let reply = drop_in::carry_out(&*connection.provider, &line, command, tolerates_losses).await?;
-        Ok(if self.dialect.is_spoken_by(connection) { reply } else { drop_in::without_extra(reply) })
+    /// Executes a command that only reads.
+    async fn read_from(&self, merchant: &Merchant, command: Command) -> Result<Reply, Error> {
+        let (connection, command) = execution::resolve(merchant, command).await?;
+        let conditions =
+            Conditions { on_loss: merchant.on_loss, language: Language::Imitated, reads_before_delete: false };
+        let planned = execution::plan(&connection, &command, conditions)?;
+        let ends = Instant::now() + self.gateway.deadline;
+        let transport = ProviderTransport::new(&connection, command.operation(), ends);
+        match execution::read(merchant, &transport, planned).await? {
+            Reply::Found(None) => Err(not_found()),
+            reply if self.dialect.is_spoken_by(&connection) => Ok(reply),
+            reply => Ok(drop_in::without_extra(reply)),
+        }
     }
 }

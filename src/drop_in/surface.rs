@@ -6,8 +6,8 @@ use http::{Method, Uri};
 use jiff::Timestamp;
 use passerelle_providers::{
     ImitatesVendor,
-    engine::drop_in,
-    model::{Reply, Request},
+    engine::{Conditions, Language, drop_in},
+    model::{LossPolicy, Reply, Request, Written},
 };
 
 use super::{
@@ -15,10 +15,10 @@ use super::{
     dialect::{self, Dialect},
 };
 use crate::{
-    http::{problem::Failure, writes},
     merchant::{Connection, Merchant},
+    problem::Failure,
     store::Answer,
-    writes::{Ended, Surface},
+    writes::{Ended, KeptSurface, Surface, over_http},
 };
 
 /// An imitated provider, as it answers one request.
@@ -28,8 +28,9 @@ pub(super) struct Imitation {
     /// The method and the whole path, which its refusals may repeat.
     asked: Request,
     path: Uri,
+    on_loss: LossPolicy,
     /// What the client wrote that no command can hold.
-    lost: Vec<&'static str>,
+    lost: Vec<String>,
 }
 
 impl fmt::Debug for Imitation {
@@ -40,20 +41,26 @@ impl fmt::Debug for Imitation {
 
 impl Imitation {
     /// How a merchant's request is answered.
-    pub(super) fn of(method: &Method, path: &Uri, merchant: &Merchant, lost: Vec<&'static str>) -> Option<Self> {
+    pub(super) fn of(
+        method: &Method,
+        path: &Uri,
+        merchant: &Merchant,
+        on_loss: LossPolicy,
+        lost: Vec<String>,
+    ) -> Option<Self> {
         let (dialect, below) = Dialect::of(path)?;
         let mut asked = Request::default();
         (*asked.method_mut(), *asked.uri_mut()) = (method.clone(), below);
         let server = dialect.server(Some(merchant));
-        Some(Self { dialect, server, asked, path: path.clone(), lost })
+        Some(Self { dialect, server, asked, path: path.clone(), on_loss, lost })
     }
 }
 
-/// An imitation from its name.
-pub fn surface(name: &str, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
-    let (method, path) = name.split_once(' ')?;
+/// An imitation, from what was kept of it.
+pub fn surface(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
+    let (method, path) = kept.name.split_once(' ')?;
     let (method, path) = (Method::try_from(method).ok()?, Uri::try_from(path).ok()?);
-    Some(Arc::new(Imitation::of(&method, &path, merchant, Vec::new())?))
+    Some(Arc::new(Imitation::of(&method, &path, merchant, kept.on_loss, kept.lost.clone())?))
 }
 
 impl Surface for Imitation {
@@ -61,16 +68,25 @@ impl Surface for Imitation {
         format!("{} {}", self.asked.method(), self.path)
     }
 
-    fn misses_who_is_not_there(&self, connection: &Connection) -> bool {
-        // Some providers delete whatever they are asked to; others' clients are told that there was nobody.
-        !self.dialect.is_spoken_by(connection) && dialect::deletes_unknown(connection)
+    fn conditions(&self, connection: &Connection) -> Conditions {
+        Conditions {
+            on_loss: self.on_loss,
+            language: Language::Imitated,
+            // Some providers answer success to the deletion of any id; the imitated provider's clients expect an error
+            // where there is no such customer.
+            reads_before_delete: !self.dialect.is_spoken_by(connection) && dialect::deletes_unknown(connection),
+        }
+    }
+
+    fn lost(&self) -> &[String] {
+        &self.lost
     }
 
     fn tell(&self, ended: &Ended<'_>) -> (Answer, Option<Failure>) {
         let operation = ended.command.operation();
         let told = match ended.result {
-            Ok(reply) => {
-                let reply = self.dialect.own_or_common(reply, ended);
+            Ok(done) => {
+                let reply = self.dialect.own_or_common(done, ended);
                 let answered = self.server.answer(ended.command, &reply);
                 answered
                     .map(|answer| answer::told(answer, &reply, &self.lost))
@@ -79,13 +95,13 @@ impl Surface for Imitation {
             Err(error) => Err(Refusal::of(error.clone(), operation)),
         };
         match told {
-            Ok(response) => (writes::answer(response), None),
+            Ok(response) => (over_http::answer(response), None),
             Err(refusal) => {
                 let refusal = refusal.of_write(ended.id);
                 let merchant = Some(ended.merchant);
                 let (response, failure) =
                     answer::refuse(&*self.server, &self.asked, merchant, &refusal, Timestamp::now());
-                (writes::answer(response), Some(failure))
+                (over_http::answer(response), Some(failure))
             }
         }
     }
@@ -93,10 +109,8 @@ impl Surface for Imitation {
 
 impl Dialect {
     /// What a client of this provider may be shown of another's reply.
-    fn own_or_common(&self, reply: &Reply, ended: &Ended<'_>) -> Reply {
-        match self.is_spoken_by(ended.connection) {
-            true => reply.clone(),
-            false => drop_in::without_extra(reply.clone()),
-        }
+    fn own_or_common(&self, done: &Written, ended: &Ended<'_>) -> Reply {
+        let reply = Reply::Written(done.clone());
+        if self.is_spoken_by(ended.connection) { reply } else { drop_in::without_extra(reply) }
     }
 }

@@ -1,75 +1,127 @@
-//! Operations carried out and answered: run within the deadline, explained instead, or shown with what was
-//! said on the wire.
+//! Commands that only read, executed and answered: explained instead, or shown with what was said on the wire.
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
-    api::view::{FidelityView, Origin},
+    api::view::{CustomerView, EachView, FidelityView, ListView, Origin, summary},
+    engine::Planned,
     json::Json,
     kit::render::{self, RenderedRequest},
-    model::{Error, Fidelity, Request},
+    model::{Command, Error, Fidelity, Kind, Reply},
 };
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{problem::Failure, request::Call};
-use crate::line::{Exchange, Line};
+use super::{lists::OneList, request::Call};
+use crate::{
+    execution::{self, Exchange, ProviderTransport},
+    problem::{Code, Failure},
+};
 
-/// What an operation led to, and what was said on the wire if that was asked for.
-#[derive(Debug)]
-pub struct Performed<T> {
-    /// The result.
-    pub value: T,
-    /// The exchanges.
-    pub raw: Option<Vec<Exchange>>,
-}
+/// The size of a usual customer in an answer.
+const USUAL_SIZE: usize = 1536;
 
 impl Call {
-    /// A line to the provider, for [`Call::perform`].
-    pub fn line(&self) -> Line<'_> {
-        Line::new(self.connection(), Instant::now() + self.gateway.deadline, self.include_raw)
+    /// Executes a command that only reads, or explains it, and answers.
+    pub async fn read(self, command: Command) -> Result<Response, Failure> {
+        self.read_list(command, None).await
     }
 
-    /// Carries out work over a line, which keeps the request's deadline.
-    pub async fn perform<T>(
-        &self,
-        line: &Line<'_>,
-        work: impl Future<Output = Result<T, Error>> + Send,
-    ) -> Result<Performed<T>, Failure> {
-        let result = work.await;
-        let raw = line.exchanges();
-        match result {
-            Ok(value) => Ok(Performed { value, raw }),
-            Err(error) => Err(self.failure(&error).with_raw(raw)),
+    /// The same of a command that may be answered with a page of a list.
+    pub async fn read_list(self, command: Command, list: Option<OneList>) -> Result<Response, Failure> {
+        let (call, command) = self.resolve(command).await?;
+        let planned = call.plan(&command)?;
+        if call.explain {
+            return call.explanation(&planned);
         }
+        let transport =
+            ProviderTransport::new(&call.connection, call.operation, Instant::now() + call.gateway.deadline)
+                .showing_exchanges(call.include_raw);
+        if let (Some(list), Command::List(_), None) = (&list, &command, &call.merchant.middleware) {
+            // Nothing happens between reading the page and writing it, so it is written as it lies in the answer.
+            let shown = planned.show_list(&transport, |page| list.customers(&call, page)).await;
+            let raw = transport.exchanges();
+            return match shown {
+                Ok((document, next)) => {
+                    Ok(list.linked(json_response(StatusCode::OK, with_raw(document, raw.as_deref())), next))
+                }
+                Err(error) => Err(call.failure(&error).with_raw(raw)),
+            };
+        }
+        let reply = execution::read(&call.merchant, &transport, planned).await;
+        let raw = transport.exchanges();
+        let answered = match reply {
+            Ok(reply) => call.answer_reply(&command, list.as_ref(), reply, raw.as_deref()),
+            Err(error) => Err(call.failure(&error)),
+        };
+        answered.map_err(|failure| failure.with_raw(raw))
+    }
+
+    /// A reply in the words of the API.
+    fn answer_reply(
+        &self,
+        command: &Command,
+        list: Option<&OneList>,
+        reply: Reply,
+        raw: Option<&[Exchange]>,
+    ) -> Result<Response, Failure> {
+        Ok(match (reply, list) {
+            (Reply::Customer(customer) | Reply::Found(Some(customer)), _) => {
+                let view = CustomerView { customer: &customer, origin: self.origin() };
+                json_response(StatusCode::OK, written(&view, raw, USUAL_SIZE))
+            }
+            (Reply::Found(None), _) => {
+                let key = if let Command::Find(lookup) = command { lookup.key() } else { "id" };
+                let nothing = Error::new(Kind::NotFound, format!("the provider has no customer with this {key}"));
+                return Err(self.failure(&nothing));
+            }
+            (Reply::Customers(page), Some(list)) => {
+                let (document, next) = list.customers(self, page);
+                list.linked(json_response(StatusCode::OK, with_raw(document, raw)), next)
+            }
+            (Reply::PaymentMethods(page), Some(list)) => {
+                let (document, next) = list.entries(self, &page);
+                list.linked(json_response(StatusCode::OK, with_raw(document, raw)), next)
+            }
+            (Reply::Payments(page), Some(list)) => {
+                let (document, next) = list.entries(self, &page);
+                list.linked(json_response(StatusCode::OK, with_raw(document, raw)), next)
+            }
+            (Reply::OverdueInvoices(_, overdue), _) => {
+                let fidelity: Fidelity = Fidelity::default();
+                let view = ListView {
+                    data: EachView(&overdue.invoices),
+                    next_cursor: None,
+                    total_count: Some(overdue.invoices.len() as u64),
+                    filtered_by: None,
+                    fidelity: &fidelity,
+                    summary: Some(summary(&overdue)),
+                };
+                json_response(StatusCode::OK, written(&view, raw, 2048))
+            }
+            (Reply::Written(_) | Reply::Customers(_) | Reply::PaymentMethods(_) | Reply::Payments(_), _) => {
+                return Err(Failure::new(Code::Internal, "a reply does not belong to its command"));
+            }
+        })
     }
 
     /// Where this call's answers come from.
     pub fn origin(&self) -> Origin<'_> {
-        Origin { provider: self.manifest().name, connection: &self.connection().name }
+        Origin { provider: self.manifest().name, connection: &self.connection.name }
     }
 
     /// Answers with what would be sent.
-    pub fn explanation(&self, requests: &[Request], fidelity: &Fidelity) -> Result<Response, Failure> {
-        let explained = explain(self, requests).map_err(|error| self.failure(&error))?;
+    pub fn explanation(&self, planned: &Planned) -> Result<Response, Failure> {
+        let Self { connection, .. } = self;
+        let rendered = render::requests(&planned.requests(), connection.upstream.endpoint(), connection.scheme);
         let body = Explanation {
             object: "explanation",
             operation: self.operation.name(),
             provider: self.origin(),
-            requests: explained,
-            fidelity: FidelityView(fidelity),
+            requests: rendered.map_err(|error| self.failure(&error))?,
+            fidelity: FidelityView(&planned.fidelity()),
         };
         Ok(json(StatusCode::OK, &body, 1024))
-    }
-
-    /// Answers with a document that was written already, and with what was said on the wire if that was asked for.
-    pub fn answer_written(&self, status: StatusCode, document: Vec<u8>, raw: Option<&[Exchange]>) -> Response {
-        json_response(status, with_raw(document, raw))
-    }
-
-    /// Answers with a document, and with what was said on the wire if that was asked for.
-    pub fn answer(&self, status: StatusCode, document: &impl Json, raw: Option<&[Exchange]>, size: usize) -> Response {
-        json_response(status, written(document, raw, size))
     }
 }
 
@@ -90,16 +142,6 @@ fn with_raw(mut document: Vec<u8>, raw: Option<&[Exchange]>) -> Vec<u8> {
         document.push(b'}');
     }
     document
-}
-
-fn explain(call: &Call, requests: &[Request]) -> Result<Vec<RenderedRequest>, Error> {
-    let endpoint = call.connection().upstream.endpoint();
-    let rendered = requests.iter().enumerate().map(|(place, request)| {
-        let mut rendered = render::request(request, endpoint, call.connection().scheme)?;
-        rendered.depends_on_previous = place > 0;
-        Ok(rendered)
-    });
-    rendered.collect()
 }
 
 /// What would be sent, and what the translation does.

@@ -3,25 +3,17 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use http::StatusCode;
 use passerelle_providers::{
-    api::{input, view::CustomerView},
-    engine::{lists, prepare},
-    kit::{Plan, run},
-    model::{Command, CreateCustomer, Customer, Error, FieldError, Kind, Lookup, Operation, Request, UpdateCustomer},
+    api::input,
+    model::{Command, CreateCustomer, FieldError, Lookup, Operation, UpdateCustomer},
     text::{Text, email, phone},
 };
 
 use super::{
-    answer::Performed,
-    problem::Failure,
     request::{Call, Caller, CustomerPath, JsonBody},
     schema,
 };
-use crate::app::App;
-
-/// The size of a usual customer in an answer.
-const USUAL_SIZE: usize = 1536;
+use crate::{problem::Failure, state::App};
 
 /// `POST /v1/customers`
 #[utoipa::path(
@@ -39,18 +31,6 @@ pub async fn create(
     let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
     let distinct = call.query.flag("distinct")?.unwrap_or_default();
     let command = CreateCustomer { fields: fields.without_clears(), distinct };
-    let plan = call.judge(prepare::create(call.provider(), &command).map_err(|error| call.failure(&error))?)?;
-    let lookup = lists::distinct_lookup(call.manifest(), &command).map_err(|error| call.failure(&error))?;
-    if call.explain {
-        let mut requests: Vec<Request> = Vec::new();
-        if let Some(lookup) = &lookup {
-            let first = lists::first_lookup(call.provider(), lookup).map_err(|error| call.failure(&error))?;
-            requests.push(first.request);
-        }
-        requests.push(plan.request);
-        requests.extend(plan.later);
-        return call.explanation(&requests, &plan.fidelity);
-    }
     call.write(&app, Command::Create(command)).await
 }
 
@@ -63,13 +43,7 @@ pub async fn create(
 pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::Retrieve, &[])?;
     let id = call.id(id)?;
-    let plan = call.provider().plan_retrieve(&id).map_err(|error| call.failure(&error))?;
-    if call.explain {
-        return explained(&call, plan);
-    }
-    let line = call.line();
-    let performed = call.perform(&line, run(&line, plan)).await?;
-    Ok(customer_answer(&call, &performed))
+    call.read(Command::Retrieve(id)).await
 }
 
 /// `GET /v1/customers/lookup?email=`, `phone=`, `did=` or `reference=`
@@ -81,17 +55,7 @@ pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Fail
 pub async fn lookup(caller: Caller) -> Result<Response, Failure> {
     let call = caller.call(Operation::Find, &["email", "phone", "did", "reference"])?;
     let lookup = read_lookup(&call)?;
-    if call.explain {
-        let plan = lists::first_lookup(call.provider(), &lookup).map_err(|error| call.failure(&error))?;
-        return call.explanation(&[plan.request], &plan.fidelity);
-    }
-    let line = call.line();
-    let Performed { value, raw } = call.perform(&line, lists::find(call.provider(), &line, &lookup)).await?;
-    let Some(customer) = value else {
-        let nobody = Error::new(Kind::NotFound, format!("the provider has no customer with this {}", lookup.key()));
-        return Err(call.failure(&nobody).with_raw(raw));
-    };
-    Ok(customer_answer(&call, &Performed { value: customer, raw }))
+    call.read(Command::Find(lookup)).await
 }
 
 fn read_lookup(call: &Call) -> Result<Lookup, Failure> {
@@ -134,12 +98,7 @@ pub async fn update(
     let call = caller.call(Operation::Update, &[])?;
     let id = call.id(id)?;
     let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
-    let command = UpdateCustomer { id, fields };
-    let plan = call.judge(prepare::update(call.provider(), &command).map_err(|error| call.failure(&error))?)?;
-    match call.explain {
-        true => explained(&call, plan),
-        false => call.write(&app, Command::Update(command)).await,
-    }
+    call.write(&app, Command::Update(UpdateCustomer { id, fields })).await
 }
 
 /// `DELETE /v1/customers/{id}`
@@ -151,10 +110,7 @@ pub async fn update(
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::Delete, &[])?;
     let id = call.id(id)?;
-    match call.explain {
-        true => explained(&call, call.provider().plan_delete(&id).map_err(|error| call.failure(&error))?),
-        false => call.write(&app, Command::Delete(id)).await,
-    }
+    call.write(&app, Command::Delete(id)).await
 }
 
 /// `POST /v1/customers/{id}/block`
@@ -166,10 +122,7 @@ pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPat
 pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::Block, &[])?;
     let id = call.id(id)?;
-    match call.explain {
-        true => explained(&call, call.provider().plan_block(&id).map_err(|error| call.failure(&error))?),
-        false => call.write(&app, Command::Block(id)).await,
-    }
+    call.write(&app, Command::Block(id)).await
 }
 
 /// `POST /v1/customers/{id}/unblock`
@@ -181,19 +134,5 @@ pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath
 pub async fn unblock(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::Unblock, &[])?;
     let id = call.id(id)?;
-    match call.explain {
-        true => explained(&call, call.provider().plan_unblock(&id).map_err(|error| call.failure(&error))?),
-        false => call.write(&app, Command::Unblock(id)).await,
-    }
-}
-
-/// Answers with what a plan would send.
-fn explained<T>(call: &Call, plan: Plan<T>) -> Result<Response, Failure> {
-    let requests: Vec<Request> = std::iter::once(plan.request).chain(plan.later).collect();
-    call.explanation(&requests, &plan.fidelity)
-}
-
-fn customer_answer(call: &Call, performed: &Performed<Customer>) -> Response {
-    let view = CustomerView { customer: &performed.value, origin: call.origin() };
-    call.answer(StatusCode::OK, &view, performed.raw.as_deref(), USUAL_SIZE)
+    call.write(&app, Command::Unblock(id)).await
 }

@@ -7,7 +7,7 @@ use axum::{extract::Path, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::problem::{Code, Failure};
+use crate::problem::{Code, Failure};
 
 /// The name of the reference's script, which changes with the version of its crate.
 const SCRIPT: &str = "scalar.js";

@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{answer, schema};
-use crate::app::App;
+use crate::state::App;
 
 /// `GET /livez`
 #[utoipa::path(get, path = "/livez", operation_id = "live", tag = "health", summary = "Whether the process lives", security(()), responses((status = 200, description = "It lives.", body = schema::Health)))]

@@ -1,24 +1,28 @@
 //! Lists: of customers, and of what belongs to one. Whatever a provider counts in becomes a cursor.
 
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use passerelle_providers::{
     api::{
         input,
-        view::{CustomersView, EachView, ListView, Shown, summary},
+        view::{CustomersView, EachView, ListView, Shown},
     },
-    engine::lists::{self, ListQuery, Listing, Mark},
-    kit::{Plan, run},
-    model::{CustomerFilter, Error, Fidelity, ListOfCustomer, Operation, Page},
-    text::{Str, Text, email, phone},
+    engine::lists::FilteredBy,
+    model::{
+        Command, Customer, CustomerFilter, CustomerId, Fidelity, ListCustomers, ListOfCustomer, Operation, Page,
+        Position,
+    },
+    text::{JsonText, Text, email, phone},
 };
 
 use super::{
     answer::written,
-    cursor::Cursor,
-    problem::{Code, Failure},
     request::{Call, Caller, CustomerPath},
     schema,
+};
+use crate::{
+    merchant::Cursor,
+    problem::{Code, Failure},
 };
 
 const USUAL_LIMIT: u16 = 20;
@@ -32,28 +36,9 @@ const USUAL_LIMIT: u16 = 20;
 pub async fn customers(caller: Caller) -> Result<Response, Failure> {
     let call = caller.call(Operation::List, &["limit", "cursor", "email", "phone", "did", "blocked", "search"])?;
     let list = OneList::of_customers(&call)?;
-    let query = ListQuery { limit: list.cursor.limit, mark: list.cursor.mark.clone(), filter: list.filter.clone() };
-    if call.explain {
-        let plan = lists::first_plan(call.provider(), &query).map_err(|error| call.failure(&error))?;
-        return call.explanation(&[plan.request], &plan.fidelity);
-    }
-    let line = call.line();
-    let write = |Listing { items, next, total, filtered_by, fidelity }: Listing<Str<'_>>| {
-        let view = ListView {
-            data: CustomersView { customers: &items, origin: call.origin() },
-            next_cursor: list.sealed(&call, next),
-            total_count: total,
-            filtered_by: filtered_by.as_str(),
-            fidelity: &fidelity,
-            summary: None,
-        };
-        let document = written(&view, None, 512 + items.len() * 1100);
-        (document, view.next_cursor)
-    };
-    let performed = call.perform(&line, lists::show(call.provider(), &line, &query, write)).await?;
-    let (document, next_cursor) = performed.value;
-    let response = call.answer_written(StatusCode::OK, document, performed.raw.as_deref());
-    Ok(list.linked(response, next_cursor.as_deref()))
+    let Cursor { position, limit } = list.cursor.clone();
+    let command = ListCustomers { limit, position, filter: list.filter.clone() };
+    call.read_list(Command::List(command), Some(list)).await
 }
 
 /// `GET /v1/customers/{id}/payment_methods`
@@ -64,9 +49,10 @@ pub async fn customers(caller: Caller) -> Result<Response, Failure> {
 )]
 pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::PaymentMethods, &["limit", "cursor"])?;
-    let list = OneList::of_customer(&call, id)?;
-    let plan = call.provider().plan_payment_methods(&list.command(None)?);
-    list.page(&call, plan).await
+    let id = call.id(id)?;
+    let list = OneList::of_customer(&call, &id)?;
+    let command = list.command(id, None);
+    call.read_list(Command::PaymentMethods(command), Some(list)).await
 }
 
 /// `GET /v1/customers/{id}/payments`
@@ -77,10 +63,11 @@ pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Respons
 )]
 pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::Payments, &["limit", "cursor", "status"])?;
-    let list = OneList::of_customer(&call, id)?;
+    let id = call.id(id)?;
+    let list = OneList::of_customer(&call, &id)?;
     let status = call.query.text("status")?.map(Text::from);
-    let plan = call.provider().plan_payments(&list.command(status)?);
-    list.page(&call, plan).await
+    let command = list.command(id, status);
+    call.read_list(Command::Payments(command), Some(list)).await
 }
 
 /// `GET /v1/customers/{id}/overdue_invoices`
@@ -92,31 +79,15 @@ pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Fail
 pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
     let call = caller.call(Operation::OverdueInvoices, &[])?;
     let id = call.id(id)?;
-    let plan = call.provider().plan_overdue_invoices(&id).map_err(|error| call.failure(&error))?;
-    if call.explain {
-        return call.explanation(&[plan.request], &plan.fidelity);
-    }
-    let line = call.line();
-    let performed = call.perform(&line, run(&line, plan)).await?;
-    let overdue = &performed.value;
-    let fidelity: Fidelity = Fidelity::default();
-    let view = ListView {
-        data: EachView(&overdue.invoices),
-        next_cursor: None,
-        total_count: Some(overdue.invoices.len() as u64),
-        filtered_by: None,
-        fidelity: &fidelity,
-        summary: Some(summary(overdue)),
-    };
-    Ok(call.answer(StatusCode::OK, &view, performed.raw.as_deref(), 2048))
+    call.read(Command::OverdueInvoices(id)).await
 }
 
 /// One list: what it shows, and where the walk through it stands.
-struct OneList {
+#[derive(Debug)]
+pub struct OneList {
     path: String,
     parameters: Vec<(&'static str, String)>,
     filter: CustomerFilter,
-    id: Option<passerelle_providers::model::CustomerId>,
     cursor: Cursor,
 }
 
@@ -139,13 +110,12 @@ impl OneList {
         }
         let names = ["email", "phone", "did", "blocked", "search"];
         let parameters = parameters(call, &names);
-        Self::open(call, "/v1/customers".to_owned(), parameters, filter, None)
+        Self::open(call, "/v1/customers".to_owned(), parameters, filter)
     }
 
-    fn of_customer(call: &Call, id: CustomerPath) -> Result<Self, Failure> {
-        let id = call.id(id)?;
-        let path = format!("/v1/customers/{}/{}", id.text(), call.operation.name());
-        Self::open(call, path, parameters(call, &["status"]), CustomerFilter::default(), Some(id))
+    fn of_customer(call: &Call, id: &CustomerId) -> Result<Self, Failure> {
+        let path = format!("/v1/customers/{}/{}", id.public(), call.operation.name());
+        Self::open(call, path, parameters(call, &["status"]), CustomerFilter::default())
     }
 
     fn open(
@@ -153,13 +123,13 @@ impl OneList {
         path: String,
         parameters: Vec<(&'static str, String)>,
         filter: CustomerFilter,
-        id: Option<passerelle_providers::model::CustomerId>,
     ) -> Result<Self, Failure> {
         let limit = call.query.limit()?;
-        let beginning = Cursor { mark: Mark::START, limit: limit.unwrap_or(USUAL_LIMIT) };
-        let mut list = Self { path, parameters, filter, id, cursor: beginning };
+        let beginning = Cursor { position: Position::START, limit: limit.unwrap_or(USUAL_LIMIT) };
+        let mut list = Self { path, parameters, filter, cursor: beginning };
         if let Some(sealed) = call.query.get("cursor") {
-            list.cursor = call.connection().cursor_key.open(sealed, &list.identity())?;
+            let opened = call.connection.cursor_key.open(sealed, &list.identity());
+            list.cursor = opened.map_err(|error| Failure::new(Code::InvalidCursor, error.to_string()))?;
             if limit.is_some_and(|limit| limit != list.cursor.limit) {
                 let told = format!("the walk began with limit={}; keep it, or begin again", list.cursor.limit);
                 return Err(Failure::new(Code::InvalidCursor, told));
@@ -177,48 +147,55 @@ impl OneList {
         identity
     }
 
-    fn command(&self, status: Option<Text>) -> Result<ListOfCustomer, Failure> {
-        let id = self.id.clone();
-        let id = id.ok_or_else(|| Failure::new(Code::Internal, "a list of a customer without the customer"))?;
-        Ok(ListOfCustomer { id, limit: self.cursor.limit, position: self.cursor.mark.position.clone(), status })
+    fn command(&self, id: CustomerId, status: Option<Text>) -> ListOfCustomer {
+        let Cursor { position, limit } = self.cursor.clone();
+        ListOfCustomer { id, limit, position, status }
     }
 
-    /// Explains or runs a plan of one page, and answers it.
-    async fn page<T: Shown + 'static>(
-        self,
+    /// A page of customers, and the cursor of the next one.
+    pub(super) fn customers<T: JsonText + Clone + PartialEq>(
+        &self,
         call: &Call,
-        plan: Result<Plan<Page<T>>, Error>,
-    ) -> Result<Response, Failure> {
-        let plan = plan.map_err(|error| call.failure(&error))?;
-        if call.explain {
-            return call.explanation(&[plan.request], &plan.fidelity);
-        }
-        let line = call.line();
-        let performed = call.perform(&line, run(&line, plan)).await?;
-        let Page { items, next, total } = performed.value;
-        let fidelity: Fidelity = Fidelity::default();
-        let next = next.map(|position| Mark { position, skip: 0 });
+        page: Page<Customer<T>>,
+    ) -> (Vec<u8>, Option<String>) {
+        let Page { mut items, next, total } = page;
+        let fidelity = Fidelity::hoist(items.iter_mut().map(|customer| &mut customer.fidelity));
         let view = ListView {
-            data: EachView(&items),
+            data: CustomersView { customers: &items, origin: call.origin() },
             next_cursor: self.sealed(call, next),
             total_count: total,
+            filtered_by: FilteredBy::of(&self.filter, call.manifest()).as_str(),
+            fidelity: &fidelity,
+            summary: None,
+        };
+        let document = written(&view, None, 512 + items.len() * 1100);
+        (document, view.next_cursor)
+    }
+
+    /// A page of what belongs to a customer, and the cursor of the next one.
+    pub(super) fn entries<T: Shown>(&self, call: &Call, page: &Page<T>) -> (Vec<u8>, Option<String>) {
+        let fidelity: Fidelity = Fidelity::default();
+        let view = ListView {
+            data: EachView(&page.items),
+            next_cursor: self.sealed(call, page.next.clone()),
+            total_count: page.total,
             filtered_by: (!self.parameters.is_empty()).then_some("provider"),
             fidelity: &fidelity,
             summary: None,
         };
-        let response = call.answer(StatusCode::OK, &view, performed.raw.as_deref(), 512 + items.len() * 512);
-        Ok(self.linked(response, view.next_cursor.as_deref()))
+        let document = written(&view, None, 512 + page.items.len() * 512);
+        (document, view.next_cursor)
     }
 
-    /// The cursor of the page that begins at a mark.
-    fn sealed(&self, call: &Call, next: Option<Mark>) -> Option<String> {
-        let cursor = Cursor { mark: next?, limit: self.cursor.limit };
-        call.connection().cursor_key.seal(&cursor, &self.identity())
+    /// The cursor of the page that begins at a position.
+    fn sealed(&self, call: &Call, next: Option<Position>) -> Option<String> {
+        let cursor = Cursor { position: next?, limit: self.cursor.limit };
+        call.connection.cursor_key.seal(&cursor, &self.identity())
     }
 
     /// A page with the link to the next one.
-    fn linked(&self, mut response: Response, next_cursor: Option<&str>) -> Response {
-        if let Some(Ok(link)) = next_cursor.map(|cursor| HeaderValue::try_from(self.link(cursor))) {
+    pub(super) fn linked(&self, mut response: Response, next_cursor: Option<String>) -> Response {
+        if let Some(Ok(link)) = next_cursor.map(|cursor| HeaderValue::try_from(self.link(&cursor))) {
             response.headers_mut().insert(header::LINK, link);
         }
         response

@@ -11,16 +11,10 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    answer::json,
-    problem::{Code, Failure},
-    query::Query,
-    request::Caller,
-    schema,
-    writes::operation_id,
-};
+use super::{answer::json, query::Query, request::Caller, schema, writes::operation_id};
 use crate::{
-    app::App,
+    problem::{Code, Failure},
+    state::App,
     store::{Record, State as Progress, StoreError},
 };
 

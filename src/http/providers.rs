@@ -5,13 +5,9 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    answer::json,
-    problem::{Code, Failure},
-    request::Caller,
-    schema,
-};
+use super::{answer::json, request::Caller, schema};
 use crate::capabilities::{ProviderView, manifests, manifests_of};
+use crate::problem::{Code, Failure};
 
 /// Every provider.
 #[derive(Serialize, ToSchema)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use passerelle_providers::model::FieldError;
 
-use super::problem::{Code, Failure};
+use crate::problem::{Code, Failure};
 
 /// The parameters of a request, every one of them known.
 #[derive(Debug, Default)]

@@ -2,29 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::Body,
-    extract::{FromRequest, FromRequestParts, Path, Request},
-};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header, request::Parts};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use http::{HeaderMap, header, request::Parts};
 use passerelle_providers::{
-    CustomerProvider,
-    kit::Plan,
-    model::{CustomerId, Operation, manifest::Manifest},
+    engine::{Conditions, Planned},
+    model::{Command, CustomerId, Error, LossPolicy, Operation, manifest::Manifest},
     text::{Source, Text},
 };
 
-use super::{
-    problem::{Code, Culprit, Failure},
-    query::Query,
-    writes::idempotency,
-};
+use super::query::Query;
 use crate::{
-    app::App,
-    config::OnLoss,
+    body::read_body,
+    execution,
     merchant::{Connection, Gateway, Merchant},
-    writes::Idempotency,
+    problem::{Code, Failure},
+    state::{App, RequestId},
+    writes::{Idempotency, over_http::idempotency},
 };
 
 /// Parameters that every operation takes.
@@ -71,10 +64,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then(|| key.trim())
 }
 
-/// The id of a request that may change something, as the edge has chosen it.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub HeaderValue);
-
 /// One operation asked of a merchant's provider, which has it.
 #[derive(Debug)]
 pub struct Call {
@@ -82,6 +71,8 @@ pub struct Call {
     pub gateway: Arc<Gateway>,
     /// The merchant.
     pub merchant: Arc<Merchant>,
+    /// The connection that answers.
+    pub connection: Arc<Connection>,
     /// What is asked.
     pub operation: Operation,
     /// The parameters.
@@ -91,7 +82,7 @@ pub struct Call {
     /// Whether the provider's own words are to be shown.
     pub include_raw: bool,
     /// What becomes of fields that the provider cannot hold.
-    pub on_loss: OnLoss,
+    pub on_loss: LossPolicy,
     /// What the caller says of sending it again, or what is wrong with that: only writes need to know.
     pub idempotency: Result<Idempotency, Failure>,
     /// The request's id, where it may change something.
@@ -106,8 +97,9 @@ impl Caller {
 
     /// Begins an operation, if the provider has it and the parameters are its own.
     pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Failure> {
-        let connection = &self.merchant.active;
-        if !connection.manifest.operation(operation).is_supported() {
+        let connection = Arc::clone(&self.merchant.active);
+        // Where the customer lives elsewhere, that connection's provider decides.
+        if self.merchant.middleware.is_none() && !connection.manifest.operation(operation).is_supported() {
             return Err(Failure::not_supported(connection.manifest, operation, connection.culprit()));
         }
         let query = Query::read(self.query(), &[parameters, EVERYWHERE])?;
@@ -119,16 +111,21 @@ impl Caller {
         };
         let on_loss = match self.prefer.as_deref().and_then(loss_preference) {
             None => self.merchant.on_loss,
-            Some("reject") => OnLoss::Reject,
-            Some("drop") => OnLoss::Drop,
-            Some("carry") => {
-                return Err(Failure::invalid_one("Prefer", "`loss=carry` is not there yet; use `reject` or `drop`"));
-            }
-            Some(_) => return Err(Failure::invalid_one("Prefer", "`loss` can be `reject` or `drop`")),
+            Some(word) => match LossPolicy::parse(word) {
+                Some(policy @ (LossPolicy::Reject | LossPolicy::Drop)) => policy,
+                Some(LossPolicy::Carry) => {
+                    return Err(Failure::invalid_one(
+                        "Prefer",
+                        "`loss=carry` is not there yet; use `reject` or `drop`",
+                    ));
+                }
+                None => return Err(Failure::invalid_one("Prefer", "`loss` can be `reject` or `drop`")),
+            },
         };
         Ok(Call {
             gateway: self.gateway,
             merchant: self.merchant,
+            connection,
             operation,
             query,
             explain,
@@ -149,55 +146,34 @@ fn loss_preference(prefer: &str) -> Option<&str> {
 }
 
 impl Call {
-    /// The connection that answers.
-    pub fn connection(&self) -> &Connection {
-        &self.merchant.active
-    }
-
-    /// The adapter.
-    pub fn provider(&self) -> &dyn CustomerProvider {
-        &*self.connection().provider
-    }
-
     /// What the provider can do.
     pub fn manifest(&self) -> &'static Manifest {
-        self.connection().manifest
+        self.connection.manifest
     }
 
-    /// The customer's id from the path, if the provider could have it.
+    /// The customer's id from the path, if the merchant could have it.
     pub fn id(&self, CustomerPath(id): CustomerPath) -> Result<CustomerId, Failure> {
-        let parsed = CustomerId::parse(Text::from(id), &self.manifest().id);
+        let parsed = CustomerId::parse(Text::from(id), self.merchant.id_pattern());
         parsed.map_err(|error| self.failure(&error))
     }
 
+    /// The call at the connection that executes its command, and the command with the customer's id there.
+    pub async fn resolve(self, command: Command) -> Result<(Self, Command), Failure> {
+        match execution::resolve(&self.merchant, command).await {
+            Ok((connection, command)) => Ok((Self { connection, ..self }, command)),
+            Err(error) => Err(self.failure(&error)),
+        }
+    }
+
+    /// Plans a command. What would lose fields is refused, where that is the policy.
+    pub fn plan(&self, command: &Command) -> Result<Planned, Failure> {
+        let conditions = Conditions::canonical(self.on_loss);
+        execution::plan(&self.connection, command, conditions).map_err(|error| self.failure(&error))
+    }
+
     /// An adapter's error as a problem of this call.
-    pub fn failure(&self, error: &passerelle_providers::model::Error) -> Failure {
-        Failure::from_error(error, self.operation, self.connection()).redacted(self.connection().secrets.secrets())
-    }
-
-    /// Refuses a plan that loses fields, where that is the policy.
-    pub fn judge<T>(&self, plan: Plan<T>) -> Result<Plan<T>, Failure> {
-        if self.on_loss == OnLoss::Drop {
-            return Ok(plan);
-        }
-        let lost = plan.fidelity.loss_errors();
-        if lost.is_empty() {
-            return Ok(plan);
-        }
-        let names: Vec<&str> = plan.fidelity.losses().map(|entry| entry.field.name()).collect();
-        let detail = format!(
-            "{} cannot hold {}; leave them out, or send `Prefer: loss=drop`",
-            self.manifest().name,
-            names.join(", ")
-        );
-        Err(Failure::new(Code::FieldsNotSupported, detail).with_errors(lost).with_culprit(self.connection().culprit()))
-    }
-}
-
-impl Connection {
-    /// This connection in a problem.
-    pub fn culprit(&self) -> Culprit {
-        Culprit { provider: self.manifest.name, connection: self.name.clone() }
+    pub fn failure(&self, error: &Error) -> Failure {
+        Failure::from_error(error, self.operation, &self.connection).redacted(self.connection.secrets.secrets())
     }
 }
 
@@ -240,24 +216,4 @@ impl FromRequest<Arc<App>> for JsonBody {
             None => Err(Failure::new(Code::MalformedRequest, "the body is not UTF-8 text")),
         }
     }
-}
-
-/// Reads a body whole, within the limit.
-pub async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Failure> {
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(Failure::new(Code::UnsupportedMediaType, "the body must not be compressed"));
-    }
-    let too_large = || Failure::new(Code::BodyTooLarge, format!("the body must not be larger than {limit} bytes"));
-    let declared = headers.get(header::CONTENT_LENGTH);
-    let declared: Option<usize> = declared.and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let is_limit = |error: &axum::Error| {
-        std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
-    };
-    axum::body::to_bytes(body, limit).await.map_err(|error| match is_limit(&error) {
-        true => too_large(),
-        false => Failure::new(Code::MalformedRequest, "the body broke off"),
-    })
 }

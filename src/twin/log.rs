@@ -17,7 +17,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use passerelle_providers::{
     kit::sign::hex,
-    model::{Command, Operation, Patch, Reply, Request, auth::header},
+    model::{Command, Operation, Patch, Reply, Request, Written, auth::header},
     text::Text,
 };
 use serde::{Deserialize, Serialize};
@@ -103,12 +103,16 @@ impl Applied {
     /// What the log says of a command that was carried out; nothing where it changed nothing.
     pub fn new(n: u64, command: &Command, reply: &Reply, at: Timestamp) -> Option<Self> {
         let (customer, fields) = match (command, reply) {
-            (Command::Create(create), Reply::Created(created)) if !created.existing => {
+            (Command::Create(create), Reply::Written(Written::Created(created))) if !created.existing => {
                 (&created.customer.id, Some(&create.fields))
             }
-            (Command::Update(update), Reply::Customer(customer)) => (&customer.id, Some(&update.fields)),
-            (Command::Block(_) | Command::Unblock(_), Reply::Customer(customer)) => (&customer.id, None),
-            (Command::Delete(id), Reply::Deleted) => (id.text(), None),
+            (Command::Update(update), Reply::Written(Written::Changed(customer))) => {
+                (&customer.id, Some(&update.fields))
+            }
+            (Command::Block(_) | Command::Unblock(_), Reply::Written(Written::Changed(customer))) => {
+                (&customer.id, None)
+            }
+            (Command::Delete(id), Reply::Written(Written::Deleted)) => (id.public(), None),
             _ => return None,
         };
         let operation = command.operation();

@@ -1,10 +1,10 @@
-//! Twins: sandbox vendors that remember. A twin is a vendor's server side over a store in memory, served
+//! Twins: sandbox vendors that remember. A twin is a vendor's server side over records in memory, served
 //! over real HTTP, so that everything between a merchant's code and a vendor can be tried without one.
 
 pub mod faults;
 pub mod log;
 mod play;
-mod store;
+mod samples;
 
 use std::{
     io,
@@ -19,6 +19,7 @@ use http::{StatusCode, Uri, header, request::Parts};
 use jiff::{SignedDuration, Timestamp};
 use passerelle_providers::{
     ImitatesVendor, Settings, Vendor,
+    engine::records::Records,
     kit::server::base_path,
     model::{Command, Error, Kind, Reply, Request, auth::Credentials, manifest::Manifest},
 };
@@ -26,7 +27,6 @@ use passerelle_providers::{
 use faults::{Fault, FaultPlan};
 use log::{Applied, Entry, Log, Received};
 use play::Wire;
-use store::Store;
 
 /// A sandbox vendor.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct Twin {
 /// What requests change, one after the other, so that the log has them in the order of their effects.
 #[derive(Debug)]
 struct Memory {
-    store: Store,
+    records: Records,
     requests: u64,
     log: Option<Log>,
 }
@@ -70,7 +70,7 @@ impl Twin {
     pub fn new(vendor: &Vendor, settings: Settings, credentials: Credentials) -> Self {
         let imitated = (vendor.imitate)(settings);
         let manifest = imitated.manifest();
-        let memory = Mutex::new(Memory { store: Store::with_samples(&*imitated), requests: 0, log: None });
+        let memory = Mutex::new(Memory { records: samples::records(&*imitated), requests: 0, log: None });
         Self { vendor: imitated, manifest, credentials, faults: FaultPlan::default(), memory }
     }
 
@@ -79,7 +79,7 @@ impl Twin {
     pub fn with_faults(mut self, faults: FaultPlan) -> Self {
         if let Ok(memory) = self.memory.get_mut() {
             let lag = SignedDuration::try_from(faults.search_lag()).unwrap_or(SignedDuration::MAX);
-            memory.store.lag_searches(lag);
+            memory.records.lag_searches(lag);
         }
         if faults.probability(Fault::GzipBomb) > 0.0 {
             // Packed now, so that no request waits for it.
@@ -156,8 +156,8 @@ impl Twin {
         now: Timestamp,
         random: [u8; 16],
     ) -> Result<Reply, Error> {
-        match memory.store.carry_out(&*self.vendor, command, now, random) {
-            Err(error) if error.kind == Kind::NotFound && self.forgives(command) => Ok(Reply::Deleted),
+        match memory.records.execute(&*self.vendor, command, now, random) {
+            Err(error) if error.kind == Kind::NotFound && self.forgives(command) => Ok(Reply::DELETED),
             Err(error) => Err(error),
             Ok(reply) => {
                 memory.note(|| Applied::new(number, command, &reply, now).map(Entry::Effect))?;

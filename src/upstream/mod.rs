@@ -21,11 +21,10 @@ mod retry;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use passerelle_providers::{
-    kit::{Endpoint, Transport},
+    kit::Endpoint,
     model::{
         Error, Kind, Request, Response,
         auth::{AuthScheme, Credentials, Stamp},
@@ -125,23 +124,6 @@ impl Upstream {
         let _place = self.admission.admit()?;
         let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times };
         self.stack.clone().oneshot(outgoing).await.map_err(describe)
-    }
-
-    /// The way out with one deadline for all that is sent.
-    pub const fn until(&self, deadline: Instant) -> impl Transport + use<'_> {
-        Until { upstream: self, deadline }
-    }
-}
-
-struct Until<'u> {
-    upstream: &'u Upstream,
-    deadline: Instant,
-}
-
-#[async_trait]
-impl Transport for Until<'_> {
-    async fn send(&self, request: Request, writes: bool) -> Result<Response, Error> {
-        self.upstream.send(request, writes, Times::until(self.deadline)).await
     }
 }
 

@@ -2,6 +2,7 @@
 //! task of its own that outlives the client's connection, and its end is kept before it is told. What cannot be
 //! known is looked for, never sent again blindly.
 
+pub mod over_http;
 mod recovery;
 mod remembered;
 mod surface;
@@ -16,39 +17,82 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jiff::Timestamp;
 use passerelle_providers::{
-    engine::drop_in,
+    engine::{Conditions, Planned},
     kit::marker,
-    model::{Command, Effect, Error, Kind, Reply},
+    model::{Command, Effect, Error, Kind, Written},
 };
 use tokio::time::Instant;
 
-pub use surface::{Ended, FindSurface, Surface};
+pub use surface::{Ended, FindSurface, KeptSurface, Surface};
 
 use crate::{
-    config::OnLoss,
-    http::problem::Failure,
-    line::{Exchange, Line},
+    execution::{self, Exchange, ProviderTransport},
     merchant::{Connection, Gateway, Merchant},
+    problem::Failure,
     store::{Answer, Claim, End, LONGEST_ATTEMPT, Lease, NewOperation, OperationId, Record, Store, StoreError},
 };
 use remembered::Remembered;
 use underway::{Begun, Content, Underway};
 
-/// A write to be carried out at a merchant's active connection.
+/// A write that was asked for.
 #[derive(Debug)]
-pub struct Write {
+pub struct NewWrite {
     /// Whose it is.
     pub merchant: Arc<Merchant>,
+    /// The connection that executes it.
+    pub connection: Arc<Connection>,
     /// What to do.
     pub command: Command,
-    /// What becomes of fields that the provider cannot hold.
-    pub on_loss: OnLoss,
-    /// What the caller says of sending it again.
-    pub idempotency: Idempotency,
+    /// Whether it has an idempotency key.
+    pub is_keyed: bool,
     /// How it is answered.
     pub surface: Arc<dyn Surface>,
     /// How long it may take.
     pub deadline: Duration,
+}
+
+/// A write that is planned, and judged under the loss policy.
+#[derive(Debug)]
+pub struct Write {
+    new: NewWrite,
+    id: OperationId,
+    conditions: Conditions,
+    planned: Planned,
+}
+
+impl NewWrite {
+    /// Plans the write. What the provider cannot do, or may not lose, is refused here, before anything is claimed.
+    pub fn plan(self) -> Result<Write, Error> {
+        let id = OperationId::now();
+        let conditions = self.surface.conditions(&self.connection);
+        let planned = plan(&self.connection, &self.command, self.is_keyed, id, conditions)?;
+        Ok(Write { new: self, id, conditions, planned })
+    }
+}
+
+/// Plans a command. A create with an idempotency key carries the write's id as a marker, where the provider has a place
+/// for it, so that what came of it is known again. Only a client that gave a key asked for more than a plain create, so
+/// only then is something written that the client did not send.
+fn plan(
+    connection: &Connection,
+    command: &Command,
+    is_keyed: bool,
+    id: OperationId,
+    conditions: Conditions,
+) -> Result<Planned, Error> {
+    match (command, marker_of(connection, command, is_keyed, id)) {
+        (Command::Create(create), Some(marker)) => {
+            let marked = Command::Create(marker::marked(create.clone(), &marker));
+            execution::plan(connection, &marked, conditions)
+        }
+        _ => execution::plan(connection, command, conditions),
+    }
+}
+
+/// The marker of a create, if it has one.
+fn marker_of(connection: &Connection, command: &Command, is_keyed: bool, id: OperationId) -> Option<String> {
+    let is_marked = is_keyed && matches!(command, Command::Create(_)) && marker::is_held_by(connection.manifest);
+    is_marked.then(|| id.to_string())
 }
 
 /// What a caller says of sending a write again.
@@ -110,13 +154,13 @@ impl Writes {
         &self.store
     }
 
-    /// Carries out a write, or answers it from an earlier one that was the same. Whoever asked may go away: what
+    /// Executes a write, or answers it from an earlier one that was the same. Whoever asked may go away: what
     /// was begun goes on.
-    pub async fn carry_out(self: &Arc<Self>, write: Write) -> Result<Told, Refused> {
+    pub async fn execute(self: &Arc<Self>, write: Write, idempotency: Idempotency) -> Result<Told, Refused> {
         // Goes with whoever asked.
         let asker = Arc::new(());
-        let turn = self.turn(write.deadline);
-        let asked = Asked::new(write);
+        let turn = self.turn(write.new.deadline);
+        let asked = Asked::new(write, idempotency);
         // Who only waits for another write has begun nothing that must go on, and nothing more would be known of it.
         if asked.joins()
             && let Some(twin) = self.underway.join_twin(&asked.content, &Arc::downgrade(&asker))
@@ -124,7 +168,7 @@ impl Writes {
         {
             return Ok(Told { is_replay: true, ..told });
         }
-        let begun = self.underway.begin(OperationId::now(), Some(asked.content.clone()));
+        let begun = self.underway.begin(asked.write.id, Some(asked.content.clone()));
         let running = tokio::spawn(Arc::clone(self).run(asked, begun, turn, Arc::downgrade(&asker)));
         running.await.unwrap_or(Err(Refused::Fault))
     }
@@ -138,28 +182,29 @@ impl Writes {
     }
 
     async fn run(self: Arc<Self>, asked: Asked, begun: Begun, turn: Turn, asker: Weak<()>) -> Result<Told, Refused> {
-        let Asked { write, document, content } = asked;
-        let id = begun.id();
+        let Asked { write: Write { new: write, id, conditions, planned }, idempotency, document, content } = asked;
+        let is_keyed = idempotency.key.is_some();
         let new = NewOperation {
             id,
             merchant: content.merchant,
-            connection: write.merchant.active.name.clone(),
+            connection: write.connection.name.clone(),
             operation: write.command.operation().name().to_owned(),
             customer: subject(&write.command),
-            key: write.idempotency.key.clone(),
-            joins: write.idempotency.joins,
+            key: idempotency.key,
+            joins: idempotency.joins,
             request: content.request,
             command: document,
         };
         match self.store.claim(new).await.map_err(Refused::Store)? {
             Claim::New { attempt } => {
-                let operation = Operation::of(&write, id, attempt, Hearers { asker: &asker, begun: &begun });
+                let hearers = Hearers { asker: &asker, begun: &begun };
+                let operation = Operation::of(&write, id, attempt, conditions, hearers);
                 // Large, and moved before it is begun: out of the way of those who do not come here.
-                let told = Box::pin(self.attempt(operation, &turn)).await;
+                let told = Box::pin(self.attempt(operation, Ok(planned), &turn)).await;
                 self.end(begun, &told).await;
                 Ok(told)
             }
-            Claim::InFlight(record) if write.idempotency.key.is_some() => Err(Refused::InProgress(record.id)),
+            Claim::InFlight(record) if is_keyed => Err(Refused::InProgress(record.id)),
             // Whoever waits for this one asks the store as well, as soon as it is known that this is no new write.
             Claim::InFlight(record) => {
                 drop(begun);
@@ -185,45 +230,36 @@ impl Writes {
     }
 
     /// Sends a write, and keeps how it ended.
-    async fn attempt(&self, operation: Operation<'_>, turn: &Turn) -> Told {
-        let line = turn.line(&operation);
-        let tolerates_losses = operation.on_loss == OnLoss::Drop;
-        let provider = &*operation.connection.provider;
-        let marked = match (operation.command, operation.mark()) {
-            (Command::Create(create), Some(mark)) => Some(Command::Create(marker::marked(create.clone(), &mark))),
-            _ => None,
-        };
-        let command = marked.as_ref().unwrap_or(operation.command);
-        let carried_out = async {
-            if let Command::Delete(id) = command
-                && operation.surface.misses_who_is_not_there(operation.connection)
-            {
-                provider.retrieve(&line, id).await?;
-            }
-            drop_in::carry_out(provider, &line, command, tolerates_losses).await
-        };
-        let result = match carried_out.await {
+    async fn attempt(&self, operation: Operation<'_>, planned: Result<Planned, Error>, turn: &Turn) -> Told {
+        let transport = turn.transport(&operation);
+        let sent = async { planned?.write(&transport).await };
+        let result = match sent.await {
             // Who was there a moment ago was deleted by the attempt before, which was carried out late.
-            Err(error) if error.kind == Kind::NotFound && operation.is_deleted_again() => Ok(Reply::Deleted),
+            Err(error) if error.kind == Kind::NotFound && operation.is_deleted_again() => Ok(Written::Deleted),
             result => result,
         };
-        self.conclude(&operation, &result, line.exchanges()).await
+        self.conclude(&operation, result, transport.exchanges()).await
     }
 
     /// Keeps how a write ended, and tells it. A success that could not be kept is not told as one.
     async fn conclude(
         &self,
         operation: &Operation<'_>,
-        result: &Result<Reply, Error>,
+        result: Result<Written, Error>,
         exchanges: Option<Vec<Exchange>>,
     ) -> Told {
-        let told = operation.tell(result, exchanges.as_deref());
-        let end = match result {
+        let Operation { merchant, connection, .. } = *operation;
+        let result = match result {
+            Ok(written) => execution::present_written(merchant, connection, written).await,
+            Err(error) => Err(error),
+        };
+        let told = operation.tell(&result, exchanges.as_deref());
+        let end = match &result {
             // That nothing was sent now says nothing of earlier attempts.
             Err(error) if error.effect == Effect::None && operation.attempt > 1 && !is_definite(error.kind) => {
                 return self.wait(operation, "it could not be sent once more").await;
             }
-            Ok(reply) => End::Done { customer: created(reply), answer: told.answer.clone() },
+            Ok(written) => End::Done { customer: created(written), answer: told.answer.clone() },
             Err(error) => match error.effect {
                 Effect::Done => End::Done { customer: None, answer: told.answer.clone() },
                 Effect::Unknown => {
@@ -323,23 +359,27 @@ impl Writes {
 /// A write, and what it is known by.
 struct Asked {
     write: Write,
+    idempotency: Idempotency,
     /// What the store keeps of it.
     document: Bytes,
     content: Content,
 }
 
 impl Asked {
-    fn new(write: Write) -> Self {
-        let document = Remembered::write(&write.command, &*write.surface, write.on_loss);
-        let connection = write.merchant.active.name.as_bytes();
-        let request = [connection, b"\n", &document].concat().into();
-        let content = Content { merchant: write.merchant.name.clone(), request };
-        Self { write, document, content }
+    fn new(write: Write, idempotency: Idempotency) -> Self {
+        let Write { new: NewWrite { merchant, connection, command, surface, .. }, conditions, planned, .. } = &write;
+        let fingerprint = remembered::fingerprint(command, &surface.name(), conditions.on_loss);
+        let lost = planned.fidelity().losses().map(|entry| entry.field.name().to_owned()).collect::<Vec<_>>();
+        let lost = [lost, surface.lost().to_vec()].concat();
+        let document = Remembered::write(&fingerprint, command, conditions.on_loss, lost);
+        let request = [connection.name.as_bytes(), b"\n", &fingerprint].concat().into();
+        let content = Content { merchant: merchant.name.clone(), request };
+        Self { write, idempotency, document, content }
     }
 
     /// Whether it may be a repetition of another one that is under way, which is found by its content.
     const fn joins(&self) -> bool {
-        let Idempotency { key, joins } = &self.write.idempotency;
+        let Idempotency { key, joins } = &self.idempotency;
         key.is_none() && *joins
     }
 }
@@ -352,8 +392,10 @@ struct Turn {
 }
 
 impl Turn {
-    fn line<'o>(&self, operation: &Operation<'o>) -> Line<'o> {
-        Line::new(operation.connection, self.ends, operation.surface.shows_exchanges()).under(self.lease.clone())
+    fn transport<'o>(&self, operation: &Operation<'o>) -> ProviderTransport<'o> {
+        ProviderTransport::new(operation.connection, operation.command.operation(), self.ends)
+            .showing_exchanges(operation.surface.shows_exchanges())
+            .under(self.lease.clone())
     }
 }
 
@@ -364,7 +406,7 @@ struct Operation<'o> {
     merchant: &'o Merchant,
     connection: &'o Connection,
     command: &'o Command,
-    on_loss: OnLoss,
+    conditions: Conditions,
     surface: &'o dyn Surface,
     is_keyed: bool,
     /// When to look for what came of it; once the provider must show it, unless this is a look itself.
@@ -386,33 +428,36 @@ impl Hearers<'_> {
 }
 
 impl<'o> Operation<'o> {
-    fn of(write: &'o Write, id: OperationId, attempt: u32, hearers: Hearers<'o>) -> Self {
+    fn of(write: &'o NewWrite, id: OperationId, attempt: u32, conditions: Conditions, hearers: Hearers<'o>) -> Self {
         Self {
             id,
             attempt,
             merchant: &write.merchant,
-            connection: &write.merchant.active,
+            connection: &write.connection,
             command: &write.command,
-            on_loss: write.on_loss,
+            conditions,
             surface: &*write.surface,
-            is_keyed: write.idempotency.key.is_some(),
+            is_keyed: write.is_keyed,
             due: None,
             hearers,
         }
     }
 
-    /// What a create is known by again. Only who gave a key asked for more than a plain create, so only then is
-    /// something written that the caller did not send.
-    fn mark(&self) -> Option<String> {
-        let is_marked = self.is_keyed && marker::is_held_by(self.connection.manifest);
-        (is_marked && matches!(self.command, Command::Create(_))).then(|| self.id.to_string())
+    /// What a create is known by again.
+    fn marker(&self) -> Option<String> {
+        marker_of(self.connection, self.command, self.is_keyed, self.id)
+    }
+
+    /// The plan of another attempt.
+    fn plan(&self) -> Result<Planned, Error> {
+        plan(self.connection, self.command, self.is_keyed, self.id, self.conditions)
     }
 
     fn is_deleted_again(&self) -> bool {
         self.attempt > 1 && matches!(self.command, Command::Delete(_))
     }
 
-    fn tell(&self, result: &Result<Reply, Error>, exchanges: Option<&[Exchange]>) -> Told {
+    fn tell(&self, result: &Result<Written, Error>, exchanges: Option<&[Exchange]>) -> Told {
         let Self { id, merchant, connection, command, .. } = *self;
         let (answer, failure) =
             self.surface.tell(&Ended { id, merchant, connection, command, result: result.as_ref(), exchanges });
@@ -459,23 +504,19 @@ fn replayed(record: Record) -> Result<Told, Refused> {
 
 /// Whether a refusal would be the same again. Everything else may be tried again with the same key.
 const fn is_definite(kind: Kind) -> bool {
-    matches!(kind, Kind::NotFound | Kind::Rejected | Kind::SharedRecord)
+    matches!(kind, Kind::NotFound | Kind::Rejected | Kind::FieldsNotSupported | Kind::SharedRecord)
 }
 
-/// Whom a write is about, where that is known before it is sent.
+/// Whom a write is about, by the id at the provider, where that is known before it is sent.
 fn subject(command: &Command) -> Option<String> {
-    match command {
-        Command::Update(update) => Some(update.id.text().to_string()),
-        Command::Delete(id) | Command::Block(id) | Command::Unblock(id) => Some(id.text().to_string()),
-        _ => None,
-    }
+    command.customer().map(|id| id.at_provider().to_string())
 }
 
 /// Whom a create turned out to be about. Every other write is about whom it names: where a customer has several names,
 /// only who is named alike is known for the same.
-fn created(reply: &Reply) -> Option<String> {
-    match reply {
-        Reply::Created(created) => Some(created.customer.id.to_string()),
-        _ => None,
+fn created(written: &Written) -> Option<String> {
+    match written {
+        Written::Created(created) => Some(created.customer.id_at_provider().to_string()),
+        Written::Changed(_) | Written::Deleted => None,
     }
 }

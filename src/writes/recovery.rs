@@ -10,7 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use passerelle_providers::{
     engine::reconcile::{self, Found},
-    model::{Command, Created, Error, Kind, Reply, manifest::Dedupe},
+    model::{Command, Created, Error, Kind, Written, manifest::Dedupe},
 };
 use tokio::{
     task::{JoinHandle, JoinSet},
@@ -20,7 +20,7 @@ use tokio::{
 use super::{End, Hearers, Operation, Record, Remembered, Told, Turn, Writes};
 use crate::{
     config::OnAmbiguous,
-    line::Line,
+    execution::ProviderTransport,
     merchant::Connection,
     store::{Adopted, Answer, Resend, State},
 };
@@ -119,27 +119,31 @@ impl Writes {
             merchant,
             connection,
             command: &remembered.command,
-            on_loss: remembered.on_loss,
+            conditions: remembered.surface.conditions(connection),
             surface: &*remembered.surface,
             is_keyed: record.keyed,
             due: progress.next_look(&record, connection),
             hearers: Hearers { asker, begun: &begun },
         };
-        let line = turn.line(&operation);
-        let mark = operation.mark();
-        let provider = &*connection.provider;
-        let looked = reconcile::look(provider, &line, operation.command, record.created_at, mark.as_deref()).await;
+        let transport = turn.transport(&operation);
+        let marker = operation.marker();
+        let asked_at = record.created_at;
+        let looked =
+            reconcile::look(&connection.provider, &transport, operation.command, asked_at, marker.as_deref()).await;
         let is_over = progress == Progress::Over && operation.attempt > LOOKS;
         let looked = match looked {
             // Where it is no matter whether it is sent again, nobody need be found first.
             Err(error) if error.kind == Kind::ScanBound && operation.may_be_sent_again(false) => Ok(Found::DidNot),
             looked => looked,
         };
-        let told = match self.own(&operation, &line, looked).await {
-            Ok(Found::Happened(reply)) => self.conclude(&operation, &Ok(*reply), line.exchanges()).await,
+        let told = match self.own(&operation, &transport, looked).await {
+            Ok(Found::Happened(written)) => self.conclude(&operation, Ok(*written), transport.exchanges()).await,
             Ok(Found::DidNot) if operation.may_be_sent_again(is_over) => {
                 match self.store.send_again(record.id, record.attempt).await {
-                    Ok(Resend::Noted) => self.attempt(Operation { due: None, ..operation }, turn).await,
+                    Ok(Resend::Noted) => {
+                        let planned = operation.plan();
+                        self.attempt(Operation { due: None, ..operation }, planned, turn).await
+                    }
                     Ok(Resend::Overtaken) => {
                         let why = "the customer was changed again since, and that is not undone";
                         self.hold(&record, Some(&operation), why).await;
@@ -158,7 +162,7 @@ impl Writes {
             }
             // Customers that are not there cannot have been changed.
             Err(error) if error.kind == Kind::NotFound && !matches!(operation.command, Command::Create(_)) => {
-                self.conclude(&operation, &Err(error), line.exchanges()).await
+                self.conclude(&operation, Err(error), transport.exchanges()).await
             }
             Ok(Found::DidNot) | Err(_) => self.wait(&operation, "the provider does not show yet what came of it").await,
         };
@@ -171,19 +175,19 @@ impl Writes {
     async fn own(
         &self,
         operation: &Operation<'_>,
-        line: &Line<'_>,
+        transport: &ProviderTransport<'_>,
         looked: Result<Found, Error>,
     ) -> Result<Found, Error> {
         let looked = looked?;
-        if let (Command::Create(create), Found::Happened(reply)) = (operation.command, &looked)
-            && let Reply::Created(Created { customer, existing: false }) = &**reply
+        if let (Command::Create(create), Found::Happened(written)) = (operation.command, &looked)
+            && let Written::Created(Created { customer, existing: false }) = &**written
             && operation.dedupe() != Some(Dedupe::Unique)
         {
-            let is_marked = operation.mark().is_some();
-            return match self.store.adopt(operation.id, operation.attempt, &customer.id, is_marked).await {
+            let is_marked = operation.marker().is_some();
+            return match self.store.adopt(operation.id, operation.attempt, customer.id_at_provider(), is_marked).await {
                 Ok(Adopted::Own) => Ok(looked),
                 Ok(Adopted::Anothers) if create.distinct => {
-                    reconcile::matched(&*operation.connection.provider, line, create).await
+                    reconcile::matched(&operation.connection.provider, transport, create).await
                 }
                 Ok(Adopted::Anothers) => Ok(Found::DidNot),
                 Ok(Adopted::Open) | Err(_) => {

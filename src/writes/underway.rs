@@ -116,11 +116,6 @@ impl Awaited {
 }
 
 impl Begun {
-    /// The write's id.
-    pub(super) const fn id(&self) -> OperationId {
-        self.id
-    }
-
     /// Whether others wait for it.
     pub(super) fn is_joined(&self) -> bool {
         self.underway.entries().writes.get(&self.id).is_some_and(Entry::is_joined)

@@ -14,9 +14,9 @@ use libtest_mimic::{Failed, Trial};
 use passerelle_providers::{
     CustomerProvider, Settings, Vendor,
     api::input,
-    engine::lists::{ListQuery, Mark},
-    kit::{Endpoint, Transport, render, run},
-    model::{Command, Error, Kind, Operation, Request, Response, manifest::Manifest},
+    engine::{self, Conditions},
+    kit::{Endpoint, Transport, render},
+    model::{Command, Error, Kind, LossPolicy, Operation, Request, Response, manifest::Manifest},
     text::{Source, country::Region},
     vendor,
 };
@@ -105,7 +105,7 @@ fn check(vendor_name: &str, operation_name: &str, folder: &Path) -> Result<(), F
     let source = Source::new(&text).ok_or("the command is not UTF-8")?;
     let command = input::command(operation, &source, setup.manifest, setup.settings.region);
     let outcome = match command {
-        Ok(command) => block_on(carry_out(&*setup.provider(), &replay, &command)),
+        Ok(command) => block_on(execute(&setup.provider(), &replay, &command)),
         Err(error) => Err(error),
     };
 
@@ -127,31 +127,10 @@ fn check(vendor_name: &str, operation_name: &str, folder: &Path) -> Result<(), F
     }
 }
 
-async fn carry_out(provider: &dyn CustomerProvider, transport: &Replay, command: &Command) -> Result<Value, Error> {
-    Ok(match command {
-        Command::Create(command) => show::created(&provider.create(transport, command).await?),
-        Command::Retrieve(id) => show::customer(&provider.retrieve(transport, id).await?),
-        Command::RetrieveOrCreate(id) => show::customer(&run(transport, provider.plan_retrieve_or_create(id)?).await?),
-        Command::Find(lookup) => match provider.find(transport, lookup).await? {
-            Some(customer) => show::customer(&customer),
-            None => Value::Null,
-        },
-        Command::Update(command) => show::customer(&provider.update(transport, command).await?),
-        Command::Delete(id) => {
-            provider.delete(transport, id).await?;
-            serde_json::json!({ "deleted": true })
-        }
-        Command::List(command) => {
-            let mark = Mark { position: command.position.clone(), skip: 0 };
-            let query = ListQuery { limit: command.limit, mark, filter: command.filter.clone() };
-            show::listing(&provider.list(transport, &query).await?)
-        }
-        Command::Block(id) => show::customer(&provider.block(transport, id).await?),
-        Command::Unblock(id) => show::customer(&provider.unblock(transport, id).await?),
-        Command::PaymentMethods(command) => show::payment_methods(&provider.payment_methods(transport, command).await?),
-        Command::Payments(command) => show::payments(&provider.payments(transport, command).await?),
-        Command::OverdueInvoices(id) => show::overdue_invoices(&provider.overdue_invoices(transport, id).await?),
-    })
+async fn execute(provider: &Arc<dyn CustomerProvider>, transport: &Replay, command: &Command) -> Result<Value, Error> {
+    let conditions = Conditions::canonical(LossPolicy::Drop);
+    let reply = engine::execute(provider, transport, command, conditions).await?;
+    Ok(show::reply(command, reply, provider.manifest()))
 }
 
 /// Compares with the snapshots that lie beside the input.

@@ -18,15 +18,14 @@ use passerelle::twin::{
 use passerelle_providers::{
     CustomerProvider,
     engine::{
-        drop_in,
-        lists::{ListQuery, Mark},
+        self, Conditions, Language,
         reconcile::{self, Found},
     },
     json::JsonObject,
     kit::{Asked, Endpoint, Transport, marker},
     model::{
-        Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Kind, Operation, Patch,
-        Reply, Request, Response, UpdateCustomer,
+        Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Kind, ListCustomers,
+        LossPolicy, Operation, Patch, Position, Request, Response, UpdateCustomer, Written,
         auth::{Credentials, Stamp},
         manifest::{Clears, Dedupe},
     },
@@ -247,9 +246,9 @@ async fn change(subject: Subject, operation: Operation) -> Result<Seen, Failed> 
 fn is_found(found: &Found, record: &str) -> bool {
     let Found::Happened(reply) = found else { return false };
     match &**reply {
-        Reply::Created(created) => *created.customer.id == *record,
-        Reply::Customer(customer) => *customer.id == *record,
-        other => *other == Reply::Deleted,
+        Written::Created(created) => *created.customer.id == *record,
+        Written::Changed(customer) => *customer.id == *record,
+        Written::Deleted => true,
     }
 }
 
@@ -263,22 +262,22 @@ struct Bench {
 }
 
 /// What came of a write.
-struct Written {
+struct Attempt {
     requests: Vec<Request>,
     keys: Vec<Option<String>>,
-    answer: Result<Reply, Error>,
+    answer: Result<Written, Error>,
     /// The record that it changed, as the twin's log tells.
     record: Option<String>,
     /// Every record as it is then.
     left: BTreeMap<String, Value>,
 }
 
-impl Written {
+impl Attempt {
     fn and_again(&self, again: &Self, record: &str) -> Seen {
         let names_record = |written: &Self| written.requests.iter().any(|request| is_named(request, record));
         let about = |written: &Self| match &written.answer {
-            Ok(Reply::Created(created)) => Some(created.customer.id.clone()),
-            Ok(Reply::Customer(customer)) => Some(customer.id.clone()),
+            Ok(Written::Created(created)) => Some(created.customer.id.clone()),
+            Ok(Written::Changed(customer)) => Some(customer.id.clone()),
             Ok(_) | Err(_) => None,
         };
         Seen {
@@ -316,9 +315,13 @@ impl Bench {
     }
 
     /// Sends a write.
-    async fn write(&self, command: &Command) -> Result<Written, Failed> {
+    async fn write(&self, command: &Command) -> Result<Attempt, Failed> {
         let (asked, logged) = (self.asked().len(), log::read(self.log.path())?.len());
-        let answer = drop_in::carry_out(&*self.provider, self, command, true).await;
+        let conditions = Conditions { language: Language::Imitated, ..Conditions::canonical(LossPolicy::Drop) };
+        let answer = match engine::plan(&self.provider, command, conditions) {
+            Ok(planned) => planned.write(self).await,
+            Err(error) => Err(error),
+        };
         match (&answer, command) {
             // Of what is not there any more, a refusal says that it happened.
             (Err(error), Command::Delete(_)) if error.kind == Kind::NotFound => {}
@@ -332,11 +335,11 @@ impl Bench {
         let written = log::requests(entries).filter(|request| request.method != "GET");
         let keys = written.map(|request| request.idempotency_key.clone()).collect();
         let record = log::effects(entries).last().map(|effect| effect.customer.clone());
-        Ok(Written { requests, keys, answer, record, left: self.records().await? })
+        Ok(Attempt { requests, keys, answer, record, left: self.records().await? })
     }
 
     async fn look(&self, command: &Command, sent_at: Timestamp, mark: Option<&str>) -> Result<Found, Error> {
-        reconcile::look(&*self.provider, self, command, sent_at, mark).await
+        reconcile::look(&self.provider, self, command, sent_at, mark).await
     }
 
     /// Sends a change of somebody who is there, and then the same again.
@@ -345,15 +348,15 @@ impl Bench {
         let is_unknown_before = matches!(self.look(command, sent_at, None).await?, Found::DidNot);
         let before = self.records().await?;
         let first = self.write(command).await?;
-        if first.left == before || first.record.as_deref() != Some(&**id.text()) {
+        if first.left == before || first.record.as_deref() != Some(&**id.public()) {
             return Err("the change has no effect, so that nothing can be told of it".into());
         }
-        let is_found_once = is_found(&self.look(command, sent_at, None).await?, id.text());
+        let is_found_once = is_found(&self.look(command, sent_at, None).await?, id.public());
         let second = self.write(command).await?;
-        let is_found_twice = is_found(&self.look(command, sent_at, None).await?, id.text());
+        let is_found_twice = is_found(&self.look(command, sent_at, None).await?, id.public());
         Ok(Seen {
             is_found: is_unknown_before && is_found_once && is_found_twice,
-            ..first.and_again(&second, id.text())
+            ..first.and_again(&second, id.public())
         })
     }
 
@@ -371,11 +374,13 @@ impl Bench {
 
     /// Every record, as one asks for it by its id; when it was changed the last time is not what anybody said of it.
     async fn records(&self) -> Result<BTreeMap<String, Value>, Failed> {
-        let query = ListQuery { limit: 100, mark: Mark::START, filter: CustomerFilter::default() };
+        let list = ListCustomers { limit: 100, position: Position::START, filter: CustomerFilter::default() };
+        let conditions = Conditions::canonical(LossPolicy::Reject);
+        let reply = engine::execute(&self.provider, self, &Command::List(list), conditions).await?;
         let mut records = BTreeMap::new();
-        for listed in self.provider.list(self, &query).await?.items {
+        for listed in reply.customers() {
             let id = CustomerId::parse(listed.id.clone(), &self.subject.manifest.id)?;
-            let mut shown = show::customer(&self.provider.retrieve(self, &id).await?);
+            let mut shown = show::customer(&engine::retrieve(&self.provider, self, &id).await?);
             shown["updated_at"].take();
             records.insert(listed.id.to_string(), shown);
         }

@@ -7,16 +7,13 @@ use libtest_mimic::{Failed, Trial};
 use passerelle_providers::{
     CustomerProvider, ImitatesVendor, Settings, VENDORS, Vendor,
     api::input,
-    engine::{
-        lists::{self, ListQuery, Mark},
-        prepare,
-    },
+    engine::{self, Conditions, lists},
     json::{Extra, JsonObject},
     kit::{Endpoint, Plan, Step, render},
     model::{
         Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Invoice, Kind,
-        ListCustomers, Lookup, Operation, OverdueInvoices, Page, Payment, PaymentMethod, Position, Reply, Request,
-        Response, UpdateCustomer,
+        ListCustomers, Lookup, LossPolicy, Operation, OverdueInvoices, Page, Payment, PaymentMethod, Position, Reply,
+        Request, Response, UpdateCustomer, Written,
         auth::{Credentials, Stamp},
         manifest::{FilterSupport, Manifest, PagingStyle, Support},
     },
@@ -150,7 +147,7 @@ fn fail(message: impl Into<String>) -> TestCaseError {
     TestCaseError::fail(message.into())
 }
 
-/// A plan without the type of its result.
+/// The requests of a planned command.
 struct Requests(Vec<Request>);
 
 impl Requests {
@@ -160,27 +157,9 @@ impl Requests {
     }
 }
 
-impl<T> From<Plan<T>> for Requests {
-    fn from(plan: Plan<T>) -> Self {
-        Self(std::iter::once(plan.request).chain(plan.later).collect())
-    }
-}
-
-fn plan(provider: &dyn CustomerProvider, command: &Command) -> Result<Requests, Error> {
-    Ok(match command {
-        Command::Create(command) => prepare::create(provider, command)?.into(),
-        Command::Retrieve(id) => provider.plan_retrieve(id)?.into(),
-        Command::RetrieveOrCreate(id) => provider.plan_retrieve_or_create(id)?.into(),
-        Command::Find(lookup) => lists::first_lookup(provider, lookup)?.into(),
-        Command::Update(command) => prepare::update(provider, command)?.into(),
-        Command::Delete(id) => provider.plan_delete(id)?.into(),
-        Command::List(command) => provider.plan_list(command)?.into(),
-        Command::Block(id) => provider.plan_block(id)?.into(),
-        Command::Unblock(id) => provider.plan_unblock(id)?.into(),
-        Command::PaymentMethods(command) => provider.plan_payment_methods(command)?.into(),
-        Command::Payments(command) => provider.plan_payments(command)?.into(),
-        Command::OverdueInvoices(id) => provider.plan_overdue_invoices(id)?.into(),
-    })
+fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command) -> Result<Requests, Error> {
+    let planned = engine::plan(provider, command, Conditions::canonical(LossPolicy::Drop))?;
+    Ok(Requests(planned.requests().into_iter().cloned().collect()))
 }
 
 fn usual(subject: Subject, operation: Operation) -> Command {
@@ -194,7 +173,7 @@ fn usual(subject: Subject, operation: Operation) -> Command {
 
 fn what_is_declared_is_planned(subject: Subject) -> Result<(), Failed> {
     for operation in Operation::ALL {
-        let planned = plan(&*subject.provider(), &usual(subject, operation));
+        let planned = plan(&subject.provider(), &usual(subject, operation));
         match (subject.supports(operation), planned) {
             (true, Err(error)) if operation == Operation::Find && error.kind == Kind::Invalid => {}
             (true, Err(error)) => return Err(format!("{} is declared, but: {error}", operation.name()).into()),
@@ -216,8 +195,8 @@ fn planning_twice_gives_the_same_bytes(subject: Subject) -> Result<(), Failed> {
         let bytes = |requests: Requests| -> Vec<_> {
             requests.0.into_iter().map(|request| (request.uri().to_string(), request.into_body())).collect()
         };
-        let once = plan(&*subject.provider(), &command).map(bytes);
-        let again = plan(&*subject.provider(), &command).map(bytes);
+        let once = plan(&subject.provider(), &command).map(bytes);
+        let again = plan(&subject.provider(), &command).map(bytes);
         if once != again {
             return Err(format!("{} is planned differently the second time", operation.name()).into());
         }
@@ -246,12 +225,12 @@ fn every_field_is_sent_or_declared_lost(subject: Subject) -> Result<(), Failed> 
             let mut with = base.clone();
             with.push((field, sample::canary(field)));
             let command = sample::command(operation, subject.manifest, &with);
-            let planned = match plan(&*subject.provider(), &command) {
+            let planned = match plan(&subject.provider(), &command) {
                 Ok(requests) => text(requests),
                 Err(error) => return Err(format!("{} of {}: {error}", operation.name(), field.name()).into()),
             };
             let base = sample::command(operation, subject.manifest, &base);
-            let without = plan(&*subject.provider(), &base).map(text).unwrap_or_default();
+            let without = plan(&subject.provider(), &base).map(text).unwrap_or_default();
             let sent = match sample::trace(field) {
                 Some(trace) => {
                     let encoded: String = form_urlencoded::byte_serialize(trace.as_bytes()).collect();
@@ -276,8 +255,8 @@ fn a_create_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Failed> 
     run_cases(&sample::fields(subject.held()), |fields| {
         let mut create = sample::usual_create(subject.manifest);
         create.fields = fields.clone();
-        let plan = prepare::create(&*provider, &create).map_err(|error| fail(error.to_string()))?;
-        let accepted = server.accept(&plan.request).map_err(|error| fail(format!("{error} {:?}", error.fields)))?;
+        let requests = plan(&provider, &Command::Create(create)).map_err(|error| fail(error.to_string()))?;
+        let accepted = server.accept(&requests.0[0]).map_err(|error| fail(format!("{error} {:?}", error.fields)))?;
         let Command::Create(accepted) = accepted else { return Err(fail("it was read as another command")) };
         compare_fields(subject, &fields, &accepted.fields)
     })
@@ -292,8 +271,8 @@ fn an_update_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Failed>
     let held: Vec<Field> = subject.held().into_iter().filter(written).collect();
     run_cases(&sample::fields(held), |fields| {
         let update = UpdateCustomer { id: id.clone(), fields: fields.clone() };
-        let plan = prepare::update(&*provider, &update).map_err(|error| fail(error.to_string()))?;
-        let write = Requests::from(plan).write().ok_or_else(|| fail("nothing is written"))?;
+        let requests = plan(&provider, &Command::Update(update)).map_err(|error| fail(error.to_string()))?;
+        let write = requests.write().ok_or_else(|| fail("nothing is written"))?;
         let accepted = server.accept(&write).map_err(|error| fail(format!("{error} {:?}", error.fields)))?;
         let Command::Update(accepted) = accepted else { return Err(fail("it was read as another command")) };
         prop_assert_eq!(&accepted.id, &id);
@@ -355,7 +334,7 @@ fn every_command_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Fai
             continue;
         }
         let command = usual(subject, operation);
-        let requests = plan(&*provider, &command)?;
+        let requests = plan(&provider, &command)?;
         let first = requests.0.first().cloned();
         let request = requests.write().or(first).ok_or("nothing is sent")?;
         let accepted = server.accept(&request).map_err(|error| format!("{}: {error}", operation.name()))?;
@@ -379,7 +358,7 @@ fn every_command_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Fai
         let list = |position| ListCustomers { limit, position, filter: Default::default() };
         let meant = list(Position::of_page(page, limit));
         let asked = list(as_told(subject, &meant)?);
-        let accepted = server.accept(&plan(&*provider, &Command::List(asked))?.0[0])?;
+        let accepted = server.accept(&plan(&provider, &Command::List(asked))?.0[0])?;
         if accepted != Command::List(meant) {
             return Err(format!("a page of {limit} was read as {}", show::command(&accepted)).into());
         }
@@ -414,13 +393,13 @@ fn filters_are_accepted_as_they_were_meant(subject: Subject) -> Result<(), Faile
         (filters.blocked, CustomerFilter { blocked: Some(true), ..only() }),
         (filters.search, CustomerFilter { search: text("Amadou & Ba"), ..only() }),
     ] {
-        let query = ListQuery { limit: 7, mark: Mark::START, filter: filter.clone() };
-        let plan = match (support, lists::first_plan(&*provider, &query)) {
+        let list = Command::List(ListCustomers { limit: 7, position: Position::START, filter: filter.clone() });
+        let requests = match (support, plan(&provider, &list)) {
             (FilterSupport::No(_), Err(error)) if error.kind == Kind::Invalid => continue,
             (FilterSupport::No(_), _) => return Err(format!("{filter:?} is planned, but not declared").into()),
-            (_, plan) => plan?,
+            (_, planned) => planned?,
         };
-        let accepted = match server.accept(&plan.request)? {
+        let accepted = match server.accept(&requests.0[0])? {
             Command::List(accepted) => accepted.filter,
             other => return Err(format!("{filter:?} was read as {}", show::command(&other)).into()),
         };
@@ -449,8 +428,8 @@ fn look_ups_are_planned_as_declared(subject: Subject) -> Result<(), Failed> {
     let (provider, server) = (subject.provider(), subject.server());
     for lookup in lookups() {
         let declared = !matches!(lists::lookup_support(subject.manifest, &lookup), FilterSupport::No(_));
-        match lists::first_lookup(&*provider, &lookup) {
-            Ok(plan) if declared => drop(server.accept(&plan.request)?),
+        match plan(&provider, &Command::Find(lookup.clone())) {
+            Ok(requests) if declared => drop(server.accept(&requests.0[0])?),
             Ok(_) => return Err(format!("{lookup:?} is planned, but not declared").into()),
             Err(error) if declared => return Err(format!("{lookup:?} is declared, but: {error}").into()),
             Err(error) if error.kind != Kind::Invalid => {
@@ -472,7 +451,7 @@ fn done<T>(step: Result<Step<T>, Error>) -> Result<T, TestCaseError> {
 
 fn a_customer_reads_back_as_it_was_told(subject: Subject) -> Result<(), Failed> {
     let (provider, server, id) = (subject.provider(), subject.server(), subject.id());
-    run_cases(&sample::customer(subject.told(), id.text().clone()), |customer| {
+    run_cases(&sample::customer(subject.told(), id.public().clone()), |customer| {
         let broken = |error: Error| fail(error.to_string());
         let compare = |read: &Customer| {
             prop_assert_eq!(&read.id, &customer.id);
@@ -487,13 +466,15 @@ fn a_customer_reads_back_as_it_was_told(subject: Subject) -> Result<(), Failed> 
             create.fields.name = customer.full_name().map(|name| Text::from(&*name)).into();
             create.fields.email = customer.email.clone().into();
             let created = Created { customer: customer.clone(), existing: false };
-            let answer = server.answer(&Command::Create(create.clone()), &Reply::Created(created)).map_err(broken)?;
+            let answer = server
+                .answer(&Command::Create(create.clone()), &Reply::Written(Written::Created(created)))
+                .map_err(broken)?;
             compare(&done(provider.plan_create(&create).map_err(broken)?.read(answer))?.customer)?;
         }
         if let Command::Update(update) = usual(subject, Operation::Update)
             && subject.supports(Operation::Update)
         {
-            let reply = Reply::Customer(customer.clone());
+            let reply = Reply::changed(customer.clone());
             let answer = server.answer(&Command::Update(update.clone()), &reply).map_err(broken)?;
             // An answer without the record calls for another request, which the retrieve above has read.
             match provider.plan_update(&update).map_err(broken)?.read(answer).map_err(broken)? {
@@ -508,7 +489,7 @@ fn a_customer_reads_back_as_it_was_told(subject: Subject) -> Result<(), Failed> 
 fn a_page_reads_back_as_it_was_told(subject: Subject) -> Result<(), Failed> {
     let (provider, server) = (subject.provider(), subject.server());
     let held = subject.held();
-    let customers = prop::collection::vec(sample::customer(held.clone(), subject.id().text().clone()), 0..5);
+    let customers = prop::collection::vec(sample::customer(held.clone(), subject.id().public().clone()), 0..5);
     run_cases(&(customers, 5_u16..8, 0_u64..3), |(items, limit, page)| {
         let broken = |error: Error| fail(error.to_string());
         let position = Position::of_page(page + 1, limit);
@@ -589,8 +570,8 @@ fn overdue_invoices_read_back_as_they_were_told(subject: Subject) -> Result<(), 
         OverdueInvoices { invoices: vec![whole.clone()], summary: None },
         OverdueInvoices { invoices: vec![whole, bare], summary },
     ] {
-        let customer = Customer { id: id.text().clone(), ..Customer::default() };
-        let reply = Reply::OverdueInvoices(customer, told.clone());
+        let customer = Customer { id: id.public().clone(), ..Customer::default() };
+        let reply = Reply::OverdueInvoices(Some(customer), told.clone());
         let answer = server.answer(&Command::OverdueInvoices(id.clone()), &reply)?;
         let Step::Done(read) = provider.plan_overdue_invoices(&id)?.read(answer)? else {
             return Err("the answer calls for another request".into());
@@ -732,7 +713,7 @@ fn arbitrary_answers_never_panic(subject: Subject) -> Result<(), Failed> {
                 Command::OverdueInvoices(id) => read!(provider.plan_overdue_invoices(id)),
             }
             let command = usual(subject, operation);
-            if let Ok(requests) = plan(&*provider, &command) {
+            if let Ok(requests) = plan(&provider, &command) {
                 for mut request in requests.0 {
                     *request.body_mut() = body.clone();
                     let _ = server.accept(&request).is_ok();
@@ -746,7 +727,7 @@ fn arbitrary_answers_never_panic(subject: Subject) -> Result<(), Failed> {
 /// A whole answer of the server side to a retrieve.
 fn retrieved(subject: Subject) -> Result<(CustomerId, Response), Failed> {
     let id = subject.id();
-    let mut customer = Customer { id: id.text().clone(), ..Customer::default() };
+    let mut customer = Customer { id: id.public().clone(), ..Customer::default() };
     sample::usual_create(subject.manifest).fields.apply_to(&mut customer);
     customer.created_at = Some(Text::from_static("2025-04-04T14:21:49.955Z"));
     customer.updated_at = customer.created_at.clone();
@@ -771,10 +752,10 @@ fn damaged_answers_are_bad_responses(subject: Subject) -> Result<(), Failed> {
         }
     }
     let document: Value = serde_json::from_slice(whole.body())?;
-    let record = record_in(&document, id.text()).ok_or("the answer holds no record")?;
+    let record = record_in(&document, id.public()).ok_or("the answer holds no record")?;
     for member in record.keys() {
         let mut document = document.clone();
-        let record = record_mut(&mut document, id.text()).ok_or("the answer holds no record")?;
+        let record = record_mut(&mut document, id.public()).ok_or("the answer holds no record")?;
         record[member] = json!([{ "wrong": true }]);
         match provider.plan_retrieve(&id)?.read(answer_of(200, document.to_string())) {
             Ok(_) => {}
@@ -813,7 +794,7 @@ fn record_mut<'d>(document: &'d mut Value, id: &str) -> Option<&'d mut serde_jso
 fn unknown_members_are_kept(subject: Subject) -> Result<(), Failed> {
     let (id, whole) = retrieved(subject)?;
     let mut document: Value = serde_json::from_slice(whole.body())?;
-    let record = record_mut(&mut document, id.text()).ok_or("the answer holds no record")?;
+    let record = record_mut(&mut document, id.public()).ok_or("the answer holds no record")?;
     record.insert("zz_new_field".to_owned(), json!({ "since": [2027, "a \"quoted\" word"] }));
     let Ok(Step::Done(customer)) = subject.provider().plan_retrieve(&id)?.read(answer_of(200, document.to_string()))
     else {

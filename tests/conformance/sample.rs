@@ -30,7 +30,7 @@ pub(crate) fn id(pattern: &IdPattern) -> CustomerId {
 pub(crate) fn command(operation: Operation, manifest: &Manifest, members: &[(Field, &str)]) -> Command {
     let mut body = Map::new();
     if !matches!(operation, Operation::Create | Operation::List | Operation::Find) {
-        body.insert("id".to_owned(), json!(&**id(&manifest.id).text()));
+        body.insert("id".to_owned(), json!(&**id(&manifest.id).public()));
     }
     if operation == Operation::Find {
         body.insert("email".to_owned(), json!("amadou.ba@example.com"));

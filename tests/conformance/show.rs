@@ -5,11 +5,11 @@ use passerelle_providers::{
         CustomerView, FidelityView, FieldErrorView, InvoiceView, Origin, PaymentMethodView, PaymentView, VendorView,
         summary,
     },
-    engine::lists::Listing,
+    engine::lists::FilteredBy,
     json::to_raw,
     model::{
-        Command, Created, Customer, CustomerFields, Error, ListOfCustomer, OverdueInvoices, Page, Patch, Payment,
-        PaymentMethod,
+        Command, Created, Customer, CustomerFields, CustomerFilter, Error, Fidelity, ListOfCustomer, OverdueInvoices,
+        Page, Patch, Payment, PaymentMethod, Reply, Written, manifest::Manifest,
     },
     text::Text,
 };
@@ -27,18 +27,38 @@ pub(crate) fn customer(customer: &Customer) -> Value {
     shown
 }
 
-pub(crate) fn created(created: &Created) -> Value {
+fn created(created: &Created) -> Value {
     json!({ "existing": created.existing, "customer": customer(&created.customer) })
 }
 
-pub(crate) fn listing(listing: &Listing) -> Value {
+fn listing(mut page: Page<Customer>, filter: &CustomerFilter, manifest: &Manifest) -> Value {
+    let fidelity = Fidelity::hoist(page.items.iter_mut().map(|customer| &mut customer.fidelity));
+    let next = page.next.map(|position| {
+        let (page, skip) = position.in_page();
+        format!("{page:?}, skip {skip}")
+    });
     json!({
-        "data": listing.items.iter().map(customer).collect::<Vec<_>>(),
-        "next": listing.next.as_ref().map(|mark| format!("{:?}, skip {}", mark.position, mark.skip)),
-        "total": listing.total,
-        "filtered_by": listing.filtered_by.as_str(),
-        "fidelity": value(FidelityView(&listing.fidelity)),
+        "data": page.items.iter().map(customer).collect::<Vec<_>>(),
+        "next": next,
+        "total": page.total,
+        "filtered_by": FilteredBy::of(filter, manifest).as_str(),
+        "fidelity": value(FidelityView(&fidelity)),
     })
+}
+
+/// A reply to a command.
+pub(crate) fn reply(command: &Command, reply: Reply, manifest: &Manifest) -> Value {
+    match (command, reply) {
+        (_, Reply::Written(Written::Created(made))) => created(&made),
+        (_, Reply::Written(Written::Changed(one)) | Reply::Customer(one) | Reply::Found(Some(one))) => customer(&one),
+        (_, Reply::Written(Written::Deleted)) => json!({ "deleted": true }),
+        (_, Reply::Found(None)) => Value::Null,
+        (Command::List(list), Reply::Customers(page)) => listing(page, &list.filter, manifest),
+        (_, Reply::Customers(page)) => listing(page, &CustomerFilter::default(), manifest),
+        (_, Reply::PaymentMethods(page)) => payment_methods(&page),
+        (_, Reply::Payments(page)) => payments(&page),
+        (_, Reply::OverdueInvoices(_, overdue)) => overdue_invoices(&overdue),
+    }
 }
 
 fn page<'p, T, V: Serialize>(page: &'p Page<T>, view: impl Fn(&'p T) -> V) -> Value {
@@ -49,11 +69,11 @@ fn page<'p, T, V: Serialize>(page: &'p Page<T>, view: impl Fn(&'p T) -> V) -> Va
     })
 }
 
-pub(crate) fn payment_methods(methods: &Page<PaymentMethod>) -> Value {
+fn payment_methods(methods: &Page<PaymentMethod>) -> Value {
     page(methods, PaymentMethodView::from)
 }
 
-pub(crate) fn payments(payments: &Page<Payment>) -> Value {
+fn payments(payments: &Page<Payment>) -> Value {
     page(payments, PaymentView::from)
 }
 
@@ -120,13 +140,13 @@ pub(crate) fn fields(fields: &CustomerFields) -> Value {
 pub(crate) fn command(command: &Command) -> Value {
     let of = |asked: &ListOfCustomer| {
         json!({
-            "id": &**asked.id.text(), "limit": asked.limit, "position": format!("{:?}", asked.position),
+            "id": &**asked.id.public(), "limit": asked.limit, "position": format!("{:?}", asked.position),
             "status": asked.status.as_deref(),
         })
     };
     let told = match command {
         Command::Create(create) => json!({ "fields": fields(&create.fields), "distinct": create.distinct }),
-        Command::Update(update) => json!({ "id": &**update.id.text(), "fields": fields(&update.fields) }),
+        Command::Update(update) => json!({ "id": &**update.id.public(), "fields": fields(&update.fields) }),
         Command::Find(lookup) => json!({ lookup.key(): &**lookup.value() }),
         Command::List(list) => {
             let filter = &list.filter;
@@ -139,13 +159,13 @@ pub(crate) fn command(command: &Command) -> Value {
                 },
             })
         }
-        Command::RetrieveOrCreate(id) => return json!({ "retrieve_or_create": { "id": &**id.text() } }),
+        Command::RetrieveOrCreate(id) => return json!({ "retrieve_or_create": { "id": &**id.public() } }),
         Command::PaymentMethods(asked) | Command::Payments(asked) => of(asked),
         Command::Retrieve(id)
         | Command::Delete(id)
         | Command::Block(id)
         | Command::Unblock(id)
-        | Command::OverdueInvoices(id) => json!({ "id": &**id.text() }),
+        | Command::OverdueInvoices(id) => json!({ "id": &**id.public() }),
     };
     json!({ command.operation().name(): told })
 }

@@ -23,7 +23,7 @@ impl Command {
                 }
             }
             Self::Update(update) => {
-                members.text("id", update.id.text());
+                members.text("id", update.id.public());
                 fields_of(&mut members, &update.fields);
             }
             Self::Retrieve(id)
@@ -31,8 +31,8 @@ impl Command {
             | Self::Delete(id)
             | Self::Block(id)
             | Self::Unblock(id)
-            | Self::OverdueInvoices(id) => members.text("id", id.text()),
-            Self::PaymentMethods(asked) | Self::Payments(asked) => members.text("id", asked.id.text()),
+            | Self::OverdueInvoices(id) => members.text("id", id.public()),
+            Self::PaymentMethods(asked) | Self::Payments(asked) => members.text("id", asked.id.public()),
             Self::Find(_) | Self::List(_) => {}
         }
         members.close().into_bytes()
@@ -143,7 +143,7 @@ mod tests {
     fn read_back(command: &Command) -> Result<Command, Error> {
         let manifest = vendor("lomi").expect("a vendor").manifests[0];
         let written = Source::new(&Bytes::from(command.to_canonical_json())).expect("text");
-        input::remembered(command.operation(), &written, manifest)
+        input::remembered(command.operation(), &written, None, manifest)
     }
 
     /// Imitated providers take what the gateway's own rules refuse, or spell otherwise.

@@ -6,8 +6,9 @@ use crate::{
     api::validate,
     json::{self, JsonObject, Members, Raw},
     model::{
-        Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, FieldError, Kind,
-        ListCustomers, ListOfCustomer, Lookup, Operation, Patch, Position, UpdateCustomer, manifest::Manifest,
+        Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, FieldError,
+        IdPattern, Kind, ListCustomers, ListOfCustomer, Lookup, Operation, Patch, Position, UpdateCustomer,
+        manifest::Manifest,
     },
     text::{
         Source, Str, Text,
@@ -36,9 +37,15 @@ pub fn command(
 }
 
 /// A command out of what [`Command::to_canonical_json`] wrote. It was taken in before, by our own rules or by those of
-/// an imitated provider, and is read as it stands.
-pub fn remembered(operation: Operation, json: &Source, manifest: &Manifest) -> Result<Command, Error> {
-    Reader::of(json, None, true)?.command(operation, manifest)
+/// an imitated provider, and is read as it stands. The customer's id at the provider is given where the merchant knows the
+/// customer by another one.
+pub fn remembered(
+    operation: Operation,
+    json: &Source,
+    provider_id: Option<Text>,
+    manifest: &Manifest,
+) -> Result<Command, Error> {
+    Reader { provider_id, ..Reader::of(json, None, true)? }.command(operation, manifest)
 }
 
 /// A phone number of a query, in the form in which customers have theirs.
@@ -60,6 +67,8 @@ struct Reader<'s> {
     region: Option<Region>,
     /// Whether values were taken in before, and are neither judged nor spelled anew.
     is_remembered: bool,
+    /// The customer's id at the provider, where it is not the one that the command names.
+    provider_id: Option<Text>,
     members: Vec<(Str<'s>, Raw<'s>)>,
     mistakes: Vec<FieldError>,
 }
@@ -74,12 +83,17 @@ impl<'s> Reader<'s> {
         let Ok(Members(members)) = json::from_str(source.as_str()) else {
             return Err(Error::invalid(vec![FieldError::new("", "must be a JSON object")]));
         };
-        Ok(Self { source, region, is_remembered, members, mistakes: Vec::new() })
+        Ok(Self { source, region, is_remembered, provider_id: None, members, mistakes: Vec::new() })
     }
 
     fn command(mut self, operation: Operation, manifest: &Manifest) -> Result<Command, Error> {
         let id = match self.parameter("id")? {
-            Some(id) => CustomerId::parse(id, &manifest.id),
+            Some(id) => match self.provider_id.take() {
+                None => CustomerId::parse(id, &manifest.id),
+                Some(at_provider) => {
+                    CustomerId::parse(id, &IdPattern::PUBLIC).and_then(|public| public.at(at_provider, &manifest.id))
+                }
+            },
             None => Err(Error::invalid(vec![FieldError::new("/id", "is required")])),
         };
         let limit = self.number("limit")?.map_or(20, |limit| u16::try_from(limit).unwrap_or(u16::MAX));

@@ -52,6 +52,7 @@ impl<T: JsonText> Customer<T> {
     fn write_with(&self, origin: &[u8], out: &mut Vec<u8>) {
         let Self {
             id,
+            provider_id,
             name,
             first_name,
             last_name,
@@ -95,7 +96,7 @@ impl<T: JsonText> Customer<T> {
         member!(out, r#","created_at":"#, created_at.as_ref());
         member!(out, r#","updated_at":"#, updated_at.as_ref());
         out.extend_from_slice(origin);
-        member!(out, r#","id":"#, Some(id));
+        member!(out, r#","id":"#, Some(provider_id.as_ref().unwrap_or(id)));
         raw(out, r#","extra":{"#, extra.as_str());
         out.extend_from_slice(br#"}},"fidelity":"#);
         FidelityView(fidelity).write(out);

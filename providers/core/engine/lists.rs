@@ -1,50 +1,25 @@
-//! Lists that tell the truth: a filter that the provider lacks, or answers loosely, is applied again,
+//! Lists and look-ups that tell the truth: a filter that the provider lacks, or answers loosely, is applied again,
 //! exactly, over a bounded number of the provider's pages.
 
+use std::sync::Arc;
+
 use crate::{
-    engine::prepare,
     kit::{CustomerPage, CustomerProvider, Plan, Transport, run},
     model::{
-        CreateCustomer, Created, Customer, CustomerFilter, Error, Fidelity, Field, FieldError, Kind, ListCustomers,
-        Lookup, Operation, Page, Position,
+        CreateCustomer, Created, Customer, CustomerFilter, Error, Field, FieldError, Kind, ListCustomers, Lookup,
+        Operation, Page, Position, Request, Told,
         manifest::{FilterSupport, Manifest, Support},
     },
-    text::{Str, Text},
 };
 
 /// How many of the provider's pages one call reads at the most while it filters.
 pub const SCAN_PAGES: usize = 20;
 
-/// A place within a provider's page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// Where the provider's page begins.
-    pub position: Position,
-    /// How many of its entries were already shown or passed over.
-    pub skip: u16,
-}
-
-impl Mark {
-    /// The beginning of a list.
-    pub const START: Self = Self { position: Position::START, skip: 0 };
-}
-
-/// What a merchant asks of a list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ListQuery {
-    /// At most this many customers.
-    pub limit: u16,
-    /// Where to go on.
-    pub mark: Mark,
-    /// Which customers.
-    pub filter: CustomerFilter,
-}
-
-/// Who applied the filter.
+/// Who applied the filter of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilteredBy {
-    /// Nobody: there was none.
-    Nobody,
+    /// There was no filter.
+    NoFilter,
     /// The provider.
     Provider,
     /// The gateway, after the provider or alone.
@@ -55,45 +30,34 @@ impl FilteredBy {
     /// The word of the API; `None` without a filter.
     pub const fn as_str(self) -> Option<&'static str> {
         match self {
-            Self::Nobody => None,
+            Self::NoFilter => None,
             Self::Provider => Some("provider"),
             Self::Gateway => Some("gateway"),
         }
     }
-}
 
-/// What a list call found. `T` is how the customers' text is held.
-#[derive(Debug)]
-pub struct Listing<T = Text> {
-    /// The customers, in the provider's order.
-    pub items: Vec<Customer<T>>,
-    /// Where to go on; `None` at the end.
-    pub next: Option<Mark>,
-    /// How many there are in all, where the provider tells and nobody filtered after it.
-    pub total: Option<u64>,
-    /// Who filtered.
-    pub filtered_by: FilteredBy,
-    /// What holds for every customer of the page.
-    pub fidelity: Fidelity<T>,
-}
-
-impl<T: Clone + PartialEq> Listing<T> {
-    fn new(mut page: Page<Customer<T>>, next: Option<Mark>, filtered_by: FilteredBy) -> Self {
-        let fidelity = Fidelity::hoist(page.items.iter_mut().map(|customer| &mut customer.fidelity));
-        Self { items: page.items, next, total: page.total, filtered_by, fidelity }
+    /// Who applies a filter at a provider. A filter that the provider cannot have is refused before.
+    pub fn of(filter: &CustomerFilter, manifest: &Manifest) -> Self {
+        if filter.is_empty() {
+            return Self::NoFilter;
+        }
+        match divide(filter, manifest) {
+            Ok(Division { again, .. }) if again.is_empty() => Self::Provider,
+            _ => Self::Gateway,
+        }
     }
 }
 
 /// A filter divided between the provider and the gateway.
-pub(crate) struct Division {
+pub(super) struct Division {
     /// What the provider is sent.
-    pub(crate) sent: CustomerFilter,
-    /// What is compared again.
-    pub(crate) again: CustomerFilter,
+    pub(super) sent: CustomerFilter,
+    /// What the gateway compares again.
+    pub(super) again: CustomerFilter,
 }
 
 /// Divides a filter. One by a field that the provider does not hold is refused.
-pub(crate) fn divide(filter: &CustomerFilter, manifest: &Manifest) -> Result<Division, Error> {
+pub(super) fn divide(filter: &CustomerFilter, manifest: &Manifest) -> Result<Division, Error> {
     let (mut sent, mut again) = (filter.clone(), filter.clone());
     let filters = &manifest.filters;
     let is_alone = filter.len() == 1;
@@ -116,100 +80,92 @@ pub(crate) fn divide(filter: &CustomerFilter, manifest: &Manifest) -> Result<Div
     if missing.is_empty() { Ok(Division { sent, again }) } else { Err(Error::invalid(missing)) }
 }
 
-fn page_plan<P: CustomerProvider + ?Sized>(
-    provider: &P,
-    query: &ListQuery,
-    division: &Division,
-) -> Result<(ListCustomers, bool), Error> {
-    let manifest = provider.manifest();
-    prepare::supports(manifest, Operation::List)?;
-    let scanning = !division.again.is_empty();
-    let limit = if scanning { manifest.paging.max_limit } else { query.limit.min(manifest.paging.max_limit) };
-    Ok((ListCustomers { limit, position: query.mark.position.clone(), filter: division.sent.clone() }, scanning))
+/// One page of a walk through a list, planned.
+pub(super) struct PlannedList {
+    provider: Arc<dyn CustomerProvider>,
+    /// How many customers the caller wants.
+    wanted: usize,
+    /// How many of the first page's entries were already shown, or passed over.
+    skip: u16,
+    /// What the gateway compares again.
+    again: CustomerFilter,
+    /// What the provider is asked first.
+    asked: ListCustomers,
+    first: Plan<CustomerPage>,
 }
 
-/// The plan of the first request that a list sends, for explaining it.
-pub fn first_plan<P: CustomerProvider + ?Sized>(provider: &P, query: &ListQuery) -> Result<Plan<CustomerPage>, Error> {
-    let division = divide(&query.filter, provider.manifest())?;
-    provider.plan_list(&page_plan(provider, query, &division)?.0)
-}
-
-/// Reads a list as [`list`] does and shows what was found, without keeping it where that needs one page of the
-/// provider only: its customers are shown as they lie in the answer.
-pub async fn show<R>(
-    provider: &dyn CustomerProvider,
-    transport: &dyn Transport,
-    query: &ListQuery,
-    show: impl FnOnce(Listing<Str<'_>>) -> R,
-) -> Result<R, Error> {
-    let division = divide(&query.filter, provider.manifest())?;
-    let (command, scanning) = page_plan(provider, query, &division)?;
-    if scanning || query.mark.skip > 0 || command.limit < query.limit {
-        let found = list(provider, transport, query).await?;
-        return Ok(show(Listing {
-            items: found.items.iter().map(Customer::told).collect(),
-            next: found.next,
-            total: found.total,
-            filtered_by: found.filtered_by,
-            fidelity: found.fidelity.map(|text| Str::new(text)),
-        }));
+impl PlannedList {
+    pub(super) fn new(provider: &Arc<dyn CustomerProvider>, command: &ListCustomers) -> Result<Self, Error> {
+        let manifest = provider.manifest();
+        let Division { sent, again } = divide(&command.filter, manifest)?;
+        manifest.require(Operation::List)?;
+        let most = manifest.paging.max_limit;
+        let limit = if again.is_empty() { command.limit.min(most) } else { most };
+        let (position, skip) = command.position.in_page();
+        let asked = ListCustomers { limit, position: position.clone(), filter: sent };
+        let first = provider.plan_list(&asked)?;
+        Ok(Self { provider: Arc::clone(provider), wanted: command.limit.into(), skip, again, asked, first })
     }
-    let page = run(transport, provider.plan_list(&command)?).await?;
-    let mut told = page.told()?;
-    let wanted = usize::from(query.limit);
-    let next = match told.items.len() > wanted {
-        true => Some(Mark { position: command.position, skip: query.limit }),
-        false => told.next.take().map(|position| Mark { position, skip: 0 }),
-    };
-    told.items.truncate(wanted);
-    Ok(show(Listing::new(told, next, filtered_by(query, scanning))))
-}
 
-fn filtered_by(query: &ListQuery, scanning: bool) -> FilteredBy {
-    match (query.filter.is_empty(), scanning) {
-        (true, _) => FilteredBy::Nobody,
-        (false, true) => FilteredBy::Gateway,
-        (false, false) => FilteredBy::Provider,
+    /// The plan of the first request.
+    pub(super) const fn first(&self) -> &Plan<CustomerPage> {
+        &self.first
     }
-}
 
-/// Reads one page of a list, or as many of the provider's pages as filtering needs, up to a bound.
-pub async fn list(
-    provider: &dyn CustomerProvider,
-    transport: &dyn Transport,
-    query: &ListQuery,
-) -> Result<Listing, Error> {
-    let division = divide(&query.filter, provider.manifest())?;
-    let (mut command, scanning) = page_plan(provider, query, &division)?;
-    let wanted = usize::from(query.limit);
-    let bound = if scanning { SCAN_PAGES } else { wanted.div_ceil(usize::from(command.limit.max(1))) };
-    let mut skip = usize::from(query.mark.skip);
-    let mut items: Vec<Customer> = Vec::new();
-    let mut total = None;
-    let mut next = None;
-    for _ in 0..bound {
-        let page = run(transport, provider.plan_list(&command)?.kept()).await?;
-        total = page.total;
-        next = page.next.map(|position| Mark { position, skip: 0 });
-        for (place, customer) in page.items.into_iter().enumerate().skip(std::mem::take(&mut skip)) {
-            if items.len() == wanted {
-                let skip = u16::try_from(place).unwrap_or(u16::MAX);
-                next = Some(Mark { position: command.position.clone(), skip });
-                break;
+    /// Reads the page, or as many of the provider's pages as filtering needs, up to a bound.
+    pub(super) async fn read(self, transport: &dyn Transport) -> Result<Page<Customer>, Error> {
+        let Self { provider, wanted, skip, again, mut asked, first } = self;
+        let scans = !again.is_empty();
+        let mut pages_left = if scans { SCAN_PAGES } else { wanted.div_ceil(usize::from(asked.limit.max(1))) };
+        let mut plan = first;
+        let mut skip = usize::from(skip);
+        let mut items: Vec<Customer> = Vec::new();
+        loop {
+            pages_left = pages_left.saturating_sub(1);
+            let page = run(transport, plan.kept()).await?;
+            let total = page.total.filter(|_| !scans);
+            let mut next = page.next;
+            for (place, customer) in page.items.into_iter().enumerate().skip(std::mem::take(&mut skip)) {
+                if items.len() == wanted {
+                    next = Some(asked.position.clone().within(u16::try_from(place).unwrap_or(u16::MAX)));
+                    break;
+                }
+                if again.matches(&customer) {
+                    items.push(customer);
+                }
             }
-            if division.again.matches(&customer) {
-                items.push(customer);
+            match &next {
+                Some(position @ (Position::Offset(_) | Position::Token(_)))
+                    if items.len() < wanted && *position != asked.position && pages_left > 0 =>
+                {
+                    asked.position = position.clone();
+                    plan = provider.plan_list(&asked)?;
+                }
+                _ => return Ok(Page { items, next, total }),
             }
         }
-        match &next {
-            Some(mark) if items.len() < wanted && mark.position != command.position => {
-                command.position = mark.position.clone();
-            }
-            _ => break,
-        }
     }
-    let page = Page { items, next: None, total: total.filter(|_| !scanning) };
-    Ok(Listing::new(page, next, filtered_by(query, scanning)))
+
+    /// Reads the page as [`Self::read`] does, and shows it. Where one page of the provider is enough, its customers are
+    /// shown as they lie in the answer, and nothing is kept.
+    pub(super) async fn show<R>(
+        self,
+        transport: &dyn Transport,
+        show: impl FnOnce(Page<Told<'_>>) -> R,
+    ) -> Result<R, Error> {
+        if !self.again.is_empty() || self.skip > 0 || usize::from(self.asked.limit) < self.wanted {
+            let Page { items, next, total } = self.read(transport).await?;
+            return Ok(show(Page { items: items.iter().map(Customer::told).collect(), next, total }));
+        }
+        let Self { wanted, asked, first, .. } = self;
+        let answer = run(transport, first).await?;
+        let mut page = answer.told()?;
+        if page.items.len() > wanted {
+            page.items.truncate(wanted);
+            page.next = Some(asked.position.within(asked.limit));
+        }
+        Ok(show(page))
+    }
 }
 
 /// How a provider answers a look-up.
@@ -222,57 +178,63 @@ pub fn lookup_support(manifest: &Manifest, lookup: &Lookup) -> FilterSupport {
     }
 }
 
-fn scan_for(lookup: &Lookup) -> ListQuery {
-    ListQuery { limit: 1, mark: Mark::START, filter: lookup.into() }
+/// A look-up, planned: native, or as a filtered list that is read to a bound.
+pub(super) enum PlannedLookup {
+    Native(Box<Plan<Option<Customer>>>),
+    Scan(Box<PlannedList>),
 }
 
-/// The first request that a look-up sends, for explaining it.
-pub fn first_lookup<P: CustomerProvider + ?Sized>(provider: &P, lookup: &Lookup) -> Result<Plan<()>, Error> {
-    match lookup_support(provider.manifest(), lookup) {
-        FilterSupport::No(why) => Err(Error::invalid(vec![FieldError::new(lookup.key(), why)])),
-        FilterSupport::Exact | FilterSupport::Alone => Ok(provider.plan_find(lookup)?.map(|_| Ok(()))),
-        FilterSupport::Loose(_) | FilterSupport::Scan => Ok(first_plan(provider, &scan_for(lookup))?.map(|_| Ok(()))),
-    }
-}
-
-/// Finds one customer: natively, or by a filtered list read to a bound. `None` only when there is none.
-pub async fn find(
-    provider: &dyn CustomerProvider,
-    transport: &dyn Transport,
-    lookup: &Lookup,
-) -> Result<Option<Customer>, Error> {
-    match lookup_support(provider.manifest(), lookup) {
-        FilterSupport::No(why) => Err(Error::invalid(vec![FieldError::new(lookup.key(), why)])),
-        FilterSupport::Exact | FilterSupport::Alone => run(transport, provider.plan_find(lookup)?).await,
-        FilterSupport::Loose(_) | FilterSupport::Scan => {
-            let found = list(provider, transport, &scan_for(lookup)).await?;
-            match (found.items.into_iter().next(), found.next) {
-                (Some(mut customer), _) => {
-                    customer.fidelity.extend(&found.fidelity);
-                    Ok(Some(customer))
-                }
-                (None, None) => Ok(None),
-                (None, Some(_)) => Err(Error::new(
-                    Kind::ScanBound,
-                    format!("no match in the first {SCAN_PAGES} pages of the provider's list; there are more"),
-                )),
+impl PlannedLookup {
+    pub(super) fn new(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup) -> Result<Self, Error> {
+        match lookup_support(provider.manifest(), lookup) {
+            FilterSupport::No(why) => Err(Error::invalid(vec![FieldError::new(lookup.key(), why)])),
+            FilterSupport::Exact | FilterSupport::Alone => Ok(Self::Native(Box::new(provider.plan_find(lookup)?))),
+            FilterSupport::Loose(_) | FilterSupport::Scan => {
+                let list = ListCustomers { limit: 1, position: Position::START, filter: lookup.into() };
+                PlannedList::new(provider, &list).map(|list| Self::Scan(Box::new(list)))
             }
+        }
+    }
+
+    /// The first request, and what is known to follow.
+    pub(super) fn requests(&self) -> Vec<&Request> {
+        match self {
+            Self::Native(plan) => plan.requests(),
+            Self::Scan(list) => list.first().requests(),
+        }
+    }
+
+    /// Finds the customer. `None` only where there is none.
+    pub(super) async fn run(self, transport: &dyn Transport) -> Result<Option<Customer>, Error> {
+        let list = match self {
+            Self::Native(plan) => return run(transport, *plan).await,
+            Self::Scan(list) => list,
+        };
+        let found = list.read(transport).await?;
+        match (found.items.into_iter().next(), found.next) {
+            (Some(customer), _) => Ok(Some(customer)),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(Error::new(
+                Kind::ScanBound,
+                format!("no match in the first {SCAN_PAGES} pages of the provider's list; there are more"),
+            )),
         }
     }
 }
 
-/// The rule told when a distinct create matched.
+/// The rule that a report gives where a distinct create matched.
 const fn matched_by(lookup: &Lookup) -> &'static str {
     match lookup {
         Lookup::Phone(_) => "existing customer matched by phone, by the gateway",
-        _ => "existing customer matched by email, by the gateway",
+        Lookup::Email(_) | Lookup::Did(_) | Lookup::Reference(_) => {
+            "existing customer matched by email, by the gateway"
+        }
     }
 }
 
-/// The look-up that decides whether a distinct create finds somebody; `None` where the provider decides
-/// itself, or nothing was asked.
-pub fn distinct_lookup(manifest: &Manifest, command: &CreateCustomer) -> Result<Option<Lookup>, Error> {
-    prepare::supports(manifest, Operation::Create)?;
+/// The look-up that decides whether a distinct create finds a customer; `None` where the provider decides itself, or
+/// the create is a plain one.
+pub(super) fn distinct_lookup(manifest: &Manifest, command: &CreateCustomer) -> Result<Option<Lookup>, Error> {
     if !command.distinct || manifest.distinct == Support::Native {
         return Ok(None);
     }
@@ -285,7 +247,7 @@ pub fn distinct_lookup(manifest: &Manifest, command: &CreateCustomer) -> Result<
     }
 }
 
-/// The look-up of whoever is as good as the customer that a create would make.
+/// The look-up of a customer who matches what a create sends.
 fn matching_lookup(manifest: &Manifest, command: &CreateCustomer) -> Option<Lookup> {
     let lookups = [
         command.fields.email.set().map(|email| Lookup::Email(email.clone())),
@@ -295,37 +257,26 @@ fn matching_lookup(manifest: &Manifest, command: &CreateCustomer) -> Option<Look
     lookups.into_iter().flatten().find(usable)
 }
 
-/// The customer that a distinct create finds instead of creating one.
-pub async fn existing(
-    provider: &dyn CustomerProvider,
-    transport: &dyn Transport,
-    command: &CreateCustomer,
-) -> Result<Option<Created>, Error> {
-    match distinct_lookup(provider.manifest(), command)? {
-        Some(lookup) => matched(provider, transport, &lookup).await,
-        None => Ok(None),
-    }
-}
-
-/// The customer that a distinct create has found, if it was not the one that it made: whoever matches now. Also where
-/// the provider has decided, which cannot be asked again without a create.
-pub(crate) async fn existing_by_now(
-    provider: &dyn CustomerProvider,
+/// The customer that a distinct create has found, if it did not make one: the one that matches now. Also where the
+/// provider has decided, which cannot be asked again without a create.
+pub(super) async fn existing_by_now(
+    provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     command: &CreateCustomer,
 ) -> Result<Option<Created>, Error> {
     match matching_lookup(provider.manifest(), command) {
-        Some(lookup) => matched(provider, transport, &lookup).await,
+        Some(lookup) => matched(PlannedLookup::new(provider, &lookup)?, &lookup, transport).await,
         None => Ok(None),
     }
 }
 
-async fn matched(
-    provider: &dyn CustomerProvider,
-    transport: &dyn Transport,
+/// The customer that a look-up finds for a distinct create.
+pub(super) async fn matched(
+    planned: PlannedLookup,
     lookup: &Lookup,
+    transport: &dyn Transport,
 ) -> Result<Option<Created>, Error> {
-    Ok(find(provider, transport, lookup).await?.map(|mut customer| {
+    Ok(planned.run(transport).await?.map(|mut customer| {
         customer.fidelity.derived(Field::Id, matched_by(lookup));
         Created { customer, existing: true }
     }))

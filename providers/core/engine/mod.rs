@@ -1,7 +1,13 @@
-//! What executes commands, the same way for every vendor.
+//! What executes commands, the same way for every vendor. [`plan`] and [`execute`] are the one entry point.
 
 pub mod drop_in;
+mod execute;
 pub mod lists;
-pub mod offset_pages;
-pub mod prepare;
+mod loss;
+mod offset_pages;
+mod prepare;
 pub mod reconcile;
+pub mod records;
+
+pub use execute::{Conditions, Planned, execute, plan, retrieve};
+pub use loss::Language;

@@ -2,25 +2,63 @@
 //! its own size, is answered exactly those entries, once each.
 
 use crate::{
-    engine::lists::SCAN_PAGES,
-    kit::{Plan, Transport, run},
+    engine::lists::{Division, SCAN_PAGES, divide},
+    kit::{CustomerPage, CustomerProvider, Plan, Transport, run},
     model::{
-        Error, Kind, Page, Position,
+        Customer, Error, Kind, ListCustomers, ListOfCustomer, Page, Payment, PaymentMethod, Position,
         manifest::{Paging, PagingStyle},
     },
 };
 
 /// How one page of a provider's list is planned.
-pub type PlanPage<'p, T> = dyn Fn(u16, Position) -> Result<Plan<Page<T>>, Error> + Sync + 'p;
+type PlanPage<'p, T> = dyn Fn(u16, Position) -> Result<Plan<Page<T>>, Error> + Sync + 'p;
 
 /// A list to be cut.
-pub struct Sliced<'p, T> {
+struct Sliced<'p, T> {
     /// How the provider cuts it into pages.
-    pub paging: Paging,
+    paging: Paging,
     /// Plans one of these.
-    pub plan: &'p PlanPage<'p, T>,
+    plan: &'p PlanPage<'p, T>,
     /// Which entries count, where the provider tells others as well.
-    pub keep: Option<&'p (dyn Fn(&T) -> bool + Sync)>,
+    keep: Option<&'p (dyn Fn(&T) -> bool + Sync)>,
+}
+
+/// Customers from an offset on, filtered exactly.
+pub(super) async fn customers(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    asked: &ListCustomers,
+) -> Result<Page<Customer>, Error> {
+    let manifest = provider.manifest();
+    let Division { sent, again } = divide(&asked.filter, manifest)?;
+    let plan = |limit, position| {
+        provider.plan_list(&ListCustomers { limit, position, filter: sent.clone() }).map(Plan::<CustomerPage>::kept)
+    };
+    let keep = |customer: &Customer| again.matches(customer);
+    let keep = (!again.is_empty()).then_some(&keep as _);
+    Sliced { paging: manifest.paging, plan: &plan, keep }.part(transport, asked.position.offset(), asked.limit).await
+}
+
+/// A customer's payment methods from an offset on.
+pub(super) async fn payment_methods(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    asked: &ListOfCustomer,
+) -> Result<Page<PaymentMethod>, Error> {
+    let plan = |limit, position| provider.plan_payment_methods(&ListOfCustomer { limit, position, ..asked.clone() });
+    let paging = provider.manifest().paging;
+    Sliced { paging, plan: &plan, keep: None }.part(transport, asked.position.offset(), asked.limit).await
+}
+
+/// A customer's payments from an offset on.
+pub(super) async fn payments(
+    provider: &dyn CustomerProvider,
+    transport: &dyn Transport,
+    asked: &ListOfCustomer,
+) -> Result<Page<Payment>, Error> {
+    let plan = |limit, position| provider.plan_payments(&ListOfCustomer { limit, position, ..asked.clone() });
+    let paging = provider.manifest().paging;
+    Sliced { paging, plan: &plan, keep: None }.part(transport, asked.position.offset(), asked.limit).await
 }
 
 impl<T> std::fmt::Debug for Sliced<'_, T> {
@@ -32,7 +70,7 @@ impl<T> std::fmt::Debug for Sliced<'_, T> {
 impl<T: 'static> Sliced<'_, T> {
     /// The entries from an offset on, at most as many as the limit. Where nothing but a walk from the beginning
     /// finds the place, the walk is bounded, and a place beyond the bound is an error, never a wrong page.
-    pub async fn part(&self, transport: &dyn Transport, offset: u64, limit: u16) -> Result<Page<T>, Error> {
+    async fn part(&self, transport: &dyn Transport, offset: u64, limit: u16) -> Result<Page<T>, Error> {
         let most = self.paging.max_limit.max(1);
         let end = offset.saturating_add(limit.into());
         let walks = self.keep.is_some() || self.paging.style == PagingStyle::Token;
@@ -161,6 +199,7 @@ mod tests {
                     0
                 }
                 (Position::Token(token), _) => token.parse().expect("a token of ours"),
+                (Position::Within { .. }, _) => panic!("a provider is asked for whole pages"),
             };
             let end = begin.saturating_add(size.into()).min(self.length);
             let items: Vec<u64> = (begin..end).collect();

@@ -1,6 +1,8 @@
 //! Commands made ready for a provider: checked against what its manifest requires, freed of what it
 //! cannot hold (which is reported), and completed where it wants objects whole.
 
+use std::sync::Arc;
+
 use crate::{
     json::JsonObject,
     kit::{CustomerProvider, Plan, Step},
@@ -13,12 +15,11 @@ use crate::{
 };
 
 /// Told of a field that was sent `null` and still stands in the answer.
-pub const NOT_CLEARED: &str = "the provider did not clear it";
+const NOT_CLEARED: &str = "the provider did not clear it";
 
 /// The plan of a create, with every loss reported.
-pub fn create<P: CustomerProvider + ?Sized>(provider: &P, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
+pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
     let manifest = provider.manifest();
-    supports(manifest, Operation::Create)?;
     let missing: Vec<FieldError> = manifest
         .requires
         .iter()
@@ -46,9 +47,8 @@ pub fn create<P: CustomerProvider + ?Sized>(provider: &P, command: &CreateCustom
 
 /// The plan of an update, with every loss reported. What the provider wants whole is read first; an
 /// empty patch only reads.
-pub fn update<P: CustomerProvider + ?Sized>(provider: &P, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
     let manifest = provider.manifest();
-    supports(manifest, Operation::Update)?;
     let losses: Vec<_> = manifest.losses(&command.fields, Operation::Update).collect();
     let mut command = command.clone();
     for (field, _) in &losses {
@@ -72,14 +72,6 @@ pub fn update<P: CustomerProvider + ?Sized>(provider: &P, command: &UpdateCustom
     Ok(plan.losing(losses))
 }
 
-/// Refuses an operation that the manifest declares missing, before anything is planned.
-pub fn supports(manifest: &Manifest, operation: Operation) -> Result<(), Error> {
-    match manifest.operation(operation).is_supported() {
-        true => Ok(()),
-        false => Err(Error::not_supported(manifest, operation)),
-    }
-}
-
 fn is_given(fields: &CustomerFields, field: Field) -> bool {
     match field {
         Field::Name if fields.name.is_absent() => [&fields.first_name, &fields.last_name]
@@ -100,9 +92,9 @@ fn needs_current(fields: &CustomerFields, manifest: &Manifest) -> bool {
 }
 
 /// Reads the record first, then sends the patch completed from it.
-fn completed<P: CustomerProvider + ?Sized>(provider: &P, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+fn completed(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
     let read = provider.plan_retrieve(&command.id)?;
-    let shared = provider.share();
+    let shared = Arc::clone(provider);
     let command = command.clone();
     let write = move |current: &Customer| {
         let fields = complete(&command.fields, current, shared.manifest());

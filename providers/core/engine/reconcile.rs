@@ -1,14 +1,19 @@
 //! Whether a write happened whose answer never came: the provider is asked, and what it tells is compared with
 //! what was wanted. Nothing here changes anything.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    engine::lists::{self, ListQuery, Mark},
+    engine::{
+        execute::retrieve,
+        lists::{self, PlannedList},
+    },
     kit::{CustomerProvider, Transport},
     model::{
         Command, CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Kind,
-        Lookup, Operation, Patch, Reply,
+        ListCustomers, Lookup, Operation, Patch, Position, Written,
         manifest::{FilterSupport, Manifest},
     },
     text::{Text, country, email},
@@ -21,7 +26,7 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
 #[derive(Debug)]
 pub enum Found {
     /// It happened, and this came of it.
-    Happened(Box<Reply>),
+    Happened(Box<Written>),
     /// It has not happened, as far as the provider shows now.
     DidNot,
     /// Several records could be what came of it.
@@ -29,15 +34,15 @@ pub enum Found {
 }
 
 impl Found {
-    fn happened(reply: Reply) -> Self {
-        Self::Happened(Box::new(reply))
+    fn happened(written: Written) -> Self {
+        Self::Happened(Box::new(written))
     }
 }
 
 /// Looks whether a write happened that was first sent at a time, a create with a mark or without. An error means that
 /// it could not be looked.
 pub async fn look(
-    provider: &dyn CustomerProvider,
+    provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     command: &Command,
     sent_at: Timestamp,
@@ -49,18 +54,18 @@ pub async fn look(
             found => Ok(found),
         },
         Command::Update(update) => {
-            let customer = provider.retrieve(transport, &update.id).await?;
+            let customer = retrieve(provider, transport, &update.id).await?;
             let manifest = provider.manifest();
             let kept = kept(&update.fields, Operation::Update, manifest);
             Ok(match holds(&customer, &whole(&kept, &customer), manifest) {
-                true => Found::happened(Reply::Customer(customer)),
+                true => Found::happened(Written::Changed(customer)),
                 false => Found::DidNot,
             })
         }
         Command::Block(id) => blocked(provider, transport, id, true).await,
         Command::Unblock(id) => blocked(provider, transport, id, false).await,
-        Command::Delete(id) => match provider.retrieve(transport, id).await {
-            Err(error) if error.kind == Kind::NotFound => Ok(Found::happened(Reply::Deleted)),
+        Command::Delete(id) => match retrieve(provider, transport, id).await {
+            Err(error) if error.kind == Kind::NotFound => Ok(Found::happened(Written::Deleted)),
             Err(error) => Err(error),
             Ok(_) => Ok(Found::DidNot),
         },
@@ -70,14 +75,14 @@ pub async fn look(
 }
 
 async fn blocked(
-    provider: &dyn CustomerProvider,
+    provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     id: &CustomerId,
     wanted: bool,
 ) -> Result<Found, Error> {
-    let customer = provider.retrieve(transport, id).await?;
+    let customer = retrieve(provider, transport, id).await?;
     Ok(match customer.blocked == Some(wanted) {
-        true => Found::happened(Reply::Customer(customer)),
+        true => Found::happened(Written::Changed(customer)),
         false => Found::DidNot,
     })
 }
@@ -85,18 +90,18 @@ async fn blocked(
 /// Looks whom a distinct create matches, of which nobody came: if it has matched somebody, there was nothing to make.
 /// Somebody who came only since is as good for whoever asked not to have a second one.
 pub async fn matched(
-    provider: &dyn CustomerProvider,
+    provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     create: &CreateCustomer,
 ) -> Result<Found, Error> {
     let existing = lists::existing_by_now(provider, transport, create).await?;
-    Ok(existing.map_or(Found::DidNot, |existing| Found::happened(Reply::Created(existing))))
+    Ok(existing.map_or(Found::DidNot, |existing| Found::happened(Written::Created(existing))))
 }
 
 /// Looks for the one customer that has the mark, or without marks the one that has everything that was sent and was
 /// not there before.
 async fn created(
-    provider: &dyn CustomerProvider,
+    provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     create: &CreateCustomer,
     sent_at: Timestamp,
@@ -114,10 +119,11 @@ async fn created(
         created.is_none_or(|created| created >= earliest) && holds(customer, &kept, manifest)
     };
     let filter = narrowest(manifest, &kept);
-    let mut query = ListQuery { limit: manifest.paging.max_limit.clamp(1, 100), mark: Mark::START, filter };
+    let limit = manifest.paging.max_limit.clamp(1, 100);
+    let mut list = ListCustomers { limit, position: Position::START, filter };
     let mut candidates: Vec<Customer> = Vec::new();
     for _ in 0..lists::SCAN_PAGES {
-        let page = lists::list(provider, transport, &query).await?;
+        let page = PlannedList::new(provider, &list)?.read(transport).await?;
         for customer in page.items.into_iter().filter(is_it) {
             // A list that grows at its beginning while it is read shows somebody twice.
             if candidates.iter().all(|known| known.id != customer.id) {
@@ -125,7 +131,7 @@ async fn created(
             }
         }
         match page.next {
-            Some(mark) if candidates.len() < 2 => query.mark = mark,
+            Some(position) if candidates.len() < 2 => list.position = position,
             Some(_) | None => return Ok(decided(candidates)),
         }
     }
@@ -139,7 +145,7 @@ async fn created(
 fn decided(mut candidates: Vec<Customer>) -> Found {
     match (candidates.pop(), candidates.is_empty()) {
         (None, _) => Found::DidNot,
-        (Some(customer), true) => Found::happened(Reply::Created(Created { customer, existing: false })),
+        (Some(customer), true) => Found::happened(Written::Created(Created { customer, existing: false })),
         (Some(_), false) => Found::Several,
     }
 }
@@ -215,7 +221,7 @@ fn holds(customer: &Customer, fields: &CustomerFields, manifest: &Manifest) -> b
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, sync::Arc, task};
+    use std::{pin::pin, task};
 
     use async_trait::async_trait;
     use bytes::Bytes;
@@ -224,7 +230,7 @@ mod tests {
     use crate::{
         api::input,
         kit::{ImitatesVendor, Settings},
-        model::{Page, Request, Response},
+        model::{Page, Reply, Request, Response},
         text::Source,
         vendor,
     };
@@ -322,12 +328,12 @@ mod tests {
         let fields = fields(r#"{"name":"Awa Diop","email":"awa@example.com"}"#);
         let command = Command::Create(CreateCustomer { fields, distinct });
         let provider = (vendor.connect)(settings);
-        let looking = look(&*provider, &listed, &command, SENT.parse().expect("a time"), mark);
+        let looking = look(&provider, &listed, &command, SENT.parse().expect("a time"), mark);
         let mut context = task::Context::from_waker(task::Waker::noop());
         let task::Poll::Ready(found) = pin!(looking).poll(&mut context) else { panic!("nothing here waits") };
         match found.expect("it can be looked") {
-            Found::Happened(reply) => match *reply {
-                Reply::Created(Created { customer, existing }) => Some((customer.id.to_string(), existing)),
+            Found::Happened(written) => match *written {
+                Written::Created(Created { customer, existing }) => Some((customer.id.to_string(), existing)),
                 other => panic!("no create: {other:?}"),
             },
             Found::DidNot => None,
@@ -370,7 +376,7 @@ mod tests {
     fn two_who_could_be_the_one_are_for_a_person() {
         let one = || customer(r#"{"name":"Awa Diop"}"#);
         assert!(matches!(decided(Vec::new()), Found::DidNot));
-        assert!(matches!(decided(vec![one()]), Found::Happened(reply) if matches!(*reply, Reply::Created(_))));
+        assert!(matches!(decided(vec![one()]), Found::Happened(written) if matches!(*written, Written::Created(_))));
         assert!(matches!(decided(vec![one(), one()]), Found::Several));
     }
 }

@@ -25,7 +25,7 @@ pub use draft::Draft;
 pub use endpoint::Endpoint;
 pub use page::CustomerPage;
 pub use plan::{Plan, Step, Transport, run, unsupported};
-pub use provider::{CustomerProvider, Share};
+pub use provider::CustomerProvider;
 pub use server::ImitatesVendor;
 pub use vendor::{Settings, Vendor};
 pub use words::Words;

@@ -46,6 +46,11 @@ impl<T> std::fmt::Debug for Plan<T> {
 }
 
 impl<T: 'static> Plan<T> {
+    /// The request, and what is known to follow it.
+    pub fn requests(&self) -> Vec<&Request> {
+        std::iter::once(&self.request).chain(&self.later).collect()
+    }
+
     /// Reads an answer.
     pub fn read(self, response: Response) -> Result<Step<T>, Error> {
         (self.read)(response)

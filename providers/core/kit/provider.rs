@@ -1,15 +1,9 @@
 //! The one trait that a provider implements: what it can do, and one pure plan per operation.
 
-use std::{fmt::Debug, sync::Arc};
-
-use async_trait::async_trait;
+use std::fmt::Debug;
 
 use crate::{
-    engine::{
-        lists::{self, ListQuery, Listing},
-        prepare,
-    },
-    kit::{CustomerPage, Plan, Transport, run, unsupported},
+    kit::{CustomerPage, Plan, unsupported},
     model::{
         CreateCustomer, Created, Customer, CustomerId, Error, Kind, ListCustomers, ListOfCustomer, Lookup, Operation,
         OverdueInvoices, Page, Payment, PaymentMethod, UpdateCustomer, manifest::Manifest,
@@ -23,9 +17,8 @@ use crate::{
 /// they get are already free of fields that the manifest declares lost, and complete where the
 /// manifest says that an object must be sent whole.
 ///
-/// The gateway calls the plans through [`prepare`], or the asynchronous methods, which are provided.
-#[async_trait]
-pub trait CustomerProvider: Share + Debug + Send + Sync + 'static {
+/// Only [`crate::engine::execute`] and [`crate::engine::plan`] call them.
+pub trait CustomerProvider: Debug + Send + Sync + 'static {
     /// What this provider can do.
     fn manifest(&self) -> &'static Manifest;
 
@@ -89,79 +82,5 @@ pub trait CustomerProvider: Share + Debug + Send + Sync + 'static {
     /// Lists a customer's overdue invoices.
     fn plan_overdue_invoices(&self, _: &CustomerId) -> Result<Plan<OverdueInvoices>, Error> {
         unsupported(self.manifest(), Operation::OverdueInvoices)
-    }
-
-    /// Creates a customer, or answers the existing one where the command asks for that.
-    async fn create(&self, transport: &dyn Transport, command: &CreateCustomer) -> Result<Created, Error> {
-        if let Some(existing) = lists::existing(&*self.share(), transport, command).await? {
-            return Ok(existing);
-        }
-        run(transport, prepare::create(self, command)?).await
-    }
-
-    /// Retrieves a customer.
-    async fn retrieve(&self, transport: &dyn Transport, id: &CustomerId) -> Result<Customer, Error> {
-        run(transport, self.plan_retrieve(id)?).await
-    }
-
-    /// Finds one customer, natively or by reading lists to a bound.
-    async fn find(&self, transport: &dyn Transport, lookup: &Lookup) -> Result<Option<Customer>, Error> {
-        lists::find(&*self.share(), transport, lookup).await
-    }
-
-    /// Changes a customer.
-    async fn update(&self, transport: &dyn Transport, command: &UpdateCustomer) -> Result<Customer, Error> {
-        run(transport, prepare::update(self, command)?).await
-    }
-
-    /// Deletes a customer.
-    async fn delete(&self, transport: &dyn Transport, id: &CustomerId) -> Result<(), Error> {
-        run(transport, self.plan_delete(id)?).await
-    }
-
-    /// Lists customers, filtered exactly.
-    async fn list(&self, transport: &dyn Transport, query: &ListQuery) -> Result<Listing, Error> {
-        lists::list(&*self.share(), transport, query).await
-    }
-
-    /// Refuses a customer's payments from now on.
-    async fn block(&self, transport: &dyn Transport, id: &CustomerId) -> Result<Customer, Error> {
-        run(transport, self.plan_block(id)?).await
-    }
-
-    /// Accepts a blocked customer's payments again.
-    async fn unblock(&self, transport: &dyn Transport, id: &CustomerId) -> Result<Customer, Error> {
-        run(transport, self.plan_unblock(id)?).await
-    }
-
-    /// Lists a customer's means of paying.
-    async fn payment_methods(
-        &self,
-        transport: &dyn Transport,
-        command: &ListOfCustomer,
-    ) -> Result<Page<PaymentMethod>, Error> {
-        run(transport, self.plan_payment_methods(command)?).await
-    }
-
-    /// Lists a customer's payments.
-    async fn payments(&self, transport: &dyn Transport, command: &ListOfCustomer) -> Result<Page<Payment>, Error> {
-        run(transport, self.plan_payments(command)?).await
-    }
-
-    /// Lists a customer's overdue invoices.
-    async fn overdue_invoices(&self, transport: &dyn Transport, id: &CustomerId) -> Result<OverdueInvoices, Error> {
-        run(transport, self.plan_overdue_invoices(id)?).await
-    }
-}
-
-/// Gives a provider to a plan that has to plan again. Every provider that can be cloned has it.
-pub trait Share {
-    /// This provider, to be kept.
-    fn share(&self) -> Arc<dyn CustomerProvider>;
-}
-
-impl<P: CustomerProvider + Clone> Share for P {
-    fn share(&self) -> Arc<dyn CustomerProvider> {
-        Arc::new(self.clone())
     }
 }

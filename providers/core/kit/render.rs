@@ -44,6 +44,16 @@ pub fn request(request: &Request, endpoint: &Endpoint, auth: &AuthScheme) -> Res
     })
 }
 
+/// Renders the requests of a plan in their order. Which later ones are sent depends on the answers before.
+pub fn requests(requests: &[&Request], endpoint: &Endpoint, auth: &AuthScheme) -> Result<Vec<RenderedRequest>, Error> {
+    let rendered = requests.iter().enumerate().map(|(place, planned)| {
+        let mut rendered = request(planned, endpoint, auth)?;
+        rendered.depends_on_previous = place > 0;
+        Ok(rendered)
+    });
+    rendered.collect()
+}
+
 /// Headers as text, those that are none left out.
 pub fn text_headers(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
     headers

@@ -130,9 +130,13 @@ pub fn response(status: u16, content_type: &'static str, body: impl Into<Bytes>)
 /// The status that most vendors answer a failure with.
 pub const fn usual_status(kind: Kind) -> u16 {
     match kind {
-        Kind::Malformed | Kind::Invalid | Kind::CardData | Kind::Rejected | Kind::SharedRecord | Kind::NotSupported => {
-            400
-        }
+        Kind::Malformed
+        | Kind::Invalid
+        | Kind::FieldsNotSupported
+        | Kind::CardData
+        | Kind::Rejected
+        | Kind::SharedRecord
+        | Kind::NotSupported => 400,
         Kind::Unauthorized => 401,
         // An id that nobody was given belongs to nobody, whatever it looks like.
         Kind::NotFound | Kind::InvalidId | Kind::NoRoute => 404,

@@ -76,6 +76,44 @@ impl Command {
         Self::Update(UpdateCustomer { id, fields })
     }
 
+    /// Whom the command is about, where it names a customer by id.
+    pub const fn customer(&self) -> Option<&CustomerId> {
+        match self {
+            Self::Retrieve(id)
+            | Self::RetrieveOrCreate(id)
+            | Self::Delete(id)
+            | Self::Block(id)
+            | Self::Unblock(id)
+            | Self::OverdueInvoices(id)
+            | Self::Update(UpdateCustomer { id, .. })
+            | Self::PaymentMethods(ListOfCustomer { id, .. })
+            | Self::Payments(ListOfCustomer { id, .. }) => Some(id),
+            Self::Create(_) | Self::Find(_) | Self::List(_) => None,
+        }
+    }
+
+    /// The same, to be resolved.
+    pub const fn customer_mut(&mut self) -> Option<&mut CustomerId> {
+        match self {
+            Self::Retrieve(id)
+            | Self::RetrieveOrCreate(id)
+            | Self::Delete(id)
+            | Self::Block(id)
+            | Self::Unblock(id)
+            | Self::OverdueInvoices(id)
+            | Self::Update(UpdateCustomer { id, .. })
+            | Self::PaymentMethods(ListOfCustomer { id, .. })
+            | Self::Payments(ListOfCustomer { id, .. }) => Some(id),
+            Self::Create(_) | Self::Find(_) | Self::List(_) => None,
+        }
+    }
+
+    /// Whether executing it changes anything at the provider by intent. A retrieval that creates a customer on demand
+    /// counts as a read: repeated, it answers the same customer.
+    pub const fn is_write(&self) -> bool {
+        self.operation().is_write() && !matches!(self, Self::RetrieveOrCreate(_))
+    }
+
     /// Which operation this is.
     pub const fn operation(&self) -> Operation {
         match self {

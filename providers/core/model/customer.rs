@@ -45,8 +45,10 @@ impl CustomerType {
 /// slices of the answer that can be kept, or, while a page is answered, borrowed ([`Told`]).
 #[derive(Clone, Default, PartialEq)]
 pub struct Customer<T = Text> {
-    /// The id at the provider.
+    /// The id that the merchant knows.
     pub id: T,
+    /// The id at the provider, where it is another one.
+    pub provider_id: Option<T>,
     /// The full name.
     pub name: Option<T>,
     /// The given names.
@@ -118,6 +120,13 @@ impl Told<'_> {
 }
 
 impl Customer {
+    /// Gives the customer the id that the merchant knows. Until then it has the provider's.
+    pub fn set_public_id(&mut self, public: Text) {
+        let provider = self.id_at_provider().clone();
+        self.provider_id = (provider != public).then_some(provider);
+        self.id = public;
+    }
+
     /// The same customer, its text borrowed.
     pub fn told(&self) -> Told<'_> {
         self.held_as(|text| Str::new(text))
@@ -130,6 +139,7 @@ impl<T> Customer<T> {
         let held = |text: &'a Option<T>| text.as_ref().map(&hold);
         Customer {
             id: hold(&self.id),
+            provider_id: held(&self.provider_id),
             name: held(&self.name),
             first_name: held(&self.first_name),
             last_name: held(&self.last_name),
@@ -150,6 +160,11 @@ impl<T> Customer<T> {
             extra: self.extra.map(&hold),
             fidelity: self.fidelity.map(&hold),
         }
+    }
+
+    /// The id at the provider.
+    pub fn id_at_provider(&self) -> &T {
+        self.provider_id.as_ref().unwrap_or(&self.id)
     }
 
     /// The text a field holds, for the fields that hold text.

@@ -14,6 +14,8 @@ pub enum Kind {
     Malformed,
     /// A field is wrong; see the fields.
     Invalid,
+    /// The provider cannot hold every field, and the loss policy does not let the rest be sent; see the fields.
+    FieldsNotSupported,
     /// A string holds a card number.
     CardData,
     /// The provider has no such operation.

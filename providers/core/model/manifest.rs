@@ -2,7 +2,7 @@
 //! does less than its manifest says, or more.
 
 use crate::model::{
-    CustomerFields, Field, IdPattern, Operation, Patch,
+    CustomerFields, Error, Field, IdPattern, Operation, Patch,
     auth::{AuthScheme, Credentials},
 };
 
@@ -306,6 +306,14 @@ impl Manifest {
     /// Whether an operation is there.
     pub fn operation(&self, operation: Operation) -> Support {
         self.operations.iter().find(|(listed, _)| *listed == operation).map_or(Support::Native, |(_, support)| *support)
+    }
+
+    /// Refuses an operation that is not there, with the reason.
+    pub fn require(&self, operation: Operation) -> Result<(), Error> {
+        match self.operation(operation).is_supported() {
+            true => Ok(()),
+            false => Err(Error::not_supported(self, operation)),
+        }
     }
 
     /// What keeps a write from being done twice. `None` where nothing is written, or the operation is not there.

@@ -62,18 +62,41 @@ pub enum Position {
     Offset(u64),
     /// Where the provider's own token says.
     Token(Text),
+    /// Inside the page that begins there, after this many of its entries. Only the engine's walks know it: a provider
+    /// is asked for the whole page.
+    Within {
+        /// Where the provider's page begins.
+        page: Box<Self>,
+        /// How many of its entries were already shown, or passed over.
+        skip: u16,
+    },
 }
 
 impl Position {
     /// The beginning of a list.
     pub const START: Self = Self::Offset(0);
 
-    /// How many entries lie before this position; zero for a provider's token.
+    /// How many entries lie before the page of this position; zero for a provider's token.
     pub const fn offset(&self) -> u64 {
         match self {
             Self::Offset(offset) => *offset,
             Self::Token(_) => 0,
+            Self::Within { page, .. } => page.offset(),
         }
+    }
+
+    /// Where the provider's page begins, and how many of its entries come before this position.
+    pub fn in_page(&self) -> (&Self, u16) {
+        match self {
+            Self::Within { page, skip } => (page, *skip),
+            whole => (whole, 0),
+        }
+    }
+
+    /// The position after some entries of the page that begins here.
+    #[must_use]
+    pub fn within(self, skip: u16) -> Self {
+        if skip == 0 { self } else { Self::Within { page: Box::new(self), skip } }
     }
 
     /// The number of the page that begins here, counted from one.

@@ -1,12 +1,12 @@
-//! A line to a connection's provider: it keeps one deadline for all that is sent, changes nothing that somebody else
-//! may have taken over, and remembers the answers where they are to be shown.
+//! The one transport to a provider. It knows the operation that it carries, keeps one deadline for all that is sent,
+//! sends a write only while its lease holds, and keeps the provider's answers where they are to be shown.
 
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use passerelle_providers::{
     kit::{Transport, render},
-    model::{Error, Request, Response},
+    model::{Error, Operation, Request, Response},
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -33,22 +33,39 @@ const SHOWN_HEADERS: &[&str] = &[
     "x-ratelimit-reset",
 ];
 
-/// A line to a provider.
+/// The transport to a connection's provider, for one operation.
 #[derive(Debug)]
-pub struct Line<'c> {
+pub struct ProviderTransport<'c> {
     connection: &'c Connection,
+    operation: Operation,
     deadline: Instant,
     lease: Option<Lease>,
     exchanges: Option<Mutex<Vec<Exchange>>>,
 }
 
-impl<'c> Line<'c> {
-    /// A line on which nothing is waited for after the deadline.
-    pub fn new(connection: &'c Connection, deadline: Instant, remembers: bool) -> Self {
-        Self { connection, deadline, lease: None, exchanges: remembers.then(Mutex::default) }
+impl<'c> ProviderTransport<'c> {
+    /// A transport that waits for nothing after the deadline.
+    pub const fn new(connection: &'c Connection, operation: Operation, deadline: Instant) -> Self {
+        Self { connection, operation, deadline, lease: None, exchanges: None }
     }
 
-    /// The same line for a write: what changes something is sent while its lease holds, or not at all.
+    /// The same transport, keeping the provider's answers if they are to be shown.
+    #[must_use]
+    pub fn showing_exchanges(self, shows: bool) -> Self {
+        Self { exchanges: shows.then(Mutex::default), ..self }
+    }
+
+    /// The connection.
+    pub const fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+
+    /// The operation that it carries.
+    pub const fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// The same transport for a write: what changes something is sent while its lease holds, or not at all.
     #[must_use]
     pub fn under(self, lease: Lease) -> Self {
         Self { lease: Some(lease), ..self }
@@ -60,7 +77,7 @@ impl<'c> Line<'c> {
         Times { begun, answered: self.deadline }
     }
 
-    /// What was remembered.
+    /// The answers that were kept.
     pub fn exchanges(&self) -> Option<Vec<Exchange>> {
         let mut exchanges = self.exchanges.as_ref()?.lock().ok()?;
         Some(std::mem::take(&mut exchanges))
@@ -79,9 +96,16 @@ impl<'c> Line<'c> {
 }
 
 #[async_trait]
-impl Transport for Line<'_> {
+impl Transport for ProviderTransport<'_> {
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error> {
         let response = self.connection.upstream.send(request, writes, self.times(writes)).await?;
+        tracing::debug!(
+            operation = self.operation.name(),
+            provider = self.connection.manifest.name,
+            connection = self.connection.name,
+            status = response.status().as_u16(),
+            "the provider answered"
+        );
         if let Some(exchanges) = &self.exchanges
             && let Ok(mut exchanges) = exchanges.lock()
         {

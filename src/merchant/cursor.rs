@@ -9,13 +9,10 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use passerelle_providers::{
-    engine::lists::Mark,
     model::{Position, auth::Credentials},
     text::Text,
 };
 use serde::{Deserialize, Serialize};
-
-use super::problem::{Code, Failure};
 
 /// A connection's key for sealing cursors, derived from its secrets: equal in every replica with the
 /// same configuration, and gone when the secrets change.
@@ -31,10 +28,25 @@ impl fmt::Debug for CursorKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// The place in the provider's list.
-    pub mark: Mark,
+    pub position: Position,
     /// The size of pages that the walk began with.
     pub limit: u16,
 }
+
+/// A cursor that belongs to another list, or was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotThisList;
+
+impl fmt::Display for NotThisList {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(
+            "the cursor is not one of this list: it belongs to another merchant, connection or filter, or it was \
+             changed; begin again without a cursor",
+        )
+    }
+}
+
+impl std::error::Error for NotThisList {}
 
 #[derive(Serialize, Deserialize)]
 struct Sealed<'a> {
@@ -70,11 +82,13 @@ impl CursorKey {
 
     /// Seals a cursor for one list, described by its route and filter.
     pub fn seal(&self, cursor: &Cursor, list: &str) -> Option<String> {
-        let (offset, token) = match &cursor.mark.position {
+        let (page, skip) = cursor.position.in_page();
+        let (offset, token) = match page {
             Position::Offset(offset) => (Some(*offset), None),
             Position::Token(token) => (None, Some(std::borrow::Cow::Borrowed(&**token))),
+            Position::Within { .. } => return None,
         };
-        let sealed = Sealed { offset, token, skip: cursor.mark.skip, limit: cursor.limit };
+        let sealed = Sealed { offset, token, skip, limit: cursor.limit };
         let mut bytes = serde_json::to_vec(&sealed).ok()?;
         let nonce = self.0.as_ref()?.seal_in_place_append_tag(Aad::from(list.as_bytes()), &mut bytes).ok()?;
         let mut whole = nonce.as_ref().to_vec();
@@ -83,12 +97,8 @@ impl CursorKey {
     }
 
     /// Opens a cursor of the same list. Every reason to refuse looks alike.
-    pub fn open(&self, text: &str, list: &str) -> Result<Cursor, Failure> {
-        let refused = || {
-            let told = "the cursor is not one of this list: it belongs to another merchant, connection or filter, \
-                        or it was changed; begin again without a cursor";
-            Failure::new(Code::InvalidCursor, told)
-        };
+    pub fn open(&self, text: &str, list: &str) -> Result<Cursor, NotThisList> {
+        let refused = || NotThisList;
         let mut whole = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
         let (nonce, bytes) = whole.split_at_mut_checked(NONCE_LEN).ok_or_else(refused)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| refused())?;
@@ -100,7 +110,7 @@ impl CursorKey {
             (None, Some(token)) => Position::Token(Text::from(token.as_ref())),
             _ => return Err(refused()),
         };
-        Ok(Cursor { mark: Mark { position, skip: sealed.skip }, limit: sealed.limit })
+        Ok(Cursor { position: position.within(sealed.skip), limit: sealed.limit })
     }
 }
 
@@ -114,7 +124,7 @@ mod tests {
     }
 
     fn cursor() -> Cursor {
-        Cursor { mark: Mark { position: Position::Offset(40), skip: 3 }, limit: 20 }
+        Cursor { position: Position::Offset(40).within(3), limit: 20 }
     }
 
     #[test]

@@ -29,17 +29,19 @@ const MOST_ANSWERS: usize = 1 << 10;
 const LARGEST_ANSWER: usize = 1 << 14;
 
 /// What must not be seen again.
-pub(super) struct Once {
+#[derive(Debug)]
+pub struct Once {
     /// The digest of what no two requests share.
-    pub(super) digest: [u8; 32],
+    pub digest: [u8; 32],
     /// Whether it was drawn afresh for this request.
-    pub(super) has_nonce: bool,
+    pub has_nonce: bool,
     /// Whether the request changes nothing.
-    pub(super) is_read: bool,
+    pub is_read: bool,
 }
 
 /// What becomes of a request whose signature was verified.
-pub(super) enum Admitted {
+#[derive(Debug)]
+pub enum Admitted {
     /// It is carried out. A signature that a client may honestly send again is [settled](Replays::settle) then.
     First(Option<Seen>),
     /// The very same is on its way, or was carried out a moment ago.
@@ -47,20 +49,22 @@ pub(super) enum Admitted {
 }
 
 /// A signature without a nonce that was admitted, and who waits for what comes of it.
-pub(super) struct Seen {
+#[derive(Debug)]
+pub struct Seen {
     digest: [u8; 32],
     told: Option<watch::Sender<Kept>>,
 }
 
 /// The answer to a request that came again.
-pub(super) struct Repeated(watch::Receiver<Kept>);
+#[derive(Debug)]
+pub struct Repeated(watch::Receiver<Kept>);
 
 /// An answer, once there is one.
 type Kept = Option<Response<Bytes>>;
 
 impl Repeated {
     /// What the first one was answered, which is waited for.
-    pub(super) async fn answer(mut self) -> Result<Response<Bytes>, Error> {
+    pub async fn answer(mut self) -> Result<Response<Bytes>, Error> {
         let told = self.0.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
         told.ok_or_else(used)
     }
@@ -91,7 +95,7 @@ impl fmt::Debug for Replays {
 
 impl Replays {
     /// Takes a signature that was verified, unless it was seen before.
-    pub(super) fn admit(&self, once: Once, now: i64) -> Result<Admitted, Error> {
+    pub fn admit(&self, once: Once, now: i64) -> Result<Admitted, Error> {
         let Once { digest, has_nonce, is_read } = once;
         let mut record = self.record();
         record.forget_before(now);
@@ -123,7 +127,7 @@ impl Replays {
 
     /// Keeps what a request was answered for those who send it again. One that failed on our side is forgotten, so
     /// that its client can try again.
-    pub(super) fn settle(&self, Seen { digest, told }: Seen, answer: &Response<Bytes>) {
+    pub fn settle(&self, Seen { digest, told }: Seen, answer: &Response<Bytes>) {
         let is_failure = answer.status().is_server_error();
         if is_failure {
             self.record().seen.remove(&digest);

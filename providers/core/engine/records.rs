@@ -1,24 +1,23 @@
-//! What a twin remembers, and how it carries out commands: newest customers first, as the vendors list
-//! them. Nothing here knows one vendor from another; what they do differently is in their manifests.
+//! The records of a sandbox vendor, and how commands are executed on them: newest customers first, as the vendors list
+//! them. Nothing here knows one vendor from another; what they do differently is in their manifests and server sides.
+//! The time and the randomness come in as arguments.
 
 use std::collections::{HashMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use passerelle_providers::{
-    ImitatesVendor,
-    json::{Extra, JsonObject},
-    kit::server::not_found,
+
+use crate::{
+    kit::{ImitatesVendor, server::not_found},
     model::{
-        Command, Created, Customer, CustomerFields, Error, Field, Invoice, ListCustomers, ListOfCustomer, Lookup,
-        Operation, OverdueInvoices, Page, Patch, Payment, PaymentMethod, Position, Reply, manifest::Manifest,
+        Command, Created, Customer, CustomerFields, Error, Field, ListCustomers, ListOfCustomer, Lookup,
+        OverdueInvoices, Page, Patch, Payment, PaymentMethod, Position, Reply, Written, manifest::Manifest,
     },
     text::{Text, email, time},
 };
-use serde_json::value::RawValue;
 
-/// A twin's memory.
+/// The records of a sandbox vendor.
 #[derive(Debug, Default)]
-pub(super) struct Store {
+pub struct Records {
     customers: Vec<Customer>,
     payment_methods: HashMap<Text, Vec<PaymentMethod>>,
     payments: HashMap<Text, Vec<Payment>>,
@@ -35,38 +34,44 @@ struct Change {
     before: Option<Customer>,
 }
 
-impl Store {
-    /// A store with the sample customers, each with something of everything the vendor has.
-    pub(super) fn with_samples(vendor: &dyn ImitatesVendor) -> Self {
-        let manifest = vendor.manifest();
-        let mut store = Self::default();
-        for (place, sample) in SAMPLES.iter().enumerate() {
-            let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
-            let created: Timestamp = sample.created_at.parse().unwrap_or_default();
-            let customer = new_customer(vendor, &sample.fields(), created, [number; 16]);
-            let id = customer.id.clone();
-            if manifest.operation(Operation::PaymentMethods).is_supported() {
-                store.payment_methods.insert(id.clone(), vec![sample.payment_method(number)]);
-            }
-            if manifest.operation(Operation::Payments).is_supported() {
-                store.payments.insert(id.clone(), sample.payments(number, &id));
-            }
-            if manifest.operation(Operation::OverdueInvoices).is_supported() {
-                store.invoices.insert(id, sample.invoices(number));
-            }
-            store.customers.push(customer);
-        }
-        store
+impl Records {
+    /// Adds a customer who was created at a time. Answers its id.
+    pub fn add(
+        &mut self,
+        vendor: &dyn ImitatesVendor,
+        fields: &CustomerFields,
+        created: Timestamp,
+        random: [u8; 16],
+    ) -> Text {
+        let customer = new_customer(vendor, fields, created, random);
+        let id = customer.id.clone();
+        self.customers.push(customer);
+        id
+    }
+
+    /// Gives a customer payment methods.
+    pub fn set_payment_methods(&mut self, id: Text, methods: Vec<PaymentMethod>) {
+        self.payment_methods.insert(id, methods);
+    }
+
+    /// Gives a customer payments.
+    pub fn set_payments(&mut self, id: Text, payments: Vec<Payment>) {
+        self.payments.insert(id, payments);
+    }
+
+    /// Gives a customer overdue invoices.
+    pub fn set_overdue_invoices(&mut self, id: Text, invoices: OverdueInvoices) {
+        self.invoices.insert(id, invoices);
     }
 
     /// Lets lists and searches see what is new or changed only after this long. Ids find it at once, and what
     /// is deleted is gone at once.
-    pub(super) fn lag_searches(&mut self, lag: SignedDuration) {
+    pub fn lag_searches(&mut self, lag: SignedDuration) {
         self.search_lag = lag;
     }
 
-    /// Carries out a command.
-    pub(super) fn carry_out(
+    /// Executes a command.
+    pub fn execute(
         &mut self,
         vendor: &dyn ImitatesVendor,
         command: &Command,
@@ -78,50 +83,53 @@ impl Store {
                 let returns_existing = create.distinct || vendor.is_email_unique();
                 let existing = create.fields.email.set().filter(|_| returns_existing);
                 if let Some(customer) = existing.and_then(|address| self.by_email(address)) {
-                    return Ok(Reply::Created(Created { customer: customer.clone(), existing: true }));
+                    return Ok(Reply::Written(Written::Created(Created {
+                        customer: customer.clone(),
+                        existing: true,
+                    })));
                 }
                 let customer = new_customer(vendor, &create.fields, now, random);
                 self.remember(&customer.id, None, now);
                 self.customers.push(customer.clone());
-                Reply::Created(Created { customer, existing: false })
+                Reply::created(customer)
             }
-            Command::Retrieve(id) => Reply::Customer(self.known(id.text())?.clone()),
+            Command::Retrieve(id) => Reply::Customer(self.known(id.public())?.clone()),
             Command::RetrieveOrCreate(id) => {
-                let known = self.known(id.text()).ok().cloned();
+                let known = self.known(id.public()).ok().cloned();
                 Reply::Customer(known.unwrap_or_else(|| {
-                    let fields = CustomerFields { did: Patch::Set(id.text().clone()), ..CustomerFields::default() };
+                    let fields = CustomerFields { did: Patch::Set(id.public().clone()), ..CustomerFields::default() };
                     let customer = new_customer(vendor, &fields, now, random);
                     self.remember(&customer.id, None, now);
                     self.customers.push(customer.clone());
                     customer
                 }))
             }
-            Command::Find(lookup) => Reply::Customer(self.find(lookup, now)?.clone()),
-            Command::Update(update) => self.change(update.id.text(), now, |customer| {
+            Command::Find(lookup) => Reply::Found(Some(self.find(lookup, now)?.clone())),
+            Command::Update(update) => self.change(update.id.public(), now, |customer| {
                 forget_other_names(&update.fields, customer);
                 update.fields.apply_to(customer);
             })?,
             Command::Delete(id) => {
-                let place = self.customers.iter().position(|customer| customer.id == *id.text());
+                let place = self.customers.iter().position(|customer| customer.id == *id.public());
                 self.customers.remove(place.ok_or_else(not_found)?);
-                Reply::Deleted
+                Reply::DELETED
             }
             Command::List(list) => Reply::Customers(self.list(list, now)),
-            Command::Block(id) => self.change(id.text(), now, |customer| customer.blocked = Some(true))?,
-            Command::Unblock(id) => self.change(id.text(), now, |customer| customer.blocked = Some(false))?,
+            Command::Block(id) => self.change(id.public(), now, |customer| customer.blocked = Some(true))?,
+            Command::Unblock(id) => self.change(id.public(), now, |customer| customer.blocked = Some(false))?,
             Command::PaymentMethods(asked) => {
-                let id = self.known(asked.id.text())?.id.clone();
+                let id = self.known(asked.id.public())?.id.clone();
                 Reply::PaymentMethods(page(self.payment_methods.get(&id), asked, |_| true))
             }
             Command::Payments(asked) => {
-                let id = self.known(asked.id.text())?.id.clone();
+                let id = self.known(asked.id.public())?.id.clone();
                 let wanted = |payment: &Payment| asked.status.is_none() || payment.status == asked.status;
                 Reply::Payments(page(self.payments.get(&id), asked, wanted))
             }
             Command::OverdueInvoices(id) => {
-                let customer = self.known(id.text())?.clone();
+                let customer = self.known(id.public())?.clone();
                 let invoices = self.invoices.get(&customer.id).cloned().unwrap_or_default();
-                Reply::OverdueInvoices(customer, invoices)
+                Reply::OverdueInvoices(Some(customer), invoices)
             }
         })
     }
@@ -176,7 +184,7 @@ impl Store {
         let customer = self.customers.iter_mut().find(|customer| customer.id == known).ok_or_else(not_found)?;
         change(customer);
         customer.updated_at = Some(Text::from(time::write(to_milliseconds(now))));
-        Ok(Reply::Customer(customer.clone()))
+        Ok(Reply::changed(customer.clone()))
     }
 
     fn list(&self, list: &ListCustomers, now: Timestamp) -> Page<Customer> {
@@ -237,121 +245,14 @@ fn to_milliseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
-/// A customer that every twin begins with.
-struct Sample {
-    name: &'static str,
-    email: &'static str,
-    phone: &'static str,
-    channel: &'static str,
-    line1: &'static str,
-    city: &'static str,
-    country: &'static str,
-    created_at: &'static str,
-}
-
-/// The people of the vendors' own documents.
-const SAMPLES: &[Sample] = &[
-    Sample {
-        name: "Amadou Ba",
-        email: "amadou.ba@example.com",
-        phone: "+221771234567",
-        channel: "sn.orange",
-        line1: "12 Avenue Cheikh Anta Diop",
-        city: "Dakar",
-        country: "SN",
-        created_at: "2025-04-04T14:21:49.955Z",
-    },
-    Sample {
-        name: "Caleb Okpara",
-        email: "caleb@modempay.com",
-        phone: "+2207000001",
-        channel: "qmoney",
-        line1: "5 Kairaba Avenue",
-        city: "Banjul",
-        country: "GM",
-        created_at: "2025-05-11T13:54:10.104Z",
-    },
-    Sample {
-        name: "John Doe",
-        email: "john@example.com",
-        phone: "+237680000000",
-        channel: "cm.mtn",
-        line1: "123 Main St",
-        city: "Douala",
-        country: "CM",
-        created_at: "2025-06-19T12:30:00.000Z",
-    },
-];
-
-impl Sample {
-    fn fields(&self) -> CustomerFields {
-        let set = |text: &'static str| Patch::Set(Text::from_static(text));
-        let mut fields = CustomerFields {
-            name: set(self.name),
-            email: set(self.email),
-            phone: set(self.phone),
-            ..CustomerFields::default()
-        };
-        fields.address.line1 = set(self.line1);
-        fields.address.city = set(self.city);
-        fields.address.country = set(self.country);
-        fields
-    }
-
-    fn payment_method(&self, number: u8) -> PaymentMethod {
-        PaymentMethod {
-            id: Text::from(format!("pm_{number:04}")),
-            kind: Some(Text::from_static("mobilepay")),
-            channel: Some(Text::from_static(self.channel)),
-            last4: Some(Text::from_static("9944")),
-            phone: Some(Text::from_static(self.phone)),
-            created_at: Some(Text::from_static(self.created_at)),
-            ..PaymentMethod::default()
-        }
-    }
-
-    fn payments(&self, number: u8, customer: &Text) -> Vec<Payment> {
-        // The PyPI client of Notch Pay reads no payment without them.
-        let mut extra = Extra::default();
-        extra.keep_text("customer", customer);
-        extra.keep("sandbox", RawValue::TRUE);
-        let payment = |part: u8, amount: &'static str, status: &'static str| Payment {
-            id: Text::from(format!("pay_{number:04}{part}")),
-            reference: Some(Text::from(format!("order_{number}{part}"))),
-            amount: Some(Text::from_static(amount)),
-            currency: Some(Text::from_static("XAF")),
-            status: Some(Text::from_static(status)),
-            created_at: Some(Text::from_static(self.created_at)),
-            extra: extra.clone(),
-        };
-        vec![payment(1, "5000", "complete"), payment(2, "12500", "failed"), payment(3, "800", "complete")]
-    }
-
-    fn invoices(&self, number: u8) -> OverdueInvoices {
-        let invoice = Invoice {
-            id: Text::from(format!("in_{number:04}")),
-            number: Some(Text::from(format!("ABCD1234-{number:04}"))),
-            status: Some(Text::from_static("uncollectible")),
-            amount_due: Some(Text::from_static("2500")),
-            amount_remaining: Some(Text::from_static("2500")),
-            currency: Some(Text::from_static("curr_usd")),
-            created_at: Some(Text::from_static(self.created_at)),
-            ..Invoice::default()
-        };
-        let summary = r#"{"curr_usd":{"amount":"2500","currency":{"id":"curr_usd","symbol":"USD","decimal":2},"method":{"id":"pm_stripe","type":"stripe"}}}"#;
-        OverdueInvoices { invoices: vec![invoice], summary: JsonObject::in_string(summary) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use passerelle_providers::{
+    use super::*;
+    use crate::{
         Settings,
         model::{CreateCustomer, CustomerFilter, CustomerId, UpdateCustomer},
         vendor,
     };
-
-    use super::*;
 
     fn with_email(email: &'static str) -> CustomerFields {
         CustomerFields { email: Patch::Set(Text::from_static(email)), ..CustomerFields::default() }
@@ -367,11 +268,11 @@ mod tests {
         let vendor = vendor("lomi").expect("a provider");
         let generation = vendor.manifests[0].generation;
         let imitated = (vendor.imitate)(Settings { generation, region: None, livemode: true });
-        let mut store = Store::with_samples(&*imitated);
-        store.lag_searches(SignedDuration::from_secs(2));
+        let mut records = Records::default();
+        records.lag_searches(SignedDuration::from_secs(2));
         let at = |milliseconds: i64| Timestamp::from_millisecond(1_000_000 + milliseconds).expect("a time");
         let mut do_at = |milliseconds, command: &Command| {
-            store.carry_out(&*imitated, command, at(milliseconds), [9; 16]).map_err(|error| error.kind)
+            records.execute(&*imitated, command, at(milliseconds), [9; 16]).map_err(|error| error.kind)
         };
         let found = |reply: &Reply| match reply {
             Reply::Customers(page) => page.items[0].email.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -383,7 +284,9 @@ mod tests {
             filter: CustomerFilter { search: Some("awa".into()), ..CustomerFilter::default() },
         });
         let counted = |reply: &Reply| if let Reply::Customers(page) = reply { page.items.len() } else { 99 };
-        let Ok(Reply::Created(created)) = do_at(0, &create("awa@example.com")) else { panic!("it is created") };
+        let Ok(Reply::Written(Written::Created(created))) = do_at(0, &create("awa@example.com")) else {
+            panic!("it is created")
+        };
         let id = CustomerId::parse(created.customer.id.clone(), &vendor.manifests[0].id).expect("an id");
         let find = Command::Find(Lookup::Email("awa@example.com".into()));
 

@@ -6,125 +6,23 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use passerelle_providers::{
     api::view::FieldErrorView,
     model::{Effect, Error, FieldError, Kind, Operation, VendorAnswer, manifest::Manifest},
 };
 use serde::Serialize;
 
-use super::writes::{IDEMPOTENCY_STATUS, OPERATION_ID};
-use crate::{line::Exchange, merchant::Connection};
+mod code;
 
-macro_rules! codes {
-    ($( $(#[doc = $meaning:literal])+ $code:ident = $name:literal, $status:literal, $title:literal; )*) => {
-        /// A stable error code.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Code {
-            $( $(#[doc = $meaning])+ $code, )*
-        }
+pub use code::Code;
 
-        impl Code {
-            /// Every code, in the order of their statuses.
-            pub const ALL: &[Self] = &[$( Self::$code ),*];
+use crate::{execution::Exchange, merchant::Connection};
 
-            /// The code as answers have it.
-            pub const fn name(self) -> &'static str {
-                match self { $( Self::$code => $name, )* }
-            }
-
-            /// The usual HTTP status.
-            pub const fn status(self) -> u16 {
-                match self { $( Self::$code => $status, )* }
-            }
-
-            /// What it is called.
-            pub const fn title(self) -> &'static str {
-                match self { $( Self::$code => $title, )* }
-            }
-
-            /// What it means, and what to do.
-            pub const fn meaning(self) -> &'static str {
-                match self { $( Self::$code => concat!($($meaning, "\n"),+), )* }
-            }
-        }
-    };
-}
-
-codes! {
-    /// The body is not JSON, or the query cannot be read; or the JSON is one that no two programs read
-    /// alike: a key stands twice, a string holds U+0000, an integer needs more than 64 bits. Mend the request.
-    MalformedRequest = "malformed_request", 400, "The request cannot be read";
-    /// The cursor belongs to another merchant, connection or filter, or it was changed. Begin the list again.
-    InvalidCursor = "invalid_cursor", 400, "The cursor cannot be used";
-    /// The id in the path does not have the form of the provider's ids. Nothing was sent.
-    InvalidId = "invalid_id", 400, "The id cannot be one of the provider's";
-    /// No key was presented, or one that no merchant has. Send `Authorization: Bearer <key>`.
-    Unauthorized = "unauthorized", 401, "A key is needed";
-    /// The key may not do this.
-    Forbidden = "forbidden", 403, "The key may not do this";
-    /// The provider knows no such customer.
-    CustomerNotFound = "customer_not_found", 404, "There is no such customer";
-    /// The API has no such path.
-    NotFound = "not_found", 404, "There is nothing here";
-    /// The merchant's provider does not have this operation. The detail says why, and which providers have
-    /// it; `Allow` lists what works on the path. Nothing was sent.
-    OperationNotSupported = "operation_not_supported", 405, "The provider cannot do this";
-    /// The path has no such method. `Allow` lists those it has.
-    MethodNotAllowed = "method_not_allowed", 405, "The path has no such method";
-    /// A request with this `Idempotency-Key` is still under way. Ask again after `Retry-After`: the answer will be
-    /// that of the first.
-    IdempotencyInProgress = "idempotency_in_progress", 409, "The same request is under way";
-    /// This `Idempotency-Key` was used so long ago that its answer is not kept any more. `provider.id` names the
-    /// customer it was about. Nothing was sent; look at the customer, or use a new key for a new write.
-    IdempotencyKeyExpired = "idempotency_key_expired", 409, "The answer to this key is not kept any more";
-    /// The customer whom the write with this `Idempotency-Key` was about was deleted since, and what was answered
-    /// went with it. `provider.id` names the customer. Nothing was sent; use a new key for a new write.
-    ReplayErased = "replay_erased", 410, "The answer was erased with its customer";
-    /// The provider answered a create with a record that belongs to somebody else, as one does whose e-mail
-    /// addresses are unique. `provider.id` names the record; nothing was created.
-    VendorRecordShared = "vendor_record_shared", 409, "The provider's record belongs to somebody else";
-    /// The body is larger than the gateway takes.
-    BodyTooLarge = "body_too_large", 413, "The body is too large";
-    /// The body is not declared as `application/json` (or `application/merge-patch+json` for an update).
-    UnsupportedMediaType = "unsupported_media_type", 415, "The body must be JSON";
-    /// A field or a parameter is wrong. `errors` names each with a JSON Pointer or its name.
-    InvalidRequest = "invalid_request", 422, "A field is wrong";
-    /// The provider cannot hold some of the fields, and the loss policy is `reject`. `errors` names them.
-    /// Leave them out, or send `Prefer: loss=drop`. Nothing was sent.
-    FieldsNotSupported = "fields_not_supported", 422, "The provider cannot hold these fields";
-    /// The provider's own validation refused the request. `errors` has its field errors, mapped to ours.
-    ProviderRejected = "provider_rejected", 422, "The provider refused the request";
-    /// This `Idempotency-Key` came with another request before. A key belongs to one request; nothing was sent.
-    IdempotencyKeyReused = "idempotency_key_reused", 422, "The key belongs to another request";
-    /// A text holds a card number, which the gateway never takes. Remove it.
-    CardDataRefused = "card_data_refused", 422, "Card numbers are not taken";
-    /// This connection's own `rate_limit` is used up. Nothing was sent; try again after `Retry-After`.
-    RateLimited = "rate_limited", 429, "Too many requests";
-    /// The provider limits our requests. Try again after `Retry-After`.
-    ProviderRateLimited = "provider_rate_limited", 429, "The provider limits our requests";
-    /// A fault of the gateway itself. It is in its log, under the request's id.
-    Internal = "internal", 500, "The gateway failed";
-    /// The provider failed, also when it was asked again.
-    ProviderError = "provider_error", 502, "The provider failed";
-    /// The provider refuses the credentials of this connection. Check them with `passerelle check --probe`.
-    ProviderUnauthorized = "provider_unauthorized", 502, "The provider refuses our credentials";
-    /// The provider's answer could not be understood: it is HTML, empty, cut off, too large or of another
-    /// shape than documented.
-    ProviderBadResponse = "provider_bad_response", 502, "The provider's answer cannot be understood";
-    /// As many requests to the provider are under way as are allowed. Nothing was sent; try again.
-    Overloaded = "overloaded", 503, "Too many requests are under way";
-    /// The provider cannot be reached, or a look-up read as far as it may without an end. Nothing was changed.
-    ProviderUnavailable = "provider_unavailable", 503, "The provider cannot be reached";
-    /// Nothing can be recorded, and no write is sent that could not be. Nothing was sent; reads go on. Try again.
-    StoreUnavailable = "store_unavailable", 503, "Writes cannot be recorded";
-    /// The provider did not answer a read in time. Try again.
-    ProviderTimeout = "provider_timeout", 504, "The provider did not answer in time";
-    /// A write was sent, and it is not known whether it was carried out: the answer did not come (504), or
-    /// could not be understood (502). It is looked for: `GET /v1/operations/{operation_id}` tells what is found, and
-    /// the same request with the same `Idempotency-Key` is answered with it.
-    OutcomeUnknown = "outcome_unknown", 504, "It is not known whether this happened";
-}
+/// Whether a write was executed for this request: `created`, `replayed` or `in_progress`.
+pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
+/// The write, as `GET /v1/operations/{id}` knows it.
+pub const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
 
 /// A failure whose answer is written already: the edge logs it, and leaves the answer alone.
 #[derive(Debug, Clone)]
@@ -137,6 +35,13 @@ pub struct Culprit {
     pub provider: &'static str,
     /// The merchant's name for the connection.
     pub connection: String,
+}
+
+impl Connection {
+    /// This connection in a problem.
+    pub fn culprit(&self) -> Culprit {
+        Culprit { provider: self.manifest.name, connection: self.name.clone() }
+    }
 }
 
 /// An error on its way to becoming a problem. It rides in the response's extensions to the outermost
@@ -199,11 +104,17 @@ impl Failure {
 
     /// What an adapter or the way out reported, in the words of the API.
     pub fn from_error(error: &Error, operation: Operation, connection: &Connection) -> Self {
-        let (code, status) = code_of(error, operation);
+        if error.kind == Kind::NotSupported {
+            return Self::not_supported(connection.manifest, operation, connection.culprit());
+        }
+        let (code, status) = Code::of(error, operation);
         let effect = error.effect;
         let nothing_happened = effect == Effect::None;
         let transient = matches!(code.status(), 429 | 502..=504);
         let mut detail = error.detail.to_string();
+        if code == Code::FieldsNotSupported {
+            detail.push_str("; leave them out, or send `Prefer: loss=drop`");
+        }
         if code == Code::OutcomeUnknown {
             detail.push_str("; the write may have happened");
         }
@@ -236,7 +147,7 @@ impl Failure {
             false => detail.push_str(&format!("; it is there at {}", having.join(", "))),
         }
         let mut failure = Self::new(Code::OperationNotSupported, detail);
-        failure.0.allow = Some(super::allowed_methods(manifest, operation));
+        failure.0.allow = Some(allowed_methods(manifest, operation));
         failure.0.culprit = Some(culprit);
         failure
     }
@@ -388,35 +299,6 @@ impl IntoResponse for Failure {
     }
 }
 
-/// The code and the status of what an adapter or the way out reported.
-fn code_of(error: &Error, operation: Operation) -> (Code, u16) {
-    let unknown = error.effect == Effect::Unknown;
-    let code = match error.kind {
-        Kind::InvalidId => Code::InvalidId,
-        Kind::Malformed => Code::MalformedRequest,
-        Kind::Invalid => Code::InvalidRequest,
-        Kind::CardData => Code::CardDataRefused,
-        Kind::NotSupported => Code::OperationNotSupported,
-        // A collection that is not there is a wrong address, not a missing customer.
-        Kind::NotFound if matches!(operation, Operation::Create | Operation::List) => Code::ProviderBadResponse,
-        Kind::NotFound => Code::CustomerNotFound,
-        Kind::Rejected => Code::ProviderRejected,
-        Kind::SharedRecord => Code::VendorRecordShared,
-        Kind::RateLimited => Code::ProviderRateLimited,
-        Kind::Unauthorized => Code::ProviderUnauthorized,
-        Kind::ProviderFailed | Kind::BadResponse if unknown => return (Code::OutcomeUnknown, 502),
-        Kind::Interrupted | Kind::TimedOut if unknown => return (Code::OutcomeUnknown, 504),
-        Kind::ProviderFailed | Kind::Interrupted => Code::ProviderError,
-        Kind::BadResponse => Code::ProviderBadResponse,
-        Kind::Unreachable | Kind::ScanBound => Code::ProviderUnavailable,
-        Kind::Overloaded => Code::Overloaded,
-        Kind::Throttled => Code::RateLimited,
-        Kind::TimedOut => Code::ProviderTimeout,
-        Kind::NoRoute => Code::Internal,
-    };
-    (code, code.status())
-}
-
 #[derive(Serialize)]
 struct Problem<'a> {
     #[serde(rename = "type")]
@@ -445,4 +327,22 @@ struct ProblemProvider<'a> {
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+}
+
+/// The methods that work for this provider on the path of an operation.
+fn allowed_methods(manifest: &Manifest, operation: Operation) -> String {
+    let on_the_path: &[(Operation, &str)] = match operation {
+        Operation::Create | Operation::List => &[(Operation::List, "GET"), (Operation::Create, "POST")],
+        Operation::Retrieve | Operation::Update | Operation::Delete => {
+            &[(Operation::Retrieve, "GET"), (Operation::Update, "PATCH"), (Operation::Delete, "DELETE")]
+        }
+        Operation::Find
+        | Operation::Block
+        | Operation::Unblock
+        | Operation::PaymentMethods
+        | Operation::Payments
+        | Operation::OverdueInvoices => &[],
+    };
+    let supported = on_the_path.iter().filter(|(operation, _)| manifest.operation(*operation).is_supported());
+    supported.map(|(_, method)| *method).collect::<Vec<_>>().join(", ")
 }

@@ -1,0 +1,284 @@
+//! The one entry point for commands. [`plan`] makes a command ready for a provider without sending anything, and
+//! [`execute`] sends it. The API, drop-in, `explain`, the command line, and the conformance suite all come here.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{
+    lists::{self, PlannedList, PlannedLookup},
+    loss::{self, Language},
+    offset_pages, prepare,
+};
+use crate::{
+    kit::{CustomerProvider, Plan, Transport, run},
+    model::{
+        Command, CreateCustomer, Created, Customer, CustomerId, Error, Fidelity, Kind, ListCustomers, ListOfCustomer,
+        Lookup, LossPolicy, OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request, Told, UpdateCustomer,
+        Written, manifest::FilterSupport,
+    },
+};
+
+/// Under which conditions a command is executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conditions {
+    /// What becomes of fields that the provider cannot hold.
+    pub on_loss: LossPolicy,
+    /// Whose language the command was written in.
+    pub language: Language,
+    /// Whether a deletion first reads the customer, so that deleting a customer who does not exist is an error also at
+    /// a provider that answers success for any id.
+    pub reads_before_delete: bool,
+}
+
+impl Conditions {
+    /// A command of the merchants' API.
+    pub const fn canonical(on_loss: LossPolicy) -> Self {
+        Self { on_loss, language: Language::Canonical, reads_before_delete: false }
+    }
+}
+
+/// Makes a command ready for a provider: checks it against the manifest, judges what would be lost, and plans what is
+/// sent. Nothing is sent, and nothing waits.
+pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions: Conditions) -> Result<Planned, Error> {
+    let is_canonical = conditions.language == Language::Canonical;
+    if !matches!(command, Command::RetrieveOrCreate(_)) {
+        provider.manifest().require(command.operation())?;
+    }
+    Ok(Planned(match command {
+        Command::Create(create) => Work::Write(create_work(provider, create, conditions)?),
+        Command::Update(update) => Work::Write(update_work(provider, update, conditions)?),
+        Command::Delete(id) => Work::Write(WriteWork::Delete {
+            read: conditions.reads_before_delete.then(|| provider.plan_retrieve(id).map(Box::new)).transpose()?,
+            delete: provider.plan_delete(id)?,
+        }),
+        Command::Block(id) => Work::Write(WriteWork::Change(provider.plan_block(id)?)),
+        Command::Unblock(id) => Work::Write(WriteWork::Change(provider.plan_unblock(id)?)),
+        Command::Retrieve(id) => Work::Retrieve(provider.plan_retrieve(id)?),
+        Command::RetrieveOrCreate(id) => Work::Retrieve(provider.plan_retrieve_or_create(id)?),
+        Command::Find(lookup) => find_work(provider, lookup, conditions)?,
+        Command::List(list) if is_canonical => Work::List(Box::new(PlannedList::new(provider, list)?)),
+        Command::PaymentMethods(asked) if is_canonical => Work::PaymentMethods(provider.plan_payment_methods(asked)?),
+        Command::Payments(asked) if is_canonical => Work::Payments(provider.plan_payments(asked)?),
+        Command::List(list) => Work::ListFromOffset(Arc::clone(provider), list.clone()),
+        Command::PaymentMethods(asked) => Work::PaymentMethodsFromOffset(Arc::clone(provider), asked.clone()),
+        Command::Payments(asked) => Work::PaymentsFromOffset(Arc::clone(provider), asked.clone()),
+        Command::OverdueInvoices(id) => overdue_work(provider, id, conditions)?,
+    }))
+}
+
+/// Executes a command.
+pub async fn execute(
+    provider: &Arc<dyn CustomerProvider>,
+    transport: &dyn Transport,
+    command: &Command,
+    conditions: Conditions,
+) -> Result<Reply, Error> {
+    plan(provider, command, conditions)?.execute(transport).await
+}
+
+/// Retrieves a customer.
+pub async fn retrieve(
+    provider: &Arc<dyn CustomerProvider>,
+    transport: &dyn Transport,
+    id: &CustomerId,
+) -> Result<Customer, Error> {
+    run(transport, provider.plan_retrieve(id)?).await
+}
+
+/// A command that is ready to be sent.
+pub struct Planned(Work);
+
+enum Work {
+    Write(WriteWork),
+    Retrieve(Plan<Customer>),
+    Find(PlannedLookup),
+    /// A look-up that the provider cannot have, and that another provider's client knows to find no customer.
+    FindsNothing,
+    List(Box<PlannedList>),
+    ListFromOffset(Arc<dyn CustomerProvider>, ListCustomers),
+    PaymentMethods(Plan<Page<PaymentMethod>>),
+    PaymentMethodsFromOffset(Arc<dyn CustomerProvider>, ListOfCustomer),
+    Payments(Plan<Page<Payment>>),
+    PaymentsFromOffset(Arc<dyn CustomerProvider>, ListOfCustomer),
+    OverdueInvoices {
+        customer: Option<Box<Plan<Customer>>>,
+        invoices: Plan<OverdueInvoices>,
+    },
+}
+
+enum WriteWork {
+    Create { existing: Option<Box<(Lookup, PlannedLookup)>>, create: Plan<Created> },
+    Change(Plan<Customer>),
+    Delete { read: Option<Box<Plan<Customer>>>, delete: Plan<()> },
+}
+
+impl std::fmt::Debug for Planned {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Planned").finish_non_exhaustive()
+    }
+}
+
+impl Planned {
+    /// What will be sent, in order, as far as that is known before the provider has answered.
+    pub fn requests(&self) -> Vec<&Request> {
+        match &self.0 {
+            Work::Write(WriteWork::Create { existing, create }) => {
+                let looked_up = existing.iter().filter_map(|existing| existing.1.requests().first().copied());
+                looked_up.chain(create.requests()).collect()
+            }
+            Work::Write(WriteWork::Change(plan)) | Work::Retrieve(plan) => plan.requests(),
+            Work::Write(WriteWork::Delete { read, delete }) => {
+                read.iter().flat_map(|read| read.requests()).chain(delete.requests()).collect()
+            }
+            Work::Find(lookup) => lookup.requests(),
+            Work::List(list) => list.first().requests(),
+            Work::PaymentMethods(plan) => plan.requests(),
+            Work::Payments(plan) => plan.requests(),
+            Work::OverdueInvoices { customer, invoices } => {
+                customer.iter().flat_map(|customer| customer.requests()).chain(invoices.requests()).collect()
+            }
+            // Which pages are asked for depends on what the first one shows.
+            Work::FindsNothing
+            | Work::ListFromOffset(..)
+            | Work::PaymentMethodsFromOffset(..)
+            | Work::PaymentsFromOffset(..) => Vec::new(),
+        }
+    }
+
+    /// What the translation into the provider's language does to the command's fields.
+    pub fn fidelity(&self) -> Fidelity {
+        match &self.0 {
+            Work::Write(WriteWork::Create { create, .. }) => create.fidelity.clone(),
+            Work::Write(WriteWork::Change(plan)) => plan.fidelity.clone(),
+            _ => Fidelity::default(),
+        }
+    }
+
+    /// Sends the command, and reads what came of it. What is long is boxed, so that the usual commands stay small.
+    pub async fn execute(self, transport: &dyn Transport) -> Result<Reply, Error> {
+        Ok(match self.0 {
+            Work::Write(write) => Reply::Written(write.execute(transport).await?),
+            Work::Retrieve(plan) => Reply::Customer(run(transport, plan).await?),
+            Work::Find(lookup) => Reply::Found(Box::pin(lookup.run(transport)).await?),
+            Work::FindsNothing => Reply::Found(None),
+            Work::List(list) => Reply::Customers(Box::pin(list.read(transport)).await?),
+            Work::ListFromOffset(provider, list) => {
+                Reply::Customers(Box::pin(offset_pages::customers(&*provider, transport, &list)).await?)
+            }
+            Work::PaymentMethods(plan) => Reply::PaymentMethods(run(transport, plan).await?),
+            Work::PaymentMethodsFromOffset(provider, asked) => {
+                let page = Box::pin(offset_pages::payment_methods(&*provider, transport, &asked)).await?;
+                Reply::PaymentMethods(page)
+            }
+            Work::Payments(plan) => Reply::Payments(run(transport, plan).await?),
+            Work::PaymentsFromOffset(provider, asked) => {
+                Reply::Payments(Box::pin(offset_pages::payments(&*provider, transport, &asked)).await?)
+            }
+            Work::OverdueInvoices { customer, invoices } => {
+                let customer = match customer {
+                    Some(plan) => Some(run(transport, *plan).await?),
+                    None => None,
+                };
+                Reply::OverdueInvoices(customer, run(transport, invoices).await?)
+            }
+        })
+    }
+
+    /// Sends a command that changes something, and reads what came of it.
+    pub async fn write(self, transport: &dyn Transport) -> Result<Written, Error> {
+        match self.0 {
+            Work::Write(write) => write.execute(transport).await,
+            _ => Err(Error::new(Kind::Invalid, "a command that only reads is not a write")),
+        }
+    }
+
+    /// Sends a list, and shows the page as it lies in the provider's answer: nothing of it is kept. For callers that
+    /// have nothing to do between reading the page and writing it.
+    pub async fn show_list<R>(
+        self,
+        transport: &dyn Transport,
+        show: impl FnOnce(Page<Told<'_>>) -> R,
+    ) -> Result<R, Error> {
+        match self.0 {
+            Work::List(list) => list.show(transport, show).await,
+            _ => Err(Error::new(Kind::Invalid, "only a list of customers is shown as a page")),
+        }
+    }
+}
+
+impl WriteWork {
+    async fn execute(self, transport: &dyn Transport) -> Result<Written, Error> {
+        match self {
+            Self::Create { existing, create } => {
+                if let Some(existing) = existing {
+                    let (lookup, planned) = *existing;
+                    if let Some(created) = Box::pin(lists::matched(planned, &lookup, transport)).await? {
+                        return Ok(Written::Created(created));
+                    }
+                }
+                run(transport, create).await.map(Written::Created)
+            }
+            Self::Change(plan) => run(transport, plan).await.map(Written::Changed),
+            Self::Delete { read, delete } => {
+                if let Some(read) = read {
+                    run(transport, *read).await?;
+                }
+                run(transport, delete).await.map(|()| Written::Deleted)
+            }
+        }
+    }
+}
+
+fn create_work(
+    provider: &Arc<dyn CustomerProvider>,
+    create: &CreateCustomer,
+    conditions: Conditions,
+) -> Result<WriteWork, Error> {
+    let manifest = provider.manifest();
+    let create = match loss::meant(&create.fields, conditions.language, manifest) {
+        Cow::Borrowed(_) => Cow::Borrowed(create),
+        Cow::Owned(fields) => Cow::Owned(CreateCustomer { fields, distinct: create.distinct }),
+    };
+    let plan = prepare::create(&**provider, &create)?;
+    loss::judge(&plan.fidelity, &create.fields, conditions, manifest)?;
+    let existing = match lists::distinct_lookup(manifest, &create)? {
+        Some(lookup) => {
+            let planned = PlannedLookup::new(provider, &lookup)?;
+            Some(Box::new((lookup, planned)))
+        }
+        None => None,
+    };
+    Ok(WriteWork::Create { existing, create: plan })
+}
+
+fn update_work(
+    provider: &Arc<dyn CustomerProvider>,
+    update: &UpdateCustomer,
+    conditions: Conditions,
+) -> Result<WriteWork, Error> {
+    let manifest = provider.manifest();
+    let update = match loss::meant(&update.fields, conditions.language, manifest) {
+        Cow::Borrowed(_) => Cow::Borrowed(update),
+        Cow::Owned(fields) => Cow::Owned(UpdateCustomer { id: update.id.clone(), fields }),
+    };
+    let plan = prepare::update(provider, &update)?;
+    loss::judge(&plan.fidelity, &update.fields, conditions, manifest)?;
+    Ok(WriteWork::Change(plan))
+}
+
+fn find_work(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup, conditions: Conditions) -> Result<Work, Error> {
+    let is_held = !matches!(lists::lookup_support(provider.manifest(), lookup), FilterSupport::No(_));
+    match (conditions.language, lookup) {
+        // To another provider's client, a reference is one more spelling of an id: where there are none, no customer
+        // has it.
+        (Language::Imitated, Lookup::Reference(_)) if !is_held => Ok(Work::FindsNothing),
+        _ => PlannedLookup::new(provider, lookup).map(Work::Find),
+    }
+}
+
+fn overdue_work(provider: &Arc<dyn CustomerProvider>, id: &CustomerId, conditions: Conditions) -> Result<Work, Error> {
+    let customer = match conditions.language {
+        Language::Canonical => None,
+        Language::Imitated => Some(Box::new(provider.plan_retrieve(id)?)),
+    };
+    Ok(Work::OverdueInvoices { customer, invoices: provider.plan_overdue_invoices(id)? })
+}

@@ -1,0 +1,158 @@
+//! The secrets of a configuration: merchants' keys, connections' credentials, and what verifies signed clients.
+
+use passerelle_providers::{
+    VENDORS, Vendor,
+    model::{
+        auth::{AuthScheme, Credentials, Ingress},
+        manifest::Manifest,
+    },
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{digest_of, understand::Reader};
+use crate::config::{self, ApiKey, nearest};
+
+/// How a provider's clients sign, where they do.
+fn signing(vendor: &Vendor) -> Option<&'static Ingress> {
+    vendor.manifests.iter().flat_map(|manifest| manifest.auth).find_map(|scheme| match scheme {
+        AuthScheme::Signed { ingress, .. } => Some(ingress),
+        AuthScheme::Header { .. } => None,
+    })
+}
+
+impl Reader<'_> {
+    pub(super) fn keys(&mut self, at: &str, typed: &config::Merchant) -> Vec<[u8; 32]> {
+        let at = format!("{at}.api_keys");
+        if typed.api_keys.is_empty() {
+            self.mistake(&at, "is empty: nobody could call; `passerelle keys new` makes a key");
+        }
+        let is_sandbox = typed.connections.values().all(|connection| connection.sandbox);
+        let mut keys = Vec::new();
+        for key in &typed.api_keys {
+            match key {
+                ApiKey::Sha256(digest) => {
+                    let mut bytes = [0; 32];
+                    for (byte, digits) in bytes.iter_mut().zip(digest.as_bytes().chunks(2)) {
+                        let digits = str::from_utf8(digits).unwrap_or_default();
+                        *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
+                    }
+                    keys.push(bytes);
+                }
+                ApiKey::Key(secret) => {
+                    if secret.is_literal() && !is_sandbox {
+                        self.warn(&at, "holds a key itself; use { sha256 = \"…\" } or { env = \"NAME\" }");
+                    }
+                    match secret.resolve() {
+                        Ok(key) => keys.push(digest_of(key.expose_secret())),
+                        Err(error) => self.mistake(&at, error),
+                    }
+                }
+            }
+        }
+        keys
+    }
+
+    /// How a merchant's signed drop-in clients are known: the provider, the client's name, what verifies.
+    pub(super) fn ingress(
+        &mut self,
+        merchant: &str,
+        typed: &config::Merchant,
+    ) -> Vec<(&'static str, Option<String>, Credentials)> {
+        let mut signers = Vec::new();
+        for (provider, typed) in &typed.ingress {
+            let at = format!("merchants.{merchant}.ingress.{provider}");
+            let signed = VENDORS.iter().filter_map(|vendor| Some((vendor.name(), signing(vendor)?)));
+            let Some((name, ingress)) = signed.clone().find(|(name, _)| name == provider) else {
+                let known: Vec<&str> = signed.map(|(name, _)| name).collect();
+                let hint = match nearest(provider, &known) {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => format!("those that do are {}", known.join(", ")),
+                };
+                self.mistake(&at, format!("is no provider whose clients sign their requests; {hint}"));
+                continue;
+            };
+            let mut named: Vec<(String, String)> = Vec::new();
+            let mut is_complete = true;
+            for (key, secret) in typed {
+                let at = format!("{at}.{key}");
+                let known = [ingress.signer, ingress.key];
+                if !known.contains(&key.as_str()) {
+                    let hint = match nearest(key, &known) {
+                        Some(nearest) => format!("did you mean `{nearest}`?"),
+                        None => format!("the keys here are {}", known.join(", ")),
+                    };
+                    self.mistake(&at, format!("is not a key; {hint}"));
+                    is_complete = false;
+                    continue;
+                }
+                if secret.is_literal() && ingress.key_is_secret && key == ingress.key {
+                    self.warn(&at, "is a literal; use { env = \"NAME\" } or { file = \"PATH\" }");
+                }
+                match secret.resolve() {
+                    Ok(secret) => named.push((key.clone(), secret.expose_secret().to_owned())),
+                    Err(error) => {
+                        self.mistake(&at, error);
+                        is_complete = false;
+                    }
+                }
+            }
+            let credentials = Credentials::new(named);
+            if let Some(mistake) = credentials.get(ingress.key).and_then(ingress.key_mistake) {
+                self.mistake(&format!("{at}.{}", ingress.key), mistake);
+            }
+            let missing = [(ingress.signer, ingress.signer_is_optional), (ingress.key, false)]
+                .into_iter()
+                .find(|(key, is_optional)| !is_optional && credentials.get(key).is_none());
+            if let (Some((key, _)), true) = (missing, is_complete) {
+                self.mistake(&at, format!("is incomplete: it needs `{key}`"));
+            }
+            signers.push((name, credentials.get(ingress.signer).map(str::to_owned), credentials));
+        }
+        signers
+    }
+
+    pub(super) fn credentials(
+        &mut self,
+        at: &str,
+        typed: &config::Connection,
+        manifest: &'static Manifest,
+    ) -> Option<(&'static AuthScheme, Credentials)> {
+        let at = format!("{at}.credentials");
+        let known: Vec<&str> = manifest.auth.iter().flat_map(AuthScheme::credentials).copied().collect();
+        let mut resolved: Vec<(String, SecretString)> = Vec::new();
+        let mut complete = true;
+        for (name, secret) in &typed.credentials {
+            if !known.contains(&name.as_str()) {
+                let hint = match nearest(name, &known) {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => format!("{} takes {}", manifest.name, known.join(", ")),
+                };
+                self.mistake(&format!("{at}.{name}"), format!("is no credential; {hint}"));
+                complete = false;
+                continue;
+            }
+            if secret.is_literal() && !typed.sandbox {
+                self.warn(&format!("{at}.{name}"), "is a literal; use { env = \"NAME\" } or { file = \"PATH\" }");
+            }
+            match secret.resolve() {
+                Ok(secret) => resolved.push((name.clone(), secret)),
+                Err(error) => {
+                    self.mistake(&format!("{at}.{name}"), error);
+                    complete = false;
+                }
+            }
+        }
+        if typed.sandbox && resolved.is_empty() {
+            let names = manifest.auth.first()?.credentials();
+            resolved = names.iter().map(|name| ((*name).to_owned(), SecretString::from("sandbox"))).collect();
+        }
+        let credentials =
+            Credentials::new(resolved.into_iter().map(|(name, secret)| (name, secret.expose_secret().to_owned())));
+        let scheme = manifest.scheme_for(&credentials);
+        if scheme.is_none() && complete {
+            let ways: Vec<String> = manifest.auth.iter().map(|scheme| scheme.credentials().join(" + ")).collect();
+            self.mistake(&at, format!("is incomplete: {} needs {}", manifest.name, ways.join(", or ")));
+        }
+        Some((scheme.filter(|_| complete)?, credentials))
+    }
+}
