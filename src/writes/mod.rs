@@ -2,6 +2,8 @@
 //! task of its own that outlives the client's connection, and its end is kept before it is told. What cannot be
 //! known is looked for, never sent again blindly.
 
+mod new_write;
+mod operation;
 pub mod over_http;
 mod recovery;
 mod remembered;
@@ -15,94 +17,24 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use jiff::Timestamp;
 use passerelle_providers::{
-    engine::{Conditions, Planned},
-    kit::marker,
+    engine::Planned,
     model::{Command, Effect, Error, Kind, Written},
 };
 use tokio::time::Instant;
 
+pub use new_write::{Idempotency, NewWrite, Write};
 pub use surface::{Ended, FindSurface, KeptSurface, Surface};
 
 use crate::{
-    execution::{self, Exchange, ProviderTransport},
-    merchant::{Connection, Gateway, Merchant},
+    execution::{self, Exchange},
+    merchant::Gateway,
     problem::Failure,
-    store::{Answer, Claim, End, LONGEST_ATTEMPT, Lease, NewOperation, OperationId, Record, Store, StoreError},
+    store::{Answer, Claim, End, LONGEST_ATTEMPT, NewOperation, OperationId, Record, Store, StoreError},
 };
+use operation::{Hearers, Operation, Turn};
 use remembered::Remembered;
 use underway::{Begun, Content, Underway};
-
-/// A write that was asked for.
-#[derive(Debug)]
-pub struct NewWrite {
-    /// Whose it is.
-    pub merchant: Arc<Merchant>,
-    /// The connection that executes it.
-    pub connection: Arc<Connection>,
-    /// What to do.
-    pub command: Command,
-    /// Whether it has an idempotency key.
-    pub is_keyed: bool,
-    /// How it is answered.
-    pub surface: Arc<dyn Surface>,
-    /// How long it may take.
-    pub deadline: Duration,
-}
-
-/// A write that is planned, and judged under the loss policy.
-#[derive(Debug)]
-pub struct Write {
-    new: NewWrite,
-    id: OperationId,
-    conditions: Conditions,
-    planned: Planned,
-}
-
-impl NewWrite {
-    /// Plans the write. What the provider cannot do, or may not lose, is refused here, before anything is claimed.
-    pub fn plan(self) -> Result<Write, Error> {
-        let id = OperationId::now();
-        let conditions = self.surface.conditions(&self.connection);
-        let planned = plan(&self.connection, &self.command, self.is_keyed, id, conditions)?;
-        Ok(Write { new: self, id, conditions, planned })
-    }
-}
-
-/// Plans a command. A create with an idempotency key carries the write's id as a marker, where the provider has a place
-/// for it, so that what came of it is known again. Only a client that gave a key asked for more than a plain create, so
-/// only then is something written that the client did not send.
-fn plan(
-    connection: &Connection,
-    command: &Command,
-    is_keyed: bool,
-    id: OperationId,
-    conditions: Conditions,
-) -> Result<Planned, Error> {
-    match (command, marker_of(connection, command, is_keyed, id)) {
-        (Command::Create(create), Some(marker)) => {
-            let marked = Command::Create(marker::marked(create.clone(), &marker));
-            execution::plan(connection, &marked, conditions)
-        }
-        _ => execution::plan(connection, command, conditions),
-    }
-}
-
-/// The marker of a create, if it has one.
-fn marker_of(connection: &Connection, command: &Command, is_keyed: bool, id: OperationId) -> Option<String> {
-    let is_marked = is_keyed && matches!(command, Command::Create(_)) && marker::is_held_by(connection.manifest);
-    is_marked.then(|| id.to_string())
-}
-
-/// What a caller says of sending a write again.
-#[derive(Debug, Clone)]
-pub struct Idempotency {
-    /// The idempotency key: the same key is the same write.
-    pub key: Option<String>,
-    /// Whether without a key the same content is the same write, while its outcome is open.
-    pub joins: bool,
-}
 
 /// What a write is answered with.
 #[derive(Debug, Clone)]
@@ -381,97 +313,6 @@ impl Asked {
     const fn joins(&self) -> bool {
         let Idempotency { key, joins } = &self.idempotency;
         key.is_none() && *joins
-    }
-}
-
-/// The time that an attempt has: for all of it, and for sending, while nobody else can have taken its write over.
-#[derive(Clone)]
-struct Turn {
-    ends: Instant,
-    lease: Lease,
-}
-
-impl Turn {
-    fn transport<'o>(&self, operation: &Operation<'o>) -> ProviderTransport<'o> {
-        ProviderTransport::new(operation.connection, operation.command.operation(), self.ends)
-            .showing_exchanges(operation.surface.shows_exchanges())
-            .under(self.lease.clone())
-    }
-}
-
-/// A write with everything that it needs.
-struct Operation<'o> {
-    id: OperationId,
-    attempt: u32,
-    merchant: &'o Merchant,
-    connection: &'o Connection,
-    command: &'o Command,
-    conditions: Conditions,
-    surface: &'o dyn Surface,
-    is_keyed: bool,
-    /// When to look for what came of it; once the provider must show it, unless this is a look itself.
-    due: Option<Timestamp>,
-    hearers: Hearers<'o>,
-}
-
-/// Who waits for the end of a write.
-#[derive(Clone, Copy)]
-struct Hearers<'o> {
-    asker: &'o Weak<()>,
-    begun: &'o Begun,
-}
-
-impl Hearers<'_> {
-    fn are_there(&self) -> bool {
-        self.asker.strong_count() > 0 || self.begun.is_joined()
-    }
-}
-
-impl<'o> Operation<'o> {
-    fn of(write: &'o NewWrite, id: OperationId, attempt: u32, conditions: Conditions, hearers: Hearers<'o>) -> Self {
-        Self {
-            id,
-            attempt,
-            merchant: &write.merchant,
-            connection: &write.connection,
-            command: &write.command,
-            conditions,
-            surface: &*write.surface,
-            is_keyed: write.is_keyed,
-            due: None,
-            hearers,
-        }
-    }
-
-    /// What a create is known by again.
-    fn marker(&self) -> Option<String> {
-        marker_of(self.connection, self.command, self.is_keyed, self.id)
-    }
-
-    /// The plan of another attempt.
-    fn plan(&self) -> Result<Planned, Error> {
-        plan(self.connection, self.command, self.is_keyed, self.id, self.conditions)
-    }
-
-    fn is_deleted_again(&self) -> bool {
-        self.attempt > 1 && matches!(self.command, Command::Delete(_))
-    }
-
-    fn tell(&self, result: &Result<Written, Error>, exchanges: Option<&[Exchange]>) -> Told {
-        let Self { id, merchant, connection, command, .. } = *self;
-        let (answer, failure) =
-            self.surface.tell(&Ended { id, merchant, connection, command, result: result.as_ref(), exchanges });
-        Told { id, answer, failure, is_replay: false }
-    }
-
-    /// What is told of a write of which something may have happened that nobody has recorded.
-    fn unrecorded(&self, told: &'static str) -> Told {
-        self.tell(&Err(Error::new(Kind::Interrupted, told).after(true, false)), None)
-    }
-
-    /// When to look for what came of it.
-    fn look_again(&self) -> Option<Timestamp> {
-        self.due.or_else(|| Timestamp::now().checked_add(self.connection.visibility_lag).ok())
     }
 }
 

@@ -7,6 +7,7 @@ mod documents;
 mod drop_in;
 mod explain;
 mod faults;
+mod imports;
 mod lists;
 mod requests;
 mod sandbox;

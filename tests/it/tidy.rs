@@ -7,21 +7,10 @@ use std::{
 
 use passerelle_providers::VENDORS;
 
+use crate::imports::{self, ModulePath, sources};
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder").filter_map(Result::ok) {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    found
 }
 
 fn code_of(path: &Path) -> String {
@@ -105,4 +94,103 @@ fn nothing_unsafe_and_nothing_unfinished() {
             assert!(!code.contains(banned), "{} has {banned}", path.display());
         }
     }
+}
+
+/// The folders of the core. Each imports only those before it.
+const CORE: &[&str] = &["text", "json", "model", "api", "kit", "engine"];
+
+/// The modules of the shell. Each imports only those before it.
+const SHELL: &[&str] = &[
+    "capabilities",
+    "config",
+    "tls",
+    "upstream",
+    "store",
+    "merchant",
+    "execution",
+    "problem",
+    "writes",
+    "state",
+    "body",
+    "http",
+    "drop_in",
+    "twin",
+    "app",
+    "listener",
+    "command",
+];
+
+#[test]
+fn folders_of_the_core_import_only_those_before_them() {
+    let folder = root().join("providers/core");
+    // The root of the crate gives the folders their short names, and has the registry.
+    let place = |path: &ModulePath| match path.first().map(String::as_str) {
+        Some("core") => path.get(1).cloned(),
+        Some("CustomerProvider" | "ImitatesVendor" | "Settings" | "Vendor") => Some("kit".to_owned()),
+        other => other.map(str::to_owned),
+    };
+    let wrong = wrong_imports(&folder, CORE, &["core".to_owned()], place);
+    assert!(wrong.is_empty(), "imports against the order of the core's folders:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn modules_of_the_shell_import_only_those_before_them() {
+    let wrong = wrong_imports(&root().join("src"), SHELL, &[], |path: &ModulePath| path.first().cloned());
+    assert!(wrong.is_empty(), "imports against the order of the shell's modules:\n{}", wrong.join("\n"));
+}
+
+/// Every import that goes to a later module of the order, or to one that has no place in it.
+fn wrong_imports(
+    folder: &Path,
+    order: &[&str],
+    prefix: &[String],
+    place: impl Fn(&ModulePath) -> Option<String>,
+) -> Vec<String> {
+    let rank = |name: &str| order.iter().position(|known| *known == name);
+    let mut wrong = Vec::new();
+    let mut modules = 0;
+    for file in sources(folder) {
+        let below = imports::module_of(&file, folder);
+        // The crate's root, and a folder's table of contents, name what they hold.
+        let Some(own) = below.first() else { continue };
+        if own == "tests" {
+            continue;
+        }
+        let Some(own_rank) = rank(own) else {
+            wrong.push(format!("{own} has no place in the order"));
+            continue;
+        };
+        modules += 1;
+        let module: ModulePath = prefix.iter().cloned().chain(below.iter().cloned()).collect();
+        for path in imports::of(&file, &module) {
+            let Some(target) = place(&path) else { continue };
+            match rank(&target) {
+                Some(target) if target <= own_rank => {}
+                _ => wrong.push(format!("{} imports {}", file.display(), path.join("::"))),
+            }
+        }
+    }
+    assert!(modules > order.len(), "the folder was read");
+    wrong
+}
+
+/// Files that may be longer than the rest, with the reason.
+const LONG_FILES: &[(&str, &str)] = &[];
+
+#[test]
+fn no_file_is_longer_than_four_hundred_lines() {
+    const MOST: usize = 400;
+    let folders = ["src", "providers", "tests", "benches"];
+    let files: Vec<PathBuf> = folders.iter().flat_map(|folder| sources(&root().join(folder))).collect();
+    let mut wrong = Vec::new();
+    for file in &files {
+        let name = file.strip_prefix(root()).expect("a file of ours").to_string_lossy().into_owned();
+        let lines = fs::read_to_string(file).expect("a file").lines().count();
+        let is_allowed = LONG_FILES.iter().any(|(allowed, _)| *allowed == name);
+        if (lines > MOST) != is_allowed {
+            wrong.push(format!("{name} has {lines} lines{}", if is_allowed { " and needs no exception" } else { "" }));
+        }
+    }
+    assert!(files.len() > 100, "the sources were read");
+    assert!(wrong.is_empty(), "files of more than {MOST} lines:\n{}", wrong.join("\n"));
 }
