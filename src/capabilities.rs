@@ -161,7 +161,6 @@ fn operation_view(manifest: &Manifest, operation: Operation) -> OperationView {
 }
 
 fn fields(manifest: &Manifest) -> Vec<FieldView> {
-    const TOLD: [Field; 5] = [Field::Delinquent, Field::Blocked, Field::Livemode, Field::CreatedAt, Field::UpdatedAt];
     let view = |field: Field| {
         let support = manifest.field(field);
         let reasons = [support.create, support.update, support.read];
@@ -174,7 +173,9 @@ fn fields(manifest: &Manifest) -> Vec<FieldView> {
             reason: reasons.into_iter().find_map(Support::reason),
         }
     };
-    Field::WRITABLE.into_iter().chain(TOLD).map(view).collect()
+    // Every provider has an id.
+    let only_read = Field::READ_ONLY.into_iter().filter(|field| *field != Field::Id);
+    Field::WRITABLE.into_iter().chain(only_read).map(view).collect()
 }
 
 const fn filter_view(parameter: &'static str, support: FilterSupport) -> FilterView {

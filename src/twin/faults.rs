@@ -305,7 +305,7 @@ impl Serialize for Named {
 
 impl<'de> Deserialize<'de> for Named {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        static NAMES: LazyLock<[&str; 11]> = LazyLock::new(|| Operation::ALL.map(Operation::name));
+        static NAMES: LazyLock<[&str; Operation::ALL.len()]> = LazyLock::new(|| Operation::ALL.map(Operation::name));
         let name = String::deserialize(deserializer)?;
         Operation::parse(&name).map(Self).ok_or_else(|| D::Error::unknown_variant(&name, &*NAMES))
     }

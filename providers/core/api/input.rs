@@ -6,7 +6,7 @@ use crate::{
     api::validate,
     json::{self, JsonObject, Members, Raw},
     model::{
-        Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, FieldError,
+        Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, Field, FieldError,
         IdPattern, Kind, ListCustomers, ListOfCustomer, Lookup, Operation, Patch, Position, UpdateCustomer,
         manifest::Manifest,
     },
@@ -183,38 +183,8 @@ impl<'s> Reader<'s> {
         let mut read = CustomerFields::default();
         for (key, raw) in std::mem::take(&mut self.members) {
             match &*key {
-                "name" => read.name = self.text("/name", raw, any_text),
-                "first_name" => read.first_name = self.text("/first_name", raw, any_text),
-                "last_name" => read.last_name = self.text("/last_name", raw, any_text),
-                "email" => read.email = self.text("/email", raw, email_text),
-                "phone" => read.phone = self.phone("/phone", raw),
-                "whatsapp" => read.whatsapp = self.phone("/whatsapp", raw),
                 "address" => self.address(&mut read, raw),
-                "type" => {
-                    read.kind = match self.text("/type", raw, any_text) {
-                        Patch::Set(word) => match CustomerType::parse(&word) {
-                            Some(kind) => Patch::Set(kind),
-                            None => self.mistake("/type", "must be `individual` or `business`"),
-                        },
-                        Patch::Clear => Patch::Clear,
-                        Patch::Absent => Patch::Absent,
-                    };
-                }
-                "did" => read.did = self.text("/did", raw, any_text),
-                "balance" => read.balance = self.text("/balance", raw, balance_text),
-                "metadata" => {
-                    read.metadata = match raw.get() {
-                        "null" => Patch::Clear,
-                        _ => match JsonObject::kept(raw, self.source) {
-                            Some(object) => Patch::Set(object),
-                            None => self.mistake("/metadata", "must be an object"),
-                        },
-                    };
-                }
-                _ => {
-                    let pointer = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
-                    self.mistakes.push(FieldError::new(pointer, "is not a field that can be written"));
-                }
+                key => self.member(&mut read, "", key, raw),
             }
         }
         if let (Patch::Set(full), Patch::Set(joined)) = (&read.name, parts_only(&read).full_name())
@@ -227,45 +197,9 @@ impl<'s> Reader<'s> {
         if self.mistakes.is_empty() { Ok(read) } else { Err(Error::invalid(self.mistakes)) }
     }
 
-    fn mistake<T>(&mut self, pointer: &'static str, detail: &'static str) -> Patch<T> {
-        self.mistakes.push(FieldError::new(pointer, detail));
-        Patch::Absent
-    }
-
-    fn text(&mut self, pointer: &'static str, raw: Raw<'_>, check: fn(&str) -> Option<&'static str>) -> Patch<Text> {
-        if raw.get() == "null" {
-            return Patch::Clear;
-        }
-        let Some(text) = string(self.source, raw) else { return self.mistake(pointer, "must be a string") };
-        if self.is_remembered {
-            return Patch::Set(text);
-        }
-        if text.len() > MOST_BYTES {
-            return self.mistake(pointer, "is longer than 4,096 bytes");
-        }
-        match check(&text) {
-            Some(detail) => self.mistake(pointer, detail),
-            None => Patch::Set(text),
-        }
-    }
-
-    fn phone(&mut self, pointer: &'static str, raw: Raw<'_>) -> Patch<Text> {
-        let (region, is_remembered) = (self.region, self.is_remembered);
-        let text = self.text(pointer, raw, phone_text);
-        if is_remembered { text } else { text.map(|text| phone_query(text, region)) }
-    }
-
     fn address(&mut self, read: &mut CustomerFields, raw: Raw<'_>) {
-        let parts = &mut read.address;
         if raw.get() == "null" {
-            for part in [
-                &mut parts.line1,
-                &mut parts.line2,
-                &mut parts.city,
-                &mut parts.state,
-                &mut parts.postal_code,
-                &mut parts.country,
-            ] {
+            for (_, part) in read.address.parts_mut() {
                 *part = Patch::Clear;
             }
             return;
@@ -275,21 +209,97 @@ impl<'s> Reader<'s> {
             return;
         };
         for (key, raw) in members {
-            match &*key {
-                "line1" => parts.line1 = self.text("/address/line1", raw, any_text),
-                "line2" => parts.line2 = self.text("/address/line2", raw, any_text),
-                "city" => parts.city = self.text("/address/city", raw, any_text),
-                "state" => parts.state = self.text("/address/state", raw, any_text),
-                "postal_code" => parts.postal_code = self.text("/address/postal_code", raw, any_text),
-                "country" => {
-                    let country = self.text("/address/country", raw, any_text);
-                    parts.country = if self.is_remembered { country } else { country.map(country::canonical) };
-                }
-                _ => {
-                    let pointer = format!("/address/{}", key.replace('~', "~0").replace('/', "~1"));
-                    self.mistakes.push(FieldError::new(pointer, "is not a field of an address"));
-                }
+            self.member(read, "/address", &key, raw);
+        }
+    }
+
+    /// Reads one field, which is a member of the body or of the address.
+    fn member(&mut self, read: &mut CustomerFields, object: &str, key: &str, raw: Raw<'_>) {
+        let Some(field) = Field::member(object, key) else { return self.unknown(object, key) };
+        let parts = &mut read.address;
+        match field {
+            Field::Name => read.name = self.text(field, raw, any_text),
+            Field::FirstName => read.first_name = self.text(field, raw, any_text),
+            Field::LastName => read.last_name = self.text(field, raw, any_text),
+            Field::Email => read.email = self.text(field, raw, email_text),
+            Field::Phone => read.phone = self.phone(field, raw),
+            Field::Whatsapp => read.whatsapp = self.phone(field, raw),
+            Field::Line1 => parts.line1 = self.text(field, raw, any_text),
+            Field::Line2 => parts.line2 = self.text(field, raw, any_text),
+            Field::City => parts.city = self.text(field, raw, any_text),
+            Field::State => parts.state = self.text(field, raw, any_text),
+            Field::PostalCode => parts.postal_code = self.text(field, raw, any_text),
+            Field::Country => parts.country = self.country(field, raw),
+            Field::Type => read.kind = self.kind(field, raw),
+            Field::Did => read.did = self.text(field, raw, any_text),
+            Field::Balance => read.balance = self.text(field, raw, balance_text),
+            Field::Metadata => read.metadata = self.object(field, raw),
+            Field::Id | Field::Delinquent | Field::Blocked | Field::Livemode | Field::CreatedAt | Field::UpdatedAt => {
+                self.unknown(object, key);
             }
+        }
+    }
+
+    fn unknown(&mut self, object: &str, key: &str) {
+        let pointer = format!("{object}/{}", key.replace('~', "~0").replace('/', "~1"));
+        let detail = match object {
+            "" => "is not a field that can be written",
+            _ => "is not a field of an address",
+        };
+        self.mistakes.push(FieldError::new(pointer, detail));
+    }
+
+    fn mistake<T>(&mut self, pointer: &'static str, detail: &'static str) -> Patch<T> {
+        self.mistakes.push(FieldError::new(pointer, detail));
+        Patch::Absent
+    }
+
+    fn text(&mut self, field: Field, raw: Raw<'_>, check: fn(&str) -> Option<&'static str>) -> Patch<Text> {
+        if raw.get() == "null" {
+            return Patch::Clear;
+        }
+        let Some(text) = string(self.source, raw) else { return self.mistake(field.pointer(), "must be a string") };
+        if self.is_remembered {
+            return Patch::Set(text);
+        }
+        if text.len() > MOST_BYTES {
+            return self.mistake(field.pointer(), "is longer than 4,096 bytes");
+        }
+        match check(&text) {
+            Some(detail) => self.mistake(field.pointer(), detail),
+            None => Patch::Set(text),
+        }
+    }
+
+    fn phone(&mut self, field: Field, raw: Raw<'_>) -> Patch<Text> {
+        let (region, is_remembered) = (self.region, self.is_remembered);
+        let text = self.text(field, raw, phone_text);
+        if is_remembered { text } else { text.map(|text| phone_query(text, region)) }
+    }
+
+    fn country(&mut self, field: Field, raw: Raw<'_>) -> Patch<Text> {
+        let country = self.text(field, raw, any_text);
+        if self.is_remembered { country } else { country.map(country::canonical) }
+    }
+
+    fn kind(&mut self, field: Field, raw: Raw<'_>) -> Patch<CustomerType> {
+        match self.text(field, raw, any_text) {
+            Patch::Set(word) => match CustomerType::parse(&word) {
+                Some(kind) => Patch::Set(kind),
+                None => self.mistake(field.pointer(), "must be `individual` or `business`"),
+            },
+            Patch::Clear => Patch::Clear,
+            Patch::Absent => Patch::Absent,
+        }
+    }
+
+    fn object(&mut self, field: Field, raw: Raw<'_>) -> Patch<JsonObject> {
+        if raw.get() == "null" {
+            return Patch::Clear;
+        }
+        match JsonObject::kept(raw, self.source) {
+            Some(object) => Patch::Set(object),
+            None => self.mistake(field.pointer(), "must be an object"),
         }
     }
 }

@@ -140,11 +140,41 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
         }
     }
     if whole_record {
-        whole.email = whole.email.or_keep(current.email.as_ref());
-        whole.phone = whole.phone.or_keep(as_held(current, Field::Phone));
-        whole.whatsapp = whole.whatsapp.or_keep(as_held(current, Field::Whatsapp));
+        keep_the_rest(&mut whole, current, manifest);
     }
     whole
+}
+
+/// Sets again what an update takes and leaves alone, beside the names, the address and the metadata.
+fn keep_the_rest(whole: &mut CustomerFields, current: &Customer, manifest: &Manifest) {
+    let CustomerFields {
+        name: _,
+        first_name: _,
+        last_name: _,
+        email,
+        phone,
+        whatsapp,
+        address: _,
+        kind,
+        did,
+        balance,
+        metadata: _,
+    } = whole;
+    let is_taken = |field| manifest.field(field).update.is_supported();
+    for (field, text) in [
+        (Field::Email, email),
+        (Field::Phone, phone),
+        (Field::Whatsapp, whatsapp),
+        (Field::Did, did),
+        (Field::Balance, balance),
+    ] {
+        if is_taken(field) {
+            *text = text.or_keep(as_held(current, field));
+        }
+    }
+    if is_taken(Field::Type) {
+        *kind = kind.or_keep(current.kind.as_ref());
+    }
 }
 
 /// What is sent again of a field that is left alone: a guess of ours is never written back as a fact.
@@ -173,12 +203,7 @@ fn checked(plan: Plan<Customer>, asked: &CustomerFields, manifest: &Manifest) ->
             customer.fidelity.lost(Field::Metadata, NOT_CLEARED);
         }
         for field in cleared {
-            let stands = match field {
-                Field::Metadata => !customer.metadata.is_empty(),
-                Field::Type => customer.kind.is_some(),
-                _ => customer.text(field).is_some(),
-            };
-            if stands {
+            if customer.held(field).is_there() {
                 let entry = Entry { field, outcome: Outcome::Lost, rule: NOT_CLEARED, from: None };
                 customer.fidelity.push(entry);
             }

@@ -20,25 +20,27 @@ pub struct Address<T> {
 impl<T> Address<T> {
     /// Every part, in the order of the API.
     pub const fn parts(&self) -> [(Field, &T); 6] {
+        let Self { line1, line2, city, state, postal_code, country } = self;
         [
-            (Field::Line1, &self.line1),
-            (Field::Line2, &self.line2),
-            (Field::City, &self.city),
-            (Field::State, &self.state),
-            (Field::PostalCode, &self.postal_code),
-            (Field::Country, &self.country),
+            (Field::Line1, line1),
+            (Field::Line2, line2),
+            (Field::City, city),
+            (Field::State, state),
+            (Field::PostalCode, postal_code),
+            (Field::Country, country),
         ]
     }
 
     /// The same, to be changed.
     pub const fn parts_mut(&mut self) -> [(Field, &mut T); 6] {
+        let Self { line1, line2, city, state, postal_code, country } = self;
         [
-            (Field::Line1, &mut self.line1),
-            (Field::Line2, &mut self.line2),
-            (Field::City, &mut self.city),
-            (Field::State, &mut self.state),
-            (Field::PostalCode, &mut self.postal_code),
-            (Field::Country, &mut self.country),
+            (Field::Line1, line1),
+            (Field::Line2, line2),
+            (Field::City, city),
+            (Field::State, state),
+            (Field::PostalCode, postal_code),
+            (Field::Country, country),
         ]
     }
 

@@ -89,6 +89,28 @@ pub struct Customer<T = Text> {
     pub fidelity: Fidelity<T>,
 }
 
+/// What one field of a customer holds, by its sort.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "named after what they hold")]
+pub enum Held<'c, T = Text> {
+    Text(Option<&'c T>),
+    Type(Option<CustomerType>),
+    Flag(Option<bool>),
+    Object(&'c JsonObject<T>),
+}
+
+impl<T: Deref<Target = str>> Held<'_, T> {
+    /// Whether anything is held; of an object, any member.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_some(),
+            Self::Type(kind) => kind.is_some(),
+            Self::Flag(flag) => flag.is_some(),
+            Self::Object(object) => !object.is_empty(),
+        }
+    }
+}
+
 /// A customer whose text is borrowed from the answer that told it.
 pub type Told<'a> = Customer<Str<'a>>;
 
@@ -167,27 +189,39 @@ impl<T> Customer<T> {
         self.provider_id.as_ref().unwrap_or(&self.id)
     }
 
-    /// The text a field holds, for the fields that hold text.
-    pub fn text(&self, field: Field) -> Option<&T> {
+    /// What a field holds.
+    pub const fn held(&self, field: Field) -> Held<'_, T> {
         match field {
-            Field::Id => Some(&self.id),
-            Field::Name => self.name.as_ref(),
-            Field::FirstName => self.first_name.as_ref(),
-            Field::LastName => self.last_name.as_ref(),
-            Field::Email => self.email.as_ref(),
-            Field::Phone => self.phone.as_ref(),
-            Field::Whatsapp => self.whatsapp.as_ref(),
-            Field::Line1 => self.address.line1.as_ref(),
-            Field::Line2 => self.address.line2.as_ref(),
-            Field::City => self.address.city.as_ref(),
-            Field::State => self.address.state.as_ref(),
-            Field::PostalCode => self.address.postal_code.as_ref(),
-            Field::Country => self.address.country.as_ref(),
-            Field::Did => self.did.as_ref(),
-            Field::Balance => self.balance.as_ref(),
-            Field::CreatedAt => self.created_at.as_ref(),
-            Field::UpdatedAt => self.updated_at.as_ref(),
-            Field::Type | Field::Delinquent | Field::Blocked | Field::Livemode | Field::Metadata => None,
+            Field::Id => Held::Text(Some(&self.id)),
+            Field::Name => Held::Text(self.name.as_ref()),
+            Field::FirstName => Held::Text(self.first_name.as_ref()),
+            Field::LastName => Held::Text(self.last_name.as_ref()),
+            Field::Email => Held::Text(self.email.as_ref()),
+            Field::Phone => Held::Text(self.phone.as_ref()),
+            Field::Whatsapp => Held::Text(self.whatsapp.as_ref()),
+            Field::Line1 => Held::Text(self.address.line1.as_ref()),
+            Field::Line2 => Held::Text(self.address.line2.as_ref()),
+            Field::City => Held::Text(self.address.city.as_ref()),
+            Field::State => Held::Text(self.address.state.as_ref()),
+            Field::PostalCode => Held::Text(self.address.postal_code.as_ref()),
+            Field::Country => Held::Text(self.address.country.as_ref()),
+            Field::Type => Held::Type(self.kind),
+            Field::Did => Held::Text(self.did.as_ref()),
+            Field::Balance => Held::Text(self.balance.as_ref()),
+            Field::Delinquent => Held::Flag(self.delinquent),
+            Field::Blocked => Held::Flag(self.blocked),
+            Field::Livemode => Held::Flag(self.livemode),
+            Field::Metadata => Held::Object(&self.metadata),
+            Field::CreatedAt => Held::Text(self.created_at.as_ref()),
+            Field::UpdatedAt => Held::Text(self.updated_at.as_ref()),
+        }
+    }
+
+    /// The text a field holds, for the fields that hold text.
+    pub const fn text(&self, field: Field) -> Option<&T> {
+        match self.held(field) {
+            Held::Text(text) => text,
+            Held::Type(_) | Held::Flag(_) | Held::Object(_) => None,
         }
     }
 }

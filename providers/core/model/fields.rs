@@ -138,27 +138,23 @@ impl CustomerFields {
 
     /// The customer as these fields change it.
     pub fn apply_to(&self, customer: &mut Customer) {
+        let Self { name, first_name, last_name, email, phone, whatsapp, address, kind, did, balance, metadata } = self;
         let texts = [
-            (&self.email, &mut customer.email),
-            (&self.phone, &mut customer.phone),
-            (&self.whatsapp, &mut customer.whatsapp),
-            (&self.address.line1, &mut customer.address.line1),
-            (&self.address.line2, &mut customer.address.line2),
-            (&self.address.city, &mut customer.address.city),
-            (&self.address.state, &mut customer.address.state),
-            (&self.address.postal_code, &mut customer.address.postal_code),
-            (&self.address.country, &mut customer.address.country),
-            (&self.did, &mut customer.did),
-            (&self.balance, &mut customer.balance),
-            (&self.name, &mut customer.name),
-            (&self.first_name, &mut customer.first_name),
-            (&self.last_name, &mut customer.last_name),
+            (name, &mut customer.name),
+            (first_name, &mut customer.first_name),
+            (last_name, &mut customer.last_name),
+            (email, &mut customer.email),
+            (phone, &mut customer.phone),
+            (whatsapp, &mut customer.whatsapp),
+            (did, &mut customer.did),
+            (balance, &mut customer.balance),
         ];
-        for (patch, held) in texts {
+        let parts = address.parts().into_iter().zip(customer.address.parts_mut());
+        for (patch, held) in texts.into_iter().chain(parts.map(|((_, patch), (_, held))| (patch, held))) {
             *held = patch.apply(held.take());
         }
-        customer.kind = self.kind.apply(customer.kind);
-        match &self.metadata {
+        customer.kind = kind.apply(customer.kind);
+        match metadata {
             Patch::Absent => {}
             Patch::Clear => customer.metadata = JsonObject::default(),
             Patch::Set(object) => customer.metadata = object.clone(),

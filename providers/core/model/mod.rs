@@ -22,7 +22,7 @@ mod reply;
 
 pub use address::Address;
 pub use command::{Command, CreateCustomer, ListCustomers, ListOfCustomer, UpdateCustomer};
-pub use customer::{Customer, CustomerType, Told};
+pub use customer::{Customer, CustomerType, Held, Told};
 pub use error::{Effect, Error, Failure, FieldError, Kind, VendorAnswer};
 pub use fidelity::{Entry, Fidelity, Outcome};
 pub use field::Field;

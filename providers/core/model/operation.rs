@@ -1,63 +1,68 @@
-//! The operations of the customers API.
+//! The operations of the customers API, in one table.
 
-/// An operation of the customers API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "named after the operations of the API")]
-pub enum Operation {
-    Create,
-    Retrieve,
-    Find,
-    Update,
-    Delete,
-    List,
-    Block,
-    Unblock,
-    PaymentMethods,
-    Payments,
-    OverdueInvoices,
+/// Whether an operation changes anything at the provider.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// It is kept, sent once, and looked for where its outcome is unknown.
+    Writes,
+    /// It changes nothing.
+    Reads,
+}
+
+/// What an operation is called, and what it does.
+struct Row {
+    effect: Effect,
+    name: &'static str,
+    deed: &'static str,
+}
+
+/// Makes the enum and its lists of the table, so that no list can lack an operation. Everything else that treats
+/// operations one by one matches without `_`.
+macro_rules! operations {
+    ($($operation:ident: $effect:ident $name:literal, $deed:literal;)*) => {
+        /// An operation of the customers API.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "named after the operations of the API")]
+        pub enum Operation {
+            $($operation,)*
+        }
+
+        impl Operation {
+            /// Every operation, in the order of the API.
+            pub const ALL: [Self; [$(Self::$operation),*].len()] = [$(Self::$operation),*];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$operation => Row { effect: Effect::$effect, name: $name, deed: $deed },)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    Create: Writes "create", "create";
+    Retrieve: Reads "retrieve", "retrieve";
+    Find: Reads "find", "find";
+    Update: Writes "update", "update";
+    Delete: Writes "delete", "delete";
+    List: Reads "list", "list";
+    Block: Writes "block", "block";
+    Unblock: Writes "unblock", "unblock";
+    PaymentMethods: Reads "payment_methods", "list payment methods";
+    Payments: Reads "payments", "list payments";
+    OverdueInvoices: Reads "overdue_invoices", "list overdue invoices";
 }
 
 impl Operation {
-    /// Every operation, in the order of the API.
-    pub const ALL: [Self; 11] = [
-        Self::Create,
-        Self::Retrieve,
-        Self::Find,
-        Self::Update,
-        Self::Delete,
-        Self::List,
-        Self::Block,
-        Self::Unblock,
-        Self::PaymentMethods,
-        Self::Payments,
-        Self::OverdueInvoices,
-    ];
-
     /// The name in manifests, fixtures and on the command line.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Retrieve => "retrieve",
-            Self::Find => "find",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::List => "list",
-            Self::Block => "block",
-            Self::Unblock => "unblock",
-            Self::PaymentMethods => "payment_methods",
-            Self::Payments => "payments",
-            Self::OverdueInvoices => "overdue_invoices",
-        }
+        self.row().name
     }
 
     /// What a provider does, or cannot do, in a sentence.
     pub const fn deed(self) -> &'static str {
-        match self {
-            Self::PaymentMethods => "list payment methods",
-            Self::Payments => "list payments",
-            Self::OverdueInvoices => "list overdue invoices",
-            other => other.name(),
-        }
+        self.row().deed
     }
 
     /// Reads a name.
@@ -67,6 +72,6 @@ impl Operation {
 
     /// Whether it changes anything at the provider.
     pub const fn is_write(self) -> bool {
-        matches!(self, Self::Create | Self::Update | Self::Delete | Self::Block | Self::Unblock)
+        matches!(self.row().effect, Effect::Writes)
     }
 }
