@@ -24,8 +24,8 @@ use passerelle_providers::{
     json::JsonObject,
     kit::{Asked, Endpoint, Transport, marker},
     model::{
-        Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Kind, ListCustomers,
-        LossPolicy, Operation, Patch, Position, Request, Response, UpdateCustomer, Written,
+        Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Kind,
+        ListCustomers, LossPolicy, Operation, Patch, Position, Request, Response, UpdateCustomer, Written,
         auth::{Credentials, Stamp},
         manifest::{Clears, Dedupe},
     },
@@ -208,6 +208,12 @@ async fn updates(subject: Subject) -> Result<Vec<(&'static str, Seen)>, Failed> 
     let manifest = subject.manifest;
     let mut sorts =
         vec![("an update of every field", every_field()), ("an update of a first name", vec![Field::FirstName])];
+    // Each alone, so that one that is not compared is named.
+    let is_seen = |field: &Field| {
+        let support = manifest.field(*field);
+        support.update.is_supported() && support.read.is_supported()
+    };
+    sorts.extend(Field::WRITABLE.into_iter().filter(is_seen).map(|field| (field.name(), vec![field])));
     if manifest.update.clears == Clears::Sent {
         sorts.push(("an update that clears", Vec::new()));
     }
@@ -253,7 +259,7 @@ fn is_found(found: &Found, record: &str) -> bool {
 }
 
 /// A vendor's twin, its log, and the adapter that speaks to it, without a network and with a clock of their own.
-struct Bench {
+pub(crate) struct Bench {
     subject: Subject,
     provider: Arc<dyn CustomerProvider>,
     twin: Twin,
@@ -297,7 +303,7 @@ fn is_named(request: &Request, record: &str) -> bool {
 }
 
 impl Bench {
-    fn of(subject: Subject) -> Result<Self, Failed> {
+    pub(crate) fn of(subject: Subject) -> Result<Self, Failed> {
         let log = NamedTempFile::new()?;
         let twin = Twin::new(subject.vendor, subject.settings(), Credentials::default());
         let twin = twin.with_log(Log::open(log.path())?);
@@ -374,17 +380,26 @@ impl Bench {
 
     /// Every record, as one asks for it by its id; when it was changed the last time is not what anybody said of it.
     async fn records(&self) -> Result<BTreeMap<String, Value>, Failed> {
+        let mut records = BTreeMap::new();
+        for customer in self.customers().await? {
+            let mut shown = show::customer(&customer);
+            shown["updated_at"].take();
+            records.insert(customer.id.to_string(), shown);
+        }
+        Ok(records)
+    }
+
+    /// Every customer that the twin has.
+    pub(crate) async fn customers(&self) -> Result<Vec<Customer>, Failed> {
         let list = ListCustomers { limit: 100, position: Position::START, filter: CustomerFilter::default() };
         let conditions = Conditions::canonical(LossPolicy::Reject);
         let reply = engine::execute(&self.provider, self, &Command::List(list), conditions).await?;
-        let mut records = BTreeMap::new();
+        let mut customers = Vec::new();
         for listed in reply.customers() {
             let id = CustomerId::parse(listed.id.clone(), &self.subject.manifest.id)?;
-            let mut shown = show::customer(&engine::retrieve(&self.provider, self, &id).await?);
-            shown["updated_at"].take();
-            records.insert(listed.id.to_string(), shown);
+            customers.push(engine::retrieve(&self.provider, self, &id).await?);
         }
-        Ok(records)
+        Ok(customers)
     }
 }
 

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use libtest_mimic::{Failed, Trial};
 use passerelle_providers::{
     CustomerProvider, ImitatesVendor, Settings, VENDORS, Vendor,
-    api::input,
     engine::{self, Conditions, lists},
     json::{Extra, JsonObject},
     kit::{Endpoint, Plan, Step, render},
@@ -27,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::{
     case::{fixtures, folders, name_of, snapshot},
-    sample, show,
+    compare, sample, show,
 };
 
 /// One vendor in one generation.
@@ -128,9 +127,8 @@ impl Subject {
 
     /// The fields that an answer tells.
     fn told(self) -> Vec<Field> {
-        let flags = [Field::Blocked, Field::Delinquent, Field::Livemode, Field::Did, Field::Balance];
         let told = |field: &Field| self.manifest.field(*field).read.is_supported();
-        Field::WRITABLE.into_iter().chain(flags).filter(told).collect()
+        Field::ALL.into_iter().filter(told).collect()
     }
 }
 
@@ -280,12 +278,8 @@ fn an_update_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Failed>
     })
 }
 
-/// What both mean must be equal: names joined, phones in canonical form.
 fn compare_fields(subject: Subject, meant: &CustomerFields, read: &CustomerFields) -> Result<(), TestCaseError> {
-    let (mut one, mut other) = (Customer::default(), Customer::default());
-    meant.apply_to(&mut one);
-    read.apply_to(&mut other);
-    compare_customers(subject, &subject.held(), &one, &other)
+    compare::same(&subject.held(), &compare::asked(meant), &compare::asked(read), subject.settings().region)
 }
 
 fn compare_customers(
@@ -294,37 +288,7 @@ fn compare_customers(
     one: &Customer,
     other: &Customer,
 ) -> Result<(), TestCaseError> {
-    let region = subject.settings().region;
-    let canonical = |customer: &Customer, field: Field| match field {
-        Field::Name | Field::FirstName | Field::LastName => customer.full_name().map(|name| Text::from(&*name)),
-        Field::Phone | Field::Whatsapp => customer.text(field).map(|text| input::phone_query(text, region)),
-        _ => customer.text(field).cloned(),
-    };
-    for field in fields {
-        let (meant, read) = (canonical(one, *field), canonical(other, *field));
-        let equal = match field {
-            Field::Metadata => {
-                let value = |customer: &Customer| serde_json::from_str::<Value>(customer.metadata.as_str()).ok();
-                value(one) == value(other)
-            }
-            // A vendor that knows only one of the two types tells an unknown one as a person.
-            Field::Type => one.kind.is_none() || one.kind == other.kind,
-            Field::Balance => meant.is_none() || same_number(meant.as_deref(), read.as_deref()),
-            Field::Blocked => one.blocked == other.blocked,
-            Field::Delinquent => one.delinquent == other.delinquent,
-            Field::Livemode => one.livemode == other.livemode,
-            _ => meant == read,
-        };
-        if !equal {
-            return Err(fail(format!("{}: meant {meant:?}, read {read:?}", field.name())));
-        }
-    }
-    Ok(())
-}
-
-fn same_number(one: Option<&str>, other: Option<&str>) -> bool {
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok());
-    number(one) == number(other)
+    compare::same(fields, &compare::held(one), &compare::held(other), subject.settings().region)
 }
 
 fn every_command_is_accepted_as_it_was_meant(subject: Subject) -> Result<(), Failed> {

@@ -6,7 +6,9 @@
 
 mod captured;
 mod case;
+mod compare;
 mod dedupe;
+mod fields;
 mod laws;
 mod sample;
 mod show;
@@ -20,5 +22,6 @@ fn main() {
     trials.extend(captured::trials());
     trials.extend(laws::trials());
     trials.extend(dedupe::trials());
+    trials.extend(fields::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }

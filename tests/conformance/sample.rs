@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use passerelle_providers::{
     api::input,
-    json::JsonObject,
+    json::{Extra, JsonObject},
     model::{
-        Command, CreateCustomer, Customer, CustomerFields, CustomerId, CustomerType, Field, IdPattern, Operation,
-        Patch, manifest::Manifest,
+        Address, Command, CreateCustomer, Customer, CustomerFields, CustomerId, CustomerType, Fidelity, Field,
+        IdPattern, Operation, Patch, manifest::Manifest,
     },
     text::{Source, Text, country::Region, phone},
 };
@@ -26,15 +26,9 @@ pub(crate) fn id(pattern: &IdPattern) -> CustomerId {
         .expect("the laws know an id for the pattern")
 }
 
-/// A command of JSON members beside the id.
-pub(crate) fn command(operation: Operation, manifest: &Manifest, members: &[(Field, &str)]) -> Command {
+/// The JSON body of some fields.
+pub(crate) fn body(members: &[(Field, &str)]) -> Map<String, Value> {
     let mut body = Map::new();
-    if !matches!(operation, Operation::Create | Operation::List | Operation::Find) {
-        body.insert("id".to_owned(), json!(&**id(&manifest.id).public()));
-    }
-    if operation == Operation::Find {
-        body.insert("email".to_owned(), json!("amadou.ba@example.com"));
-    }
     for (field, value) in members {
         let value = match field {
             Field::Metadata => json!({ "canary": value }),
@@ -47,6 +41,18 @@ pub(crate) fn command(operation: Operation, manifest: &Manifest, members: &[(Fie
             }
             None => drop(body.insert(field.name().to_owned(), value)),
         }
+    }
+    body
+}
+
+/// A command of JSON members beside the id.
+pub(crate) fn command(operation: Operation, manifest: &Manifest, members: &[(Field, &str)]) -> Command {
+    let mut body = body(members);
+    if !matches!(operation, Operation::Create | Operation::List | Operation::Find) {
+        body.insert("id".to_owned(), json!(&**id(&manifest.id).public()));
+    }
+    if operation == Operation::Find {
+        body.insert("email".to_owned(), json!("amadou.ba@example.com"));
     }
     let text = Bytes::from(Value::Object(body).to_string());
     let source = Source::new(&text).expect("UTF-8");
@@ -75,7 +81,10 @@ pub(crate) const fn canary(field: Field) -> &'static str {
         Field::State => "canary state",
         Field::PostalCode => "canary code",
         Field::Did => "z1CanaryDid",
-        _ => "canary value",
+        Field::Metadata => "canary value",
+        Field::Id => "canary-id",
+        Field::CreatedAt | Field::UpdatedAt => "2025-04-04T14:21:49.955Z",
+        Field::Blocked | Field::Delinquent | Field::Livemode => "true",
     }
 }
 
@@ -140,7 +149,7 @@ pub(crate) fn fields(held: FieldSet) -> impl Strategy<Value = CustomerFields> {
         (0_u32..100_000).prop_map(|cents| format!("{}.{:02}", cents / 100, cents % 100)),
         object(),
     );
-    let chosen = prop::collection::vec(any::<bool>(), 16);
+    let chosen = prop::collection::vec(any::<bool>(), Field::ALL.len());
     (texts, chosen).prop_map(move |(texts, chosen)| {
         let (
             name,
@@ -154,33 +163,31 @@ pub(crate) fn fields(held: FieldSet) -> impl Strategy<Value = CustomerFields> {
             balance,
             metadata,
         ) = texts;
-        let mut fields = CustomerFields::default();
-        let keep = |place: usize, field: Field| chosen[place] && held.contains(&field);
-        // Every provider is satisfied by a name and an e-mail.
-        fields.name = Patch::Set(name);
-        fields.email = Patch::Set(Text::from(email));
-        let set = |place: usize, field: Field, patch: &mut Patch<Text>, text: Text| {
-            if keep(place, field) {
-                *patch = Patch::Set(text);
-            }
-        };
-        set(0, Field::Phone, &mut fields.phone, phone);
-        set(1, Field::Whatsapp, &mut fields.whatsapp, whatsapp);
-        set(2, Field::Line1, &mut fields.address.line1, line1);
-        set(3, Field::Line2, &mut fields.address.line2, line2);
-        set(4, Field::City, &mut fields.address.city, city);
-        set(5, Field::State, &mut fields.address.state, state);
-        set(6, Field::PostalCode, &mut fields.address.postal_code, Text::from(code));
-        set(7, Field::Country, &mut fields.address.country, Text::from(country));
-        set(8, Field::Did, &mut fields.did, Text::from(did));
-        set(9, Field::Balance, &mut fields.balance, Text::from(balance));
-        if keep(10, Field::Type) {
-            fields.kind = Patch::Set(if business { CustomerType::Business } else { CustomerType::Individual });
+        let is_chosen = |field: Field| chosen[field as usize] && held.contains(&field);
+        let some = |field: Field, text: Text| if is_chosen(field) { Patch::Set(text) } else { Patch::Absent };
+        let kind = if business { CustomerType::Business } else { CustomerType::Individual };
+        CustomerFields {
+            // Every provider is satisfied by a name and an e-mail.
+            name: Patch::Set(name),
+            email: Patch::Set(Text::from(email)),
+            // The name is given whole.
+            first_name: Patch::Absent,
+            last_name: Patch::Absent,
+            phone: some(Field::Phone, phone),
+            whatsapp: some(Field::Whatsapp, whatsapp),
+            address: Address {
+                line1: some(Field::Line1, line1),
+                line2: some(Field::Line2, line2),
+                city: some(Field::City, city),
+                state: some(Field::State, state),
+                postal_code: some(Field::PostalCode, Text::from(code)),
+                country: some(Field::Country, Text::from(country)),
+            },
+            kind: if is_chosen(Field::Type) { Patch::Set(kind) } else { Patch::Absent },
+            did: some(Field::Did, Text::from(did)),
+            balance: some(Field::Balance, Text::from(balance)),
+            metadata: if is_chosen(Field::Metadata) { Patch::Set(metadata) } else { Patch::Absent },
         }
-        if keep(11, Field::Metadata) {
-            fields.metadata = Patch::Set(metadata);
-        }
-        fields
     })
 }
 
@@ -188,19 +195,44 @@ pub(crate) fn fields(held: FieldSet) -> impl Strategy<Value = CustomerFields> {
 pub(crate) fn customer(held: FieldSet, id: Text) -> impl Strategy<Value = Customer> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     (fields(held.clone()), flags).prop_map(move |(fields, (blocked, delinquent, livemode))| {
-        let mut customer = Customer {
-            id: id.clone(),
-            created_at: Some(Text::from_static("2025-04-04T14:21:49.955Z")),
-            updated_at: Some(Text::from_static("2025-04-05T09:00:00.001Z")),
-            ..Customer::default()
-        };
-        fields.apply_to(&mut customer);
         let flag = |field, value: bool| held.contains(&field).then_some(value);
-        customer.blocked = flag(Field::Blocked, blocked);
-        customer.delinquent = flag(Field::Delinquent, delinquent);
-        customer.livemode = flag(Field::Livemode, livemode);
-        customer
+        Customer {
+            blocked: flag(Field::Blocked, blocked),
+            delinquent: flag(Field::Delinquent, delinquent),
+            livemode: flag(Field::Livemode, livemode),
+            ..of_fields(&fields, id.clone())
+        }
     })
+}
+
+/// A customer that holds what fields set. The struct is written out, so that the laws find a field that
+/// [`CustomerFields::apply_to`] leaves out.
+fn of_fields(fields: &CustomerFields, id: Text) -> Customer {
+    let CustomerFields { name, first_name, last_name, email, phone, whatsapp, address, kind, did, balance, metadata } =
+        fields;
+    let held = |patch: &Patch<Text>| patch.set().cloned();
+    Customer {
+        id,
+        name: held(name),
+        first_name: held(first_name),
+        last_name: held(last_name),
+        email: held(email),
+        phone: held(phone),
+        whatsapp: held(whatsapp),
+        address: address.map(held),
+        kind: kind.set().copied(),
+        did: held(did),
+        balance: held(balance),
+        delinquent: None,
+        blocked: None,
+        livemode: None,
+        metadata: metadata.set().cloned().unwrap_or_default(),
+        marker: None,
+        created_at: Some(Text::from_static("2025-04-04T14:21:49.955Z")),
+        updated_at: Some(Text::from_static("2025-04-05T09:00:00.001Z")),
+        extra: Extra::default(),
+        fidelity: Fidelity::default(),
+    }
 }
 
 /// A create of the usual fields.

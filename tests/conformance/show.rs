@@ -8,8 +8,8 @@ use passerelle_providers::{
     engine::lists::FilteredBy,
     json::to_raw,
     model::{
-        Command, Created, Customer, CustomerFields, CustomerFilter, Error, Fidelity, ListOfCustomer, OverdueInvoices,
-        Page, Patch, Payment, PaymentMethod, Reply, Written, manifest::Manifest,
+        Address, Command, Created, Customer, CustomerFields, CustomerFilter, Error, Fidelity, ListOfCustomer,
+        OverdueInvoices, Page, Patch, Payment, PaymentMethod, Reply, Written, manifest::Manifest,
     },
     text::Text,
 };
@@ -105,31 +105,33 @@ fn patch(patch: &Patch<Text>) -> Option<Value> {
 }
 
 pub(crate) fn fields(fields: &CustomerFields) -> Value {
-    let address = &fields.address;
+    let CustomerFields { name, first_name, last_name, email, phone, whatsapp, address, kind, did, balance, metadata } =
+        fields;
+    let Address { line1, line2, city, state, postal_code, country } = address;
     let texts = [
-        ("name", &fields.name),
-        ("first_name", &fields.first_name),
-        ("last_name", &fields.last_name),
-        ("email", &fields.email),
-        ("phone", &fields.phone),
-        ("whatsapp", &fields.whatsapp),
-        ("address.line1", &address.line1),
-        ("address.line2", &address.line2),
-        ("address.city", &address.city),
-        ("address.state", &address.state),
-        ("address.postal_code", &address.postal_code),
-        ("address.country", &address.country),
-        ("did", &fields.did),
-        ("balance", &fields.balance),
+        ("name", name),
+        ("first_name", first_name),
+        ("last_name", last_name),
+        ("email", email),
+        ("phone", phone),
+        ("whatsapp", whatsapp),
+        ("address.line1", line1),
+        ("address.line2", line2),
+        ("address.city", city),
+        ("address.state", state),
+        ("address.postal_code", postal_code),
+        ("address.country", country),
+        ("did", did),
+        ("balance", balance),
     ];
     let mut shown: Map<String, Value> =
         texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), patch(text)?))).collect();
-    match &fields.kind {
+    match kind {
         Patch::Absent => {}
         Patch::Clear => drop(shown.insert("type".to_owned(), Value::Null)),
         Patch::Set(kind) => drop(shown.insert("type".to_owned(), json!(kind.as_str()))),
     }
-    match &fields.metadata {
+    match metadata {
         Patch::Absent => {}
         Patch::Clear => drop(shown.insert("metadata".to_owned(), Value::Null)),
         Patch::Set(object) => drop(shown.insert("metadata".to_owned(), value(object))),
