@@ -6,6 +6,7 @@ use std::{
 };
 
 use jsonschema::Validator;
+use passerelle_providers::model::Operation;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -82,6 +83,41 @@ async fn the_document_is_served_without_a_key() {
         let answer = gateway.send(gateway.anonymous(page)).await;
         assert_eq!(answer.status, 200, "{page}");
         assert!(!answer.text.contains("cdn."), "{page} loads nothing from elsewhere");
+    }
+}
+
+/// Where the API has an operation. A new one has to be added here.
+const fn place(operation: Operation) -> (Method, &'static str) {
+    match operation {
+        Operation::Create => (Method::POST, "/v1/customers"),
+        Operation::Retrieve => (Method::GET, "/v1/customers/{id}"),
+        Operation::Find => (Method::GET, "/v1/customers/lookup"),
+        Operation::Update => (Method::PATCH, "/v1/customers/{id}"),
+        Operation::Delete => (Method::DELETE, "/v1/customers/{id}"),
+        Operation::List => (Method::GET, "/v1/customers"),
+        Operation::Block => (Method::POST, "/v1/customers/{id}/block"),
+        Operation::Unblock => (Method::POST, "/v1/customers/{id}/unblock"),
+        Operation::PaymentMethods => (Method::GET, "/v1/customers/{id}/payment_methods"),
+        Operation::Payments => (Method::GET, "/v1/customers/{id}/payments"),
+        Operation::OverdueInvoices => (Method::GET, "/v1/customers/{id}/overdue_invoices"),
+    }
+}
+
+#[tokio::test]
+async fn every_operation_has_a_route_and_is_documented() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    let document: Value = serde_json::from_str(&passerelle::http::openapi::json()).expect("the document is JSON");
+    for operation in Operation::ALL {
+        let (method, path) = place(operation);
+        let documented = &document["paths"][path][method.as_str().to_lowercase()];
+        assert!(documented.is_object(), "{} is not documented at {method} {path}", operation.name());
+        // Without a key, a route refuses, and a path that is none is not found.
+        let answer = gateway.send(gateway.plain(method, &path.replace("{id}", "cus_1"))).await;
+        assert_eq!(answer.status, 401, "{} has no route at {path}", operation.name());
+        let only_reads = documented["parameters"]
+            .as_array()
+            .is_some_and(|parameters| parameters.iter().all(|parameter| parameter["name"] != "Idempotency-Key"));
+        assert_eq!(only_reads, !operation.is_write(), "whether {} takes an idempotency key", operation.name());
     }
 }
 
