@@ -7,8 +7,17 @@ use passerelle::{capabilities::ProviderView, http::openapi};
 use passerelle_providers::{
     VENDORS,
     api::input,
-    model::{Command, Customer, CustomerFields, Field, IdPattern, Operation, Patch, UpdateCustomer},
+    engine::prepare,
+    kit::Step,
+    model::{
+        Command, Customer, CustomerFields, Field, IdPattern, Operation, Patch, Reply, UpdateCustomer,
+        manifest::Manifest,
+    },
     text::{Source, Text},
+};
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::TestRunner,
 };
 use serde_json::{Value, json};
 
@@ -28,6 +37,7 @@ const WRITTEN: &[(&str, Check)] = &[
     ("is_remembered", is_remembered),
     ("is_shown_in_commands", is_shown_in_commands),
     ("is_documented_in_bodies", is_documented_in_bodies),
+    ("is_generated_for_the_laws", is_generated_for_the_laws),
 ];
 
 const EVERY: &[(&str, Check)] =
@@ -46,6 +56,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         for field in Field::READ_ONLY {
             let name = format!("{}::field::{}_is_held_by_the_twin", subject.name(), field.name());
             trials.push(Trial::test(name, move || is_held_by_the_twin(subject, field)));
+        }
+        for field in Field::WRITABLE.into_iter().filter(|field| is_sent_again(subject.manifest, *field)) {
+            let name = format!("{}::field::{}_is_sent_again_where_it_is_left_alone", subject.name(), field.name());
+            trials.push(Trial::test(name, move || is_sent_again_where_it_is_left_alone(subject, field)));
         }
     }
     trials
@@ -173,6 +187,23 @@ fn documented(schema: &str, field: Field) -> Result<(), Failed> {
     Ok(())
 }
 
+/// What the laws say of all fields, they say of this one as well.
+fn is_generated_for_the_laws(field: Field) -> Result<(), Failed> {
+    // The laws give a name whole.
+    if matches!(field, Field::FirstName | Field::LastName) {
+        return Ok(());
+    }
+    let nothing = compare::asked(&CustomerFields::default());
+    let (strategy, mut runner) = (sample::fields(Field::ALL.to_vec()), TestRunner::deterministic());
+    for _ in 0..64 {
+        let fields = strategy.new_tree(&mut runner).map_err(|reason| reason.to_string())?.current();
+        if compare::asked(&fields)[&field] != nothing[&field] {
+            return Ok(());
+        }
+    }
+    Err("it is in none of the customers that the laws are tested with".into())
+}
+
 /// The field is a member of every answer, with what the customer holds.
 fn is_shown(field: Field) -> Result<(), Failed> {
     let empty = Customer::default();
@@ -201,10 +232,11 @@ fn full() -> Customer {
         updated_at: text(Field::UpdatedAt),
         ..Customer::default()
     };
+    // The name is that of its parts.
     let body: Vec<_> = Field::WRITABLE.into_iter().filter(|field| *field != Field::Name).collect();
     let body: Vec<_> = body.into_iter().map(|field| (field, sample::canary(field))).collect();
     read(&Value::Object(sample::body(&body))).expect("a body").apply_to(&mut customer);
-    customer.name = text(Field::Name);
+    customer.name = customer.full_name().map(|name| Text::from(&*name));
     customer
 }
 
@@ -227,4 +259,26 @@ fn is_held_by_the_twin(subject: Subject, field: Field) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Whether a field is sent again with an update of another: its provider replaces the record, takes it and tells it.
+fn is_sent_again(manifest: &Manifest, field: Field) -> bool {
+    let support = manifest.field(field);
+    manifest.update.replaces_record && support.update.is_supported() && support.read.is_supported()
+}
+
+/// An update of another field would erase it.
+fn is_sent_again_where_it_is_left_alone(subject: Subject, field: Field) -> Result<(), Failed> {
+    let current = full();
+    let id = sample::id(&subject.manifest.id);
+    let other = if field == Field::Email { Field::Phone } else { Field::Email };
+    let update = UpdateCustomer { id: id.clone(), fields: set(other)? };
+    let (provider, server) = (subject.provider(), (subject.vendor.imitate)(subject.settings()));
+    let answer = server.answer(&Command::Retrieve(id), &Reply::Customer(current.clone()))?;
+    let Step::Then(write) = prepare::update(&*provider, &update)?.read(answer)? else {
+        return Err("the update is not completed from the record".into());
+    };
+    let Command::Update(sent) = server.accept(&write.request)? else { return Err("it is no update".into()) };
+    compare::same(&[field], &compare::held(&current), &compare::asked(&sent.fields), sample::region())
+        .map_err(|wrong| Failed::from(wrong.to_string()))
 }
