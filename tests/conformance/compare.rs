@@ -19,6 +19,7 @@ pub(crate) type Said = BTreeMap<Field, Value>;
 pub(crate) fn held(customer: &Customer) -> Said {
     let Customer {
         id,
+        provider_id: _,
         name,
         first_name,
         last_name,

@@ -213,6 +213,7 @@ fn of_fields(fields: &CustomerFields, id: Text) -> Customer {
     let held = |patch: &Patch<Text>| patch.set().cloned();
     Customer {
         id,
+        provider_id: None,
         name: held(name),
         first_name: held(first_name),
         last_name: held(last_name),
