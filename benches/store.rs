@@ -76,9 +76,9 @@ async fn pair(store: &Store) {
         request: body.clone(),
         command: body.clone(),
     };
-    let Ok(Claim::New { attempt }) = store.claim(new).await else { return };
+    let Ok(Claim::New { attempt }) = store.operations().claim(new).await else { return };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let answer = Answer { status: 201, headers, body: Bytes::from(vec![b'x'; 900]) };
     let end = End::Done { customer: Some(id.to_string()), answer };
-    assert_eq!(store.finish(id, attempt, end).await, Ok(true));
+    assert_eq!(store.operations().finish(id, attempt, end).await, Ok(true));
 }

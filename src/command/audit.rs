@@ -31,12 +31,12 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
     runtime()?.block_on(async {
         let store = open(configuration)?;
         match arguments.command {
-            Some(Audit::Verify) => match store.verify_audit().await.map_err(failed)? {
+            Some(Audit::Verify) => match store.audit().verify().await.map_err(failed)? {
                 Ok(head) => terminal::print(&format!("{} records, none missing, none changed", head.sequence)),
                 Err(broken) => Err(Failed::Failed(format!("{broken}; restore the store from a backup and compare"))),
             },
             None => {
-                let records = store.audit(arguments.after, arguments.limit).await.map_err(failed)?;
+                let records = store.audit().records(arguments.after, arguments.limit).await.map_err(failed)?;
                 // One document a line, for other programs to read on.
                 let lines: Vec<String> = records.iter().map(|record| line(record).to_string()).collect();
                 terminal::print(&lines.join("\n"))

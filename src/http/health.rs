@@ -23,7 +23,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.draining.load(Ordering::Relaxed) {
         return answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "draining" }), 32);
     }
-    match app.writes.store().ready().await {
+    match app.store.ready().await {
         Ok(()) => answer::json(StatusCode::OK, &json!({ "status": "ok" }), 32),
         Err(_) => answer::json(StatusCode::OK, &json!({ "status": "store unavailable: reads only" }), 64),
     }

@@ -112,7 +112,7 @@ pub async fn one(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Failure> {
     let Ok(Path(id)) = id else { return Err(Failure::new(Code::InvalidId, "the id in the path is not UTF-8 text")) };
-    let record = app.writes.store().operation(&caller.merchant.name, operation_id(&id)?).await.map_err(unavailable)?;
+    let record = app.store.operations().get(&caller.merchant.name, operation_id(&id)?).await.map_err(unavailable)?;
     match record {
         Some(record) => Ok(json(StatusCode::OK, &OperationView::from(&record), 512)),
         None => Err(Failure::new(Code::NotFound, "there is no such write, or it was never sent")),
@@ -146,7 +146,7 @@ pub async fn all(State(app): State<Arc<App>>, caller: Caller) -> Result<Response
             Some(cursor.parse().map_err(|_| Failure::new(Code::InvalidCursor, told))?)
         }
     };
-    let records = app.writes.store().operations(Some(&caller.merchant.name), outcome, after, limit + 1).await;
+    let records = app.store.operations().list(Some(&caller.merchant.name), outcome, after, limit + 1).await;
     Ok(json(StatusCode::OK, &OperationList::of(records.map_err(unavailable)?, limit), 4096))
 }
 

@@ -20,6 +20,8 @@ use crate::{
 pub struct App {
     /// The configuration's meaning, replaced whole by a reload.
     pub gateway: Arc<ArcSwap<Gateway>>,
+    /// What survives a restart.
+    pub store: Store,
     /// What changes something.
     pub writes: Arc<Writes>,
     /// Whether the process is about to stop and wants no more requests.
@@ -34,7 +36,8 @@ impl App {
     pub fn new(gateway: Gateway, store: Store, surfaces: FindSurface) -> Arc<Self> {
         let gateway = Arc::new(ArcSwap::from_pointee(gateway));
         Arc::new(Self {
-            writes: Writes::new(store, Arc::clone(&gateway), surfaces),
+            writes: Writes::new(store.operations().clone(), Arc::clone(&gateway), surfaces),
+            store,
             gateway,
             draining: AtomicBool::new(false),
             replays: Replays::default(),

@@ -12,7 +12,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretSlice};
 
-use super::{StoreError, audit::Hash};
+use super::{database::head::Hash, error::StoreError};
 use crate::config::Secret;
 
 /// What a key looks like, for texts of errors.

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{StoreError, keyring::Key};
+use super::{error::StoreError, keyring::Key};
 use crate::config::{self, Secret};
 
 /// Tells the time. Tests move it.

@@ -30,7 +30,7 @@ use crate::{
     execution::{self, Exchange},
     merchant::Gateway,
     problem::Failure,
-    store::{Answer, Claim, End, LONGEST_ATTEMPT, NewOperation, OperationId, Record, Store, StoreError},
+    store::{Answer, Claim, End, LONGEST_ATTEMPT, NewOperation, OperationId, OperationLog, Record, StoreError},
 };
 use operation::{Hearers, Operation, Turn};
 use remembered::Remembered;
@@ -69,7 +69,7 @@ pub enum Refused {
 /// Carries out writes.
 #[derive(Debug)]
 pub struct Writes {
-    store: Store,
+    store: OperationLog,
     gateway: Arc<ArcSwap<Gateway>>,
     surfaces: FindSurface,
     underway: Underway,
@@ -77,13 +77,8 @@ pub struct Writes {
 
 impl Writes {
     /// Over a store. Connections are found in the configuration that is served.
-    pub fn new(store: Store, gateway: Arc<ArcSwap<Gateway>>, surfaces: FindSurface) -> Arc<Self> {
+    pub fn new(store: OperationLog, gateway: Arc<ArcSwap<Gateway>>, surfaces: FindSurface) -> Arc<Self> {
         Arc::new(Self { store, gateway, surfaces, underway: Underway::default() })
-    }
-
-    /// What is known of writes.
-    pub const fn store(&self) -> &Store {
-        &self.store
     }
 
     /// Executes a write, or answers it from an earlier one that was the same. Whoever asked may go away: what
@@ -261,7 +256,7 @@ impl Writes {
             return Ok(Told { is_replay: true, ..told });
         }
         while Instant::now() < ends && asker.strong_count() > 0 {
-            match self.store.operation(&record.merchant, record.id).await.map_err(Refused::Store)? {
+            match self.store.get(&record.merchant, record.id).await.map_err(Refused::Store)? {
                 Some(found) if found.state.is_final() || found.answer.is_some() => {
                     // It may have ended before anybody could see that there is somebody who waits.
                     if found.state.is_final() {
@@ -317,7 +312,7 @@ impl Asked {
 }
 
 /// Tells the store how a write ended until it can be kept, or the write is taken over because that took too long.
-async fn insist(store: Store, id: OperationId, attempt: u32, end: End, is_keyed: bool) {
+async fn insist(store: OperationLog, id: OperationId, attempt: u32, end: End, is_keyed: bool) {
     const EVERY: Duration = Duration::from_millis(500);
     let gives_up = Instant::now() + LONGEST_ATTEMPT;
     while Instant::now() < gives_up {
@@ -328,7 +323,13 @@ async fn insist(store: Store, id: OperationId, attempt: u32, end: End, is_keyed:
     }
 }
 
-async fn finish(store: &Store, id: OperationId, attempt: u32, end: End, is_heard: bool) -> Result<bool, StoreError> {
+async fn finish(
+    store: &OperationLog,
+    id: OperationId,
+    attempt: u32,
+    end: End,
+    is_heard: bool,
+) -> Result<bool, StoreError> {
     match is_heard {
         true => store.finish(id, attempt, end).await,
         false => store.finish_unheard(id, attempt, end).await,

@@ -395,11 +395,11 @@ impl Gateway {
     /// Kills the gateway, and reads everything that it kept. The audit chain must be whole, and the database too.
     pub(crate) async fn kept(&self) -> BTreeMap<OperationId, Record> {
         let store = self.store().await;
-        store.verify_audit().await.expect("read").expect("an unbroken audit chain");
+        store.audit().verify().await.expect("read").expect("an unbroken audit chain");
         let mut kept = BTreeMap::new();
         let mut after = None;
         loop {
-            let page = store.operations(Some("acme"), None, after, 500).await.expect("read");
+            let page = store.operations().list(Some("acme"), None, after, 500).await.expect("read");
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             kept.extend(page.into_iter().map(|record| (record.id, record)));

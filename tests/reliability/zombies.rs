@@ -89,7 +89,7 @@ async fn late_end() {
     agree(&pair.twin, &kept);
     let record = &kept[&told.operation().expect("an id")];
     assert_eq!((record.state, record.attempt), (State::Done, 2));
-    let audit = pair.gateways[0].store().await.audit(0, 10).await.expect("the audit");
+    let audit = pair.gateways[0].store().await.audit().records(0, 10).await.expect("the audit");
     let events: Vec<(Event, u32)> = audit.iter().map(|record| (record.event, record.attempt)).collect();
     assert_eq!(events, [(Event::Intent, 1), (Event::TakenOver, 2), (Event::Done, 2)]);
 }

@@ -121,13 +121,13 @@ pub(crate) fn done() -> End {
 /// Claims what must be new.
 pub(crate) async fn claim(store: &Store, new: NewOperation) -> OperationId {
     let id = new.id;
-    assert_eq!(store.claim(new).await, Ok(Claim::New { attempt: 1 }));
+    assert_eq!(store.operations().claim(new).await, Ok(Claim::New { attempt: 1 }));
     id
 }
 
 /// The one record that is taken over.
 pub(crate) async fn take_over_one(store: &Store) -> Record {
-    let mut taken = store.take_over(10).await.expect("taken over");
+    let mut taken = store.operations().take_over(10).await.expect("taken over");
     assert_eq!(taken.len(), 1, "{taken:?}");
     taken.remove(0)
 }

@@ -73,11 +73,11 @@ async fn load(store: &Store) {
                 for _ in 0..u32::MAX {
                     let new = keyed("acme", &OperationId::now().to_string(), "r");
                     let id = new.id;
-                    assert_eq!(store.claim(new).await, Ok(Claim::New { attempt: 1 }));
+                    assert_eq!(store.operations().claim(new).await, Ok(Claim::New { attempt: 1 }));
                     say(&format!("claimed {id}"));
                     let answer = Answer { status: 201, headers: Vec::new(), body: Bytes::from(vec![b'x'; 500]) };
                     let end = End::Done { customer: None, answer };
-                    assert_eq!(store.finish(id, 1, end).await, Ok(true));
+                    assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
                     say(&format!("finished {id}"));
                 }
             })
@@ -107,7 +107,8 @@ async fn what_was_acknowledged_survives_kill_9() {
         // The last line may have been cut.
         let Some((word, id)) = line.split_once(' ') else { continue };
         let Ok(id) = id.parse() else { continue };
-        let record = store.operation("acme", id).await.expect("read").unwrap_or_else(|| panic!("{line} is lost"));
+        let record =
+            store.operations().get("acme", id).await.expect("read").unwrap_or_else(|| panic!("{line} is lost"));
         if word == "finished" {
             assert_eq!(record.state, State::Done, "{line}");
         } else {
@@ -115,7 +116,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         }
     }
     assert!(claimed > 20, "{claimed} claims are too few to tell anything");
-    store.verify_audit().await.expect("read").expect("an unbroken chain");
+    store.audit().verify().await.expect("read").expect("an unbroken chain");
 }
 
 fn check(path: &Path) {
@@ -138,7 +139,7 @@ async fn fill(store: &Store) {
         assert!(begin.elapsed() < Duration::from_mins(1), "the disk is never full");
         let new = keyed("acme", &OperationId::now().to_string(), &"r".repeat(5000));
         let id = new.id;
-        match store.claim(new).await {
+        match store.operations().claim(new).await {
             Ok(Claim::New { .. }) => kept.push(id),
             Ok(other) => panic!("{other:?}"),
             Err(error) => break error,
@@ -147,21 +148,21 @@ async fn fill(store: &Store) {
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     // Still full, still told; and what is there can be read.
     for _ in 0..5 {
-        let refused = store.claim(keyed("acme", &OperationId::now().to_string(), &"r".repeat(5000))).await;
+        let refused = store.operations().claim(keyed("acme", &OperationId::now().to_string(), &"r".repeat(5000))).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     }
     let first = kept.first().copied().expect("something was kept");
-    assert!(matches!(store.operation("acme", first).await, Ok(Some(_))));
+    assert!(matches!(store.operations().get("acme", first).await, Ok(Some(_))));
     limit(None);
     for _ in 0..5 {
         let new = keyed("acme", &OperationId::now().to_string(), "r");
         kept.push(new.id);
-        assert_eq!(store.claim(new).await, Ok(Claim::New { attempt: 1 }));
+        assert_eq!(store.operations().claim(new).await, Ok(Claim::New { attempt: 1 }));
     }
     for id in &kept {
-        assert!(matches!(store.operation("acme", *id).await, Ok(Some(_))), "{id} is lost");
+        assert!(matches!(store.operations().get("acme", *id).await, Ok(Some(_))), "{id} is lost");
     }
-    let head = store.verify_audit().await.expect("read").expect("an unbroken chain");
+    let head = store.audit().verify().await.expect("read").expect("an unbroken chain");
     assert_eq!(head.sequence, kept.len() as u64, "a refused claim leaves nothing");
     say("recovered");
 }
@@ -177,7 +178,7 @@ async fn a_full_disk_is_told_and_recovered_from() {
 
 /// Writes until the disk fails to sync, and is refused from then on.
 async fn sync(store: &Store) {
-    let claim = async || store.claim(keyed("acme", &OperationId::now().to_string(), "r")).await;
+    let claim = async || store.operations().claim(keyed("acme", &OperationId::now().to_string(), "r")).await;
     let mut kept = 0u64;
     while let Ok(Claim::New { .. }) = claim().await {
         kept += 1;
@@ -189,7 +190,7 @@ async fn sync(store: &Store) {
             other => panic!("{other:?}"),
         }
     }
-    assert!(matches!(store.operations(None, None, None, 1).await, Ok(records) if records.len() == 1));
+    assert!(matches!(store.operations().list(None, None, None, 1).await, Ok(records) if records.len() == 1));
     say(&kept.to_string());
 }
 
@@ -218,7 +219,7 @@ fn a_disk_that_cannot_sync() -> Trial {
         let kept: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number");
         check(&bed.path());
         let store = bed.open().await;
-        let head = store.verify_audit().await.expect("read").expect("an unbroken chain");
+        let head = store.audit().verify().await.expect("read").expect("an unbroken chain");
         // The claim that failed may have reached the disk all the same; those before it must have.
         assert!(head.sequence == kept || head.sequence == kept + 1, "{} of {kept}", head.sequence);
     })

@@ -43,15 +43,15 @@ async fn it_survives_a_restart() {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     let sending = claim(&store, keyed("acme", "k2", "r")).await;
-    store.finish(id, 1, done()).await.expect("finished");
+    store.operations().finish(id, 1, done()).await.expect("finished");
     drop(store);
     let store = bed.open().await;
-    let again = store.claim(keyed("acme", "k", "r")).await;
+    let again = store.operations().claim(keyed("acme", "k", "r")).await;
     assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(201))));
     // What an earlier life of this process was sending needs no waiting.
-    let taken = store.take_over(10).await.expect("taken over");
+    let taken = store.operations().take_over(10).await.expect("taken over");
     assert_eq!(taken.iter().map(|record| (record.id, record.attempt)).collect::<Vec<_>>(), [(sending, 2)]);
-    assert_eq!(store.take_over(10).await, Ok(Vec::new()));
+    assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()));
 }
 
 async fn another_process_is_refused() {
@@ -93,7 +93,7 @@ async fn a_key_is_made_beside_the_file_and_needed_from_then_on() {
     assert_eq!(fs::metadata(&path).expect("a key").permissions().mode() & 0o777, 0o600);
     let store = bed.try_open("").await.expect("a store");
     assert!(
-        matches!(store.claim(keyed("acme", "k", "r")).await, Ok(Claim::InFlight(record)) if record.command.is_some())
+        matches!(store.operations().claim(keyed("acme", "k", "r")).await, Ok(Claim::InFlight(record)) if record.command.is_some())
     );
     drop(store);
     let text = fs::read_to_string(&path).expect("the key");
@@ -137,7 +137,7 @@ async fn a_key_is_rotated() {
     for number in 0..450 {
         let id = claim(&store, keyed("acme", &number.to_string(), "r")).await;
         if number % 2 == 0 {
-            store.finish(id, 1, done()).await.expect("finished");
+            store.operations().finish(id, 1, done()).await.expect("finished");
         }
         ids.push(id);
     }
@@ -149,7 +149,7 @@ async fn a_key_is_rotated() {
     let store = bed.try_open(&format!("key = \"{}\"", key('2'))).await.expect("a store");
     for (number, id) in ids.iter().enumerate() {
         // Keys and fingerprints are still known.
-        match store.claim(keyed("acme", &number.to_string(), "r")).await {
+        match store.operations().claim(keyed("acme", &number.to_string(), "r")).await {
             Ok(Claim::Finished(record)) if number % 2 == 0 => {
                 assert_eq!((record.id, record.answer), (*id, Some(answer(201))));
             }
@@ -181,8 +181,8 @@ async fn nothing_of_a_customer_is_in_the_files() {
     for number in 0..50 {
         let id = claim(&store, keyed("acme", &format!("canarykey{number}"), &format!("canaryrequest{number}"))).await;
         match number % 3 {
-            0 => assert_eq!(store.finish(id, 1, done()).await, Ok(true)),
-            1 => assert_eq!(store.finish(id, 1, passerelle::store::End::NotSent).await, Ok(true)),
+            0 => assert_eq!(store.operations().finish(id, 1, done()).await, Ok(true)),
+            1 => assert_eq!(store.operations().finish(id, 1, passerelle::store::End::NotSent).await, Ok(true)),
             _ => {}
         }
     }
@@ -201,18 +201,18 @@ async fn a_changed_audit_record_is_found() {
     let store = bed.open().await;
     for number in 0..500 {
         let id = claim(&store, keyed("acme", &number.to_string(), "r")).await;
-        store.finish(id, 1, done()).await.expect("finished");
+        store.operations().finish(id, 1, done()).await.expect("finished");
     }
-    assert!(matches!(store.verify_audit().await, Ok(Ok(head)) if head.sequence == 1000));
+    assert!(matches!(store.audit().verify().await, Ok(Ok(head)) if head.sequence == 1000));
     let change = |statement: &str| open().execute(statement, []).expect("changed");
     change("UPDATE audit SET merchant = 'other' WHERE sequence = 700");
-    assert_eq!(store.verify_audit().await, Ok(Err(Broken::Changed(700))));
+    assert_eq!(store.audit().verify().await, Ok(Err(Broken::Changed(700))));
     change("UPDATE audit SET merchant = 'acme' WHERE sequence = 700");
-    assert!(matches!(store.verify_audit().await, Ok(Ok(_))));
+    assert!(matches!(store.audit().verify().await, Ok(Ok(_))));
     change("DELETE FROM audit WHERE sequence = 1000");
-    assert_eq!(store.verify_audit().await, Ok(Err(Broken::Missing(1000))));
+    assert_eq!(store.audit().verify().await, Ok(Err(Broken::Missing(1000))));
     change("DELETE FROM audit WHERE sequence = 3");
-    assert_eq!(store.verify_audit().await, Ok(Err(Broken::Missing(3))));
+    assert_eq!(store.audit().verify().await, Ok(Err(Broken::Missing(3))));
 }
 
 async fn rows_do_not_open_in_another_place() {
@@ -221,13 +221,13 @@ async fn rows_do_not_open_in_another_place() {
     let first = claim(&store, keyed("acme", "a", "r")).await;
     let second = claim(&store, keyed("other", "b", "r")).await;
     for id in [first, second] {
-        store.finish(id, 1, done()).await.expect("finished");
+        store.operations().finish(id, 1, done()).await.expect("finished");
     }
     let swap = "UPDATE operations SET answer = (SELECT answer FROM operations WHERE merchant = 'other')";
     Connection::open(bed.path()).expect("the file").execute(swap, []).expect("swapped");
-    let error = told(store.operation("acme", first).await);
+    let error = told(store.operations().get("acme", first).await);
     assert!(matches!(&error, StoreError::Damaged(told) if told.contains(&first.to_string())), "{error:?}");
-    assert!(matches!(store.operation("other", second).await, Ok(Some(_))));
+    assert!(matches!(store.operations().get("other", second).await, Ok(Some(_))));
 }
 
 async fn files_are_for_their_owner_only() {

@@ -66,18 +66,18 @@ async fn two_replicas_never_take_over_the_same() {
     for number in 0..60 {
         ids.push(claim(&first, keyed("acme", &number.to_string(), "r")).await);
     }
-    assert_eq!(second.take_over(100).await, Ok(Vec::new()), "they are at work");
+    assert_eq!(second.operations().take_over(100).await, Ok(Vec::new()), "they are at work");
     bed.hand.move_by(Duration::from_secs(31));
     let third = bed.open().await;
     let mut taken: Vec<OperationId> = Vec::new();
     for _ in 0..4 {
-        let (one, other) = tokio::join!(second.take_over(10), third.take_over(10));
+        let (one, other) = tokio::join!(second.operations().take_over(10), third.operations().take_over(10));
         let both = one.expect("taken over").into_iter().chain(other.expect("taken over"));
         taken.extend(both.map(|record| record.id));
     }
     taken.sort();
     assert_eq!(taken, ids);
-    assert_eq!(first.finish(ids[0], 1, done()).await, Ok(false));
+    assert_eq!(first.operations().finish(ids[0], 1, done()).await, Ok(false));
 }
 
 async fn replicas_share_keys_and_one_chain() {
@@ -89,8 +89,8 @@ async fn replicas_share_keys_and_one_chain() {
         running.push(tokio::spawn(async move {
             let new = keyed("acme", &(number / 2).to_string(), "r");
             let id = new.id;
-            match store.claim(new).await.expect("a claim") {
-                Claim::New { attempt } => store.finish(id, attempt, done()).await.expect("finished"),
+            match store.operations().claim(new).await.expect("a claim") {
+                Claim::New { attempt } => store.operations().finish(id, attempt, done()).await.expect("finished"),
                 _ => false,
             }
         }));
@@ -100,9 +100,9 @@ async fn replicas_share_keys_and_one_chain() {
         finished += u64::from(task.await.expect("a task"));
     }
     assert_eq!(finished, 150);
-    let head = stores[0].verify_audit().await.expect("read").expect("an unbroken chain");
+    let head = stores[0].audit().verify().await.expect("read").expect("an unbroken chain");
     assert_eq!(head.sequence, 300);
-    assert!(matches!(stores[2].claim(keyed("acme", "0", "r")).await, Ok(Claim::Finished(_))));
+    assert!(matches!(stores[2].operations().claim(keyed("acme", "0", "r")).await, Ok(Claim::Finished(_))));
 }
 
 async fn replicas_start_together() {
@@ -111,14 +111,16 @@ async fn replicas_start_together() {
     let id = claim(&one, keyed("acme", "k", "r")).await;
     // All derive their hashes from the same secret, and open what another sealed.
     for store in [&two, &three] {
-        assert!(matches!(store.claim(keyed("acme", "k", "r")).await, Ok(Claim::InFlight(record)) if record.id == id));
+        assert!(
+            matches!(store.operations().claim(keyed("acme", "k", "r")).await, Ok(Claim::InFlight(record)) if record.id == id)
+        );
     }
 }
 
 /// What a claim says, and how long it takes to say it.
 async fn timed_claim(store: &Store) -> (Result<Claim, StoreError>, Duration) {
     let begin = Instant::now();
-    let claim = store.claim(keyed("acme", &OperationId::now().to_string(), "r")).await;
+    let claim = store.operations().claim(keyed("acme", &OperationId::now().to_string(), "r")).await;
     (claim, begin.elapsed())
 }
 
@@ -146,7 +148,7 @@ async fn a_server_that_died_is_told_and_comes_back() {
                     loop {
                         let new = keyed("acme", &OperationId::now().to_string(), "r");
                         let id = new.id;
-                        match store.claim(new).await {
+                        match store.operations().claim(new).await {
                             Ok(Claim::New { .. }) => kept.push(id),
                             Ok(other) => panic!("{other:?}"),
                             Err(StoreError::Unavailable(_)) => return kept,
@@ -164,7 +166,7 @@ async fn a_server_that_died_is_told_and_comes_back() {
         let (refused, took) = timed_claim(&store).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{round}: {refused:?}");
         assert!(took < Duration::from_millis(1500), "{took:?}");
-        assert!(matches!(store.operation("acme", kept[0]).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(store.operations().get("acme", kept[0]).await, Err(StoreError::Unavailable(_))));
         assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))));
         assert!(matches!(bed.try_open(&format!("key = \"{}\"", key('1'))).await, Err(StoreError::Unavailable(_))));
         cluster.up();
@@ -172,9 +174,9 @@ async fn a_server_that_died_is_told_and_comes_back() {
     }
     assert!(kept.len() > 20, "{} claims are too few to tell anything", kept.len());
     for id in kept {
-        assert!(matches!(store.operation("acme", id).await, Ok(Some(_))), "{id} is lost");
+        assert!(matches!(store.operations().get("acme", id).await, Ok(Some(_))), "{id} is lost");
     }
-    store.verify_audit().await.expect("read").expect("an unbroken chain");
+    store.audit().verify().await.expect("read").expect("an unbroken chain");
 }
 
 async fn a_server_that_hangs_is_told_in_a_second() {
@@ -203,9 +205,13 @@ async fn nothing_of_a_customer_is_on_its_disk() {
     let bed = Bed::server(cluster.database());
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "canarykey", "canaryrequest")).await;
-    store.finish(id, 1, done()).await.expect("finished");
+    store.operations().finish(id, 1, done()).await.expect("finished");
     let id = claim(&store, keyed("acme", "canarykey2", "canaryrequest2")).await;
-    store.finish(id, 1, End::Unknown { reconcile_after: None, answer: answer(504) }).await.expect("finished");
+    store
+        .operations()
+        .finish(id, 1, End::Unknown { reconcile_after: None, answer: answer(504) })
+        .await
+        .expect("finished");
     sql(&bed, "CHECKPOINT").await;
     let mut found_ids = false;
     for file in cluster.files() {
@@ -224,24 +230,24 @@ async fn a_changed_audit_record_is_found() {
     let store = bed.open().await;
     for number in 0..20 {
         let id = claim(&store, keyed("acme", &number.to_string(), "r")).await;
-        store.finish(id, 1, done()).await.expect("finished");
+        store.operations().finish(id, 1, done()).await.expect("finished");
     }
     sql(&bed, "UPDATE audit SET attempt = 2 WHERE sequence = 7").await;
-    assert_eq!(store.verify_audit().await, Ok(Err(Broken::Changed(7))));
+    assert_eq!(store.audit().verify().await, Ok(Err(Broken::Changed(7))));
     sql(&bed, "UPDATE audit SET attempt = 1 WHERE sequence = 7; DELETE FROM audit WHERE sequence = 40").await;
-    assert_eq!(store.verify_audit().await, Ok(Err(Broken::Missing(40))));
+    assert_eq!(store.audit().verify().await, Ok(Err(Broken::Missing(40))));
 }
 
 async fn another_key_is_refused_and_a_key_is_rotated() {
     let bed = bed();
     let old = bed.open().await;
     let id = claim(&old, keyed("acme", "k", "r")).await;
-    old.finish(id, 1, done()).await.expect("finished");
+    old.operations().finish(id, 1, done()).await.expect("finished");
     let new = format!("key = \"{}\"", key('2'));
     assert!(matches!(bed.try_open(&new).await, Err(StoreError::WrongKey(_))));
     bed.try_open(&format!("{new}\nprevious_keys = [\"{}\"]", key('1'))).await.expect("a store");
     let store = bed.try_open(&new).await.expect("a store");
-    let again = store.claim(keyed("acme", "k", "r")).await;
+    let again = store.operations().claim(keyed("acme", "k", "r")).await;
     assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(201))));
 }
 
@@ -259,11 +265,11 @@ async fn leases_go_by_the_databases_clock() {
     settings.lease = Duration::from_millis(300);
     let store = Store::open(&settings).await.expect("a store");
     let id = claim(&store, keyed("acme", "k", "r")).await;
-    assert_eq!(store.take_over(10).await, Ok(Vec::new()));
+    assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()));
     tokio::time::sleep(Duration::from_millis(400)).await;
-    let taken = store.take_over(10).await.expect("taken over");
+    let taken = store.operations().take_over(10).await.expect("taken over");
     assert_eq!(taken.iter().map(|record| (record.id, record.state)).collect::<Vec<_>>(), [(id, State::Sending)]);
-    let records = store.audit(0, 10).await.expect("audit");
+    let records = store.audit().records(0, 10).await.expect("audit");
     assert_eq!(records.iter().map(|record| record.event).collect::<Vec<_>>(), [Event::Intent, Event::TakenOver]);
     let told = records[0].at.as_millisecond();
     assert!((jiff::Timestamp::now().as_millisecond() - told).abs() < 60_000, "the database tells the time");
@@ -326,11 +332,11 @@ async fn a_claim_is_taken_back_whose_commit_was_not_answered() {
     let store = bed.open().await;
     claim(&store, keyed("acme", "before", "r")).await;
     cuts.store(true, Ordering::SeqCst);
-    let refused = store.claim(keyed("acme", "k", "r")).await;
+    let refused = store.operations().claim(keyed("acme", "k", "r")).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     let begin = Instant::now();
     let events = async || {
-        let records = store.audit(1, 10).await.expect("audit");
+        let records = store.audit().records(1, 10).await.expect("audit");
         records.iter().map(|record| record.event).collect::<Vec<_>>()
     };
     while events().await != [Event::Intent, Event::NotSent] {

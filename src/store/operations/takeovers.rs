@@ -5,16 +5,24 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    Adopted, OperationId, Resend, StoreError,
-    audit::Event,
-    database::{Group, Session, Value, Work},
+    record::{Adopted, Resend},
+    rows::{Stored, after, before, columns},
+};
+use crate::store::{
+    audit::{Event, record},
+    database::{
+        Group, Session, Work,
+        values::{Value, limited},
+    },
+    error::StoreError,
     lease::LONGEST_ATTEMPT,
-    ledger::{Stored, Terms, after, before, columns, limited, record},
+    operation_id::OperationId,
+    terms::Terms,
 };
 
 /// A sign of life for all that this process is at work on.
-pub(super) struct Renew {
-    pub(super) terms: Arc<Terms>,
+pub(in crate::store) struct Renew {
+    pub(in crate::store) terms: Arc<Terms>,
 }
 
 #[async_trait]
@@ -35,10 +43,10 @@ impl Work for Renew {
 }
 
 /// Whether an attempt that took a write over may send it once more, noted before it does.
-pub(super) struct SendAgain {
-    pub(super) terms: Arc<Terms>,
-    pub(super) id: OperationId,
-    pub(super) attempt: u32,
+pub(in crate::store) struct SendAgain {
+    pub(in crate::store) terms: Arc<Terms>,
+    pub(in crate::store) id: OperationId,
+    pub(in crate::store) attempt: u32,
 }
 
 #[async_trait]
@@ -97,11 +105,11 @@ impl SendAgain {
 }
 
 /// Says that a customer is what came of a create, unless that is said of another one, or may be before long.
-pub(super) struct Adopt {
-    pub(super) id: OperationId,
-    pub(super) attempt: u32,
-    pub(super) customer: String,
-    pub(super) is_marked: bool,
+pub(in crate::store) struct Adopt {
+    pub(in crate::store) id: OperationId,
+    pub(in crate::store) attempt: u32,
+    pub(in crate::store) customer: String,
+    pub(in crate::store) is_marked: bool,
 }
 
 /// How long before a create others may have begun that made a customer which looks like its own.
@@ -130,7 +138,7 @@ impl Work for Adopt {
             Value::Text(&id),
             Value::Integer(self.attempt.into()),
             Value::Text(&self.customer),
-            Value::Text(&self.id.earliest_within(ALIKE)),
+            Value::Text(&self.id.earliest_within(ALIKE).to_string()),
         ];
         Ok(if session.execute(update, &values).await? > 0 { Adopted::Own } else { Adopted::Anothers })
     }
@@ -138,11 +146,11 @@ impl Work for Adopt {
 
 /// Takes over what nobody is at work on any more, and what is due to be looked up. Ordered by time and not by id, as
 /// everywhere where few rows of many are meant: an order by id would walk all of them.
-pub(super) struct TakeOver {
-    pub(super) terms: Arc<Terms>,
+pub(in crate::store) struct TakeOver {
+    pub(in crate::store) terms: Arc<Terms>,
     /// Only this one, whether it is due or not.
-    pub(super) only: Option<OperationId>,
-    pub(super) limit: usize,
+    pub(in crate::store) only: Option<OperationId>,
+    pub(in crate::store) limit: usize,
 }
 
 #[async_trait]

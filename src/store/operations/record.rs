@@ -1,71 +1,12 @@
 //! What the store keeps of a write, and the words in which it is asked and answers.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
-use uuid::Uuid;
 
-/// The id of a write: `op_` and 32 hexadecimal digits, in the order of their making.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OperationId(Uuid);
-
-impl OperationId {
-    /// A new id.
-    pub fn now() -> Self {
-        Self(Uuid::now_v7())
-    }
-
-    /// What every id is greater than that was made since a time before this one.
-    pub(super) fn earliest_within(self, before: Duration) -> String {
-        // The first 48 bits are milliseconds.
-        let milliseconds = u64::try_from(self.0.as_u128() >> 80).unwrap_or_default();
-        let earliest = milliseconds.saturating_sub(u64::try_from(before.as_millis()).unwrap_or(u64::MAX));
-        format!("op_{earliest:012x}")
-    }
-
-    /// The 128 bits.
-    pub const fn uuid(self) -> Uuid {
-        self.0
-    }
-}
-
-impl fmt::Display for OperationId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "op_{}", self.0.simple())
-    }
-}
-
-impl fmt::Debug for OperationId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
-/// A text that is no id of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoOperationId;
-
-impl fmt::Display for NoOperationId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an id of an operation is `op_` and 32 lower-case hexadecimal digits")
-    }
-}
-
-impl std::error::Error for NoOperationId {}
-
-impl FromStr for OperationId {
-    type Err = NoOperationId;
-
-    fn from_str(text: &str) -> Result<Self, NoOperationId> {
-        let digits = text.strip_prefix("op_").filter(|digits| {
-            // One spelling only, so that ids can be compared as texts.
-            digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        });
-        digits.and_then(|digits| Uuid::try_parse(digits).ok()).map(Self).ok_or(NoOperationId)
-    }
-}
+use crate::store::operation_id::OperationId;
 
 /// How far a write has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,7 +112,7 @@ impl fmt::Debug for Answer {
 
 impl Answer {
     /// The bytes that are sealed: the status, the number of headers, each part behind its length, the body.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(in crate::store) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64 + self.body.len());
         bytes.extend(self.status.to_be_bytes());
         bytes.extend(length(self.headers.len()));
@@ -183,7 +124,7 @@ impl Answer {
         bytes
     }
 
-    pub(super) fn from_bytes(mut bytes: Bytes) -> Option<Self> {
+    pub(in crate::store) fn from_bytes(mut bytes: Bytes) -> Option<Self> {
         let status = u16::from_be_bytes(bytes.split_to_checked(2)?.as_ref().try_into().ok()?);
         let count = read_length(&mut bytes)?;
         let mut headers = Vec::new();
@@ -337,24 +278,6 @@ mod tests {
     use http::header;
 
     use super::*;
-
-    #[test]
-    fn an_id_reads_back_in_its_one_spelling() {
-        let id = OperationId::now();
-        let text = id.to_string();
-        assert_eq!(text.parse(), Ok(id));
-        for wrong in [&text[3..], &text.to_uppercase(), &text[..34], "op_", &id.uuid().to_string()] {
-            assert_eq!(wrong.parse::<OperationId>(), Err(NoOperationId), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn ids_of_a_time_are_greater_than_its_beginning() {
-        let id = OperationId::now();
-        assert!(id.to_string() > id.earliest_within(Duration::ZERO));
-        assert!(id.earliest_within(Duration::ZERO) > id.earliest_within(Duration::from_millis(1)));
-        assert_eq!(id.earliest_within(Duration::MAX), "op_000000000000");
-    }
 
     #[test]
     fn an_answer_reads_back_and_a_cut_one_does_not() {

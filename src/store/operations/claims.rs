@@ -8,32 +8,37 @@ use std::sync::{
 use async_trait::async_trait;
 
 use super::{
-    OperationId, State, StoreError,
-    audit::{Event, Hash},
-    database::{Group, Session, Value, Work},
     ends::Hear,
-    ledger::{Stored, Subject, Terms, after, before, columns, record},
+    record::State,
+    rows::{Stored, after, before, columns},
+};
+use crate::store::{
+    audit::{Event, Hash, Subject, record},
+    database::{Group, Session, Work, values::Value},
+    error::StoreError,
+    operation_id::OperationId,
+    terms::Terms,
 };
 
 /// A claim, with hashes for what is not kept and a sealed command.
-pub(super) struct MakeClaim {
-    pub(super) terms: Arc<Terms>,
-    pub(super) id: OperationId,
-    pub(super) merchant: String,
-    pub(super) connection: String,
-    pub(super) operation: String,
-    pub(super) customer: Option<String>,
-    pub(super) key_hash: Option<Hash>,
-    pub(super) joins: bool,
-    pub(super) fingerprint: Hash,
-    pub(super) command: Vec<u8>,
+pub(in crate::store) struct MakeClaim {
+    pub(in crate::store) terms: Arc<Terms>,
+    pub(in crate::store) id: OperationId,
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) connection: String,
+    pub(in crate::store) operation: String,
+    pub(in crate::store) customer: Option<String>,
+    pub(in crate::store) key_hash: Option<Hash>,
+    pub(in crate::store) joins: bool,
+    pub(in crate::store) fingerprint: Hash,
+    pub(in crate::store) command: Vec<u8>,
     /// Told once the row was inserted, whatever comes of the transaction.
-    pub(super) inserted: Arc<AtomicBool>,
+    pub(in crate::store) inserted: Arc<AtomicBool>,
 }
 
 /// What a claim found.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(in crate::store) enum Found {
     Nothing,
     InFlight(Stored),
     Unknown(Stored),

@@ -14,16 +14,23 @@ use rusqlite::{
     hooks::{AuthContext, Authorization},
 };
 
-use super::{SqliteSession, keep_plans, migrate, ready};
-use crate::store::{
-    Adopted, OperationId, Reaped, Resend, State,
-    audit::{Event, Head},
+use super::{
     claims::{Found, MakeClaim},
-    database::{Group, Work},
     ends::{Finish, Hear},
-    ledger::{ReadOperations, Terms},
+    reading::ReadOperations,
+    reaping::Reap,
+    record::{Adopted, Reaped, Resend, State},
     takeovers::{Adopt, Renew, SendAgain, TakeOver},
-    upkeep::Reap,
+};
+use crate::store::{
+    audit::Event,
+    database::{
+        Group, Work,
+        head::Head,
+        sqlite::{SqliteSession, keep_plans, migrate, ready},
+    },
+    operation_id::OperationId,
+    terms::Terms,
 };
 
 /// A database, and the steps that it has taken.

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use passerelle_providers::model::Operation;
 
-use super::{
-    OperationId, State, StoreError,
-    audit::Event,
-    database::{Group, Session, Value, Work},
-    ledger::{Subject, record},
+use super::record::State;
+use crate::store::{
+    audit::{Event, Subject, record},
+    database::{Group, Session, Work, values::Value},
+    error::StoreError,
+    operation_id::OperationId,
 };
 
 /// Takes away every answer about a customer but those to its deletion, and those of open writes that are still to come.
@@ -22,16 +23,16 @@ const ERASE_LATE: &str = "UPDATE operations SET answer = NULL, erased = 1, unhea
                           AND other.operation = 'delete' AND other.state = 'done')";
 
 /// The end of an attempt, with its answer sealed.
-pub(super) struct Finish {
-    pub(super) id: OperationId,
-    pub(super) attempt: u32,
-    pub(super) event: Event,
-    pub(super) customer: Option<String>,
-    pub(super) reconcile_after: Option<i64>,
-    pub(super) status: Option<u16>,
-    pub(super) answer: Option<Vec<u8>>,
+pub(in crate::store) struct Finish {
+    pub(in crate::store) id: OperationId,
+    pub(in crate::store) attempt: u32,
+    pub(in crate::store) event: Event,
+    pub(in crate::store) customer: Option<String>,
+    pub(in crate::store) reconcile_after: Option<i64>,
+    pub(in crate::store) status: Option<u16>,
+    pub(in crate::store) answer: Option<Vec<u8>>,
     /// Whether nobody waits for it any more who could ask again only without a key.
-    pub(super) unheard: bool,
+    pub(in crate::store) unheard: bool,
 }
 
 #[async_trait]
@@ -110,9 +111,9 @@ impl Finish {
 }
 
 /// Whether somebody has heard how a write ended.
-pub(super) struct Hear {
-    pub(super) id: OperationId,
-    pub(super) is_heard: bool,
+pub(in crate::store) struct Hear {
+    pub(in crate::store) id: OperationId,
+    pub(in crate::store) is_heard: bool,
 }
 
 #[async_trait]

@@ -6,13 +6,10 @@ use std::fmt;
 use aws_lc_rs::digest;
 use jiff::Timestamp;
 
-use super::OperationId;
-
-/// The hash of a record, over its content and the hash of the one before.
-pub type Hash = [u8; 32];
-
-/// The hash before the first record.
-pub const BEGINNING: Hash = [0; 32];
+use crate::store::{
+    database::head::{BEGINNING, Hash, Head},
+    operation_id::OperationId,
+};
 
 /// What happened to a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,20 +101,6 @@ impl AuditRecord {
         hash.copy_from_slice(context.finish().as_ref());
         hash
     }
-}
-
-/// The place in the chain up to which it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// How many records there are.
-    pub sequence: u64,
-    /// The hash of the last one.
-    pub hash: Hash,
-}
-
-impl Head {
-    /// Before the first record.
-    pub const BEGINNING: Self = Self { sequence: 0, hash: BEGINNING };
 }
 
 /// Where the chain does not hold.

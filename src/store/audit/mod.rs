@@ -1,0 +1,166 @@
+//! The audit: every intent and every outcome of a write, in a chain that cannot be changed unseen. `chain` says what a
+//! record holds and checks it, and knows no database; this file keeps the records and reads them.
+
+mod chain;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+pub use super::database::head::{Hash, Head};
+pub use chain::{AuditRecord, Broken, Event, verify};
+
+use super::{
+    database::{
+        Database, Group, Session, Work,
+        head::{self, BEGINNING},
+        read,
+        values::{Value, limited, unsigned},
+    },
+    error::StoreError,
+    operation_id::OperationId,
+};
+
+/// How many records are checked at a time.
+const PAGE: usize = 200;
+
+/// The audit of a store.
+#[derive(Clone)]
+pub struct AuditLog(Arc<dyn Database>);
+
+impl fmt::Debug for AuditLog {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("AuditLog").field(&self.0).finish()
+    }
+}
+
+impl AuditLog {
+    pub(super) fn of(database: &Arc<dyn Database>) -> Self {
+        Self(Arc::clone(database))
+    }
+
+    /// Records behind a place, in their order.
+    pub async fn records(&self, after: u64, limit: usize) -> Result<Vec<AuditRecord>, StoreError> {
+        read(&*self.0, ReadAudit { after, limit }).await
+    }
+
+    /// Checks the whole chain, to the end that the database knows: also a record cut off there is missed. Answers how
+    /// far the chain holds.
+    pub async fn verify(&self) -> Result<Result<Head, Broken>, StoreError> {
+        let end = read(&*self.0, ReadHead).await?;
+        let mut head = Head::BEGINNING;
+        while head.sequence < end.sequence {
+            let records = self.records(head.sequence, PAGE).await?;
+            if records.is_empty() {
+                return Ok(Err(Broken::Missing(head.sequence + 1)));
+            }
+            match verify(head, &records) {
+                Ok(reached) => head = reached,
+                Err(broken) => return Ok(Err(broken)),
+            }
+        }
+        Ok(Ok(head))
+    }
+}
+
+/// What an audit record is about.
+pub(in crate::store) struct Subject<'a> {
+    pub(in crate::store) id: OperationId,
+    pub(in crate::store) merchant: &'a str,
+    pub(in crate::store) connection: &'a str,
+    pub(in crate::store) operation: &'a str,
+    pub(in crate::store) attempt: u32,
+    pub(in crate::store) fingerprint: &'a [u8],
+}
+
+/// Whether the database answers.
+pub(super) async fn ready(database: &dyn Database) -> Result<(), StoreError> {
+    read(database, ReadHead).await.map(|_| ())
+}
+
+/// Adds a record to the audit chain.
+pub(in crate::store) async fn record(
+    session: &mut dyn Session,
+    group: &mut Group,
+    event: Event,
+    subject: Subject<'_>,
+) -> Result<(), StoreError> {
+    let mut record = AuditRecord {
+        sequence: group.head.sequence + 1,
+        at: Timestamp::from_millisecond(group.now).unwrap_or_default(),
+        event,
+        merchant: subject.merchant.to_owned(),
+        connection: subject.connection.to_owned(),
+        operation: subject.operation.to_owned(),
+        id: subject.id,
+        attempt: subject.attempt,
+        request_hash: subject.fingerprint.to_vec(),
+        hash: BEGINNING,
+    };
+    record.hash = record.hash_after(&group.head.hash);
+    let insert = "INSERT INTO audit \
+                  (sequence, at, event, merchant, connection, operation, operation_id, attempt, request_hash, hash) \
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let values = [
+        Value::Integer(record.sequence.cast_signed()),
+        Value::Integer(group.now),
+        Value::Text(event.as_str()),
+        Value::Text(subject.merchant),
+        Value::Text(subject.connection),
+        Value::Text(subject.operation),
+        Value::Text(&subject.id.to_string()),
+        Value::Integer(subject.attempt.into()),
+        Value::Bytes(subject.fingerprint),
+        Value::Bytes(&record.hash),
+    ];
+    session.execute(insert, &values).await?;
+    group.head = Head { sequence: record.sequence, hash: record.hash };
+    Ok(())
+}
+
+/// Audit records after a place.
+struct ReadAudit {
+    after: u64,
+    limit: usize,
+}
+
+#[async_trait]
+impl Work for ReadAudit {
+    type Done = Vec<AuditRecord>;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Self::Done, StoreError> {
+        let select = "SELECT sequence, at, event, merchant, connection, operation, operation_id, attempt, \
+                      request_hash, hash FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+        let values = [Value::Integer(self.after.cast_signed()), Value::Integer(limited(self.limit))];
+        let rows = session.rows(select, &values).await?;
+        rows.into_iter()
+            .map(|mut row| {
+                Ok(AuditRecord {
+                    sequence: unsigned(row.integer()?),
+                    at: Timestamp::from_millisecond(row.integer()?).unwrap_or_default(),
+                    event: row.parsed(Event::parse)?,
+                    merchant: row.text()?,
+                    connection: row.text()?,
+                    operation: row.text()?,
+                    id: row.parsed(|text| text.parse().ok())?,
+                    attempt: unsigned(row.integer()?),
+                    request_hash: row.bytes()?,
+                    hash: head::hash_of(&row.bytes()?),
+                })
+            })
+            .collect()
+    }
+}
+
+/// The end of the audit chain, as the database knows it.
+struct ReadHead;
+
+#[async_trait]
+impl Work for ReadHead {
+    type Done = Head;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Head, StoreError> {
+        head::read(session.rows(head::READ, &[]).await?.first_mut())
+    }
+}

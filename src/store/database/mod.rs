@@ -1,0 +1,158 @@
+//! What a database has to offer: one writer that runs jobs in groups and commits each group at once, and readers.
+//! What the jobs do is said once, over a [`Session`], by the folder of the thing that is kept; texts are the same for
+//! both databases, and contents are opaque bytes. Nothing here knows what is kept.
+//!
+//! `sqlite` and `postgres` run the jobs. `values` are parameters and rows, `head` is the end of the audit chain, that
+//! every group may move.
+
+pub(in crate::store) mod head;
+pub(in crate::store) mod postgres;
+pub(in crate::store) mod sqlite;
+pub(in crate::store) mod values;
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use self::{
+    head::Head,
+    values::{Row, Value},
+};
+use super::error::StoreError;
+
+/// How long anybody waits for the store. A database that hangs is an unavailable one.
+pub(in crate::store) const PATIENCE: Duration = Duration::from_secs(5);
+/// The most jobs that are committed at once.
+pub(in crate::store) const GROUP: usize = 64;
+/// The most jobs that wait. More could not be answered in time.
+pub(in crate::store) const QUEUE: usize = 32_768;
+
+/// A database that is open.
+pub(in crate::store) trait Database: fmt::Debug + Send + Sync {
+    /// Runs a job among those that write, and settles it when it is durable.
+    fn write(&self, job: Box<dyn Job>);
+
+    /// Runs a job that only reads.
+    fn read(&self, job: Box<dyn Job>);
+}
+
+/// A transaction under way. Parameters are written `?1`, `?2`, ….
+#[async_trait]
+pub(in crate::store) trait Session: Send {
+    /// Runs a statement that answers rows.
+    async fn rows(&mut self, statement: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError>;
+
+    /// Runs a statement, and answers how many rows it changed.
+    async fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64, StoreError>;
+}
+
+/// What the jobs of one transaction share: the time, and the end of the audit chain.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Group {
+    /// Now, in milliseconds since 1970.
+    pub(in crate::store) now: i64,
+    /// The last audit record so far.
+    pub(in crate::store) head: Head,
+}
+
+/// Something to be done in one transaction.
+#[async_trait]
+pub(in crate::store) trait Work: Send + Sync + 'static {
+    /// What it answers.
+    type Done: Send + 'static;
+
+    /// Whether it is better left undone when nobody waits for it any more.
+    const ONLY_IF_AWAITED: bool = false;
+
+    /// Does it. It may be done again from the beginning if its transaction fails.
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Self::Done, StoreError>;
+}
+
+/// Some work and whoever waits for it, without its types.
+#[async_trait]
+pub(in crate::store) trait Job: Send {
+    /// Does the work and keeps its result until the transaction has ended.
+    async fn perform(&mut self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError>;
+
+    /// Whether nobody waits any more, and so it is better left undone.
+    fn abandoned(&self) -> bool;
+
+    /// Tells how it ended.
+    fn settle(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Pending<W: Work> {
+    work: W,
+    done: Option<W::Done>,
+    reply: oneshot::Sender<Result<W::Done, StoreError>>,
+}
+
+/// What a job will answer.
+pub(in crate::store) type Answered<T> = oneshot::Receiver<Result<T, StoreError>>;
+
+/// A job of some work, and what it will answer.
+pub(in crate::store) fn job<W: Work>(work: W) -> (Box<dyn Job>, Answered<W::Done>) {
+    let (reply, answer) = oneshot::channel();
+    (Box::new(Pending { work, done: None, reply }), answer)
+}
+
+#[async_trait]
+impl<W: Work> Job for Pending<W> {
+    async fn perform(&mut self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
+        self.done = Some(self.work.perform(session, group).await?);
+        Ok(())
+    }
+
+    fn abandoned(&self) -> bool {
+        W::ONLY_IF_AWAITED && self.reply.is_closed()
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Self { done, reply, .. } = *self;
+        // Nobody may be waiting any more.
+        let _ = reply.send(committed.and_then(|()| done.ok_or_else(closed)));
+    }
+}
+
+/// Does work that writes, and waits until it is durable.
+pub(in crate::store) async fn write<W: Work>(database: &dyn Database, work: W) -> Result<W::Done, StoreError> {
+    let (job, answer) = job(work);
+    database.write(job);
+    settled(answer).await
+}
+
+/// Does work that only reads.
+pub(in crate::store) async fn read<W: Work>(database: &dyn Database, work: W) -> Result<W::Done, StoreError> {
+    let (job, answer) = job(work);
+    database.read(job);
+    settled(answer).await
+}
+
+async fn settled<T>(answer: Answered<T>) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(closed()),
+        Err(_) => Err(silent()),
+    }
+}
+
+/// The database gave no answer in time.
+pub(in crate::store) fn silent() -> StoreError {
+    StoreError::Unavailable("the store's database does not answer".to_owned())
+}
+
+/// The store is being closed, or its writer is gone.
+pub(in crate::store) fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+/// Somebody looks at a database that no gateway of this version has opened yet.
+pub(in crate::store) fn no_form() -> StoreError {
+    StoreError::Settings("the database does not have the form of this version: start the gateway on it once".to_owned())
+}
+
+/// More waits than can be answered in time.
+pub(in crate::store) fn overloaded() -> StoreError {
+    StoreError::Unavailable("more writes are waiting for the store than it can take".to_owned())
+}

@@ -1,0 +1,87 @@
+//! The store in PostgreSQL, for several replicas: a task that writes in groups over one connection, and a
+//! few connections that read. Every transaction locks the end of the audit chain first, so that there is
+//! one writer at a time over all replicas, and everything is judged by the database's clock.
+
+mod server;
+mod session;
+mod writer;
+
+use std::{fmt, time::Duration};
+
+use deadpool_postgres::{Object, Pool};
+use secrecy::SecretString;
+use tokio::{sync::mpsc, time::timeout};
+
+use self::{
+    server::{Server, migrate},
+    session::{PostgresSession, silent, unreachable},
+    writer::write_groups,
+};
+use super::{Database, Group, Job, QUEUE, closed, head::Head, overloaded};
+use crate::store::{error::StoreError, settings::Clock};
+
+/// How long a group may take, waiting for other replicas included.
+const PATIENCE: Duration = Duration::from_millis(900);
+/// How long bringing the database up to date may take, waiting for other replicas included.
+const MIGRATION: Duration = Duration::from_mins(1);
+/// Connections that read.
+const READERS: usize = 4;
+
+/// An open PostgreSQL store.
+pub(in crate::store) struct Postgres {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+    readers: Pool,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Postgres")
+    }
+}
+
+impl Postgres {
+    /// Connects, and brings the database up to date.
+    pub(in crate::store) async fn open(url: &SecretString, clock: Option<Clock>) -> Result<Self, StoreError> {
+        let server = Server::of(url)?;
+        let (writer, readers) = (server.pool(1)?, server.pool(READERS)?);
+        timeout(MIGRATION, migrate(&writer)).await.map_err(|_| silent())??;
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(write_groups(writer, clock, waiting));
+        Ok(Self { jobs, readers })
+    }
+
+    /// Looks at a database that a gateway may be serving, and changes nothing in it.
+    pub(in crate::store) fn look_at(url: &SecretString) -> Result<Self, StoreError> {
+        // Nobody takes jobs that write.
+        let (jobs, _) = mpsc::channel(1);
+        Ok(Self { jobs, readers: Server::of(url)?.pool(READERS)? })
+    }
+}
+
+impl Database for Postgres {
+    fn write(&self, job: Box<dyn Job>) {
+        match self.jobs.try_send(job) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(job)) => job.settle(Err(overloaded())),
+            Err(mpsc::error::TrySendError::Closed(job)) => job.settle(Err(closed())),
+        }
+    }
+
+    fn read(&self, mut job: Box<dyn Job>) {
+        let readers = self.readers.clone();
+        tokio::spawn(async move {
+            let read = async {
+                let client = readers.get().await.map_err(|error| unreachable(&error))?;
+                let mut session = PostgresSession { client: &client, fatal: false };
+                let mut group = Group { now: 0, head: Head::BEGINNING };
+                let read = timeout(PATIENCE, job.perform(&mut session, &mut group)).await;
+                if !matches!(read, Ok(Ok(()))) {
+                    drop(Object::take(client));
+                }
+                read.unwrap_or_else(|_| Err(silent()))
+            };
+            let result = read.await;
+            job.settle(result);
+        });
+    }
+}

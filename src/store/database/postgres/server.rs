@@ -1,0 +1,111 @@
+//! How a PostgreSQL server is reached, and brought up to date.
+
+use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::{
+    Config, NoTls,
+    config::{Host, SslMode},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{
+    PATIENCE,
+    session::{failure, unreachable},
+};
+use crate::{store::error::StoreError, tls};
+
+mod embedded {
+    refinery::embed_migrations!("src/store/migrations/postgres");
+}
+
+/// The oldest PostgreSQL that this is tested with.
+const OLDEST: i64 = 150_000;
+/// Keeps replicas that start together from changing the schema at once.
+const MIGRATING: &str = "SELECT pg_advisory_lock(7011946257)";
+/// What every session is given. The server ends a session whose gateway stands still inside a transaction,
+/// because it would hold up all others.
+const SESSION: &str = "SET statement_timeout = 900; SET lock_timeout = 800; \
+                       SET idle_in_transaction_session_timeout = 2000";
+
+/// How a server is reached.
+pub(super) struct Server {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl Server {
+    pub(super) fn of(url: &SecretString) -> Result<Self, StoreError> {
+        let mut config: Config = url.expose_secret().parse().map_err(|_| {
+            // The parser's words may repeat a password.
+            let told = "`store.url` cannot be read: postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require";
+            StoreError::Settings(told.to_owned())
+        })?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(PATIENCE);
+        }
+        config.tcp_user_timeout(2 * PATIENCE).application_name("passerelle");
+        let is_remote = config.get_hosts().iter().any(|host| match host {
+            Host::Tcp(name) => !matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
+            #[cfg(unix)]
+            Host::Unix(_) => false,
+        });
+        let tls = match config.get_ssl_mode() {
+            SslMode::Require => Some(tls()?),
+            _ if is_remote => {
+                tracing::warn!("the store's database is reached without TLS: add ?sslmode=require to `store.url`");
+                None
+            }
+            _ => None,
+        };
+        Ok(Self { config, tls })
+    }
+
+    pub(super) fn pool(&self, size: usize) -> Result<Pool, StoreError> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = match &self.tls {
+            Some(tls) => Manager::from_config(self.config.clone(), tls.clone(), recycling),
+            None => Manager::from_config(self.config.clone(), NoTls, recycling),
+        };
+        let session = Hook::async_fn(|client, _| {
+            Box::pin(async move { client.batch_execute(SESSION).await.map_err(deadpool_postgres::HookError::Backend) })
+        });
+        Pool::builder(manager)
+            .max_size(size)
+            .timeouts(Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) })
+            .runtime(Runtime::Tokio1)
+            .post_create(session)
+            .build()
+            .map_err(|error| StoreError::Settings(format!("no connections to the store: {error}")))
+    }
+}
+
+/// Certificates are checked against those that the system trusts; `SSL_CERT_FILE` names others.
+fn tls() -> Result<MakeRustlsConnect, StoreError> {
+    let config =
+        tls::with_system_roots().map_err(|wrong| StoreError::Settings(format!("no TLS for the store: {wrong}")))?;
+    Ok(MakeRustlsConnect::new(config))
+}
+
+pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
+    // This connection is not used again: closing it gives the lock back, and the time it may take is its own.
+    let mut client = Object::take(pool.get().await.map_err(|error| unreachable(&error))?);
+    let show = async |name: &str| -> Result<String, StoreError> {
+        let row = client.query_one(&format!("SHOW {name}"), &[]).await.map_err(|error| failure(&error))?;
+        row.try_get(0).map_err(|error| failure(&error))
+    };
+    if show("server_version_num").await?.parse::<i64>().is_ok_and(|version| version < OLDEST) {
+        return Err(StoreError::Settings("the store needs PostgreSQL 15 or newer".to_owned()));
+    }
+    if show("synchronous_commit").await? == "off" {
+        let told =
+            "PostgreSQL acknowledges before it is durable: set synchronous_commit to on for the store's database";
+        return Err(StoreError::Settings(told.to_owned()));
+    }
+    client.batch_execute("RESET statement_timeout; RESET lock_timeout").await.map_err(|error| failure(&error))?;
+    client.batch_execute(MIGRATING).await.map_err(|error| failure(&error))?;
+    // An older version runs on a newer schema: changes only add.
+    let runner = embedded::migrations::runner().set_abort_missing(false);
+    runner.run_async(&mut *client).await.map(|_| ()).map_err(|error| {
+        StoreError::Damaged(format!("the store could not be brought to the form of this version: {error}"))
+    })
+}

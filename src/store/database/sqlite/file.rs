@@ -1,0 +1,115 @@
+//! The file of an SQLite store before it is opened: whether it can be used, and the lock that keeps other processes out.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use crate::store::error::StoreError;
+
+/// A file that this process alone may use, before it is opened.
+pub(in crate::store) struct Reserved {
+    pub(super) path: PathBuf,
+    pub(super) lock: File,
+    /// Whether there is no data yet.
+    pub(in crate::store) is_new: bool,
+}
+
+impl Reserved {
+    /// Where the key of the file is kept, unless it is configured.
+    pub(in crate::store) fn key_path(&self) -> PathBuf {
+        beside(&self.path, "key")
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+/// Checks that a file can be used, and keeps other processes from it.
+pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let shown = path.display();
+    if !folder.is_dir() {
+        let told = format!("the folder of the store {shown} does not exist: make it, or set `store.url`");
+        return Err(StoreError::Settings(told));
+    }
+    if path.is_dir() {
+        return Err(StoreError::Settings(format!("the store {shown} is a folder: `store.url` names a file")));
+    }
+    refuse_network(folder, path)?;
+    let unusable = |file: &Path, error: std::io::Error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => "this user may not write there".to_owned(),
+            std::io::ErrorKind::ReadOnlyFilesystem => "its filesystem is read-only".to_owned(),
+            _ => error.to_string(),
+        };
+        let told = format!("the store cannot be kept in {}: {why}; see `store.url`", file.display());
+        StoreError::Settings(told)
+    };
+    let open = |file: &Path| {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        // SQLite gives its other files the mode of this one.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(file).map_err(|error| unusable(file, error))
+    };
+    // A lock of its own: closing any handle of the database would release SQLite's locks on it.
+    let lock = open(&beside(path, "lock"))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let told = format!(
+                "the store {shown} is in use by another process: one gateway a file; for several replicas set \
+                 `store.url` to postgres://…"
+            );
+            return Err(StoreError::Locked(told));
+        }
+        Err(TryLockError::Error(error)) => return Err(unusable(path, error)),
+    }
+    let length = open(path)?.metadata().map_err(|error| unusable(path, error))?.len();
+    // Also a log that was not moved into the file yet is data.
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let is_new = length == 0 && fs::metadata(log).map_or(0, |log| log.len()) == 0;
+    Ok(Reserved { path: path.to_owned(), lock, is_new })
+}
+
+/// SQLite's log needs memory that is shared and locks that hold, which network filesystems do not give.
+#[cfg(target_os = "linux")]
+fn refuse_network(folder: &Path, path: &Path) -> Result<(), StoreError> {
+    // The numbers of statfs(2), whose type differs between architectures.
+    const NETWORKS: [(u64, &str); 8] = [
+        (0x6969, "NFS"),
+        (0x517B, "SMB"),
+        (0xFE53_4D42, "SMB"),
+        (0xFF53_4D42, "CIFS"),
+        (0x00C3_6400, "Ceph"),
+        (0x0102_1997, "9p"),
+        (0x5346_414F, "AFS"),
+        (0x0BD0_0BD0, "Lustre"),
+    ];
+    let Ok(found) = rustix::fs::statfs(folder) else { return Ok(()) };
+    #[expect(clippy::cast_sign_loss, reason = "the number is compared bit by bit")]
+    let number = found.f_type as u64 & 0xFFFF_FFFF;
+    match NETWORKS.iter().find(|(known, _)| *known == number) {
+        None => Ok(()),
+        Some((_, name)) => Err(StoreError::Settings(format!(
+            "the store {} is on a network filesystem ({name}), where SQLite is not safe: use a local disk, or \
+             set `store.url` to postgres://…",
+            path.display()
+        ))),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_network(_: &Path, _: &Path) -> Result<(), StoreError> {
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The threads of an SQLite store. Each has a connection of its own and does one job after the other; the one that
+//! writes commits what waits together, in groups.
+
+use std::{
+    sync::Mutex,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ffi};
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::session::{SqliteSession, failure, ready};
+use crate::store::{
+    database::{GROUP, Group, Job, QUEUE, Session as _, closed, head, head::Head, overloaded},
+    error::StoreError,
+    settings::Clock,
+};
+
+/// For how long a group waits for company once there is some: about what a commit costs.
+const COMPANY: Duration = Duration::from_micros(300);
+
+/// A thread with a connection, and the jobs that wait for it.
+pub(super) struct Lane {
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+type Jobs = mpsc::Receiver<Box<dyn Job>>;
+
+impl Lane {
+    pub(super) fn start(
+        name: &str,
+        connection: Connection,
+        clock: Clock,
+        work: fn(Connection, Clock, Jobs),
+    ) -> Result<Self, StoreError> {
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || work(connection, clock, waiting));
+        let thread = thread.map_err(|error| StoreError::Unavailable(format!("no thread for the store: {error}")))?;
+        Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) fn send(&self, job: Box<dyn Job>) {
+        match self.jobs.as_ref().map(|jobs| jobs.try_send(job)) {
+            None | Some(Ok(())) => {}
+            Some(Err(TrySendError::Full(job))) => job.settle(Err(overloaded())),
+            Some(Err(TrySendError::Closed(job))) => job.settle(Err(closed())),
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // What waits is done first; then the connection is closed, and the lock may go.
+        self.jobs = None;
+        let thread = self.thread.get_mut().ok().and_then(Option::take);
+        let _ = thread.map(JoinHandle::join);
+    }
+}
+
+pub(super) fn read_alone(connection: Connection, clock: Clock, mut jobs: Jobs) {
+    let mut session = SqliteSession(connection);
+    while let Some(mut job) = jobs.blocking_recv() {
+        let mut group = Group { now: clock().as_millisecond(), head: Head::BEGINNING };
+        let result = ready(job.perform(&mut session, &mut group));
+        job.settle(result);
+    }
+}
+
+pub(super) fn write_groups(connection: Connection, clock: Clock, mut jobs: Jobs) {
+    let mut session = SqliteSession(connection);
+    let mut broken: Option<StoreError> = None;
+    let mut busy = false;
+    while let Some(first) = jobs.blocking_recv() {
+        let mut group = vec![first];
+        gather(&mut group, &mut jobs, busy);
+        busy = group.len() > 1;
+        if let Some(error) = &broken {
+            for job in group {
+                job.settle(Err(error.clone()));
+            }
+            continue;
+        }
+        group.retain(|job| !job.abandoned());
+        let mut outcomes = Vec::new();
+        let committed = commit(&mut session, &clock, &mut group, &mut outcomes);
+        if let Err(failure) = &committed {
+            if !session.0.is_autocommit() {
+                let _ = session.0.execute_batch("ROLLBACK");
+            }
+            tracing::error!(error = %failure.error, "the store could not write");
+            if failure.lasting {
+                broken = Some(StoreError::Unavailable(
+                    "the disk of the store failed to make data durable: check it, then restart the gateway".to_owned(),
+                ));
+            }
+        }
+        let committed = committed.map_err(|failure| failure.error);
+        outcomes.resize(group.len(), Ok(()));
+        for (job, outcome) in group.into_iter().zip(outcomes) {
+            job.settle(committed.clone().and(outcome));
+        }
+    }
+    if broken.is_none() {
+        // A tidy end: the next start finds one file and nothing to recover.
+        let _ = session.0.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+}
+
+/// Adds what waits; while the store is busy, for a moment also what is about to come.
+fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, busy: bool) {
+    let until = std::time::Instant::now() + COMPANY;
+    while group.len() < GROUP {
+        match jobs.try_recv() {
+            Ok(job) => group.push(job),
+            Err(_) if busy && std::time::Instant::now() < until => thread::sleep(COMPANY / 6),
+            Err(_) => break,
+        }
+    }
+}
+
+/// Why a whole group failed.
+struct Failure {
+    error: StoreError,
+    /// Whether trying again would only be hope: what the disk holds is not known any more.
+    lasting: bool,
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        let lasting = matches!(code, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC));
+        Self { error: failure(&error), lasting }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self { error, lasting: false }
+    }
+}
+
+/// Runs a group in one transaction, each job in a savepoint: the failure of one is its own.
+fn commit(
+    session: &mut SqliteSession,
+    clock: &Clock,
+    jobs: &mut [Box<dyn Job>],
+    outcomes: &mut Vec<Result<(), StoreError>>,
+) -> Result<(), Failure> {
+    session.0.execute_batch("BEGIN IMMEDIATE")?;
+    let head = head::read(ready(session.rows(head::READ, &[]))?.first_mut())?;
+    let mut group = Group { now: clock().as_millisecond(), head };
+    for job in jobs {
+        let before = group;
+        session.run("SAVEPOINT job")?;
+        let outcome = ready(job.perform(session, &mut group));
+        if outcome.is_err() {
+            // A full disk ends the whole transaction.
+            if session.0.is_autocommit() {
+                outcome?;
+            } else {
+                session.run("ROLLBACK TO job")?;
+                group = before;
+                outcomes.push(outcome);
+                session.run("RELEASE job")?;
+                continue;
+            }
+        }
+        session.run("RELEASE job")?;
+        outcomes.push(Ok(()));
+    }
+    if group.head != head {
+        ready(session.execute(head::MOVE, &head::values(&group.head)))?;
+    }
+    session.0.execute_batch("COMMIT")?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The store in one SQLite file: a thread that writes in groups and one that reads (`lane`), and a lock that keeps other
+//! processes out (`file`). What is acknowledged has been through `fsync`.
+
+mod file;
+mod lane;
+mod session;
+
+use std::{fmt, fs::File, path::Path, time::Duration};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
+
+use self::{
+    lane::{Lane, read_alone, write_groups},
+    session::failure,
+};
+use super::{Database, Job};
+use crate::store::{error::StoreError, settings::Clock};
+
+pub(in crate::store) use self::file::{Reserved, reserve};
+#[cfg(test)]
+pub(in crate::store) use self::session::{SqliteSession, ready};
+
+mod embedded {
+    refinery::embed_migrations!("src/store/migrations/sqlite");
+}
+
+/// An open SQLite store.
+pub(in crate::store) struct Sqlite {
+    writer: Lane,
+    /// A store in memory has but one connection.
+    reader: Option<Lane>,
+    /// Held for as long as the threads are at work: fields are dropped in this order.
+    _lock: Option<File>,
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Sqlite")
+    }
+}
+
+impl Database for Sqlite {
+    fn write(&self, job: Box<dyn Job>) {
+        self.writer.send(job);
+    }
+
+    fn read(&self, job: Box<dyn Job>) {
+        self.reader.as_ref().unwrap_or(&self.writer).send(job);
+    }
+}
+
+impl Sqlite {
+    /// Opens a reserved file and brings it up to date.
+    pub(in crate::store) fn open(reserved: Reserved, clock: Option<Clock>) -> Result<Self, StoreError> {
+        let connect = || {
+            let connection = Connection::open(&reserved.path).map_err(|error| failure(&error))?;
+            prepare(&connection).map_err(|error| failure(&error))?;
+            Ok::<_, StoreError>(connection)
+        };
+        let mut connection = connect()?;
+        let mode: String = connection
+            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+            .map_err(|error| failure(&error))?;
+        if mode != "wal" {
+            let told = format!("the filesystem of {} does not allow a write-ahead log", reserved.path.display());
+            return Err(StoreError::Settings(told));
+        }
+        migrate(&mut connection)?;
+        let reader = connect()?;
+        reader.pragma_update(None, "query_only", true).map_err(|error| failure(&error))?;
+        let clock = clock.unwrap_or_else(system);
+        Ok(Self {
+            writer: Lane::start("store-writer", connection, Clock::clone(&clock), write_groups)?,
+            reader: Some(Lane::start("store-reader", reader, clock, read_alone)?),
+            _lock: Some(reserved.lock),
+        })
+    }
+
+    /// Opens a file that another process may be writing, to look at it.
+    pub(in crate::store) fn look_at(path: &Path) -> Result<Self, StoreError> {
+        if !path.is_file() {
+            return Err(StoreError::Settings(format!("there is no store at {} yet", path.display())));
+        }
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let connection = connection.map_err(|error| failure(&error))?;
+        connection.busy_timeout(Duration::from_secs(5)).map_err(|error| failure(&error))?;
+        let lane = Lane::start("store-reader", connection, system(), read_alone)?;
+        Ok(Self { writer: lane, reader: None, _lock: None })
+    }
+
+    /// Opens a store that goes with the process.
+    pub(in crate::store) fn memory(clock: Option<Clock>) -> Result<Self, StoreError> {
+        let mut connection = Connection::open_in_memory().map_err(|error| failure(&error))?;
+        keep_plans(&connection).map_err(|error| failure(&error))?;
+        migrate(&mut connection)?;
+        let clock = clock.unwrap_or_else(system);
+        let writer = Lane::start("store-writer", connection, clock, write_groups)?;
+        Ok(Self { writer, reader: None, _lock: None })
+    }
+}
+
+fn system() -> Clock {
+    Clock::from(std::sync::Arc::new(Timestamp::now) as std::sync::Arc<dyn Fn() -> Timestamp + Send + Sync>)
+}
+
+/// Plans every statement once, whatever its parameters will be. Otherwise those that could use a partial index are
+/// planned anew for every execution, which costs more than all the rest of a claim.
+pub(in crate::store) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    keep_plans(connection)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    // A claim whose request went out must survive a power cut.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // What was deleted is overwritten.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Where plain fsync does not reach the disk (macOS); nothing elsewhere.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)
+}
+
+pub(in crate::store) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    // An older version runs on a newer schema: changes only add.
+    let runner = embedded::migrations::runner().set_abort_missing(false);
+    runner.run(connection).map(|_| ()).map_err(|error| {
+        StoreError::Damaged(format!("the store could not be brought to the form of this version: {error}"))
+    })
+}

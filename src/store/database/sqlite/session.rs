@@ -1,0 +1,93 @@
+//! A connection as a [`Session`], and SQLite's failures in words.
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use rusqlite::{Connection, ErrorCode, types::ValueRef};
+
+use crate::store::{
+    database::{
+        Session, closed, no_form,
+        values::{Cell, Row, Value},
+    },
+    error::StoreError,
+};
+
+/// Statements on this connection never wait, so their futures are ready when they are made.
+pub(in crate::store) fn ready<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    future.now_or_never().unwrap_or_else(|| Err(closed()))
+}
+
+/// A connection, in a transaction or not.
+pub(in crate::store) struct SqliteSession(pub(in crate::store) Connection);
+
+impl SqliteSession {
+    pub(super) fn run(&self, statement: &str) -> rusqlite::Result<usize> {
+        self.0.prepare_cached(statement)?.execute([])
+    }
+
+    fn read(&self, statement: &str, values: &[Value<'_>]) -> rusqlite::Result<Vec<Row>> {
+        let mut statement = self.0.prepare_cached(statement)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let cells = (0..columns).map(|column| row.get_ref(column).map(cell));
+            found.push(Row::new(cells.collect::<rusqlite::Result<_>>()?));
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Session for SqliteSession {
+    async fn rows(&mut self, statement: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.read(statement, values).map_err(|error| failure(&error))
+    }
+
+    async fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+        let changed = self
+            .0
+            .prepare_cached(statement)
+            .and_then(|mut statement| statement.execute(rusqlite::params_from_iter(values)));
+        changed.map(|changed| changed as u64).map_err(|error| failure(&error))
+    }
+}
+
+impl rusqlite::ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        Ok(rusqlite::types::ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(integer) => ValueRef::Integer(*integer),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Integer(integer) => Cell::Integer(integer),
+        ValueRef::Text(text) => Cell::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Cell::Bytes(bytes.to_vec()),
+        ValueRef::Null | ValueRef::Real(_) => Cell::Null,
+    }
+}
+
+/// SQLite's own words hold no values, but they need company.
+pub(super) fn failure(error: &rusqlite::Error) -> StoreError {
+    let what = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk of the store is full".to_owned(),
+        Some(ErrorCode::ReadOnly) => "the store cannot be written: its file or filesystem is read-only".to_owned(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            return StoreError::Damaged("the file of the store is no SQLite database, or a damaged one".to_owned());
+        }
+        _ => {
+            let message = error.to_string();
+            if message.contains("no such table") || message.contains("no such column") {
+                return no_form();
+            }
+            format!("the store's database failed: {message}")
+        }
+    };
+    StoreError::Unavailable(what)
+}

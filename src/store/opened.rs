@@ -1,0 +1,20 @@
+//! What all handles of one store share.
+
+use std::sync::Arc;
+
+use super::{
+    database::Database,
+    keyring::{Hashes, Keyring},
+    lease::SignsOfLife,
+    terms::Terms,
+};
+
+/// An open database, with the key that seals what is kept in it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) database: Arc<dyn Database>,
+    pub(super) keyring: Keyring,
+    pub(super) hashes: Hashes,
+    pub(super) terms: Arc<Terms>,
+    pub(super) signs: Arc<SignsOfLife>,
+}

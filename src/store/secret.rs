@@ -1,0 +1,40 @@
+//! The store's own secret, from which its hashes derive, in the table `meta`. It is made once, for a new store.
+
+use async_trait::async_trait;
+
+use super::{
+    database::{Database, Group, Session, Work, values::Value, write},
+    error::StoreError,
+    keyring::{Hashes, Keyring},
+    sealed,
+};
+
+/// The row of the secret.
+const NAME: &str = "secret";
+
+/// Opens the secret with the keyring, or makes one for a new store.
+pub(super) async fn unlock(database: &dyn Database, keyring: &Keyring) -> Result<Hashes, StoreError> {
+    let place = sealed::META.at(NAME);
+    let fresh = keyring.seal(place, &Hashes::fresh_secret()?)?;
+    let sealed = write(database, Secret { fresh }).await?;
+    Ok(Hashes::derive(&keyring.open(place, &sealed)?))
+}
+
+/// The store's own secret, as it is sealed; the one given if there is none yet.
+struct Secret {
+    fresh: Vec<u8>,
+}
+
+#[async_trait]
+impl Work for Secret {
+    type Done = Vec<u8>;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<u8>, StoreError> {
+        let select = "SELECT value FROM meta WHERE name = 'secret'";
+        if let Some(mut row) = session.rows(select, &[]).await?.pop() {
+            return row.bytes();
+        }
+        session.execute("INSERT INTO meta (name, value) VALUES ('secret', ?1)", &[Value::Bytes(&self.fresh)]).await?;
+        Ok(self.fresh.clone())
+    }
+}

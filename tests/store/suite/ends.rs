@@ -1,0 +1,138 @@
+//! How writes end, and what goes with a customer that was deleted.
+
+use passerelle::store::{Claim, End, NewOperation, OperationId, State};
+
+use super::{HOUR, check_audit};
+use crate::bed::{Bed, answer, claim, done, keyed};
+
+pub(crate) async fn an_unknown_outcome_is_told_as_that(bed: &Bed) {
+    let store = bed.open().await;
+    let id = claim(&store, keyed("acme", "k", "r")).await;
+    let end = End::Unknown { reconcile_after: Some(bed.hand.now() + HOUR), answer: answer(504) };
+    assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
+    match store.operations().claim(keyed("acme", "k", "r")).await {
+        Ok(Claim::Unknown(record)) => {
+            assert_eq!(record.reconcile_after, Some(bed.hand.now() + HOUR));
+            assert_eq!((record.state, record.answer, record.finished_at), (State::Unknown, Some(answer(504)), None));
+        }
+        other => panic!("{other:?}"),
+    }
+    // A late answer to the same attempt is better knowledge.
+    assert_eq!(store.operations().finish(id, 1, done()).await, Ok(true));
+    assert!(matches!(store.operations().claim(keyed("acme", "k", "r")).await, Ok(Claim::Finished(_))));
+}
+
+pub(crate) async fn an_end_may_be_told_twice(bed: &Bed) {
+    let store = bed.open().await;
+    let id = claim(&store, keyed("acme", "k", "r")).await;
+    assert_eq!(store.operations().finish(id, 1, done()).await, Ok(true));
+    assert_eq!(store.operations().finish(id, 1, done()).await, Ok(true));
+    assert_eq!(store.operations().finish(id, 1, End::Failed { answer: answer(400) }).await, Ok(false));
+    let id = claim(&store, keyed("acme", "k2", "r")).await;
+    assert_eq!(store.operations().finish(id, 1, End::NotSent).await, Ok(true));
+    assert_eq!(store.operations().finish(id, 1, End::NotSent).await, Ok(true));
+    assert_eq!(store.operations().finish(OperationId::now(), 1, done()).await, Ok(false));
+    check_audit(&store, 4).await;
+}
+
+pub(crate) async fn commands_are_kept_while_the_outcome_is_open(bed: &Bed) {
+    let store = bed.open().await;
+    let id = claim(&store, keyed("acme", "k", "r")).await;
+    let command = async || store.operations().get("acme", id).await.expect("read").expect("a record").command;
+    assert!(command().await.is_some());
+    let end = End::Unknown { reconcile_after: None, answer: answer(504) };
+    store.operations().finish(id, 1, end).await.expect("finished");
+    assert!(command().await.is_some());
+    store.operations().finish(id, 1, done()).await.expect("finished");
+    assert_eq!(command().await, None);
+}
+
+pub(crate) async fn answers_go_with_their_customer(bed: &Bed) {
+    let store = bed.open().await;
+    let about = |key: &str, operation: &str, customer: &str| NewOperation {
+        operation: operation.to_owned(),
+        customer: Some(customer.to_owned()),
+        ..keyed("acme", key, key)
+    };
+    let end = |customer: &str| End::Done { customer: Some(customer.to_owned()), answer: answer(200) };
+    let created = claim(&store, keyed("acme", "created", "created")).await;
+    store.operations().finish(created, 1, end("c1")).await.expect("finished");
+    let blocked = claim(&store, about("blocked", "block", "c1")).await;
+    store.operations().finish(blocked, 1, end("c1")).await.expect("finished");
+    let other = claim(&store, about("other", "update", "c2")).await;
+    store.operations().finish(other, 1, end("c2")).await.expect("finished");
+    let elsewhere =
+        claim(&store, NewOperation { connection: "spare".to_owned(), ..about("spare", "update", "c1") }).await;
+    store.operations().finish(elsewhere, 1, end("c1")).await.expect("finished");
+    let refused = claim(&store, about("refused", "delete", "c1")).await;
+    store.operations().finish(refused, 1, End::Failed { answer: answer(422) }).await.expect("finished");
+    let again = store.operations().claim(about("blocked", "block", "c1")).await;
+    assert!(matches!(again, Ok(Claim::Finished(_))), "a deletion that was refused erases nothing");
+    let deleted = claim(&store, about("deleted", "delete", "c1")).await;
+    store.operations().finish(deleted, 1, End::Done { customer: None, answer: answer(200) }).await.expect("finished");
+    for new in [keyed("acme", "created", "created"), about("blocked", "block", "c1")] {
+        match store.operations().claim(new).await {
+            Ok(Claim::Erased(record)) => {
+                assert_eq!((record.customer.as_deref(), record.answer, record.state), (Some("c1"), None, State::Done));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let again = store.operations().claim(about("deleted", "delete", "c1")).await;
+    assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(200))));
+    let again = store.operations().claim(about("other", "update", "c2")).await;
+    assert!(matches!(again, Ok(Claim::Finished(_))), "another customer");
+    let spare = NewOperation { connection: "spare".to_owned(), ..about("spare", "update", "c1") };
+    assert!(matches!(store.operations().claim(spare).await, Ok(Claim::Finished(_))), "another provider's customer");
+    // The use of the keys is remembered as long as any.
+    assert_eq!(store.operations().claim(keyed("acme", "created", "changed")).await, Ok(Claim::Reused));
+    bed.hand.move_by(31 * 24 * HOUR);
+    claim(&store, keyed("acme", "created", "changed")).await;
+}
+
+pub(crate) async fn answers_that_come_after_the_deletion_are_not_kept(bed: &Bed) {
+    let store = bed.open().await;
+    let about = |key: &str, operation: &str| NewOperation {
+        operation: operation.to_owned(),
+        customer: Some("c1".to_owned()),
+        ..keyed("acme", key, key)
+    };
+    let created = claim(&store, keyed("acme", "created", "created")).await;
+    let sending = claim(&store, about("sending", "update")).await;
+    let unknown = claim(&store, about("unknown", "block")).await;
+    let end = End::Unknown { reconcile_after: None, answer: answer(504) };
+    store.operations().finish(unknown, 1, end).await.expect("finished");
+    let deleted = claim(&store, about("deleted", "delete")).await;
+    store.operations().finish(deleted, 1, End::Done { customer: None, answer: answer(200) }).await.expect("finished");
+    for id in [created, sending, unknown] {
+        assert_eq!(store.operations().finish(id, 1, done()).await, Ok(true));
+        let record = store.operations().get("acme", id).await.expect("read").expect("the write");
+        assert_eq!((record.state, record.status, record.answer), (State::Done, Some(201), None));
+    }
+    for new in [keyed("acme", "created", "created"), about("sending", "update"), about("unknown", "block")] {
+        assert!(matches!(store.operations().claim(new).await, Ok(Claim::Erased(_))));
+    }
+    // Whoever is there again.
+    for new in [keyed("acme", "anew", "anew"), about("after", "update")] {
+        let id = claim(&store, new.clone()).await;
+        store.operations().finish(id, 1, done()).await.expect("finished");
+        assert!(matches!(store.operations().claim(new).await, Ok(Claim::Finished(_))));
+    }
+}
+
+pub(crate) async fn a_deletion_is_answered_again_whoever_deletes_after_it(bed: &Bed) {
+    let store = bed.open().await;
+    let deletion = |key: &str| NewOperation {
+        operation: "delete".to_owned(),
+        customer: Some("c1".to_owned()),
+        ..keyed("acme", key, key)
+    };
+    for key in ["first", "second"] {
+        let id = claim(&store, deletion(key)).await;
+        store.operations().finish(id, 1, End::Done { customer: None, answer: answer(200) }).await.expect("finished");
+    }
+    for key in ["first", "second"] {
+        let again = store.operations().claim(deletion(key)).await;
+        assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(200))), "{key}");
+    }
+}
