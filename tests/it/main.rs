@@ -9,6 +9,7 @@ mod explain;
 mod faults;
 mod imports;
 mod lists;
+mod previous;
 mod requests;
 mod sandbox;
 mod signed;

@@ -8,6 +8,7 @@ mod bed;
 mod cluster;
 mod crash;
 mod file;
+mod previous;
 mod server;
 mod suite;
 #[path = "../shared/trial.rs"]
@@ -24,6 +25,7 @@ fn main() {
     trials.extend(suite::trials());
     trials.extend(file::trials());
     trials.extend(crash::trials());
+    trials.extend(previous::trials());
     trials.extend(server::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     cluster::stop();

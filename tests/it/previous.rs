@@ -1,0 +1,207 @@
+//! A store that the version before wrote: `tests/store/previous` has it, with the requests and their answers. Every one
+//! of them is sent again, to a gateway of this version on a copy of that store.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use http::Method;
+use passerelle::twin::{
+    Twin,
+    faults::Named,
+    log::{self, Log},
+};
+use passerelle_providers::{
+    Settings,
+    model::{Operation, auth::Credentials},
+    vendor,
+};
+use serde::Deserialize;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{Answer, Gateway};
+
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/previous");
+
+/// A request to the version before, and its answer; a request that was cut off has none.
+#[derive(Debug, Clone, Deserialize)]
+struct Sent {
+    name: String,
+    merchant_key: String,
+    method: String,
+    path: String,
+    key: Option<String>,
+    body: Option<String>,
+    /// The id of the operation.
+    operation: String,
+    status: Option<u16>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    answer: Option<String>,
+}
+
+/// A gateway of this version on a copy of the store, before a twin without any of its customers.
+struct Upgraded {
+    gateway: Gateway,
+    sent: BTreeMap<String, Sent>,
+    folder: TempDir,
+    base: String,
+}
+
+impl Upgraded {
+    /// Where `holds_unknown`, the twin has the customers of the two creates whose outcome the store does not know.
+    async fn start(holds_unknown: bool) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["store.db", "store.db.key"] {
+            let copy = folder.path().join(name);
+            fs::copy(Path::new(FILES).join(name), &copy).expect("a copy");
+            fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).expect("a mode");
+        }
+        let text = fs::read_to_string(Path::new(FILES).join("requests.json")).expect("the requests");
+        let sent: Vec<Sent> = serde_json::from_str(&text).expect("requests");
+        let sent: BTreeMap<_, _> = sent.into_iter().map(|sent| (sent.name.clone(), sent)).collect();
+        let base = twin(folder.path());
+        if holds_unknown {
+            for name in ["unknown create", "sending create"] {
+                create_at_the_provider(&base, &sent[name]).await;
+            }
+        }
+        // The names of merchants and connections are part of what the store knows writes by.
+        let mut configuration = format!(
+            "[store]\nurl = \"sqlite:{}\"\nkeep_answers = \"876000h\"\nkeep_tombstones = \"876000h\"\n\
+             [outbound]\nallow_insecure = true\n",
+            folder.path().join("store.db").display()
+        );
+        for merchant in ["acme", "baobab"] {
+            configuration.push_str(&format!(
+                "[merchants.{merchant}]\napi_keys = [\"sk_{merchant}\"]\nactive = \"main\"\nregion = \"SN\"\n\
+                 [merchants.{merchant}.connections.main]\nprovider = \"lomi\"\nbase_url = \"{base}\"\n\
+                 visibility_lag = \"50ms\"\ncredentials = {{ api_key = \"sk_test_secret\" }}\n"
+            ));
+        }
+        Self { gateway: Gateway::start(&configuration).await, sent, folder, base }
+    }
+
+    /// Sends the same request once more.
+    async fn again(&self, name: &str) -> (&Sent, Answer) {
+        let sent = &self.sent[name];
+        let method = Method::try_from(sent.method.as_str()).expect("a method");
+        let scheme = if sent.path.starts_with("/as/") { "" } else { "Bearer " };
+        let mut request = self.gateway.plain(method, &sent.path);
+        request = request.header("authorization", format!("{scheme}{}", sent.merchant_key));
+        if let Some(body) = &sent.body {
+            request = request.header("content-type", "application/json").body(body.clone());
+        }
+        if let Some(key) = &sent.key {
+            request = request.header("idempotency-key", key);
+        }
+        (sent, self.gateway.send(request).await)
+    }
+
+    /// What the API says of a write.
+    async fn outcome(&self, name: &str) -> serde_json::Value {
+        let sent = &self.sent[name];
+        let request = self.gateway.plain(Method::GET, &format!("/v1/operations/{}", sent.operation));
+        self.gateway.send(request.bearer_auth(&sent.merchant_key)).await.body
+    }
+
+    /// How many customers were made, changed or deleted at the provider.
+    fn effects(&self) -> usize {
+        log::effects(&log::read(&self.folder.path().join("log")).expect("a log")).count()
+    }
+}
+
+/// A twin of the provider: where it is. Its log is in a folder.
+fn twin(folder: &Path) -> String {
+    let vendor = vendor("lomi").expect("a vendor");
+    let manifest = vendor.manifests[0];
+    let settings = Settings { generation: manifest.generation, region: None, livemode: true };
+    let log = Log::open(&folder.join("log")).expect("a log");
+    let twin = Twin::new(vendor, settings, Credentials::default()).with_log(log);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(twin.serve(listener, axum_server::Handle::new()));
+    format!("http://{address}{}", passerelle_providers::kit::server::base_path(manifest))
+}
+
+/// Makes the customer of a create as the version before made it: with the idempotency marker.
+async fn create_at_the_provider(base: &str, sent: &Sent) {
+    let mut body: serde_json::Value = serde_json::from_str(sent.body.as_deref().expect("a body")).expect("JSON");
+    body["metadata"] = json!({ "passerelle_op": sent.operation });
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let request = client.post(format!("{base}/customers")).header("x-api-key", "sk_test_secret");
+    let response = request.header("content-type", "application/json").body(body.to_string()).send().await;
+    assert!(response.expect("an answer").status().is_success());
+}
+
+#[tokio::test]
+async fn a_store_of_the_version_before_replays_its_answers_byte_for_byte() {
+    let upgraded = Upgraded::start(false).await;
+    for name in ["done create", "done update", "failed update", "done delete", "drop-in create"] {
+        let (sent, again) = upgraded.again(name).await;
+        assert_eq!(Some(again.status.as_u16()), sent.status, "{name}: {}", again.text);
+        assert_eq!(Some(&again.text), sent.answer.as_ref(), "{name}");
+        for (header, value) in &sent.headers {
+            assert_eq!(again.header(header), value, "{name}: {header}");
+        }
+        assert_eq!(again.header("x-operation-id"), sent.operation, "{name}");
+        assert_eq!(again.header("idempotent-replayed"), "true", "{name}");
+        let outcome = if name.starts_with("failed") { "failed" } else { "done" };
+        assert_eq!(upgraded.outcome(name).await["outcome"], outcome, "{name}");
+    }
+    assert_eq!(upgraded.effects(), 0, "nothing is sent");
+}
+
+#[tokio::test]
+async fn a_store_of_the_version_before_knows_its_keys_where_no_answer_is_kept() {
+    let upgraded = Upgraded::start(false).await;
+    let (_, erased) = upgraded.again("erased create").await;
+    assert_eq!(erased.told(), (410, "replay_erased"), "{}", erased.text);
+    let (sent, held) = upgraded.again("held create").await;
+    assert_eq!(held.code(), "outcome_unknown", "{}", held.text);
+    assert_eq!(held.header("x-operation-id"), sent.operation);
+    let outcome = upgraded.outcome("held create").await;
+    assert_eq!((&outcome["outcome"], &outcome["held"]), (&json!("unknown"), &json!(true)));
+    let mut other = upgraded.sent["done create"].clone();
+    other.body = Some(json!({ "name": "Another" }).to_string());
+    let request = upgraded.gateway.plain(Method::POST, &other.path).bearer_auth(&other.merchant_key);
+    let request = request.header("idempotency-key", "created").header("content-type", "application/json");
+    let reused = upgraded.gateway.send(request.body(other.body.unwrap_or_default())).await;
+    assert_eq!(reused.told(), (422, "idempotency_key_reused"), "{}", reused.text);
+    assert_eq!(upgraded.effects(), 0, "nothing is sent");
+}
+
+#[tokio::test]
+async fn writes_that_the_version_before_left_open_are_reconciled() {
+    let upgraded = Upgraded::start(true).await;
+    let made = upgraded.effects();
+    for name in ["unknown create", "sending create"] {
+        // While another task looks for it, the answer is 409, or that it is still unknown.
+        let ends = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let answer = loop {
+            let (sent, answer) = upgraded.again(name).await;
+            assert_eq!(answer.header("x-operation-id"), sent.operation, "{name}: {}", answer.text);
+            if answer.status.is_success() {
+                break answer;
+            }
+            assert!(["idempotency_in_progress", "outcome_unknown"].contains(&answer.code()), "{}", answer.text);
+            assert!(std::time::Instant::now() < ends, "{name}: {}", answer.text);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        };
+        assert_eq!((answer.status.as_u16(), answer.header("idempotent-replayed")), (201, "true"), "{}", answer.text);
+        assert_eq!(upgraded.outcome(name).await["outcome"], "done", "{name}");
+    }
+    assert_eq!(upgraded.effects(), made, "no create is sent again");
+    let entries = log::read(&upgraded.folder.path().join("log")).expect("a log");
+    let creates = log::requests(&entries).filter(|request| request.operation == Some(Named(Operation::Create)));
+    assert_eq!(creates.count(), made, "the only creates are those of this test at {}", upgraded.base);
+}
+
+#[tokio::test]
+async fn a_keyless_write_of_the_version_before_stands_for_no_other() {
+    let upgraded = Upgraded::start(false).await;
+    assert_eq!(upgraded.outcome("keyless create").await["outcome"], "done");
+    let (sent, again) = upgraded.again("keyless create").await;
+    assert_eq!(again.status.as_u16(), 201, "{}", again.text);
+    assert_ne!(again.header("x-operation-id"), sent.operation);
+    assert_eq!(upgraded.effects(), 1);
+}
