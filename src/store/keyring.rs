@@ -9,7 +9,7 @@ use aws_lc_rs::{
     digest, hmac,
     rand::{SecureRandom, SystemRandom},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
+use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::{database::head::Hash, error::StoreError};
@@ -39,10 +39,10 @@ impl Key {
     pub(super) fn parse(text: &str) -> Result<Self, StoreError> {
         let text = text.trim();
         let bytes = match text.len() {
-            64 => (0..32).map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()).collect(),
-            _ => STANDARD.decode(text).ok(),
+            64 => HEXLOWER_PERMISSIVE.decode(text.as_bytes()),
+            _ => BASE64.decode(text.as_bytes()),
         };
-        let bytes: Vec<u8> = bytes.filter(|bytes: &Vec<u8>| bytes.len() == 32).ok_or_else(|| wrong(FORM))?;
+        let bytes = bytes.ok().filter(|bytes| bytes.len() == 32).ok_or_else(|| wrong(FORM))?;
         Ok(Self(bytes.into()))
     }
 
@@ -83,10 +83,7 @@ impl Key {
                     #[cfg(unix)]
                     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
                     let mut file = options.open(path)?;
-                    for byte in key.0.expose_secret() {
-                        write!(file, "{byte:02x}")?;
-                    }
-                    writeln!(file)?;
+                    writeln!(file, "{}", HEXLOWER.encode(key.0.expose_secret()))?;
                     file.sync_all()?;
                     // The name must be durable before anything is sealed with it.
                     match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -319,7 +316,7 @@ mod tests {
     #[test]
     fn keys_have_two_spellings() {
         let hexadecimal = Key::parse(&format!("{}\n", "0a".repeat(32))).expect("a key");
-        let base64 = Key::parse(&STANDARD.encode([10; 32])).expect("a key");
+        let base64 = Key::parse(&BASE64.encode(&[10; 32])).expect("a key");
         assert_eq!(hexadecimal.id(), base64.id());
         let too_long = "0a".repeat(33);
         for wrong in ["", "secret", &"zz".repeat(32), &"é".repeat(32), &too_long] {
