@@ -74,6 +74,8 @@ struct ReadSealed {
 impl Work for ReadSealed {
     type Done = Vec<(String, Vec<u8>)>;
 
+    const RUNS_ALONE: bool = false;
+
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Self::Done, StoreError> {
         let SealedColumn { table, key, column } = self.column;
         let select = format!(
@@ -95,6 +97,9 @@ struct ReplaceSealed {
 #[async_trait]
 impl Work for ReplaceSealed {
     type Done = ();
+
+    /// One statement, which replaces what is still there.
+    const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
         let SealedColumn { table, key, column } = self.column;

@@ -29,6 +29,9 @@ struct Secret {
 impl Work for Secret {
     type Done = Vec<u8>;
 
+    /// It is not audited, but of replicas that start together on a new database only one may make the secret.
+    const RUNS_ALONE: bool = true;
+
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<u8>, StoreError> {
         let select = "SELECT value FROM meta WHERE name = 'secret'";
         if let Some(mut row) = session.rows(select, &[]).await?.pop() {

@@ -9,6 +9,8 @@ mod cluster;
 mod crash;
 mod file;
 mod previous;
+mod replicas;
+mod sealed;
 mod server;
 mod suite;
 #[path = "../shared/trial.rs"]
@@ -26,7 +28,9 @@ fn main() {
     trials.extend(file::trials());
     trials.extend(crash::trials());
     trials.extend(previous::trials());
+    trials.extend(sealed::trials());
     trials.extend(server::trials());
+    trials.extend(replicas::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     cluster::stop();
     conclusion.exit();

@@ -79,15 +79,18 @@ pub(super) async fn ready(database: &dyn Database) -> Result<(), StoreError> {
     read(database, ReadHead).await.map(|_| ())
 }
 
-/// Adds a record to the audit chain.
+/// Adds a record to the audit chain. The work that does so must run alone.
 pub(in crate::store) async fn record(
     session: &mut dyn Session,
     group: &mut Group,
     event: Event,
     subject: Subject<'_>,
 ) -> Result<(), StoreError> {
+    let not_alone =
+        || StoreError::Unavailable("work that is audited must run alone: a fault of the gateway".to_owned());
+    let head = group.head.ok_or_else(not_alone)?;
     let mut record = AuditRecord {
-        sequence: group.head.sequence + 1,
+        sequence: head.sequence + 1,
         at: Timestamp::from_millisecond(group.now).unwrap_or_default(),
         event,
         merchant: subject.merchant.to_owned(),
@@ -98,7 +101,7 @@ pub(in crate::store) async fn record(
         request_hash: subject.fingerprint.to_vec(),
         hash: BEGINNING,
     };
-    record.hash = record.hash_after(&group.head.hash);
+    record.hash = record.hash_after(&head.hash);
     let insert = "INSERT INTO audit \
                   (sequence, at, event, merchant, connection, operation, operation_id, attempt, request_hash, hash) \
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
@@ -115,7 +118,7 @@ pub(in crate::store) async fn record(
         Value::Bytes(&record.hash),
     ];
     session.execute(insert, &values).await?;
-    group.head = Head { sequence: record.sequence, hash: record.hash };
+    group.head = Some(Head { sequence: record.sequence, hash: record.hash });
     Ok(())
 }
 
@@ -128,6 +131,8 @@ struct ReadAudit {
 #[async_trait]
 impl Work for ReadAudit {
     type Done = Vec<AuditRecord>;
+
+    const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Self::Done, StoreError> {
         let select = "SELECT sequence, at, event, merchant, connection, operation, operation_id, attempt, \
@@ -160,7 +165,9 @@ struct ReadHead;
 impl Work for ReadHead {
     type Done = Head;
 
+    const RUNS_ALONE: bool = false;
+
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Head, StoreError> {
-        head::read(session.rows(head::READ, &[]).await?.first_mut())
+        head::read(session.rows(head::READ, &[]).await?.first_mut().ok_or_else(head::missing)?)
     }
 }

@@ -27,10 +27,13 @@ impl Head {
 pub(in crate::store) const READ: &str = "SELECT sequence, hash FROM chain WHERE one = 1";
 
 /// Reads the end of the chain from the row of [`READ`].
-pub(in crate::store) fn read(row: Option<&mut Row>) -> Result<Head, StoreError> {
-    let gone = || StoreError::Damaged("the end of the audit chain is missing from the database".to_owned());
-    let row = row.ok_or_else(gone)?;
+pub(in crate::store) fn read(row: &mut Row) -> Result<Head, StoreError> {
     Ok(Head { sequence: unsigned(row.integer()?), hash: hash_of(&row.bytes()?) })
+}
+
+/// The database lacks the row of [`READ`].
+pub(in crate::store) fn missing() -> StoreError {
+    StoreError::Damaged("the end of the audit chain is missing from the database".to_owned())
 }
 
 /// A hash as the database holds it.

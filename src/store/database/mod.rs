@@ -2,8 +2,29 @@
 //! What the jobs do is said once, over a [`Session`], by the folder of the thing that is kept; texts are the same for
 //! both databases, and contents are opaque bytes. Nothing here knows what is kept.
 //!
-//! `sqlite` and `postgres` run the jobs. `values` are parameters and rows, `head` is the end of the audit chain, that
-//! every group may move.
+//! `sqlite` and `postgres` run the jobs. `values` are parameters and rows, `head` is the end of the audit chain.
+//!
+//! # Which work runs alone
+//!
+//! Each replica has one writer, which runs one transaction after the other. Work of one replica is therefore never
+//! concurrent with other work that writes of the same replica. On SQLite there is only one replica.
+//!
+//! On PostgreSQL the writers of several replicas are concurrent. Each piece of [`Work`] declares what it needs there, by
+//! [`Work::RUNS_ALONE`]:
+//!
+//! - **`true`**: the writer first locks the row of `chain` (`SELECT … FOR UPDATE`), and holds it until the commit. At
+//!   any time one replica holds it, so that no two pieces of such work are concurrent. Work that adds audit records
+//!   must declare it, because a record carries the hash of the one before. So must work that reads rows, decides by
+//!   what it read, and writes other rows: without the lock two replicas could both decide by the state before.
+//! - **`false`**: the writer does not lock the row of `chain` and does not wait for who holds it. Such work must be
+//!   correct while any other work changes the same rows. At READ COMMITTED that is so where it is one `UPDATE` or
+//!   `DELETE` for each decision: PostgreSQL waits for a row that another transaction has changed, and then tests the
+//!   `WHERE` of the statement again on the new row. Work that runs alone must in turn expect that such a statement
+//!   commits between two of its own.
+//!
+//! Work with `false` may lock several rows, and could so wait for a replica that waits for it. It never waits long: its
+//! transaction gives up after a tenth of a second in which it waits for one row, is rolled back, and is done again
+//! alone. The transaction that runs alone is never the one that gives up first.
 
 pub(in crate::store) mod head;
 pub(in crate::store) mod postgres;
@@ -52,8 +73,8 @@ pub(in crate::store) trait Session: Send {
 pub(in crate::store) struct Group {
     /// Now, in milliseconds since 1970.
     pub(in crate::store) now: i64,
-    /// The last audit record so far.
-    pub(in crate::store) head: Head,
+    /// The last audit record so far. Only work that runs alone has it.
+    pub(in crate::store) head: Option<Head>,
 }
 
 /// Something to be done in one transaction.
@@ -61,6 +82,9 @@ pub(in crate::store) struct Group {
 pub(in crate::store) trait Work: Send + Sync + 'static {
     /// What it answers.
     type Done: Send + 'static;
+
+    /// Whether no other work of this kind may run at the same time, in any replica. See the module.
+    const RUNS_ALONE: bool;
 
     /// Whether it is better left undone when nobody waits for it any more.
     const ONLY_IF_AWAITED: bool = false;
@@ -72,6 +96,9 @@ pub(in crate::store) trait Work: Send + Sync + 'static {
 /// Some work and whoever waits for it, without its types.
 #[async_trait]
 pub(in crate::store) trait Job: Send {
+    /// Whether the work runs alone.
+    fn runs_alone(&self) -> bool;
+
     /// Does the work and keeps its result until the transaction has ended.
     async fn perform(&mut self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError>;
 
@@ -100,8 +127,17 @@ pub(in crate::store) fn job<W: Work>(work: W) -> (Box<dyn Job>, Answered<W::Done
 #[async_trait]
 impl<W: Work> Job for Pending<W> {
     async fn perform(&mut self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
-        self.done = Some(self.work.perform(session, group).await?);
+        // Work that runs beside others sees no head, also where its neighbours in the group run alone.
+        let mut shown = Group { head: group.head.filter(|_| W::RUNS_ALONE), ..*group };
+        self.done = Some(self.work.perform(session, &mut shown).await?);
+        if W::RUNS_ALONE {
+            group.head = shown.head;
+        }
         Ok(())
+    }
+
+    fn runs_alone(&self) -> bool {
+        W::RUNS_ALONE
     }
 
     fn abandoned(&self) -> bool {

@@ -52,6 +52,9 @@ pub(in crate::store) enum Found {
 impl Work for MakeClaim {
     type Done = Found;
 
+    /// It is audited, and it looks for a duplicate before it inserts a row.
+    const RUNS_ALONE: bool = true;
+
     /// Whoever stopped waiting will not send, and the claim would have to be reconciled for nothing.
     const ONLY_IF_AWAITED: bool = true;
 
@@ -70,15 +73,18 @@ impl Work for MakeClaim {
                 },
             };
         };
-        // Most claims are new, so that the insertion is tried first. Nobody else writes meanwhile.
+        // Most claims are new, so that the insertion is tried first.
         if self.insert(session, group).await? {
             return Ok(Found::Nothing);
         }
         let select = concat!("SELECT ", columns!(), " FROM operations WHERE merchant = ?1 AND key_hash = ?2");
         let values = [Value::Text(&self.merchant), Value::Bytes(key_hash)];
-        let row = session.rows(select, &values).await?.pop();
-        let gone = || StoreError::Damaged("an idempotency key is taken by a row that is not there".to_owned());
-        let holder = Stored::read(row.ok_or_else(gone)?)?;
+        let Some(row) = session.rows(select, &values).await?.pop() else {
+            // Another replica reaped the holder between the two statements. No other claim can have come between.
+            let gone = || StoreError::Damaged("an idempotency key is taken by a row that is not there".to_owned());
+            return self.insert(session, group).await?.then_some(Found::Nothing).ok_or_else(gone);
+        };
+        let holder = Stored::read(row)?;
         // Lifetimes hold whether or not the reaper has been here.
         if holder.is_older(self.terms.tombstones, group.now) {
             let delete = "DELETE FROM operations WHERE id = ?1";

@@ -70,7 +70,7 @@ impl Bench {
             answers: Duration::from_hours(72),
             tombstones: Duration::from_hours(720),
         };
-        let group = Group { now: NOW, head: Head::BEGINNING };
+        let group = Group { now: NOW, head: Some(Head::BEGINNING) };
         let mut bench = Self { session, group, steps, terms: Arc::new(terms), made: 0, oldest: None };
         bench.oldest = Some(bench.claim(false));
         for number in 0..count {

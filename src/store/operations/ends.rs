@@ -39,6 +39,9 @@ pub(in crate::store) struct Finish {
 impl Work for Finish {
     type Done = bool;
 
+    /// It is audited.
+    const RUNS_ALONE: bool = true;
+
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
         let id = self.id.to_string();
         let state = match self.event {
@@ -119,6 +122,10 @@ pub(in crate::store) struct Hear {
 #[async_trait]
 impl Work for Hear {
     type Done = ();
+
+    /// One statement, which writes one column of one row. A claim that finds the row meanwhile sets the same column,
+    /// and may as well have come first.
+    const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
         let update = "UPDATE operations SET unheard = ?2 WHERE id = ?1";

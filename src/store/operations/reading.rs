@@ -29,6 +29,8 @@ pub(in crate::store) struct ReadOperations {
 impl Work for ReadOperations {
     type Done = Vec<Stored>;
 
+    const RUNS_ALONE: bool = false;
+
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<Stored>, StoreError> {
         let (id, after) = (self.id.map(|id| id.to_string()), self.after.map(|id| id.to_string()));
         let conditions = [

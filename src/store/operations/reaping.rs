@@ -23,6 +23,10 @@ pub(in crate::store) struct Reap {
 impl Work for Reap {
     type Done = Reaped;
 
+    /// Each statement chooses its rows and changes them at once, and what it chooses is finished and old. Where two
+    /// replicas choose the same rows, the second finds them gone. A claim expects that the holder of its key goes.
+    const RUNS_ALONE: bool = false;
+
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Reaped, StoreError> {
         let delete = "DELETE FROM operations WHERE id IN (SELECT id FROM operations \
                       WHERE finished_at IS NOT NULL AND finished_at <= ?1 ORDER BY finished_at LIMIT ?2)";

@@ -29,6 +29,10 @@ pub(in crate::store) struct Renew {
 impl Work for Renew {
     type Done = ();
 
+    /// One statement, on rows that this process holds. A row that another replica takes over meanwhile is not renewed:
+    /// the statement tests again whose it is.
+    const RUNS_ALONE: bool = false;
+
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
         let update = "UPDATE operations SET lease_until = ?1 \
                       WHERE state IN ('sending', 'unknown') AND worker = ?2 AND leased_at > ?3";
@@ -52,6 +56,9 @@ pub(in crate::store) struct SendAgain {
 #[async_trait]
 impl Work for SendAgain {
     type Done = Resend;
+
+    /// It is audited, and it looks for newer writes first.
+    const RUNS_ALONE: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Resend, StoreError> {
         let select = concat!(
@@ -119,6 +126,10 @@ const ALIKE: Duration = Duration::from_mins(15);
 impl Work for Adopt {
     type Done = Adopted;
 
+    /// It is not audited, but it looks at other rows before it writes its own: two replicas could otherwise both give
+    /// one customer to a create of theirs.
+    const RUNS_ALONE: bool = true;
+
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Adopted, StoreError> {
         let id = self.id.to_string();
         // The state is said twice, so that the small index of unfinished operations can be used.
@@ -157,6 +168,9 @@ pub(in crate::store) struct TakeOver {
 impl Work for TakeOver {
     type Done = Vec<Stored>;
 
+    /// It is audited.
+    const RUNS_ALONE: bool = true;
+
     /// What is taken over and not worked on would wait for its next lease to run out.
     const ONLY_IF_AWAITED: bool = true;
 
@@ -181,16 +195,21 @@ impl Work for TakeOver {
         for row in session.rows(select, &values).await? {
             let mut stored = Stored::read(row)?;
             stored.attempt += 1;
-            let update =
-                "UPDATE operations SET attempt = ?2, worker = ?3, leased_at = ?4, lease_until = ?5 WHERE id = ?1";
+            // The lease is tested again: its holder may have renewed it since the rows were chosen.
+            let update = "UPDATE operations SET attempt = ?2, worker = ?3, leased_at = ?4, lease_until = ?5 \
+                          WHERE id = ?1 AND (lease_until IS NULL OR lease_until <= ?4 \
+                          OR (CAST(?6 AS BIGINT) = 1 AND worker <> ?3))";
             let values = [
                 Value::Text(&stored.id.to_string()),
                 Value::Integer(stored.attempt.into()),
                 Value::Text(&self.terms.worker),
                 Value::Integer(group.now),
                 Value::Integer(after(group.now, self.terms.lease)),
+                Value::Integer(self.terms.alone.into()),
             ];
-            session.execute(update, &values).await?;
+            if session.execute(update, &values).await? == 0 {
+                continue;
+            }
             record(session, group, Event::TakenOver, stored.subject()).await?;
             taken.push(stored);
         }

@@ -14,10 +14,10 @@ use tokio::{sync::mpsc, time::timeout};
 
 use self::{
     server::{Server, migrate},
-    session::{PostgresSession, silent, unreachable},
+    session::{Entry, PostgresSession, silent, unreachable},
     writer::write_groups,
 };
-use super::{Database, Group, Job, QUEUE, closed, head::Head, overloaded};
+use super::{Database, Group, Job, QUEUE, closed, overloaded};
 use crate::store::{error::StoreError, settings::Clock};
 
 /// How long a group may take, waiting for other replicas included.
@@ -72,8 +72,8 @@ impl Database for Postgres {
         tokio::spawn(async move {
             let read = async {
                 let client = readers.get().await.map_err(|error| unreachable(&error))?;
-                let mut session = PostgresSession { client: &client, fatal: false };
-                let mut group = Group { now: 0, head: Head::BEGINNING };
+                let mut session = PostgresSession::new(&client, Entry::Beside);
+                let mut group = Group { now: 0, head: None };
                 let read = timeout(PATIENCE, job.perform(&mut session, &mut group)).await;
                 if !matches!(read, Ok(Ok(()))) {
                     drop(Object::take(client));

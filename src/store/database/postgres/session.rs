@@ -19,36 +19,74 @@ use crate::store::{
     error::StoreError,
 };
 
-/// The end of the chain, locked, and the time.
-const LOCK: &str = "SELECT sequence, hash, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) \
+/// The time, and the end of the chain, locked.
+const LOCK: &str = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT), sequence, hash \
                     FROM chain WHERE one = 1 FOR UPDATE";
+/// The time alone.
+const TIME: &str = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
 
-pub(super) struct PostgresSession<'c> {
-    pub(super) client: &'c Object,
-    /// Whether it was the database that failed, not a statement.
-    pub(super) fatal: bool,
+/// How a transaction goes together with those of other replicas. See [`crate::store::database`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// It locks the end of the chain, and waits for that.
+    Alone,
+    /// It does not, and gives up where it would wait for a row for longer than a tenth of a second.
+    Beside,
 }
 
-impl PostgresSession<'_> {
-    /// Begins and locks in one journey.
-    pub(super) async fn begin(&mut self) -> Result<Vec<Row>, StoreError> {
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+impl Entry {
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Alone => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            // Much less than the `lock_timeout` of the session, which is that of a transaction that runs alone.
+            Self::Beside => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = 100",
+        }
+    }
+}
+
+pub(super) struct PostgresSession<'c> {
+    client: &'c Object,
+    entry: Entry,
+    /// Whether it was the database that failed, not a statement.
+    pub(super) is_fatal: bool,
+    /// Whether it gave up, to be done again alone.
+    pub(super) has_yielded: bool,
+}
+
+impl<'c> PostgresSession<'c> {
+    pub(super) const fn new(client: &'c Object, entry: Entry) -> Self {
+        Self { client, entry, is_fatal: false, has_yielded: false }
+    }
+
+    /// Begins, and locks where it must, in one journey. Answers the time of the database, and the end of the chain
+    /// where it is locked.
+    pub(super) async fn begin(&mut self) -> Result<(i64, Option<Head>), StoreError> {
+        let first = match self.entry {
+            Entry::Alone => LOCK,
+            Entry::Beside => TIME,
+        };
         let began = async {
-            let lock = self.client.prepare_cached(LOCK).await?;
-            let ((), rows) = try_join(self.client.batch_execute(begin), self.client.query(&lock, &[])).await?;
+            let first = self.client.prepare_cached(first).await?;
+            let begin = self.client.batch_execute(self.entry.begin());
+            let ((), rows) = try_join(begin, self.client.query(&first, &[])).await?;
             rows.iter().map(read).collect()
         };
         let began: Result<Vec<Row>, _> = began.await;
-        began.map_err(|error| self.failed(&error))
+        let mut row = began.map_err(|error| self.failed(&error))?.pop().ok_or_else(head::missing)?;
+        let now = row.integer()?;
+        let head = match self.entry {
+            Entry::Alone => Some(head::read(&mut row)?),
+            Entry::Beside => None,
+        };
+        Ok((now, head))
     }
 
-    /// Moves the end of the chain and commits in one journey. If moving it fails, the commit rolls back.
-    pub(super) async fn end(&mut self, before: &Head, after: &Head) -> Result<(), StoreError> {
+    /// Moves the end of the chain, where it was moved, and commits in one journey. If moving it fails, the commit rolls
+    /// back.
+    pub(super) async fn end(&mut self, moved: Option<Head>) -> Result<(), StoreError> {
         let ended = async {
-            if before == after {
-                return self.client.batch_execute("COMMIT").await;
-            }
-            let values = head::values(after);
+            let Some(moved) = moved else { return self.client.batch_execute("COMMIT").await };
+            let values = head::values(&moved);
             let moving = self.client.prepare_cached(&spelled(head::MOVE)).await?;
             let values = parameters(&values);
             try_join(self.client.execute(&moving, &values), self.client.batch_execute("COMMIT")).await.map(|_| ())
@@ -58,7 +96,11 @@ impl PostgresSession<'_> {
     }
 
     fn failed(&mut self, error: &tokio_postgres::Error) -> StoreError {
-        self.fatal |= is_fatal(error);
+        let is_locked = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
+        match error.code() {
+            Some(code) if self.entry == Entry::Beside && is_locked.contains(code) => self.has_yielded = true,
+            _ => self.is_fatal |= is_fatal(error),
+        }
         failure(error)
     }
 }

@@ -5,10 +5,10 @@ use tokio::{sync::mpsc, task::yield_now, time::timeout};
 
 use super::{
     PATIENCE,
-    session::{PostgresSession, silent, unreachable},
+    session::{Entry, PostgresSession, silent, unreachable},
 };
 use crate::store::{
-    database::{GROUP, Group, Job, head},
+    database::{GROUP, Group, Job},
     error::StoreError,
     settings::Clock,
 };
@@ -37,42 +37,83 @@ pub(super) async fn write_groups(pool: Pool, clock: Option<Clock>, mut jobs: mps
     }
 }
 
-/// Runs a group in one transaction, or one by one if a statement failed: a failure ends the transaction of
-/// all. An error means that the database is not there.
-async fn write_group(pool: &Pool, clock: Option<&Clock>, mut group: Vec<Box<dyn Job>>) -> Result<(), StoreError> {
-    let (mut result, mut fatal) = attempt(pool, clock, &mut group).await;
-    if group.len() == 1 || fatal || result.is_ok() {
-        for job in group {
-            job.settle(result.clone());
+/// Runs a group in two transactions: first what runs beside the work of other replicas, then what runs alone, so that
+/// the former does not wait for the lock of the latter. An error means that the database is not there.
+async fn write_group(pool: &Pool, clock: Option<&Clock>, group: Vec<Box<dyn Job>>) -> Result<(), StoreError> {
+    let (alone, beside): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| job.runs_alone());
+    let mut result = Ok(());
+    for (jobs, entry) in [(beside, Entry::Beside), (alone, Entry::Alone)] {
+        match &result {
+            Ok(()) => result = write_jobs(pool, clock, jobs, entry).await,
+            Err(error) => jobs.into_iter().for_each(|job| job.settle(Err(error.clone()))),
         }
-        return if fatal { result } else { Ok(()) };
     }
-    for job in group {
-        let mut alone = [job];
-        if !fatal {
-            (result, fatal) = attempt(pool, clock, &mut alone).await;
-        }
-        let [job] = alone;
-        job.settle(result.clone());
-    }
-    if fatal { result } else { Ok(()) }
+    result
 }
 
-/// One transaction, and whether its failure was the database's.
-async fn attempt(pool: &Pool, clock: Option<&Clock>, jobs: &mut [Box<dyn Job>]) -> (Result<(), StoreError>, bool) {
-    let client = match pool.get().await {
-        Ok(client) => client,
-        Err(error) => return (Err(unreachable(&error)), true),
-    };
-    let mut session = PostgresSession { client: &client, fatal: false };
-    let result = timeout(PATIENCE, commit(&mut session, clock, jobs)).await;
-    let fatal = session.fatal || result.is_err();
-    let result = result.unwrap_or_else(|_| Err(silent()));
-    if result.is_err() {
-        // In what state it is, is not known: it is closed, which rolls back.
-        drop(Object::take(client));
+/// Runs jobs in one transaction, or one by one if a statement failed: a failure ends the transaction of all.
+async fn write_jobs(
+    pool: &Pool,
+    clock: Option<&Clock>,
+    mut jobs: Vec<Box<dyn Job>>,
+    entry: Entry,
+) -> Result<(), StoreError> {
+    if jobs.is_empty() {
+        return Ok(());
     }
-    (result, fatal)
+    let mut attempt = Attempt::of(pool, clock, &mut jobs, entry).await;
+    if jobs.len() == 1 || attempt.is_fatal || attempt.result.is_ok() {
+        for job in jobs {
+            job.settle(attempt.result.clone());
+        }
+    } else {
+        for job in jobs {
+            let mut single = [job];
+            if !attempt.is_fatal {
+                attempt = Attempt::of(pool, clock, &mut single, entry).await;
+            }
+            let [job] = single;
+            job.settle(attempt.result.clone());
+        }
+    }
+    if attempt.is_fatal { attempt.result } else { Ok(()) }
+}
+
+/// One transaction, as it went.
+struct Attempt {
+    result: Result<(), StoreError>,
+    /// Whether its failure was the database's.
+    is_fatal: bool,
+    /// Whether it gave up because another transaction held a row for too long.
+    has_yielded: bool,
+}
+
+impl Attempt {
+    /// Runs jobs in a transaction, and those that have to yield once more, alone.
+    async fn of(pool: &Pool, clock: Option<&Clock>, jobs: &mut [Box<dyn Job>], entry: Entry) -> Self {
+        let attempt = Self::once(pool, clock, jobs, entry).await;
+        match attempt.has_yielded {
+            true => Self::once(pool, clock, jobs, Entry::Alone).await,
+            false => attempt,
+        }
+    }
+
+    async fn once(pool: &Pool, clock: Option<&Clock>, jobs: &mut [Box<dyn Job>], entry: Entry) -> Self {
+        let client = match pool.get().await {
+            Ok(client) => client,
+            Err(error) => return Self { result: Err(unreachable(&error)), is_fatal: true, has_yielded: false },
+        };
+        let mut session = PostgresSession::new(&client, entry);
+        let result = timeout(PATIENCE, commit(&mut session, clock, jobs)).await;
+        let has_yielded = session.has_yielded;
+        let is_fatal = !has_yielded && (session.is_fatal || result.is_err());
+        let result = result.unwrap_or_else(|_| Err(silent()));
+        if result.is_err() {
+            // In what state it is, is not known: it is closed, which rolls back.
+            drop(Object::take(client));
+        }
+        Self { result, is_fatal, has_yielded }
+    }
 }
 
 async fn commit(
@@ -80,13 +121,10 @@ async fn commit(
     clock: Option<&Clock>,
     jobs: &mut [Box<dyn Job>],
 ) -> Result<(), StoreError> {
-    let mut rows = session.begin().await?;
-    let mut row = rows.pop();
-    let head = head::read(row.as_mut())?;
-    let database_time = row.map(|mut row| row.integer()).transpose()?.unwrap_or_default();
-    let mut group = Group { now: clock.map_or(database_time, |clock| clock().as_millisecond()), head };
+    let (now, head) = session.begin().await?;
+    let mut group = Group { now: clock.map_or(now, |clock| clock().as_millisecond()), head };
     for job in jobs {
         job.perform(session, &mut group).await?;
     }
-    session.end(&head, &group.head).await
+    session.end(group.head.filter(|moved| Some(*moved) != head)).await
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::session::{SqliteSession, failure, ready};
 use crate::store::{
-    database::{GROUP, Group, Job, QUEUE, Session as _, closed, head, head::Head, overloaded},
+    database::{GROUP, Group, Job, QUEUE, Session as _, closed, head, overloaded},
     error::StoreError,
     settings::Clock,
 };
@@ -62,7 +62,7 @@ impl Drop for Lane {
 pub(super) fn read_alone(connection: Connection, clock: Clock, mut jobs: Jobs) {
     let mut session = SqliteSession(connection);
     while let Some(mut job) = jobs.blocking_recv() {
-        let mut group = Group { now: clock().as_millisecond(), head: Head::BEGINNING };
+        let mut group = Group { now: clock().as_millisecond(), head: None };
         let result = ready(job.perform(&mut session, &mut group));
         job.settle(result);
     }
@@ -149,8 +149,8 @@ fn commit(
     outcomes: &mut Vec<Result<(), StoreError>>,
 ) -> Result<(), Failure> {
     session.0.execute_batch("BEGIN IMMEDIATE")?;
-    let head = head::read(ready(session.rows(head::READ, &[]))?.first_mut())?;
-    let mut group = Group { now: clock().as_millisecond(), head };
+    let head = head::read(ready(session.rows(head::READ, &[]))?.first_mut().ok_or_else(head::missing)?)?;
+    let mut group = Group { now: clock().as_millisecond(), head: Some(head) };
     for job in jobs {
         let before = group;
         session.run("SAVEPOINT job")?;
@@ -170,8 +170,8 @@ fn commit(
         session.run("RELEASE job")?;
         outcomes.push(Ok(()));
     }
-    if group.head != head {
-        ready(session.execute(head::MOVE, &head::values(&group.head)))?;
+    if let Some(moved) = group.head.filter(|moved| *moved != head) {
+        ready(session.execute(head::MOVE, &head::values(&moved)))?;
     }
     session.0.execute_batch("COMMIT")?;
     Ok(())

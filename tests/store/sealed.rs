@@ -1,0 +1,93 @@
+//! Every column of bytes in both schemas: which of them are sealed, and that a new key reaches all of those.
+
+use std::collections::BTreeMap;
+
+use libtest_mimic::Trial;
+use passerelle::store::End;
+
+use crate::{
+    bed::{Bed, answer, claim, done, key, keyed},
+    cluster, server,
+    trial::trial,
+};
+
+/// The columns whose values are sealed. Each must stand in the list of `src/store/sealed.rs`, too.
+const SEALED: [&str; 3] = ["meta.value", "operations.answer", "operations.command"];
+/// The columns of bytes that hold hashes, which a new key leaves as they are.
+const PLAIN: [&str; 5] =
+    ["audit.hash", "audit.request_hash", "chain.hash", "operations.fingerprint", "operations.key_hash"];
+
+/// Version and id of the key: how sealed bytes begin.
+const PREFIX: usize = 9;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let on_postgres = || async { a_new_key_reaches_every_sealed_column(server::bed()).await };
+    vec![
+        trial("file::a_new_key_reaches_every_sealed_column", || a_new_key_reaches_every_sealed_column(Bed::file())),
+        cluster::or_ignored(trial("postgres::a_new_key_reaches_every_sealed_column", on_postgres)),
+    ]
+}
+
+/// All values of each column of bytes, by `table.column`.
+type Columns = BTreeMap<String, Vec<Vec<u8>>>;
+
+async fn columns(bed: &Bed) -> Columns {
+    let mut found = Columns::new();
+    if bed.shared {
+        let (client, connection) =
+            tokio_postgres::connect(&bed.url, tokio_postgres::NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        let select = "SELECT table_name::text, column_name::text FROM information_schema.columns \
+                      WHERE table_schema = 'public' AND data_type = 'bytea'";
+        for row in client.query(select, &[]).await.expect("the columns") {
+            let (table, column): (String, String) = (row.get(0), row.get(1));
+            let select = format!("SELECT {column} FROM {table} WHERE {column} IS NOT NULL");
+            let values = client.query(&select, &[]).await.expect("the values");
+            found.insert(format!("{table}.{column}"), values.iter().map(|row| row.get(0)).collect());
+        }
+    } else {
+        let file = rusqlite::Connection::open(bed.path()).expect("the file");
+        let select = "SELECT tables.name, columns.name FROM sqlite_schema AS tables \
+                      JOIN pragma_table_info(tables.name) AS columns \
+                      WHERE tables.type = 'table' AND columns.type = 'BLOB'";
+        let mut statement = file.prepare(select).expect("a statement");
+        let names = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("the columns");
+        for (table, column) in names.map(|name| name.expect("a column")).collect::<Vec<(String, String)>>() {
+            let select = format!("SELECT {column} FROM {table} WHERE {column} IS NOT NULL");
+            let mut statement = file.prepare(&select).expect("a statement");
+            let values = statement.query_map([], |row| row.get(0)).expect("the values");
+            found.insert(format!("{table}.{column}"), values.map(|value| value.expect("bytes")).collect());
+        }
+    }
+    found
+}
+
+async fn a_new_key_reaches_every_sealed_column(bed: Bed) {
+    let store = bed.open().await;
+    let ended = claim(&store, keyed("acme", "ended", "r")).await;
+    store.operations().finish(ended, 1, done()).await.expect("finished");
+    let open = claim(&store, keyed("acme", "open", "r")).await;
+    let unknown = End::Unknown { reconcile_after: None, answer: answer(504) };
+    store.operations().finish(open, 1, unknown).await.expect("finished");
+    drop(store);
+    let before = columns(&bed).await;
+    let old = before["meta.value"][0][..PREFIX].to_vec();
+    for (column, values) in &before {
+        assert!(!values.is_empty(), "{column} holds nothing: write something into it at the beginning of this test");
+        let is_sealed = values.iter().all(|value| value.starts_with(&old));
+        let list = if is_sealed { &SEALED[..] } else { &PLAIN[..] };
+        assert!(list.contains(&column.as_str()), "{column} is missing from the lists of this test");
+    }
+    let rotated = format!("key = \"{}\"\nprevious_keys = [\"{}\"]", key('2'), key('1'));
+    drop(bed.try_open(&rotated).await.expect("a store"));
+    for (column, values) in columns(&bed).await {
+        let is_left = values.iter().any(|value| value.starts_with(&old));
+        assert!(!is_left, "{column} is missing from SEALED in src/store/sealed.rs: a new key does not reach it");
+        if PLAIN.contains(&column.as_str()) {
+            assert_eq!(values, before[&column], "{column} holds hashes");
+        }
+    }
+    // With the new key alone, all of it opens.
+    let store = bed.try_open(&format!("key = \"{}\"", key('2'))).await.expect("a store");
+    assert_eq!(store.operations().list(None, None, None, 10).await.map(|records| records.len()), Ok(2));
+}
