@@ -1,5 +1,5 @@
-//! What can go wrong with the store, in words for somebody who has never seen it. No text holds a secret
-//! or anything of a customer.
+//! What can go wrong with the store. Messages are for operators who have not seen the store before. No message holds a
+//! secret or data of a customer.
 
 use std::fmt;
 
@@ -20,20 +20,20 @@ pub enum StoreError {
 
 impl StoreError {
     /// What went wrong.
-    pub fn told(&self) -> &str {
+    pub fn message(&self) -> &str {
         match self {
-            Self::Unavailable(told)
-            | Self::WrongKey(told)
-            | Self::Locked(told)
-            | Self::Settings(told)
-            | Self::Damaged(told) => told,
+            Self::Unavailable(message)
+            | Self::WrongKey(message)
+            | Self::Locked(message)
+            | Self::Settings(message)
+            | Self::Damaged(message) => message,
         }
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.told())
+        formatter.write_str(self.message())
     }
 }
 

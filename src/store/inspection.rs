@@ -26,16 +26,16 @@ impl Inspection {
     pub fn open(settings: &Settings) -> Result<Self, StoreError> {
         Ok(Self(match &settings.place {
             settings::Place::Memory => {
-                let told = "the store is in the gateway's memory (sqlite::memory:): ask the gateway itself, with \
+                let message = "the store is in the gateway's memory (sqlite::memory:): ask the gateway itself, with \
                             GET /v1/operations";
-                return Err(StoreError::Settings(told.to_owned()));
+                return Err(StoreError::Settings(message.to_owned()));
             }
             settings::Place::File(path) => Arc::new(Sqlite::look_at(path)?),
             settings::Place::Server(url) => Arc::new(Postgres::look_at(url)?),
         }))
     }
 
-    /// Writes, the newest first, without their sealed parts; `after` goes on behind one.
+    /// Operations, the newest first, without their sealed parts; with `after`, those older than that one.
     pub async fn operations(
         &self,
         merchant: Option<&str>,
@@ -46,7 +46,7 @@ impl Inspection {
         operations::list_unopened(&*self.0, merchant, state, after, limit).await
     }
 
-    /// The audit of them.
+    /// Their audit.
     pub fn audit(&self) -> AuditLog {
         AuditLog::of(&self.0)
     }

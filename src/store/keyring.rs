@@ -1,6 +1,6 @@
-//! Sealing: what the store keeps of a customer's data is encrypted with AES-256-GCM under a key that is not
-//! in the database, and bound to the place where it is kept. Fingerprints are keyed hashes under a secret
-//! of the store's own, which survives a rotation of the key.
+//! Sealing: the store encrypts data of customers with AES-256-GCM. The key is not in the database. Sealed bytes are bound
+//! to their table, column and row, and do not open elsewhere. Requests and idempotency keys are kept as keyed hashes; the
+//! secret of these is the store's own, and does not change with the key.
 
 use std::{fmt, fs, io::Write as _, path::Path};
 
@@ -15,11 +15,11 @@ use secrecy::{ExposeSecret, SecretSlice};
 use super::{database::head::Hash, error::StoreError};
 use crate::config::Secret;
 
-/// What a key looks like, for texts of errors.
+/// How a key is written, for error messages.
 const FORM: &str = "a key of the store is 32 random bytes as 64 hexadecimal digits or in base64; \
                     `openssl rand -hex 32` makes one";
 
-/// The first byte of everything sealed, so that the form can change one day.
+/// The first byte of all sealed bytes, so that a later version can seal in another format.
 const VERSION: u8 = 1;
 const KEY_ID: usize = 8;
 const HEAD: usize = 1 + KEY_ID + NONCE_LEN;
@@ -35,7 +35,7 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// Reads a key as people write it.
+    /// Parses a key as an operator writes it.
     pub(super) fn parse(text: &str) -> Result<Self, StoreError> {
         let text = text.trim();
         let bytes = match text.len() {
@@ -63,13 +63,13 @@ impl Key {
 
     /// The key in a file beside its database, made if there is no data yet.
     pub(super) fn beside(path: &Path, database_is_new: bool) -> Result<Self, StoreError> {
-        let told = |what: &str, error: std::io::Error| wrong(format!("{} {what}: {error}", path.display()));
+        let failed = |what: &str, error: std::io::Error| wrong(format!("{} {what}: {error}", path.display()));
         match fs::read_to_string(path) {
             Ok(text) => {
                 check_mode(path)?;
                 Self::parse(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))
             }
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(told("cannot be read", error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("cannot be read", error)),
             Err(_) if !database_is_new => Err(wrong(format!(
                 "{} is missing, though the database holds data sealed with it: bring it back from your backup, \
                  or name the key as `store.key`",
@@ -91,7 +91,7 @@ impl Key {
                         None => fs::File::open(".")?.sync_all(),
                     }
                 };
-                write().map_err(|error| told("cannot be written", error))?;
+                write().map_err(|error| failed("cannot be written", error))?;
                 Ok(key)
             }
         }
@@ -107,8 +107,8 @@ impl Key {
     }
 }
 
-fn wrong(told: impl Into<String>) -> StoreError {
-    StoreError::WrongKey(told.into())
+fn wrong(message: impl Into<String>) -> StoreError {
+    StoreError::WrongKey(message.into())
 }
 
 #[cfg(unix)]
@@ -132,12 +132,12 @@ fn check_mode(_: &Path) -> Result<(), StoreError> {
 
 fn random_bytes() -> Result<[u8; 32], StoreError> {
     let mut bytes = [0; 32];
-    let told = |_| StoreError::Unavailable("the system gives no random numbers".to_owned());
-    SystemRandom::new().fill(&mut bytes).map_err(told)?;
+    let failed = |_| StoreError::Unavailable("the system gives no random numbers".to_owned());
+    SystemRandom::new().fill(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 
-/// Where something sealed is kept. It opens nowhere else.
+/// Where sealed bytes are kept. They open nowhere else.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) table: &'a str,
@@ -200,7 +200,7 @@ impl Keyring {
         Ok(bytes)
     }
 
-    /// Seals anew what an older key sealed.
+    /// Seals anew what an older key sealed; `None` for what the current key sealed.
     pub(super) fn reseal(&self, place: Place<'_>, sealed: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match self.keys.first() {
             Some((id, _)) if sealed.get(1..=KEY_ID) == Some(id) => Ok(None),
@@ -218,7 +218,7 @@ fn associated(place: Place<'_>, key_id: &[u8]) -> Aad<Vec<u8>> {
     Aad::from(bytes)
 }
 
-/// The keyed hashes under which requests and idempotency keys are known.
+/// The keyed hashes by which requests and idempotency keys are compared.
 pub(super) struct Hashes {
     requests: hmac::Key,
     keys: hmac::Key,
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_opens_in_its_place_only() {
+    fn sealed_bytes_open_in_their_place_only() {
         let key = Key::random().expect("a key");
         let sealed = ring(&[&key]).seal(PLACE, b"Amadou").expect("sealed");
         assert!(!sealed.windows(6).any(|window| window == b"Amadou"));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_changed_opens() {
+    fn changed_bytes_do_not_open() {
         let ring = ring(&[&Key::random().expect("a key")]);
         let sealed = ring.seal(PLACE, b"Amadou").expect("sealed");
         for byte in 0..sealed.len() {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_key_opens_and_is_replaced() {
+    fn a_previous_key_opens_and_resealing_replaces_it() {
         let (old, new) = (Key::random().expect("a key"), Key::random().expect("a key"));
         let sealed = ring(&[&old]).seal(PLACE, b"Amadou").expect("sealed");
         assert!(matches!(ring(&[&new]).open(PLACE, &sealed), Err(StoreError::WrongKey(_))));
@@ -314,19 +314,19 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_two_spellings() {
+    fn a_key_is_hexadecimal_or_base64() {
         let hexadecimal = Key::parse(&format!("{}\n", "0a".repeat(32))).expect("a key");
         let base64 = Key::parse(&BASE64.encode(&[10; 32])).expect("a key");
         assert_eq!(hexadecimal.id(), base64.id());
         let too_long = "0a".repeat(33);
         for wrong in ["", "secret", &"zz".repeat(32), &"é".repeat(32), &too_long] {
-            let told = Key::parse(wrong).expect_err("no key").to_string();
-            assert!(told.contains("openssl rand -hex 32"), "{told}");
+            let message = Key::parse(wrong).expect_err("no key").to_string();
+            assert!(message.contains("openssl rand -hex 32"), "{message}");
         }
     }
 
     #[test]
-    fn hashes_differ_by_merchant_and_use() {
+    fn hashes_differ_by_merchant_and_purpose() {
         let hashes = Hashes::derive(&[1; 32]);
         assert_eq!(hashes.key("acme", "k"), Hashes::derive(&[1; 32]).key("acme", "k"));
         assert_ne!(hashes.key("acme", "k"), hashes.key("other", "k"));

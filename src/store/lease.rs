@@ -1,46 +1,65 @@
-//! What this process knows of its leases without asking the database. Who may take a write over is decided by the
-//! database's clock; but whoever asks it can still stand still between its answer and the sending. So every lease is
-//! also held against this process's own clock, which goes on meanwhile, just before anything is sent. That costs no
-//! question, and errs to the safe side: a lease is counted from before it was asked for, and a sign of life that
-//! came late counts as one that came too late.
+//! Leases, as far as this process knows them without asking the database.
+//!
+//! A worker is one life of one process: it gets a new name at every start. A worker that claims or takes over an
+//! operation holds a lease on it, and renews the leases on all of its operations together. The database decides who may
+//! take an operation over: when the lease has run out by the *database's* clock, another worker may.
+//!
+//! That alone does not protect the provider. A worker asks the database, gets the answer "the lease is yours", is
+//! stopped by the machine for a minute, and then sends its request, although another worker has taken the operation
+//! over meanwhile. So a worker also looks at its *own* clock, in the last moment before it sends (see
+//! [`Lease::send_until`]). This costs no question to the database.
+//!
+//! The own clock must never give more time than the database does. Three rules keep it so:
+//!
+//! 1. A lease counts from the time *before* the worker asked for it. The database counts from later.
+//! 2. A renewal counts from the time before the worker asked for it, too.
+//! 3. A renewal whose answer comes after the leases may have run out renews no older lease. The database may have
+//!    given the operation to another worker before it renewed the rest. From then on only operations that were claimed
+//!    or taken over after that renewal count as renewed.
+//!
+//! Rule 2 is safe only because a process has one writer: a renewal is never concurrent with a claim or a takeover of the
+//! same process. Otherwise it could miss a row that is not committed yet, and the worker would believe that it is
+//! renewed.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-/// For how long a task is believed to be at work on one attempt; its lease is not renewed beyond that.
-/// A task that died without a word would otherwise hold its operation for as long as the process lives.
+/// The longest time for which a worker renews the lease on one attempt. A task that has died without finishing its
+/// attempt would otherwise keep the operation for as long as the process lives.
 pub const LONGEST_ATTEMPT: Duration = Duration::from_mins(5);
 
-/// The signs of life of this process.
+/// The lease renewals of this process.
 #[derive(Debug)]
-pub(super) struct SignsOfLife {
-    /// How long an attempt is left alone without one.
+pub(super) struct Renewals {
+    /// How long a lease lasts from its beginning, or from its last renewal.
     lease: Duration,
     unbroken: Mutex<Unbroken>,
 }
 
-/// Signs of life of which each came before the lease of the one before had run out.
+/// A row of renewals, each of which was answered before the leases that it renewed could run out.
 #[derive(Debug, Clone, Copy)]
 struct Unbroken {
+    /// When the worker asked for the first of them.
     since: Instant,
+    /// Until when a lease holds that the last of them renewed.
     until: Instant,
 }
 
-impl SignsOfLife {
+impl Renewals {
     pub(super) fn from(now: Instant, lease: Duration) -> Self {
         Self { lease, unbroken: Mutex::new(Unbroken { since: now, until: now + lease }) }
     }
 
-    fn unbroken(&self) -> std::sync::MutexGuard<'_, Unbroken> {
+    fn unbroken(&self) -> MutexGuard<'_, Unbroken> {
         self.unbroken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a sign of life that the database took at some time between two.
-    pub(super) fn given(&self, asked: Instant, answered: Instant) {
+    /// Counts a renewal. The database executed it at some time between `asked` and `answered`.
+    pub(super) fn renewed(&self, asked: Instant, answered: Instant) {
         let mut unbroken = self.unbroken();
         if answered >= unbroken.until {
             unbroken.since = asked;
@@ -48,30 +67,31 @@ impl SignsOfLife {
         unbroken.until = asked + self.lease;
     }
 
-    /// Whether leases may have run out since the last one, as after standing still.
+    /// Whether leases may have run out since the last renewal, as after the process was stopped for a while.
     pub(super) fn are_overdue(&self, now: Instant) -> bool {
         now >= self.unbroken().until
     }
 }
 
-/// A lease on whatever is claimed or taken over after it was begun.
+/// A lease on what is claimed or taken over after it was begun.
 #[derive(Debug, Clone)]
 pub struct Lease {
     begun: Instant,
-    signs: Arc<SignsOfLife>,
+    renewals: Arc<Renewals>,
 }
 
 impl Lease {
-    pub(super) fn begin(now: Instant, signs: &Arc<SignsOfLife>) -> Self {
-        Self { begun: now, signs: Arc::clone(signs) }
+    pub(super) fn begin(now: Instant, renewals: &Arc<Renewals>) -> Self {
+        Self { begun: now, renewals: Arc::clone(renewals) }
     }
 
-    /// Until when something may be begun that must be sent while it holds, as far as is known now. The last third is
-    /// left for what comes between, such as connecting; where signs of life come in time, it is never reached.
+    /// The time after which the worker must not begin to send, as far as it is known now. It is a third of a lease
+    /// before the lease runs out: that third is for what lies between this look at the clock and the sending, such as
+    /// connecting. Where renewals come in time, it is never reached.
     pub fn send_until(&self) -> Instant {
-        let lease = self.signs.lease;
+        let lease = self.renewals.lease;
         let own = self.begun + lease;
-        let Unbroken { since, until } = *self.signs.unbroken();
+        let Unbroken { since, until } = *self.renewals.unbroken();
         let holds_until = match since <= self.begun {
             true => own.max(until.min(self.begun + LONGEST_ATTEMPT)),
             false => own,
@@ -86,51 +106,51 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn signs() -> (Instant, Arc<SignsOfLife>) {
+    fn renewals() -> (Instant, Arc<Renewals>) {
         let now = Instant::now();
-        (now, Arc::new(SignsOfLife::from(now, 30 * SECOND)))
+        (now, Arc::new(Renewals::from(now, 30 * SECOND)))
     }
 
     #[test]
-    fn a_lease_is_as_long_as_the_last_sign_of_life_in_an_unbroken_row() {
-        let (start, signs) = signs();
-        let lease = Lease::begin(start + SECOND, &signs);
+    fn renewals_in_time_prolong_a_lease_that_began_before_them() {
+        let (start, renewals) = renewals();
+        let lease = Lease::begin(start + SECOND, &renewals);
         assert_eq!(lease.send_until(), start + 21 * SECOND);
-        for sign in [10 * SECOND, 39 * SECOND, 68 * SECOND] {
-            signs.given(start + sign, start + sign + SECOND / 2);
-            assert_eq!(lease.send_until(), start + sign + 20 * SECOND);
+        for asked in [10 * SECOND, 39 * SECOND, 68 * SECOND] {
+            renewals.renewed(start + asked, start + asked + SECOND / 2);
+            assert_eq!(lease.send_until(), start + asked + 20 * SECOND);
         }
     }
 
     #[test]
-    fn a_sign_of_life_that_came_too_late_brings_nothing_back() {
-        let (start, signs) = signs();
-        let lost = Lease::begin(start + SECOND, &signs);
-        signs.given(start + 10 * SECOND, start + 11 * SECOND);
-        // Asked for in time, and perhaps not heard before somebody else was.
-        signs.given(start + 39 * SECOND, start + 40 * SECOND);
+    fn a_renewal_that_is_answered_too_late_renews_no_older_lease() {
+        let (start, renewals) = renewals();
+        let lost = Lease::begin(start + SECOND, &renewals);
+        renewals.renewed(start + 10 * SECOND, start + 11 * SECOND);
+        // It was asked for in time. The database may have executed it after a takeover by another worker.
+        renewals.renewed(start + 39 * SECOND, start + 40 * SECOND);
         assert_eq!(lost.send_until(), start + 21 * SECOND);
-        let new = Lease::begin(start + 41 * SECOND, &signs);
-        signs.given(start + 50 * SECOND, start + 51 * SECOND);
+        let new = Lease::begin(start + 41 * SECOND, &renewals);
+        renewals.renewed(start + 50 * SECOND, start + 51 * SECOND);
         assert_eq!((lost.send_until(), new.send_until()), (start + 21 * SECOND, start + 70 * SECOND));
     }
 
     #[test]
-    fn nothing_is_held_for_longer_than_an_attempt_may_last() {
-        let (start, signs) = signs();
-        let lease = Lease::begin(start, &signs);
-        for sign in (10..600).step_by(10) {
-            signs.given(start + sign * SECOND, start + sign * SECOND);
+    fn no_lease_is_renewed_for_longer_than_the_longest_attempt() {
+        let (start, renewals) = renewals();
+        let lease = Lease::begin(start, &renewals);
+        for asked in (10..600).step_by(10) {
+            renewals.renewed(start + asked * SECOND, start + asked * SECOND);
         }
         assert_eq!(lease.send_until(), start + LONGEST_ATTEMPT - 10 * SECOND);
     }
 
     #[test]
-    fn signs_of_life_are_overdue_once_leases_may_have_run_out() {
-        let (start, signs) = signs();
-        assert!(!signs.are_overdue(start + 29 * SECOND));
-        assert!(signs.are_overdue(start + 30 * SECOND));
-        signs.given(start + 40 * SECOND, start + 41 * SECOND);
-        assert!(!signs.are_overdue(start + 69 * SECOND));
+    fn renewals_are_overdue_once_leases_may_have_run_out() {
+        let (start, renewals) = renewals();
+        assert!(!renewals.are_overdue(start + 29 * SECOND));
+        assert!(renewals.are_overdue(start + 30 * SECOND));
+        renewals.renewed(start + 40 * SECOND, start + 41 * SECOND);
+        assert!(!renewals.are_overdue(start + 69 * SECOND));
     }
 }

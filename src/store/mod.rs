@@ -50,7 +50,7 @@ use database::{
     sqlite::{self, Sqlite},
 };
 use keyring::{Key, Keyring};
-use lease::SignsOfLife;
+use lease::Renewals;
 use opened::Opened;
 use terms::Terms;
 
@@ -69,11 +69,10 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store: reserves it, brings its form up to date, checks the key, and seals anew what an
-    /// older key sealed.
+    /// Opens the store: locks its file, migrates the schema, checks the key, and seals anew what an older key sealed.
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
         let clock = settings.clock.clone();
-        let (database, key, alone): (Arc<dyn Database>, Key, bool) = match &settings.place {
+        let (database, key, is_exclusive): (Arc<dyn Database>, Key, bool) = match &settings.place {
             settings::Place::Memory => (Arc::new(Sqlite::memory(clock)?), Key::random()?, true),
             settings::Place::File(path) => {
                 let reserved = sqlite::reserve(path)?;
@@ -84,7 +83,7 @@ impl Store {
                 (Arc::new(Sqlite::open(reserved, clock)?), key, true)
             }
             settings::Place::Server(url) => {
-                // Settings without a key name no server.
+                // Settings that name a server without a key are refused before.
                 let key = settings.key.clone().ok_or_else(closed)?;
                 (Arc::new(Postgres::open(url, clock).await?), key, false)
             }
@@ -93,15 +92,15 @@ impl Store {
         let hashes = secret::unlock(&*database, &keyring).await?;
         let terms = Terms {
             worker: Uuid::new_v4().simple().to_string(),
-            alone,
+            is_exclusive,
             lease: settings.lease,
             joining: settings.joining,
             answers: settings.keep_answers,
             tombstones: settings.keep_tombstones,
         };
-        let signs = Arc::new(SignsOfLife::from(Instant::now(), terms.lease));
+        let renewals = Arc::new(Renewals::from(Instant::now(), terms.lease));
         let terms = Arc::new(terms);
-        let opened = Arc::new(Opened { database, keyring, hashes, terms, signs });
+        let opened = Arc::new(Opened { database, keyring, hashes, terms, renewals });
         let (operations, audit) = (OperationLog::of(&opened), AuditLog::of(&opened.database));
         let store = Self { opened, operations, audit };
         if !settings.previous_keys.is_empty() {

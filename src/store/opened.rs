@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     database::Database,
     keyring::{Hashes, Keyring},
-    lease::SignsOfLife,
+    lease::Renewals,
     terms::Terms,
 };
 
@@ -16,5 +16,5 @@ pub(super) struct Opened {
     pub(super) keyring: Keyring,
     pub(super) hashes: Hashes,
     pub(super) terms: Arc<Terms>,
-    pub(super) signs: Arc<SignsOfLife>,
+    pub(super) renewals: Arc<Renewals>,
 }

@@ -1,6 +1,6 @@
-//! What is sealed, column by column, and sealing all of it anew after a change of the key. Whatever is sealed from now
-//! on is one more line in [`SEALED`]: a test walks through every column of bytes in the schema, and names the one that
-//! is neither listed here nor known to hold no sealed bytes.
+//! The list of sealed columns, and sealing all of them anew after a change of the key. A new sealed column is one more
+//! line in [`SEALED`]: a test walks through every column of bytes in the schema, and names the one that a new key does
+//! not reach.
 
 use async_trait::async_trait;
 
@@ -28,16 +28,16 @@ pub(super) struct SealedColumn {
 
 /// The store's own secret.
 pub(super) static META: SealedColumn = SealedColumn { table: "meta", key: "name", column: "value" };
-/// What a write is to do, until its outcome is known.
+/// The command of a write, until its outcome is known.
 pub(super) static COMMAND: SealedColumn = SealedColumn { table: "operations", key: "id", column: "command" };
-/// What a write is answered with.
+/// The answer to a write.
 pub(super) static ANSWER: SealedColumn = SealedColumn { table: "operations", key: "id", column: "answer" };
 
 /// Every column that holds sealed bytes.
 static SEALED: [&SealedColumn; 3] = [&META, &COMMAND, &ANSWER];
 
 impl SealedColumn {
-    /// Where the value of one row is kept.
+    /// The place of the value of one row.
     pub(super) const fn at<'a>(&self, row: &'a str) -> Place<'a> {
         Place { table: self.table, column: self.column, row }
     }
@@ -98,7 +98,7 @@ struct ReplaceSealed {
 impl Work for ReplaceSealed {
     type Done = ();
 
-    /// One statement, which replaces what is still there.
+    /// One statement, which replaces the value only where it is still the one that was read.
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {

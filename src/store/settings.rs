@@ -1,4 +1,4 @@
-//! Where the store is and how long it keeps what: the `[store]` of the configuration, understood.
+//! Where the store is and how long it keeps what: the `[store]` table of the configuration, validated.
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -8,14 +8,15 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{error::StoreError, keyring::Key};
 use crate::config::{self, Secret};
 
-/// Tells the time. Tests move it.
+/// The clock. Tests have one that they set.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// The shortest lease: three signs of life in it still come in time where the database needs its whole patience for one.
+/// The shortest lease. A renewal is due three times in it, and one may take the database as long as a transaction may
+/// last.
 const SHORTEST_LEASE: Duration = Duration::from_secs(2);
-/// The longest lease: nobody goes on for so long with what a dead process left.
+/// The longest lease. For so long no worker goes on with the operations that a dead process left.
 const LONGEST_LEASE: Duration = Duration::from_mins(10);
 
 /// Everything that [`super::Store::open`] needs to know.
@@ -28,9 +29,9 @@ pub struct Settings {
     pub keep_answers: Duration,
     /// How long it is remembered that a key was used; 30 days unless configured.
     pub keep_tombstones: Duration,
-    /// How long an attempt is left alone without a sign of life; 30 seconds unless configured.
+    /// How long a lease lasts without a renewal; 30 seconds unless configured.
     pub lease: Duration,
-    /// How long an unfinished write without a key stands for others like it; 120 seconds.
+    /// How long later requests with the same content may join a write without a key; 120 seconds.
     pub joining: Duration,
     /// The time; the system's (SQLite) or the database's (PostgreSQL) unless given.
     pub clock: Option<Clock>,
@@ -49,7 +50,7 @@ pub(super) enum Place {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Settings").field("place", &self.told()).finish_non_exhaustive()
+        formatter.debug_struct("Settings").field("place", &self.location()).finish_non_exhaustive()
     }
 }
 
@@ -67,7 +68,7 @@ impl Settings {
         }
     }
 
-    /// What `[store]` says. Without it, everything is kept in `passerelle.db` of the working directory.
+    /// The settings of `[store]`. Without it, everything is kept in `passerelle.db` of the working directory.
     pub fn from(typed: Option<&config::Store>) -> Result<Self, StoreError> {
         let Some(typed) = typed else { return Ok(Self::at(Place::File("passerelle.db".into()))) };
         let url = typed.url.resolve().map_err(|error| StoreError::Settings(format!("`store.url`: {error}")))?;
@@ -81,19 +82,19 @@ impl Settings {
         settings.keep_answers = typed.keep_answers.unwrap_or(settings.keep_answers);
         settings.keep_tombstones = typed.keep_tombstones.unwrap_or(settings.keep_tombstones);
         if settings.keep_tombstones < settings.keep_answers {
-            let told = "`store.keep_tombstones` must not be shorter than `store.keep_answers`";
-            return Err(StoreError::Settings(told.to_owned()));
+            let message = "`store.keep_tombstones` must not be shorter than `store.keep_answers`";
+            return Err(StoreError::Settings(message.to_owned()));
         }
         if settings.key.is_none() && matches!(settings.place, Place::Server(_)) {
-            let told = "`store.key` is missing: with PostgreSQL every replica needs the same key, as \
+            let message = "`store.key` is missing: with PostgreSQL every replica needs the same key, as \
                         { env = \"NAME\" } or { file = \"PATH\" }; `openssl rand -hex 32` makes one";
-            return Err(StoreError::WrongKey(told.to_owned()));
+            return Err(StoreError::WrongKey(message.to_owned()));
         }
         Ok(settings)
     }
 
     /// Where the store is, without a password, for logs.
-    pub fn told(&self) -> String {
+    pub fn location(&self) -> String {
         match &self.place {
             Place::Memory => "sqlite::memory:".to_owned(),
             Place::File(path) => format!("sqlite:{}", path.display()),
@@ -116,7 +117,7 @@ impl Place {
                 }
             }
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Self::Server(url)),
-            // What stands there may hold a password, so it is not repeated.
+            // The URL may hold a password, so the message does not repeat it.
             _ => Err(StoreError::Settings(
                 "`store.url` is none of `sqlite:FILE`, `sqlite::memory:` and `postgres://USER@HOST/DATABASE`"
                     .to_owned(),
@@ -125,7 +126,7 @@ impl Place {
     }
 }
 
-/// Whether a secret stands in the configuration itself. A URL is one only if it has a password.
+/// Whether a secret is written in the configuration itself. A URL is one only if it has a password.
 pub fn is_literal(secret: &Secret) -> bool {
     match secret {
         Secret::Literal(text) => {
@@ -146,22 +147,22 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_everything_is_kept_in_a_file() {
-        assert_eq!(Settings::from(None).map(|settings| settings.told()), Ok("sqlite:passerelle.db".to_owned()));
+    fn without_settings_the_store_is_a_file() {
+        assert_eq!(Settings::from(None).map(|settings| settings.location()), Ok("sqlite:passerelle.db".to_owned()));
     }
 
     #[test]
-    fn urls_are_understood_and_mistakes_teach() {
-        let told = |url: &str| settings(&format!("url = \"{url}\"")).map(|settings| settings.told());
-        assert_eq!(told("sqlite::memory:"), Ok("sqlite::memory:".to_owned()));
-        assert_eq!(told("sqlite:data/a.db"), Ok("sqlite:data/a.db".to_owned()));
-        assert_eq!(told("sqlite:///var/lib/a.db"), Ok("sqlite:/var/lib/a.db".to_owned()));
+    fn urls_are_parsed_and_mistakes_name_the_setting() {
+        let location = |url: &str| settings(&format!("url = \"{url}\"")).map(|settings| settings.location());
+        assert_eq!(location("sqlite::memory:"), Ok("sqlite::memory:".to_owned()));
+        assert_eq!(location("sqlite:data/a.db"), Ok("sqlite:data/a.db".to_owned()));
+        assert_eq!(location("sqlite:///var/lib/a.db"), Ok("sqlite:/var/lib/a.db".to_owned()));
         for wrong in ["sqlite:", "mysql://u:hunter2@h/d", "hunter2", "postgres:hunter2"] {
-            let told = told(wrong).expect_err("a mistake").to_string();
-            assert!(told.contains("`store.url`") && !told.contains("hunter2"), "{told}");
+            let message = location(wrong).expect_err("a mistake").to_string();
+            assert!(message.contains("`store.url`") && !message.contains("hunter2"), "{message}");
         }
-        let told = told("postgres://u:hunter2@h/d").expect_err("no key").to_string();
-        assert!(told.contains("`store.key` is missing") && !told.contains("hunter2"), "{told}");
+        let message = location("postgres://u:hunter2@h/d").expect_err("no key").to_string();
+        assert!(message.contains("`store.key` is missing") && !message.contains("hunter2"), "{message}");
     }
 
     #[test]
@@ -173,16 +174,16 @@ mod tests {
         .expect("settings");
         assert_eq!((read.keep_answers, read.previous_keys.len()), (24 * HOUR, 1));
         assert!(!format!("{read:?}").contains(&key));
-        let told = settings("url = \"sqlite:a\"\nkey = \"short\"\n").expect_err("no key").to_string();
-        assert!(told.contains("64 hexadecimal digits") && !told.contains("short"), "{told}");
-        let told = settings("url = \"sqlite:a\"\nkeep_tombstones = \"1h\"\n").expect_err("too short").to_string();
-        assert!(told.contains("keep_tombstones"), "{told}");
+        let message = settings("url = \"sqlite:a\"\nkey = \"short\"\n").expect_err("no key").to_string();
+        assert!(message.contains("64 hexadecimal digits") && !message.contains("short"), "{message}");
+        let message = settings("url = \"sqlite:a\"\nkeep_tombstones = \"1h\"\n").expect_err("too short").to_string();
+        assert!(message.contains("keep_tombstones"), "{message}");
         let lease = |text: &str| settings(&format!("url = \"sqlite:a\"\n{text}")).map(|settings| settings.lease);
         assert_eq!(lease(""), Ok(Duration::from_secs(30)));
         assert_eq!(lease("lease = \"2s\""), Ok(Duration::from_secs(2)));
         for wrong in ["1999ms", "601s"] {
-            let told = lease(&format!("lease = \"{wrong}\"")).expect_err("a mistake").to_string();
-            assert!(told.contains("`store.lease` must be from \"2s\" to \"10m\""), "{told}");
+            let message = lease(&format!("lease = \"{wrong}\"")).expect_err("a mistake").to_string();
+            assert!(message.contains("`store.lease` must be from \"2s\" to \"10m\""), "{message}");
         }
     }
 

@@ -1,20 +1,20 @@
-//! What the work of one store goes by.
+//! Settings and identity that the work of one store needs.
 
 use std::time::Duration;
 
-/// What the work of one store goes by.
+/// What every piece of work of one store keeps to.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
-    /// This life of this process.
+    /// The name of this worker: one life of one process.
     pub(super) worker: String,
-    /// Whether nobody else can have the database open, so that every other worker is dead.
-    pub(super) alone: bool,
-    /// How long an attempt is left alone without a sign of life.
+    /// Whether no other process can have the database open. Every other worker that it names is then dead.
+    pub(super) is_exclusive: bool,
+    /// How long a lease lasts without a renewal.
     pub(super) lease: Duration,
-    /// How long an unfinished write without a key stands for others like it.
+    /// How long a write without a key is a candidate for later requests with the same content.
     pub(super) joining: Duration,
     /// How long answers are kept.
     pub(super) answers: Duration,
-    /// How long tombstones are kept.
+    /// How long finished operations are kept.
     pub(super) tombstones: Duration,
 }

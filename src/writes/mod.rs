@@ -229,7 +229,7 @@ impl Writes {
     /// the next one who comes would be taken for whoever asked first.
     async fn end(&self, mut begun: Begun, told: &Told) {
         if let Some(id) = begun.close()
-            && let Err(error) = self.store.hear(id).await
+            && let Err(error) = self.store.mark_delivered(id).await
         {
             tracing::warn!(operation.id = %id, "that a write was heard cannot be kept: {error}");
         }
@@ -241,7 +241,7 @@ impl Writes {
     async fn leave_unheard(&self, record: &Record, asker: &Weak<()>) {
         if !record.keyed
             && asker.strong_count() == 0
-            && let Err(error) = self.store.unhear(record.id).await
+            && let Err(error) = self.store.mark_undelivered(record.id).await
         {
             tracing::warn!(operation.id = %record.id, "that nobody heard a write cannot be kept: {error}");
         }
@@ -260,7 +260,7 @@ impl Writes {
                 Some(found) if found.state.is_final() || found.answer.is_some() => {
                     // It may have ended before anybody could see that there is somebody who waits.
                     if found.state.is_final() {
-                        self.store.hear(found.id).await.map_err(Refused::Store)?;
+                        self.store.mark_delivered(found.id).await.map_err(Refused::Store)?;
                     }
                     return replayed(found);
                 }
@@ -332,7 +332,7 @@ async fn finish(
 ) -> Result<bool, StoreError> {
     match is_heard {
         true => store.finish(id, attempt, end).await,
-        false => store.finish_unheard(id, attempt, end).await,
+        false => store.finish_undelivered(id, attempt, end).await,
     }
 }
 

@@ -70,8 +70,8 @@ async fn work_that_is_not_audited_does_not_wait_for_the_audit() {
     let other = session(&bed).await;
     other.batch_execute(LOCK_HEAD).await.expect("locked");
     assert_eq!(operations.renew().await, Ok(()));
-    assert_eq!(operations.unhear(ended).await, Ok(()));
-    assert_eq!(operations.hear(ended).await, Ok(()));
+    assert_eq!(operations.mark_undelivered(ended).await, Ok(()));
+    assert_eq!(operations.mark_delivered(ended).await, Ok(()));
     assert!(operations.reap().await.is_ok());
     let refused = operations.claim(keyed("acme", "new", "r")).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "a claim is audited: {refused:?}");

@@ -22,7 +22,7 @@ pub enum Event {
     Done,
     /// It did not happen.
     Failed,
-    /// Its outcome is not known, and will be looked up.
+    /// Its outcome is not known, and will be reconciled.
     Unknown,
     /// Its outcome is not known, and a person has to look.
     Held,
@@ -66,7 +66,7 @@ pub struct AuditRecord {
     pub merchant: String,
     /// The connection that it goes through.
     pub connection: String,
-    /// What is done.
+    /// The kind of the operation.
     pub operation: String,
     /// The write.
     pub id: OperationId,

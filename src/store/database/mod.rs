@@ -1,6 +1,6 @@
-//! What a database has to offer: one writer that runs jobs in groups and commits each group at once, and readers.
-//! What the jobs do is said once, over a [`Session`], by the folder of the thing that is kept; texts are the same for
-//! both databases, and contents are opaque bytes. Nothing here knows what is kept.
+//! The interface of a database: one writer, which runs jobs in groups and commits each group in one transaction, and
+//! readers. The folders beside this one have the SQL of the jobs, once for both databases, as [`Work`] over a
+//! [`Session`]. This folder knows none of their tables, except the end of the audit chain.
 //!
 //! `sqlite` and `postgres` run the jobs. `values` are parameters and rows, `head` is the end of the audit chain.
 //!
@@ -16,7 +16,7 @@
 //!   any time one replica holds it, so that no two pieces of such work are concurrent. Work that adds audit records
 //!   must declare it, because a record carries the hash of the one before. So must work that reads rows, decides by
 //!   what it read, and writes other rows: without the lock two replicas could both decide by the state before.
-//! - **`false`**: the writer does not lock the row of `chain` and does not wait for who holds it. Such work must be
+//! - **`false`**: the writer does not lock the row of `chain` and does not wait for the replica that holds it. Such work must be
 //!   correct while any other work changes the same rows. At READ COMMITTED that is so where it is one `UPDATE` or
 //!   `DELETE` for each decision: PostgreSQL waits for a row that another transaction has changed, and then tests the
 //!   `WHERE` of the statement again on the new row. Work that runs alone must in turn expect that such a statement
@@ -42,29 +42,29 @@ use self::{
 };
 use super::error::StoreError;
 
-/// How long anybody waits for the store. A database that hangs is an unavailable one.
-pub(in crate::store) const PATIENCE: Duration = Duration::from_secs(5);
-/// The most jobs that are committed at once.
+/// How long a caller waits for the store. After that the store counts as unavailable.
+pub(in crate::store) const TIMEOUT: Duration = Duration::from_secs(5);
+/// The most jobs of one transaction.
 pub(in crate::store) const GROUP: usize = 64;
-/// The most jobs that wait. More could not be answered in time.
+/// The most jobs that wait. More would not be answered in time.
 pub(in crate::store) const QUEUE: usize = 32_768;
 
 /// A database that is open.
 pub(in crate::store) trait Database: fmt::Debug + Send + Sync {
-    /// Runs a job among those that write, and settles it when it is durable.
+    /// Queues a job that writes. It is settled when its transaction is durable, or has failed.
     fn write(&self, job: Box<dyn Job>);
 
-    /// Runs a job that only reads.
+    /// Queues a job that only reads.
     fn read(&self, job: Box<dyn Job>);
 }
 
-/// A transaction under way. Parameters are written `?1`, `?2`, ….
+/// An open transaction. Parameters are written `?1`, `?2`, ….
 #[async_trait]
 pub(in crate::store) trait Session: Send {
-    /// Runs a statement that answers rows.
+    /// Executes a statement that returns rows.
     async fn rows(&mut self, statement: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError>;
 
-    /// Runs a statement, and answers how many rows it changed.
+    /// Executes a statement, and returns how many rows it changed.
     async fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64, StoreError>;
 }
 
@@ -77,35 +77,35 @@ pub(in crate::store) struct Group {
     pub(in crate::store) head: Option<Head>,
 }
 
-/// Something to be done in one transaction.
+/// A piece of work: what one call does in a transaction. Work that shares a transaction runs one after the other.
 #[async_trait]
 pub(in crate::store) trait Work: Send + Sync + 'static {
-    /// What it answers.
+    /// Its result.
     type Done: Send + 'static;
 
     /// Whether no other work of this kind may run at the same time, in any replica. See the module.
     const RUNS_ALONE: bool;
 
-    /// Whether it is better left undone when nobody waits for it any more.
+    /// Whether the writer skips it where its caller has stopped waiting.
     const ONLY_IF_AWAITED: bool = false;
 
-    /// Does it. It may be done again from the beginning if its transaction fails.
+    /// Executes it. After a transaction that failed, the writer may execute it again from the beginning.
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Self::Done, StoreError>;
 }
 
-/// Some work and whoever waits for it, without its types.
+/// Work together with its caller, without the types of the work.
 #[async_trait]
 pub(in crate::store) trait Job: Send {
     /// Whether the work runs alone.
     fn runs_alone(&self) -> bool;
 
-    /// Does the work and keeps its result until the transaction has ended.
+    /// Executes the work and keeps its result until the transaction has ended.
     async fn perform(&mut self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError>;
 
-    /// Whether nobody waits any more, and so it is better left undone.
+    /// Whether its caller has stopped waiting, and the writer is to skip it.
     fn abandoned(&self) -> bool;
 
-    /// Tells how it ended.
+    /// Sends the result to the caller: that of the work if the transaction was committed.
     fn settle(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
@@ -115,10 +115,10 @@ struct Pending<W: Work> {
     reply: oneshot::Sender<Result<W::Done, StoreError>>,
 }
 
-/// What a job will answer.
+/// Receives the result of a job.
 pub(in crate::store) type Answered<T> = oneshot::Receiver<Result<T, StoreError>>;
 
-/// A job of some work, and what it will answer.
+/// A job of some work, and the receiver of its result.
 pub(in crate::store) fn job<W: Work>(work: W) -> (Box<dyn Job>, Answered<W::Done>) {
     let (reply, answer) = oneshot::channel();
     (Box::new(Pending { work, done: None, reply }), answer)
@@ -146,19 +146,19 @@ impl<W: Work> Job for Pending<W> {
 
     fn settle(self: Box<Self>, committed: Result<(), StoreError>) {
         let Self { done, reply, .. } = *self;
-        // Nobody may be waiting any more.
+        // The caller may have stopped waiting.
         let _ = reply.send(committed.and_then(|()| done.ok_or_else(closed)));
     }
 }
 
-/// Does work that writes, and waits until it is durable.
+/// Executes work that writes, and waits until it is durable.
 pub(in crate::store) async fn write<W: Work>(database: &dyn Database, work: W) -> Result<W::Done, StoreError> {
     let (job, answer) = job(work);
     database.write(job);
     settled(answer).await
 }
 
-/// Does work that only reads.
+/// Executes work that only reads.
 pub(in crate::store) async fn read<W: Work>(database: &dyn Database, work: W) -> Result<W::Done, StoreError> {
     let (job, answer) = job(work);
     database.read(job);
@@ -166,14 +166,14 @@ pub(in crate::store) async fn read<W: Work>(database: &dyn Database, work: W) ->
 }
 
 async fn settled<T>(answer: Answered<T>) -> Result<T, StoreError> {
-    match tokio::time::timeout(PATIENCE, answer).await {
+    match tokio::time::timeout(TIMEOUT, answer).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(closed()),
         Err(_) => Err(silent()),
     }
 }
 
-/// The database gave no answer in time.
+/// The database has not answered in time.
 pub(in crate::store) fn silent() -> StoreError {
     StoreError::Unavailable("the store's database does not answer".to_owned())
 }
@@ -183,12 +183,14 @@ pub(in crate::store) fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".to_owned())
 }
 
-/// Somebody looks at a database that no gateway of this version has opened yet.
-pub(in crate::store) fn no_form() -> StoreError {
-    StoreError::Settings("the database does not have the form of this version: start the gateway on it once".to_owned())
+/// An inspection finds a database that no gateway of this version has migrated yet.
+pub(in crate::store) fn not_migrated() -> StoreError {
+    StoreError::Settings(
+        "the database does not have the schema of this version: start the gateway on it once".to_owned(),
+    )
 }
 
-/// More waits than can be answered in time.
+/// More jobs wait than can be answered in time.
 pub(in crate::store) fn overloaded() -> StoreError {
     StoreError::Unavailable("more writes are waiting for the store than it can take".to_owned())
 }

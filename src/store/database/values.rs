@@ -1,4 +1,4 @@
-//! What goes into a statement and what comes out of it, alike on both databases: texts, integers and opaque bytes.
+//! Parameters and rows, the same for both databases: texts, integers and opaque bytes.
 
 use crate::store::error::StoreError;
 
@@ -84,7 +84,7 @@ impl Row {
         })
     }
 
-    /// What only a damaged database would hold otherwise.
+    /// A text that this version can parse. Only a damaged database, or one of a newer version, holds another.
     pub(in crate::store) fn parsed<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
         self.cell(|cell| if let Cell::Text(text) = cell { parse(&text) } else { None })
     }

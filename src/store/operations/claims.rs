@@ -1,4 +1,8 @@
-//! Claims: what is said of a write before it is sent, and what is found where the same one was said before.
+//! Claims: a worker inserts the row of its write before it sends, or finds the row of the same write.
+//!
+//! Two writes are the same if they have the same key, or, without keys, the same content. The order inside
+//! [`MakeClaim`] guarantees that of several replicas exactly one inserts: claims run alone, so between the search and the
+//! insertion of one claim no other claim can insert.
 
 use std::sync::{
     Arc,
@@ -8,7 +12,7 @@ use std::sync::{
 use async_trait::async_trait;
 
 use super::{
-    ends::Hear,
+    ends::MarkDelivered,
     record::State,
     rows::{Stored, after, before, columns},
 };
@@ -20,7 +24,7 @@ use crate::store::{
     terms::Terms,
 };
 
-/// A claim, with hashes for what is not kept and a sealed command.
+/// A claim. The key and the request are hashed, the command is sealed.
 pub(in crate::store) struct MakeClaim {
     pub(in crate::store) terms: Arc<Terms>,
     pub(in crate::store) id: OperationId,
@@ -32,7 +36,7 @@ pub(in crate::store) struct MakeClaim {
     pub(in crate::store) joins: bool,
     pub(in crate::store) fingerprint: Hash,
     pub(in crate::store) command: Vec<u8>,
-    /// Told once the row was inserted, whatever comes of the transaction.
+    /// Set once the row was inserted, also where the transaction fails afterwards or its commit is not answered.
     pub(in crate::store) inserted: Arc<AtomicBool>,
 }
 
@@ -55,7 +59,7 @@ impl Work for MakeClaim {
     /// It is audited, and it looks for a duplicate before it inserts a row.
     const RUNS_ALONE: bool = true;
 
-    /// Whoever stopped waiting will not send, and the claim would have to be reconciled for nothing.
+    /// A caller that stopped waiting does not send, and the claim would be reconciled for nothing.
     const ONLY_IF_AWAITED: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Found, StoreError> {
@@ -63,17 +67,17 @@ impl Work for MakeClaim {
             if !self.joins {
                 return self.insert(session, group).await.map(|_| Found::Nothing);
             }
-            let twin = self.unfinished_twin(session, group).await?;
-            return match twin {
-                Some(twin) if twin.state == State::Unknown => Ok(Found::Unknown(twin)),
-                Some(twin) => Ok(Found::InFlight(twin)),
-                None => match self.unheard_twin(session, group).await? {
-                    Some(twin) => Ok(Found::Finished(twin)),
+            let open = self.open_duplicate(session, group).await?;
+            return match open {
+                Some(open) if open.state == State::Unknown => Ok(Found::Unknown(open)),
+                Some(open) => Ok(Found::InFlight(open)),
+                None => match self.undelivered_duplicate(session, group).await? {
+                    Some(undelivered) => Ok(Found::Finished(undelivered)),
                     None => self.insert(session, group).await.map(|_| Found::Nothing),
                 },
             };
         };
-        // Most claims are new, so that the insertion is tried first.
+        // Most claims are new, so the insertion comes first.
         if self.insert(session, group).await? {
             return Ok(Found::Nothing);
         }
@@ -85,7 +89,7 @@ impl Work for MakeClaim {
             return self.insert(session, group).await?.then_some(Found::Nothing).ok_or_else(gone);
         };
         let holder = Stored::read(row)?;
-        // Lifetimes hold whether or not the reaper has been here.
+        // A row beyond its lifetime does not count, also where it was not reaped yet.
         if holder.is_older(self.terms.tombstones, group.now) {
             let delete = "DELETE FROM operations WHERE id = ?1";
             session.execute(delete, &[Value::Text(&holder.id.to_string())]).await?;
@@ -110,7 +114,8 @@ impl Work for MakeClaim {
 }
 
 impl MakeClaim {
-    async fn unfinished_twin(&self, session: &mut dyn Session, group: &Group) -> Result<Option<Stored>, StoreError> {
+    /// A write with the same content whose outcome is open, sent a short while ago.
+    async fn open_duplicate(&self, session: &mut dyn Session, group: &Group) -> Result<Option<Stored>, StoreError> {
         let select = concat!(
             "SELECT ",
             columns!(),
@@ -125,9 +130,14 @@ impl MakeClaim {
         session.rows(select, &values).await?.pop().map(Stored::read).transpose()
     }
 
-    /// A twin whose outcome nobody heard: whoever asked first gave up before, and asks again now. It is heard
-    /// with that, and stands for nobody else.
-    async fn unheard_twin(&self, session: &mut dyn Session, group: &mut Group) -> Result<Option<Stored>, StoreError> {
+    /// A finished write with the same content whose answer was not delivered: the client gave up before, and sends its
+    /// request again now. The answer counts as delivered from here on, so that a second request with the same content
+    /// is a write of its own.
+    async fn undelivered_duplicate(
+        &self,
+        session: &mut dyn Session,
+        group: &mut Group,
+    ) -> Result<Option<Stored>, StoreError> {
         let select = concat!(
             "SELECT ",
             columns!(),
@@ -140,12 +150,12 @@ impl MakeClaim {
             Value::Integer(before(group.now, self.terms.joining)),
         ];
         let Some(row) = session.rows(select, &values).await?.pop() else { return Ok(None) };
-        let twin = Stored::read(row)?;
-        Hear { id: twin.id, is_heard: true }.perform(session, group).await?;
-        Ok(Some(twin))
+        let undelivered = Stored::read(row)?;
+        MarkDelivered { id: undelivered.id, is_delivered: true }.perform(session, group).await?;
+        Ok(Some(undelivered))
     }
 
-    /// Whether the row was inserted; not if its key is taken.
+    /// Whether the row was inserted. `false`: another row has the key.
     async fn insert(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
         let insert = "INSERT INTO operations (id, merchant, connection, operation, customer, key_hash, fingerprint, \
                       state, attempt, created_at, sent_at, worker, leased_at, lease_until, command) \

@@ -1,5 +1,6 @@
-//! What each piece of work costs SQLite, in steps of its machine: no more the more is kept. A statement that walks
-//! through a table where it should have used an index is as quick as any in a small database, and shows only here.
+//! What each piece of work costs SQLite, in steps of its virtual machine: the cost must not grow with the number of
+//! rows. A statement that walks through a table where it should have used an index is fast in a small database, and
+//! shows only here.
 
 use std::{
     sync::{
@@ -16,7 +17,7 @@ use rusqlite::{
 
 use super::{
     claims::{Found, MakeClaim},
-    ends::{Finish, Hear},
+    ends::{Finish, MarkDelivered},
     reading::ReadOperations,
     reaping::Reap,
     record::{Adopted, Reaped, Resend, State},
@@ -64,7 +65,7 @@ impl Bench {
         let session = SqliteSession(connection);
         let terms = Terms {
             worker: "this".to_owned(),
-            alone: true,
+            is_exclusive: true,
             lease: Duration::from_secs(30),
             joining: Duration::from_mins(2),
             answers: Duration::from_hours(72),
@@ -125,7 +126,7 @@ impl Bench {
         self.end_of(id, event, false);
     }
 
-    fn end_of(&mut self, id: OperationId, event: Event, unheard: bool) {
+    fn end_of(&mut self, id: OperationId, event: Event, is_undelivered: bool) {
         let end = Finish {
             id,
             attempt: 1,
@@ -134,7 +135,7 @@ impl Bench {
             reconcile_after: (event == Event::Unknown).then_some(NOW),
             status: Some(200),
             answer: Some(vec![0; 700]),
-            unheard,
+            is_undelivered,
         };
         assert!(self.run(&end));
     }
@@ -169,10 +170,12 @@ impl Bench {
         of("a key that is taken", self, &mut |bench| assert!(matches!(bench.again(&keyed), Found::InFlight(_))));
         of("joining", self, &mut |bench| assert!(matches!(bench.again(&keyless), Found::InFlight(_))));
         let alone = MakeClaim { joins: false, ..self.request(false) };
-        of("a claim that joins nobody", self, &mut |bench| assert!(matches!(bench.run(&alone), Found::Nothing)));
-        of("an end that nobody heard", self, &mut |bench| bench.end_of(keyless.id, Event::Done, true));
-        of("hearing it", self, &mut |bench| assert!(matches!(bench.again(&keyless), Found::Finished(_))));
-        of("hearing another", self, &mut |bench| bench.run(&Hear { id: alone.id, is_heard: true }));
+        of("a claim that joins no other", self, &mut |bench| assert!(matches!(bench.run(&alone), Found::Nothing)));
+        of("an undelivered end", self, &mut |bench| bench.end_of(keyless.id, Event::Done, true));
+        of("delivering it", self, &mut |bench| assert!(matches!(bench.again(&keyless), Found::Finished(_))));
+        of("marking another as delivered", self, &mut |bench| {
+            bench.run(&MarkDelivered { id: alone.id, is_delivered: true })
+        });
         of("a failure", self, &mut |bench| bench.end(keyed.id, Event::Failed));
         of("what was not sent", self, &mut |bench| bench.end(alone.id, Event::NotSent));
         of("the same end twice", self, &mut |bench| bench.end(alone.id, Event::NotSent));
@@ -187,7 +190,7 @@ impl Bench {
         self.end(about_it.id, Event::Done);
         of("a key that was erased", self, &mut |bench| assert!(matches!(bench.again(&about_it), Found::Erased(_))));
         of("an end", self, &mut |bench| bench.end(only, Event::Unknown));
-        of("a sign of life", self, &mut |bench| bench.run(&Renew { terms: Arc::clone(&terms) }));
+        of("a renewal", self, &mut |bench| bench.run(&Renew { terms: Arc::clone(&terms) }));
         of("taking over", self, &mut |bench| bench.take_over(Some(only), 1));
         of("looking for what is due", self, &mut |bench| bench.take_over(None, 0));
         of("sending again", self, &mut |bench| {
@@ -195,14 +198,14 @@ impl Bench {
             assert_eq!(noted, Resend::Noted);
         });
         of("adopting", self, &mut |bench| {
-            let adopt = Adopt { id: only, attempt: 2, customer: "new".to_owned(), is_marked: false };
+            let adopt = Adopt { id: only, attempt: 2, customer: "new".to_owned(), has_marker: false };
             assert_eq!(bench.run(&adopt), Adopted::Own);
         });
         of("reading one", self, &mut |bench| bench.read(None, Some(only), None));
         of("a list", self, &mut |bench| bench.read(None, None, None));
         of("the rest of a list", self, &mut |bench| bench.read(None, None, Some(keyless.id)));
         of("a list of what is unknown", self, &mut |bench| bench.read(Some(State::Unknown), None, None));
-        of("a list of what is being sent", self, &mut |bench| bench.read(Some(State::Sending), None, None));
+        of("a list of what is in flight", self, &mut |bench| bench.read(Some(State::Sending), None, None));
         of("a list of what failed", self, &mut |bench| bench.read(Some(State::Failed), None, None));
         of("a list of what is done", self, &mut |bench| bench.read(Some(State::Done), None, None));
         of("reaping nothing", self, &mut |bench| bench.reap(Reaped::default()));
@@ -221,7 +224,7 @@ impl Bench {
 }
 
 #[test]
-fn nothing_is_dearer_the_more_is_kept() {
+fn no_work_costs_more_where_more_rows_are_kept() {
     let (few, many) = (Bench::of(40).costs(), Bench::of(2_000).costs());
     for ((name, few), (_, many)) in few.into_iter().zip(many) {
         assert!(few > 0 && many < few + 100, "{name}: {few} steps among 40 writes, {many} among 2,000");

@@ -1,4 +1,7 @@
-//! Ends: how an attempt ended, who heard of it, and what goes with a customer that was deleted.
+//! Ends: how an attempt ended, whether its answer was delivered, and what is erased with a deleted customer.
+//!
+//! [`Finish`] changes the row only where it still has the attempt that finishes. A worker whose operation was taken over
+//! finishes an older attempt, and changes nothing.
 
 use async_trait::async_trait;
 use passerelle_providers::model::Operation;
@@ -11,12 +14,13 @@ use crate::store::{
     operation_id::OperationId,
 };
 
-/// Takes away every answer about a customer but those to its deletion, and those of open writes that are still to come.
+/// After a deletion: erases every answer about the customer, except those to successful deletions. Open operations about
+/// the customer are flagged, so that their answers are not kept either.
 const ERASE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 0 WHERE merchant = ?1 \
                      AND connection = ?2 AND customer = ?3 AND NOT (operation = 'delete' AND state = 'done') \
                      AND (answer IS NOT NULL OR state IN ('sending', 'unknown'))";
 
-/// The same of a create whose customer was deleted before its own answer came.
+/// After a create: the same for its own row, where its customer was deleted before the create was finished.
 const ERASE_LATE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 0 WHERE id = ?1 \
                           AND EXISTS (SELECT 1 FROM operations AS other WHERE other.merchant = ?2 \
                           AND other.connection = ?3 AND other.customer = ?4 AND other.id > ?1 \
@@ -31,8 +35,8 @@ pub(in crate::store) struct Finish {
     pub(in crate::store) reconcile_after: Option<i64>,
     pub(in crate::store) status: Option<u16>,
     pub(in crate::store) answer: Option<Vec<u8>>,
-    /// Whether nobody waits for it any more who could ask again only without a key.
-    pub(in crate::store) unheard: bool,
+    /// Whether the client was gone before the answer, and can repeat its request only without a key.
+    pub(in crate::store) is_undelivered: bool,
 }
 
 #[async_trait]
@@ -72,12 +76,12 @@ impl Work for Finish {
                     Value::bytes(self.answer.as_deref()),
                     Value::integer(state.is_final().then_some(group.now)),
                     Value::integer(self.reconcile_after),
-                    Value::Integer((self.unheard && state.is_final()).into()),
+                    Value::Integer((self.is_undelivered && state.is_final()).into()),
                 ];
                 session.rows(update, &values).await?
             }
         };
-        let Some(mut row) = rows.into_iter().next() else { return self.was_here(session, &id, state).await };
+        let Some(mut row) = rows.into_iter().next() else { return self.is_repeated(session, &id, state).await };
         let (merchant, connection, operation) = (row.text()?, row.text()?, row.text()?);
         let subject = Subject {
             id: self.id,
@@ -103,8 +107,9 @@ impl Work for Finish {
 }
 
 impl Finish {
-    /// Whether the same attempt ended so already: its commit was durable and the word of it was lost.
-    async fn was_here(&self, session: &mut dyn Session, id: &str, state: Option<State>) -> Result<bool, StoreError> {
+    /// Whether the same attempt has ended in the same way before: the commit was durable, but its answer was lost, and
+    /// the worker calls again.
+    async fn is_repeated(&self, session: &mut dyn Session, id: &str, state: Option<State>) -> Result<bool, StoreError> {
         let select = "SELECT state, attempt FROM operations WHERE id = ?1";
         match session.rows(select, &[Value::Text(id)]).await?.pop() {
             None => Ok(state.is_none()),
@@ -113,23 +118,23 @@ impl Finish {
     }
 }
 
-/// Whether somebody has heard how a write ended.
-pub(in crate::store) struct Hear {
+/// Notes whether a client got the answer. The column keeps its name of the first schema, `unheard`.
+pub(in crate::store) struct MarkDelivered {
     pub(in crate::store) id: OperationId,
-    pub(in crate::store) is_heard: bool,
+    pub(in crate::store) is_delivered: bool,
 }
 
 #[async_trait]
-impl Work for Hear {
+impl Work for MarkDelivered {
     type Done = ();
 
-    /// One statement, which writes one column of one row. A claim that finds the row meanwhile sets the same column,
-    /// and may as well have come first.
+    /// One statement, which sets one column of one row whatever its value was. A concurrent claim can read that column
+    /// before this statement and set it after. The result is the same as if the two had run one after the other.
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
         let update = "UPDATE operations SET unheard = ?2 WHERE id = ?1";
-        let values = [Value::Text(&self.id.to_string()), Value::Integer((!self.is_heard).into())];
+        let values = [Value::Text(&self.id.to_string()), Value::Integer((!self.is_delivered).into())];
         session.execute(update, &values).await.map(|_| ())
     }
 }

@@ -1,8 +1,19 @@
-//! Operations: every write with its outcome, so that none is sent twice. [`OperationLog`] is their handle; it seals and
-//! fingerprints on this side of the database.
+//! Operations: every write with its outcome, so that no write is sent twice. [`OperationLog`] is their handle. It seals
+//! and hashes before anything reaches the database.
 //!
-//! `claims`, `ends`, `takeovers` and `reaping` say what is done to the rows, `reading` reads them, `rows` is what stands
-//! in one. `record` has the words in which the rest of the program asks and is answered.
+//! The life of an operation, and the file that has each step:
+//!
+//! 1. A worker **claims** it before it sends (`claims`). The row is durable before the request leaves. The claim finds
+//!    an existing row instead where the same write was claimed before, by its key or by its content.
+//! 2. While the worker waits for the provider, it **renews** its lease (`takeovers`, and `lease.rs` beside this folder).
+//! 3. The worker **finishes** the attempt (`ends`): done, failed, unknown, or not sent.
+//! 4. Where the lease runs out, or the outcome is unknown and due, a worker **takes it over** (`takeovers`). That raises
+//!    the number of the attempt. Every later change names its attempt, so an older attempt cannot change the row any
+//!    more. The new attempt reconciles: it asks the provider what happened.
+//! 5. When it is old, its answer and later its row are **reaped** (`reaping`).
+//!
+//! `reading` reads rows, `rows` decodes one, `record` has the types of the public interface. Which steps run alone, and
+//! what that guarantees, is in the module comment of `database`.
 
 mod claims;
 #[cfg(test)]
@@ -29,7 +40,7 @@ pub use record::{Adopted, Answer, Claim, End, NewOperation, Reaped, Record, Rese
 use self::{claims::Found, reading::ReadOperations, rows::Stored};
 use super::{
     audit::Event,
-    database::{Database, PATIENCE, Work, closed, job, read, silent, write},
+    database::{Database, TIMEOUT, Work, closed, job, read, silent, write},
     error::StoreError,
     lease::Lease,
     opened::Opened,
@@ -37,7 +48,7 @@ use super::{
     sealed::{ANSWER, COMMAND, SealedColumn},
 };
 
-/// The writes that a store keeps. Clones share one store.
+/// The operations that a store keeps. Clones share one store.
 #[derive(Clone)]
 pub struct OperationLog {
     store: Arc<Opened>,
@@ -54,7 +65,7 @@ impl OperationLog {
         Self { store: Arc::clone(store) }
     }
 
-    /// Claims a write before it is sent. Only [`Claim::New`] may be sent, by whoever got it.
+    /// Claims a write, durably, before the worker sends it. Only the caller that gets [`Claim::New`] may send.
     pub async fn claim(&self, new: NewOperation) -> Result<Claim, StoreError> {
         let row = new.id.to_string();
         let command = self.store.keyring.seal(COMMAND.at(&row), &new.command)?;
@@ -71,7 +82,7 @@ impl OperationLog {
             command,
             inserted: Arc::default(),
         };
-        let found = self.claimed(new.id, work).await?;
+        let found = self.claim_or_release(new.id, work).await?;
         Ok(match found {
             Found::Nothing => Claim::New { attempt: 1 },
             Found::InFlight(stored) => Claim::InFlight(self.opened(stored)?),
@@ -83,13 +94,14 @@ impl OperationLog {
         })
     }
 
-    /// Makes a claim. One that becomes durable only when nobody waits for it any more, or may be durable though the
-    /// database did not say so, is taken back: whoever asked was told that nothing is sent.
-    async fn claimed(&self, id: OperationId, work: claims::MakeClaim) -> Result<Found, StoreError> {
+    /// Makes a claim. The caller that gets an error answers its client that nothing is sent. The claim can be durable
+    /// all the same: the database was too slow, or its answer to the commit was lost. Such a claim is released in the
+    /// background, so that the key is free again and the write is not reconciled for nothing.
+    async fn claim_or_release(&self, id: OperationId, work: claims::MakeClaim) -> Result<Found, StoreError> {
         let inserted = Arc::clone(&work.inserted);
         let (job, mut answer) = job(work);
         self.store.database.write(job);
-        let (refusal, late) = match tokio::time::timeout(PATIENCE, &mut answer).await {
+        let (refusal, late) = match tokio::time::timeout(TIMEOUT, &mut answer).await {
             Ok(Ok(Ok(found))) => return Ok(found),
             Ok(Ok(Err(error))) => (error, None),
             Ok(Err(_)) => (closed(), None),
@@ -97,52 +109,56 @@ impl OperationLog {
         };
         let log = self.clone();
         tokio::spawn(async move {
+            // First the late claim has to come to its end, or the release would come before it.
             if let Some(answer) = late {
                 let _ = answer.await;
             }
             if inserted.load(Ordering::Relaxed) {
-                log.take_back(id).await;
+                log.release(id).await;
             }
         });
         Err(refusal)
     }
 
-    async fn take_back(&self, id: OperationId) {
+    /// Deletes the row of a claim whose write was not sent, as soon as the database allows it.
+    async fn release(&self, id: OperationId) {
         const EVERY: Duration = Duration::from_millis(500);
-        // Then somebody else takes it over.
+        // From then on another worker may have taken the operation over, and the release would change nothing.
         let gives_up = Instant::now() + self.store.terms.lease;
         while let Err(error) = self.finish(id, 1, End::NotSent).await {
             if Instant::now() > gives_up {
-                tracing::warn!(operation.id = %id, "a claim cannot be taken back: {error}");
+                tracing::warn!(operation.id = %id, "a claim whose write was not sent cannot be released: {error}");
                 return;
             }
             tokio::time::sleep(EVERY).await;
         }
     }
 
-    /// Tells how an attempt ended. `false`: a newer attempt has taken over, and nothing was changed. After
-    /// an error it may be told again.
+    /// Keeps how an attempt ended. `false`: a newer attempt has taken the operation over, and nothing was changed.
+    /// After an error the caller may call it again with the same end.
     pub async fn finish(&self, id: OperationId, attempt: u32, end: End) -> Result<bool, StoreError> {
         self.end(id, attempt, end, false).await
     }
 
-    /// The same of a write without a key that nobody waits for any more: the next request that is the same, if it
-    /// comes soon, is whoever asked first, and gets the answer.
-    pub async fn finish_unheard(&self, id: OperationId, attempt: u32, end: End) -> Result<bool, StoreError> {
+    /// The same for a write without a key whose client is gone before the answer: the answer is kept as undelivered. A
+    /// client that has lost its answer sends its request again, so the next request with the same content, if it comes
+    /// soon, gets this answer.
+    pub async fn finish_undelivered(&self, id: OperationId, attempt: u32, end: End) -> Result<bool, StoreError> {
         self.end(id, attempt, end, true).await
     }
 
-    /// Says that somebody has heard a write's end after all.
-    pub async fn hear(&self, id: OperationId) -> Result<(), StoreError> {
-        self.write(ends::Hear { id, is_heard: true }).await
+    /// Notes that a client got the answer after all, although it was kept as undelivered.
+    pub async fn mark_delivered(&self, id: OperationId) -> Result<(), StoreError> {
+        self.write(ends::MarkDelivered { id, is_delivered: true }).await
     }
 
-    /// Says that nobody has heard it yet: whoever the claim told it to had gone before.
-    pub async fn unhear(&self, id: OperationId) -> Result<(), StoreError> {
-        self.write(ends::Hear { id, is_heard: false }).await
+    /// Notes that the answer is undelivered again: a claim found it and counted it as delivered, but the client of that
+    /// claim was gone by then.
+    pub async fn mark_undelivered(&self, id: OperationId) -> Result<(), StoreError> {
+        self.write(ends::MarkDelivered { id, is_delivered: false }).await
     }
 
-    async fn end(&self, id: OperationId, attempt: u32, end: End, unheard: bool) -> Result<bool, StoreError> {
+    async fn end(&self, id: OperationId, attempt: u32, end: End, is_undelivered: bool) -> Result<bool, StoreError> {
         let (event, customer, reconcile_after, answer) = match end {
             End::Done { customer, answer } => (Event::Done, customer, None, Some(answer)),
             End::Failed { answer } => (Event::Failed, None, None, Some(answer)),
@@ -160,75 +176,78 @@ impl OperationLog {
             reconcile_after: reconcile_after.map(Timestamp::as_millisecond),
             status: answer.map(|answer| answer.status),
             answer: sealed.transpose()?,
-            unheard,
+            is_undelivered,
         })
         .await
     }
 
-    /// A lease on whatever is claimed or taken over from now on. Nothing may be sent that is not sent before its end.
+    /// A lease on every operation that the caller claims or takes over after this. The caller must begin it before the
+    /// claim or the takeover, and must not send after [`Lease::send_until`].
     pub fn lease(&self) -> Lease {
-        Lease::begin(Instant::now(), &self.store.signs)
+        Lease::begin(Instant::now(), &self.store.renewals)
     }
 
-    /// How often a sign of life is due: two may fail before a lease has run out.
+    /// How often the worker has to renew its leases: two renewals may fail before a lease has run out.
     pub fn renewal(&self) -> Duration {
         self.store.terms.lease / 3
     }
 
-    /// A sign of life for all that this process is at work on. An attempt that lasts longer than
-    /// [`LONGEST_ATTEMPT`] gets none any more.
+    /// Renews the leases of this worker on all of its operations. The lease of an attempt that lasts longer than
+    /// [`LONGEST_ATTEMPT`](super::lease::LONGEST_ATTEMPT) is not renewed any more.
     pub async fn renew(&self) -> Result<(), StoreError> {
         let asked = Instant::now();
         self.write(takeovers::Renew { terms: Arc::clone(&self.store.terms) }).await?;
-        self.store.signs.given(asked, Instant::now());
+        self.store.renewals.renewed(asked, Instant::now());
         Ok(())
     }
 
-    /// Whether leases of this process may have run out since its last sign of life.
+    /// Whether leases of this worker may have run out since its last renewal.
     pub fn is_renewal_overdue(&self) -> bool {
-        self.store.signs.are_overdue(Instant::now())
+        self.store.renewals.are_overdue(Instant::now())
     }
 
-    /// Notes that an attempt is about to send its write once more. Only [`Resend::Noted`] may be sent.
+    /// Notes, durably, that an attempt is about to send its write once more. Only after [`Resend::Noted`] may it send.
     pub async fn send_again(&self, id: OperationId, attempt: u32) -> Result<Resend, StoreError> {
         self.write(takeovers::SendAgain { terms: Arc::clone(&self.store.terms), id, attempt }).await
     }
 
-    /// Says that a customer is what came of a create, unless it is another's: by a mark that is certain, by content
-    /// only once no other one with the same is being sent.
+    /// Records that a create made a customer that was found at the provider, unless another create made it. Where the
+    /// customer was found by its idempotency marker, that is certain. Where it was found by its content, another create
+    /// with the same content must not be in flight.
     pub async fn adopt(
         &self,
         id: OperationId,
         attempt: u32,
         customer: &str,
-        is_marked: bool,
+        has_marker: bool,
     ) -> Result<Adopted, StoreError> {
-        self.write(takeovers::Adopt { id, attempt, customer: customer.to_owned(), is_marked }).await
+        self.write(takeovers::Adopt { id, attempt, customer: customer.to_owned(), has_marker }).await
     }
 
-    /// Takes over what was being sent by somebody who gave no sign of life, and what is unknown and due to
-    /// be looked up. Each is a new attempt of this process; older ones are fenced off. Not while
-    /// [`OperationLog::is_renewal_overdue`], or a process that stood still would take its own work from itself.
+    /// Takes over operations of workers whose lease has run out, and those whose outcome is unknown and which are due to
+    /// be reconciled. Each gets a new attempt, of this worker; what an older attempt finishes later changes nothing.
+    /// The caller must not call it while [`OperationLog::is_renewal_overdue`]: a process that was stopped for a while
+    /// would take its own operations over, of which its own tasks do not know yet that they have lost them.
     pub async fn take_over(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
         let taken = self.write(takeovers::TakeOver { terms: Arc::clone(&self.store.terms), only: None, limit }).await?;
         taken.into_iter().map(|stored| self.opened(stored)).collect()
     }
 
-    /// Takes over one write, even before it is due to be looked up, and even if it is held. `None` where
-    /// somebody is at work on it, or its outcome is known.
+    /// Takes over one operation, even before it is due to be reconciled, and even if it is held. `None` where another
+    /// attempt has a lease on it, or its outcome is known.
     pub async fn take_over_one(&self, id: OperationId) -> Result<Option<Record>, StoreError> {
         let only = takeovers::TakeOver { terms: Arc::clone(&self.store.terms), only: Some(id), limit: 1 };
         self.write(only).await?.pop().map(|stored| self.opened(stored)).transpose()
     }
 
-    /// One write of a merchant.
+    /// One operation of a merchant.
     pub async fn get(&self, merchant: &str, id: OperationId) -> Result<Option<Record>, StoreError> {
         let work =
             ReadOperations { merchant: Some(merchant.to_owned()), id: Some(id), limit: 1, ..ReadOperations::default() };
         read(&*self.store.database, work).await?.pop().map(|stored| self.opened(stored)).transpose()
     }
 
-    /// Writes, the newest first; `after` goes on behind one.
+    /// Operations, the newest first; with `after`, those older than that one.
     pub async fn list(
         &self,
         merchant: Option<&str>,
@@ -240,11 +259,12 @@ impl OperationLog {
         read(&*self.store.database, work).await?.into_iter().map(|stored| self.opened(stored)).collect()
     }
 
-    /// Takes away what has outlived its time: answers first, tombstones later, what is unknown never.
+    /// Deletes what is older than its lifetime: answers first, whole rows later. Operations with an unknown outcome are
+    /// never deleted.
     pub async fn reap(&self) -> Result<Reaped, StoreError> {
         let mut all = Reaped::default();
         loop {
-            // A handful at a time: writes go between.
+            // A limited number at a time, so that other work can run between.
             let some = self.write(reaping::Reap { terms: Arc::clone(&self.store.terms) }).await?;
             if some == Reaped::default() {
                 return Ok(all);
@@ -271,7 +291,7 @@ impl OperationLog {
     }
 }
 
-/// Writes, the newest first, without their sealed parts.
+/// Operations, the newest first, without their sealed parts, for readers that have no key.
 pub(super) async fn list_unopened(
     database: &dyn Database,
     merchant: Option<&str>,

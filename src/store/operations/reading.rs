@@ -1,4 +1,4 @@
-//! Reading: operations as they stand, one or a page of them. Nothing sealed is opened here.
+//! Reads operations, one or a page of them. Nothing sealed is opened here.
 
 use async_trait::async_trait;
 
@@ -49,8 +49,8 @@ impl Work for ReadOperations {
         let mut order = "id";
         match self.state {
             Some(State::Sending | State::Unknown) => {
-                // Said again, and not simply in the order of the ids, so that the small index of unfinished operations
-                // is used and not the one of all.
+                // The state is compared twice, and the order is not simply by id, so that the database uses the small
+                // index of open operations and not the index of all.
                 select.push_str(" AND state IN ('sending', 'unknown')");
                 order = "id || ''";
             }

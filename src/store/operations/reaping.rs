@@ -1,4 +1,4 @@
-//! Reaping: what has outlived its time is taken away.
+//! Reaping: answers and rows that are older than their lifetime are deleted.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::store::{
     terms::Terms,
 };
 
-/// How many rows one transaction takes away, so that the writes between them need not wait long.
-const HANDFUL: i64 = 500;
+/// How many rows one transaction deletes. The work behind it does not have to wait long.
+const BATCH: i64 = 500;
 
-/// Takes away a handful of what has outlived its time. Unfinished operations never do.
+/// Deletes one batch of old answers and one of old rows. Open operations have no end of their lifetime.
 pub(in crate::store) struct Reap {
     pub(in crate::store) terms: Arc<Terms>,
 }
@@ -23,18 +23,19 @@ pub(in crate::store) struct Reap {
 impl Work for Reap {
     type Done = Reaped;
 
-    /// Each statement chooses its rows and changes them at once, and what it chooses is finished and old. Where two
-    /// replicas choose the same rows, the second finds them gone. A claim expects that the holder of its key goes.
+    /// Each statement selects and changes its rows at once, and only rows that are finished and old. Where two replicas
+    /// select the same rows, the second finds that they are gone. A claim expects that the row with its key disappears
+    /// between two of its statements.
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Reaped, StoreError> {
         let delete = "DELETE FROM operations WHERE id IN (SELECT id FROM operations \
                       WHERE finished_at IS NOT NULL AND finished_at <= ?1 ORDER BY finished_at LIMIT ?2)";
-        let values = [Value::Integer(before(group.now, self.terms.tombstones)), Value::Integer(HANDFUL)];
+        let values = [Value::Integer(before(group.now, self.terms.tombstones)), Value::Integer(BATCH)];
         let tombstones = session.execute(delete, &values).await?;
         let update = "UPDATE operations SET answer = NULL WHERE id IN (SELECT id FROM operations \
                       WHERE answer IS NOT NULL AND finished_at <= ?1 ORDER BY finished_at LIMIT ?2)";
-        let values = [Value::Integer(before(group.now, self.terms.answers)), Value::Integer(HANDFUL)];
+        let values = [Value::Integer(before(group.now, self.terms.answers)), Value::Integer(BATCH)];
         let answers = session.execute(update, &values).await?;
         Ok(Reaped { answers, tombstones })
     }

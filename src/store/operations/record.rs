@@ -1,4 +1,4 @@
-//! What the store keeps of a write, and the words in which it is asked and answers.
+//! The types of the interface: a write to be claimed, what a claim finds, how an attempt ends, and what is kept.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ pub enum State {
     Sending,
     /// It happened.
     Done,
-    /// It did not happen, and the provider said why.
+    /// It did not happen; the provider refused it.
     Failed,
-    /// Nobody knows yet. Without a time to reconcile it is held: nothing more is tried automatically.
+    /// The outcome is not known. Without a time to reconcile the operation is held: it waits for an operator.
     Unknown,
 }
 
@@ -52,7 +52,7 @@ pub struct Record {
     pub merchant: String,
     /// The connection that it goes through.
     pub connection: String,
-    /// What is done: `create`, `update`, ….
+    /// Its kind: `create`, `update`, ….
     pub operation: String,
     /// The id of the customer, where it is known.
     pub customer: Option<String>,
@@ -68,7 +68,7 @@ pub struct Record {
     pub sent_at: Timestamp,
     /// When its outcome became known.
     pub finished_at: Option<Timestamp>,
-    /// When its outcome should be looked up again.
+    /// When it is due to be reconciled.
     pub reconcile_after: Option<Timestamp>,
     /// The canonical command, kept until the outcome is known.
     pub command: Option<Bytes>,
@@ -168,13 +168,13 @@ pub struct NewOperation {
     pub merchant: String,
     /// The connection that it goes through.
     pub connection: String,
-    /// What is done.
+    /// Its kind.
     pub operation: String,
     /// The id of the customer, where it is known.
     pub customer: Option<String>,
     /// The caller's idempotency key. Only a keyed hash of it is kept.
     pub key: Option<String>,
-    /// Whether it may stand for the same write that is under way, unknown or unheard, where it has no key.
+    /// Whether, without a key, it may join an operation with the same content that is in flight, unknown or undelivered.
     pub joins: bool,
     /// The request in one canonical spelling. Only a keyed hash of it is kept.
     pub request: Bytes,
@@ -223,18 +223,18 @@ pub enum Resend {
     Noted,
     /// A newer write to the same customer would be undone.
     Overtaken,
-    /// The lease has run out, or somebody else has taken over.
+    /// The lease has run out, or another worker has taken the operation over.
     Lost,
 }
 
-/// Whether a customer that was found is what came of a create.
+/// Whether a create made a customer that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adopted {
-    /// It is, and that is kept.
+    /// It did, and that is recorded.
     Own,
-    /// It is what came of another one, or another attempt has taken over.
+    /// Another create made it, or another attempt has taken this create over.
     Anothers,
-    /// Another one with the same content is being sent, and may turn out to have made it.
+    /// Another create with the same content is in flight, and may turn out to have made it.
     Open,
 }
 
@@ -245,26 +245,26 @@ pub enum End {
     Done {
         /// The id of the customer.
         customer: Option<String>,
-        /// What is answered.
+        /// The answer to the client.
         answer: Answer,
     },
     /// It did not happen, for a definite reason.
     Failed {
-        /// What is answered.
+        /// The answer to the client.
         answer: Answer,
     },
-    /// Nobody knows.
+    /// The outcome is not known.
     Unknown {
-        /// When to look; without it, the write is held for a person.
+        /// When to reconcile. Without it, the operation is held for an operator.
         reconcile_after: Option<Timestamp>,
-        /// What is answered meanwhile.
+        /// The answer to the client until then.
         answer: Answer,
     },
-    /// Surely no attempt of this write sent anything: the claim is taken back, and the key is free again.
+    /// No attempt of this write has sent anything, which is certain. The claim is released, and the key is free again.
     NotSent,
 }
 
-/// What the reaper took away.
+/// How much a reaping deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reaped {
     /// Answers whose lifetime was over; the tombstones stay.

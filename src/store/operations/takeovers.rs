@@ -1,4 +1,8 @@
-//! Writes that are open: signs of life, taking over, and what may be done with what was taken over.
+//! Open operations: lease renewal, takeover, and what the new attempt may do.
+//!
+//! A takeover raises the number of the attempt and gives the new worker a lease. From its commit on, everything that the
+//! former worker asks with its older attempt changes nothing. Only the former worker's request to the provider is not
+//! stopped by the database, but by the worker's own clock (`lease.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +24,7 @@ use crate::store::{
     terms::Terms,
 };
 
-/// A sign of life for all that this process is at work on.
+/// Renews the leases of this worker on all of its open operations.
 pub(in crate::store) struct Renew {
     pub(in crate::store) terms: Arc<Terms>,
 }
@@ -29,8 +33,9 @@ pub(in crate::store) struct Renew {
 impl Work for Renew {
     type Done = ();
 
-    /// One statement, on rows that this process holds. A row that another replica takes over meanwhile is not renewed:
-    /// the statement tests again whose it is.
+    /// One statement, on the rows of this worker. Where another replica takes a row over at the same time, one of the
+    /// two waits for the other's commit and then tests its condition again: either the row has another worker, and the
+    /// renewal leaves it alone, or the row has a new lease, and the takeover leaves it alone.
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
@@ -46,7 +51,7 @@ impl Work for Renew {
     }
 }
 
-/// Whether an attempt that took a write over may send it once more, noted before it does.
+/// Decides whether an attempt that took an operation over may send it once more, and notes it before it sends.
 pub(in crate::store) struct SendAgain {
     pub(in crate::store) terms: Arc<Terms>,
     pub(in crate::store) id: OperationId,
@@ -79,7 +84,8 @@ impl Work for SendAgain {
         if Self::is_overtaken(session, &stored).await? {
             return Ok(Resend::Overtaken);
         }
-        // Whoever takes it over from this attempt looks at once, and must give the provider its time anew.
+        // If this attempt dies too, the next worker reconciles at once (`reconcile_after`), and counts the time that
+        // the provider has to show the write from this sending (`sent_at`).
         let update = "UPDATE operations SET sent_at = ?2, \
                       reconcile_after = CASE WHEN state = 'unknown' THEN ?2 ELSE reconcile_after END WHERE id = ?1";
         session.execute(update, &[Value::Text(&id), Value::Integer(group.now)]).await?;
@@ -89,7 +95,7 @@ impl Work for SendAgain {
 }
 
 impl SendAgain {
-    /// Whether a newer write to the same customer would be undone.
+    /// Whether sending again would undo a newer write to the same customer.
     async fn is_overtaken(session: &mut dyn Session, stored: &Stored) -> Result<bool, StoreError> {
         let undone = match stored.operation.as_str() {
             "update" => ["update", "update"],
@@ -111,15 +117,16 @@ impl SendAgain {
     }
 }
 
-/// Says that a customer is what came of a create, unless that is said of another one, or may be before long.
+/// Records that a create made a customer, unless another create made it, or may turn out to have made it.
 pub(in crate::store) struct Adopt {
     pub(in crate::store) id: OperationId,
     pub(in crate::store) attempt: u32,
     pub(in crate::store) customer: String,
-    pub(in crate::store) is_marked: bool,
+    pub(in crate::store) has_marker: bool,
 }
 
-/// How long before a create others may have begun that made a customer which looks like its own.
+/// How much earlier another create may have begun and still have made a customer that looks like this one's. It bounds
+/// how many rows are compared.
 const ALIKE: Duration = Duration::from_mins(15);
 
 #[async_trait]
@@ -132,12 +139,12 @@ impl Work for Adopt {
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Adopted, StoreError> {
         let id = self.id.to_string();
-        // The state is said twice, so that the small index of unfinished operations can be used.
+        // The state is compared twice, so that the database can use the small index of open operations.
         let select = "SELECT other.id FROM operations AS this JOIN operations AS other \
                       ON other.merchant = this.merchant AND other.fingerprint = this.fingerprint \
                       WHERE this.id = ?1 AND other.id <> ?1 AND other.state IN ('sending', 'unknown') \
                       AND other.state = 'sending' LIMIT 1";
-        if !self.is_marked && !session.rows(select, &[Value::Text(&id)]).await?.is_empty() {
+        if !self.has_marker && !session.rows(select, &[Value::Text(&id)]).await?.is_empty() {
             return Ok(Adopted::Open);
         }
         let update = "UPDATE operations SET customer = ?3 WHERE id = ?1 AND attempt = ?2 \
@@ -155,11 +162,11 @@ impl Work for Adopt {
     }
 }
 
-/// Takes over what nobody is at work on any more, and what is due to be looked up. Ordered by time and not by id, as
-/// everywhere where few rows of many are meant: an order by id would walk all of them.
+/// Takes over operations whose lease has run out, and unknown ones that are due to be reconciled. Ordered by time and not
+/// by id, as in every query that wants few rows of many: for an order by id the database would walk through all rows.
 pub(in crate::store) struct TakeOver {
     pub(in crate::store) terms: Arc<Terms>,
-    /// Only this one, whether it is due or not.
+    /// Only this operation, whether it is due or not.
     pub(in crate::store) only: Option<OperationId>,
     pub(in crate::store) limit: usize,
 }
@@ -171,7 +178,8 @@ impl Work for TakeOver {
     /// It is audited.
     const RUNS_ALONE: bool = true;
 
-    /// What is taken over and not worked on would wait for its next lease to run out.
+    /// A caller that stopped waiting does not go on with what it took over. That would wait until the new lease runs
+    /// out.
     const ONLY_IF_AWAITED: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Vec<Stored>, StoreError> {
@@ -186,7 +194,7 @@ impl Work for TakeOver {
         let only = self.only.map(|id| id.to_string()).unwrap_or_default();
         let values = [
             Value::Integer(group.now),
-            Value::Integer(self.terms.alone.into()),
+            Value::Integer(self.terms.is_exclusive.into()),
             Value::Text(&self.terms.worker),
             Value::Integer(limited(self.limit)),
             Value::Text(&only),
@@ -195,7 +203,7 @@ impl Work for TakeOver {
         for row in session.rows(select, &values).await? {
             let mut stored = Stored::read(row)?;
             stored.attempt += 1;
-            // The lease is tested again: its holder may have renewed it since the rows were chosen.
+            // The condition is tested again, because its worker may have renewed the lease since the `SELECT`.
             let update = "UPDATE operations SET attempt = ?2, worker = ?3, leased_at = ?4, lease_until = ?5 \
                           WHERE id = ?1 AND (lease_until IS NULL OR lease_until <= ?4 \
                           OR (CAST(?6 AS BIGINT) = 1 AND worker <> ?3))";
@@ -205,7 +213,7 @@ impl Work for TakeOver {
                 Value::Text(&self.terms.worker),
                 Value::Integer(group.now),
                 Value::Integer(after(group.now, self.terms.lease)),
-                Value::Integer(self.terms.alone.into()),
+                Value::Integer(self.terms.is_exclusive.into()),
             ];
             if session.execute(update, &values).await? == 0 {
                 continue;

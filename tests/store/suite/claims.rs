@@ -84,21 +84,21 @@ pub(crate) async fn writes_without_a_key_join_only_unfinished_twins(bed: &Bed) {
 pub(crate) async fn what_nobody_heard_is_told_to_whoever_asks_again(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyless("acme", "r")).await;
-    assert_eq!(store.operations().finish_unheard(id, 1, done()).await, Ok(true));
+    assert_eq!(store.operations().finish_undelivered(id, 1, done()).await, Ok(true));
     claim(&store, keyless("acme", "another")).await;
     claim(&store, keyless("other", "r")).await;
     let again = store.operations().claim(keyless("acme", "r")).await;
     assert!(matches!(again, Ok(Claim::Finished(record)) if record.id == id && record.answer == Some(answer(201))));
-    assert_eq!(store.operations().unhear(id).await, Ok(()));
+    assert_eq!(store.operations().mark_undelivered(id).await, Ok(()));
     let once_more = store.operations().claim(keyless("acme", "r")).await;
     assert!(matches!(once_more, Ok(Claim::Finished(record)) if record.id == id));
     let twin = claim(&store, keyless("acme", "r")).await;
     assert_eq!(store.operations().finish(twin, 1, done()).await, Ok(true));
     let heard_late = claim(&store, keyless("acme", "r")).await;
-    assert_eq!(store.operations().finish_unheard(heard_late, 1, done()).await, Ok(true));
-    assert_eq!(store.operations().hear(heard_late).await, Ok(()));
+    assert_eq!(store.operations().finish_undelivered(heard_late, 1, done()).await, Ok(true));
+    assert_eq!(store.operations().mark_delivered(heard_late).await, Ok(()));
     let unheard = claim(&store, keyless("acme", "r")).await;
-    assert_eq!(store.operations().finish_unheard(unheard, 1, done()).await, Ok(true));
+    assert_eq!(store.operations().finish_undelivered(unheard, 1, done()).await, Ok(true));
     bed.hand.move_by(121 * SECOND);
     claim(&store, keyless("acme", "r")).await;
 }
@@ -108,7 +108,7 @@ pub(crate) async fn a_write_that_joins_nobody_is_its_own(bed: &Bed) {
     let alone = || NewOperation { joins: false, ..keyless("acme", "r") };
     let first = claim(&store, keyless("acme", "r")).await;
     let second = claim(&store, alone()).await;
-    assert_eq!(store.operations().finish_unheard(first, 1, done()).await, Ok(true));
+    assert_eq!(store.operations().finish_undelivered(first, 1, done()).await, Ok(true));
     bed.hand.move_by(SECOND);
     claim(&store, alone()).await;
     // Who says nothing may repeat what was claimed so.

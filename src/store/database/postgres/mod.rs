@@ -21,7 +21,7 @@ use super::{Database, Group, Job, QUEUE, closed, overloaded};
 use crate::store::{error::StoreError, settings::Clock};
 
 /// How long a group may take, waiting for other replicas included.
-const PATIENCE: Duration = Duration::from_millis(900);
+const TIMEOUT: Duration = Duration::from_millis(900);
 /// How long bringing the database up to date may take, waiting for other replicas included.
 const MIGRATION: Duration = Duration::from_mins(1);
 /// Connections that read.
@@ -52,7 +52,7 @@ impl Postgres {
 
     /// Looks at a database that a gateway may be serving, and changes nothing in it.
     pub(in crate::store) fn look_at(url: &SecretString) -> Result<Self, StoreError> {
-        // Nobody takes jobs that write.
+        // No task receives jobs that write.
         let (jobs, _) = mpsc::channel(1);
         Ok(Self { jobs, readers: Server::of(url)?.pool(READERS)? })
     }
@@ -74,7 +74,7 @@ impl Database for Postgres {
                 let client = readers.get().await.map_err(|error| unreachable(&error))?;
                 let mut session = PostgresSession::new(&client, Entry::Beside);
                 let mut group = Group { now: 0, head: None };
-                let read = timeout(PATIENCE, job.perform(&mut session, &mut group)).await;
+                let read = timeout(TIMEOUT, job.perform(&mut session, &mut group)).await;
                 if !matches!(read, Ok(Ok(()))) {
                     drop(Object::take(client));
                 }

@@ -9,7 +9,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    PATIENCE,
+    TIMEOUT,
     session::{failure, unreachable},
 };
 use crate::{store::error::StoreError, tls};
@@ -22,7 +22,7 @@ mod embedded {
 const OLDEST: i64 = 150_000;
 /// Keeps replicas that start together from changing the schema at once.
 const MIGRATING: &str = "SELECT pg_advisory_lock(7011946257)";
-/// What every session is given. The server ends a session whose gateway stands still inside a transaction,
+/// The time limits of every session. The server ends a session whose gateway is stopped inside a transaction,
 /// because it would hold up all others.
 const SESSION: &str = "SET statement_timeout = 900; SET lock_timeout = 800; \
                        SET idle_in_transaction_session_timeout = 2000";
@@ -36,14 +36,14 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn of(url: &SecretString) -> Result<Self, StoreError> {
         let mut config: Config = url.expose_secret().parse().map_err(|_| {
-            // The parser's words may repeat a password.
-            let told = "`store.url` cannot be read: postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require";
-            StoreError::Settings(told.to_owned())
+            // The parser's message may repeat a password.
+            let message = "`store.url` cannot be read: postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require";
+            StoreError::Settings(message.to_owned())
         })?;
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(PATIENCE);
+            config.connect_timeout(TIMEOUT);
         }
-        config.tcp_user_timeout(2 * PATIENCE).application_name("passerelle");
+        config.tcp_user_timeout(2 * TIMEOUT).application_name("passerelle");
         let is_remote = config.get_hosts().iter().any(|host| match host {
             Host::Tcp(name) => !matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
             #[cfg(unix)]
@@ -71,7 +71,7 @@ impl Server {
         });
         Pool::builder(manager)
             .max_size(size)
-            .timeouts(Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) })
+            .timeouts(Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) })
             .runtime(Runtime::Tokio1)
             .post_create(session)
             .build()
@@ -97,15 +97,15 @@ pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
         return Err(StoreError::Settings("the store needs PostgreSQL 15 or newer".to_owned()));
     }
     if show("synchronous_commit").await? == "off" {
-        let told =
+        let message =
             "PostgreSQL acknowledges before it is durable: set synchronous_commit to on for the store's database";
-        return Err(StoreError::Settings(told.to_owned()));
+        return Err(StoreError::Settings(message.to_owned()));
     }
     client.batch_execute("RESET statement_timeout; RESET lock_timeout").await.map_err(|error| failure(&error))?;
     client.batch_execute(MIGRATING).await.map_err(|error| failure(&error))?;
     // An older version runs on a newer schema: changes only add.
     let runner = embedded::migrations::runner().set_abort_missing(false);
     runner.run_async(&mut *client).await.map(|_| ()).map_err(|error| {
-        StoreError::Damaged(format!("the store could not be brought to the form of this version: {error}"))
+        StoreError::Damaged(format!("the schema of the store could not be migrated to this version: {error}"))
     })
 }

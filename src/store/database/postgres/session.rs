@@ -13,7 +13,7 @@ use crate::store::{
     database::{
         Session, head,
         head::Head,
-        no_form, overloaded,
+        not_migrated, overloaded,
         values::{Cell, Row, Value},
     },
     error::StoreError,
@@ -105,7 +105,8 @@ impl<'c> PostgresSession<'c> {
     }
 }
 
-/// Whether an error says that the database is not there, cannot write, or has no time.
+/// Whether an error means that the database is unreachable, cannot write, or is too slow. After another error only the
+/// statement is wrong.
 fn is_fatal(error: &tokio_postgres::Error) -> bool {
     const CLASSES: [&str; 6] = ["08", "25", "53", "55", "57", "58"];
     match error.code() {
@@ -194,7 +195,9 @@ pub(super) fn failure(error: &tokio_postgres::Error) -> StoreError {
         Some(refused) if *refused.code() == SqlState::INVALID_PASSWORD => {
             StoreError::Unavailable("PostgreSQL refuses the user or the password of `store.url`".to_owned())
         }
-        Some(refused) if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN].contains(refused.code()) => no_form(),
+        Some(refused) if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN].contains(refused.code()) => {
+            not_migrated()
+        }
         Some(refused) => {
             let (message, code) = (refused.message(), refused.code().code());
             StoreError::Unavailable(format!("the store's PostgreSQL failed: {message} ({code})"))

@@ -1,10 +1,11 @@
-//! The task that writes.
+//! The one task of a replica that writes. It takes jobs from the queue in groups, and runs each group to its commit
+//! before it takes the next.
 
 use deadpool_postgres::{Object, Pool};
 use tokio::{sync::mpsc, task::yield_now, time::timeout};
 
 use super::{
-    PATIENCE,
+    TIMEOUT,
     session::{Entry, PostgresSession, silent, unreachable},
 };
 use crate::store::{
@@ -18,7 +19,7 @@ pub(super) async fn write_groups(pool: Pool, clock: Option<Clock>, mut jobs: mps
     while let Some(first) = jobs.recv().await {
         let mut group = vec![first];
         if busy {
-            // Whoever was just answered may already have the next question.
+            // Callers that were just answered may have their next job ready.
             yield_now().await;
         }
         while group.len() < GROUP {
@@ -29,7 +30,7 @@ pub(super) async fn write_groups(pool: Pool, clock: Option<Clock>, mut jobs: mps
         group.retain(|job| !job.abandoned());
         if let Err(error) = write_group(&pool, clock.as_ref(), group).await {
             tracing::error!(%error, "the store could not write");
-            // Nobody who waits already should wait for another failure.
+            // The jobs that wait already fail now, and not each after a time-out of its own.
             while let Ok(job) = jobs.try_recv() {
                 job.settle(Err(error.clone()));
             }
@@ -38,7 +39,7 @@ pub(super) async fn write_groups(pool: Pool, clock: Option<Clock>, mut jobs: mps
 }
 
 /// Runs a group in two transactions: first what runs beside the work of other replicas, then what runs alone, so that
-/// the former does not wait for the lock of the latter. An error means that the database is not there.
+/// the former does not wait for the lock of the latter. An error means that the database is unreachable.
 async fn write_group(pool: &Pool, clock: Option<&Clock>, group: Vec<Box<dyn Job>>) -> Result<(), StoreError> {
     let (alone, beside): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| job.runs_alone());
     let mut result = Ok(());
@@ -104,7 +105,7 @@ impl Attempt {
             Err(error) => return Self { result: Err(unreachable(&error)), is_fatal: true, has_yielded: false },
         };
         let mut session = PostgresSession::new(&client, entry);
-        let result = timeout(PATIENCE, commit(&mut session, clock, jobs)).await;
+        let result = timeout(TIMEOUT, commit(&mut session, clock, jobs)).await;
         let has_yielded = session.has_yielded;
         let is_fatal = !has_yielded && (session.is_fatal || result.is_err());
         let result = result.unwrap_or_else(|_| Err(silent()));

@@ -37,8 +37,8 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
     };
     let shown = path.display();
     if !folder.is_dir() {
-        let told = format!("the folder of the store {shown} does not exist: make it, or set `store.url`");
-        return Err(StoreError::Settings(told));
+        let message = format!("the folder of the store {shown} does not exist: make it, or set `store.url`");
+        return Err(StoreError::Settings(message));
     }
     if path.is_dir() {
         return Err(StoreError::Settings(format!("the store {shown} is a folder: `store.url` names a file")));
@@ -50,8 +50,8 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
             std::io::ErrorKind::ReadOnlyFilesystem => "its filesystem is read-only".to_owned(),
             _ => error.to_string(),
         };
-        let told = format!("the store cannot be kept in {}: {why}; see `store.url`", file.display());
-        StoreError::Settings(told)
+        let message = format!("the store cannot be kept in {}: {why}; see `store.url`", file.display());
+        StoreError::Settings(message)
     };
     let open = |file: &Path| {
         let mut options = fs::OpenOptions::new();
@@ -66,11 +66,11 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let told = format!(
+            let message = format!(
                 "the store {shown} is in use by another process: one gateway a file; for several replicas set \
                  `store.url` to postgres://…"
             );
-            return Err(StoreError::Locked(told));
+            return Err(StoreError::Locked(message));
         }
         Err(TryLockError::Error(error)) => return Err(unusable(path, error)),
     }

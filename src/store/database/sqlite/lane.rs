@@ -17,8 +17,8 @@ use crate::store::{
     settings::Clock,
 };
 
-/// For how long a group waits for company once there is some: about what a commit costs.
-const COMPANY: Duration = Duration::from_micros(300);
+/// How long a busy writer waits for more jobs before it commits: about as long as a commit takes.
+const GATHERING: Duration = Duration::from_micros(300);
 
 /// A thread with a connection, and the jobs that wait for it.
 pub(super) struct Lane {
@@ -108,13 +108,13 @@ pub(super) fn write_groups(connection: Connection, clock: Clock, mut jobs: Jobs)
     }
 }
 
-/// Adds what waits; while the store is busy, for a moment also what is about to come.
+/// Adds the jobs that wait. While the store is busy, it also waits for a moment for those that are about to come.
 fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, busy: bool) {
-    let until = std::time::Instant::now() + COMPANY;
+    let until = std::time::Instant::now() + GATHERING;
     while group.len() < GROUP {
         match jobs.try_recv() {
             Ok(job) => group.push(job),
-            Err(_) if busy && std::time::Instant::now() < until => thread::sleep(COMPANY / 6),
+            Err(_) if busy && std::time::Instant::now() < until => thread::sleep(GATHERING / 6),
             Err(_) => break,
         }
     }

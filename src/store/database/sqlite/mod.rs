@@ -63,8 +63,8 @@ impl Sqlite {
             .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
             .map_err(|error| failure(&error))?;
         if mode != "wal" {
-            let told = format!("the filesystem of {} does not allow a write-ahead log", reserved.path.display());
-            return Err(StoreError::Settings(told));
+            let message = format!("the filesystem of {} does not allow a write-ahead log", reserved.path.display());
+            return Err(StoreError::Settings(message));
         }
         migrate(&mut connection)?;
         let reader = connect()?;
@@ -130,6 +130,6 @@ pub(in crate::store) fn migrate(connection: &mut Connection) -> Result<(), Store
     // An older version runs on a newer schema: changes only add.
     let runner = embedded::migrations::runner().set_abort_missing(false);
     runner.run(connection).map(|_| ()).map_err(|error| {
-        StoreError::Damaged(format!("the store could not be brought to the form of this version: {error}"))
+        StoreError::Damaged(format!("the schema of the store could not be migrated to this version: {error}"))
     })
 }

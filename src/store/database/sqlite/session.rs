@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode, types::ValueRef};
 
 use crate::store::{
     database::{
-        Session, closed, no_form,
+        Session, closed, not_migrated,
         values::{Cell, Row, Value},
     },
     error::StoreError,
@@ -73,7 +73,7 @@ fn cell(value: ValueRef<'_>) -> Cell {
     }
 }
 
-/// SQLite's own words hold no values, but they need company.
+/// SQLite's message, which holds no values, in a sentence for the operator.
 pub(super) fn failure(error: &rusqlite::Error) -> StoreError {
     let what = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk of the store is full".to_owned(),
@@ -84,7 +84,7 @@ pub(super) fn failure(error: &rusqlite::Error) -> StoreError {
         _ => {
             let message = error.to_string();
             if message.contains("no such table") || message.contains("no such column") {
-                return no_form();
+                return not_migrated();
             }
             format!("the store's database failed: {message}")
         }
