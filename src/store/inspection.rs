@@ -1,5 +1,5 @@
-//! The store as the command line looks at it: read only, beside a gateway that may be serving, and without the
-//! key, because nothing sealed is opened.
+//! The store for the command line: read only, while a gateway may be using it, and without the key, because nothing
+//! sealed is opened.
 
 use std::{fmt, sync::Arc};
 
@@ -12,7 +12,7 @@ use super::{
     settings::{self, Settings},
 };
 
-/// A store that is only looked at.
+/// A store that is only read.
 pub struct Inspection(Arc<dyn Database>);
 
 impl fmt::Debug for Inspection {
@@ -22,7 +22,7 @@ impl fmt::Debug for Inspection {
 }
 
 impl Inspection {
-    /// Opens a store to look at it.
+    /// Opens a store to read it.
     pub fn open(settings: &Settings) -> Result<Self, StoreError> {
         Ok(Self(match &settings.place {
             settings::Place::Memory => {

@@ -1,5 +1,5 @@
-//! What must survive a restart. [`Store`] is the opened database with its key; what is kept in it has a handle each,
-//! and a folder or a file of its own:
+//! The store: what must survive a restart. [`Store`] is the open database with its key. Each thing that is kept in it has
+//! a folder or a file, and a handle:
 //!
 //! | | what | handle |
 //! |---|---|---|
@@ -7,15 +7,18 @@
 //! | `audit/` | a record of every intent and outcome, in a chain | [`AuditLog`] |
 //! | `secret.rs` | the secret that hashes derive from | none |
 //!
-//! Such a folder says what is done, in statements that both databases understand, and knows neither of them.
-//! `database/` runs the statements, on SQLite or PostgreSQL, in groups that are committed at once, and knows nothing of
-//! what is kept. The tables are in `migrations/`, once for each database.
+//! Such a folder has the SQL of its tables, once for both databases. `database/` executes it on SQLite or PostgreSQL, in
+//! transactions of several pieces of work, and knows nothing of what is kept. Its module comment has the rules for
+//! concurrent replicas. The tables are in `migrations/`, for each database.
 //!
-//! What is kept of a customer is sealed and hashed on this side of the database (`keyring`, `sealed`), which holds ids,
-//! hashes, times and sealed bytes. Whatever more is to be kept is a folder beside `operations/`, a handle here, a
-//! migration for each database, and a line in `sealed` for each column of it that is sealed. Files of these folders
-//! never import this one, so that the folders depend on each other in one direction. `docs/store.md` tells operators
-//! the rest.
+//! Data of customers is sealed, or hashed with a key, before it reaches the database (`keyring`, `sealed`). The database
+//! holds ids, hashes, times and sealed bytes.
+//!
+//! To keep another thing: add a folder beside `operations/`, a handle in this file, a migration for each database, and
+//! a line in `sealed` for each sealed column. Files in the folders never import this file, so that dependencies between
+//! the folders have one direction: `operations` uses `audit`, and both use `database`.
+//!
+//! `docs/store.md` is for operators.
 
 pub mod audit;
 mod database;
@@ -114,12 +117,12 @@ impl Store {
         audit::ready(&*self.opened.database).await
     }
 
-    /// What it keeps of writes.
+    /// The writes that it keeps.
     pub const fn operations(&self) -> &OperationLog {
         &self.operations
     }
 
-    /// The audit of them.
+    /// Their audit.
     pub const fn audit(&self) -> &AuditLog {
         &self.audit
     }

@@ -9,7 +9,7 @@ use super::{
     terms::Terms,
 };
 
-/// An open database, with the key that seals what is kept in it.
+/// An open database with its key.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) database: Arc<dyn Database>,

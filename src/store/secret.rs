@@ -29,7 +29,8 @@ struct Secret {
 impl Work for Secret {
     type Done = Vec<u8>;
 
-    /// It is not audited, but of replicas that start together on a new database only one may make the secret.
+    /// It is not audited, but it looks for the secret before it inserts one: two replicas that start together on a new
+    /// database could otherwise both insert.
     const RUNS_ALONE: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<u8>, StoreError> {

@@ -27,7 +27,7 @@ pub struct Settings {
     pub(super) previous_keys: Vec<Key>,
     /// How long answers are kept for replay; 72 hours unless configured.
     pub keep_answers: Duration,
-    /// How long it is remembered that a key was used; 30 days unless configured.
+    /// How long finished operations are kept, so that their keys stay known; 30 days unless configured.
     pub keep_tombstones: Duration,
     /// How long a lease lasts without a renewal; 30 seconds unless configured.
     pub lease: Duration,
@@ -40,7 +40,7 @@ pub struct Settings {
 /// Where the database is.
 #[derive(Clone)]
 pub(super) enum Place {
-    /// Nowhere: it goes with the process.
+    /// In memory: it is lost with the process.
     Memory,
     /// An SQLite file.
     File(PathBuf),

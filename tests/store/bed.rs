@@ -1,4 +1,4 @@
-//! A database for one test, and hands on the clock.
+//! A database for one test, with a clock that the test sets.
 
 use std::{
     path::PathBuf,
@@ -23,11 +23,11 @@ pub(crate) fn key(digit: char) -> String {
     digit.to_string().repeat(64)
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that does not run. A test moves it.
 #[derive(Clone)]
-pub(crate) struct Hand(Arc<AtomicI64>);
+pub(crate) struct TestClock(Arc<AtomicI64>);
 
-impl Hand {
+impl TestClock {
     pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicI64::new(1_800_000_000_000)))
     }
@@ -44,7 +44,7 @@ impl Hand {
 /// A database of one test.
 pub(crate) struct Bed {
     pub(crate) url: String,
-    pub(crate) hand: Hand,
+    pub(crate) clock: TestClock,
     /// Whether several processes may share it.
     pub(crate) shared: bool,
     _folder: Option<TempDir>,
@@ -54,15 +54,15 @@ impl Bed {
     pub(crate) fn file() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        Self { url, hand: Hand::new(), shared: false, _folder: Some(folder) }
+        Self { url, clock: TestClock::new(), shared: false, _folder: Some(folder) }
     }
 
     pub(crate) fn memory() -> Self {
-        Self { url: "sqlite::memory:".to_owned(), hand: Hand::new(), shared: false, _folder: None }
+        Self { url: "sqlite::memory:".to_owned(), clock: TestClock::new(), shared: false, _folder: None }
     }
 
     pub(crate) fn server(url: String) -> Self {
-        Self { url, hand: Hand::new(), shared: true, _folder: None }
+        Self { url, clock: TestClock::new(), shared: true, _folder: None }
     }
 
     /// The SQLite file.
@@ -74,8 +74,8 @@ impl Bed {
         let text = format!("[store]\nurl = \"{}\"\n{more}", self.url);
         let loaded = config::load_text(&text, "test").expect("a configuration");
         let mut settings = Settings::from(loaded.config.store.as_ref())?;
-        let hand = self.hand.clone();
-        settings.clock = Some(Arc::new(move || hand.now()));
+        let clock = self.clock.clone();
+        settings.clock = Some(Arc::new(move || clock.now()));
         Ok(settings)
     }
 

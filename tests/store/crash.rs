@@ -1,5 +1,5 @@
-//! What is left after a death without warning, and what happens when the disk is full. The test binary
-//! starts itself again as the process that dies.
+//! What is left after `kill -9`, and what happens when the disk is full. The test binary starts itself again as the
+//! process that is killed.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -19,14 +19,17 @@ use crate::{
     trial::trial,
 };
 
-/// Names the database of a child, and what it is to do.
+/// The task of a child process, and the URL of its database.
 const CHILD: &str = "STORE_TEST_CHILD";
 const URL: &str = "STORE_TEST_URL";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        trial("crash::what_was_acknowledged_survives_kill_9".to_owned(), what_was_acknowledged_survives_kill_9),
-        trial("crash::a_full_disk_is_told_and_recovered_from".to_owned(), a_full_disk_is_told_and_recovered_from),
+        trial("crash::acknowledged_writes_survive_kill_9".to_owned(), acknowledged_writes_survive_kill_9),
+        trial(
+            "crash::a_full_disk_refuses_writes_until_there_is_room".to_owned(),
+            a_full_disk_refuses_writes_until_there_is_room,
+        ),
         a_disk_that_cannot_sync(),
     ]
 }
@@ -51,20 +54,20 @@ pub(crate) fn child() {
 }
 
 fn start(bed: &Bed, what: &str) -> Child {
-    // A limit of the size of files ends a process by signal, unless that is ignored.
+    // A process that exceeds its limit of the size of files gets a signal, which the child ignores.
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; exec \"$0\""]).arg(std::env::current_exe().expect("this test"));
     command.env(CHILD, what).env(URL, &bed.url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command.spawn().expect("a child")
 }
 
-fn say(word: &str) {
+fn print(word: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{word}").expect("said");
-    out.flush().expect("said");
+    writeln!(out, "{word}").expect("printed");
+    out.flush().expect("printed");
 }
 
-/// Claims and finishes without an end, and says what was acknowledged.
+/// Claims and finishes until it is killed, and prints what was acknowledged.
 async fn load(store: &Store) {
     let tasks: Vec<_> = (0..8)
         .map(|_| {
@@ -74,11 +77,11 @@ async fn load(store: &Store) {
                     let new = keyed("acme", &OperationId::now().to_string(), "r");
                     let id = new.id;
                     assert_eq!(store.operations().claim(new).await, Ok(Claim::New { attempt: 1 }));
-                    say(&format!("claimed {id}"));
+                    print(&format!("claimed {id}"));
                     let answer = Answer { status: 201, headers: Vec::new(), body: Bytes::from(vec![b'x'; 500]) };
                     let end = End::Done { customer: None, answer };
                     assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
-                    say(&format!("finished {id}"));
+                    print(&format!("finished {id}"));
                 }
             })
         })
@@ -88,17 +91,17 @@ async fn load(store: &Store) {
     }
 }
 
-async fn what_was_acknowledged_survives_kill_9() {
+async fn acknowledged_writes_survive_kill_9() {
     let bed = Bed::file();
     let mut lines: Vec<String> = Vec::new();
     for round in 0..12u64 {
         let mut child = start(&bed, "load");
-        let out = BufReader::new(child.stdout.take().expect("its words"));
+        let out = BufReader::new(child.stdout.take().expect("its output"));
         let reader = std::thread::spawn(move || out.lines().map_while(Result::ok).collect::<Vec<_>>());
         std::thread::sleep(Duration::from_millis(150 + 37 * round));
         child.kill().expect("killed");
         child.wait().expect("dead");
-        lines.extend(reader.join().expect("its words"));
+        lines.extend(reader.join().expect("its output"));
         check(&bed.path());
     }
     let store = bed.open().await;
@@ -115,7 +118,7 @@ async fn what_was_acknowledged_survives_kill_9() {
             claimed += 1;
         }
     }
-    assert!(claimed > 20, "{claimed} claims are too few to tell anything");
+    assert!(claimed > 20, "{claimed} claims are too few for this test");
     store.audit().verify().await.expect("read").expect("an unbroken chain");
 }
 
@@ -146,7 +149,7 @@ async fn fill(store: &Store) {
         }
     };
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-    // Still full, still told; and what is there can be read.
+    // The disk is still full, and writes are still refused. Reads go on.
     for _ in 0..5 {
         let refused = store.operations().claim(keyed("acme", &OperationId::now().to_string(), &"r".repeat(5000))).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
@@ -164,10 +167,10 @@ async fn fill(store: &Store) {
     }
     let head = store.audit().verify().await.expect("read").expect("an unbroken chain");
     assert_eq!(head.sequence, kept.len() as u64, "a refused claim leaves nothing");
-    say("recovered");
+    print("recovered");
 }
 
-async fn a_full_disk_is_told_and_recovered_from() {
+async fn a_full_disk_refuses_writes_until_there_is_room() {
     let bed = Bed::file();
     let child = start(&bed, "fill");
     let output = child.wait_with_output().expect("its end");
@@ -186,12 +189,12 @@ async fn sync(store: &Store) {
     }
     for _ in 0..3 {
         match claim().await {
-            Err(StoreError::Unavailable(told)) => assert!(told.contains("restart the gateway"), "{told}"),
+            Err(StoreError::Unavailable(message)) => assert!(message.contains("restart the gateway"), "{message}"),
             other => panic!("{other:?}"),
         }
     }
     assert!(matches!(store.operations().list(None, None, None, 1).await, Ok(records) if records.len() == 1));
-    say(&kept.to_string());
+    print(&kept.to_string());
 }
 
 /// The one failure after which it is not known what the disk holds. `strace` makes it, where it is installed

@@ -16,29 +16,29 @@ pub(crate) fn trials() -> Vec<Trial> {
         ($($test:ident),+ $(,)?) => { vec![$(trial(format!("file::{}", stringify!($test)), $test)),+] };
     }
     trials![
-        it_survives_a_restart,
-        another_process_is_refused,
-        a_missing_folder_is_told,
-        a_file_of_something_else_is_told,
-        a_key_is_made_beside_the_file_and_needed_from_then_on,
+        operations_survive_a_restart,
+        a_second_process_on_the_file_is_refused,
+        a_missing_folder_is_refused_with_what_to_do,
+        a_file_that_is_not_a_database_is_refused,
+        a_missing_key_file_is_not_replaced,
         a_key_that_others_can_read_is_refused,
         another_key_is_refused,
-        a_key_is_rotated,
+        a_rotated_key_opens_everything,
         nothing_of_a_customer_is_in_the_files,
         a_changed_audit_record_is_found,
-        rows_do_not_open_in_another_place,
-        files_are_for_their_owner_only,
+        sealed_bytes_do_not_open_in_another_row,
+        files_are_readable_by_their_owner_only,
     ]
 }
 
-fn told<T>(result: Result<T, StoreError>) -> StoreError {
+fn refusal<T>(result: Result<T, StoreError>) -> StoreError {
     match result {
         Ok(_) => panic!("it should have been refused"),
         Err(error) => error,
     }
 }
 
-async fn it_survives_a_restart() {
+async fn operations_survive_a_restart() {
     let bed = Bed::file();
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
@@ -48,43 +48,43 @@ async fn it_survives_a_restart() {
     let store = bed.open().await;
     let again = store.operations().claim(keyed("acme", "k", "r")).await;
     assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(201))));
-    // What an earlier life of this process was sending needs no waiting.
+    // An SQLite file has one process, so the operations of its former process are taken over at once.
     let taken = store.operations().take_over(10).await.expect("taken over");
     assert_eq!(taken.iter().map(|record| (record.id, record.attempt)).collect::<Vec<_>>(), [(sending, 2)]);
     assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()));
 }
 
-async fn another_process_is_refused() {
+async fn a_second_process_on_the_file_is_refused() {
     let bed = Bed::file();
     let store = bed.open().await;
-    let error = told(bed.try_open("").await);
-    assert!(matches!(&error, StoreError::Locked(told) if told.contains("another process")), "{error:?}");
+    let error = refusal(bed.try_open("").await);
+    assert!(matches!(&error, StoreError::Locked(message) if message.contains("another process")), "{error:?}");
     drop(store);
     bed.open().await;
 }
 
-async fn a_missing_folder_is_told() {
+async fn a_missing_folder_is_refused_with_what_to_do() {
     let mut bed = Bed::file();
     let path = bed.path();
     bed.url = format!("sqlite:{}", path.join("missing/store.db").display());
-    let error = told(bed.try_open("").await);
-    assert!(matches!(&error, StoreError::Settings(told) if told.contains("does not exist")), "{error:?}");
+    let error = refusal(bed.try_open("").await);
+    assert!(matches!(&error, StoreError::Settings(message) if message.contains("does not exist")), "{error:?}");
     bed.url = format!("sqlite:{}", path.parent().expect("a folder").display());
-    let error = told(bed.try_open("").await);
-    assert!(matches!(&error, StoreError::Settings(told) if told.contains("is a folder")), "{error:?}");
+    let error = refusal(bed.try_open("").await);
+    assert!(matches!(&error, StoreError::Settings(message) if message.contains("is a folder")), "{error:?}");
     bed.url = "sqlite:/proc/store.db".to_owned();
-    let error = told(bed.try_open("").await);
-    assert!(matches!(&error, StoreError::Settings(told) if told.contains("cannot be kept")), "{error:?}");
+    let error = refusal(bed.try_open("").await);
+    assert!(matches!(&error, StoreError::Settings(message) if message.contains("cannot be kept")), "{error:?}");
 }
 
-async fn a_file_of_something_else_is_told() {
+async fn a_file_that_is_not_a_database_is_refused() {
     let bed = Bed::file();
     fs::write(bed.path(), "dear diary ".repeat(1000)).expect("written");
-    let error = told(bed.try_open(&format!("key = \"{}\"", key('1'))).await);
-    assert!(matches!(&error, StoreError::Damaged(told) if told.contains("no SQLite database")), "{error:?}");
+    let error = refusal(bed.try_open(&format!("key = \"{}\"", key('1'))).await);
+    assert!(matches!(&error, StoreError::Damaged(message) if message.contains("no SQLite database")), "{error:?}");
 }
 
-async fn a_key_is_made_beside_the_file_and_needed_from_then_on() {
+async fn a_missing_key_file_is_not_replaced() {
     let bed = Bed::file();
     let store = bed.try_open("").await.expect("a store");
     claim(&store, keyed("acme", "k", "r")).await;
@@ -98,8 +98,8 @@ async fn a_key_is_made_beside_the_file_and_needed_from_then_on() {
     drop(store);
     let text = fs::read_to_string(&path).expect("the key");
     fs::remove_file(&path).expect("removed");
-    let error = told(bed.try_open("").await);
-    assert!(matches!(&error, StoreError::WrongKey(told) if told.contains("is missing")), "{error:?}");
+    let error = refusal(bed.try_open("").await);
+    assert!(matches!(&error, StoreError::WrongKey(message) if message.contains("is missing")), "{error:?}");
     assert!(!path.exists(), "a new one would hide the loss");
     // The same key may move into the configuration.
     bed.try_open(&format!("key = \"{}\"", text.trim())).await.expect("a store");
@@ -113,8 +113,8 @@ async fn a_key_that_others_can_read_is_refused() {
     for mode in [0o640, 0o604, 0o660] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
         for more in ["", &configured] {
-            let error = told(bed.try_open(more).await);
-            assert!(matches!(&error, StoreError::WrongKey(told) if told.contains("chmod 600")), "{error:?}");
+            let error = refusal(bed.try_open(more).await);
+            assert!(matches!(&error, StoreError::WrongKey(message) if message.contains("chmod 600")), "{error:?}");
         }
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("a mode");
@@ -125,12 +125,12 @@ async fn a_key_that_others_can_read_is_refused() {
 async fn another_key_is_refused() {
     let bed = Bed::file();
     drop(bed.open().await);
-    let error = told(bed.try_open(&format!("key = \"{}\"", key('2'))).await);
-    assert!(matches!(&error, StoreError::WrongKey(told) if told.contains("previous_keys")), "{error:?}");
+    let error = refusal(bed.try_open(&format!("key = \"{}\"", key('2'))).await);
+    assert!(matches!(&error, StoreError::WrongKey(message) if message.contains("previous_keys")), "{error:?}");
     bed.open().await;
 }
 
-async fn a_key_is_rotated() {
+async fn a_rotated_key_opens_everything() {
     let bed = Bed::file();
     let store = bed.open().await;
     let mut ids = Vec::new();
@@ -158,7 +158,7 @@ async fn a_key_is_rotated() {
         }
     }
     drop(store);
-    assert!(matches!(told(bed.try_open(&format!("key = \"{}\"", key('1'))).await), StoreError::WrongKey(_)));
+    assert!(matches!(refusal(bed.try_open(&format!("key = \"{}\"", key('1'))).await), StoreError::WrongKey(_)));
 }
 
 /// Everything in the folder of a bed that holds any of some texts.
@@ -215,7 +215,7 @@ async fn a_changed_audit_record_is_found() {
     assert_eq!(store.audit().verify().await, Ok(Err(Broken::Missing(3))));
 }
 
-async fn rows_do_not_open_in_another_place() {
+async fn sealed_bytes_do_not_open_in_another_row() {
     let bed = Bed::file();
     let store = bed.open().await;
     let first = claim(&store, keyed("acme", "a", "r")).await;
@@ -225,12 +225,12 @@ async fn rows_do_not_open_in_another_place() {
     }
     let swap = "UPDATE operations SET answer = (SELECT answer FROM operations WHERE merchant = 'other')";
     Connection::open(bed.path()).expect("the file").execute(swap, []).expect("swapped");
-    let error = told(store.operations().get("acme", first).await);
-    assert!(matches!(&error, StoreError::Damaged(told) if told.contains(&first.to_string())), "{error:?}");
+    let error = refusal(store.operations().get("acme", first).await);
+    assert!(matches!(&error, StoreError::Damaged(message) if message.contains(&first.to_string())), "{error:?}");
     assert!(matches!(store.operations().get("other", second).await, Ok(Some(_))));
 }
 
-async fn files_are_for_their_owner_only() {
+async fn files_are_readable_by_their_owner_only() {
     let bed = Bed::file();
     let store = bed.try_open("").await.expect("a store");
     claim(&store, keyed("acme", "k", "r")).await;

@@ -1,4 +1,4 @@
-//! A file that the version before wrote: it opens, and says of every write what was known then.
+//! A file that the version before wrote: it opens, and has every operation in the state that it had then.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 

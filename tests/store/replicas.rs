@@ -1,5 +1,5 @@
-//! What replicas on one PostgreSQL do at the same time. Another session stands for the other replica: it holds a lock for
-//! as long as the test wants.
+//! What replicas on one PostgreSQL do at the same time. Another session plays the other replica: it holds a lock for as
+//! long as the test wants.
 
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ async fn work_that_is_not_audited_does_not_wait_for_the_audit() {
     let open = claim(&store, keyed("acme", "open", "r")).await;
     let ended = claim(&store, keyless("acme", "ended")).await;
     operations.finish(ended, 1, done()).await.expect("finished");
-    bed.hand.move_by(20 * SECOND);
+    bed.clock.move_by(20 * SECOND);
     let other = session(&bed).await;
     other.batch_execute(LOCK_HEAD).await.expect("locked");
     assert_eq!(operations.renew().await, Ok(()));
@@ -76,7 +76,7 @@ async fn work_that_is_not_audited_does_not_wait_for_the_audit() {
     let refused = operations.claim(keyed("acme", "new", "r")).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "a claim is audited: {refused:?}");
     other.batch_execute("ROLLBACK").await.expect("unlocked");
-    bed.hand.move_by(20 * SECOND);
+    bed.clock.move_by(20 * SECOND);
     assert_eq!(operations.take_over(10).await, Ok(Vec::new()), "the lease is renewed");
     assert!(matches!(operations.get("acme", open).await, Ok(Some(record)) if record.attempt == 1));
     store.audit().verify().await.expect("read").expect("an unbroken chain");
@@ -86,7 +86,7 @@ async fn work_that_waits_for_a_row_is_done_again_alone() {
     let bed = server::bed();
     let store = bed.open().await;
     claim(&store, keyed("acme", "k", "r")).await;
-    bed.hand.move_by(20 * SECOND);
+    bed.clock.move_by(20 * SECOND);
     let (other, observer) = (session(&bed).await, session(&bed).await);
     other.batch_execute("BEGIN; SELECT id FROM operations FOR UPDATE").await.expect("locked");
     let operations = store.operations().clone();
@@ -94,7 +94,7 @@ async fn work_that_waits_for_a_row_is_done_again_alone() {
     until(&observer, HEAD_LOCKED, 1).await;
     other.batch_execute("ROLLBACK").await.expect("unlocked");
     assert_eq!(renewal.await.expect("a task"), Ok(()));
-    bed.hand.move_by(20 * SECOND);
+    bed.clock.move_by(20 * SECOND);
     assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()), "the lease is renewed");
 }
 
@@ -102,7 +102,7 @@ async fn a_lease_that_is_renewed_during_a_takeover_is_kept() {
     let bed = server::bed();
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
-    bed.hand.move_by(31 * SECOND);
+    bed.clock.move_by(31 * SECOND);
     let (other, observer) = (session(&bed).await, session(&bed).await);
     other.batch_execute("BEGIN; UPDATE operations SET lease_until = lease_until + 30000").await.expect("renewed");
     let operations = store.operations().clone();
@@ -120,7 +120,7 @@ async fn a_key_that_is_reaped_during_a_claim_is_claimed() {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     store.operations().finish(id, 1, done()).await.expect("finished");
-    // The trigger stands for a reaper that comes behind the insertion, which found the key taken.
+    // The trigger plays a reaper that deletes the row just after the insertion found its key taken.
     let reaper = "CREATE FUNCTION reap() RETURNS trigger LANGUAGE plpgsql AS \
                   'BEGIN DELETE FROM operations WHERE finished_at IS NOT NULL; RETURN NULL; END'; \
                   CREATE TRIGGER reap AFTER INSERT ON operations FOR EACH STATEMENT EXECUTE FUNCTION reap()";

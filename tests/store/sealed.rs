@@ -11,7 +11,7 @@ use crate::{
     trial::trial,
 };
 
-/// The columns whose values are sealed. Each must stand in the list of `src/store/sealed.rs`, too.
+/// The columns whose values are sealed. Each must be in the list of `src/store/sealed.rs`, too.
 const SEALED: [&str; 3] = ["meta.value", "operations.answer", "operations.command"];
 /// The columns of bytes that hold hashes, which a new key leaves as they are.
 const PLAIN: [&str; 5] =

@@ -33,15 +33,15 @@ pub(crate) fn trials() -> Vec<Trial> {
         two_replicas_never_take_over_the_same,
         replicas_share_keys_and_one_chain,
         replicas_start_together,
-        a_server_that_died_is_told_and_comes_back,
-        a_server_that_hangs_is_told_in_a_second,
+        a_crashed_server_makes_the_store_unavailable_until_it_is_back,
+        a_server_that_hangs_makes_the_store_unavailable_within_a_second,
         nothing_of_a_customer_is_on_its_disk,
         a_changed_audit_record_is_found,
-        another_key_is_refused_and_a_key_is_rotated,
-        tls_is_required_where_it_is_asked_for,
+        another_key_is_refused_unless_the_old_one_is_listed,
+        sslmode_require_refuses_a_server_without_tls,
         leases_go_by_the_databases_clock,
-        looking_changes_nothing,
-        a_claim_is_taken_back_whose_commit_was_not_answered,
+        an_inspection_changes_nothing,
+        a_claim_whose_commit_was_not_answered_is_released,
     ];
     trials.into_iter().map(cluster::or_ignored).collect()
 }
@@ -66,8 +66,8 @@ async fn two_replicas_never_take_over_the_same() {
     for number in 0..60 {
         ids.push(claim(&first, keyed("acme", &number.to_string(), "r")).await);
     }
-    assert_eq!(second.operations().take_over(100).await, Ok(Vec::new()), "they are at work");
-    bed.hand.move_by(Duration::from_secs(31));
+    assert_eq!(second.operations().take_over(100).await, Ok(Vec::new()), "their leases hold");
+    bed.clock.move_by(Duration::from_secs(31));
     let third = bed.open().await;
     let mut taken: Vec<OperationId> = Vec::new();
     for _ in 0..4 {
@@ -117,14 +117,14 @@ async fn replicas_start_together() {
     }
 }
 
-/// What a claim says, and how long it takes to say it.
+/// The result of a claim, and how long it takes.
 async fn timed_claim(store: &Store) -> (Result<Claim, StoreError>, Duration) {
     let begin = Instant::now();
     let claim = store.operations().claim(keyed("acme", &OperationId::now().to_string(), "r")).await;
     (claim, begin.elapsed())
 }
 
-async fn comes_back(store: &Store) {
+async fn is_available_again(store: &Store) {
     let begin = Instant::now();
     while let (Err(error), _) = timed_claim(store).await {
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
@@ -133,13 +133,13 @@ async fn comes_back(store: &Store) {
     }
 }
 
-async fn a_server_that_died_is_told_and_comes_back() {
+async fn a_crashed_server_makes_the_store_unavailable_until_it_is_back() {
     let mut cluster = Cluster::start(&cluster::programs().expect("checked before"));
     let bed = Bed::server(cluster.database());
     let store = bed.open().await;
     let mut kept = vec![claim(&store, keyed("acme", "before", "r")).await];
     for round in 0..3 {
-        // Dies under load: what was acknowledged must be there afterwards.
+        // It crashes under load. Acknowledged claims must be there afterwards.
         let load: Vec<_> = (0..8)
             .map(|_| {
                 let store = store.clone();
@@ -170,16 +170,16 @@ async fn a_server_that_died_is_told_and_comes_back() {
         assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))));
         assert!(matches!(bed.try_open(&format!("key = \"{}\"", key('1'))).await, Err(StoreError::Unavailable(_))));
         cluster.up();
-        comes_back(&store).await;
+        is_available_again(&store).await;
     }
-    assert!(kept.len() > 20, "{} claims are too few to tell anything", kept.len());
+    assert!(kept.len() > 20, "{} claims are too few for this test", kept.len());
     for id in kept {
         assert!(matches!(store.operations().get("acme", id).await, Ok(Some(_))), "{id} is lost");
     }
     store.audit().verify().await.expect("read").expect("an unbroken chain");
 }
 
-async fn a_server_that_hangs_is_told_in_a_second() {
+async fn a_server_that_hangs_makes_the_store_unavailable_within_a_second() {
     let cluster = Cluster::start(&cluster::programs().expect("checked before"));
     let bed = Bed::server(cluster.database());
     let store = bed.open().await;
@@ -197,7 +197,7 @@ async fn a_server_that_hangs_is_told_in_a_second() {
         assert!(took < Duration::from_millis(1500), "{took:?}");
     }
     cluster.signal(Signal::CONT);
-    comes_back(&store).await;
+    is_available_again(&store).await;
 }
 
 async fn nothing_of_a_customer_is_on_its_disk() {
@@ -238,7 +238,7 @@ async fn a_changed_audit_record_is_found() {
     assert_eq!(store.audit().verify().await, Ok(Err(Broken::Missing(40))));
 }
 
-async fn another_key_is_refused_and_a_key_is_rotated() {
+async fn another_key_is_refused_unless_the_old_one_is_listed() {
     let bed = bed();
     let old = bed.open().await;
     let id = claim(&old, keyed("acme", "k", "r")).await;
@@ -251,7 +251,7 @@ async fn another_key_is_refused_and_a_key_is_rotated() {
     assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(201))));
 }
 
-async fn tls_is_required_where_it_is_asked_for() {
+async fn sslmode_require_refuses_a_server_without_tls() {
     let mut bed = bed();
     bed.url.push_str("?sslmode=require");
     let refused = bed.try_open(&format!("key = \"{}\"", key('1'))).await;
@@ -271,24 +271,24 @@ async fn leases_go_by_the_databases_clock() {
     assert_eq!(taken.iter().map(|record| (record.id, record.state)).collect::<Vec<_>>(), [(id, State::Sending)]);
     let records = store.audit().records(0, 10).await.expect("audit");
     assert_eq!(records.iter().map(|record| record.event).collect::<Vec<_>>(), [Event::Intent, Event::TakenOver]);
-    let told = records[0].at.as_millisecond();
-    assert!((jiff::Timestamp::now().as_millisecond() - told).abs() < 60_000, "the database tells the time");
+    let recorded = records[0].at.as_millisecond();
+    assert!((jiff::Timestamp::now().as_millisecond() - recorded).abs() < 60_000, "the time is that of the database");
 }
 
-async fn looking_changes_nothing() {
+async fn an_inspection_changes_nothing() {
     let bed = bed();
     let settings = bed.settings(&format!("key = \"{}\"", key('1'))).expect("settings");
-    let look = async || Inspection::open(&settings).expect("a look").operations(None, None, None, 10).await;
-    let told = look().await.expect_err("a database without a store").to_string();
-    assert!(told.contains("start the gateway on it once"), "{told}");
-    assert!(look().await.is_err(), "looking made no tables");
+    let inspect = async || Inspection::open(&settings).expect("an inspection").operations(None, None, None, 10).await;
+    let refused = inspect().await.expect_err("a database without a store").to_string();
+    assert!(refused.contains("start the gateway on it once"), "{refused}");
+    assert!(inspect().await.is_err(), "an inspection makes no tables");
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
-    let seen = look().await.expect("the writes");
+    let seen = inspect().await.expect("the operations");
     assert_eq!(seen.iter().map(|record| record.id).collect::<Vec<_>>(), [id]);
 }
 
-/// Stands between a store and its server. When told to, it passes one commit on, and no answer from then on.
+/// A proxy between a store and its server. Once the flag is set, it forwards one more commit, and no answer from then on.
 fn between(bed: &mut Bed, folder: &TempDir) -> Arc<AtomicBool> {
     let escaped = |path: &str| path.replace('/', "%2F");
     let (server, database) = bed.url.rsplit_once('/').expect("a database");
@@ -296,7 +296,7 @@ fn between(bed: &mut Bed, folder: &TempDir) -> Arc<AtomicBool> {
     let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
     bed.url = format!("postgres://passerelle@{}/{database}", escaped(&folder.path().display().to_string()));
     let cuts = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&cuts);
+    let flag = Arc::clone(&cuts);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let server = UnixStream::connect(format!("{server}/.s.PGSQL.5432")).await.expect("a connection");
@@ -323,10 +323,10 @@ fn between(bed: &mut Bed, folder: &TempDir) -> Arc<AtomicBool> {
             });
         }
     });
-    told
+    flag
 }
 
-async fn a_claim_is_taken_back_whose_commit_was_not_answered() {
+async fn a_claim_whose_commit_was_not_answered_is_released() {
     let (mut bed, folder) = (bed(), tempfile::tempdir().expect("a folder"));
     let cuts = between(&mut bed, &folder);
     let store = bed.open().await;

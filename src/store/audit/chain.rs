@@ -1,5 +1,5 @@
 //! The audit chain: every intent and every outcome is a record that carries the hash of the one before, so
-//! that no record can be changed, left out or moved without breaking the chain. Nothing here waits.
+//! that a record that is changed, left out or moved breaks the chain. Nothing here does I/O.
 
 use std::fmt;
 
@@ -24,9 +24,9 @@ pub enum Event {
     Failed,
     /// Its outcome is not known, and will be reconciled.
     Unknown,
-    /// Its outcome is not known, and a person has to look.
+    /// Its outcome is not known, and an operator has to decide.
     Held,
-    /// Surely nothing was sent.
+    /// Nothing was sent, which is certain.
     NotSent,
 }
 
@@ -62,7 +62,7 @@ pub struct AuditRecord {
     pub at: Timestamp,
     /// What happened.
     pub event: Event,
-    /// Whose write it is.
+    /// The merchant.
     pub merchant: String,
     /// The connection that it goes through.
     pub connection: String,

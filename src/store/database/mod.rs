@@ -16,15 +16,17 @@
 //!   any time one replica holds it, so that no two pieces of such work are concurrent. Work that adds audit records
 //!   must declare it, because a record carries the hash of the one before. So must work that reads rows, decides by
 //!   what it read, and writes other rows: without the lock two replicas could both decide by the state before.
-//! - **`false`**: the writer does not lock the row of `chain` and does not wait for the replica that holds it. Such work must be
-//!   correct while any other work changes the same rows. At READ COMMITTED that is so where it is one `UPDATE` or
-//!   `DELETE` for each decision: PostgreSQL waits for a row that another transaction has changed, and then tests the
-//!   `WHERE` of the statement again on the new row. Work that runs alone must in turn expect that such a statement
-//!   commits between two of its own.
+//! - **`false`**: the writer does not lock the row of `chain` and does not wait for the replica
+//!   that holds it. Such work must be correct while any other work changes the same rows. At READ COMMITTED that is so
+//!   where one `UPDATE` or `DELETE` makes each decision: PostgreSQL waits for a row that another transaction has
+//!   changed, and then tests the `WHERE` of the statement again on the new row. Work that runs alone must in turn expect
+//!   that such a statement commits between two of its own.
 //!
-//! Work with `false` may lock several rows, and could so wait for a replica that waits for it. It never waits long: its
-//! transaction gives up after a tenth of a second in which it waits for one row, is rolled back, and is done again
-//! alone. The transaction that runs alone is never the one that gives up first.
+//! Work with `false` can lock several rows. Two replicas could therefore wait for each other's rows. To end that, a
+//! transaction of such work waits at most 0.1 s for a row. Then it is rolled back and executed again, alone. The
+//! transaction that runs alone may wait eight times as long, so it is not the one that is rolled back.
+//!
+//! A replica executes the work with `false` of a group first, and the work with `true` after it, in two transactions.
 
 pub(in crate::store) mod head;
 pub(in crate::store) mod postgres;
@@ -83,7 +85,7 @@ pub(in crate::store) trait Work: Send + Sync + 'static {
     /// Its result.
     type Done: Send + 'static;
 
-    /// Whether no other work of this kind may run at the same time, in any replica. See the module.
+    /// Whether it is never concurrent with other work that declares `true`, in any replica. See the module comment.
     const RUNS_ALONE: bool;
 
     /// Whether the writer skips it where its caller has stopped waiting.

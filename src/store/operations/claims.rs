@@ -36,7 +36,7 @@ pub(in crate::store) struct MakeClaim {
     pub(in crate::store) joins: bool,
     pub(in crate::store) fingerprint: Hash,
     pub(in crate::store) command: Vec<u8>,
-    /// Set once the row was inserted, also where the transaction fails afterwards or its commit is not answered.
+    /// Set once the row was inserted, even if the transaction fails afterwards or its commit is not answered.
     pub(in crate::store) inserted: Arc<AtomicBool>,
 }
 
@@ -89,7 +89,7 @@ impl Work for MakeClaim {
             return self.insert(session, group).await?.then_some(Found::Nothing).ok_or_else(gone);
         };
         let holder = Stored::read(row)?;
-        // A row beyond its lifetime does not count, also where it was not reaped yet.
+        // A row that is older than its lifetime does not count, even if it was not reaped yet.
         if holder.is_older(self.terms.tombstones, group.now) {
             let delete = "DELETE FROM operations WHERE id = ?1";
             session.execute(delete, &[Value::Text(&holder.id.to_string())]).await?;

@@ -174,7 +174,7 @@ impl Bench {
         of("an undelivered end", self, &mut |bench| bench.end_of(keyless.id, Event::Done, true));
         of("delivering it", self, &mut |bench| assert!(matches!(bench.again(&keyless), Found::Finished(_))));
         of("marking another as delivered", self, &mut |bench| {
-            bench.run(&MarkDelivered { id: alone.id, is_delivered: true })
+            bench.run(&MarkDelivered { id: alone.id, is_delivered: true });
         });
         of("a failure", self, &mut |bench| bench.end(keyed.id, Event::Failed));
         of("what was not sent", self, &mut |bench| bench.end(alone.id, Event::NotSent));
@@ -234,7 +234,7 @@ fn no_work_costs_more_where_more_rows_are_kept() {
 #[test]
 fn statements_are_planned_once() {
     let mut bench = Bench::of(0);
-    // Whatever a statement does is authorized when it is planned.
+    // SQLite authorizes what a statement does when it plans the statement.
     let plans = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&plans);
     let plan = move |_: AuthContext<'_>| {

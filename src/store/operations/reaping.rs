@@ -11,10 +11,10 @@ use crate::store::{
     terms::Terms,
 };
 
-/// How many rows one transaction deletes. The work behind it does not have to wait long.
+/// How many rows one transaction deletes, so that the work in the queue does not wait long.
 const BATCH: i64 = 500;
 
-/// Deletes one batch of old answers and one of old rows. Open operations have no end of their lifetime.
+/// Deletes one batch of old answers and one of old rows. Open operations are never old.
 pub(in crate::store) struct Reap {
     pub(in crate::store) terms: Arc<Terms>,
 }

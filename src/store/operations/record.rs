@@ -197,7 +197,7 @@ impl fmt::Debug for NewOperation {
 /// What a claim found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// Nothing like it: it is the caller's to send, and durable.
+    /// No such write. The claim is durable, and the caller may send.
     New {
         /// The attempt to finish it with.
         attempt: u32,
@@ -219,7 +219,7 @@ pub enum Claim {
 /// Whether a write that was taken over may be sent once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resend {
-    /// It may, and that it is sent again is durable.
+    /// It may, and the second sending is noted durably.
     Noted,
     /// A newer write to the same customer would be undone.
     Overtaken,

@@ -1,8 +1,8 @@
 //! Open operations: lease renewal, takeover, and what the new attempt may do.
 //!
 //! A takeover raises the number of the attempt and gives the new worker a lease. From its commit on, everything that the
-//! former worker asks with its older attempt changes nothing. Only the former worker's request to the provider is not
-//! stopped by the database, but by the worker's own clock (`lease.rs`).
+//! former worker asks with its older attempt changes nothing. The database cannot stop the former worker's request to the
+//! provider. The worker's own clock does that (`lease.rs`).
 
 use std::{sync::Arc, time::Duration};
 

@@ -47,7 +47,7 @@ pub(crate) async fn keys_do_not_cross_merchants(bed: &Bed) {
     assert!(matches!(store.operations().get("acme", id).await, Ok(Some(record)) if record.id == id && record.keyed));
 }
 
-pub(crate) async fn what_was_surely_not_sent_frees_its_key(bed: &Bed) {
+pub(crate) async fn a_write_that_was_not_sent_frees_its_key(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     assert_eq!(store.operations().finish(id, 1, End::NotSent).await, Ok(true));
@@ -59,7 +59,7 @@ pub(crate) async fn what_was_surely_not_sent_frees_its_key(bed: &Bed) {
     assert_eq!(events, [Event::Intent, Event::NotSent, Event::Intent]);
 }
 
-pub(crate) async fn writes_without_a_key_join_only_unfinished_twins(bed: &Bed) {
+pub(crate) async fn a_write_without_a_key_joins_only_an_open_duplicate(bed: &Bed) {
     let store = bed.open().await;
     let first = claim(&store, keyless("acme", "r")).await;
     assert!(
@@ -72,16 +72,16 @@ pub(crate) async fn writes_without_a_key_join_only_unfinished_twins(bed: &Bed) {
     assert!(
         matches!(store.operations().claim(keyless("acme", "r")).await, Ok(Claim::Unknown(record)) if record.id == first)
     );
-    bed.hand.move_by(119 * SECOND);
+    bed.clock.move_by(119 * SECOND);
     assert!(matches!(store.operations().claim(keyless("acme", "r")).await, Ok(Claim::Unknown(_))));
-    bed.hand.move_by(SECOND);
+    bed.clock.move_by(SECOND);
     let second = claim(&store, keyless("acme", "r")).await;
-    // What is done is a genuine twin's business no more.
+    // A finished write whose answer was delivered joins no later one.
     store.operations().finish(second, 1, done()).await.expect("finished");
     claim(&store, keyless("acme", "r")).await;
 }
 
-pub(crate) async fn what_nobody_heard_is_told_to_whoever_asks_again(bed: &Bed) {
+pub(crate) async fn an_undelivered_answer_is_given_to_the_next_duplicate(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyless("acme", "r")).await;
     assert_eq!(store.operations().finish_undelivered(id, 1, done()).await, Ok(true));
@@ -92,26 +92,26 @@ pub(crate) async fn what_nobody_heard_is_told_to_whoever_asks_again(bed: &Bed) {
     assert_eq!(store.operations().mark_undelivered(id).await, Ok(()));
     let once_more = store.operations().claim(keyless("acme", "r")).await;
     assert!(matches!(once_more, Ok(Claim::Finished(record)) if record.id == id));
-    let twin = claim(&store, keyless("acme", "r")).await;
-    assert_eq!(store.operations().finish(twin, 1, done()).await, Ok(true));
-    let heard_late = claim(&store, keyless("acme", "r")).await;
-    assert_eq!(store.operations().finish_undelivered(heard_late, 1, done()).await, Ok(true));
-    assert_eq!(store.operations().mark_delivered(heard_late).await, Ok(()));
-    let unheard = claim(&store, keyless("acme", "r")).await;
-    assert_eq!(store.operations().finish_undelivered(unheard, 1, done()).await, Ok(true));
-    bed.hand.move_by(121 * SECOND);
+    let duplicate = claim(&store, keyless("acme", "r")).await;
+    assert_eq!(store.operations().finish(duplicate, 1, done()).await, Ok(true));
+    let delivered_late = claim(&store, keyless("acme", "r")).await;
+    assert_eq!(store.operations().finish_undelivered(delivered_late, 1, done()).await, Ok(true));
+    assert_eq!(store.operations().mark_delivered(delivered_late).await, Ok(()));
+    let undelivered = claim(&store, keyless("acme", "r")).await;
+    assert_eq!(store.operations().finish_undelivered(undelivered, 1, done()).await, Ok(true));
+    bed.clock.move_by(121 * SECOND);
     claim(&store, keyless("acme", "r")).await;
 }
 
-pub(crate) async fn a_write_that_joins_nobody_is_its_own(bed: &Bed) {
+pub(crate) async fn a_write_that_may_not_join_is_always_new(bed: &Bed) {
     let store = bed.open().await;
     let alone = || NewOperation { joins: false, ..keyless("acme", "r") };
     let first = claim(&store, keyless("acme", "r")).await;
     let second = claim(&store, alone()).await;
     assert_eq!(store.operations().finish_undelivered(first, 1, done()).await, Ok(true));
-    bed.hand.move_by(SECOND);
+    bed.clock.move_by(SECOND);
     claim(&store, alone()).await;
-    // Who says nothing may repeat what was claimed so.
+    // A later write that may join joins one that could not.
     assert!(
         matches!(store.operations().claim(keyless("acme", "r")).await, Ok(Claim::InFlight(record)) if record.id == second)
     );
@@ -148,7 +148,7 @@ pub(crate) async fn a_thousand_duplicates_of_twenty_keys_leave_one_each(bed: &Be
     check_audit(&first, 20).await;
 }
 
-pub(crate) async fn ids_are_not_given_twice(bed: &Bed) {
+pub(crate) async fn an_id_that_is_taken_is_refused(bed: &Bed) {
     let store = bed.open().await;
     let first = keyed("acme", "k", "r");
     let mut second = keyed("acme", "k2", "r");

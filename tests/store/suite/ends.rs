@@ -5,14 +5,14 @@ use passerelle::store::{Claim, End, NewOperation, OperationId, State};
 use super::{HOUR, check_audit};
 use crate::bed::{Bed, answer, claim, done, keyed};
 
-pub(crate) async fn an_unknown_outcome_is_told_as_that(bed: &Bed) {
+pub(crate) async fn an_unknown_outcome_is_found_as_unknown(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
-    let end = End::Unknown { reconcile_after: Some(bed.hand.now() + HOUR), answer: answer(504) };
+    let end = End::Unknown { reconcile_after: Some(bed.clock.now() + HOUR), answer: answer(504) };
     assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
     match store.operations().claim(keyed("acme", "k", "r")).await {
         Ok(Claim::Unknown(record)) => {
-            assert_eq!(record.reconcile_after, Some(bed.hand.now() + HOUR));
+            assert_eq!(record.reconcile_after, Some(bed.clock.now() + HOUR));
             assert_eq!((record.state, record.answer, record.finished_at), (State::Unknown, Some(answer(504)), None));
         }
         other => panic!("{other:?}"),
@@ -22,7 +22,7 @@ pub(crate) async fn an_unknown_outcome_is_told_as_that(bed: &Bed) {
     assert!(matches!(store.operations().claim(keyed("acme", "k", "r")).await, Ok(Claim::Finished(_))));
 }
 
-pub(crate) async fn an_end_may_be_told_twice(bed: &Bed) {
+pub(crate) async fn finishing_twice_with_the_same_end_succeeds(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     assert_eq!(store.operations().finish(id, 1, done()).await, Ok(true));
@@ -35,7 +35,7 @@ pub(crate) async fn an_end_may_be_told_twice(bed: &Bed) {
     check_audit(&store, 4).await;
 }
 
-pub(crate) async fn commands_are_kept_while_the_outcome_is_open(bed: &Bed) {
+pub(crate) async fn a_command_is_kept_until_the_outcome_is_known(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     let command = async || store.operations().get("acme", id).await.expect("read").expect("a record").command;
@@ -47,7 +47,7 @@ pub(crate) async fn commands_are_kept_while_the_outcome_is_open(bed: &Bed) {
     assert_eq!(command().await, None);
 }
 
-pub(crate) async fn answers_go_with_their_customer(bed: &Bed) {
+pub(crate) async fn a_deletion_erases_the_answers_about_its_customer(bed: &Bed) {
     let store = bed.open().await;
     let about = |key: &str, operation: &str, customer: &str| NewOperation {
         operation: operation.to_owned(),
@@ -86,11 +86,11 @@ pub(crate) async fn answers_go_with_their_customer(bed: &Bed) {
     assert!(matches!(store.operations().claim(spare).await, Ok(Claim::Finished(_))), "another provider's customer");
     // The use of the keys is remembered as long as any.
     assert_eq!(store.operations().claim(keyed("acme", "created", "changed")).await, Ok(Claim::Reused));
-    bed.hand.move_by(31 * 24 * HOUR);
+    bed.clock.move_by(31 * 24 * HOUR);
     claim(&store, keyed("acme", "created", "changed")).await;
 }
 
-pub(crate) async fn answers_that_come_after_the_deletion_are_not_kept(bed: &Bed) {
+pub(crate) async fn an_answer_after_the_deletion_of_its_customer_is_not_kept(bed: &Bed) {
     let store = bed.open().await;
     let about = |key: &str, operation: &str| NewOperation {
         operation: operation.to_owned(),
@@ -112,7 +112,7 @@ pub(crate) async fn answers_that_come_after_the_deletion_are_not_kept(bed: &Bed)
     for new in [keyed("acme", "created", "created"), about("sending", "update"), about("unknown", "block")] {
         assert!(matches!(store.operations().claim(new).await, Ok(Claim::Erased(_))));
     }
-    // Whoever is there again.
+    // Writes that begin after the deletion keep their answers.
     for new in [keyed("acme", "anew", "anew"), about("after", "update")] {
         let id = claim(&store, new.clone()).await;
         store.operations().finish(id, 1, done()).await.expect("finished");
@@ -120,7 +120,7 @@ pub(crate) async fn answers_that_come_after_the_deletion_are_not_kept(bed: &Bed)
     }
 }
 
-pub(crate) async fn a_deletion_is_answered_again_whoever_deletes_after_it(bed: &Bed) {
+pub(crate) async fn a_deletion_keeps_its_answer_after_another_deletion(bed: &Bed) {
     let store = bed.open().await;
     let deletion = |key: &str| NewOperation {
         operation: "delete".to_owned(),

@@ -1,15 +1,15 @@
-//! Who may go on with an open write, and what may be done with it.
+//! Leases, takeovers, and what a new attempt may do.
 
 use passerelle::store::{Adopted, Claim, End, Event, NewOperation, OperationId, Resend, State};
 
 use super::{HOUR, SECOND, check_audit};
 use crate::bed::{Bed, answer, claim, done, keyed, keyless, take_over_one};
 
-pub(crate) async fn a_newer_attempt_fences_the_older_off(bed: &Bed) {
+pub(crate) async fn an_older_attempt_cannot_finish_after_a_takeover(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()));
-    bed.hand.move_by(31 * SECOND);
+    bed.clock.move_by(31 * SECOND);
     let other = if bed.shared { bed.open().await } else { store.clone() };
     let taken = take_over_one(&other).await;
     assert_eq!((taken.id, taken.attempt, taken.state), (id, 2, State::Sending));
@@ -24,68 +24,68 @@ pub(crate) async fn a_newer_attempt_fences_the_older_off(bed: &Bed) {
     check_audit(&store, 3).await;
 }
 
-pub(crate) async fn a_lease_that_is_renewed_is_not_taken(bed: &Bed) {
+pub(crate) async fn an_operation_with_a_renewed_lease_is_not_taken_over(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     for _ in 0..10 {
-        bed.hand.move_by(29 * SECOND);
+        bed.clock.move_by(29 * SECOND);
         store.operations().renew().await.expect("renewed");
         assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()));
     }
     // A task that is at work for longer than any attempt lasts is dead.
-    bed.hand.move_by(29 * SECOND);
+    bed.clock.move_by(29 * SECOND);
     store.operations().renew().await.expect("renewed");
-    bed.hand.move_by(2 * SECOND);
+    bed.clock.move_by(2 * SECOND);
     assert_eq!(take_over_one(&store).await.id, id);
     if bed.shared {
-        // The sign of life of one is none of another's.
+        // A renewal by one worker does not renew the leases of another.
         let other = bed.open().await;
-        bed.hand.move_by(29 * SECOND);
+        bed.clock.move_by(29 * SECOND);
         other.operations().renew().await.expect("renewed");
-        bed.hand.move_by(2 * SECOND);
+        bed.clock.move_by(2 * SECOND);
         assert_eq!(take_over_one(&other).await.attempt, 3);
     }
 }
 
-pub(crate) async fn what_is_unknown_is_taken_over_when_it_is_due(bed: &Bed) {
+pub(crate) async fn an_unknown_operation_is_taken_over_when_it_is_due(bed: &Bed) {
     let store = bed.open().await;
     let due = claim(&store, keyed("acme", "due", "r")).await;
     let held = claim(&store, keyed("acme", "held", "r")).await;
-    let soon = bed.hand.now() + 10 * SECOND;
+    let soon = bed.clock.now() + 10 * SECOND;
     let unknown = |reconcile_after| End::Unknown { reconcile_after, answer: answer(504) };
     store.operations().finish(due, 1, unknown(Some(soon))).await.expect("finished");
     store.operations().finish(held, 1, unknown(None)).await.expect("finished");
     assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()));
-    bed.hand.move_by(10 * SECOND);
+    bed.clock.move_by(10 * SECOND);
     let taken = take_over_one(&store).await;
     assert_eq!((taken.id, taken.attempt, taken.state), (due, 2, State::Unknown));
     assert_eq!(taken.command.as_deref(), Some(&b"{\"command\":\"r\"}"[..]));
     assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()), "it is leased");
-    // Whoever looks it up may die, too.
-    bed.hand.move_by(31 * SECOND);
+    // The worker that reconciles may die, too.
+    bed.clock.move_by(31 * SECOND);
     assert_eq!(take_over_one(&store).await.attempt, 3);
     assert_eq!(store.operations().finish(due, 3, done()).await, Ok(true));
-    bed.hand.move_by(1000 * HOUR);
-    assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()), "what is held is a person's");
-    // A person's finding ends it.
+    bed.clock.move_by(1000 * HOUR);
+    assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()), "a held operation waits for an operator");
+    // An operator's decision ends it.
     assert_eq!(store.operations().finish(held, 1, done()).await, Ok(true));
 }
 
-pub(crate) async fn what_is_sent_again_is_noted_before(bed: &Bed) {
+pub(crate) async fn a_second_sending_is_noted_before_it_is_sent(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
-    let claimed = bed.hand.now();
-    bed.hand.move_by(31 * SECOND);
+    let claimed = bed.clock.now();
+    bed.clock.move_by(31 * SECOND);
     assert_eq!(store.operations().send_again(id, 1).await, Ok(Resend::Lost), "the lease has run out");
     take_over_one(&store).await;
     assert_eq!(store.operations().send_again(id, 1).await, Ok(Resend::Lost), "an older attempt");
-    let unknown = End::Unknown { reconcile_after: Some(bed.hand.now()), answer: answer(504) };
+    let unknown = End::Unknown { reconcile_after: Some(bed.clock.now()), answer: answer(504) };
     store.operations().finish(id, 2, unknown).await.expect("finished");
     assert_eq!(store.operations().send_again(id, 2).await, Ok(Resend::Lost), "it has ended");
     take_over_one(&store).await;
     assert_eq!(store.operations().send_again(id, 3).await, Ok(Resend::Noted));
     let record = store.operations().get("acme", id).await.expect("read").expect("the write");
-    assert_eq!((record.state, record.created_at, record.sent_at), (State::Unknown, claimed, bed.hand.now()));
+    assert_eq!((record.state, record.created_at, record.sent_at), (State::Unknown, claimed, bed.clock.now()));
     let events: Vec<_> = store
         .audit()
         .records(0, 10)
@@ -95,12 +95,12 @@ pub(crate) async fn what_is_sent_again_is_noted_before(bed: &Bed) {
         .map(|record| (record.event, record.attempt))
         .collect();
     assert_eq!(events[3..], [(Event::TakenOver, 3), (Event::Intent, 3)]);
-    // Who dies meanwhile leaves it to be looked for.
-    bed.hand.move_by(31 * SECOND);
+    // Where this worker dies, another one takes the operation over.
+    bed.clock.move_by(31 * SECOND);
     assert_eq!(take_over_one(&store).await.attempt, 4);
 }
 
-pub(crate) async fn a_newer_write_to_the_customer_is_not_undone(bed: &Bed) {
+pub(crate) async fn an_older_write_is_not_sent_again_after_a_newer_one(bed: &Bed) {
     let store = bed.open().await;
     let about = |operation: &str, customer: &str, request: &str| NewOperation {
         operation: operation.to_owned(),
@@ -114,7 +114,7 @@ pub(crate) async fn a_newer_write_to_the_customer_is_not_undone(bed: &Bed) {
         claim(&store, about("delete", "c1", "d")).await,
     ]
     .into();
-    bed.hand.move_by(31 * SECOND);
+    bed.clock.move_by(31 * SECOND);
     assert_eq!(store.operations().take_over(10).await.expect("taken over").len(), 4);
     assert_eq!(store.operations().send_again(begun[0], 2).await, Ok(Resend::Noted), "a block undoes no update");
     let newer = claim(&store, about("update", "c1", "e")).await;
@@ -126,27 +126,27 @@ pub(crate) async fn a_newer_write_to_the_customer_is_not_undone(bed: &Bed) {
     assert_eq!(store.operations().send_again(begun[0], 2).await, Ok(Resend::Noted), "what failed changed nothing");
 }
 
-pub(crate) async fn a_customer_comes_of_one_create(bed: &Bed) {
+pub(crate) async fn a_customer_is_adopted_by_one_create_only(bed: &Bed) {
     let store = bed.open().await;
     let first = claim(&store, keyed("acme", "k1", "r")).await;
     let second = claim(&store, keyed("acme", "k2", "r")).await;
     let strange = claim(&store, keyed("other", "k1", "r")).await;
     let adopt = async |id, attempt, customer| store.operations().adopt(id, attempt, customer, false).await;
-    assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Open), "it may be what comes of the first");
+    assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Open), "the first create may turn out to have made it");
     store.operations().finish(first, 1, done()).await.expect("finished");
-    assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Anothers), "it is what came of the first");
+    assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Anothers), "the first create made it");
     assert_eq!(adopt(strange, 1, "c1").await, Ok(Adopted::Own), "another merchant's is another");
     assert_eq!(adopt(second, 1, "c2").await, Ok(Adopted::Own));
-    assert_eq!(adopt(second, 1, "c2").await, Ok(Adopted::Own), "said twice");
+    assert_eq!(adopt(second, 1, "c2").await, Ok(Adopted::Own), "repeated");
     assert_eq!(adopt(second, 2, "c3").await, Ok(Adopted::Anothers), "another attempt");
     let third = claim(&store, keyed("acme", "k3", "r")).await;
     assert_eq!(store.operations().adopt(third, 1, "c2", true).await, Ok(Adopted::Anothers));
     assert_eq!(
         store.operations().adopt(third, 1, "c3", true).await,
         Ok(Adopted::Own),
-        "by its mark, whoever is under way"
+        "by its marker, although another is in flight"
     );
     let unknown = End::Unknown { reconcile_after: None, answer: answer(504) };
     store.operations().finish(second, 1, unknown).await.expect("finished");
-    assert_eq!(adopt(third, 1, "c4").await, Ok(Adopted::Own), "nobody is under way");
+    assert_eq!(adopt(third, 1, "c4").await, Ok(Adopted::Own), "no other is in flight");
 }

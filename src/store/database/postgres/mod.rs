@@ -1,6 +1,6 @@
-//! The store in PostgreSQL, for several replicas: a task that writes in groups over one connection, and a
-//! few connections that read. Every transaction locks the end of the audit chain first, so that there is
-//! one writer at a time over all replicas, and everything is judged by the database's clock.
+//! The store in PostgreSQL, for several replicas. Each replica has one task that writes in groups over one connection
+//! (`writer`), and a few connections that read. Work that runs alone is serialized over all replicas by a lock on the end
+//! of the audit chain (`session`). All replicas use the database's clock. `server` connects and migrates.
 
 mod server;
 mod session;
@@ -22,7 +22,7 @@ use crate::store::{error::StoreError, settings::Clock};
 
 /// How long a group may take, waiting for other replicas included.
 const TIMEOUT: Duration = Duration::from_millis(900);
-/// How long bringing the database up to date may take, waiting for other replicas included.
+/// How long the migration of the schema may take, waiting for other replicas included.
 const MIGRATION: Duration = Duration::from_mins(1);
 /// Connections that read.
 const READERS: usize = 4;
@@ -40,7 +40,7 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    /// Connects, and brings the database up to date.
+    /// Connects, and migrates the schema.
     pub(in crate::store) async fn open(url: &SecretString, clock: Option<Clock>) -> Result<Self, StoreError> {
         let server = Server::of(url)?;
         let (writer, readers) = (server.pool(1)?, server.pool(READERS)?);
@@ -50,7 +50,7 @@ impl Postgres {
         Ok(Self { jobs, readers })
     }
 
-    /// Looks at a database that a gateway may be serving, and changes nothing in it.
+    /// Opens a database that a gateway may be using, to read it only.
     pub(in crate::store) fn look_at(url: &SecretString) -> Result<Self, StoreError> {
         // No task receives jobs that write.
         let (jobs, _) = mpsc::channel(1);

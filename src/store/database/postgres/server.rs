@@ -1,4 +1,4 @@
-//! How a PostgreSQL server is reached, and brought up to date.
+//! Connections to a PostgreSQL server, and the migration of its schema.
 
 use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use secrecy::{ExposeSecret, SecretString};
@@ -23,11 +23,11 @@ const OLDEST: i64 = 150_000;
 /// Keeps replicas that start together from changing the schema at once.
 const MIGRATING: &str = "SELECT pg_advisory_lock(7011946257)";
 /// The time limits of every session. The server ends a session whose gateway is stopped inside a transaction,
-/// because it would hold up all others.
+/// because its locks would block the other replicas.
 const SESSION: &str = "SET statement_timeout = 900; SET lock_timeout = 800; \
                        SET idle_in_transaction_session_timeout = 2000";
 
-/// How a server is reached.
+/// How to connect to a server.
 pub(super) struct Server {
     config: Config,
     tls: Option<MakeRustlsConnect>,
@@ -87,7 +87,7 @@ fn tls() -> Result<MakeRustlsConnect, StoreError> {
 }
 
 pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
-    // This connection is not used again: closing it gives the lock back, and the time it may take is its own.
+    // This connection is used for nothing else. Closing it releases the advisory lock, and its time limits are its own.
     let mut client = Object::take(pool.get().await.map_err(|error| unreachable(&error))?);
     let show = async |name: &str| -> Result<String, StoreError> {
         let row = client.query_one(&format!("SHOW {name}"), &[]).await.map_err(|error| failure(&error))?;
@@ -103,7 +103,7 @@ pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     }
     client.batch_execute("RESET statement_timeout; RESET lock_timeout").await.map_err(|error| failure(&error))?;
     client.batch_execute(MIGRATING).await.map_err(|error| failure(&error))?;
-    // An older version runs on a newer schema: changes only add.
+    // An older version runs on a newer schema, because migrations only add.
     let runner = embedded::migrations::runner().set_abort_missing(false);
     runner.run_async(&mut *client).await.map(|_| ()).map_err(|error| {
         StoreError::Damaged(format!("the schema of the store could not be migrated to this version: {error}"))

@@ -127,7 +127,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 pub(in crate::store) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    // An older version runs on a newer schema: changes only add.
+    // An older version runs on a newer schema, because migrations only add.
     let runner = embedded::migrations::runner().set_abort_missing(false);
     runner.run(connection).map(|_| ()).map_err(|error| {
         StoreError::Damaged(format!("the schema of the store could not be migrated to this version: {error}"))
