@@ -1,6 +1,6 @@
-//! Sealing: the store encrypts data of customers with AES-256-GCM. The key is not in the database. Sealed bytes are bound
-//! to their table, column and row, and do not open elsewhere. Requests and idempotency keys are kept as keyed hashes; the
-//! secret of these is the store's own, and does not change with the key.
+//! Sealing: the store encrypts data of customers with AES-256-GCM. The key is not in the database. Sealed bytes are
+//! bound to their table, column and row, and do not open elsewhere. Requests and idempotency keys are kept as keyed
+//! hashes; the secret of these is the store's own, and does not change with the key.
 
 use std::{fmt, fs, io::Write as _, path::Path};
 

@@ -17,8 +17,8 @@
 //!    given the operation to another worker before it renewed the rest. From then on only operations that were claimed
 //!    or taken over after that renewal count as renewed.
 //!
-//! Rule 2 is safe only because a process has one writer: a renewal is never concurrent with a claim or a takeover of the
-//! same process. Otherwise it could miss a row that is not committed yet, and the worker would believe that it is
+//! Rule 2 is safe only because a process has one writer: a renewal is never concurrent with a claim or a takeover of
+//! the same process. Otherwise it could miss a row that is not committed yet, and the worker would believe that it is
 //! renewed.
 
 use std::{

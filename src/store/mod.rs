@@ -1,5 +1,5 @@
-//! The store: what must survive a restart. [`Store`] is the open database with its key. Each thing that is kept in it has
-//! a folder or a file, and a handle:
+//! The store: what must survive a restart. [`Store`] is the open database with its key. Each thing that is kept in it
+//! has a folder or a file, and a handle:
 //!
 //! | | what | handle |
 //! |---|---|---|
@@ -7,12 +7,12 @@
 //! | `audit/` | a record of every intent and outcome, in a chain | [`AuditLog`] |
 //! | `secret.rs` | the secret that hashes derive from | none |
 //!
-//! Such a folder has the SQL of its tables, once for both databases. `database/` executes it on SQLite or PostgreSQL, in
-//! transactions of several pieces of work, and knows nothing of what is kept. Its module comment has the rules for
+//! Such a folder has the SQL of its tables, once for both databases. `database/` executes it on SQLite or PostgreSQL,
+//! in transactions of several pieces of work, and knows nothing of what is kept. Its module comment has the rules for
 //! concurrent replicas. The tables are in `migrations/`, for each database.
 //!
-//! Data of customers is sealed, or hashed with a key, before it reaches the database (`keyring`, `sealed`). The database
-//! holds ids, hashes, times and sealed bytes.
+//! Data of customers is sealed, or hashed with a key, before it reaches the database (`keyring`, `sealed`). The
+//! database holds ids, hashes, times and sealed bytes.
 //!
 //! To keep another thing: add a folder beside `operations/`, a handle in this file, a migration for each database, and
 //! a line in `sealed` for each sealed column. Files in the folders never import this file, so that dependencies between

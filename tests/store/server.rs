@@ -288,7 +288,8 @@ async fn an_inspection_changes_nothing() {
     assert_eq!(seen.iter().map(|record| record.id).collect::<Vec<_>>(), [id]);
 }
 
-/// A proxy between a store and its server. Once the flag is set, it forwards one more commit, and no answer from then on.
+/// A proxy between a store and its server. Once the flag is set, it forwards one more commit, and no answer from then
+/// on.
 fn between(bed: &mut Bed, folder: &TempDir) -> Arc<AtomicBool> {
     let escaped = |path: &str| path.replace('/', "%2F");
     let (server, database) = bed.url.rsplit_once('/').expect("a database");

@@ -1,5 +1,5 @@
-//! The audit: every intent and every outcome of a write, in a chain in which a later change is detected. `chain` defines a
-//! record and verifies the chain, and knows no database. This file writes the records and reads them.
+//! The audit: every intent and every outcome of a write, in a chain in which a later change is detected. `chain`
+//! defines a record and verifies the chain, and knows no database. This file writes the records and reads them.
 
 mod chain;
 

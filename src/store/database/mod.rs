@@ -9,18 +9,18 @@
 //! Each replica has one writer, which runs one transaction after the other. Work of one replica is therefore never
 //! concurrent with other work that writes of the same replica. On SQLite there is only one replica.
 //!
-//! On PostgreSQL the writers of several replicas are concurrent. Each piece of [`Work`] declares what it needs there, by
-//! [`Work::RUNS_ALONE`]:
+//! On PostgreSQL the writers of several replicas are concurrent. Each piece of [`Work`] declares what it needs there,
+//! by [`Work::RUNS_ALONE`]:
 //!
 //! - **`true`**: the writer first locks the row of `chain` (`SELECT … FOR UPDATE`), and holds it until the commit. At
 //!   any time one replica holds it, so that no two pieces of such work are concurrent. Work that adds audit records
 //!   must declare it, because a record carries the hash of the one before. So must work that reads rows, decides by
 //!   what it read, and writes other rows: without the lock two replicas could both decide by the state before.
-//! - **`false`**: the writer does not lock the row of `chain` and does not wait for the replica
-//!   that holds it. Such work must be correct while any other work changes the same rows. At READ COMMITTED that is so
-//!   where one `UPDATE` or `DELETE` makes each decision: PostgreSQL waits for a row that another transaction has
-//!   changed, and then tests the `WHERE` of the statement again on the new row. Work that runs alone must in turn expect
-//!   that such a statement commits between two of its own.
+//! - **`false`**: the writer does not lock the row of `chain` and does not wait for the replica that holds it. Such
+//!   work must be correct while any other work changes the same rows. At READ COMMITTED that is so where one `UPDATE`
+//!   or `DELETE` makes each decision: PostgreSQL waits for a row that another transaction has changed, and then tests
+//!   the `WHERE` of the statement again on the new row. Work that runs alone must in turn expect that such a statement
+//!   commits between two of its own.
 //!
 //! Work with `false` can lock several rows. Two replicas could therefore wait for each other's rows. To end that, a
 //! transaction of such work waits at most 0.1 s for a row. Then it is rolled back and executed again, alone. The

@@ -1,8 +1,8 @@
 //! Claims: a worker inserts the row of its write before it sends, or finds the row of the same write.
 //!
 //! Two writes are the same if they have the same key, or, without keys, the same content. The order inside
-//! [`MakeClaim`] guarantees that of several replicas exactly one inserts: claims run alone, so between the search and the
-//! insertion of one claim no other claim can insert.
+//! [`MakeClaim`] guarantees that of several replicas exactly one inserts: claims run alone, so between the search and
+//! the insertion of one claim no other claim can insert.
 
 use std::sync::{
     Arc,

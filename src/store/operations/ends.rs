@@ -1,7 +1,7 @@
 //! Ends: how an attempt ended, whether its answer was delivered, and what is erased with a deleted customer.
 //!
-//! [`Finish`] changes the row only where it still has the attempt that finishes. A worker whose operation was taken over
-//! finishes an older attempt, and changes nothing.
+//! [`Finish`] changes the row only where it still has the attempt that finishes. A worker whose operation was taken
+//! over finishes an older attempt, and changes nothing.
 
 use async_trait::async_trait;
 use passerelle_providers::model::Operation;
@@ -14,8 +14,8 @@ use crate::store::{
     operation_id::OperationId,
 };
 
-/// After a deletion: erases every answer about the customer, except those to successful deletions. Open operations about
-/// the customer are flagged, so that their answers are not kept either.
+/// After a deletion: erases every answer about the customer, except those to successful deletions. Open operations
+/// about the customer are flagged, so that their answers are not kept either.
 const ERASE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 0 WHERE merchant = ?1 \
                      AND connection = ?2 AND customer = ?3 AND NOT (operation = 'delete' AND state = 'done') \
                      AND (answer IS NOT NULL OR state IN ('sending', 'unknown'))";

@@ -5,11 +5,12 @@
 //!
 //! 1. A worker **claims** it before it sends (`claims`). The row is durable before the request leaves. The claim finds
 //!    an existing row instead where the same write was claimed before, by its key or by its content.
-//! 2. While the worker waits for the provider, it **renews** its lease (`takeovers`, and `lease.rs` beside this folder).
+//! 2. While the worker waits for the provider, it **renews** its lease (`takeovers`, and `lease.rs` beside this
+//!    folder).
 //! 3. The worker **finishes** the attempt (`ends`): done, failed, unknown, or not sent.
-//! 4. Where the lease runs out, or the outcome is unknown and due, a worker **takes it over** (`takeovers`). That raises
-//!    the number of the attempt. Every later change names its attempt, so an older attempt cannot change the row any
-//!    more. The new attempt reconciles: it asks the provider what happened.
+//! 4. Where the lease runs out, or the outcome is unknown and due, a worker **takes it over** (`takeovers`). That
+//!    raises the number of the attempt. Every later change names its attempt, so an older attempt cannot change the row
+//!    any more. The new attempt reconciles: it asks the provider what happened.
 //! 5. When it is old, its answer and later its row are **reaped** (`reaping`).
 //!
 //! `reading` reads rows, `rows` decodes one, `record` has the types of the public interface. Which steps run alone, and
@@ -224,8 +225,8 @@ impl OperationLog {
         self.write(takeovers::Adopt { id, attempt, customer: customer.to_owned(), has_marker }).await
     }
 
-    /// Takes over operations of workers whose lease has run out, and those whose outcome is unknown and which are due to
-    /// be reconciled. Each gets a new attempt, of this worker; what an older attempt finishes later changes nothing.
+    /// Takes over operations of workers whose lease has run out, and those whose outcome is unknown and which are due
+    /// to be reconciled. Each gets a new attempt, of this worker; what an older attempt finishes later changes nothing.
     /// The caller must not call it while [`OperationLog::is_renewal_overdue`]: a process that was stopped for a while
     /// would take its own operations over, of which its own tasks do not know yet that they have lost them.
     pub async fn take_over(&self, limit: usize) -> Result<Vec<Record>, StoreError> {

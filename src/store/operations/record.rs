@@ -174,7 +174,8 @@ pub struct NewOperation {
     pub customer: Option<String>,
     /// The caller's idempotency key. Only a keyed hash of it is kept.
     pub key: Option<String>,
-    /// Whether, without a key, it may join an operation with the same content that is in flight, unknown or undelivered.
+    /// Whether, without a key, it may join an operation with the same content that is in flight, unknown or
+    /// undelivered.
     pub joins: bool,
     /// The request in one canonical spelling. Only a keyed hash of it is kept.
     pub request: Bytes,

@@ -1,8 +1,8 @@
 //! Open operations: lease renewal, takeover, and what the new attempt may do.
 //!
-//! A takeover raises the number of the attempt and gives the new worker a lease. From its commit on, everything that the
-//! former worker asks with its older attempt changes nothing. The database cannot stop the former worker's request to the
-//! provider. The worker's own clock does that (`lease.rs`).
+//! A takeover raises the number of the attempt and gives the new worker a lease. From its commit on, everything that
+//! the former worker asks with its older attempt changes nothing. The database cannot stop the former worker's request
+//! to the provider. The worker's own clock does that (`lease.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -162,8 +162,9 @@ impl Work for Adopt {
     }
 }
 
-/// Takes over operations whose lease has run out, and unknown ones that are due to be reconciled. Ordered by time and not
-/// by id, as in every query that wants few rows of many: for an order by id the database would walk through all rows.
+/// Takes over operations whose lease has run out, and unknown ones that are due to be reconciled. Ordered by time and
+/// not by id, as in every query that wants few rows of many: for an order by id the database would walk through all
+/// rows.
 pub(in crate::store) struct TakeOver {
     pub(in crate::store) terms: Arc<Terms>,
     /// Only this operation, whether it is due or not.

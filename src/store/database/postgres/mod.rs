@@ -1,6 +1,6 @@
 //! The store in PostgreSQL, for several replicas. Each replica has one task that writes in groups over one connection
-//! (`writer`), and a few connections that read. Work that runs alone is serialized over all replicas by a lock on the end
-//! of the audit chain (`session`). All replicas use the database's clock. `server` connects and migrates.
+//! (`writer`), and a few connections that read. Work that runs alone is serialized over all replicas by a lock on the
+//! end of the audit chain (`session`). All replicas use the database's clock. `server` connects and migrates.
 
 mod server;
 mod session;

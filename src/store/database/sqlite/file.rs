@@ -1,4 +1,5 @@
-//! The file of an SQLite store before it is opened: whether it can be used, and the lock that keeps other processes out.
+//! The file of an SQLite store before it is opened: whether it can be used, and the lock that keeps other processes
+//! out.
 
 use std::{
     fs::{self, File, TryLockError},

@@ -1,5 +1,5 @@
-//! The store in one SQLite file: a thread that writes in groups and one that reads (`lane`), and a lock that keeps other
-//! processes out (`file`). What is acknowledged has been through `fsync`.
+//! The store in one SQLite file: a thread that writes in groups and one that reads (`lane`), and a lock that keeps
+//! other processes out (`file`). What is acknowledged has been through `fsync`.
 
 mod file;
 mod lane;
