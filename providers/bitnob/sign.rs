@@ -1,7 +1,9 @@
 //! Bitnob's signature (cli). What it covers, and what it does not, the README tells.
 
+use data_encoding::HEXLOWER;
+
 use crate::{
-    kit::sign::{add_headers, hex, hmac_sha256, recent},
+    kit::sign::{add_headers, hmac_sha256, recent},
     model::{
         Error, Request,
         auth::{AuthScheme, Credentials, Ingress, Stamp, header, refused, required, same_secret},
@@ -31,7 +33,7 @@ pub(super) const HMAC: AuthScheme = AuthScheme::Signed {
 
 fn sign(request: &mut Request, credentials: &Credentials, stamp: &Stamp) -> Result<(), Error> {
     let client = required(credentials, "client_id")?;
-    let (timestamp, nonce) = (stamp.now.to_string(), hex(&stamp.nonce));
+    let (timestamp, nonce) = (stamp.now.to_string(), HEXLOWER.encode(&stamp.nonce));
     let signature = signature(credentials, [client, &timestamp, &nonce], request.body())?;
     add_headers(request, HEADERS, [client, &timestamp, &nonce, &signature])
 }

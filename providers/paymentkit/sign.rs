@@ -6,10 +6,11 @@ use aws_lc_rs::{
     digest::{Digest, SHA3_256, digest},
     signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use crate::{
-    kit::sign::{add_headers, hex, recent, seconds, unhex},
+    kit::sign::{add_headers, recent, seconds, unhex},
     model::{
         Error, Request,
         auth::{AuthScheme, Credentials, Ingress, Stamp, header, refused, required},
@@ -50,7 +51,7 @@ pub(super) fn sign(request: &mut Request, credentials: &Credentials, stamp: &Sta
     let component = required(credentials, "component_did")?;
     let (issued, expires) = (stamp.now, stamp.now.saturating_add(LIFETIME));
     let signature = pair.sign(digest_of(request, request.uri().path(), issued, expires)?.as_ref());
-    let signature = format!("0x{}", hex(signature.as_ref()));
+    let signature = format!("0x{}", HEXLOWER.encode(signature.as_ref()));
     add_headers(request, HEADERS, [component, &signature, &issued.to_string(), &expires.to_string(), "1"])
 }
 

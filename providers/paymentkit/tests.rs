@@ -1,14 +1,12 @@
 //! The signature, against what ArcBlock's own SDK computes.
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 
 use super::sign::{HEADERS, digest_of, sign, verify};
-use crate::{
-    kit::sign::hex,
-    model::{
-        Kind, Request,
-        auth::{Credentials, Stamp},
-    },
+use crate::model::{
+    Kind, Request,
+    auth::{Credentials, Stamp},
 };
 
 const SEED: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -48,7 +46,7 @@ fn signed(mut request: Request) -> Request {
 }
 
 fn digest(request: &Request) -> String {
-    hex(digest_of(request, request.uri().path(), NOW, NOW + 300).expect("a digest").as_ref())
+    HEXLOWER.encode(digest_of(request, request.uri().path(), NOW, NOW + 300).expect("a digest").as_ref())
 }
 
 #[test]

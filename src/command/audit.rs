@@ -2,7 +2,7 @@
 //! the one before by its hash.
 
 use clap::{Args, Subcommand};
-use passerelle_providers::kit::sign::hex;
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use super::{Configuration, Failed, operations::open, serve::runtime, terminal};
@@ -55,7 +55,7 @@ fn line(record: &AuditRecord) -> Value {
         "operation": record.operation,
         "operation_id": record.id.to_string(),
         "attempt": record.attempt,
-        "request_hash": hex(&record.request_hash),
-        "hash": hex(&record.hash),
+        "request_hash": HEXLOWER.encode(&record.request_hash),
+        "hash": HEXLOWER.encode(&record.hash),
     })
 }

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand};
-use passerelle_providers::kit::sign::hex;
+use data_encoding::HEXLOWER;
 
 use super::{Failed, terminal};
 use crate::merchant::digest_of;
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failed> {
     let mut random = [0; 32];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| Failed::Failed("the system gives no random numbers".to_owned()))?;
     let key = format!("sk_{}", URL_SAFE_NO_PAD.encode(random));
-    let digest = hex(&digest_of(&key));
+    let digest = HEXLOWER.encode(&digest_of(&key));
     if *json {
         return terminal::print_json(&serde_json::json!({ "key": key, "sha256": digest }));
     }

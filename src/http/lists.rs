@@ -202,7 +202,7 @@ impl OneList {
     }
 
     fn link(&self, cursor: &str) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("limit", &self.cursor.limit.to_string());
         query.extend_pairs(&self.parameters);
         // A cursor stands in a URL as it is.

@@ -1,5 +1,6 @@
 //! The secrets of a configuration: merchants' keys, connections' credentials, and what verifies signed clients.
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use passerelle_providers::{
     VENDORS, Vendor,
     model::{
@@ -31,12 +32,11 @@ impl Reader<'_> {
         for key in &typed.api_keys {
             match key {
                 ApiKey::Sha256(digest) => {
-                    let mut bytes = [0; 32];
-                    for (byte, digits) in bytes.iter_mut().zip(digest.as_bytes().chunks(2)) {
-                        let digits = str::from_utf8(digits).unwrap_or_default();
-                        *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
+                    let bytes = HEXLOWER_PERMISSIVE.decode(digest.as_bytes()).ok();
+                    match bytes.and_then(|bytes| bytes.try_into().ok()) {
+                        Some(bytes) => keys.push(bytes),
+                        None => self.mistake(&at, "holds a digest that is not 64 hexadecimal digits"),
                     }
-                    keys.push(bytes);
                 }
                 ApiKey::Key(secret) => {
                     if secret.is_literal() && !is_sandbox {

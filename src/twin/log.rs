@@ -14,9 +14,9 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use passerelle_providers::{
-    kit::sign::hex,
     model::{Command, Operation, Patch, Reply, Request, Written, auth::header},
     text::Text,
 };
@@ -136,7 +136,7 @@ pub fn email_hash(address: &str) -> String {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    hex(digest(&SHA256, bytes).as_ref())
+    HEXLOWER.encode(digest(&SHA256, bytes).as_ref())
 }
 
 /// A path in which whatever does not look like a word or an id is a `*`: some vendors have paths with e-mail

@@ -231,7 +231,7 @@ fn every_field_is_sent_or_declared_lost(subject: Subject) -> Result<(), Failed> 
             let without = plan(&subject.provider(), &base).map(text).unwrap_or_default();
             let sent = match sample::trace(field) {
                 Some(trace) => {
-                    let encoded: String = form_urlencoded::byte_serialize(trace.as_bytes()).collect();
+                    let encoded: String = url::form_urlencoded::byte_serialize(trace.as_bytes()).collect();
                     planned.contains(trace) || planned.contains(&encoded)
                 }
                 None => planned != without,

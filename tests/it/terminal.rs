@@ -121,7 +121,7 @@ fn check_takes_a_good_configuration_and_warns_of_literals() {
 fn a_key_is_shown_with_the_digest_that_knows_it() {
     let made: serde_json::Value = serde_json::from_str(&out(&run(&["keys", "new", "--json"]))).expect("JSON");
     let key = made["key"].as_str().expect("a key");
-    let digest = passerelle_providers::kit::sign::hex(&passerelle::merchant::digest_of(key));
+    let digest = data_encoding::HEXLOWER.encode(&passerelle::merchant::digest_of(key));
     assert_eq!(made["sha256"], digest);
     assert_ne!(out(&run(&["keys", "new"])), out(&run(&["keys", "new"])));
 }

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt::Debug};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use jiff::{Timestamp, fmt::rfc2822};
 use serde::Deserialize;
 
 use crate::{
@@ -88,11 +89,17 @@ impl Answer {
         let header = |name| self.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let told = header(header::RETRY_AFTER)?.trim();
         told.parse().ok().or_else(|| {
-            let date = |text| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp().as_second());
             let now = date(header(header::DATE)?)?;
             u64::try_from(date(told)? - now).ok()
         })
     }
+}
+
+/// A date in Unix seconds: of HTTP in any of its forms, or of an e-mail, whose zone may be another than GMT.
+fn date(text: &str) -> Option<i64> {
+    let of_http = httpdate::parse_http_date(text).ok().and_then(|time| Timestamp::try_from(time).ok());
+    let time = of_http.or_else(|| rfc2822::parse(text).ok().map(|time| time.timestamp()))?;
+    Some(time.as_second())
 }
 
 fn not_text() -> Error {
@@ -117,4 +124,29 @@ pub fn field_errors<'e>(told: impl IntoIterator<Item = (&'e str, String)>, words
             FieldError::new(pointer, presentable(&detail))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_says_how_long_to_wait_in_any_form() {
+        for (told, now, expected) in [
+            ("7", None, Some(7)),
+            (" 7 ", None, Some(7)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some("Sun, 06 Nov 1994 08:49:07 GMT"), Some(30)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some("Sun Nov  6 08:49:07 1994"), Some(30)),
+            ("6 Nov 1994 09:49:37 +0100", Some("Sun, 06 Nov 1994 08:49:07 GMT"), Some(30)),
+            ("Sun, 06 Nov 1994 08:49:07 GMT", Some("Sun, 06 Nov 1994 08:49:37 GMT"), None),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", None, None),
+            ("soon", Some("Sun, 06 Nov 1994 08:49:07 GMT"), None),
+        ] {
+            let mut response = Response::default();
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(told));
+            now.map(|now| headers.insert(header::DATE, HeaderValue::from_static(now)));
+            assert_eq!(Answer(response).retry_after(), expected, "{told}");
+        }
+    }
 }

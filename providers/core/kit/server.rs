@@ -149,12 +149,7 @@ pub const fn usual_status(kind: Kind) -> u16 {
 
 /// A random UUID (version 4) from sixteen random bytes.
 pub fn uuid(random: [u8; 16]) -> Text {
-    let mut bytes = random;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let digits = crate::kit::sign::hex(&bytes);
-    let groups = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-    Text::from(groups.join("-"))
+    Text::from(uuid::Builder::from_random_bytes(random).into_uuid().to_string())
 }
 
 /// A token of letters and digits, from random bytes.

@@ -1,6 +1,7 @@
 //! What signatures of several vendors are made of.
 
 use aws_lc_rs::hmac;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use http::HeaderName;
 
 use crate::model::{
@@ -40,23 +41,27 @@ pub fn recent(told: &str, now: i64) -> Result<i64, Error> {
 /// The HMAC-SHA256 of a message, in lower-case hexadecimal.
 pub fn hmac_sha256(secret: &str, message: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    hex(hmac::sign(&key, message).as_ref())
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    HEXLOWER.encode(hmac::sign(&key, message).as_ref())
 }
 
 /// The bytes of hexadecimal text, with or without `0x`.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    if !digits.is_ascii() || !digits.len().is_multiple_of(2) {
-        return None;
+    HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_is_read_in_any_case_and_with_its_prefix() {
+        for text in ["00aBfF", "0x00abff", "0x00ABFF"] {
+            assert_eq!(unhex(text).as_deref(), Some(&[0x00, 0xab, 0xff][..]), "{text}");
+        }
+        for text in ["0", "0x0", "0X00", "0x0x00", "+f", "0g", "00 ", "é"] {
+            assert_eq!(unhex(text), None, "{text}");
+        }
+        assert_eq!(unhex("0x"), Some(Vec::new()));
     }
-    (0..digits.len()).step_by(2).map(|place| u8::from_str_radix(&digits[place..place + 2], 16).ok()).collect()
 }

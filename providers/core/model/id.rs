@@ -1,5 +1,7 @@
 //! Ids of customers, and which ids a provider has.
 
+use uuid::{Uuid, fmt::Hyphenated};
+
 use crate::{model::Error, text::Text};
 
 /// A customer's id: the one that the merchant knows, and the one at the provider. They are equal unless the merchant
@@ -65,13 +67,7 @@ impl IdPattern {
     /// A UUID with its dashes.
     pub const UUID: Self = Self {
         described: "a UUID such as b78de3c9-7f76-4f43-9c5d-19d9f5c7c985",
-        allows: |id| {
-            id.len() == 36
-                && id.bytes().enumerate().all(|(place, byte)| match place {
-                    8 | 13 | 18 | 23 => byte == b'-',
-                    _ => byte.is_ascii_hexdigit(),
-                })
-        },
+        allows: |id| id.len() == Hyphenated::LENGTH && Uuid::try_parse(id).is_ok(),
     };
 
     /// Whether an id can be used.

@@ -1,6 +1,8 @@
 //! Short ids in the form of UUIDs, for clients that take nothing else. The conversion is reversible and holds
 //! nothing but the id itself: a UUID of version 8 whose 122 free bits are a mark and the packed id.
 
+use uuid::{Builder, Uuid, Variant, Version, fmt::Hyphenated};
+
 use super::Text;
 
 /// What an id that can be packed begins with; the place is a bit of the packed number.
@@ -13,8 +15,6 @@ const MOST_LETTERS: usize = 18;
 const NUMBER_BITS: u32 = 109;
 const MARK: u128 = 0x1a55;
 
-const VERSION: u128 = 8 << 76;
-const VARIANT: u128 = 2 << 62;
 const LOW: u128 = (1 << 62) - 1;
 const MIDDLE: u128 = (1 << 12) - 1;
 
@@ -32,22 +32,20 @@ pub fn to_uuid(id: &str) -> Option<Text> {
     })?;
     let bits = MARK << NUMBER_BITS | number << 1 | place as u128;
     let (high, middle, low) = (bits >> 74, bits >> 62 & MIDDLE, bits & LOW);
-    let digits = format!("{:032x}", high << 80 | VERSION | middle << 64 | VARIANT | low);
-    let groups = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-    Some(Text::from(groups.join("-")))
+    // The version and the variant have the bits between.
+    let free = high << 80 | middle << 64 | low;
+    Some(Text::from(Builder::from_custom_bytes(free.to_be_bytes()).into_uuid().to_string()))
 }
 
 /// The id that is packed in a UUID; `None` for a UUID that holds none, and for other text.
 pub fn from_uuid(text: &str) -> Option<Text> {
-    let mut groups = text.split('-');
-    let has_form = [8, 4, 4, 4, 12].iter().all(|length| groups.next().is_some_and(|group| group.len() == *length));
-    let digits = text.replace('-', "");
-    if !has_form || text.len() != 36 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+    let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == Hyphenated::LENGTH)?;
+    if (uuid.get_version(), uuid.get_variant()) != (Some(Version::Custom), Variant::RFC4122) {
         return None;
     }
-    let uuid = u128::from_str_radix(&digits, 16).ok()?;
+    let uuid = uuid.as_u128();
     let bits = uuid >> 80 << 74 | (uuid >> 64 & MIDDLE) << 62 | uuid & LOW;
-    if uuid >> 76 & 0xf != 8 || uuid >> 62 & 3 != 2 || bits >> NUMBER_BITS != MARK {
+    if bits >> NUMBER_BITS != MARK {
         return None;
     }
     let prefix = PREFIXES[usize::from(bits & 1 == 1)];
@@ -91,9 +89,8 @@ mod tests {
 
         #[test]
         fn a_uuid_that_holds_an_id_is_the_one_it_is_packed_in(bits in any::<u128>()) {
-            let marked = bits & (u128::MAX >> 13) & !(0xf << 76 | 3 << 62) | MARK << 115 | VERSION | VARIANT;
-            let digits = format!("{marked:032x}");
-            let uuid = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
+            let marked = bits & (u128::MAX >> 13) | MARK << 115;
+            let uuid = Builder::from_custom_bytes(marked.to_be_bytes()).into_uuid().to_string();
             if let Some(id) = from_uuid(&uuid) {
                 prop_assert_eq!(to_uuid(&id), Some(Text::from(uuid)));
             }
