@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use url::{Host, Url};
 
 /// Checks a `base_url` of the configuration. The error says what to write instead.
@@ -36,43 +37,69 @@ pub fn check_base_url(text: &str, allow_insecure: bool) -> Result<(), String> {
     }
 }
 
+/// What IANA's registry of special-purpose IPv4 addresses keeps from the public internet, and multicast. The few
+/// addresses in 192.0.0.0/24 that the registry calls reachable serve protocols, not providers.
+const NOT_PUBLIC_V4: [Ipv4Net; 16] = [
+    v4([0, 0, 0, 0], 8),
+    v4([10, 0, 0, 0], 8),
+    v4([100, 64, 0, 0], 10),
+    v4([127, 0, 0, 0], 8),
+    v4([169, 254, 0, 0], 16),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 0, 0, 0], 24),
+    v4([192, 0, 2, 0], 24),
+    // 6to4 relays, withdrawn.
+    v4([192, 88, 99, 0], 24),
+    v4([192, 168, 0, 0], 16),
+    v4([198, 18, 0, 0], 15),
+    v4([198, 51, 100, 0], 24),
+    v4([203, 0, 113, 0], 24),
+    v4([224, 0, 0, 0], 4),
+    v4([240, 0, 0, 0], 4),
+    v4([255, 255, 255, 255], 32),
+];
+
+/// The only block of IPv6 from which IANA gives addresses to networks. Loopback, site-local, link-local, unique local,
+/// multicast, discard-only, segment routing and every translation lie outside it.
+const GLOBAL_UNICAST: Ipv6Net = v6([0x2000, 0], 3);
+
+/// What is special within it: protocols (Teredo and ORCHID among them), documentation, and 6to4, which embeds any
+/// IPv4 address.
+const NOT_PUBLIC_V6: [Ipv6Net; 4] =
+    [v6([0x2001, 0], 23), v6([0x2001, 0x0db8], 32), v6([0x2002, 0], 16), v6([0x3fff, 0], 20)];
+
+/// The addresses by which a network that speaks only IPv6 reaches those of IPv4 (NAT64).
+const TRANSLATED: Ipv6Net = v6([0x0064, 0xff9b], 96);
+
+const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+const fn v6([first, second]: [u16; 2], prefix: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0), prefix)
+}
+
 /// Whether an address belongs to the public internet.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => is_public_v4(mapped),
-            None => is_public_v6(address),
+        IpAddr::V6(address) => match embedded(address) {
+            Some(embedded) => is_public_v4(embedded),
+            None => {
+                GLOBAL_UNICAST.contains(&address) && !NOT_PUBLIC_V6.iter().any(|network| network.contains(&address))
+            }
         },
     }
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
-    !(address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_broadcast()
-        || address.is_documentation()
-        || address.is_unspecified()
-        || address.is_multicast()
-        || first == 0
-        || first >= 240
-        || (first == 100 && (64..128).contains(&second))
-        || (first == 198 && (18..20).contains(&second))
-        || (first == 192 && second == 0 && address.octets()[2] == 0))
+    !NOT_PUBLIC_V4.iter().any(|network| network.contains(&address))
 }
 
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let first = address.segments()[0];
-    let translated = matches!(address.segments(), [0x64, 0xff9b, ..]) || address.segments()[..6] == [0; 6];
-    !(address.is_loopback()
-        || address.is_unspecified()
-        || address.is_multicast()
-        || translated
-        || (first & 0xfe00) == 0xfc00
-        || (first & 0xffc0) == 0xfe80
-        || (first == 0x2001 && address.segments()[1] == 0xdb8))
+/// The IPv4 address that is meant by one of IPv6.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [.., a, b, c, d] = address.octets();
+    address.to_ipv4_mapped().or_else(|| TRANSLATED.contains(&address).then(|| Ipv4Addr::new(a, b, c, d)))
 }
 
 #[cfg(test)]
@@ -106,6 +133,9 @@ mod tests {
             "https://100.64.0.1",
             "https://[fe80::1]",
             "https://[fc00::1]",
+            "https://[fec0::1]",
+            "https://[2002:a00:1::1]",
+            "https://[64:ff9b::10.0.0.1]",
             "https://localhost.",
             "https://metadata.google.internal",
             "not a url",
@@ -118,5 +148,78 @@ mod tests {
     fn an_operator_may_allow_more() {
         assert_eq!(check_base_url("http://127.0.0.1:9100", true), Ok(()));
         assert!(check_base_url("file:///etc/passwd", true).is_err());
+    }
+
+    fn parsed(address: &str) -> IpAddr {
+        address.parse().expect("an address")
+    }
+
+    /// Both ends of every range, and what lies beside it.
+    #[test]
+    fn special_addresses_are_not_public_and_their_neighbours_are() {
+        for (first, last, before, after) in [
+            ("0.0.0.0", "0.255.255.255", None, Some("1.0.0.0")),
+            ("10.0.0.0", "10.255.255.255", Some("9.255.255.255"), Some("11.0.0.0")),
+            ("100.64.0.0", "100.127.255.255", Some("100.63.255.255"), Some("100.128.0.0")),
+            ("127.0.0.0", "127.255.255.255", Some("126.255.255.255"), Some("128.0.0.0")),
+            ("169.254.0.0", "169.254.255.255", Some("169.253.255.255"), Some("169.255.0.0")),
+            ("172.16.0.0", "172.31.255.255", Some("172.15.255.255"), Some("172.32.0.0")),
+            ("192.0.0.0", "192.0.0.255", Some("191.255.255.255"), Some("192.0.1.0")),
+            ("192.0.2.0", "192.0.2.255", Some("192.0.1.255"), Some("192.0.3.0")),
+            ("192.88.99.0", "192.88.99.255", Some("192.88.98.255"), Some("192.88.100.0")),
+            ("192.168.0.0", "192.168.255.255", Some("192.167.255.255"), Some("192.169.0.0")),
+            ("198.18.0.0", "198.19.255.255", Some("198.17.255.255"), Some("198.20.0.0")),
+            ("198.51.100.0", "198.51.100.255", Some("198.51.99.255"), Some("198.51.101.0")),
+            ("203.0.113.0", "203.0.113.255", Some("203.0.112.255"), Some("203.0.114.0")),
+            ("224.0.0.0", "239.255.255.255", Some("223.255.255.255"), None),
+            ("240.0.0.0", "255.255.255.255", Some("223.255.255.255"), None),
+            ("::", "::", None, None),
+            ("::1", "::1", None, None),
+            // Compatible with IPv4, long withdrawn; and translated by a translator without state.
+            ("::2", "::fffe:ffff:ffff", None, None),
+            ("::ffff:0:0:0", "::ffff:0:ffff:ffff", None, None),
+            ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", Some("64:ff9b::8.8.8.8"), None),
+            ("100::", "100::ffff:ffff:ffff:ffff", None, None),
+            ("100:0:0:1::", "100:0:0:1:ffff:ffff:ffff:ffff", None, None),
+            ("2001::", "2001:0:ffff:ffff:ffff:ffff:ffff:ffff", Some("2000:ffff::"), None),
+            ("2001:2::", "2001:2:0:ffff:ffff:ffff:ffff:ffff", None, None),
+            ("2001:10::", "2001:1f:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+            ("2001:20::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", None, Some("2001:200::")),
+            ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", Some("2001:db7:ffff::"), Some("2001:db9::")),
+            ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Some("2001:ffff::"), Some("2003::")),
+            ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", Some("3ffe:ffff::"), Some("3fff:1000::")),
+            ("4000::", "fbff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Some("3fff:ffff::"), None),
+            ("5f00::", "5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+            ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+            ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+            ("fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+            ("ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
+        ] {
+            assert!(!is_public(parsed(first)) && !is_public(parsed(last)), "{first} to {last}");
+            assert!(before.into_iter().chain(after).all(|outside| is_public(parsed(outside))), "beside {first}");
+        }
+    }
+
+    #[test]
+    fn an_embedded_address_is_as_public_as_itself() {
+        for (address, public) in [
+            ("8.8.8.8", true),
+            ("1.1.1.1", true),
+            ("10.0.0.1", false),
+            ("127.0.0.1", false),
+            ("169.254.169.254", false),
+            ("192.168.0.1", false),
+        ] {
+            for prefix in ["", "::ffff:", "64:ff9b::"] {
+                assert_eq!(is_public(parsed(&format!("{prefix}{address}"))), public, "{prefix}{address}");
+            }
+            for prefix in ["::", "::ffff:0:", "64:ff9b:1::"] {
+                assert!(!is_public(parsed(&format!("{prefix}{address}"))), "{prefix}{address}");
+            }
+        }
+        // Those of networks, Google's and Cloudflare's resolvers among them.
+        for address in ["2001:4860:4860::8888", "2606:4700:4700::1111", "2a00:1450:4007::1", "192.31.196.1"] {
+            assert!(is_public(parsed(address)), "{address}");
+        }
     }
 }
