@@ -89,6 +89,12 @@ pub struct Outbound {
     pub max_reply: usize,
     /// How many requests may be under way to one connection's provider at once.
     pub max_in_flight: usize,
+    /// The proxy through which providers are called: `http://`, `https://` or `socks5h://`. By reference where it
+    /// holds a password.
+    pub proxy: Option<Secret>,
+    /// What is called without the proxy: hosts and what is below them, or networks such as `203.0.113.0/24`.
+    #[serde(default)]
+    pub no_proxy: Vec<String>,
 }
 
 /// A merchant: who may call, and who answers.

@@ -1,4 +1,6 @@
-//! The secrets of a configuration: merchants' keys, connections' credentials, and what verifies signed clients.
+//! The secrets of a configuration: merchants' keys, connections' credentials, what verifies signed clients, and the proxy.
+
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use passerelle_providers::{
@@ -11,7 +13,10 @@ use passerelle_providers::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{digest_of, understand::Reader};
-use crate::config::{self, ApiKey, nearest};
+use crate::{
+    config::{self, ApiKey, nearest},
+    upstream::{Exception, Proxy},
+};
 
 /// How a provider's clients sign, where they do.
 fn signing(vendor: &Vendor) -> Option<&'static Ingress> {
@@ -154,5 +159,40 @@ impl Reader<'_> {
             self.mistake(&at, format!("is incomplete: {} needs {}", manifest.name, ways.join(", or ")));
         }
         Some((scheme.filter(|_| complete)?, credentials))
+    }
+
+    /// The proxy through which providers are called.
+    pub(super) fn proxy(&mut self) -> Option<Arc<Proxy>> {
+        let outbound = &self.loaded.config.outbound;
+        let mut exceptions = Vec::new();
+        for text in &outbound.no_proxy {
+            match Exception::read(text) {
+                Ok(exception) => exceptions.push(exception),
+                Err(wrong) => {
+                    // A password that was put here by mistake is not repeated.
+                    let host = text.rsplit('@').next().unwrap_or_default();
+                    self.mistake("outbound.no_proxy", format!("`{host}` {wrong}"));
+                }
+            }
+        }
+        let Some(secret) = &outbound.proxy else {
+            if !outbound.no_proxy.is_empty() {
+                self.warn("outbound.no_proxy", "is not used: there is no `outbound.proxy`");
+            }
+            return None;
+        };
+        let proxy = secret.resolve().map_err(|error| error.to_string());
+        match proxy.and_then(|url| Proxy::new(url.expose_secret(), exceptions)) {
+            Ok(proxy) => {
+                if secret.is_literal() && proxy.has_password() {
+                    self.warn("outbound.proxy", "holds a password; use { env = \"NAME\" } or { file = \"PATH\" }");
+                }
+                Some(Arc::new(proxy))
+            }
+            Err(wrong) => {
+                self.mistake("outbound.proxy", wrong);
+                None
+            }
+        }
     }
 }

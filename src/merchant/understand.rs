@@ -20,7 +20,7 @@ use super::{Connection, CursorKey, Gateway, Merchant, Signer, Twins, Understood}
 use crate::{
     config::{self, ConfigError, Loaded, nearest},
     store,
-    upstream::{ClientSettings, HttpClient, Upstream, UpstreamSettings, check_base_url, http_client},
+    upstream::{ClientSettings, HttpClient, Proxy, Upstream, UpstreamSettings, check_base_url, http_client},
 };
 
 /// How long an attempt may take where a connection does not say.
@@ -35,8 +35,15 @@ impl Gateway {
     /// connections lead nowhere.
     pub fn understand(loaded: &Loaded, twins: Option<&Twins>) -> Result<Understood, ConfigError> {
         let config = &loaded.config;
-        let mut reader =
-            Reader { loaded, twins, mistakes: Vec::new(), warnings: Vec::new(), clients: Clients::default() };
+        let mut reader = Reader {
+            loaded,
+            twins,
+            mistakes: Vec::new(),
+            warnings: Vec::new(),
+            clients: Clients::default(),
+            proxy: None,
+        };
+        reader.proxy = reader.proxy();
         let mut by_key = HashMap::new();
         let mut by_name = BTreeMap::new();
         let mut signers = Vec::new();
@@ -111,6 +118,7 @@ pub(super) struct Reader<'c> {
     mistakes: Vec<String>,
     warnings: Vec<String>,
     clients: Clients,
+    proxy: Option<Arc<Proxy>>,
 }
 
 impl Reader<'_> {
@@ -263,6 +271,7 @@ impl Reader<'_> {
             allow_insecure: outbound.allow_insecure || sandbox,
             connect_timeout: outbound.connect_timeout,
             loopback_only: sandbox,
+            proxy: if sandbox { None } else { self.proxy.clone() },
         };
         let held = if sandbox { &mut self.clients.twins } else { &mut self.clients.providers };
         if held.is_none() {

@@ -8,15 +8,21 @@
 //! 2. **retry**: reads, and whatever provably was not sent;
 //! 3. **authorize**: inside retry, so that every attempt is signed afresh, and after everything that
 //!    could log, so that no trace can hold a secret;
-//! 4. **the client**, innermost: hyper's own, with TLS and decompression; any status is an answer. It keeps the time of an attempt, the reading of the
-//!    reply included, and the request's deadline, whichever comes first: one timer, not two. What comes too late
-//!    to be sent is refused here, where nothing but connecting can take time any more.
+//! 4. **the client**, innermost: reqwest, with TLS, decompression and, where the operator names one, a proxy; any
+//!    status is an answer. It keeps the time of an attempt, the reading of the reply included, and the request's
+//!    deadline, whichever comes first: one timer, not two. What comes too late to be sent is refused here, where
+//!    nothing but connecting can take time any more.
 //!
 //! The stack is cloned for every request, so its parts are shared and its type is spelled out: nothing is boxed
 //! between the layers.
 
 mod address;
+mod base;
 mod client;
+mod failure;
+mod proxy;
+mod reply;
+mod resolve;
 mod retry;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
@@ -42,6 +48,7 @@ use tower::{
 
 pub use address::check_base_url;
 pub use client::{ClientSettings, HttpClient, http_client};
+pub use proxy::{Exception, Proxy};
 
 use crate::config::Rate;
 
@@ -179,7 +186,6 @@ impl Predicate<Outgoing> for Authorizer {
             scheme.authorize(&mut signed, credentials, &stamp()?)?;
             *headers = std::mem::take(signed.headers_mut());
         }
-        headers.insert(header::ACCEPT, JSON);
         if !outgoing.request.body().is_empty() {
             headers.insert(header::CONTENT_TYPE, JSON);
         }

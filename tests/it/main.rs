@@ -4,12 +4,15 @@
 
 mod contract;
 mod documents;
+mod door;
 mod drop_in;
 mod explain;
 mod faults;
+mod http2;
 mod imports;
 mod lists;
 mod previous;
+mod proxy;
 mod requests;
 mod sandbox;
 mod signed;

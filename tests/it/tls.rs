@@ -1,146 +1,25 @@
 //! Providers behind TLS: whom the gateway takes for them, and that nobody else is sent anything.
 
-use std::{net::SocketAddr, path::Path, process::Output, sync::Arc};
+use std::{path::Path, process::Output};
 
 use assert_cmd::Command;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::{
-    ServerConfig, SupportedProtocolVersion,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-    version::{TLS12, TLS13},
-};
+use rustls::version::{TLS12, TLS13};
 use serde_json::json;
 use tempfile::NamedTempFile;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::mpsc,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    door::{ATTEMPTS, Authority, Door},
     faults::{read, write},
     stand_in::{Act, PATIENCE, StandIn, json as json_answer},
     support::{Answer, Gateway, SECRET},
     terminal::{err, file, out},
 };
-
-/// How often a request is begun that is surely not sent.
-const ATTEMPTS: usize = 3;
-
-/// A certificate authority that nobody trusts who was not told to.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a certificate"))
-    }
-
-    /// What SSL_CERT_FILE may name.
-    fn file(&self) -> NamedTempFile {
-        file(&self.0.pem())
-    }
-
-    /// A certificate for a name.
-    fn certificate(&self, name: &str) -> Certificate {
-        self.sign(CertificateParams::new([name.to_owned()]).expect("a name"))
-    }
-
-    /// One that was good for a name, long ago.
-    fn expired(&self, name: &str) -> Certificate {
-        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
-        (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
-        self.sign(params)
-    }
-
-    fn sign(&self, params: CertificateParams) -> Certificate {
-        let key = KeyPair::generate().expect("a key");
-        let signed = params.signed_by(&key, &self.0).expect("a certificate");
-        Certificate { signed: signed.der().clone(), key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() }
-    }
-}
-
-/// A certificate and its key.
-struct Certificate {
-    signed: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
-}
-
-/// TLS in front of a stand-in. Where a handshake fails, nothing is passed on, because nothing was sent.
-struct Door {
-    address: SocketAddr,
-    tried: mpsc::UnboundedReceiver<Result<(), String>>,
-}
-
-impl Door {
-    async fn before(vendor: &StandIn, certificate: Certificate) -> Self {
-        Self::speaking(&[&TLS13, &TLS12], vendor, certificate).await
-    }
-
-    async fn speaking(
-        versions: &[&'static SupportedProtocolVersion],
-        vendor: &StandIn,
-        Certificate { signed, key }: Certificate,
-    ) -> Self {
-        let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-            .with_protocol_versions(versions)
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![signed], key)
-            .expect("a certificate and its key");
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (told, tried) = mpsc::unbounded_channel();
-        let behind = vendor.address();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(open(acceptor.clone(), stream, behind, told.clone()));
-            }
-        });
-        Self { address, tried }
-    }
-
-    fn url(&self, host: &str) -> String {
-        format!("https://{host}:{}", self.address.port())
-    }
-
-    /// How the next handshake ended.
-    async fn tried(&mut self) -> Result<(), String> {
-        timeout(PATIENCE, self.tried.recv()).await.expect("somebody tries in time").expect("a door that stands")
-    }
-
-    /// Holds that every attempt of a request ended with the same alert.
-    async fn refused(&mut self, alert: &str) {
-        for _ in 0..ATTEMPTS {
-            let told = self.tried().await.expect_err("a handshake that fails");
-            assert!(told.contains(alert), "{told}");
-        }
-        assert!(self.tried.try_recv().is_err(), "three attempts in all");
-    }
-}
-
-async fn open(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    behind: SocketAddr,
-    told: mpsc::UnboundedSender<Result<(), String>>,
-) {
-    match acceptor.accept(stream).await {
-        Ok(mut stream) => {
-            let _ = told.send(Ok(()));
-            let mut behind = TcpStream::connect(behind).await.expect("the stand-in");
-            let _ = tokio::io::copy_bidirectional(&mut stream, &mut behind).await;
-        }
-        Err(error) => {
-            let _ = told.send(Err(error.to_string()));
-        }
-    }
-}
 
 /// Somebody who listens where TLS should be spoken.
 struct Stranger {
@@ -192,7 +71,7 @@ fn assert_nothing_was_sent(answer: &Answer, why: &str) {
     assert!(answer.text.contains("; nothing was sent"), "{}", answer.text);
 }
 
-fn configuration(base_url: &str, outbound: &str, more: &str) -> String {
+pub(crate) fn configuration(base_url: &str, outbound: &str, more: &str) -> String {
     format!(
         "[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n{outbound}\n[merchants.acme]\n\
          api_keys = [\"sk_acme\"]\nactive = \"main\"\n[merchants.acme.connections.main]\nprovider = \"lomi\"\n\
@@ -201,13 +80,24 @@ fn configuration(base_url: &str, outbound: &str, more: &str) -> String {
 }
 
 /// Asks a provider for a list of one customer, from a process of its own that trusts what a file holds.
-async fn probe(base_url: &str, trusted: &Path) -> Output {
+pub(crate) async fn probe(base_url: &str, trusted: &Path) -> Output {
     check(&["--probe"], file(&configuration(base_url, "", "")), trusted).await
 }
 
 async fn check(arguments: &[&str], configuration: NamedTempFile, trusted: &Path) -> Output {
+    check_in(&[], arguments, configuration, trusted).await
+}
+
+/// The same in an environment.
+pub(crate) async fn check_in(
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+    configuration: NamedTempFile,
+    trusted: &Path,
+) -> Output {
     let mut command = Command::cargo_bin("passerelle").expect("the binary");
-    command.env_clear().env("SSL_CERT_FILE", trusted).arg("check").args(arguments);
+    command.env_clear().envs(environment.iter().copied()).env("SSL_CERT_FILE", trusted);
+    command.arg("check").args(arguments);
     command.arg("--config").arg(configuration.path());
     let checked = tokio::task::spawn_blocking(move || command.output().expect("it runs")).await;
     drop(configuration);
@@ -236,7 +126,7 @@ async fn a_provider_that_an_authority_of_the_environment_vouches_for_is_asked() 
     let trusted = authority.file();
     for (host, versions) in [("localhost", &[&TLS13]), ("localhost", &[&TLS12]), ("127.0.0.1", &[&TLS13])] {
         let vendor = StandIn::always(no_customers()).await;
-        let mut door = Door::speaking(versions, &vendor, authority.certificate(host)).await;
+        let mut door = Door::speaking(versions, vendor.address(), authority.certificate(host)).await;
         let probed = probe(&door.url(host), trusted.path()).await;
         assert!(probed.status.success(), "{host}, {versions:?}: {}{}", out(&probed), err(&probed));
         assert!(out(&probed).contains("acme.main (lomi): answers, and takes the credentials"), "{}", out(&probed));

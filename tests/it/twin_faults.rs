@@ -181,6 +181,7 @@ async fn a_client_sees_each_fault() {
 #[tokio::test]
 async fn a_bomb_unpacks_to_much_more() {
     let twin = Served::start("lomi", "gzip_bomb = 1");
+    #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not of a provider")]
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let answer = client.get(format!("{}/v1/customers", twin.url())).send().await.expect("an answer");
     assert_eq!(answer.bytes().await.expect("a body").len(), 64 << 20);

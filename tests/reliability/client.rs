@@ -68,6 +68,7 @@ impl Client {
 
     /// A client that asks each of several gateways in turn.
     pub(crate) fn between(gateways: &[Arc<Gateway>]) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not of a provider")]
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().expect("a client");
         Self {
             http,

@@ -1,0 +1,124 @@
+//! Where a provider is, and the URLs below. What was planned and signed is what is sent: the client reads a URL and
+//! writes it again, so a URL that would come out of that with another spelling is refused.
+
+use http::Uri;
+use passerelle_providers::model::{Error, Kind};
+use url::{Host, Url};
+
+/// A base URL, read once.
+#[derive(Debug)]
+pub(super) struct Base {
+    url: Url,
+    /// The same without a slash at the end.
+    text: String,
+    /// Its path without a slash at the end.
+    path: String,
+}
+
+impl Base {
+    /// A base URL in the form in which it was checked. The error says what is wrong with it.
+    pub(super) fn new(base_url: &str) -> Result<Self, String> {
+        let mut url = Url::parse(base_url).map_err(|error| format!("is no URL: {error}"))?;
+        if !url.has_host() || !matches!(url.scheme(), "http" | "https") {
+            return Err("must begin with https:// and a host".to_owned());
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        let text = url.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { url, text, path })
+    }
+
+    pub(super) fn host(&self) -> Option<Host<&str>> {
+        self.url.host()
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// The URL of a plan's request.
+    pub(super) fn below(&self, planned: &Uri) -> Result<Url, Error> {
+        let refused = || Error::new(Kind::Invalid, "the URL would be rewritten on its way; nothing was sent");
+        let planned = planned.path_and_query().ok_or_else(refused)?;
+        // Scheme and host are not read again, which is most of the work.
+        let mut url = self.url.clone();
+        match self.path.as_str() {
+            "" => url.set_path(planned.path()),
+            path => {
+                let mut whole = String::with_capacity(path.len() + planned.path().len());
+                whole.push_str(path);
+                whole.push_str(planned.path());
+                url.set_path(&whole);
+            }
+        }
+        if planned.query().is_some() {
+            url.set_query(planned.query());
+        }
+        let is_same = url.as_str().strip_prefix(self.text.as_str()) == Some(planned.as_str());
+        is_same.then_some(url).ok_or_else(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_providers::kit::Draft;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BASES: [(&str, &str); 6] = [
+        ("https://api.lomi.africa/v1", "https://api.lomi.africa/v1"),
+        ("HTTPS://API.Lomi.Africa:443/v1//", "https://api.lomi.africa/v1"),
+        ("https://api.lomi.africa", "https://api.lomi.africa"),
+        ("https://api.lomi.africa:8443/", "https://api.lomi.africa:8443"),
+        ("http://[::1]:80/x", "http://[::1]/x"),
+        ("https://bücher.example/é", "https://xn--bcher-kva.example/%C3%A9"),
+    ];
+
+    #[test]
+    fn a_base_is_brought_into_one_form_and_what_was_planned_is_not() {
+        for planned in ["/", "/customers", "/customers/a%2fb/%7E?q=%C3%A9+a&q=", "/a//b/?", "/a@b.c:d;e,f?g=/h?i"] {
+            for (base, url) in BASES {
+                let sent = Base::new(base).expect("a base").below(&Uri::from_static(planned)).expect("a URL");
+                assert_eq!(sent.as_str(), format!("{url}{planned}"), "{base}");
+            }
+        }
+        assert!(Base::new("/v1").is_err() && Base::new("data:text").is_err() && Base::new("ftp://a.b").is_err());
+    }
+
+    /// Each of these would ask for something else, or break a signature.
+    #[test]
+    fn a_url_that_the_client_would_rewrite_is_refused() {
+        for planned in [
+            "/customers/..",
+            "/customers/../admin",
+            "/customers/./x",
+            "/customers/%2e%2e/admin",
+            "/customers/.%2E/admin",
+            "/customers/{x}",
+            "/customers?name=O'Brien",
+            "/customers/\"x\"",
+            "/é",
+        ] {
+            for (base, _) in BASES {
+                let planned: Uri = planned.parse().expect("a URI");
+                let refused = Base::new(base).expect("a base").below(&planned).expect_err("a refusal");
+                assert_eq!(refused.kind, Kind::Invalid, "{base}{planned}");
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever a merchant sends as an id or as a value of a query.
+        #[test]
+        fn what_plans_write_is_not_rewritten(id in "[^\\p{Cc}]{1,20}", value in any::<String>(), base in 0..BASES.len()) {
+            let drafted = Draft::get("/customers").segment(&id);
+            prop_assume!(drafted.is_ok());
+            let drafted = drafted.expect("assumed").then("/block").query("name", &value);
+            let plan = drafted.plan(|_| Error::bad_response("unread"), |_| Ok(())).expect("a plan");
+            let planned = plan.request.uri();
+            let sent = Base::new(BASES[base].0).expect("a base").below(planned).expect("a URL");
+            prop_assert_eq!(sent.as_str(), format!("{}{planned}", BASES[base].1));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The proxies of Debian, on ports of their own.
+
+use std::{
+    io::{self, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::Trial;
+use tempfile::NamedTempFile;
+use tokio::net::TcpStream;
+
+use crate::stand_in::PATIENCE;
+
+/// How often another port is tried where something took the first.
+const PORTS: usize = 5;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Speaks HTTP.
+    Tinyproxy,
+    /// Speaks SOCKS 5.
+    Microsocks,
+}
+
+impl Program {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tinyproxy => "tinyproxy",
+            Self::Microsocks => "microsocks",
+        }
+    }
+
+    fn path(self) -> PathBuf {
+        Path::new("/usr/bin").join(self.name())
+    }
+}
+
+/// The trial, listed as ignored where its proxy is not installed.
+pub(crate) fn or_ignored(program: Program, trial: Trial) -> Trial {
+    if program.path().is_file() {
+        return trial;
+    }
+    let name = format!("{} (no {})", trial.name(), program.path().display());
+    Trial::test(name, || Ok(())).with_ignored_flag(true)
+}
+
+/// A proxy that runs. It ends with the test.
+pub(crate) struct Running {
+    program: Program,
+    address: SocketAddr,
+    child: Child,
+    /// Read as the proxy starts.
+    _settings: NamedTempFile,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Running {
+    pub(crate) async fn start(program: Program, credentials: Option<(&str, &str)>) -> Self {
+        for _ in 0..PORTS {
+            let mut running = Self::spawn(program, credentials).expect("a proxy");
+            if running.listens().await {
+                return running;
+            }
+        }
+        panic!("{} does not start", program.name());
+    }
+
+    fn spawn(program: Program, credentials: Option<(&str, &str)>) -> io::Result<Self> {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        let mut settings = NamedTempFile::new()?;
+        let mut command = Command::new(program.path());
+        match program {
+            Program::Tinyproxy => {
+                write!(settings, "Port {port}\nListen {host}\nMaxClients 20\nTimeout 60\nLogLevel Connect\n")?;
+                if let Some((user, password)) = credentials {
+                    writeln!(settings, "BasicAuth {user} {password}")?;
+                }
+                command.arg("-d").arg("-c").arg(settings.path());
+            }
+            Program::Microsocks => {
+                command.args(["-i", &host, "-p", &port]);
+                if let Some((user, password)) = credentials {
+                    command.args(["-u", user, "-P", password]);
+                }
+            }
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { program, address, child: command.spawn()?, _settings: settings })
+    }
+
+    /// Waits until it listens; not where it ended, because something else took its port.
+    async fn listens(&mut self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return false;
+            }
+            if TcpStream::connect(self.address).await.is_ok() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} does not listen", self.program.name());
+    }
+
+    /// Its URL, with credentials that end with an `@`.
+    pub(crate) fn url(&self, credentials: &str) -> String {
+        let scheme = match self.program {
+            Program::Tinyproxy => "http",
+            Program::Microsocks => "socks5h",
+        };
+        format!("{scheme}://{credentials}{}", self.address)
+    }
+
+    pub(crate) fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
