@@ -182,3 +182,23 @@ async fn a_write_that_breaks_a_kept_connection_is_not_sent_again() {
         assert_eq!((writes, vendor.connections()), (1, 1), "{broken:?}");
     }
 }
+
+/// The client reads where a redirect leads although it never goes there. An address that it cannot read is no reason to
+/// take the request for one that was not sent.
+#[tokio::test]
+async fn a_redirect_that_leads_nowhere_does_not_send_a_write_again() {
+    let elsewhere = StandIn::always(Act::Keep(found())).await;
+    let there = elsewhere.url();
+    for status in
+        ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]
+    {
+        for location in [there.as_str(), "/elsewhere", "http://[", "http://a.example:99999/", "//:x", "", "data:,x"] {
+            let vendor = StandIn::always(response(status, &[("location", location)], "")).await;
+            let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+            let answer = write(&gateway, "lomi").await;
+            assert_eq!(answer.code(), "outcome_unknown", "{status} to {location}: {}", answer.text);
+            assert_eq!(vendor.asked().len(), 1, "{status} to {location}");
+        }
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
