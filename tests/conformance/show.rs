@@ -2,8 +2,7 @@
 
 use passerelle_providers::{
     api::view::{
-        CustomerView, FidelityView, FieldErrorView, InvoiceView, Origin, PaymentMethodView, PaymentView, VendorView,
-        summary,
+        CustomerView, FidelityView, FieldErrorView, InvoiceView, Origin, PaymentMethodView, PaymentView, summary,
     },
     engine::lists::FilteredBy,
     json::to_raw,
@@ -85,11 +84,16 @@ pub(crate) fn overdue_invoices(overdue: &OverdueInvoices) -> Value {
 }
 
 pub(crate) fn error(error: &Error) -> Value {
+    let vendor = error.vendor.as_ref();
     json!({
         "error": format!("{:?}", error.kind),
         "detail": error.detail,
         "fields": error.fields.iter().map(|field| value(FieldErrorView::from(field))).collect::<Vec<_>>(),
-        "vendor": value(VendorView::from(error)),
+        "vendor": {
+            "status": vendor.and_then(|vendor| vendor.status),
+            "code": vendor.and_then(|vendor| vendor.code.as_deref()),
+            "message": vendor.and_then(|vendor| vendor.message.as_deref()),
+        },
         "retry_after": error.retry_after,
         "outcome": error.effect.as_str(),
         "existing": error.existing,

@@ -7,9 +7,7 @@ use crate::{
         Extra, Json, JsonObject, Raw, to_raw,
         write::{flag, member, raw},
     },
-    model::{
-        Address, Customer, CustomerType, Error, Fidelity, FieldError, Invoice, OverdueInvoices, Payment, PaymentMethod,
-    },
+    model::{Address, Customer, CustomerType, Fidelity, FieldError, Invoice, OverdueInvoices, Payment, PaymentMethod},
     text::{JsonText, Str, Text},
 };
 
@@ -342,27 +340,6 @@ pub struct FieldErrorView<'a> {
 impl<'a> From<&'a FieldError> for FieldErrorView<'a> {
     fn from(wrong: &'a FieldError) -> Self {
         Self { pointer: &wrong.pointer, detail: &wrong.detail }
-    }
-}
-
-/// What the provider said, in a problem.
-#[derive(Debug, Default, Serialize)]
-pub struct VendorView<'a> {
-    /// The HTTP status.
-    pub status: Option<u16>,
-    /// The provider's error code.
-    pub code: Option<&'a str>,
-    /// The provider's message.
-    pub message: Option<&'a str>,
-}
-
-impl<'a> From<&'a Error> for VendorView<'a> {
-    fn from(error: &'a Error) -> Self {
-        error.vendor.as_ref().map_or_else(Self::default, |vendor| Self {
-            status: vendor.status,
-            code: vendor.code.as_deref(),
-            message: vendor.message.as_deref(),
-        })
     }
 }
 
