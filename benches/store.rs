@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use passerelle::{
     config,
-    store::{Answer, Claim, End, NewOperation, OperationId, Settings, Store},
+    store::{Claim, End, KeptAnswer, NewOperation, OperationId, Settings, Store},
 };
 
 fn main() {
@@ -78,7 +78,7 @@ async fn pair(store: &Store) {
     };
     let Ok(Claim::New { attempt }) = store.operations().claim(new).await else { return };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    let answer = Answer { status: 201, headers, body: Bytes::from(vec![b'x'; 900]) };
+    let answer = KeptAnswer { status: 201, headers, body: Bytes::from(vec![b'x'; 900]) };
     let end = End::Done { customer: Some(id.to_string()), answer };
     assert_eq!(store.operations().finish(id, attempt, end).await, Ok(true));
 }

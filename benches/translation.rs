@@ -58,10 +58,10 @@ fn list(criterion: &mut Criterion) {
     };
     let mut group = criterion.benchmark_group("page of 100");
     group.throughput(Throughput::Elements(100));
-    group.bench_function("plan and read the answer", |bencher| bencher.iter(|| page().told().map(drop)));
-    group.bench_function("plan, read and keep the answer", |bencher| bencher.iter(|| page().kept().map(drop)));
+    group.bench_function("plan and read the answer", |bencher| bencher.iter(|| page().borrowed().map(drop)));
+    group.bench_function("plan, read and keep the answer", |bencher| bencher.iter(|| page().into_owned().map(drop)));
     let page = page();
-    let told = page.told().expect("it is a page");
+    let told = page.borrowed().expect("it is a page");
     group.bench_function("write ours", |bencher| {
         let origin = Origin { provider: "lomi", connection: "main" };
         let write = |mut buffer: Vec<u8>| {

@@ -9,7 +9,7 @@
 //! - `mod.rs`: its [`model::manifest::Manifest`] and one plan per operation ([`CustomerProvider`]);
 //! - `wire.rs`: the vendor's words, and nothing else;
 //! - `translate.rs`: pure functions between the two languages;
-//! - `server.rs`: the vendor's own side ([`ImitatesVendor`]), for twins and drop-in;
+//! - `server.rs`: the vendor's own side ([`VendorServer`]), for twins and drop-in;
 //! - `sign.rs`: only where requests are signed.
 //!
 //! To add one, copy the smallest folder, describe the vendor in its manifest, write its words and its
@@ -28,7 +28,7 @@ pub mod paymentkit;
 
 pub use crate::core::{
     api, engine, json,
-    kit::{self, CustomerProvider, ImitatesVendor, Settings, Vendor},
+    kit::{self, CustomerProvider, Settings, Vendor, VendorServer},
     model, text,
 };
 

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     drop_in, http as api,
     merchant::{Gateway, Merchant},
-    problem::{AlreadyTold, Code, Failure},
+    problem::{AlreadyWritten, Code, Problem},
     state::{App, RequestId},
     store::Store,
     writes::{KeptSurface, Surface},
@@ -45,9 +45,9 @@ fn surface(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>> 
 pub fn router(app: Arc<App>) -> Router {
     api::routes()
         .merge(drop_in::routes())
-        .fallback(|| async { Failure::new(Code::NotFound, "the API has no such path; GET /docs shows those it has") })
+        .fallback(|| async { Problem::new(Code::NotFound, "the API has no such path; GET /docs shows those it has") })
         .method_not_allowed_fallback(|| async {
-            Failure::new(Code::MethodNotAllowed, "the path has no such method; `Allow` lists those it has")
+            Problem::new(Code::MethodNotAllowed, "the path has no such method; `Allow` lists those it has")
         })
         .layer(layer_fn(Edge))
         .with_state(app)
@@ -80,7 +80,7 @@ where
             let response = match begun {
                 Ok(answer) => AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
                     let told = "an unexpected fault; it is in the gateway's log";
-                    Ok(Failure::new(Code::Internal, told).into_response())
+                    Ok(Problem::new(Code::Internal, told).into_response())
                 })?,
                 Err(failure) => failure.into_response(),
             };
@@ -118,8 +118,8 @@ impl Arrival {
         let id_text = id.to_str().unwrap_or_default();
         let route = route.as_ref().map_or("", MatchedPath::as_str);
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let failure = response.extensions_mut().remove::<Failure>();
-        let told = response.extensions_mut().remove::<AlreadyTold>().map(|AlreadyTold(failure)| failure);
+        let failure = response.extensions_mut().remove::<Problem>();
+        let told = response.extensions_mut().remove::<AlreadyWritten>().map(|AlreadyWritten(failure)| failure);
         if let Some(failure) = failure.as_ref().or(told.as_ref()) {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
             let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
@@ -148,10 +148,10 @@ impl Arrival {
 }
 
 /// HTTP/1.1 wants exactly one `Host` (RFC 9112, 3.2); hyper takes none and two alike.
-fn check_host(request: &Request) -> Result<(), Failure> {
+fn check_host(request: &Request) -> Result<(), Problem> {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     match request.version() == Version::HTTP_11 && hosts != 1 {
-        true => Err(Failure::new(Code::MalformedRequest, "send exactly one `Host` header")),
+        true => Err(Problem::new(Code::MalformedRequest, "send exactly one `Host` header")),
         false => Ok(()),
     }
 }

@@ -4,14 +4,14 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 
-use crate::problem::{Code, Failure};
+use crate::problem::{Code, Problem};
 
 /// Reads a body whole, within the limit.
-pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Failure> {
+pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
     if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(Failure::new(Code::UnsupportedMediaType, "the body must not be compressed"));
+        return Err(Problem::new(Code::UnsupportedMediaType, "the body must not be compressed"));
     }
-    let too_large = || Failure::new(Code::BodyTooLarge, format!("the body must not be larger than {limit} bytes"));
+    let too_large = || Problem::new(Code::BodyTooLarge, format!("the body must not be larger than {limit} bytes"));
     let declared = headers.get(header::CONTENT_LENGTH);
     let declared: Option<usize> = declared.and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length| length > limit) {
@@ -22,6 +22,6 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> 
     };
     axum::body::to_bytes(body, limit).await.map_err(|error| match is_limit(&error) {
         true => too_large(),
-        false => Failure::new(Code::MalformedRequest, "the body broke off"),
+        false => Problem::new(Code::MalformedRequest, "the body broke off"),
     })
 }

@@ -29,7 +29,7 @@ pub struct ProviderView {
     /// The names of the credentials, one list a way to authorize.
     pub credentials: Vec<Vec<&'static str>>,
     /// Every operation of the API.
-    pub operations: Vec<OperationView>,
+    pub operations: Vec<OperationSupport>,
     /// Every writable field of the API, and those that are only told.
     pub fields: Vec<FieldView>,
     /// The filters of the list.
@@ -48,7 +48,8 @@ pub struct ProviderView {
 
 /// Whether an operation is there.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct OperationView {
+#[schema(as = OperationView)]
+pub struct OperationSupport {
     /// The operation.
     pub operation: &'static str,
     /// `native`, `emulated` or `none`.
@@ -150,9 +151,9 @@ impl From<&'static Manifest> for ProviderView {
     }
 }
 
-fn operation_view(manifest: &Manifest, operation: Operation) -> OperationView {
+fn operation_view(manifest: &Manifest, operation: Operation) -> OperationSupport {
     let support = manifest.operation(operation);
-    OperationView {
+    OperationSupport {
         operation: operation.name(),
         support: support.as_str(),
         reason: support.reason(),

@@ -72,7 +72,7 @@ fn read_page(provider: &dyn CustomerProvider, customers: u16) -> u64 {
     let counted = measure(|| {
         let answered = provider.plan_list(&command).and_then(|plan| plan.read(answer)).expect("it is a page");
         let Step::Done(page) = answered else { panic!("one request is enough") };
-        read = page.told().ok().map(|page| page.items.len());
+        read = page.borrowed().ok().map(|page| page.items.len());
     });
     assert_eq!(read, Some(customers.into()));
     counted.count_total

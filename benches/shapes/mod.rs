@@ -30,7 +30,7 @@ struct Page<C> {
 }
 
 #[derive(Deserialize)]
-struct Told<'a> {
+struct BorrowedCustomer<'a> {
     #[serde(borrow)]
     customer_id: Option<Str<'a>>,
     name: Option<Str<'a>>,
@@ -45,7 +45,7 @@ struct Told<'a> {
 
 /// Decodes a page. `text` makes the model's text of what the JSON reader found.
 pub(crate) fn decode<'a, T>(page: &'a str, text: impl Fn(Cow<'a, str>) -> T) -> Vec<Customer<T>> {
-    let page: Page<Told<'a>> = serde_json::from_str(page).expect("the page is JSON");
+    let page: Page<BorrowedCustomer<'a>> = serde_json::from_str(page).expect("the page is JSON");
     let text = |member: Option<Str<'a>>| member.map(|found| text(found.0));
     let customers = page.data.into_iter().map(|told| Customer {
         id: text(told.customer_id),
@@ -64,7 +64,7 @@ pub(crate) fn decode<'a, T>(page: &'a str, text: impl Fn(Cow<'a, str>) -> T) -> 
 #[derive(Deserialize)]
 struct Flattened<'a> {
     #[serde(flatten, borrow)]
-    _told: Told<'a>,
+    _told: BorrowedCustomer<'a>,
     #[serde(flatten)]
     _extra: serde_json::Map<String, serde_json::Value>,
 }

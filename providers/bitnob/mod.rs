@@ -27,7 +27,7 @@ use crate::{
 pub static VENDOR: Vendor = Vendor {
     manifests: &[&V1, &V2],
     connect: |settings| Arc::new(Bitnob::new(settings)),
-    imitate: |settings| Arc::new(Bitnob::new(settings)),
+    server: |settings| Arc::new(Bitnob::new(settings)),
 };
 
 /// What Bitnob holds; generation v1 holds all but the last two.

@@ -8,13 +8,13 @@ use super::{Bitnob, translate, wire};
 use crate::{
     json::Raw,
     kit::{
-        Asked, ImitatesVendor,
-        asked::read_document,
+        VendorRequest, VendorServer,
         document::Spelled,
         members::{patch_text, str_of},
         server::{
             broken, cannot, in_one_text, is_no_address, json_response, mismatched, no_route, total, usual_status, uuid,
         },
+        vendor_request::read_document,
     },
     model::{
         Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, FieldError,
@@ -23,13 +23,13 @@ use crate::{
     text::{Source, Str, Text, phone},
 };
 
-impl ImitatesVendor for Bitnob {
+impl VendorServer for Bitnob {
     fn manifest(&self) -> &'static Manifest {
         crate::CustomerProvider::manifest(self)
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
-        let asked = Asked::of(request);
+        let asked = VendorRequest::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
         let (method, path) = asked.route_below(self.customers())?;
         match (method, &path[..]) {
@@ -68,7 +68,7 @@ impl ImitatesVendor for Bitnob {
             ) => {
                 let metadata = to_raw_value(customer.metadata.as_str()).ok();
                 let metadata = metadata.as_ref().filter(|_| self.is_v2 && !customer.metadata.is_empty()).map(Raw::from);
-                self.enveloped(command, self.spelled(wire::Customer { metadata, ..self.told(customer) }))
+                self.enveloped(command, self.spelled(wire::Customer { metadata, ..self.encode(customer) }))
             }
             (Command::Delete(_), Reply::Written(Written::Deleted)) => self.enveloped(command, ()),
             (Command::List(asked), Reply::Customers(page)) => self.page(command, asked, page),
@@ -101,7 +101,7 @@ impl ImitatesVendor for Bitnob {
         json_response(status, &json!({ "statusCode": status, "message": message, "error": title }))
     }
 
-    fn unknown_members(&self) -> &'static [&'static str] {
+    fn members_without_place(&self) -> &'static [&'static str] {
         // The newest form [nb] [gp].
         const NEWEST: &[&str] =
             &["date_of_birth", "id_type", "id_number", "country", "line1", "city", "state", "postal_code", "reference"];
@@ -112,14 +112,14 @@ impl ImitatesVendor for Bitnob {
         true
     }
 
-    fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
+    fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = uuid(random);
         customer.blocked = Some(false);
     }
 }
 
 impl Bitnob {
-    fn list(&self, asked: &Asked<'_>) -> Result<Command, Error> {
+    fn list(&self, asked: &VendorRequest<'_>) -> Result<Command, Error> {
         let (size, usual) = if self.is_v2 { ("limit", 20) } else { ("take", 10) };
         asked.only("order", &["DESC"])?;
         let (limit, position) = asked.page(size, usual, self.manifest().paging.max_limit)?;
@@ -132,7 +132,7 @@ impl Bitnob {
     }
 
     fn page(&self, command: &Command, asked: &ListCustomers, page: &Page<Customer>) -> Response {
-        let customers = page.items.iter().map(|customer| self.spelled(self.told(customer))).collect();
+        let customers = page.items.iter().map(|customer| self.spelled(self.encode(customer))).collect();
         let (number, total) = (asked.position.page(asked.limit), total(page, &asked.position));
         let meta = wire::Meta {
             page: Some(number),
@@ -165,7 +165,7 @@ impl Bitnob {
     }
 
     /// A customer in Bitnob's words: the inverse of what the client reads.
-    fn told<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
+    fn encode<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
         let text = |held: Option<&'c str>| held.or(self.is_v2.then_some("")).map(Str::new);
         let (first_name, last_name) = customer.split_name();
         let (code, national) = customer.split_phone();
@@ -181,12 +181,12 @@ impl Bitnob {
             blacklist: customer.blocked,
             created_at: str_of(customer.created_at.as_ref()),
             updated_at: str_of(customer.updated_at.as_ref()),
-            extra: customer.extra.told(),
+            extra: customer.extra.borrowed(),
         }
     }
 }
 
-fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error> {
+fn read_fields(asked: &VendorRequest<'_>, create: bool) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
     let fields = fields(&input, &source);

@@ -11,7 +11,9 @@ use crate::{
         document::parse,
         field_errors,
     },
-    model::{Customer, CustomerFields, CustomerType, Error, Field, Kind, ListCustomers, Page, Told, str_patch},
+    model::{
+        BorrowedCustomer, Customer, CustomerFields, CustomerType, Error, Field, Kind, ListCustomers, Page, str_patch,
+    },
     text::{Str, email},
 };
 
@@ -39,12 +41,12 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 
 /// The customer in an answer.
 pub(super) fn one(answer: &Answer, bitnob: Bitnob) -> Result<Customer, Error> {
-    Ok(customer(held(answer)?, bitnob)?.kept(&answer.source()?))
+    Ok(customer(held(answer)?, bitnob)?.into_owned(&answer.source()?))
 }
 
 /// A customer as Bitnob tells it.
-fn customer(told: wire::Customer<'_>, bitnob: Bitnob) -> Result<Told<'_>, Error> {
-    let mut customer = Told {
+fn customer(told: wire::Customer<'_>, bitnob: Bitnob) -> Result<BorrowedCustomer<'_>, Error> {
+    let mut customer = BorrowedCustomer {
         id: decode::id(told.id, "id")?,
         first_name: present(told.first_name),
         last_name: present(told.last_name),
@@ -52,7 +54,7 @@ fn customer(told: wire::Customer<'_>, bitnob: Bitnob) -> Result<Told<'_>, Error>
         kind: told.customer_type.as_deref().and_then(CustomerType::parse),
         blocked: told.blacklist,
         extra: told.extra,
-        ..Told::default()
+        ..BorrowedCustomer::default()
     };
     if let (None, Some(unknown)) = (customer.kind, present(told.customer_type)) {
         customer.extra.keep_text("customer_type", &unknown);
@@ -85,7 +87,11 @@ pub(super) fn own(mut customer: Customer, sent: &CustomerFields) -> Result<Custo
 }
 
 /// A page of customers.
-pub(super) fn page<'a>(answer: &'a Answer, asked: &ListCustomers, bitnob: Bitnob) -> Result<Page<Told<'a>>, Error> {
+pub(super) fn page<'a>(
+    answer: &'a Answer,
+    asked: &ListCustomers,
+    bitnob: Bitnob,
+) -> Result<Page<BorrowedCustomer<'a>>, Error> {
     let listed: wire::Listed<'_, wire::Customer<'_>, wire::Meta<'_>> = held(answer)?;
     // An empty list may be written as `null`.
     let customers = listed.customers.or(listed.meta.as_ref().map(|_| Vec::new()));

@@ -24,7 +24,7 @@ use crate::{
 pub static VENDOR: Vendor = Vendor {
     manifests: &[&MANIFEST],
     connect: |settings| Arc::new(Lomi { region: settings.region }),
-    imitate: |settings| Arc::new(Lomi { region: settings.region }),
+    server: |settings| Arc::new(Lomi { region: settings.region }),
 };
 
 static MANIFEST: Manifest = Manifest {

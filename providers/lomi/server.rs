@@ -7,9 +7,9 @@ use super::{Lomi, MANIFEST, translate, wire};
 use crate::{
     json::Extra,
     kit::{
-        Asked, ImitatesVendor,
-        asked::read_document,
+        VendorRequest, VendorServer,
         server::{broken, cannot, is_no_address, json_response, mismatched, no_route, response, usual_status, uuid},
+        vendor_request::read_document,
     },
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, FieldError, IdPattern,
@@ -21,13 +21,13 @@ use crate::{
 /// The largest page: what lomi's database tells at once unless it is configured otherwise, as far as its answers show.
 const MOST: u16 = 1000;
 
-impl ImitatesVendor for Lomi {
+impl VendorServer for Lomi {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
-        let asked = Asked::of(request);
+        let asked = VendorRequest::of(request);
         // A client that takes UUIDs only was given one in which the id is packed.
         let id = |id: &str| CustomerId::parse(packed::from_uuid(id).unwrap_or_else(|| Text::from(id)), ids);
         let (method, path) = asked.route_below("/customers")?;
@@ -43,7 +43,7 @@ impl ImitatesVendor for Lomi {
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         let one =
-            |status, customer| json_response(status, &wire::Envelope { data: translate::told(customer), meta: None });
+            |status, customer| json_response(status, &wire::Envelope { data: translate::encode(customer), meta: None });
         Ok(match (command, reply) {
             (_, Reply::Written(Written::Created(created))) => one(201, &created.customer),
             (
@@ -57,7 +57,7 @@ impl ImitatesVendor for Lomi {
             }
             (Command::List(asked), Reply::Customers(page)) => {
                 // Lists do not tell the environment [v1-run].
-                let listed = |customer| wire::Customer { environment: None, ..translate::told(customer) };
+                let listed = |customer| wire::Customer { environment: None, ..translate::encode(customer) };
                 let data: Vec<_> = page.items.iter().map(listed).collect();
                 let meta = wire::Meta { current_page: asked.position.page(asked.limit), per_page: asked.limit };
                 json_response(200, &wire::Envelope { data, meta: Some(meta) })
@@ -96,7 +96,7 @@ impl ImitatesVendor for Lomi {
         failed(code, &message, details, usual_status(error.kind), now)
     }
 
-    fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
+    fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = uuid(random);
         customer.livemode = Some(false);
         customer.kind = Some(CustomerType::Individual);
@@ -111,7 +111,7 @@ impl ImitatesVendor for Lomi {
     }
 }
 
-fn list(asked: &Asked<'_>) -> Result<Command, Error> {
+fn list(asked: &VendorRequest<'_>) -> Result<Command, Error> {
     // Numbers that are none reach lomi's database, and fail there [v1-run].
     let database = |error: Error| error.with_kind(Kind::ProviderFailed);
     // The code knows no largest page, and a short one is the last: a page cut here would end a client's walk.
@@ -136,7 +136,7 @@ fn list(asked: &Asked<'_>) -> Result<Command, Error> {
     Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 
-fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error> {
+fn read_fields(asked: &VendorRequest<'_>, create: bool) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
     let fields = translate::fields(&input, &source);

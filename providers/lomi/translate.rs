@@ -9,7 +9,7 @@ use crate::{
         field_errors,
         members::{patch_object, patch_text, raw_patch, str_of},
     },
-    model::{Address, Customer, CustomerFields, CustomerType, Error, Field, Kind, Patch, Told, str_patch},
+    model::{Address, BorrowedCustomer, Customer, CustomerFields, CustomerType, Error, Field, Kind, Patch, str_patch},
     text::{Source, Str, Text, country::Region, packed},
 };
 
@@ -50,12 +50,12 @@ pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Cust
     if found.customer_id.is_none() {
         return Ok(None);
     }
-    Ok(Some(customer(found, region)?.kept(source)))
+    Ok(Some(customer(found, region)?.into_owned(source)))
 }
 
 /// A customer as lomi tells it.
-pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
-    let mut customer = Told {
+pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
+    let mut customer = BorrowedCustomer {
         id: decode::id(told.customer_id, "customer_id")?,
         name: present(told.name),
         email: present(told.email),
@@ -71,7 +71,7 @@ pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Resu
         }),
         livemode: told.environment.as_deref().map(|environment| environment == "live"),
         extra: told.extra,
-        ..Told::default()
+        ..BorrowedCustomer::default()
     };
     decode::metadata(&mut customer, told.metadata);
     customer.complete_names();
@@ -135,7 +135,7 @@ fn country_as_written(customer: &Customer) -> Option<&Text> {
 }
 
 /// A customer in lomi's words: the inverse of [`customer`].
-pub(super) fn told(customer: &Customer) -> wire::Customer<'_> {
+pub(super) fn encode(customer: &Customer) -> wire::Customer<'_> {
     wire::Customer {
         customer_id: Some(spelled_id(&customer.id)),
         name: customer.full_name(),
@@ -151,6 +151,6 @@ pub(super) fn told(customer: &Customer) -> wire::Customer<'_> {
         environment: customer.livemode.map(|live| Str::new(if live { "live" } else { "test" })),
         created_at: str_of(customer.created_at.as_ref()),
         updated_at: str_of(customer.updated_at.as_ref()),
-        extra: customer.extra.told(),
+        extra: customer.extra.borrowed(),
     }
 }

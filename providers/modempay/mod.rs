@@ -27,7 +27,7 @@ use crate::{
 pub static VENDOR: Vendor = Vendor {
     manifests: &[&MANIFEST],
     connect: |settings| Arc::new(ModemPay { region: settings.region }),
-    imitate: |settings| Arc::new(ModemPay { region: settings.region }),
+    server: |settings| Arc::new(ModemPay { region: settings.region }),
 };
 
 static MANIFEST: Manifest = Manifest {
@@ -90,7 +90,7 @@ impl ModemPay {
         let region = self.region;
         move |answer| {
             let source = answer.source()?;
-            Ok(translate::customer(parse(source.as_str())?, region)?.kept(&source))
+            Ok(translate::customer(parse(source.as_str())?, region)?.into_owned(&source))
         }
     }
 

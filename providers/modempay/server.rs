@@ -7,9 +7,9 @@ use super::{MANIFEST, ModemPay, translate, wire};
 use crate::{
     json::Extra,
     kit::{
-        Asked, ImitatesVendor, Words,
-        asked::read_document,
+        VendorRequest, VendorServer, Words,
         server::{broken, in_one_text, is_no_address, json_response, mismatched, no_route, total, usual_status, uuid},
+        vendor_request::read_document,
     },
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, Error, FieldError, IdPattern,
@@ -19,13 +19,13 @@ use crate::{
     text::{Source, Text, decimal},
 };
 
-impl ImitatesVendor for ModemPay {
+impl VendorServer for ModemPay {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
-        let asked = Asked::of(request);
+        let asked = VendorRequest::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
         let (method, path) = asked.route_below("/v1/customers")?;
         match (method, &path[..]) {
@@ -43,7 +43,7 @@ impl ImitatesVendor for ModemPay {
     }
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
-        let one = |status, customer| json_response(status, &translate::told(customer, self.region));
+        let one = |status, customer| json_response(status, &translate::encode(customer, self.region));
         Ok(match (command, reply) {
             (_, Reply::Written(Written::Created(created))) => {
                 one(if created.existing { 200 } else { 201 }, &created.customer)
@@ -55,12 +55,12 @@ impl ImitatesVendor for ModemPay {
             // Which body is not documented; the SDKs read any JSON and drop it.
             (Command::Delete(_), Reply::Written(Written::Deleted)) => json_response(200, &json!({})),
             (Command::List(asked), Reply::Customers(page)) => {
-                let told = page.items.iter().map(|customer| translate::told(customer, self.region));
+                let told = page.items.iter().map(|customer| translate::encode(customer, self.region));
                 let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));
                 json_response(200, &wire::Page { data, meta, ..Default::default() })
             }
             (Command::PaymentMethods(asked), Reply::PaymentMethods(page)) => {
-                let told = page.items.iter().map(translate::told_method);
+                let told = page.items.iter().map(translate::encode_method);
                 let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));
                 json_response(200, &wire::Page { data, meta, ..Default::default() })
             }
@@ -85,7 +85,7 @@ impl ImitatesVendor for ModemPay {
         json_response(status, &wire::Failure { message: Some(message.into()), status_code: Some(status.into()) })
     }
 
-    fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
+    fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = uuid(random);
         customer.livemode = Some(false);
         customer.balance.get_or_insert_with(|| Text::from_static("0"));
@@ -97,7 +97,7 @@ impl ImitatesVendor for ModemPay {
 }
 
 impl ModemPay {
-    fn create(&self, asked: &Asked<'_>) -> Result<Command, Error> {
+    fn create(&self, asked: &VendorRequest<'_>) -> Result<Command, Error> {
         let source = asked.source()?;
         let input: wire::CustomerInput<'_> = read_document(&source)?;
         let distinct = matches!(&input.config, Patch::Set(config) if config.distinct == Patch::Set(true));
@@ -108,7 +108,7 @@ impl ModemPay {
         Ok(Command::Create(CreateCustomer { fields, distinct }))
     }
 
-    fn update(&self, id: CustomerId, asked: &Asked<'_>) -> Result<Command, Error> {
+    fn update(&self, id: CustomerId, asked: &VendorRequest<'_>) -> Result<Command, Error> {
         let source = asked.source()?;
         let update: wire::Update<'_> = read_document(&source)?;
         // Whether the vendor takes the fields without their wrapper as well is not documented.
@@ -132,7 +132,7 @@ impl ModemPay {
     }
 }
 
-fn list(asked: &Asked<'_>) -> Result<Command, Error> {
+fn list(asked: &VendorRequest<'_>) -> Result<Command, Error> {
     let (limit, position) = paging(asked)?;
     // The SDKs send both, and `term` unescaped [sdk]: what is sought is what stands in the other.
     let search = asked.query_text("search").or_else(|| asked.query_text("term"));
@@ -140,7 +140,7 @@ fn list(asked: &Asked<'_>) -> Result<Command, Error> {
     Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 
-fn paging(asked: &Asked<'_>) -> Result<(u16, Position), Error> {
+fn paging(asked: &VendorRequest<'_>) -> Result<(u16, Position), Error> {
     let limit = asked.limit("limit", 10, MANIFEST.paging.max_limit)?;
     Ok((limit, Position::Offset(asked.number("offset")?.unwrap_or_default())))
 }

@@ -10,7 +10,9 @@ use crate::{
         decode::{self, loose, present},
         members::{loose_of, number_patch, patch_text, str_of},
     },
-    model::{Customer, CustomerFields, Error, Field, Kind, Page, Patch, PaymentMethod, Position, Told, str_patch},
+    model::{
+        BorrowedCustomer, Customer, CustomerFields, Error, Field, Kind, Page, Patch, PaymentMethod, Position, str_patch,
+    },
     text::{Source, Str, Text, country::Region, decimal, phone},
 };
 
@@ -31,14 +33,14 @@ pub(super) fn national(number: &Text, region: Option<Region>) -> &str {
 }
 
 /// A customer as Modem Pay tells it.
-pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
-    let mut customer = Told {
+pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
+    let mut customer = BorrowedCustomer {
         id: decode::id(told.id, "id")?,
         name: present(told.name),
         email: present(told.email),
         livemode: told.test_mode.map(|test| !test),
         extra: told.extra,
-        ..Told::default()
+        ..BorrowedCustomer::default()
     };
     customer.complete_names();
     decode::phone_number(&mut customer, Field::Phone, present(told.phone), region);
@@ -69,7 +71,7 @@ pub(super) fn payment_method(
         phone: number.map(|number| phone::canonical_text(&number, region)),
         created_at: kept(decode::plain_time(present(told.created_at))),
         kind,
-        extra: told.extra.kept(source),
+        extra: told.extra.into_owned(source),
     })
 }
 
@@ -120,7 +122,7 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source, region: O
 }
 
 /// A customer in Modem Pay's words: the inverse of [`customer`].
-pub(super) fn told(customer: &Customer, region: Option<Region>) -> wire::Customer<'_> {
+pub(super) fn encode(customer: &Customer, region: Option<Region>) -> wire::Customer<'_> {
     wire::Customer {
         id: str_of(Some(&customer.id)),
         name: customer.full_name(),
@@ -130,13 +132,13 @@ pub(super) fn told(customer: &Customer, region: Option<Region>) -> wire::Custome
         test_mode: customer.livemode.map(|live| !live),
         created_at: str_of(customer.created_at.as_ref()),
         updated_at: str_of(customer.updated_at.as_ref()),
-        extra: customer.extra.told(),
+        extra: customer.extra.borrowed(),
     }
 }
 
 /// A means of paying in Modem Pay's words: the inverse of [`payment_method`].
-pub(super) fn told_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
-    let mut extra = method.extra.told();
+pub(super) fn encode_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
+    let mut extra = method.extra.borrowed();
     if let Some(kind) = method.kind.as_deref()
         && !extra.members().iter().any(|(key, _)| key == kind)
     {

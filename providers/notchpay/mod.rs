@@ -24,7 +24,7 @@ use crate::{
 pub static VENDOR: Vendor = Vendor {
     manifests: &[&MANIFEST],
     connect: |settings| Arc::new(NotchPay { region: settings.region }),
-    imitate: |settings| Arc::new(NotchPay { region: settings.region }),
+    server: |settings| Arc::new(NotchPay { region: settings.region }),
 };
 
 const SEARCHED: FilterSupport = FilterSupport::Loose("it goes through the search over name, e-mail and phone");

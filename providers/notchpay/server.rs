@@ -11,9 +11,9 @@ use super::{MANIFEST, NotchPay, translate, wire};
 use crate::{
     json::Perhaps,
     kit::{
-        Asked, ImitatesVendor, NestsAddress,
-        asked::read_document,
+        NestsAddress, VendorRequest, VendorServer,
         server::{broken, is_no_address, json_response, mismatched, no_route, token, total, usual_status},
+        vendor_request::read_document,
     },
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, Error, FieldError, IdPattern, Kind,
@@ -22,13 +22,13 @@ use crate::{
     text::Text,
 };
 
-impl ImitatesVendor for NotchPay {
+impl VendorServer for NotchPay {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
-        let asked = Asked::of(request);
+        let asked = VendorRequest::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
         let (method, path) = asked.route_below("/customers")?;
         // The documents and the clients do not agree on the verbs: all of them are taken.
@@ -61,7 +61,7 @@ impl ImitatesVendor for NotchPay {
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         let one = |code, message, customer| {
-            let told = Some(Perhaps::Object(translate::told(customer)));
+            let told = Some(Perhaps::Object(translate::encode(customer)));
             said(code, message, wire::One { customer: told, ..Default::default() })
         };
         Ok(match (command, reply) {
@@ -76,17 +76,17 @@ impl ImitatesVendor for NotchPay {
             (_, Reply::Customer(customer) | Reply::Found(Some(customer))) => one(200, "Customer retrieved", customer),
             (_, Reply::Written(Written::Deleted)) => said(200, "Customer deleted", ()),
             (Command::List(asked), Reply::Customers(page)) => {
-                let items = Some(page.items.iter().map(translate::told).collect());
+                let items = Some(page.items.iter().map(translate::encode).collect());
                 said(200, "Customers retrieved", wire::Page { items, ..counted(page, &asked.position, asked.limit) })
             }
             (Command::Payments(asked), Reply::Payments(page)) => {
-                let told: Vec<_> = page.items.iter().map(translate::told_payment).collect();
+                let told: Vec<_> = page.items.iter().map(translate::encode_payment).collect();
                 let (items, payments) = (Some(told.iter().collect()), Some(told.iter().collect()));
                 let counted = counted(page, &asked.position, asked.limit);
                 said(200, "Payments retrieved", wire::Page { items, payments, ..counted })
             }
             (_, Reply::PaymentMethods(page)) => {
-                let items = Some(page.items.iter().map(translate::told_payment_method).collect());
+                let items = Some(page.items.iter().map(translate::encode_payment_method).collect());
                 said(200, "Payment methods retrieved", wire::Page { items, ..Default::default() })
             }
             _ => return Err(mismatched()),
@@ -121,19 +121,19 @@ impl ImitatesVendor for NotchPay {
         response
     }
 
-    fn unknown_members(&self) -> &'static [&'static str] {
+    fn members_without_place(&self) -> &'static [&'static str] {
         // All generations of the documents.
         &["company_name", "tax_number", "description", "billing", "shipping", "meta"]
     }
 
-    fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
+    fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = token("cus.", random);
         customer.livemode = Some(false);
         customer.blocked = Some(false);
     }
 }
 
-fn read_fields(asked: &Asked<'_>, create: bool) -> Result<CustomerFields, Error> {
+fn read_fields(asked: &VendorRequest<'_>, create: bool) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = match source.as_str().trim() {
         // PHP's empty array [php].

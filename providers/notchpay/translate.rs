@@ -12,7 +12,10 @@ use crate::{
         field_errors,
         members::{patch_address, patch_object, patch_text, raw_patch, str_of},
     },
-    model::{Customer, CustomerFields, Error, Field, Page, Patch, Payment, PaymentMethod, Position, Told, str_patch},
+    model::{
+        BorrowedCustomer, Customer, CustomerFields, Error, Field, Page, Patch, Payment, PaymentMethod, Position,
+        str_patch,
+    },
     text::{Source, Str, country::Region, phone},
 };
 
@@ -31,21 +34,21 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 pub(super) fn one(answer: &Answer, region: Option<Region>) -> Result<Option<Customer>, Error> {
     let source = answer.source()?;
     match parse::<wire::One<'_>>(source.as_str())?.customer {
-        Some(Perhaps::Object(told)) => Ok(Some(customer(told, region)?.kept(&source))),
+        Some(Perhaps::Object(told)) => Ok(Some(customer(told, region)?.into_owned(&source))),
         _ => Ok(None),
     }
 }
 
 /// A customer as Notch Pay tells it.
-pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
-    let mut customer = Told {
+pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
+    let mut customer = BorrowedCustomer {
         id: decode::id(told.id, "id")?,
         name: present(told.name),
         email: present(told.email),
         blocked: told.blocked,
         livemode: told.sandbox.map(|sandbox| !sandbox),
         extra: told.extra,
-        ..Told::default()
+        ..BorrowedCustomer::default()
     };
     decode::metadata(&mut customer, told.metadata);
     customer.complete_names();
@@ -68,7 +71,7 @@ pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Paymen
         currency: kept(present(told.currency)),
         status: kept(present(told.status)),
         created_at: kept(decode::plain_time(present(told.created_at))),
-        extra: told.extra.kept(source),
+        extra: told.extra.into_owned(source),
     })
 }
 
@@ -82,7 +85,7 @@ pub(super) fn payment_method(told: wire::PaymentMethod<'_>, source: &Source) -> 
         last4: None,
         phone: kept(decode::loose(told.phone)),
         created_at: kept(decode::plain_time(present(told.created_at))),
-        extra: told.extra.kept(source),
+        extra: told.extra.into_owned(source),
     })
 }
 
@@ -123,7 +126,7 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> Custom
 }
 
 /// A customer in Notch Pay's words: the inverse of [`customer`].
-pub(super) fn told(customer: &Customer) -> wire::Customer<'_> {
+pub(super) fn encode(customer: &Customer) -> wire::Customer<'_> {
     wire::Customer {
         id: str_of(Some(&customer.id)),
         name: customer.full_name(),
@@ -135,12 +138,12 @@ pub(super) fn told(customer: &Customer) -> wire::Customer<'_> {
         sandbox: customer.livemode.map(|live| !live),
         created_at: str_of(customer.created_at.as_ref()),
         updated_at: str_of(customer.updated_at.as_ref()),
-        extra: customer.extra.told(),
+        extra: customer.extra.borrowed(),
     }
 }
 
 /// A payment in Notch Pay's words: the inverse of [`payment`].
-pub(super) fn told_payment(payment: &Payment) -> wire::Payment<'_> {
+pub(super) fn encode_payment(payment: &Payment) -> wire::Payment<'_> {
     wire::Payment {
         id: str_of(Some(&payment.id)),
         reference: str_of(payment.reference.as_ref()),
@@ -148,18 +151,18 @@ pub(super) fn told_payment(payment: &Payment) -> wire::Payment<'_> {
         currency: str_of(payment.currency.as_ref()),
         status: str_of(payment.status.as_ref()),
         created_at: str_of(payment.created_at.as_ref()),
-        extra: payment.extra.told(),
+        extra: payment.extra.borrowed(),
     }
 }
 
 /// A payment method in Notch Pay's words: the inverse of [`payment_method`].
-pub(super) fn told_payment_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
+pub(super) fn encode_payment_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
     wire::PaymentMethod {
         id: str_of(Some(&method.id)),
         kind: str_of(method.kind.as_ref()),
         channel: str_of(method.channel.as_ref()),
         phone: method.phone.as_ref().map(|phone| Loose((&**phone).into())),
         created_at: str_of(method.created_at.as_ref()),
-        extra: method.extra.told(),
+        extra: method.extra.borrowed(),
     }
 }

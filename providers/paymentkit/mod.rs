@@ -27,7 +27,7 @@ use crate::{
 pub static VENDOR: Vendor = Vendor {
     manifests: &[&MANIFEST],
     connect: |settings| Arc::new(PaymentKit { region: settings.region, livemode: settings.livemode }),
-    imitate: |settings| Arc::new(PaymentKit { region: settings.region, livemode: settings.livemode }),
+    server: |settings| Arc::new(PaymentKit { region: settings.region, livemode: settings.livemode }),
 };
 
 static MANIFEST: Manifest = Manifest {
@@ -107,16 +107,16 @@ struct PaymentKit {
 
 impl PaymentKit {
     /// Every call tells the mode, behind everything else (sdk).
-    fn told_the_mode(&self, draft: Draft) -> Draft {
+    fn with_mode(&self, draft: Draft) -> Draft {
         draft.flag("livemode", Some(self.livemode))
     }
 
     /// The plan of a call that is answered with a bare customer.
     fn plan_one(&self, draft: Draft) -> Result<Plan<Customer>, Error> {
         let region = self.region;
-        self.told_the_mode(draft).plan(translate::refusal, move |answer| {
+        self.with_mode(draft).plan(translate::refusal, move |answer| {
             let source = answer.source()?;
-            Ok(translate::customer(parse(source.as_str())?, region)?.kept(&source))
+            Ok(translate::customer(parse(source.as_str())?, region)?.into_owned(&source))
         })
     }
 }
@@ -161,7 +161,7 @@ impl CustomerProvider for PaymentKit {
             .maybe("query", sought)
             .maybe("did", filter.did.as_deref());
         let region = self.region;
-        self.told_the_mode(draft).plan_page(translate::refusal, move |answer| {
+        self.with_mode(draft).plan_page(translate::refusal, move |answer| {
             let wire::Page { list, count, .. } = parse(answer.text()?)?;
             let customers = decode::each(list, "list", |told| translate::customer(told, region))?;
             Ok(Page::of_numbered(customers, &position, limit, count))
@@ -170,6 +170,6 @@ impl CustomerProvider for PaymentKit {
 
     fn plan_overdue_invoices(&self, id: &CustomerId) -> Result<Plan<OverdueInvoices>, Error> {
         let draft = Draft::get(CUSTOMERS).segment(id.at_provider())?.then("/overdue/invoices");
-        self.told_the_mode(draft).plan(translate::refusal, |answer| translate::overdue(&answer.source()?))
+        self.with_mode(draft).plan(translate::refusal, |answer| translate::overdue(&answer.source()?))
     }
 }

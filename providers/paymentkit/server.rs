@@ -9,10 +9,10 @@ use super::{CUSTOMERS, MANIFEST, PaymentKit, wire};
 use crate::{
     json::{Extra, JsonObject, Loose, Raw},
     kit::{
-        Asked, ImitatesVendor, NestsAddress,
-        asked::read_document,
+        NestsAddress, VendorRequest, VendorServer,
         members::{loose_of, patch_address, patch_object, patch_text, str_of},
         server::{broken, in_one_text, is_no_address, json_response, mismatched, no_route, token, total, usual_status},
+        vendor_request::read_document,
     },
     model::{
         Command, Customer, CustomerFields, CustomerFilter, CustomerId, Error, IdPattern, Invoice, Kind, ListCustomers,
@@ -21,13 +21,13 @@ use crate::{
     text::{Source, Str, Text},
 };
 
-impl ImitatesVendor for PaymentKit {
+impl VendorServer for PaymentKit {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
-        let asked = Asked::of(request);
+        let asked = VendorRequest::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
         let (method, path) = asked.route_below(CUSTOMERS)?;
         match (method, &path[..]) {
@@ -52,9 +52,9 @@ impl ImitatesVendor for PaymentKit {
             (
                 _,
                 Reply::Customer(customer) | Reply::Found(Some(customer)) | Reply::Written(Written::Changed(customer)),
-            ) => json_response(200, &self.told(customer)),
+            ) => json_response(200, &self.encode(customer)),
             (Command::List(asked), Reply::Customers(page)) => {
-                let list = page.items.iter().map(|customer| self.told(customer)).collect();
+                let list = page.items.iter().map(|customer| self.encode(customer)).collect();
                 let (list, count) = (Some(list), Some(total(page, &asked.position)));
                 let paging = json!({ "page": asked.position.page(asked.limit), "pageSize": asked.limit });
                 let paging = to_raw_value(&paging).ok();
@@ -62,9 +62,9 @@ impl ImitatesVendor for PaymentKit {
                 json_response(200, &wire::Page { count, list, paging, ..Default::default() })
             }
             (Command::OverdueInvoices(_), Reply::OverdueInvoices(Some(customer), overdue)) => {
-                let customer = to_raw_value(&self.told(customer)).ok();
+                let customer = to_raw_value(&self.encode(customer)).ok();
                 let customer = customer.as_ref().map(Raw::from);
-                let invoices = Some(overdue.invoices.iter().map(told_invoice).collect());
+                let invoices = Some(overdue.invoices.iter().map(encode_invoice).collect());
                 let summary = overdue.summary.as_ref().map(JsonObject::raw);
                 let members = overdue.invoices.iter().flat_map(|invoice| invoice.extra.members());
                 let subscriptions = members.filter(|(key, _)| key == "subscription_id").map(|(_, id)| id.get());
@@ -80,7 +80,7 @@ impl ImitatesVendor for PaymentKit {
 
     fn refuse(&self, request: &Request, error: &Error, _: Timestamp) -> Response {
         let (status, told) = match error.kind {
-            Kind::NotFound | Kind::InvalidId => match Asked::of(request).route_below(CUSTOMERS) {
+            Kind::NotFound | Kind::InvalidId => match VendorRequest::of(request).route_below(CUSTOMERS) {
                 Ok(("GET", path)) if path.len() == 1 => return json_response(404, &()),
                 _ => (404, "Customer not found".to_owned()),
             },
@@ -96,7 +96,7 @@ impl ImitatesVendor for PaymentKit {
         json_response(status, &json!({ "error": told }))
     }
 
-    fn furnish(&self, customer: &mut Customer, random: [u8; 16]) {
+    fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = token("cus_", random);
         // That of a user who signed in.
         customer.did.get_or_insert_with(|| token("z1", random));
@@ -109,7 +109,7 @@ impl ImitatesVendor for PaymentKit {
 
 impl PaymentKit {
     /// A customer in PaymentKit's words, whose clients expect texts, if empty ones.
-    fn told<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
+    fn encode<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
         let text = |held: Option<Str<'c>>| held.or(Some(Str::new("")));
         wire::Customer {
             id: str_of(Some(&customer.id)),
@@ -124,18 +124,18 @@ impl PaymentKit {
             metadata: Some(customer.metadata.raw()),
             created_at: str_of(customer.created_at.as_ref()),
             updated_at: str_of(customer.updated_at.as_ref()),
-            extra: customer.extra.told(),
+            extra: customer.extra.borrowed(),
         }
     }
 }
 
-fn creates(asked: &Asked<'_>) -> bool {
+fn creates(asked: &VendorRequest<'_>) -> bool {
     let source = asked.source().ok();
     let input = source.and_then(|source| read_document::<wire::RetrieveInput>(&source).ok());
     input.is_some_and(|input| input.create == Patch::Set(true))
 }
 
-fn told_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
+fn encode_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
     wire::Invoice {
         id: str_of(Some(&invoice.id)),
         number: str_of(invoice.number.as_ref()),
@@ -144,11 +144,11 @@ fn told_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
         amount_due: loose_of(invoice.amount_due.as_ref()),
         amount_remaining: loose_of(invoice.amount_remaining.as_ref()),
         created_at: str_of(invoice.created_at.as_ref()),
-        extra: invoice.extra.told(),
+        extra: invoice.extra.borrowed(),
     }
 }
 
-fn list(asked: &Asked<'_>, filter: CustomerFilter) -> Result<Command, Error> {
+fn list(asked: &VendorRequest<'_>, filter: CustomerFilter) -> Result<Command, Error> {
     // What else the client's types and the server's own helper know [sdk types; repo hub].
     for (key, accepted) in [
         ("order", &["created_at:DESC"][..]),
@@ -167,7 +167,7 @@ fn list(asked: &Asked<'_>, filter: CustomerFilter) -> Result<Command, Error> {
     Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 
-fn read_fields(asked: &Asked<'_>) -> Result<CustomerFields, Error> {
+fn read_fields(asked: &VendorRequest<'_>) -> Result<CustomerFields, Error> {
     let source = asked.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
     let fields = fields(&input, &source);

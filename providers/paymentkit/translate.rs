@@ -11,7 +11,7 @@ use crate::{
         document::parse,
         members::raw_patch,
     },
-    model::{CustomerFields, Error, Field, Invoice, Kind, OverdueInvoices, Told, str_patch},
+    model::{BorrowedCustomer, CustomerFields, Error, Field, Invoice, Kind, OverdueInvoices, str_patch},
     text::{Source, Str, country::Region},
 };
 
@@ -27,8 +27,8 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 }
 
 /// A customer as PaymentKit tells it.
-pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<Told<'_>, Error> {
-    let mut customer = Told {
+pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
+    let mut customer = BorrowedCustomer {
         id: decode::id(told.id, "id")?,
         did: present(told.did),
         livemode: told.livemode,
@@ -38,7 +38,7 @@ pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Resu
         balance: loose(told.balance),
         delinquent: told.delinquent,
         extra: told.extra,
-        ..Told::default()
+        ..BorrowedCustomer::default()
     };
     decode::metadata(&mut customer, told.metadata);
     customer.complete_names();
@@ -53,7 +53,7 @@ pub(super) fn overdue(source: &Source) -> Result<OverdueInvoices, Error> {
     let wire::Overdue { invoices, summary, .. } = parse(source.as_str())?;
     Ok(OverdueInvoices {
         invoices: decode::each(invoices, "invoices", |told| invoice(told, source))?,
-        summary: summary.and_then(|raw| JsonObject::kept(raw, source)),
+        summary: summary.and_then(|raw| JsonObject::owned(raw, source)),
     })
 }
 
@@ -68,7 +68,7 @@ fn invoice(told: wire::Invoice<'_>, source: &Source) -> Result<Invoice, Error> {
         amount_remaining: kept(loose(told.amount_remaining)),
         currency: kept(present(told.currency_id)),
         created_at: kept(decode::plain_time(present(told.created_at))),
-        extra: told.extra.kept(source),
+        extra: told.extra.into_owned(source),
     })
 }
 

@@ -31,13 +31,13 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
     // Building a connection needs a runtime, though nothing is sent.
     let runtime = runtime()?;
     let entered = runtime.enter();
-    let understood = Gateway::understand(&loaded, None)?;
+    let resolved = Gateway::resolve(&loaded, None)?;
     drop(entered);
-    for warning in &understood.warnings {
+    for warning in &resolved.warnings {
         terminal::warn(warning);
     }
     let merchants = loaded.config.merchants.len();
-    let connections = understood.gateway.connections().count();
+    let connections = resolved.gateway.connections().count();
     terminal::print(&format!(
         "{}: {merchants} merchant{}, {} connection{}, no mistakes",
         loaded.name(),
@@ -49,7 +49,7 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
         return Ok(());
     }
     let mut failed = 0;
-    for (merchant, connection) in understood.gateway.connections() {
+    for (merchant, connection) in resolved.gateway.connections() {
         let name = format!("{}.{} ({})", merchant.name, connection.name, connection.manifest.name);
         let is_sandbox =
             loaded.config.merchants.get(&merchant.name).and_then(|typed| typed.connections.get(&connection.name));

@@ -106,17 +106,17 @@ impl Running {
 pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     text::phone::warm_up();
     let twins = start_twins(loaded)?;
-    let understood = Gateway::understand(loaded, Some(&twins)).map_err(|error| error.to_string())?;
+    let resolved = Gateway::resolve(loaded, Some(&twins)).map_err(|error| error.to_string())?;
     let settings = store::Settings::from(loaded.config.store.as_ref());
     let store = Store::open(&settings.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
     let listener = bind(&loaded.config.server.listen)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let app = app::new(understood.gateway, store);
-    let watch = app.writes.watch_over();
+    let app = app::new(resolved.gateway, store);
+    let watch = app.writes.run_in_background();
     let handle = Handle::new();
     let limits = Limits { max_connections: loaded.config.server.max_connections };
     let task = tokio::spawn(listener::serve(listener, app::router(Arc::clone(&app)), handle.clone(), limits));
-    Ok(Running { address, app, handle, twins, warnings: understood.warnings, task, watch })
+    Ok(Running { address, app, handle, twins, warnings: resolved.warnings, task, watch })
 }
 
 fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
@@ -242,13 +242,13 @@ async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
             tracing::info!("the sandbox has no file to read again");
             continue;
         };
-        let understood = config::load(Some(file)).and_then(|loaded| Gateway::understand(&loaded, Some(&twins)));
-        match understood {
-            Ok(understood) => {
-                for warning in &understood.warnings {
+        let resolved = config::load(Some(file)).and_then(|loaded| Gateway::resolve(&loaded, Some(&twins)));
+        match resolved {
+            Ok(resolved) => {
+                for warning in &resolved.warnings {
                     tracing::warn!("{warning}");
                 }
-                app.gateway.store(Arc::new(understood.gateway));
+                app.gateway.store(Arc::new(resolved.gateway));
                 tracing::info!("the configuration was read again");
             }
             Err(error) => tracing::error!("the configuration was not read again; what was served stays: {error}"),

@@ -5,14 +5,14 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
 use passerelle_providers::{
-    ImitatesVendor,
+    VendorServer,
     engine::drop_in,
     model::{Effect, Error, Kind, Operation, Reply, Request},
 };
 
 use crate::{
     merchant::Merchant,
-    problem::{Code, Failure},
+    problem::{Code, Problem},
     store::OperationId,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Refusal {
     error: Error,
     operation: Option<Operation>,
     /// A failure of our own, which no kind of error tells.
-    ours: Option<Failure>,
+    ours: Option<Problem>,
     /// The write that was begun.
     write: Option<OperationId>,
 }
@@ -49,9 +49,9 @@ impl From<Error> for Refusal {
     }
 }
 
-impl From<Failure> for Refusal {
+impl From<Problem> for Refusal {
     /// A body that was not read, or a fault.
-    fn from(failure: Failure) -> Self {
+    fn from(failure: Problem) -> Self {
         let kind = if failure.code() == Code::Internal { Kind::ProviderFailed } else { Kind::Malformed };
         Self { error: Error::new(kind, failure.detail().to_owned()), operation: None, ours: Some(failure), write: None }
     }
@@ -68,12 +68,12 @@ pub(super) fn told(mut response: Response<Bytes>, reply: &Reply, unknown: &[Stri
 
 /// The dialect's refusal.
 pub(super) fn refuse(
-    server: &dyn ImitatesVendor,
+    server: &dyn VendorServer,
     asked: &Request,
     merchant: Option<&Merchant>,
     refusal: &Refusal,
     now: Timestamp,
-) -> (Response<Bytes>, Failure) {
+) -> (Response<Bytes>, Problem) {
     let error = match merchant {
         Some(merchant) => for_client(refusal, merchant),
         None => refusal.error.clone(),
@@ -102,7 +102,7 @@ fn for_client(refusal: &Refusal, merchant: &Merchant) -> Error {
 }
 
 /// The same failure in our own words, for the log.
-fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Failure {
+fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Problem {
     let Refusal { error, operation, ours, write } = refusal;
     if let Some(ours) = ours {
         return ours.clone();
@@ -111,7 +111,7 @@ fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Failure {
         (Kind::NoRoute, _) => Code::NotFound,
         (_, Some(merchant)) => {
             let operation = operation.unwrap_or(Operation::Retrieve);
-            let failure = Failure::from_error(error, operation, &merchant.active);
+            let failure = Problem::from_error(error, operation, &merchant.active);
             return match write {
                 Some(id) if failure.effect() == Effect::Unknown => failure.with_operation_id(id.to_string()),
                 Some(_) | None => failure,
@@ -121,5 +121,5 @@ fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Failure {
         (Kind::Overloaded, None) => Code::Overloaded,
         (_, None) => Code::Internal,
     };
-    Failure::new(code, error.detail.to_string())
+    Problem::new(code, error.detail.to_string())
 }

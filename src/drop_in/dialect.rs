@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use http::Uri;
-use passerelle_providers::{
-    ImitatesVendor, Settings, Vendor, kit::server::base_path, model::manifest::Manifest, vendor,
-};
+use passerelle_providers::{Settings, Vendor, VendorServer, kit::server::base_path, model::manifest::Manifest, vendor};
 
 use crate::merchant::{Connection, Merchant};
 
@@ -45,8 +43,8 @@ impl Dialect {
     }
 
     /// The provider's own side, as it speaks to a merchant's code.
-    pub(super) fn server(&self, merchant: Option<&Merchant>) -> Arc<dyn ImitatesVendor> {
-        (self.vendor.imitate)(Settings {
+    pub(super) fn server(&self, merchant: Option<&Merchant>) -> Arc<dyn VendorServer> {
+        (self.vendor.server)(Settings {
             generation: self.manifest.generation,
             region: merchant.and_then(|merchant| merchant.region),
             livemode: merchant.is_none_or(|merchant| merchant.active.livemode),
@@ -57,7 +55,7 @@ impl Dialect {
 /// Whether whoever answers says of somebody who is not there that they were deleted.
 pub(super) fn deletes_unknown(connection: &Connection) -> bool {
     let settings = Settings { generation: connection.manifest.generation, region: None, livemode: connection.livemode };
-    vendor(connection.manifest.name).is_some_and(|vendor| (vendor.imitate)(settings).deletes_unknown())
+    vendor(connection.manifest.name).is_some_and(|vendor| (vendor.server)(settings).deletes_unknown())
 }
 
 /// What stands behind a base, which must end where a segment does.

@@ -21,12 +21,12 @@ use futures_util::FutureExt;
 use http::Uri;
 use jiff::Timestamp;
 use passerelle_providers::{
-    ImitatesVendor,
+    VendorServer,
     api::input,
     engine::{Conditions, Language, drop_in},
     kit::{
-        asked::said_members,
         server::{no_route, not_found, outside},
+        vendor_request::given_members,
     },
     model::{Command, Error, FieldError, Kind, LossPolicy, Reply, Request},
     text::Source,
@@ -39,14 +39,14 @@ use crate::{
     body::read_body,
     execution::{self, ProviderTransport},
     merchant::{Gateway, Merchant},
-    problem::{AlreadyTold, Code, Failure},
+    problem::{AlreadyWritten, Code, Problem},
     state::{Admitted, App, Seen},
     writes::{NewWrite, over_http},
 };
 use answer::Refusal;
 use caller::Presented;
 use dialect::Dialect;
-use surface::Imitation;
+use surface::DropInSurface;
 
 /// Every path below which a provider's dialect is spoken.
 pub fn routes() -> Router<Arc<App>> {
@@ -60,13 +60,13 @@ pub fn routes() -> Router<Arc<App>> {
 async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
     let Some((dialect, below)) = Dialect::of(request.uri()) else {
         let told = "no provider of this name is imitated; GET /v1/providers shows those there are";
-        return Failure::new(Code::NotFound, told).into_response();
+        return Problem::new(Code::NotFound, told).into_response();
     };
     let (head, body) = request.into_parts();
     let mut asked = Request::new(Bytes::new());
     (*asked.method_mut(), *asked.uri_mut(), *asked.headers_mut()) = (head.method, below, head.headers);
     let gateway = app.gateway.load_full();
-    let mut call = Call {
+    let mut call = DropInCall {
         gateway,
         dialect,
         uri: head.uri,
@@ -77,14 +77,14 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
         lost: Vec::new(),
     };
     let worked = AssertUnwindSafe(call.work(body, &app)).catch_unwind().await;
-    let unexpected = |_| Err(Failure::new(Code::Internal, "an unexpected fault; it is in the gateway's log").into());
+    let unexpected = |_| Err(Problem::new(Code::Internal, "an unexpected fault; it is in the gateway's log").into());
     let response = match worked.unwrap_or_else(unexpected) {
         Ok(response) => response,
         Err(refusal) => {
             let merchant = call.merchant.as_deref();
             let server = call.dialect.server(merchant);
             let (mut response, failure) = answer::refuse(&*server, &call.asked, merchant, &refusal, call.now);
-            response.extensions_mut().insert(AlreadyTold(failure));
+            response.extensions_mut().insert(AlreadyWritten(failure));
             response
         }
     };
@@ -95,7 +95,7 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
 }
 
 /// One request on its way.
-struct Call {
+struct DropInCall {
     gateway: Arc<Gateway>,
     dialect: Dialect,
     /// Where it was sent, which signatures cover.
@@ -109,7 +109,7 @@ struct Call {
     lost: Vec<String>,
 }
 
-impl Call {
+impl DropInCall {
     async fn work(&mut self, body: Body, app: &App) -> Result<http::Response<Bytes>, Refusal> {
         let presented = caller::presented(&self.gateway, self.dialect.manifest, &self.asked)?;
         *self.asked.body_mut() = read_body(self.asked.headers(), body, self.gateway.max_body).await?;
@@ -153,15 +153,15 @@ impl Call {
         let of_command = |error| Refusal::of(error, operation);
         let (connection, command) = execution::resolve(merchant, command).await.map_err(of_command)?;
         connection.manifest.require(operation).map_err(of_command)?;
-        let imitation = Imitation::of(self.asked.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
-        let imitation = imitation.ok_or_else(no_route)?;
+        let surface = DropInSurface::of(self.asked.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
+        let surface = surface.ok_or_else(no_route)?;
         let idempotency = over_http::idempotency(self.asked.headers())?;
         let new = NewWrite {
             merchant: Arc::clone(merchant),
             connection,
             command,
             is_keyed: idempotency.key.is_some(),
-            surface: Arc::new(imitation),
+            surface: Arc::new(surface),
             deadline: self.gateway.deadline,
         };
         match app.writes.execute(new.plan().map_err(of_command)?, idempotency).await {
@@ -170,14 +170,14 @@ impl Call {
         }
     }
 
-    fn read(&mut self, server: &dyn ImitatesVendor, merchant: &Merchant) -> Result<Command, Refusal> {
+    fn read(&mut self, server: &dyn VendorServer, merchant: &Merchant) -> Result<Command, Refusal> {
         let command = server.accept_for(&self.asked, merchant.id_pattern())?;
         if !self.asked.body().is_empty() {
             let source = Source::new(self.asked.body());
             let source = source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?;
             input::check(&source)?;
             if matches!(command, Command::Create(_) | Command::Update(_)) {
-                let lost = said_members(&source, server.unknown_members());
+                let lost = given_members(&source, server.members_without_place());
                 self.lost = lost.into_iter().map(str::to_owned).collect();
             }
             if merchant.on_loss != LossPolicy::Drop && !self.lost.is_empty() {

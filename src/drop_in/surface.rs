@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use http::{Method, Uri};
 use jiff::Timestamp;
 use passerelle_providers::{
-    ImitatesVendor,
+    VendorServer,
     engine::{Conditions, Language, drop_in},
     model::{LossPolicy, Reply, Request, Written},
 };
@@ -16,15 +16,15 @@ use super::{
 };
 use crate::{
     merchant::{Connection, Merchant},
-    problem::Failure,
-    store::Answer,
-    writes::{Ended, KeptSurface, Surface, over_http},
+    problem::Problem,
+    store::KeptAnswer,
+    writes::{EndedWrite, KeptSurface, Surface, over_http},
 };
 
 /// An imitated provider, as it answers one request.
-pub(super) struct Imitation {
+pub(super) struct DropInSurface {
     dialect: Dialect,
-    server: Arc<dyn ImitatesVendor>,
+    server: Arc<dyn VendorServer>,
     /// The method and the whole path, which its refusals may repeat.
     asked: Request,
     path: Uri,
@@ -33,13 +33,13 @@ pub(super) struct Imitation {
     lost: Vec<String>,
 }
 
-impl fmt::Debug for Imitation {
+impl fmt::Debug for DropInSurface {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Imitation({})", self.dialect.manifest.name)
+        write!(formatter, "DropInSurface({})", self.dialect.manifest.name)
     }
 }
 
-impl Imitation {
+impl DropInSurface {
     /// How a merchant's request is answered.
     pub(super) fn of(
         method: &Method,
@@ -56,14 +56,14 @@ impl Imitation {
     }
 }
 
-/// An imitation, from what was kept of it.
+/// A drop-in surface, from what was kept of it.
 pub fn surface(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
     let (method, path) = kept.name.split_once(' ')?;
     let (method, path) = (Method::try_from(method).ok()?, Uri::try_from(path).ok()?);
-    Some(Arc::new(Imitation::of(&method, &path, merchant, kept.on_loss, kept.lost.clone())?))
+    Some(Arc::new(DropInSurface::of(&method, &path, merchant, kept.on_loss, kept.lost.clone())?))
 }
 
-impl Surface for Imitation {
+impl Surface for DropInSurface {
     fn name(&self) -> String {
         format!("{} {}", self.asked.method(), self.path)
     }
@@ -82,7 +82,7 @@ impl Surface for Imitation {
         &self.lost
     }
 
-    fn tell(&self, ended: &Ended<'_>) -> (Answer, Option<Failure>) {
+    fn write_answer(&self, ended: &EndedWrite<'_>) -> (KeptAnswer, Option<Problem>) {
         let operation = ended.command.operation();
         let told = match ended.result {
             Ok(done) => {
@@ -109,7 +109,7 @@ impl Surface for Imitation {
 
 impl Dialect {
     /// What a client of this provider may be shown of another's reply.
-    fn own_or_common(&self, done: &Written, ended: &Ended<'_>) -> Reply {
+    fn own_or_common(&self, done: &Written, ended: &EndedWrite<'_>) -> Reply {
         let reply = Reply::Written(done.clone());
         if self.is_spoken_by(ended.connection) { reply } else { drop_in::without_extra(reply) }
     }

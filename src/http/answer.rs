@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{lists::OneList, request::Call};
 use crate::{
     execution::{self, Exchange, ProviderTransport},
-    problem::{Code, Failure},
+    problem::{Code, Problem},
 };
 
 /// The size of a usual customer in an answer.
@@ -23,12 +23,12 @@ const USUAL_SIZE: usize = 1536;
 
 impl Call {
     /// Executes a command that only reads, or explains it, and answers.
-    pub async fn read(self, command: Command) -> Result<Response, Failure> {
+    pub async fn read(self, command: Command) -> Result<Response, Problem> {
         self.read_list(command, None).await
     }
 
     /// The same of a command that may be answered with a page of a list.
-    pub async fn read_list(self, command: Command, list: Option<OneList>) -> Result<Response, Failure> {
+    pub async fn read_list(self, command: Command, list: Option<OneList>) -> Result<Response, Problem> {
         let (call, command) = self.resolve(command).await?;
         let planned = call.plan(&command)?;
         if call.explain {
@@ -64,7 +64,7 @@ impl Call {
         list: Option<&OneList>,
         reply: Reply,
         raw: Option<&[Exchange]>,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Response, Problem> {
         Ok(match (reply, list) {
             (Reply::Customer(customer) | Reply::Found(Some(customer)), _) => {
                 let view = CustomerView { customer: &customer, origin: self.origin() };
@@ -100,7 +100,7 @@ impl Call {
                 json_response(StatusCode::OK, written(&view, raw, 2048))
             }
             (Reply::Written(_) | Reply::Customers(_) | Reply::PaymentMethods(_) | Reply::Payments(_), _) => {
-                return Err(Failure::new(Code::Internal, "a reply does not belong to its command"));
+                return Err(Problem::new(Code::Internal, "a reply does not belong to its command"));
             }
         })
     }
@@ -111,7 +111,7 @@ impl Call {
     }
 
     /// Answers with what would be sent.
-    pub fn explanation(&self, planned: &Planned) -> Result<Response, Failure> {
+    pub fn explanation(&self, planned: &Planned) -> Result<Response, Problem> {
         let Self { connection, .. } = self;
         let rendered = render::requests(&planned.requests(), connection.upstream.endpoint(), connection.scheme);
         let body = Explanation {

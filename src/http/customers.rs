@@ -13,7 +13,7 @@ use super::{
     request::{Call, Caller, CustomerPath, JsonBody},
     schema,
 };
-use crate::{problem::Failure, state::App};
+use crate::{problem::Problem, state::App};
 
 /// `POST /v1/customers`
 #[utoipa::path(
@@ -26,7 +26,7 @@ pub async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     JsonBody(body): JsonBody,
-) -> Result<Response, Failure> {
+) -> Result<Response, Problem> {
     let call = caller.call(Operation::Create, &["distinct"])?;
     let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
     let distinct = call.query.flag("distinct")?.unwrap_or_default();
@@ -40,7 +40,7 @@ pub async fn create(
     params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
     responses((status = 200, description = "The customer.", body = schema::Customer), schema::Problems),
 )]
-pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let call = caller.call(Operation::Retrieve, &[])?;
     let id = call.id(id)?;
     call.read(Command::Retrieve(id)).await
@@ -52,14 +52,14 @@ pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Fail
     params(schema::By, schema::Everywhere),
     responses((status = 200, description = "The customer.", body = schema::Customer), schema::Problems),
 )]
-pub async fn lookup(caller: Caller) -> Result<Response, Failure> {
+pub async fn lookup(caller: Caller) -> Result<Response, Problem> {
     let call = caller.call(Operation::Find, &["email", "phone", "did", "reference"])?;
     let lookup = read_lookup(&call)?;
     call.read(Command::Find(lookup)).await
 }
 
-fn read_lookup(call: &Call) -> Result<Lookup, Failure> {
-    let text = |name: &'static str| Ok::<_, Failure>(call.query.text(name)?.map(Text::from));
+fn read_lookup(call: &Call) -> Result<Lookup, Problem> {
+    let text = |name: &'static str| Ok::<_, Problem>(call.query.text(name)?.map(Text::from));
     let given = [
         text("email")?.map(Lookup::Email),
         text("phone")?.map(|phone| Lookup::Phone(input::phone_query(&phone, call.merchant.region))),
@@ -69,14 +69,14 @@ fn read_lookup(call: &Call) -> Result<Lookup, Failure> {
     let mut given = given.into_iter().flatten();
     let (Some(lookup), None) = (given.next(), given.next()) else {
         let told = "exactly one of `email`, `phone`, `did` and `reference` is needed";
-        return Err(Failure::invalid(vec![FieldError::new("", told)]));
+        return Err(Problem::invalid(vec![FieldError::new("", told)]));
     };
     match &lookup {
         Lookup::Email(address) if !email::is_address(address) => {
-            Err(Failure::invalid_one("email", "is not an e-mail address"))
+            Err(Problem::invalid_one("email", "is not an e-mail address"))
         }
         Lookup::Phone(number) if !phone::looks_like_phone(number) => {
-            Err(Failure::invalid_one("phone", "is not a phone number; use E.164, with its plus as %2B"))
+            Err(Problem::invalid_one("phone", "is not a phone number; use E.164, with its plus as %2B"))
         }
         _ => Ok(lookup),
     }
@@ -94,7 +94,7 @@ pub async fn update(
     caller: Caller,
     id: CustomerPath,
     JsonBody(body): JsonBody,
-) -> Result<Response, Failure> {
+) -> Result<Response, Problem> {
     let call = caller.call(Operation::Update, &[])?;
     let id = call.id(id)?;
     let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
@@ -107,7 +107,7 @@ pub async fn update(
     params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, schema::Repeated),
     responses((status = 200, description = "Deleted.", body = schema::Deleted), schema::Problems),
 )]
-pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let call = caller.call(Operation::Delete, &[])?;
     let id = call.id(id)?;
     call.write(&app, Command::Delete(id)).await
@@ -119,7 +119,7 @@ pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPat
     params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, schema::Repeated),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
-pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let call = caller.call(Operation::Block, &[])?;
     let id = call.id(id)?;
     call.write(&app, Command::Block(id)).await
@@ -131,7 +131,7 @@ pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath
     params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, schema::Repeated),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
-pub async fn unblock(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+pub async fn unblock(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let call = caller.call(Operation::Unblock, &[])?;
     let id = call.id(id)?;
     call.write(&app, Command::Unblock(id)).await

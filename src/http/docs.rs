@@ -7,7 +7,7 @@ use axum::{extract::Path, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::problem::{Code, Failure};
+use crate::problem::{Code, Problem};
 
 /// The name of the reference's script, which changes with the version of its crate.
 const SCRIPT: &str = "scalar.js";
@@ -24,7 +24,7 @@ pub async fn reference() -> Response {
 }
 
 /// `GET /docs/assets/{file}`
-pub async fn asset(headers: HeaderMap, Path(file): Path<String>) -> Result<Response, Failure> {
+pub async fn asset(headers: HeaderMap, Path(file): Path<String>) -> Result<Response, Problem> {
     const START: &str = concat!(
         "Scalar.createApiReference('#app',{url:'/openapi.json',withDefaultFonts:false,telemetry:false,",
         "agent:{disabled:true},mcp:{disabled:true},hideClientButton:true,showDeveloperTools:'never'});",
@@ -37,7 +37,7 @@ pub async fn asset(headers: HeaderMap, Path(file): Path<String>) -> Result<Respo
         "start.js" => (Bytes::from_static(START.as_bytes()), false),
         SCRIPT if takes_gzip => (COMPRESSED.get_or_init(compress).clone().unwrap_or_default(), true),
         SCRIPT => (script().unwrap_or_default(), false),
-        _ => return Err(Failure::new(Code::NotFound, "there is no such file")),
+        _ => return Err(Problem::new(Code::NotFound, "there is no such file")),
     };
     let mut response = Response::new(body.into());
     let headers = response.headers_mut();

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     merchant::Cursor,
-    problem::{Code, Failure},
+    problem::{Code, Problem},
 };
 
 const USUAL_LIMIT: u16 = 20;
@@ -33,7 +33,7 @@ const USUAL_LIMIT: u16 = 20;
     params(schema::Walk, schema::Filters, schema::Everywhere),
     responses((status = 200, description = "A page; `Link` names the next one.", body = schema::CustomerList), schema::Problems),
 )]
-pub async fn customers(caller: Caller) -> Result<Response, Failure> {
+pub async fn customers(caller: Caller) -> Result<Response, Problem> {
     let call = caller.call(Operation::List, &["limit", "cursor", "email", "phone", "did", "blocked", "search"])?;
     let list = OneList::of_customers(&call)?;
     let Cursor { position, limit } = list.cursor.clone();
@@ -47,7 +47,7 @@ pub async fn customers(caller: Caller) -> Result<Response, Failure> {
     params(("id" = String, Path, description = "The customer's id."), schema::Walk, schema::Everywhere),
     responses((status = 200, description = "A page.", body = schema::PaymentMethodList), schema::Problems),
 )]
-pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let call = caller.call(Operation::PaymentMethods, &["limit", "cursor"])?;
     let id = call.id(id)?;
     let list = OneList::of_customer(&call, &id)?;
@@ -61,7 +61,7 @@ pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Respons
     params(("id" = String, Path, description = "The customer's id."), ("status" = Option<String>, Query, description = "Only payments of this status, in the provider's words."), schema::Walk, schema::Everywhere),
     responses((status = 200, description = "A page.", body = schema::PaymentList), schema::Problems),
 )]
-pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let call = caller.call(Operation::Payments, &["limit", "cursor", "status"])?;
     let id = call.id(id)?;
     let list = OneList::of_customer(&call, &id)?;
@@ -76,7 +76,7 @@ pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Fail
     params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
     responses((status = 200, description = "All of them, with the sums.", body = schema::InvoiceList), schema::Problems),
 )]
-pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Response, Failure> {
+pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let call = caller.call(Operation::OverdueInvoices, &[])?;
     let id = call.id(id)?;
     call.read(Command::OverdueInvoices(id)).await
@@ -92,9 +92,9 @@ pub struct OneList {
 }
 
 impl OneList {
-    fn of_customers(call: &Call) -> Result<Self, Failure> {
+    fn of_customers(call: &Call) -> Result<Self, Problem> {
         let query = &call.query;
-        let text = |name: &'static str| Ok::<_, Failure>(query.text(name)?.map(Text::from));
+        let text = |name: &'static str| Ok::<_, Problem>(query.text(name)?.map(Text::from));
         let filter = CustomerFilter {
             email: text("email")?,
             phone: text("phone")?.map(|number| input::phone_query(&number, call.merchant.region)),
@@ -103,17 +103,17 @@ impl OneList {
             search: text("search")?,
         };
         if filter.email.as_ref().is_some_and(|address| !email::is_address(address)) {
-            return Err(Failure::invalid_one("email", "is not an e-mail address; `search` finds parts of one"));
+            return Err(Problem::invalid_one("email", "is not an e-mail address; `search` finds parts of one"));
         }
         if filter.phone.as_ref().is_some_and(|number| !phone::looks_like_phone(number)) {
-            return Err(Failure::invalid_one("phone", "is not a phone number; `search` finds parts of one"));
+            return Err(Problem::invalid_one("phone", "is not a phone number; `search` finds parts of one"));
         }
         let names = ["email", "phone", "did", "blocked", "search"];
         let parameters = parameters(call, &names);
         Self::open(call, "/v1/customers".to_owned(), parameters, filter)
     }
 
-    fn of_customer(call: &Call, id: &CustomerId) -> Result<Self, Failure> {
+    fn of_customer(call: &Call, id: &CustomerId) -> Result<Self, Problem> {
         let path = format!("/v1/customers/{}/{}", id.public(), call.operation.name());
         Self::open(call, path, parameters(call, &["status"]), CustomerFilter::default())
     }
@@ -123,16 +123,16 @@ impl OneList {
         path: String,
         parameters: Vec<(&'static str, String)>,
         filter: CustomerFilter,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Problem> {
         let limit = call.query.limit()?;
         let beginning = Cursor { position: Position::START, limit: limit.unwrap_or(USUAL_LIMIT) };
         let mut list = Self { path, parameters, filter, cursor: beginning };
         if let Some(sealed) = call.query.get("cursor") {
             let opened = call.connection.cursor_key.open(sealed, &list.identity());
-            list.cursor = opened.map_err(|error| Failure::new(Code::InvalidCursor, error.to_string()))?;
+            list.cursor = opened.map_err(|error| Problem::new(Code::InvalidCursor, error.to_string()))?;
             if limit.is_some_and(|limit| limit != list.cursor.limit) {
                 let told = format!("the walk began with limit={}; keep it, or begin again", list.cursor.limit);
-                return Err(Failure::new(Code::InvalidCursor, told));
+                return Err(Problem::new(Code::InvalidCursor, told));
             }
         }
         Ok(list)

@@ -36,7 +36,7 @@ use crate::capabilities;
         lists::overdue_invoices, operations::one, operations::all, providers::merchant, providers::all, providers::one, health::live, health::ready,
     ),
     components(schemas(
-        schema::Explanation, schema::Problem, capabilities::ProviderView, capabilities::OperationView,
+        schema::Explanation, schema::Problem, capabilities::ProviderView, capabilities::OperationSupport,
         capabilities::FieldView, capabilities::FilterView, capabilities::PagingView,
     )),
     tags(

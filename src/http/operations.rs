@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{answer::json, query::Query, request::Caller, schema, writes::operation_id};
 use crate::{
-    problem::{Code, Failure},
+    problem::{Code, Problem},
     state::App,
     store::{Record, State as Progress, StoreError},
 };
@@ -110,12 +110,12 @@ pub async fn one(
     State(app): State<Arc<App>>,
     caller: Caller,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Failure> {
-    let Ok(Path(id)) = id else { return Err(Failure::new(Code::InvalidId, "the id in the path is not UTF-8 text")) };
+) -> Result<Response, Problem> {
+    let Ok(Path(id)) = id else { return Err(Problem::new(Code::InvalidId, "the id in the path is not UTF-8 text")) };
     let record = app.store.operations().get(&caller.merchant.name, operation_id(&id)?).await.map_err(unavailable)?;
     match record {
         Some(record) => Ok(json(StatusCode::OK, &OperationView::from(&record), 512)),
-        None => Err(Failure::new(Code::NotFound, "there is no such write, or it was never sent")),
+        None => Err(Problem::new(Code::NotFound, "there is no such write, or it was never sent")),
     }
 }
 
@@ -129,13 +129,13 @@ pub async fn one(
     ),
     responses((status = 200, description = "A page, the newest first.", body = OperationList), schema::Problems),
 )]
-pub async fn all(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Failure> {
+pub async fn all(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Problem> {
     let query = Query::read(caller.query(), &[&["outcome", "limit", "cursor"]])?;
     let outcome = match query.text("outcome")? {
         None => None,
         Some(word) => Some(
             Progress::parse(word)
-                .ok_or_else(|| Failure::invalid_one("outcome", "can be `sending`, `done`, `failed` or `unknown`"))?,
+                .ok_or_else(|| Problem::invalid_one("outcome", "can be `sending`, `done`, `failed` or `unknown`"))?,
         ),
     };
     let limit = usize::from(query.limit()?.unwrap_or(USUAL_LIMIT));
@@ -143,14 +143,14 @@ pub async fn all(State(app): State<Arc<App>>, caller: Caller) -> Result<Response
         None => None,
         Some(cursor) => {
             let told = "the cursor is none that this list gave";
-            Some(cursor.parse().map_err(|_| Failure::new(Code::InvalidCursor, told))?)
+            Some(cursor.parse().map_err(|_| Problem::new(Code::InvalidCursor, told))?)
         }
     };
     let records = app.store.operations().list(Some(&caller.merchant.name), outcome, after, limit + 1).await;
     Ok(json(StatusCode::OK, &OperationList::of(records.map_err(unavailable)?, limit), 4096))
 }
 
-fn unavailable(error: StoreError) -> Failure {
+fn unavailable(error: StoreError) -> Problem {
     tracing::error!("the records of writes cannot be read: {error}");
-    Failure::new(Code::StoreUnavailable, "the records of writes cannot be read now")
+    Problem::new(Code::StoreUnavailable, "the records of writes cannot be read now")
 }

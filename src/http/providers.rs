@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{answer::json, request::Caller, schema};
 use crate::capabilities::{ProviderView, manifests, manifests_of};
-use crate::problem::{Code, Failure};
+use crate::problem::{Code, Problem};
 
 /// Every provider.
 #[derive(Serialize, ToSchema)]
@@ -65,11 +65,11 @@ pub async fn all(_: Caller) -> Response {
 pub async fn one(
     _: Caller,
     name: Result<Path<String>, axum::extract::rejection::PathRejection>,
-) -> Result<Response, Failure> {
-    let Ok(Path(name)) = name else { return Err(Failure::new(Code::NotFound, "there is no such provider")) };
+) -> Result<Response, Problem> {
+    let Ok(Path(name)) = name else { return Err(Problem::new(Code::NotFound, "there is no such provider")) };
     let generations: Vec<ProviderView> = manifests_of(&name).into_iter().map(ProviderView::from).collect();
     match generations.is_empty() {
-        true => Err(Failure::new(Code::NotFound, "there is no such provider; GET /v1/providers lists them")),
+        true => Err(Problem::new(Code::NotFound, "there is no such provider; GET /v1/providers lists them")),
         false => Ok(json(StatusCode::OK, &OneProvider { object: "provider", name, generations }, 8192)),
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use passerelle_providers::model::FieldError;
 
-use crate::problem::{Code, Failure};
+use crate::problem::{Code, Problem};
 
 /// The parameters of a request, every one of them known.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub struct Query(Vec<(&'static str, String)>);
 
 impl Query {
     /// Reads a query string that may hold these parameters, each once.
-    pub fn read(text: &str, known: &[&[&'static str]]) -> Result<Self, Failure> {
+    pub fn read(text: &str, known: &[&[&'static str]]) -> Result<Self, Problem> {
         let mut read = Self::default();
         if text.is_empty() {
             return Ok(read);
@@ -29,7 +29,7 @@ impl Query {
                 Some(known) => read.0.push((known, value.into_owned())),
             }
         }
-        if wrong.is_empty() { Ok(read) } else { Err(Failure::invalid(wrong)) }
+        if wrong.is_empty() { Ok(read) } else { Err(Problem::invalid(wrong)) }
     }
 
     /// A parameter.
@@ -38,35 +38,35 @@ impl Query {
     }
 
     /// A parameter that must not be empty.
-    pub fn text(&self, name: &'static str) -> Result<Option<&str>, Failure> {
+    pub fn text(&self, name: &'static str) -> Result<Option<&str>, Problem> {
         match self.get(name) {
-            Some("") => Err(Failure::invalid_one(name, "must not be empty")),
+            Some("") => Err(Problem::invalid_one(name, "must not be empty")),
             other => Ok(other),
         }
     }
 
     /// A parameter that is `true` or `false`.
-    pub fn flag(&self, name: &'static str) -> Result<Option<bool>, Failure> {
+    pub fn flag(&self, name: &'static str) -> Result<Option<bool>, Problem> {
         match self.get(name) {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            Some(_) => Err(Failure::invalid_one(name, "must be `true` or `false`")),
+            Some(_) => Err(Problem::invalid_one(name, "must be `true` or `false`")),
         }
     }
 
     /// The size of a page, from 1 to 100.
-    pub fn limit(&self) -> Result<Option<u16>, Failure> {
+    pub fn limit(&self) -> Result<Option<u16>, Problem> {
         let Some(text) = self.get("limit") else { return Ok(None) };
         match text.parse() {
             Ok(limit @ 1..=100) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Some(limit)),
-            _ => Err(Failure::invalid_one("limit", "must be a number from 1 to 100")),
+            _ => Err(Problem::invalid_one("limit", "must be a number from 1 to 100")),
         }
     }
 }
 
 /// Unescapes one part of a form-encoded query. What is not UTF-8 afterwards cannot be read.
-fn decode(part: &str) -> Result<Cow<'_, str>, Failure> {
+fn decode(part: &str) -> Result<Cow<'_, str>, Problem> {
     if !part.contains(['+', '%']) {
         return Ok(Cow::Borrowed(part));
     }
@@ -74,7 +74,7 @@ fn decode(part: &str) -> Result<Cow<'_, str>, Failure> {
     let bytes = percent_encoding::percent_decode_str(&spaced).collect::<Vec<u8>>();
     match String::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => Ok(Cow::Owned(text)),
-        _ => Err(Failure::new(Code::MalformedRequest, "the query holds escapes that are not UTF-8 text")),
+        _ => Err(Problem::new(Code::MalformedRequest, "the query holds escapes that are not UTF-8 text")),
     }
 }
 

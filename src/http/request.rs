@@ -15,7 +15,7 @@ use crate::{
     body::read_body,
     execution,
     merchant::{Connection, Gateway, Merchant},
-    problem::{Code, Failure},
+    problem::{Code, Problem},
     state::{App, RequestId},
     writes::{Idempotency, over_http::idempotency},
 };
@@ -32,20 +32,20 @@ pub struct Caller {
     pub merchant: Arc<Merchant>,
     query: Option<String>,
     prefer: Option<String>,
-    idempotency: Result<Idempotency, Failure>,
+    idempotency: Result<Idempotency, Problem>,
     request_id: Option<RequestId>,
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
-    type Rejection = Failure;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let gateway = app.gateway.load_full();
         let key = bearer(&parts.headers)
-            .ok_or_else(|| Failure::new(Code::Unauthorized, "send your key as `Authorization: Bearer <key>`"))?;
+            .ok_or_else(|| Problem::new(Code::Unauthorized, "send your key as `Authorization: Bearer <key>`"))?;
         let merchant = gateway.merchant(key).cloned();
         let merchant =
-            merchant.ok_or_else(|| Failure::new(Code::Unauthorized, "no merchant of this gateway has this key"))?;
+            merchant.ok_or_else(|| Problem::new(Code::Unauthorized, "no merchant of this gateway has this key"))?;
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Self {
             gateway,
@@ -84,7 +84,7 @@ pub struct Call {
     /// What becomes of fields that the provider cannot hold.
     pub on_loss: LossPolicy,
     /// What the caller says of sending it again, or what is wrong with that: only writes need to know.
-    pub idempotency: Result<Idempotency, Failure>,
+    pub idempotency: Result<Idempotency, Problem>,
     /// The request's id, where it may change something.
     pub request_id: Option<RequestId>,
 }
@@ -96,30 +96,30 @@ impl Caller {
     }
 
     /// Begins an operation, if the provider has it and the parameters are its own.
-    pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Failure> {
+    pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Problem> {
         let connection = Arc::clone(&self.merchant.active);
         // Where the customer lives elsewhere, that connection's provider decides.
         if self.merchant.middleware.is_none() && !connection.manifest.operation(operation).is_supported() {
-            return Err(Failure::not_supported(connection.manifest, operation, connection.culprit()));
+            return Err(Problem::not_supported(connection.manifest, operation, connection.failed_connection()));
         }
         let query = Query::read(self.query(), &[parameters, EVERYWHERE])?;
         let explain = query.flag("explain")?.unwrap_or_default();
         let include_raw = match query.get("include") {
             None => false,
             Some("raw") => true,
-            Some(_) => return Err(Failure::invalid_one("include", "can only be `raw`")),
+            Some(_) => return Err(Problem::invalid_one("include", "can only be `raw`")),
         };
         let on_loss = match self.prefer.as_deref().and_then(loss_preference) {
             None => self.merchant.on_loss,
             Some(word) => match LossPolicy::parse(word) {
                 Some(policy @ (LossPolicy::Reject | LossPolicy::Drop)) => policy,
                 Some(LossPolicy::Carry) => {
-                    return Err(Failure::invalid_one(
+                    return Err(Problem::invalid_one(
                         "Prefer",
                         "`loss=carry` is not there yet; use `reject` or `drop`",
                     ));
                 }
-                None => return Err(Failure::invalid_one("Prefer", "`loss` can be `reject` or `drop`")),
+                None => return Err(Problem::invalid_one("Prefer", "`loss` can be `reject` or `drop`")),
             },
         };
         Ok(Call {
@@ -152,13 +152,13 @@ impl Call {
     }
 
     /// The customer's id from the path, if the merchant could have it.
-    pub fn id(&self, CustomerPath(id): CustomerPath) -> Result<CustomerId, Failure> {
+    pub fn id(&self, CustomerPath(id): CustomerPath) -> Result<CustomerId, Problem> {
         let parsed = CustomerId::parse(Text::from(id), self.merchant.id_pattern());
         parsed.map_err(|error| self.failure(&error))
     }
 
     /// The call at the connection that executes its command, and the command with the customer's id there.
-    pub async fn resolve(self, command: Command) -> Result<(Self, Command), Failure> {
+    pub async fn resolve(self, command: Command) -> Result<(Self, Command), Problem> {
         match execution::resolve(&self.merchant, command).await {
             Ok((connection, command)) => Ok((Self { connection, ..self }, command)),
             Err(error) => Err(self.failure(&error)),
@@ -166,14 +166,14 @@ impl Call {
     }
 
     /// Plans a command. What would lose fields is refused, where that is the policy.
-    pub fn plan(&self, command: &Command) -> Result<Planned, Failure> {
+    pub fn plan(&self, command: &Command) -> Result<Planned, Problem> {
         let conditions = Conditions::canonical(self.on_loss);
         execution::plan(&self.connection, command, conditions).map_err(|error| self.failure(&error))
     }
 
     /// An adapter's error as a problem of this call.
-    pub fn failure(&self, error: &Error) -> Failure {
-        Failure::from_error(error, self.operation, &self.connection).redacted(self.connection.secrets.secrets())
+    pub fn failure(&self, error: &Error) -> Problem {
+        Problem::from_error(error, self.operation, &self.connection).redacted(self.connection.secrets.secrets())
     }
 }
 
@@ -182,12 +182,12 @@ impl Call {
 pub struct CustomerPath(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for CustomerPath {
-    type Rejection = Failure;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(id)) => Ok(Self(id)),
-            Err(_) => Err(Failure::new(Code::InvalidId, "the id in the path is not UTF-8 text")),
+            Err(_) => Err(Problem::new(Code::InvalidId, "the id in the path is not UTF-8 text")),
         }
     }
 }
@@ -197,23 +197,23 @@ impl<S: Send + Sync> FromRequestParts<S> for CustomerPath {
 pub struct JsonBody(pub Source);
 
 impl FromRequest<Arc<App>> for JsonBody {
-    type Rejection = Failure;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Failure> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
             let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             let names: [&[u8]; 2] = [b"application/json", b"application/merge-patch+json"];
             names.iter().any(|name| essence.eq_ignore_ascii_case(name))
         });
         if !is_json {
-            return Err(Failure::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`"));
+            return Err(Problem::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`"));
         }
         let limit = app.gateway.load().max_body;
         let (parts, body) = request.into_parts();
         let body = read_body(&parts.headers, body, limit).await?;
         match Source::new(&body) {
             Some(source) => Ok(Self(source)),
-            None => Err(Failure::new(Code::MalformedRequest, "the body is not UTF-8 text")),
+            None => Err(Problem::new(Code::MalformedRequest, "the body is not UTF-8 text")),
         }
     }
 }

@@ -14,11 +14,11 @@ use passerelle_providers::{
 use super::{answer::written, request::Call};
 use crate::{
     merchant::Connection,
-    problem::{Code, Failure},
+    problem::{Code, Problem},
     state::{App, RequestId},
-    store::{Answer, OperationId},
+    store::{KeptAnswer, OperationId},
     writes::{
-        Ended, KeptSurface, NewWrite, Surface,
+        EndedWrite, KeptSurface, NewWrite, Surface,
         over_http::{answer, refusal, response},
     },
 };
@@ -31,7 +31,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 
 impl Call {
     /// Executes a write, or explains it, and answers.
-    pub async fn write(self, app: &App, command: Command) -> Result<Response, Failure> {
+    pub async fn write(self, app: &App, command: Command) -> Result<Response, Problem> {
         let (call, command) = self.resolve(command).await?;
         if call.explain {
             return call.explanation(&call.plan(&command)?);
@@ -49,7 +49,7 @@ impl Call {
         let write = new.plan().map_err(|error| call.failure(&error))?;
         match app.writes.execute(write, call.idempotency.clone()?).await {
             Ok(told) => Ok(response(told).map(Body::from)),
-            Err(refused) => Err(refusal(refused).with_culprit(call.connection.culprit())),
+            Err(refused) => Err(refusal(refused).with_connection(call.connection.failed_connection())),
         }
     }
 }
@@ -84,12 +84,12 @@ impl Surface for Api {
         self.include_raw
     }
 
-    fn tell(&self, ended: &Ended<'_>) -> (Answer, Option<Failure>) {
+    fn write_answer(&self, ended: &EndedWrite<'_>) -> (KeptAnswer, Option<Problem>) {
         match ended.result {
             Ok(done) => (self.success(ended, done), None),
             Err(error) => {
                 let connection = ended.connection;
-                let mut failure = Failure::from_error(error, ended.command.operation(), connection)
+                let mut failure = Problem::from_error(error, ended.command.operation(), connection)
                     .redacted(connection.secrets.secrets())
                     .with_raw(ended.exchanges.map(<[_]>::to_vec));
                 if failure.effect() == Effect::Unknown {
@@ -103,7 +103,7 @@ impl Surface for Api {
 }
 
 impl Api {
-    fn success(&self, ended: &Ended<'_>, done: &Written) -> Answer {
+    fn success(&self, ended: &EndedWrite<'_>, done: &Written) -> KeptAnswer {
         let origin = Origin { provider: ended.connection.manifest.name, connection: &ended.connection.name };
         match done {
             Written::Created(created) => {
@@ -122,14 +122,14 @@ impl Api {
         }
     }
 
-    fn answer(&self, ended: &Ended<'_>, status: u16, document: &impl Json) -> Answer {
+    fn answer(&self, ended: &EndedWrite<'_>, status: u16, document: &impl Json) -> KeptAnswer {
         let policy = match self.on_loss {
             LossPolicy::Reject => "loss=reject",
             LossPolicy::Carry => "loss=carry",
             LossPolicy::Drop => "loss=drop",
         };
         let headers = [(header::CONTENT_TYPE, "application/json"), (PREFERENCE_APPLIED, policy)];
-        Answer {
+        KeptAnswer {
             status,
             headers: headers.map(|(name, value)| (name, HeaderValue::from_static(value))).into(),
             body: written(document, ended.exchanges, USUAL_SIZE).into(),
@@ -138,6 +138,6 @@ impl Api {
 }
 
 /// An operation's id from a path.
-pub fn operation_id(text: &str) -> Result<OperationId, Failure> {
-    text.parse().map_err(|_| Failure::new(Code::InvalidId, "an id of an operation is `op_` and 32 hexadecimal digits"))
+pub fn operation_id(text: &str) -> Result<OperationId, Problem> {
+    text.parse().map_err(|_| Problem::new(Code::InvalidId, "an id of an operation is `op_` and 32 hexadecimal digits"))
 }

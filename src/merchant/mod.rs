@@ -3,8 +3,8 @@
 
 mod cursor;
 mod middleware;
+mod resolve;
 mod secrets;
-mod understand;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -108,7 +108,7 @@ impl fmt::Debug for Gateway {
 
 /// A configuration that was understood: the snapshot, and what an operator should be told.
 #[derive(Debug)]
-pub struct Understood {
+pub struct Resolved {
     /// The snapshot.
     pub gateway: Gateway,
     /// What is allowed but unwise.

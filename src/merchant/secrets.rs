@@ -12,7 +12,7 @@ use passerelle_providers::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{digest_of, understand::Reader};
+use super::{digest_of, resolve::Resolver};
 use crate::{
     config::{self, ApiKey, nearest},
     upstream::{Exception, Proxy},
@@ -26,7 +26,7 @@ fn signing(vendor: &Vendor) -> Option<&'static Ingress> {
     })
 }
 
-impl Reader<'_> {
+impl Resolver<'_> {
     pub(super) fn keys(&mut self, at: &str, typed: &config::Merchant) -> Vec<[u8; 32]> {
         let at = format!("{at}.api_keys");
         if typed.api_keys.is_empty() {

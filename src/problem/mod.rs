@@ -26,11 +26,11 @@ pub const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
 
 /// A failure whose answer is written already: the edge logs it, and leaves the answer alone.
 #[derive(Debug, Clone)]
-pub struct AlreadyTold(pub Failure);
+pub struct AlreadyWritten(pub Problem);
 
 /// The connection that a problem came from.
 #[derive(Debug, Clone)]
-pub struct Culprit {
+pub struct FailedConnection {
     /// The provider's name.
     pub provider: &'static str,
     /// The merchant's name for the connection.
@@ -39,17 +39,17 @@ pub struct Culprit {
 
 impl Connection {
     /// This connection in a problem.
-    pub fn culprit(&self) -> Culprit {
-        Culprit { provider: self.manifest.name, connection: self.name.clone() }
+    pub fn failed_connection(&self) -> FailedConnection {
+        FailedConnection { provider: self.manifest.name, connection: self.name.clone() }
     }
 }
 
 /// An error on its way to becoming a problem. It rides in the response's extensions to the outermost
 /// layer, which knows the request's id, writes it, and logs it once.
 #[derive(Debug, Clone)]
-pub struct Failure(Box<Parts>);
+pub struct Problem(Box<Parts>);
 
-/// The parts of a [`Failure`].
+/// The parts of a [`Problem`].
 #[derive(Debug, Clone)]
 pub struct Parts {
     code: Code,
@@ -60,14 +60,14 @@ pub struct Parts {
     safe_to_retry: bool,
     retry_after: Option<u64>,
     allow: Option<String>,
-    culprit: Option<Culprit>,
+    failed_connection: Option<FailedConnection>,
     vendor: Option<VendorAnswer>,
     existing: Option<String>,
     operation_id: Option<String>,
     raw: Option<Vec<Exchange>>,
 }
 
-impl Failure {
+impl Problem {
     /// A failure of the gateway's own: nothing happened at a provider.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self(Box::new(Parts {
@@ -79,7 +79,7 @@ impl Failure {
             safe_to_retry: matches!(code.status(), 429 | 503),
             retry_after: None,
             allow: None,
-            culprit: None,
+            failed_connection: None,
             vendor: None,
             existing: None,
             operation_id: None,
@@ -105,7 +105,7 @@ impl Failure {
     /// What an adapter or the way out reported, in the words of the API.
     pub fn from_error(error: &Error, operation: Operation, connection: &Connection) -> Self {
         if error.kind == Kind::NotSupported {
-            return Self::not_supported(connection.manifest, operation, connection.culprit());
+            return Self::not_supported(connection.manifest, operation, connection.failed_connection());
         }
         let (code, status) = Code::of(error, operation);
         let effect = error.effect;
@@ -130,12 +130,12 @@ impl Failure {
         parts.retry_after = error.retry_after;
         parts.vendor.clone_from(&error.vendor);
         parts.existing.clone_from(&error.existing);
-        parts.culprit = Some(connection.culprit());
+        parts.failed_connection = Some(connection.failed_connection());
         failure
     }
 
     /// An operation that the merchant's provider lacks.
-    pub fn not_supported(manifest: &Manifest, operation: Operation, culprit: Culprit) -> Self {
+    pub fn not_supported(manifest: &Manifest, operation: Operation, failed_connection: FailedConnection) -> Self {
         let having: Vec<&str> = passerelle_providers::VENDORS
             .iter()
             .filter(|vendor| vendor.manifests.iter().any(|other| other.operation(operation).is_supported()))
@@ -148,7 +148,7 @@ impl Failure {
         }
         let mut failure = Self::new(Code::OperationNotSupported, detail);
         failure.0.allow = Some(allowed_methods(manifest, operation));
-        failure.0.culprit = Some(culprit);
+        failure.0.failed_connection = Some(failed_connection);
         failure
     }
 
@@ -161,8 +161,8 @@ impl Failure {
 
     /// Adds the connection it came from.
     #[must_use]
-    pub fn with_culprit(mut self, culprit: Culprit) -> Self {
-        self.0.culprit = Some(culprit);
+    pub fn with_connection(mut self, failed_connection: FailedConnection) -> Self {
+        self.0.failed_connection = Some(failed_connection);
         self
     }
 
@@ -242,15 +242,15 @@ impl Failure {
     pub fn problem(self, request_id: &str) -> http::Response<Bytes> {
         let parts = *self.0;
         let vendor = parts.vendor.unwrap_or_default();
-        let provider = parts.culprit.as_ref().map(|culprit| ProblemProvider {
-            name: culprit.provider,
-            connection: &culprit.connection,
+        let provider = parts.failed_connection.as_ref().map(|failed_connection| ProblemBodyProvider {
+            name: failed_connection.provider,
+            connection: &failed_connection.connection,
             status: vendor.status,
             code: vendor.code.as_deref(),
             message: vendor.message.as_deref(),
             id: parts.existing.as_deref(),
         });
-        let problem = Problem {
+        let problem = ProblemBody {
             kind: format!("/docs/problems#{}", parts.code.name()),
             title: parts.code.title(),
             status: parts.status,
@@ -289,7 +289,7 @@ impl Failure {
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for Problem {
     /// An empty response that carries the failure to the outermost layer.
     fn into_response(self) -> Response {
         let mut response =
@@ -300,7 +300,7 @@ impl IntoResponse for Failure {
 }
 
 #[derive(Serialize)]
-struct Problem<'a> {
+struct ProblemBody<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -313,13 +313,13 @@ struct Problem<'a> {
     safe_to_retry: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     operation_id: Option<&'a str>,
-    provider: Option<ProblemProvider<'a>>,
+    provider: Option<ProblemBodyProvider<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raw: Option<&'a [Exchange]>,
 }
 
 #[derive(Serialize)]
-struct ProblemProvider<'a> {
+struct ProblemBodyProvider<'a> {
     name: &'static str,
     connection: &'a str,
     status: Option<u16>,

@@ -48,7 +48,7 @@ pub struct Received {
     pub method: String,
     /// The path without its query; `*` stands for segments that may be about a person.
     pub path: String,
-    /// What it asks for, where it is authorized and understood.
+    /// What it asks for, where it is authorized and resolved.
     pub operation: Option<Named>,
     /// The SHA-256 of the body in hexadecimal digits, where there is a body.
     pub body_hash: Option<String>,

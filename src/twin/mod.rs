@@ -18,7 +18,7 @@ use axum_server::Handle;
 use http::{StatusCode, Uri, header, request::Parts};
 use jiff::{SignedDuration, Timestamp};
 use passerelle_providers::{
-    ImitatesVendor, Settings, Vendor,
+    Settings, Vendor, VendorServer,
     engine::records::Records,
     kit::server::base_path,
     model::{Command, Error, Kind, Reply, Request, auth::Credentials, manifest::Manifest},
@@ -31,7 +31,7 @@ use play::Wire;
 /// A sandbox vendor.
 #[derive(Debug)]
 pub struct Twin {
-    vendor: Arc<dyn ImitatesVendor>,
+    vendor: Arc<dyn VendorServer>,
     manifest: &'static Manifest,
     credentials: Credentials,
     faults: FaultPlan,
@@ -59,7 +59,7 @@ impl Memory {
 }
 
 /// A twin's answer, and how it is brought over.
-struct Answer {
+struct TwinResponse {
     response: http::Response<Bytes>,
     fault: Option<Fault>,
     delay: Duration,
@@ -68,7 +68,7 @@ struct Answer {
 impl Twin {
     /// A twin with the sample customers. Without credentials, it takes any key, but insists on one.
     pub fn new(vendor: &Vendor, settings: Settings, credentials: Credentials) -> Self {
-        let imitated = (vendor.imitate)(settings);
+        let imitated = (vendor.server)(settings);
         let manifest = imitated.manifest();
         let memory = Mutex::new(Memory { records: samples::records(&*imitated), requests: 0, log: None });
         Self { vendor: imitated, manifest, credentials, faults: FaultPlan::default(), memory }
@@ -110,7 +110,7 @@ impl Twin {
     }
 
     /// Answers one request as the vendor does, or as the plan of faults says.
-    fn respond(&self, mut request: Request, now: Timestamp, random: [u8; 16]) -> Answer {
+    fn respond(&self, mut request: Request, now: Timestamp, random: [u8; 16]) -> TwinResponse {
         let asked = request.uri().clone();
         let authorized = self.authorize(&request, now);
         below_base(&mut request, base_path(self.manifest));
@@ -120,7 +120,7 @@ impl Twin {
 
         let Ok(mut memory) = self.memory.lock() else {
             let response = refuse(&Error::new(Kind::ProviderFailed, "the memory is broken"));
-            return Answer { response, fault: None, delay: Duration::ZERO };
+            return TwinResponse { response, fault: None, delay: Duration::ZERO };
         };
         memory.requests += 1;
         let number = memory.requests;
@@ -144,7 +144,7 @@ impl Twin {
         if fault == Some(Fault::RateLimited) {
             response.headers_mut().entry(header::RETRY_AFTER).or_insert(self.faults.retry_after().into());
         }
-        Answer { response, fault, delay }
+        TwinResponse { response, fault, delay }
     }
 
     /// Carries out a command, and notes what it changed.
@@ -200,7 +200,7 @@ async fn answer(
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     let random = *uuid::Uuid::new_v4().as_bytes();
-    let Answer { response, fault, delay } = twin.respond(request, Timestamp::now(), random);
+    let TwinResponse { response, fault, delay } = twin.respond(request, Timestamp::now(), random);
     // After the effect: a client that goes away while it waits has changed what it asked to change.
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use passerelle_providers::{
-    ImitatesVendor,
+    VendorServer,
     engine::records::Records,
     json::{Extra, JsonObject},
     model::{CustomerFields, Invoice, Operation, OverdueInvoices, Patch, Payment, PaymentMethod},
@@ -11,7 +11,7 @@ use passerelle_providers::{
 use serde_json::value::RawValue;
 
 /// Records with the sample customers, each with something of everything the vendor has.
-pub(super) fn records(vendor: &dyn ImitatesVendor) -> Records {
+pub(super) fn records(vendor: &dyn VendorServer) -> Records {
     let manifest = vendor.manifest();
     let mut records = Records::default();
     for (place, sample) in SAMPLES.iter().enumerate() {

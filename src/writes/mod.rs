@@ -2,13 +2,13 @@
 //! task of its own that outlives the client's connection, and its end is kept before it is told. What cannot be
 //! known is looked for, never sent again blindly.
 
+mod in_flight;
 mod new_write;
 mod operation;
 pub mod over_http;
 mod recovery;
-mod remembered;
+mod stored_write;
 mod surface;
-mod underway;
 
 use std::{
     sync::{Arc, Weak},
@@ -24,27 +24,27 @@ use passerelle_providers::{
 use tokio::time::Instant;
 
 pub use new_write::{Idempotency, NewWrite, Write};
-pub use surface::{Ended, FindSurface, KeptSurface, Surface};
+pub use surface::{EndedWrite, FindSurface, KeptSurface, Surface};
 
 use crate::{
     execution::{self, Exchange},
     merchant::Gateway,
-    problem::Failure,
-    store::{Answer, Claim, End, LONGEST_ATTEMPT, NewOperation, OperationId, OperationLog, Record, StoreError},
+    problem::Problem,
+    store::{Claim, End, KeptAnswer, LONGEST_ATTEMPT, NewOperation, OperationId, OperationLog, Record, StoreError},
 };
-use operation::{Hearers, Operation, Turn};
-use remembered::Remembered;
-use underway::{Begun, Content, Underway};
+use in_flight::{Content, InFlight, InFlightWrite};
+use operation::{AttemptTime, Operation, Waiters};
+use stored_write::StoredWrite;
 
 /// What a write is answered with.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct WriteAnswer {
     /// The write.
     pub id: OperationId,
     /// The answer.
-    pub answer: Answer,
+    pub answer: KeptAnswer,
     /// The same for the log, where it is a failure of this request.
-    pub failure: Option<Failure>,
+    pub failure: Option<Problem>,
     /// Whether it was given before, to the same request.
     pub is_replay: bool,
 }
@@ -72,44 +72,51 @@ pub struct Writes {
     store: OperationLog,
     gateway: Arc<ArcSwap<Gateway>>,
     surfaces: FindSurface,
-    underway: Underway,
+    in_flight: InFlight,
 }
 
 impl Writes {
     /// Over a store. Connections are found in the configuration that is served.
     pub fn new(store: OperationLog, gateway: Arc<ArcSwap<Gateway>>, surfaces: FindSurface) -> Arc<Self> {
-        Arc::new(Self { store, gateway, surfaces, underway: Underway::default() })
+        Arc::new(Self { store, gateway, surfaces, in_flight: InFlight::default() })
     }
 
-    /// Executes a write, or answers it from an earlier one that was the same. Whoever asked may go away: what
+    /// Executes a write, or answers it from an earlier one that was the same. The client that asked may go away: what
     /// was begun goes on.
-    pub async fn execute(self: &Arc<Self>, write: Write, idempotency: Idempotency) -> Result<Told, Refused> {
-        // Goes with whoever asked.
-        let asker = Arc::new(());
-        let turn = self.turn(write.new.deadline);
-        let asked = Asked::new(write, idempotency);
+    pub async fn execute(self: &Arc<Self>, write: Write, idempotency: Idempotency) -> Result<WriteAnswer, Refused> {
+        // Goes with the client that asked.
+        let client = Arc::new(());
+        let time = self.time(write.new.deadline);
+        let pending = PendingWrite::new(write, idempotency);
         // Who only waits for another write has begun nothing that must go on, and nothing more would be known of it.
-        if asked.joins()
-            && let Some(twin) = self.underway.join_twin(&asked.content, &Arc::downgrade(&asker))
-            && let Some(told) = twin.told(turn.ends).await
+        if pending.joins()
+            && let Some(twin) = self.in_flight.join_duplicate(&pending.content, &Arc::downgrade(&client))
+            && let Some(told) = twin.answer(time.ends).await
         {
-            return Ok(Told { is_replay: true, ..told });
+            return Ok(WriteAnswer { is_replay: true, ..told });
         }
-        let begun = self.underway.begin(asked.write.id, Some(asked.content.clone()));
-        let running = tokio::spawn(Arc::clone(self).run(asked, begun, turn, Arc::downgrade(&asker)));
+        let in_flight_write = self.in_flight.begin(pending.write.id, Some(pending.content.clone()));
+        let running = tokio::spawn(Arc::clone(self).run(pending, in_flight_write, time, Arc::downgrade(&client)));
         running.await.unwrap_or(Err(Refused::Fault))
     }
 
     /// Waits until nothing is under way, or for as long as it may.
     pub async fn drained(&self, patience: Duration) {
         let ends = Instant::now() + patience;
-        while !self.underway.is_empty() && Instant::now() < ends {
+        while !self.in_flight.is_empty() && Instant::now() < ends {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    async fn run(self: Arc<Self>, asked: Asked, begun: Begun, turn: Turn, asker: Weak<()>) -> Result<Told, Refused> {
-        let Asked { write: Write { new: write, id, conditions, planned }, idempotency, document, content } = asked;
+    async fn run(
+        self: Arc<Self>,
+        pending: PendingWrite,
+        in_flight_write: InFlightWrite,
+        time: AttemptTime,
+        client: Weak<()>,
+    ) -> Result<WriteAnswer, Refused> {
+        let PendingWrite { write: Write { new: write, id, conditions, planned }, idempotency, document, content } =
+            pending;
         let is_keyed = idempotency.key.is_some();
         let new = NewOperation {
             id,
@@ -124,25 +131,25 @@ impl Writes {
         };
         match self.store.claim(new).await.map_err(Refused::Store)? {
             Claim::New { attempt } => {
-                let hearers = Hearers { asker: &asker, begun: &begun };
-                let operation = Operation::of(&write, id, attempt, conditions, hearers);
+                let waiters = Waiters { client: &client, in_flight_write: &in_flight_write };
+                let operation = Operation::of(&write, id, attempt, conditions, waiters);
                 // Large, and moved before it is begun: out of the way of those who do not come here.
-                let told = Box::pin(self.attempt(operation, Ok(planned), &turn)).await;
-                self.end(begun, &told).await;
+                let told = Box::pin(self.attempt(operation, Ok(planned), &time)).await;
+                self.end(in_flight_write, &told).await;
                 Ok(told)
             }
             Claim::InFlight(record) if is_keyed => Err(Refused::InProgress(record.id)),
             // Whoever waits for this one asks the store as well, as soon as it is known that this is no new write.
             Claim::InFlight(record) => {
-                drop(begun);
-                self.join(&record, turn.ends, &asker).await
+                drop(in_flight_write);
+                self.join(&record, time.ends, &client).await
             }
             Claim::Unknown(record) => {
-                drop(begun);
-                Box::pin(self.settle(record, &turn, &asker)).await
+                drop(in_flight_write);
+                Box::pin(self.settle(record, &time, &client)).await
             }
             Claim::Finished(record) => {
-                self.leave_unheard(&record, &asker).await;
+                self.leave_unheard(&record, &client).await;
                 replayed(record)
             }
             Claim::Reused => Err(Refused::Reused),
@@ -151,14 +158,19 @@ impl Writes {
         }
     }
 
-    /// What is claimed or taken over from now on may be sent in this turn.
-    fn turn(&self, deadline: Duration) -> Turn {
-        Turn { ends: Instant::now() + deadline, lease: self.store.lease() }
+    /// What is claimed or taken over from now on may be sent in this time.
+    fn time(&self, deadline: Duration) -> AttemptTime {
+        AttemptTime { ends: Instant::now() + deadline, lease: self.store.lease() }
     }
 
     /// Sends a write, and keeps how it ended.
-    async fn attempt(&self, operation: Operation<'_>, planned: Result<Planned, Error>, turn: &Turn) -> Told {
-        let transport = turn.transport(&operation);
+    async fn attempt(
+        &self,
+        operation: Operation<'_>,
+        planned: Result<Planned, Error>,
+        time: &AttemptTime,
+    ) -> WriteAnswer {
+        let transport = time.transport(&operation);
         let sent = async { planned?.write(&transport).await };
         let result = match sent.await {
             // Who was there a moment ago was deleted by the attempt before, which was carried out late.
@@ -174,13 +186,13 @@ impl Writes {
         operation: &Operation<'_>,
         result: Result<Written, Error>,
         exchanges: Option<Vec<Exchange>>,
-    ) -> Told {
+    ) -> WriteAnswer {
         let Operation { merchant, connection, .. } = *operation;
         let result = match result {
             Ok(written) => execution::present_written(merchant, connection, written).await,
             Err(error) => Err(error),
         };
-        let told = operation.tell(&result, exchanges.as_deref());
+        let told = operation.write_answer(&result, exchanges.as_deref());
         let end = match &result {
             // That nothing was sent now says nothing of earlier attempts.
             Err(error) if error.effect == Effect::None && operation.attempt > 1 && !is_definite(error.kind) => {
@@ -200,19 +212,19 @@ impl Writes {
     }
 
     /// Leaves open how a write ended, until it is looked for the next time.
-    async fn wait(&self, operation: &Operation<'_>, why: &'static str) -> Told {
+    async fn wait(&self, operation: &Operation<'_>, why: &'static str) -> WriteAnswer {
         let told = operation.unrecorded(why);
         let end = End::Unknown { reconcile_after: operation.look_again(), answer: told.answer.clone() };
         self.keep(operation, told, end).await
     }
 
-    async fn keep(&self, operation: &Operation<'_>, told: Told, end: End) -> Told {
+    async fn keep(&self, operation: &Operation<'_>, told: WriteAnswer, end: End) -> WriteAnswer {
         let (id, attempt) = (operation.id, operation.attempt);
-        let is_heard = operation.is_keyed || operation.hearers.are_there();
+        let is_heard = operation.is_keyed || operation.waiters.are_waiting();
         let is_final = matches!(end, End::Done { .. } | End::Failed { .. });
         let kept = finish(&self.store, id, attempt, end.clone(), is_heard).await;
         if !is_heard && is_final && kept == Ok(true) {
-            operation.hearers.begun.kept_unheard();
+            operation.waiters.in_flight_write.ended_undelivered();
         }
         match kept {
             Ok(true) => told,
@@ -226,21 +238,21 @@ impl Writes {
     }
 
     /// Tells those who wait for a write. Who joined it while its end was kept as unheard has heard it all the same, or
-    /// the next one who comes would be taken for whoever asked first.
-    async fn end(&self, mut begun: Begun, told: &Told) {
-        if let Some(id) = begun.close()
+    /// the next one who comes would be taken for the client that asked first.
+    async fn end(&self, mut in_flight_write: InFlightWrite, told: &WriteAnswer) {
+        if let Some(id) = in_flight_write.close()
             && let Err(error) = self.store.mark_delivered(id).await
         {
             tracing::warn!(operation.id = %id, "that a write was heard cannot be kept: {error}");
         }
-        begun.tell(told);
+        in_flight_write.write_answer(told);
     }
 
-    /// Whoever asked for a write without a key that nobody had heard counts with its claim as having heard it; but not
+    /// A client that asked for a write without a key that nobody had heard counts with its claim as having heard it; but not
     /// who had gone by then, or its next repetition would be carried out.
-    async fn leave_unheard(&self, record: &Record, asker: &Weak<()>) {
+    async fn leave_unheard(&self, record: &Record, client: &Weak<()>) {
         if !record.keyed
-            && asker.strong_count() == 0
+            && client.strong_count() == 0
             && let Err(error) = self.store.mark_undelivered(record.id).await
         {
             tracing::warn!(operation.id = %record.id, "that nobody heard a write cannot be kept: {error}");
@@ -248,14 +260,14 @@ impl Writes {
     }
 
     /// Waits for the same request that is under way, here or in another process.
-    async fn join(&self, record: &Record, ends: Instant, asker: &Weak<()>) -> Result<Told, Refused> {
+    async fn join(&self, record: &Record, ends: Instant, client: &Weak<()>) -> Result<WriteAnswer, Refused> {
         const LOOK_EVERY: Duration = Duration::from_millis(100);
-        if let Some(write) = self.underway.join(record.id, asker)
-            && let Some(told) = write.told(ends).await
+        if let Some(write) = self.in_flight.join(record.id, client)
+            && let Some(told) = write.answer(ends).await
         {
-            return Ok(Told { is_replay: true, ..told });
+            return Ok(WriteAnswer { is_replay: true, ..told });
         }
-        while Instant::now() < ends && asker.strong_count() > 0 {
+        while Instant::now() < ends && client.strong_count() > 0 {
             match self.store.get(&record.merchant, record.id).await.map_err(Refused::Store)? {
                 Some(found) if found.state.is_final() || found.answer.is_some() => {
                     // It may have ended before anybody could see that there is somebody who waits.
@@ -272,19 +284,24 @@ impl Writes {
     }
 
     /// Looks now for what came of a write whose outcome is not known.
-    async fn settle(self: &Arc<Self>, record: Record, turn: &Turn, asker: &Weak<()>) -> Result<Told, Refused> {
+    async fn settle(
+        self: &Arc<Self>,
+        record: Record,
+        time: &AttemptTime,
+        client: &Weak<()>,
+    ) -> Result<WriteAnswer, Refused> {
         match self.store.take_over_one(record.id).await.map_err(Refused::Store)? {
-            Some(taken) => match self.resume(taken, turn, asker).await {
-                Some(told) => Ok(Told { is_replay: true, ..told }),
+            Some(taken) => match self.resume(taken, time, client).await {
+                Some(told) => Ok(WriteAnswer { is_replay: true, ..told }),
                 None => replayed(record),
             },
-            None => self.join(&record, turn.ends, asker).await,
+            None => self.join(&record, time.ends, client).await,
         }
     }
 }
 
 /// A write, and what it is known by.
-struct Asked {
+struct PendingWrite {
     write: Write,
     idempotency: Idempotency,
     /// What the store keeps of it.
@@ -292,13 +309,13 @@ struct Asked {
     content: Content,
 }
 
-impl Asked {
+impl PendingWrite {
     fn new(write: Write, idempotency: Idempotency) -> Self {
         let Write { new: NewWrite { merchant, connection, command, surface, .. }, conditions, planned, .. } = &write;
-        let fingerprint = remembered::fingerprint(command, &surface.name(), conditions.on_loss);
+        let fingerprint = stored_write::fingerprint(command, &surface.name(), conditions.on_loss);
         let lost = planned.fidelity().losses().map(|entry| entry.field.name().to_owned()).collect::<Vec<_>>();
         let lost = [lost, surface.lost().to_vec()].concat();
-        let document = Remembered::write(&fingerprint, command, conditions.on_loss, lost);
+        let document = StoredWrite::write(&fingerprint, command, conditions.on_loss, lost);
         let request = [connection.name.as_bytes(), b"\n", &fingerprint].concat().into();
         let content = Content { merchant: merchant.name.clone(), request };
         Self { write, idempotency, document, content }
@@ -337,9 +354,9 @@ async fn finish(
 }
 
 /// The answer that was kept.
-fn replayed(record: Record) -> Result<Told, Refused> {
+fn replayed(record: Record) -> Result<WriteAnswer, Refused> {
     match record.answer {
-        Some(answer) => Ok(Told { id: record.id, answer, failure: None, is_replay: true }),
+        Some(answer) => Ok(WriteAnswer { id: record.id, answer, failure: None, is_replay: true }),
         None => Err(Refused::InProgress(record.id)),
     }
 }

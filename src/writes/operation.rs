@@ -10,9 +10,9 @@ use passerelle_providers::{
 use tokio::time::Instant;
 
 use super::{
-    Ended, NewWrite, Surface, Told,
+    EndedWrite, NewWrite, Surface, WriteAnswer,
+    in_flight::InFlightWrite,
     new_write::{marker_of, plan},
-    underway::Begun,
 };
 use crate::{
     execution::{Exchange, ProviderTransport},
@@ -22,12 +22,12 @@ use crate::{
 
 /// The time that an attempt has: for all of it, and for sending, while nobody else can have taken its write over.
 #[derive(Clone)]
-pub(super) struct Turn {
+pub(super) struct AttemptTime {
     pub(super) ends: Instant,
     pub(super) lease: Lease,
 }
 
-impl Turn {
+impl AttemptTime {
     pub(super) fn transport<'o>(&self, operation: &Operation<'o>) -> ProviderTransport<'o> {
         ProviderTransport::new(operation.connection, operation.command.operation(), self.ends)
             .showing_exchanges(operation.surface.shows_exchanges())
@@ -47,19 +47,19 @@ pub(super) struct Operation<'o> {
     pub(super) is_keyed: bool,
     /// When to look for what came of it; once the provider must show it, unless this is a look itself.
     pub(super) due: Option<Timestamp>,
-    pub(super) hearers: Hearers<'o>,
+    pub(super) waiters: Waiters<'o>,
 }
 
 /// Who waits for the end of a write.
 #[derive(Clone, Copy)]
-pub(super) struct Hearers<'o> {
-    pub(super) asker: &'o Weak<()>,
-    pub(super) begun: &'o Begun,
+pub(super) struct Waiters<'o> {
+    pub(super) client: &'o Weak<()>,
+    pub(super) in_flight_write: &'o InFlightWrite,
 }
 
-impl Hearers<'_> {
-    pub(super) fn are_there(&self) -> bool {
-        self.asker.strong_count() > 0 || self.begun.is_joined()
+impl Waiters<'_> {
+    pub(super) fn are_waiting(&self) -> bool {
+        self.client.strong_count() > 0 || self.in_flight_write.is_joined()
     }
 }
 
@@ -69,7 +69,7 @@ impl<'o> Operation<'o> {
         id: OperationId,
         attempt: u32,
         conditions: Conditions,
-        hearers: Hearers<'o>,
+        waiters: Waiters<'o>,
     ) -> Self {
         Self {
             id,
@@ -81,7 +81,7 @@ impl<'o> Operation<'o> {
             surface: &*write.surface,
             is_keyed: write.is_keyed,
             due: None,
-            hearers,
+            waiters,
         }
     }
 
@@ -99,16 +99,22 @@ impl<'o> Operation<'o> {
         self.attempt > 1 && matches!(self.command, Command::Delete(_))
     }
 
-    pub(super) fn tell(&self, result: &Result<Written, Error>, exchanges: Option<&[Exchange]>) -> Told {
+    pub(super) fn write_answer(&self, result: &Result<Written, Error>, exchanges: Option<&[Exchange]>) -> WriteAnswer {
         let Self { id, merchant, connection, command, .. } = *self;
-        let (answer, failure) =
-            self.surface.tell(&Ended { id, merchant, connection, command, result: result.as_ref(), exchanges });
-        Told { id, answer, failure, is_replay: false }
+        let (answer, failure) = self.surface.write_answer(&EndedWrite {
+            id,
+            merchant,
+            connection,
+            command,
+            result: result.as_ref(),
+            exchanges,
+        });
+        WriteAnswer { id, answer, failure, is_replay: false }
     }
 
     /// What is told of a write of which something may have happened that nobody has recorded.
-    pub(super) fn unrecorded(&self, told: &'static str) -> Told {
-        self.tell(&Err(Error::new(Kind::Interrupted, told).after(true, false)), None)
+    pub(super) fn unrecorded(&self, told: &'static str) -> WriteAnswer {
+        self.write_answer(&Err(Error::new(Kind::Interrupted, told).after(true, false)), None)
     }
 
     /// When to look for what came of it.

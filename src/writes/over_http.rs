@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::{Idempotency, Refused, Told};
+use super::{Idempotency, Refused, WriteAnswer};
 use crate::{
-    problem::{AlreadyTold, Code, Failure, IDEMPOTENCY_STATUS, OPERATION_ID},
-    store::Answer,
+    problem::{AlreadyWritten, Code, IDEMPOTENCY_STATUS, OPERATION_ID, Problem},
+    store::KeptAnswer,
 };
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -15,31 +15,31 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 const LONGEST_KEY: usize = 255;
 
 /// What a request says of being sent again.
-pub fn idempotency(headers: &HeaderMap) -> Result<Idempotency, Failure> {
+pub fn idempotency(headers: &HeaderMap) -> Result<Idempotency, Problem> {
     Ok(Idempotency { key: idempotency_key(headers)?, joins: joins(headers)? })
 }
 
 /// Whether a write without a key may be a repetition of another one, which it is not if its caller says so.
-fn joins(headers: &HeaderMap) -> Result<bool, Failure> {
+fn joins(headers: &HeaderMap) -> Result<bool, Problem> {
     let mut told = headers.get_all("idempotency-coalesce").iter();
     match (told.next(), told.next()) {
         (None, _) => Ok(true),
         (Some(only), None) if only == "off" => Ok(false),
-        _ => Err(Failure::new(Code::MalformedRequest, "an `Idempotency-Coalesce` can only be `off`")),
+        _ => Err(Problem::new(Code::MalformedRequest, "an `Idempotency-Coalesce` can only be `off`")),
     }
 }
 
 /// The key of a write. It is opaque to us, and never looked up before it is known to be one.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(header) = keys.next() else { return Ok(None) };
     if keys.next().is_some() {
-        return Err(Failure::new(Code::MalformedRequest, "send one `Idempotency-Key`"));
+        return Err(Problem::new(Code::MalformedRequest, "send one `Idempotency-Key`"));
     }
     let is_key = (1..=LONGEST_KEY).contains(&header.len()) && header.as_bytes().iter().all(u8::is_ascii_graphic);
     match header.to_str() {
         Ok(key) if is_key => Ok(Some(key.to_owned())),
-        _ => Err(Failure::new(
+        _ => Err(Problem::new(
             Code::MalformedRequest,
             format!("an `Idempotency-Key` is 1 to {LONGEST_KEY} visible ASCII characters, such as a UUID"),
         )),
@@ -47,8 +47,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
 }
 
 /// An answer, with what the gateway knows of it beside.
-pub fn response(told: Told) -> http::Response<Bytes> {
-    let Told { id, answer, failure, is_replay } = told;
+pub fn response(told: WriteAnswer) -> http::Response<Bytes> {
+    let WriteAnswer { id, answer, failure, is_replay } = told;
     let mut response = http::Response::new(answer.body);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
@@ -61,42 +61,42 @@ pub fn response(told: Told) -> http::Response<Bytes> {
         headers.insert(OPERATION_ID, id);
     }
     if let Some(failure) = failure {
-        response.extensions_mut().insert(AlreadyTold(failure));
+        response.extensions_mut().insert(AlreadyWritten(failure));
     }
     response
 }
 
 /// Why a write was not carried out.
-pub fn refusal(refused: Refused) -> Failure {
+pub fn refusal(refused: Refused) -> Problem {
     match refused {
         Refused::Store(error) => {
             tracing::error!("a write was refused, because it could not be recorded: {error}");
-            Failure::new(Code::StoreUnavailable, "writes cannot be recorded now, so none is sent; reads go on")
+            Problem::new(Code::StoreUnavailable, "writes cannot be recorded now, so none is sent; reads go on")
         }
         Refused::InProgress(id) => {
-            Failure::new(Code::IdempotencyInProgress, "the same request is under way; ask again for its answer")
+            Problem::new(Code::IdempotencyInProgress, "the same request is under way; ask again for its answer")
                 .with_operation_id(id.to_string())
         }
         Refused::Reused => {
-            Failure::new(Code::IdempotencyKeyReused, "this `Idempotency-Key` came with another request before")
+            Problem::new(Code::IdempotencyKeyReused, "this `Idempotency-Key` came with another request before")
         }
         Refused::Expired(customer) => {
             let told = "the answer to this `Idempotency-Key` is not kept any more; it was carried out";
-            Failure::new(Code::IdempotencyKeyExpired, told).with_existing(customer)
+            Problem::new(Code::IdempotencyKeyExpired, told).with_existing(customer)
         }
         Refused::Erased(customer) => {
             let told = "the customer was deleted since, and what was answered to this `Idempotency-Key` went with it";
-            Failure::new(Code::ReplayErased, told).with_existing(customer)
+            Problem::new(Code::ReplayErased, told).with_existing(customer)
         }
         Refused::Fault => {
-            let told = "an unexpected fault; it is in the gateway's log, and what was begun is looked for";
-            Failure::new(Code::Internal, told).leaving_doubt()
+            let told = "an unexpected fault; it is in the gateway's log, and what was in_flight_write is outcome for";
+            Problem::new(Code::Internal, told).leaving_doubt()
         }
     }
 }
 
 /// A response as the store keeps it.
-pub fn answer(response: http::Response<Bytes>) -> Answer {
+pub fn answer(response: http::Response<Bytes>) -> KeptAnswer {
     let headers = response.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
-    Answer { status: response.status().as_u16(), headers: headers.collect(), body: response.into_body() }
+    KeptAnswer { status: response.status().as_u16(), headers: headers.collect(), body: response.into_body() }
 }

@@ -17,12 +17,12 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{End, Hearers, Operation, Record, Remembered, Told, Turn, Writes};
+use super::{AttemptTime, End, Operation, Record, StoredWrite, Waiters, WriteAnswer, Writes};
 use crate::{
     config::OnAmbiguous,
     execution::ProviderTransport,
     merchant::Connection,
-    store::{Adopted, Answer, Resend, State},
+    store::{Adopted, KeptAnswer, Resend, State},
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -45,16 +45,16 @@ fn every(period: Duration) -> Interval {
 
 impl Writes {
     /// Watches over all writes until the handle is dropped or aborted.
-    pub fn watch_over(self: &Arc<Self>) -> JoinHandle<()> {
+    pub fn run_in_background(self: &Arc<Self>) -> JoinHandle<()> {
         tokio::spawn(Arc::clone(self).watch())
     }
 
     async fn watch(self: Arc<Self>) {
         // Side by side: a sign of life must not wait for a database that is slow at something else.
-        tokio::join!(self.give_signs_of_life(), self.look_for_outcomes(), self.take_away_what_is_old());
+        tokio::join!(self.renew_leases(), self.reconcile_due_writes(), self.reap_old_answers());
     }
 
-    async fn give_signs_of_life(&self) {
+    async fn renew_leases(&self) {
         let mut renew = every(self.store.renewal());
         loop {
             renew.tick().await;
@@ -65,7 +65,7 @@ impl Writes {
         }
     }
 
-    async fn look_for_outcomes(self: &Arc<Self>) {
+    async fn reconcile_due_writes(self: &Arc<Self>) {
         let mut look = every(LOOK_EVERY);
         let mut looking = JoinSet::new();
         loop {
@@ -75,19 +75,19 @@ impl Writes {
                 continue;
             }
             let free = MOST_AT_ONCE.saturating_sub(looking.len());
-            let turn = self.turn(self.gateway.load().deadline);
+            let time = self.time(self.gateway.load().deadline);
             let Ok(records) = self.store.take_over(free).await else {
                 look.reset_after(AFTER_FAILURE);
                 continue;
             };
             for record in records {
-                let (this, turn) = (Arc::clone(self), turn.clone());
-                looking.spawn(async move { this.resume(record, &turn, &Weak::new()).await });
+                let (this, time) = (Arc::clone(self), time.clone());
+                looking.spawn(async move { this.resume(record, &time, &Weak::new()).await });
             }
         }
     }
 
-    async fn take_away_what_is_old(&self) {
+    async fn reap_old_answers(&self) {
         let mut reap = every(REAP_EVERY);
         loop {
             reap.tick().await;
@@ -99,8 +99,8 @@ impl Writes {
 
     /// Goes on with a write that this process has taken over: looks whether it happened, and does what is allowed
     /// if it did not. `None` where it stays for a person.
-    pub(super) async fn resume(&self, record: Record, turn: &Turn, asker: &Weak<()>) -> Option<Told> {
-        let begun = self.underway.begin(record.id, None);
+    pub(super) async fn resume(&self, record: Record, time: &AttemptTime, client: &Weak<()>) -> Option<WriteAnswer> {
+        let in_flight_write = self.in_flight.begin(record.id, None);
         let gateway = self.gateway.load_full();
         let found = gateway.connection(&record.merchant, &record.connection);
         let Some((merchant, connection)) = found else {
@@ -108,8 +108,8 @@ impl Writes {
             return None;
         };
         let document = record.command.clone().unwrap_or_default();
-        let Some(remembered) = Remembered::read(&document, merchant, connection, self.surfaces) else {
-            self.hold(&record, None, "what was remembered of it cannot be read").await;
+        let Some(stored_write) = StoredWrite::read(&document, merchant, connection, self.surfaces) else {
+            self.hold(&record, None, "what was stored_write of it cannot be read").await;
             return None;
         };
         let progress = Progress::of(&record, connection);
@@ -118,31 +118,32 @@ impl Writes {
             attempt: record.attempt,
             merchant,
             connection,
-            command: &remembered.command,
-            conditions: remembered.surface.conditions(connection),
-            surface: &*remembered.surface,
+            command: &stored_write.command,
+            conditions: stored_write.surface.conditions(connection),
+            surface: &*stored_write.surface,
             is_keyed: record.keyed,
             due: progress.next_look(&record, connection),
-            hearers: Hearers { asker, begun: &begun },
+            waiters: Waiters { client, in_flight_write: &in_flight_write },
         };
-        let transport = turn.transport(&operation);
+        let transport = time.transport(&operation);
         let marker = operation.marker();
         let asked_at = record.created_at;
-        let looked =
-            reconcile::look(&connection.provider, &transport, operation.command, asked_at, marker.as_deref()).await;
+        let outcome =
+            reconcile::find_outcome(&connection.provider, &transport, operation.command, asked_at, marker.as_deref())
+                .await;
         let is_over = progress == Progress::Over && operation.attempt > LOOKS;
-        let looked = match looked {
+        let outcome = match outcome {
             // Where it is no matter whether it is sent again, nobody need be found first.
             Err(error) if error.kind == Kind::ScanBound && operation.may_be_sent_again(false) => Ok(Found::DidNot),
-            looked => looked,
+            outcome => outcome,
         };
-        let told = match self.own(&operation, &transport, looked).await {
+        let told = match self.own(&operation, &transport, outcome).await {
             Ok(Found::Happened(written)) => self.conclude(&operation, Ok(*written), transport.exchanges()).await,
             Ok(Found::DidNot) if operation.may_be_sent_again(is_over) => {
                 match self.store.send_again(record.id, record.attempt).await {
                     Ok(Resend::Noted) => {
                         let planned = operation.plan();
-                        self.attempt(Operation { due: None, ..operation }, planned, turn).await
+                        self.attempt(Operation { due: None, ..operation }, planned, time).await
                     }
                     Ok(Resend::Overtaken) => {
                         let why = "the customer was changed again since, and that is not undone";
@@ -166,7 +167,7 @@ impl Writes {
             }
             Ok(Found::DidNot) | Err(_) => self.wait(&operation, "the provider does not show yet what came of it").await,
         };
-        self.end(begun, &told).await;
+        self.end(in_flight_write, &told).await;
         Some(told)
     }
 
@@ -176,16 +177,16 @@ impl Writes {
         &self,
         operation: &Operation<'_>,
         transport: &ProviderTransport<'_>,
-        looked: Result<Found, Error>,
+        outcome: Result<Found, Error>,
     ) -> Result<Found, Error> {
-        let looked = looked?;
-        if let (Command::Create(create), Found::Happened(written)) = (operation.command, &looked)
+        let outcome = outcome?;
+        if let (Command::Create(create), Found::Happened(written)) = (operation.command, &outcome)
             && let Written::Created(Created { customer, existing: false }) = &**written
             && operation.dedupe() != Some(Dedupe::Unique)
         {
             let is_marked = operation.marker().is_some();
             return match self.store.adopt(operation.id, operation.attempt, customer.id_at_provider(), is_marked).await {
-                Ok(Adopted::Own) => Ok(looked),
+                Ok(Adopted::Own) => Ok(outcome),
                 Ok(Adopted::Anothers) if create.distinct => {
                     reconcile::matched(&operation.connection.provider, transport, create).await
                 }
@@ -195,14 +196,14 @@ impl Writes {
                 }
             };
         }
-        Ok(looked)
+        Ok(outcome)
     }
 
     /// Leaves a write to a person.
     async fn hold(&self, record: &Record, operation: Option<&Operation<'_>>, why: &'static str) {
         tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "the outcome of a write stays unknown: {why}");
         let told = || operation.map(|operation| operation.unrecorded(why).answer);
-        let nothing = Answer { status: 504, headers: Vec::new(), body: Bytes::new() };
+        let nothing = KeptAnswer { status: 504, headers: Vec::new(), body: Bytes::new() };
         let answer = record.answer.clone().or_else(told).unwrap_or(nothing);
         let end = End::Unknown { reconcile_after: None, answer };
         if let Err(error) = self.store.finish(record.id, record.attempt, end).await {

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     execution::Exchange,
     merchant::{Connection, Merchant},
-    problem::Failure,
-    store::{Answer, OperationId},
+    problem::Problem,
+    store::{KeptAnswer, OperationId},
 };
 
 /// A way to answer writes.
@@ -35,7 +35,7 @@ pub trait Surface: Debug + Send + Sync {
     }
 
     /// Writes the answer, and where it is a failure, the same for the log.
-    fn tell(&self, ended: &Ended<'_>) -> (Answer, Option<Failure>);
+    fn write_answer(&self, ended: &EndedWrite<'_>) -> (KeptAnswer, Option<Problem>);
 }
 
 /// What is kept of a surface.
@@ -52,7 +52,7 @@ pub struct KeptSurface {
 
 /// How a write ended.
 #[derive(Debug)]
-pub struct Ended<'e> {
+pub struct EndedWrite<'e> {
     /// The write.
     pub id: OperationId,
     /// Whose it is.

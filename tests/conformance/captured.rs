@@ -52,7 +52,7 @@ fn check(vendor_name: &str, folder: &Path, stem: &str, file: &Path) -> Result<()
     }
     let request: Request = request.body(body)?;
 
-    let server = (setup.vendor.imitate)(setup.settings);
+    let server = (setup.vendor.server)(setup.settings);
     let shown = match server.accept(&request) {
         Ok(command) => serde_json::to_string_pretty(&show::command(&command))?,
         Err(error) => {

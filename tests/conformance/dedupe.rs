@@ -22,7 +22,7 @@ use passerelle_providers::{
         reconcile::{self, Found},
     },
     json::JsonObject,
-    kit::{Asked, Endpoint, Transport, marker},
+    kit::{Endpoint, Transport, VendorRequest, marker},
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Kind,
         ListCustomers, LossPolicy, Operation, Patch, Position, Request, Response, UpdateCustomer, Written,
@@ -298,7 +298,7 @@ impl Attempt {
 
 /// Whether a request says which record it is about, in its path or in its body.
 fn is_named(request: &Request, record: &str) -> bool {
-    let in_the_path = Asked::of(request).segments.iter().any(|segment| segment == record);
+    let in_the_path = VendorRequest::of(request).segments.iter().any(|segment| segment == record);
     in_the_path || String::from_utf8_lossy(request.body()).contains(&format!("\"{record}\""))
 }
 
@@ -345,7 +345,7 @@ impl Bench {
     }
 
     async fn look(&self, command: &Command, sent_at: Timestamp, mark: Option<&str>) -> Result<Found, Error> {
-        reconcile::look(&self.provider, self, command, sent_at, mark).await
+        reconcile::find_outcome(&self.provider, self, command, sent_at, mark).await
     }
 
     /// Sends a change of somebody who is there, and then the same again.

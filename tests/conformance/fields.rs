@@ -153,7 +153,7 @@ fn is_remembered(field: Field) -> Result<(), Failed> {
         let told: Value = serde_json::from_slice(&kept)?;
         same("what is kept", told.pointer(field.pointer()).ok_or("it is not kept")?, &expected)?;
         let source = Source::new(&Bytes::from(kept)).ok_or("text")?;
-        if input::remembered(Operation::Update, &source, None, manifest)? != update {
+        if input::stored(Operation::Update, &source, None, manifest)? != update {
             return Err("it reads back as another command".into());
         }
     }
@@ -276,7 +276,7 @@ fn is_sent_again_where_it_is_left_alone(subject: Subject, field: Field) -> Resul
     let id = sample::id(&subject.manifest.id);
     let other = if field == Field::Email { Field::Phone } else { Field::Email };
     let update = UpdateCustomer { id: id.clone(), fields: set(other)? };
-    let (provider, server) = (subject.provider(), (subject.vendor.imitate)(subject.settings()));
+    let (provider, server) = (subject.provider(), (subject.vendor.server)(subject.settings()));
     let answer = server.answer(&Command::Retrieve(id), &Reply::Customer(current.clone()))?;
     let vendor = OneRecord { answer, written: Mutex::default() };
     let conditions = Conditions::canonical(LossPolicy::Drop);

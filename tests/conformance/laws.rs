@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, sync::Arc};
 use bytes::Bytes;
 use libtest_mimic::{Failed, Trial};
 use passerelle_providers::{
-    CustomerProvider, ImitatesVendor, Settings, VENDORS, Vendor,
+    CustomerProvider, Settings, VENDORS, Vendor, VendorServer,
     engine::{self, Conditions, lists},
     json::{Extra, JsonObject},
     kit::{Endpoint, Plan, Step, render},
@@ -100,8 +100,8 @@ impl Subject {
         (self.vendor.connect)(self.settings())
     }
 
-    fn server(self) -> Arc<dyn ImitatesVendor> {
-        (self.vendor.imitate)(self.settings())
+    fn server(self) -> Arc<dyn VendorServer> {
+        (self.vendor.server)(self.settings())
     }
 
     fn endpoint(self) -> Endpoint {
@@ -338,7 +338,7 @@ fn as_told(subject: Subject, meant: &ListCustomers) -> Result<Position, Failed> 
     let first = ListCustomers { position: Position::START, ..meant.clone() };
     let page = Page { items: Vec::new(), next: Some(meant.position.clone()), total: None };
     let answer = subject.server().answer(&Command::List(first.clone()), &Reply::Customers(page))?;
-    match subject.provider().plan_list(&first)?.kept().read(answer)? {
+    match subject.provider().plan_list(&first)?.into_owned().read(answer)? {
         Step::Done(Page { next: Some(told), .. }) => Ok(told),
         _ => Err("a page that goes on does not tell where".into()),
     }
@@ -461,7 +461,7 @@ fn a_page_reads_back_as_it_was_told(subject: Subject) -> Result<(), Failed> {
         let total = position.offset() + items.len() as u64;
         let reply = Reply::Customers(Page::of_total(items.clone(), &position, total));
         let answer = server.answer(&Command::List(asked.clone()), &reply).map_err(broken)?;
-        let read = done(provider.plan_list(&asked).map_err(broken)?.kept().read(answer))?;
+        let read = done(provider.plan_list(&asked).map_err(broken)?.into_owned().read(answer))?;
         prop_assert_eq!(read.items.len(), items.len());
         prop_assert_eq!(&read.next, &None);
         if subject.manifest.paging.tells_total {
@@ -669,7 +669,7 @@ fn arbitrary_answers_never_panic(subject: Subject) -> Result<(), Failed> {
                 }
                 Command::Update(command) => read!(provider.plan_update(command)),
                 Command::Delete(id) => read!(provider.plan_delete(id)),
-                Command::List(command) => read!(provider.plan_list(command).map(Plan::kept)),
+                Command::List(command) => read!(provider.plan_list(command).map(Plan::into_owned)),
                 Command::Block(id) => read!(provider.plan_block(id)),
                 Command::Unblock(id) => read!(provider.plan_unblock(id)),
                 Command::PaymentMethods(command) => read!(provider.plan_payment_methods(command)),

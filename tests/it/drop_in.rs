@@ -831,7 +831,7 @@ fn mistakes_in_ingress_are_told() {
         ("ingress.paymentkit = { public_key = \"0x12\" }", "is not an Ed25519 public key"),
     ] {
         let loaded = passerelle::config::load_text(&format!("{merchant}{typed}\n"), "t.toml").expect("it can be read");
-        let told = passerelle::merchant::Gateway::understand(&loaded, None).expect_err("a mistake").mistakes;
+        let told = passerelle::merchant::Gateway::resolve(&loaded, None).expect_err("a mistake").mistakes;
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with("t.toml:5: `merchants.acme.ingress.") && told[0].contains(expected), "{told:?}");
     }

@@ -15,7 +15,7 @@ pub(crate) type ModulePath = Vec<String>;
 /// Every path of the own crate that the file names. `module` is the file's own path in its crate.
 pub(crate) fn of(file: &Path, module: &[String]) -> BTreeSet<ModulePath> {
     let text = fs::read_to_string(file).expect("a source file");
-    let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let tokens: TokenStream = text.parse().expect("Rust tokens");
     let mut found = BTreeSet::new();
     read(tokens, module, &mut found);
     found

@@ -127,6 +127,7 @@ fn twin(folder: &Path) -> String {
 async fn create_at_the_provider(base: &str, sent: &Sent) {
     let mut body: serde_json::Value = serde_json::from_str(sent.body.as_deref().expect("a body")).expect("JSON");
     body["metadata"] = json!({ "passerelle_op": sent.operation });
+    #[expect(clippy::disallowed_methods, reason = "a client of the twin, not of a provider")]
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let request = client.post(format!("{base}/customers")).header("x-api-key", "sk_test_secret");
     let response = request.header("content-type", "application/json").body(body.to_string()).send().await;

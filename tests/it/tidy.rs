@@ -126,7 +126,7 @@ fn folders_of_the_core_import_only_those_before_them() {
     // The root of the crate gives the folders their short names, and has the registry.
     let place = |path: &ModulePath| match path.first().map(String::as_str) {
         Some("core") => path.get(1).cloned(),
-        Some("CustomerProvider" | "ImitatesVendor" | "Settings" | "Vendor") => Some("kit".to_owned()),
+        Some("CustomerProvider" | "VendorServer" | "Settings" | "Vendor") => Some("kit".to_owned()),
         other => other.map(str::to_owned),
     };
     let wrong = wrong_imports(&folder, CORE, &["core".to_owned()], place);

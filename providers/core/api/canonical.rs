@@ -1,5 +1,5 @@
 //! Commands as JSON that says the same in the same bytes: what is remembered of a write, and what two
-//! requests are compared by. [`crate::api::input::remembered`] reads it back.
+//! requests are compared by. [`crate::api::input::stored`] reads it back.
 
 use crate::{
     json::canonical::{ObjectWriter, spelled},
@@ -143,7 +143,7 @@ mod tests {
     fn read_back(command: &Command) -> Result<Command, Error> {
         let manifest = vendor("lomi").expect("a vendor").manifests[0];
         let written = Source::new(&Bytes::from(command.to_canonical_json())).expect("text");
-        input::remembered(command.operation(), &written, None, manifest)
+        input::stored(command.operation(), &written, None, manifest)
     }
 
     /// Imitated providers take what the gateway's own rules refuse, or spell otherwise.

@@ -22,7 +22,7 @@ const MOST_BYTES: usize = 4096;
 
 /// The fields of a create or an update, from its JSON body.
 pub fn fields(body: &Source, region: Option<Region>) -> Result<CustomerFields, Error> {
-    Reader::open(body, region)?.finish()
+    BodyReader::open(body, region)?.finish()
 }
 
 /// Any command from one JSON object: the fields of the body beside the parameters of path and query.
@@ -33,19 +33,19 @@ pub fn command(
     manifest: &Manifest,
     region: Option<Region>,
 ) -> Result<Command, Error> {
-    Reader::open(json, region)?.command(operation, manifest)
+    BodyReader::open(json, region)?.command(operation, manifest)
 }
 
 /// A command out of what [`Command::to_canonical_json`] wrote. It was taken in before, by our own rules or by those of
 /// an imitated provider, and is read as it stands. The customer's id at the provider is given where the merchant knows the
 /// customer by another one.
-pub fn remembered(
+pub fn stored(
     operation: Operation,
     json: &Source,
     provider_id: Option<Text>,
     manifest: &Manifest,
 ) -> Result<Command, Error> {
-    Reader { provider_id, ..Reader::of(json, None, true)? }.command(operation, manifest)
+    BodyReader { provider_id, ..BodyReader::of(json, None, true)? }.command(operation, manifest)
 }
 
 /// A phone number of a query, in the form in which customers have theirs.
@@ -62,28 +62,28 @@ pub fn check(body: &Source) -> Result<(), Error> {
     Err(Error::new(Kind::CardData, "card numbers are not taken: remove them and send again").with_fields(cards))
 }
 
-struct Reader<'s> {
+struct BodyReader<'s> {
     source: &'s Source,
     region: Option<Region>,
     /// Whether values were taken in before, and are neither judged nor spelled anew.
-    is_remembered: bool,
+    is_stored: bool,
     /// The customer's id at the provider, where it is not the one that the command names.
     provider_id: Option<Text>,
     members: Vec<(Str<'s>, Raw<'s>)>,
     mistakes: Vec<FieldError>,
 }
 
-impl<'s> Reader<'s> {
+impl<'s> BodyReader<'s> {
     fn open(source: &'s Source, region: Option<Region>) -> Result<Self, Error> {
         check(source)?;
         Self::of(source, region, false)
     }
 
-    fn of(source: &'s Source, region: Option<Region>, is_remembered: bool) -> Result<Self, Error> {
+    fn of(source: &'s Source, region: Option<Region>, is_stored: bool) -> Result<Self, Error> {
         let Ok(Members(members)) = json::from_str(source.as_str()) else {
             return Err(Error::invalid(vec![FieldError::new("", "must be a JSON object")]));
         };
-        Ok(Self { source, region, is_remembered, provider_id: None, members, mistakes: Vec::new() })
+        Ok(Self { source, region, is_stored, provider_id: None, members, mistakes: Vec::new() })
     }
 
     fn command(mut self, operation: Operation, manifest: &Manifest) -> Result<Command, Error> {
@@ -189,7 +189,7 @@ impl<'s> Reader<'s> {
         }
         if let (Patch::Set(full), Patch::Set(joined)) = (&read.name, parts_only(&read).full_name())
             && **full != *joined
-            && !self.is_remembered
+            && !self.is_stored
         {
             self.mistakes
                 .push(FieldError::new("/name", "contradicts `first_name` and `last_name`; give the one or the others"));
@@ -259,7 +259,7 @@ impl<'s> Reader<'s> {
             return Patch::Clear;
         }
         let Some(text) = string(self.source, raw) else { return self.mistake(field.pointer(), "must be a string") };
-        if self.is_remembered {
+        if self.is_stored {
             return Patch::Set(text);
         }
         if text.len() > MOST_BYTES {
@@ -272,14 +272,14 @@ impl<'s> Reader<'s> {
     }
 
     fn phone(&mut self, field: Field, raw: Raw<'_>) -> Patch<Text> {
-        let (region, is_remembered) = (self.region, self.is_remembered);
+        let (region, is_stored) = (self.region, self.is_stored);
         let text = self.text(field, raw, phone_text);
-        if is_remembered { text } else { text.map(|text| phone_query(text, region)) }
+        if is_stored { text } else { text.map(|text| phone_query(text, region)) }
     }
 
     fn country(&mut self, field: Field, raw: Raw<'_>) -> Patch<Text> {
         let country = self.text(field, raw, any_text);
-        if self.is_remembered { country } else { country.map(country::canonical) }
+        if self.is_stored { country } else { country.map(country::canonical) }
     }
 
     fn kind(&mut self, field: Field, raw: Raw<'_>) -> Patch<CustomerType> {
@@ -297,7 +297,7 @@ impl<'s> Reader<'s> {
         if raw.get() == "null" {
             return Patch::Clear;
         }
-        match JsonObject::kept(raw, self.source) {
+        match JsonObject::owned(raw, self.source) {
             Some(object) => Patch::Set(object),
             None => self.mistake(field.pointer(), "must be an object"),
         }

@@ -11,9 +11,9 @@ use super::{
 use crate::{
     kit::{CustomerProvider, Plan, Transport, run},
     model::{
-        Command, CreateCustomer, Created, Customer, CustomerId, Error, Fidelity, Kind, ListCustomers, ListOfCustomer,
-        Lookup, LossPolicy, OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request, Told, UpdateCustomer,
-        Written, manifest::FilterSupport,
+        BorrowedCustomer, Command, CreateCustomer, Created, Customer, CustomerId, Error, Fidelity, Kind, ListCustomers,
+        ListOfCustomer, Lookup, LossPolicy, OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request,
+        UpdateCustomer, Written, manifest::FilterSupport,
     },
 };
 
@@ -196,7 +196,7 @@ impl Planned {
     pub async fn show_list<R>(
         self,
         transport: &dyn Transport,
-        show: impl FnOnce(Page<Told<'_>>) -> R,
+        show: impl FnOnce(Page<BorrowedCustomer<'_>>) -> R,
     ) -> Result<R, Error> {
         match self.0 {
             Work::List(list) => list.show(transport, show).await,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::{
     kit::{CustomerPage, CustomerProvider, Plan, Transport, run},
     model::{
-        CreateCustomer, Created, Customer, CustomerFilter, Error, Field, FieldError, Kind, ListCustomers, Lookup,
-        Operation, Page, Position, Request, Told,
+        BorrowedCustomer, CreateCustomer, Created, Customer, CustomerFilter, Error, Field, FieldError, Kind,
+        ListCustomers, Lookup, Operation, Page, Position, Request,
         manifest::{FilterSupport, Manifest, Support},
     },
 };
@@ -122,7 +122,7 @@ impl PlannedList {
         let mut items: Vec<Customer> = Vec::new();
         loop {
             pages_left = pages_left.saturating_sub(1);
-            let page = run(transport, plan.kept()).await?;
+            let page = run(transport, plan.into_owned()).await?;
             let total = page.total.filter(|_| !scans);
             let mut next = page.next;
             for (place, customer) in page.items.into_iter().enumerate().skip(std::mem::take(&mut skip)) {
@@ -151,15 +151,15 @@ impl PlannedList {
     pub(super) async fn show<R>(
         self,
         transport: &dyn Transport,
-        show: impl FnOnce(Page<Told<'_>>) -> R,
+        show: impl FnOnce(Page<BorrowedCustomer<'_>>) -> R,
     ) -> Result<R, Error> {
         if !self.again.is_empty() || self.skip > 0 || usize::from(self.asked.limit) < self.wanted {
             let Page { items, next, total } = self.read(transport).await?;
-            return Ok(show(Page { items: items.iter().map(Customer::told).collect(), next, total }));
+            return Ok(show(Page { items: items.iter().map(Customer::borrowed).collect(), next, total }));
         }
         let Self { wanted, asked, first, .. } = self;
         let answer = run(transport, first).await?;
-        let mut page = answer.told()?;
+        let mut page = answer.borrowed()?;
         if page.items.len() > wanted {
             page.items.truncate(wanted);
             page.next = Some(asked.position.within(asked.limit));

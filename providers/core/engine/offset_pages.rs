@@ -14,7 +14,7 @@ use crate::{
 type PlanPage<'p, T> = dyn Fn(u16, Position) -> Result<Plan<Page<T>>, Error> + Sync + 'p;
 
 /// A list to be cut.
-struct Sliced<'p, T> {
+struct OffsetList<'p, T> {
     /// How the provider cuts it into pages.
     paging: Paging,
     /// Plans one of these.
@@ -32,11 +32,15 @@ pub(super) async fn customers(
     let manifest = provider.manifest();
     let Division { sent, again } = divide(&asked.filter, manifest)?;
     let plan = |limit, position| {
-        provider.plan_list(&ListCustomers { limit, position, filter: sent.clone() }).map(Plan::<CustomerPage>::kept)
+        provider
+            .plan_list(&ListCustomers { limit, position, filter: sent.clone() })
+            .map(Plan::<CustomerPage>::into_owned)
     };
     let keep = |customer: &Customer| again.matches(customer);
     let keep = (!again.is_empty()).then_some(&keep as _);
-    Sliced { paging: manifest.paging, plan: &plan, keep }.part(transport, asked.position.offset(), asked.limit).await
+    OffsetList { paging: manifest.paging, plan: &plan, keep }
+        .part(transport, asked.position.offset(), asked.limit)
+        .await
 }
 
 /// A customer's payment methods from an offset on.
@@ -47,7 +51,7 @@ pub(super) async fn payment_methods(
 ) -> Result<Page<PaymentMethod>, Error> {
     let plan = |limit, position| provider.plan_payment_methods(&ListOfCustomer { limit, position, ..asked.clone() });
     let paging = provider.manifest().paging;
-    Sliced { paging, plan: &plan, keep: None }.part(transport, asked.position.offset(), asked.limit).await
+    OffsetList { paging, plan: &plan, keep: None }.part(transport, asked.position.offset(), asked.limit).await
 }
 
 /// A customer's payments from an offset on.
@@ -58,16 +62,16 @@ pub(super) async fn payments(
 ) -> Result<Page<Payment>, Error> {
     let plan = |limit, position| provider.plan_payments(&ListOfCustomer { limit, position, ..asked.clone() });
     let paging = provider.manifest().paging;
-    Sliced { paging, plan: &plan, keep: None }.part(transport, asked.position.offset(), asked.limit).await
+    OffsetList { paging, plan: &plan, keep: None }.part(transport, asked.position.offset(), asked.limit).await
 }
 
-impl<T> std::fmt::Debug for Sliced<'_, T> {
+impl<T> std::fmt::Debug for OffsetList<'_, T> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Sliced").field("paging", &self.paging).finish_non_exhaustive()
+        formatter.debug_struct("OffsetList").field("paging", &self.paging).finish_non_exhaustive()
     }
 }
 
-impl<T: 'static> Sliced<'_, T> {
+impl<T: 'static> OffsetList<'_, T> {
     /// The entries from an offset on, at most as many as the limit. Where nothing but a walk from the beginning
     /// finds the place, the walk is bounded, and a place beyond the bound is an error, never a wrong page.
     async fn part(&self, transport: &dyn Transport, offset: u64, limit: u16) -> Result<Page<T>, Error> {
@@ -217,8 +221,8 @@ mod tests {
             let paging = Paging { style: self.style, parameters: "", max_limit: most, tells_total: self.tells_total };
             let every = |number: &u64| keep.is_none_or(|every| number.is_multiple_of(every));
             let plan = |size, position| self.plan(size, position);
-            let sliced = Sliced { paging, plan: &plan, keep: keep.map(|_| &every as _) };
-            let mut work = pin!(sliced.part(self, offset, limit));
+            let list = OffsetList { paging, plan: &plan, keep: keep.map(|_| &every as _) };
+            let mut work = pin!(list.part(self, offset, limit));
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             match work.as_mut().poll(&mut context) {
                 std::task::Poll::Ready(part) => part,
@@ -292,11 +296,11 @@ mod tests {
             Draft::get("/numbers").plan(|answer| answer.refusal(None, None), move |_| Ok(page))
         };
         let numbers = Numbers { length: 0, style: PagingStyle::Pages, tells_total: true };
-        let sliced = Sliced { paging, plan: &plan, keep: None };
+        let list = OffsetList { paging, plan: &plan, keep: None };
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let mut seen = Vec::new();
         for offset in [0, 5, 10] {
-            let mut work = pin!(sliced.part(&numbers, offset, 5));
+            let mut work = pin!(list.part(&numbers, offset, 5));
             let std::task::Poll::Ready(Ok(part)) = work.as_mut().poll(&mut context) else { panic!("a part") };
             seen.extend(part.items);
         }

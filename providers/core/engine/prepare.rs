@@ -14,7 +14,7 @@ use crate::{
     text::{Text, name},
 };
 
-/// Told of a field that was sent `null` and still stands in the answer.
+/// Called for a field that was sent `null` and still stands in the answer.
 const NOT_CLEARED: &str = "the provider did not clear it";
 
 /// The plan of a create, with every loss reported.

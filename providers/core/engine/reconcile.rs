@@ -13,8 +13,8 @@ use crate::{
     json::canonical::spelled,
     kit::{CustomerProvider, Transport},
     model::{
-        Command, CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Held,
-        Kind, ListCustomers, Lookup, Operation, Patch, Position, Written,
+        Command, CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field,
+        FieldValue, Kind, ListCustomers, Lookup, Operation, Patch, Position, Written,
         manifest::{FilterSupport, Manifest},
     },
     text::{Text, country, email},
@@ -40,24 +40,24 @@ impl Found {
     }
 }
 
-/// Looks whether a write happened that was first sent at a time, a create with a mark or without. An error means that
+/// Looks whether a write happened that was first sent at a time, a create with a marker or without. An error means that
 /// it could not be looked.
-pub async fn look(
+pub async fn find_outcome(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     command: &Command,
     sent_at: Timestamp,
-    mark: Option<&str>,
+    marker: Option<&str>,
 ) -> Result<Found, Error> {
     match command {
-        Command::Create(create) => match created(provider, transport, create, sent_at, mark).await? {
+        Command::Create(create) => match created(provider, transport, create, sent_at, marker).await? {
             Found::DidNot if create.distinct => matched(provider, transport, create).await,
             found => Ok(found),
         },
         Command::Update(update) => {
             let customer = retrieve(provider, transport, &update.id).await?;
             let manifest = provider.manifest();
-            let kept = kept(&update.fields, Operation::Update, manifest);
+            let kept = without_losses(&update.fields, Operation::Update, manifest);
             Ok(match holds(&customer, &whole(&kept, &customer), manifest) {
                 true => Found::happened(Written::Changed(customer)),
                 false => Found::DidNot,
@@ -105,22 +105,22 @@ pub async fn matched(
     Ok(existing.map_or(Found::DidNot, |existing| Found::happened(Written::Created(existing))))
 }
 
-/// Looks for the one customer that has the mark, or without marks the one that has everything that was sent and was
+/// Looks for the one customer that has the marker, or without marks the one that has everything that was sent and was
 /// not there before.
 async fn created(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     create: &CreateCustomer,
     sent_at: Timestamp,
-    mark: Option<&str>,
+    marker: Option<&str>,
 ) -> Result<Found, Error> {
     let manifest = provider.manifest();
-    let kept = kept(&create.fields, Operation::Create, manifest);
+    let kept = without_losses(&create.fields, Operation::Create, manifest);
     let earliest = sent_at.checked_sub(CLOCK_SKEW).unwrap_or(sent_at);
-    // A mark decides alone: somebody who has another or none is a stranger, however alike.
+    // A marker decides alone: somebody who has another or none is a stranger, however alike.
     let is_it = |customer: &Customer| {
-        if mark.is_some() || customer.marker.is_some() {
-            return customer.marker.as_deref() == mark;
+        if marker.is_some() || customer.marker.is_some() {
+            return customer.marker.as_deref() == marker;
         }
         let created = customer.created_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
         created.is_none_or(|created| created >= earliest) && holds(customer, &kept, manifest)
@@ -171,7 +171,7 @@ fn narrowest(manifest: &Manifest, fields: &CustomerFields) -> CustomerFilter {
 }
 
 /// The fields of a write without those that were lost on the way.
-fn kept(fields: &CustomerFields, operation: Operation, manifest: &Manifest) -> CustomerFields {
+fn without_losses(fields: &CustomerFields, operation: Operation, manifest: &Manifest) -> CustomerFields {
     let mut kept = fields.clone();
     for (field, _) in manifest.losses(fields, operation) {
         kept.forget(field);
@@ -217,8 +217,10 @@ fn holds(customer: &Customer, fields: &CustomerFields, manifest: &Manifest) -> b
     let mut after = customer.clone();
     wanted.apply_to(&mut after);
     let is_as_wanted = |field: &Field| match (customer.held(*field), after.held(*field)) {
-        (Held::Text(Some(held)), Held::Text(Some(wanted))) if *field == Field::Email => email::same(held, wanted),
-        (Held::Object(held), Held::Object(wanted)) => {
+        (FieldValue::Text(Some(held)), FieldValue::Text(Some(wanted))) if *field == Field::Email => {
+            email::same(held, wanted)
+        }
+        (FieldValue::Object(held), FieldValue::Object(wanted)) => {
             held == wanted || spelled(held.as_str()) == spelled(wanted.as_str())
         }
         (held, wanted) => held == wanted,
@@ -236,7 +238,7 @@ mod tests {
     use super::*;
     use crate::{
         api::input,
-        kit::{ImitatesVendor, Settings},
+        kit::{Settings, VendorServer},
         model::{Page, Reply, Request, Response},
         text::Source,
         vendor,
@@ -304,13 +306,13 @@ mod tests {
         let manifest = vendor("paymentkit").expect("a vendor").manifests[0];
         let held = customer(r#"{"name":"Awa Diop","did":"z1Awa"}"#);
         let asked = fields(r#"{"name":"Awa Diop","did":"z1Other"}"#);
-        assert!(holds(&held, &kept(&asked, Operation::Update, manifest), manifest));
+        assert!(holds(&held, &without_losses(&asked, Operation::Update, manifest), manifest));
         assert!(!holds(&held, &asked, manifest));
     }
 
     /// A vendor that lists these customers, the newest first, and does nothing else.
     struct Listed {
-        vendor: Arc<dyn ImitatesVendor>,
+        vendor: Arc<dyn VendorServer>,
         customers: Vec<Customer>,
     }
 
@@ -328,14 +330,19 @@ mod tests {
     const SENT: &str = "2026-11-20T12:00:00Z";
 
     /// What is found of a create of Awa Diop; whom it made or matched, and which of the two.
-    fn found(vendor_name: &str, distinct: bool, mark: Option<&str>, customers: &[Customer]) -> Option<(String, bool)> {
+    fn found(
+        vendor_name: &str,
+        distinct: bool,
+        marker: Option<&str>,
+        customers: &[Customer],
+    ) -> Option<(String, bool)> {
         let vendor = vendor(vendor_name).expect("a vendor");
         let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
-        let listed = Listed { vendor: (vendor.imitate)(settings), customers: customers.to_vec() };
+        let listed = Listed { vendor: (vendor.server)(settings), customers: customers.to_vec() };
         let fields = fields(r#"{"name":"Awa Diop","email":"awa@example.com"}"#);
         let command = Command::Create(CreateCustomer { fields, distinct });
         let provider = (vendor.connect)(settings);
-        let looking = look(&provider, &listed, &command, SENT.parse().expect("a time"), mark);
+        let looking = find_outcome(&provider, &listed, &command, SENT.parse().expect("a time"), marker);
         let mut context = task::Context::from_waker(task::Waker::noop());
         let task::Poll::Ready(found) = pin!(looking).poll(&mut context) else { panic!("nothing here waits") };
         match found.expect("it can be looked") {
@@ -359,21 +366,21 @@ mod tests {
         let (old, new) = ("b78de3c9-7f76-4f43-9c5d-19d9f5c7c985", "0979ec77-7f76-4f43-9c5d-19d9f5c7c985");
         let known = listed(old, LONG_AGO, r#"{"name":"A. Diop","email":"Awa@example.com"}"#);
         let alike = listed(old, LONG_AGO, r#"{"name":"Awa Diop","email":"not.awa@example.com"}"#);
-        let marked = |mark: &str| {
+        let marked = |marker: &str| {
             let json =
-                format!(r#"{{"name":"Awa Diop","email":"awa@example.com","metadata":{{"passerelle_op":"{mark}"}}}}"#);
+                format!(r#"{{"name":"Awa Diop","email":"awa@example.com","metadata":{{"passerelle_op":"{marker}"}}}}"#);
             listed(new, "2026-11-20T12:00:01Z", &json)
         };
         let (matched, made) = (Some((old.to_owned(), true)), Some((new.to_owned(), false)));
-        for (what, mark, customers, expected) in [
-            ("who matches, where nobody has the mark", Some("op_1"), vec![known.clone()], matched.clone()),
-            ("who has the mark, whoever matches", Some("op_1"), vec![marked("op_1"), known.clone()], made),
+        for (what, marker, customers, expected) in [
+            ("who matches, where nobody has the marker", Some("op_1"), vec![known.clone()], matched.clone()),
+            ("who has the marker, whoever matches", Some("op_1"), vec![marked("op_1"), known.clone()], made),
             ("who matches by now, whoever made it", Some("op_1"), vec![marked("op_2")], Some((new.to_owned(), true))),
             ("who matches, without marks", None, vec![known.clone()], matched.clone()),
             ("nobody who only looks alike", Some("op_1"), vec![alike], None),
             ("nobody, where nobody is", Some("op_1"), vec![], None),
         ] {
-            assert_eq!(found("lomi", true, mark, &customers), expected, "{what}");
+            assert_eq!(found("lomi", true, marker, &customers), expected, "{what}");
         }
         assert_eq!(found("modempay", true, None, std::slice::from_ref(&known)), matched, "the provider had matched");
         assert_eq!(found("lomi", false, Some("op_1"), &[known]), None, "a plain create matches nobody");

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    kit::{ImitatesVendor, server::not_found},
+    kit::{VendorServer, server::not_found},
     model::{
         Command, Created, Customer, CustomerFields, Error, Field, ListCustomers, ListOfCustomer, Lookup,
         OverdueInvoices, Page, Patch, Payment, PaymentMethod, Position, Reply, Written, manifest::Manifest,
@@ -38,7 +38,7 @@ impl Records {
     /// Adds a customer who was created at a time. Answers its id.
     pub fn add(
         &mut self,
-        vendor: &dyn ImitatesVendor,
+        vendor: &dyn VendorServer,
         fields: &CustomerFields,
         created: Timestamp,
         random: [u8; 16],
@@ -73,7 +73,7 @@ impl Records {
     /// Executes a command.
     pub fn execute(
         &mut self,
-        vendor: &dyn ImitatesVendor,
+        vendor: &dyn VendorServer,
         command: &Command,
         now: Timestamp,
         random: [u8; 16],
@@ -220,14 +220,14 @@ fn cut<T: Clone>(matching: &[&T], position: &Position, limit: u16) -> Page<T> {
     Page::of_total(items, position, matching.len() as u64)
 }
 
-fn new_customer(vendor: &dyn ImitatesVendor, fields: &CustomerFields, now: Timestamp, random: [u8; 16]) -> Customer {
+fn new_customer(vendor: &dyn VendorServer, fields: &CustomerFields, now: Timestamp, random: [u8; 16]) -> Customer {
     let manifest = vendor.manifest();
     let created = Text::from(time::write(to_milliseconds(now)));
     let mut customer = Customer { created_at: Some(created.clone()), updated_at: Some(created), ..Customer::default() };
     let told = |field| manifest.field(field).read.is_supported();
     customer.blocked = told(Field::Blocked).then_some(false);
     customer.delinquent = told(Field::Delinquent).then_some(false);
-    vendor.furnish(&mut customer, random);
+    vendor.fill_new_record(&mut customer, random);
     only_what_is_held(fields.clone(), manifest).apply_to(&mut customer);
     customer
 }
@@ -267,7 +267,7 @@ mod tests {
     fn searches_lag_and_ids_do_not() {
         let vendor = vendor("lomi").expect("a provider");
         let generation = vendor.manifests[0].generation;
-        let imitated = (vendor.imitate)(Settings { generation, region: None, livemode: true });
+        let imitated = (vendor.server)(Settings { generation, region: None, livemode: true });
         let mut records = Records::default();
         records.lag_searches(SignedDuration::from_secs(2));
         let at = |milliseconds: i64| Timestamp::from_millisecond(1_000_000 + milliseconds).expect("a time");

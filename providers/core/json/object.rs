@@ -31,7 +31,7 @@ impl<'a> JsonObject<Str<'a>> {
 
 impl JsonObject {
     /// The object in a raw value that was read from a message; `None` when it is something else.
-    pub fn kept(raw: Raw<'_>, message: &Source) -> Option<Self> {
+    pub fn owned(raw: Raw<'_>, message: &Source) -> Option<Self> {
         object_text(raw).map(|text| Self(message.text(text)))
     }
 
@@ -136,7 +136,7 @@ impl<T: Deref<Target = str>> Extra<T> {
     }
 
     /// The same members, borrowed.
-    pub fn told(&self) -> Extra<Str<'_>> {
+    pub fn borrowed(&self) -> Extra<Str<'_>> {
         self.map(|members| Str::new(members))
     }
 }
@@ -167,8 +167,8 @@ impl<'a> Extra<Str<'a>> {
     }
 
     /// The members with text that can be kept: a slice of the message they were read from.
-    pub fn kept(&self, message: &Source) -> Extra {
-        self.map(|members| members.kept(message))
+    pub fn into_owned(&self, message: &Source) -> Extra {
+        self.map(|members| members.into_owned(message))
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::{
     json::{self, JsonObject, Loose, Perhaps, Raw},
     kit::{NestedAddress, marker},
-    model::{Error, Fidelity, Field, Told},
+    model::{BorrowedCustomer, Error, Fidelity, Field},
     text::{
         Str,
         country::{self, Region},
@@ -51,7 +51,12 @@ pub fn each<W, T>(
 
 /// A phone number in one text.
 #[inline]
-pub fn phone_number<'a>(customer: &mut Told<'a>, field: Field, told: Option<Str<'a>>, region: Option<Region>) {
+pub fn phone_number<'a>(
+    customer: &mut BorrowedCustomer<'a>,
+    field: Field,
+    told: Option<Str<'a>>,
+    region: Option<Region>,
+) {
     if let Some(told) = told {
         let read = phone::canonical(&told, region);
         keep_phone(customer, field, read, told);
@@ -61,7 +66,7 @@ pub fn phone_number<'a>(customer: &mut Told<'a>, field: Field, told: Option<Str<
 /// A phone number in two texts. A dial code that explains nothing of the number is kept under its name among the extra
 /// members.
 pub fn phone_in_parts<'a>(
-    customer: &mut Told<'a>,
+    customer: &mut BorrowedCustomer<'a>,
     (name, code): (&str, Option<Str<'a>>),
     national: Option<Str<'a>>,
     region: Option<Region>,
@@ -82,7 +87,12 @@ pub fn phone_in_parts<'a>(
 
 /// Puts a phone number in its place, and reports the rule that was used where it was told otherwise.
 #[inline]
-pub fn keep_phone<'a>(customer: &mut Told<'a>, field: Field, read: Option<phone::Respelled>, told: Str<'a>) {
+pub fn keep_phone<'a>(
+    customer: &mut BorrowedCustomer<'a>,
+    field: Field,
+    read: Option<phone::Respelled>,
+    told: Str<'a>,
+) {
     let place = if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone };
     *place = Some(match read {
         Some(phone::Respelled { number, rule }) => {
@@ -97,7 +107,7 @@ pub fn keep_phone<'a>(customer: &mut Told<'a>, field: Field, read: Option<phone:
 }
 
 /// A country in any spelling.
-pub fn country<'a>(customer: &mut Told<'a>, told: Option<Str<'a>>) {
+pub fn country<'a>(customer: &mut BorrowedCustomer<'a>, told: Option<Str<'a>>) {
     let Some(told) = told else { return };
     let code = if country::is_alpha2(&told) { None } else { country::to_alpha2(&told) };
     customer.address.country = Some(match code {
@@ -110,7 +120,7 @@ pub fn country<'a>(customer: &mut Told<'a>, told: Option<Str<'a>>) {
 }
 
 /// When the record was created and last changed. Text that is no time stays as it is.
-pub fn times<'a>(customer: &mut Told<'a>, created: Option<Str<'a>>, updated: Option<Str<'a>>) {
+pub fn times<'a>(customer: &mut BorrowedCustomer<'a>, created: Option<Str<'a>>, updated: Option<Str<'a>>) {
     customer.created_at = moment(&mut customer.fidelity, Field::CreatedAt, created);
     customer.updated_at = moment(&mut customer.fidelity, Field::UpdatedAt, updated);
 }
@@ -136,7 +146,7 @@ pub fn amount(member: Option<Loose<'_>>) -> Option<Str<'_>> {
 
 /// Metadata: an object, or a string that holds one. Anything else stays among the extra members. The gateway's own
 /// marker is taken out of it.
-pub fn metadata<'a>(customer: &mut Told<'a>, member: Option<Raw<'a>>) {
+pub fn metadata<'a>(customer: &mut BorrowedCustomer<'a>, member: Option<Raw<'a>>) {
     let Some(raw) = member else { return };
     let in_string = || JsonObject::in_string(&json::from_str::<Str<'_>>(raw.get()).ok()?);
     match JsonObject::of(raw).or_else(in_string) {
@@ -148,7 +158,7 @@ pub fn metadata<'a>(customer: &mut Told<'a>, member: Option<Raw<'a>>) {
 
 /// An address in an object of its own. Its unknown members, or what stands in its place, are kept among the
 /// customer's.
-pub fn address<'a, V>(customer: &mut Told<'a>, told: Option<Perhaps<'a, NestedAddress<'a, V>>>) {
+pub fn address<'a, V>(customer: &mut BorrowedCustomer<'a>, told: Option<Perhaps<'a, NestedAddress<'a, V>>>) {
     let told = match told {
         Some(Perhaps::Object(told)) => told,
         Some(Perhaps::Other(other)) if other.get() != "[]" => return customer.extra.keep("address", other),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     kit::{Answer, CustomerPage, Plan, Step},
-    model::{Error, Fidelity, Kind, Page, Request, Told},
+    model::{BorrowedCustomer, Error, Fidelity, Kind, Page, Request},
 };
 
 /// A request in the making.
@@ -149,7 +149,7 @@ impl Draft {
     pub fn plan_page(
         self,
         refusal: fn(&Answer) -> Error,
-        read: impl for<'a> Fn(&'a Answer) -> Result<Page<Told<'a>>, Error> + Send + Sync + 'static,
+        read: impl for<'a> Fn(&'a Answer) -> Result<Page<BorrowedCustomer<'a>>, Error> + Send + Sync + 'static,
     ) -> Result<Plan<CustomerPage>, Error> {
         self.plan_whole(refusal, move |answer| Ok(CustomerPage { answer, read: Box::new(read) }))
     }

@@ -27,7 +27,7 @@ pub fn patch_address<V>(source: &Source, member: &Patch<NestedAddress<'_, V>>) -
 /// An object that a vendor's patch member asks for. Anything else is left alone.
 pub fn patch_object(source: &Source, member: &Patch<Raw<'_>>) -> Patch<JsonObject> {
     match member {
-        Patch::Set(raw) => JsonObject::kept(*raw, source).into(),
+        Patch::Set(raw) => JsonObject::owned(*raw, source).into(),
         Patch::Clear => Patch::Clear,
         Patch::Absent => Patch::Absent,
     }

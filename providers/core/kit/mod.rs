@@ -2,7 +2,6 @@
 
 mod address;
 mod answer;
-pub mod asked;
 pub mod decode;
 pub mod document;
 mod draft;
@@ -16,16 +15,17 @@ pub mod render;
 pub mod server;
 pub mod sign;
 mod vendor;
+pub mod vendor_request;
 mod words;
 
 pub use address::{NestedAddress, NestsAddress};
 pub use answer::{Answer, field_errors};
-pub use asked::Asked;
 pub use draft::Draft;
 pub use endpoint::Endpoint;
 pub use page::CustomerPage;
 pub use plan::{Plan, Step, Transport, run, unsupported};
 pub use provider::CustomerProvider;
-pub use server::ImitatesVendor;
+pub use server::VendorServer;
 pub use vendor::{Settings, Vendor};
+pub use vendor_request::VendorRequest;
 pub use words::Words;

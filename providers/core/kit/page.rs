@@ -2,7 +2,7 @@
 
 use crate::{
     kit::{Answer, Plan},
-    model::{Customer, Error, Page, Told},
+    model::{BorrowedCustomer, Customer, Error, Page},
 };
 
 /// A page of customers as the provider answered it. Its customers borrow their text from it, so that answering a page
@@ -12,18 +12,18 @@ pub struct CustomerPage {
     pub(super) read: Box<ReadPage>,
 }
 
-pub(super) type ReadPage = dyn for<'a> Fn(&'a Answer) -> Result<Page<Told<'a>>, Error> + Send + Sync;
+pub(super) type ReadPage = dyn for<'a> Fn(&'a Answer) -> Result<Page<BorrowedCustomer<'a>>, Error> + Send + Sync;
 
 impl CustomerPage {
     /// Reads the page.
-    pub fn told(&self) -> Result<Page<Told<'_>>, Error> {
+    pub fn borrowed(&self) -> Result<Page<BorrowedCustomer<'_>>, Error> {
         (self.read)(&self.answer)
     }
 
     /// The page with customers that can be kept.
-    pub fn kept(&self) -> Result<Page<Customer>, Error> {
-        let (Page { items, next, total }, source) = (self.told()?, self.answer.source()?);
-        Ok(Page { items: items.into_iter().map(|told| told.kept(&source)).collect(), next, total })
+    pub fn into_owned(&self) -> Result<Page<Customer>, Error> {
+        let (Page { items, next, total }, source) = (self.borrowed()?, self.answer.source()?);
+        Ok(Page { items: items.into_iter().map(|told| told.into_owned(&source)).collect(), next, total })
     }
 }
 
@@ -36,7 +36,7 @@ impl std::fmt::Debug for CustomerPage {
 impl Plan<CustomerPage> {
     /// The same plan with customers that can be kept.
     #[must_use]
-    pub fn kept(self) -> Plan<Page<Customer>> {
-        self.map(|page| page.kept())
+    pub fn into_owned(self) -> Plan<Page<Customer>> {
+        self.map(|page| page.into_owned())
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Speaks as a vendor. Pure: the time and randomness come in as arguments.
-pub trait ImitatesVendor: Debug + Send + Sync + 'static {
+pub trait VendorServer: Debug + Send + Sync + 'static {
     /// What the vendor can do.
     fn manifest(&self) -> &'static Manifest;
 
@@ -38,10 +38,10 @@ pub trait ImitatesVendor: Debug + Send + Sync + 'static {
     fn refuse(&self, request: &Request, error: &Error, now: Timestamp) -> Response;
 
     /// Gives a new record what the vendor gives it: an id and the fields a client cannot write.
-    fn furnish(&self, customer: &mut Customer, random: [u8; 16]);
+    fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]);
 
     /// The members of a customer that the vendor takes, and that have no place in a command.
-    fn unknown_members(&self) -> &'static [&'static str] {
+    fn members_without_place(&self) -> &'static [&'static str] {
         &[]
     }
 

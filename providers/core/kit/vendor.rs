@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    kit::{CustomerProvider, ImitatesVendor},
+    kit::{CustomerProvider, VendorServer},
     model::manifest::Manifest,
     text::country::Region,
 };
@@ -27,7 +27,7 @@ pub struct Vendor {
     /// Makes the client side for a connection.
     pub connect: fn(Settings) -> Arc<dyn CustomerProvider>,
     /// Makes the server side.
-    pub imitate: fn(Settings) -> Arc<dyn ImitatesVendor>,
+    pub server: fn(Settings) -> Arc<dyn VendorServer>,
 }
 
 impl Vendor {

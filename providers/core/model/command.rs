@@ -92,7 +92,7 @@ impl Command {
         }
     }
 
-    /// The same, to be resolved.
+    /// The same, to be resolved (its public id replaced by the provider's).
     pub const fn customer_mut(&mut self) -> Option<&mut CustomerId> {
         match self {
             Self::Retrieve(id)

@@ -42,7 +42,7 @@ impl CustomerType {
 }
 
 /// A customer as the gateway answers it. What a provider does not tell is `None`. `T` is how its text is held: counted
-/// slices of the answer that can be kept, or, while a page is answered, borrowed ([`Told`]).
+/// slices of the answer that can be kept, or, while a page is answered, borrowed ([`BorrowedCustomer`]).
 #[derive(Clone, Default, PartialEq)]
 pub struct Customer<T = Text> {
     /// The id that the merchant knows.
@@ -92,14 +92,14 @@ pub struct Customer<T = Text> {
 /// What one field of a customer holds, by its sort.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[expect(missing_docs, reason = "named after what they hold")]
-pub enum Held<'c, T = Text> {
+pub enum FieldValue<'c, T = Text> {
     Text(Option<&'c T>),
     Type(Option<CustomerType>),
     Flag(Option<bool>),
     Object(&'c JsonObject<T>),
 }
 
-impl<T: Deref<Target = str>> Held<'_, T> {
+impl<T: Deref<Target = str>> FieldValue<'_, T> {
     /// Whether anything is held; of an object, any member.
     pub fn is_there(&self) -> bool {
         match self {
@@ -112,9 +112,9 @@ impl<T: Deref<Target = str>> Held<'_, T> {
 }
 
 /// A customer whose text is borrowed from the answer that told it.
-pub type Told<'a> = Customer<Str<'a>>;
+pub type BorrowedCustomer<'a> = Customer<Str<'a>>;
 
-impl Told<'_> {
+impl BorrowedCustomer<'_> {
     /// Fills the full name from its parts or the parts from the full name, and reports it.
     pub fn complete_names(&mut self) {
         if self.name.is_none() {
@@ -136,8 +136,8 @@ impl Told<'_> {
     }
 
     /// The customer with text that can be kept: slices of the message it was read from.
-    pub fn kept(self, message: &Source) -> Customer {
-        self.held_as(|text| text.kept(message))
+    pub fn into_owned(self, message: &Source) -> Customer {
+        self.held_as(|text| text.into_owned(message))
     }
 }
 
@@ -150,7 +150,7 @@ impl Customer {
     }
 
     /// The same customer, its text borrowed.
-    pub fn told(&self) -> Told<'_> {
+    pub fn borrowed(&self) -> BorrowedCustomer<'_> {
         self.held_as(|text| Str::new(text))
     }
 }
@@ -190,38 +190,38 @@ impl<T> Customer<T> {
     }
 
     /// What a field holds.
-    pub const fn held(&self, field: Field) -> Held<'_, T> {
+    pub const fn held(&self, field: Field) -> FieldValue<'_, T> {
         match field {
-            Field::Id => Held::Text(Some(&self.id)),
-            Field::Name => Held::Text(self.name.as_ref()),
-            Field::FirstName => Held::Text(self.first_name.as_ref()),
-            Field::LastName => Held::Text(self.last_name.as_ref()),
-            Field::Email => Held::Text(self.email.as_ref()),
-            Field::Phone => Held::Text(self.phone.as_ref()),
-            Field::Whatsapp => Held::Text(self.whatsapp.as_ref()),
-            Field::Line1 => Held::Text(self.address.line1.as_ref()),
-            Field::Line2 => Held::Text(self.address.line2.as_ref()),
-            Field::City => Held::Text(self.address.city.as_ref()),
-            Field::State => Held::Text(self.address.state.as_ref()),
-            Field::PostalCode => Held::Text(self.address.postal_code.as_ref()),
-            Field::Country => Held::Text(self.address.country.as_ref()),
-            Field::Type => Held::Type(self.kind),
-            Field::Did => Held::Text(self.did.as_ref()),
-            Field::Balance => Held::Text(self.balance.as_ref()),
-            Field::Delinquent => Held::Flag(self.delinquent),
-            Field::Blocked => Held::Flag(self.blocked),
-            Field::Livemode => Held::Flag(self.livemode),
-            Field::Metadata => Held::Object(&self.metadata),
-            Field::CreatedAt => Held::Text(self.created_at.as_ref()),
-            Field::UpdatedAt => Held::Text(self.updated_at.as_ref()),
+            Field::Id => FieldValue::Text(Some(&self.id)),
+            Field::Name => FieldValue::Text(self.name.as_ref()),
+            Field::FirstName => FieldValue::Text(self.first_name.as_ref()),
+            Field::LastName => FieldValue::Text(self.last_name.as_ref()),
+            Field::Email => FieldValue::Text(self.email.as_ref()),
+            Field::Phone => FieldValue::Text(self.phone.as_ref()),
+            Field::Whatsapp => FieldValue::Text(self.whatsapp.as_ref()),
+            Field::Line1 => FieldValue::Text(self.address.line1.as_ref()),
+            Field::Line2 => FieldValue::Text(self.address.line2.as_ref()),
+            Field::City => FieldValue::Text(self.address.city.as_ref()),
+            Field::State => FieldValue::Text(self.address.state.as_ref()),
+            Field::PostalCode => FieldValue::Text(self.address.postal_code.as_ref()),
+            Field::Country => FieldValue::Text(self.address.country.as_ref()),
+            Field::Type => FieldValue::Type(self.kind),
+            Field::Did => FieldValue::Text(self.did.as_ref()),
+            Field::Balance => FieldValue::Text(self.balance.as_ref()),
+            Field::Delinquent => FieldValue::Flag(self.delinquent),
+            Field::Blocked => FieldValue::Flag(self.blocked),
+            Field::Livemode => FieldValue::Flag(self.livemode),
+            Field::Metadata => FieldValue::Object(&self.metadata),
+            Field::CreatedAt => FieldValue::Text(self.created_at.as_ref()),
+            Field::UpdatedAt => FieldValue::Text(self.updated_at.as_ref()),
         }
     }
 
     /// The text a field holds, for the fields that hold text.
     pub const fn text(&self, field: Field) -> Option<&T> {
         match self.held(field) {
-            Held::Text(text) => text,
-            Held::Type(_) | Held::Flag(_) | Held::Object(_) => None,
+            FieldValue::Text(text) => text,
+            FieldValue::Type(_) | FieldValue::Flag(_) | FieldValue::Object(_) => None,
         }
     }
 }

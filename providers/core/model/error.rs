@@ -101,11 +101,11 @@ pub struct VendorAnswer {
 
 /// A failure, ready to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error(Box<Failure>);
+pub struct Error(Box<ErrorParts>);
 
 /// The parts of an [`Error`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct ErrorParts {
     /// What to branch on.
     pub kind: Kind,
     /// What to read: safe to show, without secrets or personal data.
@@ -123,9 +123,9 @@ pub struct Failure {
 }
 
 impl std::ops::Deref for Error {
-    type Target = Failure;
+    type Target = ErrorParts;
 
-    fn deref(&self) -> &Failure {
+    fn deref(&self) -> &ErrorParts {
         &self.0
     }
 }
@@ -141,7 +141,7 @@ impl std::error::Error for Error {}
 impl Error {
     /// A failure of a kind, with what to tell.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Failure {
+        Self(Box::new(ErrorParts {
             kind,
             detail: detail.into(),
             fields: Vec::new(),
@@ -169,7 +169,7 @@ impl Error {
     /// An operation that a provider lacks, with the reason from its manifest.
     pub fn not_supported(manifest: &Manifest, operation: Operation) -> Self {
         let reason = manifest.operation(operation).reason().unwrap_or("the adapter does not have it");
-        Self::new(Kind::NotSupported, format!("{} cannot {}: {reason}", manifest.name, operation.deed()))
+        Self::new(Kind::NotSupported, format!("{} cannot {}: {reason}", manifest.name, operation.phrase()))
     }
 
     /// An answer that could not be understood. `what` says what was wrong, never what it held.

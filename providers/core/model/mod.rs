@@ -22,8 +22,8 @@ mod reply;
 
 pub use address::Address;
 pub use command::{Command, CreateCustomer, ListCustomers, ListOfCustomer, UpdateCustomer};
-pub use customer::{Customer, CustomerType, Held, Told};
-pub use error::{Effect, Error, Failure, FieldError, Kind, VendorAnswer};
+pub use customer::{BorrowedCustomer, Customer, CustomerType, FieldValue};
+pub use error::{Effect, Error, ErrorParts, FieldError, Kind, VendorAnswer};
 pub use fidelity::{Entry, Fidelity, Outcome};
 pub use field::Field;
 pub use fields::CustomerFields;

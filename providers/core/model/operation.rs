@@ -13,13 +13,13 @@ enum Effect {
 struct Row {
     effect: Effect,
     name: &'static str,
-    deed: &'static str,
+    phrase: &'static str,
 }
 
 /// Makes the enum and its lists of the table, so that no list can lack an operation. Everything else that treats
 /// operations one by one matches without `_`.
 macro_rules! operations {
-    ($($operation:ident: $effect:ident $name:literal, $deed:literal;)*) => {
+    ($($operation:ident: $effect:ident $name:literal, $phrase:literal;)*) => {
         /// An operation of the customers API.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[expect(missing_docs, reason = "named after the operations of the API")]
@@ -33,7 +33,7 @@ macro_rules! operations {
 
             const fn row(self) -> Row {
                 match self {
-                    $(Self::$operation => Row { effect: Effect::$effect, name: $name, deed: $deed },)*
+                    $(Self::$operation => Row { effect: Effect::$effect, name: $name, phrase: $phrase },)*
                 }
             }
         }
@@ -61,8 +61,8 @@ impl Operation {
     }
 
     /// What a provider does, or cannot do, in a sentence.
-    pub const fn deed(self) -> &'static str {
-        self.row().deed
+    pub const fn phrase(self) -> &'static str {
+        self.row().phrase
     }
 
     /// Reads a name.

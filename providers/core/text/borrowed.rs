@@ -44,7 +44,7 @@ impl<'a> Str<'a> {
     }
 
     /// The text as one that can be kept: a slice of the message, if it was borrowed from it.
-    pub fn kept(&self, message: &Source) -> Text {
+    pub fn into_owned(&self, message: &Source) -> Text {
         match self.0 {
             Held::Static(text) => Text::from_static(text),
             _ => message.text(self),

@@ -121,13 +121,13 @@ fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, busy: bool) {
 }
 
 /// Why a whole group failed.
-struct Failure {
+struct Problem {
     error: StoreError,
     /// Whether trying again would only be hope: what the disk holds is not known any more.
     lasting: bool,
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for Problem {
     fn from(error: rusqlite::Error) -> Self {
         let code = error.sqlite_error().map(|error| error.extended_code);
         let lasting = matches!(code, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC));
@@ -135,7 +135,7 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         Self { error, lasting: false }
     }
@@ -147,7 +147,7 @@ fn commit(
     clock: &Clock,
     jobs: &mut [Box<dyn Job>],
     outcomes: &mut Vec<Result<(), StoreError>>,
-) -> Result<(), Failure> {
+) -> Result<(), Problem> {
     session.0.execute_batch("BEGIN IMMEDIATE")?;
     let head = head::read(ready(session.rows(head::READ, &[]))?.first_mut().ok_or_else(head::missing)?)?;
     let mut group = Group { now: clock().as_millisecond(), head: Some(head) };

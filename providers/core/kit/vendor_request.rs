@@ -17,7 +17,7 @@ use crate::{
 
 /// A vendor's request, taken apart.
 #[derive(Debug)]
-pub struct Asked<'r> {
+pub struct VendorRequest<'r> {
     /// The method.
     pub method: &'r Method,
     /// The path, cut at its slashes and unescaped.
@@ -26,7 +26,7 @@ pub struct Asked<'r> {
     body: &'r Bytes,
 }
 
-impl<'r> Asked<'r> {
+impl<'r> VendorRequest<'r> {
     /// Takes a request apart. Bytes that are not UTF-8 once unescaped match no route.
     pub fn of(request: &'r Request) -> Self {
         let path = request.uri().path().trim_matches('/');
@@ -126,7 +126,7 @@ pub fn read_document<'s, T: FromJson<'s>>(source: &'s Source) -> Result<T, Error
 }
 
 /// Which of these members a document has, and says something by.
-pub fn said_members(source: &Source, members: &[&'static str]) -> Vec<&'static str> {
+pub fn given_members(source: &Source, members: &[&'static str]) -> Vec<&'static str> {
     let document: BTreeMap<&str, &RawValue> = serde_json::from_str(source.as_str()).unwrap_or_default();
     let is_said = |member: &&&str| {
         let held = document.get(**member).map(|value| value.get());

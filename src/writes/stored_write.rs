@@ -80,12 +80,12 @@ fn with_member(head: &impl Serialize, name: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// A write that another process, or a later attempt, can go on with.
-pub(super) struct Remembered {
+pub(super) struct StoredWrite {
     pub(super) command: Command,
     pub(super) surface: Arc<dyn Surface>,
 }
 
-impl Remembered {
+impl StoredWrite {
     /// The record that the store keeps, around the fingerprint of the request.
     pub(super) fn write(fingerprint: &[u8], command: &Command, on_loss: LossPolicy, lost: Vec<String>) -> Bytes {
         let provider_id = command.customer().filter(|id| id.at_provider() != id.public());
@@ -118,7 +118,7 @@ impl Remembered {
         let source = Source::new(&Bytes::copy_from_slice(command.get().as_bytes()))?;
         let provider_id = provider_id.map(Text::from);
         Some(Self {
-            command: input::remembered(operation, &source, provider_id, connection.manifest).ok()?,
+            command: input::stored(operation, &source, provider_id, connection.manifest).ok()?,
             surface: surfaces(&kept, merchant)?,
         })
     }

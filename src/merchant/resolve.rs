@@ -16,7 +16,7 @@ use passerelle_providers::{
     vendor,
 };
 
-use super::{Connection, CursorKey, Gateway, Merchant, Signer, Twins, Understood};
+use super::{Connection, CursorKey, Gateway, Merchant, Resolved, Signer, Twins};
 use crate::{
     config::{self, ConfigError, Loaded, nearest},
     store,
@@ -33,9 +33,9 @@ impl Gateway {
     /// Makes sense of a configuration: resolves secrets, checks every name, builds every connection.
     /// All mistakes are told at once. Without `twins`, the configuration is only checked, and sandbox
     /// connections lead nowhere.
-    pub fn understand(loaded: &Loaded, twins: Option<&Twins>) -> Result<Understood, ConfigError> {
+    pub fn resolve(loaded: &Loaded, twins: Option<&Twins>) -> Result<Resolved, ConfigError> {
         let config = &loaded.config;
-        let mut reader = Reader {
+        let mut resolver = Resolver {
             loaded,
             twins,
             mistakes: Vec::new(),
@@ -43,16 +43,16 @@ impl Gateway {
             clients: Clients::default(),
             proxy: None,
         };
-        reader.proxy = reader.proxy();
+        resolver.proxy = resolver.proxy();
         let mut by_key = HashMap::new();
         let mut by_name = BTreeMap::new();
         let mut signers = Vec::new();
         if config.merchants.is_empty() {
-            reader.mistakes.push(format!("{}: no merchant is configured; see config/example.toml", loaded.name()));
+            resolver.mistakes.push(format!("{}: no merchant is configured; see config/example.toml", loaded.name()));
         }
         for (name, typed) in &config.merchants {
-            let ingress = reader.ingress(name, typed);
-            let Some((keys, merchant)) = reader.merchant(name, typed) else { continue };
+            let ingress = resolver.ingress(name, typed);
+            let Some((keys, merchant)) = resolver.merchant(name, typed) else { continue };
             signers.extend(ingress.into_iter().map(|(provider, name, credentials)| Signer {
                 provider,
                 name,
@@ -62,13 +62,13 @@ impl Gateway {
             by_name.insert(name.clone(), Arc::clone(&merchant));
             for key in keys {
                 if by_key.insert(key, Arc::clone(&merchant)).is_some() {
-                    reader.mistake(&format!("merchants.{name}.api_keys"), "has a key that another merchant has, too");
+                    resolver.mistake(&format!("merchants.{name}.api_keys"), "has a key that another merchant has, too");
                 }
             }
         }
         // It may be longer than `store.lease`, which is renewed while a write is under way, but only for so long.
         if config.server.deadline > store::LONGEST_ATTEMPT {
-            reader.mistake(
+            resolver.mistake(
                 "server.deadline",
                 "must not be longer than \"5m\": a write that lasts longer is taken for lost",
             );
@@ -77,16 +77,16 @@ impl Gateway {
             let told = error.to_string();
             // Most of them name the key.
             let key = told.split('`').find(|word| word.starts_with("store.")).unwrap_or("store");
-            reader.mistakes.push(loaded.at(key, &told));
+            resolver.mistakes.push(loaded.at(key, &told));
         }
         if config.store.as_ref().is_some_and(|typed| store::is_literal(&typed.url)) {
-            reader.warn("store.url", "holds a password; use { env = \"NAME\" } or { file = \"PATH\" }");
+            resolver.warn("store.url", "holds a password; use { env = \"NAME\" } or { file = \"PATH\" }");
         }
         if config.server.metrics_listen.is_some() {
-            reader.warn("server.metrics_listen", "is not used yet: this version serves no metrics");
+            resolver.warn("server.metrics_listen", "is not used yet: this version serves no metrics");
         }
-        match reader.mistakes.is_empty() {
-            true => Ok(Understood {
+        match resolver.mistakes.is_empty() {
+            true => Ok(Resolved {
                 gateway: Self {
                     by_key,
                     by_name,
@@ -94,9 +94,9 @@ impl Gateway {
                     deadline: config.server.deadline,
                     max_body: config.server.max_body,
                 },
-                warnings: reader.warnings,
+                warnings: resolver.warnings,
             }),
-            false => Err(ConfigError { mistakes: reader.mistakes }),
+            false => Err(ConfigError { mistakes: resolver.mistakes }),
         }
     }
 }
@@ -112,7 +112,7 @@ struct Clients {
 type Built = (Vec<[u8; 32]>, Arc<Merchant>);
 
 /// Reads a configuration, and gathers its mistakes.
-pub(super) struct Reader<'c> {
+pub(super) struct Resolver<'c> {
     pub(super) loaded: &'c Loaded,
     twins: Option<&'c Twins>,
     mistakes: Vec<String>,
@@ -121,7 +121,7 @@ pub(super) struct Reader<'c> {
     proxy: Option<Arc<Proxy>>,
 }
 
-impl Reader<'_> {
+impl Resolver<'_> {
     pub(super) fn mistake(&mut self, key: &str, what: impl fmt::Display) {
         self.mistakes.push(self.loaded.mistake(key, what));
     }

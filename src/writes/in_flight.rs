@@ -12,18 +12,18 @@ use std::{
 use bytes::Bytes;
 use tokio::{sync::watch, time::Instant};
 
-use super::Told;
+use super::WriteAnswer;
 use crate::store::OperationId;
 
 /// The writes that are under way.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Underway(Arc<Mutex<Entries>>);
+pub(super) struct InFlight(Arc<Mutex<Entries>>);
 
 #[derive(Default)]
 struct Entries {
     writes: HashMap<OperationId, Entry>,
     /// The first of those that have the same content.
-    twins: HashMap<Content, OperationId>,
+    duplicates: HashMap<Content, OperationId>,
 }
 
 impl std::fmt::Debug for Entries {
@@ -40,11 +40,11 @@ struct Entry {
 
 impl Entry {
     fn is_joined(&self) -> bool {
-        self.joined.iter().any(|asker| asker.strong_count() > 0)
+        self.joined.iter().any(|client| client.strong_count() > 0)
     }
 
-    fn join(&mut self, asker: &Weak<()>) -> Awaited {
-        self.joined.push(Weak::clone(asker));
+    fn join(&mut self, client: &Weak<()>) -> Awaited {
+        self.joined.push(Weak::clone(client));
         self.answer.clone()
     }
 }
@@ -60,18 +60,18 @@ pub(super) struct Content {
 
 /// A write that others may wait for.
 #[derive(Debug, Clone)]
-pub(super) struct Awaited(watch::Receiver<Option<Told>>);
+pub(super) struct Awaited(watch::Receiver<Option<WriteAnswer>>);
 
 /// A write under way. It is not any more when this is dropped.
-pub(super) struct Begun {
-    underway: Underway,
+pub(super) struct InFlightWrite {
+    in_flight: InFlight,
     id: OperationId,
     content: Option<Content>,
-    sender: watch::Sender<Option<Told>>,
-    is_kept_unheard: AtomicBool,
+    sender: watch::Sender<Option<WriteAnswer>>,
+    ended_undelivered: AtomicBool,
 }
 
-impl Underway {
+impl InFlight {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,70 +82,70 @@ impl Underway {
     }
 
     /// Begins a write. Who has its id can wait for it, and who sends its content, where that is told.
-    pub(super) fn begin(&self, id: OperationId, content: Option<Content>) -> Begun {
+    pub(super) fn begin(&self, id: OperationId, content: Option<Content>) -> InFlightWrite {
         let (sender, receiver) = watch::channel(None);
         let entry = Entry { answer: Awaited(receiver), joined: Vec::new() };
         let mut entries = self.entries();
         entries.writes.insert(id, entry);
         if let Some(content) = &content {
-            entries.twins.entry(content.clone()).or_insert(id);
+            entries.duplicates.entry(content.clone()).or_insert(id);
         }
         drop(entries);
-        Begun { underway: self.clone(), id, content, sender, is_kept_unheard: AtomicBool::new(false) }
+        InFlightWrite { in_flight: self.clone(), id, content, sender, ended_undelivered: AtomicBool::new(false) }
     }
 
     /// Joins whoever waits for a write of this process, if it is one.
-    pub(super) fn join(&self, id: OperationId, asker: &Weak<()>) -> Option<Awaited> {
-        Some(self.entries().writes.get_mut(&id)?.join(asker))
+    pub(super) fn join(&self, id: OperationId, client: &Weak<()>) -> Option<Awaited> {
+        Some(self.entries().writes.get_mut(&id)?.join(client))
     }
 
     /// Joins whoever waits for the write that has the same content.
-    pub(super) fn join_twin(&self, content: &Content, asker: &Weak<()>) -> Option<Awaited> {
+    pub(super) fn join_duplicate(&self, content: &Content, client: &Weak<()>) -> Option<Awaited> {
         let mut entries = self.entries();
-        let id = *entries.twins.get(content)?;
-        Some(entries.writes.get_mut(&id)?.join(asker))
+        let id = *entries.duplicates.get(content)?;
+        Some(entries.writes.get_mut(&id)?.join(client))
     }
 }
 
 impl Awaited {
     /// What it is answered with; `None` where it is not answered at all, or takes too long.
-    pub(super) async fn told(mut self, ends: Instant) -> Option<Told> {
+    pub(super) async fn answer(mut self, ends: Instant) -> Option<WriteAnswer> {
         let told = tokio::time::timeout_at(ends, self.0.wait_for(Option::is_some)).await.ok()?;
         told.ok()?.clone()
     }
 }
 
-impl Begun {
+impl InFlightWrite {
     /// Whether others wait for it.
     pub(super) fn is_joined(&self) -> bool {
-        self.underway.entries().writes.get(&self.id).is_some_and(Entry::is_joined)
+        self.in_flight.entries().writes.get(&self.id).is_some_and(Entry::is_joined)
     }
 
     /// Its end was kept as one that nobody waited for.
-    pub(super) fn kept_unheard(&self) {
-        self.is_kept_unheard.store(true, Ordering::Relaxed);
+    pub(super) fn ended_undelivered(&self) {
+        self.ended_undelivered.store(true, Ordering::Relaxed);
     }
 
     /// Lets nobody join any more. Answers which write is heard by somebody who came after that was kept.
     pub(super) fn close(&mut self) -> Option<OperationId> {
-        let mut entries = self.underway.entries();
+        let mut entries = self.in_flight.entries();
         let is_joined = entries.writes.remove(&self.id).is_some_and(|entry| entry.is_joined());
         if let Some(content) = self.content.take()
-            && let hash_map::Entry::Occupied(first) = entries.twins.entry(content)
+            && let hash_map::Entry::Occupied(first) = entries.duplicates.entry(content)
             && *first.get() == self.id
         {
             first.remove();
         }
-        (is_joined && self.is_kept_unheard.load(Ordering::Relaxed)).then_some(self.id)
+        (is_joined && self.ended_undelivered.load(Ordering::Relaxed)).then_some(self.id)
     }
 
     /// Tells those who wait.
-    pub(super) fn tell(self, told: &Told) {
+    pub(super) fn write_answer(self, told: &WriteAnswer) {
         let _ = self.sender.send(Some(told.clone()));
     }
 }
 
-impl Drop for Begun {
+impl Drop for InFlightWrite {
     fn drop(&mut self) {
         self.close();
     }
