@@ -139,7 +139,7 @@ impl From<&'static Manifest> for ProviderView {
                 style: match manifest.paging.style {
                     PagingStyle::Pages => "pages",
                     PagingStyle::Offset => "offset",
-                    PagingStyle::Token => "token",
+                    PagingStyle::Token | PagingStyle::AfterCustomer => "token",
                 },
                 parameters: manifest.paging.parameters,
                 max_limit: manifest.paging.max_limit,

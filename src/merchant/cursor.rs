@@ -86,7 +86,7 @@ impl CursorKey {
         let (offset, token) = match page {
             Position::Offset(offset) => (Some(*offset), None),
             Position::Token(token) => (None, Some(std::borrow::Cow::Borrowed(&**token))),
-            Position::Within { .. } => return None,
+            Position::AfterCustomer(_) | Position::Within { .. } => return None,
         };
         let sealed = Sealed { offset, token, skip, limit: cursor.limit };
         let mut bytes = serde_json::to_vec(&sealed).ok()?;

@@ -10,6 +10,7 @@ mod compare;
 mod dedupe;
 mod fields;
 mod laws;
+mod paging_by_last_customer;
 mod sample;
 mod show;
 
@@ -23,5 +24,6 @@ fn main() {
     trials.extend(laws::trials());
     trials.extend(dedupe::trials());
     trials.extend(fields::trials());
+    trials.extend(paging_by_last_customer::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -162,7 +162,7 @@ impl Planned {
             Work::FindsNothing => Reply::Found(None),
             Work::List(list) => Reply::Customers(Box::pin(list.read(transport)).await?),
             Work::ListFromOffset(provider, list) => {
-                Reply::Customers(Box::pin(offset_pages::customers(&*provider, transport, &list)).await?)
+                Reply::Customers(Box::pin(offset_pages::customers(&provider, transport, &list)).await?)
             }
             Work::PaymentMethods(plan) => Reply::PaymentMethods(run(transport, plan).await?),
             Work::PaymentMethodsFromOffset(provider, asked) => {

@@ -1,5 +1,6 @@
 //! What executes commands, the same way for every vendor. [`plan`] and [`execute`] are the one entry point.
 
+mod after_customer;
 pub mod drop_in;
 mod execute;
 pub mod lists;

@@ -1,8 +1,13 @@
 //! Any part of a list, over whatever a provider counts in: a client that skips entries, or asks for a page of
 //! its own size, is answered exactly those entries, once each.
 
+use std::sync::Arc;
+
 use crate::{
-    engine::lists::{Division, SCAN_PAGES, divide},
+    engine::{
+        after_customer,
+        lists::{Division, PlannedList, SCAN_PAGES, divide},
+    },
     kit::{CustomerPage, CustomerProvider, Plan, Transport, run},
     model::{
         Customer, Error, Kind, ListCustomers, ListOfCustomer, Page, Payment, PaymentMethod, Position,
@@ -23,13 +28,20 @@ struct OffsetList<'p, T> {
     keep: Option<&'p (dyn Fn(&T) -> bool + Sync)>,
 }
 
-/// Customers from an offset on, filtered exactly.
+/// Customers from a position on, filtered exactly.
 pub(super) async fn customers(
-    provider: &dyn CustomerProvider,
+    provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     asked: &ListCustomers,
 ) -> Result<Page<Customer>, Error> {
     let manifest = provider.manifest();
+    let offset = match &asked.position {
+        Position::AfterCustomer(last) => return after_customer::customers(provider, transport, asked, last).await,
+        Position::Token(_) if manifest.paging.style.has_tokens() => {
+            return PlannedList::new(provider, asked)?.read(transport).await;
+        }
+        position => counted(position)?,
+    };
     let Division { sent, again } = divide(&asked.filter, manifest)?;
     let plan = |limit, position| {
         provider
@@ -38,9 +50,17 @@ pub(super) async fn customers(
     };
     let keep = |customer: &Customer| again.matches(customer);
     let keep = (!again.is_empty()).then_some(&keep as _);
-    OffsetList { paging: manifest.paging, plan: &plan, keep }
-        .part(transport, asked.position.offset(), asked.limit)
-        .await
+    OffsetList { paging: manifest.paging, plan: &plan, keep }.part(transport, offset, asked.limit).await
+}
+
+/// How many entries come before a position. A position that does not count is never taken for the beginning.
+fn counted(position: &Position) -> Result<u64, Error> {
+    match position {
+        Position::Offset(offset) => Ok(*offset),
+        Position::Token(_) | Position::AfterCustomer(_) | Position::Within { .. } => {
+            Err(Error::new(Kind::Malformed, "the provider's list cannot go on from this position"))
+        }
+    }
 }
 
 /// A customer's payment methods from an offset on.
@@ -51,7 +71,7 @@ pub(super) async fn payment_methods(
 ) -> Result<Page<PaymentMethod>, Error> {
     let plan = |limit, position| provider.plan_payment_methods(&ListOfCustomer { limit, position, ..asked.clone() });
     let paging = provider.manifest().paging;
-    OffsetList { paging, plan: &plan, keep: None }.part(transport, asked.position.offset(), asked.limit).await
+    OffsetList { paging, plan: &plan, keep: None }.part(transport, counted(&asked.position)?, asked.limit).await
 }
 
 /// A customer's payments from an offset on.
@@ -62,7 +82,7 @@ pub(super) async fn payments(
 ) -> Result<Page<Payment>, Error> {
     let plan = |limit, position| provider.plan_payments(&ListOfCustomer { limit, position, ..asked.clone() });
     let paging = provider.manifest().paging;
-    OffsetList { paging, plan: &plan, keep: None }.part(transport, asked.position.offset(), asked.limit).await
+    OffsetList { paging, plan: &plan, keep: None }.part(transport, counted(&asked.position)?, asked.limit).await
 }
 
 impl<T> std::fmt::Debug for OffsetList<'_, T> {
@@ -77,14 +97,14 @@ impl<T: 'static> OffsetList<'_, T> {
     async fn part(&self, transport: &dyn Transport, offset: u64, limit: u16) -> Result<Page<T>, Error> {
         let most = self.paging.max_limit.max(1);
         let end = offset.saturating_add(limit.into());
-        let walks = self.keep.is_some() || self.paging.style == PagingStyle::Token;
+        let walks = self.keep.is_some() || self.paging.style.has_tokens();
         let (size, mut place) = match self.paging.style {
             _ if walks => (most, 0),
             PagingStyle::Pages => {
                 let size = page_size(offset, limit, most);
                 (size, offset - offset % u64::from(size))
             }
-            PagingStyle::Offset | PagingStyle::Token => (limit.clamp(1, most), offset),
+            PagingStyle::Offset | PagingStyle::Token | PagingStyle::AfterCustomer => (limit.clamp(1, most), offset),
         };
         let bound = if walks { SCAN_PAGES } else { usize::from(limit.div_ceil(size)) + 1 };
         let mut position = Position::Offset(place);
@@ -198,11 +218,12 @@ mod tests {
             let begin = match (&position, self.style) {
                 (Position::Offset(offset), PagingStyle::Offset) => *offset,
                 (Position::Offset(_), PagingStyle::Pages) => (position.page(size) - 1) * u64::from(size),
-                (Position::Offset(offset), PagingStyle::Token) => {
+                (Position::Offset(offset), PagingStyle::Token | PagingStyle::AfterCustomer) => {
                     assert_eq!(*offset, 0, "a token cannot be guessed");
                     0
                 }
                 (Position::Token(token), _) => token.parse().expect("a token of ours"),
+                (Position::AfterCustomer(_), _) => panic!("numbers are not customers"),
                 (Position::Within { .. }, _) => panic!("a provider is asked for whole pages"),
             };
             let end = begin.saturating_add(size.into()).min(self.length);

@@ -114,7 +114,7 @@ impl Records {
                 self.customers.remove(place.ok_or_else(not_found)?);
                 Reply::DELETED
             }
-            Command::List(list) => Reply::Customers(self.list(list, now)),
+            Command::List(list) => Reply::Customers(self.list(list, now)?),
             Command::Block(id) => self.change(id.public(), now, |customer| customer.blocked = Some(true))?,
             Command::Unblock(id) => self.change(id.public(), now, |customer| customer.blocked = Some(false))?,
             Command::PaymentMethods(asked) => {
@@ -187,9 +187,13 @@ impl Records {
         Ok(Reply::changed(customer.clone()))
     }
 
-    fn list(&self, list: &ListCustomers, now: Timestamp) -> Page<Customer> {
+    fn list(&self, list: &ListCustomers, now: Timestamp) -> Result<Page<Customer>, Error> {
         let matching: Vec<&Customer> = self.shown(now).rev().filter(|customer| list.filter.matches(customer)).collect();
-        cut(&matching, &list.position, list.limit)
+        let Position::AfterCustomer(last) = &list.position else {
+            return Ok(cut(&matching, &list.position, list.limit));
+        };
+        let place = matching.iter().position(|customer| customer.id == *last.public()).ok_or_else(not_found)?;
+        Ok(cut(&matching, &Position::Offset(place as u64 + 1), list.limit))
     }
 }
 

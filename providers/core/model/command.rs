@@ -87,7 +87,8 @@ impl Command {
             | Self::OverdueInvoices(id)
             | Self::Update(UpdateCustomer { id, .. })
             | Self::PaymentMethods(ListOfCustomer { id, .. })
-            | Self::Payments(ListOfCustomer { id, .. }) => Some(id),
+            | Self::Payments(ListOfCustomer { id, .. })
+            | Self::List(ListCustomers { position: Position::AfterCustomer(id), .. }) => Some(id),
             Self::Create(_) | Self::Find(_) | Self::List(_) => None,
         }
     }
@@ -103,7 +104,8 @@ impl Command {
             | Self::OverdueInvoices(id)
             | Self::Update(UpdateCustomer { id, .. })
             | Self::PaymentMethods(ListOfCustomer { id, .. })
-            | Self::Payments(ListOfCustomer { id, .. }) => Some(id),
+            | Self::Payments(ListOfCustomer { id, .. })
+            | Self::List(ListCustomers { position: Position::AfterCustomer(id), .. }) => Some(id),
             Self::Create(_) | Self::Find(_) | Self::List(_) => None,
         }
     }

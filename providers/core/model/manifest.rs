@@ -175,6 +175,15 @@ pub enum PagingStyle {
     Offset,
     /// Opaque tokens.
     Token,
+    /// The id of the last customer that the client has seen. A page's `next` is a token that holds this id.
+    AfterCustomer,
+}
+
+impl PagingStyle {
+    /// Whether only the page before tells where a page begins, so that no place in the list can be counted to.
+    pub const fn has_tokens(self) -> bool {
+        matches!(self, Self::Token | Self::AfterCustomer)
+    }
 }
 
 /// What keeps a write from being done twice, as seen at the provider's twin: the conformance suite sends every write

@@ -1,6 +1,6 @@
 //! Pages of lists.
 
-use crate::text::Text;
+use crate::{model::CustomerId, text::Text};
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +62,9 @@ pub enum Position {
     Offset(u64),
     /// Where the provider's own token says.
     Token(Text),
+    /// After this customer of a list of customers. Clients of vendors that page by the id of the last entry send it; the
+    /// API's own cursors never hold it.
+    AfterCustomer(CustomerId),
     /// Inside the page that begins there, after this many of its entries. Only the engine's walks know it: a provider
     /// is asked for the whole page.
     Within {
@@ -76,11 +79,11 @@ impl Position {
     /// The beginning of a list.
     pub const START: Self = Self::Offset(0);
 
-    /// How many entries lie before the page of this position; zero for a provider's token.
+    /// How many entries lie before the page of this position; zero where the position does not count.
     pub const fn offset(&self) -> u64 {
         match self {
             Self::Offset(offset) => *offset,
-            Self::Token(_) => 0,
+            Self::Token(_) | Self::AfterCustomer(_) => 0,
             Self::Within { page, .. } => page.offset(),
         }
     }
