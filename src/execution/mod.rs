@@ -30,17 +30,58 @@ pub fn plan(connection: &Connection, command: &Command, conditions: Conditions) 
 
 /// Executes a planned command that only reads.
 pub async fn read(merchant: &Merchant, transport: &ProviderTransport<'_>, planned: Planned) -> Result<Reply, Error> {
-    let mut reply = planned.execute(transport).await?;
-    if let Some(middleware) = &merchant.middleware {
-        middleware.present(merchant, transport.connection(), &mut reply).await?;
+    let reply = planned.execute(transport).await;
+    let Some(middleware) = &merchant.middleware else { return reply };
+    let connection = transport.connection();
+    match reply {
+        Ok(mut reply) => {
+            middleware.present(merchant, connection, &mut reply).await?;
+            Ok(reply)
+        }
+        Err(error) => Err(present_error(merchant, connection, error).await),
     }
-    Ok(reply)
 }
 
-/// Makes what came of a write the merchant's own. The write itself is done, whatever this answers.
-pub async fn present_written(merchant: &Merchant, connection: &Connection, written: Written) -> Result<Written, Error> {
-    let Some(middleware) = &merchant.middleware else { return Ok(written) };
-    let mut reply = Reply::Written(written);
-    let presented = middleware.present(merchant, connection, &mut reply).await.and_then(|()| reply.try_into());
-    presented.map_err(|error: Error| error.after(false, true))
+/// Gives the result of a write the ids that the merchant knows. The write itself is done, whatever this answers.
+pub async fn present_written(
+    merchant: &Merchant,
+    connection: &Connection,
+    result: Result<Written, Error>,
+) -> Result<Written, Error> {
+    let Some(middleware) = &merchant.middleware else { return result };
+    match result {
+        Ok(written) => {
+            let mut reply = Reply::Written(written);
+            let presented = middleware.present(merchant, connection, &mut reply).await.and_then(|()| reply.try_into());
+            presented.map_err(|error: Error| error.after(false, true))
+        }
+        Err(error) => Err(present_error(merchant, connection, error).await),
+    }
+}
+
+/// The ids that the merchant knows of customers, each given by the name of its connection and its id there. An error
+/// means that the ids cannot be looked up now.
+pub async fn public_ids(merchant: &Merchant, customers: Vec<(String, String)>) -> Result<Vec<String>, Error> {
+    match &merchant.middleware {
+        None => Ok(customers.into_iter().map(|(_, id)| id).collect()),
+        Some(middleware) => middleware.public_ids(merchant, customers).await,
+    }
+}
+
+/// The same for one customer of which a failure speaks. Where its id cannot be looked up, the failure does not name it.
+pub async fn public_id(merchant: &Merchant, connection: &str, id: Option<String>) -> Option<String> {
+    match public_ids(merchant, id.map(|id| (connection.to_owned(), id)).into_iter().collect()).await {
+        Ok(ids) => ids.into_iter().next(),
+        Err(error) => {
+            tracing::warn!(merchant.name, connection, "a failure does not name its customer: {error}");
+            None
+        }
+    }
+}
+
+async fn present_error(merchant: &Merchant, connection: &Connection, error: Error) -> Error {
+    match error.existing.clone() {
+        None => error,
+        Some(id) => error.with_existing_id(public_id(merchant, &connection.name, Some(id)).await),
+    }
 }

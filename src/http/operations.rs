@@ -13,6 +13,8 @@ use utoipa::ToSchema;
 
 use super::{answer::json, query::Query, request::Caller, schema, writes::operation_id};
 use crate::{
+    execution,
+    merchant::Merchant,
     problem::{Code, Problem},
     state::App,
     store::{Record, State as Progress, StoreError},
@@ -56,8 +58,9 @@ pub struct OperationView {
     reconcile_after: Option<String>,
 }
 
-impl From<&Record> for OperationView {
-    fn from(record: &Record) -> Self {
+impl OperationView {
+    /// A record, with its customer's id as the merchant knows it.
+    pub fn new(record: &Record, customer: Option<String>) -> Self {
         Self {
             object: "operation",
             id: record.id.to_string(),
@@ -65,7 +68,7 @@ impl From<&Record> for OperationView {
             outcome: record.state.as_str(),
             held: record.state == Progress::Unknown && record.reconcile_after.is_none(),
             connection: record.connection.clone(),
-            customer: record.customer.clone(),
+            customer,
             idempotent: record.keyed,
             status: record.status,
             attempts: record.attempt,
@@ -91,13 +94,38 @@ pub struct OperationList {
 }
 
 impl OperationList {
-    /// A page out of one record more than it shows.
-    pub fn of(mut records: Vec<Record>, limit: usize) -> Self {
-        let has_more = records.len() > limit;
-        records.truncate(limit);
-        let next_cursor = records.last().filter(|_| has_more).map(|record| record.id.to_string());
-        Self { object: "list", data: records.iter().map(OperationView::from).collect(), has_more, next_cursor }
+    /// A page of writes as the store has them: customers by their ids at the provider.
+    pub fn of(records: Vec<Record>, limit: usize) -> Self {
+        let (records, next_cursor) = page(records, limit);
+        let data = records.iter().map(|record| OperationView::new(record, record.customer.clone())).collect();
+        Self::of_page(data, next_cursor)
     }
+
+    const fn of_page(data: Vec<OperationView>, next_cursor: Option<String>) -> Self {
+        Self { object: "list", data, has_more: next_cursor.is_some(), next_cursor }
+    }
+}
+
+/// A page out of one record more than it shows, and the cursor of the next one.
+fn page(mut records: Vec<Record>, limit: usize) -> (Vec<Record>, Option<String>) {
+    let has_more = records.len() > limit;
+    records.truncate(limit);
+    let next_cursor = records.last().filter(|_| has_more).map(|record| record.id.to_string());
+    (records, next_cursor)
+}
+
+/// Records as their merchant may see them.
+async fn views(merchant: &Merchant, records: &[Record]) -> Result<Vec<OperationView>, Problem> {
+    let known = records.iter().filter_map(|record| Some((record.connection.clone(), record.customer.clone()?)));
+    let ids = execution::public_ids(merchant, known.collect()).await.map_err(|error| {
+        tracing::error!("the ids of customers cannot be read: {error}");
+        Problem::new(Code::StoreUnavailable, "the ids of customers cannot be read now")
+    })?;
+    let mut ids = ids.into_iter();
+    Ok(records
+        .iter()
+        .map(|record| OperationView::new(record, record.customer.as_ref().and_then(|_| ids.next())))
+        .collect())
 }
 
 /// `GET /v1/operations/{id}`
@@ -113,8 +141,8 @@ pub async fn one(
 ) -> Result<Response, Problem> {
     let Ok(Path(id)) = id else { return Err(Problem::new(Code::InvalidId, "the id in the path is not UTF-8 text")) };
     let record = app.store.operations().get(&caller.merchant.name, operation_id(&id)?).await.map_err(unavailable)?;
-    match record {
-        Some(record) => Ok(json(StatusCode::OK, &OperationView::from(&record), 512)),
+    match views(&caller.merchant, record.as_slice()).await?.first() {
+        Some(view) => Ok(json(StatusCode::OK, view, 512)),
         None => Err(Problem::new(Code::NotFound, "there is no such write, or it was never sent")),
     }
 }
@@ -147,7 +175,9 @@ pub async fn all(State(app): State<Arc<App>>, caller: Caller) -> Result<Response
         }
     };
     let records = app.store.operations().list(Some(&caller.merchant.name), outcome, after, limit + 1).await;
-    Ok(json(StatusCode::OK, &OperationList::of(records.map_err(unavailable)?, limit), 4096))
+    let (records, next_cursor) = page(records.map_err(unavailable)?, limit);
+    let data = views(&caller.merchant, &records).await?;
+    Ok(json(StatusCode::OK, &OperationList::of_page(data, next_cursor), 4096))
 }
 
 fn unavailable(error: StoreError) -> Problem {

@@ -43,7 +43,7 @@ pub struct Gateway {
 }
 
 /// A merchant, ready to be served.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Merchant {
     /// The name in the configuration.
     pub name: String,
@@ -132,6 +132,24 @@ impl Gateway {
         self.by_name
             .values()
             .flat_map(|merchant| merchant.connections.values().map(move |connection| (&**merchant, &**connection)))
+    }
+
+    /// The same snapshot, in which a middleware stands between merchants and their connections. It is asked once for each
+    /// merchant.
+    #[must_use]
+    pub fn with_middleware(mut self, middleware: impl Fn(&Merchant) -> Option<Arc<dyn Middleware>>) -> Self {
+        for merchant in self.by_name.values_mut() {
+            let middleware = middleware(merchant);
+            Arc::make_mut(merchant).middleware = middleware;
+        }
+        let by_name = &self.by_name;
+        let signing = self.signers.iter_mut().map(|signer| &mut signer.merchant);
+        for merchant in self.by_key.values_mut().chain(signing) {
+            if let Some(wrapped) = by_name.get(&merchant.name) {
+                *merchant = Arc::clone(wrapped);
+            }
+        }
+        self
     }
 
     /// The clients of a provider that may be the one which names itself so.

@@ -153,8 +153,14 @@ impl Writes {
                 replayed(record)
             }
             Claim::Reused => Err(Refused::Reused),
-            Claim::Expired(record) => Err(Refused::Expired(record.customer)),
-            Claim::Erased(record) => Err(Refused::Erased(record.customer)),
+            Claim::Expired(record) => {
+                let customer = execution::public_id(&write.merchant, &record.connection, record.customer).await;
+                Err(Refused::Expired(customer))
+            }
+            Claim::Erased(record) => {
+                let customer = execution::public_id(&write.merchant, &record.connection, record.customer).await;
+                Err(Refused::Erased(customer))
+            }
         }
     }
 
@@ -188,10 +194,7 @@ impl Writes {
         exchanges: Option<Vec<Exchange>>,
     ) -> WriteAnswer {
         let Operation { merchant, connection, .. } = *operation;
-        let result = match result {
-            Ok(written) => execution::present_written(merchant, connection, written).await,
-            Err(error) => Err(error),
-        };
+        let result = execution::present_written(merchant, connection, result).await;
         let told = operation.write_answer(&result, exchanges.as_deref());
         let end = match &result {
             // That nothing was sent now says nothing of earlier attempts.

@@ -9,6 +9,7 @@ mod drop_in;
 mod explain;
 mod faults;
 mod http2;
+mod ids;
 mod imports;
 mod lists;
 mod previous;

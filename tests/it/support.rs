@@ -5,6 +5,7 @@ use std::sync::Arc;
 use passerelle::{
     command::{Running, start},
     config::load_text,
+    merchant::Middleware,
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
@@ -85,6 +86,14 @@ impl Gateway {
         let mut gateway = Self::start(&configuration).await;
         gateway.key = "sk_acme".to_owned();
         gateway
+    }
+
+    /// Puts a middleware between every merchant of the sandbox and its connections.
+    pub(crate) fn install(&self, middleware: &Arc<dyn Middleware>) {
+        let loaded = load_text(passerelle::config::SANDBOX, "the sandbox").expect("a configuration");
+        let resolved = passerelle::merchant::Gateway::resolve(&loaded, Some(&self.running.twins));
+        let gateway = resolved.expect("a gateway").gateway.with_middleware(|_| Some(Arc::clone(middleware)));
+        self.running.app.gateway.store(Arc::new(gateway));
     }
 
     /// The same gateway, asked with another key.

@@ -212,6 +212,13 @@ impl Error {
         self
     }
 
+    /// Names the record that somebody else holds by another id, or not at all.
+    #[must_use]
+    pub fn with_existing_id(mut self, id: Option<String>) -> Self {
+        self.0.existing = id;
+        self
+    }
+
     /// Says whether anything happened: a write that was not definitely refused may have happened, and
     /// one that an earlier step completed has.
     #[must_use]
