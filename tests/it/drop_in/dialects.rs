@@ -1,0 +1,191 @@
+//! The dialects as their clients see them, and the requests that these clients send.
+
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, PROVIDERS};
+
+/// A dialect as its clients see it: where it is, how a key is sent, where things are in an answer.
+pub(super) struct Dialect {
+    pub(super) name: &'static str,
+    pub(super) base: &'static str,
+    pub(super) key_header: &'static str,
+    pub(super) key_prefix: &'static str,
+    /// Where an answer holds one customer, the customers of a page, and the text of an error.
+    pub(super) one: &'static str,
+    pub(super) many: &'static str,
+    pub(super) error: &'static str,
+    pub(super) id: &'static str,
+    /// The query of a page, counted from zero, of a size.
+    pub(super) page: fn(u64, u64) -> String,
+    pub(super) update: &'static str,
+    /// A customer with an e-mail, and the same in an update.
+    pub(super) new: fn(&str) -> Value,
+    pub(super) change: fn(&str) -> Value,
+}
+
+pub(super) const DIALECTS: [Dialect; 5] = [
+    Dialect {
+        name: "modempay",
+        base: "/as/modempay/v1/customers",
+        key_header: "authorization",
+        key_prefix: "Bearer ",
+        one: "",
+        many: "/data",
+        error: "/message",
+        id: "id",
+        page: |page, size| format!("?term=&offset={}&limit={size}", page.saturating_mul(size)),
+        update: "PUT",
+        new: |email| json!({ "name": "Awa Ndiaye", "email": email, "config": { "distinct": false } }),
+        change: |email| json!({ "data": { "email": email } }),
+    },
+    Dialect {
+        name: "lomi",
+        base: "/as/lomi/v1/customers",
+        key_header: "x-api-key",
+        key_prefix: "",
+        one: "/data",
+        many: "/data",
+        error: "/error/message",
+        id: "customer_id",
+        page: |page, size| format!("?page={}&limit={size}", page + 1),
+        update: "PATCH",
+        new: |email| json!({ "name": "Awa Ndiaye", "email": email }),
+        change: |email| json!({ "email": email }),
+    },
+    Dialect {
+        name: "paymentkit",
+        base: "/as/paymentkit/api/customers",
+        key_header: "authorization",
+        key_prefix: "Bearer ",
+        one: "",
+        many: "/list",
+        error: "/error",
+        id: "id",
+        page: |page, size| format!("?page={}&pageSize={size}&livemode=true", page + 1),
+        update: "PUT",
+        new: |email| json!({ "name": "Awa Ndiaye", "email": email }),
+        change: |email| json!({ "email": email }),
+    },
+    Dialect {
+        name: "bitnob",
+        base: "/as/bitnob/api/v1/customers",
+        key_header: "authorization",
+        key_prefix: "Bearer ",
+        one: "/data",
+        many: "/data/customers",
+        error: "/message",
+        id: "id",
+        page: |page, size| format!("/?order=DESC&page={}&take={size}", page + 1),
+        update: "PUT",
+        new: |email| json!({ "firstName": "Awa", "lastName": "Ndiaye", "email": email }),
+        change: |email| json!({ "email": email }),
+    },
+    Dialect {
+        name: "notchpay",
+        base: "/as/notchpay/customers",
+        key_header: "authorization",
+        key_prefix: "",
+        one: "/customer",
+        many: "/items",
+        error: "/message",
+        id: "id",
+        page: |page, size| format!("?page={}&limit={size}", page + 1),
+        update: "POST",
+        new: |email| json!({ "name": "Awa Ndiaye", "email": email }),
+        change: |email| json!({ "email": email }),
+    },
+];
+
+/// An answer, whatever its shape.
+#[derive(Debug)]
+pub(super) struct DialectAnswer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+    pub(super) body: Value,
+}
+
+impl DialectAnswer {
+    pub(super) fn at(&self, pointer: &str) -> &Value {
+        self.body.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+pub(super) async fn send(request: RequestBuilder) -> DialectAnswer {
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = response.text().await.expect("a body");
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    let answer = DialectAnswer { status, headers, text, body };
+    assert!(!answer.header("x-request-id").is_empty(), "every answer names its request");
+    assert_ne!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
+    answer
+}
+
+impl Dialect {
+    /// A request as this dialect's client sends it, with a key of the gateway.
+    pub(super) fn request(
+        &self,
+        gateway: &Gateway,
+        key: &str,
+        method: &str,
+        below: &str,
+        body: Option<&Value>,
+    ) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let request = gateway
+            .plain(method, &format!("{}{below}", self.base))
+            .header(self.key_header, format!("{}{key}", self.key_prefix));
+        match body {
+            Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+            None => request,
+        }
+    }
+
+    pub(super) async fn send(
+        &self,
+        gateway: &Gateway,
+        key: &str,
+        method: &str,
+        below: &str,
+        body: Option<&Value>,
+    ) -> DialectAnswer {
+        send(self.request(gateway, key, method, below, body)).await
+    }
+
+    /// An ordinary error of this dialect: its shape, and none of the statuses that mean something else.
+    pub(super) fn assert_refusal(&self, answer: &DialectAnswer) {
+        assert!(answer.status.is_client_error(), "{}: {}", answer.status, answer.text);
+        assert!(![401, 403, 429].contains(&answer.status.as_u16()), "{}", answer.text);
+        assert!(!answer.at(self.error).is_null(), "{}: {}", self.name, answer.text);
+        if self.name == "bitnob" {
+            assert!([400, 404].contains(&answer.body["statusCode"].as_u64().unwrap_or_default()), "{}", answer.text);
+        }
+    }
+}
+
+pub(super) fn key(provider: &str) -> String {
+    format!("sk_sandbox_{provider}")
+}
+
+/// One sandbox gateway, and every dialect before every provider.
+pub(super) async fn for_every_pair(each: impl AsyncFn(&Gateway, &Dialect, &str, &str)) {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    for dialect in &DIALECTS {
+        for provider in PROVIDERS {
+            each(&gateway, dialect, provider, &key(provider)).await;
+        }
+    }
+}
+
+/// The first sample customer in a dialect, of a merchant.
+pub(super) async fn sample_customer(gateway: &Gateway, dialect: &Dialect, key: &str) -> Value {
+    let listed = dialect.send(gateway, key, "GET", &(dialect.page)(0, 100), None).await;
+    let items = listed.at(dialect.many).as_array().expect("a list");
+    items.iter().find(|one| one["email"] == "amadou.ba@example.com").expect("a sample").clone()
+}

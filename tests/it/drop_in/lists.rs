@@ -1,0 +1,87 @@
+//! Lists: searches, pages and parameters in each dialect.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::dialects::{DIALECTS, for_every_pair, key, send};
+use crate::support::{Gateway, PROVIDERS};
+
+/// The ways in which each dialect finds a sample customer by something other than its id.
+const SEARCHES: [(usize, &str, &str, Option<&str>); 12] = [
+    (0, "GET", "?term=amadou&offset=0&limit=10&search=amadou", None),
+    (0, "GET", "?term=amadou", None),
+    // What the SDKs make of a plus sign, and of an ampersand.
+    (0, "GET", "?term=+221771234567&offset=0&limit=10&search=%2B221771234567", None),
+    (0, "GET", "?term=&x&offset=0&limit=10&search=771234567", None),
+    (1, "GET", "?limit=20&email=amadou.ba%40example.com", None),
+    (1, "GET", "?phone_number=%2B221771234567", None),
+    (2, "GET", "/search?query=amadou&page=1&pageSize=10", None),
+    (3, "GET", "/amadou.ba@example.com", None),
+    (3, "POST", "/fetch_customer", Some(r#"{"email":"amadou.ba@example.com"}"#)),
+    (4, "GET", "?search=amadou", None),
+    (4, "GET", "?search=221771234567", Some("[]")),
+    (4, "GET", "?search=AMADOU.BA%40example.com", None),
+];
+
+#[tokio::test]
+async fn every_dialect_finds_who_it_looks_for() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    for (dialect, method, below, body) in SEARCHES {
+        let dialect = &DIALECTS[dialect];
+        for provider in PROVIDERS {
+            let body: Option<Value> = body.map(|body| serde_json::from_str(body).expect("JSON"));
+            let answer = dialect.send(&gateway, &key(provider), method, below, body.as_ref()).await;
+            let cell = format!("{} by {provider}, {method} {below}: {}", dialect.name, answer.text);
+            assert_eq!(answer.status, 200, "{cell}");
+            let found = answer.at(dialect.many).as_array().map(|many| many.iter().collect());
+            let found: Vec<&Value> = found.unwrap_or_else(|| vec![answer.at(dialect.one)]);
+            let emails: Vec<_> = found.iter().map(|one| one["email"].as_str()).collect();
+            assert_eq!(emails, [Some("amadou.ba@example.com")], "{cell}");
+        }
+    }
+}
+
+/// What a list is asked for in a vendor's own way, and how it is answered by every provider.
+#[tokio::test]
+async fn lists_are_paged_as_the_vendor_pages_them() {
+    for_every_pair(async |gateway, dialect, provider, key| {
+        let cases: &[(&str, u16, &str)] = match dialect.name {
+            "lomi" => &[
+                ("?page=first", 500, "Failed to retrieve customer"),
+                ("?page=0", 500, "Failed to retrieve customer"),
+                ("?limit=-1", 500, "Failed to retrieve customer"),
+                ("?sort=created_at%3Adesc", 200, ""),
+                ("?sort=name%3Aasc", 400, "Invalid request body"),
+            ],
+            "paymentkit" => &[
+                ("?page=-1&pageSize=0", 200, ""),
+                ("?page=x", 400, "page invalid: must be a number"),
+                ("?order=created_at%3ADESC", 200, ""),
+                ("?order%5B0%5D%5B0%5D=created_at&order%5B0%5D%5B1%5D=DESC", 200, ""),
+                ("?order=created_at%3AASC", 400, "order invalid: must be created_at:DESC"),
+                ("?starting_after=cus_1", 400, "starting_after invalid: is not supported"),
+            ],
+            "bitnob" => &[("/?order=desc", 200, ""), ("/?order=ASC", 400, "order must be DESC")],
+            "notchpay" => &[("?date_start=2025-01-01", 422, "Validation failed")],
+            _ => &[("?offset=7&limit=0", 200, "")],
+        };
+        for (query, status, answer) in cases {
+            let listed = dialect.send(gateway, key, "GET", query, None).await;
+            let cell = format!("{} by {provider}, {query}: {}", dialect.name, listed.text);
+            assert_eq!(listed.status, *status, "{cell}");
+            assert!(listed.text.contains(answer), "{cell}");
+            if *status == 500 {
+                assert_eq!(listed.body["error"]["code"], "DATABASE_ERROR", "{cell}");
+            }
+        }
+        if dialect.name == "lomi" {
+            let large = dialect.send(gateway, key, "GET", "?limit=500", None).await;
+            assert_eq!(large.body["meta"]["per_page"], 500, "a page cut short would be the last: {}", large.text);
+            let elsewhere = dialect.send(gateway, key, "PUT", "/x", None).await;
+            assert!(elsewhere.text.contains("Cannot PUT /v1/customers/x"), "{}", elsewhere.text);
+            let outside = send(gateway.plain(Method::GET, "/as/lomi/customers").header("x-api-key", key)).await;
+            assert!(outside.text.contains("Cannot GET /customers<"), "{}", outside.text);
+        }
+    })
+    .await;
+}

@@ -1,0 +1,101 @@
+//! What the provider behind the gateway cannot store, and what it stores in another form.
+
+use serde_json::{Value, json};
+
+use super::dialects::{DIALECTS, key};
+use crate::support::Gateway;
+
+const LOSSY: &str = r#"
+[store]
+url = "sqlite::memory:"
+[merchants.strict]
+api_keys = ["sk_strict"]
+active = "main"
+region = "GM"
+connections.main = { provider = "modempay", sandbox = true }
+[merchants.lenient]
+api_keys = ["sk_lenient"]
+active = "main"
+region = "GM"
+on_loss = "drop"
+connections.main = { provider = "modempay", sandbox = true }
+"#;
+
+#[tokio::test]
+async fn losses_follow_the_merchants_policy() {
+    let gateway = Gateway::start(LOSSY).await;
+    let lomi = &DIALECTS[1];
+    let body = json!({ "name": "Awa", "email": "awa@example.com", "city": "Banjul", "metadata": { "crm": "1" } });
+    let refused = lomi.send(&gateway, "sk_strict", "POST", "", Some(&body)).await;
+    assert_eq!((refused.status.as_u16(), &refused.body["error"]["code"]), (400, &json!("INVALID_REQUEST")));
+    for field in ["city", "metadata"] {
+        assert!(refused.body["error"]["details"][field]["_errors"][0].is_string(), "{}", refused.text);
+    }
+    let dropped = lomi.send(&gateway, "sk_lenient", "POST", "", Some(&body)).await;
+    assert_eq!((dropped.status.as_u16(), dropped.header("passerelle-loss")), (201, "address.city, metadata"));
+    assert_eq!((&dropped.body["data"]["city"], &dropped.body["data"]["is_business"]), (&Value::Null, &Value::Null));
+    // What a vendor takes and the gateway does not know is lost as loudly.
+    let (body, notchpay) =
+        (json!({ "name": "Awa", "phone": "+2207000009", "company_name": "ACME", "billing": {} }), &DIALECTS[4]);
+    let refused = notchpay.send(&gateway, "sk_strict", "POST", "", Some(&body)).await;
+    assert!(refused.status == 422 && refused.body["errors"]["company_name"].is_array(), "{}", refused.text);
+    assert!(refused.body["errors"].get("billing").is_none(), "it says nothing: {}", refused.text);
+    let answer = notchpay.send(&gateway, "sk_lenient", "POST", "", Some(&body)).await;
+    assert_eq!((answer.status.as_u16(), answer.header("passerelle-loss")), (201, "company_name"), "{}", answer.text);
+    assert_eq!(dropped.body["data"].get("business_id"), None, "what only Modem Pay's clients know");
+}
+
+/// What clients send without meaning anything by it is not refused by a provider that has nothing of the kind.
+#[tokio::test]
+async fn what_says_nothing_is_no_loss() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    let [_, lomi, paymentkit, _, notchpay] = &DIALECTS;
+    let empty = json!({ "name": "Awa Ba", "email": "awa@example.com", "metadata": {} });
+    let cleared = json!({ "address": null, "metadata": null });
+    for provider in ["modempay", "bitnob"] {
+        let key = key(provider);
+        let person = json!({ "name": "Awa", "email": "person@example.com", "is_business": false });
+        let created = lomi.send(&gateway, &key, "POST", "", Some(&person)).await;
+        assert_eq!((created.status.as_u16(), created.header("passerelle-loss")), (201, "type"), "{}", created.text);
+        let business = json!({ "name": "Awa", "email": "business@example.com", "is_business": true });
+        assert_eq!(lomi.send(&gateway, &key, "POST", "", Some(&business)).await.status, 400);
+        let created = notchpay.send(&gateway, &key, "POST", "", Some(&empty)).await;
+        assert_eq!((created.status.as_u16(), created.header("passerelle-loss")), (201, ""), "{}", created.text);
+        let id = created.body["customer"]["id"].as_str().expect("an id").to_owned();
+        let updated = paymentkit.send(&gateway, &key, "PUT", &format!("/{id}"), Some(&cleared)).await;
+        assert_eq!((updated.status.as_u16(), &updated.body["address"]), (200, &Value::Null), "{}", updated.text);
+        let held = json!({ "metadata": { "crm": "1" } });
+        let refused = paymentkit.send(&gateway, &key, "PUT", &format!("/{id}"), Some(&held)).await;
+        assert_eq!(refused.status, 400, "{}", refused.text);
+    }
+}
+
+/// What a client wrote is read back in its own spelling.
+#[tokio::test]
+async fn what_was_written_is_read_back() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    let [modempay, lomi, _, bitnob, _] = &DIALECTS;
+    let body = json!({ "name": "Awa", "email": "awa@gm.example", "phone": "771234599" });
+    let national = modempay.send(&gateway, &key("lomi"), "POST", "", Some(&body)).await;
+    assert_eq!(national.body["phone"], "771234599", "{}", national.text);
+    let body = json!({ "firstName": "Awa", "lastName": "Ba", "email": "awa@ng.example", "phone": "8123456789", "countryCode": "+234" });
+    for provider in ["lomi", "notchpay", "modempay"] {
+        let parts = bitnob.send(&gateway, &key(provider), "POST", "", Some(&body)).await;
+        let held = parts.at("/data");
+        assert_eq!((&held["phone"], &held["countryCode"]), (&json!("8123456789"), &json!("+234")), "{}", parts.text);
+        assert_eq!((&held["firstName"], &held["lastName"]), (&json!("Awa"), &json!("Ba")));
+    }
+    for provider in ["lomi", "notchpay"] {
+        let email = format!("awa@{provider}.example");
+        let body = json!({ "name": "Awa", "email": email, "country": "Sénégal" });
+        let created = lomi.send(&gateway, &key(provider), "POST", "", Some(&body)).await;
+        assert_eq!(created.body["data"]["country"], "Sénégal", "{}", created.text);
+        let listed = lomi.send(&gateway, &key(provider), "GET", &format!("?email={email}"), None).await;
+        assert_eq!(listed.body["data"][0]["country"], "Sénégal", "{}", listed.text);
+    }
+    // A client that takes UUIDs only.
+    let id = lomi.send(&gateway, &key("notchpay"), "GET", "", None).await;
+    let id = id.body["data"][0]["customer_id"].as_str().expect("an id").to_owned();
+    assert_eq!(uuid::Uuid::parse_str(&id).expect("a UUID").get_version_num(), 8);
+    assert_eq!(lomi.send(&gateway, &key("notchpay"), "GET", &format!("/{id}"), None).await.status, 200);
+}

@@ -1,0 +1,11 @@
+//! Drop-in endpoints: what the clients of each provider send is answered as that provider answers it, by every
+//! provider behind the gateway.
+
+mod captured;
+mod customers;
+mod dialects;
+mod errors;
+mod lists;
+mod losses;
+mod operations;
+mod signed;

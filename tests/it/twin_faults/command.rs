@@ -1,0 +1,95 @@
+//! The command `passerelle twin`, its help, and the documents that name the faults.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use passerelle::twin::{
+    faults::{Fault, FaultPlan},
+    log,
+};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use super::served::{awa, request, until};
+
+fn passerelle(arguments: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("passerelle"));
+    command.env_clear().args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn text_of(path: &Path) -> &str {
+    path.to_str().expect("a path")
+}
+
+/// A process that does not outlive its test: `kill -9`.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+/// What was done is in the log when the twin is killed, and so when anything else is.
+#[tokio::test]
+async fn the_log_survives_a_kill() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (plan, log_file) = (folder.path().join("faults.toml"), folder.path().join("twin.jsonl"));
+    std::fs::write(&plan, "hang_after = 1\n").expect("a plan");
+    let arguments = [
+        "twin",
+        "--provider",
+        "lomi",
+        "--listen",
+        "127.0.0.1:0",
+        "--faults",
+        text_of(&plan),
+        "--log",
+        text_of(&log_file),
+    ];
+    let mut twin = Killed(passerelle(&arguments).stderr(Stdio::piped()).spawn().expect("it starts"));
+    let told = BufReader::new(twin.0.stderr.take().expect("its words")).lines().next().expect("a line").expect("text");
+    let address = told.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(request("POST", "/v1/customers", &awa()).as_bytes()).await.expect("it is sent");
+    until(|| log::read(&log_file).is_ok_and(|entries| entries.len() == 2)).await;
+    drop(twin);
+    let entries = log::read(&log_file).expect("a log");
+    assert_eq!(log::requests(&entries).next().and_then(|request| request.fault), Some(Fault::HangAfter));
+    assert_eq!(log::effects(&entries).next().and_then(|effect| effect.marker.as_deref()), Some("op_1"));
+}
+
+#[test]
+fn mistakes_in_a_plan_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = folder.path().join("faults.toml");
+    std::fs::write(&plan, "seed = 1\nhang_aftr = 1\n").expect("a plan");
+    let output = passerelle(&["twin", "--provider", "lomi", "--faults", text_of(&plan)]).output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told.contains("faults.toml:2: `hang_aftr` is not a key; did you mean `hang_after`?"), "{told}");
+    let missing = passerelle(&["twin", "--provider", "lomi", "--faults", "/no/such.toml"]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("/no/such.toml cannot be read"));
+    let nowhere = passerelle(&["twin", "--provider", "lomi", "--log", "/no/such/log"]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("/no/such/log cannot be written"));
+}
+
+#[test]
+fn help_and_documents_name_every_fault() {
+    let output = passerelle(&["twin", "--help"]).output().expect("it runs");
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    for word in ["--faults", "--log", "error_after", "search_lag", "Examples", "forgets everything when it stops"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let example = std::fs::read_to_string(root.join("config/faults.toml")).expect("the example");
+    FaultPlan::read(&example, "config/faults.toml").expect("no mistakes");
+    let document = std::fs::read_to_string(root.join("docs/twins.md")).expect("the document");
+    for fault in Fault::ALL {
+        assert!(example.contains(&format!("\n{fault} = ")), "{fault}");
+        assert!(document.contains(&format!("`{fault}`")), "{fault}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Writes: one idempotency key has one effect and one answer. A write whose client disconnects is completed. A write
+//! with an unknown outcome is reconciled with the provider.
+
+mod coalescing;
+mod disconnects;
+mod helpers;
+mod keys;
+mod reconciliation;
+mod updates_and_deletions;

@@ -1,0 +1,82 @@
+//! A sandbox vendor in a process of its own.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use passerelle::twin::{
+    faults::Named,
+    log::{self, Applied, Entry, Received},
+};
+use passerelle_providers::{kit::server::base_path, model::Operation, vendor};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::process::Process;
+
+/// A vendor in a process of its own.
+pub(crate) struct Twin {
+    pub(super) provider: &'static str,
+    process: Process,
+    address: String,
+    log: PathBuf,
+    _folder: TempDir,
+}
+
+impl Twin {
+    pub(crate) fn start(provider: &'static str, faults: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (plan, log) = (folder.path().join("faults.toml"), folder.path().join("log"));
+        std::fs::write(&plan, faults).expect("a plan");
+        let (process, address) = Self::process(provider, &plan, &log, "127.0.0.1:0");
+        Self { provider, process, address, log, _folder: folder }
+    }
+
+    fn process(provider: &str, plan: &Path, log: &Path, listen: &str) -> (Process, String) {
+        let (plan, log) = (plan.display().to_string(), log.display().to_string());
+        let arguments =
+            ["twin", "--provider", provider, "--faults", &plan, "--log", &log, "--listen", listen].map(str::to_owned);
+        let (process, url) = Process::start(&arguments, " is served on http://").expect("a twin");
+        (process, url.split('/').next().unwrap_or_default().to_owned())
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The vendor's URL, at its own address or another one.
+    pub(super) fn url(&self, address: Option<&str>) -> String {
+        let vendor = vendor(self.provider).expect("a vendor");
+        format!("http://{}{}", address.unwrap_or(&self.address), base_path(vendor.manifests[0]))
+    }
+
+    pub(crate) fn log(&self) -> Vec<Entry> {
+        log::read(&self.log).expect("a log")
+    }
+
+    /// The customers that were made, by the digest of their e-mail address.
+    pub(crate) fn created(&self) -> HashMap<String, Vec<Applied>> {
+        let mut made: HashMap<String, Vec<Applied>> = HashMap::new();
+        for effect in log::effects(&self.log()).filter(|effect| effect.operation == Named(Operation::Create)) {
+            made.entry(effect.email_hash.clone().unwrap_or_default()).or_default().push(effect.clone());
+        }
+        made
+    }
+
+    /// The creates that were asked for.
+    pub(crate) fn asked(&self) -> Vec<Received> {
+        let log = self.log();
+        log::requests(&log).filter(|request| request.operation == Some(Named(Operation::Create))).cloned().collect()
+    }
+
+    /// Stops and continues the vendor.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// How many requests of any kind came.
+    pub(crate) fn requests(&self) -> usize {
+        log::requests(&self.log()).count()
+    }
+}
