@@ -13,7 +13,7 @@ use crate::{
 async fn every_operation_can_be_explained_without_a_provider() {
     let vendor = StandIn::always(json_answer("200 OK", "{}")).await;
     for provider in PROVIDERS {
-        let gateway = Gateway::before(provider, &vendor.url(), "").await;
+        let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
         let id = "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985";
         let body = json!({ "name": "Awa Diop", "email": "awa@example.com", "phone": "+221771234567" });
         for (method, path, body) in [
@@ -47,18 +47,18 @@ async fn every_operation_can_be_explained_without_a_provider() {
             assert!(answer.text.contains("***"), "the header that will carry the secret is shown");
         }
     }
-    assert_eq!(vendor.asked(), Vec::<String>::new());
+    assert_eq!(vendor.requests(), Vec::<String>::new());
 }
 
 /// What is explained is what is sent.
 #[tokio::test]
 async fn the_explained_request_is_the_one_that_is_sent() {
     let vendor = StandIn::always(json_answer("500 Internal Server Error", "{}")).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     let body = json!({ "name": "Awa Diop", "phone": "77 123 45 67", "address": { "country": "Sénégal" } });
     let explained = gateway.post("/v1/customers?explain=true", body.clone()).await;
     gateway.post("/v1/customers", body).await;
-    let sent = &vendor.asked()[0];
+    let sent = &vendor.requests()[0];
     let request = &explained.body["requests"][0];
     assert_eq!(format!("{}/customers", vendor.url()), request["url"]);
     assert!(sent.starts_with("POST /customers HTTP/1.1\r\n"), "{sent}");
@@ -79,7 +79,7 @@ fn same_json(sent: &str, body: &serde_json::Value) -> bool {
 
 #[tokio::test]
 async fn later_requests_are_marked() {
-    let gateway = Gateway::before("notchpay", "http://127.0.0.1:9", "").await;
+    let gateway = Gateway::in_front_of("notchpay", "http://127.0.0.1:9", "").await;
     let answer = gateway.patch("/v1/customers/cus.1?explain=true", json!({ "metadata": { "a": 1 } })).await;
     let requests = answer.body["requests"].as_array().expect("requests");
     assert_eq!(requests[0]["method"], "GET");
@@ -95,13 +95,13 @@ async fn the_providers_own_words_can_be_shown() {
         json_answer("404 Not Found", r#"{"message":"no such customer","statusCode":404}"#),
     ])
     .await;
-    let gateway = Gateway::before("modempay", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("modempay", &vendor.url(), "").await;
     let path = "/v1/customers/8a8c8a0e-c5d2-4692-a94b-25284d36adc7?include=raw";
     let found = gateway.get(path).await;
     assert_eq!((found.status.as_u16(), &found.body["raw"][0]["status"]), (200, &json!(200)));
     assert_eq!(found.body["raw"][0]["body"]["name"], "Awa");
     assert_eq!(found.body["raw"][0]["body"]["echo"], "***", "a secret that is echoed is masked");
     let missing = gateway.get(path).await;
-    assert_eq!(missing.told(), (404, "customer_not_found"));
+    assert_eq!(missing.status_and_code(), (404, "customer_not_found"));
     assert_eq!(missing.body["raw"][0]["body"]["message"], "no such customer");
 }

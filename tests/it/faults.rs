@@ -69,7 +69,7 @@ async fn answers_that_are_none_are_never_success() {
     for provider in PROVIDERS {
         for (what, act) in &acts {
             let vendor = StandIn::always(act.clone()).await;
-            let gateway = Gateway::before(provider, &vendor.url(), "").await;
+            let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
             let answer = read(&gateway).await;
             assert_eq!(answer.status, 502, "{provider}, {what}: {}", answer.text);
             assert!(
@@ -79,13 +79,17 @@ async fn answers_that_are_none_are_never_success() {
             );
             assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("none"), &json!(true)));
 
-            let before = vendor.asked().len();
+            let before = vendor.requests().len();
             let answer = write(&gateway, provider).await;
-            assert!(matches!(answer.told(), (502 | 504, "outcome_unknown")), "{provider}, {what}: {}", answer.text);
+            assert!(
+                matches!(answer.status_and_code(), (502 | 504, "outcome_unknown")),
+                "{provider}, {what}: {}",
+                answer.text
+            );
             assert_eq!(answer.body["outcome"], "unknown");
             assert_eq!(answer.body["safe_to_retry"], provider == "paymentkit", "only a create is not idempotent");
             assert!(answer.body["operation_id"].is_string());
-            assert_eq!(vendor.asked().len(), before + 1, "{provider}, {what}: a write is sent once");
+            assert_eq!(vendor.requests().len(), before + 1, "{provider}, {what}: a write is sent once");
         }
     }
 }
@@ -102,11 +106,11 @@ async fn refusals_have_their_codes() {
         ] {
             let headers = [("content-type", "application/json"), ("retry-after", "30")];
             let vendor = StandIn::always(response(status, &headers, "{}")).await;
-            let gateway = Gateway::before(provider, &vendor.url(), "").await;
+            let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
             let answer = read(&gateway).await;
-            assert_eq!(answer.told(), told, "{provider} {status}: {}", answer.text);
+            assert_eq!(answer.status_and_code(), told, "{provider} {status}: {}", answer.text);
             assert_eq!(answer.body["outcome"], "none");
-            assert_eq!(vendor.asked().len(), 1, "a definite answer is not asked for again");
+            assert_eq!(vendor.requests().len(), 1, "a definite answer is not asked for again");
             if told.0 == 429 {
                 assert_eq!(answer.header("retry-after"), "30");
             }
@@ -119,9 +123,9 @@ async fn refusals_have_their_codes() {
 #[tokio::test]
 async fn modem_pays_427_is_a_429() {
     let vendor = StandIn::always(json_answer("427 Too Many Requests", r#"{"message":"Too many requests"}"#)).await;
-    let gateway = Gateway::before("modempay", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("modempay", &vendor.url(), "").await;
     let answer = read(&gateway).await;
-    assert_eq!(answer.told(), (429, "provider_rate_limited"));
+    assert_eq!(answer.status_and_code(), (429, "provider_rate_limited"));
     assert!(!answer.header("retry-after").is_empty(), "every 429 says when to come back");
 }
 
@@ -131,52 +135,52 @@ async fn reads_are_retried_and_writes_are_not() {
     let failed = || json_answer("503 Service Unavailable", "{}");
     let found = json_answer("200 OK", &format!(r#"{{"data":{{"customer_id":"{ID}","name":"Amadou Ba"}}}}"#));
     let vendor = StandIn::start(vec![failed(), Act::Reset, found]).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     let answer = read(&gateway).await;
     assert_eq!((answer.status.as_u16(), &answer.body["name"]), (200, &json!("Amadou Ba")));
-    assert_eq!(vendor.asked().len(), 3);
+    assert_eq!(vendor.requests().len(), 3);
 
     let vendor = StandIn::always(failed()).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
-    assert_eq!(read(&gateway).await.told(), (502, "provider_error"));
-    assert_eq!(vendor.asked().len(), 3, "three attempts in all");
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
+    assert_eq!(read(&gateway).await.status_and_code(), (502, "provider_error"));
+    assert_eq!(vendor.requests().len(), 3, "three attempts in all");
     let answer = write(&gateway, "lomi").await;
-    assert_eq!(answer.told(), (502, "outcome_unknown"));
-    assert_eq!(vendor.asked().len(), 4);
+    assert_eq!(answer.status_and_code(), (502, "outcome_unknown"));
+    assert_eq!(vendor.requests().len(), 4);
 }
 
 #[tokio::test]
 async fn a_silent_provider_times_out() {
     let vendor = StandIn::always(Act::Hang).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "timeout = \"50ms\"").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "timeout = \"50ms\"").await;
     let answer = read(&gateway).await;
-    assert_eq!(answer.told(), (504, "provider_timeout"));
+    assert_eq!(answer.status_and_code(), (504, "provider_timeout"));
     assert_eq!(answer.body["safe_to_retry"], true);
-    let before = vendor.asked().len();
+    let before = vendor.requests().len();
     let answer = write(&gateway, "lomi").await;
-    assert_eq!(answer.told(), (504, "outcome_unknown"));
+    assert_eq!(answer.status_and_code(), (504, "outcome_unknown"));
     assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("unknown"), &json!(false)));
-    assert_eq!(vendor.asked().len(), before + 1);
+    assert_eq!(vendor.requests().len(), before + 1);
 }
 
 #[tokio::test]
 async fn a_request_ends_at_its_deadline_however_patient_its_attempts_are() {
     let vendor = StandIn::always(Act::Hang).await;
     let more = "timeout = \"1h\"\n[server]\ndeadline = \"50ms\"";
-    let gateway = Gateway::before("lomi", &vendor.url(), more).await;
-    assert_eq!(read(&gateway).await.told(), (504, "provider_timeout"));
-    assert_eq!(vendor.asked().len(), 1, "no attempt begins after the deadline");
-    assert_eq!(write(&gateway, "lomi").await.told(), (504, "outcome_unknown"));
-    assert_eq!(vendor.asked().len(), 2);
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), more).await;
+    assert_eq!(read(&gateway).await.status_and_code(), (504, "provider_timeout"));
+    assert_eq!(vendor.requests().len(), 1, "no attempt begins after the deadline");
+    assert_eq!(write(&gateway, "lomi").await.status_and_code(), (504, "outcome_unknown"));
+    assert_eq!(vendor.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn a_provider_that_cannot_be_reached_was_sent_nothing() {
     // A port that was free a moment ago, and that nobody listens on.
     let address = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let gateway = Gateway::before("lomi", &format!("http://{address}"), "").await;
+    let gateway = Gateway::in_front_of("lomi", &format!("http://{address}"), "").await;
     for answer in [read(&gateway).await, write(&gateway, "lomi").await] {
-        assert_eq!(answer.told(), (503, "provider_unavailable"));
+        assert_eq!(answer.status_and_code(), (503, "provider_unavailable"));
         assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("none"), &json!(true)));
         assert!(!answer.header("retry-after").is_empty());
     }
@@ -187,9 +191,9 @@ async fn the_providers_field_errors_are_mapped_to_ours() {
     let body = r#"{"error":{"status":400,"code":"INVALID_REQUEST","message":"Invalid request body","details":
         {"_errors":[],"phone_number":{"_errors":["Invalid phone"]}},"timestamp":"2026-11-20T15:34:46.060Z"}}"#;
     let vendor = StandIn::always(json_answer("400 Bad Request", body)).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     let answer = write(&gateway, "lomi").await;
-    assert_eq!(answer.told(), (422, "provider_rejected"));
+    assert_eq!(answer.status_and_code(), (422, "provider_rejected"));
     assert_eq!(answer.body["errors"], json!([{ "pointer": "/phone", "detail": "Invalid phone" }]));
     let provider = &answer.body["provider"];
     assert_eq!((&provider["status"], &provider["code"]), (&json!(400), &json!("INVALID_REQUEST")));
@@ -199,10 +203,10 @@ async fn the_providers_field_errors_are_mapped_to_ours() {
 async fn a_secret_that_a_provider_repeats_is_masked() {
     let body = format!(r#"{{"error":{{"message":"Invalid API key: {SECRET}"}}}}"#);
     let vendor = StandIn::always(json_answer("401 Unauthorized", &body)).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     for path in ["", "?include=raw"] {
         let answer = gateway.get(&format!("/v1/customers/{ID}{path}")).await;
-        assert_eq!(answer.told(), (502, "provider_unauthorized"));
+        assert_eq!(answer.status_and_code(), (502, "provider_unauthorized"));
         assert!(answer.text.contains("***") && !answer.text.contains(SECRET), "{}", answer.text);
     }
 }
@@ -211,13 +215,13 @@ async fn a_secret_that_a_provider_repeats_is_masked() {
 async fn our_own_limits_refuse_without_sending() {
     let found = json_answer("200 OK", &format!(r#"{{"data":{{"customer_id":"{ID}","name":"Amadou Ba"}}}}"#));
     let vendor = StandIn::always(found).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "rate_limit = \"2/h\"").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "rate_limit = \"2/h\"").await;
     assert_eq!(read(&gateway).await.status, 200);
     assert_eq!(read(&gateway).await.status, 200);
     let answer = read(&gateway).await;
-    assert_eq!(answer.told(), (429, "rate_limited"));
+    assert_eq!(answer.status_and_code(), (429, "rate_limited"));
     assert!(!answer.header("retry-after").is_empty());
-    assert_eq!(vendor.asked().len(), 2);
+    assert_eq!(vendor.requests().len(), 2);
 }
 
 /// Nothing that a merchant's code could send reaches the provider as something else: the stand-in sees what
@@ -226,11 +230,11 @@ async fn our_own_limits_refuse_without_sending() {
 async fn what_reaches_a_provider_is_what_it_documents() {
     let customer = r#"{"id":"1e258349-2043-4ca1-b39c-8418f9e0d36d","firstName":"Bob","lastName":"Wonder","email":"bob@bitnob.com","phone":"9012345678","countryCode":"+234","blacklist":false}"#;
     let vendor = StandIn::always(json_answer("200 OK", &format!(r#"{{"status":true,"data":{customer}}}"#))).await;
-    let gateway = Gateway::before("bitnob", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("bitnob", &vendor.url(), "").await;
     let body = json!({ "name": "Bob Wonder", "email": "bob@bitnob.com", "phone": "+2349012345678" });
     let request = gateway.request(Method::POST, "/v1/customers").json_text(&body);
     assert_eq!(gateway.send(request).await.status, 201);
-    let sent = &vendor.asked()[0];
+    let sent = &vendor.requests()[0];
     let (head, sent_body) = sent.split_once("\r\n\r\n").expect("a request");
     assert!(head.starts_with("POST /customers HTTP/1.1\r\n"), "{head}");
     assert!(head.to_lowercase().contains(&format!("authorization: bearer {SECRET}")), "{head}");

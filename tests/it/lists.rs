@@ -16,11 +16,11 @@ async fn a_cursor_belongs_to_one_list() {
     assert_eq!(next.body["data"].as_array().map(Vec::len), Some(1), "the size of pages is kept");
     for query in [String::new(), "&search=a".to_owned(), "&search=o&limit=2".to_owned()] {
         let answer = gateway.get(&format!("/v1/customers?cursor={cursor}{query}")).await;
-        assert_eq!(answer.told(), (400, "invalid_cursor"), "{query}");
+        assert_eq!(answer.status_and_code(), (400, "invalid_cursor"), "{query}");
     }
     let other = gateway.with_key("sk_sandbox_lomi");
     let answer = other.get(&format!("/v1/customers?search=o&cursor={cursor}")).await;
-    assert_eq!(answer.told(), (400, "invalid_cursor"), "another merchant's");
+    assert_eq!(answer.status_and_code(), (400, "invalid_cursor"), "another merchant's");
 }
 
 #[tokio::test]
@@ -51,12 +51,12 @@ async fn a_loose_filter_is_applied_again() {
     let first = format!(r#"{{"data":[{}]}}"#, loose.join(","));
     let second = format!(r#"{{"data":[{},{}]}}"#, customer(200, "Awa@example.com"), customer(201, "awa@example.comx"));
     let vendor = StandIn::start(vec![json_answer("200 OK", &first), json_answer("200 OK", &second)]).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     let answer = gateway.get("/v1/customers?email=awa@example.com&limit=5").await;
     let emails: Vec<_> = answer.body["data"].as_array().expect("a list").iter().map(|one| &one["email"]).collect();
     assert_eq!(emails, ["Awa@example.com"]);
     assert_eq!((&answer.body["filtered_by"], &answer.body["has_more"]), (&json!("gateway"), &json!(false)));
-    let asked = vendor.asked();
+    let asked = vendor.requests();
     assert!(asked[0].starts_with("GET /customers?limit=100&page=1&email=awa%40example.com HTTP/1.1"), "{}", asked[0]);
     assert!(asked[1].starts_with("GET /customers?limit=100&page=2&email=awa%40example.com HTTP/1.1"), "{}", asked[1]);
 }
@@ -68,16 +68,16 @@ async fn a_scan_ends_at_its_bound() {
         .map(|number| format!(r#"{{"customer_id":"b78de3c9-7f76-4f43-9c5d-{number:012}","name":"N"}}"#))
         .collect();
     let vendor = StandIn::always(json_answer("200 OK", &format!(r#"{{"data":[{}]}}"#, others.join(",")))).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     let list = gateway.get("/v1/customers?phone=%2B221771234567").await;
     assert_eq!((list.body["data"].as_array().map(Vec::len), &list.body["has_more"]), (Some(0), &json!(true)));
-    let asked = vendor.asked().len();
+    let asked = vendor.requests().len();
     assert_eq!(asked, passerelle_providers::engine::lists::SCAN_PAGES);
     let cursor = list.body["next_cursor"].as_str().expect("a cursor").to_owned();
     gateway.get(&format!("/v1/customers?phone=%2B221771234567&cursor={cursor}")).await;
-    assert!(vendor.asked()[asked].contains(&format!("page={}", asked + 1)), "the walk goes on where it stopped");
+    assert!(vendor.requests()[asked].contains(&format!("page={}", asked + 1)), "the walk goes on where it stopped");
     let lookup = gateway.get("/v1/customers/lookup?phone=%2B221771234567").await;
-    assert_eq!(lookup.told(), (503, "provider_unavailable"), "{}", lookup.text);
+    assert_eq!(lookup.status_and_code(), (503, "provider_unavailable"), "{}", lookup.text);
 }
 
 #[tokio::test]

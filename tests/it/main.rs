@@ -1,4 +1,5 @@
-//! The whole gateway over real loopback HTTP: the sandbox with its twins, and stand-ins that misbehave.
+//! The whole gateway over real loopback HTTP. Its providers are the twins of the sandbox, or stand-ins that answer what
+//! a test chooses. `support.rs` has the gateway and its client, `stand_in.rs` the stand-ins.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 

@@ -156,7 +156,7 @@ async fn a_store_of_the_version_before_replays_its_answers_byte_for_byte() {
 async fn a_store_of_the_version_before_knows_its_keys_where_no_answer_is_kept() {
     let upgraded = Upgraded::start(false).await;
     let (_, erased) = upgraded.again("erased create").await;
-    assert_eq!(erased.told(), (410, "replay_erased"), "{}", erased.text);
+    assert_eq!(erased.status_and_code(), (410, "replay_erased"), "{}", erased.text);
     let (sent, held) = upgraded.again("held create").await;
     assert_eq!(held.code(), "outcome_unknown", "{}", held.text);
     assert_eq!(held.header("x-operation-id"), sent.operation);
@@ -167,7 +167,7 @@ async fn a_store_of_the_version_before_knows_its_keys_where_no_answer_is_kept() 
     let request = upgraded.gateway.plain(Method::POST, &other.path).bearer_auth(&other.merchant_key);
     let request = request.header("idempotency-key", "created").header("content-type", "application/json");
     let reused = upgraded.gateway.send(request.body(other.body.unwrap_or_default())).await;
-    assert_eq!(reused.told(), (422, "idempotency_key_reused"), "{}", reused.text);
+    assert_eq!(reused.status_and_code(), (422, "idempotency_key_reused"), "{}", reused.text);
     assert_eq!(upgraded.effects(), 0, "nothing is sent");
 }
 

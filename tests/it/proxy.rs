@@ -48,7 +48,7 @@ impl Between {
         Self { address, asked }
     }
 
-    fn asked(&mut self) -> Vec<String> {
+    fn requests(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.asked.try_recv().ok()).collect()
     }
 }
@@ -98,7 +98,7 @@ async fn gateway(base_url: &str, outbound: &str) -> Gateway {
 }
 
 fn assert_nothing_was_sent(answer: &Answer, proxy: &str, why: &str) {
-    assert_eq!(answer.told(), (503, "provider_unavailable"), "{}", answer.text);
+    assert_eq!(answer.status_and_code(), (503, "provider_unavailable"), "{}", answer.text);
     assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("none"), &json!(true)));
     let told = format!("the provider could not be reached through the proxy {proxy}: ");
     assert!(answer.text.contains(&told) && answer.text.contains(why), "{why}: {}", answer.text);
@@ -123,12 +123,12 @@ async fn the_proxy_resolves_the_providers_name_and_sees_nothing_else() {
         assert!(probed.status.success(), "{}{}", out(&probed), err(&probed));
         assert!(!out(&probed).contains("hush") && !err(&probed).contains("hush"), "{}{}", out(&probed), err(&probed));
 
-        let asked = proxy.asked().remove(0);
+        let asked = proxy.requests().remove(0);
         assert!(asked.starts_with("CONNECT provider.test:443 HTTP/1.1\r\n"), "{asked}");
         let credentials = format!("proxy-authorization: basic {}", BASE64_STANDARD.encode("user:hush"));
         assert!(asked.to_lowercase().contains(&credentials.to_lowercase()), "{asked}");
         assert!(!asked.contains(SECRET) && !asked.contains("customers"), "{asked}");
-        let asked = vendor.asked().pop().expect("a request");
+        let asked = vendor.requests().pop().expect("a request");
         assert!(asked.starts_with("GET /customers?limit=1&page=1 HTTP/1.1\r\n"), "{asked}");
         assert!(!asked.to_lowercase().contains("proxy"), "{asked}");
         if secure {
@@ -153,7 +153,7 @@ async fn a_proxy_that_refuses_is_named_with_what_to_check() {
         for answer in [read(&gateway).await, write(&gateway, "lomi").await] {
             assert_nothing_was_sent(&answer, &named, why);
         }
-        assert_eq!(proxy.asked().len(), 2 * ATTEMPTS, "{says}");
+        assert_eq!(proxy.requests().len(), 2 * ATTEMPTS, "{says}");
     }
 }
 
@@ -179,7 +179,7 @@ async fn a_proxy_that_nobody_vouches_for_is_sent_nothing() {
     let gateway = gateway("https://provider.test", &format!("proxy = \"{}\"", door.url("localhost"))).await;
     let why = "the proxy does not answer; its certificate was refused (UnknownIssuer); check that it runs";
     assert_nothing_was_sent(&write(&gateway, "lomi").await, &door.url("localhost"), why);
-    assert_eq!(proxy.asked(), [""; 0]);
+    assert_eq!(proxy.requests(), [""; 0]);
 }
 
 /// The proxy sees these requests, and answers them itself where it does not pass them on.
@@ -192,7 +192,7 @@ async fn what_is_not_encrypted_is_passed_on_by_the_proxy() {
         let outbound = format!("allow_insecure = true\nproxy = \"http://user:hush@{}\"", proxy.address);
         let gateway = gateway("http://provider.test/v1", &outbound).await;
         let answer = write(&gateway, "lomi").await;
-        let asked = proxy.asked();
+        let asked = proxy.requests();
         assert!(asked[0].starts_with("POST http://provider.test/v1/customers HTTP/1.1\r\n"), "{}", asked[0]);
         match says == refused {
             true => {

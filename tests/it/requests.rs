@@ -67,21 +67,21 @@ async fn media_types_sizes_and_methods() {
     let post = || gateway.request(Method::POST, "/v1/customers");
     let body = r#"{"name":"Awa"}"#;
     let plain = gateway.send(post().header("content-type", "text/plain").body(body)).await;
-    assert_eq!(plain.told(), (415, "unsupported_media_type"));
+    assert_eq!(plain.status_and_code(), (415, "unsupported_media_type"));
     let missing = gateway.send(post().body(body)).await;
-    assert_eq!(missing.told(), (415, "unsupported_media_type"));
+    assert_eq!(missing.status_and_code(), (415, "unsupported_media_type"));
     let with_charset = gateway.send(post().header("content-type", "Application/JSON; charset=utf-8").body(body)).await;
     assert_eq!(with_charset.status, 201);
     let large = format!(r#"{{"name":"{}"}}"#, "a".repeat(1 << 20));
     let large = gateway.send(post().header("content-type", "application/json").body(large)).await;
-    assert_eq!(large.told(), (413, "body_too_large"));
+    assert_eq!(large.status_and_code(), (413, "body_too_large"));
     let compressed = post().header("content-type", "application/json").header("content-encoding", "gzip").body(body);
-    assert_eq!(gateway.send(compressed).await.told(), (415, "unsupported_media_type"));
+    assert_eq!(gateway.send(compressed).await.status_and_code(), (415, "unsupported_media_type"));
 
-    assert_eq!(gateway.get("/v1/nothing").await.told(), (404, "not_found"));
-    assert_eq!(gateway.get("/v1/customers/").await.told(), (404, "not_found"));
+    assert_eq!(gateway.get("/v1/nothing").await.status_and_code(), (404, "not_found"));
+    assert_eq!(gateway.get("/v1/customers/").await.status_and_code(), (404, "not_found"));
     let put = gateway.send(gateway.request(Method::PUT, "/v1/customers")).await;
-    assert_eq!(put.told(), (405, "method_not_allowed"));
+    assert_eq!(put.status_and_code(), (405, "method_not_allowed"));
     assert!(put.header("allow").contains("GET") && put.header("allow").contains("POST"), "{}", put.header("allow"));
 }
 
@@ -105,11 +105,11 @@ async fn keys_decide_who_calls() {
         Some("sk_sandbox_lomi"),
     ] {
         let answer = gateway.send(asked(authorization)).await;
-        assert_eq!(answer.told(), (401, "unauthorized"), "{authorization:?}");
+        assert_eq!(answer.status_and_code(), (401, "unauthorized"), "{authorization:?}");
         assert!(answer.header("www-authenticate").starts_with("Bearer"));
     }
     let in_the_query = gateway.send(gateway.anonymous("/v1/customers?api_key=sk_sandbox_lomi")).await;
-    assert_eq!(in_the_query.told(), (401, "unauthorized"));
+    assert_eq!(in_the_query.status_and_code(), (401, "unauthorized"));
     assert_eq!(gateway.send(asked(Some("bearer sk_sandbox_lomi"))).await.status, 200);
 }
 
@@ -134,11 +134,11 @@ async fn queries_are_read_strictly() {
         ("cursor=abc", 400, "invalid_cursor"),
     ] {
         let answer = gateway.get(&format!("/v1/customers?{query}")).await;
-        assert_eq!(answer.told(), (status, code), "{query}: {}", answer.text);
+        assert_eq!(answer.status_and_code(), (status, code), "{query}: {}", answer.text);
     }
     for query in ["", "email=a@example.com&phone=%2B221771234567", "name=x", "reference=r1"] {
         let answer = gateway.get(&format!("/v1/customers/lookup?{query}")).await;
-        assert_eq!(answer.told(), (422, "invalid_request"), "{query}");
+        assert_eq!(answer.status_and_code(), (422, "invalid_request"), "{query}");
     }
 }
 
@@ -147,7 +147,7 @@ async fn queries_are_read_strictly() {
 async fn hostile_ids_never_reach_a_provider() {
     let vendor = StandIn::always(json_answer("200 OK", "{}")).await;
     for provider in crate::support::PROVIDERS {
-        let gateway = Gateway::before(provider, &vendor.url(), "").await;
+        let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
         let long = "a".repeat(7000);
         for id in [
             "..%2f..%2fadmin",
@@ -181,39 +181,39 @@ async fn hostile_ids_never_reach_a_provider() {
             assert!(answer.starts_with("HTTP/1.1 40"), "{provider} {id:?}");
         }
     }
-    assert_eq!(vendor.asked(), Vec::<String>::new());
+    assert_eq!(vendor.requests(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn what_a_provider_lacks_is_refused_before_any_request() {
     let vendor = StandIn::always(json_answer("200 OK", "{}")).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     let path = "/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985";
     let answer = gateway.send(gateway.request(Method::POST, &format!("{path}/block"))).await;
-    assert_eq!(answer.told(), (405, "operation_not_supported"));
+    assert_eq!(answer.status_and_code(), (405, "operation_not_supported"));
     let detail = answer.body["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("bitnob") && detail.contains("notchpay"), "{detail}");
-    let gateway = Gateway::before("paymentkit", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("paymentkit", &vendor.url(), "").await;
     let answer = gateway.delete("/v1/customers/cus_1").await;
-    assert_eq!((answer.told(), answer.header("allow")), ((405, "operation_not_supported"), "GET, PATCH"));
+    assert_eq!((answer.status_and_code(), answer.header("allow")), ((405, "operation_not_supported"), "GET, PATCH"));
     let answer = gateway.post("/v1/customers", json!({ "name": "Awa" })).await;
-    assert_eq!((answer.told(), answer.header("allow")), ((405, "operation_not_supported"), "GET"));
-    assert_eq!(vendor.asked(), Vec::<String>::new());
+    assert_eq!((answer.status_and_code(), answer.header("allow")), ((405, "operation_not_supported"), "GET"));
+    assert_eq!(vendor.requests(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn fields_that_a_provider_cannot_hold_follow_the_policy() {
     let created = r#"{"id":"8a8c8a0e-c5d2-4692-a94b-25284d36adc7","name":"Awa","email":null,"phone":null,"balance":0}"#;
     let vendor = StandIn::always(json_answer("201 Created", created)).await;
-    let gateway = Gateway::before("modempay", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("modempay", &vendor.url(), "").await;
     let body = json!({ "name": "Awa", "address": { "city": "Banjul" }, "metadata": { "a": 1 } });
     let refused = gateway.post("/v1/customers", body.clone()).await;
-    assert_eq!(refused.told(), (422, "fields_not_supported"), "{}", refused.text);
+    assert_eq!(refused.status_and_code(), (422, "fields_not_supported"), "{}", refused.text);
     let pointers: Vec<_> =
         refused.body["errors"].as_array().expect("errors").iter().map(|error| &error["pointer"]).collect();
     assert_eq!(pointers, ["/address/city", "/metadata"]);
     assert_eq!(refused.body["outcome"], "none");
-    assert_eq!(vendor.asked(), Vec::<String>::new());
+    assert_eq!(vendor.requests(), Vec::<String>::new());
 
     let prefer =
         |policy: &str| gateway.request(Method::POST, "/v1/customers").header("prefer", policy).json_text(&body);
@@ -227,9 +227,9 @@ async fn fields_that_a_provider_cannot_hold_follow_the_policy() {
         .map(|entry| entry["field"].clone())
         .collect();
     assert_eq!(lost, ["address.city", "metadata"]);
-    assert!(!vendor.asked()[0].contains("Banjul"));
+    assert!(!vendor.requests()[0].contains("Banjul"));
     for policy in ["loss=carry", "loss=keep"] {
-        assert_eq!(gateway.send(prefer(policy)).await.told(), (422, "invalid_request"), "{policy}");
+        assert_eq!(gateway.send(prefer(policy)).await.status_and_code(), (422, "invalid_request"), "{policy}");
     }
 }
 

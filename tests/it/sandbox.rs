@@ -47,7 +47,7 @@ async fn the_script(provider: &str) {
     let found = gateway.get(&format!("/v1/customers/lookup?email={email}")).await;
     assert_eq!((found.status.as_u16(), &found.body["id"]), (200, &json!(id)), "{}", found.text);
     let nobody = gateway.get("/v1/customers/lookup?email=nobody@example.com").await;
-    assert_eq!(nobody.told(), (404, "customer_not_found"), "{}", nobody.text);
+    assert_eq!(nobody.status_and_code(), (404, "customer_not_found"), "{}", nobody.text);
 
     let updated = gateway.patch(&path, json!({ "name": "Awa Diop", "email": "awa.diop@example.com" })).await;
     assert_eq!(updated.status, 200, "{}", updated.text);
@@ -63,7 +63,7 @@ async fn the_script(provider: &str) {
     let deleted = gateway.delete(&path).await;
     if supported(&deleted) {
         assert_eq!(deleted.body, json!({ "object": "customer", "id": id, "deleted": true }));
-        assert_eq!(gateway.get(&path).await.told(), (404, "customer_not_found"));
+        assert_eq!(gateway.get(&path).await.status_and_code(), (404, "customer_not_found"));
     }
 }
 
@@ -162,7 +162,7 @@ async fn an_unknown_customer_is_unknown_everywhere() {
         let gateway = Gateway::sandbox(provider).await;
         let id = "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985";
         let answer = gateway.get(&format!("/v1/customers/{id}")).await;
-        assert_eq!(answer.told(), (404, "customer_not_found"), "{provider}: {}", answer.text);
+        assert_eq!(answer.status_and_code(), (404, "customer_not_found"), "{provider}: {}", answer.text);
         assert_eq!(answer.body["provider"]["name"], provider);
     }
 }
@@ -179,7 +179,7 @@ async fn capabilities_are_told_as_data() {
     let gateway = Gateway::sandbox("lomi").await;
     let all = gateway.get("/v1/providers").await;
     assert!(all.body["data"].as_array().is_some_and(|all| all.len() >= PROVIDERS.len()));
-    assert_eq!(gateway.get("/v1/providers/stripe").await.told(), (404, "not_found"));
+    assert_eq!(gateway.get("/v1/providers/stripe").await.status_and_code(), (404, "not_found"));
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn bitnob_answering_somebody_elses_record_is_a_conflict() {
     let gateway = Gateway::sandbox("bitnob").await;
     let body = json!({ "name": "Somebody Else", "email": "amadou.ba@example.com" });
     let answer = gateway.post("/v1/customers", body).await;
-    assert_eq!(answer.told(), (409, "vendor_record_shared"), "{}", answer.text);
+    assert_eq!(answer.status_and_code(), (409, "vendor_record_shared"), "{}", answer.text);
     assert_eq!(answer.body["outcome"], "none");
     assert!(answer.body["provider"]["id"].is_string());
     assert!(!answer.text.contains("Amadou"), "a stranger's data is not shown");

@@ -47,11 +47,11 @@ async fn bitnob_v2_takes_what_the_gateway_signs() {
     assert_eq!(signed.get("/v1/customers?blocked=true").await.body["data"][0]["email"], "bob@bitnob.com");
     assert_eq!(signed.get("/v1/customers/lookup?email=bob@bitnob.com").await.status, 200);
     assert_eq!(signed.delete(&path).await.body["deleted"], true);
-    assert_eq!(signed.get(&path).await.told(), (404, "customer_not_found"));
+    assert_eq!(signed.get(&path).await.status_and_code(), (404, "customer_not_found"));
 
     let wrong = [("client_id", "client_test"), ("client_secret", "another")];
     let refused = gateway("bitnob", "v2", &twin, &wrong).await.get("/v1/customers").await;
-    assert_eq!(refused.told(), (502, "provider_unauthorized"));
+    assert_eq!(refused.status_and_code(), (502, "provider_unauthorized"));
 }
 
 #[tokio::test]
@@ -69,5 +69,5 @@ async fn paymentkit_takes_what_the_gateway_signs() {
 
     let wrong = [("app_secret_key", OTHER), ("component_did", "z8iaTestComponent")];
     let refused = gateway("paymentkit", "v1", &twin, &wrong).await.get("/v1/customers").await;
-    assert_eq!(refused.told(), (502, "provider_unauthorized"));
+    assert_eq!(refused.status_and_code(), (502, "provider_unauthorized"));
 }

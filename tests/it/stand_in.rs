@@ -76,7 +76,7 @@ impl StandIn {
     }
 
     /// The requests that came, heads and bodies.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.asked.lock().expect("no panic while it was held").clone()
     }
 

@@ -1,4 +1,4 @@
-//! A gateway on a free port, and a client that reads JSON.
+//! A gateway on a free port, and a client for it that reads JSON. Most tests of this folder use it.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) struct Gateway {
     contract: Option<Arc<crate::contract::Contract>>,
 }
 
-/// An answer, read whole.
+/// An answer with its whole body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -30,13 +30,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The stable code of a problem, or nothing.
+    /// The code of a problem; empty where the answer is none.
     pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
 
     /// The status and the code, as tests compare them.
-    pub(crate) fn told(&self) -> (u16, &str) {
+    pub(crate) fn status_and_code(&self) -> (u16, &str) {
         (self.status.as_u16(), self.code())
     }
 
@@ -56,7 +56,7 @@ impl Gateway {
         Self { running, client, key: String::new(), contract: None }
     }
 
-    /// Serves the sandbox, asked with the key of one of its merchants. Every answer is held against the
+    /// Serves the sandbox; requests carry the key of the merchant of this provider. Every answer is checked against the
     /// OpenAPI document.
     pub(crate) async fn sandbox(provider: &str) -> Self {
         let mut gateway = Self::start(passerelle::config::SANDBOX).await;
@@ -65,13 +65,14 @@ impl Gateway {
         gateway
     }
 
-    /// Serves one merchant in Senegal whose provider is at an address.
-    pub(crate) async fn before(provider: &str, base_url: &str, more: &str) -> Self {
-        Self::keeping("sqlite::memory:", provider, base_url, more).await
+    /// Serves one merchant in Senegal whose provider is at this URL. `connection` holds more keys of the connection, and may
+    /// begin other sections.
+    pub(crate) async fn in_front_of(provider: &str, base_url: &str, connection: &str) -> Self {
+        Self::with_store("sqlite::memory:", provider, base_url, connection).await
     }
 
-    /// The same with a store of its own.
-    pub(crate) async fn keeping(store: &str, provider: &str, base_url: &str, more: &str) -> Self {
+    /// Like `in_front_of`, with the URL of a store.
+    pub(crate) async fn with_store(store: &str, provider: &str, base_url: &str, connection: &str) -> Self {
         let credentials = match provider {
             "lomi" => "api_key",
             "paymentkit" => "access_key",
@@ -81,7 +82,7 @@ impl Gateway {
         let configuration = format!(
             "[store]\nurl = \"{store}\"\n[outbound]\nallow_insecure = true\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
              [merchants.acme.connections.main]\nprovider = \"{provider}\"\nbase_url = \"{base_url}\"\n\
-             credentials = {{ {credentials} = \"{SECRET}\" }}\n{more}\n"
+             credentials = {{ {credentials} = \"{SECRET}\" }}\n{connection}\n"
         );
         let mut gateway = Self::start(&configuration).await;
         gateway.key = "sk_acme".to_owned();
@@ -96,7 +97,7 @@ impl Gateway {
         self.running.app.gateway.store(Arc::new(gateway));
     }
 
-    /// The same gateway, asked with another key.
+    /// The same gateway; requests carry another key.
     pub(crate) fn with_key(mut self, key: &str) -> Self {
         self.key = key.to_owned();
         self
@@ -110,17 +111,17 @@ impl Gateway {
         self.running.address
     }
 
-    /// A request with the key, to be refined.
+    /// A request with the key.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, self.url(path)).bearer_auth(&self.key)
     }
 
-    /// A request without anything of ours.
+    /// A request without a key or another header.
     pub(crate) fn plain(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, self.url(path))
     }
 
-    /// A request without a key.
+    /// A `GET` without a key.
     pub(crate) fn anonymous(&self, path: &str) -> reqwest::RequestBuilder {
         self.client.get(self.url(path))
     }
@@ -133,11 +134,11 @@ impl Gateway {
         let text = response.text().await.expect("a body");
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         let answer = Answer { status, headers, text, body };
-        assert!(!answer.header("x-request-id").is_empty(), "every answer names its request");
+        assert!(!answer.header("x-request-id").is_empty(), "every answer has a request id");
         if !answer.status.is_success() {
             assert_eq!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
             assert_eq!(answer.body["status"], answer.status.as_u16());
-            // An answer that is given again, byte for byte, names the request that it was first given to.
+            // A replayed answer is the first one byte for byte, so it has the id of the first request.
             if answer.header("idempotent-replayed").is_empty() {
                 assert_eq!(answer.body["request_id"], answer.header("x-request-id"));
             }
@@ -165,10 +166,10 @@ impl Gateway {
     }
 }
 
-/// The secret of every connection in these tests, which no answer may show.
+/// The credential of every connection in these tests. No answer may show it.
 pub(crate) const SECRET: &str = "vendor_secret_7411";
 
-/// A JSON body without another feature of the client.
+/// A JSON body, without the `json` feature of reqwest.
 pub(crate) trait JsonText {
     fn json_text(self, body: &Value) -> Self;
 }
@@ -179,7 +180,7 @@ impl JsonText for reqwest::RequestBuilder {
     }
 }
 
-/// Sends bytes as they are, and reads until the gateway closes.
+/// Sends bytes unchanged, and reads until the gateway closes the connection.
 pub(crate) async fn raw(gateway: &Gateway, bytes: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(gateway.address()).await.expect("a connection");
@@ -189,7 +190,7 @@ pub(crate) async fn raw(gateway: &Gateway, bytes: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// A `GET` whose path no client has folded.
+/// A `GET` whose path is sent unchanged. HTTP clients would normalize it.
 pub(crate) async fn raw_get(gateway: &Gateway, path: &str) -> String {
     let head = format!(
         "GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",

@@ -65,7 +65,7 @@ impl Stranger {
 
 /// Why is told as far as the operator can do something about it.
 fn assert_nothing_was_sent(answer: &Answer, why: &str) {
-    assert_eq!(answer.told(), (503, "provider_unavailable"), "{}", answer.text);
+    assert_eq!(answer.status_and_code(), (503, "provider_unavailable"), "{}", answer.text);
     assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("none"), &json!(true)));
     assert!(answer.text.contains(&format!("the provider could not be reached{why}")), "{}", answer.text);
     assert!(answer.text.contains("; nothing was sent"), "{}", answer.text);
@@ -112,12 +112,12 @@ fn no_customers() -> Act {
 async fn a_provider_that_nobody_vouches_for_is_sent_nothing() {
     let vendor = StandIn::always(no_customers()).await;
     let mut door = Door::before(&vendor, Authority::new().certificate("localhost")).await;
-    let gateway = Gateway::before("lomi", &door.url("localhost"), "").await;
+    let gateway = Gateway::in_front_of("lomi", &door.url("localhost"), "").await;
     assert_nothing_was_sent(&read(&gateway).await, ": its certificate was refused (UnknownIssuer)");
     door.refused("UnknownCA").await;
     assert_nothing_was_sent(&write(&gateway, "lomi").await, ": its certificate was refused (UnknownIssuer)");
     door.refused("UnknownCA").await;
-    assert_eq!(vendor.asked(), [""; 0]);
+    assert_eq!(vendor.requests(), [""; 0]);
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_provider_that_an_authority_of_the_environment_vouches_for_is_asked() 
         assert!(probed.status.success(), "{host}, {versions:?}: {}{}", out(&probed), err(&probed));
         assert!(out(&probed).contains("acme.main (lomi): answers, and takes the credentials"), "{}", out(&probed));
         assert_eq!(door.tried().await, Ok(()));
-        let asked = vendor.asked();
+        let asked = vendor.requests();
         assert_eq!(asked.len(), 1);
         assert!(asked[0].starts_with("GET /customers?limit=1&page=1 HTTP/1.1\r\n"), "{}", asked[0]);
         assert!(asked[0].contains(&format!("\r\nhost: {host}:{}\r\n", door.address.port())), "{}", asked[0]);
@@ -155,7 +155,7 @@ async fn a_certificate_that_is_not_the_providers_own_is_refused() {
         assert!(out(&probed).contains("could not be reached: its certificate was refused ("), "{}", out(&probed));
         assert!(out(&probed).contains(why) && out(&probed).contains("; nothing was sent"), "{}", out(&probed));
         door.refused(alert).await;
-        assert_eq!(vendor.asked(), [""; 0]);
+        assert_eq!(vendor.requests(), [""; 0]);
     }
 }
 
@@ -195,7 +195,7 @@ async fn a_provider_that_speaks_no_tls_is_sent_nothing() {
     let no_tls = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
     for (says, why) in [("", ";"), (no_tls, ": it does not speak TLS as expected (")] {
         let mut stranger = Stranger::saying(Some(says)).await;
-        let gateway = Gateway::before("lomi", &stranger.url, "").await;
+        let gateway = Gateway::in_front_of("lomi", &stranger.url, "").await;
         assert_nothing_was_sent(&read(&gateway).await, why);
         stranger.heard_only_hellos().await;
         assert_nothing_was_sent(&write(&gateway, "lomi").await, why);

@@ -39,13 +39,13 @@ const USER_AGENT: &str = concat!("user-agent: passerelle/", env!("CARGO_PKG_VERS
 #[tokio::test]
 async fn a_provider_is_told_what_it_needs_and_nothing_else() {
     let vendor = StandIn::always(json_answer("200 OK", FOUND)).await;
-    let gateway = Gateway::before("lomi", &format!("{}/platform/v1", vendor.url()), "").await;
+    let gateway = Gateway::in_front_of("lomi", &format!("{}/platform/v1", vendor.url()), "").await;
     assert_found(&read(&gateway).await);
     assert_eq!(write(&gateway, "lomi").await.status, 201);
 
     let host = format!("host: {}", vendor.address());
     let key = format!("x-api-key: {SECRET}");
-    let asked = vendor.asked();
+    let asked = vendor.requests();
     let retrieve = ["accept-encoding: gzip,br", "accept: application/json", &host, USER_AGENT, &key];
     let line = "GET /platform/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985 HTTP/1.1";
     assert_eq!(parts(&asked[0]), (line, retrieve.to_vec(), ""));
@@ -67,10 +67,10 @@ async fn a_provider_is_told_what_it_needs_and_nothing_else() {
 #[tokio::test]
 async fn a_post_without_a_body_says_that_it_is_empty() {
     let vendor = StandIn::always(json_answer("200 OK", r#"{"customer":{"id":"cus.x","name":"Awa"}}"#)).await;
-    let gateway = Gateway::before("notchpay", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("notchpay", &vendor.url(), "").await;
     let blocked = gateway.send(gateway.request(reqwest::Method::POST, "/v1/customers/cus.x/block")).await;
     assert_eq!(blocked.status, 200, "{}", blocked.text);
-    let asked = vendor.asked().remove(0);
+    let asked = vendor.requests().remove(0);
     let (line, headers, body) = parts(&asked);
     assert!(line.ends_with("/customers/cus.x/block HTTP/1.1") && body.is_empty(), "{asked}");
     assert!(headers.contains(&"content-length: 0"), "{asked}");
@@ -89,9 +89,9 @@ async fn every_spelling_of_a_base_url_leads_to_the_same_request() {
         (format!("http://{named}/v1"), named.clone()),
         (format!("http://LocalHost:{}/v1/", address.port()), named),
     ] {
-        let gateway = Gateway::before("lomi", &base_url, "").await;
+        let gateway = Gateway::in_front_of("lomi", &base_url, "").await;
         assert_found(&read(&gateway).await);
-        let asked = vendor.asked().pop().expect("a request");
+        let asked = vendor.requests().pop().expect("a request");
         let host = format!("host: {host}");
         let key = format!("x-api-key: {SECRET}");
         let line = "GET /v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985 HTTP/1.1";
@@ -120,12 +120,12 @@ async fn packed_answers_are_read() {
         let acts =
             vec![response("200 OK", &headers, &packed), Act::Keep(chunks), response("201 Created", &headers, &packed)];
         let vendor = StandIn::start(acts).await;
-        let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+        let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
         assert_found(&read(&gateway).await);
         assert_found(&read(&gateway).await);
         let created = write(&gateway, "lomi").await;
         assert_eq!((created.status.as_u16(), &created.body["name"]), (201, &json!("Amadou Ba")), "{}", created.text);
-        for asked in vendor.asked() {
+        for asked in vendor.requests() {
             assert!(asked.contains("\r\naccept-encoding: gzip,br\r\n"), "{asked}");
         }
         assert_eq!(vendor.connections(), 2, "a packed answer is read to its end, so its connection can be kept");
@@ -138,7 +138,7 @@ async fn an_empty_answer_is_not_unpacked() {
     for encoding in ["gzip", "br"] {
         for status in ["200 OK", "204 No Content"] {
             let vendor = StandIn::always(response(status, &[("content-encoding", encoding)], "")).await;
-            let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+            let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
             let deleted = gateway.delete("/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985").await;
             assert_eq!(deleted.status, 200, "{encoding}, {status}: {}", deleted.text);
         }
@@ -148,24 +148,24 @@ async fn an_empty_answer_is_not_unpacked() {
 #[tokio::test]
 async fn a_connection_is_kept_for_the_next_request() {
     let vendor = StandIn::always(Act::Keep(found())).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     assert_found(&read(&gateway).await);
     assert_eq!(write(&gateway, "lomi").await.status, 201);
     assert_found(&read(&gateway).await);
-    assert_eq!((vendor.asked().len(), vendor.connections()), (3, 1));
+    assert_eq!((vendor.requests().len(), vendor.connections()), (3, 1));
 }
 
 #[tokio::test]
 async fn a_write_does_not_go_into_a_connection_that_was_closed_while_it_was_kept() {
     // It says nothing of closing, and closes.
     let vendor = StandIn::always(Act::Send(found())).await;
-    let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     assert_found(&read(&gateway).await);
     vendor.closed(1).await;
     assert_eq!(write(&gateway, "lomi").await.status, 201);
     vendor.closed(2).await;
     assert_found(&read(&gateway).await);
-    assert_eq!((vendor.asked().len(), vendor.connections()), (3, 3));
+    assert_eq!((vendor.requests().len(), vendor.connections()), (3, 3));
 }
 
 /// The client may send again by itself what it did not begin to send, and only that.
@@ -173,12 +173,12 @@ async fn a_write_does_not_go_into_a_connection_that_was_closed_while_it_was_kept
 async fn a_write_that_breaks_a_kept_connection_is_not_sent_again() {
     for broken in [Act::Reset, Act::Send(Vec::new()), Act::Send(b"HTTP/1.1 201 Cre".to_vec())] {
         let vendor = StandIn::start(vec![Act::Keep(found()), broken.clone(), Act::Hang]).await;
-        let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+        let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
         assert_found(&read(&gateway).await);
         let answer = write(&gateway, "lomi").await;
-        assert_eq!(answer.told(), (504, "outcome_unknown"), "{broken:?}: {}", answer.text);
+        assert_eq!(answer.status_and_code(), (504, "outcome_unknown"), "{broken:?}: {}", answer.text);
         assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("unknown"), &json!(false)));
-        let writes = vendor.asked().iter().filter(|asked| asked.starts_with("POST ")).count();
+        let writes = vendor.requests().iter().filter(|asked| asked.starts_with("POST ")).count();
         assert_eq!((writes, vendor.connections()), (1, 1), "{broken:?}");
     }
 }
@@ -194,10 +194,10 @@ async fn a_redirect_that_leads_nowhere_does_not_send_a_write_again() {
     {
         for location in [there.as_str(), "/elsewhere", "http://[", "http://a.example:99999/", "//:x", "", "data:,x"] {
             let vendor = StandIn::always(response(status, &[("location", location)], "")).await;
-            let gateway = Gateway::before("lomi", &vendor.url(), "").await;
+            let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
             let answer = write(&gateway, "lomi").await;
             assert_eq!(answer.code(), "outcome_unknown", "{status} to {location}: {}", answer.text);
-            assert_eq!(vendor.asked().len(), 1, "{status} to {location}");
+            assert_eq!(vendor.requests().len(), 1, "{status} to {location}");
         }
     }
     assert_eq!(elsewhere.connections(), 0);

@@ -108,7 +108,7 @@ async fn leads_to_a_provider(program: Program) {
     let provider = Provider::start().await;
     let proxy = Running::start(program, None).await;
     provider.probe(&provider.url(), proxy.url(""), "").await.assert_answered();
-    let asked = provider.vendor.asked();
+    let asked = provider.vendor.requests();
     assert!(asked[0].starts_with("GET /customers?limit=1&page=1 HTTP/1.1\r\n"), "{}", asked[0]);
     assert!(asked[0].contains(&format!("\r\nx-api-key: {SECRET}\r\n")), "{}", asked[0]);
 
@@ -127,12 +127,12 @@ async fn takes_its_credentials(program: Program) {
     // Where nothing is encrypted, a 401 of tinyproxy cannot be told from one of the provider.
     for (base_url, wrong) in [(provider.url(), all), (provider.vendor.url(), wrong)] {
         provider.probe(&base_url, proxy.url(&format!("user:{escaped}@")), "").await.assert_answered();
-        let asked = provider.vendor.asked().len();
+        let asked = provider.vendor.requests().len();
         for credentials in wrong {
             let probed = provider.probe(&base_url, proxy.url(credentials), "").await;
             probed.assert_refused(&proxy, "the credentials in `outbound.proxy`");
         }
-        assert_eq!(provider.vendor.asked().len(), asked, "nothing reached the provider");
+        assert_eq!(provider.vendor.requests().len(), asked, "nothing reached the provider");
     }
 }
 
@@ -160,5 +160,5 @@ async fn is_gone(program: Program) {
     proxy.stop();
     let probed = provider.probe(&provider.url(), proxy.url("user:hush@"), "").await;
     probed.assert_refused(&proxy, "the proxy does not answer; check that it runs");
-    assert_eq!(provider.vendor.asked().len(), 0);
+    assert_eq!(provider.vendor.requests().len(), 0);
 }

@@ -1,29 +1,28 @@
-//! Requests that were captured from real clients.
+//! Requests that real clients sent. They were captured, and stand in `fixtures`.
 
 use std::{fs, path::Path};
 
-use super::dialects::{DIALECTS, key};
+use super::dialects::{DIALECTS, key_of};
 use crate::support::{Gateway, PROVIDERS, raw};
 
-/// A captured request: its method and target, its headers, its body.
+/// Reads a captured request. Returns the request line without the version, the headers, and the body.
 pub(super) fn captured(path: &Path) -> (String, Vec<String>, String) {
     let text = fs::read_to_string(path).expect("a request").replace("\r\n", "\n");
     let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
     let mut lines = head.lines().map(str::to_owned);
     let first = lines.next().expect("a request line");
-    let (asked, _) = first.rsplit_once(' ').expect("a version");
-    (asked.to_owned(), lines.collect(), body.to_owned())
+    let (method_and_target, _) = first.rsplit_once(' ').expect("a version");
+    (method_and_target.to_owned(), lines.collect(), body.to_owned())
 }
 
-/// Every request that was captured from a client is answered in the dialect, by every provider: with a success,
-/// or with a refusal that the client can read.
+/// Every provider answers every captured request with a success, or with an error in the shape of the dialect.
 #[tokio::test]
 async fn captured_requests_are_answered() {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     for dialect in &DIALECTS {
         let recorded = fixtures.join(dialect.name).join("captured");
-        // The signed ones of the other generation are asked for below.
+        // `signed.rs` sends the signed requests of generation v2.
         let folder = if dialect.name == "bitnob" { recorded.join("pypi_v1") } else { recorded };
         for entry in fs::read_dir(folder).expect("captured requests") {
             let path = entry.expect("a file").path();
@@ -51,15 +50,14 @@ async fn captured_requests_are_answered() {
                     dialect.name,
                     dialect.key_header,
                     dialect.key_prefix,
-                    key(provider),
+                    key_of(provider),
                     body.len(),
                 );
                 let answer = raw(&gateway, &request).await;
                 let status: u16 = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
                 let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                // Numbers that are none reach lomi's database, and fail there.
-                let is_known = (200..300).contains(&status) || [400, 404, 422].contains(&status);
-                assert!(is_known, "{} by {provider}, {name}: {answer}", dialect.name);
+                let is_expected = (200..300).contains(&status) || [400, 404, 422].contains(&status);
+                assert!(is_expected, "{} by {provider}, {name}: {answer}", dialect.name);
                 assert!(!answer.contains("problem+json"), "{} by {provider}, {name}: {answer}", dialect.name);
             }
         }

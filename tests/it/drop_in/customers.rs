@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
-use super::dialects::{DIALECTS, for_every_pair, key, sample_customer};
+use super::dialects::{DIALECTS, for_every_pair, key_of, sample_customer};
 use crate::support::{Gateway, PROVIDERS};
 
-/// Bitnob answers a second create of the same e-mail with the first customer; the other vendors make another.
+/// Bitnob answers a second create of the same e-mail address with the first customer. The other vendors create another one.
 #[tokio::test]
-async fn whoever_is_created_twice_is_there_as_often_as_at_the_vendor() {
+async fn a_second_create_with_the_same_email_does_what_it_does_at_the_imitated_vendor() {
     for_every_pair(async |gateway, dialect, provider, key| {
-        // PaymentKit creates nobody, and Bitnob answers others' clients with a refusal.
-        let is_strange = provider == "bitnob" && dialect.name != "bitnob";
-        if is_strange || [provider, dialect.name].contains(&"paymentkit") {
+        // PaymentKit has no create. Bitnob refuses a second customer to the clients of other vendors.
+        let refuses_second = provider == "bitnob" && dialect.name != "bitnob";
+        if refuses_second || [provider, dialect.name].contains(&"paymentkit") {
             return;
         }
         let mut ids = Vec::new();
@@ -22,33 +22,34 @@ async fn whoever_is_created_twice_is_there_as_often_as_at_the_vendor() {
             }
             let created = dialect.send(gateway, key, "POST", "", Some(&new)).await;
             assert!(created.status.is_success(), "{} by {provider}: {}", dialect.name, created.text);
-            ids.push(created.at(dialect.one)[dialect.id].clone());
+            ids.push(created.at(dialect.one)[dialect.id_member].clone());
         }
         assert_eq!(ids[0] == ids[1], dialect.name == "bitnob", "{} by {provider}", dialect.name);
     })
     .await;
 }
 
-/// Deleting twice is answered as the imitated vendor answers it, where the provider deletes whatever it is asked to.
+/// lomi, the provider here, answers 200 to every deletion. The second deletion is answered as at the imitated vendor.
 #[tokio::test]
-async fn who_is_not_there_is_not_deleted() {
+async fn a_second_deletion_is_answered_as_the_imitated_vendor_answers_it() {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     for (dialect, expected) in [(&DIALECTS[0], 404), (&DIALECTS[1], 200), (&DIALECTS[4], 404)] {
-        let created = dialect.send(&gateway, &key("lomi"), "POST", "", Some(&(dialect.new)("gone@example.com"))).await;
-        let id = created.at(dialect.one)[dialect.id].as_str().expect("an id").to_owned();
+        let created =
+            dialect.send(&gateway, &key_of("lomi"), "POST", "", Some(&(dialect.new)("gone@example.com"))).await;
+        let id = created.at(dialect.one)[dialect.id_member].as_str().expect("an id").to_owned();
         for expected in [200, expected] {
-            let deleted = dialect.send(&gateway, &key("lomi"), "DELETE", &format!("/{id}"), None).await;
+            let deleted = dialect.send(&gateway, &key_of("lomi"), "DELETE", &format!("/{id}"), None).await;
             assert_eq!(deleted.status, expected, "{}: {}", dialect.name, deleted.text);
         }
     }
 }
 
 #[tokio::test]
-async fn customers_are_blocked_where_both_know_how() {
+async fn customers_are_blocked_where_dialect_and_provider_can_block() {
     for_every_pair(async |gateway, dialect, provider, key| {
-        let cell = format!("{} by {provider}", dialect.name);
+        let case = format!("{} by {provider}", dialect.name);
         let sample = sample_customer(gateway, dialect, key).await;
-        let id = sample[dialect.id].as_str().expect("an id");
+        let id = sample[dialect.id_member].as_str().expect("an id");
         let (block, unblock, member) = match dialect.name {
             "bitnob" => {
                 let blacklist =
@@ -69,8 +70,8 @@ async fn customers_are_blocked_where_both_know_how() {
                     dialect.assert_refusal(&answer);
                     continue;
                 }
-                assert!(answer.status.is_success(), "{cell}: {}", answer.text);
-                assert_eq!(answer.at(dialect.one)[member], expected, "{cell}: {}", answer.text);
+                assert!(answer.status.is_success(), "{case}: {}", answer.text);
+                assert_eq!(answer.at(dialect.one)[member], expected, "{case}: {}", answer.text);
             }
         }
     })
@@ -78,12 +79,12 @@ async fn customers_are_blocked_where_both_know_how() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_customer_is_told_where_both_have_it() {
+async fn records_of_a_customer_are_listed_where_dialect_and_provider_have_them() {
     for_every_pair(async |gateway, dialect, provider, key| {
-        let cell = format!("{} by {provider}", dialect.name);
+        let case = format!("{} by {provider}", dialect.name);
         let sample = sample_customer(gateway, dialect, key).await;
-        let id = sample[dialect.id].as_str().expect("an id");
-        let having: &[(&str, &str, usize, &[&str])] = match dialect.name {
+        let id = sample[dialect.id_member].as_str().expect("an id");
+        let lists: &[(&str, &str, usize, &[&str])] = match dialect.name {
             "modempay" => &[
                 ("/payment-methods?offset=0&limit=10", "/data", 1, &["modempay", "notchpay"]),
                 ("/payment-methods?offset=10&limit=10", "/data", 0, &["modempay", "notchpay"]),
@@ -97,10 +98,10 @@ async fn what_belongs_to_a_customer_is_told_where_both_have_it() {
             "paymentkit" => &[("/overdue/invoices?livemode=true", "/invoices", 1, &["paymentkit"])],
             _ => return,
         };
-        for (below, list, length, providers) in having {
+        for (below, list, length, providers) in lists {
             let answer = dialect.send(gateway, key, "GET", &format!("/{id}{below}"), None).await;
             if providers.contains(&provider) {
-                assert_eq!(answer.at(list).as_array().map(Vec::len), Some(*length), "{cell} {below}: {}", answer.text);
+                assert_eq!(answer.at(list).as_array().map(Vec::len), Some(*length), "{case} {below}: {}", answer.text);
             } else {
                 dialect.assert_refusal(&answer);
             }
@@ -109,21 +110,21 @@ async fn what_belongs_to_a_customer_is_told_where_both_have_it() {
     .await;
 }
 
-/// An app's user becomes a customer when it is first asked for, where the provider makes customers so.
+/// PaymentKit creates the customer of an app's user at the first read. No other provider can do this.
 #[tokio::test]
-async fn paymentkit_makes_a_customer_of_a_user() {
+async fn paymentkit_creates_the_customer_of_a_user_once() {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     let paymentkit = &DIALECTS[2];
     let below = "/z1abcDIDabcDIDabcDIDabcDIDabcDIDabc?livemode=false";
     let create = json!({ "create": true });
     for provider in PROVIDERS {
-        let answer = paymentkit.send(&gateway, &key(provider), "GET", below, Some(&create)).await;
+        let answer = paymentkit.send(&gateway, &key_of(provider), "GET", below, Some(&create)).await;
         if provider == "paymentkit" {
             assert_eq!(
                 (answer.status.as_u16(), &answer.body["did"]),
                 (200, &json!("z1abcDIDabcDIDabcDIDabcDIDabcDIDabc"))
             );
-            let again = paymentkit.send(&gateway, &key(provider), "GET", below, Some(&create)).await;
+            let again = paymentkit.send(&gateway, &key_of(provider), "GET", below, Some(&create)).await;
             assert_eq!(again.body["id"], answer.body["id"], "once");
         } else {
             paymentkit.assert_refusal(&answer);

@@ -5,21 +5,21 @@ use serde_json::{Value, json};
 
 use crate::support::{Gateway, PROVIDERS};
 
-/// A dialect as its clients see it: where it is, how a key is sent, where things are in an answer.
+/// A dialect as its clients see it: its path, how a client sends its key, and where an answer holds each value.
 pub(super) struct Dialect {
     pub(super) name: &'static str,
-    pub(super) base: &'static str,
+    pub(super) path: &'static str,
     pub(super) key_header: &'static str,
     pub(super) key_prefix: &'static str,
-    /// Where an answer holds one customer, the customers of a page, and the text of an error.
+    /// Where an answer holds one customer, the customers of a page, and the text of an error: JSON pointers.
     pub(super) one: &'static str,
     pub(super) many: &'static str,
     pub(super) error: &'static str,
-    pub(super) id: &'static str,
-    /// The query of a page, counted from zero, of a size.
+    pub(super) id_member: &'static str,
+    /// The query for a page, from its number (the first is 0) and its size.
     pub(super) page: fn(u64, u64) -> String,
     pub(super) update: &'static str,
-    /// A customer with an e-mail, and the same in an update.
+    /// The body of a create with this e-mail address, and of an update to it.
     pub(super) new: fn(&str) -> Value,
     pub(super) change: fn(&str) -> Value,
 }
@@ -27,13 +27,13 @@ pub(super) struct Dialect {
 pub(super) const DIALECTS: [Dialect; 5] = [
     Dialect {
         name: "modempay",
-        base: "/as/modempay/v1/customers",
+        path: "/as/modempay/v1/customers",
         key_header: "authorization",
         key_prefix: "Bearer ",
         one: "",
         many: "/data",
         error: "/message",
-        id: "id",
+        id_member: "id",
         page: |page, size| format!("?term=&offset={}&limit={size}", page.saturating_mul(size)),
         update: "PUT",
         new: |email| json!({ "name": "Awa Ndiaye", "email": email, "config": { "distinct": false } }),
@@ -41,13 +41,13 @@ pub(super) const DIALECTS: [Dialect; 5] = [
     },
     Dialect {
         name: "lomi",
-        base: "/as/lomi/v1/customers",
+        path: "/as/lomi/v1/customers",
         key_header: "x-api-key",
         key_prefix: "",
         one: "/data",
         many: "/data",
         error: "/error/message",
-        id: "customer_id",
+        id_member: "customer_id",
         page: |page, size| format!("?page={}&limit={size}", page + 1),
         update: "PATCH",
         new: |email| json!({ "name": "Awa Ndiaye", "email": email }),
@@ -55,13 +55,13 @@ pub(super) const DIALECTS: [Dialect; 5] = [
     },
     Dialect {
         name: "paymentkit",
-        base: "/as/paymentkit/api/customers",
+        path: "/as/paymentkit/api/customers",
         key_header: "authorization",
         key_prefix: "Bearer ",
         one: "",
         many: "/list",
         error: "/error",
-        id: "id",
+        id_member: "id",
         page: |page, size| format!("?page={}&pageSize={size}&livemode=true", page + 1),
         update: "PUT",
         new: |email| json!({ "name": "Awa Ndiaye", "email": email }),
@@ -69,13 +69,13 @@ pub(super) const DIALECTS: [Dialect; 5] = [
     },
     Dialect {
         name: "bitnob",
-        base: "/as/bitnob/api/v1/customers",
+        path: "/as/bitnob/api/v1/customers",
         key_header: "authorization",
         key_prefix: "Bearer ",
         one: "/data",
         many: "/data/customers",
         error: "/message",
-        id: "id",
+        id_member: "id",
         page: |page, size| format!("/?order=DESC&page={}&take={size}", page + 1),
         update: "PUT",
         new: |email| json!({ "firstName": "Awa", "lastName": "Ndiaye", "email": email }),
@@ -83,13 +83,13 @@ pub(super) const DIALECTS: [Dialect; 5] = [
     },
     Dialect {
         name: "notchpay",
-        base: "/as/notchpay/customers",
+        path: "/as/notchpay/customers",
         key_header: "authorization",
         key_prefix: "",
         one: "/customer",
         many: "/items",
         error: "/message",
-        id: "id",
+        id_member: "id",
         page: |page, size| format!("?page={}&limit={size}", page + 1),
         update: "POST",
         new: |email| json!({ "name": "Awa Ndiaye", "email": email }),
@@ -97,7 +97,7 @@ pub(super) const DIALECTS: [Dialect; 5] = [
     },
 ];
 
-/// An answer, whatever its shape.
+/// An answer in any shape.
 #[derive(Debug)]
 pub(super) struct DialectAnswer {
     pub(super) status: StatusCode,
@@ -122,13 +122,13 @@ pub(super) async fn send(request: RequestBuilder) -> DialectAnswer {
     let text = response.text().await.expect("a body");
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
     let answer = DialectAnswer { status, headers, text, body };
-    assert!(!answer.header("x-request-id").is_empty(), "every answer names its request");
+    assert!(!answer.header("x-request-id").is_empty(), "every answer has a request id");
     assert_ne!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
     answer
 }
 
 impl Dialect {
-    /// A request as this dialect's client sends it, with a key of the gateway.
+    /// A request as this dialect's client sends it, with a merchant's API key.
     pub(super) fn request(
         &self,
         gateway: &Gateway,
@@ -139,7 +139,7 @@ impl Dialect {
     ) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let request = gateway
-            .plain(method, &format!("{}{below}", self.base))
+            .plain(method, &format!("{}{below}", self.path))
             .header(self.key_header, format!("{}{key}", self.key_prefix));
         match body {
             Some(body) => request.header("content-type", "application/json").body(body.to_string()),
@@ -158,7 +158,7 @@ impl Dialect {
         send(self.request(gateway, key, method, below, body)).await
     }
 
-    /// An ordinary error of this dialect: its shape, and none of the statuses that mean something else.
+    /// Asserts that the answer is an ordinary error in the shape of this dialect, with no status that has another meaning.
     pub(super) fn assert_refusal(&self, answer: &DialectAnswer) {
         assert!(answer.status.is_client_error(), "{}: {}", answer.status, answer.text);
         assert!(![401, 403, 429].contains(&answer.status.as_u16()), "{}", answer.text);
@@ -169,21 +169,21 @@ impl Dialect {
     }
 }
 
-pub(super) fn key(provider: &str) -> String {
+pub(super) fn key_of(provider: &str) -> String {
     format!("sk_sandbox_{provider}")
 }
 
-/// One sandbox gateway, and every dialect before every provider.
-pub(super) async fn for_every_pair(each: impl AsyncFn(&Gateway, &Dialect, &str, &str)) {
+/// Runs the test for every pair of dialect and provider, on one sandbox gateway.
+pub(super) async fn for_every_pair(test: impl AsyncFn(&Gateway, &Dialect, &str, &str)) {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     for dialect in &DIALECTS {
         for provider in PROVIDERS {
-            each(&gateway, dialect, provider, &key(provider)).await;
+            test(&gateway, dialect, provider, &key_of(provider)).await;
         }
     }
 }
 
-/// The first sample customer in a dialect, of a merchant.
+/// A sample customer of the merchant, as the dialect shows it.
 pub(super) async fn sample_customer(gateway: &Gateway, dialect: &Dialect, key: &str) -> Value {
     let listed = dialect.send(gateway, key, "GET", &(dialect.page)(0, 100), None).await;
     let items = listed.at(dialect.many).as_array().expect("a list");

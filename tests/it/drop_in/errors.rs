@@ -1,4 +1,5 @@
-//! Errors in the shape of the imitated provider, whoever causes them.
+//! Errors in the shape of the imitated provider: those that the client causes, and failures of the provider behind the
+//! gateway.
 
 use reqwest::Method;
 use serde_json::json;
@@ -10,28 +11,28 @@ use crate::{
 };
 
 #[tokio::test]
-async fn errors_are_the_imitated_providers() {
+async fn errors_have_the_shape_of_the_imitated_provider() {
     for_every_pair(async |gateway, dialect, provider, key| {
-        let cell = format!("{} by {provider}", dialect.name);
+        let case = format!("{} by {provider}", dialect.name);
         for id in ["b78de3c9-7f76-4f43-9c5d-19d9f5c7c985", "cus_none", "z1nobody", "..%2F..%2Fetc", "%00", "a%20b"] {
             let unknown = dialect.send(gateway, key, "GET", &format!("/{id}"), None).await;
-            assert_eq!(unknown.status, 404, "{cell} {id}: {}", unknown.text);
+            assert_eq!(unknown.status, 404, "{case} {id}: {}", unknown.text);
             let change = (dialect.change)("a@b.example");
             let unknown = dialect.send(gateway, key, dialect.update, &format!("/{id}"), Some(&change)).await;
-            assert_eq!(unknown.status, 404, "{cell} {id}: {}", unknown.text);
+            assert_eq!(unknown.status, 404, "{case} {id}: {}", unknown.text);
             dialect.assert_refusal(&unknown);
         }
         let beyond = dialect.send(gateway, key, "GET", &(dialect.page)(u64::MAX - 1, 100), None).await;
-        assert_eq!(beyond.status, 200, "{cell}: {}", beyond.text);
-        assert_eq!(beyond.at(dialect.many).as_array().map(Vec::len), Some(0), "{cell}: {}", beyond.text);
-        assert!(beyond.at("/count").as_u64().is_none_or(|count| count < 100), "{cell}: {}", beyond.text);
+        assert_eq!(beyond.status, 200, "{case}: {}", beyond.text);
+        assert_eq!(beyond.at(dialect.many).as_array().map(Vec::len), Some(0), "{case}: {}", beyond.text);
+        assert!(beyond.at("/count").as_u64().is_none_or(|count| count < 100), "{case}: {}", beyond.text);
         let wrong = dialect.send(gateway, "sk_nobody", "GET", "", None).await;
-        assert_eq!(wrong.status, 401, "{cell}: {}", wrong.text);
-        assert!(!wrong.at(dialect.error).is_null(), "{cell}: {}", wrong.text);
-        let none = send(gateway.plain(Method::GET, dialect.base)).await;
-        assert_eq!(none.status, 401, "{cell}: {}", none.text);
+        assert_eq!(wrong.status, 401, "{case}: {}", wrong.text);
+        assert!(!wrong.at(dialect.error).is_null(), "{case}: {}", wrong.text);
+        let none = send(gateway.plain(Method::GET, dialect.path)).await;
+        assert_eq!(none.status, 401, "{case}: {}", none.text);
         let elsewhere = dialect.send(gateway, key, "GET", "/x/y/z", None).await;
-        assert_eq!(elsewhere.status, 404, "{cell}: {}", elsewhere.text);
+        assert_eq!(elsewhere.status, 404, "{case}: {}", elsewhere.text);
         if dialect.name != "paymentkit" {
             let invalid = dialect.send(gateway, key, "POST", "", Some(&(dialect.new)("no address"))).await;
             dialect.assert_refusal(&invalid);
@@ -44,43 +45,50 @@ async fn errors_are_the_imitated_providers() {
             .request(gateway, key, dialect.update, "/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985", None)
             .body("{\"email\":");
         let broken = send(broken).await;
-        assert!([400, 404].contains(&broken.status.as_u16()), "{cell}: {}", broken.text);
+        assert!([400, 404].contains(&broken.status.as_u16()), "{case}: {}", broken.text);
         let large = dialect.request(gateway, key, dialect.update, "/x", None).body(vec![b' '; (1 << 20) + 1]);
         let large = send(large).await;
-        assert_eq!(large.status, 413, "{cell}: {}", large.text);
-        assert!(!large.at(dialect.error).is_null(), "{cell}: {}", large.text);
+        assert_eq!(large.status, 413, "{case}: {}", large.text);
+        assert!(!large.at(dialect.error).is_null(), "{case}: {}", large.text);
     })
     .await;
 }
 
-/// A gateway whose merchant is answered by a stand-in.
-async fn before(provider: &str, act: Act) -> Gateway {
+/// A gateway whose provider is a stand-in that always answers the same.
+async fn gateway_to_stand_in(provider: &str, act: Act) -> Gateway {
     let vendor = StandIn::always(act).await;
-    Gateway::before(provider, &vendor.url(), "timeout = \"300ms\"").await
+    Gateway::in_front_of(provider, &vendor.url(), "timeout = \"300ms\"").await
 }
 
-/// What goes wrong behind the gateway is told in the dialect, and honestly.
+/// An error says in the dialect what happened at the provider, and the header says whether the outcome is known.
 #[tokio::test]
-async fn failures_are_told_in_the_dialect() {
+async fn failures_of_the_provider_are_errors_of_the_dialect() {
     let [modempay, lomi, paymentkit, bitnob, notchpay] = &DIALECTS;
     for dialect in [modempay, lomi, bitnob, notchpay] {
         let body = (dialect.new)("awa@example.com");
-        let gateway = before("notchpay", Act::Hang).await;
+        let gateway = gateway_to_stand_in("notchpay", Act::Hang).await;
         let hanging = dialect.send(&gateway, "sk_acme", "POST", "", Some(&body)).await;
         assert!(hanging.status.is_server_error(), "{}: {}", dialect.name, hanging.text);
         assert!(!hanging.at(dialect.error).is_null(), "{}: {}", dialect.name, hanging.text);
-        // Bitnob knows nobody twice: whoever has the e-mail is asked for first, and nothing was sent yet.
+        // Bitnob's e-mail addresses are unique, so the gateway first searches for the address. It has not sent a write yet.
         let outcome = if dialect.name == "bitnob" { "" } else { "unknown" };
         assert_eq!(hanging.header("passerelle-outcome"), outcome, "{}", dialect.name);
 
-        let gateway =
-            before("notchpay", json_answer("401 Unauthorized", r#"{"code":401,"message":"Invalid API key"}"#)).await;
-        let ours = dialect.send(&gateway, "sk_acme", "POST", "", Some(&body)).await;
-        assert_eq!(ours.status, 500, "our credentials are none of the client's business: {}", ours.text);
-        assert_eq!(ours.header("passerelle-outcome"), "");
+        let gateway = gateway_to_stand_in(
+            "notchpay",
+            json_answer("401 Unauthorized", r#"{"code":401,"message":"Invalid API key"}"#),
+        )
+        .await;
+        let unauthorized = dialect.send(&gateway, "sk_acme", "POST", "", Some(&body)).await;
+        assert_eq!(
+            unauthorized.status, 500,
+            "an error of the gateway's credentials is not the client's 401: {}",
+            unauthorized.text
+        );
+        assert_eq!(unauthorized.header("passerelle-outcome"), "");
 
         let answer = format!(r#"{{"code":409,"message":"Already known, {SECRET}"}}"#);
-        let gateway = before("notchpay", json_answer("409 Conflict", &answer)).await;
+        let gateway = gateway_to_stand_in("notchpay", json_answer("409 Conflict", &answer)).await;
         let rejected = dialect.send(&gateway, "sk_acme", "POST", "", Some(&body)).await;
         dialect.assert_refusal(&rejected);
         assert!(!rejected.text.contains(SECRET), "{}", rejected.text);
@@ -89,7 +97,7 @@ async fn failures_are_told_in_the_dialect() {
         }
     }
     let limited = json_answer("429 Too Many Requests\r\nretry-after: 7", r#"{"code":429,"message":"slowly"}"#);
-    let gateway = before("notchpay", limited).await;
+    let gateway = gateway_to_stand_in("notchpay", limited).await;
     for (dialect, status) in [(modempay, 427), (lomi, 429), (paymentkit, 429), (bitnob, 429), (notchpay, 429)] {
         let answer = dialect.send(&gateway, "sk_acme", "DELETE", "/cus.abc", None).await;
         if !["paymentkit", "bitnob"].contains(&dialect.name) {

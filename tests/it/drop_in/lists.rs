@@ -3,14 +3,14 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::dialects::{DIALECTS, for_every_pair, key, send};
+use super::dialects::{DIALECTS, for_every_pair, key_of, send};
 use crate::support::{Gateway, PROVIDERS};
 
-/// The ways in which each dialect finds a sample customer by something other than its id.
+/// Searches for a sample customer: the index of the dialect, the method, the path and query, and the body.
 const SEARCHES: [(usize, &str, &str, Option<&str>); 12] = [
     (0, "GET", "?term=amadou&offset=0&limit=10&search=amadou", None),
     (0, "GET", "?term=amadou", None),
-    // What the SDKs make of a plus sign, and of an ampersand.
+    // The SDKs send a plus sign and an ampersand without an escape.
     (0, "GET", "?term=+221771234567&offset=0&limit=10&search=%2B221771234567", None),
     (0, "GET", "?term=&x&offset=0&limit=10&search=771234567", None),
     (1, "GET", "?limit=20&email=amadou.ba%40example.com", None),
@@ -24,26 +24,26 @@ const SEARCHES: [(usize, &str, &str, Option<&str>); 12] = [
 ];
 
 #[tokio::test]
-async fn every_dialect_finds_who_it_looks_for() {
+async fn every_dialect_finds_a_customer_by_its_searches() {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     for (dialect, method, below, body) in SEARCHES {
         let dialect = &DIALECTS[dialect];
         for provider in PROVIDERS {
             let body: Option<Value> = body.map(|body| serde_json::from_str(body).expect("JSON"));
-            let answer = dialect.send(&gateway, &key(provider), method, below, body.as_ref()).await;
-            let cell = format!("{} by {provider}, {method} {below}: {}", dialect.name, answer.text);
-            assert_eq!(answer.status, 200, "{cell}");
+            let answer = dialect.send(&gateway, &key_of(provider), method, below, body.as_ref()).await;
+            let case = format!("{} by {provider}, {method} {below}: {}", dialect.name, answer.text);
+            assert_eq!(answer.status, 200, "{case}");
             let found = answer.at(dialect.many).as_array().map(|many| many.iter().collect());
             let found: Vec<&Value> = found.unwrap_or_else(|| vec![answer.at(dialect.one)]);
             let emails: Vec<_> = found.iter().map(|one| one["email"].as_str()).collect();
-            assert_eq!(emails, [Some("amadou.ba@example.com")], "{cell}");
+            assert_eq!(emails, [Some("amadou.ba@example.com")], "{case}");
         }
     }
 }
 
-/// What a list is asked for in a vendor's own way, and how it is answered by every provider.
+/// Parameters of lists, as the imitated vendor answers them. The provider behind the gateway makes no difference.
 #[tokio::test]
-async fn lists_are_paged_as_the_vendor_pages_them() {
+async fn list_parameters_are_answered_as_the_imitated_vendor_answers_them() {
     for_every_pair(async |gateway, dialect, provider, key| {
         let cases: &[(&str, u16, &str)] = match dialect.name {
             "lomi" => &[
@@ -67,16 +67,20 @@ async fn lists_are_paged_as_the_vendor_pages_them() {
         };
         for (query, status, answer) in cases {
             let listed = dialect.send(gateway, key, "GET", query, None).await;
-            let cell = format!("{} by {provider}, {query}: {}", dialect.name, listed.text);
-            assert_eq!(listed.status, *status, "{cell}");
-            assert!(listed.text.contains(answer), "{cell}");
+            let case = format!("{} by {provider}, {query}: {}", dialect.name, listed.text);
+            assert_eq!(listed.status, *status, "{case}");
+            assert!(listed.text.contains(answer), "{case}");
             if *status == 500 {
-                assert_eq!(listed.body["error"]["code"], "DATABASE_ERROR", "{cell}");
+                assert_eq!(listed.body["error"]["code"], "DATABASE_ERROR", "{case}");
             }
         }
         if dialect.name == "lomi" {
             let large = dialect.send(gateway, key, "GET", "?limit=500", None).await;
-            assert_eq!(large.body["meta"]["per_page"], 500, "a page cut short would be the last: {}", large.text);
+            assert_eq!(
+                large.body["meta"]["per_page"], 500,
+                "a smaller page would look like the last one: {}",
+                large.text
+            );
             let elsewhere = dialect.send(gateway, key, "PUT", "/x", None).await;
             assert!(elsewhere.text.contains("Cannot PUT /v1/customers/x"), "{}", elsewhere.text);
             let outside = send(gateway.plain(Method::GET, "/as/lomi/customers").header("x-api-key", key)).await;

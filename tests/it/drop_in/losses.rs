@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::dialects::{DIALECTS, key};
+use super::dialects::{DIALECTS, key_of};
 use crate::support::Gateway;
 
 const LOSSY: &str = r#"
@@ -22,7 +22,7 @@ connections.main = { provider = "modempay", sandbox = true }
 "#;
 
 #[tokio::test]
-async fn losses_follow_the_merchants_policy() {
+async fn losses_follow_the_policy_of_the_merchant() {
     let gateway = Gateway::start(LOSSY).await;
     let lomi = &DIALECTS[1];
     let body = json!({ "name": "Awa", "email": "awa@example.com", "city": "Banjul", "metadata": { "crm": "1" } });
@@ -34,26 +34,26 @@ async fn losses_follow_the_merchants_policy() {
     let dropped = lomi.send(&gateway, "sk_lenient", "POST", "", Some(&body)).await;
     assert_eq!((dropped.status.as_u16(), dropped.header("passerelle-loss")), (201, "address.city, metadata"));
     assert_eq!((&dropped.body["data"]["city"], &dropped.body["data"]["is_business"]), (&Value::Null, &Value::Null));
-    // What a vendor takes and the gateway does not know is lost as loudly.
+    // A field that the imitated vendor accepts and the gateway does not know is a loss too.
     let (body, notchpay) =
         (json!({ "name": "Awa", "phone": "+2207000009", "company_name": "ACME", "billing": {} }), &DIALECTS[4]);
     let refused = notchpay.send(&gateway, "sk_strict", "POST", "", Some(&body)).await;
     assert!(refused.status == 422 && refused.body["errors"]["company_name"].is_array(), "{}", refused.text);
-    assert!(refused.body["errors"].get("billing").is_none(), "it says nothing: {}", refused.text);
+    assert!(refused.body["errors"].get("billing").is_none(), "an empty object is no loss: {}", refused.text);
     let answer = notchpay.send(&gateway, "sk_lenient", "POST", "", Some(&body)).await;
     assert_eq!((answer.status.as_u16(), answer.header("passerelle-loss")), (201, "company_name"), "{}", answer.text);
-    assert_eq!(dropped.body["data"].get("business_id"), None, "what only Modem Pay's clients know");
+    assert_eq!(dropped.body["data"].get("business_id"), None, "lomi has no such field");
 }
 
-/// What clients send without meaning anything by it is not refused by a provider that has nothing of the kind.
+/// Empty fields and nulls lose nothing, so a provider that cannot store the field does not cause a refusal.
 #[tokio::test]
-async fn what_says_nothing_is_no_loss() {
+async fn empty_fields_are_no_loss() {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     let [_, lomi, paymentkit, _, notchpay] = &DIALECTS;
     let empty = json!({ "name": "Awa Ba", "email": "awa@example.com", "metadata": {} });
     let cleared = json!({ "address": null, "metadata": null });
     for provider in ["modempay", "bitnob"] {
-        let key = key(provider);
+        let key = key_of(provider);
         let person = json!({ "name": "Awa", "email": "person@example.com", "is_business": false });
         let created = lomi.send(&gateway, &key, "POST", "", Some(&person)).await;
         assert_eq!((created.status.as_u16(), created.header("passerelle-loss")), (201, "type"), "{}", created.text);
@@ -64,38 +64,43 @@ async fn what_says_nothing_is_no_loss() {
         let id = created.body["customer"]["id"].as_str().expect("an id").to_owned();
         let updated = paymentkit.send(&gateway, &key, "PUT", &format!("/{id}"), Some(&cleared)).await;
         assert_eq!((updated.status.as_u16(), &updated.body["address"]), (200, &Value::Null), "{}", updated.text);
-        let held = json!({ "metadata": { "crm": "1" } });
-        let refused = paymentkit.send(&gateway, &key, "PUT", &format!("/{id}"), Some(&held)).await;
+        let with_metadata = json!({ "metadata": { "crm": "1" } });
+        let refused = paymentkit.send(&gateway, &key, "PUT", &format!("/{id}"), Some(&with_metadata)).await;
         assert_eq!(refused.status, 400, "{}", refused.text);
     }
 }
 
-/// What a client wrote is read back in its own spelling.
+/// A client reads back what it wrote, in the same spelling.
 #[tokio::test]
-async fn what_was_written_is_read_back() {
+async fn values_are_read_back_as_they_were_written() {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     let [modempay, lomi, _, bitnob, _] = &DIALECTS;
     let body = json!({ "name": "Awa", "email": "awa@gm.example", "phone": "771234599" });
-    let national = modempay.send(&gateway, &key("lomi"), "POST", "", Some(&body)).await;
+    let national = modempay.send(&gateway, &key_of("lomi"), "POST", "", Some(&body)).await;
     assert_eq!(national.body["phone"], "771234599", "{}", national.text);
     let body = json!({ "firstName": "Awa", "lastName": "Ba", "email": "awa@ng.example", "phone": "8123456789", "countryCode": "+234" });
     for provider in ["lomi", "notchpay", "modempay"] {
-        let parts = bitnob.send(&gateway, &key(provider), "POST", "", Some(&body)).await;
-        let held = parts.at("/data");
-        assert_eq!((&held["phone"], &held["countryCode"]), (&json!("8123456789"), &json!("+234")), "{}", parts.text);
-        assert_eq!((&held["firstName"], &held["lastName"]), (&json!("Awa"), &json!("Ba")));
+        let parts = bitnob.send(&gateway, &key_of(provider), "POST", "", Some(&body)).await;
+        let customer = parts.at("/data");
+        assert_eq!(
+            (&customer["phone"], &customer["countryCode"]),
+            (&json!("8123456789"), &json!("+234")),
+            "{}",
+            parts.text
+        );
+        assert_eq!((&customer["firstName"], &customer["lastName"]), (&json!("Awa"), &json!("Ba")));
     }
     for provider in ["lomi", "notchpay"] {
         let email = format!("awa@{provider}.example");
         let body = json!({ "name": "Awa", "email": email, "country": "Sénégal" });
-        let created = lomi.send(&gateway, &key(provider), "POST", "", Some(&body)).await;
+        let created = lomi.send(&gateway, &key_of(provider), "POST", "", Some(&body)).await;
         assert_eq!(created.body["data"]["country"], "Sénégal", "{}", created.text);
-        let listed = lomi.send(&gateway, &key(provider), "GET", &format!("?email={email}"), None).await;
+        let listed = lomi.send(&gateway, &key_of(provider), "GET", &format!("?email={email}"), None).await;
         assert_eq!(listed.body["data"][0]["country"], "Sénégal", "{}", listed.text);
     }
-    // A client that takes UUIDs only.
-    let id = lomi.send(&gateway, &key("notchpay"), "GET", "", None).await;
+    // lomi's clients accept only UUIDs as ids.
+    let id = lomi.send(&gateway, &key_of("notchpay"), "GET", "", None).await;
     let id = id.body["data"][0]["customer_id"].as_str().expect("an id").to_owned();
     assert_eq!(uuid::Uuid::parse_str(&id).expect("a UUID").get_version_num(), 8);
-    assert_eq!(lomi.send(&gateway, &key("notchpay"), "GET", &format!("/{id}"), None).await.status, 200);
+    assert_eq!(lomi.send(&gateway, &key_of("notchpay"), "GET", &format!("/{id}"), None).await.status, 200);
 }

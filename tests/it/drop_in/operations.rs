@@ -8,48 +8,48 @@ use crate::support::Gateway;
 #[tokio::test]
 async fn every_dialect_is_served_by_every_provider() {
     for_every_pair(async |gateway, dialect, provider, key| {
-        let cell = format!("{} by {provider}", dialect.name);
+        let case = format!("{} by {provider}", dialect.name);
         let email = format!("awa@{}.example", dialect.name);
         let mut created = dialect.send(gateway, key, "POST", "", Some(&(dialect.new)(&email))).await;
         if dialect.name == "paymentkit" || provider == "paymentkit" {
             dialect.assert_refusal(&created);
             let listed = dialect.send(gateway, key, "GET", &(dialect.page)(0, 1), None).await;
-            assert_eq!(listed.status, 200, "{cell}: {}", listed.text);
+            assert_eq!(listed.status, 200, "{case}: {}", listed.text);
             created.body = json!({ "found": listed.at(&format!("{}/0", dialect.many)) });
         } else {
-            assert!([200, 201].contains(&created.status.as_u16()), "{cell}: {}", created.text);
+            assert!([200, 201].contains(&created.status.as_u16()), "{case}: {}", created.text);
             created.body = json!({ "found": created.at(dialect.one) });
         }
-        let id = created.body["found"][dialect.id].as_str().expect(&cell).to_owned();
+        let id = created.body["found"][dialect.id_member].as_str().expect(&case).to_owned();
         let below = format!("/{id}");
 
         let retrieved = dialect.send(gateway, key, "GET", &below, None).await;
-        assert_eq!(retrieved.status, 200, "{cell}: {}", retrieved.text);
-        assert_eq!(retrieved.at(dialect.one)["email"], created.body["found"]["email"], "{cell}");
+        assert_eq!(retrieved.status, 200, "{case}: {}", retrieved.text);
+        assert_eq!(retrieved.at(dialect.one)["email"], created.body["found"]["email"], "{case}");
 
         let changed = format!("awa.{provider}@{}.example", dialect.name);
         let updated = dialect.send(gateway, key, dialect.update, &below, Some(&(dialect.change)(&changed))).await;
-        assert_eq!(updated.status, 200, "{cell}: {}", updated.text);
-        assert_eq!(updated.at(dialect.one)["email"], changed, "{cell}: {}", updated.text);
-        assert_eq!(updated.at(dialect.one)[dialect.id], id, "{cell}");
+        assert_eq!(updated.status, 200, "{case}: {}", updated.text);
+        assert_eq!(updated.at(dialect.one)["email"], changed, "{case}: {}", updated.text);
+        assert_eq!(updated.at(dialect.one)[dialect.id_member], id, "{case}");
 
-        walk(gateway, dialect, key, &id).await;
+        read_all_pages(gateway, dialect, key, &id).await;
 
         let deleted = dialect.send(gateway, key, "DELETE", &below, None).await;
-        let nobody = dialect.send(gateway, key, "GET", &below, None).await;
+        let after_delete = dialect.send(gateway, key, "GET", &below, None).await;
         if ["paymentkit", "bitnob"].contains(&dialect.name) || ["paymentkit", "bitnob"].contains(&provider) {
             dialect.assert_refusal(&deleted);
-            assert_eq!(nobody.status, 200, "{cell}");
+            assert_eq!(after_delete.status, 200, "{case}");
         } else {
-            assert_eq!(deleted.status, 200, "{cell}: {}", deleted.text);
-            assert_eq!(nobody.status, 404, "{cell}: {}", nobody.text);
+            assert_eq!(deleted.status, 200, "{case}: {}", deleted.text);
+            assert_eq!(after_delete.status, 404, "{case}: {}", after_delete.text);
         }
     })
     .await;
 }
 
-/// The client walks to the end, and sees everybody once.
-async fn walk(gateway: &Gateway, dialect: &Dialect, key: &str, id: &str) {
+/// Reads all pages. Every customer must be on exactly one of them.
+async fn read_all_pages(gateway: &Gateway, dialect: &Dialect, key: &str, id: &str) {
     for size in [1, 2, 100] {
         let mut seen = Vec::new();
         for page in 0..50 {
@@ -57,13 +57,13 @@ async fn walk(gateway: &Gateway, dialect: &Dialect, key: &str, id: &str) {
             assert_eq!(answer.status, 200, "{}", answer.text);
             let items = answer.at(dialect.many).as_array().expect("a list");
             let total = ["/count", "/data/meta/itemCount", "/totals"].map(|total| answer.at(total).as_u64());
-            seen.extend(items.iter().map(|item| item[dialect.id].as_str().expect("an id").to_owned()));
+            seen.extend(items.iter().map(|item| item[dialect.id_member].as_str().expect("an id").to_owned()));
             if let Some(total) = total.into_iter().flatten().next() {
                 assert!(total >= seen.len() as u64, "{}", answer.text);
             }
             if items.is_empty() {
                 if let Some(total) = total.into_iter().flatten().next() {
-                    assert_eq!(total, seen.len() as u64, "exact at the end: {}", answer.text);
+                    assert_eq!(total, seen.len() as u64, "the total is exact on the last page: {}", answer.text);
                 }
                 break;
             }
@@ -71,7 +71,7 @@ async fn walk(gateway: &Gateway, dialect: &Dialect, key: &str, id: &str) {
         let mut distinct = seen.clone();
         distinct.sort();
         distinct.dedup();
-        assert_eq!(distinct.len(), seen.len(), "nobody is shown twice");
+        assert_eq!(distinct.len(), seen.len(), "no customer is listed twice");
         assert!(seen.len() >= 3 && seen.iter().any(|seen| seen == id), "{}: {seen:?}", dialect.name);
     }
 }

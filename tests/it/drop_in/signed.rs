@@ -31,26 +31,26 @@ ingress.bitnob = { client_id = "client_other", client_secret = "secret_other" }
 ingress.paymentkit = { public_key = "0x3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", component_did = "z8iaShared" }
 "#;
 
-/// A request signed as the client does, so many seconds from now.
-struct Signed<'a> {
+/// How a client signs a request: with these credentials, and with a time that lies `late` seconds in the past.
+struct Signature<'a> {
     provider: &'a str,
-    named: &'a [(&'a str, &'a str)],
+    credentials: &'a [(&'a str, &'a str)],
     late: i64,
     nonce: u8,
 }
 
-impl Signed<'_> {
+impl Signature<'_> {
     fn request(&self, gateway: &Gateway, method: &str, path: &str, body: &str) -> RequestBuilder {
         let manifests = vendor(self.provider).expect("a provider").manifests;
         let signs = |scheme: &&AuthScheme| matches!(scheme, AuthScheme::Signed { .. });
         let scheme = manifests.iter().flat_map(|manifest| manifest.auth).find(signs).expect("a signature");
-        let named = self.named.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let credentials = self.credentials.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let body = body.to_owned();
         let mut signed =
             http::Request::builder().method(method).uri(path).body(body.clone().into()).expect("a request");
         let now = jiff::Timestamp::now().as_second() - self.late;
         let stamp = Stamp { now, nonce: [self.nonce; 16] };
-        scheme.authorize(&mut signed, &Credentials::new(named), &stamp).expect("a signature");
+        scheme.authorize(&mut signed, &Credentials::new(credentials), &stamp).expect("a signature");
         let headers = signed.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let request = gateway.plain(Method::from_bytes(method.as_bytes()).expect("a method"), path).body(body);
         headers.fold(request, |request, (name, value)| request.header(name, value))
@@ -58,17 +58,17 @@ impl Signed<'_> {
 }
 
 #[tokio::test]
-async fn bitnobs_signed_clients_are_known_by_their_secret() {
+async fn bitnobs_clients_are_authenticated_by_their_secret() {
     let gateway = Gateway::start(SIGNED).await;
     let path = "/as/bitnob/api/customers";
     let acme = [("client_id", "client_acme"), ("client_secret", "secret_acme")];
-    let signed = |named, late, nonce| Signed { provider: "bitnob", named, late, nonce };
+    let signed = |credentials, late, nonce| Signature { provider: "bitnob", credentials, late, nonce };
     let body = json!({ "customer_type": "individual", "first_name": "John", "last_name": "Doe", "email": "j@x.example", "phone": "8123456789", "country_code": "+234" });
     let created = send(signed(&acme, 0, 1).request(&gateway, "POST", path, &body.to_string())).await;
     assert_eq!((created.status.as_u16(), &created.body["success"]), (200, &json!(true)), "{}", created.text);
-    let held = &created.body["data"];
+    let customer = &created.body["data"];
     for member in ["customer_type", "first_name", "last_name", "email", "phone", "country_code"] {
-        assert_eq!(held[member], body[member], "{member}: {}", created.text);
+        assert_eq!(customer[member], body[member], "{member}: {}", created.text);
     }
     let listed = send(signed(&acme, 0, 2).request(&gateway, "GET", &format!("{path}?limit=1&page=1"), "")).await;
     assert_eq!(listed.body["data"]["customers"][0]["email"], "j@x.example", "{}", listed.text);
@@ -76,18 +76,24 @@ async fn bitnobs_signed_clients_are_known_by_their_secret() {
     let detail = blocked.body["detail"].as_str().unwrap_or_default();
     assert!(blocked.status == 400 && detail.starts_with("blacklist "), "{}", blocked.text);
     let wrong = [("client_id", "client_acme"), ("client_secret", "secret_other")];
-    let nobody = [("client_id", "client_none"), ("client_secret", "secret_acme")];
+    let unknown_client = [("client_id", "client_none"), ("client_secret", "secret_acme")];
     let other = [("client_id", "client_other"), ("client_secret", "secret_other")];
-    let unknown = format!("{path}/{}", held["id"].as_str().expect("an id"));
-    assert_eq!(send(signed(&other, 0, 3).request(&gateway, "GET", &unknown, "")).await.status, 404, "another merchant");
-    for (named, late, nonce) in [(&acme, 0, 2), (&acme, 301, 4), (&acme, -310, 5), (&wrong, 0, 6), (&nobody, 0, 7)] {
-        let refused = send(signed(named, late, nonce).request(&gateway, "GET", path, "")).await;
+    let foreign = format!("{path}/{}", customer["id"].as_str().expect("an id"));
+    assert_eq!(
+        send(signed(&other, 0, 3).request(&gateway, "GET", &foreign, "")).await.status,
+        404,
+        "the customer belongs to another merchant"
+    );
+    for (credentials, late, nonce) in
+        [(&acme, 0, 2), (&acme, 301, 4), (&acme, -310, 5), (&wrong, 0, 6), (&unknown_client, 0, 7)]
+    {
+        let refused = send(signed(credentials, late, nonce).request(&gateway, "GET", path, "")).await;
         assert_eq!((refused.status.as_u16(), &refused.body["title"]), (401, &json!("Unauthorized")), "{late} {nonce}");
     }
 }
 
-/// What the signing generation's client sends, signed anew: answered in its words by a provider that lacks some
-/// of it, and tells so.
+/// Requests captured from the client of generation v2, signed with credentials of this test. The provider lacks some of
+/// the fields, and the answers report it.
 #[tokio::test]
 async fn bitnobs_captured_signed_requests_are_answered() {
     let gateway = Gateway::start(SIGNED).await;
@@ -96,47 +102,48 @@ async fn bitnobs_captured_signed_requests_are_answered() {
     let files = fs::read_dir(folder).expect("captured requests").map(|entry| entry.expect("a file").path());
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "http"));
     let mut nonces = 0..;
-    let mut ask = async |method: &str, target: &str, body: &str| {
-        let signed = Signed { provider: "bitnob", named: &other, late: 0, nonce: nonces.next().expect("a nonce") };
+    let mut send_signed = async |method: &str, target: &str, body: &str| {
+        let signed =
+            Signature { provider: "bitnob", credentials: &other, late: 0, nonce: nonces.next().expect("a nonce") };
         send(signed.request(&gateway, method, &format!("/as/bitnob{target}"), body)).await
     };
     for path in files {
         let (first, _, body) = captured(&path);
         let (method, target) = first.split_once(' ').expect("a method and a target");
-        let answer = ask(method, target, body.trim_end()).await;
+        let answer = send_signed(method, target, body.trim_end()).await;
         assert!([200, 400, 404].contains(&answer.status.as_u16()), "{}: {}", path.display(), answer.text);
         assert!(answer.status == 200 || answer.body["title"].is_string(), "{}: {}", path.display(), answer.text);
     }
     let body = r#"{"customer_type":"individual","first_name":"Awa","last_name":"Ba","email":"awa@v2.example","phone":"","country_code":""}"#;
-    let created = ask("POST", "/api/customers", body).await;
+    let created = send_signed("POST", "/api/customers", body).await;
     assert_eq!((created.status.as_u16(), created.header("passerelle-loss")), (200, "type"), "{}", created.text);
     assert_eq!((&created.body["data"]["customer_type"], &created.body["data"]["phone"]), (&Value::Null, &json!("")));
     let one = format!("/api/customers/{}", created.body["data"]["id"].as_str().expect("an id"));
-    let updated = ask("PUT", &one, r#"{"first_name":"Awa","last_name":"Diop","phone":"","email":""}"#).await;
+    let updated = send_signed("PUT", &one, r#"{"first_name":"Awa","last_name":"Diop","phone":"","email":""}"#).await;
     assert_eq!(updated.body["data"]["last_name"], "Diop", "{}", updated.text);
-    assert_eq!(ask("GET", "/api/customers/awa@v2.example", "").await.body["data"]["last_name"], "Diop");
+    assert_eq!(send_signed("GET", "/api/customers/awa@v2.example", "").await.body["data"]["last_name"], "Diop");
     let block = one.replace("customers/", "customers/blacklist/");
-    assert_eq!(ask("POST", &block, r#"{"blacklist":true}"#).await.body["data"]["blacklist"], true);
-    let blocked = ask("GET", "/api/customers?blacklist=true&limit=20&page=1", "").await;
+    assert_eq!(send_signed("POST", &block, r#"{"blacklist":true}"#).await.body["data"]["blacklist"], true);
+    let blocked = send_signed("GET", "/api/customers?blacklist=true&limit=20&page=1", "").await;
     assert_eq!(blocked.body["data"]["customers"].as_array().map(Vec::len), Some(1), "{}", blocked.text);
-    assert_eq!(ask("DELETE", &one, "").await.status, 200);
-    assert_eq!(ask("GET", &one, "").await.body["detail"], "customer not found");
+    assert_eq!(send_signed("DELETE", &one, "").await.status, 200);
+    assert_eq!(send_signed("GET", &one, "").await.body["detail"], "customer not found");
 }
 
 #[tokio::test]
-async fn paymentkits_signed_clients_are_known_by_their_public_keys() {
+async fn paymentkits_clients_are_authenticated_by_their_public_key() {
     const ACME: &str = "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-    const STRANGER: &str = "0x1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100";
+    const UNREGISTERED: &str = "0x1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100";
     let gateway = Gateway::start(SIGNED).await;
     let path = "/as/paymentkit/api/customers";
     let acme = [("app_secret_key", ACME), ("component_did", "z8iaShared")];
-    let signed = |named, late| Signed { provider: "paymentkit", named, late, nonce: 0 };
+    let signed = |credentials, late| Signature { provider: "paymentkit", credentials, late, nonce: 0 };
     let list = format!("{path}?page=1&pageSize=5&livemode=false");
     for again in 0..2 {
         let listed = send(signed(&acme, 0).request(&gateway, "GET", &list, "")).await;
         assert_eq!(
             listed.status, 200,
-            "a client that asks twice within a second signs alike ({again}): {}",
+            "two equal reads in one second have the same signature, and both are answered ({again}): {}",
             listed.text
         );
         assert_eq!(listed.body["list"].as_array().map(Vec::len), Some(3));
@@ -144,8 +151,13 @@ async fn paymentkits_signed_clients_are_known_by_their_public_keys() {
     for again in 0..2 {
         let (user, create) = (format!("{path}/zUser?livemode=false"), json!({ "create": true }));
         let answer = send(signed(&acme, 0).request(&gateway, "GET", &user, &create.to_string())).await;
-        let is_told = answer.body["error"].as_str().is_some_and(|error| error.contains("makes no customer of an id"));
-        assert!(answer.status == 400 && is_told, "so does one that signs a user in twice ({again}): {}", answer.text);
+        let has_reason =
+            answer.body["error"].as_str().is_some_and(|error| error.contains("makes no customer of an id"));
+        assert!(
+            answer.status == 400 && has_reason,
+            "two equal sign-ins of a user are both answered ({again}): {}",
+            answer.text
+        );
     }
     let listed = send(signed(&acme, 0).request(&gateway, "GET", &list, "")).await;
     let one = format!("{path}/{}?livemode=false", listed.body["list"][0]["id"].as_str().expect("an id"));
@@ -154,18 +166,18 @@ async fn paymentkits_signed_clients_are_known_by_their_public_keys() {
     let [again, late] = [(); 2].map(|()| first.try_clone().expect("a request"));
     let (answer, again) = tokio::join!(send(first), send(again));
     assert_eq!(answer.body["email"], "new@example.com", "{}", answer.text);
-    assert_eq!((again.status, &again.body), (answer.status, &answer.body), "so does one that updates twice");
+    assert_eq!((again.status, &again.body), (answer.status, &answer.body), "two equal updates get the same answer");
     let other = json!({ "email": "newer@example.com" });
     let other = signed(&acme, 0).request(&gateway, "PUT", &one, &other.to_string());
     assert_eq!(send(other).await.body["email"], "newer@example.com");
-    assert_eq!(send(late).await.body, answer.body, "what is told again");
-    let held = send(signed(&acme, 1).request(&gateway, "GET", &one, "")).await;
-    assert_eq!(held.body["email"], "newer@example.com", "is not done again");
-    let stranger = [("app_secret_key", STRANGER), ("component_did", "z8iaShared")];
-    let elsewhere = [("app_secret_key", ACME), ("component_did", "z8iaElse")];
+    assert_eq!(send(late).await.body, answer.body, "the same signature gets the recorded answer");
+    let customer = send(signed(&acme, 1).request(&gateway, "GET", &one, "")).await;
+    assert_eq!(customer.body["email"], "newer@example.com", "the update is not executed again");
+    let unregistered = [("app_secret_key", UNREGISTERED), ("component_did", "z8iaShared")];
+    let other_component = [("app_secret_key", ACME), ("component_did", "z8iaElse")];
     let mut refused = Vec::new();
-    for (named, late) in [(&acme, 301), (&acme, -310), (&stranger, 0), (&elsewhere, 0)] {
-        refused.push(send(signed(named, late).request(&gateway, "GET", &list, "")).await);
+    for (credentials, late) in [(&acme, 301), (&acme, -310), (&unregistered, 0), (&other_component, 0)] {
+        refused.push(send(signed(credentials, late).request(&gateway, "GET", &list, "")).await);
     }
     for refused in refused {
         assert_eq!((refused.status.as_u16(), &refused.body["error"]), (401, &json!("verify sig failed")));
@@ -173,7 +185,7 @@ async fn paymentkits_signed_clients_are_known_by_their_public_keys() {
 }
 
 #[test]
-fn mistakes_in_ingress_are_told() {
+fn mistakes_in_ingress_are_reported_with_their_line() {
     let merchant = "[merchants.acme]\napi_keys = [\"k\"]\nactive = \"main\"\nconnections.main = { provider = \"lomi\", sandbox = true }\n";
     for (typed, expected) in [
         ("ingress.bitnop = {}", "did you mean `bitnob`?"),

@@ -12,7 +12,7 @@ use passerelle::twin::{
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::served::{awa, request, until};
+use super::served::{create_body, request, until};
 
 fn passerelle(arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("passerelle"));
@@ -24,16 +24,16 @@ fn text_of(path: &Path) -> &str {
     path.to_str().expect("a path")
 }
 
-/// A process that does not outlive its test: `kill -9`.
-struct Killed(Child);
+/// A process that is killed when it is dropped, as with `kill -9`.
+struct KilledOnDrop(Child);
 
-impl Drop for Killed {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill().and_then(|()| self.0.wait());
     }
 }
 
-/// What was done is in the log when the twin is killed, and so when anything else is.
+/// The log has every effect when the twin is killed, so it has every effect when another process is killed.
 #[tokio::test]
 async fn the_log_survives_a_kill() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -50,11 +50,12 @@ async fn the_log_survives_a_kill() {
         "--log",
         text_of(&log_file),
     ];
-    let mut twin = Killed(passerelle(&arguments).stderr(Stdio::piped()).spawn().expect("it starts"));
-    let told = BufReader::new(twin.0.stderr.take().expect("its words")).lines().next().expect("a line").expect("text");
-    let address = told.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+    let mut twin = KilledOnDrop(passerelle(&arguments).stderr(Stdio::piped()).spawn().expect("it starts"));
+    let line =
+        BufReader::new(twin.0.stderr.take().expect("standard error")).lines().next().expect("a line").expect("text");
+    let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    stream.write_all(request("POST", "/v1/customers", &awa()).as_bytes()).await.expect("it is sent");
+    stream.write_all(request("POST", "/v1/customers", &create_body()).as_bytes()).await.expect("it is sent");
     until(|| log::read(&log_file).is_ok_and(|entries| entries.len() == 2)).await;
     drop(twin);
     let entries = log::read(&log_file).expect("a log");
@@ -63,18 +64,18 @@ async fn the_log_survives_a_kill() {
 }
 
 #[test]
-fn mistakes_in_a_plan_are_told() {
+fn mistakes_in_a_plan_are_reported_with_their_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = folder.path().join("faults.toml");
     std::fs::write(&plan, "seed = 1\nhang_aftr = 1\n").expect("a plan");
     let output = passerelle(&["twin", "--provider", "lomi", "--faults", text_of(&plan)]).output().expect("it runs");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1));
-    assert!(told.contains("faults.toml:2: `hang_aftr` is not a key; did you mean `hang_after`?"), "{told}");
+    assert!(message.contains("faults.toml:2: `hang_aftr` is not a key; did you mean `hang_after`?"), "{message}");
     let missing = passerelle(&["twin", "--provider", "lomi", "--faults", "/no/such.toml"]).output().expect("it runs");
     assert!(String::from_utf8_lossy(&missing.stderr).contains("/no/such.toml cannot be read"));
-    let nowhere = passerelle(&["twin", "--provider", "lomi", "--log", "/no/such/log"]).output().expect("it runs");
-    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("/no/such/log cannot be written"));
+    let unwritable = passerelle(&["twin", "--provider", "lomi", "--log", "/no/such/log"]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&unwritable.stderr).contains("/no/such/log cannot be written"));
 }
 
 #[test]

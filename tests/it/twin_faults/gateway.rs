@@ -4,18 +4,18 @@ use passerelle::twin::{faults::Fault, log};
 use passerelle_providers::model::Operation;
 use serde_json::json;
 
-use super::served::{EMAIL, Served, until};
+use super::served::{EMAIL, ServedTwin, until};
 use crate::{
     stand_in::{StandIn, json as json_answer},
     support::{Gateway, PROVIDERS},
 };
 
-/// What a merchant is told when the provider fails at a write: the truth, or that it is not known.
+/// The gateway reports the outcome of a write that met a fault as none or as unknown, and never wrongly.
 #[tokio::test]
-async fn the_gateway_tells_what_a_fault_may_have_done() {
+async fn a_write_that_meets_a_fault_is_answered_with_its_outcome() {
     let elsewhere = StandIn::always(json_answer("200 OK", "{}")).await;
     let each = async |provider: &'static str| {
-        // One has no create.
+        // PaymentKit has no create.
         let (operation, key) = match provider {
             "paymentkit" => (Operation::Update, "update"),
             _ => (Operation::Create, "create"),
@@ -26,8 +26,9 @@ async fn the_gateway_tells_what_a_fault_may_have_done() {
                 "{fault} = 1\nonly = [\"{key}\"]\npace = \"1s\"\nretry_after = \"7s\"\nredirect_to = \"{}\"",
                 elsewhere.url()
             );
-            let twin = Served::start(provider, &plan);
-            let gateway = Gateway::before(provider, &twin.url(), if waits { "timeout = \"500ms\"" } else { "" }).await;
+            let twin = ServedTwin::start(provider, &plan);
+            let gateway =
+                Gateway::in_front_of(provider, &twin.url(), if waits { "timeout = \"500ms\"" } else { "" }).await;
             let answer = if operation == Operation::Create {
                 let body = json!({ "name": "Awa Diop", "email": EMAIL, "phone": "+221771234568" });
                 gateway.post("/v1/customers", body).await
@@ -36,44 +37,44 @@ async fn the_gateway_tells_what_a_fault_may_have_done() {
                 let id = list.body["data"][0]["id"].as_str().expect("a customer").to_owned();
                 gateway.patch(&format!("/v1/customers/{id}"), json!({ "name": "Awa Diop" })).await
             };
-            let told = match fault {
+            let expected = match fault {
                 // No answer, as opposed to a bad one.
                 Fault::ResetBefore | Fault::ResetAfter => (504, "outcome_unknown"),
                 _ if waits => (504, "outcome_unknown"),
                 Fault::RateLimited => (429, "provider_rate_limited"),
                 _ => (502, "outcome_unknown"),
             };
-            assert_eq!(answer.told(), told, "{provider}, {fault}: {}", answer.text);
+            assert_eq!(answer.status_and_code(), expected, "{provider}, {fault}: {}", answer.text);
             if fault == Fault::RateLimited {
                 assert_eq!(answer.header("retry-after"), "7", "{provider}");
                 assert_eq!(answer.body["outcome"], "none");
             } else {
                 assert_eq!(answer.body["outcome"], "unknown", "{provider}, {fault}");
             }
-            let done = (vec![Some(fault)], usize::from(fault.has_effect()));
-            until(|| twin.played(operation) == done).await;
+            let expected = (vec![Some(fault)], usize::from(fault.has_effect()));
+            until(|| twin.faults_and_effects(operation) == expected).await;
         }
     };
-    // At once, because most of the time is waiting for time-outs.
+    // All providers at the same time, because most of the time is spent waiting for time-outs.
     futures_util::future::join_all(PROVIDERS.map(each)).await;
-    assert!(elsewhere.asked().is_empty(), "no redirect is followed");
+    assert!(elsewhere.requests().is_empty(), "no redirect is followed");
 }
 
 #[tokio::test]
 async fn a_slow_answer_is_an_answer() {
-    let twin = Served::start("lomi", "drip = 1\npace = \"1ms\"");
-    let gateway = Gateway::before("lomi", &twin.url(), "").await;
+    let twin = ServedTwin::start("lomi", "drip = 1\npace = \"1ms\"");
+    let gateway = Gateway::in_front_of("lomi", &twin.url(), "").await;
     let created = gateway.post("/v1/customers", json!({ "name": "Awa Diop", "email": EMAIL })).await;
     assert_eq!(created.status, 201, "{}", created.text);
 }
 
-/// A mixture of everything, with many at once: no answer but the documented ones, and the log agrees with them.
+/// Many concurrent creates meet all faults. Every answer is a documented one, and agrees with the log of the twin.
 #[tokio::test]
-async fn a_storm_of_faults_is_told_truly() {
-    let sorts: Vec<String> = Fault::ALL.iter().map(|fault| format!("{fault} = 0.07")).collect();
-    let plan = format!("seed = 5\nonly = [\"create\"]\n{}", sorts.join("\n"));
-    let twin = Served::start("notchpay", &plan);
-    let gateway = Gateway::before("notchpay", &twin.url(), "timeout = \"2s\"").await;
+async fn answers_agree_with_the_log_under_all_faults_at_once() {
+    let faults: Vec<String> = Fault::ALL.iter().map(|fault| format!("{fault} = 0.07")).collect();
+    let plan = format!("seed = 5\nonly = [\"create\"]\n{}", faults.join("\n"));
+    let twin = ServedTwin::start("notchpay", &plan);
+    let gateway = Gateway::in_front_of("notchpay", &twin.url(), "timeout = \"2s\"").await;
     let one = async |number: usize| {
         let email = format!("person{number}@example.com");
         let answer = gateway.post("/v1/customers", json!({ "name": "Awa Diop", "email": email })).await;
@@ -83,16 +84,16 @@ async fn a_storm_of_faults_is_told_truly() {
     let entries = twin.entries();
     for (person, answer) in answers {
         let done = log::effects(&entries).filter(|effect| effect.email_hash.as_ref() == Some(&person)).count();
-        match answer.told() {
+        match answer.status_and_code() {
             (201, _) => assert_eq!(done, 1, "{}", answer.text),
             (429, "provider_rate_limited") => assert_eq!(done, 0, "{}", answer.text),
             (502 | 504, "outcome_unknown") => assert!(done <= 1, "{}", answer.text),
-            _ => panic!("not documented: {}", answer.text),
+            _ => panic!("not a documented answer: {}", answer.text),
         }
     }
     let mut bodies: Vec<_> = log::requests(&entries).filter_map(|request| request.body_hash.as_deref()).collect();
     let sent = bodies.len();
     bodies.sort_unstable();
     bodies.dedup();
-    assert_eq!(sent, bodies.len(), "nothing is sent twice");
+    assert_eq!(sent, bodies.len(), "no request is sent twice");
 }

@@ -18,13 +18,13 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A twin that is served, with a plan and a log.
-pub(super) struct Served {
+/// A twin with a plan of faults and a log, on a free port.
+pub(super) struct ServedTwin {
     address: SocketAddr,
     pub(super) log: tempfile::NamedTempFile,
 }
 
-impl Served {
+impl ServedTwin {
     pub(super) fn start(provider: &str, plan: &str) -> Self {
         let vendor = vendor(provider).expect("a provider");
         let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
@@ -46,11 +46,11 @@ impl Served {
         log::read(self.log.path()).expect("a log")
     }
 
-    /// The faults of the requests for an operation, and the effects that it had.
-    pub(super) fn played(&self, operation: Operation) -> (Vec<Option<Fault>>, usize) {
+    /// The faults that the requests for an operation met, and how many effects they had.
+    pub(super) fn faults_and_effects(&self, operation: Operation) -> (Vec<Option<Fault>>, usize) {
         let entries = self.entries();
-        let asked = log::requests(&entries).filter(|request| request.operation == Some(Named(operation)));
-        let faults = asked.map(|request| request.fault).collect();
+        let requests = log::requests(&entries).filter(|request| request.operation == Some(Named(operation)));
+        let faults = requests.map(|request| request.fault).collect();
         (faults, log::effects(&entries).filter(|effect| effect.operation.0 == operation).count())
     }
 
@@ -61,17 +61,17 @@ impl Served {
         stream
     }
 
-    /// What comes back until the connection ends, and how it ended.
-    pub(super) async fn ask(&self, method: &str, path: &str, body: &str) -> (String, io::Result<usize>) {
+    /// Sends a request, and reads until the connection ends. Returns the bytes, and how the connection ended.
+    pub(super) async fn exchange(&self, method: &str, path: &str, body: &str) -> (String, io::Result<usize>) {
         let mut stream = self.send(method, path, body).await;
         let mut answer = Vec::new();
         let ended = stream.read_to_end(&mut answer).await;
         (String::from_utf8_lossy(&answer).into_owned(), ended)
     }
 
-    /// Whether a list shows somebody.
-    pub(super) async fn knows(&self, email: &str) -> bool {
-        self.ask("GET", "/v1/customers?limit=100", "").await.0.contains(email)
+    /// Whether the list of customers shows this e-mail address.
+    pub(super) async fn lists(&self, email: &str) -> bool {
+        self.exchange("GET", "/v1/customers?limit=100", "").await.0.contains(email)
     }
 }
 
@@ -85,25 +85,25 @@ pub(super) fn request(method: &str, path: &str, body: &str) -> String {
 
 pub(super) const EMAIL: &str = "Awa.Diop@example.com";
 
-pub(super) fn awa() -> String {
+pub(super) fn create_body() -> String {
     json!({ "name": "Awa Diop", "email": EMAIL, "metadata": { "passerelle_op": "op_1" } }).to_string()
 }
 
-/// Waits until something is so, and fails when it never is.
-pub(super) async fn until(so: impl Fn() -> bool) {
+/// Waits until the condition is true. Fails after 20 seconds.
+pub(super) async fn until(condition: impl Fn() -> bool) {
     let waits = async {
-        while !so() {
+        while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waits).await.expect("it happens");
+    tokio::time::timeout(Duration::from_secs(20), waits).await.expect("the condition becomes true in time");
 }
 
 pub(super) fn body_of(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").expect("a head").1
 }
 
-pub(super) fn announced(answer: &str) -> usize {
+pub(super) fn content_length(answer: &str) -> usize {
     let head = answer.to_lowercase();
     let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
     length.and_then(|length| length.parse().ok()).expect("a length")

@@ -1,4 +1,4 @@
-//! A gateway in front of a sandbox vendor that fails on demand.
+//! A gateway in front of a sandbox vendor that create_fails on demand.
 
 use http::Method;
 use jiff::Timestamp;
@@ -23,19 +23,19 @@ pub(super) async fn create(gateway: &Gateway, key: Option<&str>, body: &Value) -
     gateway.send(key.into_iter().fold(request, |request, key| request.header("idempotency-key", key))).await
 }
 
-pub(super) async fn count(gateway: &Gateway, email: &str) -> usize {
+pub(super) async fn count_customers(gateway: &Gateway, email: &str) -> usize {
     let found = gateway.get(&format!("{CUSTOMERS}?email={email}&limit=100")).await;
     found.body["data"].as_array().map_or(0, Vec::len)
 }
 
-/// A twin with a plan of faults, and the gateway before it.
-pub(super) async fn before_a_twin(provider: &str, faults: &str, more: &str) -> (Gateway, tempfile::TempDir) {
-    let (base, folder) = twin(provider, faults);
-    (Gateway::before(provider, &base, more).await, folder)
+/// Starts a twin with a plan of faults, and a gateway that calls it. `connection` holds more keys of the connection.
+pub(super) async fn gateway_and_twin(provider: &str, faults: &str, connection: &str) -> (Gateway, tempfile::TempDir) {
+    let (base, folder) = start_twin(provider, faults);
+    (Gateway::in_front_of(provider, &base, connection).await, folder)
 }
 
-/// A twin with a plan of faults: where it is, and the folder of its log.
-pub(super) fn twin(provider: &str, faults: &str) -> (String, tempfile::TempDir) {
+/// Starts a twin with a plan of faults. Returns its URL and the folder of its log.
+pub(super) fn start_twin(provider: &str, faults: &str) -> (String, tempfile::TempDir) {
     let vendor = vendor(provider).expect("a vendor");
     let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
     let folder = tempfile::tempdir().expect("a folder");
@@ -52,28 +52,28 @@ pub(super) fn twin(provider: &str, faults: &str) -> (String, tempfile::TempDir) 
     (base, folder)
 }
 
-pub(super) fn effects(folder: &tempfile::TempDir) -> usize {
+pub(super) fn count_effects(folder: &tempfile::TempDir) -> usize {
     log::effects(&log::read(&folder.path().join("log")).expect("a log")).count()
 }
 
-/// These faults, with a seed that makes a plan of them that fits.
-pub(super) fn planned(faults: &str, fits: impl Fn(&FaultPlan) -> bool) -> String {
+/// These faults with the first seed whose plan satisfies the condition.
+pub(super) fn with_fitting_seed(faults: &str, fits: impl Fn(&FaultPlan) -> bool) -> String {
     let text = |seed: u64| format!("seed = {seed}\n{faults}");
     let fitting = |seed: &u64| fits(&FaultPlan::read(&text(*seed), "faults.toml").expect("a plan"));
     text((0..100_000).find(fitting).expect("a seed"))
 }
 
-pub(super) fn fails(plan: &FaultPlan, create: u64) -> bool {
+pub(super) fn create_fails(plan: &FaultPlan, create: u64) -> bool {
     plan.fault(create, Some(Operation::Create)).is_some()
 }
 
-/// Asks until a write's outcome is another than this one, or it is left to a person.
-pub(super) async fn settled(gateway: &Gateway, id: &str, from: &str) -> Value {
+/// Reads the operation until its outcome is no longer `from`, or until it waits for an operator (`held`).
+pub(super) async fn wait_for_outcome(gateway: &Gateway, id: &str, from: &str) -> Value {
     let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
     loop {
-        let told = gateway.get(&format!("/v1/operations/{id}")).await.body;
-        if told["outcome"] != from || told["held"] == true || Timestamp::now() > ends {
-            return told;
+        let operation = gateway.get(&format!("/v1/operations/{id}")).await.body;
+        if operation["outcome"] != from || operation["held"] == true || Timestamp::now() > ends {
+            return operation;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

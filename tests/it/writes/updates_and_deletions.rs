@@ -6,30 +6,34 @@ use passerelle::twin::faults::FaultPlan;
 use passerelle_providers::model::Operation;
 use serde_json::json;
 
-use super::helpers::{CUSTOMERS, before_a_twin, create, effects, planned, settled};
+use super::helpers::{CUSTOMERS, count_effects, create, gateway_and_twin, wait_for_outcome, with_fitting_seed};
 use crate::{
     stand_in::{Act, StandIn},
     support::{Gateway, JsonText},
 };
 
 #[tokio::test]
-async fn what_can_be_repeated_is_repeated_until_it_is_known() {
+async fn an_update_is_repeated_until_its_outcome_is_known() {
     let faults = "seed = 1\nerror_before = 0.4\nerror_after = 0.3\nonly = [\"update\"]";
-    let (gateway, folder) = before_a_twin("lomi", faults, "visibility_lag = \"1ms\"").await;
+    let (gateway, folder) = gateway_and_twin("lomi", faults, "visibility_lag = \"1ms\"").await;
     let awa = create(&gateway, None, &json!({ "name": "Awa Diop" })).await;
     let path = format!("{CUSTOMERS}/{}", awa.body["id"].as_str().expect("an id"));
     for name in ["Awa Ba", "Awa Sow", "Awa Fall", "Awa Ndiaye"] {
         let request = gateway.request(Method::PATCH, &path).json_text(&json!({ "name": name }));
         let answer = gateway.send(request).await;
-        assert_eq!(settled(&gateway, answer.header("x-operation-id"), "unknown").await["outcome"], "done", "{name}");
+        assert_eq!(
+            wait_for_outcome(&gateway, answer.header("x-operation-id"), "unknown").await["outcome"],
+            "done",
+            "{name}"
+        );
         assert_eq!(gateway.get(&path).await.body["name"], name);
     }
-    assert!(effects(&folder) >= 5);
+    assert!(count_effects(&folder) >= 5);
 }
 
-/// The provider carries out the first deletion only after it was asked what came of it.
+/// The provider executes the first deletion late: after the gateway has read the customer during reconciliation.
 #[tokio::test]
-async fn a_deletion_that_finds_nobody_any_more_has_happened() {
+async fn a_repeated_deletion_that_finds_no_customer_is_done() {
     let answer = |status: &str, body: &str| {
         let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n");
         Act::Send(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into())
@@ -40,21 +44,21 @@ async fn a_deletion_that_finds_nobody_any_more_has_happened() {
         answer("404 Not Found", r#"{"code":404,"status":"Not Found","message":"Customer not found"}"#),
     ];
     let vendor = StandIn::start(acts).await;
-    let gateway = Gateway::before("notchpay", &vendor.url(), "visibility_lag = \"10ms\"").await;
+    let gateway = Gateway::in_front_of("notchpay", &vendor.url(), "visibility_lag = \"10ms\"").await;
     let delete = || gateway.request(Method::DELETE, &format!("{CUSTOMERS}/cus.abc")).header("idempotency-key", "k");
     let first = gateway.send(delete()).await;
-    assert_eq!(first.told(), (502, "outcome_unknown"));
-    let told = settled(&gateway, first.header("x-operation-id"), "unknown").await;
-    assert_eq!(told["outcome"], "done", "{told}");
+    assert_eq!(first.status_and_code(), (502, "outcome_unknown"));
+    let operation = wait_for_outcome(&gateway, first.header("x-operation-id"), "unknown").await;
+    assert_eq!(operation["outcome"], "done", "{operation}");
     let again = gateway.send(delete()).await;
     assert_eq!((again.status.as_u16(), &again.body["deleted"]), (200, &json!(true)), "{}", again.text);
-    assert_eq!(vendor.asked().len(), 3);
+    assert_eq!(vendor.requests().len(), 3);
 }
 
-/// Whether there is anybody to be deleted is asked once a deletion: the same one is answered the same.
+/// Modem Pay answers 404 where there is no customer to delete. A replay of the first deletion is still answered 200.
 #[tokio::test]
-async fn a_deletion_in_another_dialect_is_answered_again() {
-    let (gateway, folder) = before_a_twin("lomi", "delay = \"200ms\"\nonly = [\"delete\"]", "").await;
+async fn a_deletion_in_another_dialect_is_replayed() {
+    let (gateway, folder) = gateway_and_twin("lomi", "delay = \"200ms\"\nonly = [\"delete\"]", "").await;
     let awa = create(&gateway, None, &json!({ "name": "Awa Diop" })).await;
     let path = format!("/as/modempay/v1/customers/{}", awa.body["id"].as_str().expect("an id"));
     let delete = async |key: Option<&str>| {
@@ -66,32 +70,32 @@ async fn a_deletion_in_another_dialect_is_answered_again() {
     let first = delete(Some("k")).await;
     assert_eq!(first.0, 200, "{}", first.1);
     assert_eq!(delete(Some("k")).await, first);
-    assert_eq!(delete(None).await.0, 404, "another deletion");
-    assert_eq!(effects(&folder), 2);
+    assert_eq!(delete(None).await.0, 404, "a new deletion");
+    assert_eq!(count_effects(&folder), 2);
 }
 
-/// PaymentKit's customers are known by their DIDs, which are not the ids that its answers tell.
+/// PaymentKit accepts a customer's DID in place of its id, and answers with the id.
 #[tokio::test]
-async fn an_older_update_by_another_name_does_not_undo_a_newer_one() {
+async fn an_older_update_by_did_does_not_undo_a_newer_one() {
     let only_the_second_update_fails = |plan: &FaultPlan| {
-        let fails = |number| plan.fault(number, Some(Operation::Update)).is_some();
-        fails(2) && (3..22).all(|later| !fails(later))
+        let create_fails = |number| plan.fault(number, Some(Operation::Update)).is_some();
+        create_fails(2) && (3..22).all(|later| !create_fails(later))
     };
-    let faults = planned("error_before = 0.3\nonly = [\"update\"]", only_the_second_update_fails);
-    let (gateway, _folder) = before_a_twin("paymentkit", &faults, "visibility_lag = \"500ms\"").await;
-    let someone = gateway.get(&format!("{CUSTOMERS}?limit=1")).await;
-    let path = format!("{CUSTOMERS}/{}", someone.body["data"][0]["did"].as_str().expect("a DID"));
+    let faults = with_fitting_seed("error_before = 0.3\nonly = [\"update\"]", only_the_second_update_fails);
+    let (gateway, _folder) = gateway_and_twin("paymentkit", &faults, "visibility_lag = \"500ms\"").await;
+    let customers = gateway.get(&format!("{CUSTOMERS}?limit=1")).await;
+    let path = format!("{CUSTOMERS}/{}", customers.body["data"][0]["did"].as_str().expect("a DID"));
     let first = gateway.patch(&path, json!({ "name": "Old Name" })).await;
-    assert_eq!(first.told(), (502, "outcome_unknown"));
+    assert_eq!(first.status_and_code(), (502, "outcome_unknown"));
     assert_eq!(gateway.patch(&path, json!({ "name": "New Name" })).await.status, 200);
-    let operation = format!("/v1/operations/{}", first.header("x-operation-id"));
+    let operation_path = format!("/v1/operations/{}", first.header("x-operation-id"));
     let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
     loop {
-        let told = gateway.get(&operation).await.body;
-        if told["held"] == true || told["outcome"] != "unknown" {
+        let operation = gateway.get(&operation_path).await.body;
+        if operation["held"] == true || operation["outcome"] != "unknown" {
             break;
         }
-        assert!(Timestamp::now() < ends, "{told}");
+        assert!(Timestamp::now() < ends, "{operation}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(gateway.get(&path).await.body["name"], "New Name", "the newer name stays");
