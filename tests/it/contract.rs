@@ -1,4 +1,4 @@
-//! Every answer of the sandbox is held against the OpenAPI document: its status, its media type, its body.
+//! Every answer of the sandbox is checked against the OpenAPI document: its status, its media type, its body.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ static SHARED: LazyLock<Arc<Contract>> = LazyLock::new(|| {
     Arc::new(Contract { document, validators: Mutex::default() })
 });
 
-/// The OpenAPI document, ready to judge answers.
+/// The OpenAPI document, and validators for the schemas that were used.
 pub(crate) struct Contract {
     document: Value,
     validators: Mutex<HashMap<String, Arc<Validator>>>,
@@ -51,26 +51,26 @@ impl Contract {
     }
 
     fn operations(&self, path: &str) -> Option<(&str, &Value)> {
-        let asked: Vec<&str> = path.split('/').collect();
-        let fits = |template: &str| {
+        let segments: Vec<&str> = path.split('/').collect();
+        let matches = |template: &str| {
             let parts: Vec<&str> = template.split('/').collect();
-            parts.len() == asked.len()
-                && parts.iter().zip(&asked).all(|(part, asked)| part == asked || part.starts_with('{'))
+            parts.len() == segments.len()
+                && parts.iter().zip(&segments).all(|(part, segment)| part == segment || part.starts_with('{'))
         };
         let paths = self.document["paths"].as_object()?;
-        // A fixed path goes before one with a parameter.
+        // A path without parameters takes precedence.
         let exact = paths.get_key_value(path);
-        let found = exact.or_else(|| paths.iter().find(|(template, _)| fits(template)))?;
+        let found = exact.or_else(|| paths.iter().find(|(template, _)| matches(template)))?;
         Some((found.0, found.1))
     }
 
     fn validator(&self, name: &str, schema: &Value) -> Arc<Validator> {
-        let mut validators = self.validators.lock().expect("no panic while it was held");
-        let make = || {
+        let mut validators = self.validators.lock().expect("no panic while it was locked");
+        let compile = || {
             let whole = json!({ "allOf": [schema], "components": self.document["components"] });
             Arc::new(jsonschema::draft202012::new(&whole).expect("a schema"))
         };
-        Arc::clone(validators.entry(name.to_owned()).or_insert_with(make))
+        Arc::clone(validators.entry(name.to_owned()).or_insert_with(compile))
     }
 }
 
@@ -82,12 +82,12 @@ async fn the_document_is_served_without_a_key() {
     for page in ["/docs", "/docs/problems", "/docs/assets/scalar.js", "/docs/assets/start.js", "/livez", "/readyz"] {
         let answer = gateway.send(gateway.anonymous(page)).await;
         assert_eq!(answer.status, 200, "{page}");
-        assert!(!answer.text.contains("cdn."), "{page} loads nothing from elsewhere");
+        assert!(!answer.text.contains("cdn."), "{page} loads nothing from another server");
     }
 }
 
-/// Where the API has an operation. A new one has to be added here.
-const fn place(operation: Operation) -> (Method, &'static str) {
+/// The method and path of an operation in the API. The compiler asks for every new operation here.
+const fn route_of(operation: Operation) -> (Method, &'static str) {
     match operation {
         Operation::Create => (Method::POST, "/v1/customers"),
         Operation::Retrieve => (Method::GET, "/v1/customers/{id}"),
@@ -108,20 +108,20 @@ async fn every_operation_has_a_route_and_is_documented() {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     let document: Value = serde_json::from_str(&passerelle::http::openapi::json()).expect("the document is JSON");
     for operation in Operation::ALL {
-        let (method, path) = place(operation);
+        let (method, path) = route_of(operation);
         let documented = &document["paths"][path][method.as_str().to_lowercase()];
         assert!(documented.is_object(), "{} is not documented at {method} {path}", operation.name());
-        // Without a key, a route refuses, and a path that is none is not found.
+        // Without a key, a route answers 401, and an unknown path answers 404.
         let answer = gateway.send(gateway.plain(method, &path.replace("{id}", "cus_1"))).await;
         assert_eq!(answer.status, 401, "{} has no route at {path}", operation.name());
-        let only_reads = documented["parameters"]
+        let takes_no_key = documented["parameters"]
             .as_array()
             .is_some_and(|parameters| parameters.iter().all(|parameter| parameter["name"] != "Idempotency-Key"));
-        assert_eq!(only_reads, !operation.is_write(), "whether {} takes an idempotency key", operation.name());
+        assert_eq!(takes_no_key, !operation.is_write(), "whether {} takes an idempotency key", operation.name());
     }
 }
 
-/// The document stands in a snapshot, so that a change of the contract is seen in review.
+/// The document is a snapshot, so that a reviewer sees every change of the contract.
 #[test]
 fn the_document_changes_only_on_purpose() {
     let mut settings = insta::Settings::clone_current();

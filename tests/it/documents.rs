@@ -1,14 +1,14 @@
-//! Documents that are made from the code, and must not drift from it. To write them anew:
+//! Documents and parts of documents that are generated from the code. A test fails where one is out of date. To update them:
 //! `UPDATE_DOCUMENTS=1 cargo test --test it documents`.
 
 use std::{fs, path::PathBuf};
 
-fn in_the_project(path: &str) -> PathBuf {
+fn project_file(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn hold(path: &str, expected: &str) {
-    let file = in_the_project(path);
+fn assert_up_to_date(path: &str, expected: &str) {
+    let file = project_file(path);
     if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
         fs::write(&file, expected).expect("the document is written");
     }
@@ -18,35 +18,35 @@ fn hold(path: &str, expected: &str) {
 
 #[test]
 fn the_schema_of_the_configuration_is_up_to_date() {
-    hold("config/passerelle.schema.json", &passerelle::config::json_schema());
+    assert_up_to_date("config/passerelle.schema.json", &passerelle::config::json_schema());
 }
 
 #[test]
-fn the_problems_are_all_told() {
-    hold("docs/problems.md", &passerelle::http::docs::problems_markdown());
+fn the_document_of_the_problems_is_up_to_date() {
+    assert_up_to_date("docs/problems.md", &passerelle::http::docs::problems_markdown());
 }
 
-/// The part of a document that is made from the manifests.
-fn hold_table(path: &str, table: &str) {
+/// Checks the part of a document that is generated from the manifests.
+fn assert_table_up_to_date(path: &str, table: &str) {
     const BEGIN: &str = "<!-- providers: made from the manifests -->\n";
     const END: &str = "<!-- end -->";
-    let document = fs::read_to_string(in_the_project(path)).expect("a document");
+    let document = fs::read_to_string(project_file(path)).expect("a document");
     let (head, rest) = document.split_once(BEGIN).expect("the table's beginning");
     let (_, tail) = rest.split_once(END).expect("the table's end");
-    hold(path, &format!("{head}{BEGIN}{table}{END}{tail}"));
+    assert_up_to_date(path, &format!("{head}{BEGIN}{table}{END}{tail}"));
 }
 
 #[test]
-fn the_readme_tells_what_providers_can_do() {
-    hold_table("README.md", &passerelle::capabilities::markdown_table());
+fn the_table_of_capabilities_in_the_readme_is_up_to_date() {
+    assert_table_up_to_date("README.md", &passerelle::capabilities::markdown_table());
 }
 
 #[test]
-fn the_classes_of_writes_are_told() {
-    hold_table("docs/reliability.md", &passerelle::capabilities::dedupe_table());
+fn the_table_of_dedupe_classes_is_up_to_date() {
+    assert_table_up_to_date("docs/reliability.md", &passerelle::capabilities::dedupe_table());
 }
 
-/// Every key that the types know is in the commented defaults.
+/// The commented defaults have every key of the configuration types.
 #[test]
 fn the_defaults_name_every_key() {
     let schema: serde_json::Value = serde_json::from_str(&passerelle::config::json_schema()).expect("JSON");
@@ -64,7 +64,7 @@ fn the_defaults_name_every_key() {
 
 #[test]
 fn the_example_is_a_configuration() {
-    let text = fs::read_to_string(in_the_project("config/example.toml")).expect("the example");
+    let text = fs::read_to_string(project_file("config/example.toml")).expect("the example");
     let loaded = passerelle::config::load_text(&text, "config/example.toml").expect("no mistakes");
     assert_eq!(loaded.config.merchants["acme"].active, "main");
 }

@@ -1,4 +1,4 @@
-//! TLS in front of a stand-in, and the certificates for it.
+//! TLS in front of a stand-in, and certificates for it. A handshake that fails passes nothing on.
 
 use std::{io::Write, net::SocketAddr, sync::Arc};
 
@@ -19,10 +19,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::stand_in::{PATIENCE, StandIn};
 
-/// How often a request is begun that is surely not sent.
+/// How often the gateway tries to connect before it gives a request up that it has not sent.
 pub(crate) const ATTEMPTS: usize = 3;
 
-/// A certificate authority that nobody trusts who was not told to.
+/// A certificate authority. Only a process that is configured with its file trusts it.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -32,19 +32,19 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a certificate"))
     }
 
-    /// What SSL_CERT_FILE may name.
+    /// A file with the certificate of the authority, for SSL_CERT_FILE.
     pub(crate) fn file(&self) -> NamedTempFile {
         let mut file = NamedTempFile::new().expect("a file");
-        file.write_all(self.0.pem().as_bytes()).expect("it is written");
+        file.write_all(self.0.pem().as_bytes()).expect("the file is written");
         file
     }
 
-    /// A certificate for a name.
+    /// A certificate for a host name.
     pub(crate) fn certificate(&self, name: &str) -> Certificate {
         self.sign(CertificateParams::new([name.to_owned()]).expect("a name"))
     }
 
-    /// One that was good for a name, long ago.
+    /// A certificate for a host name that expired long ago.
     pub(crate) fn expired(&self, name: &str) -> Certificate {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
@@ -64,60 +64,63 @@ pub(crate) struct Certificate {
     key: PrivateKeyDer<'static>,
 }
 
-/// TLS in front of a stand-in. Where a handshake fails, nothing is passed on, because nothing was sent.
-pub(crate) struct Door {
+/// A TLS server that passes the decrypted bytes on to a stand-in.
+pub(crate) struct TlsFront {
     pub(crate) address: SocketAddr,
-    pub(crate) tried: mpsc::UnboundedReceiver<Result<(), String>>,
+    pub(crate) handshakes: mpsc::UnboundedReceiver<Result<(), String>>,
 }
 
-impl Door {
-    pub(crate) async fn before(vendor: &StandIn, certificate: Certificate) -> Self {
+impl TlsFront {
+    pub(crate) async fn in_front_of(vendor: &StandIn, certificate: Certificate) -> Self {
         Self::to(vendor.address(), certificate).await
     }
 
-    /// The same in front of anything.
-    pub(crate) async fn to(behind: SocketAddr, certificate: Certificate) -> Self {
-        Self::speaking(&[&TLS13, &TLS12], behind, certificate).await
+    /// Passes the bytes on to any address.
+    pub(crate) async fn to(target: SocketAddr, certificate: Certificate) -> Self {
+        Self::with_versions(&[&TLS13, &TLS12], target, certificate).await
     }
 
-    pub(crate) async fn speaking(
+    pub(crate) async fn with_versions(
         versions: &[&'static SupportedProtocolVersion],
-        behind: SocketAddr,
+        target: SocketAddr,
         certificate: Certificate,
     ) -> Self {
-        let acceptor = TlsAcceptor::from(Arc::new(configured(versions, certificate)));
+        let acceptor = TlsAcceptor::from(Arc::new(server_config(versions, certificate)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (told, tried) = mpsc::unbounded_channel();
+        let (sender, handshakes) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(open(acceptor.clone(), stream, behind, told.clone()));
+                tokio::spawn(serve(acceptor.clone(), stream, target, sender.clone()));
             }
         });
-        Self { address, tried }
+        Self { address, handshakes }
     }
 
     pub(crate) fn url(&self, host: &str) -> String {
         format!("https://{host}:{}", self.address.port())
     }
 
-    /// How the next handshake ended.
-    pub(crate) async fn tried(&mut self) -> Result<(), String> {
-        timeout(PATIENCE, self.tried.recv()).await.expect("somebody tries in time").expect("a door that stands")
+    /// The result of the next handshake.
+    pub(crate) async fn handshake(&mut self) -> Result<(), String> {
+        timeout(PATIENCE, self.handshakes.recv())
+            .await
+            .expect("a client connects in time")
+            .expect("the server still runs")
     }
 
-    /// Holds that every attempt of a request ended with the same alert.
-    pub(crate) async fn refused(&mut self, alert: &str) {
+    /// Asserts that all attempts of one request ended with this alert.
+    pub(crate) async fn assert_refused(&mut self, alert: &str) {
         for _ in 0..ATTEMPTS {
-            let told = self.tried().await.expect_err("a handshake that fails");
-            assert!(told.contains(alert), "{told}");
+            let error = self.handshake().await.expect_err("a handshake that fails");
+            assert!(error.contains(alert), "{error}");
         }
-        assert!(self.tried.try_recv().is_err(), "three attempts in all");
+        assert!(self.handshakes.try_recv().is_err(), "three attempts in all");
     }
 }
 
-/// What a server needs that shows a certificate.
-pub(crate) fn configured(
+/// The configuration of a server with this certificate.
+pub(crate) fn server_config(
     versions: &[&'static SupportedProtocolVersion],
     Certificate { signed, key }: Certificate,
 ) -> ServerConfig {
@@ -129,20 +132,20 @@ pub(crate) fn configured(
         .expect("a certificate and its key")
 }
 
-async fn open(
+async fn serve(
     acceptor: TlsAcceptor,
     stream: TcpStream,
-    behind: SocketAddr,
-    told: mpsc::UnboundedSender<Result<(), String>>,
+    target: SocketAddr,
+    results: mpsc::UnboundedSender<Result<(), String>>,
 ) {
     match acceptor.accept(stream).await {
         Ok(mut stream) => {
-            let _ = told.send(Ok(()));
-            let mut behind = TcpStream::connect(behind).await.expect("the stand-in");
-            let _ = tokio::io::copy_bidirectional(&mut stream, &mut behind).await;
+            let _ = results.send(Ok(()));
+            let mut target = TcpStream::connect(target).await.expect("the stand-in");
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut target).await;
         }
         Err(error) => {
-            let _ = told.send(Err(error.to_string()));
+            let _ = results.send(Err(error.to_string()));
         }
     }
 }

@@ -1,5 +1,4 @@
-//! `explain=true`: the exact requests, and no socket. The provider's address in these tests is one that
-//! nobody listens on.
+//! `explain=true` answers with the exact requests and sends none of them.
 
 use reqwest::Method;
 use serde_json::json;
@@ -44,13 +43,12 @@ async fn every_operation_can_be_explained_without_a_provider() {
             let url = answer.body["requests"][0]["url"].as_str().unwrap_or_default();
             assert!(url.starts_with(&vendor.url()), "{url}");
             assert!(!answer.text.contains(SECRET), "secrets are masked");
-            assert!(answer.text.contains("***"), "the header that will carry the secret is shown");
+            assert!(answer.text.contains("***"), "the header with the secret is shown");
         }
     }
     assert_eq!(vendor.requests(), Vec::<String>::new());
 }
 
-/// What is explained is what is sent.
 #[tokio::test]
 async fn the_explained_request_is_the_one_that_is_sent() {
     let vendor = StandIn::always(json_answer("500 Internal Server Error", "{}")).await;
@@ -78,7 +76,7 @@ fn same_json(sent: &str, body: &serde_json::Value) -> bool {
 }
 
 #[tokio::test]
-async fn later_requests_are_marked() {
+async fn requests_that_depend_on_an_earlier_answer_say_so() {
     let gateway = Gateway::in_front_of("notchpay", "http://127.0.0.1:9", "").await;
     let answer = gateway.patch("/v1/customers/cus.1?explain=true", json!({ "metadata": { "a": 1 } })).await;
     let requests = answer.body["requests"].as_array().expect("requests");
@@ -88,7 +86,7 @@ async fn later_requests_are_marked() {
 }
 
 #[tokio::test]
-async fn the_providers_own_words_can_be_shown() {
+async fn include_raw_shows_the_answer_of_the_provider_without_secrets() {
     let body = format!(r#"{{"id":"8a8c8a0e-c5d2-4692-a94b-25284d36adc7","name":"Awa","echo":"{SECRET}"}}"#);
     let vendor = StandIn::start(vec![
         json_answer("200 OK", &body),

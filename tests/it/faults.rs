@@ -1,5 +1,5 @@
-//! Providers that misbehave: every answer is a typed problem that says whether anything happened, and
-//! nothing is sent twice that could be done twice.
+//! Providers that fail: every answer is a typed problem that says whether the write had an effect, and the gateway never
+//! sends a create twice.
 
 use std::io::Write;
 
@@ -33,16 +33,16 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-/// 64 MiB of spaces, as node's `brotliCompressSync` packs them with its largest window.
+/// 64 MiB of spaces, compressed by Node's `brotliCompressSync` with its largest window.
 const BOMB_IN_BROTLI: &str = "z///f/glQOKxQCD3/p/////wSwDEYQGA7v0/////4ZcAiMMiAN37//z//8cvARCHBQC69/8=";
 
-/// Answers with status 200 that are none: read as a bad answer, and after a write as an unknown outcome.
+/// To a read, such an answer is a bad answer of the provider. To a write, it leaves the outcome unknown.
 #[tokio::test]
-async fn answers_that_are_none_are_never_success() {
+async fn an_invalid_answer_is_never_a_success() {
     let whole = r#"{"data":{"customer_id":"b78de3c9-7f76-4f43-9c5d-19d9f5c7c985","name":"Amadou"}}"#;
     let bomb = gzip(&vec![b' '; 64 << 20]);
     let brotli_bomb = BASE64_STANDARD.decode(BOMB_IN_BROTLI).expect("base64");
-    let packed = gzip(whole.as_bytes());
+    let compressed = gzip(whole.as_bytes());
     let truncated = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{whole}");
     let acts = [
         ("html", response("200 OK", &[("content-type", "text/html")], "<!DOCTYPE html><html></html>")),
@@ -60,8 +60,8 @@ async fn answers_that_are_none_are_never_success() {
         ),
         ("not gzip", response("200 OK", &[("content-encoding", "gzip")], "plain")),
         ("not brotli", response("200 OK", &[("content-encoding", "br")], "plain")),
-        ("half of the gzip", response("200 OK", &[("content-encoding", "gzip")], &packed[..packed.len() / 2])),
-        ("a packing that was not asked for", response("200 OK", &[("content-encoding", "zstd")], &packed)),
+        ("half of the gzip", response("200 OK", &[("content-encoding", "gzip")], &compressed[..compressed.len() / 2])),
+        ("an encoding that was not accepted", response("200 OK", &[("content-encoding", "zstd")], &compressed)),
         ("not UTF-8", response("200 OK", &[("content-type", "application/json")], [0xff, 0xfe, b'{', b'}'])),
         ("a redirect", response("302 Found", &[("location", "https://example.com/")], "")),
         ("no HTTP", Act::Send(b"hello\r\n\r\n".to_vec())),
@@ -95,9 +95,9 @@ async fn answers_that_are_none_are_never_success() {
 }
 
 #[tokio::test]
-async fn refusals_have_their_codes() {
+async fn each_refusal_of_a_provider_has_its_code() {
     for provider in PROVIDERS {
-        for (status, told) in [
+        for (status, expected) in [
             ("401 Unauthorized", (502, "provider_unauthorized")),
             ("403 Forbidden", (502, "provider_unauthorized")),
             ("404 Not Found", (404, "customer_not_found")),
@@ -108,10 +108,10 @@ async fn refusals_have_their_codes() {
             let vendor = StandIn::always(response(status, &headers, "{}")).await;
             let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
             let answer = read(&gateway).await;
-            assert_eq!(answer.status_and_code(), told, "{provider} {status}: {}", answer.text);
+            assert_eq!(answer.status_and_code(), expected, "{provider} {status}: {}", answer.text);
             assert_eq!(answer.body["outcome"], "none");
-            assert_eq!(vendor.requests().len(), 1, "a definite answer is not asked for again");
-            if told.0 == 429 {
+            assert_eq!(vendor.requests().len(), 1, "a definite answer is not followed by another request");
+            if expected.0 == 429 {
                 assert_eq!(answer.header("retry-after"), "30");
             }
             let refused = write(&gateway, provider).await;
@@ -126,10 +126,9 @@ async fn modem_pays_427_is_a_429() {
     let gateway = Gateway::in_front_of("modempay", &vendor.url(), "").await;
     let answer = read(&gateway).await;
     assert_eq!(answer.status_and_code(), (429, "provider_rate_limited"));
-    assert!(!answer.header("retry-after").is_empty(), "every 429 says when to come back");
+    assert!(!answer.header("retry-after").is_empty(), "every 429 says when to retry");
 }
 
-/// A read that failed is asked again, a write never.
 #[tokio::test]
 async fn reads_are_retried_and_writes_are_not() {
     let failed = || json_answer("503 Service Unavailable", "{}");
@@ -164,10 +163,10 @@ async fn a_silent_provider_times_out() {
 }
 
 #[tokio::test]
-async fn a_request_ends_at_its_deadline_however_patient_its_attempts_are() {
+async fn a_request_ends_at_its_deadline_before_its_attempts_time_out() {
     let vendor = StandIn::always(Act::Hang).await;
-    let more = "timeout = \"1h\"\n[server]\ndeadline = \"50ms\"";
-    let gateway = Gateway::in_front_of("lomi", &vendor.url(), more).await;
+    let settings = "timeout = \"1h\"\n[server]\ndeadline = \"50ms\"";
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), settings).await;
     assert_eq!(read(&gateway).await.status_and_code(), (504, "provider_timeout"));
     assert_eq!(vendor.requests().len(), 1, "no attempt begins after the deadline");
     assert_eq!(write(&gateway, "lomi").await.status_and_code(), (504, "outcome_unknown"));
@@ -175,8 +174,8 @@ async fn a_request_ends_at_its_deadline_however_patient_its_attempts_are() {
 }
 
 #[tokio::test]
-async fn a_provider_that_cannot_be_reached_was_sent_nothing() {
-    // A port that was free a moment ago, and that nobody listens on.
+async fn nothing_is_sent_to_a_provider_that_cannot_be_reached() {
+    // Nothing listens on this port: it was free a moment ago.
     let address = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let gateway = Gateway::in_front_of("lomi", &format!("http://{address}"), "").await;
     for answer in [read(&gateway).await, write(&gateway, "lomi").await] {
@@ -187,7 +186,7 @@ async fn a_provider_that_cannot_be_reached_was_sent_nothing() {
 }
 
 #[tokio::test]
-async fn the_providers_field_errors_are_mapped_to_ours() {
+async fn field_errors_of_a_provider_name_the_fields_of_the_api() {
     let body = r#"{"error":{"status":400,"code":"INVALID_REQUEST","message":"Invalid request body","details":
         {"_errors":[],"phone_number":{"_errors":["Invalid phone"]}},"timestamp":"2026-11-20T15:34:46.060Z"}}"#;
     let vendor = StandIn::always(json_answer("400 Bad Request", body)).await;
@@ -212,7 +211,7 @@ async fn a_secret_that_a_provider_repeats_is_masked() {
 }
 
 #[tokio::test]
-async fn our_own_limits_refuse_without_sending() {
+async fn the_rate_limit_of_a_connection_refuses_without_sending() {
     let found = json_answer("200 OK", &format!(r#"{{"data":{{"customer_id":"{ID}","name":"Amadou Ba"}}}}"#));
     let vendor = StandIn::always(found).await;
     let gateway = Gateway::in_front_of("lomi", &vendor.url(), "rate_limit = \"2/h\"").await;
@@ -224,10 +223,9 @@ async fn our_own_limits_refuse_without_sending() {
     assert_eq!(vendor.requests().len(), 2);
 }
 
-/// Nothing that a merchant's code could send reaches the provider as something else: the stand-in sees what
-/// the documents show, to the byte.
+/// The provider receives the headers and the body that its documentation shows.
 #[tokio::test]
-async fn what_reaches_a_provider_is_what_it_documents() {
+async fn a_request_is_sent_as_the_provider_documents_it() {
     let customer = r#"{"id":"1e258349-2043-4ca1-b39c-8418f9e0d36d","firstName":"Bob","lastName":"Wonder","email":"bob@bitnob.com","phone":"9012345678","countryCode":"+234","blacklist":false}"#;
     let vendor = StandIn::always(json_answer("200 OK", &format!(r#"{{"status":true,"data":{customer}}}"#))).await;
     let gateway = Gateway::in_front_of("bitnob", &vendor.url(), "").await;

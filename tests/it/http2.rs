@@ -1,4 +1,5 @@
-//! Providers that speak HTTP/2 over TLS.
+//! Providers that speak HTTP/2 over TLS. HTTP/2 says which requests the provider did not process, so the gateway may
+//! send those again.
 
 use std::sync::Arc;
 
@@ -11,58 +12,58 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    door::{ATTEMPTS, Authority, configured},
+    door::{ATTEMPTS, Authority, server_config},
     support::SECRET,
     terminal::{err, out},
     tls::probe,
 };
 
-/// What a provider does with a request.
+/// What the provider does with a request.
 #[derive(Debug, Clone, Copy)]
 enum Act {
     Answer,
-    /// Says of a request that it was not begun.
+    /// Resets the stream with REFUSED_STREAM: the request was not processed.
     Refuse,
-    /// Says that it leaves, and that it took no request.
+    /// Sends GOAWAY: the provider closes the connection and processed no request.
     Leave,
-    /// Takes the request, and fails.
+    /// Resets the stream with INTERNAL_ERROR: the request may have been processed.
     Fail,
 }
 
 /// A provider that offers HTTP/2 before HTTP/1.1.
 struct Provider {
     url: String,
-    asked: mpsc::UnboundedReceiver<http::request::Parts>,
+    requests: mpsc::UnboundedReceiver<http::request::Parts>,
 }
 
 impl Provider {
     async fn start(authority: &Authority, act: Act) -> Self {
-        let mut config = configured(&[&TLS13], authority.certificate("localhost"));
+        let mut config = server_config(&[&TLS13], authority.certificate("localhost"));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("https://localhost:{}", listener.local_addr().expect("an address").port());
-        let (told, asked) = mpsc::unbounded_channel();
+        let (sender, requests) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, told) = (acceptor.clone(), told.clone());
+                let (acceptor, sender) = (acceptor.clone(), sender.clone());
                 tokio::spawn(async move {
                     let stream = acceptor.accept(stream).await.expect("a handshake");
                     match act {
                         Act::Leave => leave(stream).await,
-                        _ => serve(stream, act, told).await,
+                        _ => serve(stream, act, sender).await,
                     }
                 });
             }
         });
-        Self { url, asked }
+        Self { url, requests }
     }
 }
 
-async fn serve(stream: TlsStream<TcpStream>, act: Act, told: mpsc::UnboundedSender<http::request::Parts>) {
+async fn serve(stream: TlsStream<TcpStream>, act: Act, requests: mpsc::UnboundedSender<http::request::Parts>) {
     let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
     while let Some(Ok((request, mut answer))) = connection.accept().await {
-        let _ = told.send(request.into_parts().0);
+        let _ = requests.send(request.into_parts().0);
         match act {
             Act::Answer => {
                 let head = http::Response::builder().header("content-type", "application/json").body(());
@@ -75,7 +76,7 @@ async fn serve(stream: TlsStream<TcpStream>, act: Act, told: mpsc::UnboundedSend
     }
 }
 
-/// Waits for a request, says that none was taken, and hangs up.
+/// Waits for a request, sends a GOAWAY that names no processed stream, and closes the connection.
 async fn leave(mut stream: TlsStream<TcpStream>) {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -99,15 +100,15 @@ async fn leave(mut stream: TlsStream<TcpStream>) {
 }
 
 #[tokio::test]
-async fn a_provider_that_offers_http2_is_asked_in_it() {
+async fn http2_is_used_where_the_provider_offers_it() {
     let authority = Authority::new();
     let trusted = authority.file();
     let mut provider = Provider::start(&authority, Act::Answer).await;
     let probed = probe(&provider.url, trusted.path()).await;
     assert!(probed.status.success(), "{}{}", out(&probed), err(&probed));
-    let asked = provider.asked.try_recv().expect("a request");
-    assert_eq!(asked.uri.to_string(), format!("{}/customers?limit=1&page=1", provider.url));
-    let mut headers: Vec<_> = asked.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let request = provider.requests.try_recv().expect("a request");
+    assert_eq!(request.uri.to_string(), format!("{}/customers?limit=1&page=1", provider.url));
+    let mut headers: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     headers.sort_unstable();
     let expected = [
         ("accept", "application/json"),
@@ -116,12 +117,11 @@ async fn a_provider_that_offers_http2_is_asked_in_it() {
         ("x-api-key", SECRET),
     ];
     assert_eq!(headers, expected.map(|(name, value)| (name, value.as_bytes())));
-    assert!(provider.asked.try_recv().is_err(), "one request");
+    assert!(provider.requests.try_recv().is_err(), "one request");
 }
 
-/// Unlike HTTP/1.1, this protocol says which requests were not begun when a connection ends.
 #[tokio::test]
-async fn a_request_that_was_not_begun_is_told_from_one_that_broke() {
+async fn a_request_that_the_provider_did_not_process_is_distinguished_from_one_that_failed() {
     let authority = Authority::new();
     let trusted = authority.file();
     for (act, why) in [
@@ -133,7 +133,7 @@ async fn a_request_that_was_not_begun_is_told_from_one_that_broke() {
         let probed = probe(&provider.url, trusted.path()).await;
         assert_eq!(probed.status.code(), Some(1), "{act:?}: {}{}", out(&probed), err(&probed));
         assert!(out(&probed).contains(why), "{act:?}: {}", out(&probed));
-        let asked = std::iter::from_fn(|| provider.asked.try_recv().ok()).count();
-        assert!(matches!(act, Act::Leave) || asked == ATTEMPTS, "{act:?}: {asked}");
+        let count = std::iter::from_fn(|| provider.requests.try_recv().ok()).count();
+        assert!(matches!(act, Act::Leave) || count == ATTEMPTS, "{act:?}: {count}");
     }
 }

@@ -1,5 +1,5 @@
-//! What a Rust file imports from its own crate, read from its tokens: `use` statements, and paths that are written out.
-//! Code for tests only is left out.
+//! Finds what a Rust file imports from its own crate, in `use` statements and in paths inside the code. `tidy.rs` uses it.
+//! Code under `#[cfg(test)]` is left out.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// A path from the root of a crate, such as `["model", "Customer"]`.
 pub(crate) type ModulePath = Vec<String>;
 
-/// Every path of the own crate that the file names. `module` is the file's own path in its crate.
+/// Every path of its own crate that the file names. `module` is the module path of the file.
 pub(crate) fn of(file: &Path, module: &[String]) -> BTreeSet<ModulePath> {
     let text = fs::read_to_string(file).expect("a source file");
     let tokens: TokenStream = text.parse().expect("Rust tokens");
@@ -21,7 +21,7 @@ pub(crate) fn of(file: &Path, module: &[String]) -> BTreeSet<ModulePath> {
     found
 }
 
-/// The module that a file is, below the crate's root folder.
+/// The module path of a file in the root folder of a crate.
 pub(crate) fn module_of(file: &Path, root: &Path) -> ModulePath {
     let below = file.strip_prefix(root).expect("a file of the crate").with_extension("");
     let mut parts: ModulePath = below.iter().map(|part| part.to_string_lossy().into_owned()).collect();
@@ -52,7 +52,7 @@ fn read(tokens: TokenStream, module: &[String], found: &mut BTreeSet<ModulePath>
     while at < tokens.len() {
         if is_for_tests(&tokens[at..]) {
             at += 2;
-            // The item that the attribute stands before ends with a block or a semicolon.
+            // The item after the attribute ends with a block or a semicolon.
             while let Some(token) = tokens.get(at) {
                 at += 1;
                 let is_block = matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
@@ -90,7 +90,7 @@ fn read(tokens: TokenStream, module: &[String], found: &mut BTreeSet<ModulePath>
     }
 }
 
-/// Reads what follows a path: `::name…` or `::{…}`. Answers how many tokens that were.
+/// Reads the rest of a path: `::name…` or `::{…}`. Returns the number of tokens.
 fn tree(tokens: &[TokenTree], mut base: ModulePath, found: &mut BTreeSet<ModulePath>) -> usize {
     let mut at = 0;
     while is_path(&tokens[at..]) {

@@ -1,5 +1,5 @@
-//! A store that the version before wrote: `tests/store/previous` has it, with the requests and their answers. Every one
-//! of them is sent again, to a gateway of this version on a copy of that store.
+//! Upgrades: the previous version wrote the store in `tests/store/previous`. That folder also has the requests and their
+//! answers. These tests send the requests again to a gateway of this version on a copy of the store.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -22,7 +22,7 @@ use crate::support::{Answer, Gateway};
 
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/previous");
 
-/// A request to the version before, and its answer; a request that was cut off has none.
+/// A request to the previous version and its answer. A request that was cut off has no answer.
 #[derive(Debug, Clone, Deserialize)]
 struct Sent {
     name: String,
@@ -39,7 +39,7 @@ struct Sent {
     answer: Option<String>,
 }
 
-/// A gateway of this version on a copy of the store, before a twin without any of its customers.
+/// A gateway of this version on a copy of the store. Its twin has none of the customers.
 struct Upgraded {
     gateway: Gateway,
     sent: BTreeMap<String, Sent>,
@@ -48,8 +48,8 @@ struct Upgraded {
 }
 
 impl Upgraded {
-    /// Where `holds_unknown`, the twin has the customers of the two creates whose outcome the store does not know.
-    async fn start(holds_unknown: bool) -> Self {
+    /// With `creates_unknown`, the twin has the customers of the two creates whose outcome is unknown in the store.
+    async fn start(creates_unknown: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         for name in ["store.db", "store.db.key"] {
             let copy = folder.path().join(name);
@@ -59,13 +59,13 @@ impl Upgraded {
         let text = fs::read_to_string(Path::new(FILES).join("requests.json")).expect("the requests");
         let sent: Vec<Sent> = serde_json::from_str(&text).expect("requests");
         let sent: BTreeMap<_, _> = sent.into_iter().map(|sent| (sent.name.clone(), sent)).collect();
-        let base = twin(folder.path());
-        if holds_unknown {
+        let base = start_twin(folder.path());
+        if creates_unknown {
             for name in ["unknown create", "sending create"] {
                 create_at_the_provider(&base, &sent[name]).await;
             }
         }
-        // The names of merchants and connections are part of what the store knows writes by.
+        // The store identifies a write also by the names of its merchant and its connection.
         let mut configuration = format!(
             "[store]\nurl = \"sqlite:{}\"\nkeep_answers = \"876000h\"\nkeep_tombstones = \"876000h\"\n\
              [outbound]\nallow_insecure = true\n",
@@ -97,8 +97,8 @@ impl Upgraded {
         (sent, self.gateway.send(request).await)
     }
 
-    /// What the API says of a write.
-    async fn outcome(&self, name: &str) -> serde_json::Value {
+    /// The operation of a request, as the API shows it.
+    async fn operation(&self, name: &str) -> serde_json::Value {
         let sent = &self.sent[name];
         let request = self.gateway.plain(Method::GET, &format!("/v1/operations/{}", sent.operation));
         self.gateway.send(request.bearer_auth(&sent.merchant_key)).await.body
@@ -110,8 +110,8 @@ impl Upgraded {
     }
 }
 
-/// A twin of the provider: where it is. Its log is in a folder.
-fn twin(folder: &Path) -> String {
+/// Starts a twin of the provider, with its log in the folder. Returns its URL.
+fn start_twin(folder: &Path) -> String {
     let vendor = vendor("lomi").expect("a vendor");
     let manifest = vendor.manifests[0];
     let settings = Settings { generation: manifest.generation, region: None, livemode: true };
@@ -123,7 +123,7 @@ fn twin(folder: &Path) -> String {
     format!("http://{address}{}", passerelle_providers::kit::server::base_path(manifest))
 }
 
-/// Makes the customer of a create as the version before made it: with the idempotency marker.
+/// Creates the customer of a request as the previous version did: with the idempotency marker.
 async fn create_at_the_provider(base: &str, sent: &Sent) {
     let mut body: serde_json::Value = serde_json::from_str(sent.body.as_deref().expect("a body")).expect("JSON");
     body["metadata"] = json!({ "passerelle_op": sent.operation });
@@ -135,7 +135,7 @@ async fn create_at_the_provider(base: &str, sent: &Sent) {
 }
 
 #[tokio::test]
-async fn a_store_of_the_version_before_replays_its_answers_byte_for_byte() {
+async fn answers_in_a_store_of_the_previous_version_are_replayed_byte_for_byte() {
     let upgraded = Upgraded::start(false).await;
     for name in ["done create", "done update", "failed update", "done delete", "drop-in create"] {
         let (sent, again) = upgraded.again(name).await;
@@ -147,21 +147,21 @@ async fn a_store_of_the_version_before_replays_its_answers_byte_for_byte() {
         assert_eq!(again.header("x-operation-id"), sent.operation, "{name}");
         assert_eq!(again.header("idempotent-replayed"), "true", "{name}");
         let outcome = if name.starts_with("failed") { "failed" } else { "done" };
-        assert_eq!(upgraded.outcome(name).await["outcome"], outcome, "{name}");
+        assert_eq!(upgraded.operation(name).await["outcome"], outcome, "{name}");
     }
     assert_eq!(upgraded.effects(), 0, "nothing is sent");
 }
 
 #[tokio::test]
-async fn a_store_of_the_version_before_knows_its_keys_where_no_answer_is_kept() {
+async fn keys_in_a_store_of_the_previous_version_are_used_even_without_an_answer() {
     let upgraded = Upgraded::start(false).await;
     let (_, erased) = upgraded.again("erased create").await;
     assert_eq!(erased.status_and_code(), (410, "replay_erased"), "{}", erased.text);
-    let (sent, held) = upgraded.again("held create").await;
-    assert_eq!(held.code(), "outcome_unknown", "{}", held.text);
-    assert_eq!(held.header("x-operation-id"), sent.operation);
-    let outcome = upgraded.outcome("held create").await;
-    assert_eq!((&outcome["outcome"], &outcome["held"]), (&json!("unknown"), &json!(true)));
+    let (sent, unknown) = upgraded.again("held create").await;
+    assert_eq!(unknown.code(), "outcome_unknown", "{}", unknown.text);
+    assert_eq!(unknown.header("x-operation-id"), sent.operation);
+    let operation = upgraded.operation("held create").await;
+    assert_eq!((&operation["outcome"], &operation["held"]), (&json!("unknown"), &json!(true)));
     let mut other = upgraded.sent["done create"].clone();
     other.body = Some(json!({ "name": "Another" }).to_string());
     let request = upgraded.gateway.plain(Method::POST, &other.path).bearer_auth(&other.merchant_key);
@@ -172,11 +172,11 @@ async fn a_store_of_the_version_before_knows_its_keys_where_no_answer_is_kept() 
 }
 
 #[tokio::test]
-async fn writes_that_the_version_before_left_open_are_reconciled() {
+async fn unfinished_writes_of_the_previous_version_are_reconciled() {
     let upgraded = Upgraded::start(true).await;
-    let made = upgraded.effects();
+    let before = upgraded.effects();
     for name in ["unknown create", "sending create"] {
-        // While another task looks for it, the answer is 409, or that it is still unknown.
+        // While another task reconciles it, the answer is a 409, or says that the outcome is still unknown.
         let ends = std::time::Instant::now() + std::time::Duration::from_secs(20);
         let answer = loop {
             let (sent, answer) = upgraded.again(name).await;
@@ -189,18 +189,18 @@ async fn writes_that_the_version_before_left_open_are_reconciled() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         };
         assert_eq!((answer.status.as_u16(), answer.header("idempotent-replayed")), (201, "true"), "{}", answer.text);
-        assert_eq!(upgraded.outcome(name).await["outcome"], "done", "{name}");
+        assert_eq!(upgraded.operation(name).await["outcome"], "done", "{name}");
     }
-    assert_eq!(upgraded.effects(), made, "no create is sent again");
+    assert_eq!(upgraded.effects(), before, "no create is sent again");
     let entries = log::read(&upgraded.folder.path().join("log")).expect("a log");
     let creates = log::requests(&entries).filter(|request| request.operation == Some(Named(Operation::Create)));
-    assert_eq!(creates.count(), made, "the only creates are those of this test at {}", upgraded.base);
+    assert_eq!(creates.count(), before, "the gateway sent no create to {}", upgraded.base);
 }
 
 #[tokio::test]
-async fn a_keyless_write_of_the_version_before_stands_for_no_other() {
+async fn a_finished_write_without_a_key_of_the_previous_version_is_not_joined() {
     let upgraded = Upgraded::start(false).await;
-    assert_eq!(upgraded.outcome("keyless create").await["outcome"], "done");
+    assert_eq!(upgraded.operation("keyless create").await["outcome"], "done");
     let (sent, again) = upgraded.again("keyless create").await;
     assert_eq!(again.status.as_u16(), 201, "{}", again.text);
     assert_ne!(again.header("x-operation-id"), sent.operation);

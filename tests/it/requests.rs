@@ -1,4 +1,4 @@
-//! Requests that are wrong: each is told what, where, and what to do, and nothing reaches a provider.
+//! Invalid requests: the answer says what is wrong, where, and what to do, and nothing reaches a provider.
 
 use reqwest::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::{
     support::{Gateway, JsonText},
 };
 
-async fn refused(body: &str) -> (u16, String, String) {
+async fn post_refused(body: &str) -> (u16, String, String) {
     let gateway = Gateway::sandbox("notchpay").await;
     let request = gateway.request(Method::POST, "/v1/customers");
     let answer = gateway.send(request.header("content-type", "application/json").body(body.to_owned())).await;
@@ -17,7 +17,7 @@ async fn refused(body: &str) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn bodies_are_read_strictly() {
+async fn an_invalid_body_is_refused() {
     for (body, status, code, pointer) in [
         ("{", 400, "malformed_request", ""),
         ("", 400, "malformed_request", ""),
@@ -46,13 +46,13 @@ async fn bodies_are_read_strictly() {
         ),
         (r#"{"name":"Awa"}"#, 422, "invalid_request", "/email"),
     ] {
-        let told = refused(body).await;
-        assert_eq!(told, (status, code.to_owned(), pointer.to_owned()), "{body}");
+        let refusal = post_refused(body).await;
+        assert_eq!(refusal, (status, code.to_owned(), pointer.to_owned()), "{body}");
     }
 }
 
 #[tokio::test]
-async fn every_mistake_is_told_at_once() {
+async fn one_answer_names_every_mistake_of_a_body() {
     let gateway = Gateway::sandbox("notchpay").await;
     let answer = gateway.post("/v1/customers", json!({ "email": "x", "phone": "y", "colour": "red" })).await;
     let mut pointers: Vec<_> =
@@ -62,7 +62,7 @@ async fn every_mistake_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn media_types_sizes_and_methods() {
+async fn media_type_size_path_and_method_are_checked() {
     let gateway = Gateway::sandbox("lomi").await;
     let post = || gateway.request(Method::POST, "/v1/customers");
     let body = r#"{"name":"Awa"}"#;
@@ -86,9 +86,9 @@ async fn media_types_sizes_and_methods() {
 }
 
 #[tokio::test]
-async fn keys_decide_who_calls() {
+async fn only_a_valid_api_key_is_accepted() {
     let gateway = Gateway::sandbox("lomi").await;
-    let asked = |authorization: Option<&str>| {
+    let list_with = |authorization: Option<&str>| {
         let request = gateway.anonymous("/v1/customers");
         match authorization {
             Some(value) => request.header("authorization", value),
@@ -104,17 +104,17 @@ async fn keys_decide_who_calls() {
         Some("Basic c2s6"),
         Some("sk_sandbox_lomi"),
     ] {
-        let answer = gateway.send(asked(authorization)).await;
+        let answer = gateway.send(list_with(authorization)).await;
         assert_eq!(answer.status_and_code(), (401, "unauthorized"), "{authorization:?}");
         assert!(answer.header("www-authenticate").starts_with("Bearer"));
     }
     let in_the_query = gateway.send(gateway.anonymous("/v1/customers?api_key=sk_sandbox_lomi")).await;
     assert_eq!(in_the_query.status_and_code(), (401, "unauthorized"));
-    assert_eq!(gateway.send(asked(Some("bearer sk_sandbox_lomi"))).await.status, 200);
+    assert_eq!(gateway.send(list_with(Some("bearer sk_sandbox_lomi"))).await.status, 200);
 }
 
 #[tokio::test]
-async fn queries_are_read_strictly() {
+async fn an_invalid_query_is_refused() {
     let gateway = Gateway::sandbox("lomi").await;
     for (query, status, code) in [
         ("limit=0", 422, "invalid_request"),
@@ -142,7 +142,7 @@ async fn queries_are_read_strictly() {
     }
 }
 
-/// Whatever an id looks like, no request but one for exactly that id is ever made.
+/// An id in a path can never become another path, query or header of the request to the provider.
 #[tokio::test]
 async fn hostile_ids_never_reach_a_provider() {
     let vendor = StandIn::always(json_answer("200 OK", "{}")).await;
@@ -168,7 +168,7 @@ async fn hostile_ids_never_reach_a_provider() {
             "%e2%80%ae",
             long.as_str(),
         ] {
-            // A raw request: clients fold such paths before they send them.
+            // A raw request, because HTTP clients normalize such paths.
             let answer = crate::support::raw_get(&gateway, &format!("/v1/customers/{id}")).await;
             assert!(answer.starts_with("HTTP/1.1 400"), "{provider} {id}: {}", &answer[..answer.len().min(80)]);
             for action in ["payments", "payment_methods", "overdue_invoices"] {
@@ -185,7 +185,7 @@ async fn hostile_ids_never_reach_a_provider() {
 }
 
 #[tokio::test]
-async fn what_a_provider_lacks_is_refused_before_any_request() {
+async fn an_operation_that_a_provider_lacks_is_refused_without_a_request() {
     let vendor = StandIn::always(json_answer("200 OK", "{}")).await;
     let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     let path = "/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985";
@@ -202,7 +202,7 @@ async fn what_a_provider_lacks_is_refused_before_any_request() {
 }
 
 #[tokio::test]
-async fn fields_that_a_provider_cannot_hold_follow_the_policy() {
+async fn fields_that_a_provider_cannot_store_follow_the_loss_policy() {
     let created = r#"{"id":"8a8c8a0e-c5d2-4692-a94b-25284d36adc7","name":"Awa","email":null,"phone":null,"balance":0}"#;
     let vendor = StandIn::always(json_answer("201 Created", created)).await;
     let gateway = Gateway::in_front_of("modempay", &vendor.url(), "").await;
@@ -234,7 +234,7 @@ async fn fields_that_a_provider_cannot_hold_follow_the_policy() {
 }
 
 #[tokio::test]
-async fn a_callers_request_id_is_kept_where_it_can_be_logged() {
+async fn a_valid_request_id_of_the_client_is_used() {
     let gateway = Gateway::sandbox("lomi").await;
     let with_id = |id: &str| gateway.request(Method::GET, "/v1/merchant").header("x-request-id", id);
     assert_eq!(gateway.send(with_id("order-42")).await.header("x-request-id"), "order-42");
@@ -244,7 +244,7 @@ async fn a_callers_request_id_is_kept_where_it_can_be_logged() {
 }
 
 #[tokio::test]
-async fn exactly_one_host_is_wanted() {
+async fn a_request_must_have_exactly_one_host_header() {
     let gateway = Gateway::sandbox("lomi").await;
     for hosts in ["", "host: a\r\nhost: b\r\n"] {
         let answer =

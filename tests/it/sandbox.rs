@@ -1,11 +1,12 @@
-//! The same code against all five providers: what a merchant writes once, and what a provider lacks.
+//! The same requests against all five providers in the sandbox. An operation that a provider lacks is refused with the
+//! reason.
 
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Gateway, PROVIDERS};
 
-/// What a provider lacks is refused with its reason; what it has is answered.
-fn supported(answer: &Answer) -> bool {
+/// Whether the provider has the operation. If it has not, the answer must be a refusal with the reason.
+fn is_supported(answer: &Answer) -> bool {
     if answer.code() == "operation_not_supported" {
         assert_eq!(answer.status, 405);
         assert!(answer.headers.contains_key("allow"));
@@ -16,11 +17,11 @@ fn supported(answer: &Answer) -> bool {
     true
 }
 
-/// A customer of the gateway: one that was created, or one that was there where creation is not possible.
-async fn a_customer(gateway: &Gateway) -> Value {
+/// A new customer, or a sample customer where the provider cannot create one.
+async fn new_or_sample_customer(gateway: &Gateway) -> Value {
     let wanted = json!({ "name": "Awa Ndiaye", "email": "awa.ndiaye@example.com", "phone": "+221770001122" });
     let created = gateway.post("/v1/customers", wanted).await;
-    if supported(&created) {
+    if is_supported(&created) {
         assert_eq!(created.status, 201, "{}", created.text);
         assert_eq!(created.header("preference-applied"), "loss=reject");
         let id = created.body["id"].as_str().expect("an id");
@@ -32,9 +33,9 @@ async fn a_customer(gateway: &Gateway) -> Value {
     gateway.get("/v1/customers?limit=1").await.body["data"][0].clone()
 }
 
-async fn the_script(provider: &str) {
+async fn run_every_operation(provider: &str) {
     let gateway = Gateway::sandbox(provider).await;
-    let customer = a_customer(&gateway).await;
+    let customer = new_or_sample_customer(&gateway).await;
     let id = customer["id"].as_str().expect("an id").to_owned();
     let path = format!("/v1/customers/{id}");
     let email = customer["email"].as_str().expect("an e-mail").to_owned();
@@ -46,8 +47,8 @@ async fn the_script(provider: &str) {
 
     let found = gateway.get(&format!("/v1/customers/lookup?email={email}")).await;
     assert_eq!((found.status.as_u16(), &found.body["id"]), (200, &json!(id)), "{}", found.text);
-    let nobody = gateway.get("/v1/customers/lookup?email=nobody@example.com").await;
-    assert_eq!(nobody.status_and_code(), (404, "customer_not_found"), "{}", nobody.text);
+    let missing = gateway.get("/v1/customers/lookup?email=nobody@example.com").await;
+    assert_eq!(missing.status_and_code(), (404, "customer_not_found"), "{}", missing.text);
 
     let updated = gateway.patch(&path, json!({ "name": "Awa Diop", "email": "awa.diop@example.com" })).await;
     assert_eq!(updated.status, 200, "{}", updated.text);
@@ -56,19 +57,19 @@ async fn the_script(provider: &str) {
     let same = gateway.patch(&path, json!({})).await;
     assert_eq!((same.status.as_u16(), &same.body["name"]), (200, &json!("Awa Diop")));
 
-    walk(&gateway, &id).await;
-    block(&gateway, &path).await;
-    what_belongs_to_it(&gateway, provider).await;
+    read_all_pages(&gateway, &id).await;
+    block_and_unblock(&gateway, &path).await;
+    read_records_of_a_customer(&gateway, provider).await;
 
     let deleted = gateway.delete(&path).await;
-    if supported(&deleted) {
+    if is_supported(&deleted) {
         assert_eq!(deleted.body, json!({ "object": "customer", "id": id, "deleted": true }));
         assert_eq!(gateway.get(&path).await.status_and_code(), (404, "customer_not_found"));
     }
 }
 
-/// Every customer is seen once, page by page.
-async fn walk(gateway: &Gateway, id: &str) {
+/// Reads all pages. Every customer must be on exactly one of them.
+async fn read_all_pages(gateway: &Gateway, id: &str) {
     let mut seen = Vec::new();
     let mut next = "/v1/customers?limit=2".to_owned();
     loop {
@@ -92,13 +93,13 @@ async fn walk(gateway: &Gateway, id: &str) {
     let mut distinct = seen.clone();
     distinct.sort();
     distinct.dedup();
-    assert_eq!(distinct.len(), seen.len(), "nobody is shown twice");
+    assert_eq!(distinct.len(), seen.len(), "no customer is listed twice");
     assert!(seen.len() >= 3 && seen.iter().any(|seen| seen == id), "{seen:?}");
 }
 
-async fn block(gateway: &Gateway, path: &str) {
+async fn block_and_unblock(gateway: &Gateway, path: &str) {
     let blocked = gateway.send(gateway.request(reqwest::Method::POST, &format!("{path}/block"))).await;
-    if !supported(&blocked) {
+    if !is_supported(&blocked) {
         return;
     }
     assert_eq!(blocked.body["blocked"], true, "{}", blocked.text);
@@ -109,55 +110,55 @@ async fn block(gateway: &Gateway, path: &str) {
     assert_eq!(unblocked.body["blocked"], false);
 }
 
-/// A sample customer has payment methods, payments and invoices where the provider has such things.
-async fn what_belongs_to_it(gateway: &Gateway, provider: &str) {
+/// A sample customer has payment methods, payments and invoices where the provider has such records.
+async fn read_records_of_a_customer(gateway: &Gateway, provider: &str) {
     let samples = gateway.get("/v1/customers/lookup?email=amadou.ba@example.com").await;
     let id = samples.body["id"].as_str().expect("a sample customer").to_owned();
     let methods = gateway.get(&format!("/v1/customers/{id}/payment_methods")).await;
-    if supported(&methods) {
+    if is_supported(&methods) {
         assert_eq!(methods.body["data"][0]["object"], "payment_method", "{provider}: {}", methods.text);
     }
     let payments = gateway.get(&format!("/v1/customers/{id}/payments?limit=2")).await;
-    if supported(&payments) {
+    if is_supported(&payments) {
         assert_eq!(payments.body["data"][0]["amount"], "5000", "{provider}: {}", payments.text);
         assert_eq!(payments.body["has_more"], true);
         let complete = gateway.get(&format!("/v1/customers/{id}/payments?status=complete")).await;
         assert_eq!(complete.body["data"].as_array().map(Vec::len), Some(2));
     }
     let invoices = gateway.get(&format!("/v1/customers/{id}/overdue_invoices")).await;
-    if supported(&invoices) {
+    if is_supported(&invoices) {
         assert_eq!(invoices.body["data"][0]["amount_remaining"], "2500", "{provider}: {}", invoices.text);
         assert_eq!(invoices.body["summary"]["curr_usd"]["amount"], "2500");
     }
 }
 
 #[tokio::test]
-async fn one_script_runs_at_modempay() {
-    the_script("modempay").await;
+async fn the_same_requests_work_at_modempay() {
+    run_every_operation("modempay").await;
 }
 
 #[tokio::test]
-async fn one_script_runs_at_lomi() {
-    the_script("lomi").await;
+async fn the_same_requests_work_at_lomi() {
+    run_every_operation("lomi").await;
 }
 
 #[tokio::test]
-async fn one_script_runs_at_paymentkit() {
-    the_script("paymentkit").await;
+async fn the_same_requests_work_at_paymentkit() {
+    run_every_operation("paymentkit").await;
 }
 
 #[tokio::test]
-async fn one_script_runs_at_bitnob() {
-    the_script("bitnob").await;
+async fn the_same_requests_work_at_bitnob() {
+    run_every_operation("bitnob").await;
 }
 
 #[tokio::test]
-async fn one_script_runs_at_notchpay() {
-    the_script("notchpay").await;
+async fn the_same_requests_work_at_notchpay() {
+    run_every_operation("notchpay").await;
 }
 
 #[tokio::test]
-async fn an_unknown_customer_is_unknown_everywhere() {
+async fn an_unknown_customer_is_not_found_at_any_provider() {
     for provider in PROVIDERS {
         let gateway = Gateway::sandbox(provider).await;
         let id = "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985";
@@ -168,13 +169,13 @@ async fn an_unknown_customer_is_unknown_everywhere() {
 }
 
 #[tokio::test]
-async fn capabilities_are_told_as_data() {
+async fn the_api_lists_the_capabilities_of_every_provider() {
     for provider in PROVIDERS {
         let gateway = Gateway::sandbox(provider).await;
         let merchant = gateway.get("/v1/merchant").await;
         assert_eq!(merchant.body["provider"]["name"], provider);
-        let told = gateway.get(&format!("/v1/providers/{provider}")).await;
-        assert_eq!(told.body["generations"][0]["name"], provider);
+        let described = gateway.get(&format!("/v1/providers/{provider}")).await;
+        assert_eq!(described.body["generations"][0]["name"], provider);
     }
     let gateway = Gateway::sandbox("lomi").await;
     let all = gateway.get("/v1/providers").await;
@@ -183,35 +184,36 @@ async fn capabilities_are_told_as_data() {
 }
 
 #[tokio::test]
-async fn what_keeps_writes_from_being_done_twice_is_told() {
+async fn the_api_lists_the_dedupe_class_of_every_write() {
     let gateway = Gateway::sandbox("lomi").await;
     for (provider, create, classes) in [
         ("lomi", json!("search"), json!({ "create": "search", "update": "id", "delete": "id" })),
         ("bitnob", json!("unique"), json!({ "create": "unique", "update": "id", "block": "id", "unblock": "id" })),
         ("paymentkit", json!(null), json!({ "update": "id" })),
     ] {
-        let told = gateway.get(&format!("/v1/providers/{provider}")).await.body["generations"][0].take();
-        assert_eq!(told["dedupe"], create, "{provider}");
-        let operations = told["operations"].as_array().expect("operations").iter();
-        let named = operations.map(|told| (told["operation"].as_str().unwrap_or_default(), &told["dedupe"]));
-        let told: serde_json::Map<_, _> = named
+        let generation = gateway.get(&format!("/v1/providers/{provider}")).await.body["generations"][0].take();
+        assert_eq!(generation["dedupe"], create, "{provider}");
+        let operations = generation["operations"].as_array().expect("operations").iter();
+        let named =
+            operations.map(|operation| (operation["operation"].as_str().unwrap_or_default(), &operation["dedupe"]));
+        let listed: serde_json::Map<_, _> = named
             .filter(|(_, class)| !class.is_null())
             .map(|(operation, class)| (operation.to_owned(), class.clone()))
             .collect();
-        assert_eq!(json!(told), classes, "{provider}: nothing of reads, or of what is not there");
+        assert_eq!(json!(listed), classes, "{provider}: reads and missing operations have no class");
     }
 }
 
 #[tokio::test]
-async fn distinct_answers_the_existing_customer() {
+async fn a_distinct_create_answers_with_the_existing_customer() {
     for provider in ["modempay", "lomi", "bitnob", "notchpay"] {
         let gateway = Gateway::sandbox(provider).await;
         let body = json!({ "name": "Amadou Ba", "email": "amadou.ba@example.com" });
         let existing = gateway.post("/v1/customers?distinct=true", body).await;
         assert_eq!(existing.status, 200, "{provider}: {}", existing.text);
-        let told = existing.body["fidelity"].as_array().expect("a report");
+        let report = existing.body["fidelity"].as_array().expect("a report");
         let by = if provider == "modempay" { "by the provider" } else { "by the gateway" };
-        let matched = told.iter().find(|entry| entry["field"] == "id").expect("the match is told");
+        let matched = report.iter().find(|entry| entry["field"] == "id").expect("the report names the match");
         assert!(matched["rule"].as_str().is_some_and(|rule| rule.ends_with(by)), "{provider}: {matched}");
         let body = json!({ "name": "Fatou Sow", "email": "fatou.sow@example.com" });
         let created = gateway.post("/v1/customers?distinct=true", body).await;
@@ -220,18 +222,18 @@ async fn distinct_answers_the_existing_customer() {
 }
 
 #[tokio::test]
-async fn bitnob_answering_somebody_elses_record_is_a_conflict() {
+async fn a_create_that_bitnob_answers_with_another_customer_is_a_conflict() {
     let gateway = Gateway::sandbox("bitnob").await;
     let body = json!({ "name": "Somebody Else", "email": "amadou.ba@example.com" });
     let answer = gateway.post("/v1/customers", body).await;
     assert_eq!(answer.status_and_code(), (409, "vendor_record_shared"), "{}", answer.text);
     assert_eq!(answer.body["outcome"], "none");
     assert!(answer.body["provider"]["id"].is_string());
-    assert!(!answer.text.contains("Amadou"), "a stranger's data is not shown");
+    assert!(!answer.text.contains("Amadou"), "the data of the other customer is not shown");
 }
 
 #[tokio::test]
-async fn metadata_is_merged_and_losses_are_told() {
+async fn an_update_merges_metadata() {
     let gateway = Gateway::sandbox("notchpay").await;
     let body = json!({ "name": "Awa", "email": "awa@example.com", "metadata": { "crm": "1", "tier": "gold" } });
     let created = gateway.post("/v1/customers", body).await;

@@ -1,5 +1,4 @@
-//! Providers whose requests are signed, end to end: twins that check every signature, and a gateway that
-//! signs afresh for every request.
+//! Providers with signed requests: twins verify every signature, and the gateway signs every request anew.
 
 use passerelle::twin::Twin;
 use passerelle_providers::{Settings, model::auth::Credentials, vendor};
@@ -7,8 +6,8 @@ use serde_json::json;
 
 use crate::support::Gateway;
 
-/// A twin that takes only what these credentials signed.
-fn twin(provider: &str, generation: &'static str, named: &[(&str, &str)]) -> String {
+/// Starts a twin that accepts only requests signed with these credentials. Returns its URL.
+fn start_twin(provider: &str, generation: &'static str, named: &[(&str, &str)]) -> String {
     let vendor = vendor(provider).expect("a provider");
     let settings = Settings { generation, region: None, livemode: true };
     let named = named.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -31,9 +30,9 @@ async fn gateway(provider: &str, generation: &str, base_url: &str, named: &[(&st
 }
 
 #[tokio::test]
-async fn bitnob_v2_takes_what_the_gateway_signs() {
+async fn bitnob_v2_accepts_the_signatures_of_the_gateway() {
     let good = [("client_id", "client_test"), ("client_secret", "secret_test")];
-    let twin = twin("bitnob", "v2", &good);
+    let twin = start_twin("bitnob", "v2", &good);
     let signed = gateway("bitnob", "v2", &twin, &good).await;
     let body = json!({ "name": "Bob Wonder", "email": "bob@bitnob.com", "phone": "+2349012345678" });
     let created = signed.post("/v1/customers", body).await;
@@ -41,7 +40,7 @@ async fn bitnob_v2_takes_what_the_gateway_signs() {
     let path = format!("/v1/customers/{}", created.body["id"].as_str().expect("an id"));
     let updated = signed.patch(&path, json!({ "last_name": "Builder" })).await;
     assert_eq!(updated.body["name"], "Bob Builder", "{}", updated.text);
-    assert_eq!(updated.body["phone"], "+2349012345678", "what is left alone survives a replacing update");
+    assert_eq!(updated.body["phone"], "+2349012345678", "a field that the update does not name is kept");
     let blocked = signed.send(signed.request(reqwest::Method::POST, &format!("{path}/block"))).await;
     assert_eq!(blocked.body["blocked"], true, "{}", blocked.text);
     assert_eq!(signed.get("/v1/customers?blocked=true").await.body["data"][0]["email"], "bob@bitnob.com");
@@ -55,11 +54,11 @@ async fn bitnob_v2_takes_what_the_gateway_signs() {
 }
 
 #[tokio::test]
-async fn paymentkit_takes_what_the_gateway_signs() {
+async fn paymentkit_accepts_the_signatures_of_the_gateway() {
     const KEY: &str = "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     const OTHER: &str = "0x1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100";
     let good = [("app_secret_key", KEY), ("component_did", "z8iaTestComponent")];
-    let twin = twin("paymentkit", "v1", &good);
+    let twin = start_twin("paymentkit", "v1", &good);
     let signed = gateway("paymentkit", "v1", &twin, &good).await;
     let listed = signed.get("/v1/customers?search=john").await;
     assert_eq!(listed.body["data"][0]["name"], "John Doe", "{}", listed.text);

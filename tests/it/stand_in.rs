@@ -1,5 +1,4 @@
-//! A stand-in for a vendor, at the level of bytes: it answers what it is told, and remembers what it was
-//! asked.
+//! A stand-in for a provider, at the level of bytes. A test chooses its answers, and reads the requests that it received.
 
 use std::{
     net::SocketAddr,
@@ -26,10 +25,10 @@ pub(crate) enum Act {
     Reset,
 }
 
-/// A stand-in that is served.
+/// A stand-in on a free port.
 pub(crate) struct StandIn {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
     connections: watch::Sender<Connections>,
 }
 
@@ -37,18 +36,18 @@ pub(crate) struct StandIn {
 #[derive(Debug, Default)]
 struct Connections {
     made: usize,
-    /// Closed here, and by the gateway as well.
+    /// Closed at both ends.
     closed: usize,
 }
 
 impl StandIn {
-    /// Answers the first requests in order, and the last way ever after.
+    /// Answers the requests with these acts in order, and repeats the last one.
     pub(crate) async fn start(acts: Vec<Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let asked = Arc::new(Mutex::new(Vec::new()));
+        let received = Arc::new(Mutex::new(Vec::new()));
         let connections = watch::Sender::default();
-        let (log, counted) = (Arc::clone(&asked), connections.clone());
+        let (log, counted) = (Arc::clone(&received), connections.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.send_modify(|connections: &mut Connections| connections.made += 1);
@@ -59,10 +58,10 @@ impl StandIn {
                 });
             }
         });
-        Self { address, asked, connections }
+        Self { address, received, connections }
     }
 
-    /// Answers one way.
+    /// Answers every request with the same act.
     pub(crate) async fn always(act: Act) -> Self {
         Self::start(vec![act]).await
     }
@@ -75,9 +74,9 @@ impl StandIn {
         format!("http://{}", self.address)
     }
 
-    /// The requests that came, heads and bodies.
+    /// The received requests, heads and bodies.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.asked.lock().expect("no panic while it was held").clone()
+        self.received.lock().expect("no panic while it was locked").clone()
     }
 
     /// The connections that were made.
@@ -89,17 +88,20 @@ impl StandIn {
     pub(crate) async fn closed(&self, count: usize) {
         let mut connections = self.connections.subscribe();
         let closed = connections.wait_for(|connections| connections.closed >= count);
-        tokio::time::timeout(PATIENCE, closed).await.expect("it is closed in time").expect("it is still counted");
+        tokio::time::timeout(PATIENCE, closed)
+            .await
+            .expect("the connections close in time")
+            .expect("the stand-in still runs");
     }
 }
 
-/// How long anything may take that is only waited for.
+/// The limit for all waiting in tests.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<String>>>, acts: Vec<Act>) {
     while let Some(request) = read(&mut stream).await {
         let place = {
-            let mut log = log.lock().expect("no panic while it was held");
+            let mut log = log.lock().expect("no panic while it was locked");
             log.push(request);
             log.len() - 1
         };
@@ -107,7 +109,7 @@ async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<String>>>, acts: Vec<Ac
             Some(Act::Send(bytes)) => {
                 let _ = stream.write_all(bytes).await;
                 let _ = stream.shutdown().await;
-                // Until the gateway has seen that it is closed, and closes as well.
+                // Until the gateway closes its end too.
                 let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
                 return;
             }
@@ -124,7 +126,7 @@ async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<String>>>, acts: Vec<Ac
     }
 }
 
-/// The next request, head and body; nothing if there is none.
+/// The next request, head and body. `None` when the gateway closes the connection first.
 async fn read(stream: &mut TcpStream) -> Option<String> {
     let mut read = Vec::new();
     let mut buffer = [0; 8192];
@@ -145,7 +147,7 @@ async fn read(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// A whole response, after which the connection is closed, as it says.
+/// A whole response with `connection: close`, after which the stand-in closes the connection.
 pub(crate) fn response(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Act {
     Act::Send(bytes_of(status, &[&[("connection", "close")], headers].concat(), body.as_ref()))
 }

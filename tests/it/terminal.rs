@@ -1,4 +1,4 @@
-//! The command line, as a person meets it.
+//! The command line: its output, its messages and its exit codes.
 
 use std::process::Output;
 
@@ -22,12 +22,12 @@ pub(crate) fn err(output: &Output) -> String {
 pub(crate) fn file(text: &str) -> tempfile::NamedTempFile {
     use std::io::Write;
     let mut file = tempfile::NamedTempFile::new().expect("a file");
-    file.write_all(text.as_bytes()).expect("it is written");
+    file.write_all(text.as_bytes()).expect("the file is written");
     file
 }
 
 #[test]
-fn help_teaches() {
+fn help_names_every_command_with_examples_and_exit_codes() {
     let help = run(&["--help"]);
     assert!(help.status.success());
     for word in [
@@ -48,7 +48,7 @@ fn help_teaches() {
 }
 
 #[test]
-fn providers_are_told_as_a_table_and_as_json() {
+fn providers_are_listed_as_a_table_and_as_json() {
     let table = out(&run(&["providers"]));
     for word in ["bitnob v2", "lomi", "overdue invoices", "emulated"] {
         assert!(table.contains(word), "{table}");
@@ -57,7 +57,7 @@ fn providers_are_told_as_a_table_and_as_json() {
     let one = out(&run(&["providers", "lomi"]));
     assert!(one.contains("address.country") && one.contains("generation v1 cannot block a customer"), "{one}");
     let create = one.lines().find(|line| line.trim_start().starts_with("create")).unwrap_or_default();
-    assert!(create.contains("search"), "what keeps it from being done twice: {one}");
+    assert!(create.contains("search"), "the dedupe class of the create: {one}");
     let json: serde_json::Value = serde_json::from_str(&out(&run(&["providers", "--json"]))).expect("JSON");
     let generations = passerelle_providers::VENDORS.iter().map(|vendor| vendor.manifests.len()).sum::<usize>();
     assert!(json.as_array().is_some_and(|all| all.len() == generations));
@@ -69,9 +69,12 @@ fn providers_are_told_as_a_table_and_as_json() {
 #[test]
 fn explain_prints_the_request_that_would_be_sent() {
     let body = r#"{"name":"Awa Diop","email":"awa@example.com","phone":"+2348012345678"}"#;
-    let told = out(&run(&["explain", "--provider", "bitnob", "create", body]));
-    assert!(told.starts_with("POST https://api.bitnob.co/api/v1/customers\n"), "{told}");
-    assert!(told.contains("authorization: Bearer ***") && told.contains(r#""countryCode":"+234""#), "{told}");
+    let explained = out(&run(&["explain", "--provider", "bitnob", "create", body]));
+    assert!(explained.starts_with("POST https://api.bitnob.co/api/v1/customers\n"), "{explained}");
+    assert!(
+        explained.contains("authorization: Bearer ***") && explained.contains(r#""countryCode":"+234""#),
+        "{explained}"
+    );
     let json = out(&run(&["explain", "--json", "--provider", "lomi", "list", r#"{"limit":5}"#]));
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["requests"][0]["url"], "https://api.lomi.africa/v1/customers?limit=5&page=1");
@@ -83,7 +86,7 @@ fn explain_prints_the_request_that_would_be_sent() {
 }
 
 #[test]
-fn check_tells_every_mistake_with_its_line() {
+fn check_reports_every_mistake_with_its_line() {
     let file = file(
         "[merchants.acme]\napi_keys = [{ env = \"NO_SUCH_VARIABLE\" }]\nactive = \"mian\"\nregion = \"Senegal\"\n\n\
          [merchants.acme.connections.main]\nprovider = \"lomy\"\n\n[merchants.acme.connections.old]\nprovider = \"modempay\"\n\
@@ -92,7 +95,7 @@ fn check_tells_every_mistake_with_its_line() {
     let path = file.path().to_str().expect("a path");
     let checked = run(&["check", "--config", path]);
     assert_eq!(checked.status.code(), Some(1));
-    let told = err(&checked);
+    let messages = err(&checked);
     for mistake in [
         ":2: `merchants.acme.api_keys` the environment variable NO_SUCH_VARIABLE is not set",
         ":3: `merchants.acme.active` names no connection; did you mean `main`?",
@@ -100,12 +103,12 @@ fn check_tells_every_mistake_with_its_line() {
         ":7: `merchants.acme.connections.main.provider` is no provider; did you mean `lomi`?",
         ":11: `merchants.acme.connections.old.credentials.secret` is no credential; did you mean `secret_key`?",
     ] {
-        assert!(told.contains(mistake), "{mistake}\n{told}");
+        assert!(messages.contains(mistake), "{mistake}\n{messages}");
     }
 }
 
 #[test]
-fn check_takes_a_good_configuration_and_warns_of_literals() {
+fn check_accepts_a_valid_configuration_and_warns_of_literal_secrets() {
     let file = file(
         "[merchants.acme]\napi_keys = [\"sk_literal\"]\nactive = \"main\"\n[merchants.acme.connections.main]\nprovider = \"lomi\"\n\
          credentials = { api_key = \"lomi_sk_test_x\" }\n",
@@ -118,7 +121,7 @@ fn check_takes_a_good_configuration_and_warns_of_literals() {
 }
 
 #[test]
-fn a_key_is_shown_with_the_digest_that_knows_it() {
+fn a_new_key_is_shown_with_its_digest() {
     let made: serde_json::Value = serde_json::from_str(&out(&run(&["keys", "new", "--json"]))).expect("JSON");
     let key = made["key"].as_str().expect("a key");
     let digest = data_encoding::HEXLOWER.encode(&passerelle::merchant::digest_of(key));
@@ -149,7 +152,7 @@ fn wrong_usage_has_its_own_exit_code() {
 }
 
 #[tokio::test]
-async fn writes_and_their_audit_are_told_beside_a_gateway_that_serves() {
+async fn operations_and_audit_can_be_read_while_a_gateway_serves() {
     let folder = tempfile::tempdir().expect("a folder");
     let configuration = format!(
         "[store]\nurl = \"sqlite:{}\"\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\n\
@@ -157,41 +160,45 @@ async fn writes_and_their_audit_are_told_beside_a_gateway_that_serves() {
         folder.path().join("store.db").display()
     );
     let file = file(&configuration);
-    let asked = |arguments: &[&str]| {
+    let run_with_config = |arguments: &[&str]| {
         let path = file.path().to_str().expect("a path");
         run(&[&["--config", path], arguments].concat())
     };
-    let nothing = asked(&["operations"]);
-    assert!(!nothing.status.success() && err(&nothing).contains("there is no store at"), "{}", err(&nothing));
+    let missing = run_with_config(&["operations"]);
+    assert!(!missing.status.success() && err(&missing).contains("there is no store at"), "{}", err(&missing));
     let gateway = Gateway::start(&configuration).await.with_key("sk_acme");
     let awa = gateway.post("/v1/customers", serde_json::json!({ "name": "Awa Diop" })).await;
     let id = awa.header("x-operation-id");
-    assert!(out(&asked(&["operations"])).contains(id));
-    let json: serde_json::Value = serde_json::from_str(&out(&asked(&["operations", "--json"]))).expect("JSON");
+    assert!(out(&run_with_config(&["operations"])).contains(id));
+    let json: serde_json::Value =
+        serde_json::from_str(&out(&run_with_config(&["operations", "--json"]))).expect("JSON");
     assert_eq!((&json["data"][0]["id"], &json["data"][0]["outcome"]), (&id.into(), &"done".into()));
-    assert!(out(&asked(&["operations", "--outcome", "unknown"])).contains("no such writes"));
-    let audit = out(&asked(&["audit"]));
+    assert!(out(&run_with_config(&["operations", "--outcome", "unknown"])).contains("no such writes"));
+    let audit = out(&run_with_config(&["audit"]));
     let events: Vec<serde_json::Value> = audit.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((&events[0]["event"], &events[1]["event"]), (&"intent".into(), &"done".into()), "{audit}");
-    assert!(!audit.contains("Awa"), "nothing of a customer: {audit}");
-    assert_eq!(out(&asked(&["audit", "verify"])), "2 records, none missing, none changed\n");
+    assert!(!audit.contains("Awa"), "the audit has no data of a customer: {audit}");
+    assert_eq!(out(&run_with_config(&["audit", "verify"])), "2 records, none missing, none changed\n");
     let sandbox = run(&["operations"]);
     assert!(err(&sandbox).contains("GET /v1/operations"), "{}", err(&sandbox));
 }
 
 #[test]
-fn a_wrong_store_is_told_with_its_line() {
+fn an_invalid_store_is_reported_with_its_line() {
     let merchant = "[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\n\
                     connections.main = { provider = \"lomi\", sandbox = true }\n";
     let wrong = file(&format!("{merchant}[store]\nurl = \"mysql://me:secret@db/x\"\n"));
-    let told = err(&run(&["check", "--config", wrong.path().to_str().expect("a path")]));
-    assert!(told.contains(":6: `store.url` is none of `sqlite:FILE`") && !told.contains("secret"), "{told}");
+    let messages = err(&run(&["check", "--config", wrong.path().to_str().expect("a path")]));
+    assert!(
+        messages.contains(":6: `store.url` is none of `sqlite:FILE`") && !messages.contains("secret"),
+        "{messages}"
+    );
     let key = "0".repeat(64);
     let open = file(&format!("{merchant}[store]\nurl = \"postgres://me:secret@db/x\"\nkey = \"{key}\"\n"));
-    let told = err(&run(&["check", "--config", open.path().to_str().expect("a path")]));
-    assert!(told.contains(":6: `store.url` holds a password") && !told.contains("secret"), "{told}");
+    let messages = err(&run(&["check", "--config", open.path().to_str().expect("a path")]));
+    assert!(messages.contains(":6: `store.url` holds a password") && !messages.contains("secret"), "{messages}");
     let hasty = file(&format!("{merchant}[store]\nurl = \"sqlite:a\"\nlease = \"1s\"\n[server]\ndeadline = \"6m\"\n"));
-    let told = err(&run(&["check", "--config", hasty.path().to_str().expect("a path")]));
-    assert!(told.contains("`store.lease` must be from \"2s\" to \"10m\""), "{told}");
-    assert!(told.contains(":9: `server.deadline` must not be longer than \"5m\""), "{told}");
+    let messages = err(&run(&["check", "--config", hasty.path().to_str().expect("a path")]));
+    assert!(messages.contains("`store.lease` must be from \"2s\" to \"10m\""), "{messages}");
+    assert!(messages.contains(":9: `server.deadline` must not be longer than \"5m\""), "{messages}");
 }

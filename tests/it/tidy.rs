@@ -18,7 +18,7 @@ fn code_of(path: &Path) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// The core depends on nothing that waits.
+/// The core has no asynchronous runtime, no HTTP client and no TLS.
 #[test]
 fn the_core_has_no_runtime_and_no_client() {
     let metadata = std::process::Command::new(env!("CARGO"))
@@ -45,7 +45,7 @@ fn the_core_has_no_runtime_and_no_client() {
 }
 
 #[test]
-fn no_vendor_knows_another() {
+fn no_vendor_imports_another() {
     for vendor in VENDORS {
         for path in sources(&root().join("providers").join(vendor.name())) {
             let code = code_of(&path);
@@ -57,7 +57,7 @@ fn no_vendor_knows_another() {
 }
 
 #[test]
-fn shared_code_knows_no_vendor() {
+fn shared_code_imports_no_vendor() {
     let shared = sources(&root().join("providers"));
     let vendors: Vec<PathBuf> = VENDORS.iter().map(|vendor| root().join("providers").join(vendor.name())).collect();
     let registry = root().join("providers/lib.rs");
@@ -72,11 +72,11 @@ fn shared_code_knows_no_vendor() {
 }
 
 #[test]
-fn every_vendor_has_the_same_rooms() {
+fn every_vendor_has_the_same_files() {
     for vendor in VENDORS {
         let folder = root().join("providers").join(vendor.name());
-        for room in ["README.md", "mod.rs", "wire.rs", "translate.rs", "server.rs"] {
-            assert!(folder.join(room).is_file(), "{} has no {room}", vendor.name());
+        for name in ["README.md", "mod.rs", "wire.rs", "translate.rs", "server.rs"] {
+            assert!(folder.join(name).is_file(), "{} has no {name}", vendor.name());
         }
         assert!(root().join("fixtures").join(vendor.name()).is_dir());
     }
@@ -87,7 +87,7 @@ fn every_vendor_has_the_same_rooms() {
 }
 
 #[test]
-fn nothing_unsafe_and_nothing_unfinished() {
+fn no_code_skips_certificate_checks_or_is_unfinished() {
     for path in sources(&root().join("src")).into_iter().chain(sources(&root().join("providers"))) {
         let code = code_of(&path);
         for banned in ["danger_accept_invalid", "todo!(", "unimplemented!("] {
@@ -123,13 +123,13 @@ const SHELL: &[&str] = &[
 #[test]
 fn folders_of_the_core_import_only_those_before_them() {
     let folder = root().join("providers/core");
-    // The root of the crate gives the folders their short names, and has the registry.
-    let place = |path: &ModulePath| match path.first().map(String::as_str) {
+    // The root of the crate re-exports the folders under short names, and holds the registry.
+    let folder_of = |path: &ModulePath| match path.first().map(String::as_str) {
         Some("core") => path.get(1).cloned(),
         Some("CustomerProvider" | "VendorServer" | "Settings" | "Vendor") => Some("kit".to_owned()),
         other => other.map(str::to_owned),
     };
-    let wrong = wrong_imports(&folder, CORE, &["core".to_owned()], place);
+    let wrong = wrong_imports(&folder, CORE, &["core".to_owned()], folder_of);
     assert!(wrong.is_empty(), "imports against the order of the core's folders:\n{}", wrong.join("\n"));
 }
 
@@ -139,31 +139,31 @@ fn modules_of_the_shell_import_only_those_before_them() {
     assert!(wrong.is_empty(), "imports against the order of the shell's modules:\n{}", wrong.join("\n"));
 }
 
-/// Every import that goes to a later module of the order, or to one that has no place in it.
+/// Every import of a module that is later in the order, or that is not in it.
 fn wrong_imports(
     folder: &Path,
     order: &[&str],
     prefix: &[String],
-    place: impl Fn(&ModulePath) -> Option<String>,
+    module_of: impl Fn(&ModulePath) -> Option<String>,
 ) -> Vec<String> {
     let rank = |name: &str| order.iter().position(|known| *known == name);
     let mut wrong = Vec::new();
     let mut modules = 0;
     for file in sources(folder) {
         let below = imports::module_of(&file, folder);
-        // The crate's root, and a folder's table of contents, name what they hold.
+        // The root of the crate and the `mod.rs` of this folder may import every module.
         let Some(own) = below.first() else { continue };
         if own == "tests" {
             continue;
         }
         let Some(own_rank) = rank(own) else {
-            wrong.push(format!("{own} has no place in the order"));
+            wrong.push(format!("{own} is not in the order"));
             continue;
         };
         modules += 1;
         let module: ModulePath = prefix.iter().cloned().chain(below.iter().cloned()).collect();
         for path in imports::of(&file, &module) {
-            let Some(target) = place(&path) else { continue };
+            let Some(target) = module_of(&path) else { continue };
             match rank(&target) {
                 Some(target) if target <= own_rank => {}
                 _ => wrong.push(format!("{} imports {}", file.display(), path.join("::"))),
@@ -174,12 +174,12 @@ fn wrong_imports(
     wrong
 }
 
-/// Files that may be longer than the rest, with the reason.
+/// Files that may be longer, each with the reason.
 const LONG_FILES: &[(&str, &str)] = &[];
 
 #[test]
 fn no_file_is_longer_than_four_hundred_lines() {
-    const MOST: usize = 400;
+    const LIMIT: usize = 400;
     let folders = ["src", "providers", "tests", "benches"];
     let files: Vec<PathBuf> = folders.iter().flat_map(|folder| sources(&root().join(folder))).collect();
     let mut wrong = Vec::new();
@@ -187,10 +187,10 @@ fn no_file_is_longer_than_four_hundred_lines() {
         let name = file.strip_prefix(root()).expect("a file of ours").to_string_lossy().into_owned();
         let lines = fs::read_to_string(file).expect("a file").lines().count();
         let is_allowed = LONG_FILES.iter().any(|(allowed, _)| *allowed == name);
-        if (lines > MOST) != is_allowed {
+        if (lines > LIMIT) != is_allowed {
             wrong.push(format!("{name} has {lines} lines{}", if is_allowed { " and needs no exception" } else { "" }));
         }
     }
     assert!(files.len() > 100, "the sources were read");
-    assert!(wrong.is_empty(), "files of more than {MOST} lines:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "files of more than {LIMIT} lines:\n{}", wrong.join("\n"));
 }

@@ -1,4 +1,5 @@
-//! Providers behind TLS: whom the gateway takes for them, and that nobody else is sent anything.
+//! Providers behind TLS: which certificates the gateway accepts, and that it sends nothing to a server whose certificate it
+//! refuses.
 
 use std::{path::Path, process::Output};
 
@@ -14,56 +15,59 @@ use tokio::{
 };
 
 use crate::{
-    door::{ATTEMPTS, Authority, Door},
+    door::{ATTEMPTS, Authority, TlsFront},
     faults::{read, write},
     stand_in::{Act, PATIENCE, StandIn, json as json_answer},
     support::{Answer, Gateway, SECRET},
     terminal::{err, file, out},
 };
 
-/// Somebody who listens where TLS should be spoken.
-struct Stranger {
+/// A server that does not speak TLS where the gateway expects it.
+struct NoTlsServer {
     url: String,
-    heard: mpsc::UnboundedReceiver<Vec<u8>>,
+    received: mpsc::UnboundedReceiver<Vec<u8>>,
 }
 
-impl Stranger {
-    /// One that says something and hangs up, or says nothing and stays.
-    async fn saying(says: Option<&'static str>) -> Self {
+impl NoTlsServer {
+    /// With an answer, it sends the answer and closes the connection. Without one, it sends nothing and keeps it open.
+    async fn sending(answer: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("https://{}", listener.local_addr().expect("an address"));
-        let (told, heard) = mpsc::unbounded_channel();
+        let (sender, received) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let told = told.clone();
+                let sender = sender.clone();
                 tokio::spawn(async move {
-                    if let Some(says) = says {
-                        let _ = stream.write_all(says.as_bytes()).await;
+                    if let Some(answer) = answer {
+                        let _ = stream.write_all(answer.as_bytes()).await;
                         let _ = stream.shutdown().await;
                     }
                     let mut bytes = Vec::new();
                     let _ = stream.read_to_end(&mut bytes).await;
-                    let _ = told.send(bytes);
+                    let _ = sender.send(bytes);
                 });
             }
         });
-        Self { url, heard }
+        Self { url, received }
     }
 
-    /// Holds that every attempt of a request said hello and hung up.
-    async fn heard_only_hellos(&mut self) {
+    /// Asserts that the gateway sent only a TLS hello in every attempt of one request.
+    async fn assert_only_hellos(&mut self) {
         const HANDSHAKE: u8 = 22;
         for _ in 0..ATTEMPTS {
-            let heard = timeout(PATIENCE, self.heard.recv()).await.expect("it is hung up in time").expect("a stranger");
-            assert_eq!(heard.first(), Some(&HANDSHAKE), "{heard:?}");
-            let text = String::from_utf8_lossy(&heard);
+            let received = timeout(PATIENCE, self.received.recv())
+                .await
+                .expect("the gateway closes the connection in time")
+                .expect("the server still runs");
+            assert_eq!(received.first(), Some(&HANDSHAKE), "{received:?}");
+            let text = String::from_utf8_lossy(&received);
             assert!(!text.contains("HTTP/1.1") && !text.contains(SECRET), "{text}");
         }
-        assert!(self.heard.try_recv().is_err(), "three attempts in all");
+        assert!(self.received.try_recv().is_err(), "three attempts in all");
     }
 }
 
-/// Why is told as far as the operator can do something about it.
+/// The answer names the reason, so that the operator can remove it.
 fn assert_nothing_was_sent(answer: &Answer, why: &str) {
     assert_eq!(answer.status_and_code(), (503, "provider_unavailable"), "{}", answer.text);
     assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("none"), &json!(true)));
@@ -79,7 +83,8 @@ pub(crate) fn configuration(base_url: &str, outbound: &str, more: &str) -> Strin
     )
 }
 
-/// Asks a provider for a list of one customer, from a process of its own that trusts what a file holds.
+/// Runs `passerelle check --probe`, which reads one customer from the provider. The process trusts the authority in the
+/// file.
 pub(crate) async fn probe(base_url: &str, trusted: &Path) -> Output {
     check(&["--probe"], file(&configuration(base_url, "", "")), trusted).await
 }
@@ -88,7 +93,7 @@ async fn check(arguments: &[&str], configuration: NamedTempFile, trusted: &Path)
     check_in(&[], arguments, configuration, trusted).await
 }
 
-/// The same in an environment.
+/// Runs `passerelle check` with these variables in its environment.
 pub(crate) async fn check_in(
     environment: &[(&str, &str)],
     arguments: &[&str],
@@ -109,36 +114,36 @@ fn no_customers() -> Act {
 }
 
 #[tokio::test]
-async fn a_provider_that_nobody_vouches_for_is_sent_nothing() {
+async fn nothing_is_sent_to_a_provider_with_an_untrusted_certificate() {
     let vendor = StandIn::always(no_customers()).await;
-    let mut door = Door::before(&vendor, Authority::new().certificate("localhost")).await;
-    let gateway = Gateway::in_front_of("lomi", &door.url("localhost"), "").await;
+    let mut front = TlsFront::in_front_of(&vendor, Authority::new().certificate("localhost")).await;
+    let gateway = Gateway::in_front_of("lomi", &front.url("localhost"), "").await;
     assert_nothing_was_sent(&read(&gateway).await, ": its certificate was refused (UnknownIssuer)");
-    door.refused("UnknownCA").await;
+    front.assert_refused("UnknownCA").await;
     assert_nothing_was_sent(&write(&gateway, "lomi").await, ": its certificate was refused (UnknownIssuer)");
-    door.refused("UnknownCA").await;
+    front.assert_refused("UnknownCA").await;
     assert_eq!(vendor.requests(), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_provider_that_an_authority_of_the_environment_vouches_for_is_asked() {
+async fn an_authority_of_ssl_cert_file_is_trusted() {
     let authority = Authority::new();
     let trusted = authority.file();
     for (host, versions) in [("localhost", &[&TLS13]), ("localhost", &[&TLS12]), ("127.0.0.1", &[&TLS13])] {
         let vendor = StandIn::always(no_customers()).await;
-        let mut door = Door::speaking(versions, vendor.address(), authority.certificate(host)).await;
-        let probed = probe(&door.url(host), trusted.path()).await;
+        let mut front = TlsFront::with_versions(versions, vendor.address(), authority.certificate(host)).await;
+        let probed = probe(&front.url(host), trusted.path()).await;
         assert!(probed.status.success(), "{host}, {versions:?}: {}{}", out(&probed), err(&probed));
         assert!(out(&probed).contains("acme.main (lomi): answers, and takes the credentials"), "{}", out(&probed));
-        assert_eq!(door.tried().await, Ok(()));
-        let asked = vendor.requests();
-        assert_eq!(asked.len(), 1);
-        assert!(asked[0].starts_with("GET /customers?limit=1&page=1 HTTP/1.1\r\n"), "{}", asked[0]);
-        assert!(asked[0].contains(&format!("\r\nhost: {host}:{}\r\n", door.address.port())), "{}", asked[0]);
+        assert_eq!(front.handshake().await, Ok(()));
+        let requests = vendor.requests();
+        assert_eq!(requests.len(), 1);
+        assert!(requests[0].starts_with("GET /customers?limit=1&page=1 HTTP/1.1\r\n"), "{}", requests[0]);
+        assert!(requests[0].contains(&format!("\r\nhost: {host}:{}\r\n", front.address.port())), "{}", requests[0]);
     }
 }
 
-/// Whoever holds some certificate of a trusted authority is not the provider for that.
+/// The authority is trusted, and still the certificate must be valid for the host and at this time.
 #[tokio::test]
 async fn a_certificate_that_is_not_the_providers_own_is_refused() {
     let authority = Authority::new();
@@ -149,19 +154,19 @@ async fn a_certificate_that_is_not_the_providers_own_is_refused() {
         ("localhost", authority.expired("localhost"), "CertificateExpired", "certificate expired"),
     ] {
         let vendor = StandIn::always(no_customers()).await;
-        let mut door = Door::before(&vendor, certificate).await;
-        let probed = probe(&door.url(host), trusted.path()).await;
+        let mut front = TlsFront::in_front_of(&vendor, certificate).await;
+        let probed = probe(&front.url(host), trusted.path()).await;
         assert_eq!(probed.status.code(), Some(1), "{}{}", out(&probed), err(&probed));
         assert!(out(&probed).contains("could not be reached: its certificate was refused ("), "{}", out(&probed));
         assert!(out(&probed).contains(why) && out(&probed).contains("; nothing was sent"), "{}", out(&probed));
-        door.refused(alert).await;
+        front.assert_refused(alert).await;
         assert_eq!(vendor.requests(), [""; 0]);
     }
 }
 
 #[tokio::test]
-async fn a_gateway_that_trusts_nobody_calls_only_its_own_twins() {
-    let nobody = file("");
+async fn a_gateway_without_trusted_authorities_calls_only_its_own_twins() {
+    let no_authorities = file("");
     let merchant = |connection: &str| {
         file(&format!(
             "[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\n\
@@ -169,36 +174,36 @@ async fn a_gateway_that_trusts_nobody_calls_only_its_own_twins() {
         ))
     };
     let live = merchant(&format!("credentials = {{ api_key = \"{SECRET}\" }}"));
-    let refused = check(&[], live, nobody.path()).await;
+    let refused = check(&[], live, no_authorities.path()).await;
     assert_eq!(refused.status.code(), Some(1), "{}", out(&refused));
     assert!(err(&refused).contains("install `ca-certificates`"), "{}", err(&refused));
-    let taken = check(&[], merchant("sandbox = true"), nobody.path()).await;
-    assert!(taken.status.success(), "{}", err(&taken));
+    let accepted = check(&[], merchant("sandbox = true"), no_authorities.path()).await;
+    assert!(accepted.status.success(), "{}", err(&accepted));
 }
 
-/// Connecting ends with the handshake, and no request has begun before.
+/// The connect timeout includes the handshake, and the gateway sends no request before the handshake ends.
 #[tokio::test]
-async fn a_provider_that_does_not_answer_the_hello_is_not_waited_for() {
-    let mut mute = Stranger::saying(None).await;
-    // Of these, only connecting ends within the patience of this test.
+async fn the_connect_timeout_ends_a_handshake_that_gets_no_answer() {
+    let mut silent = NoTlsServer::sending(None).await;
+    // Only the connect timeout ends within `PATIENCE`.
     let more = "timeout = \"1h\"\n[server]\ndeadline = \"5m\"";
-    let configuration = configuration(&mute.url, "connect_timeout = \"50ms\"", more);
+    let configuration = configuration(&silent.url, "connect_timeout = \"50ms\"", more);
     let gateway = Gateway::start(&configuration).await.with_key("sk_acme");
     assert_nothing_was_sent(&timeout(PATIENCE, read(&gateway)).await.expect("an answer in time"), ";");
-    mute.heard_only_hellos().await;
+    silent.assert_only_hellos().await;
     assert_nothing_was_sent(&timeout(PATIENCE, write(&gateway, "lomi")).await.expect("an answer in time"), ";");
-    mute.heard_only_hellos().await;
+    silent.assert_only_hellos().await;
 }
 
 #[tokio::test]
-async fn a_provider_that_speaks_no_tls_is_sent_nothing() {
+async fn nothing_is_sent_to_a_provider_without_tls() {
     let no_tls = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
-    for (says, why) in [("", ";"), (no_tls, ": it does not speak TLS as expected (")] {
-        let mut stranger = Stranger::saying(Some(says)).await;
-        let gateway = Gateway::in_front_of("lomi", &stranger.url, "").await;
+    for (answer, why) in [("", ";"), (no_tls, ": it does not speak TLS as expected (")] {
+        let mut server = NoTlsServer::sending(Some(answer)).await;
+        let gateway = Gateway::in_front_of("lomi", &server.url, "").await;
         assert_nothing_was_sent(&read(&gateway).await, why);
-        stranger.heard_only_hellos().await;
+        server.assert_only_hellos().await;
         assert_nothing_was_sent(&write(&gateway, "lomi").await, why);
-        stranger.heard_only_hellos().await;
+        server.assert_only_hellos().await;
     }
 }

@@ -1,5 +1,4 @@
-//! The wire to a provider, at the level of bytes: what the gateway says on it and nothing else, packed answers, and
-//! connections that are kept.
+//! Requests to a provider at the level of bytes: their headers, compressed answers, and connections that are reused.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
@@ -12,7 +11,7 @@ use crate::{
 
 const FOUND: &str = r#"{"data":{"customer_id":"b78de3c9-7f76-4f43-9c5d-19d9f5c7c985","name":"Amadou Ba"}}"#;
 
-/// The same, as node's `brotliCompressSync` packs it.
+/// `FOUND`, compressed by Node's `brotliCompressSync`.
 const FOUND_IN_BROTLI: &str = "G1EASByHsdtkL/JFMZ1nti1V7jNLMMZHTcXDzTXPZKJi0kqnDzbggDnQBAKCCU/Sx+JGgg33ew3AbTOe5hRL\
                                G9KzN6FrCAZT3ZxTUQEw5vGu+P5yLgw=";
 
@@ -24,9 +23,9 @@ fn assert_found(answer: &Answer) {
     assert_eq!((answer.status.as_u16(), &answer.body["name"]), (200, &json!("Amadou Ba")), "{}", answer.text);
 }
 
-/// The request line, every header in the order of their names, and the body of a request.
-fn parts(asked: &str) -> (&str, Vec<&str>, &str) {
-    let (head, body) = asked.split_once("\r\n\r\n").expect("a whole request");
+/// The request line, the headers sorted by name, and the body of a request.
+fn parts(request: &str) -> (&str, Vec<&str>, &str) {
+    let (head, body) = request.split_once("\r\n\r\n").expect("a whole request");
     let (line, headers) = head.split_once("\r\n").expect("headers");
     let mut headers: Vec<_> = headers.split("\r\n").collect();
     headers.sort_unstable();
@@ -35,9 +34,9 @@ fn parts(asked: &str) -> (&str, Vec<&str>, &str) {
 
 const USER_AGENT: &str = concat!("user-agent: passerelle/", env!("CARGO_PKG_VERSION"));
 
-/// No referer, no cookie, nothing of the merchant's own request: a header more is a header that somebody may read.
+/// No referer, no cookie, and no header of the client's own request: every additional header could reveal something.
 #[tokio::test]
-async fn a_provider_is_told_what_it_needs_and_nothing_else() {
+async fn a_request_has_only_the_headers_that_the_provider_needs() {
     let vendor = StandIn::always(json_answer("200 OK", FOUND)).await;
     let gateway = Gateway::in_front_of("lomi", &format!("{}/platform/v1", vendor.url()), "").await;
     assert_found(&read(&gateway).await);
@@ -45,10 +44,10 @@ async fn a_provider_is_told_what_it_needs_and_nothing_else() {
 
     let host = format!("host: {}", vendor.address());
     let key = format!("x-api-key: {SECRET}");
-    let asked = vendor.requests();
+    let sent = vendor.requests();
     let retrieve = ["accept-encoding: gzip,br", "accept: application/json", &host, USER_AGENT, &key];
     let line = "GET /platform/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985 HTTP/1.1";
-    assert_eq!(parts(&asked[0]), (line, retrieve.to_vec(), ""));
+    assert_eq!(parts(&sent[0]), (line, retrieve.to_vec(), ""));
     let create = [
         "accept-encoding: gzip,br",
         "accept: application/json",
@@ -59,22 +58,22 @@ async fn a_provider_is_told_what_it_needs_and_nothing_else() {
         &key,
     ];
     let body = r#"{"name":"Awa Diop","email":"awa@example.com"}"#;
-    assert_eq!(parts(&asked[1]), ("POST /platform/v1/customers HTTP/1.1", create.to_vec(), body));
-    assert_eq!(asked.len(), 2);
+    assert_eq!(parts(&sent[1]), ("POST /platform/v1/customers HTTP/1.1", create.to_vec(), body));
+    assert_eq!(sent.len(), 2);
 }
 
-/// Some front ends answer 411 to a POST without a length.
+/// Some reverse proxies answer 411 to a POST without a length.
 #[tokio::test]
-async fn a_post_without_a_body_says_that_it_is_empty() {
+async fn a_post_without_a_body_has_a_content_length_of_zero() {
     let vendor = StandIn::always(json_answer("200 OK", r#"{"customer":{"id":"cus.x","name":"Awa"}}"#)).await;
     let gateway = Gateway::in_front_of("notchpay", &vendor.url(), "").await;
     let blocked = gateway.send(gateway.request(reqwest::Method::POST, "/v1/customers/cus.x/block")).await;
     assert_eq!(blocked.status, 200, "{}", blocked.text);
-    let asked = vendor.requests().remove(0);
-    let (line, headers, body) = parts(&asked);
-    assert!(line.ends_with("/customers/cus.x/block HTTP/1.1") && body.is_empty(), "{asked}");
-    assert!(headers.contains(&"content-length: 0"), "{asked}");
-    assert!(headers.iter().all(|header| !header.starts_with("content-type")), "{asked}");
+    let sent = vendor.requests().remove(0);
+    let (line, headers, body) = parts(&sent);
+    assert!(line.ends_with("/customers/cus.x/block HTTP/1.1") && body.is_empty(), "{sent}");
+    assert!(headers.contains(&"content-length: 0"), "{sent}");
+    assert!(headers.iter().all(|header| !header.starts_with("content-type")), "{sent}");
 }
 
 #[tokio::test]
@@ -91,50 +90,53 @@ async fn every_spelling_of_a_base_url_leads_to_the_same_request() {
     ] {
         let gateway = Gateway::in_front_of("lomi", &base_url, "").await;
         assert_found(&read(&gateway).await);
-        let asked = vendor.requests().pop().expect("a request");
+        let sent = vendor.requests().pop().expect("a request");
         let host = format!("host: {host}");
         let key = format!("x-api-key: {SECRET}");
         let line = "GET /v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985 HTTP/1.1";
         let headers = vec!["accept-encoding: gzip,br", "accept: application/json", &host, USER_AGENT, &key];
-        assert_eq!(parts(&asked), (line, headers, ""), "{base_url}");
+        assert_eq!(parts(&sent), (line, headers, ""), "{base_url}");
     }
 }
 
 #[tokio::test]
-async fn packed_answers_are_read() {
+async fn compressed_answers_are_read() {
     let brotli = BASE64_STANDARD.decode(FOUND_IN_BROTLI).expect("base64");
-    for (encoding, packed) in [("gzip", gzip(FOUND.as_bytes())), ("br", brotli)] {
+    for (encoding, compressed) in [("gzip", gzip(FOUND.as_bytes())), ("br", brotli)] {
         let headers = [("content-type", "application/json"), ("content-encoding", encoding)];
-        // Who packs as it sends does not know the length.
+        // A server that compresses while it sends does not know the length.
         let mut chunks = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: {encoding}\r\n\
              transfer-encoding: chunked\r\n\r\n"
         )
         .into_bytes();
-        for piece in packed.chunks(7) {
+        for piece in compressed.chunks(7) {
             chunks.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
             chunks.extend_from_slice(piece);
             chunks.extend_from_slice(b"\r\n");
         }
         chunks.extend_from_slice(b"0\r\n\r\n");
-        let acts =
-            vec![response("200 OK", &headers, &packed), Act::Keep(chunks), response("201 Created", &headers, &packed)];
+        let acts = vec![
+            response("200 OK", &headers, &compressed),
+            Act::Keep(chunks),
+            response("201 Created", &headers, &compressed),
+        ];
         let vendor = StandIn::start(acts).await;
         let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
         assert_found(&read(&gateway).await);
         assert_found(&read(&gateway).await);
         let created = write(&gateway, "lomi").await;
         assert_eq!((created.status.as_u16(), &created.body["name"]), (201, &json!("Amadou Ba")), "{}", created.text);
-        for asked in vendor.requests() {
-            assert!(asked.contains("\r\naccept-encoding: gzip,br\r\n"), "{asked}");
+        for sent in vendor.requests() {
+            assert!(sent.contains("\r\naccept-encoding: gzip,br\r\n"), "{sent}");
         }
-        assert_eq!(vendor.connections(), 2, "a packed answer is read to its end, so its connection can be kept");
+        assert_eq!(vendor.connections(), 2, "a compressed answer is read to its end, so its connection can be reused");
     }
 }
 
-/// Servers that pack everything name the packing also where there is nothing in it.
+/// Some servers name an encoding also where the body is empty.
 #[tokio::test]
-async fn an_empty_answer_is_not_unpacked() {
+async fn an_empty_answer_is_not_decompressed() {
     for encoding in ["gzip", "br"] {
         for status in ["200 OK", "204 No Content"] {
             let vendor = StandIn::always(response(status, &[("content-encoding", encoding)], "")).await;
@@ -146,7 +148,7 @@ async fn an_empty_answer_is_not_unpacked() {
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_for_the_next_request() {
+async fn a_connection_is_reused_for_the_next_request() {
     let vendor = StandIn::always(Act::Keep(found())).await;
     let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     assert_found(&read(&gateway).await);
@@ -156,8 +158,8 @@ async fn a_connection_is_kept_for_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_write_does_not_go_into_a_connection_that_was_closed_while_it_was_kept() {
-    // It says nothing of closing, and closes.
+async fn a_write_does_not_use_an_idle_connection_that_the_provider_closed() {
+    // Its header does not announce that it closes the connection.
     let vendor = StandIn::always(Act::Send(found())).await;
     let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
     assert_found(&read(&gateway).await);
@@ -168,9 +170,9 @@ async fn a_write_does_not_go_into_a_connection_that_was_closed_while_it_was_kept
     assert_eq!((vendor.requests().len(), vendor.connections()), (3, 3));
 }
 
-/// The client may send again by itself what it did not begin to send, and only that.
+/// The HTTP client may repeat a request by itself only if it has sent nothing of it.
 #[tokio::test]
-async fn a_write_that_breaks_a_kept_connection_is_not_sent_again() {
+async fn a_write_whose_reused_connection_breaks_is_not_sent_again() {
     for broken in [Act::Reset, Act::Send(Vec::new()), Act::Send(b"HTTP/1.1 201 Cre".to_vec())] {
         let vendor = StandIn::start(vec![Act::Keep(found()), broken.clone(), Act::Hang]).await;
         let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
@@ -178,15 +180,15 @@ async fn a_write_that_breaks_a_kept_connection_is_not_sent_again() {
         let answer = write(&gateway, "lomi").await;
         assert_eq!(answer.status_and_code(), (504, "outcome_unknown"), "{broken:?}: {}", answer.text);
         assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("unknown"), &json!(false)));
-        let writes = vendor.requests().iter().filter(|asked| asked.starts_with("POST ")).count();
+        let writes = vendor.requests().iter().filter(|sent| sent.starts_with("POST ")).count();
         assert_eq!((writes, vendor.connections()), (1, 1), "{broken:?}");
     }
 }
 
-/// The client reads where a redirect leads although it never goes there. An address that it cannot read is no reason to
-/// take the request for one that was not sent.
+/// The HTTP client parses the address of a redirect although it never follows it. An address that it cannot parse must not
+/// make the gateway believe that the request was not sent.
 #[tokio::test]
-async fn a_redirect_that_leads_nowhere_does_not_send_a_write_again() {
+async fn a_redirect_with_an_invalid_address_does_not_send_a_write_again() {
     let elsewhere = StandIn::always(Act::Keep(found())).await;
     let there = elsewhere.url();
     for status in

@@ -1,4 +1,4 @@
-//! The proxies of Debian, on ports of their own.
+//! Starts tinyproxy and microsocks, as Debian installs them, on free ports.
 
 use std::{
     io::{self, Write as _},
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use crate::stand_in::PATIENCE;
 
-/// How often another port is tried where something took the first.
+/// How many ports are tried, because another process may take the port that was free.
 const PORTS: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +47,12 @@ pub(crate) fn or_ignored(program: Program, trial: Trial) -> Trial {
     Trial::test(name, || Ok(())).with_ignored_flag(true)
 }
 
-/// A proxy that runs. It ends with the test.
+/// A running proxy. It is stopped when it is dropped.
 pub(crate) struct Running {
     program: Program,
     address: SocketAddr,
     child: Child,
-    /// Read as the proxy starts.
+    /// The proxy reads this file when it starts.
     _settings: NamedTempFile,
 }
 
@@ -97,7 +97,7 @@ impl Running {
         Ok(Self { program, address, child: command.spawn()?, _settings: settings })
     }
 
-    /// Waits until it listens; not where it ended, because something else took its port.
+    /// Waits until the proxy listens. Returns false if it has ended because another process took its port.
     async fn listens(&mut self) -> bool {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
@@ -112,7 +112,7 @@ impl Running {
         panic!("{} does not listen", self.program.name());
     }
 
-    /// Its URL, with credentials that end with an `@`.
+    /// The URL of the proxy. `credentials` are empty, or end with an `@`.
     pub(crate) fn url(&self, credentials: &str) -> String {
         let scheme = match self.program {
             Program::Tinyproxy => "http",
