@@ -1,4 +1,4 @@
-//! How many writes a second the store can claim and finish on a real disk, with `synchronous=FULL`:
+//! Measures how many writes per second the store can claim and finish on a real disk, with `synchronous=FULL`:
 //! `cargo bench --bench store -- [TASKS] [SECONDS]`. The file is made in `BENCH_FOLDER`, or the
 //! working directory, because `/tmp` may be memory.
 
@@ -44,7 +44,7 @@ async fn run(settings: Settings, tasks: u64, time: Duration) {
                 let mut slowest = Duration::ZERO;
                 while begin.elapsed() < time {
                     let start = Instant::now();
-                    pair(&store).await;
+                    claim_and_finish(&store).await;
                     slowest = slowest.max(start.elapsed());
                     pairs.fetch_add(1, Ordering::Relaxed);
                 }
@@ -61,7 +61,7 @@ async fn run(settings: Settings, tasks: u64, time: Duration) {
     println!("{tasks} tasks: {rate} pairs of claim and finish a second ({pairs} pairs, slowest pair {slowest:?})");
 }
 
-async fn pair(store: &Store) {
+async fn claim_and_finish(store: &Store) {
     let id = OperationId::now();
     let body =
         Bytes::from(format!("{{\"name\":\"Amadou Ba\",\"email\":\"{id}@example.com\",\"phone\":\"+221771234567\"}}"));

@@ -1,5 +1,5 @@
-//! What the type of the model's text costs: a page of 100 customers, decoded. `docs/architecture.md` quotes it.
-//! How often each asks for memory is counted in `tests/allocations.rs`.
+//! Measures the cost of the model's text type: decodes a page of 100 customers with each candidate type. The figures
+//! are in `docs/architecture.md`. `tests/allocations.rs` counts the allocations of each.
 
 #![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
 
@@ -12,7 +12,7 @@ use passerelle_providers::text::Source;
 mod page;
 mod shapes;
 
-/// The gateway's own allocator: with a slower one, copies would cost more.
+/// The allocator of the gateway. With a slower one, copies would cost more.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! What a translation costs, without any I/O: a create, and a page of 100 customers, at lomi.
+//! Measures a translation without I/O: a create, and a page of 100 customers, for lomi.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
 
@@ -21,7 +21,7 @@ use passerelle_providers::{
 
 mod answers;
 
-/// The gateway's own allocator.
+/// The allocator of the gateway.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -61,11 +61,11 @@ fn list(criterion: &mut Criterion) {
     group.bench_function("plan and read the answer", |bencher| bencher.iter(|| page().borrowed().map(drop)));
     group.bench_function("plan, read and keep the answer", |bencher| bencher.iter(|| page().into_owned().map(drop)));
     let page = page();
-    let told = page.borrowed().expect("it is a page");
+    let borrowed = page.borrowed().expect("it is a page");
     group.bench_function("write ours", |bencher| {
         let origin = Origin { provider: "lomi", connection: "main" };
         let write = |mut buffer: Vec<u8>| {
-            CustomersView { customers: &told.items, origin }.write(&mut buffer);
+            CustomersView { customers: &borrowed.items, origin }.write(&mut buffer);
             buffer
         };
         bencher.iter_batched(|| Vec::with_capacity(128 * 1024), write, BatchSize::SmallInput);

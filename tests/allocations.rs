@@ -1,5 +1,4 @@
-//! How often translating asks for memory. These bounds are part of the design: see "Decisions" in
-//! docs/architecture.md.
+//! Counts the allocations of a translation. The limits are part of the design: see "Decisions" in docs/architecture.md.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -27,7 +26,7 @@ fn lomi() -> Arc<dyn CustomerProvider> {
 }
 
 #[test]
-fn a_create_asks_for_memory_at_most_six_times() {
+fn a_create_allocates_at_most_six_times() {
     let provider = lomi();
     let create = command();
     let command = Command::Create(create.clone());
@@ -43,15 +42,15 @@ fn a_create_asks_for_memory_at_most_six_times() {
 }
 
 #[test]
-fn a_listed_customer_asks_for_no_memory() {
+fn a_listed_customer_allocates_nothing() {
     let provider = lomi();
     let (fifty, hundred) = (read_page(&*provider, 50), read_page(&*provider, 100));
     assert!(hundred <= fifty, "{fifty} for 50 customers, {hundred} for 100");
 }
 
-/// The canonical model's text costs no more memory than borrowed text would, and is free to outlive the answer.
+/// The text type of the canonical model allocates no more than borrowed text, and can outlive the answer.
 #[test]
-fn a_slice_asks_for_no_memory() {
+fn a_slice_allocates_nothing() {
     let body = answers::page::of(100);
     let source = Source::new(&body).expect("it is text");
     let page = source.as_str();
@@ -64,7 +63,7 @@ fn a_slice_asks_for_no_memory() {
     assert!(owned > 800 && shared > 800 && flattened > 1500, "owned {owned}, shared {shared}, flattened {flattened}");
 }
 
-/// How often reading a page of this many customers asks for memory.
+/// The number of allocations for reading a page of this many customers.
 fn read_page(provider: &dyn CustomerProvider, customers: u16) -> u64 {
     let command = ListCustomers { limit: customers, position: Position::START, filter: CustomerFilter::default() };
     let answer = Response::new(answers::page::of(customers.into()));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-/// A page of customers as lomi documents them, with the address that the API takes.
+/// A page of customers as lomi documents them, with the address fields that the API accepts.
 pub(crate) fn of(customers: usize) -> Bytes {
     let listed: Vec<String> = (0..customers).map(customer).collect();
     let page = listed.join(",");

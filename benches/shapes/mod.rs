@@ -1,5 +1,5 @@
-//! A page of customers decoded into a small model whose text is of any type, so that only the type of the
-//! text differs between two measurements.
+//! Decodes a page of customers into a small model with any text type, so that only that type differs between two
+//! measurements.
 
 use std::borrow::Cow;
 
@@ -43,20 +43,20 @@ struct BorrowedCustomer<'a> {
     updated_at: Option<Str<'a>>,
 }
 
-/// Decodes a page. `text` makes the model's text of what the JSON reader found.
+/// Decodes a page. `text` converts the text that the JSON parser found into the text type of the model.
 pub(crate) fn decode<'a, T>(page: &'a str, text: impl Fn(Cow<'a, str>) -> T) -> Vec<Customer<T>> {
     let page: Page<BorrowedCustomer<'a>> = serde_json::from_str(page).expect("the page is JSON");
     let text = |member: Option<Str<'a>>| member.map(|found| text(found.0));
-    let customers = page.data.into_iter().map(|told| Customer {
-        id: text(told.customer_id),
-        name: text(told.name),
-        email: text(told.email),
-        phone: text(told.phone_number),
-        line1: text(told.address),
-        city: text(told.city),
-        country: text(told.country),
-        created_at: text(told.created_at),
-        updated_at: text(told.updated_at),
+    let customers = page.data.into_iter().map(|customer| Customer {
+        id: text(customer.customer_id),
+        name: text(customer.name),
+        email: text(customer.email),
+        phone: text(customer.phone_number),
+        line1: text(customer.address),
+        city: text(customer.city),
+        country: text(customer.country),
+        created_at: text(customer.created_at),
+        updated_at: text(customer.updated_at),
     });
     customers.collect()
 }
@@ -64,7 +64,7 @@ pub(crate) fn decode<'a, T>(page: &'a str, text: impl Fn(Cow<'a, str>) -> T) -> 
 #[derive(Deserialize)]
 struct Flattened<'a> {
     #[serde(flatten, borrow)]
-    _told: BorrowedCustomer<'a>,
+    _customer: BorrowedCustomer<'a>,
     #[serde(flatten)]
     _extra: serde_json::Map<String, serde_json::Value>,
 }

@@ -1,5 +1,5 @@
-//! Documents and parts of documents that are generated from the code. A test fails where one is out of date. To update them:
-//! `UPDATE_DOCUMENTS=1 cargo test --test it documents`.
+//! Documents and parts of documents that are generated from the code. A test fails where one is out of date. To update
+//! them: `UPDATE_DOCUMENTS=1 cargo test --test it documents`.
 
 use std::{fs, path::PathBuf};
 

@@ -1,5 +1,5 @@
-//! Providers that fail: every answer is a typed problem that says whether the write had an effect, and the gateway never
-//! sends a create twice.
+//! Providers that fail: every answer is a typed problem that says whether the write had an effect, and the gateway
+//! never sends a create twice.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! Finds what a Rust file imports from its own crate, in `use` statements and in paths inside the code. `tidy.rs` uses it.
-//! Code under `#[cfg(test)]` is left out.
+//! Finds what a Rust file imports from its own crate, in `use` statements and in paths inside the code. `tidy.rs` uses
+//! it. Code under `#[cfg(test)]` is left out.
 
 use std::{
     collections::BTreeSet,

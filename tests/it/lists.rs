@@ -40,8 +40,8 @@ async fn filters_find_exactly_the_matching_customers() {
     }
 }
 
-/// lomi's `email` matches parts of names and addresses. The gateway shows only exact matches, and reads as many pages as
-/// it needs.
+/// lomi's `email` matches parts of names and addresses. The gateway shows only exact matches, and reads as many pages
+/// as it needs.
 #[tokio::test]
 async fn a_filter_that_matches_too_much_is_applied_again() {
     let customer = |number: u32, email: &str| {
@@ -69,7 +69,8 @@ async fn a_filter_that_matches_too_much_is_applied_again() {
     );
 }
 
-/// A scan reads a bounded number of pages. Then a list says that there is more, and a lookup says that it has no answer.
+/// A scan reads a bounded number of pages. Then a list says that there is more, and a lookup says that it has no
+/// answer.
 #[tokio::test]
 async fn a_scan_ends_at_its_bound() {
     let others: Vec<String> = (0..100)

@@ -1,5 +1,5 @@
-//! Upgrades: the previous version wrote the store in `tests/store/previous`. That folder also has the requests and their
-//! answers. These tests send the requests again to a gateway of this version on a copy of the store.
+//! Upgrades: the previous version wrote the store in `tests/store/previous`. That folder also has the requests and
+//! their answers. These tests send the requests again to a gateway of this version on a copy of the store.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 

@@ -1,4 +1,5 @@
-//! A stand-in for a provider, at the level of bytes. A test chooses its answers, and reads the requests that it received.
+//! A stand-in for a provider, at the level of bytes. A test chooses its answers, and reads the requests that it
+//! received.
 
 use std::{
     net::SocketAddr,

@@ -65,8 +65,8 @@ impl Gateway {
         gateway
     }
 
-    /// Serves one merchant in Senegal whose provider is at this URL. `connection` holds more keys of the connection, and may
-    /// begin other sections.
+    /// Serves one merchant in Senegal whose provider is at this URL. `connection` holds more keys of the connection,
+    /// and may begin other sections.
     pub(crate) async fn in_front_of(provider: &str, base_url: &str, connection: &str) -> Self {
         Self::with_store("sqlite::memory:", provider, base_url, connection).await
     }

@@ -1,5 +1,5 @@
-//! Providers behind TLS: which certificates the gateway accepts, and that it sends nothing to a server whose certificate it
-//! refuses.
+//! Providers behind TLS: which certificates the gateway accepts, and that it sends nothing to a server whose
+//! certificate it refuses.
 
 use std::{path::Path, process::Output};
 

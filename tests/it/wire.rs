@@ -185,8 +185,8 @@ async fn a_write_whose_reused_connection_breaks_is_not_sent_again() {
     }
 }
 
-/// The HTTP client parses the address of a redirect although it never follows it. An address that it cannot parse must not
-/// make the gateway believe that the request was not sent.
+/// The HTTP client parses the address of a redirect although it never follows it. An address that it cannot parse must
+/// not make the gateway believe that the request was not sent.
 #[tokio::test]
 async fn a_redirect_with_an_invalid_address_does_not_send_a_write_again() {
     let elsewhere = StandIn::always(Act::Keep(found())).await;

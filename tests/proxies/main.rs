@@ -1,5 +1,5 @@
-//! Providers behind real proxies. Each test runs `passerelle check --probe` in a process that trusts the certificate of the
-//! stand-in. Where a proxy is not installed, its tests are listed as ignored.
+//! Providers behind real proxies. Each test runs `passerelle check --probe` in a process that trusts the certificate of
+//! the stand-in. Where a proxy is not installed, its tests are listed as ignored.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -64,7 +64,8 @@ impl Provider {
         self.front.url("localhost")
     }
 
-    /// Runs `passerelle check --probe`, which reads one customer from the provider. The proxy's URL is in the environment.
+    /// Runs `passerelle check --probe`, which reads one customer from the provider. The proxy's URL is in the
+    /// environment.
     async fn probe(&self, base_url: &str, proxy: String, no_proxy: &str) -> Probed {
         let mut written = NamedTempFile::new().expect("a file");
         let configuration = format!(
@@ -117,7 +118,8 @@ async fn reaches_the_provider(program: Program) {
 
 async fn accepts_its_credentials(program: Program) {
     let provider = Provider::start().await;
-    // The file of tinyproxy cannot hold this password. With microsocks it shows that the gateway decodes escapes in a URL.
+    // The file of tinyproxy cannot hold this password. With microsocks it shows that the gateway decodes escapes in a
+    // URL.
     let (password, escaped, wrong): (_, _, &[_]) = match program {
         Program::Tinyproxy => ("hush1", "hush1", &[""]),
         Program::Microsocks => ("hush@1", "hush%401", &["", "user:hush@", "hush:hush%401@"]),

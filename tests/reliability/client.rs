@@ -1,4 +1,5 @@
-//! A client as a careful merchant writes it: one key a customer, the same request until its outcome is known.
+//! A client as a careful merchant writes it: one idempotency key for each customer, and the same request again until
+//! its outcome is known.
 
 use std::{
     sync::{
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::bed::Gateway;
 
-/// An answer, read whole.
+/// An answer with its whole body.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -36,20 +37,22 @@ impl Answer {
     }
 
     pub(crate) fn operation(&self) -> Option<OperationId> {
-        let told = self.header("x-operation-id").to_owned();
-        told.parse().ok().or_else(|| self.json()["operation_id"].as_str()?.parse().ok())
+        let header = self.header("x-operation-id").to_owned();
+        header.parse().ok().or_else(|| self.json()["operation_id"].as_str()?.parse().ok())
     }
 }
 
-/// A client of one gateway or several, which it finds again after a restart. Clones are one client.
+/// A client of one or several gateways. It follows a gateway to its new address after a restart. Clones share their
+/// state.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     gateways: Vec<Arc<Gateway>>,
-    asked: Arc<AtomicUsize>,
-    /// Whether it is to begin nothing new.
+    /// The number of requests, which chooses the next gateway.
+    sent: Arc<AtomicUsize>,
+    /// Whether it must begin no new write.
     is_stopping: Arc<AtomicBool>,
-    /// Whether it has asked for long enough.
+    /// Whether the test has given up waiting for outcomes.
     is_over: Arc<AtomicBool>,
 }
 
@@ -66,14 +69,14 @@ impl Client {
         Self::between(std::slice::from_ref(gateway))
     }
 
-    /// A client that asks each of several gateways in turn.
+    /// A client that sends its requests to several gateways in turn.
     pub(crate) fn between(gateways: &[Arc<Gateway>]) -> Self {
         #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not of a provider")]
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().expect("a client");
         Self {
             http,
             gateways: gateways.to_vec(),
-            asked: Arc::default(),
+            sent: Arc::default(),
             is_stopping: Arc::default(),
             is_over: Arc::default(),
         }
@@ -87,11 +90,11 @@ impl Client {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn stop_asking(&self) {
+    pub(crate) fn give_up(&self) {
         self.is_over.store(true, Ordering::Relaxed);
     }
 
-    /// Sends a request. `None` where no answer came.
+    /// Sends a request. `None` if no answer came.
     pub(crate) async fn send(
         &self,
         method: reqwest::Method,
@@ -99,7 +102,7 @@ impl Client {
         key: Option<&str>,
         body: Option<&Value>,
     ) -> Option<Answer> {
-        let gateway = &self.gateways[self.asked.fetch_add(1, Ordering::Relaxed) % self.gateways.len()];
+        let gateway = &self.gateways[self.sent.fetch_add(1, Ordering::Relaxed) % self.gateways.len()];
         let mut request = self.http.request(method, format!("http://{}{path}", gateway.address()));
         request = request.bearer_auth("sk_acme");
         if let Some(key) = key {
@@ -121,29 +124,35 @@ impl Client {
         self.send(reqwest::Method::GET, path, None, None).await
     }
 
-    /// What is known of a write.
-    pub(crate) async fn known(&self, id: OperationId) -> Option<Value> {
+    /// The operation of a write, as the API shows it.
+    pub(crate) async fn operation(&self, id: OperationId) -> Option<Value> {
         let answer = self.get(&format!("/v1/operations/{id}")).await?;
-        assert!(answer.status == 200, "what was told is known: {} {}", answer.status, answer.body);
+        assert!(answer.status == 200, "the gateway still has the operation: {} {}", answer.status, answer.body);
         Some(answer.json())
     }
 
-    /// Asks for a create with one key until the outcome is known, or is left to a person.
-    pub(crate) async fn insist(&self, key: &str, body: &Value) -> Outcome {
-        self.insist_on(reqwest::Method::POST, "/v1/customers", key, body).await
+    /// Sends a create with this key until its outcome is known, or until it is held for an operator.
+    pub(crate) async fn create_until_known(&self, key: &str, body: &Value) -> Outcome {
+        self.send_until_known(reqwest::Method::POST, "/v1/customers", key, body).await
     }
 
-    /// The same for any write.
-    pub(crate) async fn insist_on(&self, method: reqwest::Method, path: &str, key: &str, body: &Value) -> Outcome {
-        let mut told_unknown = None;
+    /// Like `create_until_known`, for any write.
+    pub(crate) async fn send_until_known(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> Outcome {
+        let mut unknown = None;
         loop {
             let answer = self.send(method.clone(), path, Some(key), Some(body)).await;
             match answer {
                 Some(answer) if answer.status < 300 => return Outcome::Done(answer),
                 Some(answer) if answer.code() == "outcome_unknown" => {
                     let id = answer.operation().expect("an id");
-                    told_unknown = Some(id);
-                    if let Some(known) = self.known(id).await
+                    unknown = Some(id);
+                    if let Some(known) = self.operation(id).await
                         && known["held"] == true
                     {
                         return Outcome::Held(id);
@@ -152,16 +161,19 @@ impl Client {
                 Some(answer) if matches!(answer.code().as_str(), "idempotency_in_progress") => {}
                 Some(answer) if answer.status == 429 || answer.status == 503 => {}
                 Some(answer) => return Outcome::Refused(answer),
-                // The gateway is dead, or died with the request.
+                // The gateway was killed before it answered.
                 None => {}
             }
-            assert!(!self.is_over.load(Ordering::Relaxed), "{key} has no outcome in time; unknown as {told_unknown:?}");
+            assert!(
+                !self.is_over.load(Ordering::Relaxed),
+                "{key} has no outcome in time; unknown operation: {unknown:?}"
+            );
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     }
 }
 
-/// What a client knows in the end.
+/// The outcome of a write, as its client knows it.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     Done(Answer),

@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use passerelle::{store::State, twin::log::email_hash};
 
 use crate::{
-    bed::{Fleet, Setup, Twin, agree, count, kept_by, sized},
+    bed::{Fleet, Setup, Twin, assert_agree, count, records_of, sized},
     client::{Client, email, person},
     trial::trial,
 };
@@ -19,15 +19,16 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Many requests with one key at once, for many keys; then every one again, one after the other.
+/// Sends many concurrent requests with the same key, for several keys. Then sends every request again, one after
+/// another.
 async fn one_effect(fleet: Fleet) {
     let (keys, duplicates) = sized((6, 60), (20, 1000));
     let twin = Twin::start("lomi", "delay = \"20ms..120ms\"\nonly = [\"create\"]");
-    let gateways = fleet.before(&twin, &Setup::of(""));
+    let gateways = fleet.start_for(&twin, &Setup::of(""));
     let client = Client::between(&gateways);
     let mut answers = Vec::new();
     for key in 0..keys {
-        let asked: Vec<_> = (0..duplicates)
+        let requests: Vec<_> = (0..duplicates)
             .map(|_| {
                 let client = client.clone();
                 let key_text = format!("key-{key}");
@@ -36,46 +37,46 @@ async fn one_effect(fleet: Fleet) {
             .collect();
         let mut bodies = BTreeSet::new();
         let (mut fresh, mut refused) = (0, 0);
-        for asked in asked {
-            let answer = asked.await.expect("no panic");
+        for request in requests {
+            let answer = request.await.expect("no panic");
             if answer.status == 201 {
                 fresh += u32::from(answer.header("idempotent-replayed").is_empty());
                 bodies.insert(answer.body);
             } else {
                 assert_eq!((answer.status, answer.code().as_str()), (409, "idempotency_in_progress"));
-                assert!(!answer.header("retry-after").is_empty(), "a refusal says when to come back");
+                assert!(!answer.header("retry-after").is_empty(), "a refusal says when to retry");
                 refused += 1;
             }
         }
         assert_eq!((fresh, bodies.len()), (1, 1), "one answer, and one that is not a replay");
-        assert!(refused > 0, "nobody asked while the first was under way");
+        assert!(refused > 0, "no duplicate came while the first create was in flight");
         answers.push(bodies.pop_first().unwrap_or_default());
     }
     let before = twin.requests();
     let replays = sized(20, 1000);
     let answers = Arc::new(answers);
-    let mut slowest = Vec::new();
+    let mut times = Vec::new();
     for (key, first) in answers.iter().enumerate() {
         for _ in 0..replays {
             let begun = Instant::now();
             let again = client.create(Some(&format!("key-{key}")), &person(key)).await.expect("an answer");
-            slowest.push(begun.elapsed());
+            times.push(begun.elapsed());
             assert_eq!((again.status, again.header("idempotent-replayed")), (201, "true"));
             assert_eq!(again.body, *first, "byte for byte");
         }
     }
-    assert_eq!(twin.requests(), before, "a replay asks the vendor nothing");
-    slowest.sort();
-    let made = twin.created();
+    assert_eq!(twin.requests(), before, "a replay sends no request to the vendor");
+    times.sort();
+    let created = twin.created();
     for key in 0..keys {
-        assert_eq!(made.get(&email_hash(&email(key))).map_or(0, Vec::len), 1, "key {key}");
+        assert_eq!(created.get(&email_hash(&email(key))).map_or(0, Vec::len), 1, "key {key}");
     }
-    let kept = kept_by(&gateways).await;
-    agree(&twin, &kept);
-    assert_eq!((kept.len(), count(&kept, State::Done)), (keys, keys));
+    let records = records_of(&gateways).await;
+    assert_agree(&twin, &records);
+    assert_eq!((records.len(), count(&records, State::Done)), (keys, keys));
     eprintln!(
         "duplicates: {}, {duplicates} x {keys} keys, {keys} effects; 99 % of replays within {:?}",
-        fleet.told(),
-        slowest[slowest.len() * 99 / 100]
+        fleet.description(),
+        times[times.len() * 99 / 100]
     );
 }

@@ -1,14 +1,14 @@
-//! The promises of docs/reliability.md, held against real processes: gateways that are killed, clients that go
-//! away, twins that misbehave. What happened at the vendor is judged from the twin's log alone.
+//! Tests the promises of docs/reliability.md with real processes: gateways are killed, clients disconnect, twins fail
+//! on demand. Only the log of the twin decides what happened at the provider.
 //!
-//! Small unless `RELIABILITY=full`; `RELIABILITY_SEED` chooses other random moments.
+//! The sizes are small unless `RELIABILITY=full`. `RELIABILITY_SEED` changes the random moments.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![expect(clippy::print_stderr, reason = "figures are told beside what held")]
+#![expect(clippy::print_stderr, reason = "the tests print measured figures")]
 
 mod bed;
 mod client;
-#[expect(dead_code, reason = "the tests of the store ask more of it")]
+#[expect(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../shared/cluster.rs"]
 mod cluster;
 mod departures;
@@ -28,7 +28,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Each scenario starts processes of its own and measures time: side by side they would starve each other.
+    // Each test starts its own processes and measures time. More tests at once would slow each other down.
     arguments.test_threads.get_or_insert(2);
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(duplicates::trials());

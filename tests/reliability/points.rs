@@ -1,5 +1,5 @@
-//! `kill -9` at every point of a write, each seen from outside: in the store, or in the vendor's log. So the
-//! gateway needs no code for it.
+//! `kill -9` at every point of a write. The test observes each point from outside, in the store or in the vendor's log,
+//! so the gateway needs no code for these tests.
 
 use std::sync::atomic::Ordering;
 
@@ -14,46 +14,46 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, count, sized, until},
+    bed::{Gateway, Setup, Twin, assert_agree, count, sized, until},
     client::{Client, Outcome, email, person},
     cluster,
     relay::Relay,
     trial::trial,
 };
 
-/// Where the gateway is killed.
+/// The point at which the gateway is killed.
 #[derive(Clone, Copy, PartialEq)]
 enum Point {
-    /// Its claim is durable, and nothing has reached the vendor.
+    /// The claim is durable, and nothing has reached the vendor.
     Claimed,
-    /// The request is in the vendor's socket, which reads it after the death.
+    /// The request is in the vendor's socket. The vendor reads it after the kill.
     Sent,
-    /// The vendor did it, and its answer has not begun.
+    /// The vendor has executed the create, and has sent nothing of its answer.
     Done,
-    /// The answer has come in part.
+    /// A part of the answer has arrived.
     Answering,
-    /// The end was kept; the client may not have been told.
-    Kept,
-    /// What came of an unknown outcome is being looked for.
-    Looking,
-    /// A create without a trace is being sent again.
+    /// The outcome is recorded. The client may not have received it.
+    Recorded,
+    /// The gateway reconciles an unknown outcome.
+    Reconciling,
+    /// The gateway sends a create without effect again.
     SentAgain,
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![trial("kill_9_while_a_distinct_create_is_matched", || async {
         for _ in 0..sized(1, 100) {
-            matched().await;
+            kill_while_matching().await;
         }
     })];
     for (name, point) in [
-        ("kill_9_once_the_claim_is_durable", Point::Claimed),
+        ("kill_9_after_the_claim_is_durable", Point::Claimed),
         ("kill_9_before_the_vendor_reads_the_request", Point::Sent),
         ("kill_9_after_the_effect", Point::Done),
         ("kill_9_in_the_middle_of_the_answer", Point::Answering),
-        ("kill_9_once_the_end_is_kept", Point::Kept),
-        ("kill_9_while_the_outcome_is_looked_for", Point::Looking),
-        ("kill_9_while_it_is_sent_again", Point::SentAgain),
+        ("kill_9_after_the_outcome_is_recorded", Point::Recorded),
+        ("kill_9_during_reconciliation", Point::Reconciling),
+        ("kill_9_while_the_create_is_sent_again", Point::SentAgain),
     ] {
         trials.push(trial(name, move || killed_at(point, false)));
         let on_postgres = trial(format!("{name}_on_postgres"), move || killed_at(point, true));
@@ -66,23 +66,24 @@ async fn killed_at(point: Point, on_postgres: bool) {
     for _ in 0..sized(1, 100) {
         let mut setup = Setup::of("visibility_lag = \"150ms\"\ntimeout = \"5s\"");
         if on_postgres {
-            // Another gateway could be at work, so the lease of the dead one has to run out.
+            // Another replica could be running, so the gateway must wait until the lease of the dead process has
+            // expired.
             setup.store = "lease = \"2s\"".to_owned();
             setup.database = Some(cluster::shared_database());
         }
-        once(point, setup).await;
+        kill_once(point, setup).await;
     }
     eprintln!("killed {} times at this point", sized(1, 100));
 }
 
-async fn once(point: Point, mut setup: Setup) {
+async fn kill_once(point: Point, mut setup: Setup) {
     let twin = Twin::start(
         "lomi",
         match point {
-            Point::Claimed | Point::Sent | Point::Kept => "",
+            Point::Claimed | Point::Sent | Point::Recorded => "",
             Point::Done => "hang_after = 1.0\nonly = [\"create\"]",
             Point::Answering => "drip = 1.0\npace = \"10ms\"\nonly = [\"create\"]",
-            Point::Looking => "error_after = 1.0\nonly = [\"create\"]",
+            Point::Reconciling => "error_after = 1.0\nonly = [\"create\"]",
             Point::SentAgain => "hang_after = 1.0\nonly = [\"create\"]\nsearch_lag = \"50ms\"",
         },
     );
@@ -92,91 +93,95 @@ async fn once(point: Point, mut setup: Setup) {
         setup.connection.push_str("\non_ambiguous = \"resend_after_lag\"");
     }
     setup.vendor = Some(relay.address.clone());
-    let gateway = Gateway::before(&twin, &setup);
+    let gateway = Gateway::start_for(&twin, &setup);
     let client = Client::of(&gateway);
     if point == Point::Sent {
         twin.signal(Signal::STOP);
     }
-    let asked = tokio::spawn({
+    let request = tokio::spawn({
         let client = client.clone();
         async move { client.create(Some("key"), &person(1)).await }
     });
-    let seen = async |operation: Operation| {
-        until("the vendor is asked", async || {
+    let wait_for_request = async |operation: Operation| {
+        until("the vendor receives the request", async || {
             let log = twin.log();
             log::requests(&log).any(|request| request.operation == Some(Named(operation))).then_some(())
         })
         .await;
     };
-    let shown = async |state: State| {
-        until("the store shows it", async || gateway.shows(state).await.then_some(())).await;
+    let wait_for_state = async |state: State| {
+        until("the store has the write in this state", async || gateway.has_write_in(state).await.then_some(())).await;
     };
     match point {
-        Point::Claimed => shown(State::Sending).await,
+        Point::Claimed => wait_for_state(State::Sending).await,
         Point::Sent => {
-            shown(State::Sending).await;
-            until("the request is on its way", async || relay.has_passed.load(Ordering::Relaxed).then_some(())).await;
+            wait_for_state(State::Sending).await;
+            until("the relay passes the request on", async || relay.has_passed.load(Ordering::Relaxed).then_some(()))
+                .await;
         }
-        Point::Done | Point::Answering => seen(Operation::Create).await,
-        Point::Kept => shown(State::Done).await,
-        Point::Looking => seen(Operation::List).await,
+        Point::Done | Point::Answering => wait_for_request(Operation::Create).await,
+        Point::Recorded => wait_for_state(State::Done).await,
+        Point::Reconciling => wait_for_request(Operation::List).await,
         Point::SentAgain => {
-            // The first attempt never reaches the vendor, and is dead when the second one is sent.
-            shown(State::Sending).await;
+            // The relay discards the first attempt. Its process is killed before the second attempt.
+            wait_for_state(State::Sending).await;
             gateway.kill();
             relay.is_open.store(true, Ordering::Relaxed);
             gateway.start();
-            seen(Operation::Create).await;
+            wait_for_request(Operation::Create).await;
         }
     }
     gateway.kill();
-    let first = asked.await.expect("no panic");
+    let first = request.await.expect("no panic");
     relay.is_open.store(true, Ordering::Relaxed);
     if point == Point::Sent {
         twin.signal(Signal::CONT);
     }
     gateway.start();
-    let outcome = client.insist("key", &person(1)).await;
-    let made = twin.created();
-    let made = made.get(&email_hash(&email(1))).map_or(&[][..], Vec::as_slice);
-    let kept = gateway.kept().await;
-    agree(&twin, &kept);
+    let outcome = client.create_until_known("key", &person(1)).await;
+    let created = twin.created();
+    let effects = created.get(&email_hash(&email(1))).map_or(&[][..], Vec::as_slice);
+    let records = gateway.records().await;
+    assert_agree(&twin, &records);
     match (point, outcome) {
-        (Point::Claimed, Outcome::Held(_)) => assert_eq!(made.len(), 0, "it may not be sent again"),
+        (Point::Claimed, Outcome::Held(_)) => {
+            assert_eq!(effects.len(), 0, "the policy does not allow to send it again");
+        }
         (Point::Claimed, outcome) | (_, outcome @ (Outcome::Held(_) | Outcome::Refused(_))) => panic!("{outcome:?}"),
         (_, Outcome::Done(answer)) => {
-            assert_eq!(made.len(), 1);
-            assert_eq!(made[0].customer, answer.json()["id"]);
+            assert_eq!(effects.len(), 1);
+            assert_eq!(effects[0].customer, answer.json()["id"]);
             if let Some(first) = first.filter(|first| first.status == 201) {
-                assert_eq!(first.body, answer.body, "what was told stays");
+                assert_eq!(first.body, answer.body, "the client gets the same answer again");
             }
         }
     }
 }
 
-/// A distinct create that matches somebody leaves no trace at the vendor, so that whoever goes on with it has to match
-/// it again.
-async fn matched() {
+/// A distinct create that matches an existing customer has no effect at the vendor. A process that takes it over must
+/// search for the match again.
+async fn kill_while_matching() {
     let twin = Twin::start("lomi", "delay = \"200ms\"\nonly = [\"list\"]");
-    let gateway = Gateway::before(&twin, &Setup::of("visibility_lag = \"50ms\""));
+    let gateway = Gateway::start_for(&twin, &Setup::of("visibility_lag = \"50ms\""));
     let client = Client::of(&gateway);
-    let ask = || {
+    let send = || {
         let client = client.clone();
         async move {
             let amadou = json!({ "name": "Amadou Ba", "email": "amadou.ba@example.com" });
             client.send(Method::POST, "/v1/customers?distinct=true", Some("key"), Some(&amadou)).await
         }
     };
-    let asked = tokio::spawn(ask());
-    until("the vendor is asked whom it knows", async || (twin.requests() > 0).then_some(())).await;
+    let request = tokio::spawn(send());
+    until("the vendor receives the search", async || (twin.requests() > 0).then_some(())).await;
     gateway.kill();
-    assert!(asked.await.expect("no panic").is_none(), "nobody was told");
+    assert!(request.await.expect("no panic").is_none(), "the client got no answer");
     gateway.start();
-    let answer = until("it is matched again", async || ask().await.filter(|answer| answer.status == 200)).await;
-    let known = client.get("/v1/customers?email=amadou.ba@example.com").await.expect("an answer").json();
-    assert_eq!((&answer.json()["id"], known["data"].as_array().map(Vec::len)), (&known["data"][0]["id"], Some(1)));
+    let answer =
+        until("the create is matched again", async || send().await.filter(|answer| answer.status == 200)).await;
+    let listed = client.get("/v1/customers?email=amadou.ba@example.com").await.expect("an answer").json();
+    assert_eq!((&answer.json()["id"], listed["data"].as_array().map(Vec::len)), (&listed["data"][0]["id"], Some(1)));
     assert!(answer.body.contains("existing customer matched by email"), "{}", answer.body);
-    assert!(twin.asked().is_empty(), "nobody was to be made");
-    let kept = gateway.kept().await;
-    assert_eq!((kept.len(), count(&kept, State::Done)), (1, 1));
+    assert!(twin.creates().is_empty(), "no create was sent");
+    let records = gateway.records().await;
+    assert_eq!((records.len(), count(&records, State::Done)), (1, 1));
 }

@@ -1,4 +1,4 @@
-//! A way to the vendor that can be closed, and that can keep the vendor's answers back.
+//! A TCP relay to the vendor. A test can close it, and can make it delay the vendor's answers.
 
 use std::{
     sync::{
@@ -13,16 +13,16 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A way to the vendor.
+/// A relay to the vendor. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Relay {
     pub(crate) address: String,
-    /// While it is not, it takes what is sent, and brings it nowhere.
+    /// While false, the relay reads what is sent and discards it.
     pub(crate) is_open: Arc<AtomicBool>,
-    /// Whether anything was brought to the vendor.
+    /// Whether the relay has passed anything on to the vendor.
     pub(crate) has_passed: Arc<AtomicBool>,
-    /// While it does, nobody who asks hears anything.
-    pub(crate) keeps_answers: Arc<AtomicBool>,
+    /// While true, the relay passes no answer on.
+    pub(crate) delays_answers: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -32,22 +32,22 @@ impl Relay {
             address: listener.local_addr().expect("an address").to_string(),
             is_open: Arc::new(AtomicBool::new(true)),
             has_passed: Arc::default(),
-            keeps_answers: Arc::default(),
+            delays_answers: Arc::default(),
         };
         let (this, to) = (relay.clone(), to.to_owned());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(this.clone().bring(stream, to.clone()));
+                tokio::spawn(this.clone().pass_on(stream, to.clone()));
             }
         });
         relay
     }
 
-    async fn bring(self, mut from: TcpStream, to: String) {
+    async fn pass_on(self, mut from: TcpStream, to: String) {
         if !self.is_open.load(Ordering::Relaxed) {
-            // Until the other side is dead.
-            let mut nowhere = Vec::new();
-            let _ = from.read_to_end(&mut nowhere).await;
+            // Until the gateway closes the connection.
+            let mut discarded = Vec::new();
+            let _ = from.read_to_end(&mut discarded).await;
             return;
         }
         let Ok(mut vendor) = TcpStream::connect(to).await else { return };
@@ -55,12 +55,16 @@ impl Relay {
         let Ok(read @ 1..) = from.read(&mut first).await else { return };
         if vendor.write_all(&first[..read]).await.is_ok() {
             self.has_passed.store(true, Ordering::Relaxed);
-            while self.keeps_answers.load(Ordering::Relaxed) {
+            while self.delays_answers.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            // Not even its end is told to the vendor, which may read the request long after.
-            let ((mut asked, mut told), (mut answers, mut requests)) = (from.split(), vendor.split());
-            let _ = tokio::join!(tokio::io::copy(&mut asked, &mut requests), tokio::io::copy(&mut answers, &mut told));
+            // The relay does not close the connection to the vendor early, so the vendor may read the request much
+            // later.
+            let ((mut from_gateway, mut to_gateway), (mut from_vendor, mut to_vendor)) = (from.split(), vendor.split());
+            let _ = tokio::join!(
+                tokio::io::copy(&mut from_gateway, &mut to_vendor),
+                tokio::io::copy(&mut from_vendor, &mut to_gateway)
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! How many creates a second come through, with a store on disk that waits for `fsync`. Ignored unless it is asked
-//! for, because a debug build measures nothing:
+//! Measures creates per second, with a store on disk that waits for `fsync`. These tests are ignored by default,
+//! because a debug build gives no useful figures:
 //! `cargo test --release --test reliability -- --ignored throughput`.
 
 use std::{
@@ -13,23 +13,23 @@ use std::{
 use libtest_mimic::Trial;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, sized},
+    bed::{Gateway, Setup, Twin, assert_agree, sized},
     client::{Client, person},
     trial::trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        trial("throughput_of_creates_with_keys", || measured(true)).with_ignored_flag(true),
-        trial("throughput_of_creates_without_keys", || measured(false)).with_ignored_flag(true),
+        trial("throughput_of_creates_with_keys", || measure(true)).with_ignored_flag(true),
+        trial("throughput_of_creates_without_keys", || measure(false)).with_ignored_flag(true),
     ]
 }
 
-async fn measured(keyed: bool) {
+async fn measure(keyed: bool) {
     const CLIENTS: usize = 32;
     let time = Duration::from_secs(sized(5, 30));
     let twin = Twin::start("lomi", "");
-    let gateway = Gateway::before(&twin, &Setup::of(""));
+    let gateway = Gateway::start_for(&twin, &Setup::of(""));
     let next = Arc::new(AtomicUsize::new(0));
     let begun = Instant::now();
     let clients: Vec<_> = (0..CLIENTS)
@@ -55,10 +55,10 @@ async fn measured(keyed: bool) {
     let rate = times.len() * 1000 / usize::try_from(begun.elapsed().as_millis()).unwrap_or(1).max(1);
     times.sort();
     let within = |share: usize| times[(times.len() - 1) * share / 100];
-    agree(&twin, &gateway.kept().await);
-    let what = if keyed { "with keys" } else { "without keys" };
+    assert_agree(&twin, &gateway.records().await);
+    let keys = if keyed { "with keys" } else { "without keys" };
     eprintln!(
-        "throughput: {rate} creates a second {what}, {CLIENTS} clients, {} in all; half within {:?}, 99 % within {:?}",
+        "throughput: {rate} creates per second {keys}, {CLIENTS} clients, {} in total; half within {:?}, 99 % within {:?}",
         times.len(),
         within(50),
         within(99),

@@ -1,5 +1,5 @@
-//! Gateways that stand still for longer than their leases, and go on when somebody else has taken over what they were
-//! at (P15). What they have lost they neither end nor send.
+//! A replica that stops for longer than its lease, and continues after the other replica has taken over its writes
+//! (P15). Such a replica (a "zombie") must neither end nor send these writes.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::{
-    bed::{Gateway, Setup, Twin, agree, kept_by, until},
+    bed::{Gateway, Setup, Twin, assert_agree, records_of, until},
     client::{Client, Outcome, email, person},
     cluster,
     relay::Relay,
@@ -23,12 +23,12 @@ use crate::{
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        cluster::or_ignored(trial("a_zombie_does_not_end_what_it_has_lost", late_end)),
-        cluster::or_ignored(trial("a_zombie_does_not_send_what_it_has_lost", late_sending)),
+        cluster::or_ignored(trial("a_zombie_does_not_end_a_write_that_was_taken_over", late_end)),
+        cluster::or_ignored(trial("a_zombie_does_not_send_a_write_that_was_taken_over", late_sending)),
     ]
 }
 
-/// Two gateways on one database, of which one will stand still. What it has asked the vendor is answered only then.
+/// Two replicas on one database. One of them will stop. A relay delays the vendor's answers to it until it has stopped.
 struct Pair {
     twin: Twin,
     gateways: [Arc<Gateway>; 2],
@@ -41,62 +41,64 @@ impl Pair {
     async fn start(connection: &str) -> Self {
         let twin = Twin::start("lomi", "");
         let relay = Relay::start(twin.address()).await;
-        relay.keeps_answers.store(true, Ordering::Relaxed);
+        relay.delays_answers.store(true, Ordering::Relaxed);
         let mut setup = Setup::of(connection);
         setup.store = "lease = \"2s\"".to_owned();
         setup.database = Some(cluster::shared_database());
-        let living = Gateway::before(&twin, &setup);
+        let living = Gateway::start_for(&twin, &setup);
         setup.vendor = Some(relay.address.clone());
-        let zombie = Gateway::before(&twin, &setup);
+        let zombie = Gateway::start_for(&twin, &setup);
         let (of_zombie, of_living) = (Client::of(&zombie), Client::of(&living));
         Self { twin, gateways: [zombie, living], zombie: of_zombie, living: of_living, relay }
     }
 
     fn stop(&self) {
         self.gateways[0].signal(Signal::STOP);
-        self.relay.keeps_answers.store(false, Ordering::Relaxed);
+        self.relay.delays_answers.store(false, Ordering::Relaxed);
     }
 
-    fn go_on(&self) {
+    fn resume(&self) {
         self.gateways[0].signal(Signal::CONT);
     }
 
-    fn asked(&self, operation: Operation) -> usize {
+    fn received(&self, operation: Operation) -> usize {
         let log = self.twin.log();
         log::requests(&log).filter(|request| request.operation == Some(Named(operation))).count()
     }
 }
 
-/// A gateway stands still once the vendor did what it had sent, and reads the answer when the other one has found what
-/// came of it: that stays what is known.
+/// The zombie stops after the vendor has executed its create. The other replica reconciles the create. Then the zombie
+/// resumes and reads the answer: the record of the other replica must stay.
 async fn late_end() {
     let pair = Pair::start("visibility_lag = \"100ms\"").await;
-    let asked = tokio::spawn({
+    let request = tokio::spawn({
         let zombie = pair.zombie.clone();
         async move { zombie.create(Some("key"), &person(1)).await.expect("an answer") }
     });
-    until("the vendor did it", async || (!pair.twin.created().is_empty()).then_some(())).await;
+    until("the vendor has executed the create", async || (!pair.twin.created().is_empty()).then_some(())).await;
     pair.stop();
-    let Outcome::Done(told) = pair.living.insist("key", &person(1)).await else { panic!("it is found") };
-    pair.go_on();
-    let late = asked.await.expect("no panic");
+    let Outcome::Done(reconciled) = pair.living.create_until_known("key", &person(1)).await else {
+        panic!("the create was executed")
+    };
+    pair.resume();
+    let late = request.await.expect("no panic");
     assert_eq!((late.status, late.code().as_str()), (504, "outcome_unknown"), "{}", late.body);
-    assert_eq!(late.operation(), told.operation());
+    assert_eq!(late.operation(), reconciled.operation());
     let again = pair.zombie.create(Some("key"), &person(1)).await.expect("an answer");
-    assert_eq!((again.status, again.header("idempotent-replayed"), &again.body), (201, "true", &told.body));
-    assert_eq!(pair.asked(Operation::Create), 1, "sent once");
-    let kept = kept_by(&pair.gateways).await;
-    agree(&pair.twin, &kept);
-    let record = &kept[&told.operation().expect("an id")];
+    assert_eq!((again.status, again.header("idempotent-replayed"), &again.body), (201, "true", &reconciled.body));
+    assert_eq!(pair.received(Operation::Create), 1, "sent once");
+    let records = records_of(&pair.gateways).await;
+    assert_agree(&pair.twin, &records);
+    let record = &records[&reconciled.operation().expect("an id")];
     assert_eq!((record.state, record.attempt), (State::Done, 2));
     let audit = pair.gateways[0].store().await.audit().records(0, 10).await.expect("the audit");
     let events: Vec<(Event, u32)> = audit.iter().map(|record| (record.event, record.attempt)).collect();
     assert_eq!(events, [(Event::Intent, 1), (Event::TakenOver, 2), (Event::Done, 2)]);
 }
 
-/// A gateway stands still between the two requests of a write, of which the first only reads: of a create that asks
-/// who is there, and of an update that asks what it adds to. The other one carries both out, and the customer is
-/// changed again. When the first one goes on, it sends neither.
+/// Two writes need a read before the write: a distinct create, and an update that merges metadata. The zombie stops
+/// after the reads. The other replica executes both writes, and a newer update. When the zombie resumes, it sends
+/// neither write.
 async fn late_sending() {
     let pair = Pair::start("visibility_lag = \"100ms\"\non_ambiguous = \"resend_after_lag\"").await;
     let known = pair.living.create(Some("known"), &person(1)).await.expect("an answer");
@@ -104,31 +106,31 @@ async fn late_sending() {
     let tier = |tier: &str| json!({ "metadata": { "tier": tier } });
     let create = ("new", Method::POST, "/v1/customers?distinct=true".to_owned(), person(2));
     let update = ("older", Method::PATCH, customer.clone(), tier("silver"));
-    let asked = [create.clone(), update.clone()].map(|(key, method, path, body)| {
+    let requests = [create.clone(), update.clone()].map(|(key, method, path, body)| {
         let zombie = pair.zombie.clone();
         tokio::spawn(async move { zombie.send(method, &path, Some(key), Some(&body)).await.expect("an answer") })
     });
-    until("both have asked first", async || {
-        (pair.asked(Operation::List) > 0 && pair.asked(Operation::Retrieve) > 0).then_some(())
+    until("both writes have sent their read", async || {
+        (pair.received(Operation::List) > 0 && pair.received(Operation::Retrieve) > 0).then_some(())
     })
     .await;
     pair.stop();
     for (key, method, path, body) in [create, update, ("newer", Method::PATCH, customer.clone(), tier("gold"))] {
-        let outcome = pair.living.insist_on(method, &path, key, &body).await;
+        let outcome = pair.living.send_until_known(method, &path, key, &body).await;
         assert!(matches!(outcome, Outcome::Done(_)), "{key}: {outcome:?}");
     }
-    let sent = || (pair.asked(Operation::Create), pair.asked(Operation::Update));
+    let sent = || (pair.received(Operation::Create), pair.received(Operation::Update));
     assert_eq!(sent(), (2, 2));
-    pair.go_on();
-    for asked in asked {
-        let late = asked.await.expect("no panic");
+    pair.resume();
+    for request in requests {
+        let late = request.await.expect("no panic");
         assert_eq!(late.code(), "outcome_unknown", "{}", late.body);
     }
-    assert_eq!(sent(), (2, 2), "nothing more is sent");
+    assert_eq!(sent(), (2, 2), "the zombie sends nothing more");
     let read = pair.living.get(&customer).await.expect("an answer");
-    assert_eq!(read.json()["metadata"]["tier"], "gold", "the newer one stays");
-    let kept = kept_by(&pair.gateways).await;
-    agree(&pair.twin, &kept);
+    assert_eq!(read.json()["metadata"]["tier"], "gold", "the newer update stays");
+    let records = records_of(&pair.gateways).await;
+    assert_agree(&pair.twin, &records);
     assert_eq!(pair.twin.created()[&email_hash(&email(2))].len(), 1);
-    assert!(kept.values().all(|record| record.state == State::Done), "{kept:?}");
+    assert!(records.values().all(|record| record.state == State::Done), "{records:?}");
 }

@@ -1,5 +1,5 @@
-//! A PostgreSQL of the tests' own, from what is installed: a cluster in a folder that goes away, reached by
-//! a socket in it, so that no port is taken. It ends when the tests do, however they end.
+//! A PostgreSQL cluster for tests, from the installed programs. Its data is in a temporary folder, and clients connect
+//! by a socket in that folder, so it uses no port. It ends with the test process, also when that process is killed.
 
 use std::{
     fs, io,
@@ -29,7 +29,7 @@ pub(crate) struct Cluster {
 static SHARED: Mutex<Option<Cluster>> = Mutex::new(None);
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-/// Where PostgreSQL's programs are, the newest of them.
+/// The folder with the programs of the newest installed PostgreSQL, from version 15.
 pub(crate) fn programs() -> Option<PathBuf> {
     let version = |path: &PathBuf| path.parent()?.file_name()?.to_str()?.parse::<u32>().ok();
     let installed = fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok);
@@ -37,7 +37,7 @@ pub(crate) fn programs() -> Option<PathBuf> {
     found.max_by_key(version).filter(|path| version(path) >= Some(15))
 }
 
-/// The trial, listed as ignored where it cannot be run.
+/// The trial. It is listed as ignored where PostgreSQL is not installed.
 pub(crate) fn or_ignored(trial: Trial) -> Trial {
     if programs().is_some() {
         return trial;
@@ -46,13 +46,13 @@ pub(crate) fn or_ignored(trial: Trial) -> Trial {
     Trial::test(name, || Ok(())).with_ignored_flag(true)
 }
 
-/// A new database on the cluster that most tests share, which the first of them starts.
+/// The URL of a new database on the shared cluster. The first call starts the cluster.
 pub(crate) fn shared_database() -> String {
-    let mut shared = SHARED.lock().expect("no test fails in here");
+    let mut shared = SHARED.lock().expect("no panic while it was locked");
     shared.get_or_insert_with(|| Cluster::start(&programs().expect("checked before"))).database()
 }
 
-/// Ends the shared cluster, after all tests.
+/// Ends the shared cluster. Call it after all tests.
 pub(crate) fn stop() {
     let _ = SHARED.lock().map(|mut shared| shared.take());
 }
@@ -60,7 +60,7 @@ pub(crate) fn stop() {
 impl Cluster {
     pub(crate) fn start(programs: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        if let Some((user, group)) = servant() {
+        if let Some((user, group)) = unprivileged_user() {
             chown(folder.path(), Some(user), Some(group)).expect("its owner");
         }
         let mut cluster = Self { folder, programs: programs.to_owned(), server: None };
@@ -80,7 +80,7 @@ impl Cluster {
         self.folder.path().join("data")
     }
 
-    /// A program, run by somebody who may run it: PostgreSQL refuses the root user.
+    /// A command for a program of PostgreSQL. PostgreSQL refuses the root user, so root runs it as another user.
     fn program(&self, name: &str) -> Command {
         self.run(self.programs.join(name))
     }
@@ -88,7 +88,7 @@ impl Cluster {
     fn run(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.folder.path());
-        if let Some((user, group)) = servant() {
+        if let Some((user, group)) = unprivileged_user() {
             command.uid(user).gid(group);
         }
         command
@@ -96,7 +96,8 @@ impl Cluster {
 
     /// Starts the server.
     pub(crate) fn up(&mut self) {
-        // The shell waits for a line that never comes: it ends the server when the tests are gone.
+        // The shell reads from a pipe of the test process. When that process ends, the read ends, and the shell ends
+        // the server.
         let script = "\"$0\" \"$@\" & server=$!; read line; kill -QUIT $server; wait $server";
         let log = fs::File::create(self.folder.path().join("log")).expect("a log");
         let mut command = self.run("sh");
@@ -106,33 +107,33 @@ impl Cluster {
         command.stdin(Stdio::piped()).stdout(log.try_clone().expect("a log")).stderr(log);
         self.server = Some(command.spawn().expect("postgres runs"));
         let begin = Instant::now();
-        while !self.answers() {
+        while !self.is_ready() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(begin.elapsed() < Duration::from_mins(1), "the cluster does not start: {}", log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    fn answers(&self) -> bool {
+    fn is_ready(&self) -> bool {
         let mut command = self.program("pg_isready");
         command.arg("-q").arg("-h").arg(self.folder.path()).status().is_ok_and(|status| status.success())
     }
 
-    /// Ends the server at once, as a crash does.
+    /// Ends the server immediately, as in a crash.
     pub(crate) fn down(&mut self) {
         let Some(mut shell) = self.server.take() else { return };
         drop(shell.stdin.take());
         let _ = shell.wait();
     }
 
-    /// Signals every process of the server: stopped, it is a machine that hangs.
+    /// Sends a signal to every process of the server. After STOP, the server is like a machine that hangs.
     pub(crate) fn signal(&self, signal: Signal) {
         let file = fs::read_to_string(self.data().join("postmaster.pid")).expect("a process");
         let first = file.lines().next().expect("a process");
         let children = fs::read_to_string(format!("/proc/{first}/task/{first}/children")).expect("its children");
         for pid in std::iter::once(first).chain(children.split_whitespace()) {
             let pid = pid.parse().ok().and_then(Pid::from_raw).expect("a process");
-            // A child may just have ended.
+            // The child may have ended meanwhile.
             let _ = kill_process(pid, signal);
         }
     }
@@ -148,7 +149,7 @@ impl Cluster {
         format!("postgres://passerelle@{host}/{name}")
     }
 
-    /// Everything that the server has on its disk.
+    /// All files of the server.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
             for entry in fs::read_dir(folder)?.filter_map(Result::ok) {
@@ -171,8 +172,8 @@ impl Drop for Cluster {
     }
 }
 
-/// Another user's and group's number where the tests are run by root: PostgreSQL's own, or nobody's.
-fn servant() -> Option<(u32, u32)> {
+/// The user and group to run PostgreSQL as, where root runs the tests: `postgres`, or else `nobody`.
+fn unprivileged_user() -> Option<(u32, u32)> {
     if !rustix::process::getuid().is_root() {
         return None;
     }

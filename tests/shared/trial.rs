@@ -1,8 +1,8 @@
-//! A trial that runs on a runtime of its own.
+//! Asynchronous tests for libtest-mimic.
 
 use libtest_mimic::{Failed, Trial};
 
-/// The trial of a test that waits.
+/// A trial that runs an asynchronous test on its own runtime.
 pub(crate) fn trial<F, T>(name: impl Into<String>, test: F) -> Trial
 where
     F: FnOnce() -> T + Send + 'static,

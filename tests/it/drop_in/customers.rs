@@ -5,7 +5,8 @@ use serde_json::json;
 use super::dialects::{DIALECTS, for_every_pair, key_of, sample_customer};
 use crate::support::{Gateway, PROVIDERS};
 
-/// Bitnob answers a second create of the same e-mail address with the first customer. The other vendors create another one.
+/// Bitnob answers a second create of the same e-mail address with the first customer. The other vendors create another
+/// one.
 #[tokio::test]
 async fn a_second_create_with_the_same_email_does_what_it_does_at_the_imitated_vendor() {
     for_every_pair(async |gateway, dialect, provider, key| {

@@ -158,7 +158,8 @@ impl Dialect {
         send(self.request(gateway, key, method, below, body)).await
     }
 
-    /// Asserts that the answer is an ordinary error in the shape of this dialect, with no status that has another meaning.
+    /// Asserts that the answer is an ordinary error in the shape of this dialect, with no status that has another
+    /// meaning.
     pub(super) fn assert_refusal(&self, answer: &DialectAnswer) {
         assert!(answer.status.is_client_error(), "{}: {}", answer.status, answer.text);
         assert!(![401, 403, 429].contains(&answer.status.as_u16()), "{}", answer.text);

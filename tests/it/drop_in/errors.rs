@@ -70,7 +70,8 @@ async fn failures_of_the_provider_are_errors_of_the_dialect() {
         let hanging = dialect.send(&gateway, "sk_acme", "POST", "", Some(&body)).await;
         assert!(hanging.status.is_server_error(), "{}: {}", dialect.name, hanging.text);
         assert!(!hanging.at(dialect.error).is_null(), "{}: {}", dialect.name, hanging.text);
-        // Bitnob's e-mail addresses are unique, so the gateway first searches for the address. It has not sent a write yet.
+        // Bitnob's e-mail addresses are unique, so the gateway first searches for the address. It has not sent a write
+        // yet.
         let outcome = if dialect.name == "bitnob" { "" } else { "unknown" };
         assert_eq!(hanging.header("passerelle-outcome"), outcome, "{}", dialect.name);
 

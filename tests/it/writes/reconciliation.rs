@@ -45,7 +45,8 @@ async fn an_unknown_create_in_a_dialect_is_reconciled() {
     }
 }
 
-/// The provider matched an existing customer, and its answer was lost. It created no customer that the gateway could find.
+/// The provider matched an existing customer, and its answer was lost. It created no customer that the gateway could
+/// find.
 #[tokio::test]
 async fn an_unknown_distinct_create_is_reconciled_to_the_existing_customer() {
     let faults = "error_after = 1.0\nonly = [\"create\"]";

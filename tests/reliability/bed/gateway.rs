@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::{Twin, process::Process};
 use crate::cluster;
 
-/// What a gateway is configured with, beside its twin.
+/// The settings of a gateway that differ between tests.
 #[derive(Clone)]
 pub(crate) struct Setup {
     /// More keys of the connection.
@@ -26,9 +26,9 @@ pub(crate) struct Setup {
     pub(crate) store: String,
     /// More keys of `[server]`.
     pub(crate) server: String,
-    /// The address at which the vendor is reached, where it is not the twin's own.
+    /// The address of a relay to the vendor. `None` is the address of the twin itself.
     pub(crate) vendor: Option<String>,
-    /// The URL of a PostgreSQL database, where the store is not a file of the gateway's own.
+    /// The URL of a PostgreSQL database. `None` is an SQLite file of this gateway.
     pub(crate) database: Option<String>,
 }
 
@@ -44,24 +44,24 @@ impl Setup {
     }
 }
 
-/// How many gateways there are, and where they keep their writes.
+/// How many gateways a test starts, and which store they have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fleet {
-    /// One, with an SQLite file.
+    /// One gateway, with an SQLite file.
     Alone,
-    /// Two that share a PostgreSQL database.
+    /// Two gateways that share a PostgreSQL database.
     Replicas,
 }
 
 impl Fleet {
-    pub(crate) fn before(self, twin: &Twin, setup: &Setup) -> Vec<Arc<Gateway>> {
+    pub(crate) fn start_for(self, twin: &Twin, setup: &Setup) -> Vec<Arc<Gateway>> {
         match self {
-            Self::Alone => vec![Gateway::before(twin, setup)],
+            Self::Alone => vec![Gateway::start_for(twin, setup)],
             Self::Replicas => Gateway::replicas(twin, setup, cluster::shared_database()),
         }
     }
 
-    pub(crate) const fn told(self) -> &'static str {
+    pub(crate) const fn description(self) -> &'static str {
         match self {
             Self::Alone => "one gateway",
             Self::Replicas => "two gateways on one PostgreSQL",
@@ -77,17 +77,17 @@ impl Fleet {
     }
 }
 
-/// A gateway's folder, its configuration, and the process that is alive now.
+/// A gateway: its folder with the configuration and the store, and its current process.
 pub(crate) struct Gateway {
     folder: TempDir,
-    /// Whether its store is a file of its own.
+    /// Whether its store is an SQLite file.
     has_file: bool,
     process: Mutex<Option<Process>>,
     address: Mutex<String>,
 }
 
 impl Gateway {
-    pub(crate) fn before(twin: &Twin, setup: &Setup) -> Arc<Self> {
+    pub(crate) fn start_for(twin: &Twin, setup: &Setup) -> Arc<Self> {
         let credential = match twin.provider {
             "lomi" => "api_key",
             "modempay" | "bitnob" => "secret_key",
@@ -125,7 +125,7 @@ impl Gateway {
     /// Two gateways that share a database.
     pub(crate) fn replicas(twin: &Twin, setup: &Setup, database: String) -> Vec<Arc<Self>> {
         let setup = Setup { database: Some(database), ..setup.clone() };
-        (0..2).map(|_| Self::before(twin, &setup)).collect()
+        (0..2).map(|_| Self::start_for(twin, &setup)).collect()
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -137,45 +137,45 @@ impl Gateway {
         self.folder.path().join("store/passerelle.db")
     }
 
-    /// Where the gateway is, or was.
+    /// The address of the current process, or of the last one.
     pub(crate) fn address(&self) -> String {
         self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Starts a process: it must come up, whatever the last one left behind.
+    /// Starts a process. It must serve, whatever state the last process left in the store.
     pub(crate) fn start(&self) {
         let arguments = ["serve", "--config", &self.config().display().to_string()].map(str::to_owned);
         let (process, address) =
-            Process::start(&arguments, "serving on http://").unwrap_or_else(|words| panic!("no gateway:\n{words}"));
+            Process::start(&arguments, "serving on http://").unwrap_or_else(|stderr| panic!("no gateway:\n{stderr}"));
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
-        *self.alive() = Some(process);
+        *self.current() = Some(process);
     }
 
-    fn alive(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `kill -9`.
     pub(crate) fn kill(&self) {
-        if let Some(mut process) = self.alive().take() {
+        if let Some(mut process) = self.current().take() {
             process.kill();
         }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        self.alive().as_ref().expect("a gateway").signal(signal);
+        self.current().as_ref().expect("a gateway").signal(signal);
     }
 
-    /// Stops the gateway as an operator does, and waits for its end.
+    /// Stops the gateway with SIGTERM, as an operator does, and waits until it has ended.
     pub(crate) fn stop(&self) {
-        let mut process = self.alive().take().expect("a gateway");
+        let mut process = self.current().take().expect("a gateway");
         process.signal(Signal::TERM);
-        assert!(process.child.wait().expect("its end").success());
+        assert!(process.child.wait().expect("the process ends").success());
     }
 
-    /// Fills the disk of the gateway, or empties it: no file may be written beyond a size.
+    /// Simulates a full disk, or ends that: the process may not write any file beyond a size.
     pub(crate) fn fill_disk(&self, is_full: bool) {
-        let process = self.alive();
+        let process = self.current();
         let id = process.as_ref().expect("a gateway").id();
         let maximum = rustix::process::getrlimit(Resource::Fsize).maximum;
         let limit = Rlimit { current: if is_full { Some(1) } else { maximum }, maximum };
@@ -187,30 +187,30 @@ impl Gateway {
         Settings::from(loaded.config.store.as_ref()).expect("settings")
     }
 
-    /// Whether a write is in a state, as another process sees the store of a gateway that is alive.
-    pub(crate) async fn shows(&self, state: State) -> bool {
-        let store = Inspection::open(&self.store_settings()).expect("a look");
-        // Somebody else may be writing just now.
+    /// Whether a write is in this state. Reads the store as another process, while the gateway runs.
+    pub(crate) async fn has_write_in(&self, state: State) -> bool {
+        let store = Inspection::open(&self.store_settings()).expect("the store can be read");
+        // The read may fail because the gateway writes at the same time.
         store.operations(None, Some(state), None, 1).await.is_ok_and(|writes| !writes.is_empty())
     }
 
-    /// The store, once the gateway is dead.
+    /// Kills the gateway, and opens its store.
     pub(crate) async fn store(&self) -> Store {
         self.kill();
         Store::open(&self.store_settings()).await.expect("a store")
     }
 
-    /// Kills the gateway, and reads everything that it kept. The audit chain must be whole, and the database too.
-    pub(crate) async fn kept(&self) -> BTreeMap<OperationId, Record> {
+    /// Kills the gateway, and reads all records of its store. The audit chain and the database must be intact.
+    pub(crate) async fn records(&self) -> BTreeMap<OperationId, Record> {
         let store = self.store().await;
         store.audit().verify().await.expect("read").expect("an unbroken audit chain");
-        let mut kept = BTreeMap::new();
+        let mut records = BTreeMap::new();
         let mut after = None;
         loop {
             let page = store.operations().list(Some("acme"), None, after, 500).await.expect("read");
             let Some(last) = page.last() else { break };
             after = Some(last.id);
-            kept.extend(page.into_iter().map(|record| (record.id, record)));
+            records.extend(page.into_iter().map(|record| (record.id, record)));
         }
         drop(store);
         if self.has_file {
@@ -218,6 +218,6 @@ impl Gateway {
             let verdict: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a verdict");
             assert_eq!(verdict, "ok");
         }
-        kept
+        records
     }
 }

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::{
     gateway::{Fleet, Gateway, Setup},
-    records::{agree, count, kept_by},
+    records::{assert_agree, count, records_of},
     twin::Twin,
 };
 
-/// How long anything may take that is only waited for.
+/// The limit for all waiting in these tests.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A size: small, or with `RELIABILITY=full` what docs/reliability.md promises.
+/// The size of a test: small, or with `RELIABILITY=full` the size that docs/reliability.md names.
 pub(crate) fn sized<T>(small: T, full: T) -> T {
     match std::env::var("RELIABILITY").is_ok_and(|size| size == "full") {
         true => full,
@@ -25,11 +25,11 @@ pub(crate) fn sized<T>(small: T, full: T) -> T {
     }
 }
 
-/// Numbers that are the same in every run (SplitMix64).
+/// Pseudo-random numbers that are the same in every run (SplitMix64).
 #[derive(Clone)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Random(u64);
 
-impl Dice {
+impl Random {
     pub(crate) fn new(salt: u64) -> Self {
         let seed = std::env::var("RELIABILITY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
         Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ salt)
@@ -43,9 +43,9 @@ impl Dice {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    pub(crate) fn one_of<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        let one = usize::try_from(self.below(of.len() as u64)).expect("a place");
-        &of[one]
+    pub(crate) fn one_of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        let index = usize::try_from(self.below(items.len() as u64)).expect("an index");
+        &items[index]
     }
 
     pub(crate) fn milliseconds(&mut self, from: u64, to: u64) -> Duration {
@@ -53,14 +53,14 @@ impl Dice {
     }
 }
 
-/// Asks again and again until there is an answer, or patience ends.
-pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls until there is a value. Fails after `PATIENCE`.
+pub(crate) async fn until<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     let ends = Instant::now() + PATIENCE;
     loop {
-        if let Some(answer) = ask().await {
-            return answer;
+        if let Some(value) = poll().await {
+            return value;
         }
-        assert!(Instant::now() < ends, "waited in vain: {what}");
+        assert!(Instant::now() < ends, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -10,43 +10,44 @@ use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::PATIENCE;
 
-/// A child that does not outlive its test, and what it says.
+/// A child process and its standard error. It is killed when it is dropped; the test then fails if it has panicked.
 pub(super) struct Process {
     pub(super) child: Child,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Process {
-    /// Starts the program, and waits for the line that tells its address behind a phrase.
+    /// Starts the program, and waits for the log line with this phrase. The address follows the phrase. On failure it
+    /// returns the standard error.
     pub(super) fn start(arguments: &[String], phrase: &'static str) -> Result<(Self, String), String> {
-        // A limit of the size of files, which is how a disk fills up here, ends a process by signal, unless that
-        // is ignored.
+        // These tests simulate a full disk with a limit on the size of files. The signal of that limit would end the
+        // process, so it is ignored.
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_passerelle")]).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.env_remove("PASSERELLE_CONFIG").env("PASSERELLE_LOG", "warn,passerelle::command=info");
         let mut child = command.spawn().expect("the program starts");
-        let stderr = BufReader::new(child.stderr.take().expect("its words"));
+        let reader = BufReader::new(child.stderr.take().expect("standard error"));
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (sender, address) = std::sync::mpsc::channel();
-        let kept = Arc::clone(&lines);
+        let written = Arc::clone(&lines);
         std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
+            for line in reader.lines().map_while(Result::ok) {
                 if let Some((_, rest)) = line.split_once(phrase) {
                     let end = rest.find(['"', ',']).unwrap_or(rest.len());
                     let _ = sender.send(rest[..end].trim().to_owned());
                 }
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                written.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
         let process = Self { child, lines };
         match address.recv_timeout(PATIENCE) {
             Ok(address) => Ok((process, address)),
-            Err(_) => Err(process.words()),
+            Err(_) => Err(process.stderr()),
         }
     }
 
-    pub(super) fn words(&self) -> String {
+    pub(super) fn stderr(&self) -> String {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 
@@ -55,10 +56,10 @@ impl Process {
     }
 
     pub(super) fn signal(&self, signal: Signal) {
-        rustix::process::kill_process(self.id(), signal).expect("it takes signals");
+        rustix::process::kill_process(self.id(), signal).expect("the signal is sent");
         if signal == Signal::STOP {
-            // Some of its threads may go on for a while.
-            rustix::process::waitpid(Some(self.id()), WaitOptions::UNTRACED).expect("it stops");
+            // `kill` returns before all threads have stopped.
+            rustix::process::waitpid(Some(self.id()), WaitOptions::UNTRACED).expect("the process stops");
         }
     }
 
@@ -72,8 +73,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         match std::thread::panicking() {
-            true => eprintln!("what a process said before:\n{}", self.words()),
-            false => assert!(!self.words().contains("panicked"), "a panic:\n{}", self.words()),
+            true => eprintln!("standard error of a process:\n{}", self.stderr()),
+            false => assert!(!self.stderr().contains("panicked"), "a panic:\n{}", self.stderr()),
         }
     }
 }

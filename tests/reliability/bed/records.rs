@@ -1,4 +1,4 @@
-//! What the store of dead gateways holds, and whether it agrees with the log of the twin.
+//! The records of gateways that were killed, and whether they agree with the log of the twin.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,32 +12,40 @@ use passerelle::{
 
 use super::{Gateway, Twin};
 
-/// Kills all gateways of a store, and reads everything that they kept.
-pub(crate) async fn kept_by(gateways: &[Arc<Gateway>]) -> BTreeMap<OperationId, Record> {
+/// Kills all gateways of a store, and reads all its records.
+pub(crate) async fn records_of(gateways: &[Arc<Gateway>]) -> BTreeMap<OperationId, Record> {
     for gateway in gateways {
         gateway.kill();
     }
-    gateways[0].kept().await
+    gateways[0].records().await
 }
 
-/// How many writes are in each state.
-pub(crate) fn count(kept: &BTreeMap<OperationId, Record>, state: State) -> usize {
-    kept.values().filter(|record| record.state == state).count()
+/// The number of writes in a state.
+pub(crate) fn count(records: &BTreeMap<OperationId, Record>, state: State) -> usize {
+    records.values().filter(|record| record.state == state).count()
 }
 
-/// Every effect has a record, every record that is done has its effect, and no two records share a customer.
-pub(crate) fn agree(twin: &Twin, kept: &BTreeMap<OperationId, Record>) {
-    let made = twin.created();
-    let made: Vec<&Applied> = made.values().flatten().collect();
+/// Asserts that every effect has a record, every record that is done has its effect, and no two records share a
+/// customer.
+pub(crate) fn assert_agree(twin: &Twin, records: &BTreeMap<OperationId, Record>) {
+    let created = twin.created();
+    let created: Vec<&Applied> = created.values().flatten().collect();
     let mut owners: HashMap<&str, OperationId> = HashMap::new();
-    for record in kept.values().filter(|record| record.state == State::Done && record.operation == "create") {
-        let customer = record.customer.as_deref().expect("whom it made");
-        assert!(made.iter().any(|effect| effect.customer == customer), "{}: {customer} was never made", record.id);
+    for record in records.values().filter(|record| record.state == State::Done && record.operation == "create") {
+        let customer = record.customer.as_deref().expect("the customer that it created");
+        assert!(
+            created.iter().any(|effect| effect.customer == customer),
+            "{}: {customer} was never created",
+            record.id
+        );
         let other = owners.insert(customer, record.id);
-        assert_eq!(other, None, "{customer} is what came of two writes, the other one is {}", record.id);
+        assert_eq!(other, None, "{customer} belongs to two writes, the other one is {}", record.id);
     }
-    let unknown = count(kept, State::Unknown);
-    let orphans = made.iter().filter(|effect| !owners.contains_key(effect.customer.as_str())).count();
-    assert!(orphans <= unknown, "{orphans} customers were made, and only {unknown} outcomes are unknown");
-    assert_eq!(count(kept, State::Sending), 0, "a write is neither finished nor unknown");
+    let unknown = count(records, State::Unknown);
+    let orphans = created.iter().filter(|effect| !owners.contains_key(effect.customer.as_str())).count();
+    assert!(
+        orphans <= unknown,
+        "{orphans} customers have no record that is done, and only {unknown} outcomes are unknown"
+    );
+    assert_eq!(count(records, State::Sending), 0, "every write has ended or is unknown");
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::process::Process;
 
-/// A vendor in a process of its own.
+/// A sandbox vendor in a process of its own.
 pub(crate) struct Twin {
     pub(super) provider: &'static str,
     process: Process,
@@ -45,7 +45,7 @@ impl Twin {
         &self.address
     }
 
-    /// The vendor's URL, at its own address or another one.
+    /// The URL of the vendor at its own address, or at the address of a relay.
     pub(super) fn url(&self, address: Option<&str>) -> String {
         let vendor = vendor(self.provider).expect("a vendor");
         format!("http://{}{}", address.unwrap_or(&self.address), base_path(vendor.manifests[0]))
@@ -55,27 +55,27 @@ impl Twin {
         log::read(&self.log).expect("a log")
     }
 
-    /// The customers that were made, by the digest of their e-mail address.
+    /// The effects of creates, by the digest of the e-mail address.
     pub(crate) fn created(&self) -> HashMap<String, Vec<Applied>> {
-        let mut made: HashMap<String, Vec<Applied>> = HashMap::new();
+        let mut created: HashMap<String, Vec<Applied>> = HashMap::new();
         for effect in log::effects(&self.log()).filter(|effect| effect.operation == Named(Operation::Create)) {
-            made.entry(effect.email_hash.clone().unwrap_or_default()).or_default().push(effect.clone());
+            created.entry(effect.email_hash.clone().unwrap_or_default()).or_default().push(effect.clone());
         }
-        made
+        created
     }
 
-    /// The creates that were asked for.
-    pub(crate) fn asked(&self) -> Vec<Received> {
+    /// The received creates.
+    pub(crate) fn creates(&self) -> Vec<Received> {
         let log = self.log();
         log::requests(&log).filter(|request| request.operation == Some(Named(Operation::Create))).cloned().collect()
     }
 
-    /// Stops and continues the vendor.
+    /// Sends a signal to the process: STOP or CONT.
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
 
-    /// How many requests of any kind came.
+    /// The number of received requests of any operation.
     pub(crate) fn requests(&self) -> usize {
         log::requests(&self.log()).count()
     }

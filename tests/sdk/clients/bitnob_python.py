@@ -1,4 +1,4 @@
-"""PyPI bitnob, which speaks generation v1 and cannot page: `list_customers` gets the first page."""
+"""PyPI bitnob. It uses generation v1 and cannot page: `list_customers` reads only the first page."""
 
 import os
 
@@ -41,7 +41,7 @@ with check.operation("create", lacks("create")):
     customer = customers.create_customer(asked)
     count += 1
     has(customer, **asked)
-    # Nobody is known twice.
+    # E-mail addresses are unique.
     same(vars(customers.create_customer(asked)), vars(customer))
 
 with check.operation("get", lacks("retrieve")):
@@ -52,7 +52,7 @@ with check.operation("get by email", lacks("find")):
     check.refused(404, "customer not found", lambda: customers.get_customer_by_email("nobody@example.com"))
 
 with check.operation("update", lacks("update")):
-    # Where one name is held, only its last word is the last name.
+    # A provider with a single name field takes only its last word as the last name.
     change = {"firstName": "Bobby Bob", "phone": "9012345679", "countryCode": "+234"}
     changed = {**vars(customer), **change}
     same(vars(customers.update_customer(change, customer.id)), changed)

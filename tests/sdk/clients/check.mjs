@@ -1,14 +1,14 @@
-// What the scripts of Node clients share: who answers, and one line of JSON an operation.
+// Shared by the scripts of Node clients: the answering provider, and one line of JSON for each operation.
 import assert from 'node:assert/strict';
 
-/** What the SDK is pointed at in the place of its vendor's origin. */
+/** The base URL for the SDK, in place of its vendor's origin. */
 export const base = process.env.SDK_BASE;
-/** A merchant's key at the gateway. */
+/** The API key of the merchant at the gateway. */
 export const key = process.env.SDK_KEY;
 
 const provider = (await askGateway(`/v1/providers/${process.env.SDK_PROVIDER}`)).generations[0];
 
-/** Asks the gateway's own API, which tells what the answering provider can do. */
+/** Sends a request to the gateway's own API, which lists what the answering provider can do. */
 async function askGateway(path, body) {
   const headers = { authorization: `Bearer ${process.env.SDK_GATEWAY_KEY}`, 'content-type': 'application/json' };
   const method = body ? 'POST' : 'GET';
@@ -17,38 +17,38 @@ async function askGateway(path, body) {
   return answer.json();
 }
 
-/** Creates a customer with the gateway's own API, for clients that cannot. */
+/** Creates a customer with the gateway's own API, for clients that have no create. */
 export const createWithGateway = (customer) => askGateway('/v1/customers', customer);
 
-/** Why the answering provider lacks an operation; `undefined` where it has it. */
+/** Why the answering provider lacks an operation. `undefined` if it has the operation. */
 export function lacks(operation) {
   const found = provider.operations.find((one) => one.operation === operation);
   return found.support === 'none' ? found.reason : undefined;
 }
 
-/** Why nobody can filter the answering provider's list by this. */
+/** Why the answering provider's list cannot be filtered by this field. */
 export function lacksFilter(parameter) {
   const found = provider.filters.find((one) => one.parameter === parameter);
   return found.answered_by === 'none' ? found.reason : undefined;
 }
 
-/** Whether an update of the answering provider's customers takes this field. */
+/** Whether the answering provider can update this field of a customer. */
 export function holds(field) {
   return provider.fields.find((one) => one.field === field).update !== 'none';
 }
 
-/** The total that a page must tell. Where the provider tells none, a full page means that there may be one more. */
+/** The total that a page must have. If the provider gives no total, a full page counts one further customer. */
 export function toldTotal(all, seen, isFull) {
   return provider.paging.tells_total ? all : seen + (isFull ? 1 : 0);
 }
 
-/** The members of an object are these, whatever else it has. */
+/** Asserts that an object has these members. It may have others. */
 export function has(object, expected) {
   const found = Object.fromEntries(Object.keys(expected).map((name) => [name, object?.[name]]));
   assert.deepEqual(found, expected);
 }
 
-/** A client's checks. `tell` reads the status and the message of what the client raises, and throws at anything else. */
+/** The checks of a client. `tell` reads the status and the message of the client's errors, and throws others. */
 export function checks(tell) {
   async function raised(call) {
     try {
@@ -60,14 +60,14 @@ export function checks(tell) {
   }
 
   return {
-    /** The call must be refused with this status, and a message that has this text. */
+    /** Asserts that the call is refused with this status, and with a message that contains this text. */
     async refused(status, text, call) {
       const told = await raised(call);
       assert.equal(told.status, status, `status of "${told.message}"`);
       assert.ok(told.message.includes(text), `"${told.message}" has no "${text}"`);
     },
 
-    /** Runs one operation. Where the provider lacks it, it must fail as the vendor's own refusals do, with the reason. */
+    /** Runs one operation. If the provider lacks it, it must fail with the reason, in the vendor's shape. */
     async operation(name, run, lacking) {
       const report = (outcome, detail) => console.log(JSON.stringify({ operation: name, outcome, detail }));
       try {

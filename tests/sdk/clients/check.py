@@ -1,4 +1,4 @@
-"""What the scripts of Python clients share: who answers, and one line of JSON an operation."""
+"""Shared by the scripts of Python clients: the answering provider, and one line of JSON for each operation."""
 
 import json
 import os
@@ -7,13 +7,13 @@ import urllib.request
 from contextlib import contextmanager
 
 BASE = os.environ["SDK_BASE"]
-"""What the SDK is pointed at in the place of its vendor's origin."""
+"""The base URL for the SDK, in place of its vendor's origin."""
 KEY = os.environ["SDK_KEY"]
-"""A merchant's key at the gateway."""
+"""The API key of the merchant at the gateway."""
 
 
 def ask_gateway(path, body=None):
-    """Asks the gateway's own API, which tells what the answering provider can do."""
+    """Sends a request to the gateway's own API, which lists what the answering provider can do."""
     request = urllib.request.Request(
         os.environ["SDK_GATEWAY"] + path,
         data=body and json.dumps(body).encode(),
@@ -27,41 +27,41 @@ PROVIDER = ask_gateway("/v1/providers/" + os.environ["SDK_PROVIDER"])["generatio
 
 
 def lacks(operation):
-    """Why the answering provider lacks an operation; `None` where it has it."""
+    """Why the answering provider lacks an operation. `None` if it has the operation."""
     found = next(one for one in PROVIDER["operations"] if one["operation"] == operation)
     return found["reason"] if found["support"] == "none" else None
 
 
 def holds(field):
-    """Whether an update of the answering provider's customers takes this field."""
+    """Whether the answering provider can update this field of a customer."""
     return next(one for one in PROVIDER["fields"] if one["field"] == field)["update"] != "none"
 
 
 def told_total(all_there_are, seen, is_full):
-    """The total that a page must tell. Where the provider tells none, a full page means that there may be one more."""
+    """The total that a page must have. If the provider gives no total, a full page counts one further customer."""
     return all_there_are if PROVIDER["paging"]["tells_total"] else seen + is_full
 
 
 def same(found, expected):
-    """Fails with both when they differ."""
+    """Fails, and shows both values, if they differ."""
     assert found == expected, f"found {found!r}, expected {expected!r}"
 
 
 def has(record, **expected):
-    """The members of a dictionary or an object are these, whatever else it has."""
+    """Asserts that a dictionary or an object has these members. It may have others."""
     read = record.get if isinstance(record, dict) else lambda name: getattr(record, name)
     same({name: read(name) for name in expected}, expected)
 
 
 class Checks:
-    """A client's checks. `tell` reads the status and the message of what the client raises, an `error`."""
+    """The checks of a client. `tell` reads the status and the message of an `error` that the client raises."""
 
     def __init__(self, error, tell):
         self.error = error
         self.tell = tell
 
     def refused(self, status, text, call):
-        """The call must be refused with this status, and a message that has this text."""
+        """Asserts that the call is refused with this status, and with a message that contains this text."""
         try:
             call()
         except self.error as error:
@@ -73,7 +73,7 @@ class Checks:
 
     @contextmanager
     def operation(self, name, lacking=None):
-        """One operation. Where the provider lacks it, it must fail as the vendor's own refusals do, with the reason."""
+        """Runs one operation. If the provider lacks it, it must fail with the reason, in the vendor's shape."""
         outcome, detail = "works", None
         try:
             yield

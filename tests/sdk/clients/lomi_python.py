@@ -1,8 +1,8 @@
-"""PyPI lomi, which was made for another generation of lomi's API than v1.
+"""PyPI lomi. It was made for another generation of lomi's API than v1.
 
-It decodes customers that stand bare in an answer, and v1 puts them under `data`: so a single customer is decoded
-here by the client's own model from the body that the client's `…_with_http_info` keeps. It pages with `offset`,
-which v1 does not know, and the gateway does. Its ids are UUIDs and nothing else.
+The client expects a customer at the top of an answer, and v1 puts it under `data`. So this script takes the body from
+`…_with_http_info`, and decodes a single customer with the client's own model. The client pages with `offset`, which v1
+does not have and the gateway accepts. It accepts only UUIDs as ids.
 """
 
 import json
@@ -36,7 +36,7 @@ with check.operation("list", lacks("list")):
 
 with check.operation("create", lacks("create")):
     asked = {"name": "Amadou Ba", "email": "amadou@example.com", "phone_number": "+221779876543"}
-    # That somebody is a person is said of everybody, also where nobody keeps it.
+    # The client sends `is_business: false` in every create. A provider that does not store the type accepts it.
     customer = decoded(customers.create_customer_with_http_info(lomi.CustomersCreate(**asked)))
     count += 1
     has(customer, **asked)
@@ -71,7 +71,7 @@ with check.operation("list to the end", lacks("list")):
     while True:
         page = customers.list_customers(limit=size, offset=len(seen)).data
         seen += [listed.customer_id for listed in page]
-        # lomi tells no total: a short page is the last.
+        # lomi gives no total: a page that is not full is the last one.
         if len(page) < size:
             break
     same((len(seen), len(set(seen))), (count, count))

@@ -1,4 +1,4 @@
-"""PyPI lomi-sdk, whose customers can only be listed and got."""
+"""PyPI lomi-sdk. It can only list and retrieve customers."""
 
 from check import BASE, KEY, Checks, ask_gateway, has, lacks, same
 from lomi import LomiAuthError, LomiClient, LomiError, LomiNotFoundError
@@ -29,7 +29,7 @@ with check.operation("get", lacks("retrieve")):
     has(customers.get(customer["customer_id"])["data"], **kept)
 
 with check.operation("list to the end", lacks("list")):
-    # The client creates none, so the gateway's own API does.
+    # The client has no create, so the gateway's own API creates the customer.
     for number in range(0 if lacks("create") else 7):
         ask_gateway("/v1/customers", {"name": "Amadou Ba", "email": f"amadou.{number}@example.com"})
         count += 1
@@ -38,7 +38,7 @@ with check.operation("list to the end", lacks("list")):
         page = customers.list(page=number, limit=size)
         same(page["meta"], {"current_page": number, "per_page": size})
         seen += [listed["customer_id"] for listed in page["data"]]
-        # lomi tells no total: a short page is the last.
+        # lomi gives no total: a page that is not full is the last one.
         if len(page["data"]) < size:
             break
         number += 1
@@ -59,5 +59,5 @@ with check.operation("wrong key"):
     check.refused(401, "Invalid API key", lambda: client("lomi_sk_wrong").customers.list())
 
 with check.operation("invalid page"):
-    # lomi takes no notice of it before its database does.
+    # lomi does not check the value before its database does.
     check.refused(500, "Failed to retrieve customer", lambda: customers.list(page="first"))

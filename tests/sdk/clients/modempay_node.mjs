@@ -17,7 +17,7 @@ const { operation, refused } = checks((error) => {
   return { status: error.statusCode, message: JSON.parse(error.message).message };
 });
 
-/** The pages of a list, for as long as the total says that there are more. */
+/** Reads the pages of a list until their total is reached. */
 async function* pages(options) {
   for (let offset = 0, total = 1; offset < total;) {
     const page = await customers.list({ ...options, limit: 2, offset });
@@ -29,7 +29,7 @@ async function* pages(options) {
 
 const UNKNOWN = '8a8c8a0e-c5d2-4692-a94b-25284d36adc7';
 
-// One that is there before anything is created.
+// A sample customer.
 let customer;
 let count = 3;
 
@@ -46,7 +46,7 @@ await operation('create', async () => {
   customer = await customers.create(asked);
   count += 1;
   has(customer, asked);
-  // The same again makes no other.
+  // The same create again makes no second customer.
   has(await customers.create(asked, { distinct: true }), { id: customer.id, ...asked });
 }, lacks('create'));
 
@@ -81,7 +81,7 @@ await operation('search', async () => {
   has(data[0], { name: 'Amadou Ba', email: 'amadou.ba@example.com', phone: '+221771234567' });
   has(meta, { total: 1 });
 
-  // The SDK escapes one of the two spellings that it sends.
+  // The SDK sends the search in two parameters, and escapes only one of them.
   const { data: called } = await customers.list({ search: '+221771234567' });
   assert.deepEqual(called.map(({ email }) => email), ['amadou.ba@example.com']);
 

@@ -17,7 +17,7 @@ check = Checks(ModemPayError, lambda error: (error.status_code, str(error)))
 
 
 def pages(**options):
-    """The pages of a list, for as long as the total says that there are more."""
+    """Reads the pages of a list until their total is reached."""
     offset, total = 0, 1
     while offset < total:
         page = customers.list({**options, "limit": 2, "offset": offset})
@@ -33,7 +33,7 @@ with check.operation("list", lacks("list")):
     page = customers.list()
     same([customer["name"] for customer in page["data"]], ["John Doe", "Caleb Okpara", "Amadou Ba"])
     same(page["meta"]["total"], 3)
-    # One that is there before anything is created.
+    # A sample customer.
     customer = page["data"][1]
     has(customer, name="Caleb Okpara", email="caleb@modempay.com", phone="7000001")
 
@@ -42,7 +42,7 @@ with check.operation("create", lacks("create")):
     customer = customers.create(asked)
     count += 1
     has(customer, **asked)
-    # The same again makes no other.
+    # The same create again makes no second customer.
     has(customers.create(asked, {"distinct": True}), id=customer["id"], **asked)
 
 with check.operation("retrieve", lacks("retrieve")):
@@ -71,7 +71,7 @@ with check.operation("search", lacks("list")):
     same(len(page["data"]), 1)
     has(page["data"][0], name="Amadou Ba", email="amadou.ba@example.com", phone="+221771234567")
     same(page["meta"]["total"], 1)
-    # The SDK escapes one of the two spellings that it sends.
+    # The SDK sends the search in two parameters, and escapes only one of them.
     same([listed["email"] for listed in customers.list({"search": "+221771234567"})["data"]], ["amadou.ba@example.com"])
     found = [listed for page in pages(search="AMADOU") for listed in page["data"]]
     same(len({listed["id"] for listed in found}), len(found))

@@ -13,13 +13,13 @@ def client(key):
 
 
 def told(error):
-    # The class follows the status of the answer, the code is in its body; only this class tells fields.
+    # The class follows the status of the answer. The code is in the body. Only this class has field errors.
     same(type(error), NotchPayAuthenticationError if error.code == 401 else NotchPayValidationError)
     return error.code, f"{error.message} {getattr(error, 'errors', {})}"
 
 
 def pages(**options):
-    """The pages of a list, to the one that is said to be the last."""
+    """Reads the pages of a list until the answer says that a page is the last one."""
     number, last = 1, 1
     while number <= last:
         page = customers.list(limit=2, page=number, **options)
@@ -36,7 +36,7 @@ with check.operation("list", lacks("list")):
     page = customers.list()
     same([customer.name for customer in page.items], ["John Doe", "Caleb Okpara", "Amadou Ba"])
     has(page, code=200, status="OK", totals=3, last_page=1, current_page=1, selected=3)
-    # John Doe has whatever the provider keeps of payments and payment methods.
+    # John Doe has payments and payment methods if the provider stores such records.
     customer = john = page.items[0]
     has(john, email="john@example.com", phone="+237680000000")
 

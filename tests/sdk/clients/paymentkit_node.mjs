@@ -1,4 +1,4 @@
-// npm @blocklet/payment-js, which signs its requests with the key of the app that it is a part of.
+// npm @blocklet/payment-js. It signs its requests with the key of its app.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { newAppKey } from './app_key.mjs';
@@ -12,7 +12,7 @@ Object.assign(process.env, {
     { did: 'z2qaCNvKMv5GjouKdcDWexv6WqtHbpNPQDnAk', name: 'payment-kit', status: 6, webEndpoint: base },
   ]),
 });
-// It reads its environment when it is loaded.
+// The SDK reads its environment when it is loaded.
 const { default: payment } = createRequire(import.meta.url)('@blocklet/payment-js');
 payment.environments.setTestMode(true);
 
@@ -22,7 +22,7 @@ const { operation, refused } = checks((error) => {
   return { status: error.response.status, message: error.response.data?.error ?? JSON.stringify(error.response.data) };
 });
 
-/** The pages of a list or a search, for as long as the count says that there are more. */
+/** Reads the pages of a list or a search until their count is reached. */
 async function* pages(ask, options) {
   for (let page = 1, total = 1; (page - 1) * 2 < total; page += 1) {
     const answer = await ask({ ...options, page, pageSize: 2 });
@@ -48,13 +48,13 @@ await operation('retrieve', async () => {
   has(await customers.retrieve(id), { id, name, email, phone, created_at });
 }, lacks('retrieve'));
 
-// How integrations sign a user in. Only a provider that holds DIDs can make a customer of one.
+// Integrations sign a user in like this. Only a provider with DIDs can create the customer of a user.
 await operation('create on retrieve', async () => {
   const did = 'zNKa5mpgjBK9h5KQ5BxCSSPmy8F5NJwuSmxQ';
   const made = await customers.retrieve(did, { create: true });
   count += 1;
   has(made, { did, email: '' });
-  // The same again makes no other.
+  // The same sign-in again makes no second customer.
   has(await customers.retrieve(did, { create: true }), { id: made.id, did });
   has(await customers.retrieve(did), { id: made.id, did });
 }, lacksFilter('did') && 'makes no customer of an id');
@@ -65,7 +65,7 @@ await operation('update', async () => {
   const expected = { id, phone, ...changes };
   has(await customers.update(id, changes), expected);
   has(await customers.retrieve(id), expected);
-  // The very same twice within a second is signed alike.
+  // Two equal requests in one second have the same signature.
   const twice = await Promise.all([1, 2].map(() => customers.update(id, changes)));
   twice.forEach((changed) => has(changed, expected));
 }, lacks('update'));
@@ -77,7 +77,7 @@ await operation('update a field that may not be held', async () => {
 }, lacks('update'));
 
 await operation('list to the end', async () => {
-  // The client creates none, so the gateway's own API does.
+  // The client has no create, so the gateway's own API creates the customer.
   for (let number = 1; number <= 7 && !lacks('create'); number += 1, count += 1) {
     await createWithGateway({ name: 'John Doe', email: `john.${number}@example.com` });
   }
@@ -104,7 +104,7 @@ await operation('search', async () => {
   const found = [];
   for await (const page of pages(customers.search, { query: 'JOHN.' })) found.push(...page.list);
   assert.equal(new Set(found.map(({ id }) => id)).size, found.length);
-  // The one who is there from the beginning was updated to match as well.
+  // The search also matches the sample customer, which this script has updated.
   assert.equal(found.length, lacks('create') ? 1 : 8);
 }, lacks('list'));
 
@@ -129,5 +129,5 @@ await operation('wrong key', async () => {
   await refused(401, 'verify sig failed', () => customers.list());
 });
 
-// The SDK keeps timers that would keep the process.
+// The SDK has timers that would keep the process alive.
 process.exit();
