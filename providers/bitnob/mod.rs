@@ -30,7 +30,7 @@ pub static VENDOR: Vendor = Vendor {
     server: |settings| Arc::new(Bitnob::new(settings)),
 };
 
-/// What Bitnob holds; generation v1 holds all but the last two.
+/// The fields that Bitnob stores. Generation v1 lacks the last two.
 const FIELDS: &[FieldSupport] = &[
     FieldSupport::emulated(Field::Name, name::SPLIT, "the first and the last name"),
     FieldSupport::native(Field::FirstName, "first_name, in v1 firstName"),
@@ -41,7 +41,7 @@ const FIELDS: &[FieldSupport] = &[
     FieldSupport::read_only(Field::CreatedAt, "created_at, in v1 createdAt"),
     FieldSupport::read_only(Field::UpdatedAt, "updated_at, in v1 updatedAt"),
     FieldSupport::native(Field::Type, "customer_type")
-        .updated(Support::No("an update takes names, e-mail and phone only")),
+        .updated(Support::No("Bitnob changes only names, e-mail and phone in an update")),
     FieldSupport::read_only(Field::Metadata, "metadata, in the answer to a create"),
 ];
 
@@ -54,23 +54,23 @@ static V1: Manifest = Manifest {
     auth: &[AuthScheme::Header { credential: "secret_key", name: "authorization", prefix: "Bearer " }],
     operations: &[
         (Operation::Delete, Support::No("generation v1 cannot delete a customer; v2 can")),
-        (Operation::PaymentMethods, Support::No("Bitnob keeps no payment methods for a customer")),
+        (Operation::PaymentMethods, Support::No("Bitnob does not store payment methods of a customer")),
         (Operation::Payments, Support::No("Bitnob does not list payments by customer")),
-        (Operation::OverdueInvoices, Support::No("Bitnob has no invoices of a customer")),
+        (Operation::OverdueInvoices, Support::No("Bitnob does not have invoices of a customer")),
     ],
     fields: FIELDS.split_at(FIELDS.len() - 2).0,
     requires: &[Requirement { any_of: &[Field::Email], told: "Bitnob requires an e-mail address" }],
-    filters: Filters::scanned("Bitnob holds no did"),
+    filters: Filters::scanned("Bitnob does not store DIDs"),
     lookups: Lookups {
         email: FilterSupport::Exact,
         phone: FilterSupport::Scan,
-        did: FilterSupport::No("Bitnob holds no did"),
+        did: FilterSupport::No("Bitnob does not store DIDs"),
         reference: FilterSupport::Exact,
     },
     paging: Paging { style: PagingStyle::Pages, parameters: "page, take", max_limit: 50, tells_total: true },
     id: IdPattern::TOKEN,
     dedupe: Dedupes::of_creates(Dedupe::Unique),
-    distinct: Support::Emulated("the e-mail is looked up first"),
+    distinct: Support::Emulated("the gateway looks the e-mail up first"),
     update: UpdateStyle { names: NameStyle::Split, replaces_record: false, whole_address: false, clears: Clears::Sent },
 };
 
@@ -86,7 +86,7 @@ static V2: Manifest = Manifest {
     ..V1
 };
 
-/// Bitnob as a connection sets it up. Its own side is in `server.rs`.
+/// Bitnob with the settings of one connection. This file has its client side, `server.rs` its server side.
 #[derive(Debug, Clone, Copy)]
 struct Bitnob {
     is_v2: bool,
@@ -98,22 +98,22 @@ impl Bitnob {
         Self { is_v2: settings.generation == V2.generation, region: settings.region }
     }
 
-    /// A document as this generation spells it.
+    /// The document, written with this generation's member names.
     const fn spelled<D>(self, document: D) -> Spelled<D> {
         Spelled { document, other: !self.is_v2 }
     }
 
-    /// Where the customers are.
-    const fn customers(self) -> &'static str {
+    /// The path of the customers collection.
+    const fn collection(self) -> &'static str {
         if self.is_v2 { "/api/customers" } else { "/customers" }
     }
 
-    /// The plan of a call that is answered with one customer.
+    /// A plan for a request that Bitnob answers with one customer.
     fn plan_one(self, draft: Draft) -> Result<Plan<Customer>, Error> {
         draft.plan(translate::refusal, move |answer| translate::one(answer, self))
     }
 
-    /// The plan of a call that writes a record.
+    /// A plan for a create or an update. Its report says that the phone number was sent in two parts.
     fn plan_write(self, draft: Draft, input: &wire::CustomerInput<'_>) -> Result<Plan<Customer>, Error> {
         let plan = self.plan_one(draft.json(&self.spelled(input))?)?;
         Ok(match input.country_code {
@@ -123,7 +123,7 @@ impl Bitnob {
     }
 
     fn plan_blacklist(self, id: &CustomerId, blacklist: bool) -> Result<Plan<Customer>, Error> {
-        let draft = Draft::post(self.customers()).then("/blacklist").segment(id.at_provider())?;
+        let draft = Draft::post(self.collection()).then("/blacklist").segment(id.at_provider())?;
         self.plan_one(draft.json(&wire::BlacklistInput { blacklist: Patch::Set(blacklist) })?)
     }
 }
@@ -141,41 +141,41 @@ impl CustomerProvider for Bitnob {
         if lacks_type {
             input.customer_type = Patch::Set(Str::new(CustomerType::Individual.as_str()));
         }
-        let mut plan = self.plan_write(Draft::post(self.customers()), &input)?;
+        let mut plan = self.plan_write(Draft::post(self.collection()), &input)?;
         if lacks_type {
-            plan.fidelity.derived(Field::Type, "Bitnob wants a type: sent as `individual`");
+            plan.fidelity.derived(Field::Type, "Bitnob requires a type; sent as `individual`");
         }
-        Ok(plan.map(move |customer| Ok(Created::new(translate::own(customer, &sent)?))))
+        Ok(plan.map(move |customer| Ok(Created::new(translate::check_created(customer, &sent)?))))
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.plan_one(Draft::get(self.customers()).segment(id.at_provider())?)
+        self.plan_one(Draft::get(self.collection()).segment(id.at_provider())?)
     }
 
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
-        Ok(self.plan_one(Draft::get(self.customers()).segment(lookup.value())?)?.matching(lookup))
+        Ok(self.plan_one(Draft::get(self.collection()).segment(lookup.value())?)?.matching(lookup))
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
-        let draft = Draft::put(self.customers()).segment(command.id.at_provider())?;
+        let draft = Draft::put(self.collection()).segment(command.id.at_provider())?;
         self.plan_write(draft, &translate::input(&command.fields))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
         self.manifest().require(Operation::Delete)?;
-        Draft::delete(self.customers()).segment(id.at_provider())?.plan(translate::refusal, translate::carried_out)
+        Draft::delete(self.collection()).segment(id.at_provider())?.plan(translate::refusal, translate::check_success)
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
-        let (asked, bitnob) = (command.clone(), *self);
-        let (limit, number) = (u64::from(asked.limit), asked.position.page(asked.limit));
-        let draft = Draft::get(self.customers());
+        let (list, bitnob) = (command.clone(), *self);
+        let (limit, page) = (u64::from(list.limit), list.position.page(list.limit));
+        let draft = Draft::get(self.collection());
         let draft = if self.is_v2 {
-            draft.flag("blacklist", asked.filter.blocked).number("limit", limit).number("page", number)
+            draft.flag("blacklist", list.filter.blocked).number("limit", limit).number("page", page)
         } else {
-            draft.query("order", "DESC").number("page", number).number("take", limit)
+            draft.query("order", "DESC").number("page", page).number("take", limit)
         };
-        draft.plan_page(translate::refusal, move |answer| translate::page(answer, &asked, bitnob))
+        draft.plan_page(translate::refusal, move |answer| translate::page(answer, &list, bitnob))
     }
 
     fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {

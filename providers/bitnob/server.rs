@@ -1,4 +1,5 @@
-//! Bitnob's own side, in both generations: their routes, envelopes and error shapes.
+//! Bitnob's server side, in both generations: their routes, envelopes and error shapes. The twin and drop-in use it to
+//! answer as Bitnob does.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -29,31 +30,31 @@ impl VendorServer for Bitnob {
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
-        let asked = VendorRequest::of(request);
+        let request = VendorRequest::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
-        let (method, path) = asked.route_below(self.customers())?;
+        let (method, path) = request.route_below(self.collection())?;
         match (method, &path[..]) {
-            ("POST", []) => read_fields(&asked, true).map(Command::create),
-            ("GET", []) => self.list(&asked),
-            // The older look-up by e-mail [py].
-            ("POST", ["fetch_customer"]) if !self.is_v2 => match read_fields(&asked, true)?.email {
+            ("POST", []) => read_fields(&request, true).map(Command::create),
+            ("GET", []) => self.list(&request),
+            // The older look-up by e-mail (py).
+            ("POST", ["fetch_customer"]) if !self.is_v2 => match read_fields(&request, true)?.email {
                 Patch::Set(email) => Ok(Command::Find(Lookup::Email(email))),
                 Patch::Absent | Patch::Clear => Err(no_route()),
             },
-            ("GET", [found]) if found.contains('@') => Ok(Command::Find(Lookup::Email(Text::from(*found)))),
-            ("GET", [found]) => {
-                let by_reference = |_| Command::Find(Lookup::Reference(Text::from(*found)));
-                Ok(id(found).map_or_else(by_reference, Command::Retrieve))
+            ("GET", [email]) if email.contains('@') => Ok(Command::Find(Lookup::Email(Text::from(*email)))),
+            ("GET", [key]) => {
+                let by_reference = |_| Command::Find(Lookup::Reference(Text::from(*key)));
+                Ok(id(key).map_or_else(by_reference, Command::Retrieve))
             }
-            ("PUT", [found]) => Ok(Command::update(read_fields(&asked, false)?, id(found)?)),
-            ("POST", ["blacklist", found]) => {
-                match read_document::<wire::BlacklistInput>(&asked.source()?)?.blacklist {
-                    Patch::Set(true) => id(found).map(Command::Block),
-                    Patch::Set(false) => id(found).map(Command::Unblock),
+            ("PUT", [customer]) => Ok(Command::update(read_fields(&request, false)?, id(customer)?)),
+            ("POST", ["blacklist", customer]) => {
+                match read_document::<wire::BlacklistInput>(&request.source()?)?.blacklist {
+                    Patch::Set(true) => id(customer).map(Command::Block),
+                    Patch::Set(false) => id(customer).map(Command::Unblock),
                     _ => Err(Error::invalid(vec![FieldError::new("/blacklist", "must be a boolean value")])),
                 }
             }
-            ("DELETE", [found]) if self.is_v2 => id(found).map(Command::Delete),
+            ("DELETE", [customer]) if self.is_v2 => id(customer).map(Command::Delete),
             _ => Err(no_route()),
         }
     }
@@ -71,15 +72,15 @@ impl VendorServer for Bitnob {
                 self.enveloped(command, self.spelled(wire::Customer { metadata, ..self.encode(customer) }))
             }
             (Command::Delete(_), Reply::Written(Written::Deleted)) => self.enveloped(command, ()),
-            (Command::List(asked), Reply::Customers(page)) => self.page(command, asked, page),
+            (Command::List(list), Reply::Customers(page)) => self.page(command, list, page),
             _ => return Err(mismatched()),
         })
     }
 
     fn refuse(&self, request: &Request, error: &Error, _: Timestamp) -> Response {
-        let usual = usual_status(error.kind);
-        // The official v1 client crashes on any other failure of the server than 500 [py].
-        let status = if self.is_v2 { usual } else { usual.min(500) };
+        let default_status = usual_status(error.kind);
+        // The official v1 client crashes on a server error other than 500 (py).
+        let status = if self.is_v2 { default_status } else { default_status.min(500) };
         let (code, title, message) = match status {
             401 => ("UNAUTHORIZED", "Unauthorized", "Authentication failed".to_owned()),
             404 if error.kind == Kind::NoRoute => ("NOT_FOUND", "Not Found", cannot(self.manifest(), request, error)),
@@ -90,19 +91,19 @@ impl VendorServer for Bitnob {
             _ => ("BAD_REQUEST", "Bad Request", error.detail.to_string()),
         };
         if self.is_v2 {
-            let kind = format!("https://api.bitnob.com/errors/{code}");
-            // The official client shows `message`, which the vendor leaves out [cli].
-            let told = json!({ "type": kind, "title": title, "status": status, "detail": message, "message": message });
-            return json_response(status, &told);
+            let url = format!("https://api.bitnob.com/errors/{code}");
+            // Bitnob does not send `message`, but the official client shows nothing else (cli).
+            let body = json!({ "type": url, "title": title, "status": status, "detail": message, "message": message });
+            return json_response(status, &body);
         }
-        let line = |wrong: &FieldError| format!("{} {}", translate::WORDS.word(&wrong.pointer), wrong.detail);
+        let line = |error: &FieldError| format!("{} {}", translate::WORDS.word(&error.pointer), error.detail);
         let lines: Vec<_> = error.fields.iter().map(line).collect();
         let message = if lines.is_empty() { json!(message) } else { json!(lines) };
         json_response(status, &json!({ "statusCode": status, "message": message, "error": title }))
     }
 
     fn members_without_place(&self) -> &'static [&'static str] {
-        // The newest form [nb] [gp].
+        // The members that the newest API takes (nb) (gp).
         const NEWEST: &[&str] =
             &["date_of_birth", "id_type", "id_number", "country", "line1", "city", "state", "postal_code", "reference"];
         if self.is_v2 { NEWEST } else { &[] }
@@ -119,26 +120,26 @@ impl VendorServer for Bitnob {
 }
 
 impl Bitnob {
-    fn list(&self, asked: &VendorRequest<'_>) -> Result<Command, Error> {
-        let (size, usual) = if self.is_v2 { ("limit", 20) } else { ("take", 10) };
-        asked.only("order", &["DESC"])?;
-        let (limit, position) = asked.page(size, usual, self.manifest().paging.max_limit)?;
+    fn list(&self, request: &VendorRequest<'_>) -> Result<Command, Error> {
+        let (size, default_limit) = if self.is_v2 { ("limit", 20) } else { ("take", 10) };
+        request.only("order", &["DESC"])?;
+        let (limit, position) = request.page(size, default_limit, self.manifest().paging.max_limit)?;
         let mut filter = CustomerFilter::default();
         if self.is_v2 {
-            filter.blocked = asked.flag("blacklist")?;
-            filter.phone = asked.query_text("phone_number").map(|text| phone::canonical_text(&text, self.region));
+            filter.blocked = request.flag("blacklist")?;
+            filter.phone = request.query_text("phone_number").map(|text| phone::canonical_text(&text, self.region));
         }
         Ok(Command::List(ListCustomers { limit, position, filter }))
     }
 
-    fn page(&self, command: &Command, asked: &ListCustomers, page: &Page<Customer>) -> Response {
+    fn page(&self, command: &Command, list: &ListCustomers, page: &Page<Customer>) -> Response {
         let customers = page.items.iter().map(|customer| self.spelled(self.encode(customer))).collect();
-        let (number, total) = (asked.position.page(asked.limit), total(page, &asked.position));
+        let (number, total) = (list.position.page(list.limit), total(page, &list.position));
         let meta = wire::Meta {
             page: Some(number),
-            take: Some(asked.limit),
+            take: Some(list.limit),
             item_count: Some(total),
-            page_count: Some(total.div_ceil(asked.limit.max(1).into())),
+            page_count: Some(total.div_ceil(list.limit.max(1).into())),
             has_previous_page: Some(number > 1),
             has_next_page: Some(page.next.is_some()),
             ..wire::Meta::default()
@@ -164,9 +165,9 @@ impl Bitnob {
         json_response(200, &Spelled { document, other: self.is_v2 && matches!(command, Command::Create(_)) })
     }
 
-    /// A customer in Bitnob's words: the inverse of what the client reads.
+    /// Writes a customer as Bitnob does: the inverse of `translate::customer`. Generation v2 writes empty text for absent.
     fn encode<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
-        let text = |held: Option<&'c str>| held.or(self.is_v2.then_some("")).map(Str::new);
+        let text = |value: Option<&'c str>| value.or(self.is_v2.then_some("")).map(Str::new);
         let (first_name, last_name) = customer.split_name();
         let (code, national) = customer.split_phone();
         wire::Customer {
@@ -186,36 +187,37 @@ impl Bitnob {
     }
 }
 
-fn read_fields(asked: &VendorRequest<'_>, create: bool) -> Result<CustomerFields, Error> {
-    let source = asked.source()?;
+/// Decodes the body of a create or an update, and checks it as Bitnob does.
+fn read_fields(request: &VendorRequest<'_>, create: bool) -> Result<CustomerFields, Error> {
+    let source = request.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
     let fields = fields(&input, &source);
-    let unknown_type = input.customer_type.set().is_some() && fields.kind.set().is_none();
+    let has_unknown_type = input.customer_type.set().is_some() && fields.kind.set().is_none();
     let code = input.country_code.set().filter(|code| !code.is_empty());
-    let wrong = broken([
+    let errors = broken([
         (create && fields.email.set().is_none(), "/email", "should not be empty"),
         (is_no_address(&fields.email), "/email", "must be an email"),
-        (unknown_type, "/customer_type", "must be individual or business"),
+        (has_unknown_type, "/customer_type", "must be individual or business"),
         (!create && input.phone.is_absent() && code.is_some(), "/phone", "should be sent with its country code"),
     ]);
-    if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
+    if errors.is_empty() { Ok(fields) } else { Err(Error::invalid(errors)) }
 }
 
-/// What a client asks of a record: the inverse of [`translate::input`]. Empty text changes nothing.
-fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
+/// The fields of a create or an update: the inverse of [`translate::input`]. Empty text changes nothing.
+fn fields(input: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
     let text = |patch| patch_text(source, patch, Patch::Absent);
-    let phone = match (text(&asked.phone), text(&asked.country_code)) {
+    let phone = match (text(&input.phone), text(&input.country_code)) {
         (Patch::Set(national), Patch::Set(code)) => {
-            Patch::Set(phone::join(&code, &national).map_or(national, |read| Text::from(read.number)))
+            Patch::Set(phone::join(&code, &national).map_or(national, |joined| Text::from(joined.number)))
         }
         (phone, _) => phone,
     };
     CustomerFields {
-        first_name: text(&asked.first_name),
-        last_name: text(&asked.last_name),
-        email: text(&asked.email),
+        first_name: text(&input.first_name),
+        last_name: text(&input.last_name),
+        email: text(&input.email),
         phone,
-        kind: asked.customer_type.set().and_then(|word| CustomerType::parse(word)).into(),
+        kind: input.customer_type.set().and_then(|word| CustomerType::parse(word)).into(),
         ..CustomerFields::default()
     }
 }

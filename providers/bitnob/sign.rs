@@ -1,4 +1,4 @@
-//! Bitnob's signature (cli). What it covers, and what it does not, the README tells.
+//! The signature of generation v2 (cli). The README says what it covers and what it does not.
 
 use data_encoding::HEXLOWER;
 
@@ -10,10 +10,10 @@ use crate::{
     },
 };
 
-/// The headers that a signature adds: who signs, when, a text that is used once, the signature.
+/// The headers that a signature adds: the client's id, the time, a nonce, the signature.
 const HEADERS: [&str; 4] = ["x-auth-client", "x-auth-timestamp", "x-auth-nonce", "x-auth-signature"];
 
-/// The scheme.
+/// The scheme, for the manifest.
 pub(super) const HMAC: AuthScheme = AuthScheme::Signed {
     credentials: &["client_id", "client_secret"],
     headers: &HEADERS,
@@ -46,7 +46,7 @@ fn verify(request: &Request, credentials: &Credentials, now: i64) -> Result<(), 
     recent(timestamp, now)?;
     let expected = signature(credentials, [client, timestamp, nonce], request.body())?;
     if nonce.is_empty() || !same_secret(presented, &expected) {
-        return Err(refused("the signature is wrong"));
+        return Err(refused("the signature does not match the body, the time and the nonce"));
     }
     Ok(())
 }

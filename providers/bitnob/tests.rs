@@ -1,4 +1,4 @@
-//! The signatures that the official client proves itself with [cli `internal/api/client_test.go`].
+//! The signature, checked against the test vectors of the official client: `internal/api/client_test.go` (cli).
 
 use bytes::Bytes;
 
@@ -42,7 +42,7 @@ fn a_body_is_signed_as_the_official_client_signs_it() {
 }
 
 #[test]
-fn no_body_is_signed_as_an_empty_one() {
+fn a_request_without_a_body_is_signed_with_an_empty_one() {
     let secret = "secret_de5b82d253d4ddfbcb34ced93e6d17c7288c598cda0a3696514f73f168110cef";
     let credentials = credentials("2b9e8b4b-d8dc-42e1-82c7-3afe8a9ecd1c", secret);
     let request = signed(&credentials, "00112233445566778899aabbccddeeff", "");
@@ -51,8 +51,8 @@ fn no_body_is_signed_as_an_empty_one() {
 }
 
 #[test]
-fn a_request_the_official_client_sent_is_verified() {
-    // Captured from bitnob-cli: a customer is put on the blacklist.
+fn a_captured_request_of_the_official_client_is_verified() {
+    // Captured from bitnob-cli, which puts a customer on the blacklist.
     let mut request = Request::new(Bytes::from_static(br#"{"blacklist":true}"#));
     for (name, value) in [
         ("x-auth-client", "client_demo"),
@@ -69,7 +69,7 @@ fn a_request_the_official_client_sent_is_verified() {
 }
 
 #[test]
-fn what_was_changed_or_is_old_is_refused() {
+fn a_changed_or_old_request_is_refused() {
     let (credentials, request) = signed_with_a_body();
     assert!(HMAC.verify(&request, &credentials, NOW + 300).is_ok());
     assert!(HMAC.verify(&request, &credentials, NOW - 300).is_ok());

@@ -1,4 +1,4 @@
-//! Between Bitnob's language and the canonical one.
+//! Pure translations between Bitnob's documents and the canonical customer. Tags such as (py) name a source in the README.
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use crate::{
     text::{Str, email},
 };
 
-/// Bitnob's words for the fields that it calls otherwise, for errors. A dial code is a part of the phone.
+/// Bitnob's names for our fields, to translate errors. A dial code is a part of the phone.
 pub(super) const WORDS: Words = Words(&[
     ("firstName", Field::FirstName),
     ("lastName", Field::LastName),
@@ -28,10 +28,10 @@ pub(super) const WORDS: Words = Words(&[
     ("dial_code", Field::Phone),
     ("customer_type", Field::Type),
 ]);
-/// Those of generation v2, which calls the others as we do.
+/// The names of generation v2. It shares the others with the canonical model.
 pub(super) const V2_WORDS: Words = Words(&[("customer_type", Field::Type), ("blacklist", Field::Blocked)]);
 
-/// What create and update send: the name and the number in their parts.
+/// The request body of a create or an update, with the name and the phone number in parts.
 pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     let (first_name, last_name) = fields.split_name();
     let (country_code, phone) = fields.split_phone();
@@ -39,43 +39,45 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     wire::CustomerInput { customer_type, first_name, last_name, email: str_patch(&fields.email), phone, country_code }
 }
 
-/// The customer in an answer.
+/// Decodes an answer that holds one customer.
 pub(super) fn one(answer: &Answer, bitnob: Bitnob) -> Result<Customer, Error> {
-    Ok(customer(held(answer)?, bitnob)?.into_owned(&answer.source()?))
+    Ok(customer(envelope_data(answer)?, bitnob)?.into_owned(&answer.source()?))
 }
 
-/// A customer as Bitnob tells it.
-fn customer(told: wire::Customer<'_>, bitnob: Bitnob) -> Result<BorrowedCustomer<'_>, Error> {
+/// Decodes a customer. Unknown members and an unknown `customer_type` go to `extra`.
+fn customer(received: wire::Customer<'_>, bitnob: Bitnob) -> Result<BorrowedCustomer<'_>, Error> {
     let mut customer = BorrowedCustomer {
-        id: decode::id(told.id, "id")?,
-        first_name: present(told.first_name),
-        last_name: present(told.last_name),
-        email: present(told.email),
-        kind: told.customer_type.as_deref().and_then(CustomerType::parse),
-        blocked: told.blacklist,
-        extra: told.extra,
+        id: decode::id(received.id, "id")?,
+        first_name: present(received.first_name),
+        last_name: present(received.last_name),
+        email: present(received.email),
+        kind: received.customer_type.as_deref().and_then(CustomerType::parse),
+        blocked: received.blacklist,
+        extra: received.extra,
         ..BorrowedCustomer::default()
     };
-    if let (None, Some(unknown)) = (customer.kind, present(told.customer_type)) {
+    if let (None, Some(unknown)) = (customer.kind, present(received.customer_type)) {
         customer.extra.keep_text("customer_type", &unknown);
     }
-    decode::metadata(&mut customer, told.metadata);
+    decode::metadata(&mut customer, received.metadata);
     customer.complete_names();
-    let code = (if bitnob.is_v2 { "country_code" } else { "countryCode" }, present(told.country_code));
-    decode::phone_in_parts(&mut customer, code, present(told.phone), bitnob.region);
-    decode::times(&mut customer, present(told.created_at), present(told.updated_at));
+    let code = (if bitnob.is_v2 { "country_code" } else { "countryCode" }, present(received.country_code));
+    decode::phone_in_parts(&mut customer, code, present(received.phone), bitnob.region);
+    decode::times(&mut customer, present(received.created_at), present(received.updated_at));
     Ok(customer)
 }
 
-/// The customer that a create answered, if it is not somebody else's (nb).
-pub(super) fn own(mut customer: Customer, sent: &CustomerFields) -> Result<Customer, Error> {
-    const NOT_STORED: &str = "Bitnob answered the record it already had";
+/// Checks the answer to a create. Bitnob answers a known e-mail or BVN with the existing record (nb): if its e-mail or
+/// name differs from what was sent, it belongs to another customer, and the create fails with its id. Otherwise the
+/// report lists the sent fields that Bitnob did not store.
+pub(super) fn check_created(mut customer: Customer, sent: &CustomerFields) -> Result<Customer, Error> {
+    const NOT_STORED: &str = "Bitnob answered with the existing record and did not store this value";
     let words = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
     let same_name = sent.full_name().set().is_none_or(|sent| customer.name.as_deref().map(words) == Some(words(sent)));
     let same_email = sent.email.set().is_none_or(|sent| email::same(customer.email.as_deref().unwrap_or(""), sent));
     if !(same_email && same_name) {
-        let told = "Bitnob answered an existing customer with another e-mail or name than sent";
-        return Err(Error::new(Kind::SharedRecord, told).with_existing(&*customer.id));
+        let detail = "Bitnob answered with an existing customer whose e-mail or name differs from the request";
+        return Err(Error::new(Kind::SharedRecord, detail).with_existing(&*customer.id));
     }
     if sent.phone.set().is_some() && customer.phone.as_ref() != sent.phone.set() {
         customer.fidelity.lost(Field::Phone, NOT_STORED);
@@ -86,64 +88,64 @@ pub(super) fn own(mut customer: Customer, sent: &CustomerFields) -> Result<Custo
     Ok(customer)
 }
 
-/// A page of customers.
+/// Decodes a page of customers.
 pub(super) fn page<'a>(
     answer: &'a Answer,
-    asked: &ListCustomers,
+    list: &ListCustomers,
     bitnob: Bitnob,
 ) -> Result<Page<BorrowedCustomer<'a>>, Error> {
-    let listed: wire::Listed<'_, wire::Customer<'_>, wire::Meta<'_>> = held(answer)?;
-    // An empty list may be written as `null`.
+    let listed: wire::Listed<'_, wire::Customer<'_>, wire::Meta<'_>> = envelope_data(answer)?;
+    // Bitnob may write an empty list as `null`.
     let customers = listed.customers.or(listed.meta.as_ref().map(|_| Vec::new()));
-    let items = decode::each(customers, "data.customers", |told| customer(told, bitnob))?;
+    let items = decode::each(customers, "data.customers", |received| customer(received, bitnob))?;
     let meta = listed.meta.unwrap_or_default();
-    let more = meta.has_next_page.or(meta.page_count.map(|pages| asked.position.page(asked.limit) < pages));
-    // The count may be that of the page [oldlive].
-    Ok(Page::of_told(items, &asked.position, asked.limit, more, meta.item_count))
+    let more = meta.has_next_page.or(meta.page_count.map(|pages| list.position.page(list.limit) < pages));
+    // `itemCount` may count this page only (oldlive). Then the page reports no total.
+    Ok(Page::of_told(items, &list.position, list.limit, more, meta.item_count))
 }
 
-/// What an envelope holds, or why it holds nothing.
-fn held<'a, T: FromJson<'a>>(answer: &'a Answer) -> Result<T, Error> {
+/// The `data` of an envelope. If it is missing, the error says why, where the answer does.
+fn envelope_data<'a, T: FromJson<'a>>(answer: &'a Answer) -> Result<T, Error> {
     let wire::Envelope { data, .. } = parse(answer.text()?)?;
     if data.is_none() {
-        carried_out(answer)?;
+        check_success(answer)?;
     }
     decode::required(data, "data")
 }
 
-/// Whether a success is one: the official client decides by the body alone (py).
-pub(super) fn carried_out(answer: &Answer) -> Result<(), Error> {
-    let told: Value = answer.error_body().unwrap_or_default();
-    let status = told["statusCode"].as_u64().or(told["status"].as_u64());
+/// Refuses an answer with a success status whose body reports a failure. The official client looks at the body alone (py).
+pub(super) fn check_success(answer: &Answer) -> Result<(), Error> {
+    let body: Value = answer.error_body().unwrap_or_default();
+    let status = body["statusCode"].as_u64().or(body["status"].as_u64());
     match status.and_then(|status| answer.refused_with(status)) {
         Some(refused) => Err(refusal(&refused)),
-        None if told["status"] == false || told["success"] == false => Err(refusal_as(answer, Kind::Rejected)),
+        None if body["status"] == false || body["success"] == false => Err(refusal_as(answer, Kind::Rejected)),
         None => Ok(()),
     }
 }
 
-/// An error in any of Bitnob's four shapes, or in none.
+/// Decodes an error in any of Bitnob's four shapes. An unknown shape gives an error by its status alone.
 pub(super) fn refusal(answer: &Answer) -> Error {
     refusal_as(answer, Kind::of_status(answer.status().as_u16()))
 }
 
 fn refusal_as(answer: &Answer, kind: Kind) -> Error {
-    let told: Value = answer.error_body().unwrap_or_default();
-    let text = |pointer| told.pointer(pointer).and_then(Value::as_str);
-    // A text, or a list of them [py].
-    let lines: Vec<&str> = match &told["message"] {
+    let body: Value = answer.error_body().unwrap_or_default();
+    let text = |pointer| body.pointer(pointer).and_then(Value::as_str);
+    // `message` is a text or a list of texts (py).
+    let lines: Vec<&str> = match &body["message"] {
         Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
         line => line.as_str().into_iter().collect(),
     };
-    let said = (!lines.is_empty()).then(|| lines.join("; "));
+    let joined = (!lines.is_empty()).then(|| lines.join("; "));
     let problem = text("/type").and_then(|url| url.rsplit('/').next()).filter(|code| !code.is_empty());
-    // Beside a message, `error` is its title; beside details, what they are of [gp].
-    let title = text("/error").filter(|_| said.is_some());
+    // With a `message`, `error` is its title. With `details`, `error` names what they are about (gp).
+    let title = text("/error").filter(|_| joined.is_some());
     let code = text("/code").or(problem).or(text("/error/code")).or(title);
     let with_details = || Some(format!("{}: {}", text("/error")?, text("/details")?));
     let plain = || text("/error").or(text("/title")).map(str::to_owned);
-    let message = text("/detail").map(str::to_owned).or(said).or_else(with_details).or_else(plain);
+    let message = text("/detail").map(str::to_owned).or(joined).or_else(with_details).or_else(plain);
     let fields = lines.iter().filter_map(|line| line.split_once(' ').filter(|(word, _)| WORDS.pointer(word).is_some()));
-    let fields = field_errors(fields.map(|(word, wrong)| (word, wrong.to_owned())), &WORDS);
+    let fields = field_errors(fields.map(|(word, detail)| (word, detail.to_owned())), &WORDS);
     answer.refusal_as(kind, code.map(str::to_owned), message.as_deref()).with_fields(fields)
 }

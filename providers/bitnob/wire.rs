@@ -1,10 +1,10 @@
-//! Bitnob's words: the documents of its customers API. What is read knows every spelling; behind a slash is
-//! the one that generation v1 writes.
+//! The JSON documents of Bitnob's customers API. The reader accepts every name of a member. The name after a slash is the
+//! one that generation v1 writes; names after a bar are only read. Tags such as (docs) name a source in the README.
 
 use crate::{json::Raw, kit::document::wire, text::Str};
 
 wire! {
-    /// A customer, as every answer holds it (seed) (cli); `phone_number` and `dial_code` are the newest names (nb).
+    /// A customer, as in every answer (docs) (cli). `phone_number` and `dial_code` are the newest names (nb).
     answer Customer<'a> {
         id: Str<'a> = "id",
         email: Str<'a> = "email",
@@ -21,20 +21,20 @@ wire! {
         updated_at: Str<'a> = "updated_at" / "updatedAt",
     }
 
-    /// Anything in an envelope (cli). The status of a failure is no flag, and its message may be a list (py).
+    /// The envelope of every answer (cli). In a failure, `status` is not a boolean, and `message` may be a list (py).
     answer Envelope<'a> of T {
         status: Raw<'a> = "status" / "success",
         message: Raw<'a> = "message",
         data: T = "data",
     }
 
-    /// The inside of a page: customers, and what it tells of itself (cli) (oldlive).
+    /// The data of a list: customers, and a description of the page (cli) (oldlive).
     answer Listed<'a> of C, T {
         customers: Vec<C> = "customers",
         meta: T = "meta",
     }
 
-    /// What a page tells of itself (seed).
+    /// The description of a page (docs).
     answer Meta<'a> {
         page: u64 = "page",
         take: u16 = "take",
@@ -44,7 +44,7 @@ wire! {
         has_next_page: bool = "has_next_page" / "hasNextPage",
     }
 
-    /// What create and update take (seed) (old); an update takes no type (cli).
+    /// The body of a create or an update (docs) (old). An update has no type (cli).
     request CustomerInput<'a> {
         customer_type: Str<'a> = "customer_type" / "customerType",
         first_name: Str<'a> = "first_name" / "firstName",
@@ -54,7 +54,7 @@ wire! {
         country_code: Str<'a> = "country_code" / "countryCode" | "dial_code" | "dialCode",
     }
 
-    /// Puts a customer on the blacklist, or takes it off (seed).
+    /// Puts a customer on the blacklist, or removes it from there (docs).
     request BlacklistInput {
         blacklist: bool = "blacklist",
     }

@@ -35,12 +35,12 @@ static MANIFEST: Manifest = Manifest {
     base_url: Some("https://api.lomi.africa/v1"),
     auth: &[AuthScheme::Header { credential: "api_key", name: "x-api-key", prefix: "" }],
     operations: &[
-        (Operation::Find, Support::Emulated("the list is searched, and compared exactly")),
+        (Operation::Find, Support::Emulated("the gateway searches the list and compares exactly")),
         (Operation::Block, Support::No("generation v1 cannot block a customer")),
         (Operation::Unblock, Support::No("generation v1 cannot block a customer")),
-        (Operation::PaymentMethods, Support::No("lomi keeps no payment methods for a customer")),
-        (Operation::Payments, Support::No("transactions are not listed by customer in generation v1")),
-        (Operation::OverdueInvoices, Support::No("lomi has no invoices of a customer")),
+        (Operation::PaymentMethods, Support::No("lomi does not store payment methods of a customer")),
+        (Operation::Payments, Support::No("generation v1 does not list transactions by customer")),
+        (Operation::OverdueInvoices, Support::No("lomi does not have invoices of a customer")),
     ],
     fields: &[
         FieldSupport::native(Field::Name, "name"),
@@ -61,20 +61,20 @@ static MANIFEST: Manifest = Manifest {
     ],
     requires: &[Requirement { any_of: &[Field::Name], told: "lomi requires a name" }],
     filters: Filters {
-        email: FilterSupport::Loose("a part of the name or the e-mail matches as well"),
+        email: FilterSupport::Loose("lomi also matches parts of the name and of the e-mail"),
         blocked: FilterSupport::No("generation v1 cannot block a customer"),
-        ..Filters::scanned("lomi holds no did")
+        ..Filters::scanned("lomi does not store DIDs")
     },
     lookups: Lookups {
-        email: FilterSupport::Loose("a part of the name or the e-mail matches as well"),
+        email: FilterSupport::Loose("lomi also matches parts of the name and of the e-mail"),
         phone: FilterSupport::Scan,
-        did: FilterSupport::No("lomi holds no did"),
-        reference: FilterSupport::No("lomi holds no reference"),
+        did: FilterSupport::No("lomi does not store DIDs"),
+        reference: FilterSupport::No("lomi does not store references"),
     },
     paging: Paging { style: PagingStyle::Pages, parameters: "page, limit", max_limit: 100, tells_total: false },
     id: IdPattern::UUID,
     dedupe: Dedupes::of_creates(Dedupe::Search),
-    distinct: Support::Emulated("the list is searched by e-mail, and compared exactly"),
+    distinct: Support::Emulated("the gateway searches the list by e-mail and compares exactly"),
     update: UpdateStyle {
         names: NameStyle::Full,
         replaces_record: false,
@@ -83,7 +83,7 @@ static MANIFEST: Manifest = Manifest {
     },
 };
 
-/// lomi as a connection sets it up. Its own side is in `server.rs`.
+/// lomi with the settings of one connection. This file has its client side, `server.rs` its server side.
 #[derive(Debug, Clone)]
 struct Lomi {
     region: Option<Region>,
@@ -111,7 +111,7 @@ impl CustomerProvider for Lomi {
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         let region = self.region;
-        // The answer may lack the customer, and does not tell an unknown id [v1-run].
+        // The answer may lack the customer, and does not show whether the id is known (run). Then the plan retrieves it.
         let plan = Draft::patch("/customers")
             .segment(command.id.at_provider())?
             .json(&translate::input(&command.fields))?
@@ -132,7 +132,7 @@ impl CustomerProvider for Lomi {
             .maybe("email", filter.email.as_deref());
         draft.plan_page(translate::refusal, move |answer| {
             let page: wire::Page<'_> = parse(answer.text()?)?;
-            let customers = decode::each(page.data, "data", |told| translate::customer(told, region))?;
+            let customers = decode::each(page.data, "data", |received| translate::customer(received, region))?;
             Ok(Page::of_unknown_length(customers, &position, limit))
         })
     }

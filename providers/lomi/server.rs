@@ -1,4 +1,5 @@
-//! lomi's own side: its routes, its envelopes, its three error shapes and its HTML 404.
+//! lomi's server side: its routes, its envelopes, its three error shapes and its HTML 404. The twin and drop-in use it to
+//! answer as lomi does.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -18,8 +19,8 @@ use crate::{
     text::{Text, packed, time},
 };
 
-/// The largest page: what lomi's database tells at once unless it is configured otherwise, as far as its answers show.
-const MOST: u16 = 1000;
+/// The largest page: the default row limit of lomi's database, as far as its answers show.
+const MAX_LIMIT: u16 = 1000;
 
 impl VendorServer for Lomi {
     fn manifest(&self) -> &'static Manifest {
@@ -27,16 +28,16 @@ impl VendorServer for Lomi {
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
-        let asked = VendorRequest::of(request);
-        // A client that takes UUIDs only was given one in which the id is packed.
+        let request = VendorRequest::of(request);
+        // Clients that accept only UUIDs got one that contains the packed id: see `spelled_id`.
         let id = |id: &str| CustomerId::parse(packed::from_uuid(id).unwrap_or_else(|| Text::from(id)), ids);
-        let (method, path) = asked.route_below("/customers")?;
+        let (method, path) = request.route_below("/customers")?;
         match (method, &path[..]) {
-            ("POST", []) => read_fields(&asked, true).map(Command::create),
-            ("GET", []) => list(&asked),
-            ("GET", [found]) => id(found).map(Command::Retrieve),
-            ("DELETE", [found]) => id(found).map(Command::Delete),
-            ("PATCH", [found]) => Ok(Command::update(read_fields(&asked, false)?, id(found)?)),
+            ("POST", []) => read_fields(&request, true).map(Command::create),
+            ("GET", []) => list(&request),
+            ("GET", [customer]) => id(customer).map(Command::Retrieve),
+            ("DELETE", [customer]) => id(customer).map(Command::Delete),
+            ("PATCH", [customer]) => Ok(Command::update(read_fields(&request, false)?, id(customer)?)),
             _ => Err(no_route()),
         }
     }
@@ -55,11 +56,11 @@ impl VendorServer for Lomi {
                 let data = wire::Deleted { customer_id: &id, deleted: true };
                 json_response(200, &wire::Envelope { data, meta: None })
             }
-            (Command::List(asked), Reply::Customers(page)) => {
-                // Lists do not tell the environment [v1-run].
+            (Command::List(list), Reply::Customers(page)) => {
+                // Lists do not show the environment (run).
                 let listed = |customer| wire::Customer { environment: None, ..translate::encode(customer) };
                 let data: Vec<_> = page.items.iter().map(listed).collect();
-                let meta = wire::Meta { current_page: asked.position.page(asked.limit), per_page: asked.limit };
+                let meta = wire::Meta { current_page: list.position.page(list.limit), per_page: list.limit };
                 json_response(200, &wire::Envelope { data, meta: Some(meta) })
             }
             _ => return Err(mismatched()),
@@ -111,36 +112,36 @@ impl VendorServer for Lomi {
     }
 }
 
-fn list(asked: &VendorRequest<'_>) -> Result<Command, Error> {
-    // Numbers that are none reach lomi's database, and fail there [v1-run].
-    let database = |error: Error| error.with_kind(Kind::ProviderFailed);
-    // The code knows no largest page, and a short one is the last: a page cut here would end a client's walk.
-    let limit = asked.limit("limit", 20, MOST).map_err(database)?;
-    let page = asked.number("page").map_err(database)?.unwrap_or(1);
+fn list(request: &VendorRequest<'_>) -> Result<Command, Error> {
+    // lomi passes text that is not a number to its database, which fails (run).
+    let database_failure = |error: Error| error.with_kind(Kind::ProviderFailed);
+    // lomi's code has no largest page. Clients stop at a short page, so a smaller limit here would end their lists early.
+    let limit = request.limit("limit", 20, MAX_LIMIT).map_err(database_failure)?;
+    let page = request.number("page").map_err(database_failure)?.unwrap_or(1);
     if page == 0 {
-        return Err(database(Error::invalid(vec![FieldError::new("page", "must be positive")])));
+        return Err(database_failure(Error::invalid(vec![FieldError::new("page", "must be positive")])));
     }
-    // The newest are first [v1-repo history SQL]; another order can be asked for with PyPI lomi.
-    asked.only("sort", &["created_at:desc"])?;
-    // One of the clients counts in entries (PyPI lomi).
-    let position = match asked.number("offset").map_err(database)? {
+    // The newest customers come first (repo). Only PyPI `lomi` can request another order.
+    request.only("sort", &["created_at:desc"])?;
+    // PyPI `lomi` counts entries instead of pages.
+    let position = match request.number("offset").map_err(database_failure)? {
         Some(offset) => Position::Offset(offset),
         None => Position::of_page(page, limit),
     };
-    // One search term is used; e-mail wins [v1-repo controller]. It is a part of the name or the e-mail.
-    let search = asked.query_text("email");
-    let filter = match search {
+    // lomi uses one search term, and `email` goes first (repo). It matches parts of the name and of the e-mail.
+    let filter = match request.query_text("email") {
         Some(email) => CustomerFilter { email: Some(email), ..CustomerFilter::default() },
-        None => CustomerFilter { phone: asked.query_text("phone_number"), ..CustomerFilter::default() },
+        None => CustomerFilter { phone: request.query_text("phone_number"), ..CustomerFilter::default() },
     };
     Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 
-fn read_fields(asked: &VendorRequest<'_>, create: bool) -> Result<CustomerFields, Error> {
-    let source = asked.source()?;
+/// Decodes the body of a create or an update, and checks it as lomi does.
+fn read_fields(request: &VendorRequest<'_>, create: bool) -> Result<CustomerFields, Error> {
+    let source = request.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
     let fields = translate::fields(&input, &source);
-    let mut wrong = broken([
+    let mut errors = broken([
         (create && input.name.is_absent(), "/name", "Required"),
         (is_no_address(&fields.email), "/email", "Invalid email"),
     ]);
@@ -155,21 +156,21 @@ fn read_fields(asked: &VendorRequest<'_>, create: bool) -> Result<CustomerFields
         (&input.postal_code, "/address/postal_code"),
     ];
     let nulls = cleared.into_iter().filter(|(text, _)| **text == Patch::Clear);
-    wrong.extend(nulls.map(|(_, pointer)| FieldError::new(pointer, "Expected string, received null")));
-    if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
+    errors.extend(nulls.map(|(_, pointer)| FieldError::new(pointer, "Expected string, received null")));
+    if errors.is_empty() { Ok(fields) } else { Err(Error::invalid(errors)) }
 }
 
-/// The validator's report: one list of messages a field.
+/// The report of lomi's validator: a list of messages for each field.
 fn by_field(fields: &[FieldError]) -> Value {
     let mut details = Map::from_iter([("_errors".to_owned(), json!([]))]);
-    for wrong in fields {
-        let word = translate::WORDS.word(&wrong.pointer);
-        details.insert(word.to_owned(), json!({ "_errors": [wrong.detail] }));
+    for error in fields {
+        let word = translate::WORDS.word(&error.pointer);
+        details.insert(word.to_owned(), json!({ "_errors": [error.detail] }));
     }
     Value::Object(details)
 }
 
-/// Times in errors have three fraction digits [v1-run].
+/// An error with all its members. Its time has three fraction digits (run).
 fn failed(code: &str, message: &str, details: Option<Value>, status: u16, now: Timestamp) -> Response {
     let error = wire::FailureBody {
         status: Some(status),

@@ -1,4 +1,4 @@
-//! Between lomi's language and the canonical one.
+//! Pure translations between lomi's documents and the canonical customer.
 
 use super::wire;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     text::{Source, Str, Text, country::Region, packed},
 };
 
-/// lomi's words for the fields that it calls otherwise, for errors.
+/// lomi's names for our fields, where they differ, to translate errors.
 pub(super) const WORDS: Words = Words(&[
     ("phone_number", Field::Phone),
     ("whatsapp_number", Field::Whatsapp),
@@ -24,7 +24,7 @@ pub(super) const WORDS: Words = Words(&[
     ("is_business", Field::Type),
 ]);
 
-/// What create and update send.
+/// The request body of a create or an update.
 pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     wire::CustomerInput {
         name: fields.full_name(),
@@ -40,101 +40,101 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     }
 }
 
-/// The customer in an answer, enveloped or bare; `None` for the PATCH answer that lacks it.
+/// Decodes an answer that holds one customer, with or without an envelope. `None`: an answer to PATCH without a customer.
 pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Customer>, Error> {
     let envelope: wire::One<'_> = parse(source.as_str())?;
-    let found = match envelope.data {
-        Some(found) => found,
+    let received = match envelope.data {
+        Some(received) => received,
         None => parse(source.as_str())?,
     };
-    if found.customer_id.is_none() {
+    if received.customer_id.is_none() {
         return Ok(None);
     }
-    Ok(Some(customer(found, region)?.into_owned(source)))
+    Ok(Some(customer(received, region)?.into_owned(source)))
 }
 
-/// A customer as lomi tells it.
-pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
+/// Decodes a customer. Unknown members go to `extra`.
+pub(super) fn customer(received: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
     let mut customer = BorrowedCustomer {
-        id: decode::id(told.customer_id, "customer_id")?,
-        name: present(told.name),
-        email: present(told.email),
+        id: decode::id(received.customer_id, "customer_id")?,
+        name: present(received.name),
+        email: present(received.email),
         address: Address {
-            line1: present(told.address),
-            city: present(told.city),
-            postal_code: present(told.postal_code),
+            line1: present(received.address),
+            city: present(received.city),
+            postal_code: present(received.postal_code),
             ..Address::default()
         },
-        kind: told.is_business.map(|business| match business {
+        kind: received.is_business.map(|business| match business {
             true => CustomerType::Business,
             false => CustomerType::Individual,
         }),
-        livemode: told.environment.as_deref().map(|environment| environment == "live"),
-        extra: told.extra,
+        livemode: received.environment.as_deref().map(|environment| environment == "live"),
+        extra: received.extra,
         ..BorrowedCustomer::default()
     };
-    decode::metadata(&mut customer, told.metadata);
+    decode::metadata(&mut customer, received.metadata);
     customer.complete_names();
-    decode::phone_number(&mut customer, Field::Phone, present(told.phone_number), region);
-    decode::phone_number(&mut customer, Field::Whatsapp, present(told.whatsapp_number), region);
-    decode::country(&mut customer, present(told.country));
-    decode::times(&mut customer, present(told.created_at), present(told.updated_at));
+    decode::phone_number(&mut customer, Field::Phone, present(received.phone_number), region);
+    decode::phone_number(&mut customer, Field::Whatsapp, present(received.whatsapp_number), region);
+    decode::country(&mut customer, present(received.country));
+    decode::times(&mut customer, present(received.created_at), present(received.updated_at));
     Ok(customer)
 }
 
-/// An error in any of lomi's three shapes, or in none.
+/// Decodes an error in any of lomi's three shapes. An unknown shape gives an error by its status alone.
 pub(super) fn refusal(answer: &Answer) -> Error {
-    let Some(wire::Failure { error: told }) = answer.error_body() else {
+    let Some(wire::Failure { error }) = answer.error_body() else {
         return answer.refusal(None, None);
     };
-    let message = told.message.as_deref();
-    // A test key on the live host is refused with 400, which is about the key, not about the request.
-    let about_the_key = answer.status() == 400 && message.is_some_and(|message| message.contains("API key"));
-    if about_the_key {
-        return answer.refusal_as(Kind::Unauthorized, told.code.clone(), message);
+    let message = error.message.as_deref();
+    // The live host refuses a test key with 400. The key is wrong there, not the request.
+    let is_about_the_key = answer.status() == 400 && message.is_some_and(|message| message.contains("API key"));
+    if is_about_the_key {
+        return answer.refusal_as(Kind::Unauthorized, error.code.clone(), message);
     }
-    let by_field = told.details.as_ref().and_then(|details| details.as_object()).into_iter().flatten();
-    let fields = by_field.filter_map(|(field, wrong)| {
-        let said = wrong.get("_errors")?.as_array()?.first()?.as_str()?;
-        Some((field.as_str(), said.to_owned()))
+    let by_field = error.details.as_ref().and_then(|details| details.as_object()).into_iter().flatten();
+    let fields = by_field.filter_map(|(field, report)| {
+        let message = report.get("_errors")?.as_array()?.first()?.as_str()?;
+        Some((field.as_str(), message.to_owned()))
     });
-    answer.refusal(told.code.clone(), message).with_fields(field_errors(fields, &WORDS))
+    answer.refusal(error.code.clone(), message).with_fields(field_errors(fields, &WORDS))
 }
 
-/// What a client asks of a record: the inverse of [`input`]. lomi ignores empty text.
-pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
+/// The fields of a create or an update: the inverse of [`input`]. lomi ignores empty text.
+pub(super) fn fields(input: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
     let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Absent);
     let mut fields = CustomerFields {
-        name: text(&asked.name),
-        email: text(&asked.email),
-        phone: text(&asked.phone_number),
-        whatsapp: text(&asked.whatsapp_number),
-        kind: asked.is_business.map(|business| match business {
+        name: text(&input.name),
+        email: text(&input.email),
+        phone: text(&input.phone_number),
+        whatsapp: text(&input.whatsapp_number),
+        kind: input.is_business.map(|business| match business {
             true => CustomerType::Business,
             false => CustomerType::Individual,
         }),
-        metadata: patch_object(source, &asked.metadata),
+        metadata: patch_object(source, &input.metadata),
         ..CustomerFields::default()
     };
-    fields.address.line1 = text(&asked.address);
-    fields.address.city = text(&asked.city);
-    fields.address.postal_code = text(&asked.postal_code);
-    fields.address.country = text(&asked.country);
+    fields.address.line1 = text(&input.address);
+    fields.address.city = text(&input.city);
+    fields.address.postal_code = text(&input.postal_code);
+    fields.address.country = text(&input.country);
     fields
 }
 
-/// An id as a client that takes UUIDs only can read it.
+/// The id for clients that accept only UUIDs: an id of another form is packed into a UUID where it fits.
 pub(super) fn spelled_id(id: &Text) -> Str<'_> {
     packed::to_uuid(id).map_or_else(|| Str::new(id), |uuid| Str::from(String::from(uuid)))
 }
 
-/// A country as it was written: lomi's is any text.
+/// The country as the client wrote it, because lomi stores any text: the report has the text before normalization.
 fn country_as_written(customer: &Customer) -> Option<&Text> {
-    let report = customer.fidelity.entries().iter().find(|entry| entry.field == Field::Country);
-    report.and_then(|entry| entry.from.as_ref()).or(customer.address.country.as_ref())
+    let changed = customer.fidelity.entries().iter().find(|entry| entry.field == Field::Country);
+    changed.and_then(|entry| entry.from.as_ref()).or(customer.address.country.as_ref())
 }
 
-/// A customer in lomi's words: the inverse of [`customer`].
+/// Writes a customer as lomi does: the inverse of [`customer`].
 pub(super) fn encode(customer: &Customer) -> wire::Customer<'_> {
     wire::Customer {
         customer_id: Some(spelled_id(&customer.id)),

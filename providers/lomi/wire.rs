@@ -1,11 +1,11 @@
-//! lomi's words: the documents of its customers API, generation v1.
+//! The JSON documents of lomi's customers API, generation v1. Tags such as (docs) name a source in the README.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{json::Raw, kit::document::wire, text::Str};
 
 wire! {
-    /// A customer, as every answer holds it (seed).
+    /// A customer, as in every answer (docs).
     answer Customer<'a> {
         customer_id: Str<'a> = "customer_id",
         name: Str<'a> = "name",
@@ -24,17 +24,17 @@ wire! {
         updated_at: Str<'a> = "updated_at",
     }
 
-    /// One customer in its envelope (seed).
+    /// One customer in its envelope (docs).
     answer One<'a> {
         data: Customer<'a> = "data",
     }
 
-    /// A page of customers in its envelope (seed); later generations name it `customers`.
+    /// A page of customers in its envelope (docs). Later generations name the member `customers`.
     answer Page<'a> {
         data: Vec<Customer<'a>> = "data" | "customers",
     }
 
-    /// What create and update take (seed).
+    /// The body of a create or an update (docs).
     request CustomerInput<'a> {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
@@ -49,14 +49,14 @@ wire! {
     }
 }
 
-/// The answer to a delete (seed).
+/// The answer to a delete (docs).
 #[derive(Serialize)]
 pub(super) struct Deleted<'a> {
     pub(super) customer_id: &'a str,
     pub(super) deleted: bool,
 }
 
-/// Anything in an envelope.
+/// The envelope of every success.
 #[derive(Serialize)]
 pub(super) struct Envelope<T> {
     pub(super) data: T,
@@ -64,20 +64,20 @@ pub(super) struct Envelope<T> {
     pub(super) meta: Option<Meta>,
 }
 
-/// What a page tells of itself; there is no total (seed).
+/// The description of a page. It has no total (docs).
 #[derive(Serialize)]
 pub(super) struct Meta {
     pub(super) current_page: u64,
     pub(super) per_page: u16,
 }
 
-/// An error: only the message is always there (v1-run).
+/// An error. Only its message is in every one (run).
 #[derive(Serialize, Deserialize)]
 pub(super) struct Failure {
     pub(super) error: FailureBody,
 }
 
-/// The inside of an error.
+/// The members of an error.
 #[derive(Serialize, Deserialize, Default)]
 pub(super) struct FailureBody {
     #[serde(skip_serializing_if = "Option::is_none")]

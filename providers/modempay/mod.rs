@@ -38,11 +38,11 @@ static MANIFEST: Manifest = Manifest {
     base_url: Some("https://api.modempay.com"),
     auth: &[AuthScheme::Header { credential: "secret_key", name: "authorization", prefix: "Bearer " }],
     operations: &[
-        (Operation::Find, Support::Emulated("the list is searched, and compared exactly")),
+        (Operation::Find, Support::Emulated("the gateway searches the list and compares exactly")),
         (Operation::Block, Support::No("Modem Pay cannot block a customer")),
         (Operation::Unblock, Support::No("Modem Pay cannot block a customer")),
         (Operation::Payments, Support::No("Modem Pay does not list payments by customer")),
-        (Operation::OverdueInvoices, Support::No("Modem Pay has no invoices of a customer")),
+        (Operation::OverdueInvoices, Support::No("Modem Pay does not have invoices of a customer")),
     ],
     fields: &[
         FieldSupport::native(Field::Name, "name"),
@@ -51,22 +51,22 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::native(Field::Email, "email"),
         FieldSupport::native(Field::Phone, "phone, in national digits"),
         FieldSupport::native(Field::Balance, "balance, as a JSON number"),
-        FieldSupport::read_only(Field::Livemode, "test_mode, which is its opposite"),
+        FieldSupport::read_only(Field::Livemode, "test_mode, inverted"),
         FieldSupport::read_only(Field::CreatedAt, "createdAt"),
         FieldSupport::read_only(Field::UpdatedAt, "updatedAt"),
     ],
     requires: &[Requirement { any_of: &[Field::Name], told: "Modem Pay requires a name" }],
     filters: Filters {
-        email: FilterSupport::Loose("the search looks at other fields as well"),
+        email: FilterSupport::Loose("the search also matches other fields"),
         blocked: FilterSupport::No("Modem Pay cannot block a customer"),
         search: FilterSupport::Exact,
-        ..Filters::scanned("Modem Pay holds no did")
+        ..Filters::scanned("Modem Pay does not store DIDs")
     },
     lookups: Lookups {
-        email: FilterSupport::Loose("the search looks at other fields as well"),
+        email: FilterSupport::Loose("the search also matches other fields"),
         phone: FilterSupport::Scan,
-        did: FilterSupport::No("Modem Pay holds no did"),
-        reference: FilterSupport::No("Modem Pay holds no reference"),
+        did: FilterSupport::No("Modem Pay does not store DIDs"),
+        reference: FilterSupport::No("Modem Pay does not store references"),
     },
     paging: Paging { style: PagingStyle::Offset, parameters: "offset, limit", max_limit: 100, tells_total: true },
     id: IdPattern::TOKEN,
@@ -75,17 +75,17 @@ static MANIFEST: Manifest = Manifest {
     update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: false, clears: Clears::Sent },
 };
 
-/// The rule told when a distinct create matched.
+/// The rule in the report of a distinct create that matched an existing customer.
 const MATCHED: &str = "existing customer matched by email, by the provider";
 
-/// Modem Pay as a connection sets it up. Its own side is in `server.rs`.
+/// Modem Pay with the settings of one connection. This file has its client side, `server.rs` its server side.
 #[derive(Debug, Clone)]
 struct ModemPay {
     region: Option<Region>,
 }
 
 impl ModemPay {
-    /// How a customer in an answer is read.
+    /// Reads an answer that holds one customer.
     fn one(&self) -> impl FnOnce(&Answer) -> Result<Customer, Error> + Send + 'static {
         let region = self.region;
         move |answer| {
@@ -94,7 +94,7 @@ impl ModemPay {
         }
     }
 
-    /// What create and update send, and what became of the fields in it.
+    /// The request body of a create or an update, and a report on a phone number that is sent in another form.
     fn input<'f>(&self, fields: &'f CustomerFields) -> (wire::CustomerInput<'f>, Fidelity) {
         let (input, mut report) = (translate::input(fields, self.region), Fidelity::default());
         if input.phone != str_patch(&fields.phone) {
@@ -111,19 +111,19 @@ impl CustomerProvider for ModemPay {
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
         let CreateCustomer { fields, distinct } = command;
-        let (mut input, told) = self.input(fields);
+        let (mut input, report_of_input) = self.input(fields);
         input.config = Patch::Set(wire::Config { distinct: Patch::Set(*distinct) });
         let (read, distinct) = (self.one(), *distinct);
         let plan = Draft::post("/v1/customers").json(&input)?.plan(translate::refusal, move |answer| {
             let mut customer = read(answer)?;
-            // A new customer is answered with 201 [ref]; what a match is answered with is not documented.
+            // Modem Pay answers a new customer with 201 (ref). How it answers a match is not documented: 200 is assumed.
             let existing = distinct && answer.status() == StatusCode::OK;
             if existing {
                 customer.fidelity.derived(Field::Id, MATCHED);
             }
             Ok(Created { customer, existing })
         })?;
-        Ok(plan.reporting(|report| report.extend(&told)))
+        Ok(plan.reporting(|report| report.extend(&report_of_input)))
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
@@ -132,10 +132,10 @@ impl CustomerProvider for ModemPay {
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         let UpdateCustomer { id, fields } = command;
-        let (input, told) = self.input(fields);
+        let (input, report_of_input) = self.input(fields);
         let update = wire::Update { data: Patch::Set(input) };
         let draft = Draft::put("/v1/customers").segment(id.at_provider())?.json(&update)?;
-        Ok(draft.plan(translate::refusal, self.one())?.reporting(|report| report.extend(&told)))
+        Ok(draft.plan(translate::refusal, self.one())?.reporting(|report| report.extend(&report_of_input)))
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
@@ -145,7 +145,7 @@ impl CustomerProvider for ModemPay {
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         let ListCustomers { limit, position, filter } = command.clone();
         let region = self.region;
-        // The e-mail is compared again by the gateway, a search is not.
+        // The gateway compares the e-mail again, but not a search. So `search` goes first where both are given.
         let term = filter.search.or(filter.email);
         let term = term.as_ref().map(|term| translate::national(term, region));
         let draft = Draft::get("/v1/customers")
@@ -154,7 +154,7 @@ impl CustomerProvider for ModemPay {
             .number("limit", limit.into())
             .maybe("search", term);
         draft.plan_page(translate::refusal, move |answer| {
-            translate::page(parse(answer.text()?)?, &position, limit, |told| translate::customer(told, region))
+            translate::page(parse(answer.text()?)?, &position, limit, |received| translate::customer(received, region))
         })
     }
 
@@ -168,8 +168,8 @@ impl CustomerProvider for ModemPay {
             .number("limit", limit.into());
         draft.plan(translate::refusal, move |answer| {
             let source = answer.source()?;
-            translate::page(parse(source.as_str())?, &position, limit, |told| {
-                translate::payment_method(told, &source, region)
+            translate::page(parse(source.as_str())?, &position, limit, |received| {
+                translate::payment_method(received, &source, region)
             })
         })
     }

@@ -1,4 +1,5 @@
-//! Modem Pay's own side: bare customers, totals, and 427 for too many requests.
+//! Modem Pay's server side: customers without an envelope, totals, and 427 for too many requests. The twin and drop-in use
+//! it to answer as Modem Pay does.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -25,18 +26,18 @@ impl VendorServer for ModemPay {
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
-        let asked = VendorRequest::of(request);
+        let request = VendorRequest::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
-        let (method, path) = asked.route_below("/v1/customers")?;
+        let (method, path) = request.route_below("/v1/customers")?;
         match (method, &path[..]) {
-            ("POST", []) => self.create(&asked),
-            ("GET", []) => list(&asked),
-            ("GET", [found]) => id(found).map(Command::Retrieve),
-            ("DELETE", [found]) => id(found).map(Command::Delete),
-            ("PUT", [found]) => self.update(id(found)?, &asked),
-            ("GET", [found, "payment-methods"]) => {
-                let (limit, position) = paging(&asked)?;
-                Ok(Command::PaymentMethods(ListOfCustomer { id: id(found)?, limit, position, status: None }))
+            ("POST", []) => self.create(&request),
+            ("GET", []) => list(&request),
+            ("GET", [customer]) => id(customer).map(Command::Retrieve),
+            ("DELETE", [customer]) => id(customer).map(Command::Delete),
+            ("PUT", [customer]) => self.update(id(customer)?, &request),
+            ("GET", [customer, "payment-methods"]) => {
+                let (limit, position) = paging(&request)?;
+                Ok(Command::PaymentMethods(ListOfCustomer { id: id(customer)?, limit, position, status: None }))
             }
             _ => Err(no_route()),
         }
@@ -52,16 +53,16 @@ impl VendorServer for ModemPay {
                 _,
                 Reply::Customer(customer) | Reply::Found(Some(customer)) | Reply::Written(Written::Changed(customer)),
             ) => one(200, customer),
-            // Which body is not documented; the SDKs read any JSON and drop it.
+            // The body is not documented. The SDKs read any JSON and ignore it.
             (Command::Delete(_), Reply::Written(Written::Deleted)) => json_response(200, &json!({})),
-            (Command::List(asked), Reply::Customers(page)) => {
-                let told = page.items.iter().map(|customer| translate::encode(customer, self.region));
-                let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));
+            (Command::List(list), Reply::Customers(page)) => {
+                let customers = page.items.iter().map(|customer| translate::encode(customer, self.region));
+                let (data, meta) = (Some(customers.collect()), Some(meta(page, &list.position)));
                 json_response(200, &wire::Page { data, meta, ..Default::default() })
             }
-            (Command::PaymentMethods(asked), Reply::PaymentMethods(page)) => {
-                let told = page.items.iter().map(translate::encode_method);
-                let (data, meta) = (Some(told.collect()), Some(meta(page, &asked.position)));
+            (Command::PaymentMethods(list), Reply::PaymentMethods(page)) => {
+                let methods = page.items.iter().map(translate::encode_method);
+                let (data, meta) = (Some(methods.collect()), Some(meta(page, &list.position)));
                 json_response(200, &wire::Page { data, meta, ..Default::default() })
             }
             _ => return Err(mismatched()),
@@ -97,8 +98,8 @@ impl VendorServer for ModemPay {
 }
 
 impl ModemPay {
-    fn create(&self, asked: &VendorRequest<'_>) -> Result<Command, Error> {
-        let source = asked.source()?;
+    fn create(&self, request: &VendorRequest<'_>) -> Result<Command, Error> {
+        let source = request.source()?;
         let input: wire::CustomerInput<'_> = read_document(&source)?;
         let distinct = matches!(&input.config, Patch::Set(config) if config.distinct == Patch::Set(true));
         let fields = self.read_fields(&input, &source)?.without_clears();
@@ -108,10 +109,10 @@ impl ModemPay {
         Ok(Command::Create(CreateCustomer { fields, distinct }))
     }
 
-    fn update(&self, id: CustomerId, asked: &VendorRequest<'_>) -> Result<Command, Error> {
-        let source = asked.source()?;
+    fn update(&self, id: CustomerId, request: &VendorRequest<'_>) -> Result<Command, Error> {
+        let source = request.source()?;
         let update: wire::Update<'_> = read_document(&source)?;
-        // Whether the vendor takes the fields without their wrapper as well is not documented.
+        // It is not documented whether Modem Pay also accepts the fields without their wrapper. Here it does.
         let input = match update.data {
             Patch::Set(input) => input,
             Patch::Clear | Patch::Absent => read_document(&source)?,
@@ -119,30 +120,31 @@ impl ModemPay {
         Ok(Command::update(self.read_fields(&input, &source)?, id))
     }
 
+    /// The fields of a create or an update, checked as Modem Pay does.
     fn read_fields(&self, input: &wire::CustomerInput<'_>, source: &Source) -> Result<CustomerFields, Error> {
         let fields = translate::fields(input, source, self.region);
-        let wrong = broken([
+        let errors = broken([
             (is_no_address(&fields.email), "/email", "must be an email"),
             (fields.balance.set().is_some_and(|digits| !decimal::is_plain(digits)), "/balance", "must be a number"),
         ]);
-        if wrong.is_empty() {
+        if errors.is_empty() {
             return Ok(fields);
         }
-        Err(Error::new(Kind::Rejected, "the fields break a rule").with_fields(wrong))
+        Err(Error::new(Kind::Rejected, "some fields are not valid").with_fields(errors))
     }
 }
 
-fn list(asked: &VendorRequest<'_>) -> Result<Command, Error> {
-    let (limit, position) = paging(asked)?;
-    // The SDKs send both, and `term` unescaped [sdk]: what is sought is what stands in the other.
-    let search = asked.query_text("search").or_else(|| asked.query_text("term"));
+fn list(request: &VendorRequest<'_>) -> Result<Command, Error> {
+    let (limit, position) = paging(request)?;
+    // The SDKs send the same text as `search` and as `term`, but do not escape `term` (sdk). So `search` goes first.
+    let search = request.query_text("search").or_else(|| request.query_text("term"));
     let filter = CustomerFilter { search, ..CustomerFilter::default() };
     Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 
-fn paging(asked: &VendorRequest<'_>) -> Result<(u16, Position), Error> {
-    let limit = asked.limit("limit", 10, MANIFEST.paging.max_limit)?;
-    Ok((limit, Position::Offset(asked.number("offset")?.unwrap_or_default())))
+fn paging(request: &VendorRequest<'_>) -> Result<(u16, Position), Error> {
+    let limit = request.limit("limit", 10, MANIFEST.paging.max_limit)?;
+    Ok((limit, Position::Offset(request.number("offset")?.unwrap_or_default())))
 }
 
 fn meta<T>(page: &Page<T>, position: &Position) -> wire::Meta<'static> {

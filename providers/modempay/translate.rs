@@ -1,4 +1,4 @@
-//! Between Modem Pay's language and the canonical one.
+//! Pure translations between Modem Pay's documents and the canonical customer.
 
 use serde_json::{Value, value::to_raw_value};
 
@@ -16,7 +16,7 @@ use crate::{
     text::{Source, Str, Text, country::Region, decimal, phone},
 };
 
-/// What create and update send.
+/// The request body of a create or an update.
 pub(super) fn input(fields: &CustomerFields, region: Option<Region>) -> wire::CustomerInput<'_> {
     wire::CustomerInput {
         name: fields.full_name(),
@@ -27,72 +27,72 @@ pub(super) fn input(fields: &CustomerFields, region: Option<Region>) -> wire::Cu
     }
 }
 
-/// A number at home in national digits (seed); any other as it is, so that nothing of it is lost.
+/// A number of the merchant's region in national digits (docs). Any other number stays complete: its dial code would be lost.
 pub(super) fn national(number: &Text, region: Option<Region>) -> &str {
     phone::national(number, region).unwrap_or(number)
 }
 
-/// A customer as Modem Pay tells it.
-pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
+/// Decodes a customer. Unknown members go to `extra`.
+pub(super) fn customer(received: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
     let mut customer = BorrowedCustomer {
-        id: decode::id(told.id, "id")?,
-        name: present(told.name),
-        email: present(told.email),
-        livemode: told.test_mode.map(|test| !test),
-        extra: told.extra,
+        id: decode::id(received.id, "id")?,
+        name: present(received.name),
+        email: present(received.email),
+        livemode: received.test_mode.map(|test| !test),
+        extra: received.extra,
         ..BorrowedCustomer::default()
     };
     customer.complete_names();
-    decode::phone_number(&mut customer, Field::Phone, present(told.phone), region);
-    if let Some(digits) = loose(told.balance.map(|Number(digits)| digits)) {
+    decode::phone_number(&mut customer, Field::Phone, present(received.phone), region);
+    if let Some(digits) = loose(received.balance.map(|Number(digits)| digits)) {
         customer.fidelity.transformed(Field::Balance, decimal::FROM_NUMBER, &digits);
         customer.balance = decode::amount(Some(Loose(digits)));
     }
-    decode::times(&mut customer, present(told.created_at), present(told.updated_at));
+    decode::times(&mut customer, present(received.created_at), present(received.updated_at));
     Ok(customer)
 }
 
-/// A means of paying as Modem Pay tells it. Its details stay among the extra members, whole.
+/// Decodes a payment method. `type` names the member with its details, which also stays in `extra` unchanged.
 pub(super) fn payment_method(
-    told: wire::PaymentMethod<'_>,
+    received: wire::PaymentMethod<'_>,
     source: &Source,
     region: Option<Region>,
 ) -> Result<PaymentMethod, Error> {
-    let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
-    let kind = kept(present(told.kind));
-    let members = told.extra.members();
+    let owned = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
+    let kind = owned(present(received.kind));
+    let members = received.extra.members();
     let named = members.iter().find(|(key, _)| Some(&**key) == kind.as_deref());
     let detail: wire::Detail<'_> = named.and_then(|(_, detail)| json::from_str(detail.get()).ok()).unwrap_or_default();
-    let number = kept(loose(detail.phone));
+    let number = owned(loose(detail.phone));
     Ok(PaymentMethod {
-        id: source.text(&decode::id(told.id, "id")?),
-        channel: kept(present(detail.gateway).or_else(|| present(detail.gateway_name))),
-        last4: kept(loose(detail.last4)),
+        id: source.text(&decode::id(received.id, "id")?),
+        channel: owned(present(detail.gateway).or_else(|| present(detail.gateway_name))),
+        last4: owned(loose(detail.last4)),
         phone: number.map(|number| phone::canonical_text(&number, region)),
-        created_at: kept(decode::plain_time(present(told.created_at))),
+        created_at: owned(decode::plain_time(present(received.created_at))),
         kind,
-        extra: told.extra.into_owned(source),
+        extra: received.extra.into_owned(source),
     })
 }
 
-/// A page of anything: `meta.total` tells how many there are in all.
+/// Decodes a page of any list. `meta.total` is the length of the whole list.
 pub(super) fn page<W, T>(
-    told: wire::Page<'_, W>,
+    received: wire::Page<'_, W>,
     position: &Position,
     limit: u16,
     read: impl Fn(W) -> Result<T, Error>,
 ) -> Result<Page<T>, Error> {
-    let items = decode::each(told.data, "data", read)?;
-    Ok(match told.meta.and_then(|meta| meta.total) {
+    let items = decode::each(received.data, "data", read)?;
+    Ok(match received.meta.and_then(|meta| meta.total) {
         Some(total) => Page::of_total(items, position, total),
         None => Page::of_unknown_length(items, position, limit),
     })
 }
 
-/// An error. 427 is what others call 429, which a proxy in front may answer as well (err).
+/// Decodes an error. Modem Pay answers 427 for too many requests; a proxy in front of it may answer 429 (err).
 pub(super) fn refusal(answer: &Answer) -> Error {
-    let told = answer.error_body().and_then(|wire::Failure { message, .. }| message);
-    let message = told.map(|message| match message {
+    let message = answer.error_body().and_then(|wire::Failure { message, .. }| message);
+    let message = message.map(|message| match message {
         Value::String(text) => text,
         other => other.to_string(),
     });
@@ -103,14 +103,14 @@ pub(super) fn refusal(answer: &Answer) -> Error {
     answer.refusal_as(kind, None, message.as_deref())
 }
 
-/// What a client asks of a record: the inverse of [`input`]. Empty text reads as absent later, so it clears.
-pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source, region: Option<Region>) -> CustomerFields {
+/// The fields of a create or an update: the inverse of [`input`]. Empty text is later read as absent, so it clears.
+pub(super) fn fields(input: &wire::CustomerInput<'_>, source: &Source, region: Option<Region>) -> CustomerFields {
     let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Clear);
     CustomerFields {
-        name: text(&asked.name),
-        email: text(&asked.email),
-        phone: text(&asked.phone).map(|number| phone::canonical_text(number, region)),
-        balance: match &asked.balance {
+        name: text(&input.name),
+        email: text(&input.email),
+        phone: text(&input.phone).map(|number| phone::canonical_text(number, region)),
+        balance: match &input.balance {
             Patch::Set(Number(digits)) => {
                 decode::amount(Some(digits.clone())).map_or(Patch::Clear, |digits| Patch::Set(source.text(&digits)))
             }
@@ -121,7 +121,7 @@ pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source, region: O
     }
 }
 
-/// A customer in Modem Pay's words: the inverse of [`customer`].
+/// Writes a customer as Modem Pay does: the inverse of [`customer`].
 pub(super) fn encode(customer: &Customer, region: Option<Region>) -> wire::Customer<'_> {
     wire::Customer {
         id: str_of(Some(&customer.id)),
@@ -136,7 +136,7 @@ pub(super) fn encode(customer: &Customer, region: Option<Region>) -> wire::Custo
     }
 }
 
-/// A means of paying in Modem Pay's words: the inverse of [`payment_method`].
+/// Writes a payment method as Modem Pay does: the inverse of [`payment_method`].
 pub(super) fn encode_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
     let mut extra = method.extra.borrowed();
     if let Some(kind) = method.kind.as_deref()

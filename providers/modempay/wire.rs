@@ -1,4 +1,4 @@
-//! Modem Pay's words: the documents of its customers API.
+//! The JSON documents of Modem Pay's customers API. Tags such as (docs) name a source in the README.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 wire! {
-    /// A customer, bare in every answer (seed).
+    /// A customer, without an envelope in every answer (docs).
     answer Customer<'a> {
         id: Str<'a> = "id",
         name: Str<'a> = "name",
@@ -21,14 +21,14 @@ wire! {
         updated_at: Str<'a> = "updatedAt",
     }
 
-    /// A means of paying; its details are a member named by `type` (seed).
+    /// A payment method. `type` names the member with its details (docs).
     answer PaymentMethod<'a> {
         id: Str<'a> = "id",
         kind: Str<'a> = "type",
         created_at: Str<'a> = "createdAt",
     }
 
-    /// The details of a means of paying (seed).
+    /// The details of a payment method (docs).
     answer Detail<'a> {
         kind: Str<'a> = "type",
         last4: Loose<'a> = "last4",
@@ -39,18 +39,18 @@ wire! {
         phone: Loose<'a> = "phone",
     }
 
-    /// A page of customers or of means of paying (seed).
+    /// A page of customers or of payment methods (docs).
     answer Page<'a> of T {
         data: Vec<T> = "data",
         meta: Meta<'a> = "meta",
     }
 
-    /// What a page tells of its list (seed).
+    /// The description of a list (docs).
     answer Meta<'a> {
         total: u64 = "total",
     }
 
-    /// What a create takes, and an update inside its wrapper (seed).
+    /// The body of a create (docs). An update has it inside a wrapper.
     request CustomerInput<'a> {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
@@ -59,18 +59,18 @@ wire! {
         config: Config = "config",
     }
 
-    /// How a create is done (seed).
+    /// Options of a create (docs).
     request Config {
         distinct: bool = "distinct",
     }
 
-    /// What an update takes: wrapped, unlike a create (sdk).
+    /// The body of an update, wrapped unlike that of a create (sdk).
     request Update<'a> {
         data: CustomerInput<'a> = "data",
     }
 }
 
-/// An error; the message may be any JSON (err).
+/// An error. The message may be any JSON (err).
 #[derive(Serialize, Deserialize)]
 pub(super) struct Failure {
     pub(super) message: Option<serde_json::Value>,

@@ -27,7 +27,7 @@ pub static VENDOR: Vendor = Vendor {
     server: |settings| Arc::new(NotchPay { region: settings.region }),
 };
 
-const SEARCHED: FilterSupport = FilterSupport::Loose("it goes through the search over name, e-mail and phone");
+const SEARCHED: FilterSupport = FilterSupport::Loose("Notch Pay searches name, e-mail and phone together");
 
 static MANIFEST: Manifest = Manifest {
     name: "notchpay",
@@ -37,8 +37,8 @@ static MANIFEST: Manifest = Manifest {
     base_url: Some("https://api.notchpay.co"),
     auth: &[AuthScheme::Header { credential: "public_key", name: "authorization", prefix: "" }],
     operations: &[
-        (Operation::Find, Support::Emulated("the list is searched, and compared exactly")),
-        (Operation::OverdueInvoices, Support::No("Notch Pay has no invoices of a customer")),
+        (Operation::Find, Support::Emulated("the gateway searches the list and compares exactly")),
+        (Operation::OverdueInvoices, Support::No("Notch Pay does not have invoices of a customer")),
     ],
     fields: &[
         FieldSupport::native(Field::Name, "name"),
@@ -58,28 +58,31 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::read_only(Field::CreatedAt, "created_at"),
         FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
     ],
-    requires: &[Requirement { any_of: &[Field::Email, Field::Phone], told: "Notch Pay requires an email or a phone" }],
+    requires: &[Requirement {
+        any_of: &[Field::Email, Field::Phone],
+        told: "Notch Pay requires an e-mail address or a phone number",
+    }],
     filters: Filters {
         email: SEARCHED,
         phone: SEARCHED,
-        did: FilterSupport::No("Notch Pay holds no did"),
+        did: FilterSupport::No("Notch Pay does not store DIDs"),
         blocked: FilterSupport::Scan,
         search: FilterSupport::Exact,
     },
     lookups: Lookups {
         email: SEARCHED,
         phone: SEARCHED,
-        did: FilterSupport::No("Notch Pay holds no did"),
-        reference: FilterSupport::No("Notch Pay holds no reference"),
+        did: FilterSupport::No("Notch Pay does not store DIDs"),
+        reference: FilterSupport::No("Notch Pay does not store references"),
     },
     paging: Paging { style: PagingStyle::Pages, parameters: "page, limit", max_limit: 100, tells_total: true },
     id: IdPattern::DOTTED,
     dedupe: Dedupes::of_creates(Dedupe::Search),
-    distinct: Support::Emulated("the list is searched by e-mail or phone, and compared exactly"),
+    distinct: Support::Emulated("the gateway searches the list by e-mail or phone and compares exactly"),
     update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: true, clears: Clears::Sent },
 };
 
-/// Notch Pay as a connection sets it up. Its own side is in `server.rs`.
+/// Notch Pay with the settings of one connection. This file has its client side, `server.rs` its server side.
 #[derive(Debug, Clone)]
 struct NotchPay {
     region: Option<Region>,
@@ -102,7 +105,7 @@ impl CustomerProvider for NotchPay {
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         let draft = Draft::put("/customers").segment(command.id.at_provider())?;
-        self.change(&command.id, draft.json(&translate::input(&command.fields))?)
+        self.plan_change(&command.id, draft.json(&translate::input(&command.fields))?)
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
@@ -111,7 +114,8 @@ impl CustomerProvider for NotchPay {
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         let ListCustomers { limit, position, filter } = command.clone();
-        // There is one search. What does not go into it is compared again; a phone's plus may not be held.
+        // Notch Pay has one search, so only one of the three can be sent. The gateway compares the other filters itself.
+        // A phone number is sent without its plus, because Notch Pay may store it without one.
         let digits = filter.phone.as_deref().map(|phone| phone.trim_start_matches('+'));
         let search = filter.search.as_deref().or(filter.email.as_deref()).or(digits);
         let draft = Draft::get("/customers")
@@ -120,27 +124,27 @@ impl CustomerProvider for NotchPay {
             .maybe("search", search);
         let region = self.region;
         draft.plan_page(translate::refusal, move |answer| {
-            translate::page(parse(answer.text()?)?, &position, limit, |told| translate::customer(told, region))
+            translate::page(parse(answer.text()?)?, &position, limit, |received| translate::customer(received, region))
         })
     }
 
     fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.change(id, Draft::post("/customers").segment(id.at_provider())?.then("/block"))
+        self.plan_change(id, Draft::post("/customers").segment(id.at_provider())?.then("/block"))
     }
 
     fn plan_unblock(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
-        self.change(id, Draft::post("/customers").segment(id.at_provider())?.then("/unblock"))
+        self.plan_change(id, Draft::post("/customers").segment(id.at_provider())?.then("/unblock"))
     }
 
     fn plan_payment_methods(&self, command: &ListOfCustomer) -> Result<Plan<Page<PaymentMethod>>, Error> {
         let ListOfCustomer { id, limit, position, .. } = command.clone();
-        // They are told all at once.
+        // Notch Pay answers all of them at once.
         Draft::get("/customers").segment(id.at_provider())?.then("/payment_methods").plan(
             translate::refusal,
             move |answer| {
                 let source = answer.source()?;
-                let told: wire::Page<'_, wire::PaymentMethod<'_>> = parse(source.as_str())?;
-                let items = decode::each(told.items, "items", |method| translate::payment_method(method, &source))?;
+                let page: wire::Page<'_, wire::PaymentMethod<'_>> = parse(source.as_str())?;
+                let items = decode::each(page.items, "items", |method| translate::payment_method(method, &source))?;
                 Ok(Page::of_all(items, &position, limit))
             },
         )
@@ -156,20 +160,20 @@ impl CustomerProvider for NotchPay {
             .maybe("status", status.as_deref());
         draft.plan(translate::refusal, move |answer| {
             let source = answer.source()?;
-            translate::page(parse(source.as_str())?, &position, limit, |told| translate::payment(told, &source))
+            translate::page(parse(source.as_str())?, &position, limit, |received| translate::payment(received, &source))
         })
     }
 }
 
 impl NotchPay {
-    /// How the customer in an answer is read.
+    /// Reads an answer that must hold one customer.
     fn one(&self) -> impl FnOnce(&Answer) -> Result<Customer, Error> + Send + 'static {
         let region = self.region;
         move |answer| decode::required(translate::one(answer, region)?, "customer.id")
     }
 
-    /// A change whose answer may lack the customer (clients); then the record is read again.
-    fn change(&self, id: &CustomerId, draft: Draft) -> Result<Plan<Customer>, Error> {
+    /// A plan for a change of one customer. Its answer may lack the customer (py); then the plan retrieves it.
+    fn plan_change(&self, id: &CustomerId, draft: Draft) -> Result<Plan<Customer>, Error> {
         let region = self.region;
         let plan = draft.plan(translate::refusal, move |answer| translate::one(answer, region))?;
         Ok(plan.or_read(self.plan_retrieve(id)?))

@@ -1,4 +1,5 @@
-//! Notch Pay's own side: every verb of its documents, its envelope with `code`, `status` and `message`.
+//! Notch Pay's server side: every method of its documents, its envelope with `code`, `status` and `message`. The twin and
+//! drop-in use it to answer as Notch Pay does.
 
 use std::collections::BTreeMap;
 
@@ -28,32 +29,32 @@ impl VendorServer for NotchPay {
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
-        let asked = VendorRequest::of(request);
+        let request = VendorRequest::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
-        let (method, path) = asked.route_below("/customers")?;
-        // The documents and the clients do not agree on the verbs: all of them are taken.
+        let (method, path) = request.route_below("/customers")?;
+        // The documents and the clients disagree on the methods of updates and blocks. Each of them is accepted.
         match (method, &path[..]) {
-            ("POST", []) => read_fields(&asked, true).map(Command::create),
+            ("POST", []) => read_fields(&request, true).map(Command::create),
             ("GET", []) => {
-                // Of one client only [py], and nobody else filters by time.
-                asked.only("date_start", &[]).and_then(|()| asked.only("date_end", &[]))?;
-                let (limit, position) = asked.page("limit", 30, 100)?;
-                let filter = CustomerFilter { search: asked.query_text("search"), ..CustomerFilter::default() };
+                // Only one client has these filters (py), and no provider filters by time.
+                request.only("date_start", &[]).and_then(|()| request.only("date_end", &[]))?;
+                let (limit, position) = request.page("limit", 30, 100)?;
+                let filter = CustomerFilter { search: request.query_text("search"), ..CustomerFilter::default() };
                 Ok(Command::List(ListCustomers { limit, position, filter }))
             }
-            ("GET", [found]) => id(found).map(Command::Retrieve),
-            ("PUT" | "POST", [found]) => Ok(Command::update(read_fields(&asked, false)?, id(found)?)),
-            ("DELETE", [found]) => id(found).map(Command::Delete),
-            ("POST" | "PUT" | "PATCH", [found, "block"]) => id(found).map(Command::Block),
-            ("POST" | "PUT" | "PATCH", [found, "unblock"]) => id(found).map(Command::Unblock),
-            ("GET", [found, "payment_methods"]) => {
-                let all = ListOfCustomer { id: id(found)?, limit: 100, position: Position::START, status: None };
+            ("GET", [customer]) => id(customer).map(Command::Retrieve),
+            ("PUT" | "POST", [customer]) => Ok(Command::update(read_fields(&request, false)?, id(customer)?)),
+            ("DELETE", [customer]) => id(customer).map(Command::Delete),
+            ("POST" | "PUT" | "PATCH", [customer, "block"]) => id(customer).map(Command::Block),
+            ("POST" | "PUT" | "PATCH", [customer, "unblock"]) => id(customer).map(Command::Unblock),
+            ("GET", [customer, "payment_methods"]) => {
+                let all = ListOfCustomer { id: id(customer)?, limit: 100, position: Position::START, status: None };
                 Ok(Command::PaymentMethods(all))
             }
-            ("GET", [found, "payments"]) => {
-                let (limit, position) = asked.page("limit", 30, 100)?;
-                let status = asked.query_text("status");
-                Ok(Command::Payments(ListOfCustomer { id: id(found)?, limit, position, status }))
+            ("GET", [customer, "payments"]) => {
+                let (limit, position) = request.page("limit", 30, 100)?;
+                let status = request.query_text("status");
+                Ok(Command::Payments(ListOfCustomer { id: id(customer)?, limit, position, status }))
             }
             _ => Err(no_route()),
         }
@@ -61,8 +62,8 @@ impl VendorServer for NotchPay {
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         let one = |code, message, customer| {
-            let told = Some(Perhaps::Object(translate::encode(customer)));
-            said(code, message, wire::One { customer: told, ..Default::default() })
+            let customer = Some(Perhaps::Object(translate::encode(customer)));
+            enveloped(code, message, wire::One { customer, ..Default::default() })
         };
         Ok(match (command, reply) {
             (_, Reply::Written(Written::Created(created))) => one(201, "Customer created", &created.customer),
@@ -74,20 +75,24 @@ impl VendorServer for NotchPay {
                 one(202, "Customer unblocked successfully", customer)
             }
             (_, Reply::Customer(customer) | Reply::Found(Some(customer))) => one(200, "Customer retrieved", customer),
-            (_, Reply::Written(Written::Deleted)) => said(200, "Customer deleted", ()),
-            (Command::List(asked), Reply::Customers(page)) => {
+            (_, Reply::Written(Written::Deleted)) => enveloped(200, "Customer deleted", ()),
+            (Command::List(list), Reply::Customers(page)) => {
                 let items = Some(page.items.iter().map(translate::encode).collect());
-                said(200, "Customers retrieved", wire::Page { items, ..counted(page, &asked.position, asked.limit) })
+                enveloped(
+                    200,
+                    "Customers retrieved",
+                    wire::Page { items, ..page_counts(page, &list.position, list.limit) },
+                )
             }
-            (Command::Payments(asked), Reply::Payments(page)) => {
-                let told: Vec<_> = page.items.iter().map(translate::encode_payment).collect();
-                let (items, payments) = (Some(told.iter().collect()), Some(told.iter().collect()));
-                let counted = counted(page, &asked.position, asked.limit);
-                said(200, "Payments retrieved", wire::Page { items, payments, ..counted })
+            (Command::Payments(list), Reply::Payments(page)) => {
+                let encoded: Vec<_> = page.items.iter().map(translate::encode_payment).collect();
+                let (items, payments) = (Some(encoded.iter().collect()), Some(encoded.iter().collect()));
+                let counts = page_counts(page, &list.position, list.limit);
+                enveloped(200, "Payments retrieved", wire::Page { items, payments, ..counts })
             }
             (_, Reply::PaymentMethods(page)) => {
                 let items = Some(page.items.iter().map(translate::encode_payment_method).collect());
-                said(200, "Payment methods retrieved", wire::Page { items, ..Default::default() })
+                enveloped(200, "Payment methods retrieved", wire::Page { items, ..Default::default() })
             }
             _ => return Err(mismatched()),
         })
@@ -122,7 +127,7 @@ impl VendorServer for NotchPay {
     }
 
     fn members_without_place(&self) -> &'static [&'static str] {
-        // All generations of the documents.
+        // The members of all generations of the documents.
         &["company_name", "tax_number", "description", "billing", "shipping", "meta"]
     }
 
@@ -133,59 +138,61 @@ impl VendorServer for NotchPay {
     }
 }
 
-fn read_fields(asked: &VendorRequest<'_>, create: bool) -> Result<CustomerFields, Error> {
-    let source = asked.source()?;
+/// Decodes the body of a create or an update, and checks it as Notch Pay does.
+fn read_fields(request: &VendorRequest<'_>, create: bool) -> Result<CustomerFields, Error> {
+    let source = request.source()?;
     let input: wire::CustomerInput<'_> = match source.as_str().trim() {
-        // PHP's empty array [php].
+        // PHP writes an empty array where it means an empty object (php).
         "[]" => wire::CustomerInput::default(),
         _ => read_document(&source)?,
     };
     let fields = translate::fields(&input, &source);
-    let nobody = create && fields.email.set().is_none() && fields.phone.set().is_none();
-    let wrong = broken([
-        (nobody, "/email", "The email field is required when phone is not present."),
-        (nobody, "/phone", "The phone field is required when email is not present."),
+    let lacks_contact = create && fields.email.set().is_none() && fields.phone.set().is_none();
+    let errors = broken([
+        (lacks_contact, "/email", "The email field is required when phone is not present."),
+        (lacks_contact, "/phone", "The phone field is required when email is not present."),
         (is_no_address(&fields.email), "/email", "Invalid email address"),
     ]);
-    if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
+    if errors.is_empty() { Ok(fields) } else { Err(Error::invalid(errors)) }
 }
 
-/// What a page tells of the list. One that was filtered may be short, and still be followed by another.
-fn counted<T, W>(page: &Page<T>, position: &Position, limit: u16) -> wire::Page<'static, W> {
+/// The counts that go with a page. A page that the gateway filtered may be short although another one follows: then
+/// `last_page` is at least the number of that one.
+fn page_counts<T, W>(page: &Page<T>, position: &Position, limit: u16) -> wire::Page<'static, W> {
     let number = position.page(limit);
     let totals = total(page, position);
-    let least = if page.next.is_some() { number + 1 } else { 1 };
+    let least_last_page = if page.next.is_some() { number + 1 } else { 1 };
     wire::Page {
         totals: Some(totals),
-        last_page: Some(totals.div_ceil(limit.max(1).into()).max(least)),
+        last_page: Some(totals.div_ceil(limit.max(1).into()).max(least_last_page)),
         current_page: Some(number),
         selected: Some(page.items.len() as u64),
         ..Default::default()
     }
 }
 
-/// The validator's report: a list of messages a field.
+/// The report of Notch Pay's validator: a list of messages for each field.
 fn by_field(fields: &[FieldError]) -> Value {
     let mut errors: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for wrong in fields {
-        let field = NotchPay::WORDS.word(&wrong.pointer).replace('/', ".");
-        errors.entry(field).or_default().push(&wrong.detail);
+    for error in fields {
+        let field = NotchPay::WORDS.word(&error.pointer).replace('/', ".");
+        errors.entry(field).or_default().push(&error.detail);
     }
     json!(errors)
 }
 
-/// What every answer says, with its own part behind it (prose).
+/// The envelope of every success: its members, then those of the content (prose).
 #[derive(Serialize)]
-struct Said<T> {
+struct Enveloped<T> {
     code: u16,
     status: &'static str,
     message: &'static str,
     #[serde(flatten)]
-    about: T,
+    content: T,
 }
 
-fn said(code: u16, message: &'static str, about: impl Serialize) -> Response {
-    json_response(code, &Said { code, status: reason(code), message, about })
+fn enveloped(code: u16, message: &'static str, content: impl Serialize) -> Response {
+    json_response(code, &Enveloped { code, status: reason(code), message, content })
 }
 
 fn reason(code: u16) -> &'static str {

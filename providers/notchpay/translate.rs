@@ -1,4 +1,4 @@
-//! Between Notch Pay's language and the canonical one.
+//! Pure translations between Notch Pay's documents and the canonical customer.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ use crate::{
     text::{Source, Str, country::Region, phone},
 };
 
-/// What create and update send.
+/// The request body of a create or an update.
 pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     wire::CustomerInput {
         name: fields.full_name(),
@@ -30,102 +30,103 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     }
 }
 
-/// The customer in an answer; `None` for an answer that lacks it.
+/// Decodes an answer that should hold one customer. `None`: the answer lacks it.
 pub(super) fn one(answer: &Answer, region: Option<Region>) -> Result<Option<Customer>, Error> {
     let source = answer.source()?;
     match parse::<wire::One<'_>>(source.as_str())?.customer {
-        Some(Perhaps::Object(told)) => Ok(Some(customer(told, region)?.into_owned(&source))),
+        Some(Perhaps::Object(received)) => Ok(Some(customer(received, region)?.into_owned(&source))),
         _ => Ok(None),
     }
 }
 
-/// A customer as Notch Pay tells it.
-pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
+/// Decodes a customer. Unknown members go to `extra`.
+pub(super) fn customer(received: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
     let mut customer = BorrowedCustomer {
-        id: decode::id(told.id, "id")?,
-        name: present(told.name),
-        email: present(told.email),
-        blocked: told.blocked,
-        livemode: told.sandbox.map(|sandbox| !sandbox),
-        extra: told.extra,
+        id: decode::id(received.id, "id")?,
+        name: present(received.name),
+        email: present(received.email),
+        blocked: received.blocked,
+        livemode: received.sandbox.map(|sandbox| !sandbox),
+        extra: received.extra,
         ..BorrowedCustomer::default()
     };
-    decode::metadata(&mut customer, told.metadata);
+    decode::metadata(&mut customer, received.metadata);
     customer.complete_names();
-    if let Some(number) = decode::loose(told.phone) {
-        let read = phone::canonical_without_plus(&number, region);
-        decode::keep_phone(&mut customer, Field::Phone, read, number);
+    if let Some(number) = decode::loose(received.phone) {
+        let canonical = phone::canonical_without_plus(&number, region);
+        decode::keep_phone(&mut customer, Field::Phone, canonical, number);
     }
-    decode::address(&mut customer, told.address);
-    decode::times(&mut customer, present(told.created_at), present(told.updated_at));
+    decode::address(&mut customer, received.address);
+    decode::times(&mut customer, present(received.created_at), present(received.updated_at));
     Ok(customer)
 }
 
-/// A payment as Notch Pay tells it. Its amount is a number (prose).
-pub(super) fn payment(told: wire::Payment<'_>, source: &Source) -> Result<Payment, Error> {
-    let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
+/// Decodes a payment. Its amount is a JSON number (prose).
+pub(super) fn payment(received: wire::Payment<'_>, source: &Source) -> Result<Payment, Error> {
+    let owned = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     Ok(Payment {
-        id: source.text(&decode::id(told.id, "id")?),
-        reference: kept(present(told.reference)),
-        amount: kept(decode::amount(told.amount.map(|Number(digits)| digits))),
-        currency: kept(present(told.currency)),
-        status: kept(present(told.status)),
-        created_at: kept(decode::plain_time(present(told.created_at))),
-        extra: told.extra.into_owned(source),
+        id: source.text(&decode::id(received.id, "id")?),
+        reference: owned(present(received.reference)),
+        amount: owned(decode::amount(received.amount.map(|Number(digits)| digits))),
+        currency: owned(present(received.currency)),
+        status: owned(present(received.status)),
+        created_at: owned(decode::plain_time(present(received.created_at))),
+        extra: received.extra.into_owned(source),
     })
 }
 
-/// A payment method as Notch Pay tells it.
-pub(super) fn payment_method(told: wire::PaymentMethod<'_>, source: &Source) -> Result<PaymentMethod, Error> {
-    let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
+/// Decodes a payment method.
+pub(super) fn payment_method(received: wire::PaymentMethod<'_>, source: &Source) -> Result<PaymentMethod, Error> {
+    let owned = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     Ok(PaymentMethod {
-        id: source.text(&decode::id(told.id, "id")?),
-        kind: kept(present(told.kind)),
-        channel: kept(present(told.channel)),
+        id: source.text(&decode::id(received.id, "id")?),
+        kind: owned(present(received.kind)),
+        channel: owned(present(received.channel)),
         last4: None,
-        phone: kept(decode::loose(told.phone)),
-        created_at: kept(decode::plain_time(present(told.created_at))),
-        extra: told.extra.into_owned(source),
+        phone: owned(decode::loose(received.phone)),
+        created_at: owned(decode::plain_time(present(received.created_at))),
+        extra: received.extra.into_owned(source),
     })
 }
 
-/// A page of a list. Its number decides whether another follows (respdoc); where none is told, its length.
+/// Decodes a page of any list. Another page follows if this one's number is below `last_page` (respdoc). Without
+/// `last_page`, another one may follow a full page.
 pub(super) fn page<W, T>(
-    told: wire::Page<'_, W>,
+    received: wire::Page<'_, W>,
     position: &Position,
     limit: u16,
     read: impl Fn(W) -> Result<T, Error>,
 ) -> Result<Page<T>, Error> {
-    let items = decode::each(told.items.or(told.payments), "items", read)?;
+    let items = decode::each(received.items.or(received.payments), "items", read)?;
     let number = position.page(limit);
-    let more = told.last_page.map_or(items.len() >= usize::from(limit.max(1)), |last| number < last);
-    Ok(Page { items, next: more.then(|| Position::of_page(number + 1, limit)), total: told.totals })
+    let more = received.last_page.map_or(items.len() >= usize::from(limit.max(1)), |last| number < last);
+    Ok(Page { items, next: more.then(|| Position::of_page(number + 1, limit)), total: received.totals })
 }
 
-/// An error, whose code is a number or a string and whose fields may stand below `customer`.
+/// Decodes an error. Its code is a number or a string, and its field names may begin with `customer.`.
 pub(super) fn refusal(answer: &Answer) -> Error {
-    let told: wire::Failure = answer.error_body().unwrap_or_default();
-    let code = told.code.map(|code| code.as_str().map_or_else(|| code.to_string(), str::to_owned));
-    let by_field = told.errors.as_ref().and_then(Value::as_object).into_iter().flatten();
-    let by_field = by_field.map(|(field, wrong)| (field.strip_prefix("customer.").unwrap_or(field), &wrong[0]));
-    let fields = by_field.filter_map(|(field, wrong)| Some((field, wrong.as_str()?.to_owned())));
-    answer.refusal(code, told.message.as_deref()).with_fields(field_errors(fields, &NotchPay::WORDS))
+    let failure: wire::Failure = answer.error_body().unwrap_or_default();
+    let code = failure.code.map(|code| code.as_str().map_or_else(|| code.to_string(), str::to_owned));
+    let by_field = failure.errors.as_ref().and_then(Value::as_object).into_iter().flatten();
+    let by_field = by_field.map(|(field, messages)| (field.strip_prefix("customer.").unwrap_or(field), &messages[0]));
+    let fields = by_field.filter_map(|(field, message)| Some((field, message.as_str()?.to_owned())));
+    answer.refusal(code, failure.message.as_deref()).with_fields(field_errors(fields, &NotchPay::WORDS))
 }
 
-/// What a client asks of a record: the inverse of [`input`]. Empty text means `null` here.
-pub(super) fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
+/// The fields of a create or an update: the inverse of [`input`]. Empty text clears, as `null` does.
+pub(super) fn fields(input: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
     let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Clear);
     CustomerFields {
-        name: text(&asked.name),
-        email: text(&asked.email),
-        phone: text(&asked.phone.map(|phone| phone.0.clone())),
-        address: patch_address(source, &asked.address),
-        metadata: patch_object(source, &asked.metadata),
+        name: text(&input.name),
+        email: text(&input.email),
+        phone: text(&input.phone.map(|phone| phone.0.clone())),
+        address: patch_address(source, &input.address),
+        metadata: patch_object(source, &input.metadata),
         ..CustomerFields::default()
     }
 }
 
-/// A customer in Notch Pay's words: the inverse of [`customer`].
+/// Writes a customer as Notch Pay does: the inverse of [`customer`].
 pub(super) fn encode(customer: &Customer) -> wire::Customer<'_> {
     wire::Customer {
         id: str_of(Some(&customer.id)),
@@ -142,7 +143,7 @@ pub(super) fn encode(customer: &Customer) -> wire::Customer<'_> {
     }
 }
 
-/// A payment in Notch Pay's words: the inverse of [`payment`].
+/// Writes a payment as Notch Pay does: the inverse of [`payment`].
 pub(super) fn encode_payment(payment: &Payment) -> wire::Payment<'_> {
     wire::Payment {
         id: str_of(Some(&payment.id)),
@@ -155,7 +156,7 @@ pub(super) fn encode_payment(payment: &Payment) -> wire::Payment<'_> {
     }
 }
 
-/// A payment method in Notch Pay's words: the inverse of [`payment_method`].
+/// Writes a payment method as Notch Pay does: the inverse of [`payment_method`].
 pub(super) fn encode_payment_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
     wire::PaymentMethod {
         id: str_of(Some(&method.id)),

@@ -1,4 +1,4 @@
-//! Notch Pay's words: the documents of its customers API.
+//! The JSON documents of Notch Pay's customers API. Tags such as (prose) name a source in the README.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::{
 };
 
 wire! {
-    /// A customer, as every answer holds it (prose) (oas).
+    /// A customer, as in every answer (prose) (oas).
     answer Customer<'a> {
         id: Str<'a> = "id",
         name: Str<'a> = "name",
@@ -29,13 +29,13 @@ wire! {
         updated_at: Str<'a> = "updated_at",
     }
 
-    /// One customer in its envelope (prose); one page of the documents names it `data` (respdoc). An answer
-    /// without a customer may hold `[]` instead (oas).
+    /// One customer in its envelope (prose). One page of the documents names the member `data` (respdoc). An answer
+    /// without a customer may have `[]` instead (oas).
     answer One<'a> {
         customer: Perhaps<'a, Customer<'a>> = "customer" | "data",
     }
 
-    /// A page of records (prose). Payments may be named so (oas) (py); payment methods come without counts (oas).
+    /// A page of records (prose). The member of payments may be `payments` (oas) (py). Payment methods have no counts (oas).
     answer Page<'a> of T {
         #[omitted]
         totals: u64 = "totals",
@@ -69,7 +69,7 @@ wire! {
         created_at: Str<'a> = "created_at",
     }
 
-    /// What create and update take (seed) (oas).
+    /// The body of a create or an update (prose) (oas).
     request CustomerInput<'a> {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
@@ -79,7 +79,7 @@ wire! {
     }
 }
 
-/// Where a customer lives (oas).
+/// A customer's address (oas).
 pub(super) type Address<'a> = NestedAddress<'a, NotchPay>;
 
 impl NestsAddress for NotchPay {
@@ -93,7 +93,7 @@ impl NestsAddress for NotchPay {
     ]);
 }
 
-/// An error (errdoc). The older API writes its code as a string.
+/// An error (errdoc). The older API writes its code as a string (G1).
 #[derive(Deserialize, Default)]
 pub(super) struct Failure {
     pub(super) code: Option<Value>,

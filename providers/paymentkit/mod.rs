@@ -38,13 +38,16 @@ static MANIFEST: Manifest = Manifest {
     base_url: None,
     auth: &[AuthScheme::Header { credential: "access_key", name: "authorization", prefix: "Bearer " }, sign::SIGNATURE],
     operations: &[
-        (Operation::Create, Support::No("the ArcBlock app makes the customer when a user with a DID signs in")),
-        (Operation::Find, Support::Emulated("PaymentKit finds by DID; by e-mail or phone its customers are searched")),
-        (Operation::Delete, Support::No("PaymentKit's API deletes no customers")),
+        (Operation::Create, Support::No("the ArcBlock app creates the customer when a user with a DID signs in")),
+        (
+            Operation::Find,
+            Support::Emulated("PaymentKit finds by DID; for an e-mail or a phone the gateway searches its customers"),
+        ),
+        (Operation::Delete, Support::No("PaymentKit's API cannot delete a customer")),
         (Operation::Block, Support::No("PaymentKit cannot block a customer")),
         (Operation::Unblock, Support::No("PaymentKit cannot block a customer")),
-        (Operation::PaymentMethods, Support::No("PaymentKit's customers API tells no payment methods")),
-        (Operation::Payments, Support::No("PaymentKit's customers API tells no payments")),
+        (Operation::PaymentMethods, Support::No("PaymentKit's customers API does not list payment methods")),
+        (Operation::Payments, Support::No("PaymentKit's customers API does not list payments")),
     ],
     fields: &[
         FieldSupport::native(Field::Name, "name"),
@@ -60,7 +63,7 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::native(Field::Country, "address.country"),
         FieldSupport::native(Field::Metadata, "metadata"),
         FieldSupport::read_only(Field::Did, "did"),
-        FieldSupport::read_only(Field::Balance, "balance, in whatever unit PaymentKit keeps it"),
+        FieldSupport::read_only(Field::Balance, "balance, in PaymentKit's own unit"),
         FieldSupport::read_only(Field::Delinquent, "delinquent"),
         FieldSupport::read_only(Field::Livemode, "livemode"),
         FieldSupport::read_only(Field::CreatedAt, "created_at"),
@@ -78,27 +81,27 @@ static MANIFEST: Manifest = Manifest {
         email: FilterSupport::Loose(SEARCH),
         phone: FilterSupport::Scan,
         did: FilterSupport::Exact,
-        reference: FilterSupport::No("PaymentKit holds no reference"),
+        reference: FilterSupport::No("PaymentKit does not store references"),
     },
     paging: Paging { style: PagingStyle::Pages, parameters: "page, pageSize", max_limit: 100, tells_total: true },
     id: IdPattern {
         described: "^[A-Za-z0-9_-]{1,255}$, and not one of PaymentKit's own routes such as `search`",
         allows: |id| (IdPattern::TOKEN.allows)(id) && !ROUTES.contains(&id),
     },
-    // It creates nothing.
+    // The API cannot create, so the class of creates has no effect.
     dedupe: Dedupes::of_creates(Dedupe::Nothing),
-    distinct: Support::No("PaymentKit's API creates no customers"),
+    distinct: Support::No("PaymentKit's API cannot create a customer"),
     update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: true, clears: Clears::Sent },
 };
 
 const SEARCH: &str = "the search matches parts of names, e-mail addresses and DIDs";
 
-/// What stands in the place of an id and is none (sdk).
+/// Paths that stand in the place of an id but are routes of their own (sdk).
 const ROUTES: [&str; 4] = ["search", "me", "payer-token", "sync-to-space"];
 
 const CUSTOMERS: &str = "/api/customers";
 
-/// PaymentKit as a connection sets it up. Its own side is in `server.rs`.
+/// PaymentKit with the settings of one connection. This file has its client side, `server.rs` its server side.
 #[derive(Debug, Clone)]
 struct PaymentKit {
     region: Option<Region>,
@@ -106,12 +109,12 @@ struct PaymentKit {
 }
 
 impl PaymentKit {
-    /// Every call tells the mode, behind everything else (sdk).
+    /// Adds the mode, which every request has at the end of its query (sdk).
     fn with_mode(&self, draft: Draft) -> Draft {
         draft.flag("livemode", Some(self.livemode))
     }
 
-    /// The plan of a call that is answered with a bare customer.
+    /// A plan for a request that PaymentKit answers with one customer, without an envelope.
     fn plan_one(&self, draft: Draft) -> Result<Plan<Customer>, Error> {
         let region = self.region;
         self.with_mode(draft).plan(translate::refusal, move |answer| {
@@ -140,7 +143,7 @@ impl CustomerProvider for PaymentKit {
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
         let did = CustomerId::parse(lookup.value().clone(), &MANIFEST.id)
             .map_err(|_| Error::invalid(vec![FieldError::new("did", "is not a DID")]))?;
-        // The same route finds by id.
+        // The same route also finds by id, so the answer's DID is compared again.
         Ok(self.plan_retrieve(&did)?.matching(lookup))
     }
 
@@ -152,18 +155,18 @@ impl CustomerProvider for PaymentKit {
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         let ListCustomers { limit, position, filter } = command.clone();
-        // One text can be searched for; what it is compared with again, the manifest tells.
-        let sought = filter.search.as_deref().or(filter.email.as_deref());
-        let path = if sought.is_some() { "/api/customers/search" } else { CUSTOMERS };
+        // PaymentKit searches for one text. The manifest says which filters the gateway compares again.
+        let search = filter.search.as_deref().or(filter.email.as_deref());
+        let path = if search.is_some() { "/api/customers/search" } else { CUSTOMERS };
         let draft = Draft::get(path)
             .number("page", position.page(limit))
             .number("pageSize", limit.into())
-            .maybe("query", sought)
+            .maybe("query", search)
             .maybe("did", filter.did.as_deref());
         let region = self.region;
         self.with_mode(draft).plan_page(translate::refusal, move |answer| {
             let wire::Page { list, count, .. } = parse(answer.text()?)?;
-            let customers = decode::each(list, "list", |told| translate::customer(told, region))?;
+            let customers = decode::each(list, "list", |received| translate::customer(received, region))?;
             Ok(Page::of_numbered(customers, &position, limit, count))
         })
     }

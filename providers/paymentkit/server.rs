@@ -1,4 +1,5 @@
-//! PaymentKit's own side: its routes, its bare answers, its errors in a string and its 404 of `null`.
+//! PaymentKit's server side: its routes, answers without an envelope, errors in one string, and the 404 with the body
+//! `null`. The twin and drop-in use it to answer as PaymentKit does.
 
 use std::collections::BTreeSet;
 
@@ -27,22 +28,24 @@ impl VendorServer for PaymentKit {
     }
 
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error> {
-        let asked = VendorRequest::of(request);
+        let request = VendorRequest::of(request);
         let id = |id: &str| CustomerId::parse(Text::from(id), ids);
-        let (method, path) = asked.route_below(CUSTOMERS)?;
+        let (method, path) = request.route_below(CUSTOMERS)?;
         match (method, &path[..]) {
-            ("GET", []) => list(&asked, CustomerFilter { did: asked.query_text("did"), ..CustomerFilter::default() }),
+            ("GET", []) => {
+                list(&request, CustomerFilter { did: request.query_text("did"), ..CustomerFilter::default() })
+            }
             ("GET", ["search"]) => {
-                list(&asked, CustomerFilter { search: asked.query_text("query"), ..CustomerFilter::default() })
+                list(&request, CustomerFilter { search: request.query_text("query"), ..CustomerFilter::default() })
             }
-            // A body of `{"create":true}` asks for a customer to be made of the app's user [sdk].
-            ("GET", [found]) if !found.starts_with("cus_") && creates(&asked) => {
-                // It is a DID, which whoever answers need not have as an id.
-                CustomerId::parse(Text::from(*found), &MANIFEST.id).map(Command::RetrieveOrCreate)
+            // With the body `{"create":true}` the client asks PaymentKit to create a customer for the app's user (sdk).
+            ("GET", [customer]) if !customer.starts_with("cus_") && asks_to_create(&request) => {
+                // The path holds a DID. The provider that answers need not accept it as an id, so `ids` does not apply.
+                CustomerId::parse(Text::from(*customer), &MANIFEST.id).map(Command::RetrieveOrCreate)
             }
-            ("GET", [found]) => id(found).map(Command::Retrieve),
-            ("GET", [found, "overdue", "invoices"]) => id(found).map(Command::OverdueInvoices),
-            ("PUT", [found]) => id(found).and_then(|id| Ok(Command::update(read_fields(&asked)?, id))),
+            ("GET", [customer]) => id(customer).map(Command::Retrieve),
+            ("GET", [customer, "overdue", "invoices"]) => id(customer).map(Command::OverdueInvoices),
+            ("PUT", [customer]) => id(customer).and_then(|id| Ok(Command::update(read_fields(&request)?, id))),
             _ => Err(no_route()),
         }
     }
@@ -53,10 +56,10 @@ impl VendorServer for PaymentKit {
                 _,
                 Reply::Customer(customer) | Reply::Found(Some(customer)) | Reply::Written(Written::Changed(customer)),
             ) => json_response(200, &self.encode(customer)),
-            (Command::List(asked), Reply::Customers(page)) => {
+            (Command::List(request), Reply::Customers(page)) => {
                 let list = page.items.iter().map(|customer| self.encode(customer)).collect();
-                let (list, count) = (Some(list), Some(total(page, &asked.position)));
-                let paging = json!({ "page": asked.position.page(asked.limit), "pageSize": asked.limit });
+                let (list, count) = (Some(list), Some(total(page, &request.position)));
+                let paging = json!({ "page": request.position.page(request.limit), "pageSize": request.limit });
                 let paging = to_raw_value(&paging).ok();
                 let paging = paging.as_ref().map(Raw::from);
                 json_response(200, &wire::Page { count, list, paging, ..Default::default() })
@@ -79,7 +82,7 @@ impl VendorServer for PaymentKit {
     }
 
     fn refuse(&self, request: &Request, error: &Error, _: Timestamp) -> Response {
-        let (status, told) = match error.kind {
+        let (status, message) = match error.kind {
             Kind::NotFound | Kind::InvalidId => match VendorRequest::of(request).route_below(CUSTOMERS) {
                 Ok(("GET", path)) if path.len() == 1 => return json_response(404, &()),
                 _ => (404, "Customer not found".to_owned()),
@@ -93,12 +96,12 @@ impl VendorServer for PaymentKit {
             }
             kind => (usual_status(kind), in_one_text(error, &Self::WORDS, " invalid: ")),
         };
-        json_response(status, &json!({ "error": told }))
+        json_response(status, &json!({ "error": message }))
     }
 
     fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]) {
         customer.id = token("cus_", random);
-        // That of a user who signed in.
+        // A DID as a user who signed in has it.
         customer.did.get_or_insert_with(|| token("z1", random));
         customer.balance.get_or_insert(Text::from_static("0"));
         customer.delinquent = Some(false);
@@ -108,9 +111,10 @@ impl VendorServer for PaymentKit {
 }
 
 impl PaymentKit {
-    /// A customer in PaymentKit's words, whose clients expect texts, if empty ones.
+    /// Writes a customer as PaymentKit does: the inverse of `translate::customer`. Its clients expect text, so absent fields
+    /// are written as empty text.
     fn encode<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
-        let text = |held: Option<Str<'c>>| held.or(Some(Str::new("")));
+        let text = |value: Option<Str<'c>>| value.or(Some(Str::new("")));
         wire::Customer {
             id: str_of(Some(&customer.id)),
             did: str_of(customer.did.as_ref()),
@@ -129,8 +133,8 @@ impl PaymentKit {
     }
 }
 
-fn creates(asked: &VendorRequest<'_>) -> bool {
-    let source = asked.source().ok();
+fn asks_to_create(request: &VendorRequest<'_>) -> bool {
+    let source = request.source().ok();
     let input = source.and_then(|source| read_document::<wire::RetrieveInput>(&source).ok());
     input.is_some_and(|input| input.create == Patch::Set(true))
 }
@@ -148,8 +152,8 @@ fn encode_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
     }
 }
 
-fn list(asked: &VendorRequest<'_>, filter: CustomerFilter) -> Result<Command, Error> {
-    // What else the client's types and the server's own helper know [sdk types; repo hub].
+fn list(request: &VendorRequest<'_>, filter: CustomerFilter) -> Result<Command, Error> {
+    // Other parameters that the SDK's types and a server of ArcBlock know (sdk) (hub). The gateway accepts their defaults.
     for (key, accepted) in [
         ("order", &["created_at:DESC"][..]),
         ("order[0][0]", &["created_at"]),
@@ -159,35 +163,36 @@ fn list(asked: &VendorRequest<'_>, filter: CustomerFilter) -> Result<Command, Er
         ("starting_after", &[]),
         ("ending_before", &[]),
     ] {
-        asked.only(key, accepted)?;
+        request.only(key, accepted)?;
     }
-    // Numbers out of bounds are taken for the nearest within [repo hub].
-    let limit = u16::try_from(asked.within("pageSize", 20, 100)?).unwrap_or(100);
-    let position = Position::of_page(asked.within("page", 1, u64::MAX)?, limit);
+    // PaymentKit replaces a number out of bounds with the nearest one within (hub).
+    let limit = u16::try_from(request.within("pageSize", 20, 100)?).unwrap_or(100);
+    let position = Position::of_page(request.within("page", 1, u64::MAX)?, limit);
     Ok(Command::List(ListCustomers { limit, position, filter }))
 }
 
-fn read_fields(asked: &VendorRequest<'_>) -> Result<CustomerFields, Error> {
-    let source = asked.source()?;
+/// Decodes the body of an update, and checks it as PaymentKit does.
+fn read_fields(request: &VendorRequest<'_>) -> Result<CustomerFields, Error> {
+    let source = request.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
     let fields = fields(&input, &source);
     let metadata = input.metadata.set();
-    let wrong = broken([
+    let errors = broken([
         (is_no_address(&fields.email), "/email", "must be a valid email"),
         (metadata.is_some_and(|metadata| !metadata.get().starts_with('{')), "/metadata", "must be of type object"),
     ]);
-    if wrong.is_empty() { Ok(fields) } else { Err(Error::invalid(wrong)) }
+    if errors.is_empty() { Ok(fields) } else { Err(Error::invalid(errors)) }
 }
 
-/// What a client asks of a record. Empty text clears.
-fn fields(asked: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
+/// The fields of an update: the inverse of `translate::input`. Empty text clears.
+fn fields(input: &wire::CustomerInput<'_>, source: &Source) -> CustomerFields {
     let text = |patch: &Patch<Str<'_>>| patch_text(source, patch, Patch::Clear);
     CustomerFields {
-        name: text(&asked.name),
-        email: text(&asked.email),
-        phone: text(&asked.phone),
-        address: patch_address(source, &asked.address),
-        metadata: patch_object(source, &asked.metadata),
+        name: text(&input.name),
+        email: text(&input.email),
+        phone: text(&input.phone),
+        address: patch_address(source, &input.address),
+        metadata: patch_object(source, &input.metadata),
         ..CustomerFields::default()
     }
 }

@@ -1,4 +1,4 @@
-//! The signature of a component of the app (sdk). What it covers, the README tells.
+//! The signature of a component of the app (sdk). The README says what it covers.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,15 @@ use crate::{
     },
 };
 
-/// The headers that a signature adds: who signs, the signature, when it begins and ends, its version.
+/// The headers that a signature adds: the component's DID, the signature, its start and its end, its version.
 pub(super) const HEADERS: [&str; 5] =
     ["x-component-did", "x-component-sig", "x-component-sig-iat", "x-component-sig-exp", "x-component-sig-version"];
 
-/// How long a signature holds, in seconds.
+/// How long a signature is valid, in seconds.
 const LIFETIME: i64 = 300;
 
-/// The scheme. A public key decides alone; which component signed is one more thing to tell merchants apart by.
+/// The scheme, for the manifest. Drop-in can identify a merchant by its public key alone; the component's DID is
+/// optional and only distinguishes merchants further.
 pub(super) const SIGNATURE: AuthScheme = AuthScheme::Signed {
     credentials: &["app_secret_key", "component_did"],
     headers: &HEADERS,
@@ -45,7 +46,7 @@ pub(super) const SIGNATURE: AuthScheme = AuthScheme::Signed {
     },
 };
 
-/// Signs a finished request.
+/// Signs a finished request, with the app's secret key.
 pub(super) fn sign(request: &mut Request, credentials: &Credentials, stamp: &Stamp) -> Result<(), Error> {
     let pair = key_pair(required(credentials, "app_secret_key")?)?;
     let component = required(credentials, "component_did")?;
@@ -67,10 +68,10 @@ pub(super) fn verify(request: &Request, expected: &Credentials, now: i64) -> Res
     if expires < now {
         return Err(refused("the signature has expired"));
     }
-    // A client cannot make its own signatures hold longer, which would have to be remembered as long.
+    // A client could set a late end. But the start must be recent, so drop-in has to remember a signature only briefly.
     let issued = recent(issued, now)?;
     let key = UnparsedPublicKey::new(&ED25519, &public);
-    // A proxy that cut the mount point off the path tells it [sdk].
+    // A proxy that cut the mount point off the path puts it into a header (sdk).
     let mount_point = header(request, "x-path-prefix").trim_end_matches('/');
     for mount_point in ["", mount_point] {
         let path = format!("{mount_point}{}", request.uri().path());
@@ -81,7 +82,7 @@ pub(super) fn verify(request: &Request, expected: &Credentials, now: i64) -> Res
     Err(refused("the signature does not match the request"))
 }
 
-/// A key of 32 bytes of seed, or of the seed followed by its public half.
+/// The key pair of a secret key in hexadecimal: a seed of 32 bytes, or the seed and then its public key.
 fn key_pair(secret: &str) -> Result<Ed25519KeyPair, Error> {
     let bytes = unhex(secret).unwrap_or_default();
     let pair = match bytes.split_at_checked(32) {
@@ -89,10 +90,12 @@ fn key_pair(secret: &str) -> Result<Ed25519KeyPair, Error> {
         Some((seed, public)) => Ed25519KeyPair::from_seed_and_public_key(seed, public).ok(),
         None => None,
     };
-    pair.ok_or_else(|| refused("the app's secret key is not an Ed25519 key of 32 or 64 bytes in hexadecimal"))
+    pair.ok_or_else(|| {
+        refused("the credential `app_secret_key` is not an Ed25519 key of 32 or 64 bytes in hexadecimal")
+    })
 }
 
-/// What is signed: the hash of everything that the request asks.
+/// The hash that is signed: it covers everything in the request that has an effect.
 pub(super) fn digest_of(request: &Request, path: &str, issued: i64, expires: i64) -> Result<Digest, Error> {
     let not_json = |_| refused("a body that is not JSON cannot be signed");
     let body: Value = match request.body().as_ref() {

@@ -1,4 +1,4 @@
-//! The signature, against what ArcBlock's own SDK computes.
+//! The signature, compared with the one that ArcBlock's own SDK computes (sdk).
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -66,13 +66,13 @@ fn requests_are_signed_as_the_sdk_signs_them() {
     for (request, hash, signature) in vectors {
         assert_eq!(digest(&request), hash);
         let request = signed(request);
-        let told: Vec<_> = HEADERS.iter().map(|name| request.headers()[*name].to_str().expect("text")).collect();
-        assert_eq!(told, [DID, signature, "1700000000", "1700000300", "1"]);
+        let values: Vec<_> = HEADERS.iter().map(|name| request.headers()[*name].to_str().expect("text")).collect();
+        assert_eq!(values, [DID, signature, "1700000000", "1700000300", "1"]);
     }
 }
 
 #[test]
-fn a_seed_alone_is_a_key_and_a_public_key_verifies() {
+fn a_seed_alone_signs_and_a_public_key_alone_verifies() {
     let seed = credentials(&[("app_secret_key", SEED), ("component_did", DID)]);
     let mut request = update();
     sign(&mut request, &seed, &STAMP).expect("a signature");
@@ -82,9 +82,9 @@ fn a_seed_alone_is_a_key_and_a_public_key_verifies() {
 }
 
 #[test]
-fn what_was_changed_expired_or_signed_by_another_is_refused() {
+fn a_changed_expired_or_foreign_signature_is_refused() {
     let refused = |request: &Request, known: &Credentials, now| match verify(request, known, now) {
-        Ok(()) => panic!("{request:?} was taken"),
+        Ok(()) => panic!("{request:?} was accepted"),
         Err(error) => assert_eq!(error.kind, Kind::Unauthorized),
     };
     refused(&signed(update()), &keys(), NOW + 301);
@@ -109,7 +109,7 @@ fn what_was_changed_expired_or_signed_by_another_is_refused() {
 }
 
 #[test]
-fn a_proxy_may_have_cut_the_mount_point() {
+fn a_mount_point_that_a_proxy_cut_off_is_restored_from_its_header() {
     let mut request = signed(list());
     *request.uri_mut() = "/api/customers?page=1&pageSize=5&livemode=false".parse().expect("a URL");
     assert!(verify(&request, &keys(), NOW).is_err());
@@ -118,7 +118,7 @@ fn a_proxy_may_have_cut_the_mount_point() {
 }
 
 #[test]
-fn a_key_that_is_none_is_refused() {
+fn a_malformed_secret_key_is_refused() {
     for secret in ["", "0x00", "no key", &format!("{SEED}{SEED}"), &"00".repeat(33)] {
         let known = credentials(&[("app_secret_key", secret), ("component_did", DID)]);
         assert!(sign(&mut list(), &known, &STAMP).is_err(), "{secret}");
@@ -133,14 +133,14 @@ fn keys_and_numbers_are_written_as_javascript_writes_them() {
     assert_eq!(digest(&request("PUT", "/api/customers/cus_M?livemode=true", body)), hash);
 }
 
-/// Each pair reads alike for the SDK's `qs.parse`, `JSON.parse` and `json-stable-stringify`.
+/// The SDK's `qs.parse`, `JSON.parse` and `json-stable-stringify` give the same text for both of each pair.
 #[test]
-fn spelling_does_not_matter() {
-    let asked = |query: &str| digest(&request("GET", &format!("/api/customers?{query}"), ""));
-    assert_eq!(asked("a=1&b=x%20y"), asked("b=x+y&a=%31"));
-    assert_eq!(asked("order=created_at%3AASC&nul="), asked("nul&order=created_at:ASC"));
-    assert_ne!(asked("a=1&b=2"), asked("a=2&b=1"));
-    let told = |body| digest(&request("PUT", "/api/customers/cus_M", body));
+fn equivalent_spellings_have_the_same_digest() {
+    let of_query = |query: &str| digest(&request("GET", &format!("/api/customers?{query}"), ""));
+    assert_eq!(of_query("a=1&b=x%20y"), of_query("b=x+y&a=%31"));
+    assert_eq!(of_query("order=created_at%3AASC&nul="), of_query("nul&order=created_at:ASC"));
+    assert_ne!(of_query("a=1&b=2"), of_query("a=2&b=1"));
+    let of_body = |body| digest(&request("PUT", "/api/customers/cus_M", body));
     for (one, other) in [
         (r#"{"n":1.0,"m":-0}"#, r#"{"m":0,"n":1}"#),
         (r#"{"n":1.50,"m":100e-2}"#, r#"{"m":1,"n":1.5}"#),
@@ -149,6 +149,6 @@ fn spelling_does_not_matter() {
         (r#"{"a":[{"z":1,"b":"\u00e9"}]}"#, r#"{ "a" : [ { "b" : "é", "z" : 1 } ] }"#),
         ("", "{}"),
     ] {
-        assert_eq!(told(one), told(other), "{one}");
+        assert_eq!(of_body(one), of_body(other), "{one}");
     }
 }

@@ -1,4 +1,4 @@
-//! Between PaymentKit's language and the canonical one.
+//! Pure translations between PaymentKit's documents and the canonical customer.
 
 use http::header::CONTENT_TYPE;
 
@@ -15,7 +15,7 @@ use crate::{
     text::{Source, Str, country::Region},
 };
 
-/// What update sends.
+/// The request body of an update.
 pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     wire::CustomerInput {
         name: fields.full_name(),
@@ -26,61 +26,62 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     }
 }
 
-/// A customer as PaymentKit tells it.
-pub(super) fn customer(told: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
+/// Decodes a customer. Unknown members go to `extra`.
+pub(super) fn customer(received: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
     let mut customer = BorrowedCustomer {
-        id: decode::id(told.id, "id")?,
-        did: present(told.did),
-        livemode: told.livemode,
-        name: present(told.name),
-        email: present(told.email),
-        // Three documents disagree on its unit and its sign: it stays as it is.
-        balance: loose(told.balance),
-        delinquent: told.delinquent,
-        extra: told.extra,
+        id: decode::id(received.id, "id")?,
+        did: present(received.did),
+        livemode: received.livemode,
+        name: present(received.name),
+        email: present(received.email),
+        // Three documents disagree on its unit and its sign, so it stays unchanged.
+        balance: loose(received.balance),
+        delinquent: received.delinquent,
+        extra: received.extra,
         ..BorrowedCustomer::default()
     };
-    decode::metadata(&mut customer, told.metadata);
+    decode::metadata(&mut customer, received.metadata);
     customer.complete_names();
-    decode::phone_number(&mut customer, Field::Phone, present(told.phone), region);
-    decode::address(&mut customer, told.address);
-    decode::times(&mut customer, present(told.created_at), present(told.updated_at));
+    decode::phone_number(&mut customer, Field::Phone, present(received.phone), region);
+    decode::address(&mut customer, received.address);
+    decode::times(&mut customer, present(received.created_at), present(received.updated_at));
     Ok(customer)
 }
 
-/// A customer's overdue invoices. The customer itself and the number of its subscriptions have no place.
+/// Decodes a customer's overdue invoices. The canonical answer has no place for the customer and the number of its
+/// subscriptions.
 pub(super) fn overdue(source: &Source) -> Result<OverdueInvoices, Error> {
     let wire::Overdue { invoices, summary, .. } = parse(source.as_str())?;
     Ok(OverdueInvoices {
-        invoices: decode::each(invoices, "invoices", |told| invoice(told, source))?,
+        invoices: decode::each(invoices, "invoices", |received| invoice(received, source))?,
         summary: summary.and_then(|raw| JsonObject::owned(raw, source)),
     })
 }
 
-/// An invoice. Its amounts keep every digit: a token has eighteen decimals.
-fn invoice(told: wire::Invoice<'_>, source: &Source) -> Result<Invoice, Error> {
-    let kept = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
+/// Decodes an invoice. Its amounts keep every digit, because a token can have eighteen decimals.
+fn invoice(received: wire::Invoice<'_>, source: &Source) -> Result<Invoice, Error> {
+    let owned = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     Ok(Invoice {
-        id: source.text(&decode::id(told.id, "invoices.id")?),
-        number: kept(present(told.number)),
-        status: kept(present(told.status)),
-        amount_due: kept(loose(told.amount_due)),
-        amount_remaining: kept(loose(told.amount_remaining)),
-        currency: kept(present(told.currency_id)),
-        created_at: kept(decode::plain_time(present(told.created_at))),
-        extra: told.extra.into_owned(source),
+        id: source.text(&decode::id(received.id, "invoices.id")?),
+        number: owned(present(received.number)),
+        status: owned(present(received.status)),
+        amount_due: owned(loose(received.amount_due)),
+        amount_remaining: owned(loose(received.amount_remaining)),
+        currency: owned(present(received.currency_id)),
+        created_at: owned(decode::plain_time(present(received.created_at))),
+        extra: received.extra.into_owned(source),
     })
 }
 
-/// An error in a string, in plain text, in a page, or in none of them.
+/// Decodes an error: one string in JSON, or plain text. Any other body gives an error by its status alone.
 pub(super) fn refusal(answer: &Answer) -> Error {
-    let is_text = answer.headers().get(CONTENT_TYPE).is_some_and(|told| told.as_bytes().starts_with(b"text/plain"));
+    let is_text = answer.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/plain"));
     let (code, message) = match answer.error_body() {
         Some(wire::Failure { code, error }) => (code, Some(error)),
         None => (None, answer.source().ok().filter(|_| is_text).map(|text| text.as_str().trim().to_owned())),
     };
     let kind = match (answer.status().as_u16(), message.as_deref()) {
-        // About the credentials, not about the request [sdk].
+        // The credentials are wrong, not the request (sdk).
         (400, Some("Bad Request" | "Access token found in multiple locations")) => Kind::Unauthorized,
         (status, _) => Kind::of_status(status),
     };

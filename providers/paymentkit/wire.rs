@@ -1,4 +1,4 @@
-//! PaymentKit's words: the documents of its customers API.
+//! The JSON documents of PaymentKit's customers API. Tags such as (docs) name a source in the README.
 
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 wire! {
-    /// A customer, as every answer holds it (seed).
+    /// A customer, as in every answer (docs).
     answer Customer<'a> {
         id: Str<'a> = "id",
         did: Str<'a> = "did",
@@ -27,7 +27,7 @@ wire! {
         updated_at: Str<'a> = "updated_at",
     }
 
-    /// A page of customers; `paging` may be missing (sdk).
+    /// A page of customers. `paging` may be missing (sdk).
     answer Page<'a> {
         count: u64 = "count",
         list: Vec<Customer<'a>> = "list",
@@ -35,14 +35,14 @@ wire! {
         paging: Raw<'a> = "paging",
     }
 
-    /// A customer's overdue invoices, and their sums by currency, which may be missing (seed, sdk).
+    /// A customer's overdue invoices, and their sums by currency. The sums may be missing (docs) (sdk).
     answer Overdue<'a> {
         customer: Raw<'a> = "customer",
         invoices: Vec<Invoice<'a>> = "invoices",
         summary: Raw<'a> = "summary",
     }
 
-    /// An invoice. Amounts are integers in strings that no number type holds (sdk).
+    /// An invoice. Its amounts are integers in strings, too large for number types (sdk).
     answer Invoice<'a> {
         id: Str<'a> = "id",
         number: Str<'a> = "number",
@@ -53,12 +53,12 @@ wire! {
         created_at: Str<'a> = "created_at",
     }
 
-    /// What a retrieve may be sent with (sdk).
+    /// The optional body of a retrieve (sdk).
     request RetrieveInput {
         create: bool = "create",
     }
 
-    /// What update takes (seed).
+    /// The body of an update (docs).
     request CustomerInput<'a> {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
@@ -68,7 +68,7 @@ wire! {
     }
 }
 
-/// An address, every part of it optional (seed).
+/// An address. Every part is optional (docs).
 pub(super) type Address<'a> = NestedAddress<'a, PaymentKit>;
 
 impl NestsAddress for PaymentKit {
@@ -82,7 +82,7 @@ impl NestsAddress for PaymentKit {
     ]);
 }
 
-/// An error: one string, and seldom a code (sdk).
+/// An error: one string, and in a few cases a code (sdk).
 #[derive(Deserialize)]
 pub(super) struct Failure {
     pub(super) code: Option<String>,
