@@ -165,7 +165,8 @@ impl Bitnob {
         json_response(200, &Spelled { document, other: self.is_v2 && matches!(command, Command::Create(_)) })
     }
 
-    /// Writes a customer as Bitnob does: the inverse of `translate::customer`. Generation v2 writes empty text for absent.
+    /// Writes a customer as Bitnob does: the inverse of `translate::customer`. Generation v2 writes empty text for
+    /// absent.
     fn encode<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
         let text = |value: Option<&'c str>| value.or(self.is_v2.then_some("")).map(Str::new);
         let (first_name, last_name) = customer.split_name();

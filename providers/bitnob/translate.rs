@@ -1,4 +1,5 @@
-//! Pure translations between Bitnob's documents and the canonical customer. Tags such as (py) name a source in the README.
+//! Pure translations between Bitnob's documents and the canonical customer. Tags such as (py) name a source in the
+//! README.
 
 use serde_json::Value;
 
@@ -113,7 +114,8 @@ fn envelope_data<'a, T: FromJson<'a>>(answer: &'a Answer) -> Result<T, Error> {
     decode::required(data, "data")
 }
 
-/// Refuses an answer with a success status whose body reports a failure. The official client looks at the body alone (py).
+/// Refuses an answer with a success status whose body reports a failure. The official client looks at the body alone
+/// (py).
 pub(super) fn check_success(answer: &Answer) -> Result<(), Error> {
     let body: Value = answer.error_body().unwrap_or_default();
     let status = body["statusCode"].as_u64().or(body["status"].as_u64());

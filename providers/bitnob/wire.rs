@@ -1,5 +1,5 @@
-//! The JSON documents of Bitnob's customers API. The reader accepts every name of a member. The name after a slash is the
-//! one that generation v1 writes; names after a bar are only read. Tags such as (docs) name a source in the README.
+//! The JSON documents of Bitnob's customers API. The reader accepts every name of a member. The name after a slash is
+//! the one that generation v1 writes; names after a bar are only read. Tags such as (docs) name a source in the README.
 
 use crate::{json::Raw, kit::document::wire, text::Str};
 

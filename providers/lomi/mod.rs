@@ -111,7 +111,8 @@ impl CustomerProvider for Lomi {
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         let region = self.region;
-        // The answer may lack the customer, and does not show whether the id is known (run). Then the plan retrieves it.
+        // The answer may lack the customer, and does not show whether the id is known (run). Then the plan retrieves
+        // it.
         let plan = Draft::patch("/customers")
             .segment(command.id.at_provider())?
             .json(&translate::input(&command.fields))?

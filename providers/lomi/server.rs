@@ -1,5 +1,5 @@
-//! lomi's server side: its routes, its envelopes, its three error shapes and its HTML 404. The twin and drop-in use it to
-//! answer as lomi does.
+//! lomi's server side: its routes, its envelopes, its three error shapes and its HTML 404. The twin and drop-in use it
+//! to answer as lomi does.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -115,7 +115,8 @@ impl VendorServer for Lomi {
 fn list(request: &VendorRequest<'_>) -> Result<Command, Error> {
     // lomi passes text that is not a number to its database, which fails (run).
     let database_failure = |error: Error| error.with_kind(Kind::ProviderFailed);
-    // lomi's code has no largest page. Clients stop at a short page, so a smaller limit here would end their lists early.
+    // lomi's code has no largest page. Clients stop at a short page, so a smaller limit here would end their lists
+    // early.
     let limit = request.limit("limit", 20, MAX_LIMIT).map_err(database_failure)?;
     let page = request.number("page").map_err(database_failure)?.unwrap_or(1);
     if page == 0 {

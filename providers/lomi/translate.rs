@@ -40,7 +40,8 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     }
 }
 
-/// Decodes an answer that holds one customer, with or without an envelope. `None`: an answer to PATCH without a customer.
+/// Decodes an answer that holds one customer, with or without an envelope. `None`: an answer to PATCH without a
+/// customer.
 pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Customer>, Error> {
     let envelope: wire::One<'_> = parse(source.as_str())?;
     let received = match envelope.data {

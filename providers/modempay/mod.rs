@@ -116,7 +116,8 @@ impl CustomerProvider for ModemPay {
         let (read, distinct) = (self.one(), *distinct);
         let plan = Draft::post("/v1/customers").json(&input)?.plan(translate::refusal, move |answer| {
             let mut customer = read(answer)?;
-            // Modem Pay answers a new customer with 201 (ref). How it answers a match is not documented: 200 is assumed.
+            // Modem Pay answers a new customer with 201 (ref). How it answers a match is not documented: 200 is
+            // assumed.
             let existing = distinct && answer.status() == StatusCode::OK;
             if existing {
                 customer.fidelity.derived(Field::Id, MATCHED);

@@ -1,5 +1,5 @@
-//! Modem Pay's server side: customers without an envelope, totals, and 427 for too many requests. The twin and drop-in use
-//! it to answer as Modem Pay does.
+//! Modem Pay's server side: customers without an envelope, totals, and 427 for too many requests. The twin and drop-in
+//! use it to answer as Modem Pay does.
 
 use jiff::Timestamp;
 use serde_json::json;

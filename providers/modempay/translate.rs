@@ -27,7 +27,8 @@ pub(super) fn input(fields: &CustomerFields, region: Option<Region>) -> wire::Cu
     }
 }
 
-/// A number of the merchant's region in national digits (docs). Any other number stays complete: its dial code would be lost.
+/// A number of the merchant's region in national digits (docs). Any other number stays complete: its dial code would be
+/// lost.
 pub(super) fn national(number: &Text, region: Option<Region>) -> &str {
     phone::national(number, region).unwrap_or(number)
 }

@@ -1,5 +1,5 @@
-//! Notch Pay's server side: every method of its documents, its envelope with `code`, `status` and `message`. The twin and
-//! drop-in use it to answer as Notch Pay does.
+//! Notch Pay's server side: every method of its documents, its envelope with `code`, `status` and `message`. The twin
+//! and drop-in use it to answer as Notch Pay does.
 
 use std::collections::BTreeMap;
 

@@ -35,7 +35,8 @@ wire! {
         customer: Perhaps<'a, Customer<'a>> = "customer" | "data",
     }
 
-    /// A page of records (prose). The member of payments may be `payments` (oas) (py). Payment methods have no counts (oas).
+    /// A page of records (prose). The member of payments may be `payments` (oas) (py). Payment methods have no counts
+    /// (oas).
     answer Page<'a> of T {
         #[omitted]
         totals: u64 = "totals",

@@ -111,8 +111,8 @@ impl VendorServer for PaymentKit {
 }
 
 impl PaymentKit {
-    /// Writes a customer as PaymentKit does: the inverse of `translate::customer`. Its clients expect text, so absent fields
-    /// are written as empty text.
+    /// Writes a customer as PaymentKit does: the inverse of `translate::customer`. Its clients expect text, so absent
+    /// fields are written as empty text.
     fn encode<'c>(&self, customer: &'c Customer) -> wire::Customer<'c> {
         let text = |value: Option<Str<'c>>| value.or(Some(Str::new("")));
         wire::Customer {
@@ -153,7 +153,8 @@ fn encode_invoice(invoice: &Invoice) -> wire::Invoice<'_> {
 }
 
 fn list(request: &VendorRequest<'_>, filter: CustomerFilter) -> Result<Command, Error> {
-    // Other parameters that the SDK's types and a server of ArcBlock know (sdk) (hub). The gateway accepts their defaults.
+    // Other parameters that the SDK's types and a server of ArcBlock know (sdk) (hub). The gateway accepts their
+    // defaults.
     for (key, accepted) in [
         ("order", &["created_at:DESC"][..]),
         ("order[0][0]", &["created_at"]),

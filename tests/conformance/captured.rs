@@ -1,6 +1,6 @@
-//! Requests captured from the vendors' own clients: `fixtures/<vendor>/captured/<name>.http`. The server
-//! side must read each as its client meant it. The path is the whole path of the vendor's host,
-//! with `/payment` as the mount point of a vendor that has no documented base.
+//! Requests captured from the vendors' own clients: `fixtures/<vendor>/captured/<name>.http`. A snapshot shows the
+//! command that the server side decodes, or its refusal. The path in a file is the whole path at the vendor's host,
+//! with `/payment` as the mount point of a vendor without a documented base URL.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     for vendor_folder in folders(&fixtures()) {
         let vendor_name = name_of(&vendor_folder);
         let captured = vendor_folder.join("captured");
-        // A folder inside `captured` holds another generation's or client's requests, with settings of its own.
+        // A folder inside `captured` has the requests of another generation or client, and its own `settings.json`.
         for folder in folders(&captured).into_iter().chain([captured]) {
             let mut files: Vec<_> = fs::read_dir(&folder)
                 .into_iter()
@@ -43,7 +43,7 @@ fn check(vendor_name: &str, folder: &Path, stem: &str, file: &Path) -> Result<()
     let (first, headers, body) = parse_message(&fs::read(file)?)?;
     let mut words = first.split(' ');
     let (method, target) = (words.next().ok_or("no method")?, words.next().ok_or("no target")?);
-    // The vendor's documented base, or where the clients were told that the vendor is mounted.
+    // The vendor's documented base URL, or the mount point that the captured clients were configured with.
     let base: http::Uri = setup.endpoint().base_url().parse()?;
     let below = target.strip_prefix(base.path().trim_end_matches('/')).unwrap_or(target);
     let mut request = http::Request::builder().method(method).uri(below);

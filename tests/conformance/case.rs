@@ -1,5 +1,5 @@
-//! Fixtures: `fixtures/<vendor>/<operation>/<case>/` holds a command, the vendor's recorded answers, and
-//! beside them the requests and the outcome that they must lead to.
+//! Fixtures: `fixtures/<vendor>/<operation>/<case>/` has a command and the vendor's recorded answers. Two snapshots
+//! beside them have the expected requests and the expected outcome.
 
 use std::{
     collections::VecDeque,
@@ -63,7 +63,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// How a vendor is set up for a case: `settings.json` where it differs from the usual.
+/// The settings of a vendor for a case: the defaults, changed by `settings.json`.
 pub(crate) struct Setup {
     pub vendor: &'static Vendor,
     pub manifest: &'static Manifest,
@@ -73,18 +73,21 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn read(vendor_name: &str, folder: &Path) -> Result<Self, Failed> {
-        let told: Value = match fs::read_to_string(folder.join("settings.json")) {
+        let settings: Value = match fs::read_to_string(folder.join("settings.json")) {
             Ok(text) => serde_json::from_str(&text)?,
             Err(_) => Value::Null,
         };
-        let vendor = vendor(vendor_name).ok_or("a folder of fixtures without a vendor")?;
-        let manifest = vendor.manifest(told["generation"].as_str()).ok_or("no such generation")?;
+        let vendor =
+            vendor(vendor_name).ok_or_else(|| format!("fixtures/{vendor_name} belongs to no registered vendor"))?;
+        let manifest = vendor
+            .manifest(settings["generation"].as_str())
+            .ok_or("`settings.json` names a generation that the vendor does not have")?;
+        let scheme = usize::try_from(settings["auth"].as_u64().unwrap_or(0))?;
         let settings = Settings {
             generation: manifest.generation,
-            region: told["region"].as_str().and_then(Region::parse),
-            livemode: told["livemode"].as_bool().unwrap_or(true),
+            region: settings["region"].as_str().and_then(Region::parse),
+            livemode: settings["livemode"].as_bool().unwrap_or(true),
         };
-        let scheme = usize::try_from(told["auth"].as_u64().unwrap_or(0))?;
         Ok(Self { vendor, manifest, settings, scheme })
     }
 
@@ -99,7 +102,8 @@ impl Setup {
 
 fn check(vendor_name: &str, operation_name: &str, folder: &Path) -> Result<(), Failed> {
     let setup = Setup::read(vendor_name, folder)?;
-    let operation = Operation::parse(operation_name).ok_or("a folder of fixtures without an operation")?;
+    let operation =
+        Operation::parse(operation_name).ok_or_else(|| format!("{operation_name} is not the name of an operation"))?;
     let replay = Replay::open(folder)?;
     let text = Bytes::from(fs::read(folder.join("command.json"))?);
     let source = Source::new(&text).ok_or("the command is not UTF-8")?;
@@ -116,14 +120,14 @@ fn check(vendor_name: &str, operation_name: &str, folder: &Path) -> Result<(), F
         .map(|request| Ok(render::request(request, &setup.endpoint(), auth)?.http_text()))
         .collect();
     let requests = match requests?.join("\n--- then ---\n\n") {
-        none if none.is_empty() => "(nothing is sent)\n".to_owned(),
-        some => some,
+        nothing if nothing.is_empty() => "(nothing is sent)\n".to_owned(),
+        requests => requests,
     };
     let outcome = serde_json::to_string_pretty(&outcome.unwrap_or_else(|error| show::error(&error)))?;
     snapshot(folder, &[("request", &requests), ("outcome", &outcome)]);
-    match replay.left() {
+    match replay.unused() {
         0 => Ok(()),
-        left => Err(format!("{left} recorded answers were not asked for").into()),
+        left => Err(format!("{left} recorded answers were not used").into()),
     }
 }
 
@@ -133,7 +137,7 @@ async fn execute(provider: &Arc<dyn CustomerProvider>, transport: &Replay, comma
     Ok(show::reply(command, reply, provider.manifest()))
 }
 
-/// Compares with the snapshots that lie beside the input.
+/// Compares texts with the snapshots of these names in the folder.
 pub(crate) fn snapshot(folder: &Path, parts: &[(&str, &str)]) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(folder);
@@ -146,37 +150,37 @@ pub(crate) fn snapshot(folder: &Path, parts: &[(&str, &str)]) {
     });
 }
 
-/// Answers with what was recorded, in order, and remembers what was asked.
+/// Answers with the recorded answers in order, and keeps the requests.
 pub(crate) struct Replay {
     answers: Mutex<VecDeque<Response>>,
-    asked: Mutex<Vec<Request>>,
+    sent: Mutex<Vec<Request>>,
 }
 
 impl Replay {
     fn open(folder: &Path) -> Result<Self, Failed> {
         let mut answers = VecDeque::new();
-        for place in 1.. {
-            let name = if place == 1 { "response.http".to_owned() } else { format!("response-{place}.http") };
+        for number in 1.. {
+            let name = if number == 1 { "response.http".to_owned() } else { format!("response-{number}.http") };
             let Ok(recorded) = fs::read(folder.join(name)) else { break };
             answers.push_back(parse_response(&recorded)?);
         }
-        Ok(Self { answers: Mutex::new(answers), asked: Mutex::default() })
+        Ok(Self { answers: Mutex::new(answers), sent: Mutex::default() })
     }
 
     fn sent(&self) -> Vec<Request> {
-        self.asked.lock().expect("no panic while it was held").clone()
+        self.sent.lock().expect("no panic while the lock was held").clone()
     }
 
-    fn left(&self) -> usize {
-        self.answers.lock().expect("no panic while it was held").len()
+    fn unused(&self) -> usize {
+        self.answers.lock().expect("no panic while the lock was held").len()
     }
 }
 
 #[async_trait]
 impl Transport for Replay {
     async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
-        self.asked.lock().expect("no panic while it was held").push(request);
-        let next = self.answers.lock().expect("no panic while it was held").pop_front();
+        self.sent.lock().expect("no panic while the lock was held").push(request);
+        let next = self.answers.lock().expect("no panic while the lock was held").pop_front();
         next.ok_or_else(|| Error::new(Kind::Unreachable, "no recorded answer is left"))
     }
 }

@@ -1,5 +1,5 @@
-//! Whether two customers say the same, field by field. The structs are taken apart here once more: the model's own
-//! lists of fields are what the laws judge, and cannot be their measure.
+//! Compares two customers field by field. This file lists the fields of the structs itself: the laws check the model's
+//! own lists, so they must not rely on them.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use passerelle_providers::{
 use proptest::test_runner::TestCaseError;
 use serde_json::{Value, json};
 
-/// What each field says, as JSON: `null`, or `{}` for metadata, where it says nothing.
-pub(crate) type Said = BTreeMap<Field, Value>;
+/// The value of each field as JSON. An absent field is `null`, absent metadata `{}`.
+pub(crate) type Values = BTreeMap<Field, Value>;
 
-/// What each field of a customer holds.
-pub(crate) fn held(customer: &Customer) -> Said {
+/// The values of a customer's fields.
+pub(crate) fn stored(customer: &Customer) -> Values {
     let Customer {
         id,
         provider_id: _,
@@ -40,8 +40,8 @@ pub(crate) fn held(customer: &Customer) -> Said {
         extra: _,
         fidelity: _,
     } = customer;
-    let text = |held: &Option<Text>| json!(held.as_deref());
-    let said: [(Field, Value); Field::ALL.len()] = [
+    let text = |value: &Option<Text>| json!(value.as_deref());
+    let values: [(Field, Value); Field::ALL.len()] = [
         (Field::Id, json!(&**id)),
         (Field::Name, text(name)),
         (Field::FirstName, text(first_name)),
@@ -65,11 +65,11 @@ pub(crate) fn held(customer: &Customer) -> Said {
         (Field::CreatedAt, text(created_at)),
         (Field::UpdatedAt, text(updated_at)),
     ];
-    BTreeMap::from(said)
+    BTreeMap::from(values)
 }
 
-/// What a create or an update sets.
-pub(crate) fn asked(fields: &CustomerFields) -> Said {
+/// The values that a create or an update sets.
+pub(crate) fn requested(fields: &CustomerFields) -> Values {
     let CustomerFields {
         name,
         first_name,
@@ -84,7 +84,7 @@ pub(crate) fn asked(fields: &CustomerFields) -> Said {
         metadata,
     } = fields;
     let text = |patch: &Patch<Text>| json!(patch.set().map(|text| &**text));
-    let said: [(Field, Value); Field::WRITABLE.len()] = [
+    let values: [(Field, Value); Field::WRITABLE.len()] = [
         (Field::Name, text(name)),
         (Field::FirstName, text(first_name)),
         (Field::LastName, text(last_name)),
@@ -102,21 +102,26 @@ pub(crate) fn asked(fields: &CustomerFields) -> Said {
         (Field::Balance, text(balance)),
         (Field::Metadata, metadata.set().map_or_else(|| json!({}), object)),
     ];
-    BTreeMap::from(said)
+    BTreeMap::from(values)
 }
 
 fn object(object: &JsonObject) -> Value {
     serde_json::from_str(object.as_str()).expect("an object")
 }
 
-/// What both mean must be equal in these fields: names joined, phones in canonical form.
-pub(crate) fn same(fields: &[Field], meant: &Said, read: &Said, region: Option<Region>) -> Result<(), TestCaseError> {
+/// Fails if one of these fields differs. Names are compared joined, phones in canonical form, balances as numbers.
+pub(crate) fn same(
+    fields: &[Field],
+    expected: &Values,
+    decoded: &Values,
+    region: Option<Region>,
+) -> Result<(), TestCaseError> {
     for field in fields {
-        let (one, other) = (&meant[field], &read[field]);
+        let (one, other) = (&expected[field], &decoded[field]);
         let is_same = match field {
-            Field::Name | Field::FirstName | Field::LastName => full_name(meant) == full_name(read),
+            Field::Name | Field::FirstName | Field::LastName => full_name(expected) == full_name(decoded),
             Field::Phone | Field::Whatsapp => number(one, region) == number(other, region),
-            // A vendor that knows only one of the two types tells an unknown one as a person.
+            // A vendor without a value for "no type" answers an absent type as an individual.
             Field::Type => one.is_null() || one == other,
             Field::Balance => one.is_null() || amount(one) == amount(other),
             Field::Id
@@ -136,21 +141,21 @@ pub(crate) fn same(fields: &[Field], meant: &Said, read: &Said, region: Option<R
             | Field::UpdatedAt => one == other,
         };
         if !is_same {
-            return Err(TestCaseError::fail(format!("{}: meant {one}, read {other}", field.name())));
+            return Err(TestCaseError::fail(format!("{}: expected {one}, decoded {other}", field.name())));
         }
     }
     Ok(())
 }
 
-fn full_name(said: &Said) -> String {
-    let parts = || [Field::FirstName, Field::LastName].into_iter().filter_map(|part| said[&part].as_str());
-    said[&Field::Name].as_str().map_or_else(|| parts().collect::<Vec<_>>().join(" "), str::to_owned)
+fn full_name(values: &Values) -> String {
+    let parts = || [Field::FirstName, Field::LastName].into_iter().filter_map(|part| values[&part].as_str());
+    values[&Field::Name].as_str().map_or_else(|| parts().collect::<Vec<_>>().join(" "), str::to_owned)
 }
 
-fn number(said: &Value, region: Option<Region>) -> Option<Text> {
-    said.as_str().map(|text| input::phone_query(&Text::from(text), region))
+fn number(value: &Value, region: Option<Region>) -> Option<Text> {
+    value.as_str().map(|text| input::phone_query(&Text::from(text), region))
 }
 
-fn amount(said: &Value) -> Option<f64> {
-    said.as_str().and_then(|text| text.parse().ok())
+fn amount(value: &Value) -> Option<f64> {
+    value.as_str().and_then(|text| text.parse().ok())
 }

@@ -1,6 +1,6 @@
-//! What every provider must keep: its fixtures, read without a network, and the laws that tie a client
-//! side, a server side and a manifest together. One named test each; a law that cannot apply is listed as
-//! ignored, with the reason from the manifest.
+//! The conformance suite: every provider is checked against its fixtures, without a network, and against the laws that
+//! tie its client side, its server side and its manifest together. Each check is one named test. An operation that a
+//! provider does not support is listed as ignored, with the reason from the manifest.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Commands and customers for the laws, made from what a manifest says a provider can hold.
+//! Sample and generated commands and customers for the laws, made from the fields that a manifest declares.
 
 use bytes::Bytes;
 use passerelle_providers::{
@@ -13,7 +13,7 @@ use passerelle_providers::{
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-/// The home of every merchant in the laws.
+/// The region of every merchant in the laws.
 pub(crate) fn region() -> Option<Region> {
     Region::parse("SN")
 }
@@ -23,10 +23,10 @@ pub(crate) fn id(pattern: &IdPattern) -> CustomerId {
     let ids = ["b78de3c9-7f76-4f43-9c5d-19d9f5c7c985", "cus_Mxxxxxxxxxxxxxxx"];
     ids.into_iter()
         .find_map(|id| CustomerId::parse(Text::from(id), pattern).ok())
-        .expect("the laws know an id for the pattern")
+        .expect("one of the sample ids matches the pattern")
 }
 
-/// The JSON body of some fields.
+/// A JSON body with these fields.
 pub(crate) fn body(members: &[(Field, &str)]) -> Map<String, Value> {
     let mut body = Map::new();
     for (field, value) in members {
@@ -45,7 +45,7 @@ pub(crate) fn body(members: &[(Field, &str)]) -> Map<String, Value> {
     body
 }
 
-/// A command of JSON members beside the id.
+/// A command with these fields. It has a sample id where the operation needs one.
 pub(crate) fn command(operation: Operation, manifest: &Manifest, members: &[(Field, &str)]) -> Command {
     let mut body = body(members);
     if !matches!(operation, Operation::Create | Operation::List | Operation::Find) {
@@ -56,14 +56,14 @@ pub(crate) fn command(operation: Operation, manifest: &Manifest, members: &[(Fie
     }
     let text = Bytes::from(Value::Object(body).to_string());
     let source = Source::new(&text).expect("UTF-8");
-    input::command(operation, &source, manifest, region()).expect("a sample that the gateway takes")
+    input::command(operation, &source, manifest, region()).expect("the gateway accepts the sample")
 }
 
-/// The fields that any provider takes a customer with.
+/// The fields of a customer that every provider accepts.
 pub(crate) const USUAL: &[(Field, &str)] =
     &[(Field::Name, "Amadou Ba"), (Field::Email, "amadou.ba@example.com"), (Field::Phone, "+221771234567")];
 
-/// A value that occurs nowhere else.
+/// A value that occurs in no other field.
 pub(crate) const fn canary(field: Field) -> &'static str {
     match field {
         Field::Name => "Kanari Zuluwe",
@@ -88,7 +88,8 @@ pub(crate) const fn canary(field: Field) -> &'static str {
     }
 }
 
-/// A part of the canary that survives any spelling; `None` where only a difference can be seen.
+/// A part of the canary that every spelling of the value contains. `None`: no part is unique, so compare whole
+/// requests.
 pub(crate) fn trace(field: Field) -> Option<&'static str> {
     match field {
         Field::Name => Some("Zuluwe"),
@@ -119,7 +120,7 @@ fn phone_number() -> impl Strategy<Value = Text> {
         (1_000_000_u32..9_999_999).prop_map(|digits| Text::from(format!("+22177{digits}"))),
         (10_000_000_u32..99_999_999).prop_map(|digits| Text::from(format!("+23480{digits}"))),
     ]
-    .prop_filter("a number that the plans know", |number| phone::split(number).is_some())
+    .prop_filter("a number of a known numbering plan", |number| phone::split(number).is_some())
 }
 
 fn object() -> impl Strategy<Value = JsonObject> {
@@ -135,8 +136,8 @@ fn object() -> impl Strategy<Value = JsonObject> {
 
 type FieldSet = Vec<Field>;
 
-/// The fields of a create, restricted to what a provider holds.
-pub(crate) fn fields(held: FieldSet) -> impl Strategy<Value = CustomerFields> {
+/// The fields of a create: a name, an e-mail, and some of the allowed ones.
+pub(crate) fn fields(allowed: FieldSet) -> impl Strategy<Value = CustomerFields> {
     let texts = (
         words(3),
         "[a-z]{1,8}(\\.[a-z]{1,8})?@[a-z]{1,8}\\.(com|sn)",
@@ -163,14 +164,14 @@ pub(crate) fn fields(held: FieldSet) -> impl Strategy<Value = CustomerFields> {
             balance,
             metadata,
         ) = texts;
-        let is_chosen = |field: Field| chosen[field as usize] && held.contains(&field);
+        let is_chosen = |field: Field| chosen[field as usize] && allowed.contains(&field);
         let some = |field: Field, text: Text| if is_chosen(field) { Patch::Set(text) } else { Patch::Absent };
         let kind = if business { CustomerType::Business } else { CustomerType::Individual };
         CustomerFields {
-            // Every provider is satisfied by a name and an e-mail.
+            // A name and an e-mail meet the requirements of every provider.
             name: Patch::Set(name),
             email: Patch::Set(Text::from(email)),
-            // The name is given whole.
+            // The name is set whole.
             first_name: Patch::Absent,
             last_name: Patch::Absent,
             phone: some(Field::Phone, phone),
@@ -191,11 +192,11 @@ pub(crate) fn fields(held: FieldSet) -> impl Strategy<Value = CustomerFields> {
     })
 }
 
-/// A customer as a provider could hold it.
-pub(crate) fn customer(held: FieldSet, id: Text) -> impl Strategy<Value = Customer> {
+/// A customer with some of the allowed fields.
+pub(crate) fn customer(allowed: FieldSet, id: Text) -> impl Strategy<Value = Customer> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    (fields(held.clone()), flags).prop_map(move |(fields, (blocked, delinquent, livemode))| {
-        let flag = |field, value: bool| held.contains(&field).then_some(value);
+    (fields(allowed.clone()), flags).prop_map(move |(fields, (blocked, delinquent, livemode))| {
+        let flag = |field, value: bool| allowed.contains(&field).then_some(value);
         Customer {
             blocked: flag(Field::Blocked, blocked),
             delinquent: flag(Field::Delinquent, delinquent),
@@ -205,25 +206,25 @@ pub(crate) fn customer(held: FieldSet, id: Text) -> impl Strategy<Value = Custom
     })
 }
 
-/// A customer that holds what fields set. The struct is written out, so that the laws find a field that
-/// [`CustomerFields::apply_to`] leaves out.
+/// A customer with the fields' values. It is built without [`CustomerFields::apply_to`], so that the laws find a field
+/// that `apply_to` leaves out.
 fn of_fields(fields: &CustomerFields, id: Text) -> Customer {
     let CustomerFields { name, first_name, last_name, email, phone, whatsapp, address, kind, did, balance, metadata } =
         fields;
-    let held = |patch: &Patch<Text>| patch.set().cloned();
+    let value = |patch: &Patch<Text>| patch.set().cloned();
     Customer {
         id,
         provider_id: None,
-        name: held(name),
-        first_name: held(first_name),
-        last_name: held(last_name),
-        email: held(email),
-        phone: held(phone),
-        whatsapp: held(whatsapp),
-        address: address.map(held),
+        name: value(name),
+        first_name: value(first_name),
+        last_name: value(last_name),
+        email: value(email),
+        phone: value(phone),
+        whatsapp: value(whatsapp),
+        address: address.map(value),
         kind: kind.set().copied(),
-        did: held(did),
-        balance: held(balance),
+        did: value(did),
+        balance: value(balance),
         delinquent: None,
         blocked: None,
         livemode: None,
@@ -236,10 +237,10 @@ fn of_fields(fields: &CustomerFields, id: Text) -> Customer {
     }
 }
 
-/// A create of the usual fields.
+/// A create with the usual fields.
 pub(crate) fn usual_create(manifest: &Manifest) -> CreateCustomer {
     match command(Operation::Create, manifest, USUAL) {
         Command::Create(create) => create,
-        _ => unreachable!("a create was asked for"),
+        _ => unreachable!("the operation is a create"),
     }
 }

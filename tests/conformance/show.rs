@@ -1,4 +1,4 @@
-//! Commands and outcomes as JSON, for snapshots.
+//! Commands and outcomes as JSON, for snapshots and messages.
 
 use passerelle_providers::{
     api::view::{
@@ -48,7 +48,7 @@ fn listing(mut page: Page<Customer>, filter: &CustomerFilter, manifest: &Manifes
 /// A reply to a command.
 pub(crate) fn reply(command: &Command, reply: Reply, manifest: &Manifest) -> Value {
     match (command, reply) {
-        (_, Reply::Written(Written::Created(made))) => created(&made),
+        (_, Reply::Written(Written::Created(new))) => created(&new),
         (_, Reply::Written(Written::Changed(one)) | Reply::Customer(one) | Reply::Found(Some(one))) => customer(&one),
         (_, Reply::Written(Written::Deleted)) => json!({ "deleted": true }),
         (_, Reply::Found(None)) => Value::Null,
@@ -144,13 +144,13 @@ pub(crate) fn fields(fields: &CustomerFields) -> Value {
 }
 
 pub(crate) fn command(command: &Command) -> Value {
-    let of = |asked: &ListOfCustomer| {
+    let list_of_customer = |list: &ListOfCustomer| {
         json!({
-            "id": &**asked.id.public(), "limit": asked.limit, "position": format!("{:?}", asked.position),
-            "status": asked.status.as_deref(),
+            "id": &**list.id.public(), "limit": list.limit, "position": format!("{:?}", list.position),
+            "status": list.status.as_deref(),
         })
     };
-    let told = match command {
+    let arguments = match command {
         Command::Create(create) => json!({ "fields": fields(&create.fields), "distinct": create.distinct }),
         Command::Update(update) => json!({ "id": &**update.id.public(), "fields": fields(&update.fields) }),
         Command::Find(lookup) => json!({ lookup.key(): &**lookup.value() }),
@@ -166,12 +166,12 @@ pub(crate) fn command(command: &Command) -> Value {
             })
         }
         Command::RetrieveOrCreate(id) => return json!({ "retrieve_or_create": { "id": &**id.public() } }),
-        Command::PaymentMethods(asked) | Command::Payments(asked) => of(asked),
+        Command::PaymentMethods(list) | Command::Payments(list) => list_of_customer(list),
         Command::Retrieve(id)
         | Command::Delete(id)
         | Command::Block(id)
         | Command::Unblock(id)
         | Command::OverdueInvoices(id) => json!({ "id": &**id.public() }),
     };
-    json!({ command.operation().name(): told })
+    json!({ command.operation().name(): arguments })
 }

@@ -1,0 +1,205 @@
+//! The laws: what ties a client side, a server side and a manifest together, for every vendor alike.
+//!
+//! [`trials`] makes one named test for each law and each vendor in each generation. The files say what the laws are
+//! about: `planning` the plans of the client side, `requests` the path from the client side to the server side,
+//! `answers` the way back, `errors` answers that are refusals, damaged or unknown, `safety` ids and secrets, `fixtures`
+//! the folders of recorded answers.
+
+mod answers;
+mod errors;
+mod fixtures;
+mod planning;
+mod requests;
+mod safety;
+
+use std::sync::Arc;
+
+use libtest_mimic::{Failed, Trial};
+use passerelle_providers::{
+    CustomerProvider, Settings, VENDORS, Vendor, VendorServer,
+    engine::{self, Conditions},
+    kit::Endpoint,
+    model::{
+        Command, Customer, CustomerFields, CustomerId, Error, Field, LossPolicy, Operation, Request,
+        manifest::{Manifest, Support},
+    },
+};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseError, TestRunner},
+};
+
+pub(crate) use self::safety::SECRET;
+use crate::{compare, sample};
+
+/// One vendor in one generation.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject {
+    pub(crate) vendor: &'static Vendor,
+    pub(crate) manifest: &'static Manifest,
+}
+
+type Law = fn(Subject) -> Result<(), Failed>;
+
+const LAWS: &[(&str, Law)] = &[
+    ("exactly_the_declared_operations_are_planned", planning::exactly_the_declared_operations_are_planned),
+    ("planning_twice_gives_the_same_bytes", planning::planning_twice_gives_the_same_bytes),
+    ("every_field_is_sent_or_declared_lost", planning::every_field_is_sent_or_declared_lost),
+    ("the_server_side_decodes_a_create_as_planned", requests::the_server_side_decodes_a_create_as_planned),
+    ("the_server_side_decodes_an_update_as_planned", requests::the_server_side_decodes_an_update_as_planned),
+    ("the_server_side_decodes_every_command_as_planned", requests::the_server_side_decodes_every_command_as_planned),
+    ("the_server_side_decodes_filters_as_declared", requests::the_server_side_decodes_filters_as_declared),
+    ("exactly_the_declared_lookups_are_planned", planning::exactly_the_declared_lookups_are_planned),
+    ("the_client_side_decodes_a_customer_as_encoded", answers::the_client_side_decodes_a_customer_as_encoded),
+    ("the_client_side_decodes_a_page_as_encoded", answers::the_client_side_decodes_a_page_as_encoded),
+    (
+        "the_client_side_decodes_payments_and_payment_methods_as_encoded",
+        answers::the_client_side_decodes_payments_and_payment_methods_as_encoded,
+    ),
+    (
+        "the_client_side_decodes_overdue_invoices_as_encoded",
+        answers::the_client_side_decodes_overdue_invoices_as_encoded,
+    ),
+    ("the_client_side_decodes_refusals_as_encoded", answers::the_client_side_decodes_refusals_as_encoded),
+    (
+        "every_error_status_maps_to_the_kind_in_the_snapshot",
+        errors::every_error_status_maps_to_the_kind_in_the_snapshot,
+    ),
+    ("arbitrary_bytes_never_panic", errors::arbitrary_bytes_never_panic),
+    ("damaged_answers_are_bad_responses", errors::damaged_answers_are_bad_responses),
+    ("unknown_members_are_preserved", errors::unknown_members_are_preserved),
+    ("hostile_ids_are_refused", safety::hostile_ids_are_refused),
+    ("secrets_are_never_shown", safety::secrets_are_never_shown),
+    (
+        "every_operation_has_a_successful_and_a_refused_fixture",
+        fixtures::every_operation_has_a_successful_and_a_refused_fixture,
+    ),
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for subject in subjects() {
+        let name = subject.name();
+        for (law, check) in LAWS {
+            trials.push(Trial::test(format!("{name}::law::{law}"), move || check(subject)));
+        }
+        for operation in Operation::ALL {
+            if let Support::No(why) = subject.manifest.operation(operation) {
+                let name = format!("{name}::{}: not supported, {why}", operation.name());
+                trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
+            }
+        }
+    }
+    trials
+}
+
+/// Every vendor in every generation.
+pub(crate) fn subjects() -> impl Iterator<Item = Subject> {
+    VENDORS.iter().flat_map(|vendor| vendor.manifests.iter().map(|manifest| Subject { vendor, manifest }))
+}
+
+impl Subject {
+    /// The name in the names of tests.
+    pub(crate) fn name(self) -> String {
+        match self.vendor.manifests.len() {
+            1 => self.vendor.name().to_owned(),
+            _ => format!("{}_{}", self.vendor.name(), self.manifest.generation),
+        }
+    }
+
+    pub(crate) fn settings(self) -> Settings {
+        Settings { generation: self.manifest.generation, region: sample::region(), livemode: true }
+    }
+
+    pub(crate) fn provider(self) -> Arc<dyn CustomerProvider> {
+        (self.vendor.connect)(self.settings())
+    }
+
+    fn server(self) -> Arc<dyn VendorServer> {
+        (self.vendor.server)(self.settings())
+    }
+
+    fn endpoint(self) -> Endpoint {
+        Endpoint::new(self.manifest.base_url.unwrap_or("https://app.example.com/payment"))
+    }
+
+    fn supports(self, operation: Operation) -> bool {
+        self.manifest.operation(operation).is_supported()
+    }
+
+    fn id(self) -> CustomerId {
+        sample::id(&self.manifest.id)
+    }
+
+    /// The fields that a client can write and that answers show.
+    fn written_and_shown(self) -> Vec<Field> {
+        let is_both = |field: &Field| {
+            let support = self.manifest.field(*field);
+            support.read.is_supported() && (support.create.is_supported() || support.update.is_supported())
+        };
+        Field::WRITABLE.into_iter().filter(is_both).collect()
+    }
+
+    /// The fields that answers show.
+    fn shown(self) -> Vec<Field> {
+        let is_shown = |field: &Field| self.manifest.field(*field).read.is_supported();
+        Field::ALL.into_iter().filter(is_shown).collect()
+    }
+}
+
+/// Checks generated values, the same ones in every run.
+fn run_cases<S: Strategy>(strategy: &S, check: impl Fn(S::Value) -> Result<(), TestCaseError>) -> Result<(), Failed> {
+    let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(
+        config,
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    );
+    runner.run(strategy, check).map_err(|failure| Failed::from(failure.to_string()))
+}
+
+fn fail(message: impl Into<String>) -> TestCaseError {
+    TestCaseError::fail(message.into())
+}
+
+/// The requests of a planned command, in order.
+struct Requests(Vec<Request>);
+
+impl Requests {
+    /// The request that writes. A plan may also read before it, or check after it.
+    fn write(self) -> Option<Request> {
+        self.0.into_iter().find(|request| request.method() != http::Method::GET)
+    }
+}
+
+fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command) -> Result<Requests, Error> {
+    let planned = engine::plan(provider, command, Conditions::canonical(LossPolicy::Drop))?;
+    Ok(Requests(planned.requests().into_iter().cloned().collect()))
+}
+
+/// A command that every vendor with this operation accepts.
+fn usual(subject: Subject, operation: Operation) -> Command {
+    let members: &[(Field, &str)] = match operation {
+        Operation::Create => sample::USUAL,
+        Operation::Update => &[(Field::Email, "new@example.com")],
+        _ => &[],
+    };
+    sample::command(operation, subject.manifest, members)
+}
+
+fn compare_fields(subject: Subject, planned: &CustomerFields, decoded: &CustomerFields) -> Result<(), TestCaseError> {
+    compare::same(
+        &subject.written_and_shown(),
+        &compare::requested(planned),
+        &compare::requested(decoded),
+        subject.settings().region,
+    )
+}
+
+fn compare_customers(
+    subject: Subject,
+    fields: &[Field],
+    encoded: &Customer,
+    decoded: &Customer,
+) -> Result<(), TestCaseError> {
+    compare::same(fields, &compare::stored(encoded), &compare::stored(decoded), subject.settings().region)
+}

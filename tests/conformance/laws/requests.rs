@@ -1,0 +1,140 @@
+//! Laws about requests: the server side decodes a request into the command that the client side planned.
+
+use libtest_mimic::Failed;
+use passerelle_providers::{
+    kit::Step,
+    model::{
+        Command, CustomerFilter, Field, Kind, ListCustomers, Operation, Page, Position, Reply, UpdateCustomer,
+        manifest::{FilterSupport, PagingStyle},
+    },
+    text::Text,
+};
+use proptest::prelude::*;
+
+use super::{Subject, compare_fields, fail, plan, run_cases, usual};
+use crate::{sample, show};
+
+pub(super) fn the_server_side_decodes_a_create_as_planned(subject: Subject) -> Result<(), Failed> {
+    if !subject.supports(Operation::Create) {
+        return Ok(());
+    }
+    let (provider, server) = (subject.provider(), subject.server());
+    run_cases(&sample::fields(subject.written_and_shown()), |fields| {
+        let mut create = sample::usual_create(subject.manifest);
+        create.fields = fields.clone();
+        let requests = plan(&provider, &Command::Create(create)).map_err(|error| fail(error.to_string()))?;
+        let accepted = server.accept(&requests.0[0]).map_err(|error| fail(format!("{error} {:?}", error.fields)))?;
+        let Command::Create(accepted) = accepted else { return Err(fail("the server side decoded another command")) };
+        compare_fields(subject, &fields, &accepted.fields)
+    })
+}
+
+pub(super) fn the_server_side_decodes_an_update_as_planned(subject: Subject) -> Result<(), Failed> {
+    if !subject.supports(Operation::Update) {
+        return Ok(());
+    }
+    let (provider, server, id) = (subject.provider(), subject.server(), subject.id());
+    let is_updated = |field: &Field| subject.manifest.field(*field).update.is_supported();
+    let updated: Vec<Field> = subject.written_and_shown().into_iter().filter(is_updated).collect();
+    run_cases(&sample::fields(updated), |fields| {
+        let update = UpdateCustomer { id: id.clone(), fields: fields.clone() };
+        let requests = plan(&provider, &Command::Update(update)).map_err(|error| fail(error.to_string()))?;
+        let write = requests.write().ok_or_else(|| fail("the plan has no request that writes"))?;
+        let accepted = server.accept(&write).map_err(|error| fail(format!("{error} {:?}", error.fields)))?;
+        let Command::Update(accepted) = accepted else { return Err(fail("the server side decoded another command")) };
+        prop_assert_eq!(&accepted.id, &id);
+        compare_fields(subject, &fields, &accepted.fields)
+    })
+}
+
+pub(super) fn the_server_side_decodes_every_command_as_planned(subject: Subject) -> Result<(), Failed> {
+    let (provider, server) = (subject.provider(), subject.server());
+    for operation in Operation::ALL {
+        if !subject.supports(operation) || matches!(operation, Operation::Create | Operation::Find) {
+            continue;
+        }
+        let command = usual(subject, operation);
+        let requests = plan(&provider, &command)?;
+        let first = requests.0.first().cloned();
+        let request = requests.write().or(first).ok_or("the plan has no request")?;
+        let accepted = server.accept(&request).map_err(|error| format!("{}: {error}", operation.name()))?;
+        if let (Command::Update(planned), Command::Update(decoded)) = (&command, &accepted) {
+            if planned.id != decoded.id || planned.fields.email != decoded.fields.email {
+                return Err("the server side decoded another update".into());
+            }
+        } else if let (Command::PaymentMethods(planned), Command::PaymentMethods(decoded)) = (&command, &accepted)
+            && request.uri().query().is_none()
+        {
+            // The request to a provider that answers all of them at once has no page.
+            if planned.id != decoded.id {
+                return Err("the server side decoded another customer's payment methods".into());
+            }
+        } else if show::command(&command) != show::command(&accepted) {
+            let message = format!("{} was decoded as {}", show::command(&command), show::command(&accepted));
+            return Err(message.into());
+        }
+    }
+    for (limit, page) in [(1, 1), (7, 3), (subject.manifest.paging.max_limit, 2)] {
+        let list = |position| ListCustomers { limit, position, filter: Default::default() };
+        let expected = list(Position::of_page(page, limit));
+        let sent = list(position_of_a_client(subject, &expected)?);
+        let accepted = server.accept(&plan(&provider, &Command::List(sent))?.0[0])?;
+        if accepted != Command::List(expected) {
+            return Err(format!("a page of {limit} was decoded as {}", show::command(&accepted)).into());
+        }
+    }
+    Ok(())
+}
+
+/// The position that a client sends for a page. Where the vendor pages with tokens, it is the token in the answer to
+/// the page before.
+fn position_of_a_client(subject: Subject, list: &ListCustomers) -> Result<Position, Failed> {
+    if subject.manifest.paging.style != PagingStyle::Token || list.position == Position::START {
+        return Ok(list.position.clone());
+    }
+    let first = ListCustomers { position: Position::START, ..list.clone() };
+    let page = Page { items: Vec::new(), next: Some(list.position.clone()), total: None };
+    let answer = subject.server().answer(&Command::List(first.clone()), &Reply::Customers(page))?;
+    match subject.provider().plan_list(&first)?.into_owned().read(answer)? {
+        Step::Done(Page { next: Some(next), .. }) => Ok(next),
+        _ => Err("a page that is not the last has no position of the next one".into()),
+    }
+}
+
+/// A filter that the provider applies exactly must reach it unchanged. One that it applies loosely may be sent as a
+/// search. One that the gateway applies must not be sent.
+pub(super) fn the_server_side_decodes_filters_as_declared(subject: Subject) -> Result<(), Failed> {
+    let (provider, server) = (subject.provider(), subject.server());
+    let filters = &subject.manifest.filters;
+    let text = |text| Some(Text::from_static(text));
+    let empty = CustomerFilter::default;
+    for (support, filter) in [
+        (filters.email, CustomerFilter { email: text("amadou.ba@example.com"), ..empty() }),
+        (filters.phone, CustomerFilter { phone: text("+221771234567"), ..empty() }),
+        (filters.did, CustomerFilter { did: text("z1CanaryDid"), ..empty() }),
+        (filters.blocked, CustomerFilter { blocked: Some(true), ..empty() }),
+        (filters.search, CustomerFilter { search: text("Amadou & Ba"), ..empty() }),
+    ] {
+        let list = Command::List(ListCustomers { limit: 7, position: Position::START, filter: filter.clone() });
+        let requests = match (support, plan(&provider, &list)) {
+            (FilterSupport::No(_), Err(error)) if error.kind == Kind::Invalid => continue,
+            (FilterSupport::No(_), _) => {
+                return Err(format!("{filter:?} is planned, but declared as not supported").into());
+            }
+            (_, planned) => planned?,
+        };
+        let accepted = match server.accept(&requests.0[0])? {
+            Command::List(accepted) => accepted.filter,
+            other => return Err(format!("{filter:?} was decoded as {}", show::command(&other)).into()),
+        };
+        let is_as_declared = match support {
+            FilterSupport::Exact | FilterSupport::Alone => accepted == filter,
+            FilterSupport::Loose(_) => !accepted.is_empty(),
+            FilterSupport::Scan | FilterSupport::No(_) => accepted.is_empty(),
+        };
+        if !is_as_declared {
+            return Err(format!("{filter:?} was decoded as {accepted:?}").into());
+        }
+    }
+    Ok(())
+}
