@@ -1,5 +1,16 @@
-//! The writes of this process that are under way, and who waits for them. Whoever sends the same content meanwhile
-//! without a key waits with them, and the store is not asked.
+//! The writes that this process executes now, so that another request for the same write can wait for the first one's
+//! answer without asking the store. `Writes` registers a write before it claims it, and removes it when its end is
+//! stored.
+//!
+//! The register is only a shortcut: it decides nothing about what is sent. The claim in the store alone decides that.
+//! A client that joined a write here and gets no answer goes on to the store.
+//!
+//! What must hold:
+//!
+//! - All access to the entries is under one lock, which is never held across an `await`.
+//! - After [`InFlightWrite::close`] no client can join. So the caller of `close` knows every waiter before it delivers
+//!   the answer, and can record in the store that the answer was delivered to them.
+//! - An [`InFlightWrite`] that is dropped without an answer closes the channel. Its waiters then get `None` at once.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -15,15 +26,19 @@ use tokio::{sync::watch, time::Instant};
 use super::WriteAnswer;
 use crate::store::OperationId;
 
-/// The writes that are under way.
+/// Shows whether a client still waits for its answer. The strong reference is a local variable of the future that
+/// serves the client's request; when the client disconnects, the server drops that future, and the count becomes zero.
+pub(super) type ClientPresence = Weak<()>;
+
+/// The writes in flight in this process. Clones share one register.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InFlight(Arc<Mutex<Entries>>);
+pub(super) struct InFlightRegister(Arc<Mutex<Entries>>);
 
 #[derive(Default)]
 struct Entries {
     writes: HashMap<OperationId, Entry>,
-    /// The first of those that have the same content.
-    duplicates: HashMap<Content, OperationId>,
+    /// For each content, the write that was registered first with it. Later duplicates wait for that one.
+    first_by_content: HashMap<Content, OperationId>,
 }
 
 impl std::fmt::Debug for Entries {
@@ -33,115 +48,117 @@ impl std::fmt::Debug for Entries {
 }
 
 struct Entry {
-    answer: Awaited,
-    /// Who waits for it, as long as they do.
-    joined: Vec<Weak<()>>,
+    answer: AnswerReceiver,
+    /// The clients that joined. Some may have disconnected since.
+    joined: Vec<ClientPresence>,
 }
 
 impl Entry {
-    fn is_joined(&self) -> bool {
+    fn has_waiter(&self) -> bool {
         self.joined.iter().any(|client| client.strong_count() > 0)
     }
 
-    fn join(&mut self, client: &Weak<()>) -> Awaited {
-        self.joined.push(Weak::clone(client));
+    fn join(&mut self, client: &ClientPresence) -> AnswerReceiver {
+        self.joined.push(ClientPresence::clone(client));
         self.answer.clone()
     }
 }
 
-/// What a write asks for, as far as it is the same as another.
+/// What two requests have in common if, without keys, they may be the same write.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Content {
-    /// Whose it is.
+    /// The merchant's name.
     pub(super) merchant: String,
-    /// The request in one canonical spelling.
+    /// The connection and the fingerprint of the request.
     pub(super) request: Bytes,
 }
 
-/// A write that others may wait for.
+/// Receives the answer to a write in flight, for one waiting client.
 #[derive(Debug, Clone)]
-pub(super) struct Awaited(watch::Receiver<Option<WriteAnswer>>);
+pub(super) struct AnswerReceiver(watch::Receiver<Option<WriteAnswer>>);
 
-/// A write under way. It is not any more when this is dropped.
+/// A registered write, in the hand of the task that executes it. Dropping it removes the write from the register.
 pub(super) struct InFlightWrite {
-    in_flight: InFlight,
+    register: InFlightRegister,
     id: OperationId,
     content: Option<Content>,
     sender: watch::Sender<Option<WriteAnswer>>,
-    ended_undelivered: AtomicBool,
+    is_stored_undelivered: AtomicBool,
 }
 
-impl InFlight {
+impl InFlightRegister {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nothing is under way.
+    /// Whether no write is in flight.
     pub(super) fn is_empty(&self) -> bool {
         self.entries().writes.is_empty()
     }
 
-    /// Begins a write. Who has its id can wait for it, and who sends its content, where that is told.
-    pub(super) fn begin(&self, id: OperationId, content: Option<Content>) -> InFlightWrite {
+    /// Registers a write. Clients can join it by its id, and by its content if that is given.
+    pub(super) fn register(&self, id: OperationId, content: Option<Content>) -> InFlightWrite {
         let (sender, receiver) = watch::channel(None);
-        let entry = Entry { answer: Awaited(receiver), joined: Vec::new() };
+        let entry = Entry { answer: AnswerReceiver(receiver), joined: Vec::new() };
         let mut entries = self.entries();
         entries.writes.insert(id, entry);
         if let Some(content) = &content {
-            entries.duplicates.entry(content.clone()).or_insert(id);
+            entries.first_by_content.entry(content.clone()).or_insert(id);
         }
         drop(entries);
-        InFlightWrite { in_flight: self.clone(), id, content, sender, ended_undelivered: AtomicBool::new(false) }
+        InFlightWrite { register: self.clone(), id, content, sender, is_stored_undelivered: AtomicBool::new(false) }
     }
 
-    /// Joins whoever waits for a write of this process, if it is one.
-    pub(super) fn join(&self, id: OperationId, client: &Weak<()>) -> Option<Awaited> {
+    /// Lets a client wait for a write that this process executes. `None` where it executes no such write.
+    pub(super) fn join(&self, id: OperationId, client: &ClientPresence) -> Option<AnswerReceiver> {
         Some(self.entries().writes.get_mut(&id)?.join(client))
     }
 
-    /// Joins whoever waits for the write that has the same content.
-    pub(super) fn join_duplicate(&self, content: &Content, client: &Weak<()>) -> Option<Awaited> {
+    /// Lets a client wait for the first write in flight that has the same content.
+    pub(super) fn join_duplicate(&self, content: &Content, client: &ClientPresence) -> Option<AnswerReceiver> {
         let mut entries = self.entries();
-        let id = *entries.duplicates.get(content)?;
+        let id = *entries.first_by_content.get(content)?;
         Some(entries.writes.get_mut(&id)?.join(client))
     }
 }
 
-impl Awaited {
-    /// What it is answered with; `None` where it is not answered at all, or takes too long.
-    pub(super) async fn answer(mut self, ends: Instant) -> Option<WriteAnswer> {
-        let told = tokio::time::timeout_at(ends, self.0.wait_for(Option::is_some)).await.ok()?;
-        told.ok()?.clone()
+impl AnswerReceiver {
+    /// Waits for the answer. `None` if the write ends without one, or the deadline passes first.
+    pub(super) async fn answer(mut self, deadline: Instant) -> Option<WriteAnswer> {
+        let answer = tokio::time::timeout_at(deadline, self.0.wait_for(Option::is_some)).await.ok()?;
+        answer.ok()?.clone()
     }
 }
 
 impl InFlightWrite {
-    /// Whether others wait for it.
-    pub(super) fn is_joined(&self) -> bool {
-        self.in_flight.entries().writes.get(&self.id).is_some_and(Entry::is_joined)
+    /// Whether another client has joined this write and still waits.
+    pub(super) fn has_waiter(&self) -> bool {
+        self.register.entries().writes.get(&self.id).is_some_and(Entry::has_waiter)
     }
 
-    /// Its end was kept as one that nobody waited for.
-    pub(super) fn ended_undelivered(&self) {
-        self.ended_undelivered.store(true, Ordering::Relaxed);
+    /// Remembers that the store keeps the end of this write as undelivered.
+    pub(super) fn stored_undelivered(&self) {
+        self.is_stored_undelivered.store(true, Ordering::Relaxed);
     }
 
-    /// Lets nobody join any more. Answers which write is heard by somebody who came after that was kept.
+    /// Removes the write from the register, so that no further client can join. Returns its id if its end was stored
+    /// as undelivered and a client waits for it all the same: that client joined while the end was being stored. The
+    /// caller must then mark the answer as delivered before it delivers it.
     pub(super) fn close(&mut self) -> Option<OperationId> {
-        let mut entries = self.in_flight.entries();
-        let is_joined = entries.writes.remove(&self.id).is_some_and(|entry| entry.is_joined());
+        let mut entries = self.register.entries();
+        let has_waiter = entries.writes.remove(&self.id).is_some_and(|entry| entry.has_waiter());
         if let Some(content) = self.content.take()
-            && let hash_map::Entry::Occupied(first) = entries.duplicates.entry(content)
+            && let hash_map::Entry::Occupied(first) = entries.first_by_content.entry(content)
             && *first.get() == self.id
         {
             first.remove();
         }
-        (is_joined && self.ended_undelivered.load(Ordering::Relaxed)).then_some(self.id)
+        (has_waiter && self.is_stored_undelivered.load(Ordering::Relaxed)).then_some(self.id)
     }
 
-    /// Tells those who wait.
-    pub(super) fn write_answer(self, told: &WriteAnswer) {
-        let _ = self.sender.send(Some(told.clone()));
+    /// Gives the answer to every client that joined.
+    pub(super) fn deliver(self, answer: &WriteAnswer) {
+        let _ = self.sender.send(Some(answer.clone()));
     }
 }
 

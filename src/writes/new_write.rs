@@ -1,38 +1,45 @@
-//! A write that was asked for: planned, and judged under the loss policy, before anything is claimed or sent.
+//! A write before it is claimed. `http` and `drop_in` make a [`NewWrite`] from a client's request and plan it;
+//! [`Writes::execute`](super::Writes::execute) takes the planned [`Write`]. A command that the provider cannot execute,
+//! or that would lose fields against the loss policy, is refused here, before anything is claimed or sent.
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use passerelle_providers::{
     engine::{Conditions, Planned},
     kit::marker,
     model::{Command, Error},
 };
 
-use super::Surface;
+use super::{
+    Surface,
+    in_flight::Content,
+    stored_write::{self, StoredWrite},
+};
 use crate::{
     execution,
     merchant::{Connection, Merchant},
     store::OperationId,
 };
 
-/// A write that was asked for.
+/// A write that a client requested.
 #[derive(Debug)]
 pub struct NewWrite {
-    /// Whose it is.
+    /// The merchant whose client requested it.
     pub merchant: Arc<Merchant>,
     /// The connection that executes it.
     pub connection: Arc<Connection>,
-    /// What to do.
+    /// The command.
     pub command: Command,
-    /// Whether it has an idempotency key.
+    /// Whether the client gave an idempotency key.
     pub is_keyed: bool,
-    /// How it is answered.
+    /// How the client is answered.
     pub surface: Arc<dyn Surface>,
-    /// How long it may take.
+    /// How long the whole request may take.
     pub deadline: Duration,
 }
 
-/// A write that is planned, and judged under the loss policy.
+/// A write that is planned and keeps the loss policy. It can be executed.
 #[derive(Debug)]
 pub struct Write {
     pub(super) new: NewWrite,
@@ -42,7 +49,7 @@ pub struct Write {
 }
 
 impl NewWrite {
-    /// Plans the write. What the provider cannot do, or may not lose, is refused here, before anything is claimed.
+    /// Plans the write, and gives it its id. Nothing is claimed or sent.
     pub fn plan(self) -> Result<Write, Error> {
         let id = OperationId::now();
         let conditions = self.surface.conditions(&self.connection);
@@ -51,9 +58,9 @@ impl NewWrite {
     }
 }
 
-/// Plans a command. A create with an idempotency key carries the write's id as a marker, where the provider has a place
-/// for it, so that what came of it is known again. Only a client that gave a key asked for more than a plain create, so
-/// only then is something written that the client did not send.
+/// Plans a command. A create with an idempotency key gets the id of the write as an idempotency marker, where the
+/// provider has a place for it, so that a worker can recognize the customer that the create made. A create without a
+/// key gets none: its client asked for a plain create, and the gateway writes nothing that the client did not send.
 pub(super) fn plan(
     connection: &Connection,
     command: &Command,
@@ -63,24 +70,54 @@ pub(super) fn plan(
 ) -> Result<Planned, Error> {
     match (command, marker_of(connection, command, is_keyed, id)) {
         (Command::Create(create), Some(marker)) => {
-            let marked = Command::Create(marker::marked(create.clone(), &marker));
-            execution::plan(connection, &marked, conditions)
+            let with_marker = Command::Create(marker::marked(create.clone(), &marker));
+            execution::plan(connection, &with_marker, conditions)
         }
         _ => execution::plan(connection, command, conditions),
     }
 }
 
-/// The marker of a create, if it has one.
+/// The idempotency marker of a write, if it has one. It depends only on what the store keeps, so that a later attempt
+/// gets the same marker.
 pub(super) fn marker_of(connection: &Connection, command: &Command, is_keyed: bool, id: OperationId) -> Option<String> {
-    let is_marked = is_keyed && matches!(command, Command::Create(_)) && marker::is_held_by(connection.manifest);
-    is_marked.then(|| id.to_string())
+    let has_marker = is_keyed && matches!(command, Command::Create(_)) && marker::is_held_by(connection.manifest);
+    has_marker.then(|| id.to_string())
 }
 
-/// What a caller says of sending a write again.
+/// What a client says about repetitions of its request.
 #[derive(Debug, Clone)]
 pub struct Idempotency {
-    /// The idempotency key: the same key is the same write.
+    /// The idempotency key: requests with the same key are the same write.
     pub key: Option<String>,
-    /// Whether without a key the same content is the same write, while its outcome is open.
+    /// Whether, without a key, the request may join an earlier write with the same content.
     pub joins: bool,
+}
+
+/// A planned write with what the claim needs: the content by which duplicates are recognized, and the document that
+/// the store keeps.
+pub(super) struct PreparedWrite {
+    pub(super) write: Write,
+    pub(super) idempotency: Idempotency,
+    /// What another worker needs to go on with the write. See [`StoredWrite`].
+    pub(super) document: Bytes,
+    pub(super) content: Content,
+}
+
+impl PreparedWrite {
+    pub(super) fn new(write: Write, idempotency: Idempotency) -> Self {
+        let Write { new: NewWrite { merchant, connection, command, surface, .. }, conditions, planned, .. } = &write;
+        let fingerprint = stored_write::fingerprint(command, &surface.name(), conditions.on_loss);
+        let lost = planned.fidelity().losses().map(|entry| entry.field.name().to_owned()).collect::<Vec<_>>();
+        let lost = [lost, surface.lost().to_vec()].concat();
+        let document = StoredWrite::write(&fingerprint, command, conditions.on_loss, lost);
+        let request = [connection.name.as_bytes(), b"\n", &fingerprint].concat().into();
+        let content = Content { merchant: merchant.name.clone(), request };
+        Self { write, idempotency, document, content }
+    }
+
+    /// Whether the request may join another write that has the same content. With a key, the key alone decides.
+    pub(super) const fn may_join(&self) -> bool {
+        let Idempotency { key, joins } = &self.idempotency;
+        key.is_none() && *joins
+    }
 }

@@ -1,6 +1,5 @@
-//! One attempt at a write, with everything that it needs.
-
-use std::sync::Weak;
+//! One attempt at a write. The first attempt is made for a client's request (`mod.rs`), every further one by the worker
+//! that has taken the write over (`recovery.rs`).
 
 use jiff::Timestamp;
 use passerelle_providers::{
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     EndedWrite, NewWrite, Surface, WriteAnswer,
-    in_flight::InFlightWrite,
+    in_flight::{ClientPresence, InFlightWrite},
     new_write::{marker_of, plan},
 };
 use crate::{
@@ -20,24 +19,28 @@ use crate::{
     store::{Lease, OperationId},
 };
 
-/// The time that an attempt has: for all of it, and for sending, while nobody else can have taken its write over.
+/// The time that an attempt has. It must be made before the claim or the takeover of its write: the lease counts from
+/// then on, so that it never lasts longer by this process's clock than by the database's.
 #[derive(Clone)]
 pub(super) struct AttemptTime {
-    pub(super) ends: Instant,
+    /// After this, no answer is awaited any more.
+    pub(super) deadline: Instant,
+    /// While the lease lasts, no other worker can have taken the write over. Nothing is sent after it.
     pub(super) lease: Lease,
 }
 
 impl AttemptTime {
     pub(super) fn transport<'o>(&self, operation: &Operation<'o>) -> ProviderTransport<'o> {
-        ProviderTransport::new(operation.connection, operation.command.operation(), self.ends)
+        ProviderTransport::new(operation.connection, operation.command.operation(), self.deadline)
             .showing_exchanges(operation.surface.shows_exchanges())
             .under(self.lease.clone())
     }
 }
 
-/// A write with everything that it needs.
+/// One attempt at a write, with everything that it needs.
 pub(super) struct Operation<'o> {
     pub(super) id: OperationId,
+    /// The number of the attempt. The store accepts an end only from the newest one.
     pub(super) attempt: u32,
     pub(super) merchant: &'o Merchant,
     pub(super) connection: &'o Connection,
@@ -45,21 +48,25 @@ pub(super) struct Operation<'o> {
     pub(super) conditions: Conditions,
     pub(super) surface: &'o dyn Surface,
     pub(super) is_keyed: bool,
-    /// When to look for what came of it; once the provider must show it, unless this is a look itself.
-    pub(super) due: Option<Timestamp>,
+    /// When to reconcile next, if this attempt leaves the outcome unknown. `None`: one `visibility_lag` after its end,
+    /// because this attempt sends the write, and the provider then has to show it.
+    pub(super) next_reconcile_at: Option<Timestamp>,
     pub(super) waiters: Waiters<'o>,
 }
 
-/// Who waits for the end of a write.
+/// The clients that wait for the answer to a write.
 #[derive(Clone, Copy)]
 pub(super) struct Waiters<'o> {
-    pub(super) client: &'o Weak<()>,
+    /// The client for whose request this attempt is made. The recovery worker has none.
+    pub(super) client: &'o ClientPresence,
+    /// The write, which other clients may have joined.
     pub(super) in_flight_write: &'o InFlightWrite,
 }
 
 impl Waiters<'_> {
+    /// Whether at least one client still waits.
     pub(super) fn are_waiting(&self) -> bool {
-        self.client.strong_count() > 0 || self.in_flight_write.is_joined()
+        self.client.strong_count() > 0 || self.in_flight_write.has_waiter()
     }
 }
 
@@ -80,25 +87,27 @@ impl<'o> Operation<'o> {
             conditions,
             surface: &*write.surface,
             is_keyed: write.is_keyed,
-            due: None,
+            next_reconcile_at: None,
             waiters,
         }
     }
 
-    /// What a create is known by again.
+    /// The idempotency marker that this create was sent with, if any.
     pub(super) fn marker(&self) -> Option<String> {
         marker_of(self.connection, self.command, self.is_keyed, self.id)
     }
 
-    /// The plan of another attempt.
+    /// The plan for sending the write once more.
     pub(super) fn plan(&self) -> Result<Planned, Error> {
         plan(self.connection, self.command, self.is_keyed, self.id, self.conditions)
     }
 
-    pub(super) fn is_deleted_again(&self) -> bool {
+    /// Whether this is a deletion that an earlier attempt may have sent already.
+    pub(super) fn repeats_deletion(&self) -> bool {
         self.attempt > 1 && matches!(self.command, Command::Delete(_))
     }
 
+    /// Encodes the answer to the client.
     pub(super) fn write_answer(&self, result: &Result<Written, Error>, exchanges: Option<&[Exchange]>) -> WriteAnswer {
         let Self { id, merchant, connection, command, .. } = *self;
         let (answer, failure) = self.surface.write_answer(&EndedWrite {
@@ -112,13 +121,13 @@ impl<'o> Operation<'o> {
         WriteAnswer { id, answer, failure, is_replay: false }
     }
 
-    /// What is told of a write of which something may have happened that nobody has recorded.
-    pub(super) fn unrecorded(&self, told: &'static str) -> WriteAnswer {
-        self.write_answer(&Err(Error::new(Kind::Interrupted, told).after(true, false)), None)
+    /// The answer where the write may have happened, and the gateway does not know or could not record it.
+    pub(super) fn unknown_answer(&self, detail: &'static str) -> WriteAnswer {
+        self.write_answer(&Err(Error::new(Kind::Interrupted, detail).after(true, false)), None)
     }
 
-    /// When to look for what came of it.
-    pub(super) fn look_again(&self) -> Option<Timestamp> {
-        self.due.or_else(|| Timestamp::now().checked_add(self.connection.visibility_lag).ok())
+    /// When to reconcile, if this attempt leaves the outcome unknown.
+    pub(super) fn reconcile_after(&self) -> Option<Timestamp> {
+        self.next_reconcile_at.or_else(|| Timestamp::now().checked_add(self.connection.visibility_lag).ok())
     }
 }

@@ -1,4 +1,5 @@
-//! How a write is asked for and answered over HTTP, in whichever language: idempotency headers, kept answers, refusals.
+//! Writes over HTTP, for the API and for drop-in alike: reads the idempotency headers of a request, and makes a response
+//! from an answer or a problem from a refusal. `http` and `drop_in` call it.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -14,41 +15,47 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// The longest idempotency key, in bytes.
 const LONGEST_KEY: usize = 255;
 
-/// What a request says of being sent again.
+/// Reads the idempotency headers of a request. The headers are validated here, before the store is asked.
 pub fn idempotency(headers: &HeaderMap) -> Result<Idempotency, Problem> {
     Ok(Idempotency { key: idempotency_key(headers)?, joins: joins(headers)? })
 }
 
-/// Whether a write without a key may be a repetition of another one, which it is not if its caller says so.
+/// Whether a write without a key may join another one. It may, unless the client sends `Idempotency-Coalesce: off`.
 fn joins(headers: &HeaderMap) -> Result<bool, Problem> {
-    let mut told = headers.get_all("idempotency-coalesce").iter();
-    match (told.next(), told.next()) {
+    let mut values = headers.get_all("idempotency-coalesce").iter();
+    match (values.next(), values.next()) {
         (None, _) => Ok(true),
         (Some(only), None) if only == "off" => Ok(false),
-        _ => Err(Problem::new(Code::MalformedRequest, "an `Idempotency-Coalesce` can only be `off`")),
-    }
-}
-
-/// The key of a write. It is opaque to us, and never looked up before it is known to be one.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    let Some(header) = keys.next() else { return Ok(None) };
-    if keys.next().is_some() {
-        return Err(Problem::new(Code::MalformedRequest, "send one `Idempotency-Key`"));
-    }
-    let is_key = (1..=LONGEST_KEY).contains(&header.len()) && header.as_bytes().iter().all(u8::is_ascii_graphic);
-    match header.to_str() {
-        Ok(key) if is_key => Ok(Some(key.to_owned())),
         _ => Err(Problem::new(
             Code::MalformedRequest,
-            format!("an `Idempotency-Key` is 1 to {LONGEST_KEY} visible ASCII characters, such as a UUID"),
+            "`Idempotency-Coalesce` can only be `off`; leave it out otherwise",
         )),
     }
 }
 
-/// An answer, with what the gateway knows of it beside.
-pub fn response(told: WriteAnswer) -> http::Response<Bytes> {
-    let WriteAnswer { id, answer, failure, is_replay } = told;
+/// The idempotency key of a write. The gateway does not interpret it.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let Some(header) = keys.next() else { return Ok(None) };
+    if keys.next().is_some() {
+        return Err(Problem::new(
+            Code::MalformedRequest,
+            "the request has more than one `Idempotency-Key`; send only one",
+        ));
+    }
+    let is_valid = (1..=LONGEST_KEY).contains(&header.len()) && header.as_bytes().iter().all(u8::is_ascii_graphic);
+    match header.to_str() {
+        Ok(key) if is_valid => Ok(Some(key.to_owned())),
+        _ => Err(Problem::new(
+            Code::MalformedRequest,
+            format!("an `Idempotency-Key` must be 1 to {LONGEST_KEY} visible ASCII characters, such as a UUID"),
+        )),
+    }
+}
+
+/// The response for an answer, with the headers that describe it.
+pub fn response(answer: WriteAnswer) -> http::Response<Bytes> {
+    let WriteAnswer { id, answer, failure, is_replay } = answer;
     let mut response = http::Response::new(answer.body);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
@@ -66,36 +73,40 @@ pub fn response(told: WriteAnswer) -> http::Response<Bytes> {
     response
 }
 
-/// Why a write was not carried out.
+/// The problem for a write that was refused.
 pub fn refusal(refused: Refused) -> Problem {
     match refused {
         Refused::Store(error) => {
-            tracing::error!("a write was refused, because it could not be recorded: {error}");
-            Problem::new(Code::StoreUnavailable, "writes cannot be recorded now, so none is sent; reads go on")
+            tracing::error!("a write was refused, because the store could not record it: {error}");
+            let detail = "the store cannot record writes now, so nothing was sent; try again later; reads still work";
+            Problem::new(Code::StoreUnavailable, detail)
         }
         Refused::InProgress(id) => {
-            Problem::new(Code::IdempotencyInProgress, "the same request is under way; ask again for its answer")
-                .with_operation_id(id.to_string())
+            let detail = "the same write is still in flight; send the request again to get its answer";
+            Problem::new(Code::IdempotencyInProgress, detail).with_operation_id(id.to_string())
         }
         Refused::Reused => {
-            Problem::new(Code::IdempotencyKeyReused, "this `Idempotency-Key` came with another request before")
+            let detail = "this `Idempotency-Key` was used for another request before; send a new key";
+            Problem::new(Code::IdempotencyKeyReused, detail)
         }
         Refused::Expired(customer) => {
-            let told = "the answer to this `Idempotency-Key` is not kept any more; it was carried out";
-            Problem::new(Code::IdempotencyKeyExpired, told).with_existing(customer)
+            let detail = "the write with this `Idempotency-Key` is finished, and its answer is no longer stored; nothing \
+                          was sent again";
+            Problem::new(Code::IdempotencyKeyExpired, detail).with_existing(customer)
         }
         Refused::Erased(customer) => {
-            let told = "the customer was deleted since, and what was answered to this `Idempotency-Key` went with it";
-            Problem::new(Code::ReplayErased, told).with_existing(customer)
+            let detail = "the customer was deleted since, and the answer to this `Idempotency-Key` was erased with it";
+            Problem::new(Code::ReplayErased, detail).with_existing(customer)
         }
         Refused::Fault => {
-            let told = "an unexpected fault; it is in the gateway's log, and what was in_flight_write is outcome for";
-            Problem::new(Code::Internal, told).leaving_doubt()
+            let detail = "an unexpected fault, which is in the gateway's log; if the write was sent, the gateway \
+                          reconciles it";
+            Problem::new(Code::Internal, detail).leaving_doubt()
         }
     }
 }
 
-/// A response as the store keeps it.
+/// The answer that the store keeps, from a response.
 pub fn answer(response: http::Response<Bytes>) -> KeptAnswer {
     let headers = response.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
     KeptAnswer { status: response.status().as_u16(), headers: headers.collect(), body: response.into_body() }

@@ -1,5 +1,16 @@
-//! What goes on without anybody waiting: leases are renewed, writes whose outcome is not known are looked for,
-//! those that a dead process left behind are taken up, and what is too old is taken away.
+//! The background workers: one renews the leases of this process, one reconciles writes whose outcome is unknown or
+//! whose process died, one deletes old answers. `serve` starts them; [`Writes::reconcile`] is also called where a client
+//! repeats a request whose outcome is unknown.
+//!
+//! To reconcile is to ask the provider whether the write happened. What must hold:
+//!
+//! - Only the attempt that has taken the write over reconciles it, and it has a lease before it asks.
+//! - That the provider shows the write is proof that it happened. That the provider does not show it proves nothing
+//!   before the provider has had time to show it ([`ReconcilePhase`]).
+//! - Before a write is sent once more, `OperationLog::send_again` notes that durably, and refuses where a newer write to
+//!   the same customer would be undone.
+//! - Before a customer that was found becomes the outcome of a create, `OperationLog::adopt` makes sure that no other
+//!   create made it.
 
 use std::{
     sync::{Arc, Weak},
@@ -17,7 +28,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{AttemptTime, End, Operation, Record, StoredWrite, Waiters, WriteAnswer, Writes};
+use super::{AttemptTime, ClientPresence, End, Operation, Record, StoredWrite, Waiters, WriteAnswer, Writes};
 use crate::{
     config::OnAmbiguous,
     execution::ProviderTransport,
@@ -25,17 +36,18 @@ use crate::{
     store::{Adopted, KeptAnswer, Resend, State},
 };
 
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long a database that failed is left alone.
-const AFTER_FAILURE: Duration = Duration::from_secs(2);
-const REAP_EVERY: Duration = Duration::from_mins(10);
+/// How often the worker asks the store which writes are due.
+const RECONCILE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a worker waits after the database failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(2);
+const REAP_INTERVAL: Duration = Duration::from_mins(10);
 
-/// How many writes are looked for at once.
-const MOST_AT_ONCE: usize = 16;
+/// How many writes the worker reconciles at once.
+const MAX_CONCURRENT_RECONCILES: usize = 16;
 
-/// After so many looks that found nothing, and as many times as long as the provider may take to show what was
-/// written, a create did not happen as far as anybody can tell.
-const LOOKS: u32 = 3;
+/// A create without a trace counts as not executed only when it is reconciled at least so many times, and so many times
+/// the connection's `visibility_lag` has passed since it was last sent.
+const RECONCILES_BEFORE_GIVING_UP: u32 = 3;
 
 fn every(period: Duration) -> Interval {
     let mut ticks = interval(period);
@@ -44,75 +56,85 @@ fn every(period: Duration) -> Interval {
 }
 
 impl Writes {
-    /// Watches over all writes until the handle is dropped or aborted.
+    /// Starts the workers. They run until the handle is aborted.
     pub fn run_in_background(self: &Arc<Self>) -> JoinHandle<()> {
-        tokio::spawn(Arc::clone(self).watch())
+        tokio::spawn(Arc::clone(self).run_workers())
     }
 
-    async fn watch(self: Arc<Self>) {
-        // Side by side: a sign of life must not wait for a database that is slow at something else.
+    async fn run_workers(self: Arc<Self>) {
+        // Concurrently: a renewal must not wait while the database is slow at other work, or the leases run out.
         tokio::join!(self.renew_leases(), self.reconcile_due_writes(), self.reap_old_answers());
     }
 
     async fn renew_leases(&self) {
-        let mut renew = every(self.store.renewal());
+        let mut ticks = every(self.store.renewal());
         loop {
-            renew.tick().await;
+            ticks.tick().await;
             if let Err(error) = self.store.renew().await {
-                tracing::warn!("the leases of writes under way cannot be renewed: {error}");
-                renew.reset_after(AFTER_FAILURE.min(self.store.renewal()));
+                tracing::warn!("the leases of writes in flight cannot be renewed: {error}");
+                ticks.reset_after(PAUSE_AFTER_FAILURE.min(self.store.renewal()));
             }
         }
     }
 
     async fn reconcile_due_writes(self: &Arc<Self>) {
-        let mut look = every(LOOK_EVERY);
-        let mut looking = JoinSet::new();
+        let mut ticks = every(RECONCILE_INTERVAL);
+        let mut running = JoinSet::new();
         loop {
-            look.tick().await;
-            while looking.try_join_next().is_some() {}
+            ticks.tick().await;
+            while running.try_join_next().is_some() {}
+            // A process that was stopped for a while must first renew its leases. Otherwise it would take over its own
+            // writes, whose tasks still run.
             if self.store.is_renewal_overdue() {
                 continue;
             }
-            let free = MOST_AT_ONCE.saturating_sub(looking.len());
-            let time = self.time(self.gateway.load().deadline);
+            let free = MAX_CONCURRENT_RECONCILES.saturating_sub(running.len());
+            // Before the takeover, because the lease counts from here.
+            let time = self.attempt_time(self.gateway.load().deadline);
             let Ok(records) = self.store.take_over(free).await else {
-                look.reset_after(AFTER_FAILURE);
+                ticks.reset_after(PAUSE_AFTER_FAILURE);
                 continue;
             };
             for record in records {
                 let (this, time) = (Arc::clone(self), time.clone());
-                looking.spawn(async move { this.resume(record, &time, &Weak::new()).await });
+                // No client waits for the worker.
+                running.spawn(async move { this.reconcile(record, &time, &Weak::new()).await });
             }
         }
     }
 
     async fn reap_old_answers(&self) {
-        let mut reap = every(REAP_EVERY);
+        let mut ticks = every(REAP_INTERVAL);
         loop {
-            reap.tick().await;
+            ticks.tick().await;
             if let Err(error) = self.store.reap().await {
-                tracing::warn!("old answers cannot be taken away: {error}");
+                tracing::warn!("old answers cannot be deleted: {error}");
             }
         }
     }
 
-    /// Goes on with a write that this process has taken over: looks whether it happened, and does what is allowed
-    /// if it did not. `None` where it stays for a person.
-    pub(super) async fn resume(&self, record: Record, time: &AttemptTime, client: &Weak<()>) -> Option<WriteAnswer> {
-        let in_flight_write = self.in_flight.begin(record.id, None);
+    /// Goes on with a write that this process has just taken over: asks the provider whether it happened, and if not,
+    /// sends it once more where that is allowed. `None` where the write is held for an operator.
+    pub(super) async fn reconcile(
+        &self,
+        record: Record,
+        time: &AttemptTime,
+        client: &ClientPresence,
+    ) -> Option<WriteAnswer> {
+        // Without its content: only clients whose claim has found this write may join it, by its id.
+        let in_flight_write = self.in_flight.register(record.id, None);
         let gateway = self.gateway.load_full();
         let found = gateway.connection(&record.merchant, &record.connection);
         let Some((merchant, connection)) = found else {
-            self.hold(&record, None, "its connection is not configured any more").await;
+            self.hold_for_operator(&record, None, "its connection is not in the configuration any more").await;
             return None;
         };
         let document = record.command.clone().unwrap_or_default();
-        let Some(stored_write) = StoredWrite::read(&document, merchant, connection, self.surfaces) else {
-            self.hold(&record, None, "what was stored_write of it cannot be read").await;
+        let Some(stored_write) = StoredWrite::read(&document, merchant, connection, self.find_surface) else {
+            self.hold_for_operator(&record, None, "this version cannot read its stored command").await;
             return None;
         };
-        let progress = Progress::of(&record, connection);
+        let phase = ReconcilePhase::of(&record, connection);
         let operation = Operation {
             id: record.id,
             attempt: record.attempt,
@@ -122,58 +144,71 @@ impl Writes {
             conditions: stored_write.surface.conditions(connection),
             surface: &*stored_write.surface,
             is_keyed: record.keyed,
-            due: progress.next_look(&record, connection),
+            next_reconcile_at: phase.next_reconcile_at(&record, connection),
             waiters: Waiters { client, in_flight_write: &in_flight_write },
         };
         let transport = time.transport(&operation);
         let marker = operation.marker();
-        let asked_at = record.created_at;
-        let outcome =
-            reconcile::find_outcome(&connection.provider, &transport, operation.command, asked_at, marker.as_deref())
-                .await;
-        let is_over = progress == Progress::Over && operation.attempt > LOOKS;
+        let first_sent_at = record.created_at;
+        let outcome = reconcile::find_outcome(
+            &connection.provider,
+            &transport,
+            operation.command,
+            first_sent_at,
+            marker.as_deref(),
+        )
+        .await;
+        // The first attempt sent the write, and every later one reconciles it.
+        let gives_up = phase == ReconcilePhase::Exhausted && operation.attempt > RECONCILES_BEFORE_GIVING_UP;
         let outcome = match outcome {
-            // Where it is no matter whether it is sent again, nobody need be found first.
+            // The provider's list is too long to search. Where sending again does no harm, nothing has to be found.
             Err(error) if error.kind == Kind::ScanBound && operation.may_be_sent_again(false) => Ok(Found::DidNot),
             outcome => outcome,
         };
-        let told = match self.own(&operation, &transport, outcome).await {
+        let answer = match self.adopt_created(&operation, &transport, outcome).await {
             Ok(Found::Happened(written)) => self.conclude(&operation, Ok(*written), transport.exchanges()).await,
-            Ok(Found::DidNot) if operation.may_be_sent_again(is_over) => {
+            Ok(Found::DidNot) if operation.may_be_sent_again(gives_up) => {
                 match self.store.send_again(record.id, record.attempt).await {
                     Ok(Resend::Noted) => {
                         let planned = operation.plan();
-                        self.attempt(Operation { due: None, ..operation }, planned, time).await
+                        self.send(Operation { next_reconcile_at: None, ..operation }, planned, time).await
                     }
                     Ok(Resend::Overtaken) => {
-                        let why = "the customer was changed again since, and that is not undone";
-                        self.hold(&record, Some(&operation), why).await;
+                        let why = "a newer write changed the same customer, and sending this one again would undo it";
+                        self.hold_for_operator(&record, Some(&operation), why).await;
                         return None;
                     }
-                    Ok(Resend::Lost) | Err(_) => self.wait(&operation, "it could not be sent once more").await,
+                    Ok(Resend::Lost) | Err(_) => {
+                        self.leave_unknown(&operation, "the write could not be sent once more").await
+                    }
                 }
             }
-            Ok(Found::DidNot) if is_over => {
-                self.hold(&record, Some(&operation), "the provider shows no trace of it").await;
+            Ok(Found::DidNot) if gives_up => {
+                self.hold_for_operator(&record, Some(&operation), "the provider shows no trace of it").await;
                 return None;
             }
             Ok(Found::Several) => {
-                self.hold(&record, Some(&operation), "several customers could be what came of it").await;
+                let why = "several customers at the provider could be the one that it made";
+                self.hold_for_operator(&record, Some(&operation), why).await;
                 return None;
             }
-            // Customers that are not there cannot have been changed.
+            // A customer that does not exist at the provider cannot have been changed.
             Err(error) if error.kind == Kind::NotFound && !matches!(operation.command, Command::Create(_)) => {
                 self.conclude(&operation, Err(error), transport.exchanges()).await
             }
-            Ok(Found::DidNot) | Err(_) => self.wait(&operation, "the provider does not show yet what came of it").await,
+            Ok(Found::DidNot) | Err(_) => {
+                self.leave_unknown(&operation, "the provider does not show yet whether the write happened").await
+            }
         };
-        self.end(in_flight_write, &told).await;
-        Some(told)
+        self.deliver(in_flight_write, &answer).await;
+        Some(answer)
     }
 
-    /// What was found, unless it is known to be what came of another create with the same content. One customer may
-    /// well come of two creates where the provider keeps something unique, or where one has matched the other's.
-    async fn own(
+    /// Records a customer that was found as made by this create, and changes the outcome if another create made it.
+    ///
+    /// Not recorded is a customer whom the create only matched, or whose address or phone is unique at the provider:
+    /// there one customer can rightly be the outcome of two creates.
+    async fn adopt_created(
         &self,
         operation: &Operation<'_>,
         transport: &ProviderTransport<'_>,
@@ -184,85 +219,94 @@ impl Writes {
             && let Written::Created(Created { customer, existing: false }) = &**written
             && operation.dedupe() != Some(Dedupe::Unique)
         {
-            let is_marked = operation.marker().is_some();
-            return match self.store.adopt(operation.id, operation.attempt, customer.id_at_provider(), is_marked).await {
+            let has_marker = operation.marker().is_some();
+            return match self.store.adopt(operation.id, operation.attempt, customer.id_at_provider(), has_marker).await
+            {
                 Ok(Adopted::Own) => Ok(outcome),
                 Ok(Adopted::Anothers) if create.distinct => {
                     reconcile::matched(&operation.connection.provider, transport, create).await
                 }
                 Ok(Adopted::Anothers) => Ok(Found::DidNot),
                 Ok(Adopted::Open) | Err(_) => {
-                    Err(Error::new(Kind::Overloaded, "whose a customer is cannot be told now"))
+                    Err(Error::new(Kind::Overloaded, "it is not known yet which create made a customer"))
                 }
             };
         }
         Ok(outcome)
     }
 
-    /// Leaves a write to a person.
-    async fn hold(&self, record: &Record, operation: Option<&Operation<'_>>, why: &'static str) {
-        tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "the outcome of a write stays unknown: {why}");
-        let told = || operation.map(|operation| operation.unrecorded(why).answer);
-        let nothing = KeptAnswer { status: 504, headers: Vec::new(), body: Bytes::new() };
-        let answer = record.answer.clone().or_else(told).unwrap_or(nothing);
+    /// Leaves the outcome unknown without a time to reconcile. The workers leave the write alone from then on; a client
+    /// that repeats its request reconciles it once more.
+    async fn hold_for_operator(&self, record: &Record, operation: Option<&Operation<'_>>, why: &'static str) {
+        tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "a write is held for an operator, because its outcome is unknown: {why}");
+        let unknown = || operation.map(|operation| operation.unknown_answer(why).answer);
+        let without_surface = KeptAnswer { status: 504, headers: Vec::new(), body: Bytes::new() };
+        let answer = record.answer.clone().or_else(unknown).unwrap_or(without_surface);
         let end = End::Unknown { reconcile_after: None, answer };
         if let Err(error) = self.store.finish(record.id, record.attempt, end).await {
-            tracing::warn!(operation.id = %record.id, "what is known of a write cannot be kept: {error}");
+            tracing::warn!(operation.id = %record.id, "the store cannot keep that a write is held: {error}");
         }
     }
 }
 
-/// How much time the provider has had to show what was written.
+/// How much of the time has passed that the provider needs to show a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    /// Less than it may take. Somebody asks again, which is answered with what is there to be seen, and decides
-    /// nothing: clients may ask as often as they like.
+enum ReconcilePhase {
+    /// Before the time to reconcile: a client repeated its request. This attempt may find the write, but it never gives
+    /// up, and does not move that time. So clients may repeat their requests as often as they like.
     Early,
-    /// As long as it may take since the last attempt ended, or somebody is to look for the first time.
+    /// The time to reconcile has come, or the worker that sent the write has lost its lease, or a client repeated the
+    /// request of a write that is held.
     Due,
-    /// So long that what it does not show did not happen.
-    Over,
+    /// Since the write was last sent, [`RECONCILES_BEFORE_GIVING_UP`] times the `visibility_lag` has passed. What the
+    /// provider does not show now counts as not executed.
+    Exhausted,
 }
 
-impl Progress {
+impl ReconcilePhase {
     fn of(record: &Record, connection: &Connection) -> Self {
         let now = Timestamp::now();
-        let shown = record.sent_at.checked_add(connection.visibility_lag.saturating_mul(LOOKS));
-        let is_shown = shown.is_ok_and(|shown| shown <= now);
+        let visible_by =
+            record.sent_at.checked_add(connection.visibility_lag.saturating_mul(RECONCILES_BEFORE_GIVING_UP));
+        let is_exhausted = visible_by.is_ok_and(|time| time <= now);
         match (record.state, record.reconcile_after) {
             (State::Unknown, Some(after)) if after > now => Self::Early,
-            (State::Unknown, _) if is_shown => Self::Over,
+            (State::Unknown, _) if is_exhausted => Self::Exhausted,
             _ => Self::Due,
         }
     }
 
-    /// When to look again if this look finds nothing: later each time, whoever else looks between.
-    fn next_look(self, record: &Record, connection: &Connection) -> Option<Timestamp> {
-        const LONGEST: Duration = Duration::from_mins(5);
+    /// When to reconcile again, if this attempt finds nothing. The pause grows with the time since the write was last
+    /// sent, and does not depend on how often clients repeat their requests.
+    fn next_reconcile_at(self, record: &Record, connection: &Connection) -> Option<Timestamp> {
+        const LONGEST_PAUSE: Duration = Duration::from_mins(5);
         if self == Self::Early {
             return record.reconcile_after;
         }
         let (now, lag) = (Timestamp::now(), connection.visibility_lag);
         let passed = Duration::try_from(now.duration_since(record.sent_at)).unwrap_or_default();
-        now.checked_add((passed / 2).clamp(lag, LONGEST.max(lag))).ok()
+        now.checked_add((passed / 2).clamp(lag, LONGEST_PAUSE.max(lag))).ok()
     }
 }
 
 impl Operation<'_> {
+    /// What keeps this write from being executed twice, by the provider's manifest.
     fn dedupe(&self) -> Option<Dedupe> {
         self.connection.manifest.dedupe(self.command.operation())
     }
 
-    /// Whether sending it once more can do no harm, or is what the operator chose.
-    fn may_be_sent_again(&self, is_over: bool) -> bool {
-        self.dedupe().is_some_and(|class| may_be_sent_again(class, is_over, self.connection.on_ambiguous))
+    /// Whether the write may be sent once more, after the provider did not show it.
+    fn may_be_sent_again(&self, gives_up: bool) -> bool {
+        self.dedupe().is_some_and(|class| may_be_sent_again(class, gives_up, self.connection.on_ambiguous))
     }
 }
 
-fn may_be_sent_again(class: Dedupe, is_over: bool, on_ambiguous: OnAmbiguous) -> bool {
+/// Sending once more does no harm where the provider executes the write only once, or where the second execution has
+/// the same result. Otherwise only the operator's setting allows it, and only when the search has given up.
+fn may_be_sent_again(class: Dedupe, gives_up: bool, on_ambiguous: OnAmbiguous) -> bool {
     match class {
         Dedupe::Key | Dedupe::Id | Dedupe::Unique => true,
-        Dedupe::Search => is_over && on_ambiguous == OnAmbiguous::ResendAfterLag,
+        Dedupe::Search => gives_up && on_ambiguous == OnAmbiguous::ResendAfterLag,
         Dedupe::Nothing => false,
     }
 }
@@ -272,19 +316,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_class_decides_what_is_sent_again() {
+    fn the_dedupe_class_decides_whether_a_write_is_sent_again() {
         use OnAmbiguous::{Hold, ResendAfterLag};
-        for (class, always, resends_after_lag) in [
+        for (class, always, when_configured) in [
             (Dedupe::Key, true, true),
             (Dedupe::Id, true, true),
             (Dedupe::Unique, true, true),
             (Dedupe::Search, false, true),
             (Dedupe::Nothing, false, false),
         ] {
-            for (is_over, policy) in [(false, Hold), (true, Hold), (false, ResendAfterLag)] {
-                assert_eq!(may_be_sent_again(class, is_over, policy), always, "{class:?}, {is_over}, {policy:?}");
+            for (gives_up, policy) in [(false, Hold), (true, Hold), (false, ResendAfterLag)] {
+                assert_eq!(may_be_sent_again(class, gives_up, policy), always, "{class:?}, {gives_up}, {policy:?}");
             }
-            assert_eq!(may_be_sent_again(class, true, ResendAfterLag), resends_after_lag, "{class:?}");
+            assert_eq!(may_be_sent_again(class, true, ResendAfterLag), when_configured, "{class:?}");
         }
     }
 }

@@ -1,8 +1,10 @@
-//! What the store keeps of a write until its outcome is known, so that another process can go on with it.
+//! The two documents that are made from a write.
 //!
-//! Two documents are made of a write. The **fingerprint** says the same in the same bytes for the same request; two
-//! requests are compared by it, so its form never changes. The **record** holds the fingerprint and what else another
-//! process needs. It has a version: a process that reads a newer one leaves the write alone.
+//! - The **fingerprint** has the same bytes for the same request. The store compares requests by a hash of it, so its
+//!   format must never change: a changed format would make a repeated request look like a new one.
+//! - The **record** contains the fingerprint and what else another process needs to go on with the write. The store
+//!   keeps it sealed until the outcome is known. It has a version: a process that reads a record of a newer version
+//!   does not execute the write, but holds it for an operator.
 
 use std::sync::Arc;
 
@@ -18,10 +20,10 @@ use serde_json::value::RawValue;
 use super::surface::{FindSurface, KeptSurface, Surface};
 use crate::merchant::{Connection, Merchant};
 
-/// The version of the records that this process writes.
+/// The version of the records that this version of the gateway writes.
 const VERSION: u32 = 2;
 
-/// What stands before the command in a fingerprint.
+/// The members before `command` in a fingerprint.
 #[derive(Serialize)]
 struct FingerprintHead<'d> {
     operation: &'d str,
@@ -38,18 +40,18 @@ struct Fingerprint<'d> {
     command: &'d RawValue,
 }
 
-/// What stands before the fingerprint in a record.
+/// The members before `request`, the fingerprint, in a record.
 #[derive(Serialize)]
 struct RecordHead<'d> {
     version: u32,
     on_loss: LossPolicy,
     lost: Vec<String>,
-    /// The customer's id at the provider, where the merchant knows it by another.
+    /// The customer's id at the provider, where the merchant knows the customer by another id.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_id: Option<&'d str>,
 }
 
-/// The record of a write since version 2. Version 1 was the fingerprint alone.
+/// A record of version 2 or newer. A record of version 1 is the fingerprint alone.
 #[derive(Deserialize)]
 struct RecordDocument<'d> {
     version: u32,
@@ -67,10 +69,10 @@ pub(super) fn fingerprint(command: &Command, surface: &str, on_loss: LossPolicy)
     with_member(&head, br#","command":"#, &command.to_canonical_json())
 }
 
-/// The JSON of an object with one more member, whose value is JSON already.
+/// Encodes an object with one more member at its end. `value` is JSON already.
 fn with_member(head: &impl Serialize, name: &[u8], value: &[u8]) -> Vec<u8> {
     let mut document = serde_json::to_vec(head).unwrap_or_default();
-    // An object, so that its last byte closes it.
+    // `head` is an object, so the last byte is its closing brace.
     document.pop();
     document.reserve(name.len() + value.len() + 1);
     document.extend_from_slice(name);
@@ -79,14 +81,14 @@ fn with_member(head: &impl Serialize, name: &[u8], value: &[u8]) -> Vec<u8> {
     document
 }
 
-/// A write that another process, or a later attempt, can go on with.
+/// A write as read back from its record: another process, or a later attempt, can go on with it.
 pub(super) struct StoredWrite {
     pub(super) command: Command,
     pub(super) surface: Arc<dyn Surface>,
 }
 
 impl StoredWrite {
-    /// The record that the store keeps, around the fingerprint of the request.
+    /// Encodes the record.
     pub(super) fn write(fingerprint: &[u8], command: &Command, on_loss: LossPolicy, lost: Vec<String>) -> Bytes {
         let provider_id = command.customer().filter(|id| id.at_provider() != id.public());
         let provider_id = provider_id.map(|id| &**id.at_provider());
@@ -94,14 +96,15 @@ impl StoredWrite {
         with_member(&head, br#","request":"#, fingerprint).into()
     }
 
-    /// Reads a record back. `None` where a newer version wrote it, or what it names is not there any more.
+    /// Decodes a record. `None` if a newer version wrote it, or if this version does not know its operation or its
+    /// surface.
     pub(super) fn read(
         record: &Bytes,
         merchant: &Merchant,
         connection: &Connection,
-        surfaces: FindSurface,
+        find_surface: FindSurface,
     ) -> Option<Self> {
-        let (request, mut kept, provider_id) = match serde_json::from_slice::<RecordDocument<'_>>(record) {
+        let (request, mut kept_surface, provider_id) = match serde_json::from_slice::<RecordDocument<'_>>(record) {
             Ok(document) if document.version > VERSION => return None,
             Ok(RecordDocument { on_loss, lost, provider_id, request, .. }) => {
                 (request.get().as_bytes(), KeptSurface { name: String::new(), on_loss, lost }, provider_id)
@@ -111,15 +114,15 @@ impl StoredWrite {
         let is_version_1 = request.len() == record.len();
         let Fingerprint { operation, surface, drops_losses, command } = serde_json::from_slice(request).ok()?;
         if is_version_1 && drops_losses {
-            kept.on_loss = LossPolicy::Drop;
+            kept_surface.on_loss = LossPolicy::Drop;
         }
-        kept.name = surface;
+        kept_surface.name = surface;
         let operation = Operation::parse(operation)?;
         let source = Source::new(&Bytes::copy_from_slice(command.get().as_bytes()))?;
         let provider_id = provider_id.map(Text::from);
         Some(Self {
             command: input::stored(operation, &source, provider_id, connection.manifest).ok()?,
-            surface: surfaces(&kept, merchant)?,
+            surface: find_surface(&kept_surface, merchant)?,
         })
     }
 }

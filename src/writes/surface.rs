@@ -1,5 +1,6 @@
-//! In whose words a write is answered: the API's own, or those of an imitated provider. An answer may have to be
-//! written long after its request, by another process, so a surface can be kept and made again.
+//! In which format a client is answered: that of the API, or that of an imitated provider. `http` and `drop_in`
+//! implement [`Surface`]. The answer may have to be written long after the request, by another process; so the store
+//! keeps a [`KeptSurface`], and [`FindSurface`] makes the surface from it again.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -16,56 +17,57 @@ use crate::{
     store::{KeptAnswer, OperationId},
 };
 
-/// A way to answer writes.
+/// A format in which writes are answered.
 pub trait Surface: Debug + Send + Sync {
-    /// A text from which the same surface can be made again. Two requests at different surfaces are different.
+    /// A text from which [`FindSurface`] makes the same surface again. It is a part of the fingerprint: requests at
+    /// different surfaces are different writes.
     fn name(&self) -> String;
 
-    /// Under which conditions a write is executed at a connection.
+    /// The conditions under which a write is executed at a connection.
     fn conditions(&self, connection: &Connection) -> Conditions;
 
-    /// What the request said that no command can hold, and is therefore lost.
+    /// The members of the client's request that no command has a field for, so that they are lost.
     fn lost(&self) -> &[String] {
         &[]
     }
 
-    /// Whether the provider's own answers are to be shown.
+    /// Whether the answer includes the provider's own answers.
     fn shows_exchanges(&self) -> bool {
         false
     }
 
-    /// Writes the answer, and where it is a failure, the same for the log.
+    /// Encodes the answer to the client. If it is a failure, it also returns the problem, for the log.
     fn write_answer(&self, ended: &EndedWrite<'_>) -> (KeptAnswer, Option<Problem>);
 }
 
-/// What is kept of a surface.
+/// The part of a surface that the store keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptSurface {
-    /// Its name.
+    /// The surface's name.
     pub name: String,
     /// The loss policy of the request.
     pub on_loss: LossPolicy,
-    /// The fields that were lost when the write was sent: those that the provider cannot hold, and those that no command
-    /// can hold.
+    /// The fields that were lost when the write was sent: those that the provider has no place for, and those that no
+    /// command has a field for.
     pub lost: Vec<String>,
 }
 
-/// How a write ended.
+/// How an attempt at a write ended.
 #[derive(Debug)]
 pub struct EndedWrite<'e> {
-    /// The write.
+    /// The id of the write.
     pub id: OperationId,
-    /// Whose it is.
+    /// The merchant whose client requested it.
     pub merchant: &'e Merchant,
-    /// Through which connection.
+    /// The connection that executed it.
     pub connection: &'e Connection,
-    /// What was asked.
+    /// The command.
     pub command: &'e Command,
-    /// What came of it.
+    /// Its result.
     pub result: Result<&'e Written, &'e Error>,
-    /// What was said on the wire, where that is shown.
+    /// The provider's own answers, if the surface shows them.
     pub exchanges: Option<&'e [Exchange]>,
 }
 
-/// Makes a surface again from what was kept of it.
+/// Makes a surface again from what the store kept of it. `None` if this version knows no such surface.
 pub type FindSurface = fn(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>>;
