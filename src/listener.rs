@@ -1,4 +1,4 @@
-//! The accept loop, with its limits.
+//! Accepts the connections of clients, and limits them. `serve` calls [`serve`] with the router of the application.
 
 use std::{
     future::Future,
@@ -22,17 +22,17 @@ use tokio::{
 /// The limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many connections are held at once.
+    /// How many client connections are open at once. Further ones wait.
     pub max_connections: usize,
 }
 
 /// How long a client may take to send the head of a request, the first one included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// More headers than this are refused.
+/// A request with more headers is refused.
 const MOST_HEADERS: usize = 64;
 
-/// Serves a router until the handle says otherwise. HTTP/1.1 only: cleartext HTTP/2 is of no use behind a
-/// proxy, and detecting it would leave silent connections open.
+/// Serves a router until the handle shuts it down. HTTP/1.1 only: behind a proxy, HTTP/2 without TLS has no use, and to
+/// detect it the server would have to wait for the first bytes of a connection without a time limit.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -51,7 +51,7 @@ pub async fn serve(
     server.serve(router.into_make_service()).await
 }
 
-/// Lets as many connections in as there are permits.
+/// Accepts a connection when there is a permit for it.
 #[derive(Debug, Clone)]
 struct Admission {
     permits: Arc<Semaphore>,
@@ -72,7 +72,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Admission {
     }
 }
 
-/// A connection that gives its place back when it ends.
+/// A connection that returns its permit when it is dropped.
 #[derive(Debug)]
 struct Admitted {
     stream: TcpStream,

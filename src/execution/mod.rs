@@ -1,6 +1,8 @@
-//! The one entry point for the commands of a merchant. A command is resolved (which connection, which id there), planned
-//! for that connection, executed over a transport, and its reply is made the merchant's own. Without a middleware,
-//! resolving and presenting cost nothing.
+//! The one entry point for the commands of a merchant. `http` and `drop_in` call it for reads, `writes` for writes.
+//!
+//! A command is first resolved: which connection executes it, and which id the customer has there. Then it is planned
+//! for that connection, and executed over a transport. At last the ids in the reply become those that the merchant
+//! knows. A merchant without a middleware has one active connection and its ids, so nothing has to be translated.
 
 mod transport;
 
@@ -15,7 +17,7 @@ pub use transport::{Exchange, ProviderTransport};
 
 use crate::merchant::{Connection, Merchant};
 
-/// Decides which connection executes a command, and under which id the customer is known there.
+/// Decides which connection executes a command, and gives the command the customer's id at that connection.
 pub async fn resolve(merchant: &Merchant, command: Command) -> Result<(Arc<Connection>, Command), Error> {
     match &merchant.middleware {
         None => Ok((Arc::clone(&merchant.active), command)),
@@ -23,12 +25,12 @@ pub async fn resolve(merchant: &Merchant, command: Command) -> Result<(Arc<Conne
     }
 }
 
-/// Makes a command ready for a connection's provider. Nothing is sent.
+/// Plans a command for a connection's provider. Nothing is sent.
 pub fn plan(connection: &Connection, command: &Command, conditions: Conditions) -> Result<Planned, Error> {
     engine::plan(&connection.provider, command, conditions)
 }
 
-/// Executes a planned command that only reads.
+/// Executes a planned command that only reads, and gives the customers in the reply the ids that the merchant knows.
 pub async fn read(merchant: &Merchant, transport: &ProviderTransport<'_>, planned: Planned) -> Result<Reply, Error> {
     let reply = planned.execute(transport).await;
     let Some(middleware) = &merchant.middleware else { return reply };
@@ -42,7 +44,8 @@ pub async fn read(merchant: &Merchant, transport: &ProviderTransport<'_>, planne
     }
 }
 
-/// Gives the result of a write the ids that the merchant knows. The write itself is done, whatever this answers.
+/// Gives the customer in the result of a write the id that the merchant knows. The provider has executed the write by
+/// then: an error of this function after a success says so (`Effect::Done`).
 pub async fn present_written(
     merchant: &Merchant,
     connection: &Connection,

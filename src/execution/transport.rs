@@ -1,5 +1,8 @@
-//! The one transport to a provider. It knows the operation that it carries, keeps one deadline for all that is sent,
-//! sends a write only while its lease holds, and keeps the provider's answers where they are to be shown.
+//! The transport that connects an operation to the HTTP client of its connection. One transport serves one operation,
+//! which may send several requests.
+//!
+//! What must hold: no request is sent or awaited after the deadline of the operation, and a request that writes is not
+//! sent after its lease. See `store/lease.rs`.
 
 use std::sync::Mutex;
 
@@ -14,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::{merchant::Connection, store::Lease, upstream::Times};
 
-/// One answer of the provider, as it was given.
+/// One answer of the provider, for the client that wants to see it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Exchange {
     status: u16,
@@ -22,7 +25,7 @@ pub struct Exchange {
     body: Box<RawValue>,
 }
 
-/// The headers of a provider's answer that say something.
+/// The headers of a provider's answer that are shown. The others have no use for the client.
 const SHOWN_HEADERS: &[&str] = &[
     "content-type",
     "date",
@@ -44,12 +47,12 @@ pub struct ProviderTransport<'c> {
 }
 
 impl<'c> ProviderTransport<'c> {
-    /// A transport that waits for nothing after the deadline.
+    /// A transport for reads, with a deadline for everything that it sends and receives.
     pub const fn new(connection: &'c Connection, operation: Operation, deadline: Instant) -> Self {
         Self { connection, operation, deadline, lease: None, exchanges: None }
     }
 
-    /// The same transport, keeping the provider's answers if they are to be shown.
+    /// The same transport, which keeps the provider's answers if `shows` is set.
     #[must_use]
     pub fn showing_exchanges(self, shows: bool) -> Self {
         Self { exchanges: shows.then(Mutex::default), ..self }
@@ -60,29 +63,31 @@ impl<'c> ProviderTransport<'c> {
         self.connection
     }
 
-    /// The operation that it carries.
+    /// The operation that it serves.
     pub const fn operation(&self) -> Operation {
         self.operation
     }
 
-    /// The same transport for a write: what changes something is sent while its lease holds, or not at all.
+    /// The same transport for a write: a request that writes is sent only while the lease lasts.
     #[must_use]
     pub fn under(self, lease: Lease) -> Self {
         Self { lease: Some(lease), ..self }
     }
 
+    /// Until when a request may be sent, and until when its answer is awaited.
     fn times(&self, writes: bool) -> Times {
         let lease = self.lease.as_ref().filter(|_| writes);
-        let begun = lease.map_or(self.deadline, |lease| lease.send_until().min(self.deadline));
-        Times { begun, answered: self.deadline }
+        let send_until = lease.map_or(self.deadline, |lease| lease.send_until().min(self.deadline));
+        Times { begun: send_until, answered: self.deadline }
     }
 
-    /// The answers that were kept.
+    /// Takes the answers that were kept. `None` if none are to be shown.
     pub fn exchanges(&self) -> Option<Vec<Exchange>> {
         let mut exchanges = self.exchanges.as_ref()?.lock().ok()?;
         Some(std::mem::take(&mut exchanges))
     }
 
+    /// An answer without secrets and with its shown headers.
     fn exchange(&self, response: &Response) -> Exchange {
         let text = self.connection.redacted(String::from_utf8_lossy(response.body()).into_owned());
         let body = serde_json::from_str::<Box<RawValue>>(&text).or_else(|_| to_raw_value(&text));

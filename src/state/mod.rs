@@ -1,4 +1,5 @@
-//! What every request can see: the configuration's meaning, the writes, and which signatures were seen.
+//! The state that all requests share: the resolved configuration, the store, the writes, and the signatures that were
+//! used. `app` makes it once; the handlers of `http` and `drop_in` get it from axum.
 
 mod replays;
 
@@ -15,28 +16,27 @@ use crate::{
     writes::{FindSurface, Writes},
 };
 
-/// What every request can see.
+/// The state that all requests share.
 #[derive(Debug)]
 pub struct App {
-    /// The configuration's meaning, replaced whole by a reload.
+    /// The resolved configuration. A reload replaces it as a whole.
     pub gateway: Arc<ArcSwap<Gateway>>,
-    /// What survives a restart.
+    /// The store, which survives a restart.
     pub store: Store,
-    /// What changes something.
+    /// Executes everything that changes something at a provider.
     pub writes: Arc<Writes>,
-    /// Whether the process is about to stop and wants no more requests.
+    /// Whether the process is about to stop. Readiness probes then fail, so that the balancer sends no more requests.
     pub draining: AtomicBool,
-    /// The signatures of drop-in clients that were seen.
+    /// The signatures of drop-in clients that were used.
     pub replays: Replays,
 }
 
 impl App {
-    /// An application that serves a snapshot, and keeps its writes in a store. Surfaces are found again by what was
-    /// kept of them.
-    pub fn new(gateway: Gateway, store: Store, surfaces: FindSurface) -> Arc<Self> {
+    /// The state for a resolved configuration and a store. `find_surface` makes the surface of a stored write again.
+    pub fn new(gateway: Gateway, store: Store, find_surface: FindSurface) -> Arc<Self> {
         let gateway = Arc::new(ArcSwap::from_pointee(gateway));
         Arc::new(Self {
-            writes: Writes::new(store.operations().clone(), Arc::clone(&gateway), surfaces),
+            writes: Writes::new(store.operations().clone(), Arc::clone(&gateway), find_surface),
             store,
             gateway,
             draining: AtomicBool::new(false),
@@ -45,6 +45,6 @@ impl App {
     }
 }
 
-/// The id of a request that may change something, as the edge has chosen it.
+/// The id that the edge in `app` has chosen for a request that may change something.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub HeaderValue);

@@ -1,8 +1,12 @@
-//! Signatures are taken once. What was seen is kept in the memory of this process for as long as a signature
-//! can hold, so each replica behind a balancer keeps its own record, and a restart begins a new one.
+//! Protects against replayed requests: a signature is accepted once. `drop_in` calls [`Replays::admit`] after it has
+//! verified a signature, and [`Replays::settle`] when it has the answer.
 //!
-//! A client that signs by the second sends the very same request when it asks for the same twice within one.
-//! What changes nothing is then done again; of what does, the answer is told again, and nothing is done.
+//! The signatures are in the memory of this process, for as long as a signature is valid. So each replica behind a
+//! balancer has its own list, and a restart begins an empty one.
+//!
+//! A client that signs without a nonce, by the time in seconds, makes the same signature for two equal requests within
+//! one second. So for a few seconds such a request is accepted again: a read is executed again; a write is not, and its
+//! client gets the answer to the first request.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,55 +22,58 @@ use passerelle_providers::{
 };
 use tokio::sync::watch;
 
-/// How long a signature can hold, in seconds: its time may be as far ahead as behind.
-const KEPT: i64 = 2 * WINDOW;
-/// How many are kept. Beyond it, signed requests are refused until the oldest can be forgotten.
-const MOST: usize = 1 << 18;
-/// How long a request without a nonce may be seen again, in seconds.
-const REPEATS: i64 = 5;
-/// How many answers are kept for that long, and how large they may be. Beyond it, a repetition is refused.
-const MOST_ANSWERS: usize = 1 << 10;
+/// How long a signature is remembered, in seconds. It is valid for so long: the time in it may be as far ahead of the
+/// gateway's clock as behind it.
+const LIFETIME: i64 = 2 * WINDOW;
+/// How many signatures are remembered. Beyond it, signed requests are refused until the oldest one is forgotten.
+const MAX_SIGNATURES: usize = 1 << 18;
+/// How long a request without a nonce may be repeated, in seconds.
+const REPEATABLE: i64 = 5;
+/// How many answers are kept for that long. Without its answer, a repeated write is refused.
+const MAX_ANSWERS: usize = 1 << 10;
+/// The largest answer that is kept, in bytes.
 const LARGEST_ANSWER: usize = 1 << 14;
 
-/// What must not be seen again.
+/// A verified signature, which must not be accepted again.
 #[derive(Debug)]
 pub struct Once {
-    /// The digest of what no two requests share.
+    /// The digest of the part of the request that is unique: the nonce, or the signature.
     pub digest: [u8; 32],
-    /// Whether it was drawn afresh for this request.
+    /// Whether that part is a nonce, which the client draws anew for every request.
     pub has_nonce: bool,
     /// Whether the request changes nothing.
     pub is_read: bool,
 }
 
-/// What becomes of a request whose signature was verified.
+/// What to do with a request whose signature was verified.
 #[derive(Debug)]
 pub enum Admitted {
-    /// It is carried out. A signature that a client may honestly send again is [settled](Replays::settle) then.
+    /// Execute it. A signature that an honest client may repeat comes as [`Seen`], for [`Replays::settle`].
     First(Option<Seen>),
-    /// The very same is on its way, or was carried out a moment ago.
+    /// Do not execute it: the same request is in flight, or was executed a moment ago.
     Again(Repeated),
 }
 
-/// A signature without a nonce that was admitted, and who waits for what comes of it.
+/// A signature without a nonce that was admitted. Repetitions of the request wait for its answer. If it is dropped and
+/// not settled, they are refused.
 #[derive(Debug)]
 pub struct Seen {
     digest: [u8; 32],
-    told: Option<watch::Sender<Kept>>,
+    answer: Option<watch::Sender<MaybeAnswer>>,
 }
 
-/// The answer to a request that came again.
+/// A repeated request, which waits for the answer to the first one.
 #[derive(Debug)]
-pub struct Repeated(watch::Receiver<Kept>);
+pub struct Repeated(watch::Receiver<MaybeAnswer>);
 
-/// An answer, once there is one.
-type Kept = Option<Response<Bytes>>;
+/// The answer to a request, `None` while it is in flight.
+type MaybeAnswer = Option<Response<Bytes>>;
 
 impl Repeated {
-    /// What the first one was answered, which is waited for.
+    /// Waits for the answer to the first request.
     pub async fn answer(mut self) -> Result<Response<Bytes>, Error> {
-        let told = self.0.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
-        told.ok_or_else(used)
+        let answer = self.0.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+        answer.ok_or_else(used)
     }
 }
 
@@ -74,16 +81,19 @@ fn used() -> Error {
     refused("the signature was used before")
 }
 
-/// The signatures that were seen, and when.
+/// The signatures that were accepted, with their times.
 #[derive(Default)]
 pub struct Replays(Mutex<Record>);
 
 #[derive(Default)]
 struct Record {
+    /// When each signature was last accepted as new.
     seen: HashMap<[u8; 32], i64>,
+    /// The same, the oldest first.
     order: VecDeque<([u8; 32], i64)>,
-    answers: HashMap<[u8; 32], watch::Receiver<Kept>>,
-    /// The order of the answers.
+    /// The answers to writes without a nonce.
+    answers: HashMap<[u8; 32], watch::Receiver<MaybeAnswer>>,
+    /// The same writes, the oldest first.
     recent: VecDeque<([u8; 32], i64)>,
 }
 
@@ -94,46 +104,54 @@ impl fmt::Debug for Replays {
 }
 
 impl Replays {
-    /// Takes a signature that was verified, unless it was seen before.
+    /// Decides about a request with a verified signature. An error means that the signature was used before.
     pub fn admit(&self, once: Once, now: i64) -> Result<Admitted, Error> {
         let Once { digest, has_nonce, is_read } = once;
         let mut record = self.record();
         record.forget_before(now);
         if let Some(at) = record.seen.get(&digest) {
-            if has_nonce || now.saturating_sub(*at) > REPEATS {
+            if has_nonce || now.saturating_sub(*at) > REPEATABLE {
                 return Err(used());
             }
             if is_read {
-                return Ok(Admitted::First(Some(Seen { digest, told: None })));
+                return Ok(Admitted::First(Some(Seen { digest, answer: None })));
             }
-            return record.answers.get(&digest).cloned().map(|told| Admitted::Again(Repeated(told))).ok_or_else(used);
+            return record
+                .answers
+                .get(&digest)
+                .cloned()
+                .map(|answer| Admitted::Again(Repeated(answer)))
+                .ok_or_else(used);
         }
-        if record.order.len() >= MOST {
-            return Err(Error::new(Kind::Overloaded, "too many signatures are remembered; try again later"));
+        if record.order.len() >= MAX_SIGNATURES {
+            return Err(Error::new(
+                Kind::Overloaded,
+                "the gateway remembers too many signatures to accept another one; try again later",
+            ));
         }
         record.seen.insert(digest, now);
         record.order.push_back((digest, now));
         if has_nonce {
             return Ok(Admitted::First(None));
         }
-        let told = (!is_read && record.recent.len() < MOST_ANSWERS).then(|| {
-            let (told, waits) = watch::channel(None);
-            record.answers.insert(digest, waits);
+        let answer = (!is_read && record.recent.len() < MAX_ANSWERS).then(|| {
+            let (sender, receiver) = watch::channel(None);
+            record.answers.insert(digest, receiver);
             record.recent.push_back((digest, now));
-            told
+            sender
         });
-        Ok(Admitted::First(Some(Seen { digest, told })))
+        Ok(Admitted::First(Some(Seen { digest, answer })))
     }
 
-    /// Keeps what a request was answered for those who send it again. One that failed on our side is forgotten, so
-    /// that its client can try again.
-    pub fn settle(&self, Seen { digest, told }: Seen, answer: &Response<Bytes>) {
+    /// Keeps the answer to a request, for its repetitions. If the gateway answered with a server error, the signature is
+    /// forgotten, so that the client can send the request again.
+    pub fn settle(&self, Seen { digest, answer: sender }: Seen, answer: &Response<Bytes>) {
         let is_failure = answer.status().is_server_error();
         if is_failure {
             self.record().seen.remove(&digest);
         }
-        if let Some(told) = told.filter(|_| is_failure || answer.body().len() <= LARGEST_ANSWER) {
-            told.send_replace(Some(answer.clone()));
+        if let Some(sender) = sender.filter(|_| is_failure || answer.body().len() <= LARGEST_ANSWER) {
+            sender.send_replace(Some(answer.clone()));
         }
     }
 
@@ -144,14 +162,16 @@ impl Replays {
 
 impl Record {
     fn forget_before(&mut self, now: i64) {
-        while let Some((oldest, at)) = self.order.front().copied().filter(|(_, at)| now.saturating_sub(*at) > KEPT) {
+        while let Some((oldest, at)) = self.order.front().copied().filter(|(_, at)| now.saturating_sub(*at) > LIFETIME)
+        {
             self.order.pop_front();
-            // One that was forgotten and came again has a later entry.
+            // A signature that was forgotten after a server error and accepted again has a later entry.
             if self.seen.get(&oldest) == Some(&at) {
                 self.seen.remove(&oldest);
             }
         }
-        while let Some((oldest, at)) = self.recent.front().copied().filter(|(_, at)| now.saturating_sub(*at) > REPEATS)
+        while let Some((oldest, at)) =
+            self.recent.front().copied().filter(|(_, at)| now.saturating_sub(*at) > REPEATABLE)
         {
             self.recent.pop_front();
             if self.seen.get(&oldest).is_none_or(|seen| *seen == at) {
@@ -172,7 +192,7 @@ mod tests {
     fn first(replays: &Replays, once: Once, now: i64) -> Option<Seen> {
         match replays.admit(once, now) {
             Ok(Admitted::First(seen)) => seen,
-            _ => panic!("it was not seen before"),
+            _ => panic!("it was not accepted as new"),
         }
     }
 
@@ -183,67 +203,71 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_is_carried_out_once() {
+    async fn a_repeated_write_gets_the_first_answer_and_is_not_executed() {
         let replays = Replays::default();
         let seen = first(&replays, once(1, false), 100).expect("it has no nonce");
         first(&replays, once(2, false), 100);
-        let Ok(Admitted::Again(early)) = replays.admit(once(1, false), 100) else { panic!("while it is on its way") };
+        let Ok(Admitted::Again(early)) = replays.admit(once(1, false), 100) else { panic!("while it is in flight") };
         replays.settle(seen, &answered(200, 1));
-        let Ok(Admitted::Again(late)) = replays.admit(once(1, false), 100 + REPEATS) else { panic!("a moment later") };
+        let Ok(Admitted::Again(late)) = replays.admit(once(1, false), 100 + REPEATABLE) else {
+            panic!("a moment later")
+        };
         for repeated in [early, late] {
             assert_eq!(repeated.answer().await.expect("the same answer").body(), "1");
         }
-        for late in [101 + REPEATS, 100 + KEPT] {
-            assert!(replays.admit(once(1, false), late).is_err(), "as long as it can hold");
+        for late in [101 + REPEATABLE, 100 + LIFETIME] {
+            assert!(replays.admit(once(1, false), late).is_err(), "as long as the signature is valid");
         }
-        assert!(replays.record().answers.is_empty(), "nobody can ask for them any more");
+        assert!(replays.record().answers.is_empty(), "no repetition can ask for them any more");
     }
 
     #[tokio::test]
-    async fn a_write_of_which_no_answer_is_known_is_refused() {
+    async fn a_repeated_write_without_a_kept_answer_is_refused() {
         let replays = Replays::default();
         let seen = first(&replays, once(1, false), 100);
-        let Ok(Admitted::Again(waits)) = replays.admit(once(1, false), 100) else { panic!("it is on its way") };
+        let Ok(Admitted::Again(repeated)) = replays.admit(once(1, false), 100) else { panic!("it is in flight") };
         drop(seen);
-        assert!(waits.answer().await.is_err(), "it broke off");
+        assert!(repeated.answer().await.is_err(), "the first request ended without an answer");
         let large = first(&replays, once(2, false), 100).expect("it has no nonce");
         replays.settle(large, &answered(200, LARGEST_ANSWER + 1));
-        let Ok(Admitted::Again(waits)) = replays.admit(once(2, false), 100) else { panic!("it was seen") };
-        assert!(waits.answer().await.is_err(), "it was too large");
-        for number in 0..MOST_ANSWERS {
+        let Ok(Admitted::Again(repeated)) = replays.admit(once(2, false), 100) else { panic!("it was accepted") };
+        assert!(repeated.answer().await.is_err(), "its answer was too large to keep");
+        for number in 0..MAX_ANSWERS {
             let mut digest = [7; 32];
             digest[..8].copy_from_slice(&number.to_be_bytes());
             first(&replays, Once { digest, ..once(0, false) }, 100);
         }
         first(&replays, once(3, false), 100);
-        assert!(replays.admit(once(3, false), 100).is_err(), "too many are kept");
+        assert!(replays.admit(once(3, false), 100).is_err(), "too many answers are kept");
     }
 
     #[test]
-    fn a_read_that_looks_alike_is_taken_for_a_moment() {
+    fn a_read_without_a_nonce_may_be_repeated_for_a_moment() {
         let replays = Replays::default();
         first(&replays, once(1, true), 100);
-        first(&replays, once(1, true), 100 + REPEATS);
-        assert!(replays.admit(once(1, true), 101 + REPEATS).is_err());
+        first(&replays, once(1, true), 100 + REPEATABLE);
+        assert!(replays.admit(once(1, true), 101 + REPEATABLE).is_err());
         let drawn = || Once { has_nonce: true, ..once(2, true) };
-        assert!(first(&replays, drawn(), 100).is_none(), "never to be forgotten before its time");
+        assert!(first(&replays, drawn(), 100).is_none(), "a nonce is never forgotten before its lifetime is over");
         assert!(replays.admit(drawn(), 100).is_err());
     }
 
     #[tokio::test]
-    async fn what_can_no_longer_hold_is_forgotten() {
+    async fn a_signature_is_forgotten_after_a_server_error_or_its_lifetime() {
         let replays = Replays::default();
         let seen = first(&replays, once(1, false), 100).expect("it has no nonce");
-        let Ok(Admitted::Again(waits)) = replays.admit(once(1, false), 100) else { panic!("it is on its way") };
+        let Ok(Admitted::Again(repeated)) = replays.admit(once(1, false), 100) else { panic!("it is in flight") };
         replays.settle(seen, &answered(502, 1));
-        assert_eq!(waits.answer().await.expect("the failure").status(), 502);
-        let again = first(&replays, once(1, false), 101).expect("after a failure of ours");
+        assert_eq!(repeated.answer().await.expect("the failure").status(), 502);
+        let again = first(&replays, once(1, false), 101).expect("accepted again after the server error");
         replays.settle(again, &answered(200, 2));
-        let Ok(Admitted::Again(late)) = replays.admit(once(1, false), 101 + REPEATS) else { panic!("a moment later") };
+        let Ok(Admitted::Again(late)) = replays.admit(once(1, false), 101 + REPEATABLE) else {
+            panic!("a moment later")
+        };
         assert_eq!(late.answer().await.expect("the later answer").body(), "11");
-        first(&replays, once(2, false), 101 + KEPT);
-        assert!(replays.admit(once(1, false), 101 + KEPT).is_err(), "the later entry stays");
-        first(&replays, once(3, false), 102 + KEPT);
+        first(&replays, once(2, false), 101 + LIFETIME);
+        assert!(replays.admit(once(1, false), 101 + LIFETIME).is_err(), "the later entry stays");
+        first(&replays, once(3, false), 102 + LIFETIME);
         assert_eq!(replays.record().seen.len(), 2);
     }
 }
