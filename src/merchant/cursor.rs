@@ -1,5 +1,6 @@
-//! Cursors: where a list goes on, sealed so that they cannot be read, forged, or used for another
-//! merchant, connection, list or filter. Nothing is stored for them, and every replica can open them.
+//! Cursors: a cursor says where the next page of a list begins. It is sealed: a client cannot read or forge one, and
+//! cannot use it for another merchant, connection, list or filter. The gateway stores nothing for a cursor, and every
+//! replica can open it. `http` seals and opens them.
 
 use std::fmt;
 
@@ -14,8 +15,8 @@ use passerelle_providers::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A connection's key for sealing cursors, derived from its secrets: equal in every replica with the
-/// same configuration, and gone when the secrets change.
+/// A connection's key for sealing cursors. It is derived from the connection's secrets: every replica with the same
+/// configuration has the same key, and a cursor does not open any more when the secrets have changed.
 pub struct CursorKey(Option<RandomizedNonceKey>);
 
 impl fmt::Debug for CursorKey {
@@ -24,16 +25,16 @@ impl fmt::Debug for CursorKey {
     }
 }
 
-/// Where a list goes on, and with how many entries a page.
+/// Where the next page of a list begins, and how many entries it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// The place in the provider's list.
+    /// The position in the provider's list.
     pub position: Position,
-    /// The size of pages that the walk began with.
+    /// The page size of the first request.
     pub limit: u16,
 }
 
-/// A cursor that belongs to another list, or was changed.
+/// A cursor belongs to another list, or was changed. The error does not say which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotThisList;
 
@@ -41,7 +42,7 @@ impl fmt::Display for NotThisList {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(
             "the cursor is not one of this list: it belongs to another merchant, connection or filter, or it was \
-             changed; begin again without a cursor",
+             changed; request the first page again, without a cursor",
         )
     }
 }
@@ -91,16 +92,16 @@ impl CursorKey {
         let sealed = Sealed { offset, token, skip, limit: cursor.limit };
         let mut bytes = serde_json::to_vec(&sealed).ok()?;
         let nonce = self.0.as_ref()?.seal_in_place_append_tag(Aad::from(list.as_bytes()), &mut bytes).ok()?;
-        let mut whole = nonce.as_ref().to_vec();
-        whole.append(&mut bytes);
-        Some(URL_SAFE_NO_PAD.encode(whole))
+        let mut nonce_and_sealed = nonce.as_ref().to_vec();
+        nonce_and_sealed.append(&mut bytes);
+        Some(URL_SAFE_NO_PAD.encode(nonce_and_sealed))
     }
 
-    /// Opens a cursor of the same list. Every reason to refuse looks alike.
+    /// Opens a cursor of the same list. The error is the same for every reason, so that it helps no attacker.
     pub fn open(&self, text: &str, list: &str) -> Result<Cursor, NotThisList> {
         let refused = || NotThisList;
-        let mut whole = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
-        let (nonce, bytes) = whole.split_at_mut_checked(NONCE_LEN).ok_or_else(refused)?;
+        let mut nonce_and_sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
+        let (nonce, bytes) = nonce_and_sealed.split_at_mut_checked(NONCE_LEN).ok_or_else(refused)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| refused())?;
         let key = self.0.as_ref().ok_or_else(refused)?;
         let opened = key.open_in_place(nonce, Aad::from(list.as_bytes()), bytes).map_err(|_| refused())?;
@@ -134,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn another_merchant_or_filter_cannot_open_it() {
+    fn a_cursor_does_not_open_for_another_merchant_or_filter() {
         let sealed = key("acme").seal(&cursor(), "customers").expect("a cursor");
         assert!(key("other").open(&sealed, "customers").is_err());
         assert!(key("acme").open(&sealed, "customers?email=a").is_err());
     }
 
     #[test]
-    fn no_changed_cursor_opens() {
+    fn a_changed_or_cut_cursor_does_not_open() {
         let sealed = key("acme").seal(&cursor(), "customers").expect("a cursor");
         for place in 0..sealed.len() {
             for bit in 0..8 {

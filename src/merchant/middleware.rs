@@ -1,5 +1,6 @@
-//! What can stand between a merchant and its connections: where a customer lives, and under which id. A merchant that
-//! has not switched providers has none, and its commands go to the active connection as they are.
+//! The interface of a middleware, which translates between a merchant and its connections: which connection has a
+//! customer, and which id the customer has there. `execution` calls it. A merchant that has not switched providers has
+//! none: its commands go to the active connection unchanged.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -8,15 +9,16 @@ use passerelle_providers::model::{Command, Error, Reply};
 
 use super::{Connection, Merchant};
 
-/// Stands between a merchant and its connections.
+/// Translates between a merchant and its connections.
 #[async_trait]
 pub trait Middleware: Debug + Send + Sync + 'static {
-    /// Decides which connection executes a command, and gives the customer that the command names its id there.
+    /// Decides which connection executes a command, and replaces the id of the customer by the id at that connection.
     async fn resolve(&self, merchant: &Merchant, command: Command) -> Result<(Arc<Connection>, Command), Error>;
 
-    /// Makes a connection's reply the merchant's own: every customer gets the id that the merchant knows.
+    /// Replaces the id of every customer in a connection's reply by the id that the merchant knows.
     async fn present(&self, merchant: &Merchant, connection: &Connection, reply: &mut Reply) -> Result<(), Error>;
 
-    /// The ids that the merchant knows of customers at a connection, in the same order.
+    /// The ids that the merchant knows for customers at connections, in the same order. Each customer is given as the name
+    /// of the connection and the id there.
     async fn public_ids(&self, merchant: &Merchant, ids: Vec<(String, String)>) -> Result<Vec<String>, Error>;
 }

@@ -1,5 +1,5 @@
-//! What the configuration means: keys that name merchants, and connections that can be called. Everything
-//! a request needs is in memory, in one snapshot that a reload replaces whole.
+//! The configuration as requests need it: merchants by their keys, and connections that can be called. [`Gateway`] is
+//! one snapshot of it in memory. A reload replaces the snapshot as a whole; a request keeps the one that it began with.
 
 mod cursor;
 mod middleware;
@@ -32,47 +32,47 @@ use crate::{config::OnAmbiguous, upstream::Upstream};
 
 /// A snapshot of everything that requests need.
 pub struct Gateway {
-    /// By the digests of their keys.
+    /// The merchants by the digests of their keys.
     by_key: HashMap<[u8; 32], Arc<Merchant>>,
     by_name: BTreeMap<String, Arc<Merchant>>,
     signers: Vec<Signer>,
-    /// How long a request may take in all.
+    /// How long a whole request may take.
     pub deadline: Duration,
     /// How large a request body may be, in bytes.
     pub max_body: usize,
 }
 
-/// A merchant, ready to be served.
+/// A merchant.
 #[derive(Debug, Clone)]
 pub struct Merchant {
     /// The name in the configuration.
     pub name: String,
-    /// The home region.
+    /// The home region, for phone numbers without a country code.
     pub region: Option<Region>,
-    /// What becomes of fields that the provider cannot hold.
+    /// What happens to fields that the provider has no place for, unless the request says otherwise.
     pub on_loss: LossPolicy,
-    /// Every connection, active or not, by name: a write ends at the connection where it began.
+    /// Every connection by name, active or not: a write is reconciled at the connection that sent it.
     pub connections: BTreeMap<String, Arc<Connection>>,
-    /// The connection that answers.
+    /// The connection that serves the merchant's requests.
     pub active: Arc<Connection>,
-    /// What stands between the merchant and its connections; `None` as long as the merchant has not switched.
+    /// Translates between the merchant and its connections. `None` as long as the merchant has not switched providers.
     pub middleware: Option<Arc<dyn Middleware>>,
 }
 
-/// A drop-in client that signs its requests.
+/// A drop-in client that signs its requests, as configured under `ingress`.
 #[derive(Debug)]
 pub struct Signer {
-    /// The provider whose client it is.
+    /// The provider that is imitated for it.
     provider: &'static str,
-    /// How it names itself; `None` where its key decides alone.
+    /// The name that it sends; `None` where clients of the provider send none.
     name: Option<String>,
-    /// What verifies its signatures.
+    /// The credentials that verify its signatures.
     pub credentials: Credentials,
-    /// Whose it is.
+    /// The merchant that it belongs to.
     pub merchant: Arc<Merchant>,
 }
 
-/// A connection, ready to be called.
+/// A connection: one provider with credentials, ready to be called.
 #[derive(Debug)]
 pub struct Connection {
     /// The name in the configuration.
@@ -83,15 +83,15 @@ pub struct Connection {
     pub manifest: &'static Manifest,
     /// How requests are authorized.
     pub scheme: &'static AuthScheme,
-    /// The way out.
+    /// The HTTP client of this connection.
     pub upstream: Upstream,
-    /// What becomes of creates whose outcome cannot be found out.
+    /// What to do with a create that may have happened, and of which the provider shows no trace.
     pub on_ambiguous: OnAmbiguous,
-    /// How long the provider may take to show what was written.
+    /// How long the provider may take until its reads show a write.
     pub visibility_lag: Duration,
-    /// Whether live records are meant.
+    /// Whether the provider is asked for live records, or for test records.
     pub livemode: bool,
-    /// What must not be shown.
+    /// The credentials, which must not appear in answers or logs.
     pub secrets: Credentials,
     /// Seals the cursors of its lists.
     pub cursor_key: CursorKey,
@@ -106,22 +106,22 @@ impl fmt::Debug for Gateway {
     }
 }
 
-/// A configuration that was understood: the snapshot, and what an operator should be told.
+/// A valid configuration: the snapshot, and warnings for the operator.
 #[derive(Debug)]
 pub struct Resolved {
     /// The snapshot.
     pub gateway: Gateway,
-    /// What is allowed but unwise.
+    /// Settings that are allowed but unwise.
     pub warnings: Vec<String>,
 }
 
 impl Gateway {
-    /// The merchant that a key names.
+    /// The merchant that has a key.
     pub fn merchant(&self, key: &str) -> Option<&Arc<Merchant>> {
         self.by_key.get(&digest_of(key))
     }
 
-    /// A connection of a merchant by their names, active or not.
+    /// A connection and its merchant by their names, active or not.
     pub fn connection(&self, merchant: &str, connection: &str) -> Option<(&Arc<Merchant>, &Arc<Connection>)> {
         let merchant = self.by_name.get(merchant)?;
         Some((merchant, merchant.connections.get(connection)?))
@@ -152,7 +152,7 @@ impl Gateway {
         self
     }
 
-    /// The clients of a provider that may be the one which names itself so.
+    /// The signed clients of an imitated provider that may send this name.
     pub fn signers(&self, provider: &str, name: &str) -> impl Iterator<Item = &Signer> {
         let is_named = move |signer: &&Signer| signer.name.as_deref().is_none_or(|known| known == name);
         self.signers.iter().filter(move |signer| signer.provider == provider).filter(is_named)
@@ -160,8 +160,8 @@ impl Gateway {
 }
 
 impl Merchant {
-    /// The form of the ids that the merchant may send. Without a middleware, they are those of the active connection's
-    /// provider.
+    /// The pattern of the customer ids that the merchant may send. Without a middleware, it is that of the active
+    /// connection's provider.
     pub fn id_pattern(&self) -> &IdPattern {
         match &self.middleware {
             Some(_) => &IdPattern::PUBLIC,
@@ -171,7 +171,7 @@ impl Merchant {
 }
 
 impl Connection {
-    /// A text of the provider's without this connection's secrets.
+    /// A text from the provider, with this connection's secrets replaced by `***`.
     pub fn redacted(&self, mut text: String) -> String {
         for secret in self.secrets.secrets().filter(|secret| !secret.is_empty()) {
             if text.contains(secret) {
@@ -182,7 +182,7 @@ impl Connection {
     }
 }
 
-/// The SHA-256 digest under which a key is known.
+/// The SHA-256 digest by which a key is looked up.
 pub fn digest_of(key: &str) -> [u8; 32] {
     let digest = digest::digest(&digest::SHA256, key.as_bytes());
     let mut bytes = [0; 32];

@@ -1,4 +1,6 @@
-//! Makes sense of a configuration: resolves secrets, checks every name, builds every connection.
+//! Resolves a configuration into a [`Gateway`]: fetches the secrets, checks every name, and builds every connection.
+//! `serve` calls it at the start and at every reload, `check` only to find mistakes. It collects all mistakes, so that
+//! the operator sees them at once.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,16 +25,15 @@ use crate::{
     upstream::{ClientSettings, HttpClient, Proxy, Upstream, UpstreamSettings, check_base_url, http_client},
 };
 
-/// How long an attempt may take where a connection does not say.
-const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The default of a connection's `timeout`: how long one attempt may take.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a provider may take to show what was written, where a connection does not say.
-const USUAL_LAG: Duration = Duration::from_secs(2);
+/// The default of a connection's `visibility_lag`: how long the provider may take until its reads show a write.
+const DEFAULT_VISIBILITY_LAG: Duration = Duration::from_secs(2);
 
 impl Gateway {
-    /// Makes sense of a configuration: resolves secrets, checks every name, builds every connection.
-    /// All mistakes are told at once. Without `twins`, the configuration is only checked, and sandbox
-    /// connections lead nowhere.
+    /// Resolves a configuration. The error has all mistakes. Without `twins`, the configuration is only checked: sandbox
+    /// connections get an address where nothing listens.
     pub fn resolve(loaded: &Loaded, twins: Option<&Twins>) -> Result<Resolved, ConfigError> {
         let config = &loaded.config;
         let mut resolver = Resolver {
@@ -62,22 +63,26 @@ impl Gateway {
             by_name.insert(name.clone(), Arc::clone(&merchant));
             for key in keys {
                 if by_key.insert(key, Arc::clone(&merchant)).is_some() {
-                    resolver.mistake(&format!("merchants.{name}.api_keys"), "has a key that another merchant has, too");
+                    resolver.mistake(
+                        &format!("merchants.{name}.api_keys"),
+                        "has a key that another merchant has as well; make a new one with `passerelle keys new`",
+                    );
                 }
             }
         }
-        // It may be longer than `store.lease`, which is renewed while a write is under way, but only for so long.
+        // The deadline may be longer than `store.lease`, because the lease is renewed while a write is in flight. But it is
+        // not renewed for longer than `LONGEST_ATTEMPT`.
         if config.server.deadline > store::LONGEST_ATTEMPT {
             resolver.mistake(
                 "server.deadline",
-                "must not be longer than \"5m\": a write that lasts longer is taken for lost",
+                "must not be longer than \"5m\": the lease on a write is not renewed for longer",
             );
         }
         if let Err(error) = store::Settings::from(config.store.as_ref()) {
-            let told = error.to_string();
-            // Most of them name the key.
-            let key = told.split('`').find(|word| word.starts_with("store.")).unwrap_or("store");
-            resolver.mistakes.push(loaded.at(key, &told));
+            let message = error.to_string();
+            // Most messages name the setting. It gives the line in the file.
+            let key = message.split('`').find(|word| word.starts_with("store.")).unwrap_or("store");
+            resolver.mistakes.push(loaded.at(key, &message));
         }
         if config.store.as_ref().is_some_and(|typed| store::is_literal(&typed.url)) {
             resolver.warn("store.url", "holds a password; use { env = \"NAME\" } or { file = \"PATH\" }");
@@ -101,7 +106,7 @@ impl Gateway {
     }
 }
 
-/// The outbound clients: one for providers, one for the twins in this process.
+/// The outbound HTTP clients: one for providers, one for the twins in this process. Each is built when it is first needed.
 #[derive(Default)]
 struct Clients {
     providers: Option<HttpClient>,
@@ -109,9 +114,9 @@ struct Clients {
 }
 
 /// The digests of a merchant's keys, and the merchant.
-type Built = (Vec<[u8; 32]>, Arc<Merchant>);
+type MerchantWithKeys = (Vec<[u8; 32]>, Arc<Merchant>);
 
-/// Reads a configuration, and gathers its mistakes.
+/// Resolves a configuration, and collects its mistakes and warnings.
 pub(super) struct Resolver<'c> {
     pub(super) loaded: &'c Loaded,
     twins: Option<&'c Twins>,
@@ -122,6 +127,7 @@ pub(super) struct Resolver<'c> {
 }
 
 impl Resolver<'_> {
+    /// Adds a mistake. `what` continues the sentence that begins with the key.
     pub(super) fn mistake(&mut self, key: &str, what: impl fmt::Display) {
         self.mistakes.push(self.loaded.mistake(key, what));
     }
@@ -130,13 +136,13 @@ impl Resolver<'_> {
         self.warnings.push(self.loaded.mistake(key, what));
     }
 
-    fn merchant(&mut self, name: &str, typed: &config::Merchant) -> Option<Built> {
+    fn merchant(&mut self, name: &str, typed: &config::Merchant) -> Option<MerchantWithKeys> {
         let at = format!("merchants.{name}");
         let keys = self.keys(&at, typed);
         let region = typed.region.as_deref().and_then(|code| {
             let region = Region::parse(code);
             if region.is_none() {
-                self.mistake(&format!("{at}.region"), "is no ISO 3166-1 alpha-2 code, such as \"SN\"");
+                self.mistake(&format!("{at}.region"), "is not an ISO 3166-1 alpha-2 code, such as \"SN\"");
             }
             region
         });
@@ -153,7 +159,7 @@ impl Resolver<'_> {
             let known: Vec<&str> = typed.connections.keys().map(String::as_str).collect();
             let hint = match nearest(&typed.active, &known) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
-                None if known.is_empty() => "there are none".to_owned(),
+                None if known.is_empty() => "the merchant has no connections".to_owned(),
                 None => format!("the connections are {}", known.join(", ")),
             };
             self.mistake(&format!("{at}.active"), format!("names no connection; {hint}"));
@@ -176,7 +182,12 @@ impl Resolver<'_> {
         let vendor = self.vendor(&at, &typed.provider)?;
         let Some(manifest) = vendor.manifest(typed.generation.as_deref()) else {
             let known: Vec<&str> = vendor.manifests.iter().map(|manifest| manifest.generation).collect();
-            self.mistake(&format!("{at}.generation"), format!("is none of {}: {}", vendor.name(), known.join(", ")));
+            let (name, generation) = (vendor.name(), typed.generation.as_deref().unwrap_or_default());
+            let known = known.join(", ");
+            self.mistake(
+                &format!("{at}.generation"),
+                format!("is not known: {name} has no generation `{generation}`; known: {known}"),
+            );
             return None;
         };
         let (scheme, secrets) = self.credentials(&at, typed, manifest)?;
@@ -190,7 +201,7 @@ impl Resolver<'_> {
                 endpoint,
                 scheme,
                 credentials: secrets.clone(),
-                timeout: typed.timeout.unwrap_or(USUAL_TIMEOUT),
+                timeout: typed.timeout.unwrap_or(DEFAULT_TIMEOUT),
                 rate_limit: typed.rate_limit,
                 max_in_flight: outbound.max_in_flight,
                 max_reply: outbound.max_reply,
@@ -210,7 +221,7 @@ impl Resolver<'_> {
             scheme,
             upstream,
             on_ambiguous: typed.on_ambiguous,
-            visibility_lag: typed.visibility_lag.unwrap_or(USUAL_LAG),
+            visibility_lag: typed.visibility_lag.unwrap_or(DEFAULT_VISIBILITY_LAG),
             livemode: settings.livemode,
             cursor_key: CursorKey::derive(merchant, name, &secrets, keys),
             secrets,
@@ -225,7 +236,7 @@ impl Resolver<'_> {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => format!("the providers are {}", known.join(", ")),
             };
-            self.mistake(&format!("{at}.provider"), format!("is no provider; {hint}"));
+            self.mistake(&format!("{at}.provider"), format!("is not a provider; {hint}"));
         }
         found
     }
@@ -242,7 +253,10 @@ impl Resolver<'_> {
             let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
             let twin = self.twins.map(|twins| twins.get(&(merchant.to_owned(), name.to_owned())));
             let Some(address) = twin.unwrap_or(Some(&nowhere)) else {
-                self.mistake(&format!("{at}.sandbox"), "has no twin yet: twins are started with the gateway");
+                self.mistake(
+                    &format!("{at}.sandbox"),
+                    "has no twin: a twin is started only with the gateway; restart it",
+                );
                 return None;
             };
             return Some(Endpoint::new(&format!("http://{address}{}", server::base_path(manifest))));
@@ -258,8 +272,8 @@ impl Resolver<'_> {
             },
             (None, Some(documented)) => Some(Endpoint::new(documented)),
             (None, None) => {
-                let needs = "needs a `base_url`: every installation has its own origin and mount point";
-                self.mistake(at, format!("{} {needs}", manifest.name));
+                let why = "every installation of it has its own origin and path";
+                self.mistake(at, format!("needs a `base_url` for {}: {why}", manifest.name));
                 None
             }
         }
@@ -273,13 +287,13 @@ impl Resolver<'_> {
             loopback_only: sandbox,
             proxy: if sandbox { None } else { self.proxy.clone() },
         };
-        let held = if sandbox { &mut self.clients.twins } else { &mut self.clients.providers };
-        if held.is_none() {
+        let built = if sandbox { &mut self.clients.twins } else { &mut self.clients.providers };
+        if built.is_none() {
             match http_client(settings) {
-                Ok(client) => *held = Some(client),
+                Ok(client) => *built = Some(client),
                 Err(error) => self.mistakes.push(error),
             }
         }
-        held.clone()
+        built.clone()
     }
 }

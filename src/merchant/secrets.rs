@@ -1,4 +1,5 @@
-//! The secrets of a configuration: merchants' keys, connections' credentials, what verifies signed clients, and the proxy.
+//! Resolves the secrets of a configuration: merchants' keys, connections' credentials, the credentials that verify signed
+//! drop-in clients, and the proxy. `resolve` calls it. No message contains a secret.
 
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use crate::{
     upstream::{Exception, Proxy},
 };
 
-/// How a provider's clients sign, where they do.
-fn signing(vendor: &Vendor) -> Option<&'static Ingress> {
+/// How the clients of a provider sign their requests. `None` if they do not.
+fn ingress_of(vendor: &Vendor) -> Option<&'static Ingress> {
     vendor.manifests.iter().flat_map(|manifest| manifest.auth).find_map(|scheme| match scheme {
         AuthScheme::Signed { ingress, .. } => Some(ingress),
         AuthScheme::Header { .. } => None,
@@ -30,7 +31,7 @@ impl Resolver<'_> {
     pub(super) fn keys(&mut self, at: &str, typed: &config::Merchant) -> Vec<[u8; 32]> {
         let at = format!("{at}.api_keys");
         if typed.api_keys.is_empty() {
-            self.mistake(&at, "is empty: nobody could call; `passerelle keys new` makes a key");
+            self.mistake(&at, "is empty, so that no client could call; make a key with `passerelle keys new`");
         }
         let is_sandbox = typed.connections.values().all(|connection| connection.sandbox);
         let mut keys = Vec::new();
@@ -40,7 +41,7 @@ impl Resolver<'_> {
                     let bytes = HEXLOWER_PERMISSIVE.decode(digest.as_bytes()).ok();
                     match bytes.and_then(|bytes| bytes.try_into().ok()) {
                         Some(bytes) => keys.push(bytes),
-                        None => self.mistake(&at, "holds a digest that is not 64 hexadecimal digits"),
+                        None => self.mistake(&at, "has a digest that is not 64 hexadecimal digits"),
                     }
                 }
                 ApiKey::Key(secret) => {
@@ -57,7 +58,8 @@ impl Resolver<'_> {
         keys
     }
 
-    /// How a merchant's signed drop-in clients are known: the provider, the client's name, what verifies.
+    /// The signed drop-in clients of a merchant: for each the imitated provider, the name that the client sends, and the
+    /// credentials that verify its signatures.
     pub(super) fn ingress(
         &mut self,
         merchant: &str,
@@ -66,14 +68,14 @@ impl Resolver<'_> {
         let mut signers = Vec::new();
         for (provider, typed) in &typed.ingress {
             let at = format!("merchants.{merchant}.ingress.{provider}");
-            let signed = VENDORS.iter().filter_map(|vendor| Some((vendor.name(), signing(vendor)?)));
+            let signed = VENDORS.iter().filter_map(|vendor| Some((vendor.name(), ingress_of(vendor)?)));
             let Some((name, ingress)) = signed.clone().find(|(name, _)| name == provider) else {
                 let known: Vec<&str> = signed.map(|(name, _)| name).collect();
                 let hint = match nearest(provider, &known) {
                     Some(nearest) => format!("did you mean `{nearest}`?"),
-                    None => format!("those that do are {}", known.join(", ")),
+                    None => format!("those providers are {}", known.join(", ")),
                 };
-                self.mistake(&at, format!("is no provider whose clients sign their requests; {hint}"));
+                self.mistake(&at, format!("is not a provider whose clients sign their requests; {hint}"));
                 continue;
             };
             let mut named: Vec<(String, String)> = Vec::new();
@@ -130,9 +132,9 @@ impl Resolver<'_> {
             if !known.contains(&name.as_str()) {
                 let hint = match nearest(name, &known) {
                     Some(nearest) => format!("did you mean `{nearest}`?"),
-                    None => format!("{} takes {}", manifest.name, known.join(", ")),
+                    None => format!("its credentials are {}", known.join(", ")),
                 };
-                self.mistake(&format!("{at}.{name}"), format!("is no credential; {hint}"));
+                self.mistake(&format!("{at}.{name}"), format!("is not a credential of {}; {hint}", manifest.name));
                 complete = false;
                 continue;
             }
@@ -161,7 +163,7 @@ impl Resolver<'_> {
         Some((scheme.filter(|_| complete)?, credentials))
     }
 
-    /// The proxy through which providers are called.
+    /// The proxy for calls to providers, if one is configured.
     pub(super) fn proxy(&mut self) -> Option<Arc<Proxy>> {
         let outbound = &self.loaded.config.outbound;
         let mut exceptions = Vec::new();
@@ -169,7 +171,7 @@ impl Resolver<'_> {
             match Exception::read(text) {
                 Ok(exception) => exceptions.push(exception),
                 Err(wrong) => {
-                    // A password that was put here by mistake is not repeated.
+                    // An operator may have written a URL with a password here. The message must not repeat it.
                     let host = text.rsplit('@').next().unwrap_or_default();
                     self.mistake("outbound.no_proxy", format!("`{host}` {wrong}"));
                 }
@@ -177,7 +179,7 @@ impl Resolver<'_> {
         }
         let Some(secret) = &outbound.proxy else {
             if !outbound.no_proxy.is_empty() {
-                self.warn("outbound.no_proxy", "is not used: there is no `outbound.proxy`");
+                self.warn("outbound.no_proxy", "is not used, because `outbound.proxy` is not set");
             }
             return None;
         };

@@ -99,9 +99,9 @@ fn check_reports_every_mistake_with_its_line() {
     for mistake in [
         ":2: `merchants.acme.api_keys` the environment variable NO_SUCH_VARIABLE is not set",
         ":3: `merchants.acme.active` names no connection; did you mean `main`?",
-        ":4: `merchants.acme.region` is no ISO 3166-1 alpha-2 code",
-        ":7: `merchants.acme.connections.main.provider` is no provider; did you mean `lomi`?",
-        ":11: `merchants.acme.connections.old.credentials.secret` is no credential; did you mean `secret_key`?",
+        ":4: `merchants.acme.region` is not an ISO 3166-1 alpha-2 code",
+        ":7: `merchants.acme.connections.main.provider` is not a provider; did you mean `lomi`?",
+        ":11: `merchants.acme.connections.old.credentials.secret` is not a credential of modempay; did you mean `secret_key`?",
     ] {
         assert!(messages.contains(mistake), "{mistake}\n{messages}");
     }

@@ -189,7 +189,10 @@ fn mistakes_in_ingress_are_reported_with_their_line() {
     let merchant = "[merchants.acme]\napi_keys = [\"k\"]\nactive = \"main\"\nconnections.main = { provider = \"lomi\", sandbox = true }\n";
     for (typed, expected) in [
         ("ingress.bitnop = {}", "did you mean `bitnob`?"),
-        ("ingress.lomi = {}", "is no provider whose clients sign their requests; those that do are bitnob, paymentkit"),
+        (
+            "ingress.lomi = {}",
+            "is not a provider whose clients sign their requests; those providers are bitnob, paymentkit",
+        ),
         ("ingress.bitnob = { client_id = \"c\" }", "is incomplete: it needs `client_secret`"),
         ("ingress.bitnob = { client_secret = \"c\" }", "is incomplete: it needs `client_id`"),
         ("ingress.bitnob = { client_ide = \"c\" }", "did you mean `client_id`?"),
