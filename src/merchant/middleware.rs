@@ -18,7 +18,7 @@ pub trait Middleware: Debug + Send + Sync + 'static {
     /// Replaces the id of every customer in a connection's reply by the id that the merchant knows.
     async fn present(&self, merchant: &Merchant, connection: &Connection, reply: &mut Reply) -> Result<(), Error>;
 
-    /// The ids that the merchant knows for customers at connections, in the same order. Each customer is given as the name
-    /// of the connection and the id there.
+    /// The ids that the merchant knows for customers at connections, in the same order. Each customer is given as the
+    /// name of the connection and the id there.
     async fn public_ids(&self, merchant: &Merchant, ids: Vec<(String, String)>) -> Result<Vec<String>, Error>;
 }

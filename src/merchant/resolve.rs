@@ -32,8 +32,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_VISIBILITY_LAG: Duration = Duration::from_secs(2);
 
 impl Gateway {
-    /// Resolves a configuration. The error has all mistakes. Without `twins`, the configuration is only checked: sandbox
-    /// connections get an address where nothing listens.
+    /// Resolves a configuration. The error has all mistakes. Without `twins`, the configuration is only checked:
+    /// sandbox connections get an address where nothing listens.
     pub fn resolve(loaded: &Loaded, twins: Option<&Twins>) -> Result<Resolved, ConfigError> {
         let config = &loaded.config;
         let mut resolver = Resolver {
@@ -70,8 +70,8 @@ impl Gateway {
                 }
             }
         }
-        // The deadline may be longer than `store.lease`, because the lease is renewed while a write is in flight. But it is
-        // not renewed for longer than `LONGEST_ATTEMPT`.
+        // The deadline may be longer than `store.lease`, because the lease is renewed while a write is in flight. But
+        // it is not renewed for longer than `LONGEST_ATTEMPT`.
         if config.server.deadline > store::LONGEST_ATTEMPT {
             resolver.mistake(
                 "server.deadline",
@@ -106,7 +106,8 @@ impl Gateway {
     }
 }
 
-/// The outbound HTTP clients: one for providers, one for the twins in this process. Each is built when it is first needed.
+/// The outbound HTTP clients: one for providers, one for the twins in this process. Each is built when it is first
+/// needed.
 #[derive(Default)]
 struct Clients {
     providers: Option<HttpClient>,

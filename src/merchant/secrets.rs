@@ -1,5 +1,5 @@
-//! Resolves the secrets of a configuration: merchants' keys, connections' credentials, the credentials that verify signed
-//! drop-in clients, and the proxy. `resolve` calls it. No message contains a secret.
+//! Resolves the secrets of a configuration: merchants' keys, connections' credentials, the credentials that verify
+//! signed drop-in clients, and the proxy. `resolve` calls it. No message contains a secret.
 
 use std::sync::Arc;
 
@@ -58,8 +58,8 @@ impl Resolver<'_> {
         keys
     }
 
-    /// The signed drop-in clients of a merchant: for each the imitated provider, the name that the client sends, and the
-    /// credentials that verify its signatures.
+    /// The signed drop-in clients of a merchant: for each the imitated provider, the name that the client sends, and
+    /// the credentials that verify its signatures.
     pub(super) fn ingress(
         &mut self,
         merchant: &str,

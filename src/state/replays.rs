@@ -143,8 +143,8 @@ impl Replays {
         Ok(Admitted::First(Some(Seen { digest, answer })))
     }
 
-    /// Keeps the answer to a request, for its repetitions. If the gateway answered with a server error, the signature is
-    /// forgotten, so that the client can send the request again.
+    /// Keeps the answer to a request, for its repetitions. If the gateway answered with a server error, the signature
+    /// is forgotten, so that the client can send the request again.
     pub fn settle(&self, Seen { digest, answer: sender }: Seen, answer: &Response<Bytes>) {
         let is_failure = answer.status().is_server_error();
         if is_failure {

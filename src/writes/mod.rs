@@ -8,14 +8,14 @@
 //! 2. **A write runs in its own task.** A client that disconnects does not stop it.
 //! 3. **Store, then answer.** A client gets a success only after the store keeps it. If the store does not, the client
 //!    gets `outcome_unknown`, and the same request gets the true answer later.
-//! 4. **Unknown is not failed.** If the outcome is unknown, a worker reconciles: it asks the provider what happened. The
-//!    write is sent again only where that can do no harm, or where the operator chose it.
+//! 4. **Unknown is not failed.** If the outcome is unknown, a worker reconciles: it asks the provider what happened.
+//!    The write is sent again only where that can do no harm, or where the operator chose it.
 //! 5. **Only the newest attempt decides.** The store accepts an end only from the newest attempt, and an attempt sends
 //!    only while its lease lasts.
 //!
-//! `new_write` is a write before its claim, `operation` one attempt, `in_flight` the writes of this process that clients
-//! can join, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the format of
-//! answers, `over_http` the headers. `docs/reliability.md` follows a lost answer through all of it.
+//! `new_write` is a write before its claim, `operation` one attempt, `in_flight` the writes of this process that
+//! clients can join, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the
+//! format of answers, `over_http` the headers. `docs/reliability.md` follows a lost answer through all of it.
 
 mod in_flight;
 mod new_write;
@@ -191,7 +191,8 @@ impl Writes {
         let transport = time.transport(&operation);
         let sending = async { planned?.write(&transport).await };
         let result = match sending.await {
-            // The customer was there when the worker reconciled, so the deletion of an earlier attempt was executed late.
+            // The customer was there when the worker reconciled, so the deletion of an earlier attempt was executed
+            // late.
             Err(error) if error.kind == Kind::NotFound && operation.repeats_deletion() => Ok(Written::Deleted),
             result => result,
         };

@@ -1,5 +1,5 @@
-//! Writes over HTTP, for the API and for drop-in alike: reads the idempotency headers of a request, and makes a response
-//! from an answer or a problem from a refusal. `http` and `drop_in` call it.
+//! Writes over HTTP, for the API and for drop-in alike: reads the idempotency headers of a request, and makes a
+//! response from an answer or a problem from a refusal. `http` and `drop_in` call it.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -90,8 +90,8 @@ pub fn refusal(refused: Refused) -> Problem {
             Problem::new(Code::IdempotencyKeyReused, detail)
         }
         Refused::Expired(customer) => {
-            let detail = "the write with this `Idempotency-Key` is finished, and its answer is no longer stored; nothing \
-                          was sent again";
+            let detail = "the write with this `Idempotency-Key` is finished, and its answer is no longer stored; \
+                          nothing was sent again";
             Problem::new(Code::IdempotencyKeyExpired, detail).with_existing(customer)
         }
         Refused::Erased(customer) => {

@@ -1,14 +1,14 @@
 //! The background workers: one renews the leases of this process, one reconciles writes whose outcome is unknown or
-//! whose process died, one deletes old answers. `serve` starts them; [`Writes::reconcile`] is also called where a client
-//! repeats a request whose outcome is unknown.
+//! whose process died, one deletes old answers. `serve` starts them; [`Writes::reconcile`] is also called where a
+//! client repeats a request whose outcome is unknown.
 //!
 //! To reconcile is to ask the provider whether the write happened. What must hold:
 //!
 //! - Only the attempt that has taken the write over reconciles it, and it has a lease before it asks.
-//! - That the provider shows the write is proof that it happened. That the provider does not show it proves nothing
-//!   before the provider has had time to show it ([`ReconcilePhase`]).
-//! - Before a write is sent once more, `OperationLog::send_again` notes that durably, and refuses where a newer write to
-//!   the same customer would be undone.
+//! - A write that the provider shows has happened. A write that the provider does not show counts as not executed only
+//!   after the provider has had time to show it ([`ReconcilePhase`]).
+//! - Before a write is sent once more, `OperationLog::send_again` notes that durably, and refuses where a newer write
+//!   to the same customer would be undone.
 //! - Before a customer that was found becomes the outcome of a create, `OperationLog::adopt` makes sure that no other
 //!   create made it.
 
