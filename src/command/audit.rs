@@ -1,21 +1,21 @@
-//! `passerelle audit`: one record of what was intended and one of what came of it for every write, each bound to
-//! the one before by its hash.
+//! `passerelle audit`: prints or verifies the audit records of the store. Every write has one record of its intent and
+//! one of its outcome, and each record contains the hash of the record before it.
 
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
-use super::{Configuration, Failed, operations::open, serve::runtime, terminal};
+use super::{CommandError, Configuration, operations::open, serve::runtime, terminal};
 use crate::store::AuditRecord;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Option<Audit>,
-    /// Only records behind this one.
+    /// Print only the records after this sequence number.
     #[arg(long, default_value_t = 0)]
     after: u64,
-    /// At most so many.
+    /// Print at most this many records.
     #[arg(long, default_value_t = 100)]
     limit: usize,
 }
@@ -26,18 +26,20 @@ enum Audit {
     Verify,
 }
 
-pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), Failed> {
-    let failed = |error: crate::store::StoreError| Failed::Failed(error.to_string());
+pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), CommandError> {
+    let failed = |error: crate::store::StoreError| CommandError::Failed(error.to_string());
     runtime()?.block_on(async {
         let store = open(configuration)?;
         match arguments.command {
             Some(Audit::Verify) => match store.audit().verify().await.map_err(failed)? {
                 Ok(head) => terminal::print(&format!("{} records, none missing, none changed", head.sequence)),
-                Err(broken) => Err(Failed::Failed(format!("{broken}; restore the store from a backup and compare"))),
+                Err(broken) => {
+                    Err(CommandError::Failed(format!("{broken}; restore the store from a backup and compare")))
+                }
             },
             None => {
                 let records = store.audit().records(arguments.after, arguments.limit).await.map_err(failed)?;
-                // One document a line, for other programs to read on.
+                // One JSON object per line, for other programs.
                 let lines: Vec<String> = records.iter().map(|record| line(record).to_string()).collect();
                 terminal::print(&lines.join("\n"))
             }

@@ -1,4 +1,5 @@
-//! The command line: what can be asked of the binary. Results go to stdout, everything else to stderr.
+//! The command line of the `passerelle` binary. Every command writes its result to stdout and everything else to
+//! stderr, and returns the exit code 0 (success), 1 (failure) or 2 (wrong usage).
 
 mod audit;
 mod check;
@@ -22,11 +23,11 @@ pub use serve::{Running, start};
     name = "passerelle",
     version,
     about,
-    long_about = "One customers API in front of many payment providers.\n\nWithout a command and without a configuration, \
-                  a sandbox is served: five merchants, one a provider, each on a twin of its provider in this process. \
-                  Nothing leaves this machine.",
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage.\n\nExamples:\n  passerelle                                     \
-                  the sandbox, with curl lines to try\n  passerelle serve --config passerelle.toml\n  passerelle check --config \
+    long_about = "One customers API in front of many payment providers.\n\nWithout a command and without a configuration \
+                  file, passerelle serves a sandbox: five merchants, one per provider. A twin in this process imitates \
+                  each provider. Nothing leaves this machine.",
+    after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.\n\nExamples:\n  passerelle                                     \
+                  serves the sandbox and prints curl commands to try\n  passerelle serve --config passerelle.toml\n  passerelle check --config \
                   passerelle.toml --probe\n  passerelle providers lomi\n  passerelle explain --provider bitnob create \
                   '{\"name\":\"Awa Diop\",\"email\":\"awa@example.com\"}'"
 )]
@@ -37,48 +38,48 @@ pub struct CommandLine {
     command: Option<Command>,
 }
 
-/// Where the configuration is.
+/// Names the configuration file.
 #[derive(Debug, Clone, Args)]
 pub struct Configuration {
-    /// The configuration file; without one, the built-in sandbox is served.
+    /// The configuration file; without it, the built-in sandbox is used.
     #[arg(long, short, value_name = "FILE", env = "PASSERELLE_CONFIG", global = true)]
     config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API (also what happens without a command).
+    /// Serve the API (the default without a command).
     Serve(serve::Arguments),
-    /// Validate the configuration and resolve its secrets; tell every mistake with its line.
+    /// Validate the configuration and resolve its secrets; report mistakes with their line where it is known.
     Check(check::Arguments),
-    /// What the providers can do, as a table.
+    /// Show what each provider supports, as a table.
     Providers(providers::Arguments),
-    /// The exact request a provider would be sent, and what becomes of each field. Sends nothing.
+    /// Show the exact requests a provider would receive, and what happens to each field. Sends nothing.
     Explain(explain::Arguments),
-    /// What became of writes; `--outcome unknown` lists those that nobody knows yet.
+    /// List writes and their outcomes; `--outcome unknown` lists those whose outcome is not known.
     Operations(operations::Arguments),
-    /// The record of every write, as lines of JSON; `verify` checks that none is missing or changed.
+    /// Print the audit records of all writes as lines of JSON; `verify` checks that none is missing or changed.
     Audit(audit::Arguments),
-    /// Make keys for merchants.
+    /// Make API keys for merchants.
     Keys(keys::Arguments),
     /// Print the OpenAPI document of the API.
     Openapi,
-    /// Serve a twin of a provider alone: a sandbox that remembers.
+    /// Serve a twin of one provider: a sandbox with the provider's own API.
     #[command(long_about = twin::LONG_ABOUT)]
     Twin(twin::Arguments),
 }
 
-/// What went wrong, for the last line on stderr.
+/// Why a command failed, for the last line on stderr.
 #[derive(Debug)]
-pub enum Failed {
-    /// The command was used in a way it cannot be.
+pub enum CommandError {
+    /// The arguments are wrong: exit code 2.
     Usage(String),
-    /// It was tried, and failed.
+    /// The command failed: exit code 1.
     Failed(String),
 }
 
 impl CommandLine {
-    /// Runs the command and answers the exit code.
+    /// Runs the command and returns the exit code.
     pub fn run(self) -> ExitCode {
         let configuration = self.configuration;
         let result = match self.command {
@@ -95,19 +96,19 @@ impl CommandLine {
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
-            Err(Failed::Usage(told)) => {
-                terminal::complain(&told);
+            Err(CommandError::Usage(message)) => {
+                terminal::print_error(&message);
                 ExitCode::from(2)
             }
-            Err(Failed::Failed(told)) => {
-                terminal::complain(&told);
+            Err(CommandError::Failed(message)) => {
+                terminal::print_error(&message);
                 ExitCode::FAILURE
             }
         }
     }
 }
 
-impl From<crate::config::ConfigError> for Failed {
+impl From<crate::config::ConfigError> for CommandError {
     fn from(error: crate::config::ConfigError) -> Self {
         Self::Failed(error.to_string())
     }

@@ -1,10 +1,10 @@
-//! `passerelle providers`: what they can do, from their manifests.
+//! `passerelle providers`: shows what the providers support, from their manifests.
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
-use passerelle_providers::{VENDORS, model::Operation};
+use passerelle_providers::{VENDORS, Vendor, model::Operation};
 
-use super::{Failed, terminal};
+use super::{CommandError, terminal};
 use crate::{
     capabilities::{ProviderView, heading, manifests, manifests_of},
     config::nearest,
@@ -12,14 +12,14 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// One provider, in full.
+    /// Show one provider in full.
     name: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failed> {
+pub(super) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     match (&arguments.name, arguments.json) {
         (None, true) => terminal::print_json(&manifests().map(ProviderView::from).collect::<Vec<_>>()),
         (None, false) => terminal::print(&overview()),
@@ -37,14 +37,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failed> {
     }
 }
 
-/// A name that no provider has.
-pub(super) fn unknown(name: &str) -> Failed {
+/// The error for a name that no provider has.
+pub(super) fn unknown(name: &str) -> CommandError {
     let known: Vec<&str> = VENDORS.iter().map(|vendor| vendor.name()).collect();
     let hint = match nearest(name, &known) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => format!("the providers are {}", known.join(", ")),
     };
-    Failed::Usage(format!("`{name}` is no provider; {hint}"))
+    CommandError::Usage(format!("`{name}` is not a provider; {hint}"))
+}
+
+/// The error for a generation that the provider's API does not have.
+pub(super) fn unknown_generation(vendor: &Vendor, generation: Option<&str>) -> CommandError {
+    let known: Vec<&str> = vendor.manifests.iter().map(|manifest| manifest.generation).collect();
+    let generation = generation.unwrap_or_default();
+    CommandError::Usage(format!("{} has no generation `{generation}`; known: {}", vendor.name(), known.join(", ")))
 }
 
 pub(super) fn table() -> Table {
@@ -62,14 +69,17 @@ fn overview() -> String {
         table.add_row(std::iter::once(operation.name().replace('_', " ")).chain(cells));
     }
     format!(
-        "{table}\n\nnative: by the provider · emulated: by the gateway on top of it · `passerelle providers NAME` says why not"
+        "{table}\n\nnative: the provider does it · emulated: the gateway does it with other requests · `passerelle providers NAME` says why not"
     )
 }
 
 fn in_full(view: &ProviderView) -> String {
     let mut text = format!("{} ({}), generation {}\n", view.title, view.name, view.generation);
     text.push_str(&format!("documentation  {}\n", view.documentation));
-    text.push_str(&format!("base_url       {}\n", view.base_url.unwrap_or("none: set it in the configuration")));
+    text.push_str(&format!(
+        "base_url       {}\n",
+        view.base_url.unwrap_or("none: set `base_url` in the configuration")
+    ));
     let ways: Vec<String> = view.credentials.iter().map(|names| names.join(" + ")).collect();
     text.push_str(&format!("credentials    {}\n", ways.join(", or ")));
     text.push_str(&format!("ids            {}\n", view.id_pattern));
@@ -88,7 +98,7 @@ fn in_full(view: &ProviderView) -> String {
         ]);
     }
     let mut fields = table();
-    fields.set_header(["field", "create", "update", "read", "the provider's word", "how, or why not"]);
+    fields.set_header(["field", "create", "update", "read", "the provider's name for it", "how, or why not"]);
     for field in &view.fields {
         fields.add_row([
             field.field,
@@ -100,11 +110,11 @@ fn in_full(view: &ProviderView) -> String {
         ]);
     }
     let mut filters = table();
-    filters.set_header(["filter or look-up", "answered by", "what is loose, or why not"]);
-    for (sort, views) in [("list by", &view.filters), ("find by", &view.lookups)] {
+    filters.set_header(["filter or look-up", "answered by", "limits, or why not"]);
+    for (verb, views) in [("list by", &view.filters), ("find by", &view.lookups)] {
         for filter in views {
             filters.add_row([
-                format!("{sort} {}", filter.parameter),
+                format!("{verb} {}", filter.parameter),
                 filter.answered_by.to_owned(),
                 filter.reason.unwrap_or_default().to_owned(),
             ]);

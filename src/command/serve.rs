@@ -1,4 +1,5 @@
-//! `passerelle serve`: the gateway, from its configuration to its last answered request.
+//! `passerelle serve`: starts the gateway from its configuration, reloads it on SIGHUP, and stops it on SIGTERM or
+//! SIGINT after the requests in flight have been answered.
 
 use std::{
     net::{SocketAddr, TcpListener, ToSocketAddrs},
@@ -12,7 +13,7 @@ use clap::Args;
 use passerelle_providers::{Settings, model::auth::Credentials, text, vendor};
 use tokio::task::JoinHandle;
 
-use super::{Configuration, Failed, terminal};
+use super::{CommandError, Configuration, terminal};
 use crate::{
     app,
     config::{self, Loaded},
@@ -30,12 +31,13 @@ pub(super) struct Arguments {
     listen: Option<String>,
 }
 
-/// How long load balancers have to see that the gateway is not ready any more, while somebody is connected.
+/// How long the gateway still accepts connections after the signal to stop, so that load balancers see that it is not
+/// ready. It does not wait if no client is connected.
 const NOTICE: Duration = Duration::from_secs(3);
-/// How long requests may go on after that.
+/// How long requests in flight may take after that.
 const DRAIN: Duration = Duration::from_secs(20);
 
-pub(super) fn run(configuration: &Configuration, arguments: Arguments) -> Result<(), Failed> {
+pub(super) fn run(configuration: &Configuration, arguments: Arguments) -> Result<(), CommandError> {
     start_logging();
     let mut loaded = config::load(configuration.config.as_deref())?;
     if let Some(listen) = arguments.listen {
@@ -44,24 +46,27 @@ pub(super) fn run(configuration: &Configuration, arguments: Arguments) -> Result
     runtime()?.block_on(serve(loaded, configuration.config.clone()))
 }
 
-/// One thread where there is one core: handing work between threads would only cost.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+/// A runtime with one thread on a machine with one core: more threads would only add cost.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut builder = match cores {
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
-    builder.enable_all().build().map_err(|error| Failed::Failed(format!("the runtime cannot be started: {error}")))
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::Failed(format!("cannot start the async runtime: {error}")))
 }
 
 pub(super) fn start_logging() {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
-    // The migrations of the store speak of every step.
+    // The migrations of the store log every step at `info`.
     let usual = || EnvFilter::new("info,refinery_core=warn");
     let filter = EnvFilter::try_from_env("PASSERELLE_LOG").unwrap_or_else(|_| usual());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // One JSON object a line for machines, plain lines for people.
+    // One JSON object per line for machines, plain lines on a terminal.
     let _ = match std::io::stderr().is_terminal() {
         true => builder.with_target(false).try_init(),
         false => builder.json().flatten_event(true).try_init(),
@@ -71,25 +76,25 @@ pub(super) fn start_logging() {
 /// A gateway that is being served.
 #[derive(Debug)]
 pub struct Running {
-    /// Where the API is.
+    /// The address of the API.
     pub address: SocketAddr,
-    /// What the handlers see.
+    /// The state that the handlers use.
     pub app: Arc<App>,
-    /// Stops it.
+    /// Stops the server.
     pub handle: Handle<SocketAddr>,
-    /// Where the twins of its sandbox connections are.
+    /// The addresses of the twins of its sandbox connections.
     pub twins: Twins,
-    /// What its operator should be told.
+    /// Warnings for the operator.
     pub warnings: Vec<String>,
     task: JoinHandle<std::io::Result<()>>,
     watch: JoinHandle<()>,
 }
 
-/// How long writes whose clients have gone may still take when the gateway stops.
+/// How long writes whose clients have disconnected may still take when the gateway stops.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
 impl Running {
-    /// Waits until it was stopped.
+    /// Waits until the server has stopped, then for the last writes.
     pub async fn stopped(self) -> Result<(), String> {
         let served = self.task.await;
         self.app.writes.drained(LAST_WRITES).await;
@@ -123,7 +128,7 @@ fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
     let mut twins = Twins::new();
     for (merchant_name, merchant) in &loaded.config.merchants {
         for (name, connection) in merchant.connections.iter().filter(|(_, connection)| connection.sandbox) {
-            // An unknown provider or generation is told with the configuration's other mistakes.
+            // `Gateway::resolve` reports an unknown provider or generation.
             let Some(vendor) = vendor(&connection.provider) else { continue };
             let Some(manifest) = vendor.manifest(connection.generation.as_deref()) else { continue };
             let settings = Settings {
@@ -141,75 +146,78 @@ fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
     Ok(twins)
 }
 
-/// Binds an address, telling what to do when it is taken.
+/// Binds an address. The error says what to do when another process uses it.
 pub(super) fn bind(address: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
-            "{address} is taken; choose another with --listen or PASSERELLE_SERVER__LISTEN, such as 127.0.0.1:8081"
+            "another process listens on {address}; choose another address with --listen or PASSERELLE_SERVER__LISTEN, such as 127.0.0.1:8081"
         ),
-        _ => format!("{address} cannot be listened on: {error}"),
+        _ => format!("cannot listen on {address}: {error}"),
     })
 }
 
-async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), Failed> {
+async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError> {
     let is_sandbox = file.is_none();
     if is_sandbox {
         refuse_public_sandbox(&loaded.config.server.listen)?;
     }
-    let running = start(&loaded).await.map_err(Failed::Failed)?;
+    let running = start(&loaded).await.map_err(CommandError::Failed)?;
     for warning in &running.warnings {
-        terminal::warn(warning);
+        terminal::print_warning(warning);
     }
     if is_sandbox {
-        terminal::tell(&greeting(running.address));
+        terminal::print_notice(&greeting(running.address));
     }
     tracing::info!(server.address = %running.address, "serving on http://{}", running.address);
     tokio::spawn(stop_on_signal(Arc::clone(&running.app), running.handle.clone()));
     tokio::spawn(reload_on_signal(Arc::clone(&running.app), running.twins.clone(), file));
-    let stopped = running.stopped().await.map_err(Failed::Failed);
+    let stopped = running.stopped().await.map_err(CommandError::Failed);
     tracing::info!("stopped");
     stopped
 }
 
-/// The sandbox has keys that everybody knows.
-fn refuse_public_sandbox(listen: &str) -> Result<(), Failed> {
+/// Refuses to serve the sandbox beyond loopback: its API keys are public.
+fn refuse_public_sandbox(listen: &str) -> Result<(), CommandError> {
     let addresses = listen
         .to_socket_addrs()
-        .map_err(|error| Failed::Usage(format!("`{listen}` is no address to listen on: {error}")))?;
+        .map_err(|error| CommandError::Usage(format!("`{listen}` is not an address to listen on: {error}")))?;
     for address in addresses {
         if !address.ip().is_loopback() {
-            let told = "the sandbox has keys that everybody knows, so it is only served on loopback";
-            return Err(Failed::Usage(format!("{told}: use 127.0.0.1 instead of {}, or --config FILE", address.ip())));
+            let reason = "the sandbox has public API keys, so it is only served on loopback";
+            return Err(CommandError::Usage(format!(
+                "{reason}: use 127.0.0.1 instead of {}, or --config FILE",
+                address.ip()
+            )));
         }
     }
     Ok(())
 }
 
-/// What a newcomer can do next.
+/// What to try first in the sandbox.
 fn greeting(address: SocketAddr) -> String {
     format!(
-        "Passerelle's sandbox is served on http://{address}, on this machine only. Nothing leaves it, nothing is kept.\n\
-         Five merchants, one a provider: sk_sandbox_modempay, _lomi, _paymentkit, _bitnob, _notchpay.\n\n  \
+        "Passerelle's sandbox is served on http://{address}. Nothing leaves this machine, and nothing is stored on disk.\n\
+         It has five merchants, one per provider. Their API keys: sk_sandbox_modempay, _lomi, _paymentkit, _bitnob, _notchpay.\n\n  \
          curl http://{address}/v1/customers -H 'Authorization: Bearer sk_sandbox_lomi'\n\n  \
          curl http://{address}/v1/customers -H 'Authorization: Bearer sk_sandbox_bitnob' \\\n    \
          -H 'Content-Type: application/json' \\\n    \
          -d '{{\"name\":\"Awa Diop\",\"email\":\"awa@example.com\",\"phone\":\"+2348123456789\"}}'\n\n\
-         The whole API: http://{address}/docs"
+         The API reference: http://{address}/docs"
     )
 }
 
-/// Drains on SIGTERM or SIGINT, and leaves at once on the second.
+/// Drains on the first SIGTERM or SIGINT, and stops at once on the second.
 async fn stop_on_signal(app: Arc<App>, handle: Handle<SocketAddr>) {
     wait_for_stop().await;
     app.draining.store(true, Ordering::Relaxed);
     if handle.connection_count() > 0 {
-        tracing::info!("stopping: not ready any more, listening {} s longer", NOTICE.as_secs());
+        tracing::info!("stopping: /readyz answers 503, new connections are accepted for {} s", NOTICE.as_secs());
         tokio::select! {
             () = tokio::time::sleep(NOTICE) => {}
             () = wait_for_stop() => return handle.shutdown(),
         }
     }
-    tracing::info!("stopping: no new connections, {} s for requests under way", DRAIN.as_secs());
+    tracing::info!("stopping: no new connections, requests in flight have {} s", DRAIN.as_secs());
     handle.graceful_shutdown(Some(DRAIN));
     wait_for_stop().await;
     handle.shutdown();
@@ -231,15 +239,15 @@ pub(super) async fn wait_for_stop() {
     let _ = interrupted.await;
 }
 
-/// Reads the file again on SIGHUP. A mistake keeps what is served. Where the API listens, with how many
-/// connections, and where its store is, is decided at the start.
+/// Reloads the configuration on SIGHUP. If it has a mistake, the gateway keeps the one that it serves. The address, the
+/// number of connections and the store are set at the start only.
 #[cfg(unix)]
 async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     while hangup.recv().await.is_some() {
         let Some(file) = &file else {
-            tracing::info!("the sandbox has no file to read again");
+            tracing::info!("the sandbox has no configuration file, so there is nothing to reload");
             continue;
         };
         let resolved = config::load(Some(file)).and_then(|loaded| Gateway::resolve(&loaded, Some(&twins)));
@@ -249,9 +257,11 @@ async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
                     tracing::warn!("{warning}");
                 }
                 app.gateway.store(Arc::new(resolved.gateway));
-                tracing::info!("the configuration was read again");
+                tracing::info!("the configuration was reloaded");
             }
-            Err(error) => tracing::error!("the configuration was not read again; what was served stays: {error}"),
+            Err(error) => tracing::error!(
+                "the configuration has a mistake and was not reloaded; the gateway keeps the one it serves: {error}"
+            ),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `passerelle twin`: a sandbox vendor alone, for pointing a vendor's own client at, or a gateway.
+//! `passerelle twin`: serves the twin of one provider, for the provider's own client or for a gateway.
 
 use std::path::PathBuf;
 
@@ -7,28 +7,28 @@ use clap::Args;
 use passerelle_providers::{Settings, kit::server::base_path, model::auth::Credentials, text::country::Region, vendor};
 
 use super::{
-    Failed,
-    providers::unknown,
+    CommandError,
+    providers::{unknown, unknown_generation},
     serve::{bind, runtime, start_logging},
     terminal,
 };
 use crate::twin::{Twin, faults::FaultPlan, log::Log};
 
 pub(super) const LONG_ABOUT: &str = "\
-Serve a twin of a provider alone: the provider's own API over a store in memory.
+Serve a twin of one provider: the provider's own API over records in memory.
 
-It speaks the provider's paths, envelopes, errors and signatures, begins with three sample customers, and forgets \
-everything when it stops. Point the provider's own client at it, or a gateway's `base_url`.
+It has the provider's paths, envelopes, errors and signatures. It starts with three sample customers and loses all \
+records when it stops. Use its address in the provider's own client, or as the `base_url` of a gateway's connection.
 
-With --faults it misbehaves as a plan says: errors, silence, resets, answers that are cut off, before or after it did \
-what it was asked. The n-th request is always answered the same way for one seed. With --log it writes every request \
-and every change to a file, which tells what really happened, whatever the client was told.";
+With --faults it fails as a plan says: errors, no answer, resets, answers that are cut off, before or after it executed \
+the request. With the same seed, the n-th request always gets the same fault. With --log it writes every request and \
+every change to a file, which shows what was really changed, whatever the client received.";
 
 const AFTER_HELP: &str = "\
 A plan of faults (TOML; every key is in config/faults.toml and docs/twins.md):
   seed = 7
-  error_after = 0.05        # 500 in one of twenty requests, although it was done
-  hang_after = 0.05         # no answer at all, although it was done
+  error_after = 0.05        # one of twenty requests is executed, but answered with 500
+  hang_after = 0.05         # one of twenty is executed, but never answered
   only = [\"create\"]
   search_lag = \"2s\"         # lists and searches see new records late
 
@@ -36,7 +36,7 @@ Examples:
   passerelle twin --provider lomi
   passerelle twin --provider bitnob --generation v2 --listen 127.0.0.1:0
   passerelle twin --provider modempay --faults faults.toml --log twin.jsonl
-  curl -i http://127.0.0.1:9100/v1/customers -H 'X-API-KEY: any'     # of a twin of lomi";
+  curl -i http://127.0.0.1:9100/v1/customers -H 'X-API-KEY: any'     # a twin of lomi";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -44,63 +44,63 @@ pub(super) struct Arguments {
     /// The provider to imitate.
     #[arg(long, short)]
     provider: String,
-    /// The generation of its API, where it has several.
+    /// The generation of the provider's API, if it has several.
     #[arg(long)]
     generation: Option<String>,
     /// The address and port to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9100")]
     listen: String,
-    /// The region whose national phone numbers it writes, such as GM.
+    /// The region of national phone numbers, such as GM.
     #[arg(long)]
     region: Option<String>,
-    /// Take only these credentials, as NAME=VALUE; without any, every key is taken.
+    /// Accept only these credentials; without this option, any key is accepted.
     #[arg(long, value_name = "NAME=VALUE")]
     credential: Vec<String>,
-    /// Misbehave as this plan says (TOML).
+    /// Fail as this plan says (TOML).
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
-    /// Append every request and every change to this file, as one JSON object a line.
+    /// Append every request and every change to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<(), Failed> {
+pub(super) fn run(arguments: Arguments) -> Result<(), CommandError> {
     start_logging();
     let vendor = vendor(&arguments.provider).ok_or_else(|| unknown(&arguments.provider))?;
-    let manifest = vendor
-        .manifest(arguments.generation.as_deref())
-        .ok_or_else(|| Failed::Usage(format!("{} has no such generation", vendor.name())))?;
-    let named: Option<Vec<(String, String)>> = arguments
+    let generation = arguments.generation.as_deref();
+    let manifest = vendor.manifest(generation).ok_or_else(|| unknown_generation(vendor, generation))?;
+    let credentials: Option<Vec<(String, String)>> = arguments
         .credential
         .iter()
         .map(|text| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
         .collect();
-    let named = named.ok_or_else(|| Failed::Usage("a credential is written NAME=VALUE".to_owned()))?;
+    let credentials =
+        credentials.ok_or_else(|| CommandError::Usage("--credential must have the form NAME=VALUE".to_owned()))?;
     let region = arguments.region.as_deref().and_then(Region::parse);
     let settings = Settings { generation: manifest.generation, region, livemode: true };
-    let mut twin = Twin::new(vendor, settings, Credentials::new(named));
+    let mut twin = Twin::new(vendor, settings, Credentials::new(credentials));
     if let Some(file) = &arguments.faults {
         twin = twin.with_faults(FaultPlan::load(file)?);
     }
     if let Some(file) = &arguments.log {
         let log = Log::open(file)
-            .map_err(|error| Failed::Failed(format!("{} cannot be written: {error}", file.display())))?;
+            .map_err(|error| CommandError::Failed(format!("cannot open the log {}: {error}", file.display())))?;
         twin = twin.with_log(log);
     }
     runtime()?.block_on(async move {
-        let listener = bind(&arguments.listen).map_err(Failed::Failed)?;
-        let address = listener.local_addr().map_err(|error| Failed::Failed(error.to_string()))?;
-        terminal::tell(&format!(
-            "A twin of {} ({}), which forgets everything when it stops, is served on http://{address}{}",
+        let listener = bind(&arguments.listen).map_err(CommandError::Failed)?;
+        let address = listener.local_addr().map_err(|error| CommandError::Failed(error.to_string()))?;
+        terminal::print_notice(&format!(
+            "A twin of {} ({}), which loses all records when it stops, is served on http://{address}{}",
             manifest.title,
             manifest.generation,
             base_path(manifest),
         ));
         if let Some(file) = &arguments.faults {
-            terminal::tell(&format!("It misbehaves as {} says.", file.display()));
+            terminal::print_notice(&format!("It fails as {} says.", file.display()));
         }
         if let Some(file) = &arguments.log {
-            terminal::tell(&format!("What it is asked and what it does is in {}.", file.display()));
+            terminal::print_notice(&format!("It writes every request and every change to {}.", file.display()));
         }
         let handle = Handle::new();
         let stop = handle.clone();
@@ -109,6 +109,6 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failed> {
             stop.shutdown();
         });
         let served = twin.serve(listener, handle).await;
-        served.map_err(|error| Failed::Failed(format!("serving failed: {error}")))
+        served.map_err(|error| CommandError::Failed(format!("serving failed: {error}")))
     })
 }

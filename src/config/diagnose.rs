@@ -1,10 +1,11 @@
-//! Mistakes in a configuration, told so that they can be mended: the file, the line, the key, and the
-//! nearest key that there is.
+//! Describes a mistake in a configuration to the operator: the file, the line, the key, and the nearest known key.
+//! The line is known when the key, or a table that contains it, is in the file. A mistake in an environment variable
+//! names the variable instead.
 
 use figment::error::Kind;
 use toml_edit::{Document, Item};
 
-/// One mistake in one line.
+/// Describes one mistake in one line of text.
 pub(super) fn describe(error: &figment::Error, text: &str, name: &str) -> String {
     let from_environment = error.metadata.as_ref().is_some_and(|metadata| metadata.name.contains("environment"));
     let path = error.path.join(".");
@@ -12,7 +13,7 @@ pub(super) fn describe(error: &figment::Error, text: &str, name: &str) -> String
         Kind::UnknownField(field, known) => {
             let key = below(&error.path, field);
             let hint = nearest(field, known).map_or_else(
-                || format!("the keys here are {}", known.join(", ")),
+                || format!("the known keys are {}", known.join(", ")),
                 |nearest| format!("did you mean `{nearest}`?"),
             );
             (key, format!("is not a key; {hint}"))
@@ -25,7 +26,7 @@ pub(super) fn describe(error: &figment::Error, text: &str, name: &str) -> String
             );
             (path, format!("cannot be `{value}`; {hint}"))
         }
-        // The value itself may be a secret, so only its type is told.
+        // The value may be a secret, so the message names only its type.
         Kind::InvalidType(found, expected) => (path, format!("must be {expected}, not {}", type_of(found))),
         other => (path, other.to_string()),
     };
@@ -39,13 +40,13 @@ pub(super) fn describe(error: &figment::Error, text: &str, name: &str) -> String
     }
 }
 
-/// The dotted key of a field; the path of an error may or may not end with it.
+/// The dotted key of a field. The path of an error does not always end with the field.
 fn below(path: &[String], field: &str) -> String {
     let table = path.strip_suffix(&[field.to_owned()]).unwrap_or(path);
     table.iter().map(String::as_str).chain([field]).collect::<Vec<_>>().join(".")
 }
 
-/// The known word that a mistyped one was probably meant to be.
+/// The known word that is most similar to a mistyped one, if one is similar enough.
 pub(crate) fn nearest<'k>(typed: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
@@ -55,12 +56,12 @@ pub(crate) fn nearest<'k>(typed: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// The line, counted from one, on which a byte stands.
+/// The line of a byte, counted from one.
 pub(super) fn line_of(text: &str, byte: usize) -> usize {
     text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// The line of a dotted key, or of the deepest table on the way to it.
+/// The line of a dotted key, or of the deepest table of its path that is in the file.
 pub(super) fn line_of_key(text: &str, key: &str) -> Option<usize> {
     let document = Document::parse(text).ok()?;
     let mut item: &Item = document.as_item();
@@ -94,38 +95,43 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_key_is_told_with_its_line_and_the_nearest_one() {
-        let told = mistakes(
+    fn a_mistyped_key_is_reported_with_its_line_and_the_nearest_key() {
+        let reported = mistakes(
             "[server]\nlisten = \"127.0.0.1:1\"\n\n[merchants.acme]\napi_keys = []\nactiv = \"main\"\nconnections = {}\n",
         );
-        assert_eq!(told, ["passerelle.toml:6: `merchants.acme.activ` is not a key; did you mean `active`?"]);
+        assert_eq!(reported, ["passerelle.toml:6: `merchants.acme.activ` is not a key; did you mean `active`?"]);
     }
 
     #[test]
-    fn a_wrong_value_is_told_without_repeating_it() {
-        let told = mistakes("[merchants.acme]\napi_keys = 17\nactive = \"main\"\nconnections = {}\n");
-        assert_eq!(told.len(), 1);
-        assert!(told[0].starts_with("passerelle.toml:2: `merchants.acme.api_keys` must be"), "{told:?}");
-        assert!(!told[0].contains("17"), "{told:?}");
+    fn a_wrong_value_is_reported_without_repeating_it() {
+        let reported = mistakes("[merchants.acme]\napi_keys = 17\nactive = \"main\"\nconnections = {}\n");
+        assert_eq!(reported.len(), 1);
+        assert!(reported[0].starts_with("passerelle.toml:2: `merchants.acme.api_keys` must be"), "{reported:?}");
+        assert!(!reported[0].contains("17"), "{reported:?}");
     }
 
     #[test]
-    fn a_missing_key_is_told_at_its_table() {
-        let told = mistakes("[merchants.acme]\napi_keys = []\nconnections = {}\n");
-        assert_eq!(told, ["passerelle.toml:1: `merchants.acme.active` is missing"]);
+    fn a_missing_key_is_reported_at_its_table() {
+        let reported = mistakes("[merchants.acme]\napi_keys = []\nconnections = {}\n");
+        assert_eq!(reported, ["passerelle.toml:1: `merchants.acme.active` is missing"]);
     }
 
     #[test]
-    fn text_that_is_no_toml_is_told_with_its_line() {
-        let told = mistakes("[server]\nlisten = 127.0.0.1\n");
-        assert!(told[0].starts_with("passerelle.toml:2: "), "{told:?}");
+    fn text_that_is_not_toml_is_reported_with_its_line() {
+        let reported = mistakes("[server]\nlisten = 127.0.0.1\n");
+        assert!(reported[0].starts_with("passerelle.toml:2: "), "{reported:?}");
     }
 
     #[test]
-    fn values_have_their_forms() {
-        let told = mistakes("[server]\ndeadline = \"soon\"\n");
-        assert_eq!(told, ["passerelle.toml:2: `server.deadline` `soon` is no duration, such as \"10s\" or \"500ms\""]);
-        let told = mistakes("[merchants.a]\napi_keys=[]\nactive=\"m\"\non_loss=\"rejet\"\nconnections={}\n");
-        assert_eq!(told, ["passerelle.toml:4: `merchants.a.on_loss` cannot be `rejet`; did you mean `reject`?"]);
+    fn invalid_values_are_reported_with_an_example() {
+        let reported = mistakes("[server]\ndeadline = \"soon\"\n");
+        assert_eq!(
+            reported,
+            [
+                "passerelle.toml:2: `server.deadline` must be a duration above zero, such as \"10s\" or \"500ms\", not `soon`"
+            ]
+        );
+        let reported = mistakes("[merchants.a]\napi_keys=[]\nactive=\"m\"\non_loss=\"rejet\"\nconnections={}\n");
+        assert_eq!(reported, ["passerelle.toml:4: `merchants.a.on_loss` cannot be `rejet`; did you mean `reject`?"]);
     }
 }

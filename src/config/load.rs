@@ -1,4 +1,4 @@
-//! Reads the configuration in layers: the built-in defaults, the file, the environment.
+//! Reads the configuration in layers, later ones win: the built-in defaults, the file, the environment variables.
 
 use std::{fmt, fs, path::Path};
 
@@ -10,12 +10,12 @@ use serde::de::DeserializeOwned;
 
 use super::{Config, diagnose};
 
-/// Every key with its default, as it is built in.
+/// Every key with its default value. The file is built into the binary.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
-/// The sandbox that is served without a file.
+/// The configuration of the sandbox, which the gateway serves when the operator names no file.
 pub const SANDBOX: &str = include_str!("../../config/sandbox.toml");
 
-/// What is wrong with a configuration, one line each: where, what, and what to write instead.
+/// The mistakes in a configuration. Each names the file, the line if it is known, the key, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The mistakes.
@@ -23,7 +23,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// One mistake.
+    /// An error with one mistake.
     pub fn one(mistake: impl Into<String>) -> Self {
         Self { mistakes: vec![mistake.into()] }
     }
@@ -37,36 +37,36 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// A configuration and the text it was read from, so that later mistakes can be told with their line.
+/// A configuration and the text it was read from, so that mistakes that are found later can name their line.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// What was read.
+    /// The values.
     pub config: Config,
     text: String,
     name: String,
 }
 
 impl Loaded {
-    /// A mistake at a dotted key, told with the file and the line.
+    /// Describes a mistake at a dotted key: the file, the line if the key is in the file, the key, and `what`.
     pub fn mistake(&self, key: &str, what: impl fmt::Display) -> String {
         self.at(key, format_args!("`{key}` {what}"))
     }
 
-    /// The same where what is told names the key itself.
-    pub fn at(&self, key: &str, told: impl fmt::Display) -> String {
+    /// Like [`Self::mistake`], for a message that already names the key.
+    pub fn at(&self, key: &str, message: impl fmt::Display) -> String {
         match diagnose::line_of_key(&self.text, key) {
-            Some(line) => format!("{}:{line}: {told}", self.name),
-            None => format!("{}: {told}", self.name),
+            Some(line) => format!("{}:{line}: {message}", self.name),
+            None => format!("{}: {message}", self.name),
         }
     }
 
-    /// What the file is called.
+    /// The name of the file in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// Reads a file, or the built-in sandbox where there is none.
+/// Reads a file, or the built-in sandbox if `file` is `None`.
 pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
     match file {
         None => load_text(SANDBOX, "the built-in sandbox"),
@@ -78,16 +78,16 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
     }
 }
 
-/// Reads the text of a file. `name` is what mistakes call it.
+/// Reads the text of a file. `name` is the name of the file in messages.
 pub fn load_text(text: &str, name: &str) -> Result<Loaded, ConfigError> {
-    // Values of variables are parsed as TOML; anything that is no TOML is a string.
+    // The value of a variable is parsed as TOML. A value that is not TOML is a string.
     let environment = Env::prefixed("PASSERELLE_").ignore(&["config", "log"]).split("__");
     let layers = Figment::new().merge(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment);
     let config = extract(&layers, text, name)?;
     Ok(Loaded { config, text: text.to_owned(), name: name.to_owned() })
 }
 
-/// Reads a TOML text that has neither defaults nor an environment; mistakes are told as the configuration's are.
+/// Reads another TOML text, without defaults and environment. Its errors have the form of those of a configuration.
 pub(crate) fn read_text<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, ConfigError> {
     extract(&Figment::from(Toml::string(text)), text, name)
 }

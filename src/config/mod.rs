@@ -1,5 +1,6 @@
-//! What an operator writes: one TOML file, overridden by the environment. These types are what was
-//! typed; [`crate::merchant`] makes of them what it means.
+//! The configuration as the operator writes it: one TOML file, overridden by environment variables. The gateway reads
+//! it with [`load`] at its start and at every reload, and `passerelle check` reads it in the same way. These types hold
+//! the values as they were typed; [`crate::merchant`] resolves names and secrets into what requests use.
 
 mod diagnose;
 mod load;
@@ -22,7 +23,7 @@ pub use secret::{ApiKey, Secret, SecretError};
 pub struct Config {
     /// How the API is served.
     pub server: Server,
-    /// Where what must survive a restart is kept.
+    /// Where the gateway stores what must survive a restart.
     pub store: Option<Store>,
     /// How providers are called.
     pub outbound: Outbound,
@@ -37,39 +38,40 @@ pub struct Config {
 pub struct Server {
     /// The address and port to listen on.
     pub listen: String,
-    /// The address and port of the metrics. Not served yet.
+    /// The address and port for metrics. This version serves no metrics.
     pub metrics_listen: Option<String>,
-    /// How long a request may take in all, such as `30s`.
+    /// How long a request may take in total, its retries included, such as `30s`.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub deadline: Duration,
-    /// How many connections are held at once.
+    /// How many client connections may be open at once.
     pub max_connections: usize,
     /// How large a request body may be, in bytes.
     pub max_body: usize,
 }
 
-/// Where what must survive a restart is kept.
+/// Where the gateway stores what must survive a restart.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
     /// `sqlite:FILE`, `sqlite::memory:` or `postgres://…`.
     pub url: Secret,
-    /// What seals the store: 32 bytes as 64 hexadecimal digits or in base64. Beside an SQLite file one is
-    /// made at the first start.
+    /// The key that encrypts the store: 32 bytes as 64 hexadecimal digits or in base64. Without it, the gateway
+    /// creates a key file beside the SQLite file at its first start.
     pub key: Option<Secret>,
-    /// Keys that sealed the store before; at start, everything is sealed anew with `key`.
+    /// Earlier keys of the store. At its start, the gateway encrypts everything again with `key`.
     #[serde(default)]
     pub previous_keys: Vec<Secret>,
-    /// How long a write that is under way is left to its process without a sign of life, such as `30s`.
+    /// How long a process owns a write without renewing its lease, such as `30s`. After that, another process takes
+    /// the write over.
     #[serde(default, deserialize_with = "maybe_duration")]
     #[schemars(with = "Option<String>")]
     pub lease: Option<Duration>,
-    /// How long answers are kept to be given again, such as `72h`.
+    /// How long the answer to a write is stored for repeated requests, such as `72h`.
     #[serde(default, deserialize_with = "maybe_duration")]
     #[schemars(with = "Option<String>")]
     pub keep_answers: Option<Duration>,
-    /// How long it is remembered that an idempotency key was used, such as `720h`.
+    /// How long the store remembers that an idempotency key was used, such as `720h`.
     #[serde(default, deserialize_with = "maybe_duration")]
     #[schemars(with = "Option<String>")]
     pub keep_tombstones: Option<Duration>,
@@ -79,39 +81,39 @@ pub struct Store {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outbound {
-    /// Lets `base_url` be http:// or a private address.
+    /// Allows a `base_url` with http:// or with a private address.
     pub allow_insecure: bool,
-    /// How long connecting may take, such as `3s`.
+    /// How long connecting to a provider may take, such as `3s`.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub connect_timeout: Duration,
-    /// How large a reply may be, in bytes, after decompression.
+    /// How large a provider's reply may be, in bytes, after decompression.
     pub max_reply: usize,
-    /// How many requests may be under way to one connection's provider at once.
+    /// How many requests of one connection may be in flight at once.
     pub max_in_flight: usize,
-    /// The proxy through which providers are called: `http://`, `https://` or `socks5h://`. By reference where it
-    /// holds a password.
+    /// The proxy through which providers are called: `http://`, `https://` or `socks5h://`. Write it by reference if
+    /// it contains a password.
     pub proxy: Option<Secret>,
-    /// What is called without the proxy: hosts and what is below them, or networks such as `203.0.113.0/24`.
+    /// What is called without the proxy: hosts with their subdomains, or networks such as `203.0.113.0/24`.
     #[serde(default)]
     pub no_proxy: Vec<String>,
 }
 
-/// A merchant: who may call, and who answers.
+/// A merchant: the keys of its clients, and its connections to providers.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Merchant {
-    /// The keys that name this merchant.
+    /// The API keys of this merchant's clients.
     pub api_keys: Vec<ApiKey>,
-    /// The connection that serves this merchant: the one line of a switch.
+    /// The connection that serves this merchant. Changing this line switches the provider.
     pub active: String,
-    /// The home region as an ISO 3166-1 alpha-2 code, which completes national phone numbers.
+    /// The home region as an ISO 3166-1 alpha-2 code. It completes national phone numbers.
     pub region: Option<String>,
-    /// What becomes of fields that the provider cannot hold.
+    /// What happens to fields that the provider cannot store: `reject` refuses the request, `drop` leaves them out.
     #[serde(default)]
     #[schemars(schema_with = "loss_policies")]
     pub on_loss: LossPolicy,
-    /// How drop-in clients that sign their requests are known, by the provider whose clients they are.
+    /// The credentials that verify drop-in clients which sign their requests, by the provider whose API they use.
     #[serde(default)]
     pub ingress: BTreeMap<String, BTreeMap<String, Secret>>,
     /// The connections, by name.
@@ -124,7 +126,7 @@ pub struct Merchant {
 pub struct Connection {
     /// The provider's name; `passerelle providers` lists them.
     pub provider: String,
-    /// The generation of the provider's API, where it has several.
+    /// The generation of the provider's API, if it has several.
     pub generation: Option<String>,
     /// The provider's credentials, by the names that `passerelle providers NAME` shows.
     #[serde(default)]
@@ -139,37 +141,37 @@ pub struct Connection {
     #[serde(default, deserialize_with = "maybe_rate")]
     #[schemars(with = "Option<String>")]
     pub rate_limit: Option<Rate>,
-    /// What becomes of a create that the provider shows no trace of, though it may have happened.
+    /// What happens to a create that was perhaps executed and that the provider does not show.
     #[serde(default)]
     pub on_ambiguous: OnAmbiguous,
     /// How long the provider may take to show what was written, such as `2s`.
     #[serde(default, deserialize_with = "maybe_duration")]
     #[schemars(with = "Option<String>")]
     pub visibility_lag: Option<Duration>,
-    /// Whether live records are meant, as opposed to test ones, where a provider wants to be told.
+    /// Whether the connection uses live records or test records. Only some providers need this.
     pub livemode: Option<bool>,
-    /// Whether the built-in twin answers instead of the provider.
+    /// Whether the built-in twin (a sandbox in the gateway's process) answers instead of the provider.
     #[serde(default)]
     pub sandbox: bool,
 }
 
-/// What becomes of a create that the provider shows no trace of, though it may have happened.
+/// What happens to a create that was perhaps executed and that the provider does not show.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnAmbiguous {
-    /// It stays `unknown` for a person to decide.
+    /// Its outcome stays `unknown` until a person decides.
     #[default]
     Hold,
-    /// It is sent again once the provider must have shown it.
+    /// The gateway sends it again after `visibility_lag`.
     ResendAfterLag,
 }
 
-/// A number of requests in a time.
+/// The most requests in a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
+    /// The number of requests.
     pub requests: std::num::NonZeroU32,
-    /// In which time.
+    /// The length of the period.
     pub per: Duration,
 }
 
@@ -193,8 +195,9 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 
 pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse_duration(&text)
-        .ok_or_else(|| D::Error::custom(format!("`{text}` is no duration, such as \"10s\" or \"500ms\"")))
+    parse_duration(&text).ok_or_else(|| {
+        D::Error::custom(format!("must be a duration above zero, such as \"10s\" or \"500ms\", not `{text}`"))
+    })
 }
 
 fn maybe_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -203,11 +206,12 @@ fn maybe_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<D
 
 fn maybe_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rate>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let wrong = || D::Error::custom(format!("`{text}` is no rate, such as \"60/min\", \"5/s\" or \"1000/h\""));
-    Rate::parse(&text).map(Some).ok_or_else(wrong)
+    let invalid =
+        || D::Error::custom(format!("must be a rate, such as \"60/min\", \"5/s\" or \"1000/h\", not `{text}`"));
+    Rate::parse(&text).map(Some).ok_or_else(invalid)
 }
 
-/// The loss policies that a configuration may name: `carry` is refused for now.
+/// The loss policies that a configuration may name. `carry` is refused: this version does not have it.
 fn loss_policies(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let words = [LossPolicy::Reject, LossPolicy::Drop].map(LossPolicy::as_str);
     schemars::json_schema!({ "type": "string", "enum": words })
@@ -216,14 +220,14 @@ fn loss_policies(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 /// The JSON Schema of the configuration file, for editors.
 pub fn json_schema() -> String {
     let mut schema = schemars::schema_for!(Config);
-    // A file says only what differs from the defaults.
-    relax(schema.as_object_mut());
+    // A file contains only what differs from the defaults, so no key is required.
+    remove_required(schema.as_object_mut());
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
 }
 
-fn relax(schema: Option<&mut serde_json::Map<String, serde_json::Value>>) {
+fn remove_required(schema: Option<&mut serde_json::Map<String, serde_json::Value>>) {
     let Some(schema) = schema else { return };
     schema.remove("required");
     for section in ["Server", "Outbound"] {

@@ -1,5 +1,5 @@
-//! Secrets by reference: `{ env = "NAME" }` or `{ file = "PATH" }`. A literal is taken, with a warning.
-//! What was resolved cannot be printed.
+//! Secrets in the configuration, written by reference: `{ env = "NAME" }` or `{ file = "PATH" }`. A literal secret is
+//! accepted; [`crate::merchant`] warns the operator about it. No `Debug` of these types prints a secret.
 
 use std::{borrow::Cow, fmt, fs};
 
@@ -10,18 +10,18 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 
-/// Where a secret comes from.
+/// Where the gateway reads a secret.
 #[derive(Clone)]
 pub enum Secret {
     /// Written in the file itself.
     Literal(SecretString),
     /// In an environment variable.
     Env(String),
-    /// In a file, without its last line end.
+    /// In a file. Line ends at its end do not belong to the secret.
     File(String),
 }
 
-/// A key of the gateway: a secret, or the digest of one.
+/// An API key of a merchant: the key, or its digest.
 #[derive(Clone, Debug)]
 pub enum ApiKey {
     /// The key itself.
@@ -30,7 +30,7 @@ pub enum ApiKey {
     Sha256(String),
 }
 
-/// A secret that could not be had.
+/// Why a secret cannot be read, as a predicate that follows the configuration key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretError(pub String);
 
@@ -43,25 +43,23 @@ impl fmt::Display for SecretError {
 impl std::error::Error for SecretError {}
 
 impl Secret {
-    /// Fetches the secret.
+    /// Reads the secret.
     pub fn resolve(&self) -> Result<SecretString, SecretError> {
         let text = match self {
             Self::Literal(secret) => return Ok(secret.clone()),
-            Self::Env(name) => {
-                std::env::var(name).map_err(|_| SecretError(format!("the environment variable {name} is not set")))?
-            }
-            Self::File(path) => {
-                fs::read_to_string(path).map_err(|error| SecretError(format!("{path} cannot be read: {error}")))?
-            }
+            Self::Env(name) => std::env::var(name)
+                .map_err(|_| SecretError(format!("names the environment variable {name}, which is not set")))?,
+            Self::File(path) => fs::read_to_string(path)
+                .map_err(|error| SecretError(format!("names the file {path}, which cannot be read: {error}")))?,
         };
         let text = text.trim_end_matches(['\r', '\n']);
         match text.is_empty() {
-            true => Err(SecretError(format!("{self:?} is empty"))),
+            true => Err(SecretError(format!("names the {self:?}, which is empty"))),
             false => Ok(SecretString::from(text)),
         }
     }
 
-    /// Whether the secret stands in the file itself.
+    /// Whether the secret is written in the configuration file itself.
     pub const fn is_literal(&self) -> bool {
         matches!(self, Self::Literal(_))
     }
@@ -81,7 +79,7 @@ impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match deserializer.deserialize_any(Reference { digests: false })? {
             ApiKey::Key(secret) => Ok(secret),
-            ApiKey::Sha256(_) => Err(D::Error::custom("a digest cannot stand for a secret that must be sent")),
+            ApiKey::Sha256(_) => Err(D::Error::custom("cannot be a digest: the gateway needs the secret itself")),
         }
     }
 }
@@ -114,20 +112,20 @@ impl<'de> Visitor<'de> for Reference {
         const KEYS: &[&str] = &["env", "file", "sha256"];
         let known = if self.digests { KEYS } else { &KEYS[..2] };
         let Some((key, value)) = map.next_entry::<String, String>()? else {
-            return Err(A::Error::custom("an empty table where `env` or `file` was expected"));
+            return Err(A::Error::custom("is an empty table; write { env = \"NAME\" } or { file = \"PATH\" }"));
         };
-        let read = match key.as_str() {
+        let reference = match key.as_str() {
             "env" => ApiKey::Key(Secret::Env(value)),
             "file" => ApiKey::Key(Secret::File(value)),
             "sha256" if self.digests => match value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 true => ApiKey::Sha256(value.to_ascii_lowercase()),
-                false => return Err(A::Error::custom("a SHA-256 digest has 64 hexadecimal digits")),
+                false => return Err(A::Error::custom("has a `sha256` that is not 64 hexadecimal digits")),
             },
             _ => return Err(A::Error::unknown_field(&key, known)),
         };
         match map.next_key::<String>()? {
-            Some(_) => Err(A::Error::custom("only one of `env`, `file` and `sha256` can be given")),
-            None => Ok(read),
+            Some(_) => Err(A::Error::custom("can have only one of `env`, `file` and `sha256`")),
+            None => Ok(reference),
         }
     }
 }
@@ -144,7 +142,7 @@ fn reference_schema(keys: &[&str]) -> Schema {
             })
         })
         .collect();
-    forms.push(serde_json::json!({ "type": "string", "description": "The secret itself; better by reference." }));
+    forms.push(serde_json::json!({ "type": "string", "description": "The secret itself. A reference is safer." }));
     json_schema!({ "oneOf": forms })
 }
 

@@ -1,10 +1,10 @@
-//! The log of a twin: what it was asked and what it did, as JSON, a line each. It is the oracle of tests that
-//! kill the gateway: what happened at the vendor is judged from here.
+//! The log of a twin: its requests and its changes, one JSON object per line. Tests that kill the gateway read it to see
+//! what really happened at the vendor.
 //!
-//! A line is written with one `write` to a file opened for appending, before the answer leaves. What was
-//! written is in the kernel's hands and survives the death of any process, `kill -9` included; only the death
-//! of the machine could lose it, which is why nothing waits for the disk. Nobody's data is in it: bodies and
-//! e-mail addresses are hashed, query strings left out, and only ids and plain words of paths kept.
+//! The twin writes a line with one `write` to a file opened for appending, before it sends the answer. A written line is
+//! in the kernel, so it survives the end of any process, `kill -9` included. Only a crash of the machine can lose it;
+//! the tests do not crash machines, so the twin does not wait for the disk. The log has no personal data: bodies and
+//! e-mail addresses are hashed, query strings are left out, and of paths only ids and plain words are kept.
 
 use std::{
     borrow::Cow,
@@ -24,48 +24,48 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::{Fault, Named};
 
-/// The member of a customer's metadata that says which operation of the gateway made it.
+/// The member of a customer's metadata that names the operation of the gateway which created it.
 pub use passerelle_providers::kit::marker::MARKER;
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Entry {
-    /// A request was read whole.
+    /// The twin read a whole request.
     Request(Received),
-    /// A record was changed.
+    /// The twin changed a record.
     Effect(Applied),
 }
 
-/// A request, as it came.
+/// A request that the twin received.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Received {
-    /// Which request since the twin began, counted from one.
+    /// The number of the request since the start of the twin, counted from one.
     pub n: u64,
-    /// When it was read.
+    /// When the twin read it.
     pub at: String,
     /// The HTTP method.
     pub method: String,
     /// The path without its query; `*` stands for segments that may be about a person.
     pub path: String,
-    /// What it asks for, where it is authorized and resolved.
+    /// The operation, if the request is authorized and understood.
     pub operation: Option<Named>,
-    /// The SHA-256 of the body in hexadecimal digits, where there is a body.
+    /// The SHA-256 of the body in hexadecimal digits, if there is a body.
     pub body_hash: Option<String>,
     /// The `Idempotency-Key` header.
     pub idempotency_key: Option<String>,
-    /// The fault it is answered with.
+    /// The fault that the twin played.
     pub fault: Option<Fault>,
 }
 
-/// A change that was made.
+/// A change that the twin made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
-    /// The request that asked for it.
+    /// The number of the request.
     pub n: u64,
-    /// When it was made.
+    /// When the twin made it.
     pub at: String,
-    /// What was asked for.
+    /// The operation.
     pub operation: Named,
     /// The id of the record.
     pub customer: String,
@@ -76,7 +76,7 @@ pub struct Applied {
 }
 
 impl Received {
-    /// What the log says of a request.
+    /// The entry of a request.
     pub fn new(
         n: u64,
         request: &Request,
@@ -90,7 +90,7 @@ impl Received {
             n,
             at: at.to_string(),
             method: request.method().to_string(),
-            path: without_people(path),
+            path: without_personal_data(path),
             operation: operation.map(Named),
             body_hash: (!body.is_empty()).then(|| hash(body)),
             idempotency_key: (!key.is_empty()).then(|| key.to_owned()),
@@ -100,7 +100,7 @@ impl Received {
 }
 
 impl Applied {
-    /// What the log says of a command that was carried out; nothing where it changed nothing.
+    /// The entry of an executed command; `None` if it changed nothing.
     pub fn new(n: u64, command: &Command, reply: &Reply, at: Timestamp) -> Option<Self> {
         let (customer, fields) = match (command, reply) {
             (Command::Create(create), Reply::Written(Written::Created(created))) if !created.existing => {
@@ -130,7 +130,7 @@ impl Applied {
     }
 }
 
-/// The SHA-256, in hexadecimal digits, of an e-mail address in small letters.
+/// The SHA-256, in hexadecimal digits, of an e-mail address in lower case.
 pub fn email_hash(address: &str) -> String {
     hash(address.trim().to_lowercase().as_bytes())
 }
@@ -139,25 +139,25 @@ fn hash(bytes: &[u8]) -> String {
     HEXLOWER.encode(digest(&SHA256, bytes).as_ref())
 }
 
-/// A path in which whatever does not look like a word or an id is a `*`: some vendors have paths with e-mail
-/// addresses or phone numbers.
-fn without_people(path: &str) -> String {
-    let plain = |segment: &str| {
+/// A path in which every segment that does not look like a word or an id is replaced with `*`: some vendors have e-mail
+/// addresses or phone numbers in paths.
+fn without_personal_data(path: &str) -> String {
+    let is_plain = |segment: &str| {
         let is_number = segment.len() > 4 && segment.bytes().all(|byte| byte.is_ascii_digit());
         !is_number && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    let segments = path.split('/').map(|segment| if plain(segment) { Cow::Borrowed(segment) } else { "*".into() });
+    let segments = path.split('/').map(|segment| if is_plain(segment) { Cow::Borrowed(segment) } else { "*".into() });
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// A log that is being written.
+/// A log, open for writing.
 #[derive(Debug)]
 pub struct Log {
     file: File,
 }
 
 impl Log {
-    /// Opens a file for appending, and makes it where there is none.
+    /// Opens a file for appending, and creates it if it does not exist.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: OpenOptions::new().append(true).create(true).open(path)? })
     }
@@ -166,12 +166,12 @@ impl Log {
     pub fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        // One call for the whole line, unless the disk is full.
+        // One `write` for the whole line, unless the disk is full.
         self.file.write_all(&line)
     }
 }
 
-/// Reads what a log holds so far. A last line that is still being written is left out.
+/// Reads the entries of a log. A last line without its end is left out.
 pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
     let text = std::fs::read_to_string(path)?;
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -223,11 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_entries_can_be_read() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let entries = [Entry::Request(received()), Entry::Effect(applied())];
         for entry in &entries {
-            // Opened anew for each: what is there stays.
+            // Opened again for each entry: earlier entries must stay.
             Log::open(file.path()).and_then(|mut log| log.write(entry)).expect("it is written");
         }
         assert_eq!(read(file.path()).expect("it is read"), entries);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_whole_is_left_out() {
+    fn an_incomplete_last_line_is_left_out() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         Log::open(file.path()).and_then(|mut log| log.write(&Entry::Request(received()))).expect("it is written");
         let mut torn = OpenOptions::new().append(true).open(file.path()).expect("the file");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_show_nobody() {
+    fn paths_show_no_personal_data() {
         for (path, shown) in [
             (
                 "/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985",
@@ -259,12 +259,12 @@ mod tests {
             ("/customers/2207000001", "/customers/*"),
             ("/", "/"),
         ] {
-            assert_eq!(without_people(path), shown);
+            assert_eq!(without_personal_data(path), shown);
         }
     }
 
     #[test]
-    fn people_are_known_by_their_address_in_any_spelling() {
+    fn spellings_of_an_e_mail_address_have_one_hash() {
         assert_eq!(email_hash("Awa@Example.com "), email_hash("awa@example.com"));
         assert_eq!(email_hash("a"), "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb");
     }

@@ -1,5 +1,6 @@
-//! Twins: sandbox vendors that remember. A twin is a vendor's server side over records in memory, served
-//! over real HTTP, so that everything between a merchant's code and a vendor can be tried without one.
+//! Twins: sandbox vendors. A twin is a vendor's server side over records in memory, served over real HTTP, so that
+//! everything between a merchant's code and a vendor can be tried without the vendor. The sandbox, `passerelle twin` and
+//! the tests use it. A twin executes one request at a time.
 
 pub mod faults;
 pub mod log;
@@ -38,7 +39,8 @@ pub struct Twin {
     memory: Mutex<Memory>,
 }
 
-/// What requests change, one after the other, so that the log has them in the order of their effects.
+/// The state that requests change. A request holds the lock from its number to its log entry, so the log has the
+/// requests in the order of their effects.
 #[derive(Debug)]
 struct Memory {
     records: Records,
@@ -47,18 +49,18 @@ struct Memory {
 }
 
 impl Memory {
-    /// Writes a line of the log, where there is one.
-    fn note(&mut self, entry: impl FnOnce() -> Option<Entry>) -> Result<(), Error> {
+    /// Writes a line to the log, if the twin has one.
+    fn log(&mut self, entry: impl FnOnce() -> Option<Entry>) -> Result<(), Error> {
         let Some(log) = &mut self.log else { return Ok(()) };
         let Some(entry) = entry() else { return Ok(()) };
         log.write(&entry).map_err(|error| {
-            tracing::error!("the twin's log cannot be written: {error}");
+            tracing::error!("cannot write the twin's log, so the request is not executed: {error}");
             Error::new(Kind::ProviderFailed, "the log cannot be written")
         })
     }
 }
 
-/// A twin's answer, and how it is brought over.
+/// A twin's answer, and how it is sent.
 struct TwinResponse {
     response: http::Response<Bytes>,
     fault: Option<Fault>,
@@ -66,15 +68,15 @@ struct TwinResponse {
 }
 
 impl Twin {
-    /// A twin with the sample customers. Without credentials, it takes any key, but insists on one.
+    /// Makes a twin with the sample customers. Without credentials, it accepts any key, but requires one.
     pub fn new(vendor: &Vendor, settings: Settings, credentials: Credentials) -> Self {
-        let imitated = (vendor.server)(settings);
-        let manifest = imitated.manifest();
-        let memory = Mutex::new(Memory { records: samples::records(&*imitated), requests: 0, log: None });
-        Self { vendor: imitated, manifest, credentials, faults: FaultPlan::default(), memory }
+        let server = (vendor.server)(settings);
+        let manifest = server.manifest();
+        let memory = Mutex::new(Memory { records: samples::records(&*server), requests: 0, log: None });
+        Self { vendor: server, manifest, credentials, faults: FaultPlan::default(), memory }
     }
 
-    /// The same twin, playing faults.
+    /// The same twin with faults.
     #[must_use]
     pub fn with_faults(mut self, faults: FaultPlan) -> Self {
         if let Ok(memory) = self.memory.get_mut() {
@@ -82,7 +84,7 @@ impl Twin {
             memory.records.lag_searches(lag);
         }
         if faults.probability(Fault::GzipBomb) > 0.0 {
-            // Packed now, so that no request waits for it.
+            // Compressed now, so that no request waits for it.
             LazyLock::force(&play::BOMB);
         }
         self.faults = faults;
@@ -104,14 +106,14 @@ impl Twin {
         play::serve(listener, router, handle).await
     }
 
-    /// Answers one request without a network, whose faults are then left out.
+    /// Answers one request without a network. Faults of the network are not played.
     pub fn answer(&self, request: Request, now: Timestamp, random: [u8; 16]) -> http::Response<Bytes> {
         self.respond(request, now, random).response
     }
 
-    /// Answers one request as the vendor does, or as the plan of faults says.
+    /// Answers one request as the vendor would, or with the fault that the plan chooses.
     fn respond(&self, mut request: Request, now: Timestamp, random: [u8; 16]) -> TwinResponse {
-        let asked = request.uri().clone();
+        let full_uri = request.uri().clone();
         let authorized = self.authorize(&request, now);
         below_base(&mut request, base_path(self.manifest));
         let command = authorized.and_then(|()| self.vendor.accept(&request));
@@ -119,21 +121,22 @@ impl Twin {
         let refuse = |error: &Error| self.vendor.refuse(&request, error, now);
 
         let Ok(mut memory) = self.memory.lock() else {
-            let response = refuse(&Error::new(Kind::ProviderFailed, "the memory is broken"));
+            let response =
+                refuse(&Error::new(Kind::ProviderFailed, "the records of the twin are lost: a request panicked"));
             return TwinResponse { response, fault: None, delay: Duration::ZERO };
         };
         memory.requests += 1;
         let number = memory.requests;
         let (fault, delay) = (self.faults.fault(number, operation), self.faults.delay(number, operation));
-        let received = || Some(Entry::Request(Received::new(number, &request, asked.path(), operation, fault, now)));
+        let received = || Some(Entry::Request(Received::new(number, &request, full_uri.path(), operation, fault, now)));
         let outcome =
-            memory.note(received).and_then(|()| match fault {
+            memory.log(received).and_then(|()| match fault {
                 Some(Fault::RateLimited) => Err(Error::new(Kind::RateLimited, "too many requests")
                     .with_retry_after(Some(self.faults.retry_after()))),
                 Some(fault) if !fault.has_effect() => Err(Error::new(Kind::ProviderFailed, "a fault on demand")),
                 _ => {
                     let command = command?;
-                    let reply = self.carry_out(&mut memory, number, &command, now, random)?;
+                    let reply = self.execute(&mut memory, number, &command, now, random)?;
                     match fault {
                         Some(Fault::ErrorAfter) => Err(Error::new(Kind::ProviderFailed, "a fault on demand")),
                         _ => self.vendor.answer(&command, &reply),
@@ -147,8 +150,8 @@ impl Twin {
         TwinResponse { response, fault, delay }
     }
 
-    /// Carries out a command, and notes what it changed.
-    fn carry_out(
+    /// Executes a command and logs its change.
+    fn execute(
         &self,
         memory: &mut Memory,
         number: u64,
@@ -157,20 +160,21 @@ impl Twin {
         random: [u8; 16],
     ) -> Result<Reply, Error> {
         match memory.records.execute(&*self.vendor, command, now, random) {
-            Err(error) if error.kind == Kind::NotFound && self.forgives(command) => Ok(Reply::DELETED),
+            Err(error) if error.kind == Kind::NotFound && self.ignores_unknown(command) => Ok(Reply::DELETED),
             Err(error) => Err(error),
             Ok(reply) => {
-                memory.note(|| Applied::new(number, command, &reply, now).map(Entry::Effect))?;
+                memory.log(|| Applied::new(number, command, &reply, now).map(Entry::Effect))?;
                 Ok(reply)
             }
         }
     }
 
-    fn forgives(&self, command: &Command) -> bool {
+    /// Whether the vendor answers success to the command for a customer that does not exist.
+    fn ignores_unknown(&self, command: &Command) -> bool {
         matches!(command, Command::Delete(_)) && self.vendor.deletes_unknown()
     }
 
-    /// Any of the vendor's ways to authorize will do.
+    /// Accepts any of the vendor's ways to authorize.
     fn authorize(&self, request: &Request, now: Timestamp) -> Result<(), Error> {
         let mut refused = Error::new(Kind::Unauthorized, "no key was presented");
         for scheme in self.manifest.auth {
@@ -201,14 +205,14 @@ async fn answer(
     *request.headers_mut() = headers;
     let random = *uuid::Uuid::new_v4().as_bytes();
     let TwinResponse { response, fault, delay } = twin.respond(request, Timestamp::now(), random);
-    // After the effect: a client that goes away while it waits has changed what it asked to change.
+    // The delay comes after the effect: if the client disconnects meanwhile, its change is already made.
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
     play::play(fault, response, &twin.faults, &wire).await
 }
 
-/// Cuts the vendor's base off a path. A path without it is taken as it is: clients differ.
+/// Removes the vendor's base from a path. A path without the base stays as it is, because some clients leave it out.
 fn below_base(request: &mut Request, base: &str) {
     let path_and_query = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let below = path_and_query.strip_prefix(base).filter(|rest| rest.starts_with('/')).unwrap_or(path_and_query);

@@ -1,5 +1,5 @@
-//! How a fault looks on the wire. The faults below HTTP need no server of their own: an answer whose body
-//! fails ends its connection, and a second handle on the socket decides whether that is a close or a reset.
+//! How a fault looks on the wire. Faults below HTTP need no server of their own: hyper closes a connection when the body
+//! of its answer fails, and a second handle on the socket can turn that close into a reset.
 
 use std::{
     convert::Infallible,
@@ -30,7 +30,7 @@ use super::faults::{Fault, FaultPlan};
 /// A second handle on a connection's socket.
 pub(super) type Wire = Arc<Socket>;
 
-/// Serves a router whose handlers can break their connections. Silent connections end when hyper thinks so.
+/// Serves a router whose handlers can break their connections. Idle connections end after the time-outs of hyper.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -42,7 +42,7 @@ pub(super) async fn serve(
     server.serve(router.into_make_service()).await
 }
 
-/// Shows every request the socket it came through.
+/// Gives every request a handle on the socket of its connection.
 #[derive(Debug, Clone)]
 struct Wiring;
 
@@ -57,7 +57,7 @@ impl<S> Accept<TcpStream, S> for Wiring {
     }
 }
 
-/// Answers, or fails to.
+/// Sends the answer as the fault says.
 pub(super) async fn play(
     fault: Option<Fault>,
     answer: http::Response<Bytes>,
@@ -69,7 +69,7 @@ pub(super) async fn play(
         Some(Fault::HangBefore | Fault::HangAfter) => pending().await,
         Some(Fault::ResetBefore | Fault::ResetAfter) => {
             if let Err(error) = wire.set_linger(Some(Duration::ZERO)) {
-                tracing::error!("the connection is closed, not reset: {error}");
+                tracing::error!("cannot reset the connection, so it is only closed: {error}");
             }
             Response::new(broken())
         }
@@ -85,16 +85,16 @@ pub(super) async fn play(
     }
 }
 
-/// A body that fails before its first byte, and with it the head that hyper has not sent yet.
+/// A body that fails before its first byte. Hyper has not sent the head by then, so the client receives nothing.
 fn broken() -> Body {
     Body::from_stream(stream::once(ready(Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)))))
 }
 
-/// Announces the whole answer, sends half of it, and closes.
+/// Announces the length of the whole answer, sends half of it, and closes the connection.
 fn truncated(answer: http::Response<Bytes>) -> Response {
     let (mut parts, body) = answer.into_parts();
     if parts.status.is_success() {
-        // Such as 204, which has no body to cut.
+        // For example 204, which has no body to cut.
         parts.status = StatusCode::OK;
     }
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len().max(1)));
@@ -102,7 +102,7 @@ fn truncated(answer: http::Response<Bytes>) -> Response {
     let body = stream::unfold(Some(half), async |part| match part {
         Some(half) if !half.is_empty() => Some((Ok(half), Some(Bytes::new()))),
         Some(_) => {
-            // What was sent so far leaves when there is nothing to do for a moment.
+            // Hyper sends the first half when this task yields.
             tokio::task::yield_now().await;
             Some((Err(io::Error::from(io::ErrorKind::UnexpectedEof)), None))
         }
@@ -111,7 +111,7 @@ fn truncated(answer: http::Response<Bytes>) -> Response {
     Response::from_parts(parts, Body::from_stream(body))
 }
 
-/// Sends an answer a byte at a time.
+/// Sends an answer one byte at a time.
 fn dripping(answer: http::Response<Bytes>, pace: Duration) -> Response {
     let (mut parts, body) = answer.into_parts();
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -126,7 +126,7 @@ fn dripping(answer: http::Response<Bytes>, pace: Duration) -> Response {
     Response::from_parts(parts, Body::from_stream(body))
 }
 
-/// 307 asks for the same request again, body and all, at the other address.
+/// Answers 307: the client shall send the same request with its body to the other address.
 fn redirect(to: &str) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
@@ -146,7 +146,7 @@ fn ok(content_type: &'static str, body: Bytes) -> Response {
 pub(super) static BOMB: LazyLock<Bytes> = LazyLock::new(|| {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     let spaces = [b' '; 1 << 16];
-    // Writing into memory does not fail.
+    // Writing to memory does not fail.
     let written = (0..1 << 10).try_for_each(|_| encoder.write_all(&spaces)).and_then(|()| encoder.finish());
     written.map(Bytes::from).unwrap_or_default()
 });

@@ -1,4 +1,4 @@
-//! The customers that every twin begins with: the people of the vendors' own documents.
+//! The sample customers that every twin starts with. They are the examples of the vendors' own documentation.
 
 use jiff::Timestamp;
 use passerelle_providers::{
@@ -10,7 +10,7 @@ use passerelle_providers::{
 };
 use serde_json::value::RawValue;
 
-/// Records with the sample customers, each with something of everything the vendor has.
+/// Records with the sample customers. Each has payment methods, payments and invoices, if the vendor has them.
 pub(super) fn records(vendor: &dyn VendorServer) -> Records {
     let manifest = vendor.manifest();
     let mut records = Records::default();
@@ -31,7 +31,7 @@ pub(super) fn records(vendor: &dyn VendorServer) -> Records {
     records
 }
 
-/// A customer that every twin begins with.
+/// A customer that every twin starts with.
 struct Sample {
     name: &'static str,
     email: &'static str,
@@ -43,7 +43,7 @@ struct Sample {
     created_at: &'static str,
 }
 
-/// The people of the vendors' own documents.
+/// The examples of the vendors' own documentation.
 const SAMPLES: &[Sample] = &[
     Sample {
         name: "Amadou Ba",
@@ -105,7 +105,7 @@ impl Sample {
     }
 
     fn payments(&self, number: u8, customer: &Text) -> Vec<Payment> {
-        // The PyPI client of Notch Pay reads no payment without them.
+        // The PyPI client of Notch Pay cannot decode a payment without these members.
         let mut extra = Extra::default();
         extra.keep_text("customer", customer);
         extra.keep("sandbox", RawValue::TRUE);

@@ -97,7 +97,7 @@ fn check_reports_every_mistake_with_its_line() {
     assert_eq!(checked.status.code(), Some(1));
     let messages = err(&checked);
     for mistake in [
-        ":2: `merchants.acme.api_keys` the environment variable NO_SUCH_VARIABLE is not set",
+        ":2: `merchants.acme.api_keys` names the environment variable NO_SUCH_VARIABLE, which is not set",
         ":3: `merchants.acme.active` names no connection; did you mean `main`?",
         ":4: `merchants.acme.region` is not an ISO 3166-1 alpha-2 code",
         ":7: `merchants.acme.connections.main.provider` is not a provider; did you mean `lomi`?",

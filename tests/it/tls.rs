@@ -134,7 +134,11 @@ async fn an_authority_of_ssl_cert_file_is_trusted() {
         let mut front = TlsFront::with_versions(versions, vendor.address(), authority.certificate(host)).await;
         let probed = probe(&front.url(host), trusted.path()).await;
         assert!(probed.status.success(), "{host}, {versions:?}: {}{}", out(&probed), err(&probed));
-        assert!(out(&probed).contains("acme.main (lomi): answers, and takes the credentials"), "{}", out(&probed));
+        assert!(
+            out(&probed).contains("acme.main (lomi): the provider answers and accepts the credentials"),
+            "{}",
+            out(&probed)
+        );
         assert_eq!(front.handshake().await, Ok(()));
         let requests = vendor.requests();
         assert_eq!(requests.len(), 1);

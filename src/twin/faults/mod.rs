@@ -1,5 +1,5 @@
-//! Faults on demand: which fault answers which request. Pure: the choice depends on the plan's seed and on the
-//! request's number alone, so that a run can be played again.
+//! Faults on demand: which fault a twin plays for which request. The choice depends only on the plan's seed and on the
+//! number of the request, so that a run can be repeated.
 
 mod plan;
 #[cfg(test)]
@@ -12,39 +12,39 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 pub use plan::FaultPlan;
 
-/// What a twin does instead of answering properly. *Before* and *after* are seen from the effect: the change
-/// that the request asks for.
+/// How a twin fails to answer. *Before* and *after* refer to the effect: the change that the request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// The vendor's own 500; nothing was done.
+    /// Answers with the vendor's own 500 and does not execute the request.
     ErrorBefore,
-    /// The vendor's own 500, although it was done.
+    /// Executes the request and answers with the vendor's own 500.
     ErrorAfter,
-    /// Never answers, and holds the connection; nothing was done.
+    /// Does not execute the request, never answers, and keeps the connection open.
     HangBefore,
-    /// Never answers, and holds the connection, although it was done.
+    /// Executes the request, never answers, and keeps the connection open.
     HangAfter,
-    /// Resets the connection (TCP RST); nothing was done.
+    /// Resets the connection (TCP RST) and does not execute the request.
     ResetBefore,
-    /// Resets the connection (TCP RST), although it was done.
+    /// Executes the request and resets the connection (TCP RST).
     ResetAfter,
-    /// Does it, announces the whole answer, sends half of it and closes.
+    /// Executes the request, announces the length of the whole answer, sends half of it, and closes the connection.
     Truncated,
-    /// Does it, and sends the answer a byte at a time.
+    /// Executes the request and sends the answer one byte at a time.
     Drip,
-    /// The vendor's own refusal of too many requests, with `Retry-After`; nothing was done.
+    /// Answers with the vendor's own refusal of too many requests, with `Retry-After`, and does not execute the request.
     RateLimited,
-    /// Sends the client to another address; nothing was done.
+    /// Redirects the client to another address and does not execute the request.
     Redirect,
-    /// Does it, and answers 200 with a page that is not JSON.
+    /// Executes the request and answers 200 with a page that is not JSON.
     Garbage,
-    /// Does it, and answers 200 with a little gzip that unpacks to a lot.
+    /// Executes the request and answers 200 with a small gzip that unpacks to a large body.
     GzipBomb,
 }
 
 impl Fault {
-    /// Every fault, in the order in which a number is looked up.
+    /// Every fault, in the order in which a drawn number is compared with the probabilities. The order decides which
+    /// fault a seed gives, so it must not change.
     pub const ALL: [Self; 12] = [
         Self::ErrorBefore,
         Self::ErrorAfter,
@@ -60,7 +60,7 @@ impl Fault {
         Self::GzipBomb,
     ];
 
-    /// The key of its probability.
+    /// The key of its probability in a plan.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ErrorBefore => "error_before",
@@ -78,7 +78,7 @@ impl Fault {
         }
     }
 
-    /// Whether the request is carried out all the same.
+    /// Whether the twin executes the request.
     pub const fn has_effect(self) -> bool {
         match self {
             Self::ErrorBefore | Self::HangBefore | Self::ResetBefore | Self::RateLimited | Self::Redirect => false,
@@ -99,7 +99,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// An operation by its name.
+/// An operation that is serialized as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Named(pub Operation);
 

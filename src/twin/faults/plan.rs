@@ -1,4 +1,4 @@
-//! The plan of faults, as a file says it.
+//! The plan of faults, read from a TOML file.
 
 use std::{path::Path, time::Duration};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::{Fault, Named};
 use crate::config::{self, ConfigError};
 
-/// Which faults a twin plays, and how often. Without any, it behaves.
+/// Which faults a twin plays, and how often. The default plan plays none.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FaultPlan {
@@ -72,17 +72,17 @@ impl FaultPlan {
         Self::read(&text, &name)
     }
 
-    /// Reads the text of a file. `name` is what mistakes call it.
+    /// Reads the text of a file. `name` is the name of the file in messages.
     pub fn read(text: &str, name: &str) -> Result<Self, ConfigError> {
         let plan: Self = config::read_text(text, name)?;
         let sum: f64 = Fault::ALL.into_iter().map(|fault| plan.probability(fault)).sum();
-        // A little more than 1 is what adding tenths gives.
+        // The sum of ten tenths is slightly more than 1.
         if sum > 1.0 + 1e-9 {
-            let told = "and a request plays one fault at most: make them 1 or less in all";
-            return Err(ConfigError::one(format!("{name}: the probabilities add up to {sum:.3}, {told}")));
+            let hint = "but a request gets at most one fault; lower them to 1 or less in total";
+            return Err(ConfigError::one(format!("{name}: the probabilities add up to {sum:.3}, {hint}")));
         }
         if http::HeaderValue::from_str(&plan.redirect_to).is_err() {
-            return Err(ConfigError::one(format!("{name}: `redirect_to` cannot stand in a header")));
+            return Err(ConfigError::one(format!("{name}: `redirect_to` cannot be the value of a `Location` header")));
         }
         Ok(plan)
     }
@@ -106,8 +106,8 @@ impl FaultPlan {
         probability
     }
 
-    /// The fault of the n-th request, counted from one. The draw depends on the seed and the number alone;
-    /// `only` decides whether what was drawn is played.
+    /// The fault of the n-th request, counted from one. The draw depends only on the seed and the number; `only` then
+    /// decides whether the drawn fault is played.
     pub fn fault(&self, number: u64, operation: Option<Operation>) -> Option<Fault> {
         let mut rest = fraction(draw(self.seed, number));
         let drawn = Fault::ALL.into_iter().find(|fault| {
@@ -115,47 +115,47 @@ impl FaultPlan {
             rest -= probability;
             rest < 0.0
         });
-        drawn.filter(|_| self.concerns(operation))
+        drawn.filter(|_| self.applies_to(operation))
     }
 
-    /// How long the answer to the n-th request is held back.
+    /// How long the answer to the n-th request is delayed.
     pub fn delay(&self, number: u64, operation: Option<Operation>) -> Duration {
         match self.delay {
-            // Another sequence than that of the faults, so that neither tells anything about the other.
-            Some(Delay { least, more }) if self.concerns(operation) => {
+            // A different sequence than that of the faults, so that the two are independent.
+            Some(Delay { least, more }) if self.applies_to(operation) => {
                 least + more.mul_f64(fraction(draw(!self.seed, number)))
             }
             _ => Duration::ZERO,
         }
     }
 
-    /// The time between two bytes of a dripping answer.
+    /// The time between two bytes of an answer that is sent byte by byte.
     pub const fn pace(&self) -> Duration {
         self.pace
     }
 
-    /// When to come back, in whole seconds.
+    /// The value of `Retry-After`: the configured time, rounded up to whole seconds.
     pub const fn retry_after(&self) -> u64 {
         self.retry_after.as_secs().saturating_add((self.retry_after.subsec_nanos() > 0) as u64)
     }
 
-    /// Where a redirect leads.
+    /// The target of a redirect.
     pub fn redirect_to(&self) -> &str {
         &self.redirect_to
     }
 
-    /// How long lists and searches do not see what is new or changed.
+    /// How long lists and searches do not show new or changed records.
     pub const fn search_lag(&self) -> Duration {
         self.search_lag
     }
 
-    fn concerns(&self, operation: Option<Operation>) -> bool {
-        self.only.as_ref().is_none_or(|only| operation.is_some_and(|asked| only.contains(&Named(asked))))
+    fn applies_to(&self, operation: Option<Operation>) -> bool {
+        self.only.as_ref().is_none_or(|only| operation.is_some_and(|operation| only.contains(&Named(operation))))
     }
 }
 
-/// The n-th number of SplitMix64 (Steele, Lea and Flood, 2014) from a seed. Its state is a plain sum, so that
-/// any of its numbers can be computed without those before it.
+/// The n-th number of SplitMix64 (Steele, Lea and Flood, 2014) from a seed. Its state is a sum, so
+/// any number can be computed without the numbers before it.
 pub(super) const fn draw(seed: u64, number: u64) -> u64 {
     let mut mixed = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -169,7 +169,7 @@ pub(super) fn fraction(drawn: u64) -> f64 {
     f64::from(upper) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// From 0, never, to 1, always.
+/// From 0 (never) to 1 (always).
 #[derive(Debug, Clone, Copy)]
 struct Probability(f64);
 
@@ -183,7 +183,7 @@ impl<'de> Deserialize<'de> for Probability {
     }
 }
 
-/// How long answers are held back: always as long, or as long as is drawn.
+/// How long answers are delayed: a fixed time, or a time drawn from a range.
 #[derive(Debug, Clone, Copy)]
 struct Delay {
     least: Duration,
@@ -201,7 +201,7 @@ impl Delay {
 impl<'de> Deserialize<'de> for Delay {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = || D::Error::custom(format!("`{text}` is no delay, such as \"50ms\" or \"10ms..2s\""));
-        Self::parse(&text).ok_or_else(wrong)
+        let invalid = || D::Error::custom(format!("must be a delay, such as \"50ms\" or \"10ms..2s\", not `{text}`"));
+        Self::parse(&text).ok_or_else(invalid)
     }
 }

@@ -1,4 +1,4 @@
-//! Plans of faults.
+//! Fault plans: which fault a request gets, and how a plan file is checked.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn the_same_seed_gives_the_same_faults() {
 }
 
 #[test]
-fn faults_are_as_frequent_as_they_should_be() {
+fn each_fault_is_as_frequent_as_its_probability() {
     let plan = plan("seed = 3\nerror_before = 0.1\nhang_after = 0.25\ngzip_bomb = 0.15");
     let count = |wanted: Option<Fault>| (1..=10_000).filter(|number| plan.fault(*number, None) == wanted).count();
     for (fault, expected) in [
@@ -50,7 +50,7 @@ fn faults_are_as_frequent_as_they_should_be() {
 }
 
 #[test]
-fn certain_and_impossible_are_exact() {
+fn probabilities_of_one_and_zero_are_exact() {
     for fault in Fault::ALL {
         let plan = plan(&format!("{fault} = 1"));
         assert!((1..=1_000).all(|number| plan.fault(number, None) == Some(fault)), "{fault}");
@@ -59,14 +59,14 @@ fn certain_and_impossible_are_exact() {
 }
 
 #[test]
-fn names_are_keys() {
+fn a_fault_is_serialized_as_its_key() {
     for fault in Fault::ALL {
         assert_eq!(serde_json::to_value(fault).expect("JSON"), fault.name());
     }
 }
 
 #[test]
-fn only_some_operations_are_concerned() {
+fn only_listed_operations_get_faults_and_delays() {
     let plan = plan("garbage = 1\nonly = [\"create\", \"update\"]\ndelay = \"5ms\"");
     assert_eq!(plan.fault(1, Some(Operation::Create)), Some(Fault::Garbage));
     for other in [Some(Operation::List), None] {
@@ -84,8 +84,8 @@ fn delays_stay_in_their_range() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_line_and_a_hint() {
-    for (text, told) in [
+fn mistakes_are_reported_with_their_line_and_a_hint() {
+    for (text, expected) in [
         ("eror_before = 0.1", "faults.toml:1: `eror_before` is not a key; did you mean `error_before`?"),
         (
             "seed = 1\nhang_after = 1.5",
@@ -94,14 +94,20 @@ fn mistakes_are_told_with_their_line_and_a_hint() {
         ("drip = -0.1", "faults.toml:1: `drip` cannot be -0.1: a probability is from 0 to 1, such as 0.05"),
         ("drip = nan", "faults.toml:1: `drip` cannot be NaN: a probability is from 0 to 1, such as 0.05"),
         ("only = [\"list\", \"crate\"]", "faults.toml:1: `only.1` cannot be `crate`; did you mean `create`?"),
-        ("delay = \"2s..1s\"", "faults.toml:1: `delay` `2s..1s` is no delay, such as \"50ms\" or \"10ms..2s\""),
-        ("search_lag = \"soon\"", "faults.toml:1: `search_lag` `soon` is no duration, such as \"10s\" or \"500ms\""),
+        (
+            "delay = \"2s..1s\"",
+            "faults.toml:1: `delay` must be a delay, such as \"50ms\" or \"10ms..2s\", not `2s..1s`",
+        ),
+        (
+            "search_lag = \"soon\"",
+            "faults.toml:1: `search_lag` must be a duration above zero, such as \"10s\" or \"500ms\", not `soon`",
+        ),
         (
             "drip = 0.6\ngarbage = 0.5",
-            "faults.toml: the probabilities add up to 1.100, and a request plays one fault at most: make them 1 or less in all",
+            "faults.toml: the probabilities add up to 1.100, but a request gets at most one fault; lower them to 1 or less in total",
         ),
     ] {
-        assert_eq!(mistakes(text), [told]);
+        assert_eq!(mistakes(text), [expected]);
     }
     assert!(mistakes("drip = \"often\"")[0].starts_with("faults.toml:1: `drip` must be"));
     assert!(mistakes("seed = ")[0].starts_with("faults.toml:1: "));
@@ -115,7 +121,7 @@ fn tenths_add_up_to_one() {
 }
 
 #[test]
-fn a_wait_is_told_in_whole_seconds() {
+fn retry_after_is_rounded_up_to_whole_seconds() {
     for (text, seconds) in [("1s", 1), ("1500ms", 2), ("10ms", 1), ("2min", 120)] {
         assert_eq!(plan(&format!("retry_after = \"{text}\"")).retry_after(), seconds);
     }
