@@ -1,4 +1,5 @@
-//! The application: the routers of the API and of drop-in, and every inbound layer in order.
+//! The application: the routes of the API and of drop-in, and the inbound layer around them. [`crate::command`] serves
+//! the router.
 
 use std::{
     convert::Infallible,
@@ -29,25 +30,26 @@ use crate::{
     writes::{KeptSurface, Surface},
 };
 
-/// The application for a snapshot of the configuration and a store.
+/// Makes the application from a snapshot of the configuration and a store.
 pub fn new(gateway: Gateway, store: Store) -> Arc<App> {
     App::new(gateway, store, surface)
 }
 
-/// Any surface, from what was kept of it.
+/// Restores the surface of a stored write: the API, or a drop-in dialect.
 fn surface(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
     api::writes::surface(kept).or_else(|| drop_in::surface(kept, merchant))
 }
 
-/// The API with its one inbound layer, the edge. It is outermost, because it alone knows the request's id: it
-/// turns a panic into a problem like any other failure, writes every problem, logs every failure once, and adds
-/// the headers that every answer has.
+/// The routes with the one inbound layer. The layer is outermost because it knows the request's id: it turns a panic into
+/// a problem, writes every problem, logs every failure once, and adds the headers that every answer has.
 pub fn router(app: Arc<App>) -> Router {
     api::routes()
         .merge(drop_in::routes())
-        .fallback(|| async { Problem::new(Code::NotFound, "the API has no such path; GET /docs shows those it has") })
+        .fallback(|| async {
+            Problem::new(Code::NotFound, "the API does not have this path; GET /docs lists the paths")
+        })
         .method_not_allowed_fallback(|| async {
-            Problem::new(Code::MethodNotAllowed, "the path has no such method; `Allow` lists those it has")
+            Problem::new(Code::MethodNotAllowed, "the path does not have this method; `Allow` lists its methods")
         })
         .layer(layer_fn(Edge))
         .with_state(app)
@@ -71,16 +73,16 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let arrival = Arrival::of(&request);
-        // A problem that is kept to be told again holds the id of the first request.
+        // A stored problem has the id of the first request, also when it is sent again.
         if !request.method().is_safe() {
             request.extensions_mut().insert(RequestId(arrival.id.clone()));
         }
-        let begun = check_host(&request).map(|()| self.0.call(request));
+        let checked = check_host(&request).map(|()| self.0.call(request));
         Box::pin(async move {
-            let response = match begun {
+            let response = match checked {
                 Ok(answer) => AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
-                    let told = "an unexpected fault; it is in the gateway's log";
-                    Ok(Problem::new(Code::Internal, told).into_response())
+                    let message = "an unexpected fault; the gateway's log has it under the request's id";
+                    Ok(Problem::new(Code::Internal, message).into_response())
                 })?,
                 Err(failure) => failure.into_response(),
             };
@@ -92,7 +94,7 @@ where
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// What is remembered of a request until it is answered.
+/// What the layer stores of a request until it is answered.
 struct Arrival {
     at: Instant,
     id: HeaderValue,
@@ -112,15 +114,15 @@ impl Arrival {
         }
     }
 
-    /// Writes a problem where there is one, logs, and adds the headers that every answer has.
+    /// Writes the problem of a failed request, logs the request, and adds the headers that every answer has.
     fn finish(self, mut response: Response) -> Response {
         let Self { at, id, trace, method, route } = self;
         let id_text = id.to_str().unwrap_or_default();
         let route = route.as_ref().map_or("", MatchedPath::as_str);
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let failure = response.extensions_mut().remove::<Problem>();
-        let told = response.extensions_mut().remove::<AlreadyWritten>().map(|AlreadyWritten(failure)| failure);
-        if let Some(failure) = failure.as_ref().or(told.as_ref()) {
+        let written = response.extensions_mut().remove::<AlreadyWritten>().map(|AlreadyWritten(failure)| failure);
+        if let Some(failure) = failure.as_ref().or(written.as_ref()) {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
             let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
             if status >= 500 {
@@ -147,7 +149,7 @@ impl Arrival {
     }
 }
 
-/// HTTP/1.1 wants exactly one `Host` (RFC 9112, 3.2); hyper takes none and two alike.
+/// HTTP/1.1 requires exactly one `Host` header (RFC 9112, 3.2). Hyper also accepts none or several.
 fn check_host(request: &Request) -> Result<(), Problem> {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     match request.version() == Version::HTTP_11 && hosts != 1 {
@@ -156,7 +158,7 @@ fn check_host(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// The caller's id where it is one that can stand in a log, else a new one.
+/// The client's `X-Request-Id`, if it is safe in a log; otherwise a new id.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let usable =
         |value: &&HeaderValue| (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic);
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_a_problem_and_not_the_end() {
+    async fn a_panic_in_a_handler_becomes_a_problem() {
         let faulty = || async { if true { panic!("on purpose") } else { "never answered" } };
         let router: Router = Router::new().route("/", get(faulty)).layer(layer_fn(Edge));
         let request = Request::builder().uri("/").header("host", "gateway").body(Body::empty()).expect("a request");

@@ -1,4 +1,4 @@
-//! What providers can do, told from their manifests: to the API, to the command line, and to the README.
+//! What providers support, taken from their manifests. The API, the command line and the README show it.
 
 use passerelle_providers::{
     VENDORS,
@@ -10,27 +10,27 @@ use passerelle_providers::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A provider's capabilities.
+/// What one generation of a provider's API supports.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProviderView {
     /// Always `provider`.
     pub object: &'static str,
     /// The name in configuration and URLs.
     pub name: &'static str,
-    /// The name that people use.
+    /// The name for people.
     pub title: &'static str,
     /// The generation of its API.
     pub generation: &'static str,
     /// Where its API is documented.
     pub documentation: &'static str,
-    /// The documented base URL; `null` where every installation has its own.
+    /// The documented base URL; `null` if every installation has its own.
     #[schema(required)]
     pub base_url: Option<&'static str>,
-    /// The names of the credentials, one list a way to authorize.
+    /// The names of the credentials: one list per way to authorize.
     pub credentials: Vec<Vec<&'static str>>,
     /// Every operation of the API.
     pub operations: Vec<OperationSupport>,
-    /// Every writable field of the API, and those that are only told.
+    /// Every field of the API, also those that can only be read.
     pub fields: Vec<FieldView>,
     /// The filters of the list.
     pub filters: Vec<FilterView>,
@@ -38,59 +38,59 @@ pub struct ProviderView {
     pub lookups: Vec<FilterView>,
     /// How lists are paged.
     pub paging: PagingView,
-    /// What its ids look like.
+    /// The form of its ids.
     pub id_pattern: &'static str,
-    /// What keeps a create from being done twice, as `operations` tells it of every write; `null` where nothing is
-    /// created.
+    /// What prevents a create from being executed twice. `operations` has the same for every write. `null` if the provider
+    /// cannot create customers.
     #[schema(required)]
     pub dedupe: Option<&'static str>,
 }
 
-/// Whether an operation is there.
+/// Whether the provider supports an operation.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OperationView)]
 pub struct OperationSupport {
     /// The operation.
     pub operation: &'static str,
-    /// `native`, `emulated` or `none`.
+    /// `native` (by the provider), `emulated` (by the gateway, with other requests) or `none`.
     pub support: &'static str,
-    /// How it is emulated, or why it is missing.
+    /// How it is emulated, or why it is not supported.
     #[schema(required)]
     pub reason: Option<&'static str>,
-    /// What keeps a write from being done twice: `key` (the provider honours an idempotency key), `id` (it names its
-    /// record, so that sent twice it says the same), `unique` (a second one answers the first record), `search` (it
-    /// can be searched for) or `nothing`. `null` where nothing is written.
+    /// What prevents a write from being executed twice: `key` (the provider accepts an idempotency key), `id` (the request
+    /// names its record, so a repetition has the same result), `unique` (the provider answers a second create with the
+    /// first record), `search` (the gateway can search for the result) or `nothing`. `null` for reads.
     #[schema(required)]
     pub dedupe: Option<&'static str>,
 }
 
-/// What becomes of a field.
+/// How a provider supports a field.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FieldView {
     /// The field.
     pub field: &'static str,
-    /// Whether a create takes it: `native`, `emulated` or `none`.
+    /// Whether a create accepts it: `native`, `emulated` or `none`.
     pub create: &'static str,
-    /// Whether an update takes it.
+    /// Whether an update accepts it.
     pub update: &'static str,
-    /// Whether answers tell it.
+    /// Whether answers contain it.
     pub read: &'static str,
-    /// What the provider calls it.
+    /// The provider's own name for it.
     #[schema(required)]
     pub spelling: Option<&'static str>,
-    /// How it is emulated, or why it is missing.
+    /// How it is emulated, or why it is not supported.
     #[schema(required)]
     pub reason: Option<&'static str>,
 }
 
-/// Who answers a filter or a look-up.
+/// Who applies a filter or a look-up.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FilterView {
     /// The parameter.
     pub parameter: &'static str,
-    /// `provider`, `gateway` or `none`.
+    /// Who applies it: `provider`, `gateway` or `none`.
     pub answered_by: &'static str,
-    /// What is loose about the provider's, or why there is none.
+    /// Where the provider's filter is not exact, or why there is none.
     #[schema(required)]
     pub reason: Option<&'static str>,
 }
@@ -100,11 +100,11 @@ pub struct FilterView {
 pub struct PagingView {
     /// `pages`, `offset` or `token`.
     pub style: &'static str,
-    /// What the provider calls its parameters.
+    /// The provider's names of the parameters.
     pub parameters: &'static str,
-    /// The most entries one of its pages has.
+    /// The most entries on one page of the provider.
     pub max_limit: u16,
-    /// Whether it tells how many there are.
+    /// Whether the provider returns the number of all entries.
     pub tells_total: bool,
 }
 
@@ -174,7 +174,7 @@ fn fields(manifest: &Manifest) -> Vec<FieldView> {
             reason: reasons.into_iter().find_map(Support::reason),
         }
     };
-    // Every provider has an id.
+    // Every provider has an id, so it is not listed.
     let only_read = Field::READ_ONLY.into_iter().filter(|field| *field != Field::Id);
     Field::WRITABLE.into_iter().chain(only_read).map(view).collect()
 }
@@ -183,7 +183,7 @@ const fn filter_view(parameter: &'static str, support: FilterSupport) -> FilterV
     FilterView { parameter, answered_by: support.as_str(), reason: support.reason() }
 }
 
-/// Every manifest of every provider, the usual generation of each first.
+/// Every manifest of every provider, the default generation of each first.
 pub fn manifests() -> impl Iterator<Item = &'static Manifest> {
     VENDORS.iter().flat_map(|vendor| vendor.manifests.iter().copied())
 }
@@ -193,7 +193,7 @@ pub fn manifests_of(name: &str) -> Vec<&'static Manifest> {
     manifests().filter(|manifest| manifest.name == name).collect()
 }
 
-/// How a manifest is headed where generations stand side by side.
+/// The heading of a manifest in a table of all generations.
 pub fn heading(manifest: &Manifest) -> String {
     match manifests_of(manifest.name).len() {
         1 => manifest.name.to_owned(),
@@ -210,7 +210,7 @@ pub fn markdown_table() -> String {
     })
 }
 
-/// What keeps the writes of every provider from being done twice, as a Markdown table.
+/// What prevents the writes of every provider from being executed twice, as a Markdown table.
 pub fn dedupe_table() -> String {
     let writes: Vec<_> = Operation::ALL.into_iter().filter(|operation| operation.is_write()).collect();
     table_of(&writes, |manifest, operation| manifest.dedupe(operation).map_or("–", Dedupe::as_str))

@@ -1,20 +1,22 @@
 //! Passerelle: one customers API in front of many payment providers.
 //!
-//! This crate is the shell: everything that waits. What thinks is in [`passerelle_providers`], which knows
-//! no socket and no clock; imports point from here to there, never back. A request goes
+//! This crate does everything that waits: sockets, timers, the database. The providers' adapters are in
+//! [`passerelle_providers`], which uses no socket and no clock. This crate imports that one, never the other way round.
+//! A request passes through
 //!
-//! 1. [`app`]: through the accept loop and the inbound layers;
-//! 2. [`http`]: to a short handler, which finds out whose it is ([`merchant`]), reads what is asked and has
-//!    the provider's adapter plan it;
-//! 3. [`writes`]: where it changes something, through a durable claim in the [`store`], in a task of its own;
-//! 4. [`upstream`]: out through the connection's tower stack, which adds the secret last;
-//! 5. and back: the plan reads the provider's answer, the handler writes ours.
+//! 1. [`app`]: the inbound layer, which writes and logs every error;
+//! 2. [`http`]: a short handler, which finds the merchant by the key ([`merchant`]), reads the request into a command,
+//!    and has the provider's adapter plan it;
+//! 3. [`writes`], if it is a write: a durable claim in the [`store`], and a task that continues if the client
+//!    disconnects;
+//! 4. [`upstream`]: the connection's tower stack, which adds the credentials last and sends the request;
+//! 5. the plan, which decodes the provider's answer, and the handler, which writes the answer to the client.
 //!
-//! [`drop_in`] takes the same way for code that was written for a provider's own client.
+//! [`drop_in`] does the same for code that was written for a provider's own client.
 //!
-//! [`config`] is what an operator typed, [`merchant`] what it means. [`twin`] is the other way round: a
-//! provider's server side over a store in memory, for the sandbox and for tests. [`command`] is the command
-//! line. `docs/architecture.md` says why it is built this way.
+//! [`config`] has the configuration as the operator typed it, [`merchant`] has what requests use. [`twin`] imitates a
+//! provider's server side over records in memory, for the sandbox and for tests. [`command`] is the command line.
+//! `docs/architecture.md` says why the crate is built this way.
 
 #![forbid(unsafe_code)]
 

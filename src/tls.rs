@@ -1,9 +1,9 @@
-//! The one TLS configuration for whatever this process connects to: rustls with aws-lc-rs, and the certificate
-//! authorities that this system trusts.
+//! The TLS configuration for every connection that this process opens: rustls with aws-lc-rs, and the certificate
+//! authorities that the system trusts.
 
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
-/// Trusts whom this system trusts. The error says what to install.
+/// Trusts the certificate authorities that the system trusts. If there are none, the error says what to install.
 pub(crate) fn with_system_roots() -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -15,7 +15,7 @@ pub(crate) fn with_system_roots() -> Result<ClientConfig, String> {
     }
 }
 
-/// Trusts nobody, for where nothing but this process is called.
+/// Trusts no certificate authority. It is for connections to the twins in this process, which use no TLS.
 pub(crate) fn without_roots() -> Result<ClientConfig, String> {
     with_roots(RootCertStore::empty())
 }

@@ -1,5 +1,5 @@
-//! What a client of the imitated provider is told: the dialect's answer with what it has no words for in
-//! headers, and every failure in the dialect's own shape. The edge logs it, and leaves its body alone.
+//! Answers to clients of an imitated provider. Every answer and every error has the form of the imitated provider's own;
+//! what that form cannot express is in headers. The outermost layer logs a failure and does not change its body.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -16,28 +16,28 @@ use crate::{
     store::OperationId,
 };
 
-/// The fields that an answered write lost, where the merchant tolerates that.
+/// The fields that a write lost, if the merchant's `on_loss` is `drop`.
 const LOSS: HeaderName = HeaderName::from_static("passerelle-loss");
-/// What a write that failed may have done: `unknown` or `done`. Absent when nothing happened.
+/// Whether the provider executed a write that failed: `unknown` or `done`. Absent if it did not.
 const OUTCOME: HeaderName = HeaderName::from_static("passerelle-outcome");
 
-/// Why a request is not answered with what it asked for.
+/// Why a request failed.
 pub(super) struct Refusal {
     error: Error,
     operation: Option<Operation>,
-    /// A failure of our own, which no kind of error tells.
-    ours: Option<Problem>,
-    /// The write that was begun.
+    /// A failure of the gateway itself, which no kind of [`Error`] describes.
+    gateway_problem: Option<Problem>,
+    /// The write, if one was begun.
     write: Option<OperationId>,
 }
 
 impl Refusal {
-    /// What went wrong with an operation.
+    /// The failure of an operation.
     pub(super) fn of(error: Error, operation: Operation) -> Self {
-        Self { error, operation: Some(operation), ours: None, write: None }
+        Self { error, operation: Some(operation), gateway_problem: None, write: None }
     }
 
-    /// The same of a write that was begun.
+    /// Adds the id of the write that was begun.
     pub(super) fn of_write(self, id: OperationId) -> Self {
         Self { write: Some(id), ..self }
     }
@@ -45,20 +45,26 @@ impl Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { error, operation: None, ours: None, write: None }
+        Self { error, operation: None, gateway_problem: None, write: None }
     }
 }
 
 impl From<Problem> for Refusal {
-    /// A body that was not read, or a fault.
+    /// A body that cannot be read, or a fault of the gateway.
     fn from(failure: Problem) -> Self {
         let kind = if failure.code() == Code::Internal { Kind::ProviderFailed } else { Kind::Malformed };
-        Self { error: Error::new(kind, failure.detail().to_owned()), operation: None, ours: Some(failure), write: None }
+        Self {
+            error: Error::new(kind, failure.detail().to_owned()),
+            operation: None,
+            gateway_problem: Some(failure),
+            write: None,
+        }
     }
 }
 
-/// The dialect's answer to what was carried out.
-pub(super) fn told(mut response: Response<Bytes>, reply: &Reply, unknown: &[String]) -> Response<Bytes> {
+/// Adds the header that names lost fields to the dialect's answer: those that the provider lost, and the `unknown` members
+/// of the request's body.
+pub(super) fn with_losses(mut response: Response<Bytes>, reply: &Reply, unknown: &[String]) -> Response<Bytes> {
     let lost = drop_in::losses(reply).into_iter().chain(unknown.iter().map(String::as_str)).collect::<Vec<_>>();
     if let (false, Ok(lost)) = (lost.is_empty(), HeaderValue::try_from(lost.join(", "))) {
         response.headers_mut().insert(LOSS, lost);
@@ -66,7 +72,7 @@ pub(super) fn told(mut response: Response<Bytes>, reply: &Reply, unknown: &[Stri
     response
 }
 
-/// The dialect's refusal.
+/// Writes a failure in the form of the imitated provider, and returns it as a problem for the log.
 pub(super) fn refuse(
     server: &dyn VendorServer,
     asked: &Request,
@@ -79,7 +85,9 @@ pub(super) fn refuse(
         None => refusal.error.clone(),
     };
     let mut response = server.refuse(asked, &error, now);
-    if let Some(status) = refusal.ours.as_ref().and_then(|ours| StatusCode::from_u16(ours.status()).ok()) {
+    if let Some(status) =
+        refusal.gateway_problem.as_ref().and_then(|problem| StatusCode::from_u16(problem.status()).ok())
+    {
         *response.status_mut() = status;
     }
     if let Some(seconds) = error.retry_after {
@@ -91,21 +99,21 @@ pub(super) fn refuse(
     (response, failure(refusal, merchant))
 }
 
-/// What a client may read of a failure: what the provider said where we have nothing better, without secrets.
+/// The error that the client may see. A refusal without field errors shows the provider's own message, without secrets.
 fn for_client(refusal: &Refusal, merchant: &Merchant) -> Error {
     let error = drop_in::for_client(refusal.error.clone(), refusal.operation);
-    let said = error.vendor.as_ref().and_then(|vendor| vendor.message.clone());
-    match said.filter(|_| error.kind == Kind::Rejected && error.fields.is_empty()) {
-        Some(said) => Error::new(Kind::Rejected, merchant.active.redacted(said)),
+    let vendor_message = error.vendor.as_ref().and_then(|vendor| vendor.message.clone());
+    match vendor_message.filter(|_| error.kind == Kind::Rejected && error.fields.is_empty()) {
+        Some(message) => Error::new(Kind::Rejected, merchant.active.redacted(message)),
         None => error,
     }
 }
 
-/// The same failure in our own words, for the log.
+/// The failure as a problem of the API, for the log.
 fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Problem {
-    let Refusal { error, operation, ours, write } = refusal;
-    if let Some(ours) = ours {
-        return ours.clone();
+    let Refusal { error, operation, gateway_problem, write } = refusal;
+    if let Some(problem) = gateway_problem {
+        return problem.clone();
     }
     let code = match (error.kind, merchant) {
         (Kind::NoRoute, _) => Code::NotFound,

@@ -1,5 +1,5 @@
-//! Who calls: the gateway's key, presented the imitated provider's way, or a signature that a merchant's
-//! `ingress` configuration verifies.
+//! Authenticates the client of an imitated provider. It sends a key of the gateway where it would send the provider's
+//! key, or it signs its requests, which the merchant's `ingress` configuration verifies.
 
 use std::sync::Arc;
 
@@ -15,24 +15,25 @@ use crate::{
     state::Once,
 };
 
-/// What the head of a request tells of its sender.
+/// How a client authenticates, as far as the head of its request shows it.
 pub(super) enum Presented {
-    /// A key that this merchant has.
+    /// A valid key of this merchant.
     Key(Arc<Merchant>),
-    /// A signature, which only the whole request can verify.
+    /// A signature. It can only be verified with the whole request.
     Signature(&'static AuthScheme),
 }
 
-/// What was presented. A key that nobody has is refused before the body is read.
+/// Reads the authentication of a request. An unknown key is refused before the body is read.
 pub(super) fn presented(gateway: &Gateway, manifest: &'static Manifest, asked: &Request) -> Result<Presented, Error> {
     let used = manifest.auth.iter().find(|scheme| scheme.is_used(asked));
-    let scheme = used.ok_or_else(|| refused("no key was presented"))?;
+    let scheme = used.ok_or_else(|| refused("the request has no key"))?;
     let Some(key) = scheme.presented(asked) else { return Ok(Presented::Signature(scheme)) };
     let merchant = gateway.merchant(key).ok_or_else(|| refused("the key is not known"))?;
     Ok(Presented::Key(Arc::clone(merchant)))
 }
 
-/// The merchant whose key verifies a signature, and what must not be seen again.
+/// Verifies a signature. Returns the merchant whose `ingress` key verifies it, and what identifies the request if it is
+/// sent again.
 pub(super) fn signed(
     gateway: &Gateway,
     manifest: &Manifest,
@@ -43,14 +44,14 @@ pub(super) fn signed(
     let AuthScheme::Signed { verify, ingress, .. } = scheme else { return Err(refused("the request is not signed")) };
     let signer = header(asked, ingress.signer_header);
     let mut refusal = refused("the client is not known");
-    for known in gateway.signers(manifest.name, signer) {
-        match verify(asked, &known.credentials, now.as_second()) {
+    for candidate in gateway.signers(manifest.name, signer) {
+        match verify(asked, &candidate.credentials, now.as_second()) {
             Ok(()) => {
                 let once = format!("{}\n{signer}\n{}", manifest.name, header(asked, ingress.once_header));
-                // A read, even one that creates whom it asks for, undoes nothing when it comes again.
+                // A repeated read is harmless, even one that creates the customer it asks for.
                 let is_read = asked.method().is_safe();
                 let once = Once { digest: digest_of(&once), has_nonce: ingress.has_nonce, is_read };
-                return Ok((Arc::clone(&known.merchant), once));
+                return Ok((Arc::clone(&candidate.merchant), once));
             }
             Err(error) => refusal = error,
         }

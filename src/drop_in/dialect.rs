@@ -1,5 +1,5 @@
-//! Which provider is imitated, in which generation, is told by the path alone: `/as/bitnob/api/v1/…` is one
-//! generation of Bitnob, `/as/bitnob/api/…` the other.
+//! The dialect of a request: the imitated provider and the generation of its API. The path alone decides it:
+//! `/as/bitnob/api/v1/…` is one generation of Bitnob, `/as/bitnob/api/…` is the other.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use passerelle_providers::{Settings, Vendor, VendorServer, kit::server::base_pat
 
 use crate::merchant::{Connection, Merchant};
 
-/// Where the dialects are served.
+/// The path of all dialects.
 const ROOT: &str = "/as/";
 
-/// A provider that is imitated.
+/// An imitated provider, in one generation of its API.
 pub(super) struct Dialect {
     vendor: &'static Vendor,
-    /// What it can do, in the generation that is asked.
+    /// The manifest of the generation.
     pub(super) manifest: &'static Manifest,
     /// Whether the path is below the provider's base.
     pub(super) is_served: bool,
 }
 
 impl Dialect {
-    /// The dialect that a request is written in, and what it asks below the provider's base.
+    /// The dialect of a request, and the request's path relative to the provider's base.
     pub(super) fn of(uri: &Uri) -> Option<(Self, Uri)> {
         let below_root = uri.path_and_query()?.as_str().strip_prefix(ROOT)?;
         let end = below_root.find(['/', '?']).unwrap_or(below_root.len());
@@ -37,12 +37,12 @@ impl Dialect {
         Some((Self { vendor, manifest, is_served }, path.ok()?))
     }
 
-    /// Whether a connection's provider is the imitated one.
+    /// Whether a connection's provider is the imitated one, in the same generation.
     pub(super) fn is_spoken_by(&self, connection: &Connection) -> bool {
         connection.manifest.name == self.manifest.name && connection.manifest.generation == self.manifest.generation
     }
 
-    /// The provider's own side, as it speaks to a merchant's code.
+    /// The imitated provider's server side, with the settings of a merchant.
     pub(super) fn server(&self, merchant: Option<&Merchant>) -> Arc<dyn VendorServer> {
         (self.vendor.server)(Settings {
             generation: self.manifest.generation,
@@ -52,13 +52,13 @@ impl Dialect {
     }
 }
 
-/// Whether whoever answers says of somebody who is not there that they were deleted.
+/// Whether the connection's provider answers success to the deletion of a customer that does not exist.
 pub(super) fn deletes_unknown(connection: &Connection) -> bool {
     let settings = Settings { generation: connection.manifest.generation, region: None, livemode: connection.livemode };
     vendor(connection.manifest.name).is_some_and(|vendor| (vendor.server)(settings).deletes_unknown())
 }
 
-/// What stands behind a base, which must end where a segment does.
+/// The rest of a path after a base. The base must end where a segment of the path ends.
 fn below<'p>(path: &'p str, base: &str) -> Option<&'p str> {
     path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
 }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_tells_provider_and_generation() {
+    fn the_path_decides_provider_and_generation() {
         for (path, expected) in [
             ("/as/lomi/v1/customers?limit=1", Some(("lomi", "v1", "/customers?limit=1", true))),
             ("/as/lomi/customers", Some(("lomi", "v1", "/customers", false))),
@@ -81,12 +81,12 @@ mod tests {
             ("/as/stripe/v1/customers", None),
             ("/as/", None),
         ] {
-            let read = Dialect::of(&Uri::from_static(path));
-            let read =
-                read.map(|(of, below)| (of.manifest.name, of.manifest.generation, below.to_string(), of.is_served));
+            let found = Dialect::of(&Uri::from_static(path));
+            let found =
+                found.map(|(of, below)| (of.manifest.name, of.manifest.generation, below.to_string(), of.is_served));
             let expected =
                 expected.map(|(name, generation, below, served)| (name, generation, below.to_owned(), served));
-            assert_eq!(read, expected, "{path}");
+            assert_eq!(found, expected, "{path}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Drop-in: code written for one provider's client is served by another. Below `/as/<provider>` the gateway
-//! speaks that provider's dialect: its server side reads the request, whichever connection is active carries it
-//! out, and the dialect writes the answer, failures included.
+//! Drop-in: the gateway serves code that was written for one provider's client with another provider. Below
+//! `/as/<provider>` it speaks that provider's dialect: the imitated provider's server side decodes the request into a
+//! command, the merchant's active connection executes it, and the server side encodes the answer or the error.
 
 mod answer;
 mod caller;
@@ -48,7 +48,7 @@ use caller::Presented;
 use dialect::Dialect;
 use surface::DropInSurface;
 
-/// Every path below which a provider's dialect is spoken.
+/// The routes of all dialects.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/as/{provider}", any(serve))
@@ -56,29 +56,31 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/as/{provider}/{*path}", any(serve))
 }
 
-/// Everything below `/as`.
+/// Serves every request below `/as`.
 async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
     let Some((dialect, below)) = Dialect::of(request.uri()) else {
-        let told = "no provider of this name is imitated; GET /v1/providers shows those there are";
-        return Problem::new(Code::NotFound, told).into_response();
+        let message = "the path after /as/ names no provider; GET /v1/providers lists them";
+        return Problem::new(Code::NotFound, message).into_response();
     };
-    let (head, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let mut asked = Request::new(Bytes::new());
-    (*asked.method_mut(), *asked.uri_mut(), *asked.headers_mut()) = (head.method, below, head.headers);
+    (*asked.method_mut(), *asked.uri_mut(), *asked.headers_mut()) = (parts.method, below, parts.headers);
     let gateway = app.gateway.load_full();
     let mut call = DropInCall {
         gateway,
         dialect,
-        uri: head.uri,
+        uri: parts.uri,
         asked,
         now: Timestamp::now(),
         merchant: None,
         seen: None,
         lost: Vec::new(),
     };
-    let worked = AssertUnwindSafe(call.work(body, &app)).catch_unwind().await;
-    let unexpected = |_| Err(Problem::new(Code::Internal, "an unexpected fault; it is in the gateway's log").into());
-    let response = match worked.unwrap_or_else(unexpected) {
+    let result = AssertUnwindSafe(call.answer(body, &app)).catch_unwind().await;
+    let unexpected = |_| {
+        Err(Problem::new(Code::Internal, "an unexpected fault; the gateway's log has it under the request's id").into())
+    };
+    let response = match result.unwrap_or_else(unexpected) {
         Ok(response) => response,
         Err(refusal) => {
             let merchant = call.merchant.as_deref();
@@ -94,23 +96,24 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
     response.map(Body::from)
 }
 
-/// One request on its way.
+/// One request of a drop-in client.
 struct DropInCall {
     gateway: Arc<Gateway>,
     dialect: Dialect,
-    /// Where it was sent, which signatures cover.
+    /// The URI that the client sent the request to. Signatures cover it.
     uri: Uri,
-    /// What was sent, its path below the imitated provider's base.
+    /// The request. Its path is relative to the imitated provider's base.
     asked: Request,
     now: Timestamp,
     merchant: Option<Arc<Merchant>>,
     seen: Option<Seen>,
-    /// What the client wrote that no command can hold.
+    /// The members of the body that no command has a place for.
     lost: Vec<String>,
 }
 
 impl DropInCall {
-    async fn work(&mut self, body: Body, app: &App) -> Result<http::Response<Bytes>, Refusal> {
+    /// Authenticates the caller, decodes the request, executes the command, and encodes the answer.
+    async fn answer(&mut self, body: Body, app: &App) -> Result<http::Response<Bytes>, Refusal> {
         let presented = caller::presented(&self.gateway, self.dialect.manifest, &self.asked)?;
         *self.asked.body_mut() = read_body(self.asked.headers(), body, self.gateway.max_body).await?;
         let merchant = match presented {
@@ -131,7 +134,7 @@ impl DropInCall {
             return Err(outside().into());
         }
         let server = self.dialect.server(Some(merchant));
-        let command = self.read(&*server, merchant)?;
+        let command = self.decode(&*server, merchant)?;
         let operation = command.operation();
         let of_command = |error| Refusal::of(error, operation);
         if command.is_write() {
@@ -139,10 +142,10 @@ impl DropInCall {
         }
         let reply = self.read_from(merchant, command.clone()).await.map_err(of_command)?;
         let answer = server.answer(&command, &reply).map_err(of_command)?;
-        Ok(answer::told(answer, &reply, &self.lost))
+        Ok(answer::with_losses(answer, &reply, &self.lost))
     }
 
-    /// Executes a command that changes something.
+    /// Executes a write.
     async fn write(
         &self,
         app: &App,
@@ -165,12 +168,14 @@ impl DropInCall {
             deadline: self.gateway.deadline,
         };
         match app.writes.execute(new.plan().map_err(of_command)?, idempotency).await {
-            Ok(told) => Ok(over_http::response(told)),
+            Ok(answer) => Ok(over_http::response(answer)),
             Err(refused) => Err(Refusal::from(over_http::refusal(refused))),
         }
     }
 
-    fn read(&mut self, server: &dyn VendorServer, merchant: &Merchant) -> Result<Command, Refusal> {
+    /// Decodes the request into a command. If the merchant does not accept losses, a body with members that no command has
+    /// a place for is refused.
+    fn decode(&mut self, server: &dyn VendorServer, merchant: &Merchant) -> Result<Command, Refusal> {
         let command = server.accept_for(&self.asked, merchant.id_pattern())?;
         if !self.asked.body().is_empty() {
             let source = Source::new(self.asked.body());
@@ -182,14 +187,14 @@ impl DropInCall {
             }
             if merchant.on_loss != LossPolicy::Drop && !self.lost.is_empty() {
                 let lost =
-                    self.lost.iter().map(|member| FieldError::new(member.clone(), "the gateway has no counterpart"));
-                let error = Error::new(Kind::Rejected, "the gateway cannot hold every field");
+                    self.lost.iter().map(|member| FieldError::new(member.clone(), "the gateway has no field for it"));
+                let error = Error::new(Kind::Rejected, "the gateway does not have a field for every member");
                 return Err(Refusal::of(error.with_fields(lost.collect()), command.operation()));
             }
         }
         let mut command = drop_in::canonical(command, merchant.region);
-        // Code that knows one customer an e-mail relies on it: a second one is answered with the first, whatever
-        // else is sent.
+        // At a provider where an e-mail address is unique, a second create is answered with the first customer, whatever
+        // else it contains. Clients of that provider rely on it.
         if let Command::Create(create) = &mut command {
             create.distinct |= server.is_email_unique();
         }

@@ -1,4 +1,5 @@
-//! Writes of an imitated provider's clients, told in that provider's words.
+//! Writes of an imitated provider's clients: their answers have the form of that provider's own. The store has the
+//! surface's name, so that another process can write the same answer later.
 
 use std::{fmt, sync::Arc};
 
@@ -21,15 +22,15 @@ use crate::{
     writes::{EndedWrite, KeptSurface, Surface, over_http},
 };
 
-/// An imitated provider, as it answers one request.
+/// The surface of one write: the dialect, and what its answers need of the request.
 pub(super) struct DropInSurface {
     dialect: Dialect,
     server: Arc<dyn VendorServer>,
-    /// The method and the whole path, which its refusals may repeat.
+    /// The request's method and its path below the provider's base. Refusals of some providers contain them.
     asked: Request,
     path: Uri,
     on_loss: LossPolicy,
-    /// What the client wrote that no command can hold.
+    /// The members of the body that no command has a place for.
     lost: Vec<String>,
 }
 
@@ -40,7 +41,7 @@ impl fmt::Debug for DropInSurface {
 }
 
 impl DropInSurface {
-    /// How a merchant's request is answered.
+    /// The surface of a merchant's request; `None` if the path names no provider.
     pub(super) fn of(
         method: &Method,
         path: &Uri,
@@ -56,7 +57,7 @@ impl DropInSurface {
     }
 }
 
-/// A drop-in surface, from what was kept of it.
+/// Restores a drop-in surface from the store.
 pub fn surface(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
     let (method, path) = kept.name.split_once(' ')?;
     let (method, path) = (Method::try_from(method).ok()?, Uri::try_from(path).ok()?);
@@ -72,8 +73,8 @@ impl Surface for DropInSurface {
         Conditions {
             on_loss: self.on_loss,
             language: Language::Imitated,
-            // Some providers answer success to the deletion of any id; the imitated provider's clients expect an error
-            // where there is no such customer.
+            // Some providers answer success to the deletion of any id. Clients of the imitated provider expect an error
+            // if the customer does not exist.
             reads_before_delete: !self.dialect.is_spoken_by(connection) && dialect::deletes_unknown(connection),
         }
     }
@@ -84,17 +85,17 @@ impl Surface for DropInSurface {
 
     fn write_answer(&self, ended: &EndedWrite<'_>) -> (KeptAnswer, Option<Problem>) {
         let operation = ended.command.operation();
-        let told = match ended.result {
+        let answer = match ended.result {
             Ok(done) => {
                 let reply = self.dialect.own_or_common(done, ended);
                 let answered = self.server.answer(ended.command, &reply);
                 answered
-                    .map(|answer| answer::told(answer, &reply, &self.lost))
+                    .map(|answer| answer::with_losses(answer, &reply, &self.lost))
                     .map_err(|error| Refusal::of(error, operation))
             }
             Err(error) => Err(Refusal::of(error.clone(), operation)),
         };
-        match told {
+        match answer {
             Ok(response) => (over_http::answer(response), None),
             Err(refusal) => {
                 let refusal = refusal.of_write(ended.id);
@@ -108,7 +109,7 @@ impl Surface for DropInSurface {
 }
 
 impl Dialect {
-    /// What a client of this provider may be shown of another's reply.
+    /// A reply as clients of this provider may see it: without the fields that only another provider has.
     fn own_or_common(&self, done: &Written, ended: &EndedWrite<'_>) -> Reply {
         let reply = Reply::Written(done.clone());
         if self.is_spoken_by(ended.connection) { reply } else { drop_in::without_extra(reply) }

@@ -1,4 +1,5 @@
-//! Commands that only read, executed and answered: explained instead, or shown with what was said on the wire.
+//! Executes commands that only read and writes their answers: the result, an explanation (`explain=true`), or the result
+//! with the provider's raw answers (`include=raw`).
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
@@ -18,16 +19,16 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// The size of a usual customer in an answer.
+/// The initial buffer size for an answer with one customer, in bytes. Most fit.
 const USUAL_SIZE: usize = 1536;
 
 impl Call {
-    /// Executes a command that only reads, or explains it, and answers.
+    /// Executes a command that only reads, or explains it, and writes the answer.
     pub async fn read(self, command: Command) -> Result<Response, Problem> {
         self.read_list(command, None).await
     }
 
-    /// The same of a command that may be answered with a page of a list.
+    /// Like [`Self::read`], for a command that may be answered with a page of a list.
     pub async fn read_list(self, command: Command, list: Option<OneList>) -> Result<Response, Problem> {
         let (call, command) = self.resolve(command).await?;
         let planned = call.plan(&command)?;
@@ -38,7 +39,7 @@ impl Call {
             ProviderTransport::new(&call.connection, call.operation, Instant::now() + call.gateway.deadline)
                 .showing_exchanges(call.include_raw);
         if let (Some(list), Command::List(_), None) = (&list, &command, &call.merchant.middleware) {
-            // Nothing happens between reading the page and writing it, so it is written as it lies in the answer.
+            // Without a middleware no id is changed, so the page is written directly from the provider's answer.
             let shown = planned.show_list(&transport, |page| list.customers(&call, page)).await;
             let raw = transport.exchanges();
             return match shown {
@@ -57,7 +58,7 @@ impl Call {
         answered.map_err(|failure| failure.with_raw(raw))
     }
 
-    /// A reply in the words of the API.
+    /// Writes a reply as an answer of the API.
     fn answer_reply(
         &self,
         command: &Command,
@@ -72,8 +73,8 @@ impl Call {
             }
             (Reply::Found(None), _) => {
                 let key = if let Command::Find(lookup) = command { lookup.key() } else { "id" };
-                let nothing = Error::new(Kind::NotFound, format!("the provider has no customer with this {key}"));
-                return Err(self.failure(&nothing));
+                let not_found = Error::new(Kind::NotFound, format!("the provider has no customer with this {key}"));
+                return Err(self.failure(&not_found));
             }
             (Reply::Customers(page), Some(list)) => {
                 let (document, next) = list.customers(self, page);
@@ -100,17 +101,17 @@ impl Call {
                 json_response(StatusCode::OK, written(&view, raw, 2048))
             }
             (Reply::Written(_) | Reply::Customers(_) | Reply::PaymentMethods(_) | Reply::Payments(_), _) => {
-                return Err(Problem::new(Code::Internal, "a reply does not belong to its command"));
+                return Err(Problem::new(Code::Internal, "a provider's adapter returned a reply of another command"));
             }
         })
     }
 
-    /// Where this call's answers come from.
+    /// The provider and the connection that answer this call.
     pub fn origin(&self) -> Origin<'_> {
         Origin { provider: self.manifest().name, connection: &self.connection.name }
     }
 
-    /// Answers with what would be sent.
+    /// Answers with the requests that the gateway would send.
     pub fn explanation(&self, planned: &Planned) -> Result<Response, Problem> {
         let Self { connection, .. } = self;
         let rendered = render::requests(&planned.requests(), connection.upstream.endpoint(), connection.scheme);
@@ -125,17 +126,17 @@ impl Call {
     }
 }
 
-/// A document, and what was said on the wire beside it, in one buffer of about the right size.
+/// Writes a document, and the provider's raw answers if given, into one buffer of about `size` bytes.
 pub fn written(document: &impl Json, raw: Option<&[Exchange]>, size: usize) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(size);
     document.write(&mut buffer);
     with_raw(buffer, raw)
 }
 
-/// A document with what was said on the wire beside it.
+/// Adds the provider's raw answers to a document.
 fn with_raw(mut document: Vec<u8>, raw: Option<&[Exchange]>) -> Vec<u8> {
     if let Some(raw) = raw {
-        // Every document is an object, so that its last byte closes it.
+        // Every document is a JSON object, so its last byte is the closing brace.
         document.pop();
         document.extend_from_slice(br#","raw":"#);
         let _ = serde_json::to_writer(&mut document, raw);
@@ -144,22 +145,22 @@ fn with_raw(mut document: Vec<u8>, raw: Option<&[Exchange]>) -> Vec<u8> {
     document
 }
 
-/// What would be sent, and what the translation does.
+/// The requests that the gateway would send, and what happens to the fields.
 #[derive(Debug, Serialize)]
 pub struct Explanation<'a> {
     /// Always `explanation`.
     pub object: &'static str,
     /// The operation.
     pub operation: &'static str,
-    /// Who would be asked.
+    /// The provider that would be called.
     pub provider: Origin<'a>,
     /// The requests, in order.
     pub requests: Vec<RenderedRequest>,
-    /// What becomes of the fields.
+    /// What happens to the fields.
     pub fidelity: FidelityView<'a>,
 }
 
-/// A JSON response, written into one buffer of about the right size.
+/// Writes a JSON response into one buffer of about `size` bytes.
 pub fn json(status: StatusCode, body: &impl Serialize, size: usize) -> Response {
     let mut buffer = Vec::with_capacity(size);
     if serde_json::to_writer(&mut buffer, body).is_err() {

@@ -1,4 +1,5 @@
-//! One customer: create, retrieve, look up, update, delete, block, unblock.
+//! The handlers for one customer: create, retrieve, look up, update, delete, block, unblock. Each reads the request into a
+//! command; [`super::answer`] and [`super::writes`] execute it.
 
 use std::sync::Arc;
 
@@ -18,9 +19,9 @@ use crate::{problem::Problem, state::App};
 /// `POST /v1/customers`
 #[utoipa::path(
     post, path = "/v1/customers", operation_id = "create_customer", tag = "customers", summary = "Create a customer",
-    params(("distinct" = Option<bool>, Query, description = "`true`: answer the existing customer on a match instead of creating a second one."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold."), schema::Repeated),
+    params(("distinct" = Option<bool>, Query, description = "`true`: if the customer exists already, answer with it instead of creating a second one."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: whether the request is refused, or fields are left out, if the provider cannot store them."), schema::Repeated),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
-    responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "With `distinct=true`, the customer that matched; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
+    responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "With `distinct=true`, the customer that exists already; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
 )]
 pub async fn create(
     State(app): State<Arc<App>>,
@@ -68,15 +69,15 @@ fn read_lookup(call: &Call) -> Result<Lookup, Problem> {
     ];
     let mut given = given.into_iter().flatten();
     let (Some(lookup), None) = (given.next(), given.next()) else {
-        let told = "exactly one of `email`, `phone`, `did` and `reference` is needed";
-        return Err(Problem::invalid(vec![FieldError::new("", told)]));
+        let message = "send exactly one of `email`, `phone`, `did` and `reference`";
+        return Err(Problem::invalid(vec![FieldError::new("", message)]));
     };
     match &lookup {
         Lookup::Email(address) if !email::is_address(address) => {
             Err(Problem::invalid_one("email", "is not an e-mail address"))
         }
         Lookup::Phone(number) if !phone::looks_like_phone(number) => {
-            Err(Problem::invalid_one("phone", "is not a phone number; use E.164, with its plus as %2B"))
+            Err(Problem::invalid_one("phone", "is not a phone number; use E.164, with the plus written as %2B"))
         }
         _ => Ok(lookup),
     }
@@ -85,7 +86,7 @@ fn read_lookup(call: &Call) -> Result<Lookup, Problem> {
 /// `PATCH /v1/customers/{id}`
 #[utoipa::path(
     patch, path = "/v1/customers/{id}", operation_id = "update_customer", tag = "customers", summary = "Change a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: what becomes of fields that the provider cannot hold."), schema::Repeated),
+    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: whether the request is refused, or fields are left out, if the provider cannot store them."), schema::Repeated),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]

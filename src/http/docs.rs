@@ -1,5 +1,5 @@
-//! The documents that the binary carries: the API reference, rendered without any outside request, and
-//! what each problem means.
+//! The documents that the gateway serves: the API reference, which the browser renders without any request to another
+//! host, and the page of problems.
 
 use std::{fmt::Write, sync::OnceLock};
 
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::problem::{Code, Problem};
 
-/// The name of the reference's script, which changes with the version of its crate.
+/// The name of the reference's script in its crate. A new version of the crate may change it.
 const SCRIPT: &str = "scalar.js";
 
 /// `GET /docs`
@@ -37,7 +37,7 @@ pub async fn asset(headers: HeaderMap, Path(file): Path<String>) -> Result<Respo
         "start.js" => (Bytes::from_static(START.as_bytes()), false),
         SCRIPT if takes_gzip => (COMPRESSED.get_or_init(compress).clone().unwrap_or_default(), true),
         SCRIPT => (script().unwrap_or_default(), false),
-        _ => return Err(Problem::new(Code::NotFound, "there is no such file")),
+        _ => return Err(Problem::new(Code::NotFound, "the documentation has no such file")),
     };
     let mut response = Response::new(body.into());
     let headers = response.headers_mut();
@@ -69,8 +69,8 @@ pub async fn problems() -> Response {
         "h2{font-size:1.1rem;margin:2rem 0 .2rem}code{background:#f2f2f2;padding:.1rem .3rem}",
         "@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}code{background:#2a2a2a}}</style></head><body>",
         "<h1>Problems</h1><p>Every error of the API is an <code>application/problem+json</code> document (RFC 9457). ",
-        "<code>outcome</code> says whether anything happened at the provider: <code>none</code>, <code>done</code> or ",
-        "<code>unknown</code>; <code>safe_to_retry</code> is true when the same request can simply be sent again.</p>",
+        "<code>outcome</code> says whether the provider executed the request: <code>none</code>, <code>done</code> or ",
+        "<code>unknown</code>. <code>safe_to_retry</code> is true when the client can send the same request again.</p>",
     ));
     for code in Code::ALL {
         let _ = write!(
@@ -86,12 +86,12 @@ pub async fn problems() -> Response {
     page(page_text)
 }
 
-/// The same as Markdown, for `docs/problems.md`.
+/// The page of problems as Markdown, for `docs/problems.md`.
 pub fn problems_markdown() -> String {
     let mut text = String::from(concat!(
         "# Problems\n\nEvery error of the API is an `application/problem+json` document (RFC 9457). `outcome` says whether\n",
-        "anything happened at the provider: `none`, `done` or `unknown`; `safe_to_retry` is true when the same request\n",
-        "can simply be sent again. This page is made from the code; the gateway serves it at `/docs/problems`.\n",
+        "the provider executed the request: `none`, `done` or `unknown`. `safe_to_retry` is true when the client can send\n",
+        "the same request again. This page is generated from the code; the gateway serves it at `/docs/problems`.\n",
     ));
     for code in Code::ALL {
         let meaning: Vec<&str> = code.meaning().lines().map(str::trim).collect();
@@ -107,7 +107,7 @@ pub fn problems_markdown() -> String {
     text
 }
 
-// The reference's script makes its own styles; nothing else may come from elsewhere.
+// The reference's script adds inline styles. Everything else must come from the gateway itself.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";

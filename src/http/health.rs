@@ -1,6 +1,6 @@
-//! Whether the process lives, and whether it wants requests. Providers never decide on either: their
-//! outage must not restart the gateway. A store that cannot be reached is told, but reads go on without it, so
-//! the gateway stays in service.
+//! The health checks: `/livez` says whether the process runs, `/readyz` whether it accepts requests. Neither depends on
+//! a provider, because an outage of a provider must not restart the gateway. Without its store the gateway still
+//! executes reads, so `/readyz` reports the store but stays 200.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -12,13 +12,13 @@ use super::{answer, schema};
 use crate::state::App;
 
 /// `GET /livez`
-#[utoipa::path(get, path = "/livez", operation_id = "live", tag = "health", summary = "Whether the process lives", security(()), responses((status = 200, description = "It lives.", body = schema::Health)))]
+#[utoipa::path(get, path = "/livez", operation_id = "live", tag = "health", summary = "Whether the process runs", security(()), responses((status = 200, description = "It runs.", body = schema::Health)))]
 pub async fn live() -> Response {
     answer::json(StatusCode::OK, &json!({ "status": "ok" }), 32)
 }
 
 /// `GET /readyz`
-#[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "health", summary = "Whether it wants requests", security(()), responses((status = 200, description = "It does.", body = schema::Health), (status = 503, description = "It is about to stop.", body = schema::Health)))]
+#[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "health", summary = "Whether the gateway accepts requests", security(()), responses((status = 200, description = "It accepts requests. Without its store, only reads.", body = schema::Health), (status = 503, description = "It is stopping.", body = schema::Health)))]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.draining.load(Ordering::Relaxed) {
         return answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "draining" }), 32);

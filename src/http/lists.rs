@@ -1,4 +1,5 @@
-//! Lists: of customers, and of what belongs to one. Whatever a provider counts in becomes a cursor.
+//! The handlers for lists: customers, and a customer's payment methods, payments and overdue invoices. Pages, offsets and
+//! tokens of the providers all become cursors.
 
 use axum::response::Response;
 use http::{HeaderValue, header};
@@ -25,13 +26,14 @@ use crate::{
     problem::{Code, Problem},
 };
 
-const USUAL_LIMIT: u16 = 20;
+/// The page size if the client gives none.
+const DEFAULT_LIMIT: u16 = 20;
 
 /// `GET /v1/customers`
 #[utoipa::path(
     get, path = "/v1/customers", operation_id = "list_customers", tag = "customers", summary = "List customers",
     params(schema::Walk, schema::Filters, schema::Everywhere),
-    responses((status = 200, description = "A page; `Link` names the next one.", body = schema::CustomerList), schema::Problems),
+    responses((status = 200, description = "A page. The `Link` header has the URL of the next one.", body = schema::CustomerList), schema::Problems),
 )]
 pub async fn customers(caller: Caller) -> Result<Response, Problem> {
     let call = caller.call(Operation::List, &["limit", "cursor", "email", "phone", "did", "blocked", "search"])?;
@@ -58,7 +60,7 @@ pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Respons
 /// `GET /v1/customers/{id}/payments`
 #[utoipa::path(
     get, path = "/v1/customers/{id}/payments", operation_id = "list_payments", tag = "of a customer", summary = "List a customer's payments",
-    params(("id" = String, Path, description = "The customer's id."), ("status" = Option<String>, Query, description = "Only payments of this status, in the provider's words."), schema::Walk, schema::Everywhere),
+    params(("id" = String, Path, description = "The customer's id."), ("status" = Option<String>, Query, description = "Only payments with this status. The values are the provider's own."), schema::Walk, schema::Everywhere),
     responses((status = 200, description = "A page.", body = schema::PaymentList), schema::Problems),
 )]
 pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
@@ -74,7 +76,7 @@ pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Prob
 #[utoipa::path(
     get, path = "/v1/customers/{id}/overdue_invoices", operation_id = "list_overdue_invoices", tag = "of a customer", summary = "List a customer's overdue invoices",
     params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
-    responses((status = 200, description = "All of them, with the sums.", body = schema::InvoiceList), schema::Problems),
+    responses((status = 200, description = "All overdue invoices, with their sums.", body = schema::InvoiceList), schema::Problems),
 )]
 pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let call = caller.call(Operation::OverdueInvoices, &[])?;
@@ -82,7 +84,7 @@ pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Respon
     call.read(Command::OverdueInvoices(id)).await
 }
 
-/// One list: what it shows, and where the walk through it stands.
+/// One list: its path and filters, and the position of the requested page.
 #[derive(Debug)]
 pub struct OneList {
     path: String,
@@ -125,20 +127,23 @@ impl OneList {
         filter: CustomerFilter,
     ) -> Result<Self, Problem> {
         let limit = call.query.limit()?;
-        let beginning = Cursor { position: Position::START, limit: limit.unwrap_or(USUAL_LIMIT) };
-        let mut list = Self { path, parameters, filter, cursor: beginning };
+        let first_page = Cursor { position: Position::START, limit: limit.unwrap_or(DEFAULT_LIMIT) };
+        let mut list = Self { path, parameters, filter, cursor: first_page };
         if let Some(sealed) = call.query.get("cursor") {
             let opened = call.connection.cursor_key.open(sealed, &list.identity());
             list.cursor = opened.map_err(|error| Problem::new(Code::InvalidCursor, error.to_string()))?;
             if limit.is_some_and(|limit| limit != list.cursor.limit) {
-                let told = format!("the walk began with limit={}; keep it, or begin again", list.cursor.limit);
-                return Err(Problem::new(Code::InvalidCursor, told));
+                let message = format!(
+                    "the cursor belongs to limit={0}; send limit={0}, or start without a cursor",
+                    list.cursor.limit
+                );
+                return Err(Problem::new(Code::InvalidCursor, message));
             }
         }
         Ok(list)
     }
 
-    /// What a cursor is sealed for: the path and the filter.
+    /// The list that a cursor is sealed for: its path and its filters.
     fn identity(&self) -> String {
         let mut identity = self.path.clone();
         for (name, value) in &self.parameters {
@@ -152,7 +157,7 @@ impl OneList {
         ListOfCustomer { id, limit, position, status }
     }
 
-    /// A page of customers, and the cursor of the next one.
+    /// Writes a page of customers, and returns the cursor of the next page.
     pub(super) fn customers<T: JsonText + Clone + PartialEq>(
         &self,
         call: &Call,
@@ -172,7 +177,7 @@ impl OneList {
         (document, view.next_cursor)
     }
 
-    /// A page of what belongs to a customer, and the cursor of the next one.
+    /// Writes a page of entries that belong to a customer, and returns the cursor of the next page.
     pub(super) fn entries<T: Shown>(&self, call: &Call, page: &Page<T>) -> (Vec<u8>, Option<String>) {
         let fidelity: Fidelity = Fidelity::default();
         let view = ListView {
@@ -187,13 +192,13 @@ impl OneList {
         (document, view.next_cursor)
     }
 
-    /// The cursor of the page that begins at a position.
+    /// Seals the cursor of the page that begins at a position.
     fn sealed(&self, call: &Call, next: Option<Position>) -> Option<String> {
         let cursor = Cursor { position: next?, limit: self.cursor.limit };
         call.connection.cursor_key.seal(&cursor, &self.identity())
     }
 
-    /// A page with the link to the next one.
+    /// Adds the `Link` header with the URL of the next page.
     pub(super) fn linked(&self, mut response: Response, next_cursor: Option<String>) -> Response {
         if let Some(Ok(link)) = next_cursor.map(|cursor| HeaderValue::try_from(self.link(&cursor))) {
             response.headers_mut().insert(header::LINK, link);
@@ -205,12 +210,12 @@ impl OneList {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("limit", &self.cursor.limit.to_string());
         query.extend_pairs(&self.parameters);
-        // A cursor stands in a URL as it is.
+        // A cursor needs no escaping in a URL.
         format!("<{}?{}&cursor={cursor}>; rel=\"next\"", self.path, query.finish())
     }
 }
 
-/// The parameters that make a list another one, as they were given.
+/// The parameters that filter the list, as the client sent them.
 fn parameters(call: &Call, names: &[&'static str]) -> Vec<(&'static str, String)> {
     names.iter().filter_map(|name| Some((*name, call.query.get(name)?.to_owned()))).collect()
 }

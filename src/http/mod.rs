@@ -1,5 +1,5 @@
-//! The API: one file per resource, and the shapes they share. Handlers are short: read the request, plan,
-//! answer.
+//! The API for merchants' clients: one file per resource. A handler reads the request ([`request`]), makes a command, and
+//! has it executed by [`answer`] (reads) or [`writes`].
 
 pub mod answer;
 pub mod customers;
@@ -23,7 +23,7 @@ use axum::{
 
 use crate::state::App;
 
-/// The routes of the API, readable as its table of contents.
+/// The routes of the API.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/customers", post(customers::create).get(lists::customers))

@@ -1,4 +1,5 @@
-//! The API's contract, made from the code: the paths from the handlers, the documents from their types.
+//! The OpenAPI document, generated from the code: the paths from the handlers, the documents from the types in
+//! [`super::schema`].
 
 use std::sync::OnceLock;
 
@@ -23,8 +24,9 @@ use crate::capabilities;
     info(
         title = "Passerelle",
         description = "One customers API in front of many payment providers. A line of the gateway's configuration \
-                       says which provider answers; this contract stays. Every answer tells what the provider kept, \
-                       changed or could not hold (`fidelity`), and every error whether anything happened (`outcome`).",
+                       says which provider answers, and this API stays the same. Every answer says what the provider \
+                       stored differently or could not store (`fidelity`). Every error says whether the provider \
+                       executed the request (`outcome`).",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers((url = "/", description = "this gateway")),
@@ -40,10 +42,10 @@ use crate::capabilities;
         capabilities::FieldView, capabilities::FilterView, capabilities::PagingView,
     )),
     tags(
-        (name = "customers", description = "One customer, and lists of them."),
+        (name = "customers", description = "Single customers, and lists of customers."),
         (name = "of a customer", description = "What belongs to a customer."),
-        (name = "operations", description = "What became of writes, also of those whose outcome was not known at first."),
-        (name = "capabilities", description = "What the merchant's provider can do, and what every provider can."),
+        (name = "operations", description = "Writes and their outcomes, also of writes whose outcome was not known at first."),
+        (name = "capabilities", description = "What the merchant's provider supports, and what every provider supports."),
         (name = "health", description = "For load balancers and orchestrators. No key is needed."),
     ),
 )]
@@ -55,14 +57,14 @@ impl Modify for Key {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("The key that names the merchant; `passerelle keys new` makes one."))
+            .description(Some("An API key of the merchant. `passerelle keys new` makes one."))
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
     }
 }
 
-/// Whatever can be explained answers an explanation instead of its result.
+/// Adds the explanation to the possible answers of every operation that takes `explain`.
 struct Explained;
 
 impl Modify for Explained {

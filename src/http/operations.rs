@@ -1,5 +1,5 @@
-//! Writes as the gateway knows them: what became of each, above all of those whose outcome was not known when they
-//! were answered.
+//! The handlers for operations: the writes that the store has recorded, with their outcomes. A client reads here what
+//! happened to a write whose outcome was not known when it was answered.
 
 use std::sync::Arc;
 
@@ -22,38 +22,38 @@ use crate::{
 
 const USUAL_LIMIT: u16 = 20;
 
-/// A write, and what is known of it.
+/// A write and its outcome.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Operation)]
 pub struct OperationView {
     /// Always `operation`.
     object: &'static str,
-    /// The id that the write's answer told as `X-Operation-Id`.
+    /// The id, as the header `X-Operation-Id` of the write's answer has it.
     id: String,
-    /// What was done: `create`, `update`, `delete`, `block`, `unblock`.
+    /// The operation: `create`, `update`, `delete`, `block`, `unblock`.
     operation: String,
-    /// `sending`, `done`, `failed` (surely nothing happened) or `unknown`.
+    /// `sending`, `done`, `failed` (the provider did not execute it) or `unknown`.
     outcome: &'static str,
-    /// Whether an unknown outcome is left to a person: nothing more is looked up or sent by itself.
+    /// Whether an unknown outcome waits for a person: the gateway neither reconciles it nor sends it again.
     held: bool,
-    /// The connection that it went through.
+    /// The connection that it was sent through.
     connection: String,
-    /// The customer, where it is known.
+    /// The customer's id, if it is known.
     #[schema(required)]
     customer: Option<String>,
     /// Whether it came with an `Idempotency-Key`.
     idempotent: bool,
-    /// The HTTP status that it was answered with.
+    /// The HTTP status of its answer.
     #[schema(required)]
     status: Option<u16>,
-    /// How often it was sent or looked for.
+    /// How often the gateway sent or reconciled it.
     attempts: u32,
-    /// When it was asked for.
+    /// When the client sent it.
     created_at: String,
     /// When its outcome became known.
     #[schema(required)]
     finished_at: Option<String>,
-    /// When an unknown outcome is looked up again.
+    /// When the gateway reconciles an unknown outcome again.
     #[schema(required)]
     reconcile_after: Option<String>,
 }
@@ -88,7 +88,7 @@ pub struct OperationList {
     data: Vec<OperationView>,
     /// Whether there are more.
     has_more: bool,
-    /// What to send as `cursor` for the next page.
+    /// The `cursor` of the next page.
     #[schema(required)]
     next_cursor: Option<String>,
 }
@@ -106,7 +106,8 @@ impl OperationList {
     }
 }
 
-/// A page out of one record more than it shows, and the cursor of the next one.
+/// Makes a page of `limit` records, and the cursor of the next page. The caller reads one record more, which shows whether
+/// there is a next page.
 fn page(mut records: Vec<Record>, limit: usize) -> (Vec<Record>, Option<String>) {
     let has_more = records.len() > limit;
     records.truncate(limit);

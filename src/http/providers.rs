@@ -1,4 +1,4 @@
-//! What providers can do: all of them, one, and the caller's own.
+//! The handlers for capabilities: what every provider supports, and what the caller's own provider supports.
 
 use axum::{extract::Path, response::Response};
 use http::StatusCode;
@@ -14,18 +14,18 @@ use crate::problem::{Code, Problem};
 struct AllProviders {
     /// Always `list`.
     object: &'static str,
-    /// The providers, each generation by itself.
+    /// The providers, one entry per generation of their APIs.
     data: Vec<ProviderView>,
 }
 
-/// One provider in its generations.
+/// One provider with the generations of its API.
 #[derive(Serialize, ToSchema)]
 struct OneProvider {
     /// Always `provider`.
     object: &'static str,
     /// The name.
     name: String,
-    /// Its generations, the usual one first.
+    /// Its generations, the default one first.
     generations: Vec<ProviderView>,
 }
 
@@ -43,14 +43,14 @@ struct MerchantView {
     on_loss: &'static str,
     /// The active connection.
     connection: String,
-    /// What its provider can do.
+    /// What its provider supports.
     provider: ProviderView,
 }
 
 /// `GET /v1/providers`
 #[utoipa::path(
-    get, path = "/v1/providers", operation_id = "list_providers", tag = "capabilities", summary = "What every provider can do",
-    responses((status = 200, description = "Every provider, each generation by itself.", body = AllProviders), schema::Problems),
+    get, path = "/v1/providers", operation_id = "list_providers", tag = "capabilities", summary = "What every provider supports",
+    responses((status = 200, description = "Every provider, one entry per generation of its API.", body = AllProviders), schema::Problems),
 )]
 pub async fn all(_: Caller) -> Response {
     json(StatusCode::OK, &AllProviders { object: "list", data: manifests().map(ProviderView::from).collect() }, 16_384)
@@ -58,15 +58,17 @@ pub async fn all(_: Caller) -> Response {
 
 /// `GET /v1/providers/{name}`
 #[utoipa::path(
-    get, path = "/v1/providers/{name}", operation_id = "retrieve_provider", tag = "capabilities", summary = "What one provider can do",
+    get, path = "/v1/providers/{name}", operation_id = "retrieve_provider", tag = "capabilities", summary = "What one provider supports",
     params(("name" = String, Path, description = "The provider's name.")),
-    responses((status = 200, description = "The provider in its generations.", body = OneProvider), schema::Problems),
+    responses((status = 200, description = "The provider with the generations of its API.", body = OneProvider), schema::Problems),
 )]
 pub async fn one(
     _: Caller,
     name: Result<Path<String>, axum::extract::rejection::PathRejection>,
 ) -> Result<Response, Problem> {
-    let Ok(Path(name)) = name else { return Err(Problem::new(Code::NotFound, "there is no such provider")) };
+    let Ok(Path(name)) = name else {
+        return Err(Problem::new(Code::NotFound, "there is no such provider; GET /v1/providers lists them"));
+    };
     let generations: Vec<ProviderView> = manifests_of(&name).into_iter().map(ProviderView::from).collect();
     match generations.is_empty() {
         true => Err(Problem::new(Code::NotFound, "there is no such provider; GET /v1/providers lists them")),
@@ -76,7 +78,7 @@ pub async fn one(
 
 /// `GET /v1/merchant`
 #[utoipa::path(
-    get, path = "/v1/merchant", operation_id = "retrieve_merchant", tag = "capabilities", summary = "What this merchant can do",
+    get, path = "/v1/merchant", operation_id = "retrieve_merchant", tag = "capabilities", summary = "What the caller's provider supports",
     responses((status = 200, description = "The merchant and its active connection.", body = MerchantView), schema::Problems),
 )]
 pub async fn merchant(caller: Caller) -> Response {

@@ -1,4 +1,4 @@
-//! Query strings, read strictly: unknown and repeated parameters are mistakes, told by name.
+//! Query strings, decoded strictly: a parameter that is unknown or occurs twice is an error that names it.
 
 use std::borrow::Cow;
 
@@ -6,16 +6,16 @@ use passerelle_providers::model::FieldError;
 
 use crate::problem::{Code, Problem};
 
-/// The parameters of a request, every one of them known.
+/// The parameters of a request. Each is known to its operation and occurs once.
 #[derive(Debug, Default)]
 pub struct Query(Vec<(&'static str, String)>);
 
 impl Query {
-    /// Reads a query string that may hold these parameters, each once.
+    /// Decodes a query string that may contain these parameters, each at most once.
     pub fn read(text: &str, known: &[&[&'static str]]) -> Result<Self, Problem> {
-        let mut read = Self::default();
+        let mut query = Self::default();
         if text.is_empty() {
-            return Ok(read);
+            return Ok(query);
         }
         let mut wrong = Vec::new();
         for part in text.split('&').filter(|part| !part.is_empty()) {
@@ -23,16 +23,16 @@ impl Query {
             let (name, value) = (decode(name)?, decode(value)?);
             match known.iter().copied().flatten().find(|known| **known == name) {
                 None => wrong.push(FieldError::new(name.into_owned(), "is not a parameter of this operation")),
-                Some(known) if read.0.iter().any(|(name, _)| name == known) => {
-                    wrong.push(FieldError::new(*known, "stands twice"));
+                Some(known) if query.0.iter().any(|(name, _)| name == known) => {
+                    wrong.push(FieldError::new(*known, "must not be given twice"));
                 }
-                Some(known) => read.0.push((known, value.into_owned())),
+                Some(known) => query.0.push((known, value.into_owned())),
             }
         }
-        if wrong.is_empty() { Ok(read) } else { Err(Problem::invalid(wrong)) }
+        if wrong.is_empty() { Ok(query) } else { Err(Problem::invalid(wrong)) }
     }
 
-    /// A parameter.
+    /// A parameter, if the client sent it.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
@@ -65,7 +65,7 @@ impl Query {
     }
 }
 
-/// Unescapes one part of a form-encoded query. What is not UTF-8 afterwards cannot be read.
+/// Decodes one part of a form-encoded query. The result must be UTF-8 without U+0000.
 fn decode(part: &str) -> Result<Cow<'_, str>, Problem> {
     if !part.contains(['+', '%']) {
         return Ok(Cow::Borrowed(part));
@@ -74,7 +74,7 @@ fn decode(part: &str) -> Result<Cow<'_, str>, Problem> {
     let bytes = percent_encoding::percent_decode_str(&spaced).collect::<Vec<u8>>();
     match String::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => Ok(Cow::Owned(text)),
-        _ => Err(Problem::new(Code::MalformedRequest, "the query holds escapes that are not UTF-8 text")),
+        _ => Err(Problem::new(Code::MalformedRequest, "the query has escapes that do not decode to UTF-8 text")),
     }
 }
 
@@ -85,14 +85,14 @@ mod tests {
     const KNOWN: &[&[&str]] = &[&["limit", "email"], &["explain"]];
 
     #[test]
-    fn known_parameters_are_read_once() {
+    fn known_parameters_are_decoded() {
         let query = Query::read("email=a%2Bb%40x.com&limit=20", KNOWN).expect("a query");
         assert_eq!(query.get("email"), Some("a+b@x.com"));
         assert_eq!(query.limit().ok(), Some(Some(20)));
     }
 
     #[test]
-    fn everything_else_is_told() {
+    fn unknown_repeated_and_invalid_parameters_are_refused() {
         for (text, status) in
             [("emial=x", 422), ("limit=1&limit=2", 422), ("email=%ff", 400), ("email=%00", 400), ("%80=1", 400)]
         {

@@ -1,4 +1,5 @@
-//! Requests taken in: whose they are, what they ask, and their bodies. Every refusal is a problem of ours.
+//! Reads requests of the API: the merchant's key, the parameters that all operations take, ids in paths, and JSON bodies.
+//! Every refusal is a [`Problem`].
 
 use std::sync::Arc;
 
@@ -20,15 +21,15 @@ use crate::{
     writes::{Idempotency, over_http::idempotency},
 };
 
-/// Parameters that every operation takes.
+/// The parameters that every operation takes.
 const EVERYWHERE: &[&str] = &["explain", "include"];
 
-/// Who calls: the key was known.
+/// An authenticated caller: a client of a merchant, identified by an API key.
 #[derive(Debug)]
 pub struct Caller {
-    /// The snapshot that this request sees from its beginning to its end.
+    /// The snapshot of the configuration. A request uses one snapshot from its start to its end.
     pub gateway: Arc<Gateway>,
-    /// The merchant that the key names.
+    /// The merchant whose key the client sent.
     pub merchant: Arc<Merchant>,
     query: Option<String>,
     prefer: Option<String>,
@@ -44,8 +45,8 @@ impl FromRequestParts<Arc<App>> for Caller {
         let key = bearer(&parts.headers)
             .ok_or_else(|| Problem::new(Code::Unauthorized, "send your key as `Authorization: Bearer <key>`"))?;
         let merchant = gateway.merchant(key).cloned();
-        let merchant =
-            merchant.ok_or_else(|| Problem::new(Code::Unauthorized, "no merchant of this gateway has this key"))?;
+        let merchant = merchant
+            .ok_or_else(|| Problem::new(Code::Unauthorized, "the key belongs to no merchant of this gateway"))?;
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Self {
             gateway,
@@ -64,28 +65,28 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then(|| key.trim())
 }
 
-/// One operation asked of a merchant's provider, which has it.
+/// One operation that a client asks for and that the merchant's provider supports.
 #[derive(Debug)]
 pub struct Call {
-    /// The snapshot.
+    /// The snapshot of the configuration.
     pub gateway: Arc<Gateway>,
     /// The merchant.
     pub merchant: Arc<Merchant>,
-    /// The connection that answers.
+    /// The connection that executes the operation.
     pub connection: Arc<Connection>,
-    /// What is asked.
+    /// The operation.
     pub operation: Operation,
     /// The parameters.
     pub query: Query,
-    /// Whether nothing is to be sent.
+    /// Whether to explain the operation and send nothing.
     pub explain: bool,
-    /// Whether the provider's own words are to be shown.
+    /// Whether to add the provider's raw answers.
     pub include_raw: bool,
-    /// What becomes of fields that the provider cannot hold.
+    /// What happens to fields that the provider cannot store.
     pub on_loss: LossPolicy,
-    /// What the caller says of sending it again, or what is wrong with that: only writes need to know.
+    /// The idempotency headers, or the problem with them. Only writes use them, so a read does not fail on them.
     pub idempotency: Result<Idempotency, Problem>,
-    /// The request's id, where it may change something.
+    /// The request's id. Only requests that may write have it.
     pub request_id: Option<RequestId>,
 }
 
@@ -95,10 +96,10 @@ impl Caller {
         self.query.as_deref().unwrap_or_default()
     }
 
-    /// Begins an operation, if the provider has it and the parameters are its own.
+    /// Begins an operation, if the provider supports it and all parameters are valid.
     pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Problem> {
         let connection = Arc::clone(&self.merchant.active);
-        // Where the customer lives elsewhere, that connection's provider decides.
+        // With a middleware, another connection may execute the operation, so its provider decides later.
         if self.merchant.middleware.is_none() && !connection.manifest.operation(operation).is_supported() {
             return Err(Problem::not_supported(connection.manifest, operation, connection.failed_connection()));
         }
@@ -107,7 +108,7 @@ impl Caller {
         let include_raw = match query.get("include") {
             None => false,
             Some("raw") => true,
-            Some(_) => return Err(Problem::invalid_one("include", "can only be `raw`")),
+            Some(_) => return Err(Problem::invalid_one("include", "must be `raw`")),
         };
         let on_loss = match self.prefer.as_deref().and_then(loss_preference) {
             None => self.merchant.on_loss,
@@ -116,10 +117,10 @@ impl Caller {
                 Some(LossPolicy::Carry) => {
                     return Err(Problem::invalid_one(
                         "Prefer",
-                        "`loss=carry` is not there yet; use `reject` or `drop`",
+                        "`loss=carry` is not supported; use `reject` or `drop`",
                     ));
                 }
-                None => return Err(Problem::invalid_one("Prefer", "`loss` can be `reject` or `drop`")),
+                None => return Err(Problem::invalid_one("Prefer", "`loss` must be `reject` or `drop`")),
             },
         };
         Ok(Call {
@@ -137,7 +138,7 @@ impl Caller {
     }
 }
 
-/// The `loss` preference of a `Prefer` header (RFC 7240). Other preferences are none of our business.
+/// The `loss` preference of a `Prefer` header (RFC 7240). Other preferences are ignored.
 fn loss_preference(prefer: &str) -> Option<&str> {
     prefer.split([',', ';']).find_map(|part| {
         let (name, value) = part.split_once('=')?;
@@ -146,18 +147,19 @@ fn loss_preference(prefer: &str) -> Option<&str> {
 }
 
 impl Call {
-    /// What the provider can do.
+    /// What the provider supports.
     pub fn manifest(&self) -> &'static Manifest {
         self.connection.manifest
     }
 
-    /// The customer's id from the path, if the merchant could have it.
+    /// The customer's id from the path, if it has the form of the merchant's ids.
     pub fn id(&self, CustomerPath(id): CustomerPath) -> Result<CustomerId, Problem> {
         let parsed = CustomerId::parse(Text::from(id), self.merchant.id_pattern());
         parsed.map_err(|error| self.failure(&error))
     }
 
-    /// The call at the connection that executes its command, and the command with the customer's id there.
+    /// Finds the connection that executes a command. Returns the call with that connection, and the command with the
+    /// customer's id at that connection.
     pub async fn resolve(self, command: Command) -> Result<(Self, Command), Problem> {
         match execution::resolve(&self.merchant, command).await {
             Ok((connection, command)) => Ok((Self { connection, ..self }, command)),
@@ -165,7 +167,7 @@ impl Call {
         }
     }
 
-    /// Plans a command. What would lose fields is refused, where that is the policy.
+    /// Plans a command. If the loss policy is `reject`, a command that would lose fields is refused.
     pub fn plan(&self, command: &Command) -> Result<Planned, Problem> {
         let conditions = Conditions::canonical(self.on_loss);
         execution::plan(&self.connection, command, conditions).map_err(|error| self.failure(&error))
@@ -177,7 +179,7 @@ impl Call {
     }
 }
 
-/// The id in a path, unescaped. It is checked against the provider's pattern before it is used.
+/// The decoded id from a path. [`Call::id`] checks its form before it is used.
 #[derive(Debug)]
 pub struct CustomerPath(pub String);
 
@@ -192,7 +194,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CustomerPath {
     }
 }
 
-/// A JSON body, read whole and known to be UTF-8; it is parsed by [`passerelle_providers::api::input`].
+/// A whole JSON body that is valid UTF-8. [`passerelle_providers::api::input`] parses it.
 #[derive(Debug)]
 pub struct JsonBody(pub Source);
 

@@ -1,4 +1,4 @@
-//! Writes of the API: how they are executed, and answered in the API's own words.
+//! Writes of the API: hands them to [`crate::writes`], and writes their answers in the form of the API.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ use crate::{
     },
 };
 
-/// The size of a usual customer in an answer.
+/// The initial buffer size for an answer with one customer, in bytes. Most fit.
 const USUAL_SIZE: usize = 1536;
 
-/// Which preference of the request was followed (RFC 7240).
+/// The preference that was applied (RFC 7240).
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 impl Call {
-    /// Executes a write, or explains it, and answers.
+    /// Executes a write, or explains it, and writes the answer.
     pub async fn write(self, app: &App, command: Command) -> Result<Response, Problem> {
         let (call, command) = self.resolve(command).await?;
         if call.explain {
@@ -48,27 +48,28 @@ impl Call {
         };
         let write = new.plan().map_err(|error| call.failure(&error))?;
         match app.writes.execute(write, call.idempotency.clone()?).await {
-            Ok(told) => Ok(response(told).map(Body::from)),
+            Ok(answer) => Ok(response(answer).map(Body::from)),
             Err(refused) => Err(refusal(refused).with_connection(call.connection.failed_connection())),
         }
     }
 }
 
-/// The API as a surface.
+/// The API as a surface: how the answer of a write looks.
 #[derive(Debug)]
 struct Api {
-    /// The first request's, where there still is one.
+    /// The id of the request that began the write. A surface that was restored from the store has none.
     request_id: Option<String>,
     include_raw: bool,
     on_loss: LossPolicy,
 }
 
+/// The name of this surface in the store.
 const NAME: &str = "/v1";
 
-/// The API, from what was kept of it.
+/// Restores the surface of the API from the store.
 pub fn surface(kept: &KeptSurface) -> Option<Arc<dyn Surface>> {
-    let found = Api { request_id: None, include_raw: false, on_loss: kept.on_loss };
-    (kept.name == NAME).then(|| Arc::new(found) as Arc<dyn Surface>)
+    let api = Api { request_id: None, include_raw: false, on_loss: kept.on_loss };
+    (kept.name == NAME).then(|| Arc::new(api) as Arc<dyn Surface>)
 }
 
 impl Surface for Api {
@@ -137,7 +138,8 @@ impl Api {
     }
 }
 
-/// An operation's id from a path.
+/// Parses an operation's id from a path.
 pub fn operation_id(text: &str) -> Result<OperationId, Problem> {
-    text.parse().map_err(|_| Problem::new(Code::InvalidId, "an id of an operation is `op_` and 32 hexadecimal digits"))
+    text.parse()
+        .map_err(|_| Problem::new(Code::InvalidId, "the id of an operation must be `op_` and 32 hexadecimal digits"))
 }

@@ -1,5 +1,5 @@
-//! The stable error codes, with their statuses and meanings. `docs/problems.md` and `GET /docs/problems` are made from
-//! this table.
+//! The stable error codes with their HTTP statuses, titles and meanings. `docs/problems.md` and `GET /docs/problems` are
+//! generated from this table, so its comments are written for the people who call the API.
 
 use passerelle_providers::model::{Effect, Error, Kind, Operation};
 
@@ -15,7 +15,7 @@ macro_rules! codes {
             /// Every code, in the order of their statuses.
             pub const ALL: &[Self] = &[$( Self::$code ),*];
 
-            /// The code as answers have it.
+            /// The value of `code` in an answer.
             pub const fn name(self) -> &'static str {
                 match self { $( Self::$code => $name, )* }
             }
@@ -25,12 +25,12 @@ macro_rules! codes {
                 match self { $( Self::$code => $status, )* }
             }
 
-            /// What it is called.
+            /// The value of `title` in an answer.
             pub const fn title(self) -> &'static str {
                 match self { $( Self::$code => $title, )* }
             }
 
-            /// What it means, and what to do.
+            /// What happened, and what the client can do.
             pub const fn meaning(self) -> &'static str {
                 match self { $( Self::$code => concat!($($meaning, "\n"),+), )* }
             }
@@ -39,82 +39,91 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The body is not JSON, or the query cannot be read; or the JSON is one that no two programs read
-    /// alike: a key stands twice, a string holds U+0000, an integer needs more than 64 bits. Mend the request.
-    MalformedRequest = "malformed_request", 400, "The request cannot be read";
-    /// The cursor belongs to another merchant, connection or filter, or it was changed. Begin the list again.
+    /// The body is not JSON, or the query cannot be decoded. JSON that programs decode differently is refused, too: a
+    /// key that occurs twice, a string with U+0000, an integer of more than 64 bits. Correct the request.
+    MalformedRequest = "malformed_request", 400, "The request cannot be decoded";
+    /// The cursor belongs to another merchant, connection, filter or page size, or it was changed. Start the list again
+    /// without a cursor.
     InvalidCursor = "invalid_cursor", 400, "The cursor cannot be used";
-    /// The id in the path does not have the form of the provider's ids. Nothing was sent.
-    InvalidId = "invalid_id", 400, "The id cannot be one of the provider's";
-    /// No key was presented, or one that no merchant has. Send `Authorization: Bearer <key>`.
-    Unauthorized = "unauthorized", 401, "A key is needed";
-    /// The key may not do this.
-    Forbidden = "forbidden", 403, "The key may not do this";
-    /// The provider knows no such customer.
-    CustomerNotFound = "customer_not_found", 404, "There is no such customer";
-    /// The API has no such path.
-    NotFound = "not_found", 404, "There is nothing here";
-    /// The merchant's provider does not have this operation. The detail says why, and which providers have
-    /// it; `Allow` lists what works on the path. Nothing was sent.
-    OperationNotSupported = "operation_not_supported", 405, "The provider cannot do this";
-    /// The path has no such method. `Allow` lists those it has.
-    MethodNotAllowed = "method_not_allowed", 405, "The path has no such method";
-    /// A request with this `Idempotency-Key` is still under way. Ask again after `Retry-After`: the answer will be
-    /// that of the first.
-    IdempotencyInProgress = "idempotency_in_progress", 409, "The same request is under way";
-    /// This `Idempotency-Key` was used so long ago that its answer is not kept any more. `provider.id` names the
-    /// customer it was about. Nothing was sent; look at the customer, or use a new key for a new write.
-    IdempotencyKeyExpired = "idempotency_key_expired", 409, "The answer to this key is not kept any more";
-    /// The customer whom the write with this `Idempotency-Key` was about was deleted since, and what was answered
-    /// went with it. `provider.id` names the customer. Nothing was sent; use a new key for a new write.
+    /// The id in the path does not have the form of the provider's ids. Nothing was sent to the provider.
+    InvalidId = "invalid_id", 400, "The id has the wrong form";
+    /// The request has no API key, or one that belongs to no merchant. Send `Authorization: Bearer <key>`.
+    Unauthorized = "unauthorized", 401, "A valid API key is needed";
+    /// The API key does not allow this.
+    Forbidden = "forbidden", 403, "The API key does not allow this";
+    /// The provider has no customer with this id, or no customer matches the look-up.
+    CustomerNotFound = "customer_not_found", 404, "The customer does not exist";
+    /// The API does not have this path, or the path names something that does not exist, such as an operation.
+    NotFound = "not_found", 404, "The path does not exist";
+    /// The merchant's provider does not support this operation. `detail` says why, and which providers support it.
+    /// `Allow` lists the methods that work on this path. Nothing was sent to the provider.
+    OperationNotSupported = "operation_not_supported", 405, "The provider does not support this";
+    /// The path does not have this method. `Allow` lists the methods that it has.
+    MethodNotAllowed = "method_not_allowed", 405, "The path does not have this method";
+    /// The gateway still executes a write with this `Idempotency-Key`. Send the same request again after `Retry-After`:
+    /// it gets the answer of the first one.
+    IdempotencyInProgress = "idempotency_in_progress", 409, "The same request is in flight";
+    /// A write with this `Idempotency-Key` was executed so long ago that its answer is not stored any more.
+    /// `provider.id` is the customer's id. Nothing was sent now. Retrieve the customer, or use a new key for a new write.
+    IdempotencyKeyExpired = "idempotency_key_expired", 409, "The answer to this key is not stored any more";
+    /// The customer of the write with this `Idempotency-Key` was deleted later, and the stored answer was erased with
+    /// it. `provider.id` is the customer's id. Nothing was sent now. Use a new key for a new write.
     ReplayErased = "replay_erased", 410, "The answer was erased with its customer";
-    /// The provider answered a create with a record that belongs to somebody else, as one does whose e-mail
-    /// addresses are unique. `provider.id` names the record; nothing was created.
-    VendorRecordShared = "vendor_record_shared", 409, "The provider's record belongs to somebody else";
-    /// The body is larger than the gateway takes.
+    /// The provider answered a create with an existing record that belongs to another customer. Providers where an
+    /// e-mail address is unique do this. `provider.id` is the id of the record. Nothing was created.
+    VendorRecordShared = "vendor_record_shared", 409, "The record belongs to another customer";
+    /// The body is larger than the gateway accepts (`server.max_body`).
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     /// The body is not declared as `application/json` (or `application/merge-patch+json` for an update).
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be JSON";
-    /// A field or a parameter is wrong. `errors` names each with a JSON Pointer or its name.
+    /// Fields or parameters are wrong. `errors` names each field by a JSON Pointer, and each parameter by its name.
     InvalidRequest = "invalid_request", 422, "A field is wrong";
-    /// The provider cannot hold some of the fields, and the loss policy is `reject`. `errors` names them.
-    /// Leave them out, or send `Prefer: loss=drop`. Nothing was sent.
-    FieldsNotSupported = "fields_not_supported", 422, "The provider cannot hold these fields";
-    /// The provider's own validation refused the request. `errors` has its field errors, mapped to ours.
+    /// The provider cannot store some of the fields, and the loss policy is `reject`. `errors` names them. Leave them
+    /// out, or send `Prefer: loss=drop`. Nothing was sent to the provider.
+    FieldsNotSupported = "fields_not_supported", 422, "The provider cannot store these fields";
+    /// The provider's own validation refused the request. `errors` has the provider's errors, with the field names of this
+    /// API.
     ProviderRejected = "provider_rejected", 422, "The provider refused the request";
-    /// This `Idempotency-Key` came with another request before. A key belongs to one request; nothing was sent.
-    IdempotencyKeyReused = "idempotency_key_reused", 422, "The key belongs to another request";
-    /// A text holds a card number, which the gateway never takes. Remove it.
-    CardDataRefused = "card_data_refused", 422, "Card numbers are not taken";
-    /// This connection's own `rate_limit` is used up. Nothing was sent; try again after `Retry-After`.
+    /// This `Idempotency-Key` was used for a different request before. Nothing was sent now. Use a new key for each new
+    /// request.
+    IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
+    /// A text contains a card number. The gateway never accepts one. Remove it.
+    CardDataRefused = "card_data_refused", 422, "Card numbers are not accepted";
+    /// The `rate_limit` that the operator set for this connection is reached. Nothing was sent to the provider. Try again
+    /// after `Retry-After`.
     RateLimited = "rate_limited", 429, "Too many requests";
-    /// The provider limits our requests. Try again after `Retry-After`.
-    ProviderRateLimited = "provider_rate_limited", 429, "The provider limits our requests";
-    /// A fault of the gateway itself. It is in its log, under the request's id.
+    /// The provider refuses the request because it received too many from this account. Try again after `Retry-After`.
+    ProviderRateLimited = "provider_rate_limited", 429, "The provider received too many requests";
+    /// The gateway itself failed. Its log has the cause under the request's id.
     Internal = "internal", 500, "The gateway failed";
-    /// The provider failed, also when it was asked again.
+    /// The provider answered with a failure of its own, or broke the connection. The gateway has already repeated
+    /// requests that are safe to repeat.
     ProviderError = "provider_error", 502, "The provider failed";
-    /// The provider refuses the credentials of this connection. Check them with `passerelle check --probe`.
-    ProviderUnauthorized = "provider_unauthorized", 502, "The provider refuses our credentials";
-    /// The provider's answer could not be understood: it is HTML, empty, cut off, too large or of another
-    /// shape than documented.
-    ProviderBadResponse = "provider_bad_response", 502, "The provider's answer cannot be understood";
-    /// As many requests to the provider are under way as are allowed. Nothing was sent; try again.
-    Overloaded = "overloaded", 503, "Too many requests are under way";
-    /// The provider cannot be reached, or a look-up read as far as it may without an end. Nothing was changed.
+    /// The provider refuses the credentials in the gateway's configuration. The operator can check them with
+    /// `passerelle check --probe`.
+    ProviderUnauthorized = "provider_unauthorized", 502, "The provider refuses the gateway's credentials";
+    /// The provider's answer cannot be decoded: it is HTML, empty, cut off, too large, or has a shape that the provider
+    /// does not document.
+    ProviderBadResponse = "provider_bad_response", 502, "The provider's answer cannot be decoded";
+    /// The gateway already has as many requests in flight to this provider as it allows. Nothing was sent. Try again.
+    Overloaded = "overloaded", 503, "Too many requests are in flight";
+    /// The provider cannot be reached, or the gateway has read as many pages as it may for one search and has not found
+    /// the end. Nothing was changed. Try again later.
     ProviderUnavailable = "provider_unavailable", 503, "The provider cannot be reached";
-    /// Nothing can be recorded, and no write is sent that could not be. Nothing was sent; reads go on. Try again.
+    /// The gateway cannot record writes in its store, so it sends none. Nothing was sent to the provider. Reads still work.
+    /// Try again.
     StoreUnavailable = "store_unavailable", 503, "Writes cannot be recorded";
-    /// The provider did not answer a read in time. Try again.
+    /// The provider did not answer in time. Nothing was changed. Try again.
     ProviderTimeout = "provider_timeout", 504, "The provider did not answer in time";
-    /// A write was sent, and it is not known whether it was carried out: the answer did not come (504), or
-    /// could not be understood (502). It is looked for: `GET /v1/operations/{operation_id}` tells what is found, and
-    /// the same request with the same `Idempotency-Key` is answered with it.
-    OutcomeUnknown = "outcome_unknown", 504, "It is not known whether this happened";
+    /// A write was sent, but it is not known whether the provider executed it: there was no answer (504), or the answer
+    /// cannot be decoded (502). The gateway reconciles it: it asks the provider what happened.
+    /// `GET /v1/operations/{operation_id}` shows the outcome, and the same request with the same `Idempotency-Key` gets
+    /// the final answer. Do not send the write again with another key.
+    OutcomeUnknown = "outcome_unknown", 504, "It is not known whether the write was executed";
 }
 
 impl Code {
-    /// The code and the status of what an adapter or the way out reported.
+    /// The code and the status of an error from an adapter or from the upstream stack.
     pub(super) fn of(error: &Error, operation: Operation) -> (Self, u16) {
         let unknown = error.effect == Effect::Unknown;
         let code = match error.kind {
@@ -124,7 +133,7 @@ impl Code {
             Kind::FieldsNotSupported => Self::FieldsNotSupported,
             Kind::CardData => Self::CardDataRefused,
             Kind::NotSupported => Self::OperationNotSupported,
-            // A collection that is not there is a wrong address, not a missing customer.
+            // These operations name no customer: a 404 means that the base URL is wrong.
             Kind::NotFound if matches!(operation, Operation::Create | Operation::List) => Self::ProviderBadResponse,
             Kind::NotFound => Self::CustomerNotFound,
             Kind::Rejected => Self::ProviderRejected,

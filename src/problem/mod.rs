@@ -1,5 +1,5 @@
-//! Every error of the API: RFC 9457 problems of one shape. This is the one place where our status codes
-//! are decided.
+//! Every error of the API is an RFC 9457 problem of one shape. Handlers return a [`Problem`], and the outermost layer
+//! ([`crate::app`]) writes and logs it. Only this module decides the gateway's HTTP status codes.
 
 use axum::{
     body::Body,
@@ -21,14 +21,14 @@ use crate::{execution::Exchange, merchant::Connection};
 
 /// Whether a write was executed for this request: `created`, `replayed` or `in_progress`.
 pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
-/// The write, as `GET /v1/operations/{id}` knows it.
+/// The id of the write, for `GET /v1/operations/{id}`.
 pub const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
 
-/// A failure whose answer is written already: the edge logs it, and leaves the answer alone.
+/// A failure whose answer is already written. The outermost layer logs the failure and does not change the answer.
 #[derive(Debug, Clone)]
 pub struct AlreadyWritten(pub Problem);
 
-/// The connection that a problem came from.
+/// The connection whose provider failed or refused.
 #[derive(Debug, Clone)]
 pub struct FailedConnection {
     /// The provider's name.
@@ -38,14 +38,14 @@ pub struct FailedConnection {
 }
 
 impl Connection {
-    /// This connection in a problem.
+    /// This connection, as a problem names it.
     pub fn failed_connection(&self) -> FailedConnection {
         FailedConnection { provider: self.manifest.name, connection: self.name.clone() }
     }
 }
 
-/// An error on its way to becoming a problem. It rides in the response's extensions to the outermost
-/// layer, which knows the request's id, writes it, and logs it once.
+/// An error of the API. A handler returns it in the extensions of a response. The outermost layer knows the request's id:
+/// it writes the problem and logs it once.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Parts>);
 
@@ -68,7 +68,7 @@ pub struct Parts {
 }
 
 impl Problem {
-    /// A failure of the gateway's own: nothing happened at a provider.
+    /// Makes a problem of the gateway itself: nothing happened at a provider.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             code,
@@ -87,46 +87,46 @@ impl Problem {
         }))
     }
 
-    /// Wrong fields or parameters.
+    /// Makes a problem of wrong fields or parameters.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] if only.pointer.is_empty() => only.detail.to_string(),
             [only] => format!("{}: {}", only.pointer, only.detail),
-            many => format!("{} fields are wrong", many.len()),
+            many => format!("{} fields or parameters are wrong; `errors` names them", many.len()),
         };
         Self::new(Code::InvalidRequest, detail).with_errors(errors)
     }
 
-    /// One wrong field or parameter.
+    /// Makes a problem of one wrong field or parameter.
     pub fn invalid_one(pointer: impl Into<std::borrow::Cow<'static, str>>, detail: &'static str) -> Self {
         Self::invalid(vec![FieldError::new(pointer, detail)])
     }
 
-    /// What an adapter or the way out reported, in the words of the API.
+    /// Makes a problem of an error from an adapter or from the upstream stack.
     pub fn from_error(error: &Error, operation: Operation, connection: &Connection) -> Self {
         if error.kind == Kind::NotSupported {
             return Self::not_supported(connection.manifest, operation, connection.failed_connection());
         }
         let (code, status) = Code::of(error, operation);
         let effect = error.effect;
-        let nothing_happened = effect == Effect::None;
-        let transient = matches!(code.status(), 429 | 502..=504);
+        let has_no_effect = effect == Effect::None;
+        let is_transient = matches!(code.status(), 429 | 502..=504);
         let mut detail = error.detail.to_string();
         if code == Code::FieldsNotSupported {
             detail.push_str("; leave them out, or send `Prefer: loss=drop`");
         }
         if code == Code::OutcomeUnknown {
-            detail.push_str("; the write may have happened");
+            detail.push_str("; the provider may have executed the write");
         }
         if effect == Effect::Done {
-            detail.push_str("; the write itself was done");
+            detail.push_str("; the provider executed the write");
         }
         let mut failure = Self::new(code, detail);
         let parts = &mut failure.0;
         parts.status = status;
         parts.errors.clone_from(&error.fields);
         parts.effect = effect;
-        parts.safe_to_retry = (nothing_happened || connection.manifest.is_idempotent(operation)) && transient;
+        parts.safe_to_retry = (has_no_effect || connection.manifest.is_idempotent(operation)) && is_transient;
         parts.retry_after = error.retry_after;
         parts.vendor.clone_from(&error.vendor);
         parts.existing.clone_from(&error.existing);
@@ -134,17 +134,17 @@ impl Problem {
         failure
     }
 
-    /// An operation that the merchant's provider lacks.
+    /// Makes the problem of an operation that the merchant's provider does not support.
     pub fn not_supported(manifest: &Manifest, operation: Operation, failed_connection: FailedConnection) -> Self {
-        let having: Vec<&str> = passerelle_providers::VENDORS
+        let supporting: Vec<&str> = passerelle_providers::VENDORS
             .iter()
             .filter(|vendor| vendor.manifests.iter().any(|other| other.operation(operation).is_supported()))
             .map(|vendor| vendor.name())
             .collect();
         let mut detail = Error::not_supported(manifest, operation).detail.to_string();
-        match having.is_empty() {
-            true => detail.push_str("; no provider has it"),
-            false => detail.push_str(&format!("; it is there at {}", having.join(", "))),
+        match supporting.is_empty() {
+            true => detail.push_str("; no provider supports it"),
+            false => detail.push_str(&format!("; these providers support it: {}", supporting.join(", "))),
         }
         let mut failure = Self::new(Code::OperationNotSupported, detail);
         failure.0.allow = Some(allowed_methods(manifest, operation));
@@ -152,21 +152,21 @@ impl Problem {
         failure
     }
 
-    /// Adds wrong fields.
+    /// Adds the wrong fields.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors = errors;
         self
     }
 
-    /// Adds the connection it came from.
+    /// Adds the connection.
     #[must_use]
     pub fn with_connection(mut self, failed_connection: FailedConnection) -> Self {
         self.0.failed_connection = Some(failed_connection);
         self
     }
 
-    /// The same where something may have happened.
+    /// Sets the outcome to unknown: the provider may have executed the write.
     #[must_use]
     pub fn leaving_doubt(mut self) -> Self {
         self.0.effect = Effect::Unknown;
@@ -174,28 +174,28 @@ impl Problem {
         self
     }
 
-    /// Names the record that it is about.
+    /// Adds the id of the record that the problem is about.
     #[must_use]
     pub fn with_existing(mut self, id: Option<String>) -> Self {
         self.0.existing = id;
         self
     }
 
-    /// Adds the name of the attempt.
+    /// Adds the id of the write.
     #[must_use]
     pub fn with_operation_id(mut self, id: String) -> Self {
         self.0.operation_id = Some(id);
         self
     }
 
-    /// Adds what was said on the wire.
+    /// Adds the provider's raw answers.
     #[must_use]
     pub fn with_raw(mut self, raw: Option<Vec<Exchange>>) -> Self {
         self.0.raw = raw;
         self
     }
 
-    /// Takes secrets out of the provider's words.
+    /// Replaces secrets in the provider's message.
     #[must_use]
     pub fn redacted<'s>(mut self, secrets: impl Iterator<Item = &'s str>) -> Self {
         if let Some(message) = self.0.vendor.as_mut().and_then(|vendor| vendor.message.as_mut()) {
@@ -218,27 +218,27 @@ impl Problem {
         self.0.status
     }
 
-    /// Whether anything happened at the provider.
+    /// Whether the provider executed the request.
     pub fn effect(&self) -> Effect {
         self.0.effect
     }
 
-    /// The detail, which holds neither secrets nor personal data.
+    /// The detail. It contains neither secrets nor personal data.
     pub fn detail(&self) -> &str {
         &self.0.detail
     }
 
-    /// The attempt whose outcome is unknown.
+    /// The id of the write whose outcome is unknown.
     pub fn operation_id(&self) -> Option<&str> {
         self.0.operation_id.as_deref()
     }
 
-    /// The problem as a response.
+    /// Writes the problem as a response with an axum body.
     pub fn into_problem(self, request_id: &str) -> Response {
         self.problem(request_id).map(Body::from)
     }
 
-    /// The problem, written.
+    /// Writes the problem as a response.
     pub fn problem(self, request_id: &str) -> http::Response<Bytes> {
         let parts = *self.0;
         let vendor = parts.vendor.unwrap_or_default();
@@ -290,7 +290,7 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    /// An empty response that carries the failure to the outermost layer.
+    /// An empty response with the problem in its extensions, for the outermost layer.
     fn into_response(self) -> Response {
         let mut response =
             StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
@@ -329,9 +329,9 @@ struct ProblemBodyProvider<'a> {
     id: Option<&'a str>,
 }
 
-/// The methods that work for this provider on the path of an operation.
+/// The methods that the provider supports on the path of an operation.
 fn allowed_methods(manifest: &Manifest, operation: Operation) -> String {
-    let on_the_path: &[(Operation, &str)] = match operation {
+    let operations_on_path: &[(Operation, &str)] = match operation {
         Operation::Create | Operation::List => &[(Operation::List, "GET"), (Operation::Create, "POST")],
         Operation::Retrieve | Operation::Update | Operation::Delete => {
             &[(Operation::Retrieve, "GET"), (Operation::Update, "PATCH"), (Operation::Delete, "DELETE")]
@@ -343,6 +343,6 @@ fn allowed_methods(manifest: &Manifest, operation: Operation) -> String {
         | Operation::Payments
         | Operation::OverdueInvoices => &[],
     };
-    let supported = on_the_path.iter().filter(|(operation, _)| manifest.operation(*operation).is_supported());
+    let supported = operations_on_path.iter().filter(|(operation, _)| manifest.operation(*operation).is_supported());
     supported.map(|(_, method)| *method).collect::<Vec<_>>().join(", ")
 }

@@ -39,7 +39,7 @@ pub struct Twin {
     memory: Mutex<Memory>,
 }
 
-/// The state that requests change. A request holds the lock from its number to its log entry, so the log has the
+/// The state that requests change. A request holds the lock from its number to its last log entry, so the log has the
 /// requests in the order of their effects.
 #[derive(Debug)]
 struct Memory {
@@ -54,7 +54,7 @@ impl Memory {
         let Some(log) = &mut self.log else { return Ok(()) };
         let Some(entry) = entry() else { return Ok(()) };
         log.write(&entry).map_err(|error| {
-            tracing::error!("cannot write the twin's log, so the request is not executed: {error}");
+            tracing::error!("cannot write the twin's log: {error}");
             Error::new(Kind::ProviderFailed, "the log cannot be written")
         })
     }

@@ -1,4 +1,4 @@
-//! Customers, as they are sent and answered.
+//! Customers in requests and answers.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use utoipa::ToSchema;
 
 use super::Exchange;
 
-/// A customer, the same whoever holds it. What the provider does not tell is `null`.
+/// A customer. It has the same shape with every provider; a field that the provider does not return is `null`.
 #[derive(ToSchema)]
 pub(in crate::http) struct Customer {
     /// Always `customer`.
     #[schema(example = "customer")]
     object: String,
-    /// The id: for ever the one that was first handed out.
+    /// The id. It never changes.
     #[schema(example = "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985")]
     id: String,
     /// The full name.
@@ -23,16 +23,16 @@ pub(in crate::http) struct Customer {
     /// The given names.
     #[schema(required, example = "Amadou")]
     first_name: Option<String>,
-    /// The family name; never invented.
+    /// The family name. The gateway never guesses one.
     #[schema(required, example = "Ba")]
     last_name: Option<String>,
     /// The e-mail address.
     #[schema(required, example = "amadou.ba@example.com")]
     email: Option<String>,
-    /// E.164 where the text, its dial code or the merchant's region allow it; else the provider's text.
+    /// In E.164, if the number has a dial code or the merchant's region completes it; otherwise as the provider returns it.
     #[schema(required, example = "+221771234567")]
     phone: Option<String>,
-    /// As `phone`.
+    /// The WhatsApp number, in the same form as `phone`.
     #[schema(required)]
     whatsapp: Option<String>,
     /// The postal address.
@@ -43,7 +43,7 @@ pub(in crate::http) struct Customer {
     /// A decentralised identifier.
     #[schema(required)]
     did: Option<String>,
-    /// A decimal string.
+    /// The balance as a decimal string.
     #[schema(required, example = "0")]
     balance: Option<String>,
     /// Whether a payment is overdue.
@@ -52,23 +52,23 @@ pub(in crate::http) struct Customer {
     /// Whether the provider refuses this customer's payments.
     #[schema(required)]
     blocked: Option<bool>,
-    /// Whether the record is a live one, as opposed to a test one.
+    /// Whether the record is live. `false` means that it is a test record.
     #[schema(required)]
     livemode: Option<bool>,
-    /// The merchant's own keys.
+    /// The merchant's own keys and values.
     metadata: BTreeMap<String, Value>,
-    /// RFC 3339 in UTC, with milliseconds or more.
+    /// When the provider created the record: RFC 3339 in UTC, with at least milliseconds.
     #[schema(required, example = "2025-04-04T14:21:49.955Z")]
     created_at: Option<String>,
-    /// RFC 3339 in UTC, with milliseconds or more.
+    /// When the record was last changed: RFC 3339 in UTC, with at least milliseconds.
     #[schema(required, example = "2025-04-04T14:21:49.955Z")]
     updated_at: Option<String>,
-    /// Who holds the record.
+    /// The provider that stores the record.
     provider: Holder,
-    /// What is not plainly as the provider holds it. In a list, what holds for every entry stands in the
-    /// list's own report.
+    /// The fields that differ from what the provider stores. In a list, entries that apply to every customer are in the
+    /// list's own `fidelity`.
     fidelity: Vec<FidelityEntry>,
-    /// With `include=raw`: what the provider answered.
+    /// With `include=raw`: the provider's raw answers.
     raw: Option<Vec<Exchange>>,
 }
 
@@ -90,12 +90,12 @@ pub(in crate::http) struct Address {
     /// Postal code.
     #[schema(required)]
     postal_code: Option<String>,
-    /// ISO 3166-1 alpha-2 where the text names a country, else the text.
+    /// The ISO 3166-1 alpha-2 code, if the provider's text names a country; otherwise the text.
     #[schema(required, example = "SN")]
     country: Option<String>,
 }
 
-/// Who holds a record, under which id, and what else it tells.
+/// The provider that stores a record, its id there, and its other fields.
 #[derive(ToSchema)]
 pub(in crate::http) struct Holder {
     /// The provider.
@@ -106,32 +106,32 @@ pub(in crate::http) struct Holder {
     connection: String,
     /// The id at the provider.
     id: String,
-    /// Every field of the provider's that has no place in ours, untouched.
+    /// Every field of the provider that this API does not have, unchanged.
     extra: BTreeMap<String, Value>,
 }
 
-/// What became of a field.
+/// What happened to a field.
 #[derive(ToSchema)]
 pub(in crate::http) struct FidelityEntry {
     /// The field, such as `address.country`.
     #[schema(example = "address.country")]
     field: String,
-    /// `transformed` (same meaning, other spelling), `derived` (computed by the gateway), `carried` (held by the
+    /// `transformed` (same meaning, different spelling), `derived` (computed by the gateway), `carried` (stored by the
     /// gateway) or `lost` (stored nowhere).
     #[schema(example = "transformed")]
     outcome: String,
-    /// The rule, or the reason of a loss.
+    /// The rule that was applied, or the reason of a loss.
     rule: String,
-    /// What the provider wrote.
+    /// The value as the provider returned it.
     from: Option<String>,
 }
 
-/// The fields of a customer that can be written. For a create, at least what the provider requires; an update is
-/// a JSON merge patch (RFC 7396): what is absent stays, `null` clears, objects merge.
+/// The fields of a customer that a client can write. A create needs at least the fields that the provider requires. An
+/// update is a JSON merge patch (RFC 7396): absent fields do not change, `null` clears a field, objects are merged.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct CustomerFields {
-    /// The full name; or give `first_name` and `last_name`.
+    /// The full name. Or send `first_name` and `last_name`.
     #[schema(example = "Awa Diop")]
     name: Option<String>,
     /// The given names.
@@ -141,10 +141,10 @@ pub(in crate::http) struct CustomerFields {
     /// The e-mail address.
     #[schema(example = "awa@example.com")]
     email: Option<String>,
-    /// A phone number, best in E.164; national digits are completed with the merchant's region.
+    /// A phone number, preferably in E.164. The merchant's region completes a national number.
     #[schema(example = "+2348123456789")]
     phone: Option<String>,
-    /// As `phone`.
+    /// The WhatsApp number, in the same form as `phone`.
     whatsapp: Option<String>,
     /// The postal address.
     address: Option<AddressFields>,
@@ -152,13 +152,13 @@ pub(in crate::http) struct CustomerFields {
     r#type: Option<String>,
     /// A decentralised identifier.
     did: Option<String>,
-    /// A decimal string, where the provider takes a starting balance.
+    /// The first balance as a decimal string, if the provider accepts one.
     balance: Option<String>,
-    /// Your own keys.
+    /// Your own keys and values.
     metadata: Option<BTreeMap<String, Value>>,
 }
 
-/// The parts of an address that can be written.
+/// The parts of an address that a client can write.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct AddressFields {
@@ -172,7 +172,7 @@ pub(in crate::http) struct AddressFields {
     state: Option<String>,
     /// Postal code.
     postal_code: Option<String>,
-    /// A country by its name or an ISO 3166-1 code.
+    /// The country: its name or its ISO 3166-1 code.
     country: Option<String>,
 }
 
@@ -185,6 +185,6 @@ pub(in crate::http) struct Deleted {
     id: String,
     /// Always true.
     deleted: bool,
-    /// With `include=raw`: what the provider answered.
+    /// With `include=raw`: the provider's raw answers.
     raw: Option<Vec<Exchange>>,
 }

@@ -1,4 +1,4 @@
-//! Explanations, and what the provider answered.
+//! Explanations, and raw answers of providers.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,23 @@ use utoipa::ToSchema;
 
 use super::FidelityEntry;
 
-/// With `explain=true`, what any operation answers: what would be sent, and what becomes of each field.
+/// The answer of an operation with `explain=true`: the requests that the gateway would send, and what happens to each
+/// field.
 #[derive(ToSchema)]
 pub(in crate::http) struct Explanation {
     /// Always `explanation`.
     object: String,
     /// The operation.
     operation: String,
-    /// Who would be asked.
+    /// The provider that would be called.
     provider: ExplainedProvider,
-    /// The requests in order.
+    /// The requests, in order.
     requests: Vec<ExplainedRequest>,
-    /// What becomes of the fields.
+    /// What happens to the fields.
     fidelity: Vec<FidelityEntry>,
 }
 
-/// Who would be asked.
+/// The provider that would be called.
 #[derive(ToSchema)]
 pub(in crate::http) struct ExplainedProvider {
     /// The provider.
@@ -31,29 +32,29 @@ pub(in crate::http) struct ExplainedProvider {
     connection: String,
 }
 
-/// A request that would be sent.
+/// A request that the gateway would send.
 #[derive(ToSchema)]
 pub(in crate::http) struct ExplainedRequest {
     /// The method.
     method: String,
     /// The full URL.
     url: String,
-    /// The headers, secrets masked.
+    /// The headers. Secrets are masked.
     headers: BTreeMap<String, String>,
     /// The JSON body.
     #[schema(required)]
     body: Option<Value>,
-    /// Whether an earlier answer decides on it.
+    /// Whether this request depends on the answer to an earlier one.
     depends_on_previous: Option<bool>,
 }
 
-/// What a provider answered.
+/// A raw answer of the provider.
 #[derive(ToSchema)]
 pub(in crate::http) struct Exchange {
     /// The HTTP status.
     status: u16,
     /// Selected headers.
     headers: BTreeMap<String, String>,
-    /// The body: JSON, or text as a string.
+    /// The body as JSON. A body that is not JSON is a string.
     body: Value,
 }

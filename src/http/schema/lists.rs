@@ -1,4 +1,4 @@
-//! Lists, and what belongs to a customer.
+//! Lists, and the entries that belong to a customer.
 
 use std::collections::BTreeMap;
 
@@ -17,22 +17,22 @@ macro_rules! lists {
             object: String,
             /// The entries, in the provider's order.
             data: Vec<$entry>,
-            /// Whether there may be more. A filtered page can be short, or empty, while there are.
+            /// Whether there may be more entries. A filtered page can be short or empty although there are more.
             has_more: bool,
-            /// Give it as `cursor` for the next page, with the same filters.
+            /// The `cursor` of the next page. Send it with the same filters.
             #[schema(required)]
             next_cursor: Option<String>,
-            /// How many there are in all, where the provider tells.
+            /// The number of all entries, if the provider returns it.
             #[schema(required)]
             total_count: Option<u64>,
-            /// `provider` or `gateway`; `null` without a filter.
+            /// Who applied the filter: `provider` or `gateway`. `null` without a filter.
             #[schema(required)]
             filtered_by: Option<String>,
-            /// What holds for every entry.
+            /// What happened to fields in the same way for every entry.
             fidelity: Vec<FidelityEntry>,
-            /// With `include=raw`: what the provider answered.
+            /// With `include=raw`: the provider's raw answers.
             raw: Option<Vec<Exchange>>,
-            /// Overdue invoices only: the provider's sums by currency.
+            /// For overdue invoices only: the provider's sums by currency.
             summary: Option<BTreeMap<String, Value>>,
         }
     )*};
@@ -49,29 +49,29 @@ lists! {
     InvoiceList of Invoice;
 }
 
-/// A means of paying.
+/// A payment method.
 #[derive(ToSchema)]
 pub(in crate::http) struct PaymentMethod {
     /// Always `payment_method`.
     object: String,
     /// The id at the provider.
     id: String,
-    /// The provider's word for its sort.
+    /// The type, in the provider's own values.
     #[schema(required)]
     r#type: Option<String>,
-    /// The provider's channel.
+    /// The channel, in the provider's own values.
     #[schema(required)]
     channel: Option<String>,
     /// The last four digits.
     #[schema(required)]
     last4: Option<String>,
-    /// The phone number it is bound to.
+    /// The phone number of the payment method.
     #[schema(required)]
     phone: Option<String>,
-    /// RFC 3339 in UTC.
+    /// When it was created: RFC 3339 in UTC.
     #[schema(required)]
     created_at: Option<String>,
-    /// Everything else the provider tells.
+    /// Every other field that the provider returns.
     extra: BTreeMap<String, Value>,
 }
 
@@ -85,23 +85,23 @@ pub(in crate::http) struct Payment {
     /// The merchant's reference.
     #[schema(required)]
     reference: Option<String>,
-    /// A decimal string, in the provider's unit.
+    /// The amount as a decimal string, in the provider's unit.
     #[schema(required, example = "5000")]
     amount: Option<String>,
     /// The provider's currency code.
     #[schema(required, example = "XAF")]
     currency: Option<String>,
-    /// The provider's word.
+    /// The status, in the provider's own values.
     #[schema(required, example = "complete")]
     status: Option<String>,
-    /// RFC 3339 in UTC.
+    /// When it was created: RFC 3339 in UTC.
     #[schema(required)]
     created_at: Option<String>,
-    /// Everything else the provider tells.
+    /// Every other field that the provider returns.
     extra: BTreeMap<String, Value>,
 }
 
-/// An invoice that was not paid.
+/// An invoice that is overdue.
 #[derive(ToSchema)]
 pub(in crate::http) struct Invoice {
     /// Always `invoice`.
@@ -111,21 +111,22 @@ pub(in crate::http) struct Invoice {
     /// The number printed on it.
     #[schema(required)]
     number: Option<String>,
-    /// The provider's word.
+    /// The status, in the provider's own values.
     #[schema(required)]
     status: Option<String>,
-    /// A decimal string, in the provider's unit; it may have more digits than any number type.
+    /// The amount that is due, as a decimal string in the provider's unit. It can have more digits than a number type can
+    /// represent.
     #[schema(required)]
     amount_due: Option<String>,
-    /// As `amount_due`.
+    /// The amount that is not paid yet, in the same form as `amount_due`.
     #[schema(required)]
     amount_remaining: Option<String>,
     /// The provider's currency code or id.
     #[schema(required)]
     currency: Option<String>,
-    /// RFC 3339 in UTC.
+    /// When it was created: RFC 3339 in UTC.
     #[schema(required)]
     created_at: Option<String>,
-    /// Everything else the provider tells.
+    /// Every other field that the provider returns.
     extra: BTreeMap<String, Value>,
 }

@@ -1,7 +1,7 @@
-//! The API's documents as its OpenAPI document describes them. The tests hold every answer of the gateway
-//! against these.
+//! The documents of the API as OpenAPI describes them. The doc comments here become the descriptions in the OpenAPI
+//! document, so they are written for the people who call the API. The tests compare every answer with these types.
 
-#![expect(dead_code, reason = "these types describe; the views of the model write")]
+#![expect(dead_code, reason = "these types only describe; the views of the model write the documents")]
 
 mod customer;
 mod explanation;
@@ -17,9 +17,9 @@ pub(super) use lists::{CustomerList, InvoiceList, PaymentList, PaymentMethodList
 pub(super) use parameters::{By, Everywhere, Filters, Repeated, Walk};
 pub(super) use problem::{Problem, Problems};
 
-/// Whether the process is well.
+/// The health of the gateway.
 #[derive(ToSchema)]
 pub(super) struct Health {
-    /// `ok` or `draining`.
+    /// `ok`, `draining`, or `store unavailable: reads only`.
     status: String,
 }

@@ -2,66 +2,66 @@
 
 use utoipa::IntoParams;
 
-/// What every operation takes.
+/// The parameters of every operation.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct Everywhere {
-    /// `true`: answer an explanation of what would be sent, and send nothing.
+    /// `true`: answer with the requests that the gateway would send to the provider, and send nothing.
     explain: Option<bool>,
-    /// `raw`: show what the provider answered beside the result, on errors too.
+    /// `raw`: add the provider's raw answers to the result or to the error.
     #[param(example = "raw")]
     include: Option<String>,
 }
 
-/// What every write takes.
+/// The headers of every write.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::http) struct Repeated {
-    /// 1 to 255 visible ASCII characters: the same request with the same key is carried out once, and answered alike for 72 hours.
+    /// 1 to 255 visible ASCII characters. The gateway executes requests with the same key once, and answers them alike for 72 hours (`store.keep_answers`).
     #[param(rename = "Idempotency-Key")]
     idempotency_key: Option<String>,
-    /// `off`: without a key, this is no repetition of the same request that is under way or unknown, but another write.
+    /// `off`: this is a separate write. Without it, and without a key, a request that equals a write in flight or one with an unknown outcome is a repetition of that write.
     #[param(rename = "Idempotency-Coalesce", example = "off")]
     idempotency_coalesce: Option<String>,
 }
 
-/// A walk through a list.
+/// The parameters of a page.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct Walk {
-    /// The size of a page.
+    /// The number of entries per page.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u16>,
-    /// Where to go on: the `next_cursor` of the page before, with the same filters.
+    /// The `next_cursor` of the page before. Send it with the same filters.
     cursor: Option<String>,
 }
 
-/// Which customers a list shows.
+/// The filters of the list of customers.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct Filters {
-    /// Exactly this e-mail address, whatever its case.
+    /// Only customers with exactly this e-mail address; case does not matter.
     email: Option<String>,
-    /// Exactly this phone number.
+    /// Only customers with exactly this phone number.
     phone: Option<String>,
-    /// Exactly this decentralised identifier.
+    /// Only customers with exactly this decentralised identifier.
     did: Option<String>,
-    /// Only blocked ones, or only ones that are not.
+    /// `true`: only blocked customers. `false`: only customers that are not blocked.
     blocked: Option<bool>,
-    /// Name, e-mail or phone contains this text.
+    /// Only customers whose name, e-mail address or phone number contains this text.
     search: Option<String>,
 }
 
-/// By what one customer is found: exactly one of these.
+/// The look-up of one customer: send exactly one of these.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct By {
-    /// Its e-mail address.
+    /// The customer's e-mail address.
     email: Option<String>,
-    /// Its phone number; write the plus as `%2B`.
+    /// The customer's phone number. Write the plus as `%2B`.
     phone: Option<String>,
-    /// Its decentralised identifier.
+    /// The customer's decentralised identifier.
     did: Option<String>,
-    /// Your own reference.
+    /// Your own reference of the customer.
     reference: Option<String>,
 }

@@ -1,39 +1,39 @@
-//! Errors.
+//! Problems: every error of the API.
 
 use utoipa::{IntoResponses, ToSchema};
 
 use super::Exchange;
 
-/// An error (RFC 9457). `/docs/problems` tells what each code means.
+/// An error (RFC 9457). `/docs/problems` explains each code.
 #[derive(ToSchema)]
 pub(in crate::http) struct Problem {
     /// Where the code is explained.
     #[schema(example = "/docs/problems#customer_not_found")]
     r#type: String,
-    /// What it is called.
+    /// The title of the code.
     title: String,
     /// The HTTP status.
     status: u16,
-    /// A stable code.
+    /// The code. It is stable, so a program can compare it.
     #[schema(example = "customer_not_found")]
     code: String,
-    /// What happened, and what to do.
+    /// What happened, and what the client can do.
     detail: String,
-    /// The fields that are wrong.
+    /// The fields and parameters that are wrong.
     errors: Vec<ProblemField>,
-    /// The request, as the gateway's log names it.
+    /// The id of the request. The gateway's log has it, too.
     request_id: String,
-    /// Whether anything happened at the provider: `none`, `done` or `unknown`.
+    /// Whether the provider executed the request: `none`, `done` or `unknown`.
     #[schema(example = "none")]
     outcome: String,
-    /// Whether the same request can simply be sent again.
+    /// Whether the client can send the same request again.
     safe_to_retry: bool,
-    /// The attempt whose outcome is unknown.
+    /// The id of the write whose outcome is unknown, for `/v1/operations/{id}`.
     operation_id: Option<String>,
-    /// Who was asked; `null` before a provider is known.
+    /// The provider; `null` if the error occurred before one was chosen.
     #[schema(required)]
     provider: Option<ProblemProvider>,
-    /// With `include=raw`: what the provider answered.
+    /// With `include=raw`: the provider's raw answers.
     raw: Option<Vec<Exchange>>,
 }
 
@@ -47,46 +47,46 @@ pub(in crate::http) struct ProblemField {
     detail: String,
 }
 
-/// Who was asked, and what it said.
+/// The provider, and its own error.
 #[derive(ToSchema)]
 pub(in crate::http) struct ProblemProvider {
     /// The provider.
     name: String,
     /// The connection.
     connection: String,
-    /// Its HTTP status.
+    /// The provider's HTTP status.
     #[schema(required)]
     status: Option<u16>,
-    /// Its error code.
+    /// The provider's error code.
     #[schema(required)]
     code: Option<String>,
-    /// Its message.
+    /// The provider's message.
     #[schema(required)]
     message: Option<String>,
-    /// The record that somebody else holds, for `vendor_record_shared`.
+    /// The id of the record that the problem is about, for example with `vendor_record_shared`.
     id: Option<String>,
 }
 
-/// The errors that any operation can answer.
+/// The errors of every operation.
 #[derive(IntoResponses)]
 pub(in crate::http) enum Problems {
-    /// The request cannot be read, or the id or the cursor cannot be one of ours.
+    /// The request cannot be decoded, or the id or the cursor is invalid.
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(Problem),
-    /// No key, or one that no merchant has.
+    /// The request has no API key, or one that belongs to no merchant.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),
-    /// There is no such customer, or no such path.
+    /// The customer or the path does not exist.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),
-    /// The merchant's provider cannot do this; `Allow` tells what it can.
+    /// The merchant's provider does not support this. `Allow` lists the methods that work.
     #[response(status = 405, content_type = "application/problem+json")]
     NotSupported(Problem),
-    /// The same write is under way, or its answer is not kept any more; or the provider's record belongs to somebody
-    /// else.
+    /// The same write is in flight, or its answer is not stored any more, or the provider's record belongs to another
+    /// customer.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(Problem),
-    /// The customer was deleted, and the answer that is asked for again went with it.
+    /// The customer was deleted, and the stored answer to this key was erased with it.
     #[response(status = 410, content_type = "application/problem+json")]
     Gone(Problem),
     /// The body is too large.
@@ -95,22 +95,22 @@ pub(in crate::http) enum Problems {
     /// The body is not JSON.
     #[response(status = 415, content_type = "application/problem+json")]
     NotJson(Problem),
-    /// A field is wrong, or the provider cannot hold it, or refused it.
+    /// A field is wrong, or the provider cannot store it, or the provider refused the request.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
-    /// Too many requests; `Retry-After` tells when to come back.
+    /// Too many requests. `Retry-After` says when to try again.
     #[response(status = 429, content_type = "application/problem+json")]
     TooMany(Problem),
-    /// A fault of the gateway.
+    /// The gateway failed.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Problem),
-    /// The provider failed, refused our credentials, or answered what cannot be understood.
+    /// The provider failed, refused the gateway's credentials, or sent an answer that cannot be decoded.
     #[response(status = 502, content_type = "application/problem+json")]
     Provider(Problem),
-    /// The provider cannot be reached, or we are overloaded.
+    /// The provider cannot be reached, or the gateway is overloaded, or its store is unavailable.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Problem),
-    /// No answer in time; for a write, it may have happened.
+    /// The provider did not answer in time. A write may have been executed.
     #[response(status = 504, content_type = "application/problem+json")]
     Timeout(Problem),
 }
