@@ -84,7 +84,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CommandError> {
     }
     if let Some(file) = &arguments.log {
         let log = Log::open(file)
-            .map_err(|error| CommandError::Failed(format!("cannot open the log {}: {error}", file.display())))?;
+            .map_err(|error| CommandError::Failed(format!("{} cannot be written: {error}", file.display())))?;
         twin = twin.with_log(log);
     }
     runtime()?.block_on(async move {

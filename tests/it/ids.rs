@@ -122,7 +122,7 @@ async fn every_answer_of_the_api_shows_public_ids_alone() {
         renaming.check(provider, &retrieved);
         let unknown = gateway.get(&format!("/v1/customers/{at_provider}")).await;
         assert_eq!(
-            unknown.told(),
+            unknown.status_and_code(),
             (404, "customer_not_found"),
             "{provider}: the provider's id is none of the merchant's"
         );
@@ -216,7 +216,7 @@ async fn an_erased_answer_names_the_public_id() {
     let id = text(&created, "id").to_owned();
     assert_eq!(gateway.delete(&format!("/v1/customers/{id}")).await.status, 200);
     let replayed = gateway.send(create()).await;
-    assert_eq!(replayed.told(), (410, "replay_erased"), "{}", replayed.text);
+    assert_eq!(replayed.status_and_code(), (410, "replay_erased"), "{}", replayed.text);
     assert!(replayed.text.contains(&id), "{}", replayed.text);
     assert!(!renaming.is_in(&replayed.text), "{}", replayed.text);
 }

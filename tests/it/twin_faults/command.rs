@@ -82,7 +82,7 @@ fn mistakes_in_a_plan_are_reported_with_their_line() {
 fn help_and_documents_name_every_fault() {
     let output = passerelle(&["twin", "--help"]).output().expect("it runs");
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
-    for word in ["--faults", "--log", "error_after", "search_lag", "Examples", "forgets everything when it stops"] {
+    for word in ["--faults", "--log", "error_after", "search_lag", "Examples", "loses all records when it stops"] {
         assert!(help.contains(word), "{word}: {help}");
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
