@@ -1,30 +1,32 @@
-//! Commands as JSON that says the same in the same bytes: what is remembered of a write, and what two
-//! requests are compared by. [`crate::api::input::stored`] reads it back.
+//! Writes a command as canonical JSON: equal commands give equal bytes.
+//!
+//! The store keeps this text of every write, and compares it to detect a repeated request.
+//! [`crate::api::input::stored`] reads it back.
 
 use crate::{
-    json::canonical::{ObjectWriter, spelled},
+    json::canonical::{ObjectWriter, canonicalized},
     model::{Address, Command, CustomerFields, CustomerType, Patch},
     text::Text,
 };
 
-/// The size of a usual create.
+/// The size of a usual create, in bytes.
 const USUAL_SIZE: usize = 512;
 
 impl Command {
-    /// The command as one JSON object, its members in a fixed order. Values of metadata are spelled one way:
-    /// members sorted, no spaces, `1.0` as `1`. Commands that only read are told by their id alone.
+    /// The command as one JSON object with its members in a fixed order. The metadata is in its canonical form: members
+    /// sorted, no spaces, `1.0` as `1`. A command that only reads is written as its id alone, because it is not stored.
     pub fn to_canonical_json(&self) -> Vec<u8> {
         let mut members = ObjectWriter::with_capacity(USUAL_SIZE);
         match self {
             Self::Create(create) => {
-                fields_of(&mut members, &create.fields);
+                write_fields(&mut members, &create.fields);
                 if create.distinct {
                     members.raw("distinct", "true");
                 }
             }
             Self::Update(update) => {
                 members.text("id", update.id.public());
-                fields_of(&mut members, &update.fields);
+                write_fields(&mut members, &update.fields);
             }
             Self::Retrieve(id)
             | Self::RetrieveOrCreate(id)
@@ -32,14 +34,14 @@ impl Command {
             | Self::Block(id)
             | Self::Unblock(id)
             | Self::OverdueInvoices(id) => members.text("id", id.public()),
-            Self::PaymentMethods(asked) | Self::Payments(asked) => members.text("id", asked.id.public()),
+            Self::PaymentMethods(list) | Self::Payments(list) => members.text("id", list.id.public()),
             Self::Find(_) | Self::List(_) => {}
         }
         members.close().into_bytes()
     }
 }
 
-fn patch(object: &mut ObjectWriter, key: &str, patch: &Patch<Text>) {
+fn write_patch(object: &mut ObjectWriter, key: &str, patch: &Patch<Text>) {
     match patch {
         Patch::Absent => {}
         Patch::Clear => object.raw(key, "null"),
@@ -47,15 +49,15 @@ fn patch(object: &mut ObjectWriter, key: &str, patch: &Patch<Text>) {
     }
 }
 
-fn fields_of(object: &mut ObjectWriter, fields: &CustomerFields) {
+fn write_fields(object: &mut ObjectWriter, fields: &CustomerFields) {
     let CustomerFields { name, first_name, last_name, email, phone, whatsapp, address, kind, did, balance, metadata } =
         fields;
-    patch(object, "name", name);
-    patch(object, "first_name", first_name);
-    patch(object, "last_name", last_name);
-    patch(object, "email", email);
-    patch(object, "phone", phone);
-    patch(object, "whatsapp", whatsapp);
+    write_patch(object, "name", name);
+    write_patch(object, "first_name", first_name);
+    write_patch(object, "last_name", last_name);
+    write_patch(object, "email", email);
+    write_patch(object, "phone", phone);
+    write_patch(object, "whatsapp", whatsapp);
     if let Some(parts) = address_parts(address) {
         object.raw("address", &parts);
     }
@@ -64,24 +66,24 @@ fn fields_of(object: &mut ObjectWriter, fields: &CustomerFields) {
         Patch::Clear => object.raw("type", "null"),
         Patch::Set(kind) => object.text("type", CustomerType::as_str(*kind)),
     }
-    patch(object, "did", did);
-    patch(object, "balance", balance);
+    write_patch(object, "did", did);
+    write_patch(object, "balance", balance);
     match metadata {
         Patch::Absent => {}
         Patch::Clear => object.raw("metadata", "null"),
-        Patch::Set(metadata) => object.raw("metadata", &spelled(metadata.as_str())),
+        Patch::Set(metadata) => object.raw("metadata", &canonicalized(metadata.as_str())),
     }
 }
 
 fn address_parts(address: &Address<Patch<Text>>) -> Option<String> {
     let Address { line1, line2, city, state, postal_code, country } = address;
     let mut members = ObjectWriter::default();
-    patch(&mut members, "line1", line1);
-    patch(&mut members, "line2", line2);
-    patch(&mut members, "city", city);
-    patch(&mut members, "state", state);
-    patch(&mut members, "postal_code", postal_code);
-    patch(&mut members, "country", country);
+    write_patch(&mut members, "line1", line1);
+    write_patch(&mut members, "line2", line2);
+    write_patch(&mut members, "city", city);
+    write_patch(&mut members, "state", state);
+    write_patch(&mut members, "postal_code", postal_code);
+    write_patch(&mut members, "country", country);
     (!members.is_empty()).then(|| members.close())
 }
 
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn spelling_makes_no_difference_and_values_do() {
+    fn equal_values_give_equal_bytes_and_different_values_do_not() {
         let one = r#"{"name":"Awa \u0044iop","metadata":{"b":[1.0,{"y":null,"x":"é"}],"a":1e2}}"#;
         let same = r#" { "metadata" : {"a":100, "b":[1,{"x":"\u00e9","y":null}]}, "name":"Awa Diop" } "#;
         assert_eq!(canonical_of(Operation::Create, one), canonical_of(Operation::Create, same));
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_reads_back_as_itself() {
+    fn a_stored_command_is_read_back_unchanged() {
         for (operation, json) in [
             (Operation::Create, r#"{"name":"Awa","type":"business","distinct":true,"address":{"city":"Dakar"}}"#),
             (
@@ -146,9 +148,9 @@ mod tests {
         input::stored(command.operation(), &written, None, manifest)
     }
 
-    /// Imitated providers take what the gateway's own rules refuse, or spell otherwise.
+    /// Imitated providers accept values that the gateway's own API refuses or converts.
     #[test]
-    fn a_command_of_an_imitated_providers_client_reads_back_as_well() {
+    fn a_stored_command_of_an_imitated_providers_client_is_read_back_unchanged() {
         let set = |text: &'static str| Patch::Set(Text::from_static(text));
         let fields = CustomerFields {
             name: set("Awa Diop"),
@@ -185,19 +187,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_value_has_one_spelling(value in value()) {
-            let once = spelled(&value.to_string()).into_owned();
+        fn equal_json_values_have_the_same_canonical_form(value in value()) {
+            let once = canonicalized(&value.to_string()).into_owned();
             let pretty = serde_json::to_string_pretty(&value).expect("JSON");
-            prop_assert_eq!(spelled(&pretty).into_owned(), once.clone());
-            prop_assert_eq!(spelled(&once).into_owned(), once);
+            prop_assert_eq!(canonicalized(&pretty).into_owned(), once.clone());
+            prop_assert_eq!(canonicalized(&once).into_owned(), once);
         }
 
         #[test]
-        fn two_values_have_two(one in value(), other in value()) {
-            let (spelled, differently) = (spelled(&one.to_string()).into_owned(), spelled(&other.to_string()).into_owned());
-            let same: Value = serde_json::from_str(&spelled).expect("JSON");
-            let other: Value = serde_json::from_str(&differently).expect("JSON");
-            prop_assert_eq!(spelled == differently, same == other);
+        fn different_json_values_have_different_canonical_forms(one in value(), other in value()) {
+            let first = canonicalized(&one.to_string()).into_owned();
+            let second = canonicalized(&other.to_string()).into_owned();
+            let first_value: Value = serde_json::from_str(&first).expect("JSON");
+            let second_value: Value = serde_json::from_str(&second).expect("JSON");
+            prop_assert_eq!(first == second, first_value == second_value);
         }
     }
 }

@@ -1,28 +1,31 @@
-//! A list that goes on after a customer: clients of vendors that page by the id of the last entry ask so. A provider that
-//! pages in the same way is asked directly. At any other provider the list is walked from its beginning until it shows
-//! that customer, over a bounded number of pages.
+//! Continues a list after a customer. Clients of vendors that page by the id of the last entry ask for this
+//! (`starting_after`).
+//!
+//! `offset_pages` calls it. A provider that pages in the same way receives the id. At any other provider, the list is read
+//! from its beginning until it shows that customer; the number of pages is bounded.
 
 use std::sync::Arc;
 
 use crate::{
-    engine::lists::{Division, PlannedList, SCAN_PAGES, divide},
+    engine::lists::{PlannedList, SCAN_PAGES, SplitFilter, split_filter},
     kit::{CustomerPage, CustomerProvider, Plan, Transport, run},
     model::{Customer, CustomerId, Error, Kind, ListCustomers, Page, Position, manifest::PagingStyle},
 };
 
-/// The customers that follow `last` in the provider's list, at most as many as the limit.
+/// Reads the customers that follow `last` in the provider's list, at most `limit` of them.
 pub(super) async fn customers(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
-    asked: &ListCustomers,
+    list: &ListCustomers,
     last: &CustomerId,
 ) -> Result<Page<Customer>, Error> {
     let manifest = provider.manifest();
     if manifest.paging.style == PagingStyle::AfterCustomer {
-        return PlannedList::new(provider, asked)?.read(transport).await;
+        return PlannedList::new(provider, list)?.read(transport).await;
     }
-    let Division { sent, again } = divide(&asked.filter, manifest)?;
-    let mut page = ListCustomers { limit: manifest.paging.max_limit, position: Position::START, filter: sent };
+    let SplitFilter { provider: provider_filter, gateway: gateway_filter } = split_filter(&list.filter, manifest)?;
+    let mut page =
+        ListCustomers { limit: manifest.paging.max_limit, position: Position::START, filter: provider_filter };
     let mut items: Vec<Customer> = Vec::new();
     let mut is_after = false;
     for _ in 0..SCAN_PAGES {
@@ -31,10 +34,10 @@ pub(super) async fn customers(
         for (place, customer) in read.items.into_iter().enumerate() {
             if !is_after {
                 is_after = customer.id_at_provider() == last.at_provider();
-            } else if items.len() == usize::from(asked.limit) {
+            } else if items.len() == usize::from(list.limit) {
                 let next = page.position.within(u16::try_from(place).unwrap_or(u16::MAX));
                 return Ok(Page { items, next: Some(next), total: None });
-            } else if again.matches(&customer) {
+            } else if gateway_filter.matches(&customer) {
                 items.push(customer);
             }
         }
@@ -42,7 +45,10 @@ pub(super) async fn customers(
             Some(next) => page.position = next,
             None if is_after => return Ok(Page { items, next: None, total: None }),
             None => {
-                return Err(Error::new(Kind::NotFound, "the list has no customer with the id that it was to follow"));
+                return Err(Error::new(
+                    Kind::NotFound,
+                    "the list has no customer with the id after which the page begins",
+                ));
             }
         }
     }

@@ -1,4 +1,7 @@
-//! What drop-in adds to a command and to its reply, where one provider's client is answered by another provider.
+//! What drop-in adds to a command and to its reply, where a client of one provider (the imitated one) is answered by
+//! another provider (the executing one).
+//!
+//! `src/drop_in` calls these functions before and after [`super::execute`].
 
 use crate::{
     json::Extra,
@@ -6,27 +9,27 @@ use crate::{
     text::{Text, country::Region, phone},
 };
 
-/// Spells what a client wrote as the other providers expect it: phone numbers in international form, where the
-/// merchant's region explains them. Countries stay as they were written.
+/// Converts the values of a client's command to the form that the other providers expect: phone numbers become E.164
+/// where the merchant's region allows it. Countries stay as the client wrote them.
 #[must_use]
 pub fn canonical(mut command: Command, region: Option<Region>) -> Command {
-    let number = |text: &Text| phone::canonical_text(text, region);
-    let spelled = |fields: &mut CustomerFields| {
+    let to_e164 = |text: &Text| phone::canonical_text(text, region);
+    let convert_phones = |fields: &mut CustomerFields| {
         for field in [&mut fields.phone, &mut fields.whatsapp] {
-            *field = field.map(number);
+            *field = field.map(to_e164);
         }
     };
     match &mut command {
-        Command::Create(create) => spelled(&mut create.fields),
-        Command::Update(update) => spelled(&mut update.fields),
-        Command::List(list) => list.filter.phone = list.filter.phone.as_ref().map(number),
-        Command::Find(Lookup::Phone(sought)) => *sought = number(sought),
+        Command::Create(create) => convert_phones(&mut create.fields),
+        Command::Update(update) => convert_phones(&mut update.fields),
+        Command::List(list) => list.filter.phone = list.filter.phone.as_ref().map(to_e164),
+        Command::Find(Lookup::Phone(number)) => *number = to_e164(number),
         _ => {}
     }
     command
 }
 
-/// Takes out of a reply what only its own provider's clients know: the members that have no canonical place.
+/// Removes the members without a canonical field from a reply. Only clients of the executing provider know them.
 #[must_use]
 pub fn without_extra(mut reply: Reply) -> Reply {
     for customer in reply.customers_mut() {
@@ -45,7 +48,7 @@ pub fn without_extra(mut reply: Reply) -> Reply {
     reply
 }
 
-/// The names of the fields that a reply's customer lost, each once.
+/// The names of the fields that the provider did not store for the reply's customer, each once.
 pub fn losses(reply: &Reply) -> Vec<&'static str> {
     let Reply::Written(Written::Created(_) | Written::Changed(_)) = reply else { return Vec::new() };
     let lost = reply.customers().flat_map(|customer| customer.fidelity.losses());
@@ -54,14 +57,14 @@ pub fn losses(reply: &Reply) -> Vec<&'static str> {
     names
 }
 
-/// A failure as the client of another provider may be told it: its own id was wrong where ours was, and our
-/// credentials are none of its business.
+/// Converts a failure for a client of the imitated provider. The client does not know the executing provider, so an id
+/// with the wrong form is an unknown customer, and refused credentials of the gateway are a failure of the provider.
 #[must_use]
 pub fn for_client(error: Error, operation: Option<Operation>) -> Error {
     let is_collection = matches!(operation, Some(Operation::Create | Operation::List));
     let kind = match error.kind {
         Kind::InvalidId => Kind::NotFound,
-        // A collection that is not there is a wrong address of ours, and so are credentials.
+        // A missing collection means that the operator configured a wrong address. The client cannot correct it.
         Kind::NotFound if is_collection => Kind::BadResponse,
         Kind::Unauthorized => Kind::ProviderFailed,
         Kind::Throttled => Kind::RateLimited,

@@ -1,5 +1,8 @@
-//! The one entry point for commands. [`plan`] makes a command ready for a provider without sending anything, and
-//! [`execute`] sends it. The API, drop-in, `explain`, the command line, and the conformance suite all come here.
+//! The one entry point for commands. [`plan`] prepares a command for a provider and sends nothing. [`execute`] prepares
+//! it and sends it.
+//!
+//! The API, drop-in, `explain`, the command line, and the conformance suite all call these functions, so that every
+//! command passes the same checks against the provider's manifest.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -17,27 +20,27 @@ use crate::{
     },
 };
 
-/// Under which conditions a command is executed.
+/// The conditions under which a command is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conditions {
-    /// What becomes of fields that the provider cannot hold.
+    /// What happens to fields that the provider cannot store.
     pub on_loss: LossPolicy,
-    /// Whose language the command was written in.
+    /// Whether the command came from the merchants' API or from a client of an imitated provider.
     pub language: Language,
-    /// Whether a deletion first reads the customer, so that deleting a customer who does not exist is an error also at
-    /// a provider that answers success for any id.
+    /// Whether a delete first retrieves the customer. Some providers answer success for the deletion of any id; with
+    /// this set, the deletion of an unknown customer fails at them as well.
     pub reads_before_delete: bool,
 }
 
 impl Conditions {
-    /// A command of the merchants' API.
+    /// The conditions for a command of the merchants' API.
     pub const fn canonical(on_loss: LossPolicy) -> Self {
         Self { on_loss, language: Language::Canonical, reads_before_delete: false }
     }
 }
 
-/// Makes a command ready for a provider: checks it against the manifest, judges what would be lost, and plans what is
-/// sent. Nothing is sent, and nothing waits.
+/// Prepares a command for a provider: checks it against the manifest, applies the loss policy, and plans the requests.
+/// It sends nothing and does not wait.
 pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions: Conditions) -> Result<Planned, Error> {
     let is_canonical = conditions.language == Language::Canonical;
     if !matches!(command, Command::RetrieveOrCreate(_)) {
@@ -56,11 +59,11 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
         Command::RetrieveOrCreate(id) => Work::Retrieve(provider.plan_retrieve_or_create(id)?),
         Command::Find(lookup) => find_work(provider, lookup, conditions)?,
         Command::List(list) if is_canonical => Work::List(Box::new(PlannedList::new(provider, list)?)),
-        Command::PaymentMethods(asked) if is_canonical => Work::PaymentMethods(provider.plan_payment_methods(asked)?),
-        Command::Payments(asked) if is_canonical => Work::Payments(provider.plan_payments(asked)?),
+        Command::PaymentMethods(list) if is_canonical => Work::PaymentMethods(provider.plan_payment_methods(list)?),
+        Command::Payments(list) if is_canonical => Work::Payments(provider.plan_payments(list)?),
         Command::List(list) => Work::ListFromOffset(Arc::clone(provider), list.clone()),
-        Command::PaymentMethods(asked) => Work::PaymentMethodsFromOffset(Arc::clone(provider), asked.clone()),
-        Command::Payments(asked) => Work::PaymentsFromOffset(Arc::clone(provider), asked.clone()),
+        Command::PaymentMethods(list) => Work::PaymentMethodsFromOffset(Arc::clone(provider), list.clone()),
+        Command::Payments(list) => Work::PaymentsFromOffset(Arc::clone(provider), list.clone()),
         Command::OverdueInvoices(id) => overdue_work(provider, id, conditions)?,
     }))
 }
@@ -91,7 +94,8 @@ enum Work {
     Write(WriteWork),
     Retrieve(Plan<Customer>),
     Find(PlannedLookup),
-    /// A look-up that the provider cannot have, and that another provider's client knows to find no customer.
+    /// A look-up by a value that no customer of this provider can have. A client of an imitated provider expects the
+    /// answer "no such customer", not an error.
     FindsNothing,
     List(Box<PlannedList>),
     ListFromOffset(Arc<dyn CustomerProvider>, ListCustomers),
@@ -118,12 +122,12 @@ impl std::fmt::Debug for Planned {
 }
 
 impl Planned {
-    /// What will be sent, in order, as far as that is known before the provider has answered.
+    /// The requests that will be sent, in order, as far as they are known before the provider has answered.
     pub fn requests(&self) -> Vec<&Request> {
         match &self.0 {
             Work::Write(WriteWork::Create { existing, create }) => {
-                let looked_up = existing.iter().filter_map(|existing| existing.1.requests().first().copied());
-                looked_up.chain(create.requests()).collect()
+                let lookups = existing.iter().filter_map(|existing| existing.1.requests().first().copied());
+                lookups.chain(create.requests()).collect()
             }
             Work::Write(WriteWork::Change(plan)) | Work::Retrieve(plan) => plan.requests(),
             Work::Write(WriteWork::Delete { read, delete }) => {
@@ -136,7 +140,7 @@ impl Planned {
             Work::OverdueInvoices { customer, invoices } => {
                 customer.iter().flat_map(|customer| customer.requests()).chain(invoices.requests()).collect()
             }
-            // Which pages are asked for depends on what the first one shows.
+            // The first page decides which other pages are requested.
             Work::FindsNothing
             | Work::ListFromOffset(..)
             | Work::PaymentMethodsFromOffset(..)
@@ -144,7 +148,7 @@ impl Planned {
         }
     }
 
-    /// What the translation into the provider's language does to the command's fields.
+    /// The fidelity report of the command: how its fields change on the way to the provider.
     pub fn fidelity(&self) -> Fidelity {
         match &self.0 {
             Work::Write(WriteWork::Create { create, .. }) => create.fidelity.clone(),
@@ -153,7 +157,8 @@ impl Planned {
         }
     }
 
-    /// Sends the command, and reads what came of it. What is long is boxed, so that the usual commands stay small.
+    /// Sends the command and reads the reply. Rare, large futures are boxed, so that the future of a usual command stays
+    /// small.
     pub async fn execute(self, transport: &dyn Transport) -> Result<Reply, Error> {
         Ok(match self.0 {
             Work::Write(write) => Reply::Written(write.execute(transport).await?),
@@ -165,13 +170,13 @@ impl Planned {
                 Reply::Customers(Box::pin(offset_pages::customers(&provider, transport, &list)).await?)
             }
             Work::PaymentMethods(plan) => Reply::PaymentMethods(run(transport, plan).await?),
-            Work::PaymentMethodsFromOffset(provider, asked) => {
-                let page = Box::pin(offset_pages::payment_methods(&*provider, transport, &asked)).await?;
+            Work::PaymentMethodsFromOffset(provider, list) => {
+                let page = Box::pin(offset_pages::payment_methods(&*provider, transport, &list)).await?;
                 Reply::PaymentMethods(page)
             }
             Work::Payments(plan) => Reply::Payments(run(transport, plan).await?),
-            Work::PaymentsFromOffset(provider, asked) => {
-                Reply::Payments(Box::pin(offset_pages::payments(&*provider, transport, &asked)).await?)
+            Work::PaymentsFromOffset(provider, list) => {
+                Reply::Payments(Box::pin(offset_pages::payments(&*provider, transport, &list)).await?)
             }
             Work::OverdueInvoices { customer, invoices } => {
                 let customer = match customer {
@@ -183,16 +188,16 @@ impl Planned {
         })
     }
 
-    /// Sends a command that changes something, and reads what came of it.
+    /// Sends a write and reads its result. Fails if the command only reads.
     pub async fn write(self, transport: &dyn Transport) -> Result<Written, Error> {
         match self.0 {
             Work::Write(write) => write.execute(transport).await,
-            _ => Err(Error::new(Kind::Invalid, "a command that only reads is not a write")),
+            _ => Err(Error::new(Kind::Invalid, "the command only reads; only a write can be sent here")),
         }
     }
 
-    /// Sends a list, and shows the page as it lies in the provider's answer: nothing of it is kept. For callers that
-    /// have nothing to do between reading the page and writing it.
+    /// Sends a list command and passes the page to `show` while its text still borrows from the provider's answer. This
+    /// avoids a copy, for callers that write the page at once.
     pub async fn show_list<R>(
         self,
         transport: &dyn Transport,
@@ -200,7 +205,7 @@ impl Planned {
     ) -> Result<R, Error> {
         match self.0 {
             Work::List(list) => list.show(transport, show).await,
-            _ => Err(Error::new(Kind::Invalid, "only a list of customers is shown as a page")),
+            _ => Err(Error::new(Kind::Invalid, "the command is not a list of customers, so it has no page to show")),
         }
     }
 }
@@ -234,12 +239,12 @@ fn create_work(
     conditions: Conditions,
 ) -> Result<WriteWork, Error> {
     let manifest = provider.manifest();
-    let create = match loss::meant(&create.fields, conditions.language, manifest) {
+    let create = match loss::intended_fields(&create.fields, conditions.language, manifest) {
         Cow::Borrowed(_) => Cow::Borrowed(create),
         Cow::Owned(fields) => Cow::Owned(CreateCustomer { fields, distinct: create.distinct }),
     };
     let plan = prepare::create(&**provider, &create)?;
-    loss::judge(&plan.fidelity, &create.fields, conditions, manifest)?;
+    loss::enforce_policy(&plan.fidelity, &create.fields, conditions, manifest)?;
     let existing = match lists::distinct_lookup(manifest, &create)? {
         Some(lookup) => {
             let planned = PlannedLookup::new(provider, &lookup)?;
@@ -256,21 +261,21 @@ fn update_work(
     conditions: Conditions,
 ) -> Result<WriteWork, Error> {
     let manifest = provider.manifest();
-    let update = match loss::meant(&update.fields, conditions.language, manifest) {
+    let update = match loss::intended_fields(&update.fields, conditions.language, manifest) {
         Cow::Borrowed(_) => Cow::Borrowed(update),
         Cow::Owned(fields) => Cow::Owned(UpdateCustomer { id: update.id.clone(), fields }),
     };
     let plan = prepare::update(provider, &update)?;
-    loss::judge(&plan.fidelity, &update.fields, conditions, manifest)?;
+    loss::enforce_policy(&plan.fidelity, &update.fields, conditions, manifest)?;
     Ok(WriteWork::Change(plan))
 }
 
 fn find_work(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup, conditions: Conditions) -> Result<Work, Error> {
-    let is_held = !matches!(lists::lookup_support(provider.manifest(), lookup), FilterSupport::No(_));
+    let is_supported = !matches!(lists::lookup_support(provider.manifest(), lookup), FilterSupport::No(_));
     match (conditions.language, lookup) {
-        // To another provider's client, a reference is one more spelling of an id: where there are none, no customer
-        // has it.
-        (Language::Imitated, Lookup::Reference(_)) if !is_held => Ok(Work::FindsNothing),
+        // A client of an imitated provider uses a reference like an id. If the executing provider has no references, no
+        // customer has this one.
+        (Language::Imitated, Lookup::Reference(_)) if !is_supported => Ok(Work::FindsNothing),
         _ => PlannedLookup::new(provider, lookup).map(Work::Find),
     }
 }

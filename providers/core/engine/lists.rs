@@ -1,5 +1,8 @@
-//! Lists and look-ups that tell the truth: a filter that the provider lacks, or answers loosely, is applied again,
-//! exactly, over a bounded number of the provider's pages.
+//! Lists and look-ups with exact filters. If the provider lacks a filter, or applies it only loosely, the gateway reads a
+//! bounded number of the provider's pages and applies the filter itself.
+//!
+//! A look-up answers "no customer" only after the gateway has read the whole list; at the bound it fails with
+//! [`Kind::ScanBound`].
 
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use crate::{
     },
 };
 
-/// How many of the provider's pages one call reads at the most while it filters.
+/// The most provider pages that one call reads while the gateway filters.
 pub const SCAN_PAGES: usize = 20;
 
 /// Who applied the filter of a list.
@@ -36,75 +39,76 @@ impl FilteredBy {
         }
     }
 
-    /// Who applies a filter at a provider. A filter that the provider cannot have is refused before.
+    /// Who applies this filter for this provider. [`PlannedList::new`] refuses a filter on a field that the provider lacks.
     pub fn of(filter: &CustomerFilter, manifest: &Manifest) -> Self {
         if filter.is_empty() {
             return Self::NoFilter;
         }
-        match divide(filter, manifest) {
-            Ok(Division { again, .. }) if again.is_empty() => Self::Provider,
+        match split_filter(filter, manifest) {
+            Ok(SplitFilter { gateway, .. }) if gateway.is_empty() => Self::Provider,
             _ => Self::Gateway,
         }
     }
 }
 
-/// A filter divided between the provider and the gateway.
-pub(super) struct Division {
-    /// What the provider is sent.
-    pub(super) sent: CustomerFilter,
-    /// What the gateway compares again.
-    pub(super) again: CustomerFilter,
+/// A filter split between the provider and the gateway.
+pub(super) struct SplitFilter {
+    /// The conditions that the gateway sends to the provider.
+    pub(super) provider: CustomerFilter,
+    /// The conditions that the gateway checks itself on every customer of the answer.
+    pub(super) gateway: CustomerFilter,
 }
 
-/// Divides a filter. One by a field that the provider does not hold is refused.
-pub(super) fn divide(filter: &CustomerFilter, manifest: &Manifest) -> Result<Division, Error> {
-    let (mut sent, mut again) = (filter.clone(), filter.clone());
+/// Splits a filter. Refuses a filter on a field that the provider does not store.
+pub(super) fn split_filter(filter: &CustomerFilter, manifest: &Manifest) -> Result<SplitFilter, Error> {
+    let (mut provider, mut gateway) = (filter.clone(), filter.clone());
     let filters = &manifest.filters;
-    let is_alone = filter.len() == 1;
+    let is_only_condition = filter.len() == 1;
     let mut missing = Vec::new();
-    macro_rules! divide {
+    macro_rules! split {
         ($($field:ident),*) => {$(
             if filter.$field.is_some() {
                 match filters.$field {
-                    FilterSupport::Exact => again.$field = None,
-                    FilterSupport::Alone if is_alone => again.$field = None,
-                    FilterSupport::Alone => sent.$field = None,
+                    FilterSupport::Exact => gateway.$field = None,
+                    FilterSupport::Alone if is_only_condition => gateway.$field = None,
+                    FilterSupport::Alone => provider.$field = None,
                     FilterSupport::Loose(_) => {}
-                    FilterSupport::Scan => sent.$field = None,
+                    FilterSupport::Scan => provider.$field = None,
                     FilterSupport::No(why) => missing.push(FieldError::new(stringify!($field), why)),
                 }
             }
         )*};
     }
-    divide!(email, phone, did, blocked, search);
-    if missing.is_empty() { Ok(Division { sent, again }) } else { Err(Error::invalid(missing)) }
+    split!(email, phone, did, blocked, search);
+    if missing.is_empty() { Ok(SplitFilter { provider, gateway }) } else { Err(Error::invalid(missing)) }
 }
 
-/// One page of a walk through a list, planned.
+/// The plan of one page for the client, which may need several pages of the provider.
 pub(super) struct PlannedList {
     provider: Arc<dyn CustomerProvider>,
-    /// How many customers the caller wants.
+    /// How many customers the client asked for.
     wanted: usize,
-    /// How many of the first page's entries were already shown, or passed over.
+    /// How many entries at the start of the first provider page belong to earlier pages of the client.
     skip: u16,
-    /// What the gateway compares again.
-    again: CustomerFilter,
-    /// What the provider is asked first.
-    asked: ListCustomers,
+    /// The conditions that the gateway checks itself.
+    gateway_filter: CustomerFilter,
+    /// The first list command for the provider.
+    request: ListCustomers,
+    /// The plan of that command.
     first: Plan<CustomerPage>,
 }
 
 impl PlannedList {
     pub(super) fn new(provider: &Arc<dyn CustomerProvider>, command: &ListCustomers) -> Result<Self, Error> {
         let manifest = provider.manifest();
-        let Division { sent, again } = divide(&command.filter, manifest)?;
+        let SplitFilter { provider: filter, gateway: gateway_filter } = split_filter(&command.filter, manifest)?;
         manifest.require(Operation::List)?;
-        let most = manifest.paging.max_limit;
-        let limit = if again.is_empty() { command.limit.min(most) } else { most };
+        let max_limit = manifest.paging.max_limit;
+        let limit = if gateway_filter.is_empty() { command.limit.min(max_limit) } else { max_limit };
         let (position, skip) = command.position.in_page();
-        let asked = ListCustomers { limit, position: position.clone(), filter: sent };
-        let first = provider.plan_list(&asked)?;
-        Ok(Self { provider: Arc::clone(provider), wanted: command.limit.into(), skip, again, asked, first })
+        let request = ListCustomers { limit, position: position.clone(), filter };
+        let first = provider.plan_list(&request)?;
+        Ok(Self { provider: Arc::clone(provider), wanted: command.limit.into(), skip, gateway_filter, request, first })
     }
 
     /// The plan of the first request.
@@ -112,11 +116,11 @@ impl PlannedList {
         &self.first
     }
 
-    /// Reads the page, or as many of the provider's pages as filtering needs, up to a bound.
+    /// Sends the list and reads the page. While the gateway filters, this reads at most [`SCAN_PAGES`] provider pages.
     pub(super) async fn read(self, transport: &dyn Transport) -> Result<Page<Customer>, Error> {
-        let Self { provider, wanted, skip, again, mut asked, first } = self;
-        let scans = !again.is_empty();
-        let mut pages_left = if scans { SCAN_PAGES } else { wanted.div_ceil(usize::from(asked.limit.max(1))) };
+        let Self { provider, wanted, skip, gateway_filter, mut request, first } = self;
+        let scans = !gateway_filter.is_empty();
+        let mut pages_left = if scans { SCAN_PAGES } else { wanted.div_ceil(usize::from(request.limit.max(1))) };
         let mut plan = first;
         let mut skip = usize::from(skip);
         let mut items: Vec<Customer> = Vec::new();
@@ -125,50 +129,50 @@ impl PlannedList {
             let page = run(transport, plan.into_owned()).await?;
             let total = page.total.filter(|_| !scans);
             let mut next = page.next;
-            for (place, customer) in page.items.into_iter().enumerate().skip(std::mem::take(&mut skip)) {
+            for (index, customer) in page.items.into_iter().enumerate().skip(std::mem::take(&mut skip)) {
                 if items.len() == wanted {
-                    next = Some(asked.position.clone().within(u16::try_from(place).unwrap_or(u16::MAX)));
+                    next = Some(request.position.clone().within(u16::try_from(index).unwrap_or(u16::MAX)));
                     break;
                 }
-                if again.matches(&customer) {
+                if gateway_filter.matches(&customer) {
                     items.push(customer);
                 }
             }
             match &next {
                 Some(position @ (Position::Offset(_) | Position::Token(_)))
-                    if items.len() < wanted && *position != asked.position && pages_left > 0 =>
+                    if items.len() < wanted && *position != request.position && pages_left > 0 =>
                 {
-                    asked.position = position.clone();
-                    plan = provider.plan_list(&asked)?;
+                    request.position = position.clone();
+                    plan = provider.plan_list(&request)?;
                 }
                 _ => return Ok(Page { items, next, total }),
             }
         }
     }
 
-    /// Reads the page as [`Self::read`] does, and shows it. Where one page of the provider is enough, its customers are
-    /// shown as they lie in the answer, and nothing is kept.
+    /// Reads the page as [`Self::read`] does and passes it to `show`. If one provider page is enough, its customers borrow
+    /// their text from the answer, and nothing is copied.
     pub(super) async fn show<R>(
         self,
         transport: &dyn Transport,
         show: impl FnOnce(Page<BorrowedCustomer<'_>>) -> R,
     ) -> Result<R, Error> {
-        if !self.again.is_empty() || self.skip > 0 || usize::from(self.asked.limit) < self.wanted {
+        if !self.gateway_filter.is_empty() || self.skip > 0 || usize::from(self.request.limit) < self.wanted {
             let Page { items, next, total } = self.read(transport).await?;
             return Ok(show(Page { items: items.iter().map(Customer::borrowed).collect(), next, total }));
         }
-        let Self { wanted, asked, first, .. } = self;
+        let Self { wanted, request, first, .. } = self;
         let answer = run(transport, first).await?;
         let mut page = answer.borrowed()?;
         if page.items.len() > wanted {
             page.items.truncate(wanted);
-            page.next = Some(asked.position.within(asked.limit));
+            page.next = Some(request.position.within(request.limit));
         }
         Ok(show(page))
     }
 }
 
-/// How a provider answers a look-up.
+/// Who answers a look-up for this provider, and how exactly.
 pub fn lookup_support(manifest: &Manifest, lookup: &Lookup) -> FilterSupport {
     match lookup {
         Lookup::Email(_) => manifest.lookups.email,
@@ -178,9 +182,11 @@ pub fn lookup_support(manifest: &Manifest, lookup: &Lookup) -> FilterSupport {
     }
 }
 
-/// A look-up, planned: native, or as a filtered list that is read to a bound.
+/// The plan of a look-up.
 pub(super) enum PlannedLookup {
+    /// The provider finds the customer.
     Native(Box<Plan<Option<Customer>>>),
+    /// The gateway searches a bounded number of list pages.
     Scan(Box<PlannedList>),
 }
 
@@ -196,7 +202,7 @@ impl PlannedLookup {
         }
     }
 
-    /// The first request, and what is known to follow.
+    /// The first request, and the later ones that are already known.
     pub(super) fn requests(&self) -> Vec<&Request> {
         match self {
             Self::Native(plan) => plan.requests(),
@@ -204,7 +210,7 @@ impl PlannedLookup {
         }
     }
 
-    /// Finds the customer. `None` only where there is none.
+    /// Sends the look-up. `None` means that no customer matches; a search that reached its bound is an error.
     pub(super) async fn run(self, transport: &dyn Transport) -> Result<Option<Customer>, Error> {
         let list = match self {
             Self::Native(plan) => return run(transport, *plan).await,
@@ -216,13 +222,15 @@ impl PlannedLookup {
             (None, None) => Ok(None),
             (None, Some(_)) => Err(Error::new(
                 Kind::ScanBound,
-                format!("no match in the first {SCAN_PAGES} pages of the provider's list; there are more"),
+                format!(
+                    "no customer matches in the first {SCAN_PAGES} pages of the provider's list, which has more pages"
+                ),
             )),
         }
     }
 }
 
-/// The rule that a report gives where a distinct create matched.
+/// The rule that the fidelity report names when a distinct create matched an existing customer.
 const fn matched_by(lookup: &Lookup) -> &'static str {
     match lookup {
         Lookup::Phone(_) => "existing customer matched by phone, by the gateway",
@@ -232,8 +240,8 @@ const fn matched_by(lookup: &Lookup) -> &'static str {
     }
 }
 
-/// The look-up that decides whether a distinct create finds a customer; `None` where the provider decides itself, or
-/// the create is a plain one.
+/// The look-up that decides whether a distinct create answers an existing customer. `None` if the provider decides
+/// itself, or if the create is not distinct.
 pub(super) fn distinct_lookup(manifest: &Manifest, command: &CreateCustomer) -> Result<Option<Lookup>, Error> {
     if !command.distinct || manifest.distinct == Support::Native {
         return Ok(None);
@@ -242,12 +250,12 @@ pub(super) fn distinct_lookup(manifest: &Manifest, command: &CreateCustomer) -> 
         Some(lookup) => Ok(Some(lookup)),
         None => Err(Error::invalid(vec![FieldError::new(
             "distinct",
-            "needs an `email` or a `phone` to find an existing customer by",
+            "needs an `email` or a `phone` by which the gateway can find an existing customer",
         )])),
     }
 }
 
-/// The look-up of a customer who matches what a create sends.
+/// The first look-up that this provider supports by a value of the create: by e-mail, else by phone.
 fn matching_lookup(manifest: &Manifest, command: &CreateCustomer) -> Option<Lookup> {
     let lookups = [
         command.fields.email.set().map(|email| Lookup::Email(email.clone())),
@@ -257,8 +265,8 @@ fn matching_lookup(manifest: &Manifest, command: &CreateCustomer) -> Option<Look
     lookups.into_iter().flatten().find(usable)
 }
 
-/// The customer that a distinct create has found, if it did not make one: the one that matches now. Also where the
-/// provider has decided, which cannot be asked again without a create.
+/// The existing customer that a distinct create matches now. The gateway searches even if the provider usually decides,
+/// because the provider can only decide during another create.
 pub(super) async fn existing_by_now(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
@@ -270,7 +278,7 @@ pub(super) async fn existing_by_now(
     }
 }
 
-/// The customer that a look-up finds for a distinct create.
+/// Sends the look-up of a distinct create, and reports how the customer was matched.
 pub(super) async fn matched(
     planned: PlannedLookup,
     lookup: &Lookup,

@@ -1,4 +1,7 @@
-//! What a provider cannot hold: which of it the caller meant, and whether the loss policy lets the rest be sent.
+//! Applies the loss policy to the fields that a provider cannot store.
+//!
+//! `execute` calls [`intended_fields`] before it plans a write and [`enforce_policy`] before it sends one, so that no
+//! field is lost unless the policy allows it.
 
 use std::borrow::Cow;
 
@@ -11,42 +14,43 @@ use crate::{
     },
 };
 
-/// Whose language a command was written in.
+/// The API in whose terms a command was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
-    /// The merchants' API: every member of the command is meant.
+    /// The merchants' API: the client intends every member of the command.
     Canonical,
-    /// Another provider's: its clients send members by habit, and count list entries in their own way.
+    /// The API of an imitated provider: its clients send some members by habit, and ask for list entries by any offset.
     Imitated,
 }
 
-/// The fields that the caller means. A client of another provider clears, or merges nothing into, what the provider
-/// does not have: the provider is as empty there as the client wants it.
-pub(super) fn meant<'f>(
+/// The fields that the client intends to write. A client of an imitated provider may clear a field, or merge an empty
+/// object into it, although the executing provider does not have the field. Nothing is lost then, because the field is
+/// already empty: it is removed from the command.
+pub(super) fn intended_fields<'f>(
     fields: &'f CustomerFields,
     language: Language,
     manifest: &Manifest,
 ) -> Cow<'f, CustomerFields> {
-    let mut meant = Cow::Borrowed(fields);
+    let mut intended = Cow::Borrowed(fields);
     if language == Language::Canonical {
-        return meant;
+        return intended;
     }
     for field in Field::WRITABLE {
         let FieldSupport { create, update, read, .. } = manifest.field(field);
-        let is_unknown = [create, update, read].iter().all(|support| matches!(support, Support::No(_)));
-        let is_empty = match fields.state(field) {
+        let is_absent_at_provider = [create, update, read].iter().all(|support| matches!(support, Support::No(_)));
+        let asks_for_empty = match fields.state(field) {
             Patch::Clear => true,
             _ => field == Field::Metadata && fields.metadata.set().is_some_and(JsonObject::is_empty),
         };
-        if is_unknown && is_empty {
-            meant.to_mut().forget(field);
+        if is_absent_at_provider && asks_for_empty {
+            intended.to_mut().forget(field);
         }
     }
-    meant
+    intended
 }
 
-/// Refuses a plan that loses fields, unless the loss policy accepts that.
-pub(super) fn judge(
+/// Refuses a plan that loses fields, unless the loss policy accepts the loss.
+pub(super) fn enforce_policy(
     fidelity: &Fidelity,
     fields: &CustomerFields,
     conditions: Conditions,
@@ -54,17 +58,17 @@ pub(super) fn judge(
 ) -> Result<(), Error> {
     let is_accepted = match conditions.on_loss {
         LossPolicy::Drop => true,
-        // Nothing keeps fields yet, so what would be carried would be lost.
+        // The gateway cannot store fields itself yet. `Carry` would lose them, so it refuses like `Reject`.
         LossPolicy::Reject | LossPolicy::Carry => false,
     };
     if is_accepted {
         return Ok(());
     }
     let mut lost = fidelity.loss_errors();
-    // Clients of another provider say of every customer that it is a person, which is what a customer is unless it is
-    // said otherwise. The loss is reported, and is no reason to refuse.
+    // Clients of imitated providers send `individual` with every customer. It is also the default meaning of a customer
+    // without a type, so its loss is reported but is not a reason to refuse.
     if conditions.language == Language::Imitated && fields.kind == Patch::Set(CustomerType::Individual) {
-        lost.retain(|wrong| wrong.pointer != Field::Type.pointer());
+        lost.retain(|loss| loss.pointer != Field::Type.pointer());
     }
     if lost.is_empty() {
         return Ok(());

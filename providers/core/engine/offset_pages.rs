@@ -1,12 +1,14 @@
-//! Any part of a list, over whatever a provider counts in: a client that skips entries, or asks for a page of
-//! its own size, is answered exactly those entries, once each.
+//! Reads any slice of a list (an offset and a limit) from a provider, whatever its own paging is.
+//!
+//! `execute` calls it for clients of imitated providers, which choose their own offsets and page sizes. The answer has
+//! exactly the requested entries, each once; a slice that cannot be reached within the bound is an error.
 
 use std::sync::Arc;
 
 use crate::{
     engine::{
         after_customer,
-        lists::{Division, PlannedList, SCAN_PAGES, divide},
+        lists::{PlannedList, SCAN_PAGES, SplitFilter, split_filter},
     },
     kit::{CustomerPage, CustomerProvider, Plan, Transport, run},
     model::{
@@ -15,74 +17,75 @@ use crate::{
     },
 };
 
-/// How one page of a provider's list is planned.
+/// Plans one page of a provider's list, from a limit and a page position.
 type PlanPage<'p, T> = dyn Fn(u16, Position) -> Result<Plan<Page<T>>, Error> + Sync + 'p;
 
-/// A list to be cut.
+/// A provider's list, of which a slice is read.
 struct OffsetList<'p, T> {
-    /// How the provider cuts it into pages.
+    /// How the provider divides the list into pages.
     paging: Paging,
-    /// Plans one of these.
+    /// Plans one provider page.
     plan: &'p PlanPage<'p, T>,
-    /// Which entries count, where the provider tells others as well.
-    keep: Option<&'p (dyn Fn(&T) -> bool + Sync)>,
+    /// The condition that the gateway checks on every entry, if the provider does not filter exactly.
+    matches: Option<&'p (dyn Fn(&T) -> bool + Sync)>,
 }
 
-/// Customers from a position on, filtered exactly.
+/// Reads the customers from a position, filtered exactly.
 pub(super) async fn customers(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
-    asked: &ListCustomers,
+    list: &ListCustomers,
 ) -> Result<Page<Customer>, Error> {
     let manifest = provider.manifest();
-    let offset = match &asked.position {
-        Position::AfterCustomer(last) => return after_customer::customers(provider, transport, asked, last).await,
+    let offset = match &list.position {
+        Position::AfterCustomer(last) => return after_customer::customers(provider, transport, list, last).await,
         Position::Token(_) if manifest.paging.style.has_tokens() => {
-            return PlannedList::new(provider, asked)?.read(transport).await;
+            return PlannedList::new(provider, list)?.read(transport).await;
         }
-        position => counted(position)?,
+        position => offset_of(position)?,
     };
-    let Division { sent, again } = divide(&asked.filter, manifest)?;
+    let SplitFilter { provider: provider_filter, gateway: gateway_filter } = split_filter(&list.filter, manifest)?;
     let plan = |limit, position| {
         provider
-            .plan_list(&ListCustomers { limit, position, filter: sent.clone() })
+            .plan_list(&ListCustomers { limit, position, filter: provider_filter.clone() })
             .map(Plan::<CustomerPage>::into_owned)
     };
-    let keep = |customer: &Customer| again.matches(customer);
-    let keep = (!again.is_empty()).then_some(&keep as _);
-    OffsetList { paging: manifest.paging, plan: &plan, keep }.part(transport, offset, asked.limit).await
+    let matches = |customer: &Customer| gateway_filter.matches(customer);
+    let matches = (!gateway_filter.is_empty()).then_some(&matches as _);
+    OffsetList { paging: manifest.paging, plan: &plan, matches }.slice(transport, offset, list.limit).await
 }
 
-/// How many entries come before a position. A position that does not count is never taken for the beginning.
-fn counted(position: &Position) -> Result<u64, Error> {
+/// How many entries come before a position. A position that is not an offset is refused; it is never read as the
+/// beginning of the list.
+fn offset_of(position: &Position) -> Result<u64, Error> {
     match position {
         Position::Offset(offset) => Ok(*offset),
         Position::Token(_) | Position::AfterCustomer(_) | Position::Within { .. } => {
-            Err(Error::new(Kind::Malformed, "the provider's list cannot go on from this position"))
+            Err(Error::new(Kind::Malformed, "the provider's list cannot be continued from this position"))
         }
     }
 }
 
-/// A customer's payment methods from an offset on.
+/// Reads a customer's payment methods from an offset.
 pub(super) async fn payment_methods(
     provider: &dyn CustomerProvider,
     transport: &dyn Transport,
-    asked: &ListOfCustomer,
+    list: &ListOfCustomer,
 ) -> Result<Page<PaymentMethod>, Error> {
-    let plan = |limit, position| provider.plan_payment_methods(&ListOfCustomer { limit, position, ..asked.clone() });
+    let plan = |limit, position| provider.plan_payment_methods(&ListOfCustomer { limit, position, ..list.clone() });
     let paging = provider.manifest().paging;
-    OffsetList { paging, plan: &plan, keep: None }.part(transport, counted(&asked.position)?, asked.limit).await
+    OffsetList { paging, plan: &plan, matches: None }.slice(transport, offset_of(&list.position)?, list.limit).await
 }
 
-/// A customer's payments from an offset on.
+/// Reads a customer's payments from an offset.
 pub(super) async fn payments(
     provider: &dyn CustomerProvider,
     transport: &dyn Transport,
-    asked: &ListOfCustomer,
+    list: &ListOfCustomer,
 ) -> Result<Page<Payment>, Error> {
-    let plan = |limit, position| provider.plan_payments(&ListOfCustomer { limit, position, ..asked.clone() });
+    let plan = |limit, position| provider.plan_payments(&ListOfCustomer { limit, position, ..list.clone() });
     let paging = provider.manifest().paging;
-    OffsetList { paging, plan: &plan, keep: None }.part(transport, counted(&asked.position)?, asked.limit).await
+    OffsetList { paging, plan: &plan, matches: None }.slice(transport, offset_of(&list.position)?, list.limit).await
 }
 
 impl<T> std::fmt::Debug for OffsetList<'_, T> {
@@ -92,66 +95,68 @@ impl<T> std::fmt::Debug for OffsetList<'_, T> {
 }
 
 impl<T: 'static> OffsetList<'_, T> {
-    /// The entries from an offset on, at most as many as the limit. Where nothing but a walk from the beginning
-    /// finds the place, the walk is bounded, and a place beyond the bound is an error, never a wrong page.
-    async fn part(&self, transport: &dyn Transport, offset: u64, limit: u16) -> Result<Page<T>, Error> {
-        let most = self.paging.max_limit.max(1);
+    /// Reads the entries from an offset, at most `limit` of them. If the provider has only tokens, or the gateway filters,
+    /// the offset is found by a scan from the beginning. The scan is bounded: an offset beyond the bound is an error,
+    /// never a wrong page.
+    async fn slice(&self, transport: &dyn Transport, offset: u64, limit: u16) -> Result<Page<T>, Error> {
+        let max_size = self.paging.max_limit.max(1);
         let end = offset.saturating_add(limit.into());
-        let walks = self.keep.is_some() || self.paging.style.has_tokens();
-        let (size, mut place) = match self.paging.style {
-            _ if walks => (most, 0),
+        let scans = self.matches.is_some() || self.paging.style.has_tokens();
+        let (size, mut index) = match self.paging.style {
+            _ if scans => (max_size, 0),
             PagingStyle::Pages => {
-                let size = page_size(offset, limit, most);
+                let size = page_size(offset, limit, max_size);
                 (size, offset - offset % u64::from(size))
             }
-            PagingStyle::Offset | PagingStyle::Token | PagingStyle::AfterCustomer => (limit.clamp(1, most), offset),
+            PagingStyle::Offset | PagingStyle::Token | PagingStyle::AfterCustomer => (limit.clamp(1, max_size), offset),
         };
-        let bound = if walks { SCAN_PAGES } else { usize::from(limit.div_ceil(size)) + 1 };
-        let mut position = Position::Offset(place);
-        let mut part = Page { items: Vec::new(), next: None, total: None };
+        let bound = if scans { SCAN_PAGES } else { usize::from(limit.div_ceil(size)) + 1 };
+        let mut position = Position::Offset(index);
+        let mut slice = Page { items: Vec::new(), next: None, total: None };
         for _ in 0..bound {
             let page = run(transport, (self.plan)(size, position.clone())?).await?;
             for entry in page.items {
-                if self.keep.is_none_or(|keep| keep(&entry)) {
-                    if (offset..end).contains(&place) {
-                        part.items.push(entry);
+                if self.matches.is_none_or(|matches| matches(&entry)) {
+                    if (offset..end).contains(&index) {
+                        slice.items.push(entry);
                     }
-                    place += 1;
+                    index += 1;
                 }
             }
-            part.total = page.total.filter(|_| self.keep.is_none());
+            slice.total = page.total.filter(|_| self.matches.is_none());
             let Some(next) = page.next.filter(|next| *next != position) else {
-                if walks {
-                    part.total = Some(place);
-                } else if part.items.is_empty() && part.total.is_none() {
-                    part.total = self.count(transport, offset).await?;
+                if scans {
+                    slice.total = Some(index);
+                } else if slice.items.is_empty() && slice.total.is_none() {
+                    slice.total = self.count(transport, offset).await?;
                 }
-                part.next = (place > end).then_some(Position::Offset(end));
-                return Ok(part);
+                slice.next = (index > end).then_some(Position::Offset(end));
+                return Ok(slice);
             };
-            // Whether another entry follows is known once one was seen, or is told by who does not filter.
-            part.next = Some(Position::Offset(end));
-            if place > end || (place == end && self.keep.is_none()) {
-                return Ok(part);
+            // The slice is complete when an entry behind it was seen. Without a filter, the provider's next page is enough
+            // to know that such an entry exists.
+            slice.next = Some(Position::Offset(end));
+            if index > end || (index == end && self.matches.is_none()) {
+                return Ok(slice);
             }
-            // A numbered page begins where it is counted to begin, even if the one before it fell short.
-            if let (false, Position::Offset(begins)) = (walks, &next) {
-                place = *begins;
-                if place >= end {
-                    return Ok(part);
+            // The position of a numbered page follows from its number, even if the page before it had too few entries.
+            if let (false, Position::Offset(begin)) = (scans, &next) {
+                index = *begin;
+                if index >= end {
+                    return Ok(slice);
                 }
             }
             position = next;
         }
-        if walks && place < end {
-            let told = format!("the place is beyond the first {SCAN_PAGES} pages of the provider's list");
-            return Err(Error::new(Kind::ScanBound, told));
+        if scans && index < end {
+            let detail = format!("the offset is beyond the first {SCAN_PAGES} pages of the provider's list");
+            return Err(Error::new(Kind::ScanBound, detail));
         }
-        Ok(part)
+        Ok(slice)
     }
 
-    /// How many entries there are before a place that is beyond the end: pages twice as far each time, then half
-    /// of what is left. `None` where that takes more pages than the bound.
+    /// Counts the entries of a list that ends before an offset. An exponential search finds a page beyond the end, then a
+    /// binary search finds the last page. `None` if the search needs more pages than the bound.
     async fn count(&self, transport: &dyn Transport, beyond: u64) -> Result<Option<u64>, Error> {
         let size = self.paging.max_limit.max(1);
         let (mut low, mut high) = (0, beyond.div_ceil(size.into()));
@@ -178,11 +183,12 @@ impl<T: 'static> OffsetList<'_, T> {
     }
 }
 
-/// The smallest size of numbered pages of which one holds the whole part; where there is none, the largest.
-fn page_size(offset: u64, limit: u16, most: u16) -> u16 {
+/// The smallest page size with which one numbered page contains the whole slice; the largest allowed size if there is
+/// none.
+fn page_size(offset: u64, limit: u16, max_size: u16) -> u16 {
     let last = offset.saturating_add(u64::from(limit.max(1))) - 1;
-    let holds = |size: &u16| offset / u64::from(*size) == last / u64::from(*size);
-    (limit.clamp(1, most)..=most).find(holds).unwrap_or(most)
+    let contains_slice = |size: &u16| offset / u64::from(*size) == last / u64::from(*size);
+    (limit.clamp(1, max_size)..=max_size).find(contains_slice).unwrap_or(max_size)
 }
 
 #[cfg(test)]
@@ -199,11 +205,11 @@ mod tests {
         model::{Request, Response},
     };
 
-    /// A provider whose list is the numbers from zero on; a request tells the size and the position.
+    /// A provider whose list is the numbers from zero to `length`.
     struct Numbers {
         length: u64,
         style: PagingStyle,
-        tells_total: bool,
+        reports_total: bool,
     }
 
     #[async_trait]
@@ -219,35 +225,41 @@ mod tests {
                 (Position::Offset(offset), PagingStyle::Offset) => *offset,
                 (Position::Offset(_), PagingStyle::Pages) => (position.page(size) - 1) * u64::from(size),
                 (Position::Offset(offset), PagingStyle::Token | PagingStyle::AfterCustomer) => {
-                    assert_eq!(*offset, 0, "a token cannot be guessed");
+                    assert_eq!(*offset, 0, "only the provider makes tokens");
                     0
                 }
-                (Position::Token(token), _) => token.parse().expect("a token of ours"),
+                (Position::Token(token), _) => token.parse().expect("a token of this provider"),
                 (Position::AfterCustomer(_), _) => panic!("numbers are not customers"),
-                (Position::Within { .. }, _) => panic!("a provider is asked for whole pages"),
+                (Position::Within { .. }, _) => panic!("the engine asks a provider for whole pages"),
             };
             let end = begin.saturating_add(size.into()).min(self.length);
             let items: Vec<u64> = (begin..end).collect();
             let full = items.len() == usize::from(size);
-            let more = if self.tells_total { end < self.length && !items.is_empty() } else { full };
+            let more = if self.reports_total { end < self.length && !items.is_empty() } else { full };
             let next = match self.style {
                 PagingStyle::Token => Position::Token(end.to_string().into()),
                 _ => Position::Offset(begin + u64::from(size)),
             };
-            let page = Page { items, next: more.then_some(next), total: self.tells_total.then_some(self.length) };
+            let page = Page { items, next: more.then_some(next), total: self.reports_total.then_some(self.length) };
             Draft::get("/numbers").plan(|answer| answer.refusal(None, None), move |_| Ok(page))
         }
 
-        fn part(&self, offset: u64, limit: u16, most: u16, keep: Option<u64>) -> Result<Page<u64>, Error> {
-            let paging = Paging { style: self.style, parameters: "", max_limit: most, tells_total: self.tells_total };
-            let every = |number: &u64| keep.is_none_or(|every| number.is_multiple_of(every));
+        fn slice(
+            &self,
+            offset: u64,
+            limit: u16,
+            max_limit: u16,
+            multiples_of: Option<u64>,
+        ) -> Result<Page<u64>, Error> {
+            let paging = Paging { style: self.style, parameters: "", max_limit, tells_total: self.reports_total };
+            let matches = |number: &u64| multiples_of.is_none_or(|factor| number.is_multiple_of(factor));
             let plan = |size, position| self.plan(size, position);
-            let list = OffsetList { paging, plan: &plan, keep: keep.map(|_| &every as _) };
-            let mut work = pin!(list.part(self, offset, limit));
+            let list = OffsetList { paging, plan: &plan, matches: multiples_of.map(|_| &matches as _) };
+            let mut work = pin!(list.slice(self, offset, limit));
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             match work.as_mut().poll(&mut context) {
-                std::task::Poll::Ready(part) => part,
-                std::task::Poll::Pending => panic!("nothing here waits"),
+                std::task::Poll::Ready(slice) => slice,
+                std::task::Poll::Pending => panic!("the transport never waits"),
             }
         }
     }
@@ -258,56 +270,56 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_part_is_exact(
-            style in style(), tells_total: bool, length in 0_u64..300,
-            offset in 0_u64..320, limit in 1_u16..60, most in 1_u16..70, keep in prop_oneof![Just(None), (1_u64..5).prop_map(Some)],
+        fn a_slice_has_exactly_the_requested_entries(
+            style in style(), reports_total: bool, length in 0_u64..300,
+            offset in 0_u64..320, limit in 1_u16..60, max_limit in 1_u16..70, multiples_of in prop_oneof![Just(None), (1_u64..5).prop_map(Some)],
         ) {
-            let numbers = Numbers { length, style, tells_total };
-            let whole: Vec<u64> = (0..length).filter(|number| keep.is_none_or(|every| number.is_multiple_of(every))).collect();
-            let expected: Vec<u64> = (offset..offset + u64::from(limit)).filter_map(|place| whole.get(usize::try_from(place).ok()?).copied()).collect();
-            match numbers.part(offset, limit, most, keep) {
-                Ok(part) => {
-                    prop_assert_eq!(&part.items, &expected);
+            let numbers = Numbers { length, style, reports_total };
+            let whole: Vec<u64> = (0..length).filter(|number| multiples_of.is_none_or(|factor| number.is_multiple_of(factor))).collect();
+            let expected: Vec<u64> = (offset..offset + u64::from(limit)).filter_map(|index| whole.get(usize::try_from(index).ok()?).copied()).collect();
+            match numbers.slice(offset, limit, max_limit, multiples_of) {
+                Ok(slice) => {
+                    prop_assert_eq!(&slice.items, &expected);
                     let more = offset + u64::from(limit) < whole.len() as u64;
-                    prop_assert!(part.next.is_some() >= more, "an end that is none");
-                    if tells_total && (keep.is_none() || length <= u64::from(most)) {
-                        prop_assert_eq!(part.next.is_some(), more);
+                    prop_assert!(slice.next.is_some() >= more, "the list has more entries");
+                    if reports_total && (multiples_of.is_none() || length <= u64::from(max_limit)) {
+                        prop_assert_eq!(slice.next.is_some(), more);
                     }
-                    if let Some(total) = part.total {
+                    if let Some(total) = slice.total {
                         prop_assert_eq!(total, whole.len() as u64);
                     }
-                    prop_assert!(part.total.is_some() || !part.items.is_empty(), "nobody knows where the end is");
+                    prop_assert!(slice.total.is_some() || !slice.items.is_empty(), "an empty slice needs a total");
                 }
                 Err(error) => {
                     prop_assert_eq!(error.kind, Kind::ScanBound);
-                    prop_assert!(u64::from(most) * SCAN_PAGES as u64 <= length, "a walk that could have ended");
+                    prop_assert!(u64::from(max_limit) * SCAN_PAGES as u64 <= length, "the scan could have reached the end");
                 }
             }
         }
 
         #[test]
-        fn a_walk_sees_everybody_once(
-            style in style(), tells_total: bool, length in 0_u64..200,
-            limit in 1_u16..60, most in 10_u16..70, keep in prop_oneof![Just(None), (1_u64..5).prop_map(Some)],
+        fn consecutive_slices_contain_every_entry_once(
+            style in style(), reports_total: bool, length in 0_u64..200,
+            limit in 1_u16..60, max_limit in 10_u16..70, multiples_of in prop_oneof![Just(None), (1_u64..5).prop_map(Some)],
         ) {
-            let numbers = Numbers { length, style, tells_total };
+            let numbers = Numbers { length, style, reports_total };
             let mut seen = Vec::new();
             let mut offset = 0;
             loop {
-                let part = numbers.part(offset, limit, most, keep).expect("within the bound");
-                seen.extend(part.items);
-                if part.next.is_none() {
+                let slice = numbers.slice(offset, limit, max_limit, multiples_of).expect("within the bound");
+                seen.extend(slice.items);
+                if slice.next.is_none() {
                     break;
                 }
                 offset += u64::from(limit);
             }
-            let whole: Vec<u64> = (0..length).filter(|number| keep.is_none_or(|every| number.is_multiple_of(every))).collect();
+            let whole: Vec<u64> = (0..length).filter(|number| multiples_of.is_none_or(|factor| number.is_multiple_of(factor))).collect();
             prop_assert_eq!(seen, whole);
         }
     }
 
     #[test]
-    fn a_page_that_fell_short_moves_nobody() {
+    fn a_page_with_too_few_entries_does_not_shift_the_entries_behind_it() {
         let paging = Paging { style: PagingStyle::Pages, parameters: "", max_limit: 10, tells_total: true };
         let plan = |size: u16, position: Position| {
             let begin = position.offset();
@@ -316,14 +328,14 @@ mod tests {
                 Page { items, next: (begin < 20).then(|| Position::Offset(begin + u64::from(size))), total: None };
             Draft::get("/numbers").plan(|answer| answer.refusal(None, None), move |_| Ok(page))
         };
-        let numbers = Numbers { length: 0, style: PagingStyle::Pages, tells_total: true };
-        let list = OffsetList { paging, plan: &plan, keep: None };
+        let numbers = Numbers { length: 0, style: PagingStyle::Pages, reports_total: true };
+        let list = OffsetList { paging, plan: &plan, matches: None };
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let mut seen = Vec::new();
         for offset in [0, 5, 10] {
-            let mut work = pin!(list.part(&numbers, offset, 5));
-            let std::task::Poll::Ready(Ok(part)) = work.as_mut().poll(&mut context) else { panic!("a part") };
-            seen.extend(part.items);
+            let mut work = pin!(list.slice(&numbers, offset, 5));
+            let std::task::Poll::Ready(Ok(slice)) = work.as_mut().poll(&mut context) else { panic!("a slice") };
+            seen.extend(slice.items);
         }
         assert_eq!(seen, (0..15).filter(|number| *number != 3).collect::<Vec<_>>());
     }

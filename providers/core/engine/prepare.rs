@@ -1,5 +1,7 @@
-//! Commands made ready for a provider: checked against what its manifest requires, freed of what it
-//! cannot hold (which is reported), and completed where it wants objects whole.
+//! Prepares creates and updates for a provider: checks the fields that its manifest requires, removes the fields that it
+//! cannot store, and completes objects that it accepts only whole.
+//!
+//! `execute` calls it before a vendor plans a write. The fidelity report of the plan lists every removed field.
 
 use std::sync::Arc;
 
@@ -14,10 +16,10 @@ use crate::{
     text::{Text, name},
 };
 
-/// Called for a field that was sent `null` and still stands in the answer.
+/// The reason of a loss: the gateway sent `null` for a field, and the provider's answer still has a value.
 const NOT_CLEARED: &str = "the provider did not clear it";
 
-/// The plan of a create, with every loss reported.
+/// The plan of a create. Its fidelity report lists every field that the provider cannot store.
 pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
     let manifest = provider.manifest();
     let missing: Vec<FieldError> = manifest
@@ -37,16 +39,16 @@ pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) 
     for (field, _) in &losses {
         command.fields.forget(*field);
     }
-    let told = losses.clone();
+    let reported = losses.clone();
     let plan = provider.plan_create(&command)?.map(move |mut created| {
-        created.customer.fidelity.lose(told);
+        created.customer.fidelity.lose(reported);
         Ok(created)
     });
     Ok(plan.losing(losses))
 }
 
-/// The plan of an update, with every loss reported. What the provider wants whole is read first; an
-/// empty patch only reads.
+/// The plan of an update. Its fidelity report lists every field that the provider cannot store. If the provider accepts
+/// an object only whole, the plan retrieves the customer first. If no field is left, the plan only retrieves it.
 pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
     let manifest = provider.manifest();
     let losses: Vec<_> = manifest.losses(&command.fields, Operation::Update).collect();
@@ -57,16 +59,16 @@ pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCusto
     let plan = if command.fields.is_empty() {
         provider.plan_retrieve(&command.id)?
     } else if needs_current(&command.fields, manifest) {
-        completed(provider, &command)?
+        read_then_update(provider, &command)?
     } else {
-        checked(provider.plan_update(&command)?, &command.fields, manifest)
+        check_cleared(provider.plan_update(&command)?, &command.fields, manifest)
     };
     if losses.is_empty() {
         return Ok(plan);
     }
-    let told = losses.clone();
+    let reported = losses.clone();
     let plan = plan.map(move |mut customer| {
-        customer.fidelity.lose(told);
+        customer.fidelity.lose(reported);
         Ok(customer)
     });
     Ok(plan.losing(losses))
@@ -81,27 +83,27 @@ fn is_given(fields: &CustomerFields, field: Field) -> bool {
     }
 }
 
-/// Whether the record as it stands decides on what has to be sent.
+/// Whether the update can be written only with the customer's current values at hand.
 fn needs_current(fields: &CustomerFields, manifest: &Manifest) -> bool {
     let style = &manifest.update;
-    let one_part = fields.name.is_absent() && fields.first_name.is_absent() != fields.last_name.is_absent();
+    let has_one_name_part = fields.name.is_absent() && fields.first_name.is_absent() != fields.last_name.is_absent();
     style.replaces_record
-        || (style.names == NameStyle::Full && one_part)
+        || (style.names == NameStyle::Full && has_one_name_part)
         || fields.metadata.set().is_some()
         || (style.whole_address && fields.mentions_address())
 }
 
-/// Reads the record first, then sends the patch completed from it.
-fn completed(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+/// Retrieves the customer first, then sends the patch completed from its current values.
+fn read_then_update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
     let read = provider.plan_retrieve(&command.id)?;
     let shared = Arc::clone(provider);
     let command = command.clone();
     let write = move |current: &Customer| {
         let fields = complete(&command.fields, current, shared.manifest());
         let plan = shared.plan_update(&UpdateCustomer { id: command.id.clone(), fields })?;
-        Ok::<_, Error>(checked(plan, &command.fields, shared.manifest()))
+        Ok::<_, Error>(check_cleared(plan, &command.fields, shared.manifest()))
     };
-    // What can be told of the second request before the first is answered.
+    // A preview of the second request, as far as it is known before the provider answers the first one.
     let Plan { request, later, fidelity, .. } = write(&Customer::default())?;
     Ok(read
         .and_then(move |current| write(&current).map(Step::from))
@@ -109,11 +111,11 @@ fn completed(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> 
         .reporting(|report| report.extend(&fidelity)))
 }
 
-/// The patch with everything in it that the provider wants whole.
+/// The patch, with the current values added wherever the provider accepts an object only whole.
 fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) -> CustomerFields {
     let style = &manifest.update;
     let mut whole = fields.clone();
-    let whole_record = style.replaces_record;
+    let replaces_record = style.replaces_record;
     if style.names == NameStyle::Full {
         if fields.name.is_absent() && (!fields.first_name.is_absent() || !fields.last_name.is_absent()) {
             let first = fields.first_name.apply(current.first_name.clone());
@@ -123,7 +125,7 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
             whole.first_name = Patch::Absent;
             whole.last_name = Patch::Absent;
         }
-    } else if whole_record {
+    } else if replaces_record {
         let (first, last) = fields.split_name();
         (whole.first_name, whole.last_name) =
             (first.map(|part| Text::from(&**part)), last.map(|part| Text::from(&**part)));
@@ -134,19 +136,20 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
     if let Patch::Set(patch) = &fields.metadata {
         whole.metadata = Patch::Set(current.metadata.merged(patch));
     }
-    if whole_record || (style.whole_address && fields.mentions_address()) {
-        for ((_, part), (_, held)) in whole.address.parts_mut().into_iter().zip(current.address.parts()) {
-            *part = part.or_keep(held.as_ref());
+    if replaces_record || (style.whole_address && fields.mentions_address()) {
+        for ((_, part), (_, current)) in whole.address.parts_mut().into_iter().zip(current.address.parts()) {
+            *part = part.or_keep(current.as_ref());
         }
     }
-    if whole_record {
-        keep_the_rest(&mut whole, current, manifest);
+    if replaces_record {
+        keep_other_fields(&mut whole, current, manifest);
     }
     whole
 }
 
-/// Sets again what an update takes and leaves alone, beside the names, the address and the metadata.
-fn keep_the_rest(whole: &mut CustomerFields, current: &Customer, manifest: &Manifest) {
+/// Adds the current values of the fields that the patch does not mention, because the provider would clear them. The
+/// caller has already handled names, address and metadata.
+fn keep_other_fields(whole: &mut CustomerFields, current: &Customer, manifest: &Manifest) {
     let CustomerFields {
         name: _,
         first_name: _,
@@ -160,7 +163,7 @@ fn keep_the_rest(whole: &mut CustomerFields, current: &Customer, manifest: &Mani
         balance,
         metadata: _,
     } = whole;
-    let is_taken = |field| manifest.field(field).update.is_supported();
+    let is_updatable = |field| manifest.field(field).update.is_supported();
     for (field, text) in [
         (Field::Email, email),
         (Field::Phone, phone),
@@ -168,38 +171,40 @@ fn keep_the_rest(whole: &mut CustomerFields, current: &Customer, manifest: &Mani
         (Field::Did, did),
         (Field::Balance, balance),
     ] {
-        if is_taken(field) {
-            *text = text.or_keep(as_held(current, field));
+        if is_updatable(field) {
+            *text = text.or_keep(value_at_provider(current, field));
         }
     }
-    if is_taken(Field::Type) {
+    if is_updatable(Field::Type) {
         *kind = kind.or_keep(current.kind.as_ref());
     }
 }
 
-/// What is sent again of a field that is left alone: a guess of ours is never written back as a fact.
-fn as_held(current: &Customer, field: Field) -> Option<&Text> {
+/// The value to send again for a field that the patch does not mention. Where the gateway derived its value from the
+/// provider's text, this is the provider's text: a derived value must not replace the original.
+fn value_at_provider(current: &Customer, field: Field) -> Option<&Text> {
     let derived = |entry: &&Entry| entry.field == field && entry.outcome == Outcome::Derived;
-    let told = current.fidelity.entries().iter().find(derived).and_then(|entry| entry.from.as_ref());
-    told.or_else(|| current.text(field))
+    let original = current.fidelity.entries().iter().find(derived).and_then(|entry| entry.from.as_ref());
+    original.or_else(|| current.text(field))
 }
 
-/// Checks the answer: a field that was to be cleared and still stands is a loss, and so is one key of the
-/// metadata.
-fn checked(plan: Plan<Customer>, asked: &CustomerFields, manifest: &Manifest) -> Plan<Customer> {
-    // Where the parts of a name are held apart, a full name of one word clears the last name.
-    let one_word = manifest.update.names == NameStyle::Split && asked.name.set().is_some();
-    let one_word = one_word && asked.split_name().1 == Patch::Clear;
-    let is_cleared = |field: &Field| asked.state(*field) == Patch::Clear || (one_word && *field == Field::LastName);
+/// Checks the answer of an update. A field or a metadata key that the gateway asked to clear, and that the answer still
+/// contains, is reported as a loss.
+fn check_cleared(plan: Plan<Customer>, requested: &CustomerFields, manifest: &Manifest) -> Plan<Customer> {
+    // At a provider with split names, a full name of one word clears the last name.
+    let sets_split_name = manifest.update.names == NameStyle::Split && requested.name.set().is_some();
+    let clears_last_name = sets_split_name && requested.split_name().1 == Patch::Clear;
+    let is_cleared =
+        |field: &Field| requested.state(*field) == Patch::Clear || (clears_last_name && *field == Field::LastName);
     let cleared: Vec<Field> = Field::WRITABLE.into_iter().filter(is_cleared).collect();
-    let members = asked.metadata.set().map(JsonObject::members).unwrap_or_default();
+    let members = requested.metadata.set().map(JsonObject::members).unwrap_or_default();
     let removed = members.into_iter().filter(|(_, value)| value.get() == "null");
     let removed: Vec<String> = removed.map(|(key, _)| key.to_string()).collect();
     if cleared.is_empty() && removed.is_empty() {
         return plan;
     }
     plan.map(move |mut customer| {
-        if removed.iter().any(|key| customer.metadata.get(key).is_some_and(|held| held.get() != "null")) {
+        if removed.iter().any(|key| customer.metadata.get(key).is_some_and(|value| value.get() != "null")) {
             customer.fidelity.lost(Field::Metadata, NOT_CLEARED);
         }
         for field in cleared {

@@ -1,5 +1,8 @@
-//! Whether a write happened whose answer never came: the provider is asked, and what it tells is compared with
-//! what was wanted. Nothing here changes anything.
+//! Finds out whether a write with an unknown outcome happened: reads from the provider, and compares the customers it
+//! answers with the command.
+//!
+//! The recovery worker in `src/writes` calls [`find_outcome`] for a write whose answer did not arrive. The functions here
+//! only read, so they are safe to repeat.
 
 use std::sync::Arc;
 
@@ -10,7 +13,7 @@ use crate::{
         execute::retrieve,
         lists::{self, PlannedList},
     },
-    json::canonical::spelled,
+    json::canonical::canonicalized,
     kit::{CustomerProvider, Transport},
     model::{
         Command, CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field,
@@ -20,17 +23,17 @@ use crate::{
     text::{Text, country, email},
 };
 
-/// How far a provider's clock may be behind ours.
+/// How far the provider's clock may be behind the gateway's.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
 
-/// What the provider tells of a write.
+/// What the provider's records show about a write.
 #[derive(Debug)]
 pub enum Found {
-    /// It happened, and this came of it.
+    /// The write happened, with this result.
     Happened(Box<Written>),
-    /// It has not happened, as far as the provider shows now.
+    /// The provider shows no effect of the write at this time.
     DidNot,
-    /// Several records could be what came of it.
+    /// Several customers match the write, so an operator has to decide.
     Several,
 }
 
@@ -40,8 +43,9 @@ impl Found {
     }
 }
 
-/// Looks whether a write happened that was first sent at a time, a create with a marker or without. An error means that
-/// it could not be looked.
+/// Finds out whether a write happened. `sent_at` is the time at which the gateway first sent it. `marker` is the
+/// idempotency marker of a create, if the create has one. An error means that the provider could not be read, so the
+/// outcome stays unknown.
 pub async fn find_outcome(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
@@ -50,27 +54,27 @@ pub async fn find_outcome(
     marker: Option<&str>,
 ) -> Result<Found, Error> {
     match command {
-        Command::Create(create) => match created(provider, transport, create, sent_at, marker).await? {
+        Command::Create(create) => match find_created(provider, transport, create, sent_at, marker).await? {
             Found::DidNot if create.distinct => matched(provider, transport, create).await,
             found => Ok(found),
         },
         Command::Update(update) => {
             let customer = retrieve(provider, transport, &update.id).await?;
             let manifest = provider.manifest();
-            let kept = without_losses(&update.fields, Operation::Update, manifest);
-            Ok(match holds(&customer, &whole(&kept, &customer), manifest) {
+            let stored = without_losses(&update.fields, Operation::Update, manifest);
+            Ok(match matches_fields(&customer, &completed(&stored, &customer), manifest) {
                 true => Found::happened(Written::Changed(customer)),
                 false => Found::DidNot,
             })
         }
-        Command::Block(id) => blocked(provider, transport, id, true).await,
-        Command::Unblock(id) => blocked(provider, transport, id, false).await,
+        Command::Block(id) => check_blocked(provider, transport, id, true).await,
+        Command::Unblock(id) => check_blocked(provider, transport, id, false).await,
         Command::Delete(id) => match retrieve(provider, transport, id).await {
             Err(error) if error.kind == Kind::NotFound => Ok(Found::happened(Written::Deleted)),
             Err(error) => Err(error),
             Ok(_) => Ok(Found::DidNot),
         },
-        // These change nothing, or (the second) are never recorded as a write.
+        // These commands change nothing. `RetrieveOrCreate` can create a customer, but is never recorded as a write.
         Command::Retrieve(_)
         | Command::RetrieveOrCreate(_)
         | Command::Find(_)
@@ -81,7 +85,7 @@ pub async fn find_outcome(
     }
 }
 
-async fn blocked(
+async fn check_blocked(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     id: &CustomerId,
@@ -94,8 +98,9 @@ async fn blocked(
     })
 }
 
-/// Looks whom a distinct create matches, of which nobody came: if it has matched somebody, there was nothing to make.
-/// Somebody who came only since is as good for whoever asked not to have a second one.
+/// Finds the customer that a distinct create matches, after no customer was found that the create made. A match means
+/// that the create had nothing to make. A customer that appeared only after the create is also a valid result, because
+/// the client asked for no second customer.
 pub async fn matched(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
@@ -105,9 +110,9 @@ pub async fn matched(
     Ok(existing.map_or(Found::DidNot, |existing| Found::happened(Written::Created(existing))))
 }
 
-/// Looks for the one customer that has the marker, or without marks the one that has everything that was sent and was
-/// not there before.
-async fn created(
+/// Finds the customer that a create made: the one with the create's idempotency marker. Where neither the create nor the
+/// customer has a marker, it is the customer that has all the sent values and did not exist before the create.
+async fn find_created(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     create: &CreateCustomer,
@@ -115,41 +120,42 @@ async fn created(
     marker: Option<&str>,
 ) -> Result<Found, Error> {
     let manifest = provider.manifest();
-    let kept = without_losses(&create.fields, Operation::Create, manifest);
+    let stored = without_losses(&create.fields, Operation::Create, manifest);
     let earliest = sent_at.checked_sub(CLOCK_SKEW).unwrap_or(sent_at);
-    // A marker decides alone: somebody who has another or none is a stranger, however alike.
-    let is_it = |customer: &Customer| {
+    // A marker decides alone. A customer with another marker, or without one, was not made by this create, even if all
+    // its values are equal.
+    let is_candidate = |customer: &Customer| {
         if marker.is_some() || customer.marker.is_some() {
             return customer.marker.as_deref() == marker;
         }
         let created = customer.created_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-        created.is_none_or(|created| created >= earliest) && holds(customer, &kept, manifest)
+        created.is_none_or(|created| created >= earliest) && matches_fields(customer, &stored, manifest)
     };
-    let filter = narrowest(manifest, &kept);
+    let filter = narrowest_filter(manifest, &stored);
     let limit = manifest.paging.max_limit.clamp(1, 100);
     let mut list = ListCustomers { limit, position: Position::START, filter };
     let mut candidates: Vec<Customer> = Vec::new();
     for _ in 0..lists::SCAN_PAGES {
         let page = PlannedList::new(provider, &list)?.read(transport).await?;
-        for customer in page.items.into_iter().filter(is_it) {
-            // A list that grows at its beginning while it is read shows somebody twice.
+        for customer in page.items.into_iter().filter(is_candidate) {
+            // If new customers arrive at the beginning of the list during the scan, the next page repeats entries.
             if candidates.iter().all(|known| known.id != customer.id) {
                 candidates.push(customer);
             }
         }
         match page.next {
             Some(position) if candidates.len() < 2 => list.position = position,
-            Some(_) | None => return Ok(decided(candidates)),
+            Some(_) | None => return Ok(outcome_of(candidates)),
         }
     }
     match candidates.is_empty() {
-        // Somebody behind the bound is somebody who was not looked at.
-        true => Err(Error::new(Kind::ScanBound, "the provider's list is too long to be looked through")),
-        false => Ok(decided(candidates)),
+        // The customer may be on a page after the last one that was read, so the outcome stays unknown.
+        true => Err(Error::new(Kind::ScanBound, "the provider's list is too long to search for the customer")),
+        false => Ok(outcome_of(candidates)),
     }
 }
 
-fn decided(mut candidates: Vec<Customer>) -> Found {
+fn outcome_of(mut candidates: Vec<Customer>) -> Found {
     match (candidates.pop(), candidates.is_empty()) {
         (None, _) => Found::DidNot,
         (Some(customer), true) => Found::happened(Written::Created(Created { customer, existing: false })),
@@ -157,8 +163,8 @@ fn decided(mut candidates: Vec<Customer>) -> Found {
     }
 }
 
-/// The filter that leaves the fewest customers to look at, of those that the provider's lists take.
-fn narrowest(manifest: &Manifest, fields: &CustomerFields) -> CustomerFilter {
+/// The filter that leaves the fewest customers to compare, of the filters that the provider's list supports.
+fn narrowest_filter(manifest: &Manifest, fields: &CustomerFields) -> CustomerFilter {
     let lookups = [
         fields.email.set().map(|email| Lookup::Email(email.clone())),
         fields.phone.set().map(|phone| Lookup::Phone(phone.clone())),
@@ -170,62 +176,62 @@ fn narrowest(manifest: &Manifest, fields: &CustomerFields) -> CustomerFilter {
     usable.as_ref().map(CustomerFilter::from).unwrap_or_default()
 }
 
-/// The fields of a write without those that were lost on the way.
+/// The fields of a write without those that the provider does not store.
 fn without_losses(fields: &CustomerFields, operation: Operation, manifest: &Manifest) -> CustomerFields {
-    let mut kept = fields.clone();
+    let mut stored = fields.clone();
     for (field, _) in manifest.losses(fields, operation) {
-        kept.forget(field);
+        stored.forget(field);
     }
-    kept
+    stored
 }
 
-/// The fields of an update, completed from a customer where they are a part of something: of a name, or of the
-/// metadata. It happened if the customer holds them all.
-fn whole(fields: &CustomerFields, customer: &Customer) -> CustomerFields {
-    let mut whole = fields.clone();
+/// The fields of an update, with the customer's other name part and other metadata keys added. The update happened if
+/// the customer has all of these values.
+fn completed(fields: &CustomerFields, customer: &Customer) -> CustomerFields {
+    let mut completed = fields.clone();
     if fields.name.is_absent() && !(fields.first_name.is_absent() && fields.last_name.is_absent()) {
         let (first, last) = customer.split_name();
-        whole.first_name = fields.first_name.or_keep(first.map(Text::from).as_ref());
-        whole.last_name = fields.last_name.or_keep(last.map(Text::from).as_ref());
+        completed.first_name = fields.first_name.or_keep(first.map(Text::from).as_ref());
+        completed.last_name = fields.last_name.or_keep(last.map(Text::from).as_ref());
     }
     if let Patch::Set(patch) = &fields.metadata {
-        whole.metadata = Patch::Set(customer.metadata.merged(patch));
+        completed.metadata = Patch::Set(customer.metadata.merged(patch));
     }
-    whole
+    completed
 }
 
-/// Whether a customer is as fields want it, as far as the provider tells them.
-fn holds(customer: &Customer, fields: &CustomerFields, manifest: &Manifest) -> bool {
-    let told = |field: Field| manifest.field(field).read.is_supported();
+/// Whether a customer has the values of a command's fields. Fields that the provider never returns are not compared.
+fn matches_fields(customer: &Customer, fields: &CustomerFields, manifest: &Manifest) -> bool {
+    let is_returned = |field: Field| manifest.field(field).read.is_supported();
     let mut wanted = fields.clone();
-    // An imitated provider's client may have written it out.
+    // A client of an imitated provider may have sent the country's name instead of its code.
     wanted.address.country = wanted.address.country.map(country::canonical);
-    let is_called_so = match wanted.full_name() {
+    let has_the_name = match wanted.full_name() {
         Patch::Absent => true,
         Patch::Clear => customer.full_name().is_none(),
-        Patch::Set(name) => customer.full_name().is_some_and(|held| *held == *name),
+        Patch::Set(name) => customer.full_name().is_some_and(|current| *current == *name),
     };
-    if !is_called_so {
+    if !has_the_name {
         return false;
     }
     for field in Field::WRITABLE {
         let is_name = matches!(field, Field::Name | Field::FirstName | Field::LastName);
-        if is_name || !told(field) {
+        if is_name || !is_returned(field) {
             wanted.forget(field);
         }
     }
     let mut after = customer.clone();
     wanted.apply_to(&mut after);
-    let is_as_wanted = |field: &Field| match (customer.held(*field), after.held(*field)) {
-        (FieldValue::Text(Some(held)), FieldValue::Text(Some(wanted))) if *field == Field::Email => {
-            email::same(held, wanted)
+    let is_unchanged = |field: &Field| match (customer.held(*field), after.held(*field)) {
+        (FieldValue::Text(Some(current)), FieldValue::Text(Some(wanted))) if *field == Field::Email => {
+            email::same(current, wanted)
         }
-        (FieldValue::Object(held), FieldValue::Object(wanted)) => {
-            held == wanted || spelled(held.as_str()) == spelled(wanted.as_str())
+        (FieldValue::Object(current), FieldValue::Object(wanted)) => {
+            current == wanted || canonicalized(current.as_str()) == canonicalized(wanted.as_str())
         }
-        (held, wanted) => held == wanted,
+        (current, wanted) => current == wanted,
     };
-    Field::WRITABLE.iter().all(is_as_wanted)
+    Field::WRITABLE.iter().all(is_unchanged)
 }
 
 #[cfg(test)]
@@ -256,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_that_has_everything_is_the_one() {
+    fn a_customer_matches_only_if_it_has_every_sent_value() {
         let manifest = vendor("lomi").expect("a vendor").manifests[0];
-        let held = customer(
+        let current = customer(
             r#"{"name":"Awa Diop","email":"Awa@example.com","phone":"+221771234567","metadata":{"b":1.0,"a":2},"address":{"city":"Dakar"}}"#,
         );
-        for (asked, expected) in [
+        for (requested, expected) in [
             (r#"{"name":"Awa Diop","email":"awa@example.com"}"#, true),
             (r#"{"first_name":"Awa","last_name":"Diop"}"#, true),
             (r#"{"metadata":{"a":2,"b":1}}"#, true),
@@ -272,64 +278,65 @@ mod tests {
             (r#"{"phone":null}"#, false),
             (r#"{"address":{"city":"Thiès"}}"#, false),
         ] {
-            assert_eq!(holds(&held, &fields(asked), manifest), expected, "{asked}");
+            assert_eq!(matches_fields(&current, &fields(requested), manifest), expected, "{requested}");
         }
     }
 
-    /// An update tells a part, and the rest of what it is a part of stays.
+    /// An update may send a part of a name or of the metadata; the customer keeps the other part.
     #[test]
-    fn an_update_has_happened_where_its_parts_stand() {
+    fn an_update_happened_if_the_customer_has_every_sent_part() {
         let manifest = vendor("lomi").expect("a vendor").manifests[0];
-        let held = customer(r#"{"name":"Awa Diop","metadata":{"a":2,"b":1}}"#);
-        let nobody = customer(r#"{"email":"awa@example.com"}"#);
-        for (customer, asked, expected) in [
-            (&held, r#"{"first_name":"Awa"}"#, true),
-            (&held, r#"{"last_name":"Diop"}"#, true),
-            (&held, r#"{"metadata":{"a":2}}"#, true),
-            (&held, r#"{"metadata":{"c":null}}"#, true),
-            (&nobody, r#"{"name":null}"#, true),
-            (&nobody, r#"{"last_name":null}"#, true),
-            (&held, r#"{"first_name":"Aïcha"}"#, false),
-            (&held, r#"{"last_name":null}"#, false),
-            (&held, r#"{"name":null}"#, false),
-            (&held, r#"{"metadata":{"b":null}}"#, false),
-            (&held, r#"{"metadata":{"a":1}}"#, false),
-            (&held, r#"{"metadata":null}"#, false),
+        let full = customer(r#"{"name":"Awa Diop","metadata":{"a":2,"b":1}}"#);
+        let nameless = customer(r#"{"email":"awa@example.com"}"#);
+        for (customer, requested, expected) in [
+            (&full, r#"{"first_name":"Awa"}"#, true),
+            (&full, r#"{"last_name":"Diop"}"#, true),
+            (&full, r#"{"metadata":{"a":2}}"#, true),
+            (&full, r#"{"metadata":{"c":null}}"#, true),
+            (&nameless, r#"{"name":null}"#, true),
+            (&nameless, r#"{"last_name":null}"#, true),
+            (&full, r#"{"first_name":"Aïcha"}"#, false),
+            (&full, r#"{"last_name":null}"#, false),
+            (&full, r#"{"name":null}"#, false),
+            (&full, r#"{"metadata":{"b":null}}"#, false),
+            (&full, r#"{"metadata":{"a":1}}"#, false),
+            (&full, r#"{"metadata":null}"#, false),
         ] {
-            assert_eq!(holds(customer, &whole(&fields(asked), customer), manifest), expected, "{asked}");
+            let completed = completed(&fields(requested), customer);
+            assert_eq!(matches_fields(customer, &completed, manifest), expected, "{requested}");
         }
     }
 
-    /// What the provider tells and does not take cannot be missing.
+    /// The provider returns the DID but cannot update it, so a different DID does not mean that the update failed.
     #[test]
-    fn what_was_lost_is_not_looked_for() {
+    fn a_field_that_the_provider_cannot_store_is_not_compared() {
         let manifest = vendor("paymentkit").expect("a vendor").manifests[0];
-        let held = customer(r#"{"name":"Awa Diop","did":"z1Awa"}"#);
-        let asked = fields(r#"{"name":"Awa Diop","did":"z1Other"}"#);
-        assert!(holds(&held, &without_losses(&asked, Operation::Update, manifest), manifest));
-        assert!(!holds(&held, &asked, manifest));
+        let current = customer(r#"{"name":"Awa Diop","did":"z1Awa"}"#);
+        let requested = fields(r#"{"name":"Awa Diop","did":"z1Other"}"#);
+        assert!(matches_fields(&current, &without_losses(&requested, Operation::Update, manifest), manifest));
+        assert!(!matches_fields(&current, &requested, manifest));
     }
 
-    /// A vendor that lists these customers, the newest first, and does nothing else.
-    struct Listed {
+    /// A vendor that only lists these customers, the newest first.
+    struct ListOnly {
         vendor: Arc<dyn VendorServer>,
         customers: Vec<Customer>,
     }
 
     #[async_trait]
-    impl Transport for Listed {
+    impl Transport for ListOnly {
         async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
             let command = self.vendor.accept(&request)?;
-            let Command::List(asked) = &command else { panic!("only lists are asked for") };
-            let matching = self.customers.iter().filter(|customer| asked.filter.matches(customer));
-            let page = Page::of_all(matching.cloned().collect(), &asked.position, asked.limit);
+            let Command::List(list) = &command else { panic!("only lists are sent") };
+            let matching = self.customers.iter().filter(|customer| list.filter.matches(customer));
+            let page = Page::of_all(matching.cloned().collect(), &list.position, list.limit);
             self.vendor.answer(&command, &Reply::Customers(page))
         }
     }
 
     const SENT: &str = "2026-11-20T12:00:00Z";
 
-    /// What is found of a create of Awa Diop; whom it made or matched, and which of the two.
+    /// The outcome that is found for a create of Awa Diop: the customer's id, and whether it existed before the create.
     fn found(
         vendor_name: &str,
         distinct: bool,
@@ -338,20 +345,20 @@ mod tests {
     ) -> Option<(String, bool)> {
         let vendor = vendor(vendor_name).expect("a vendor");
         let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
-        let listed = Listed { vendor: (vendor.server)(settings), customers: customers.to_vec() };
+        let list_only = ListOnly { vendor: (vendor.server)(settings), customers: customers.to_vec() };
         let fields = fields(r#"{"name":"Awa Diop","email":"awa@example.com"}"#);
         let command = Command::Create(CreateCustomer { fields, distinct });
         let provider = (vendor.connect)(settings);
-        let looking = find_outcome(&provider, &listed, &command, SENT.parse().expect("a time"), marker);
+        let finding = find_outcome(&provider, &list_only, &command, SENT.parse().expect("a time"), marker);
         let mut context = task::Context::from_waker(task::Waker::noop());
-        let task::Poll::Ready(found) = pin!(looking).poll(&mut context) else { panic!("nothing here waits") };
-        match found.expect("it can be looked") {
+        let task::Poll::Ready(found) = pin!(finding).poll(&mut context) else { panic!("the transport never waits") };
+        match found.expect("an outcome") {
             Found::Happened(written) => match *written {
                 Written::Created(Created { customer, existing }) => Some((customer.id.to_string(), existing)),
-                other => panic!("no create: {other:?}"),
+                other => panic!("not a create: {other:?}"),
             },
             Found::DidNot => None,
-            Found::Several => panic!("nobody is there twice"),
+            Found::Several => panic!("no two customers match"),
         }
     }
 
@@ -359,9 +366,9 @@ mod tests {
         Customer { id: Text::from(id), created_at: Some(Text::from_static(created_at)), ..customer(json) }
     }
 
-    /// A distinct create that matched somebody sent nothing that could be found, so it is matched again.
+    /// A distinct create that found an existing customer made none that could be found, so the match is repeated.
     #[test]
-    fn a_distinct_create_that_made_nobody_is_whom_it_matches() {
+    fn a_distinct_create_that_made_no_customer_answers_the_customer_it_matches() {
         const LONG_AGO: &str = "2025-04-04T14:21:49.955Z";
         let (old, new) = ("b78de3c9-7f76-4f43-9c5d-19d9f5c7c985", "0979ec77-7f76-4f43-9c5d-19d9f5c7c985");
         let known = listed(old, LONG_AGO, r#"{"name":"A. Diop","email":"Awa@example.com"}"#);
@@ -373,24 +380,43 @@ mod tests {
         };
         let (matched, made) = (Some((old.to_owned(), true)), Some((new.to_owned(), false)));
         for (what, marker, customers, expected) in [
-            ("who matches, where nobody has the marker", Some("op_1"), vec![known.clone()], matched.clone()),
-            ("who has the marker, whoever matches", Some("op_1"), vec![marked("op_1"), known.clone()], made),
-            ("who matches by now, whoever made it", Some("op_1"), vec![marked("op_2")], Some((new.to_owned(), true))),
-            ("who matches, without marks", None, vec![known.clone()], matched.clone()),
-            ("nobody who only looks alike", Some("op_1"), vec![alike], None),
-            ("nobody, where nobody is", Some("op_1"), vec![], None),
+            (
+                "the matching customer, if no customer has the marker",
+                Some("op_1"),
+                vec![known.clone()],
+                matched.clone(),
+            ),
+            (
+                "the customer with the marker, before one that only matches",
+                Some("op_1"),
+                vec![marked("op_1"), known.clone()],
+                made,
+            ),
+            (
+                "the matching customer that another create made",
+                Some("op_1"),
+                vec![marked("op_2")],
+                Some((new.to_owned(), true)),
+            ),
+            ("the matching customer, if the create has no marker", None, vec![known.clone()], matched.clone()),
+            ("no customer that has only the same name", Some("op_1"), vec![alike], None),
+            ("no customer in an empty list", Some("op_1"), vec![], None),
         ] {
             assert_eq!(found("lomi", true, marker, &customers), expected, "{what}");
         }
-        assert_eq!(found("modempay", true, None, std::slice::from_ref(&known)), matched, "the provider had matched");
-        assert_eq!(found("lomi", false, Some("op_1"), &[known]), None, "a plain create matches nobody");
+        assert_eq!(
+            found("modempay", true, None, std::slice::from_ref(&known)),
+            matched,
+            "the provider matches by itself"
+        );
+        assert_eq!(found("lomi", false, Some("op_1"), &[known]), None, "a plain create matches no customer");
     }
 
     #[test]
-    fn two_who_could_be_the_one_are_for_a_person() {
+    fn two_candidates_are_left_for_the_operator_to_decide() {
         let one = || customer(r#"{"name":"Awa Diop"}"#);
-        assert!(matches!(decided(Vec::new()), Found::DidNot));
-        assert!(matches!(decided(vec![one()]), Found::Happened(written) if matches!(*written, Written::Created(_))));
-        assert!(matches!(decided(vec![one(), one()]), Found::Several));
+        assert!(matches!(outcome_of(Vec::new()), Found::DidNot));
+        assert!(matches!(outcome_of(vec![one()]), Found::Happened(written) if matches!(*written, Written::Created(_))));
+        assert!(matches!(outcome_of(vec![one(), one()]), Found::Several));
     }
 }

@@ -1,4 +1,5 @@
-//! One spelling of a JSON text: members sorted, no spaces, `1.0` as `1`.
+//! The canonical form of a JSON text: members sorted by key, no spaces, `1.0` as `1`. Texts with equal values have equal
+//! canonical forms, so the store and reconciliation can compare bytes.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,19 +10,19 @@ use serde::{
 
 use crate::text::plain::is_plain;
 
-/// A JSON object in the making.
+/// Builds the text of a JSON object.
 #[derive(Default)]
 pub(crate) struct ObjectWriter {
     json: String,
 }
 
 impl ObjectWriter {
-    /// An empty object, with room for so many bytes.
+    /// An empty object, with capacity for `bytes` bytes.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self { json: String::with_capacity(bytes) }
     }
 
-    /// Whether it has no member yet.
+    /// Whether the object has no member yet.
     pub(crate) const fn is_empty(&self) -> bool {
         self.json.is_empty()
     }
@@ -32,7 +33,7 @@ impl ObjectWriter {
         self.json.push(':');
     }
 
-    /// Adds a member whose value is JSON already.
+    /// Adds a member whose value is JSON text.
     pub(crate) fn raw(&mut self, key: &str, value: &str) {
         self.key(key);
         self.json.push_str(value);
@@ -61,22 +62,22 @@ fn push_string(json: &mut String, text: &str) {
         json.push('"');
         return;
     }
-    // Text is written to memory, which does not fail.
+    // A string can always be written as JSON.
     json.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
 
-/// A JSON text in its one spelling. A text that is no JSON stays as it is.
-pub(crate) fn spelled(json: &str) -> Cow<'_, str> {
+/// The canonical form of a JSON text. A text that is not JSON stays as it is.
+pub(crate) fn canonicalized(json: &str) -> Cow<'_, str> {
     let mut reader = serde_json::Deserializer::from_str(json);
-    match reader.deserialize_any(Speller).and_then(|spelled| reader.end().map(|()| spelled)) {
-        Ok(spelled) => Cow::Owned(spelled),
+    match reader.deserialize_any(Canonicalizer).and_then(|canonical| reader.end().map(|()| canonical)) {
+        Ok(canonical) => Cow::Owned(canonical),
         Err(_) => Cow::Borrowed(json),
     }
 }
 
-struct Speller;
+struct Canonicalizer;
 
-impl<'de> serde::de::DeserializeSeed<'de> for Speller {
+impl<'de> serde::de::DeserializeSeed<'de> for Canonicalizer {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
@@ -84,7 +85,7 @@ impl<'de> serde::de::DeserializeSeed<'de> for Speller {
     }
 }
 
-impl<'de> Visitor<'de> for Speller {
+impl<'de> Visitor<'de> for Canonicalizer {
     type Value = String;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,7 +109,7 @@ impl<'de> Visitor<'de> for Speller {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<String, E> {
-        // Shortest digits that read back as the same number; a whole number has no point.
+        // `Display` writes the shortest digits that parse to the same number, and a whole number without a point.
         Ok(value.to_string())
     }
 
@@ -119,21 +120,21 @@ impl<'de> Visitor<'de> for Speller {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<String, A::Error> {
-        let mut spelled = Vec::new();
+        let mut items = Vec::new();
         while let Some(entry) = entries.next_element_seed(Self)? {
-            spelled.push(entry);
+            items.push(entry);
         }
-        Ok(format!("[{}]", spelled.join(",")))
+        Ok(format!("[{}]", items.join(",")))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
-        let mut spelled: Vec<(String, String)> = Vec::new();
+        let mut sorted: Vec<(String, String)> = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
-            spelled.push((key, map.next_value_seed(Self)?));
+            sorted.push((key, map.next_value_seed(Self)?));
         }
-        spelled.sort();
+        sorted.sort();
         let mut members = ObjectWriter::default();
-        for (key, value) in &spelled {
+        for (key, value) in &sorted {
             members.raw(key, value);
         }
         Ok(members.close())
