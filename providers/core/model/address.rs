@@ -1,4 +1,4 @@
-//! Postal addresses.
+//! Postal addresses, as a part of customers and of commands.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct Address<T> {
     pub city: T,
     pub state: T,
     pub postal_code: T,
-    /// ISO 3166-1 alpha-2 where the text names a country, else the text as it is.
+    /// The ISO 3166-1 alpha-2 code; the original text if it does not name a country.
     pub country: T,
 }
 
@@ -31,7 +31,7 @@ impl<T> Address<T> {
         ]
     }
 
-    /// The same, to be changed.
+    /// Mutable references to every part, in the order of the API.
     pub const fn parts_mut(&mut self) -> [(Field, &mut T); 6] {
         let Self { line1, line2, city, state, postal_code, country } = self;
         [
@@ -46,12 +46,12 @@ impl<T> Address<T> {
 
     /// The part that a field names.
     pub fn part(&self, field: Field) -> Option<&T> {
-        self.parts().into_iter().find_map(|(part, held)| (part == field).then_some(held))
+        self.parts().into_iter().find_map(|(name, part)| (name == field).then_some(part))
     }
 
-    /// The same, to be changed.
+    /// A mutable reference to the part that a field names.
     pub fn part_mut(&mut self, field: Field) -> Option<&mut T> {
-        self.parts_mut().into_iter().find_map(|(part, held)| (part == field).then_some(held))
+        self.parts_mut().into_iter().find_map(|(name, part)| (name == field).then_some(part))
     }
 
     /// The same address with every part converted.

@@ -1,6 +1,8 @@
-//! How requests prove who sends them: a header with a secret, or a signature by a pure function of the
-//! finished request, the secret, the time and a nonce. Secrets never enter a plan; they are added just
-//! before the wire, afresh for every attempt.
+//! Authorization of requests: a header with a secret, or a signature. A signature is a pure function of the finished
+//! request, the secrets, the time and a nonce.
+//!
+//! A plan never contains a secret. `src/upstream` authorizes a finished request just before it sends it, again for every
+//! attempt. Drop-in and the twins verify requests with the same schemes.
 
 use std::fmt;
 
@@ -9,12 +11,12 @@ use http::{HeaderName, HeaderValue};
 
 use crate::model::{Error, Kind, Request};
 
-/// Named secrets of one connection. `Debug` shows the names only.
+/// The named secrets of one connection. `Debug` shows only the names.
 #[derive(Clone, Default)]
 pub struct Credentials(Vec<(String, String)>);
 
 impl Credentials {
-    /// Gathers named secrets.
+    /// Credentials from names and secrets.
     pub fn new(named: impl IntoIterator<Item = (String, String)>) -> Self {
         Self(named.into_iter().collect())
     }
@@ -29,12 +31,12 @@ impl Credentials {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The secrets, for finding them where they must not be.
+    /// The secrets, for a search in texts that must not contain them.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(_, secret)| secret.as_str())
     }
 
-    /// Whether there are none.
+    /// Whether there are no credentials.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -46,7 +48,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What a signature needs besides the request and the secret.
+/// The input of a signature besides the request and the secret.
 #[derive(Debug, Clone, Copy)]
 pub struct Stamp {
     /// Unix time in seconds.
@@ -58,7 +60,7 @@ pub struct Stamp {
 /// Signs a finished request in place.
 pub type SignRequest = fn(&mut Request, &Credentials, &Stamp) -> Result<(), Error>;
 
-/// Checks a signed request that was received at a time in Unix seconds.
+/// Verifies a signed request that was received at a time in Unix seconds.
 pub type VerifyRequest = fn(&Request, &Credentials, i64) -> Result<(), Error>;
 
 /// One way to authorize requests.
@@ -70,7 +72,7 @@ pub enum AuthScheme {
         credential: &'static str,
         /// The header, in lower case.
         name: &'static str,
-        /// What stands before the secret.
+        /// The text before the secret, such as `Bearer `.
         prefix: &'static str,
     },
     /// A signature over the request.
@@ -83,34 +85,35 @@ pub enum AuthScheme {
         sign: SignRequest,
         /// Verifies.
         verify: VerifyRequest,
-        /// How a gateway that speaks as the provider knows who signed.
+        /// How drop-in identifies and verifies a client that signs.
         ingress: Ingress,
     },
 }
 
-/// What a gateway is told of a client that signs, and how it finds it again in a request.
+/// The configuration of clients that sign their requests to drop-in, and the headers by which it identifies them.
 #[derive(Debug)]
 pub struct Ingress {
-    /// The configured name of the signer.
+    /// The configuration key of the signer.
     pub signer: &'static str,
-    /// The header that tells the signer, in lower case.
+    /// The header with the signer, in lower case.
     pub signer_header: &'static str,
-    /// Whether the key alone decides where no signer is configured.
+    /// Whether the configuration may omit the signer. A signature is then accepted if the key verifies it.
     pub signer_is_optional: bool,
-    /// The configured name of what verifies.
+    /// The configuration key of the verification key.
     pub key: &'static str,
-    /// Whether that must be kept secret.
+    /// Whether the verification key is a secret.
     pub key_is_secret: bool,
-    /// What is wrong with a key, if its form is.
+    /// What is wrong with the form of a verification key; `None` if the form is right.
     pub key_mistake: fn(&str) -> Option<&'static str>,
-    /// The header that no two requests share, in lower case.
+    /// The header whose value is different in every request, in lower case. Drop-in refuses a repeated value as a replay.
     pub once_header: &'static str,
-    /// Whether it is drawn afresh for each request. Else two that are alike, and are signed in one second, share it.
+    /// Whether the client generates that value randomly for each request. Otherwise two equal requests that are signed in
+    /// the same second have the same value.
     pub has_nonce: bool,
 }
 
 impl AuthScheme {
-    /// The names of the credentials it needs.
+    /// The names of the credentials that the scheme needs.
     pub const fn credentials(&self) -> &[&'static str] {
         match self {
             Self::Header { credential, .. } => std::slice::from_ref(credential),
@@ -118,7 +121,7 @@ impl AuthScheme {
         }
     }
 
-    /// The headers it adds, with what may be shown of them.
+    /// The headers that the scheme adds, with masked values.
     pub fn masked(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Header { name, prefix, .. } => vec![(name, format!("{prefix}***"))],
@@ -126,7 +129,7 @@ impl AuthScheme {
         }
     }
 
-    /// The header that is the same for every request, where the secret itself is sent.
+    /// The header with the secret, which is the same for every request; `None` for a signature.
     pub fn constant_header(&self, credentials: &Credentials) -> Result<Option<(HeaderName, HeaderValue)>, Error> {
         match self {
             Self::Header { credential, name, prefix } => {
@@ -150,13 +153,13 @@ impl AuthScheme {
         }
     }
 
-    /// The secret that a client sent in the header; `None` where it sent none, or signed.
+    /// The secret that a client sent in the header; `None` if it sent no secret, or if the scheme is a signature.
     pub fn presented<'r>(&self, request: &'r Request) -> Option<&'r str> {
         let Self::Header { name, prefix, .. } = self else { return None };
         strip_scheme(header(request, name), prefix).filter(|presented| !presented.is_empty())
     }
 
-    /// Whether a client uses this way: it sent a secret, or everything that a signature has.
+    /// Whether a client's request uses this scheme: it has a secret, or all headers of a signature.
     pub fn is_used(&self, request: &Request) -> bool {
         match self {
             Self::Header { .. } => self.presented(request).is_some(),
@@ -164,7 +167,7 @@ impl AuthScheme {
         }
     }
 
-    /// Checks what a client presented. Without known credentials, that something was presented.
+    /// Verifies a client's request. Without expected credentials, it only has to use the scheme.
     pub fn verify(&self, request: &Request, expected: &Credentials, now: i64) -> Result<(), Error> {
         match self {
             Self::Header { credential, .. } => match (self.presented(request), expected.get(credential)) {
@@ -180,8 +183,8 @@ impl AuthScheme {
                 }
                 match expected.is_empty() {
                     true => Ok(()),
-                    // What verifies is not always what signs: a public key will do for some. The verifier
-                    // refuses when it knows neither.
+                    // A signature may be verified with another credential than the one that signs, such as a public key.
+                    // The verifier refuses the request if neither credential is known.
                     false => verify(request, expected, now),
                 }
             }
@@ -194,25 +197,26 @@ pub fn required<'c>(credentials: &'c Credentials, name: &str) -> Result<&'c str,
     credentials.get(name).ok_or_else(|| refused("a credential is missing in the configuration"))
 }
 
-/// A header value that no log shows.
+/// A header value that logs and `Debug` do not show.
 pub fn sensitive(value: &str) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_| refused("a credential has characters that cannot stand in a header"))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        refused("a credential has characters that are not allowed in a header; check it in the configuration")
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// The text of a header, or nothing.
+/// The text of a header; empty if the header is missing.
 pub fn header<'r>(request: &'r Request, name: &str) -> &'r str {
     request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Credentials that were refused, by us or by a twin.
+/// The error for credentials that the gateway or a twin refuses.
 pub fn refused(why: &'static str) -> Error {
     Error::new(Kind::Unauthorized, why)
 }
 
-/// Compares secrets in a time that does not depend on where they differ.
+/// Compares secrets in constant time.
 pub fn same_secret(presented: &str, known: &str) -> bool {
     verify_slices_are_equal(presented.as_bytes(), known.as_bytes()).is_ok()
 }

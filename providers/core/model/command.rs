@@ -1,4 +1,4 @@
-//! What can be asked of a provider.
+//! Commands: everything that the gateway can ask of a provider, in canonical terms.
 
 use crate::{
     model::{CustomerFields, CustomerFilter, CustomerId, Lookup, Operation, Position},
@@ -8,38 +8,38 @@ use crate::{
 /// Create a customer.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CreateCustomer {
-    /// What to store.
+    /// The values to store.
     pub fields: CustomerFields,
-    /// Answer the existing customer on a match instead of creating a second one.
+    /// Whether an existing customer that matches is the answer, instead of a second customer.
     pub distinct: bool,
 }
 
 /// Change some fields of a customer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UpdateCustomer {
-    /// Whom to change.
+    /// The customer to change.
     pub id: CustomerId,
-    /// What to change.
+    /// The changes.
     pub fields: CustomerFields,
 }
 
 /// List customers.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ListCustomers {
-    /// At most this many a page.
+    /// The most entries per page.
     pub limit: u16,
     /// Where the page begins.
     pub position: Position,
-    /// Which customers.
+    /// The customers to list.
     pub filter: CustomerFilter,
 }
 
-/// List what belongs to a customer.
+/// List a customer's payment methods or payments.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ListOfCustomer {
-    /// Whose.
+    /// The customer.
     pub id: CustomerId,
-    /// At most this many a page.
+    /// The most entries per page.
     pub limit: u16,
     /// Where the page begins.
     pub position: Position,
@@ -47,7 +47,7 @@ pub struct ListOfCustomer {
     pub status: Option<Text>,
 }
 
-/// Everything that can be asked of a provider.
+/// Any command for a provider.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "named after the operations of the API")]
 pub enum Command {
@@ -66,17 +66,17 @@ pub enum Command {
 }
 
 impl Command {
-    /// Creates a record of these fields, in which there is nothing to clear.
+    /// A create with these fields. It drops clears, because a new record has nothing to clear.
     pub fn create(fields: CustomerFields) -> Self {
         Self::Create(CreateCustomer { fields: fields.without_clears(), distinct: false })
     }
 
-    /// Changes these fields of a record.
+    /// An update with these fields.
     pub const fn update(fields: CustomerFields, id: CustomerId) -> Self {
         Self::Update(UpdateCustomer { id, fields })
     }
 
-    /// Whom the command is about, where it names a customer by id.
+    /// The customer that the command names by id, if it names one.
     pub const fn customer(&self) -> Option<&CustomerId> {
         match self {
             Self::Retrieve(id)
@@ -93,7 +93,7 @@ impl Command {
         }
     }
 
-    /// The same, to be resolved (its public id replaced by the provider's).
+    /// A mutable reference to that id, for replacing the public id with the provider's id.
     pub const fn customer_mut(&mut self) -> Option<&mut CustomerId> {
         match self {
             Self::Retrieve(id)
@@ -110,13 +110,13 @@ impl Command {
         }
     }
 
-    /// Whether executing it changes anything at the provider by intent. A retrieval that creates a customer on demand
-    /// counts as a read: repeated, it answers the same customer.
+    /// Whether the command is meant to change something at the provider. A retrieval that creates a missing customer counts
+    /// as a read, because a repetition answers the same customer.
     pub const fn is_write(&self) -> bool {
         self.operation().is_write() && !matches!(self, Self::RetrieveOrCreate(_))
     }
 
-    /// Which operation this is.
+    /// The operation of the command.
     pub const fn operation(&self) -> Operation {
         match self {
             Self::Create(_) | Self::RetrieveOrCreate(_) => Operation::Create,

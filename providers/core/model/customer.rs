@@ -1,9 +1,7 @@
-//! The canonical language: customers as the gateway answers them. The commands it takes are in
-//! `command.rs`, and are named from here as well.
+//! Canonical customers, as the gateway answers them.
 //!
-//! Nothing here knows a provider. Text is held as slices of the message it came from, and JSON
-//! objects that only pass through (`metadata`) stay raw. `Debug` shows ids and which fields are
-//! set, never what they hold.
+//! Text is stored as slices of the message that it was read from, and JSON objects that the gateway only passes on
+//! (`metadata`) stay raw. `Debug` shows the id of a customer, but never its values.
 
 use std::{fmt, ops::Deref};
 
@@ -41,13 +39,13 @@ impl CustomerType {
     }
 }
 
-/// A customer as the gateway answers it. What a provider does not tell is `None`. `T` is how its text is held: counted
-/// slices of the answer that can be kept, or, while a page is answered, borrowed ([`BorrowedCustomer`]).
+/// A customer as the gateway answers it. A value that the provider did not return is `None`. `T` is the type of its text:
+/// reference-counted slices of the answer, or text that borrows from it ([`BorrowedCustomer`]).
 #[derive(Clone, Default, PartialEq)]
 pub struct Customer<T = Text> {
-    /// The id that the merchant knows.
+    /// The id that the merchant uses.
     pub id: T,
-    /// The id at the provider, where it is another one.
+    /// The id at the provider, if it is different.
     pub provider_id: Option<T>,
     /// The full name.
     pub name: Option<T>,
@@ -57,9 +55,9 @@ pub struct Customer<T = Text> {
     pub last_name: Option<T>,
     /// The e-mail address.
     pub email: Option<T>,
-    /// E.164 where it could be known.
+    /// The phone number: in E.164 if the gateway could convert it, else the provider's text.
     pub phone: Option<T>,
-    /// E.164 where it could be known.
+    /// The WhatsApp number, in the same form.
     pub whatsapp: Option<T>,
     /// The postal address.
     pub address: Address<Option<T>>,
@@ -73,25 +71,25 @@ pub struct Customer<T = Text> {
     pub delinquent: Option<bool>,
     /// Whether the provider refuses this customer's payments.
     pub blocked: Option<bool>,
-    /// Whether the record is a live one, as opposed to a test one.
+    /// Whether the record is a live record instead of a test record.
     pub livemode: Option<bool>,
     /// The merchant's own keys.
     pub metadata: JsonObject<T>,
-    /// The gateway's own mark, taken out of the metadata: which write made this customer.
+    /// The idempotency marker from the metadata: the id of the gateway's create that made this customer.
     pub marker: Option<T>,
     /// RFC 3339, UTC.
     pub created_at: Option<T>,
     /// RFC 3339, UTC.
     pub updated_at: Option<T>,
-    /// Every member of the provider's object that has no canonical place, untouched.
+    /// The members of the provider's object that have no canonical field, unchanged.
     pub extra: Extra<T>,
-    /// What is not plainly as the provider holds it.
+    /// The values that differ from the provider's.
     pub fidelity: Fidelity<T>,
 }
 
-/// What one field of a customer holds, by its sort.
+/// The value of one field of a customer, by its type.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(missing_docs, reason = "named after what they hold")]
+#[expect(missing_docs, reason = "named after the types of the values")]
 pub enum FieldValue<'c, T = Text> {
     Text(Option<&'c T>),
     Type(Option<CustomerType>),
@@ -100,7 +98,7 @@ pub enum FieldValue<'c, T = Text> {
 }
 
 impl<T: Deref<Target = str>> FieldValue<'_, T> {
-    /// Whether anything is held; of an object, any member.
+    /// Whether the field has a value; an object has one if it has a member.
     pub fn is_there(&self) -> bool {
         match self {
             Self::Text(text) => text.is_some(),
@@ -111,11 +109,11 @@ impl<T: Deref<Target = str>> FieldValue<'_, T> {
     }
 }
 
-/// A customer whose text is borrowed from the answer that told it.
+/// A customer whose text borrows from the provider's answer.
 pub type BorrowedCustomer<'a> = Customer<Str<'a>>;
 
 impl BorrowedCustomer<'_> {
-    /// Fills the full name from its parts or the parts from the full name, and reports it.
+    /// Derives the full name from its parts, or the parts from the full name, and reports it.
     pub fn complete_names(&mut self) {
         if self.name.is_none() {
             let joined = name::join(self.first_name.as_deref(), self.last_name.as_deref());
@@ -135,52 +133,52 @@ impl BorrowedCustomer<'_> {
         }
     }
 
-    /// The customer with text that can be kept: slices of the message it was read from.
+    /// The customer with owned text: slices of the message that it was read from.
     pub fn into_owned(self, message: &Source) -> Customer {
-        self.held_as(|text| text.into_owned(message))
+        self.convert_texts(|text| text.into_owned(message))
     }
 }
 
 impl Customer {
-    /// Gives the customer the id that the merchant knows. Until then it has the provider's.
+    /// Sets the id that the merchant uses. A customer read from a provider has the provider's id until then.
     pub fn set_public_id(&mut self, public: Text) {
         let provider = self.id_at_provider().clone();
         self.provider_id = (provider != public).then_some(provider);
         self.id = public;
     }
 
-    /// The same customer, its text borrowed.
+    /// The same customer with borrowed text.
     pub fn borrowed(&self) -> BorrowedCustomer<'_> {
-        self.held_as(|text| Str::new(text))
+        self.convert_texts(|text| Str::new(text))
     }
 }
 
 impl<T> Customer<T> {
-    /// The same customer with its text held otherwise.
-    fn held_as<'a, U>(&'a self, hold: impl Fn(&'a T) -> U) -> Customer<U> {
-        let held = |text: &'a Option<T>| text.as_ref().map(&hold);
+    /// The same customer with every text converted to another text type.
+    fn convert_texts<'a, U>(&'a self, convert: impl Fn(&'a T) -> U) -> Customer<U> {
+        let optional = |text: &'a Option<T>| text.as_ref().map(&convert);
         Customer {
-            id: hold(&self.id),
-            provider_id: held(&self.provider_id),
-            name: held(&self.name),
-            first_name: held(&self.first_name),
-            last_name: held(&self.last_name),
-            email: held(&self.email),
-            phone: held(&self.phone),
-            whatsapp: held(&self.whatsapp),
-            address: self.address.map(held),
+            id: convert(&self.id),
+            provider_id: optional(&self.provider_id),
+            name: optional(&self.name),
+            first_name: optional(&self.first_name),
+            last_name: optional(&self.last_name),
+            email: optional(&self.email),
+            phone: optional(&self.phone),
+            whatsapp: optional(&self.whatsapp),
+            address: self.address.map(optional),
             kind: self.kind,
-            did: held(&self.did),
-            balance: held(&self.balance),
+            did: optional(&self.did),
+            balance: optional(&self.balance),
             delinquent: self.delinquent,
             blocked: self.blocked,
             livemode: self.livemode,
-            metadata: self.metadata.map(&hold),
-            marker: held(&self.marker),
-            created_at: held(&self.created_at),
-            updated_at: held(&self.updated_at),
-            extra: self.extra.map(&hold),
-            fidelity: self.fidelity.map(&hold),
+            metadata: self.metadata.map(&convert),
+            marker: optional(&self.marker),
+            created_at: optional(&self.created_at),
+            updated_at: optional(&self.updated_at),
+            extra: self.extra.map(&convert),
+            fidelity: self.fidelity.map(&convert),
         }
     }
 
@@ -189,7 +187,7 @@ impl<T> Customer<T> {
         self.provider_id.as_ref().unwrap_or(&self.id)
     }
 
-    /// What a field holds.
+    /// The value of a field.
     pub const fn held(&self, field: Field) -> FieldValue<'_, T> {
         match field {
             Field::Id => FieldValue::Text(Some(&self.id)),
@@ -217,7 +215,7 @@ impl<T> Customer<T> {
         }
     }
 
-    /// The text a field holds, for the fields that hold text.
+    /// The text of a field; `None` for a field of another type.
     pub const fn text(&self, field: Field) -> Option<&T> {
         match self.held(field) {
             FieldValue::Text(text) => text,
@@ -227,13 +225,13 @@ impl<T> Customer<T> {
 }
 
 impl<T: Deref<Target = str>> Customer<T> {
-    /// The full name, joined where only its parts are held.
+    /// The full name, joined from the parts if the customer has only parts.
     pub fn full_name(&self) -> Option<Str<'_>> {
         let joined = || name::join(self.first_name.as_deref(), self.last_name.as_deref());
         self.name.as_deref().map(Str::new).or_else(|| joined().map(Str::from))
     }
 
-    /// The first and the last name, split where only the full name is held.
+    /// The first and the last name, split from the full name if the customer has only a full name.
     pub fn split_name(&self) -> (Option<&str>, Option<&str>) {
         match (&self.name, &self.first_name, &self.last_name) {
             (Some(full), None, None) => name::split(full),
@@ -241,7 +239,7 @@ impl<T: Deref<Target = str>> Customer<T> {
         }
     }
 
-    /// The dial code of the phone number, and its national digits; all of it where it has no dial code.
+    /// The dial code of the phone number and its national digits. A number without a dial code is all national digits.
     pub fn split_phone(&self) -> (Option<&str>, Option<&str>) {
         let (code, national) = self.phone.as_deref().and_then(phone::split).unzip();
         (code, national.or(self.phone.as_deref()))

@@ -1,22 +1,22 @@
-//! What can go wrong between a command and its answer. Code branches on [`Kind`], a person reads the
-//! detail, and the outcome says whether anything may have happened at the provider.
+//! The failures of commands. Code branches on [`Kind`], people read the detail, and [`Effect`] says whether a write may have
+//! happened at the provider. `src/problem` maps each kind to a problem of the API.
 
 use std::{borrow::Cow, fmt};
 
 use crate::model::{IdPattern, Operation, manifest::Manifest};
 
-/// What went wrong. The gateway maps each kind to one problem type.
+/// The kind of a failure. The gateway maps each kind to one problem type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// An id that the provider's pattern does not allow.
+    /// The id does not match the provider's pattern.
     InvalidId,
-    /// JSON that cannot be read, or that no two readers would read alike.
+    /// The text is not JSON, or different JSON parsers would read it differently.
     Malformed,
     /// A field is wrong; see the fields.
     Invalid,
-    /// The provider cannot hold every field, and the loss policy does not let the rest be sent; see the fields.
+    /// The provider cannot store every field, and the loss policy refuses a partial write; see the fields.
     FieldsNotSupported,
-    /// A string holds a card number.
+    /// A string contains a card number.
     CardData,
     /// The provider has no such operation.
     NotSupported,
@@ -24,40 +24,40 @@ pub enum Kind {
     NotFound,
     /// The provider's own validation refused the request.
     Rejected,
-    /// The provider answered a record that belongs to somebody else.
+    /// The provider answered an existing record with other values than the create sent.
     SharedRecord,
-    /// Too many requests, in the provider's opinion.
+    /// The provider limits the rate of requests.
     RateLimited,
-    /// The provider refused our credentials.
+    /// The provider refused the gateway's credentials.
     Unauthorized,
     /// The provider failed.
     ProviderFailed,
-    /// The provider's answer could not be understood.
+    /// The provider's answer could not be read.
     BadResponse,
     /// The provider could not be reached: nothing was sent.
     Unreachable,
-    /// Our own limits are full: nothing was sent.
+    /// The gateway's limit of concurrent requests is reached: nothing was sent.
     Overloaded,
-    /// Our own rate limit for the provider is used up: nothing was sent.
+    /// The gateway's own rate limit for the provider is reached: nothing was sent.
     Throttled,
     /// The connection broke after the request may have been sent.
     Interrupted,
-    /// No answer in time.
+    /// The answer did not arrive in time.
     TimedOut,
-    /// A search over many pages reached its bound before it was decided.
+    /// A search over list pages reached its bound without a result.
     ScanBound,
     /// The imitated provider has no such route.
     NoRoute,
 }
 
-/// Whether anything happened at the provider.
+/// Whether the write happened at the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Surely nothing.
+    /// Certainly nothing happened.
     None,
-    /// The write was done, though something after it failed.
+    /// The write happened, but a later request failed.
     Done,
-    /// It may have happened.
+    /// It is unknown whether the write happened.
     Unknown,
 }
 
@@ -82,13 +82,13 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// Names a field and what is wrong with it.
+    /// An error for a field, with what is wrong.
     pub fn new(pointer: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
-/// What the provider said, in its own words.
+/// The provider's own error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VendorAnswer {
     /// The HTTP status.
@@ -99,26 +99,26 @@ pub struct VendorAnswer {
     pub message: Option<String>,
 }
 
-/// A failure, ready to be told.
+/// A failure of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Box<ErrorParts>);
 
 /// The parts of an [`Error`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorParts {
-    /// What to branch on.
+    /// The kind, for code to branch on.
     pub kind: Kind,
-    /// What to read: safe to show, without secrets or personal data.
+    /// The text for people. It contains no secrets and no personal data.
     pub detail: Cow<'static, str>,
     /// The fields that are wrong.
     pub fields: Vec<FieldError>,
-    /// What the provider said.
+    /// The provider's own error.
     pub vendor: Option<VendorAnswer>,
-    /// When to try again, in seconds, where the provider told.
+    /// The seconds after which a retry may succeed, if the provider said so.
     pub retry_after: Option<u64>,
-    /// Whether anything happened at the provider.
+    /// Whether a write happened at the provider.
     pub effect: Effect,
-    /// The id of the record that somebody else holds.
+    /// The id of the existing record that caused the failure.
     pub existing: Option<String>,
 }
 
@@ -139,7 +139,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Error {
-    /// A failure of a kind, with what to tell.
+    /// A failure of a kind, with its detail.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(ErrorParts {
             kind,
@@ -152,12 +152,12 @@ impl Error {
         }))
     }
 
-    /// An id that cannot stand in the provider's URLs.
+    /// The error for an id that does not match the provider's pattern.
     pub fn invalid_id(pattern: &IdPattern) -> Self {
         Self::new(Kind::InvalidId, format!("the customer id must match {}", pattern.described))
     }
 
-    /// Fields that are wrong.
+    /// The error for wrong fields.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let detail = match fields.as_slice() {
             [only] => format!("{}: {}", only.pointer, only.detail),
@@ -166,18 +166,18 @@ impl Error {
         Self::new(Kind::Invalid, detail).with_fields(fields)
     }
 
-    /// An operation that a provider lacks, with the reason from its manifest.
+    /// The error for an operation that a provider lacks, with the reason from its manifest.
     pub fn not_supported(manifest: &Manifest, operation: Operation) -> Self {
-        let reason = manifest.operation(operation).reason().unwrap_or("the adapter does not have it");
+        let reason = manifest.operation(operation).reason().unwrap_or("the adapter does not implement it");
         Self::new(Kind::NotSupported, format!("{} cannot {}: {reason}", manifest.name, operation.phrase()))
     }
 
-    /// An answer that could not be understood. `what` says what was wrong, never what it held.
+    /// The error for an answer that could not be read. `what` describes the answer, but never contains its values.
     pub fn bad_response(what: impl fmt::Display) -> Self {
         Self::new(Kind::BadResponse, format!("the provider answered {what}"))
     }
 
-    /// The same failure, told as another kind.
+    /// The same failure with another kind.
     #[must_use]
     pub fn with_kind(mut self, kind: Kind) -> Self {
         self.0.kind = kind;
@@ -191,36 +191,36 @@ impl Error {
         self
     }
 
-    /// Adds what the provider said.
+    /// Adds the provider's own error.
     #[must_use]
     pub fn with_vendor(mut self, vendor: VendorAnswer) -> Self {
         self.0.vendor = Some(vendor);
         self
     }
 
-    /// Adds when to try again.
+    /// Adds the seconds after which a retry may succeed.
     #[must_use]
     pub fn with_retry_after(mut self, seconds: Option<u64>) -> Self {
         self.0.retry_after = seconds;
         self
     }
 
-    /// Adds the id of the record that somebody else holds.
+    /// Adds the id of the existing record that caused the failure.
     #[must_use]
     pub fn with_existing(mut self, id: impl Into<String>) -> Self {
         self.0.existing = Some(id.into());
         self
     }
 
-    /// Names the record that somebody else holds by another id, or not at all.
+    /// Replaces the id of the record that another customer uses, or removes it.
     #[must_use]
     pub fn with_existing_id(mut self, id: Option<String>) -> Self {
         self.0.existing = id;
         self
     }
 
-    /// Says whether anything happened: a write that was not definitely refused may have happened, and
-    /// one that an earlier step completed has.
+    /// Sets the effect of a failed request. `write`: the request was a write, which may have happened unless the failure
+    /// excludes it. `already_written`: an earlier request of the same command was a write and succeeded.
     #[must_use]
     pub fn after(mut self, write: bool, already_written: bool) -> Self {
         self.0.effect = match self.0.kind {
@@ -233,12 +233,12 @@ impl Error {
 }
 
 impl Kind {
-    /// Whether a write that failed this way may have been carried out.
+    /// Whether a write that failed with this kind may have been executed by the provider.
     pub const fn leaves_doubt(self) -> bool {
         matches!(self, Self::ProviderFailed | Self::BadResponse | Self::Interrupted | Self::TimedOut)
     }
 
-    /// What a status means, where a provider has no meaning of its own.
+    /// The meaning of an HTTP status, for a provider without its own meaning of it.
     pub const fn of_status(status: u16) -> Self {
         match status {
             401 | 403 | 407 => Self::Unauthorized,

@@ -1,5 +1,5 @@
-//! What a translation did to each field. Only what is not plainly kept is listed: an empty report
-//! means that every field stands as the provider holds it.
+//! The fidelity report: how a translation changed the fields of a customer. It lists only changed fields, so an empty
+//! report means that every value equals the provider's.
 
 use smallvec::SmallVec;
 
@@ -8,14 +8,14 @@ use crate::{
     text::Text,
 };
 
-/// What became of a field.
+/// What happened to a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Same meaning, other spelling.
+    /// The meaning is the same, the form is different.
     Transformed,
     /// Computed by the gateway.
     Derived,
-    /// Held by the gateway because the provider cannot.
+    /// Stored by the gateway, because the provider cannot store it.
     Carried,
     /// Not stored anywhere.
     Lost,
@@ -33,22 +33,22 @@ impl Outcome {
     }
 }
 
-/// What became of one field, and by which rule.
+/// What happened to one field, and by which rule.
 #[derive(Clone, Eq)]
 pub struct Entry<T = Text> {
     /// The field.
     pub field: Field,
-    /// What became of it.
+    /// What happened to it.
     pub outcome: Outcome,
-    /// The rule, or the reason of a loss.
+    /// The rule of the change, or the reason of a loss.
     pub rule: &'static str,
-    /// What the provider wrote, where the gateway spells it otherwise.
+    /// The provider's text, if the gateway changed its form.
     pub from: Option<T>,
 }
 
 impl<T: PartialEq> PartialEq for Entry<T> {
     fn eq(&self, other: &Self) -> bool {
-        // A rule is nearly always the very same text.
+        // Equal rules are nearly always the same static text, so comparing pointers first is faster.
         let same_rule = || std::ptr::eq(self.rule, other.rule) || self.rule == other.rule;
         self.field == other.field && self.outcome == other.outcome && same_rule() && self.from == other.from
     }
@@ -60,10 +60,10 @@ impl<T> std::fmt::Debug for Entry<T> {
     }
 }
 
-/// How many entries a usual report has: both parts of a name, and the country.
+/// The number of entries of a usual report: both parts of a name, and the country.
 const USUAL: usize = 3;
 
-/// A fidelity report. Usual reports need no memory of their own.
+/// A fidelity report. A usual report needs no heap allocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fidelity<T = Text>(SmallVec<[Entry<T>; USUAL]>);
 
@@ -79,29 +79,29 @@ impl<T> Fidelity<T> {
         &self.0
     }
 
-    /// The same report with its texts held otherwise.
+    /// The same report with its texts converted to another text type.
     pub fn map<'a, U>(&'a self, convert: impl Fn(&'a T) -> U) -> Fidelity<U> {
-        let held = |entry: &'a Entry<T>| {
+        let converted = |entry: &'a Entry<T>| {
             let Entry { field, outcome, rule, ref from } = *entry;
             Entry { field, outcome, rule, from: from.as_ref().map(&convert) }
         };
-        Fidelity(self.0.iter().map(held).collect())
+        Fidelity(self.0.iter().map(converted).collect())
     }
 
-    /// Whether every field was plainly kept.
+    /// Whether no field changed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl<T: Clone + PartialEq> Fidelity<T> {
-    /// Reports a value that the gateway spells otherwise.
+    /// Reports a value that the gateway converted from the provider's text.
     #[inline]
     pub fn transformed(&mut self, field: Field, rule: &'static str, from: &T) {
         self.push(Entry { field, outcome: Outcome::Transformed, rule, from: Some(from.clone()) });
     }
 
-    /// Reports a value that the gateway sends in another spelling.
+    /// Reports a value that the gateway sends in another form.
     pub fn rewritten(&mut self, field: Field, rule: &'static str) {
         self.push(Entry { field, outcome: Outcome::Transformed, rule, from: None });
     }
@@ -112,7 +112,7 @@ impl<T: Clone + PartialEq> Fidelity<T> {
         self.push(Entry { field, outcome: Outcome::Derived, rule, from: None });
     }
 
-    /// Reports a computed value, with what it was computed from.
+    /// Reports a value that the gateway computed from the provider's text `from`.
     pub fn derived_from(&mut self, field: Field, rule: &'static str, from: &T) {
         self.push(Entry { field, outcome: Outcome::Derived, rule, from: Some(from.clone()) });
     }
@@ -129,7 +129,7 @@ impl<T: Clone + PartialEq> Fidelity<T> {
         }
     }
 
-    /// Adds an entry, unless the same one is there.
+    /// Adds an entry, unless the report already has an equal one.
     #[inline]
     pub fn push(&mut self, entry: Entry<T>) {
         if !self.0.contains(&entry) {
@@ -149,12 +149,12 @@ impl<T: Clone + PartialEq> Fidelity<T> {
         self.0.iter().filter(|entry| entry.outcome == Outcome::Lost)
     }
 
-    /// The fields that are stored nowhere, as what is wrong with a request that must not lose any.
+    /// The losses as field errors, for a request that must not lose a field.
     pub fn loss_errors(&self) -> Vec<FieldError> {
         self.losses().map(|entry| FieldError::new(entry.field.pointer(), entry.rule)).collect()
     }
 
-    /// Takes out of the reports of a page what stands in every one of them, for the page's own report.
+    /// Moves the entries that all reports of a page share into one report for the page.
     pub fn hoist<'r>(reports: impl Iterator<Item = &'r mut Self>) -> Self
     where
         T: 'r,
@@ -162,7 +162,7 @@ impl<T: Clone + PartialEq> Fidelity<T> {
         let mut reports: Vec<&mut Self> = reports.collect();
         let Some((first, rest)) = reports.split_first_mut() else { return Self::default() };
         if rest.iter().all(|report| report.0 == first.0) {
-            // Nearly every page: its customers were told alike.
+            // On nearly every page, the reports of all customers are equal.
             for report in rest {
                 report.0.clear();
             }

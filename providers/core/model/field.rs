@@ -1,23 +1,23 @@
-//! The fields of the canonical customer, in one table.
+//! The fields of the canonical customer, in one table. All other lists of fields derive from it.
 
-/// Who decides what a field holds.
+/// Who can write a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     /// A merchant may write it.
     Written,
-    /// Only the provider decides; answers show it.
+    /// Only the provider writes it; answers show it.
     ReadOnly,
 }
 
-/// What the API calls a field, and who decides on it.
+/// The names of a field in the API, and who can write it.
 struct Row {
     name: &'static str,
     pointer: &'static str,
     access: Access,
 }
 
-/// Makes the enum and its lists of the table, so that no list can lack a field. Everything else that treats fields
-/// one by one matches without `_`, or takes the structs apart without `..`.
+/// Generates the enum and its lists from the table, so that no list can lack a field. Other code that handles single
+/// fields matches without `_`, or destructures without `..`, so that the compiler finds a missing field.
 macro_rules! fields {
     ($($field:ident: $access:ident $name:literal $(/ $part:literal)?;)*) => {
         /// A field of the canonical customer, as fidelity reports and manifests name it.
@@ -73,7 +73,7 @@ impl Field {
     /// Every field that a merchant may write, in the order of the table.
     pub const WRITABLE: [Self; count(Access::Written)] = of(Access::Written);
 
-    /// Every field that only the provider decides on, in the order of the table.
+    /// Every field that only the provider writes, in the order of the table.
     pub const READ_ONLY: [Self; count(Access::ReadOnly)] = of(Access::ReadOnly);
 
     /// The dotted name, such as `address.city`.
@@ -86,35 +86,36 @@ impl Field {
         self.row().pointer
     }
 
-    /// The field that is a member of an object of the API: of the customer, whose pointer is empty, or of `/address`.
+    /// The field of a member `key` in an object of the API. `object` is the pointer of the object: empty for the customer, or
+    /// `/address`.
     pub fn member(object: &str, key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.pointer().rsplit_once('/') == Some((object, key)))
     }
 }
 
-/// How many fields there are of an access.
+/// The number of fields with an access.
 const fn count(access: Access) -> usize {
-    let (mut count, mut place) = (0, 0);
-    while place < Field::ALL.len() {
-        if Field::ALL[place].row().access as u8 == access as u8 {
+    let (mut count, mut index) = (0, 0);
+    while index < Field::ALL.len() {
+        if Field::ALL[index].row().access as u8 == access as u8 {
             count += 1;
         }
-        place += 1;
+        index += 1;
     }
     count
 }
 
-/// The fields of an access, which are so many.
+/// The fields with an access. `COUNT` is their number.
 const fn of<const COUNT: usize>(access: Access) -> [Field; COUNT] {
     let mut fields = [Field::Id; COUNT];
-    let (mut count, mut place) = (0, 0);
-    while place < Field::ALL.len() {
-        let field = Field::ALL[place];
+    let (mut count, mut index) = (0, 0);
+    while index < Field::ALL.len() {
+        let field = Field::ALL[index];
         if field.row().access as u8 == access as u8 {
             fields[count] = field;
             count += 1;
         }
-        place += 1;
+        index += 1;
     }
     fields
 }
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_is_written_or_only_read() {
+    fn every_field_is_either_writable_or_read_only() {
         assert_eq!(Field::WRITABLE.len() + Field::READ_ONLY.len(), Field::ALL.len());
         assert_eq!(
             Field::READ_ONLY.map(Field::name),
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_known_by_its_place() {
+    fn a_field_is_found_by_its_object_and_key() {
         assert_eq!(Field::member("", "email"), Some(Field::Email));
         assert_eq!(Field::member("/address", "city"), Some(Field::City));
         for (object, key) in

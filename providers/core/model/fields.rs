@@ -1,4 +1,4 @@
-//! What a create or an update says of each field.
+//! The fields of a create or an update, each one a patch.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Clone, Default, PartialEq)]
 #[expect(missing_docs, reason = "the names are the fields of the API, described in its contract")]
 pub struct CustomerFields {
-    /// Excludes the parts, unless they join to it.
+    /// Excludes the parts, unless the parts joined are equal to it.
     pub name: Patch<Text>,
     pub first_name: Patch<Text>,
     pub last_name: Patch<Text>,
@@ -27,30 +27,30 @@ pub struct CustomerFields {
 }
 
 impl CustomerFields {
-    /// Whether no field is mentioned.
+    /// Whether the command mentions no field.
     pub fn is_empty(&self) -> bool {
         Field::WRITABLE.iter().all(|field| self.state(*field).is_absent())
     }
 
-    /// What is asked of one field, without its value.
+    /// The patch of one field, without its value.
     pub fn state(&self, field: Field) -> Patch<()> {
-        let of = |text: &Patch<Text>| text.map(|_| ());
+        let without_value = |text: &Patch<Text>| text.map(|_| ());
         match field {
-            Field::Name => of(&self.name),
-            Field::FirstName => of(&self.first_name),
-            Field::LastName => of(&self.last_name),
-            Field::Email => of(&self.email),
-            Field::Phone => of(&self.phone),
-            Field::Whatsapp => of(&self.whatsapp),
-            Field::Line1 => of(&self.address.line1),
-            Field::Line2 => of(&self.address.line2),
-            Field::City => of(&self.address.city),
-            Field::State => of(&self.address.state),
-            Field::PostalCode => of(&self.address.postal_code),
-            Field::Country => of(&self.address.country),
+            Field::Name => without_value(&self.name),
+            Field::FirstName => without_value(&self.first_name),
+            Field::LastName => without_value(&self.last_name),
+            Field::Email => without_value(&self.email),
+            Field::Phone => without_value(&self.phone),
+            Field::Whatsapp => without_value(&self.whatsapp),
+            Field::Line1 => without_value(&self.address.line1),
+            Field::Line2 => without_value(&self.address.line2),
+            Field::City => without_value(&self.address.city),
+            Field::State => without_value(&self.address.state),
+            Field::PostalCode => without_value(&self.address.postal_code),
+            Field::Country => without_value(&self.address.country),
             Field::Type => self.kind.map(|_| ()),
-            Field::Did => of(&self.did),
-            Field::Balance => of(&self.balance),
+            Field::Did => without_value(&self.did),
+            Field::Balance => without_value(&self.balance),
             Field::Metadata => self.metadata.map(|_| ()),
             Field::Id | Field::Delinquent | Field::Blocked | Field::Livemode | Field::CreatedAt | Field::UpdatedAt => {
                 Patch::Absent
@@ -58,7 +58,7 @@ impl CustomerFields {
         }
     }
 
-    /// Leaves a field alone, whatever was asked of it.
+    /// Removes a field from the command.
     pub fn forget(&mut self, field: Field) {
         let text = match field {
             Field::Name => &mut self.name,
@@ -84,7 +84,7 @@ impl CustomerFields {
         *text = Patch::Absent;
     }
 
-    /// What is asked of the full name, joined from its parts where those were given.
+    /// The patch of the full name, joined from its parts if the command has only parts.
     pub fn full_name(&self) -> Patch<Str<'_>> {
         match (&self.name, &self.first_name, &self.last_name) {
             (Patch::Absent, Patch::Absent, Patch::Absent) => Patch::Absent,
@@ -96,8 +96,8 @@ impl CustomerFields {
         }
     }
 
-    /// What is asked of the first and the last name, split from the full name where that was given.
-    /// A part that a full name does not have is cleared.
+    /// The patches of the first and the last name, split from the full name if the command has only a full name. A full
+    /// name of one word clears the last name.
     pub fn split_name(&self) -> (Patch<Str<'_>>, Patch<Str<'_>>) {
         match (&self.name, &self.first_name, &self.last_name) {
             (Patch::Set(full), Patch::Absent, Patch::Absent) => {
@@ -110,8 +110,8 @@ impl CustomerFields {
         }
     }
 
-    /// What is asked of the dial code of the phone number, and of its national digits. A number that has no dial
-    /// code must not keep the one of another.
+    /// The patches of the dial code and the national digits of the phone number. A number without a dial code clears the
+    /// dial code, so that the old code does not stay with the new number.
     pub fn split_phone(&self) -> (Patch<Str<'_>>, Patch<Str<'_>>) {
         match self.phone.map(|number| phone::split(number)) {
             Patch::Set(Some((code, national))) => (Patch::Set(Str::new(code)), Patch::Set(Str::new(national))),
@@ -120,7 +120,7 @@ impl CustomerFields {
         }
     }
 
-    /// Drops every clearing, for a create, where there is nothing to clear.
+    /// Removes every clear, for a create: a new record has nothing to clear.
     #[must_use]
     pub fn without_clears(mut self) -> Self {
         for field in Field::WRITABLE {
@@ -131,12 +131,12 @@ impl CustomerFields {
         self
     }
 
-    /// Whether any part of the address is mentioned.
+    /// Whether the command mentions any part of the address.
     pub fn mentions_address(&self) -> bool {
         self.address.parts().into_iter().any(|(_, part)| !part.is_absent())
     }
 
-    /// The customer as these fields change it.
+    /// Applies these fields to a customer.
     pub fn apply_to(&self, customer: &mut Customer) {
         let Self { name, first_name, last_name, email, phone, whatsapp, address, kind, did, balance, metadata } = self;
         let texts = [
@@ -150,8 +150,8 @@ impl CustomerFields {
             (balance, &mut customer.balance),
         ];
         let parts = address.parts().into_iter().zip(customer.address.parts_mut());
-        for (patch, held) in texts.into_iter().chain(parts.map(|((_, patch), (_, held))| (patch, held))) {
-            *held = patch.apply(held.take());
+        for (patch, current) in texts.into_iter().chain(parts.map(|((_, patch), (_, current))| (patch, current))) {
+            *current = patch.apply(current.take());
         }
         customer.kind = kind.apply(customer.kind);
         match metadata {

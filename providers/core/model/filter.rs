@@ -1,4 +1,4 @@
-//! Which customers are meant: look-ups and filters.
+//! Selections of customers: look-ups of one customer, and filters of lists.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl Lookup {
         }
     }
 
-    /// What is looked for.
+    /// The value to find.
     pub const fn value(&self) -> &Text {
         match self {
             Self::Email(value) | Self::Phone(value) | Self::Did(value) | Self::Reference(value) => value,
@@ -40,7 +40,7 @@ impl Lookup {
 }
 
 impl From<&Lookup> for CustomerFilter {
-    /// What the customer that is found must match; a reference is only known to the provider.
+    /// The filter that a found customer must match. A reference is not part of a customer, so it gives an empty filter.
     fn from(lookup: &Lookup) -> Self {
         let mut filter = Self::default();
         match lookup {
@@ -59,7 +59,7 @@ impl fmt::Debug for Lookup {
     }
 }
 
-/// Which customers a list shows.
+/// The conditions on the customers of a list.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct CustomerFilter {
     /// Exactly this e-mail address.
@@ -68,42 +68,43 @@ pub struct CustomerFilter {
     pub phone: Option<Text>,
     /// Exactly this decentralised identifier.
     pub did: Option<Text>,
-    /// Only blocked ones, or only ones that are not.
+    /// Only blocked customers, or only customers that are not blocked.
     pub blocked: Option<bool>,
-    /// Name, e-mail or phone contains this text.
+    /// The name, e-mail or phone number contains this text.
     pub search: Option<Text>,
 }
 
 impl CustomerFilter {
-    /// Whether every customer is shown.
+    /// Whether there are no conditions.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many conditions there are.
+    /// The number of conditions.
     pub fn len(&self) -> usize {
         let Self { email, phone, did, blocked, search } = self;
         let texts = [email, phone, did, search];
         texts.into_iter().flatten().count() + usize::from(blocked.is_some())
     }
 
-    /// Whether a customer is shown: e-mail and phone exactly, search as a part, both without regard to case.
+    /// Whether a customer meets every condition. Exact values are compared whole, a search as a part of a value. The e-mail
+    /// address and the search ignore case.
     pub fn matches(&self, customer: &Customer) -> bool {
-        let is = |held: &Option<Text>, asked: &Option<Text>, same: fn(&str, &str) -> bool| match (held, asked) {
+        let equals = |value: &Option<Text>, wanted: &Option<Text>, same: fn(&str, &str) -> bool| match (value, wanted) {
             (_, None) => true,
             (None, Some(_)) => false,
-            (Some(held), Some(asked)) => same(held, asked),
+            (Some(value), Some(wanted)) => same(value, wanted),
         };
-        is(&customer.email, &self.email, email::same)
-            && is(&customer.phone, &self.phone, str::eq)
-            && is(&customer.did, &self.did, str::eq)
+        equals(&customer.email, &self.email, email::same)
+            && equals(&customer.phone, &self.phone, str::eq)
+            && equals(&customer.did, &self.did, str::eq)
             && self.blocked.is_none_or(|blocked| customer.blocked == Some(blocked))
             && self.search.as_ref().is_none_or(|part| {
                 let part = part.to_lowercase();
                 [&customer.name, &customer.email, &customer.phone]
                     .into_iter()
                     .flatten()
-                    .any(|held| held.to_lowercase().contains(&part))
+                    .any(|value| value.to_lowercase().contains(&part))
             })
     }
 }

@@ -1,17 +1,17 @@
-//! What becomes of fields that a provider cannot hold.
+//! The loss policy: what the gateway does with fields that a provider cannot store.
 
 use serde::{Deserialize, Serialize};
 
-/// What becomes of fields that the provider cannot hold.
+/// What the gateway does with fields that the provider cannot store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LossPolicy {
-    /// The request is refused before anything is sent.
+    /// It refuses the request before it sends anything.
     #[default]
     Reject,
-    /// The gateway keeps them. Not available yet: the configuration and the API refuse it.
+    /// It stores the fields itself. Not implemented yet: the configuration and the API refuse this policy.
     Carry,
-    /// The rest is sent, and the answer reports the loss.
+    /// It sends the other fields, and the answer reports the loss.
     Drop,
 }
 

@@ -1,24 +1,24 @@
-//! What a provider can do, as data. The manifest is law: the conformance suite fails an adapter that
-//! does less than its manifest says, or more.
+//! The manifest: the abilities of a provider, as data. The engine, the API and the documents derive from it. The
+//! conformance suite fails an adapter that does less or more than its manifest declares.
 
 use crate::model::{
     CustomerFields, Error, Field, IdPattern, Operation, Patch,
     auth::{AuthScheme, Credentials},
 };
 
-/// Whether something is there, and why not.
+/// Whether a provider has an ability, and why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Support {
-    /// The provider does it.
+    /// The provider has it.
     Native,
-    /// The gateway does it on top of what the provider has; the text says how.
+    /// The gateway emulates it with other abilities of the provider; the text says how.
     Emulated(&'static str),
-    /// It cannot be had; the text says why.
+    /// Neither has it; the text says why.
     No(&'static str),
 }
 
 impl Support {
-    /// Whether it can be used.
+    /// Whether it is available.
     pub const fn is_supported(self) -> bool {
         !matches!(self, Self::No(_))
     }
@@ -50,19 +50,19 @@ pub struct FieldSupport {
     pub create: Support,
     /// Whether an update can set it.
     pub update: Support,
-    /// Whether an answer tells it.
+    /// Whether an answer returns it.
     pub read: Support,
-    /// What the provider calls it, or how it spells it.
+    /// The provider's name for the field, or its form.
     pub spelling: &'static str,
 }
 
 impl FieldSupport {
-    /// A field that is written and read under another name, or the same.
+    /// A field that the provider stores, under the same or another name.
     pub const fn native(field: Field, spelling: &'static str) -> Self {
         Self { field, create: Support::Native, update: Support::Native, read: Support::Native, spelling }
     }
 
-    /// A field that is computed from others, both ways.
+    /// A field that the gateway computes from other fields, in both directions.
     pub const fn emulated(field: Field, how: &'static str, spelling: &'static str) -> Self {
         let support = Support::Emulated(how);
         Self { field, create: support, update: support, read: support, spelling }
@@ -74,13 +74,13 @@ impl FieldSupport {
         Self { field, create: support, update: support, read: support, spelling: "" }
     }
 
-    /// A field that is only told.
+    /// A field that the provider returns but a client cannot write.
     pub const fn read_only(field: Field, spelling: &'static str) -> Self {
-        const WHY: Support = Support::No("the provider tells it but does not take it");
+        const WHY: Support = Support::No("the provider returns it but does not accept it");
         Self { field, create: WHY, update: WHY, read: Support::Native, spelling }
     }
 
-    /// The same field, but with another answer for updates.
+    /// The same field with other support for updates.
     #[must_use]
     pub const fn updated(mut self, update: Support) -> Self {
         self.update = update;
@@ -88,19 +88,18 @@ impl FieldSupport {
     }
 }
 
-/// How a filter of the list is answered.
+/// Who applies a filter of the list, and how exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilterSupport {
-    /// The provider filters, and exactly.
+    /// The provider filters exactly.
     Exact,
-    /// The provider filters, and exactly, but by nothing else at the same time: beside another filter the
-    /// gateway compares.
+    /// The provider filters exactly, but only by one filter. If there is another filter, the gateway applies this one.
     Alone,
-    /// The provider narrows the list down; the gateway filters again. The text says what is loose.
+    /// The provider filters loosely, and the gateway filters its answer again. The text says what is loose.
     Loose(&'static str),
-    /// The gateway reads pages and filters.
+    /// The gateway reads the provider's pages and filters them.
     Scan,
-    /// The provider does not hold the field.
+    /// The provider does not store the field; the text says why.
     No(&'static str),
 }
 
@@ -114,17 +113,17 @@ impl FilterSupport {
         }
     }
 
-    /// What is loose, or why there is none.
+    /// What is loose, or why the filter is not available.
     pub const fn reason(self) -> Option<&'static str> {
         match self {
             Self::Loose(reason) | Self::No(reason) => Some(reason),
-            Self::Alone => Some("beside another filter the gateway compares"),
+            Self::Alone => Some("with another filter, the gateway applies this one"),
             Self::Exact | Self::Scan => None,
         }
     }
 }
 
-/// How the filters of the list are answered.
+/// Who applies each filter of the list.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "named after the query parameters")]
 pub struct Filters {
@@ -136,14 +135,14 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// Every field is compared by the gateway; there is no did.
+    /// The gateway applies every filter. There is no filter by DID; `no_did` says why.
     pub const fn scanned(no_did: &'static str) -> Self {
         let scan = FilterSupport::Scan;
         Self { email: scan, phone: scan, did: FilterSupport::No(no_did), blocked: scan, search: scan }
     }
 }
 
-/// How one customer is found by something other than its id.
+/// Who answers each look-up of one customer.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "named after the query parameters")]
 pub struct Lookups {
@@ -153,20 +152,20 @@ pub struct Lookups {
     pub reference: FilterSupport,
 }
 
-/// How a provider cuts lists into pages.
+/// How a provider divides lists into pages.
 #[derive(Debug, Clone, Copy)]
 pub struct Paging {
     /// Pages, offsets or tokens.
     pub style: PagingStyle,
-    /// What the provider calls its parameters.
+    /// The names of the provider's parameters.
     pub parameters: &'static str,
     /// The most entries a page may have.
     pub max_limit: u16,
-    /// Whether the provider tells how many there are in all.
+    /// Whether the provider returns the total number of entries.
     pub tells_total: bool,
 }
 
-/// What a provider counts in.
+/// How a provider addresses the pages of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PagingStyle {
     /// Numbered pages of a chosen size.
@@ -186,20 +185,20 @@ impl PagingStyle {
     }
 }
 
-/// What keeps a write from being done twice, as seen at the provider's twin: the conformance suite sends every write
-/// twice, and fails a manifest that declares another class than it sees.
+/// What prevents a repeated write from having a second effect. The conformance suite sends every write twice to the
+/// provider's twin, and fails a manifest that declares another class than it observes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dedupe {
     /// K: the provider honours an idempotency key.
     Key,
-    /// N: the request names the record, a new one by an id that the client chose. Sent twice it says the same, and the
-    /// record tells whether it happened.
+    /// N: the request names the record; a create names it by an id that the client chose. A repetition has no second
+    /// effect, and the record shows whether the write happened.
     Id,
-    /// U: an attribute is unique, and a second write answers the first record.
+    /// U: a value such as the e-mail address is unique, and a second create answers the first record.
     Unique,
-    /// S: sent twice it is done twice, but what came of it can be searched for.
+    /// S: a repetition has a second effect, but a search can find the results.
     Search,
-    /// O: there is no way to know.
+    /// O: nothing prevents it, and no search can find the results.
     Nothing,
 }
 
@@ -216,7 +215,7 @@ impl Dedupe {
     }
 }
 
-/// What keeps each write from being done twice.
+/// What prevents a second effect, for each write.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "named after the operations")]
 pub struct Dedupes {
@@ -228,53 +227,53 @@ pub struct Dedupes {
 }
 
 impl Dedupes {
-    /// Creates are of this class; changes name their record, and say how it is to be.
+    /// This class for creates. The other writes name their record and its final state, so they have the class `Id`.
     pub const fn of_creates(create: Dedupe) -> Self {
         Self { create, update: Dedupe::Id, delete: Dedupe::Id, block: Dedupe::Id, unblock: Dedupe::Id }
     }
 }
 
-/// How a provider updates a record, which decides what has to be read first.
+/// How a provider updates a record. It decides whether the gateway reads the record first.
 #[derive(Debug, Clone, Copy)]
 pub struct UpdateStyle {
-    /// What the provider's names look like.
+    /// How the provider stores names.
     pub names: NameStyle,
-    /// Whether an update replaces the record, so that the merged whole must be sent.
+    /// Whether an update replaces the whole record, so that the gateway must send every field.
     pub replaces_record: bool,
-    /// Whether an address is sent as one object of which it is unknown whether it is merged.
+    /// Whether the gateway must send every part of an address, because the provider may replace the whole object.
     pub whole_address: bool,
-    /// What `null` does.
+    /// What the provider does with `null`.
     pub clears: Clears,
 }
 
-/// What a provider's names look like.
+/// How a provider stores names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameStyle {
     /// One full name.
     Full,
-    /// First and last name apart.
+    /// The first and the last name separately.
     Split,
 }
 
-/// What `null` does at a provider.
+/// What a provider does with `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clears {
-    /// It clears, or it is not known whether it does: it is sent, and the answer is checked.
+    /// It clears the field, or this is not known. The gateway sends `null` and checks the answer.
     Sent,
-    /// It cannot be sent; the text says why.
+    /// The gateway cannot send `null`; the text says why.
     No(&'static str),
 }
 
-/// What a create must have.
+/// A requirement of creates.
 #[derive(Debug, Clone, Copy)]
 pub struct Requirement {
     /// At least one of these fields.
     pub any_of: &'static [Field],
-    /// What to tell when none is there.
+    /// The message if none of them is given.
     pub told: &'static str,
 }
 
-/// Everything the gateway, the documents and the conformance suite know of a provider.
+/// Everything that the gateway, the documents and the conformance suite know about a provider.
 #[derive(Debug)]
 pub struct Manifest {
     /// The name in configuration and URLs.
@@ -285,15 +284,15 @@ pub struct Manifest {
     pub generation: &'static str,
     /// Where its API is documented.
     pub documentation: &'static str,
-    /// The documented base; `None` where every installation has its own.
+    /// The documented base URL; `None` if every installation has its own.
     pub base_url: Option<&'static str>,
-    /// How requests are authorized; the first is the usual one.
+    /// The authorization schemes; the first one is the default.
     pub auth: &'static [AuthScheme],
-    /// What it can do. An operation that is not listed is native.
+    /// The operations that are not native. All others are native.
     pub operations: &'static [(Operation, Support)],
-    /// What it does with each field.
+    /// The support of each field.
     pub fields: &'static [FieldSupport],
-    /// What a create must have.
+    /// The requirements of creates.
     pub requires: &'static [Requirement],
     /// How its lists are filtered.
     pub filters: Filters,
@@ -301,23 +300,23 @@ pub struct Manifest {
     pub lookups: Lookups,
     /// How its lists are paged.
     pub paging: Paging,
-    /// Which ids it has.
+    /// The pattern of its ids.
     pub id: IdPattern,
-    /// What keeps its writes from being done twice.
+    /// What prevents a second effect of repeated writes.
     pub dedupe: Dedupes,
-    /// Whether it can itself answer an existing customer instead of creating a second one.
+    /// Whether the provider itself can answer an existing customer instead of creating a second one.
     pub distinct: Support,
-    /// How it updates.
+    /// How it updates records.
     pub update: UpdateStyle,
 }
 
 impl Manifest {
-    /// Whether an operation is there.
+    /// Whether the provider has an operation.
     pub fn operation(&self, operation: Operation) -> Support {
         self.operations.iter().find(|(listed, _)| *listed == operation).map_or(Support::Native, |(_, support)| *support)
     }
 
-    /// Refuses an operation that is not there, with the reason.
+    /// Refuses an operation that the provider does not have, with the reason.
     pub fn require(&self, operation: Operation) -> Result<(), Error> {
         match self.operation(operation).is_supported() {
             true => Ok(()),
@@ -325,7 +324,8 @@ impl Manifest {
         }
     }
 
-    /// What keeps a write from being done twice. `None` where nothing is written, or the operation is not there.
+    /// What prevents a second effect of a repeated write. `None` for a read, and for an operation that the provider does
+    /// not have.
     pub fn dedupe(&self, operation: Operation) -> Option<Dedupe> {
         let class = match operation {
             Operation::Create => self.dedupe.create,
@@ -343,23 +343,23 @@ impl Manifest {
         self.operation(operation).is_supported().then_some(class)
     }
 
-    /// Whether doing an operation twice is the same as doing it once, and is answered alike.
+    /// Whether a repeated operation has the same effect and the same answer as a single one.
     pub fn is_idempotent(&self, operation: Operation) -> bool {
         !operation.is_write() || self.dedupe(operation) == Some(Dedupe::Id)
     }
 
-    /// What becomes of a field. One that the manifest does not list is not there.
+    /// The support of a field. The provider does not have a field that the manifest does not list.
     pub fn field(&self, field: Field) -> FieldSupport {
         let listed = self.fields.iter().find(|listed| listed.field == field);
         listed.copied().unwrap_or(FieldSupport::none(field, "the provider has no counterpart"))
     }
 
-    /// The fields of a command that the provider cannot hold, with the reasons.
+    /// The fields of a command that the provider cannot store, with the reasons.
     pub fn losses(&self, fields: &CustomerFields, operation: Operation) -> impl Iterator<Item = (Field, &'static str)> {
         Field::WRITABLE.into_iter().filter_map(move |field| {
             let support = self.field(field);
-            let writing = if operation == Operation::Create { support.create } else { support.update };
-            match (fields.state(field), writing, self.update.clears) {
+            let write_support = if operation == Operation::Create { support.create } else { support.update };
+            match (fields.state(field), write_support, self.update.clears) {
                 (Patch::Absent, ..) => None,
                 (_, Support::No(why), _) | (Patch::Clear, _, Clears::No(why)) => Some((field, why)),
                 _ => None,
@@ -367,7 +367,7 @@ impl Manifest {
         })
     }
 
-    /// The scheme whose credentials are all there; the first scheme where none are.
+    /// The first scheme whose credentials are all present; `None` if there is no such scheme.
     pub fn scheme_for(&self, credentials: &Credentials) -> Option<&'static AuthScheme> {
         self.auth.iter().find(|scheme| scheme.credentials().iter().all(|name| credentials.get(name).is_some()))
     }

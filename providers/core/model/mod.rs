@@ -1,5 +1,5 @@
-//! The canonical language: customers as the gateway answers them, the commands that it takes, and what can go wrong.
-//! Nothing here knows a provider.
+//! The canonical model: customers as the gateway answers them, the commands that it accepts, and the errors. It contains
+//! nothing that is specific to one provider.
 
 mod address;
 pub mod auth;

@@ -3,21 +3,21 @@
 /// Whether an operation changes anything at the provider.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
-    /// It is kept, sent once, and looked for where its outcome is unknown.
+    /// The store records it, the gateway sends it once, and reconciles it if its outcome is unknown.
     Writes,
     /// It changes nothing.
     Reads,
 }
 
-/// What an operation is called, and what it does.
+/// The names and the effect of an operation.
 struct Row {
     effect: Effect,
     name: &'static str,
     phrase: &'static str,
 }
 
-/// Makes the enum and its lists of the table, so that no list can lack an operation. Everything else that treats
-/// operations one by one matches without `_`.
+/// Generates the enum and its lists from the table, so that no list can lack an operation. Other code that handles single
+/// operations matches without `_`, so that the compiler finds a missing operation.
 macro_rules! operations {
     ($($operation:ident: $effect:ident $name:literal, $phrase:literal;)*) => {
         /// An operation of the customers API.
@@ -60,17 +60,17 @@ impl Operation {
         self.row().name
     }
 
-    /// What a provider does, or cannot do, in a sentence.
+    /// The operation as a verb in a sentence, such as `lomi cannot block`.
     pub const fn phrase(self) -> &'static str {
         self.row().phrase
     }
 
-    /// Reads a name.
+    /// The operation with a name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.name() == name)
     }
 
-    /// Whether it changes anything at the provider.
+    /// Whether the operation changes something at the provider.
     pub const fn is_write(self) -> bool {
         matches!(self.row().effect, Effect::Writes)
     }

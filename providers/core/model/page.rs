@@ -1,4 +1,4 @@
-//! Pages of lists.
+//! Pages of lists, and the positions at which they begin.
 
 use crate::{model::CustomerId, text::Text};
 
@@ -9,26 +9,26 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<Position>,
-    /// How many there are in all pages, where the provider tells.
+    /// The number of entries in all pages, if the provider returns it.
     pub total: Option<u64>,
 }
 
 impl<T> Page<T> {
-    /// A page of a list whose length the provider tells.
+    /// A page of a list whose total the provider returns.
     pub fn of_total(items: Vec<T>, position: &Position, total: u64) -> Self {
         let end = position.offset().saturating_add(items.len() as u64);
         let next = (!items.is_empty() && end < total).then_some(Position::Offset(end));
         Self { items, next, total: Some(total) }
     }
 
-    /// A page cut out of a list that the provider tells whole.
+    /// A page of a list that the provider returns as a whole.
     pub fn of_all(all: Vec<T>, position: &Position, limit: u16) -> Self {
         let (total, begin) = (all.len() as u64, usize::try_from(position.offset()).unwrap_or(usize::MAX));
         Self::of_total(all.into_iter().skip(begin).take(limit.into()).collect(), position, total)
     }
 
-    /// A numbered page of a list whose length the provider may tell. The next one begins where this one would
-    /// end if it were full: a number says nothing of a page that fell short.
+    /// A numbered page of a list whose total the provider may return. The next page begins where a full page would end,
+    /// because page numbers count full pages even if this page has fewer entries.
     pub fn of_numbered(items: Vec<T>, position: &Position, limit: u16, total: Option<u64>) -> Self {
         let Some(total) = total else { return Self::of_unknown_length(items, position, limit) };
         let end = position.offset().saturating_add(limit.into());
@@ -36,8 +36,9 @@ impl<T> Page<T> {
         Self { items, next, total: Some(total) }
     }
 
-    /// A numbered page of which it may be told whether another follows, and how many entries there are in all.
-    /// The first decides, else the second, else whether the page is full; a count that contradicts is no total.
+    /// A numbered page. The provider may say whether another page follows (`more`) and the total (`count`). `more` decides
+    /// whether there is a next page; without it `count` decides; without both a full page has a next page. A `count` that
+    /// contradicts this is ignored as a total.
     pub fn of_told(items: Vec<T>, position: &Position, limit: u16, more: Option<bool>, count: Option<u64>) -> Self {
         let end = position.offset().saturating_add(items.len() as u64);
         let more = more.or(count.map(|count| end < count)).unwrap_or(items.len() >= usize::from(limit.max(1)));
@@ -47,7 +48,7 @@ impl<T> Page<T> {
         Self { items, next, total }
     }
 
-    /// A page of a list whose length is not told: a full page may be followed by another.
+    /// A page of a list with an unknown total: after a full page there may be another one.
     pub fn of_unknown_length(items: Vec<T>, position: &Position, limit: u16) -> Self {
         let end = position.offset().saturating_add(items.len() as u64);
         let next = (items.len() >= usize::from(limit.max(1))).then_some(Position::Offset(end));
@@ -58,19 +59,19 @@ impl<T> Page<T> {
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Position {
-    /// After this many customers. Providers with page numbers count in whole pages.
+    /// After this many entries. For a provider with page numbers, it is a multiple of the page size.
     Offset(u64),
-    /// Where the provider's own token says.
+    /// At the provider's own token.
     Token(Text),
-    /// After this customer of a list of customers. Clients of vendors that page by the id of the last entry send it; the
-    /// API's own cursors never hold it.
+    /// After this customer of a list of customers. Clients of vendors that page by the id of the last entry send it. The
+    /// API's own cursors never contain it.
     AfterCustomer(CustomerId),
-    /// Inside the page that begins there, after this many of its entries. Only the engine's walks know it: a provider
-    /// is asked for the whole page.
+    /// Inside a provider's page, after some of its entries. Only the engine uses it; it always asks a provider for the
+    /// whole page.
     Within {
         /// Where the provider's page begins.
         page: Box<Self>,
-        /// How many of its entries were already shown, or passed over.
+        /// How many of its entries belong to earlier pages of the client.
         skip: u16,
     },
 }
@@ -79,7 +80,8 @@ impl Position {
     /// The beginning of a list.
     pub const START: Self = Self::Offset(0);
 
-    /// How many entries lie before the page of this position; zero where the position does not count.
+    /// The number of entries before the provider's page of this position; zero for a token and after a
+    /// customer.
     pub const fn offset(&self) -> u64 {
         match self {
             Self::Offset(offset) => *offset,
@@ -88,11 +90,11 @@ impl Position {
         }
     }
 
-    /// Where the provider's page begins, and how many of its entries come before this position.
+    /// The beginning of the provider's page, and the number of its entries before this position.
     pub fn in_page(&self) -> (&Self, u16) {
         match self {
             Self::Within { page, skip } => (page, *skip),
-            whole => (whole, 0),
+            page => (page, 0),
         }
     }
 

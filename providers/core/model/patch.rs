@@ -4,20 +4,20 @@ use std::fmt;
 
 use crate::text::{Str, Text};
 
-/// One field of a merge patch (RFC 7396): left alone, cleared with `null`, or set.
+/// One field of a merge patch (RFC 7396): unchanged, cleared with `null`, or set.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub enum Patch<T> {
-    /// Not mentioned: stays as it is.
+    /// Not mentioned: the value stays unchanged.
     #[default]
     Absent,
-    /// `null`: to be cleared.
+    /// `null`: the value is cleared.
     Clear,
     /// A new value.
     Set(T),
 }
 
 impl<T> Patch<T> {
-    /// Whether the field is left alone.
+    /// Whether the patch does not mention the field.
     pub const fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
@@ -30,13 +30,13 @@ impl<T> Patch<T> {
         }
     }
 
-    /// The same patch for a record that is new, in which there is nothing to clear.
+    /// The same patch for a new record, which has nothing to clear.
     #[must_use]
     pub fn of_new(self) -> Self {
         if let Self::Clear = self { Self::Absent } else { self }
     }
 
-    /// The same patch of a converted value.
+    /// The same patch with a converted value.
     pub fn map<'p, U>(&'p self, convert: impl FnOnce(&'p T) -> U) -> Patch<U> {
         match self {
             Self::Absent => Patch::Absent,
@@ -45,7 +45,7 @@ impl<T> Patch<T> {
         }
     }
 
-    /// What the field holds once the patch was applied to its current value.
+    /// The value of the field after the patch is applied to its current value.
     pub fn apply(&self, current: Option<T>) -> Option<T>
     where
         T: Clone,
@@ -57,7 +57,7 @@ impl<T> Patch<T> {
         }
     }
 
-    /// This patch, or one that sets the current value again where the field is left alone.
+    /// This patch; if it does not mention the field, a patch that sets the current value again.
     #[must_use]
     pub fn or_keep(&self, current: Option<&T>) -> Self
     where
@@ -71,7 +71,7 @@ impl<T> Patch<T> {
 }
 
 impl<T> From<Option<T>> for Patch<T> {
-    /// A value that is there is set; one that is not is left alone.
+    /// A value is set; `None` does not mention the field.
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Absent, Self::Set)
     }
@@ -87,7 +87,7 @@ impl<T> fmt::Debug for Patch<T> {
     }
 }
 
-/// A canonical patch of text in a vendor's document.
+/// The wire document's patch for a canonical patch of text.
 pub fn str_patch(patch: &Patch<Text>) -> Patch<Str<'_>> {
     patch.map(|text| Str::new(text))
 }

@@ -1,4 +1,4 @@
-//! What belongs to a customer: payment methods, payments, invoices.
+//! Records that belong to a customer: payment methods, payments and invoices.
 
 use std::fmt;
 
@@ -7,22 +7,22 @@ use crate::{
     text::Text,
 };
 
-/// A means of paying that a provider keeps for a customer.
+/// A payment method that a provider stores for a customer.
 #[derive(Clone, Default, PartialEq)]
 pub struct PaymentMethod {
     /// The id at the provider.
     pub id: Text,
-    /// The provider's word for its sort.
+    /// The provider's word for its type.
     pub kind: Option<Text>,
     /// The provider's channel or gateway.
     pub channel: Option<Text>,
     /// The last four digits.
     pub last4: Option<Text>,
-    /// The phone number it is bound to.
+    /// The phone number of the payment method.
     pub phone: Option<Text>,
     /// RFC 3339, UTC.
     pub created_at: Option<Text>,
-    /// Everything else the provider tells.
+    /// The members that have no canonical field.
     pub extra: Extra,
 }
 
@@ -37,11 +37,11 @@ pub struct Payment {
     pub amount: Option<Text>,
     /// The provider's currency code.
     pub currency: Option<Text>,
-    /// The provider's word.
+    /// The status, in the provider's words.
     pub status: Option<Text>,
     /// RFC 3339, UTC.
     pub created_at: Option<Text>,
-    /// Everything else the provider tells.
+    /// The members that have no canonical field.
     pub extra: Extra,
 }
 
@@ -52,7 +52,7 @@ pub struct Invoice {
     pub id: Text,
     /// The number printed on it.
     pub number: Option<Text>,
-    /// The provider's word.
+    /// The status, in the provider's words.
     pub status: Option<Text>,
     /// A decimal string, in the provider's unit.
     pub amount_due: Option<Text>,
@@ -62,7 +62,7 @@ pub struct Invoice {
     pub currency: Option<Text>,
     /// RFC 3339, UTC.
     pub created_at: Option<Text>,
-    /// Everything else the provider tells.
+    /// The members that have no canonical field.
     pub extra: Extra,
 }
 
@@ -71,7 +71,7 @@ pub struct Invoice {
 pub struct OverdueInvoices {
     /// The invoices.
     pub invoices: Vec<Invoice>,
-    /// The provider's sums by currency, untouched.
+    /// The provider's sums by currency, unchanged.
     pub summary: Option<JsonObject>,
 }
 

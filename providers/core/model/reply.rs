@@ -1,40 +1,40 @@
-//! What a command is answered with.
+//! The replies to commands.
 
 use crate::model::{Customer, Error, Kind, OverdueInvoices, Page, Payment, PaymentMethod};
 
-/// What a create did.
+/// The result of a create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Created {
     /// The customer.
     pub customer: Customer,
-    /// Whether it already existed and matched, instead of being created now.
+    /// Whether the customer existed before and matched the create.
     pub existing: bool,
 }
 
 impl Created {
-    /// A customer that did not exist before.
+    /// The result of a create that made a customer.
     pub const fn new(customer: Customer) -> Self {
         Self { customer, existing: false }
     }
 }
 
-/// What a write may answer.
+/// The result of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
-    /// A create made a customer, or found the one that was there.
+    /// A create made a customer, or found an existing one.
     Created(Created),
-    /// An update, a block or an unblock left the customer like this.
+    /// The customer after an update, a block or an unblock.
     Changed(Customer),
     /// The customer is deleted.
     Deleted,
 }
 
-/// What a command is answered with.
+/// The reply to a command.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// A write.
+    /// The result of a write.
     Written(Written),
-    /// One customer, asked for by its id.
+    /// One customer, retrieved by its id.
     Customer(Customer),
     /// The customer that a look-up found, if it found one.
     Found(Option<Customer>),
@@ -44,17 +44,17 @@ pub enum Reply {
     PaymentMethods(Page<PaymentMethod>),
     /// A page of a customer's payments.
     Payments(Page<Payment>),
-    /// A customer's overdue invoices, with the customer where the caller shows it as well.
+    /// A customer's overdue invoices, with the customer if the caller shows it too.
     OverdueInvoices(Option<Customer>, OverdueInvoices),
 }
 
 impl Reply {
-    /// A create made this customer.
+    /// The reply to a create that made this customer.
     pub const fn created(customer: Customer) -> Self {
         Self::Written(Written::Created(Created::new(customer)))
     }
 
-    /// A write left the customer like this.
+    /// The reply to an update, a block or an unblock, with the customer after it.
     pub const fn changed(customer: Customer) -> Self {
         Self::Written(Written::Changed(customer))
     }
@@ -79,7 +79,7 @@ impl Reply {
         one.into_iter().chain(many)
     }
 
-    /// Every customer in the reply, to be changed.
+    /// Mutable references to every customer in the reply.
     pub fn customers_mut(&mut self) -> impl Iterator<Item = &mut Customer> {
         let (one, many): (Option<&mut Customer>, &mut [Customer]) = match self {
             Self::Written(Written::Created(Created { customer, .. }) | Written::Changed(customer))
@@ -103,7 +103,7 @@ impl TryFrom<Reply> for Written {
     fn try_from(reply: Reply) -> Result<Self, Error> {
         match reply {
             Reply::Written(written) => Ok(written),
-            _ => Err(Error::new(Kind::BadResponse, "a write was answered with what only a read can answer")),
+            _ => Err(Error::new(Kind::BadResponse, "the reply to a write is the reply of a read")),
         }
     }
 }
