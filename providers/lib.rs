@@ -1,20 +1,20 @@
 //! The customers APIs of payment providers as pure, two-way translations.
 //!
-//! This crate thinks and never waits: it opens no socket, reads no clock, draws no random number and
-//! knows no environment. What a translation needs of these comes in as an argument.
+//! This crate is pure: it opens no socket, and reads no clock, randomness or environment. The caller passes in the time and
+//! random bytes as arguments.
 //!
-//! In this folder **every folder is a vendor**, except `core/`, which holds what they share. A vendor is
+//! **Every folder here is a vendor**, except `core/`, which contains the code that they share. A vendor has
 //!
-//! - `README.md`: what a person must know, with its sources;
+//! - `README.md`: a description for maintainers, with its sources;
 //! - `mod.rs`: its [`model::manifest::Manifest`] and one plan per operation ([`CustomerProvider`]);
-//! - `wire.rs`: the vendor's words, and nothing else;
-//! - `translate.rs`: pure functions between the two languages;
-//! - `server.rs`: the vendor's own side ([`VendorServer`]), for twins and drop-in;
-//! - `sign.rs`: only where requests are signed.
+//! - `wire.rs`: the vendor's wire documents;
+//! - `translate.rs`: functions that convert between wire documents and the canonical model;
+//! - `server.rs`: the server side ([`VendorServer`]), for twins and drop-in;
+//! - `sign.rs`: request signatures, if the vendor has them.
 //!
-//! To add one, copy the smallest folder, describe the vendor in its manifest, write its words and its
-//! translations, record its payloads under `fixtures/`, and add it to the registry below.
-//! `docs/adding-a-provider.md` walks through it; `cargo test` names every law that is still broken.
+//! To add one, copy the smallest folder, describe the vendor in its manifest, write its wire
+//! documents and translations, record its payloads under `fixtures/`, and add it to the registry below.
+//! `docs/adding-a-provider.md` walks through it; `cargo test` names every conformance law that it still breaks.
 
 #![forbid(unsafe_code)]
 
@@ -32,7 +32,7 @@ pub use crate::core::{
     model, text,
 };
 
-/// The registry: every vendor, by name. Adding one adds a line here, and its folder above.
+/// The registry: every vendor, in the order of the names. A new vendor needs a line here, and its module above.
 pub static VENDORS: &[&Vendor] =
     &[&bitnob::VENDOR, &lomi::VENDOR, &modempay::VENDOR, &notchpay::VENDOR, &paymentkit::VENDOR];
 

@@ -1,11 +1,11 @@
-//! What the vendors share. Each folder imports only folders that are listed before it:
+//! The code that all vendors share. Each folder imports only folders that are listed before it:
 //!
-//! 1. [`text`]: how text is held, and what providers spell differently (names, phones, countries, times);
-//! 2. [`json`]: reading JSON where it stands, objects that are passed on as they were written, writing;
-//! 3. [`model`]: the canonical language: customers, commands, errors, fidelity reports, manifests;
-//! 4. [`api`]: the canonical language as the JSON of the merchants' API, and of the store;
-//! 5. [`kit`]: what a vendor is made of: its two traits, plans, documents, and helpers for translations;
-//! 6. [`engine`]: what executes commands, the same way for every vendor.
+//! 1. [`text`]: text types, and conversions of names, phone numbers, countries and times;
+//! 2. [`json`]: a reader that borrows from the message, objects that are passed on unchanged, and writers;
+//! 3. [`model`]: the canonical model: customers, commands, errors, fidelity reports, manifests;
+//! 4. [`api`]: the canonical model as JSON, for the merchants' API and for the store;
+//! 5. [`kit`]: the building blocks of a vendor: its two traits, plans, wire documents, and helpers for translations;
+//! 6. [`engine`]: executes commands, in the same way for every vendor.
 
 pub mod api;
 pub mod engine;

@@ -1,6 +1,8 @@
-//! Commands read from JSON, strictly: every key is known, every value has its form, and every mistake is
-//! told with a pointer. What is read is canonical from here on: phones are E.164 where they can be,
-//! countries are codes.
+//! Reads commands from JSON, strictly: it refuses unknown keys and values of a wrong form, and names each one with a
+//! pointer.
+//!
+//! The merchants' API, the command line, the fixtures and the store read commands here. The result is canonical: phone
+//! numbers are E.164 if they can be converted, and countries are codes.
 
 use crate::{
     api::validate,
@@ -17,16 +19,16 @@ use crate::{
     },
 };
 
-/// The longest string that any field takes, in bytes.
-const MOST_BYTES: usize = 4096;
+/// The longest string that a field accepts, in bytes.
+const MAX_BYTES: usize = 4096;
 
-/// The fields of a create or an update, from its JSON body.
+/// Reads the fields of a create or an update from its JSON body.
 pub fn fields(body: &Source, region: Option<Region>) -> Result<CustomerFields, Error> {
     BodyReader::open(body, region)?.finish()
 }
 
-/// Any command from one JSON object: the fields of the body beside the parameters of path and query.
-/// The command line and the fixtures speak this way.
+/// Reads any command from one JSON object, which contains the fields of the body and the parameters of path and query.
+/// The command line and the fixtures use this form.
 pub fn command(
     operation: Operation,
     json: &Source,
@@ -36,9 +38,9 @@ pub fn command(
     BodyReader::open(json, region)?.command(operation, manifest)
 }
 
-/// A command out of what [`Command::to_canonical_json`] wrote. It was taken in before, by our own rules or by those of
-/// an imitated provider, and is read as it stands. The customer's id at the provider is given where the merchant knows the
-/// customer by another one.
+/// Reads a command that [`Command::to_canonical_json`] wrote. The gateway validated its values before it stored them, by its
+/// own rules or by those of an imitated provider, so they are neither validated nor converted again. `provider_id` is the
+/// customer's id at the provider, if it differs from the public id in the command.
 pub fn stored(
     operation: Operation,
     json: &Source,
@@ -48,29 +50,32 @@ pub fn stored(
     BodyReader { provider_id, ..BodyReader::of(json, None, true)? }.command(operation, manifest)
 }
 
-/// A phone number of a query, in the form in which customers have theirs.
+/// Converts a phone number of a query to the canonical form, in which customers have theirs.
 pub fn phone_query(text: &Text, region: Option<Region>) -> Text {
     phone::canonical_text(text, region)
 }
 
-/// Refuses a document that two programs would read differently, or that holds a card number.
+/// Refuses a document that different JSON parsers would read differently, and one that contains a card number.
 pub fn check(body: &Source) -> Result<(), Error> {
     let cards = validate::check(body.as_str())?;
     if cards.is_empty() {
         return Ok(());
     }
-    Err(Error::new(Kind::CardData, "card numbers are not taken: remove them and send again").with_fields(cards))
+    Err(Error::new(Kind::CardData, "card numbers are not accepted: remove them and send the request again")
+        .with_fields(cards))
 }
 
+/// Reads one JSON object, and collects every field error in it.
 struct BodyReader<'s> {
     source: &'s Source,
     region: Option<Region>,
-    /// Whether values were taken in before, and are neither judged nor spelled anew.
+    /// Whether the object comes from the store, so that its values are neither validated nor converted.
     is_stored: bool,
-    /// The customer's id at the provider, where it is not the one that the command names.
+    /// The customer's id at the provider, if it differs from the id in the command.
     provider_id: Option<Text>,
+    /// The members that were not read yet.
     members: Vec<(Str<'s>, Raw<'s>)>,
-    mistakes: Vec<FieldError>,
+    errors: Vec<FieldError>,
 }
 
 impl<'s> BodyReader<'s> {
@@ -83,15 +88,15 @@ impl<'s> BodyReader<'s> {
         let Ok(Members(members)) = json::from_str(source.as_str()) else {
             return Err(Error::invalid(vec![FieldError::new("", "must be a JSON object")]));
         };
-        Ok(Self { source, region, is_stored, provider_id: None, members, mistakes: Vec::new() })
+        Ok(Self { source, region, is_stored, provider_id: None, members, errors: Vec::new() })
     }
 
     fn command(mut self, operation: Operation, manifest: &Manifest) -> Result<Command, Error> {
         let id = match self.parameter("id")? {
             Some(id) => match self.provider_id.take() {
                 None => CustomerId::parse(id, &manifest.id),
-                Some(at_provider) => {
-                    CustomerId::parse(id, &IdPattern::PUBLIC).and_then(|public| public.at(at_provider, &manifest.id))
+                Some(provider_id) => {
+                    CustomerId::parse(id, &IdPattern::PUBLIC).and_then(|public| public.at(provider_id, &manifest.id))
                 }
             },
             None => Err(Error::invalid(vec![FieldError::new("/id", "is required")])),
@@ -125,8 +130,8 @@ impl<'s> BodyReader<'s> {
     }
 
     fn take(&mut self, key: &str) -> Option<Raw<'s>> {
-        let place = self.members.iter().position(|(name, _)| name == key)?;
-        Some(self.members.swap_remove(place).1)
+        let index = self.members.iter().position(|(name, _)| name == key)?;
+        Some(self.members.swap_remove(index).1)
     }
 
     fn parameter(&mut self, key: &'static str) -> Result<Option<Text>, Error> {
@@ -139,14 +144,14 @@ impl<'s> BodyReader<'s> {
 
     fn number(&mut self, key: &'static str) -> Result<Option<u64>, Error> {
         let Some(raw) = self.take(key) else { return Ok(None) };
-        let wrong = |_| Error::invalid(vec![FieldError::new(format!("/{key}"), "must be a number")]);
-        serde_json::from_str(raw.get()).map(Some).map_err(wrong)
+        let error = |_| Error::invalid(vec![FieldError::new(format!("/{key}"), "must be a number")]);
+        serde_json::from_str(raw.get()).map(Some).map_err(error)
     }
 
     fn flag(&mut self, key: &'static str) -> Result<Option<bool>, Error> {
         let Some(raw) = self.take(key) else { return Ok(None) };
-        let wrong = |_| Error::invalid(vec![FieldError::new(format!("/{key}"), "must be true or false")]);
-        serde_json::from_str(raw.get()).map(Some).map_err(wrong)
+        let error = |_| Error::invalid(vec![FieldError::new(format!("/{key}"), "must be true or false")]);
+        serde_json::from_str(raw.get()).map(Some).map_err(error)
     }
 
     fn filter(&mut self) -> Result<CustomerFilter, Error> {
@@ -178,62 +183,64 @@ impl<'s> BodyReader<'s> {
         }
     }
 
-    /// Reads the writable fields out of what is left, and refuses everything else.
+    /// Reads the remaining members as fields, and refuses all that are not writable fields.
     fn finish(mut self) -> Result<CustomerFields, Error> {
-        let mut read = CustomerFields::default();
+        let mut fields = CustomerFields::default();
         for (key, raw) in std::mem::take(&mut self.members) {
             match &*key {
-                "address" => self.address(&mut read, raw),
-                key => self.member(&mut read, "", key, raw),
+                "address" => self.address(&mut fields, raw),
+                key => self.member(&mut fields, "", key, raw),
             }
         }
-        if let (Patch::Set(full), Patch::Set(joined)) = (&read.name, parts_only(&read).full_name())
+        if let (Patch::Set(full), Patch::Set(joined)) = (&fields.name, name_parts(&fields).full_name())
             && **full != *joined
             && !self.is_stored
         {
-            self.mistakes
-                .push(FieldError::new("/name", "contradicts `first_name` and `last_name`; give the one or the others"));
+            self.errors.push(FieldError::new(
+                "/name",
+                "contradicts `first_name` and `last_name`; send only the full name or only its parts",
+            ));
         }
-        if self.mistakes.is_empty() { Ok(read) } else { Err(Error::invalid(self.mistakes)) }
+        if self.errors.is_empty() { Ok(fields) } else { Err(Error::invalid(self.errors)) }
     }
 
-    fn address(&mut self, read: &mut CustomerFields, raw: Raw<'_>) {
+    fn address(&mut self, fields: &mut CustomerFields, raw: Raw<'_>) {
         if raw.get() == "null" {
-            for (_, part) in read.address.parts_mut() {
+            for (_, part) in fields.address.parts_mut() {
                 *part = Patch::Clear;
             }
             return;
         }
         let Ok(Members(members)) = json::from_str(raw.get()) else {
-            let _: Patch<()> = self.mistake("/address", "must be an object or null");
+            let _: Patch<()> = self.refuse("/address", "must be an object or null");
             return;
         };
         for (key, raw) in members {
-            self.member(read, "/address", &key, raw);
+            self.member(fields, "/address", &key, raw);
         }
     }
 
     /// Reads one field, which is a member of the body or of the address.
-    fn member(&mut self, read: &mut CustomerFields, object: &str, key: &str, raw: Raw<'_>) {
+    fn member(&mut self, fields: &mut CustomerFields, object: &str, key: &str, raw: Raw<'_>) {
         let Some(field) = Field::member(object, key) else { return self.unknown(object, key) };
-        let parts = &mut read.address;
+        let address = &mut fields.address;
         match field {
-            Field::Name => read.name = self.text(field, raw, any_text),
-            Field::FirstName => read.first_name = self.text(field, raw, any_text),
-            Field::LastName => read.last_name = self.text(field, raw, any_text),
-            Field::Email => read.email = self.text(field, raw, email_text),
-            Field::Phone => read.phone = self.phone(field, raw),
-            Field::Whatsapp => read.whatsapp = self.phone(field, raw),
-            Field::Line1 => parts.line1 = self.text(field, raw, any_text),
-            Field::Line2 => parts.line2 = self.text(field, raw, any_text),
-            Field::City => parts.city = self.text(field, raw, any_text),
-            Field::State => parts.state = self.text(field, raw, any_text),
-            Field::PostalCode => parts.postal_code = self.text(field, raw, any_text),
-            Field::Country => parts.country = self.country(field, raw),
-            Field::Type => read.kind = self.kind(field, raw),
-            Field::Did => read.did = self.text(field, raw, any_text),
-            Field::Balance => read.balance = self.text(field, raw, balance_text),
-            Field::Metadata => read.metadata = self.object(field, raw),
+            Field::Name => fields.name = self.text(field, raw, any_text),
+            Field::FirstName => fields.first_name = self.text(field, raw, any_text),
+            Field::LastName => fields.last_name = self.text(field, raw, any_text),
+            Field::Email => fields.email = self.text(field, raw, email_text),
+            Field::Phone => fields.phone = self.phone(field, raw),
+            Field::Whatsapp => fields.whatsapp = self.phone(field, raw),
+            Field::Line1 => address.line1 = self.text(field, raw, any_text),
+            Field::Line2 => address.line2 = self.text(field, raw, any_text),
+            Field::City => address.city = self.text(field, raw, any_text),
+            Field::State => address.state = self.text(field, raw, any_text),
+            Field::PostalCode => address.postal_code = self.text(field, raw, any_text),
+            Field::Country => address.country = self.country(field, raw),
+            Field::Type => fields.kind = self.kind(field, raw),
+            Field::Did => fields.did = self.text(field, raw, any_text),
+            Field::Balance => fields.balance = self.text(field, raw, balance_text),
+            Field::Metadata => fields.metadata = self.object(field, raw),
             Field::Id | Field::Delinquent | Field::Blocked | Field::Livemode | Field::CreatedAt | Field::UpdatedAt => {
                 self.unknown(object, key);
             }
@@ -246,11 +253,12 @@ impl<'s> BodyReader<'s> {
             "" => "is not a field that can be written",
             _ => "is not a field of an address",
         };
-        self.mistakes.push(FieldError::new(pointer, detail));
+        self.errors.push(FieldError::new(pointer, detail));
     }
 
-    fn mistake<T>(&mut self, pointer: &'static str, detail: &'static str) -> Patch<T> {
-        self.mistakes.push(FieldError::new(pointer, detail));
+    /// Records a field error. The result is a placeholder: [`Self::finish`] fails after any error.
+    fn refuse<T>(&mut self, pointer: &'static str, detail: &'static str) -> Patch<T> {
+        self.errors.push(FieldError::new(pointer, detail));
         Patch::Absent
     }
 
@@ -258,15 +266,15 @@ impl<'s> BodyReader<'s> {
         if raw.get() == "null" {
             return Patch::Clear;
         }
-        let Some(text) = string(self.source, raw) else { return self.mistake(field.pointer(), "must be a string") };
+        let Some(text) = string(self.source, raw) else { return self.refuse(field.pointer(), "must be a string") };
         if self.is_stored {
             return Patch::Set(text);
         }
-        if text.len() > MOST_BYTES {
-            return self.mistake(field.pointer(), "is longer than 4,096 bytes");
+        if text.len() > MAX_BYTES {
+            return self.refuse(field.pointer(), "is longer than 4,096 bytes");
         }
         match check(&text) {
-            Some(detail) => self.mistake(field.pointer(), detail),
+            Some(detail) => self.refuse(field.pointer(), detail),
             None => Patch::Set(text),
         }
     }
@@ -286,7 +294,7 @@ impl<'s> BodyReader<'s> {
         match self.text(field, raw, any_text) {
             Patch::Set(word) => match CustomerType::parse(&word) {
                 Some(kind) => Patch::Set(kind),
-                None => self.mistake(field.pointer(), "must be `individual` or `business`"),
+                None => self.refuse(field.pointer(), "must be `individual` or `business`"),
             },
             Patch::Clear => Patch::Clear,
             Patch::Absent => Patch::Absent,
@@ -299,21 +307,21 @@ impl<'s> BodyReader<'s> {
         }
         match JsonObject::owned(raw, self.source) {
             Some(object) => Patch::Set(object),
-            None => self.mistake(field.pointer(), "must be an object"),
+            None => self.refuse(field.pointer(), "must be an object"),
         }
     }
 }
 
-fn parts_only(read: &CustomerFields) -> CustomerFields {
+fn name_parts(fields: &CustomerFields) -> CustomerFields {
     CustomerFields {
-        first_name: read.first_name.clone(),
-        last_name: read.last_name.clone(),
+        first_name: fields.first_name.clone(),
+        last_name: fields.last_name.clone(),
         ..CustomerFields::default()
     }
 }
 
 fn string(source: &Source, raw: Raw<'_>) -> Option<Text> {
-    // What is spelled as it is meant needs no reader.
+    // A string without escapes is a slice of the message.
     let inner = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))?;
     if !inner.contains('\\') {
         return Some(source.text(inner));

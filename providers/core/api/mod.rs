@@ -1,4 +1,4 @@
-//! The canonical language as JSON: what merchants send, what they are answered, and what the store keeps.
+//! The canonical model as JSON: the requests of merchants, the answers to them, and the commands in the store.
 
 pub mod canonical;
 pub mod input;

@@ -1,46 +1,48 @@
-//! JSON that every reader reads alike. Duplicate keys, U+0000 and integers beyond 64 bits are read
-//! differently by different programs, so a gateway that passed them on would lose something silently;
-//! they are refused. Card numbers are found on the way.
+//! Validates the JSON bodies of clients: refuses what different JSON parsers read differently, and finds card numbers.
+//!
+//! Duplicate keys, U+0000 and integers beyond 64 bits are read differently by different programs. If the gateway passed
+//! them on, values could be lost silently.
 
 use std::fmt::Write;
 
 use smallvec::SmallVec;
 
 use crate::{
-    json::{Mistake, Raw, Reader},
+    json::{ParseError, Raw, Reader},
     model::{Error, FieldError, Kind},
     text::{JsonText, Str, card},
 };
 
-/// Checks a whole document, and answers where it holds card numbers. Phones, whose own grammar rules,
-/// are not searched.
+/// Checks a whole document, and returns the places of card numbers in it. Ids and phone numbers are not searched.
 pub(crate) fn check(json: &str) -> Result<Vec<FieldError>, Error> {
-    let mut walk = Walk::default();
+    let mut validator = Validator::default();
     let mut reader = Reader::new(json);
-    let walked = walk.value(&mut reader, 0).and_then(|()| reader.end());
-    if let Some(pointer) = walk.duplicate {
-        return Err(malformed(format!("the key at {pointer} stands twice")));
+    let result = validator.value(&mut reader, 0).and_then(|()| reader.end());
+    if let Some(pointer) = validator.duplicate {
+        return Err(malformed(format!("the key at {pointer} occurs twice")));
     }
-    if walked.is_err() {
-        return Err(malformed(what_is_wrong(json)));
+    if result.is_err() {
+        return Err(malformed(describe(json)));
     }
-    if walk.holds_nul {
-        return Err(malformed("a string holds U+0000, which not every store can keep".to_owned()));
+    if validator.has_nul {
+        return Err(malformed("a string contains U+0000, which not every database can store; remove it".to_owned()));
     }
-    if walk.holds_long_integer {
+    if validator.has_long_integer {
         return Err(malformed("an integer does not fit into 64 bits; write it as a string".to_owned()));
     }
-    Ok(walk.cards)
+    Ok(validator.cards)
 }
 
-/// What is wrong with a document that could not be walked through.
-fn what_is_wrong(json: &str) -> String {
+/// Describes what is wrong with a document that could not be read to its end.
+fn describe(json: &str) -> String {
     match serde_json::from_str::<serde_json::Value>(json) {
         Err(error) => {
             let what = if error.is_eof() { "ends too early" } else { "is not JSON" };
             format!("the body {what}, at line {} column {}", error.line(), error.column())
         }
-        Ok(_) => format!("an object in the body has more than {MOST_KEYS} keys, or it lies too deep"),
+        Ok(_) => format!(
+            "the body has an object with more than {MAX_KEYS} keys, or is nested more than {MAX_DEPTH} levels deep"
+        ),
     }
 }
 
@@ -48,28 +50,28 @@ fn malformed(detail: String) -> Error {
     Error::new(Kind::Malformed, detail)
 }
 
-/// Where phones and ids stand in our own documents, and in those of the providers' clients. Their own grammar rules:
-/// one UUID in eight hundred has digits that could be a card's.
-const NO_CARDS: [&str; 5] = ["/id", "/phone", "/phone_number", "/whatsapp", "/whatsapp_number"];
+/// The pointers of ids and phone numbers in the documents of merchants and of imitated providers' clients. They are not
+/// searched for card numbers, because they contain digits by nature: one UUID in eight hundred passes the card check.
+const NOT_SEARCHED: [&str; 5] = ["/id", "/phone", "/phone_number", "/whatsapp", "/whatsapp_number"];
 
 #[derive(Default)]
-struct Walk {
+struct Validator {
     path: String,
     cards: Vec<FieldError>,
     duplicate: Option<String>,
-    holds_nul: bool,
-    holds_long_integer: bool,
+    has_nul: bool,
+    has_long_integer: bool,
 }
 
-impl Walk {
-    fn value(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Mistake> {
+impl Validator {
+    fn value(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), ParseError> {
         match reader.peek()? {
             b'"' => {
                 let text = reader.string()?;
                 self.text(&text);
                 Ok(())
             }
-            b'{' | b'[' if depth == DEEPEST => Err(Mistake::wrong_type()),
+            b'{' | b'[' if depth == MAX_DEPTH => Err(ParseError::wrong_type()),
             b'{' => self.object(reader, depth + 1),
             b'[' => self.array(reader, depth + 1),
             b't' | b'f' | b'n' => reader.raw().map(|_| ()),
@@ -81,34 +83,34 @@ impl Walk {
     }
 
     fn text(&mut self, text: &Str<'_>) {
-        // Only an escape can spell U+0000.
-        self.holds_nul |= !text.is_plain() && text.contains('\0');
-        let is_none = NO_CARDS.contains(&self.path.strip_prefix("/data").unwrap_or(&self.path));
-        if !is_none && card::holds_card_number(text) {
-            self.cards.push(FieldError::new(self.path.clone(), "holds a card number"));
+        // U+0000 can occur only as an escape, so a plain text has none.
+        self.has_nul |= !text.is_plain() && text.contains('\0');
+        let is_excluded = NOT_SEARCHED.contains(&self.path.strip_prefix("/data").unwrap_or(&self.path));
+        if !is_excluded && card::holds_card_number(text) {
+            self.cards.push(FieldError::new(self.path.clone(), "contains a card number"));
         }
     }
 
-    /// A number that every reader can hold: an integer in 64 bits, or one that is not infinite.
-    fn number(&mut self, number: Raw<'_>) -> Result<(), Mistake> {
+    /// Checks that every parser can represent a number: an integer fits into 64 bits, and a fraction is finite.
+    fn number(&mut self, number: Raw<'_>) -> Result<(), ParseError> {
         let digits = number.get();
         if digits.contains(['.', 'e', 'E']) {
             let is_finite = digits.parse().is_ok_and(f64::is_finite);
-            return if is_finite { Ok(()) } else { Err(Mistake::wrong_type()) };
+            return if is_finite { Ok(()) } else { Err(ParseError::wrong_type()) };
         }
-        self.holds_long_integer |= digits.parse::<i64>().is_err() && digits.parse::<u64>().is_err();
+        self.has_long_integer |= digits.parse::<i64>().is_err() && digits.parse::<u64>().is_err();
         Ok(())
     }
 
-    fn array(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Mistake> {
+    fn array(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), ParseError> {
         let length = self.path.len();
         let mut more = reader.open_array()?;
-        for place in 0_usize.. {
+        for index in 0_usize.. {
             if !more {
                 break;
             }
             // Writing to memory does not fail.
-            let _ = write!(self.path, "/{place}");
+            let _ = write!(self.path, "/{index}");
             self.value(reader, depth)?;
             self.path.truncate(length);
             more = reader.next_item()?;
@@ -116,7 +118,7 @@ impl Walk {
         Ok(())
     }
 
-    fn object(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Mistake> {
+    fn object(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), ParseError> {
         let length = self.path.len();
         let mut keys: SmallVec<[Str<'_>; 16]> = SmallVec::new();
         let mut more = reader.open_object()?;
@@ -128,12 +130,12 @@ impl Walk {
             } else {
                 self.path.push_str(&key);
             }
-            self.holds_nul |= !key.is_plain() && key.contains('\0');
+            self.has_nul |= !key.is_plain() && key.contains('\0');
             if card::holds_card_number(&key) {
-                self.cards.push(FieldError::new("", "a key holds a card number"));
+                self.cards.push(FieldError::new("", "a key contains a card number"));
             }
-            if keys.len() == MOST_KEYS {
-                return Err(Mistake::wrong_type());
+            if keys.len() == MAX_KEYS {
+                return Err(ParseError::wrong_type());
             }
             if keys.contains(&key) {
                 self.duplicate.get_or_insert_with(|| self.path.clone());
@@ -147,11 +149,11 @@ impl Walk {
     }
 }
 
-/// How deep objects and arrays may lie in each other; what `serde_json` takes, as most readers do.
-const DEEPEST: usize = 127;
+/// The deepest nesting of objects and arrays. It equals the limit of `serde_json`.
+const MAX_DEPTH: usize = 127;
 
-/// More keys in one object than this are refused, so that finding duplicates stays cheap.
-const MOST_KEYS: usize = 1000;
+/// The most keys of one object. The limit keeps the search for duplicate keys cheap.
+const MAX_KEYS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -162,17 +164,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_usual_reader_refuses_is_refused(text in nearly_json()) {
+        fn what_serde_json_refuses_is_refused(text in nearly_json()) {
             if let Err(error) = serde_json::from_str::<serde_json::Value>(&text) {
-                let told = check(&text).map_err(|error| error.to_string());
-                let place = format!("at line {} column {}", error.line(), error.column());
-                prop_assert!(told.as_ref().is_err_and(|told| told.ends_with(&place) || told.ends_with("twice")), "{told:?}");
+                let result = check(&text).map_err(|error| error.to_string());
+                let position = format!("at line {} column {}", error.line(), error.column());
+                prop_assert!(result.as_ref().is_err_and(|error| error.ends_with(&position) || error.ends_with("twice")), "{result:?}");
             }
         }
     }
 
     #[test]
-    fn what_readers_disagree_on_is_refused() {
+    fn what_json_parsers_read_differently_is_refused() {
         for json in [
             r#"{"name":"a","name":"b"}"#,
             r#"{"metadata":{"k":1,"k":2}}"#,
@@ -211,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_a_mistake_is_told() {
-        let told = |json: &str| check(json).map_err(|error| error.to_string());
-        assert_eq!(told("{\n \"name\": x}"), Err("the body is not JSON, at line 2 column 10".to_owned()));
-        assert_eq!(told("{\"name\":"), Err("the body ends too early, at line 1 column 8".to_owned()));
+    fn an_error_names_its_line_and_column() {
+        let error = |json: &str| check(json).map_err(|error| error.to_string());
+        assert_eq!(error("{\n \"name\": x}"), Err("the body is not JSON, at line 2 column 10".to_owned()));
+        assert_eq!(error("{\"name\":"), Err("the body ends too early, at line 1 column 8".to_owned()));
     }
 
     #[test]
-    fn card_numbers_are_told_by_pointer() {
+    fn a_card_number_is_reported_by_its_pointer() {
         let cards = check(r#"{"metadata":{"notes":["ok","pan 4242 4242 4242 4242"]}}"#).expect("JSON");
         assert_eq!(cards.len(), 1);
         assert_eq!(cards[0].pointer, "/metadata/notes/1");

@@ -1,4 +1,5 @@
-//! Canonical values as JSON: the bodies of the API, written straight from the model into one buffer.
+//! The answer bodies of the merchants' API, written from the model straight into one buffer. `src/http` writes its answers
+//! with these types.
 
 use serde::{Serialize, Serializer};
 
@@ -11,7 +12,7 @@ use crate::{
     text::{JsonText, Str, Text},
 };
 
-/// Where an answer came from.
+/// The provider and the connection that an answer comes from.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Origin<'a> {
     /// The provider's name.
@@ -26,7 +27,7 @@ pub struct Origin<'a> {
 pub struct CustomerView<'a, T = Text> {
     /// The customer.
     pub customer: &'a Customer<T>,
-    /// Where it came from.
+    /// The provider and the connection that it comes from.
     pub origin: Origin<'a>,
 }
 
@@ -37,7 +38,7 @@ impl<T: JsonText> Json for CustomerView<'_, T> {
 }
 
 impl Origin<'_> {
-    /// What a customer's `provider` begins with, the same for all of a page.
+    /// The beginning of a customer's `provider` member, which is equal for all customers of a page.
     fn members(&self) -> Vec<u8> {
         let mut members = Vec::with_capacity(64);
         member!(&mut members, r#","provider":{"name":"#, Some(&Str::new(self.provider)));
@@ -109,8 +110,8 @@ pub struct FidelityView<'a, T = Text>(pub &'a Fidelity<T>);
 impl<T: JsonText> Json for FidelityView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'[');
-        for (place, entry) in self.0.entries().iter().enumerate() {
-            out.extend_from_slice(if place == 0 { b"{" } else { b",{" });
+        for (index, entry) in self.0.entries().iter().enumerate() {
+            out.extend_from_slice(if index == 0 { b"{" } else { b",{" });
             member!(out, r#""field":"#, Some(&Str::new(entry.field.name())));
             member!(out, r#","outcome":"#, Some(&Str::new(entry.outcome.as_str())));
             member!(out, r#","rule":"#, Some(&Str::new(entry.rule)));
@@ -148,15 +149,15 @@ impl Json for DeletedView<'_> {
 pub struct ListView<'a, D, T = Text> {
     /// The entries.
     pub data: D,
-    /// Where the next page begins, sealed.
+    /// The sealed cursor of the next page.
     pub next_cursor: Option<String>,
-    /// How many there are in all.
+    /// The total number of entries.
     pub total_count: Option<u64>,
-    /// Who filtered.
+    /// Who applied the filter.
     pub filtered_by: Option<&'static str>,
-    /// What holds for every entry.
+    /// The fidelity entries that all customers of the page share.
     pub fidelity: &'a Fidelity<T>,
-    /// Overdue invoices only: the provider's sums, untouched.
+    /// For overdue invoices only: the provider's sums, unchanged.
     pub summary: Option<Option<Raw<'a>>>,
 }
 
@@ -178,14 +179,14 @@ impl<D: Json, T: JsonText> Json for ListView<'_, D, T> {
     }
 }
 
-/// What the API shows of a model.
+/// A model type with an API form that serde writes.
 pub trait Shown {
-    /// How it is shown.
+    /// The API form.
     type View<'a>: Serialize
     where
         Self: 'a;
 
-    /// Shows it.
+    /// Converts to the API form.
     fn shown(&self) -> Self::View<'_>;
 }
 
@@ -203,12 +204,12 @@ macro_rules! shown {
 
 shown!(PaymentMethod as PaymentMethodView, Payment as PaymentView, Invoice as InvoiceView);
 
-/// Customers of one origin, each shown as it is written.
+/// Customers of one origin, as a JSON array.
 #[derive(Debug)]
 pub struct CustomersView<'a, T = Text> {
     /// The customers.
     pub customers: &'a [Customer<T>],
-    /// Where they came from.
+    /// The provider and the connection that they come from.
     pub origin: Origin<'a>,
 }
 
@@ -216,8 +217,8 @@ impl<T: JsonText> Json for CustomersView<'_, T> {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(b'[');
         let origin = self.origin.members();
-        for (place, customer) in self.customers.iter().enumerate() {
-            if place > 0 {
+        for (index, customer) in self.customers.iter().enumerate() {
+            if index > 0 {
                 out.push(b',');
             }
             customer.write_with(&origin, out);
@@ -226,7 +227,7 @@ impl<T: JsonText> Json for CustomersView<'_, T> {
     }
 }
 
-/// Entries of a list, each shown as it is written.
+/// Entries of a list, each converted to its API form while it is written.
 #[derive(Debug)]
 pub struct EachView<'a, T>(pub &'a [T]);
 
@@ -323,12 +324,12 @@ impl<'a> From<&'a Invoice> for InvoiceView<'a> {
     }
 }
 
-/// The sums of overdue invoices, as the provider tells them.
+/// The provider's sums of overdue invoices.
 pub fn summary(invoices: &OverdueInvoices) -> Option<Raw<'_>> {
     invoices.summary.as_ref().map(JsonObject::raw)
 }
 
-/// A wrong field in a problem.
+/// A field error in a problem.
 #[derive(Debug, Serialize)]
 pub struct FieldErrorView<'a> {
     /// A JSON Pointer into the body, or the name of a query parameter.
@@ -350,17 +351,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_need_escapes_do_not_break_an_answer() {
+    fn names_with_special_characters_are_escaped() {
         for connection in ["main", "a\"b", "a\\b", "a\nb", "é"] {
             let customers: [Customer; 2] =
                 [Customer::default(), Customer { name: Some("Awa \"Fifi\" Diop".into()), ..Default::default() }];
             let origin = Origin { provider: "lomi", connection };
             let mut out = Vec::new();
             CustomersView { customers: &customers, origin }.write(&mut out);
-            let told: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
-            assert_eq!(told[1]["name"], "Awa \"Fifi\" Diop");
+            let written: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+            assert_eq!(written[1]["name"], "Awa \"Fifi\" Diop");
             assert_eq!(
-                (&told[0]["provider"]["connection"], &told[1]["provider"]["connection"]),
+                (&written[0]["provider"]["connection"], &written[1]["provider"]["connection"]),
                 (&connection.into(), &connection.into())
             );
         }

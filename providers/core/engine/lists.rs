@@ -267,7 +267,7 @@ fn matching_lookup(manifest: &Manifest, command: &CreateCustomer) -> Option<Look
 
 /// The existing customer that a distinct create matches now. The gateway searches even if the provider usually decides,
 /// because the provider can only decide during another create.
-pub(super) async fn existing_by_now(
+pub(super) async fn existing_match(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     command: &CreateCustomer,

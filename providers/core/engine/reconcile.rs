@@ -106,7 +106,7 @@ pub async fn matched(
     transport: &dyn Transport,
     create: &CreateCustomer,
 ) -> Result<Found, Error> {
-    let existing = lists::existing_by_now(provider, transport, create).await?;
+    let existing = lists::existing_match(provider, transport, create).await?;
     Ok(existing.map_or(Found::DidNot, |existing| Found::happened(Written::Created(existing))))
 }
 
@@ -372,8 +372,8 @@ mod tests {
         const LONG_AGO: &str = "2025-04-04T14:21:49.955Z";
         let (old, new) = ("b78de3c9-7f76-4f43-9c5d-19d9f5c7c985", "0979ec77-7f76-4f43-9c5d-19d9f5c7c985");
         let known = listed(old, LONG_AGO, r#"{"name":"A. Diop","email":"Awa@example.com"}"#);
-        let alike = listed(old, LONG_AGO, r#"{"name":"Awa Diop","email":"not.awa@example.com"}"#);
-        let marked = |marker: &str| {
+        let namesake = listed(old, LONG_AGO, r#"{"name":"Awa Diop","email":"not.awa@example.com"}"#);
+        let with_marker = |marker: &str| {
             let json =
                 format!(r#"{{"name":"Awa Diop","email":"awa@example.com","metadata":{{"passerelle_op":"{marker}"}}}}"#);
             listed(new, "2026-11-20T12:00:01Z", &json)
@@ -389,17 +389,17 @@ mod tests {
             (
                 "the customer with the marker, before one that only matches",
                 Some("op_1"),
-                vec![marked("op_1"), known.clone()],
+                vec![with_marker("op_1"), known.clone()],
                 made,
             ),
             (
                 "the matching customer that another create made",
                 Some("op_1"),
-                vec![marked("op_2")],
+                vec![with_marker("op_2")],
                 Some((new.to_owned(), true)),
             ),
             ("the matching customer, if the create has no marker", None, vec![known.clone()], matched.clone()),
-            ("no customer that has only the same name", Some("op_1"), vec![alike], None),
+            ("no customer that has only the same name", Some("op_1"), vec![namesake], None),
             ("no customer in an empty list", Some("op_1"), vec![], None),
         ] {
             assert_eq!(found("lomi", true, marker, &customers), expected, "{what}");

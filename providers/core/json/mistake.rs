@@ -1,25 +1,26 @@
-//! Why a JSON document could not be read.
+//! The error of the JSON reader.
 
-/// Why a document could not be read. It never holds what the document held.
+/// Why a document could not be read. It never contains a value of the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake(Box<Reason>);
+pub struct ParseError(Box<Reason>);
 
-// In a box, so that a result is as wide as what it holds: a result with a small error is moved byte by byte, and every
-// string would wait for that.
+// The reason is boxed, so that the error is one pointer wide and a `Result` is as small as its value. The compiler moves a
+// `Result` with a small unboxed error byte by byte, which slows down the reading of every string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Reason {
     Malformed,
-    /// The path of a member of another type than expected, its innermost name first; empty for the document itself.
+    /// A member has another type than expected. The path of the member has the innermost name first; it is empty for the
+    /// document itself.
     WrongType(Vec<&'static str>),
 }
 
-impl Mistake {
+impl ParseError {
     #[cold]
     pub(super) fn malformed() -> Self {
         Self(Box::new(Reason::Malformed))
     }
 
-    /// A value of another type than expected.
+    /// The error for a value of another type than expected.
     #[cold]
     pub fn wrong_type() -> Self {
         Self(Box::new(Reason::WrongType(Vec::new())))
@@ -33,8 +34,8 @@ impl Mistake {
         self
     }
 
-    /// The path of the member that is of another type than expected, such as `data.email`; `None` where the text is
-    /// no JSON, or is another document.
+    /// The path of the member that has another type than expected, such as `data.email`. `None` if the text is not JSON, or
+    /// if the document itself has the wrong type.
     pub fn wrong_member(&self) -> Option<String> {
         match &*self.0 {
             Reason::WrongType(path) if !path.is_empty() => {

@@ -1,4 +1,5 @@
-//! JSON: read where it stands, passed on as it was written, written into one buffer.
+//! JSON without copies: a reader that borrows from the message, objects that are passed on unchanged, and writers into one
+//! buffer.
 
 pub mod canonical;
 mod mistake;
@@ -10,7 +11,7 @@ pub(crate) mod tests;
 mod value;
 pub(crate) mod write;
 
-pub use mistake::Mistake;
+pub use mistake::ParseError;
 pub use object::{Extra, JsonObject, serialize_extra};
 pub use reader::{FromJson, Reader, from_str};
 pub use scalar::{Loose, Number, Perhaps};

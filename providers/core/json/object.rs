@@ -1,20 +1,19 @@
-//! JSON objects that are passed on as they were written.
+//! JSON objects that the gateway passes on unchanged: metadata, and the unknown members of answers.
 
 use std::{fmt, ops::Deref};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
-    json::{self, FromJson, Mistake, Raw, Reader},
-    text::{HeldText, Source, Str, Text, plain::is_plain},
+    json::{self, FromJson, ParseError, Raw, Reader},
+    text::{ModelText, Source, Str, Text, plain::is_plain},
 };
 
-/// A JSON object as text, kept as it was written. `T` is how the text is held, as in a customer. No text at all stands
-/// for `{}`.
+/// A JSON object as its unchanged text. `T` is the type of the text, as in a customer. The empty text stands for `{}`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct JsonObject<T = Text>(T);
 
-/// The text of an object in a raw value, none for `{}`; `None` when it is something else.
+/// The text of an object in a raw value, empty for `{}`; `None` if the value is not an object.
 fn object_text(raw: Raw<'_>) -> Option<&str> {
     match raw.get() {
         "{}" => Some(""),
@@ -23,28 +22,28 @@ fn object_text(raw: Raw<'_>) -> Option<&str> {
 }
 
 impl<'a> JsonObject<Str<'a>> {
-    /// The object in a raw value; `None` when it is something else.
+    /// The object in a raw value; `None` if the value is not an object.
     pub fn of(raw: Raw<'a>) -> Option<Self> {
         object_text(raw).map(|text| Self(Str::new(text)))
     }
 }
 
 impl JsonObject {
-    /// The object in a raw value that was read from a message; `None` when it is something else.
+    /// The object in a raw value that was read from `message`, as owned text; `None` if the value is not an object.
     pub fn owned(raw: Raw<'_>, message: &Source) -> Option<Self> {
         object_text(raw).map(|text| Self(message.text(text)))
     }
 
-    /// The object as a raw value, to be written untouched.
+    /// The object as a raw value, to be written unchanged.
     pub fn raw(&self) -> Raw<'_> {
         Raw::of_json(self.as_str())
     }
 }
 
 impl<T> JsonObject<T> {
-    /// The same object with its text held otherwise.
-    pub fn map<'a, U>(&'a self, hold: impl FnOnce(&'a T) -> U) -> JsonObject<U> {
-        JsonObject(hold(&self.0))
+    /// The same object with its text converted to another text type.
+    pub fn map<'a, U>(&'a self, convert: impl FnOnce(&'a T) -> U) -> JsonObject<U> {
+        JsonObject(convert(&self.0))
     }
 }
 
@@ -71,17 +70,17 @@ impl<T: Deref<Target = str>> JsonObject<T> {
 }
 
 impl<T: Deref<Target = str> + From<String>> JsonObject<T> {
-    /// The object that a string holds as JSON, as some providers write theirs.
+    /// The object in a string that contains JSON, as some providers write metadata.
     pub fn in_string(text: &str) -> Option<Self> {
         object_text(json::from_str(text).ok()?).map(|text| Self(text.to_owned().into()))
     }
 
-    /// This object after a merge patch (RFC 7396) was applied to it. Values that the patch does not
-    /// touch keep their spelling.
+    /// This object after a merge patch (RFC 7396) is applied. The text of values that the patch does not change stays the
+    /// same.
     #[must_use]
     pub fn merged(&self, patch: &Self) -> Self {
         match merged(self.as_str(), patch.as_str()) {
-            none if none == "{}" => Self(String::new().into()),
+            empty if empty == "{}" => Self(String::new().into()),
             members => Self(members.into()),
         }
     }
@@ -99,19 +98,19 @@ impl Serialize for JsonObject {
     }
 }
 
-/// The members of an object that nobody expected, untouched: the inside of a JSON object as text. `T` is how the text is
-/// held, as in a customer.
+/// The unknown members of an object, unchanged: the text of a JSON object without its braces. `T` is the type of the text,
+/// as in a customer.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Extra<T = Text>(T);
 
-impl<T: HeldText> Extra<T> {
-    /// Keeps a member.
+impl<T: ModelText> Extra<T> {
+    /// Adds a member.
     pub fn keep<'v>(&mut self, key: &str, value: impl Into<Raw<'v>>) {
         let value = value.into().get();
-        self.0.change(|members| keep_member(members, key, value));
+        self.0.change(|members| push_member(members, key, value));
     }
 
-    /// Keeps a string member that the adapter read but has no canonical place for.
+    /// Adds a member with a string value, for a value that the adapter has read but that has no canonical field.
     pub fn keep_text(&mut self, key: &str, value: &str) {
         if let Ok(raw) = serde_json::value::to_raw_value(value) {
             self.keep(key, &raw);
@@ -125,40 +124,40 @@ impl<T: HeldText> Extra<T> {
 }
 
 impl<T: Deref<Target = str>> Extra<T> {
-    /// The inside of the object that the members make.
+    /// The members as JSON text without the braces.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether there are none.
+    /// Whether there are no members.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The same members, borrowed.
+    /// The same members with borrowed text.
     pub fn borrowed(&self) -> Extra<Str<'_>> {
         self.map(|members| Str::new(members))
     }
 }
 
 impl<T> Extra<T> {
-    /// The same members with their text held otherwise.
-    pub fn map<'a, U>(&'a self, hold: impl FnOnce(&'a T) -> U) -> Extra<U> {
-        Extra(hold(&self.0))
+    /// The same members with their text converted to another text type.
+    pub fn map<'a, U>(&'a self, convert: impl FnOnce(&'a T) -> U) -> Extra<U> {
+        Extra(convert(&self.0))
     }
 }
 
 impl<'a> Extra<Str<'a>> {
-    /// Keeps the member whose name a reader has just read, and which began at a place. A run of such members stays where
-    /// it stands in the message.
-    pub fn read<'json: 'a>(&mut self, key: &str, begin: usize, reader: &mut Reader<'json>) -> Result<(), Mistake> {
+    /// Adds the member whose name `reader` has just read, and which begins at `begin`. Consecutive members without spaces
+    /// stay one slice of the message, so that nothing is copied.
+    pub fn read<'json: 'a>(&mut self, key: &str, begin: usize, reader: &mut Reader<'json>) -> Result<(), ParseError> {
         let value = Raw::read(reader)?;
-        let told = reader.since(begin);
-        // As it would be kept anyway: without spaces, and without escapes in its name.
-        let is_compact = told.len() == key.len() + value.get().len() + r#""":"#.len();
+        let member = reader.since(begin);
+        // A compact member has no spaces and no escapes in its name: its text equals what `keep` would write.
+        let is_compact = member.len() == key.len() + value.get().len() + r#""":"#.len();
         if is_compact && self.is_empty() {
-            self.0 = Str::new(told);
-        } else if let Some(run) = self.0.followed_by(reader.message(), told).filter(|_| is_compact) {
+            self.0 = Str::new(member);
+        } else if let Some(run) = self.0.followed_by(reader.message(), member).filter(|_| is_compact) {
             self.0 = run;
         } else {
             self.keep(key, value);
@@ -166,7 +165,7 @@ impl<'a> Extra<Str<'a>> {
         Ok(())
     }
 
-    /// The members with text that can be kept: a slice of the message they were read from.
+    /// The members with owned text: a slice of the message that they were read from.
     pub fn into_owned(&self, message: &Source) -> Extra {
         self.map(|members| members.into_owned(message))
     }
@@ -178,7 +177,7 @@ impl<T> fmt::Debug for Extra<T> {
     }
 }
 
-impl<T: HeldText> Serialize for Extra<T> {
+impl<T: ModelText> Serialize for Extra<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         serialize_extra(&mut map, self)?;
@@ -186,8 +185,8 @@ impl<T: HeldText> Serialize for Extra<T> {
     }
 }
 
-/// Adds a member to the inside of an object.
-fn keep_member(members: &mut String, key: &str, value: &str) {
+/// Adds a member to the text of an object without its braces.
+fn push_member(members: &mut String, key: &str, value: &str) {
     if !members.is_empty() {
         members.push(',');
     }
@@ -202,7 +201,7 @@ fn keep_member(members: &mut String, key: &str, value: &str) {
     members.push_str(value);
 }
 
-/// The members of an object in JSON text, values raw. Empty when the text is no object.
+/// The members of an object in JSON text, with raw values. Empty if the text is not an object.
 fn members(object: &str) -> Vec<(Str<'_>, Raw<'_>)> {
     json::from_str::<json::Members<'_>>(object).map(|json::Members(members)| members).unwrap_or_default()
 }
@@ -212,29 +211,29 @@ fn merged(current: &str, patch: &str) -> String {
     let mut result = String::new();
     for (key, value) in members(current) {
         match patched.iter().rev().find(|(name, _)| *name == key).map(|(_, value)| value.get()) {
-            None => keep_member(&mut result, &key, value.get()),
+            None => push_member(&mut result, &key, value.get()),
             Some("null") => {}
-            Some(new) => keep_merged(&mut result, &key, value.get(), new),
+            Some(new) => push_merged(&mut result, &key, value.get(), new),
         }
     }
-    let known = members(current);
+    let existing = members(current);
     for (key, value) in &patched {
-        if value.get() != "null" && !known.iter().any(|(name, _)| name == key) {
-            keep_merged(&mut result, key, "{}", value.get());
+        if value.get() != "null" && !existing.iter().any(|(name, _)| name == key) {
+            push_merged(&mut result, key, "{}", value.get());
         }
     }
     format!("{{{result}}}")
 }
 
-fn keep_merged(result: &mut String, key: &str, current: &str, new: &str) {
+fn push_merged(result: &mut String, key: &str, current: &str, new: &str) {
     match new.starts_with('{') {
-        true => keep_member(result, key, &merged(current, new)),
-        false => keep_member(result, key, new),
+        true => push_member(result, key, &merged(current, new)),
+        false => push_member(result, key, new),
     }
 }
 
-/// Writes the unknown members of an answer behind its known ones.
-pub fn serialize_extra<M: SerializeMap, T: HeldText>(map: &mut M, extra: &Extra<T>) -> Result<(), M::Error> {
+/// Writes the unknown members of an answer after the known ones.
+pub fn serialize_extra<M: SerializeMap, T: ModelText>(map: &mut M, extra: &Extra<T>) -> Result<(), M::Error> {
     for (key, value) in extra.members() {
         map.serialize_entry(&key, &value)?;
     }

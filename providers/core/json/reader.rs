@@ -1,65 +1,64 @@
-//! Reads JSON where it stands: what is found is borrowed from the message, and only a string with escapes is
-//! copied.
+//! A JSON reader that borrows values from the message. It copies only strings with escapes.
 //!
-//! Documents of `wire!` are read with it instead of with serde, because a page of a provider's customers is most of
-//! what a gateway does, and this takes a third of the time (`docs/architecture.md` has the figures): a document tells
-//! which member it expects next, and nothing is passed through a generic visitor. What is rare is left to
-//! `serde_json`: escapes, and telling what is wrong with a text that is no JSON. Property tests hold the two against
-//! each other.
+//! The documents of `wire!` use it instead of serde, because reading pages of customers is most of the gateway's work, and
+//! this reader needs a third of the time (`docs/architecture.md` has the figures): a document says which member it expects
+//! next, and no generic visitor stands between. `serde_json` handles the rare cases: escapes, and the description of a
+//! text that is not JSON. Property tests compare both parsers.
 
 use smallvec::SmallVec;
 
-use super::{Mistake, Raw};
+use super::{ParseError, Raw};
 use crate::text::{
     Str,
     plain::{PART, is_special, specials},
 };
 
-/// What can be read from JSON text that lives for `'a`.
+/// A type that can be read from JSON text with the lifetime `'a`.
 pub trait FromJson<'a>: Sized {
-    /// Reads the value at which the reader stands.
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake>;
+    /// Reads the value at the reader's position.
+    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError>;
 }
 
 /// Reads a whole text as one document.
-pub fn from_str<'a, T: FromJson<'a>>(text: &'a str) -> Result<T, Mistake> {
+pub fn from_str<'a, T: FromJson<'a>>(text: &'a str) -> Result<T, ParseError> {
     let mut reader = Reader::new(text);
     let document = T::read(&mut reader)?;
     reader.end()?;
     Ok(document)
 }
 
-/// Where the reading of a text stands.
+/// Reads a JSON text from the beginning to the end.
 #[derive(Debug)]
 pub struct Reader<'a> {
     text: &'a str,
+    /// The index of the next byte to read.
     pub(super) at: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader at the beginning of a text.
+    /// A reader that starts at the beginning of a text.
     pub const fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 
-    /// Makes sure that nothing follows but white space.
-    pub fn end(&mut self) -> Result<(), Mistake> {
+    /// Checks that only white space follows.
+    pub fn end(&mut self) -> Result<(), ParseError> {
         self.skip_space();
-        if self.at == self.text.len() { Ok(()) } else { Err(Mistake::malformed()) }
+        if self.at == self.text.len() { Ok(()) } else { Err(ParseError::malformed()) }
     }
 
     const fn bytes(&self) -> &'a [u8] {
         self.text.as_bytes()
     }
 
-    /// The byte at which the next value or sign begins.
+    /// The first byte of the next value or punctuation, without reading it.
     #[inline]
-    pub(crate) fn peek(&mut self) -> Result<u8, Mistake> {
+    pub(crate) fn peek(&mut self) -> Result<u8, ParseError> {
         match self.bytes().get(self.at) {
             Some(byte) if *byte > b' ' => Ok(*byte),
             _ => {
                 self.skip_space();
-                self.bytes().get(self.at).copied().ok_or_else(Mistake::malformed)
+                self.bytes().get(self.at).copied().ok_or_else(ParseError::malformed)
             }
         }
     }
@@ -71,30 +70,30 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes on behind a text, if it comes next.
+    /// Reads a text, if it comes next. Returns whether it does.
     #[inline]
-    pub(super) fn takes(&mut self, text: &str) -> bool {
-        let comes = self.bytes().get(self.at..).is_some_and(|rest| rest.starts_with(text.as_bytes()));
-        if comes {
+    pub(super) fn read_if_next(&mut self, text: &str) -> bool {
+        let is_next = self.bytes().get(self.at..).is_some_and(|rest| rest.starts_with(text.as_bytes()));
+        if is_next {
             self.at += text.len();
         }
-        comes
+        is_next
     }
 
-    pub(super) fn literal(&mut self, word: &str) -> Result<(), Mistake> {
-        if self.takes(word) { Ok(()) } else { Err(Mistake::malformed()) }
+    pub(super) fn literal(&mut self, word: &str) -> Result<(), ParseError> {
+        if self.read_if_next(word) { Ok(()) } else { Err(ParseError::malformed()) }
     }
 
-    /// Whether a `null` comes next, which is then behind the reader.
+    /// Reads a `null`, if it comes next. Returns whether it does.
     #[inline]
-    pub(super) fn takes_null(&mut self) -> Result<bool, Mistake> {
+    pub(super) fn read_null(&mut self) -> Result<bool, ParseError> {
         if self.peek()? == b'n' { self.literal("null").map(|()| true) } else { Ok(false) }
     }
 
-    /// Reads a string, on whose quote the reader stands.
+    /// Reads a string. The reader must be at its opening quote.
     #[expect(clippy::inline_always, reason = "measured in benches/translation.rs")]
     #[inline(always)]
-    pub(crate) fn string(&mut self) -> Result<Str<'a>, Mistake> {
+    pub(crate) fn string(&mut self) -> Result<Str<'a>, ParseError> {
         let begin = self.at + 1;
         let end = self.end_of_plain(begin)?;
         if self.bytes().get(end) == Some(&b'"')
@@ -107,15 +106,15 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    fn escaped_string(&mut self) -> Result<Str<'a>, Mistake> {
+    fn escaped_string(&mut self) -> Result<Str<'a>, ParseError> {
         let quoted = self.part(Self::skip_string)?;
-        // Half of a surrogate pair is JSON, but no text.
-        serde_json::from_str::<String>(quoted).map(Str::from).map_err(|_| Mistake::wrong_type())
+        // Half of a surrogate pair is valid JSON, but not valid text.
+        serde_json::from_str::<String>(quoted).map(Str::from).map_err(|_| ParseError::wrong_type())
     }
 
-    /// The place of the next byte that does not stand for itself in a string.
+    /// The index of the next special byte of a string: a quote, a backslash or a control character.
     #[inline]
-    fn end_of_plain(&self, from: usize) -> Result<usize, Mistake> {
+    fn end_of_plain(&self, from: usize) -> Result<usize, ParseError> {
         let mut at = from;
         while let Some(part) = self.bytes().get(at..).and_then(<[u8]>::first_chunk) {
             let found = specials(*part);
@@ -125,10 +124,10 @@ impl<'a> Reader<'a> {
             at += PART;
         }
         let rest = self.bytes().get(at..).unwrap_or_default();
-        rest.iter().position(|byte| is_special(*byte)).map(|found| at + found).ok_or_else(Mistake::malformed)
+        rest.iter().position(|byte| is_special(*byte)).map(|found| at + found).ok_or_else(ParseError::malformed)
     }
 
-    fn skip_string(&mut self) -> Result<(), Mistake> {
+    fn skip_string(&mut self) -> Result<(), ParseError> {
         let mut at = self.at + 1;
         loop {
             at = self.end_of_plain(at)?;
@@ -136,7 +135,7 @@ impl<'a> Reader<'a> {
                 (Some(b'"'), _) => break,
                 (Some(b'\\'), Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => 2,
                 (Some(b'\\'), Some(b'u')) if self.has_digits(at + 2, at + 6) => 6,
-                _ => return Err(Mistake::malformed()),
+                _ => return Err(ParseError::malformed()),
             };
         }
         self.at = at + 1;
@@ -147,32 +146,32 @@ impl<'a> Reader<'a> {
         self.bytes().get(begin..end).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     }
 
-    fn skip_number(&mut self) -> Result<(), Mistake> {
-        self.takes("-");
+    fn skip_number(&mut self) -> Result<(), ParseError> {
+        self.read_if_next("-");
         let begin = self.at;
         let whole = self.skip_digits()?;
         if whole > 1 && self.bytes().get(begin) == Some(&b'0') {
-            return Err(Mistake::malformed());
+            return Err(ParseError::malformed());
         }
-        if self.takes(".") {
+        if self.read_if_next(".") {
             self.skip_digits()?;
         }
-        if self.takes("e") || self.takes("E") {
-            let _ = self.takes("+") || self.takes("-");
+        if self.read_if_next("e") || self.read_if_next("E") {
+            let _ = self.read_if_next("+") || self.read_if_next("-");
             self.skip_digits()?;
         }
         Ok(())
     }
 
-    fn skip_digits(&mut self) -> Result<usize, Mistake> {
+    fn skip_digits(&mut self) -> Result<usize, ParseError> {
         let rest = self.bytes().get(self.at..).unwrap_or_default();
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += digits;
-        if digits > 0 { Ok(digits) } else { Err(Mistake::malformed()) }
+        if digits > 0 { Ok(digits) } else { Err(ParseError::malformed()) }
     }
 
-    /// Goes over a value, however deep: without recursion, so that no message can exhaust the stack.
-    fn skip(&mut self) -> Result<(), Mistake> {
+    /// Skips a value of any depth. It uses no recursion, so that no message can exhaust the stack.
+    fn skip(&mut self) -> Result<(), ParseError> {
         let mut open: SmallVec<[u8; 16]> = SmallVec::new();
         loop {
             match self.peek()? {
@@ -206,45 +205,46 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn skip_key(&mut self) -> Result<(), Mistake> {
-        self.key_place()?;
+    fn skip_key(&mut self) -> Result<(), ParseError> {
+        self.expect_key()?;
         self.skip_string()?;
         self.colon()
     }
 
-    /// The text that a step goes over.
-    fn part(&mut self, step: impl FnOnce(&mut Self) -> Result<(), Mistake>) -> Result<&'a str, Mistake> {
+    /// The text that `step` reads.
+    fn part(&mut self, step: impl FnOnce(&mut Self) -> Result<(), ParseError>) -> Result<&'a str, ParseError> {
         let begin = self.at;
         step(self)?;
-        self.text.get(begin..self.at).ok_or_else(Mistake::malformed)
+        self.text.get(begin..self.at).ok_or_else(ParseError::malformed)
     }
 
-    /// Enters an object. Says whether a member comes.
+    /// Reads the beginning of an object. Returns whether a member follows; if not, the whole object has been read.
     #[inline]
-    pub fn open_object(&mut self) -> Result<bool, Mistake> {
+    pub fn open_object(&mut self) -> Result<bool, ParseError> {
         self.open(b'{', b'}')
     }
 
-    /// Goes on behind a member. Says whether another one comes; if not, the object is behind the reader.
+    /// Reads the comma or brace after a member. Returns whether another member follows; if not, the whole object has been
+    /// read.
     #[inline]
-    pub fn next_member(&mut self) -> Result<bool, Mistake> {
+    pub fn next_member(&mut self) -> Result<bool, ParseError> {
         self.next(b'}')
     }
 
     #[inline]
-    pub(crate) fn open_array(&mut self) -> Result<bool, Mistake> {
+    pub(crate) fn open_array(&mut self) -> Result<bool, ParseError> {
         self.open(b'[', b']')
     }
 
     #[inline]
-    pub(crate) fn next_item(&mut self) -> Result<bool, Mistake> {
+    pub(crate) fn next_item(&mut self) -> Result<bool, ParseError> {
         self.next(b']')
     }
 
     #[inline]
-    fn open(&mut self, begin: u8, end: u8) -> Result<bool, Mistake> {
+    fn open(&mut self, begin: u8, end: u8) -> Result<bool, ParseError> {
         if self.peek()? != begin {
-            return Err(Mistake::wrong_type());
+            return Err(ParseError::wrong_type());
         }
         self.at += 1;
         if self.peek()? == end {
@@ -255,77 +255,77 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn next(&mut self, end: u8) -> Result<bool, Mistake> {
+    fn next(&mut self, end: u8) -> Result<bool, ParseError> {
         let sign = self.peek()?;
         self.at += 1;
         if sign == b',' {
-            // Stands on the next value, for `expects`.
+            // Skips white space, because `expects` compares bytes at the reader's position.
             self.peek().map(|_| true)
         } else if sign == end {
             Ok(false)
         } else {
-            Err(Mistake::malformed())
+            Err(ParseError::malformed())
         }
     }
 
-    /// Whether a certain member comes next, whose name is then behind the reader: given is how it is usually written,
-    /// with its quotes and its colon. Faster than [`Self::key`], which reads what this does not.
+    /// Reads the name of an expected member, if it comes next. Returns whether it does. `key` is the name with its quotes and
+    /// its colon, without spaces. This is faster than [`Self::key`], which reads a name in any form.
     #[inline]
     pub fn expects(&mut self, key: &str) -> bool {
-        self.takes(key)
+        self.read_if_next(key)
     }
 
-    /// Reads the name of the member that comes next.
+    /// Reads the name of the next member, and its colon.
     #[inline]
-    pub fn key(&mut self) -> Result<Str<'a>, Mistake> {
-        self.key_place()?;
+    pub fn key(&mut self) -> Result<Str<'a>, ParseError> {
+        self.expect_key()?;
         let key = self.string()?;
         self.colon()?;
         Ok(key)
     }
 
     #[inline]
-    fn key_place(&mut self) -> Result<(), Mistake> {
-        if self.peek()? == b'"' { Ok(()) } else { Err(Mistake::malformed()) }
+    fn expect_key(&mut self) -> Result<(), ParseError> {
+        if self.peek()? == b'"' { Ok(()) } else { Err(ParseError::malformed()) }
     }
 
     #[inline]
-    fn colon(&mut self) -> Result<(), Mistake> {
+    fn colon(&mut self) -> Result<(), ParseError> {
         let is_colon = self.peek()? == b':';
         self.at += 1;
-        if is_colon { Ok(()) } else { Err(Mistake::malformed()) }
+        if is_colon { Ok(()) } else { Err(ParseError::malformed()) }
     }
 
-    /// Reads the value of a member. A mistake names it.
+    /// Reads the value of a member. An error names the member.
     #[inline]
-    pub fn member<T: FromJson<'a>>(&mut self, name: &'static str) -> Result<T, Mistake> {
-        T::read(self).map_err(|mistake| mistake.inside(name))
+    pub fn member<T: FromJson<'a>>(&mut self, name: &'static str) -> Result<T, ParseError> {
+        T::read(self).map_err(|error| error.inside(name))
     }
 
-    /// The text that is read.
+    /// The text that this reader reads.
     pub const fn message(&self) -> &'a str {
         self.text
     }
 
-    /// Where the reading stands, for [`Self::since`].
-    pub const fn place(&self) -> usize {
+    /// The current position, for [`Self::since`].
+    pub const fn position(&self) -> usize {
         self.at
     }
 
-    /// The text that was read since a place.
-    pub fn since(&self, place: usize) -> &'a str {
-        self.text.get(place..self.at).unwrap_or_default()
+    /// The text that was read since a position.
+    pub fn since(&self, position: usize) -> &'a str {
+        self.text.get(position..self.at).unwrap_or_default()
     }
 
     /// Reads any value.
     #[inline]
-    pub fn raw(&mut self) -> Result<Raw<'a>, Mistake> {
+    pub fn raw(&mut self) -> Result<Raw<'a>, ParseError> {
         self.peek()?;
         self.part(Self::skip).map(Raw::of_json)
     }
 
     /// Whether an object comes next.
-    pub fn is_at_object(&mut self) -> Result<bool, Mistake> {
+    pub fn is_at_object(&mut self) -> Result<bool, ParseError> {
         Ok(self.peek()? == b'{')
     }
 }

@@ -1,26 +1,26 @@
-//! JSON values that providers write in more than one type.
+//! Values that providers write with more than one JSON type.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    json::{self, FromJson, Mistake, Raw, Reader},
+    json::{self, FromJson, ParseError, Raw, Reader},
     text::{Str, decimal},
 };
 
-/// A string or a number, for fields that providers write either way. A number keeps its digits.
+/// A string or a number, for members that providers write as either. A number keeps its digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loose<'a>(pub Str<'a>);
 
 impl<'json: 'a, 'a> FromJson<'json> for Loose<'a> {
-    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
+    fn read(reader: &mut Reader<'json>) -> Result<Self, ParseError> {
         let raw = Raw::read(reader)?.get();
         if raw.starts_with('"') {
             json::from_str(raw).map(Self)
         } else if raw.starts_with(|sign: char| sign == '-' || sign.is_ascii_digit()) {
             Ok(Self(Str::plain(raw)))
         } else {
-            Err(Mistake::wrong_type())
+            Err(ParseError::wrong_type())
         }
     }
 }
@@ -31,20 +31,20 @@ impl Serialize for Loose<'_> {
     }
 }
 
-/// A number in JSON, kept as its digits: money never passes through a float. Read from a string as well,
-/// and written as one where the text is no number.
+/// A JSON number, stored as its digits, because a float would change amounts of money. It can also be read from a string,
+/// and is written as a string if the text is not a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Number<'a>(pub Loose<'a>);
 
 impl<'a> Number<'a> {
-    /// A number to be written.
+    /// A number to write.
     pub const fn new(digits: &'a str) -> Self {
         Self(Loose(Str::new(digits)))
     }
 }
 
 impl<'json: 'a, 'a> FromJson<'json> for Number<'a> {
-    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
+    fn read(reader: &mut Reader<'json>) -> Result<Self, ParseError> {
         Loose::read(reader).map(Self)
     }
 }
@@ -59,17 +59,17 @@ impl Serialize for Number<'_> {
     }
 }
 
-/// A document, or whatever stands in its place. Some providers write an empty object as `[]`.
+/// A document, or another value in its place. Some providers write an empty object as `[]`.
 #[derive(Debug)]
 pub enum Perhaps<'a, T> {
     /// The document.
     Object(T),
-    /// Something that is no object.
+    /// A value that is not an object.
     Other(Raw<'a>),
 }
 
 impl<'json: 'a, 'a, T: FromJson<'json>> FromJson<'json> for Perhaps<'a, T> {
-    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
+    fn read(reader: &mut Reader<'json>) -> Result<Self, ParseError> {
         if reader.is_at_object()? { T::read(reader).map(Self::Object) } else { Raw::read(reader).map(Self::Other) }
     }
 }

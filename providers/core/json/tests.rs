@@ -1,4 +1,4 @@
-//! The reader against `serde_json`.
+//! Compares the reader with `serde_json`.
 
 use proptest::prelude::*;
 use serde_json::{Value, value::RawValue};
@@ -6,7 +6,7 @@ use serde_json::{Value, value::RawValue};
 use super::*;
 use crate::text::{Str, plain::is_plain};
 
-/// Text that is JSON, or nearly so.
+/// Text that is JSON, or JSON with a small error.
 pub(crate) fn nearly_json() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         Just("null".to_owned()),
@@ -34,14 +34,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn what_is_json_is_what_serde_takes_for_json(text in nearly_json()) {
+    fn the_reader_accepts_the_same_texts_as_serde_json(text in nearly_json()) {
         let ours = from_str::<Raw<'_>>(&text).map(Raw::get).ok();
         let theirs = serde_json::from_str::<&RawValue>(&text).map(RawValue::get).ok();
         prop_assert_eq!(ours, theirs, "{}", text);
     }
 
     #[test]
-    fn values_are_read_as_serde_reads_them(text in nearly_json()) {
+    fn the_reader_reads_the_same_values_as_serde_json(text in nearly_json()) {
         let is_json = serde_json::from_str::<Value>(&text).is_ok();
         macro_rules! same {
             ($($type:ty as $serdes:ty),*) => {$(
@@ -69,22 +69,22 @@ proptest! {
 }
 
 #[test]
-fn half_a_surrogate_pair_is_a_wrong_value_of_its_member() {
+fn half_a_surrogate_pair_is_a_wrong_type_of_its_member() {
     struct Named<'a>(#[expect(dead_code, reason = "it is not read")] Str<'a>);
     impl<'a> FromJson<'a> for Named<'a> {
-        fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
+        fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
             reader.open_object()?;
             reader.key()?;
             reader.member("name").map(Named)
         }
     }
-    let mistake = from_str::<Named<'_>>(r#"{"name":"\ud800"}"#).map(|_| ()).expect_err("no text");
-    assert_eq!(mistake.wrong_member().as_deref(), Some("name"));
-    assert!(from_str::<Raw<'_>>(r#""\ud800""#).is_ok(), "it passes where it is only passed on");
+    let error = from_str::<Named<'_>>(r#"{"name":"\ud800"}"#).map(|_| ()).expect_err("not text");
+    assert_eq!(error.wrong_member().as_deref(), Some("name"));
+    assert!(from_str::<Raw<'_>>(r#""\ud800""#).is_ok(), "a raw value may contain it");
 }
 
 #[test]
-fn no_depth_is_too_deep_to_be_kept() {
+fn a_value_of_any_depth_is_read_as_a_raw_value() {
     for (open, inner, close) in [("[", "", "]"), (r#"{"a":"#, "1", "}")] {
         let text = format!("{}{inner}{}", open.repeat(100_000), close.repeat(100_000));
         assert_eq!(from_str::<Raw<'_>>(&text).map(Raw::get), Ok(&*text));
@@ -92,12 +92,12 @@ fn no_depth_is_too_deep_to_be_kept() {
 }
 
 #[test]
-fn what_has_to_be_escaped_is_found_wherever_it_stands() {
+fn a_special_character_is_found_at_every_position() {
     for special in ["\0", "\u{1f}", "\"", "\\"] {
         for length in 0..40 {
             assert!(is_plain(&"é".repeat(length)), "{length}");
-            for place in 0..=length {
-                let text = format!("{}{special}{}", "~".repeat(place), "\u{80}".repeat(length - place));
+            for index in 0..=length {
+                let text = format!("{}{special}{}", "~".repeat(index), "\u{80}".repeat(length - index));
                 assert!(!is_plain(&text), "{text:?}");
                 let quoted = serde_json::to_string(&text).expect("text is JSON");
                 assert_eq!(from_str::<Str<'_>>(&quoted).as_deref(), Ok(&*text));

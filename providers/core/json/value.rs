@@ -1,19 +1,19 @@
-//! JSON values that are read where they stand.
+//! JSON values that borrow from the message they are read from.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    json::{FromJson, Mistake, Reader},
+    json::{FromJson, ParseError, Reader},
     text::Str,
 };
 
-/// The members of an object, values raw.
+/// The members of an object, with raw values.
 #[derive(Debug)]
 pub struct Members<'a>(pub Vec<(Str<'a>, Raw<'a>)>);
 
 impl<'a> FromJson<'a> for Members<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
         let mut members = Vec::with_capacity(16);
         let mut more = reader.open_object()?;
         while more {
@@ -24,20 +24,20 @@ impl<'a> FromJson<'a> for Members<'a> {
     }
 }
 
-/// The members in the inside of an object.
-pub fn members(inside: &str) -> Result<Vec<(Str<'_>, Raw<'_>)>, Mistake> {
+/// Reads the members from the text of an object without its braces.
+pub fn members(inside: &str) -> Result<Vec<(Str<'_>, Raw<'_>)>, ParseError> {
     let mut reader = Reader::new(inside);
     let mut members = Vec::new();
     while reader.at < inside.len() {
-        if !members.is_empty() && !reader.takes(",") {
-            return Err(Mistake::malformed());
+        if !members.is_empty() && !reader.read_if_next(",") {
+            return Err(ParseError::malformed());
         }
         members.push((reader.key()?, Raw::read(&mut reader)?));
     }
     Ok(members)
 }
 
-/// Any value, kept as it was written.
+/// Any JSON value, as its unchanged text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raw<'a>(&'a str);
 
@@ -76,56 +76,56 @@ impl Serialize for Raw<'_> {
 
 impl<'json: 'a, 'a> FromJson<'json> for Raw<'a> {
     #[inline]
-    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
+    fn read(reader: &mut Reader<'json>) -> Result<Self, ParseError> {
         reader.raw()
     }
 }
 
 impl<'json: 'a, 'a> FromJson<'json> for Str<'a> {
     #[inline]
-    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
-        if reader.peek()? == b'"' { reader.string() } else { Err(Mistake::wrong_type()) }
+    fn read(reader: &mut Reader<'json>) -> Result<Self, ParseError> {
+        if reader.peek()? == b'"' { reader.string() } else { Err(ParseError::wrong_type()) }
     }
 }
 
 impl<'a> FromJson<'a> for bool {
     #[inline]
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
         match reader.peek()? {
             b't' => reader.literal("true").map(|()| true),
             b'f' => reader.literal("false").map(|()| false),
-            _ => Err(Mistake::wrong_type()),
+            _ => Err(ParseError::wrong_type()),
         }
     }
 }
 
 impl<'a> FromJson<'a> for u64 {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
-        Raw::read(reader)?.get().parse().map_err(|_| Mistake::wrong_type())
+    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
+        Raw::read(reader)?.get().parse().map_err(|_| ParseError::wrong_type())
     }
 }
 
 impl<'a> FromJson<'a> for u16 {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
-        Raw::read(reader)?.get().parse().map_err(|_| Mistake::wrong_type())
+    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
+        Raw::read(reader)?.get().parse().map_err(|_| ParseError::wrong_type())
     }
 }
 
 /// `null` is `None`.
 impl<'a, T: FromJson<'a>> FromJson<'a> for Option<T> {
     #[inline]
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
-        if reader.takes_null()? { Ok(None) } else { T::read(reader).map(Some) }
+    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
+        if reader.read_null()? { Ok(None) } else { T::read(reader).map(Some) }
     }
 }
 
 impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Mistake> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
         let mut items = Self::new();
         let mut more = reader.open_array()?;
         while more {
             if items.len() == items.capacity() {
-                // Lists are pages; to grow in small steps would move every item several times.
+                // Lists are pages of many items, and growth in small steps would move every item several times.
                 items.reserve(if items.is_empty() { 8 } else { 120 });
             }
             items.push(T::read(reader)?);

@@ -1,46 +1,44 @@
-//! Addresses that a vendor holds in an object of their own.
+//! Addresses of vendors whose customers have them as a nested JSON object.
 
 use std::marker::PhantomData;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
-    json::{Extra, FromJson, Mistake, Perhaps, Reader, serialize_extra},
+    json::{Extra, FromJson, ParseError, Perhaps, Reader, serialize_extra},
     kit::{Words, members::str_of},
     model::{Address, Patch, str_patch},
     text::{Str, Text},
 };
 
-/// A vendor whose customers hold their address in an object.
+/// A vendor whose customers have their address in a nested object.
 pub trait NestsAddress {
-    /// The vendor's words for canonical fields; those of the address begin with `address.`, in the order in
-    /// which they are written.
+    /// The vendor's names for canonical fields. Those of the address begin with `address.`, and are written in this order.
     const WORDS: Words;
 }
 
-/// The name of a part inside the address.
+/// The vendor's name of an address part, without the `address.` prefix; `None` for a field outside the address.
 fn part_name(word: &'static str) -> Option<&'static str> {
     word.strip_prefix("address.")
 }
 
-/// The address in a vendor's customer, read and written under the vendor's words. A part that is absent is
-/// left out.
+/// The address object of a vendor's customer, read and written with the vendor's names. Absent parts are not written.
 #[derive(Debug)]
 pub struct NestedAddress<'a, V> {
     /// The parts.
     pub parts: Address<Patch<Str<'a>>>,
-    /// Every other member.
+    /// The members that are not parts of an address.
     pub extra: Extra<Str<'a>>,
     vendor: PhantomData<V>,
 }
 
 impl<'a, V> NestedAddress<'a, V> {
-    /// An address to be written.
+    /// An address to write.
     pub fn new(parts: Address<Patch<Str<'a>>>) -> Self {
         Self { parts, extra: Extra::default(), vendor: PhantomData }
     }
 
-    /// What is asked of an address; `null` where every part of it is to be cleared.
+    /// The patch of an address object; `null` if the command clears every part.
     pub fn asked(parts: &'a Address<Patch<Text>>) -> Patch<Self> {
         match parts.parts() {
             every if every.iter().all(|(_, part)| part.is_absent()) => Patch::Absent,
@@ -49,19 +47,19 @@ impl<'a, V> NestedAddress<'a, V> {
         }
     }
 
-    /// The address that a customer holds, if there is any.
+    /// The address object of a customer; `None` if the customer has no address.
     pub fn held(parts: &'a Address<Option<Text>>) -> Option<Perhaps<'a, Self>> {
-        let is_held = parts.parts().iter().any(|(_, part)| part.is_some());
-        is_held.then(|| Perhaps::Object(Self::new(parts.map(|part| str_of(part.as_ref()).into()))))
+        let has_address = parts.parts().iter().any(|(_, part)| part.is_some());
+        has_address.then(|| Perhaps::Object(Self::new(parts.map(|part| str_of(part.as_ref()).into()))))
     }
 }
 
 impl<'json: 'a, 'a, V: NestsAddress> FromJson<'json> for NestedAddress<'a, V> {
-    fn read(reader: &mut Reader<'json>) -> Result<Self, Mistake> {
+    fn read(reader: &mut Reader<'json>) -> Result<Self, ParseError> {
         let mut read = Self::new(Address::default());
         let mut more = reader.open_object()?;
         while more {
-            let begin = reader.place();
+            let begin = reader.position();
             let key = reader.key()?;
             let known = V::WORDS.0.iter().find(|(word, _)| part_name(word) == Some(&*key));
             match known.and_then(|(word, field)| part_name(word).zip(read.parts.part_mut(*field))) {

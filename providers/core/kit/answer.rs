@@ -1,4 +1,4 @@
-//! A provider's answer while it is read.
+//! A provider's HTTP answer. Vendors read its body in the second half of a plan, and turn refusals into [`Error`]s.
 
 use std::{borrow::Cow, fmt::Debug};
 
@@ -12,7 +12,7 @@ use crate::{
     text::Source,
 };
 
-/// A provider's answer while it is read.
+/// A provider's HTTP answer.
 #[derive(Debug)]
 pub struct Answer(pub(super) Response);
 
@@ -27,12 +27,13 @@ impl Answer {
         self.0.headers()
     }
 
-    /// The same answer under the status of an error that its body tells, for vendors that refuse with a success.
+    /// The same answer with the error status that its body names, for vendors that refuse with HTTP status 200. `None` if
+    /// the number is not an error status.
     pub fn refused_with(&self, status: u64) -> Option<Self> {
-        let told = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
+        let stated = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
         let mut response = self.0.clone();
-        *response.status_mut() = told;
-        (told.is_client_error() || told.is_server_error()).then_some(Self(response))
+        *response.status_mut() = stated;
+        (stated.is_client_error() || stated.is_server_error()).then_some(Self(response))
     }
 
     /// The body as text.
@@ -40,28 +41,28 @@ impl Answer {
         simdutf8::basic::from_utf8(self.0.body()).map_err(|_| not_text())
     }
 
-    /// The body as text of which parts can be kept.
+    /// The body as a source of owned text slices.
     pub fn source(&self) -> Result<Source, Error> {
         Source::new(self.0.body()).ok_or_else(not_text)
     }
 
-    /// The body of a refusal as a document; `None` where it is something else.
+    /// The body of a refusal as a document; `None` if it is another document.
     pub fn error_body<T: for<'de> Deserialize<'de>>(&self) -> Option<T> {
         serde_json::from_slice(self.0.body()).ok()
     }
 
-    /// Whether the body is a page for people.
+    /// Whether the body is an HTML page.
     pub fn is_html(&self) -> bool {
         self.0.body().trim_ascii_start().starts_with(b"<")
     }
 
-    /// The error that a refusal means: its status decides, and what the provider said is kept.
+    /// The error that a refusal means. Its status decides the kind; the provider's code and message are kept beside it.
     pub fn refusal(&self, code: Option<String>, message: Option<&str>) -> Error {
         let status = self.status().as_u16();
         self.refusal_as(Kind::of_status(status), code, message)
     }
 
-    /// The same, where the provider's status means something of its own.
+    /// The same with another kind, for a provider whose status has its own meaning.
     pub fn refusal_as(&self, kind: Kind, code: Option<String>, message: Option<&str>) -> Error {
         let status = self.status().as_u16();
         let kind = if kind == Kind::NotFound && self.is_html() { Kind::BadResponse } else { kind };
@@ -76,26 +77,27 @@ impl Answer {
             }
             _ => Cow::from(format!("the provider answered the unexpected status {status}")),
         };
-        let in_words = message.filter(|_| kind == Kind::RateLimited).and_then(seconds_told);
-        Error::new(kind, detail).with_retry_after(self.retry_after().or(in_words)).with_vendor(VendorAnswer {
+        let in_message = message.filter(|_| kind == Kind::RateLimited).and_then(seconds_in_message);
+        Error::new(kind, detail).with_retry_after(self.retry_after().or(in_message)).with_vendor(VendorAnswer {
             status: Some(status),
             code,
             message: message.map(presentable).filter(|message| !message.is_empty()),
         })
     }
 
-    /// `Retry-After` in seconds, whether it was written as seconds or as a date.
+    /// The `Retry-After` header in seconds. The provider may send seconds or a date.
     fn retry_after(&self) -> Option<u64> {
         let header = |name| self.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let told = header(header::RETRY_AFTER)?.trim();
-        told.parse().ok().or_else(|| {
+        let retry_after = header(header::RETRY_AFTER)?.trim();
+        retry_after.parse().ok().or_else(|| {
             let now = date(header(header::DATE)?)?;
-            u64::try_from(date(told)? - now).ok()
+            u64::try_from(date(retry_after)? - now).ok()
         })
     }
 }
 
-/// A date in Unix seconds: of HTTP in any of its forms, or of an e-mail, whose zone may be another than GMT.
+/// Parses a date to Unix seconds: an HTTP date in any of its forms, or an e-mail date, which may have another zone than
+/// GMT.
 fn date(text: &str) -> Option<i64> {
     let of_http = httpdate::parse_http_date(text).ok().and_then(|time| Timestamp::try_from(time).ok());
     let time = of_http.or_else(|| rfc2822::parse(text).ok().map(|time| time.timestamp()))?;
@@ -106,19 +108,20 @@ fn not_text() -> Error {
     Error::bad_response("bytes that are not UTF-8 text")
 }
 
-/// The seconds in words such as `please wait 2 seconds`.
-fn seconds_told(message: &str) -> Option<u64> {
+/// The number of seconds in a message such as `please wait 2 seconds`.
+fn seconds_in_message(message: &str) -> Option<u64> {
     message.split_once(" second")?.0.rsplit(' ').next()?.parse().ok()
 }
 
-/// What may be shown of a provider's message: no control characters, at most 500 characters.
+/// A provider's message as it may be shown: without control characters, cut to 500 characters.
 fn presentable(message: &str) -> String {
     message.chars().filter(|letter| !letter.is_control()).take(500).collect()
 }
 
-/// Maps a provider's errors by field to ours.
-pub fn field_errors<'e>(told: impl IntoIterator<Item = (&'e str, String)>, words: &Words) -> Vec<FieldError> {
-    told.into_iter()
+/// Converts a provider's errors by field to canonical field errors.
+pub fn field_errors<'e>(errors: impl IntoIterator<Item = (&'e str, String)>, words: &Words) -> Vec<FieldError> {
+    errors
+        .into_iter()
         .map(|(field, detail)| {
             let pointer = words.pointer(field).map_or_else(|| Cow::from(format!("/{field}")), Cow::from);
             FieldError::new(pointer, presentable(&detail))
@@ -131,8 +134,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_says_how_long_to_wait_in_any_form() {
-        for (told, now, expected) in [
+    fn retry_after_is_read_from_seconds_and_from_dates_in_any_form() {
+        for (retry_after, now, expected) in [
             ("7", None, Some(7)),
             (" 7 ", None, Some(7)),
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some("Sun, 06 Nov 1994 08:49:07 GMT"), Some(30)),
@@ -144,9 +147,9 @@ mod tests {
         ] {
             let mut response = Response::default();
             let headers = response.headers_mut();
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(told));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(retry_after));
             now.map(|now| headers.insert(header::DATE, HeaderValue::from_static(now)));
-            assert_eq!(Answer(response).retry_after(), expected, "{told}");
+            assert_eq!(Answer(response).retry_after(), expected, "{retry_after}");
         }
     }
 }

@@ -1,5 +1,7 @@
-//! What every vendor's translation does with the same kinds of values: each helper puts a vendor's text
-//! into the canonical customer, and reports it wherever the spelling changed.
+//! Helpers that decode vendors' values: each one puts a vendor's value into the canonical customer, and reports it in the
+//! fidelity report if the canonical form differs.
+//!
+//! The vendors' `translate.rs` call them while they read an answer.
 
 use crate::{
     json::{self, JsonObject, Loose, Perhaps, Raw},
@@ -12,7 +14,7 @@ use crate::{
     },
 };
 
-/// A text that is there: vendors spell absence as `null`, as `""` and by leaving the member out.
+/// A text that has a value. Vendors write absence as `null`, as `""`, or by omitting the member.
 #[inline]
 pub fn present(member: Option<Str<'_>>) -> Option<Str<'_>> {
     member.filter(|text| !text.is_empty())
@@ -23,48 +25,48 @@ pub fn loose(member: Option<Loose<'_>>) -> Option<Str<'_>> {
     member.map(|Loose(text)| text).filter(|text| !text.is_empty())
 }
 
-/// An id, without which a record cannot be told from another.
+/// The id of a record. A record without an id is an unusable answer.
 #[inline]
 pub fn id<'a>(member: Option<Str<'a>>, name: &'static str) -> Result<Str<'a>, Error> {
     present(member).ok_or_else(|| Error::bad_response(format_args!("a record without `{name}`")))
 }
 
-/// A document that an envelope must hold.
+/// A document that an envelope must contain.
 pub fn required<T>(member: Option<T>, name: &'static str) -> Result<T, Error> {
     member.ok_or_else(|| Error::bad_response(format_args!("JSON without `{name}`")))
 }
 
-/// Every record of a list that an envelope must hold.
+/// Reads every record of a list that an envelope must contain.
 pub fn each<W, T>(
-    told: Option<Vec<W>>,
+    list: Option<Vec<W>>,
     name: &'static str,
     read: impl Fn(W) -> Result<T, Error>,
 ) -> Result<Vec<T>, Error> {
-    let told = required(told, name)?;
-    // Collecting results does not reserve the room.
-    let mut records = Vec::with_capacity(told.len());
-    for record in told {
+    let list = required(list, name)?;
+    // `collect` into a `Result` does not reserve capacity.
+    let mut records = Vec::with_capacity(list.len());
+    for record in list {
         records.push(read(record)?);
     }
     Ok(records)
 }
 
-/// A phone number in one text.
+/// Decodes a phone number that the vendor writes as one text.
 #[inline]
 pub fn phone_number<'a>(
     customer: &mut BorrowedCustomer<'a>,
     field: Field,
-    told: Option<Str<'a>>,
+    text: Option<Str<'a>>,
     region: Option<Region>,
 ) {
-    if let Some(told) = told {
-        let read = phone::canonical(&told, region);
-        keep_phone(customer, field, read, told);
+    if let Some(text) = text {
+        let converted = phone::canonical(&text, region);
+        keep_phone(customer, field, converted, text);
     }
 }
 
-/// A phone number in two texts. A dial code that explains nothing of the number is kept under its name among the extra
-/// members.
+/// Decodes a phone number that the vendor writes as a dial code and national digits. A dial code that is not part of the
+/// resulting number is kept among the extra members, under its name.
 pub fn phone_in_parts<'a>(
     customer: &mut BorrowedCustomer<'a>,
     (name, code): (&str, Option<Str<'a>>),
@@ -72,11 +74,11 @@ pub fn phone_in_parts<'a>(
     region: Option<Region>,
 ) {
     if let Some(national) = national {
-        let read = match &code {
+        let converted = match &code {
             Some(code) => phone::join(code, &national),
             None => phone::canonical(&national, region),
         };
-        keep_phone(customer, Field::Phone, read, national);
+        keep_phone(customer, Field::Phone, converted, national);
     }
     if let Some(code) = code
         && !customer.phone.as_ref().is_some_and(|number| number.starts_with(&*code))
@@ -85,89 +87,90 @@ pub fn phone_in_parts<'a>(
     }
 }
 
-/// Puts a phone number in its place, and reports the rule that was used where it was told otherwise.
+/// Stores a phone number in the customer: the converted form, with its rule in the fidelity report, or else the vendor's
+/// text.
 #[inline]
 pub fn keep_phone<'a>(
     customer: &mut BorrowedCustomer<'a>,
     field: Field,
-    read: Option<phone::Respelled>,
-    told: Str<'a>,
+    converted: Option<phone::Respelled>,
+    text: Str<'a>,
 ) {
-    let place = if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone };
-    *place = Some(match read {
+    let target = if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone };
+    *target = Some(match converted {
         Some(phone::Respelled { number, rule }) => {
             match rule {
-                phone::FROM_REGION => customer.fidelity.derived_from(field, rule, &told),
-                _ => customer.fidelity.transformed(field, rule, &told),
+                phone::FROM_REGION => customer.fidelity.derived_from(field, rule, &text),
+                _ => customer.fidelity.transformed(field, rule, &text),
             }
             number.into()
         }
-        None => told,
+        None => text,
     });
 }
 
-/// A country in any spelling.
-pub fn country<'a>(customer: &mut BorrowedCustomer<'a>, told: Option<Str<'a>>) {
-    let Some(told) = told else { return };
-    let code = if country::is_alpha2(&told) { None } else { country::to_alpha2(&told) };
+/// Decodes a country: a code, or a name that is converted to its code.
+pub fn country<'a>(customer: &mut BorrowedCustomer<'a>, text: Option<Str<'a>>) {
+    let Some(text) = text else { return };
+    let code = if country::is_alpha2(&text) { None } else { country::to_alpha2(&text) };
     customer.address.country = Some(match code {
         Some(code) => {
-            customer.fidelity.transformed(Field::Country, country::TO_ALPHA2, &told);
+            customer.fidelity.transformed(Field::Country, country::TO_ALPHA2, &text);
             Str::of_static(code)
         }
-        None => told,
+        None => text,
     });
 }
 
-/// When the record was created and last changed. Text that is no time stays as it is.
+/// Decodes the times at which the record was created and last changed. A text that is not a time stays as it is.
 pub fn times<'a>(customer: &mut BorrowedCustomer<'a>, created: Option<Str<'a>>, updated: Option<Str<'a>>) {
-    customer.created_at = moment(&mut customer.fidelity, Field::CreatedAt, created);
-    customer.updated_at = moment(&mut customer.fidelity, Field::UpdatedAt, updated);
+    customer.created_at = decode_time(&mut customer.fidelity, Field::CreatedAt, created);
+    customer.updated_at = decode_time(&mut customer.fidelity, Field::UpdatedAt, updated);
 }
 
 #[inline]
-fn moment<'a>(fidelity: &mut Fidelity<Str<'a>>, field: Field, told: Option<Str<'a>>) -> Option<Str<'a>> {
-    let Some(read) = told.as_deref().and_then(time::canonical) else { return told };
-    if let Some(told) = &told {
-        fidelity.transformed(field, time::TO_UTC, told);
+fn decode_time<'a>(fidelity: &mut Fidelity<Str<'a>>, field: Field, text: Option<Str<'a>>) -> Option<Str<'a>> {
+    let Some(utc) = text.as_deref().and_then(time::canonical) else { return text };
+    if let Some(original) = &text {
+        fidelity.transformed(field, time::TO_UTC, original);
     }
-    Some(read.into())
+    Some(utc.into())
 }
 
-/// A time of something else than a customer.
-pub fn plain_time(told: Option<Str<'_>>) -> Option<Str<'_>> {
-    told.map(|told| time::canonical(&told).map_or(told, Str::from))
+/// A time of an object that has no fidelity report, such as a payment.
+pub fn plain_time(text: Option<Str<'_>>) -> Option<Str<'_>> {
+    text.map(|text| time::canonical(&text).map_or(text, Str::from))
 }
 
-/// An amount that a vendor writes as a JSON number or as a string, as a decimal string.
+/// Converts an amount to a decimal string. Vendors write amounts as JSON numbers or as strings.
 pub fn amount(member: Option<Loose<'_>>) -> Option<Str<'_>> {
-    loose(member).map(|told| decimal::from_json_number(&told).map_or(told, Str::from))
+    loose(member).map(|number| decimal::from_json_number(&number).map_or(number, Str::from))
 }
 
-/// Metadata: an object, or a string that holds one. Anything else stays among the extra members. The gateway's own
-/// marker is taken out of it.
+/// Decodes metadata: an object, or a string that contains one. Any other value is kept among the extra members. The
+/// gateway's idempotency marker is moved out of the metadata.
 pub fn metadata<'a>(customer: &mut BorrowedCustomer<'a>, member: Option<Raw<'a>>) {
     let Some(raw) = member else { return };
     let in_string = || JsonObject::in_string(&json::from_str::<Str<'_>>(raw.get()).ok()?);
     match JsonObject::of(raw).or_else(in_string) {
-        Some(object) => (customer.metadata, customer.marker) = marker::taken_out(object),
+        Some(object) => (customer.metadata, customer.marker) = marker::split_off(object),
         None if matches!(raw.get(), "null" | "\"\"" | "[]") => {}
         None => customer.extra.keep("metadata", raw),
     }
 }
 
-/// An address in an object of its own. Its unknown members, or what stands in its place, are kept among the
-/// customer's.
-pub fn address<'a, V>(customer: &mut BorrowedCustomer<'a>, told: Option<Perhaps<'a, NestedAddress<'a, V>>>) {
-    let told = match told {
-        Some(Perhaps::Object(told)) => told,
+/// Decodes an address object. Its unknown members, or a value that is not an object, are kept among the customer's extra
+/// members.
+pub fn address<'a, V>(customer: &mut BorrowedCustomer<'a>, member: Option<Perhaps<'a, NestedAddress<'a, V>>>) {
+    let address = match member {
+        Some(Perhaps::Object(address)) => address,
         Some(Perhaps::Other(other)) if other.get() != "[]" => return customer.extra.keep("address", other),
         Some(Perhaps::Other(_)) | None => return,
     };
-    customer.address = told.parts.map(|part| present(part.set().cloned()));
-    let told_country = customer.address.country.take();
-    country(customer, told_country);
-    for (key, unknown) in told.extra.members() {
+    customer.address = address.parts.map(|part| present(part.set().cloned()));
+    let country_text = customer.address.country.take();
+    country(customer, country_text);
+    for (key, unknown) in address.extra.members() {
         customer.extra.keep(&format!("address.{}", &*key), unknown);
     }
 }

@@ -1,24 +1,24 @@
-//! How providers' JSON is read and written: by borrowing what the reader found, by keeping what nobody
-//! expected, and by naming the field that was wrong without ever repeating its value.
+//! Reads and writes the wire documents of providers. Text is borrowed from the message, unknown members are kept, and an
+//! error names the wrong member but never its value.
 //!
-//! `wire!` declares a provider's documents, field by field in its own words. An `answer` reads
-//! `null` and absence alike and gathers unknown members in [`Extra`]; a `request` tells `null` from
-//! absence, because a merge patch must.
+//! The vendors' `wire.rs` declare their documents with `wire!`, field by field with the provider's names. An `answer`
+//! reads `null` and absence alike, and keeps unknown members in [`Extra`](crate::json::Extra). A `request` distinguishes
+//! `null` from absence, because a merge patch does.
 
 use serde::{Serialize, Serializer, de, ser::SerializeMap};
 
 use crate::{
-    json::{self, FromJson, Mistake},
+    json::{self, FromJson, ParseError},
     model::Error,
 };
 
-/// Reads a document out of a message. The error says what was wrong and where, never what it held.
+/// Reads a message as a document. The error names what is wrong and where, but never contains a value of the message.
 pub fn parse<'s, T: FromJson<'s>>(body: &'s str) -> Result<T, Error> {
-    json::from_str(body).map_err(|mistake| Error::bad_response(describe(body, &mistake)))
+    json::from_str(body).map_err(|error| Error::bad_response(describe(body, &error)))
 }
 
-/// What a body that is not the expected document is instead.
-pub fn describe(body: &str, mistake: &Mistake) -> String {
+/// Describes a body that is not the expected document.
+pub fn describe(body: &str, error: &ParseError) -> String {
     let trimmed = body.trim_start();
     if trimmed.is_empty() {
         return "an empty body where JSON was expected".to_owned();
@@ -32,16 +32,16 @@ pub fn describe(body: &str, mistake: &Mistake) -> String {
     match serde_json::from_str::<de::IgnoredAny>(body) {
         Err(malformed) if malformed.is_eof() => "JSON that ends too early".to_owned(),
         Err(_) => "text that is not JSON".to_owned(),
-        Ok(_) => match mistake.wrong_member() {
+        Ok(_) => match error.wrong_member() {
             Some(path) => format!("JSON whose member `{path}` is not of the documented type"),
             None => "JSON of another shape than documented".to_owned(),
         },
     }
 }
 
-/// A document of `wire!`.
+/// A document that `wire!` declares.
 pub trait Document {
-    /// Writes the members, in the vendor's usual spelling or in its other one.
+    /// Writes the members, with the vendor's usual names or, if `other` is set, with its other names.
     fn write<M: SerializeMap>(&self, map: &mut M, other: bool) -> Result<(), M::Error>;
 }
 
@@ -51,12 +51,12 @@ impl<D: Document> Document for &D {
     }
 }
 
-/// A document in one of the two spellings of a vendor that has two.
+/// A document of a vendor with two sets of member names, to be written with one of them.
 #[derive(Debug)]
 pub struct Spelled<D> {
     /// The document.
     pub document: D,
-    /// Whether it is written in the other spelling.
+    /// Whether the document is written with the other names.
     pub other: bool,
 }
 
@@ -68,16 +68,16 @@ impl<D: Document> Serialize for Spelled<D> {
     }
 }
 
-/// Declares a provider's documents. Each field has its Rust name, its type, the member's name as it is
-/// written, and other names under which it is read.
+/// Declares a provider's wire documents. Each field has its Rust name, its type, the name with which the member is
+/// written, and after `|` the other names with which it is read.
 ///
-/// An answer writes what it does not have as `null`, or leaves it out where it is marked `#[omitted]`. An
-/// envelope that is the same for several documents is an answer `of` whatever it holds. A name behind a slash is
-/// how [`Spelled`] writes the member in the vendor's other spelling.
+/// An answer writes a missing member as `null`, or omits it if the field has `#[omitted]`. An envelope that contains
+/// different documents is an answer `of` a type parameter. The name after a slash is the one that [`Spelled`] writes for
+/// the vendor's other set of names.
 macro_rules! wire {
     () => {};
     (@key $other:ident, $key:literal) => { $key };
-    (@key $other:ident, $key:literal, $spelled:literal) => { if $other { $spelled } else { $key } };
+    (@key $other:ident, $key:literal, $other_key:literal) => { if $other { $other_key } else { $key } };
     (@write $map:ident, $key:expr, $value:expr) => {
         $map.serialize_entry($key, $value)?
     };
@@ -88,14 +88,14 @@ macro_rules! wire {
     };
     (
         $(#[$meta:meta])*
-        answer $name:ident <$life:lifetime> $(of $($item:ident),+)? { $( $(#[$mark:ident])? $field:ident : $type:ty = $key:literal $(/ $other:literal)? $(| $alias:literal)* ),* $(,)? }
+        answer $name:ident <$life:lifetime> $(of $($item:ident),+)? { $( $(#[$attribute:ident])? $field:ident : $type:ty = $key:literal $(/ $other:literal)? $(| $alias:literal)* ),* $(,)? }
         $($rest:tt)*
     ) => {
         $(#[$meta])*
         #[derive(Debug)]
         pub(super) struct $name<$life, $($($item),+)?> {
             $( pub(super) $field: Option<$type>, )*
-            /// Every other member.
+            /// The members that the document does not declare.
             pub(super) extra: $crate::json::Extra<$crate::text::Str<$life>>,
         }
 
@@ -106,18 +106,18 @@ macro_rules! wire {
         }
 
         impl<'json: $life, $life $($(, $item: $crate::json::FromJson<'json>)+)?> $crate::json::FromJson<'json> for $name<$life, $($($item),+)?> {
-            fn read(reader: &mut $crate::json::Reader<'json>) -> Result<Self, $crate::json::Mistake> {
-                #[expect(non_camel_case_types, reason = "members are named as the fields are")]
+            fn read(reader: &mut $crate::json::Reader<'json>) -> Result<Self, $crate::json::ParseError> {
+                #[expect(non_camel_case_types, reason = "members have the names of the fields")]
                 enum Member { $( $field, )* unknown_ }
                 let mut read = Self::default();
-                // The member that usually comes next, counted as they are declared.
+                // The index of the member that usually comes next: providers send members in the declared order.
                 let mut next = 0;
                 let mut more = reader.open_object()?;
                 while more {
-                    let begin = reader.place();
+                    let begin = reader.position();
                     let mut unknown = $crate::text::Str::default();
                     let member = match next {
-                        $( place if place == Member::$field as usize && reader.expects(concat!("\"", $key, "\":")) => Member::$field, )*
+                        $( index if index == Member::$field as usize && reader.expects(concat!("\"", $key, "\":")) => Member::$field, )*
                         _ => {
                             let key = reader.key()?;
                             match &*key {
@@ -144,7 +144,7 @@ macro_rules! wire {
 
         impl<$life, $($($item: serde::Serialize),+)?> $crate::kit::document::Document for $name<$life, $($($item),+)?> {
             fn write<M: serde::ser::SerializeMap>(&self, map: &mut M, _other: bool) -> Result<(), M::Error> {
-                $( wire!(@write map, wire!(@key _other, $key $(, $other)?), &self.$field $(, $mark)?); )*
+                $( wire!(@write map, wire!(@key _other, $key $(, $other)?), &self.$field $(, $attribute)?); )*
                 $crate::json::serialize_extra(map, &self.extra)
             }
         }
@@ -169,7 +169,7 @@ macro_rules! wire {
         }
 
         impl<'json $(: $life, $life)?> $crate::json::FromJson<'json> for $name $(<$life>)? {
-            fn read(reader: &mut $crate::json::Reader<'json>) -> Result<Self, $crate::json::Mistake> {
+            fn read(reader: &mut $crate::json::Reader<'json>) -> Result<Self, $crate::json::ParseError> {
                 let mut read = Self::default();
                 let mut more = reader.open_object()?;
                 while more {

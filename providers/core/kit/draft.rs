@@ -1,4 +1,4 @@
-//! A request in the making.
+//! Builds a request to a provider, and makes it a plan. The vendors' `plan_*` methods use it.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::{
     model::{BorrowedCustomer, Error, Fidelity, Kind, Page, Request},
 };
 
-/// A request in the making.
+/// A request that a vendor is building.
 #[derive(Debug)]
 pub struct Draft {
     method: Method,
@@ -21,7 +21,7 @@ pub struct Draft {
     body: Bytes,
 }
 
-/// Every byte that is escaped in a path segment; `@` stays, as the providers' own clients send it.
+/// The bytes that are escaped in a path segment. `@` stays unescaped, because the providers' own clients send it so.
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -45,7 +45,7 @@ const SEGMENT: &AsciiSet = &CONTROLS
     .add(b'=');
 
 impl Draft {
-    /// A request to a path below the provider's base.
+    /// A request to a path below the provider's base URL.
     const fn new(method: Method, path: &'static str) -> Self {
         Self { method, path: Cow::Borrowed(path), has_query: false, body: Bytes::new() }
     }
@@ -75,7 +75,7 @@ impl Draft {
         Self::new(Method::DELETE, path)
     }
 
-    /// Adds a segment to the path, escaped. A segment that would change the path is refused.
+    /// Adds an escaped segment to the path. Refuses a segment such as `..`, which would address another path.
     pub fn segment(mut self, segment: &str) -> Result<Self, Error> {
         if matches!(segment, "" | "." | "..") {
             return Err(Error::new(Kind::InvalidId, "an empty or dotted path segment cannot be an id"));
@@ -112,13 +112,13 @@ impl Draft {
         self.query(key, &value.to_string())
     }
 
-    /// Adds a flag to the query where there is one.
+    /// Adds a flag to the query if it has a value.
     #[must_use]
     pub fn flag(self, key: &str, value: Option<bool>) -> Self {
         self.maybe(key, value.map(|value| if value { "true" } else { "false" }))
     }
 
-    /// Adds a query parameter where there is a value.
+    /// Adds a query parameter if it has a value.
     #[must_use]
     pub fn maybe(self, key: &str, value: Option<&str>) -> Self {
         match value {
@@ -136,7 +136,7 @@ impl Draft {
         Ok(self)
     }
 
-    /// Plans the request. `refusal` reads any answer that is not a success, `read` one that is.
+    /// Plans the request. `read` reads an answer with a success status; `refusal` makes the error of any other answer.
     pub fn plan<T: 'static>(
         self,
         refusal: fn(&Answer) -> Error,
@@ -145,7 +145,7 @@ impl Draft {
         self.plan_whole(refusal, move |answer| read(&answer))
     }
 
-    /// Plans the request of a page of customers, whose answer is kept: it is read where it is needed.
+    /// Plans the request of a page of customers. The result keeps the answer, and reads it when the page is used.
     pub fn plan_page(
         self,
         refusal: fn(&Answer) -> Error,

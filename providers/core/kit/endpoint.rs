@@ -1,4 +1,4 @@
-//! Where a provider is reached.
+//! The address of a provider, which turns a plan's request into a full HTTP request.
 
 use http::{HeaderValue, Uri, header};
 
@@ -6,7 +6,7 @@ use crate::model::{Error, Kind, Request};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Where a provider is reached: its base URL, without a slash at the end.
+/// The address of a provider: its base URL without a slash at the end.
 #[derive(Debug, Clone)]
 pub struct Endpoint(String);
 
@@ -21,13 +21,15 @@ impl Endpoint {
         &self.0
     }
 
-    /// Completes a plan's request: its full URL, and the headers that every JSON API is sent.
+    /// Completes a plan's request with the full URL and the usual headers of a JSON request.
     pub fn finish(&self, mut request: Request) -> Result<Request, Error> {
         let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let mut url = String::with_capacity(self.0.len() + path.len());
         url.push_str(&self.0);
         url.push_str(path);
-        *request.uri_mut() = Uri::try_from(url).map_err(|_| Error::new(Kind::Invalid, "the base URL is not a URL"))?;
+        *request.uri_mut() = Uri::try_from(url).map_err(|_| {
+            Error::new(Kind::Invalid, "the connection's `base_url` and the path do not form a valid URL")
+        })?;
         let has_body = !request.body().is_empty();
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT, JSON);

@@ -1,5 +1,7 @@
-//! The mark that the gateway leaves in the metadata of a customer that it creates, so that a create whose answer never
-//! came is known again for certain. It never shows in an answer.
+//! The idempotency marker: the id of a create, which the gateway adds to the customer's metadata at the provider.
+//!
+//! If the answer of the create does not arrive, reconciliation identifies the created customer by its marker with
+//! certainty. The gateway removes the marker from every customer that it reads, so clients never see it.
 
 use std::ops::Deref;
 
@@ -9,19 +11,19 @@ use crate::{
     text::Str,
 };
 
-/// The member of the metadata.
+/// The metadata key of the marker.
 pub const MARKER: &str = "passerelle_op";
 
-/// Whether a provider has a place for the mark, and shows it again.
+/// Whether a provider stores metadata on create and returns it, so that a marker can be read back.
 pub fn is_held_by(manifest: &Manifest) -> bool {
     let metadata = manifest.field(Field::Metadata);
     metadata.create.is_supported() && metadata.read.is_supported()
 }
 
-/// The same create with a mark.
+/// The same create with a marker in its metadata.
 #[must_use]
-pub fn marked(mut create: CreateCustomer, mark: &str) -> CreateCustomer {
-    let member = serde_json::json!({ MARKER: mark }).to_string();
+pub fn marked(mut create: CreateCustomer, marker: &str) -> CreateCustomer {
+    let member = serde_json::json!({ MARKER: marker }).to_string();
     let member = JsonObject::in_string(&member).unwrap_or_default();
     create.fields.metadata = Patch::Set(match create.fields.metadata.set() {
         Some(metadata) => metadata.merged(&member),
@@ -30,19 +32,19 @@ pub fn marked(mut create: CreateCustomer, mark: &str) -> CreateCustomer {
     create
 }
 
-/// Metadata without the mark, and the mark.
-pub(crate) fn taken_out<T>(metadata: JsonObject<T>) -> (JsonObject<T>, Option<T>)
+/// Splits metadata into the client's own keys and the marker.
+pub(crate) fn split_off<T>(metadata: JsonObject<T>) -> (JsonObject<T>, Option<T>)
 where
     T: Deref<Target = str> + From<String> + Default,
 {
-    // A search in the text is cheap, and nearly every metadata ends here.
+    // A text search is cheap, and most metadata has no marker.
     if !metadata.as_str().contains(MARKER) {
         return (metadata, None);
     }
-    let mark = metadata.get(MARKER).and_then(|raw| json::from_str::<Str<'_>>(raw.get()).ok());
-    let Some(mark) = mark.map(|mark| T::from(mark.to_string())) else { return (metadata, None) };
-    let nothing = JsonObject::in_string(&format!(r#"{{"{MARKER}":null}}"#)).unwrap_or_default();
-    (metadata.merged(&nothing), Some(mark))
+    let marker = metadata.get(MARKER).and_then(|raw| json::from_str::<Str<'_>>(raw.get()).ok());
+    let Some(marker) = marker.map(|marker| T::from(marker.to_string())) else { return (metadata, None) };
+    let removal = JsonObject::in_string(&format!(r#"{{"{MARKER}":null}}"#)).unwrap_or_default();
+    (metadata.merged(&removal), Some(marker))
 }
 
 #[cfg(test)]
@@ -51,23 +53,23 @@ mod tests {
     use crate::text::Text;
 
     #[test]
-    fn a_mark_goes_in_and_comes_out() {
+    fn a_marker_is_added_and_split_off_again() {
         for (metadata, rest) in [(None, "{}"), (Some(r#"{"order":1.50}"#), r#"{"order":1.50}"#)] {
             let mut create = CreateCustomer::default();
             if let Some(object) = metadata.and_then(JsonObject::in_string) {
                 create.fields.metadata = Patch::Set(object);
             }
-            let marked = marked(create, "op_1");
-            let (left, mark) = taken_out(marked.fields.metadata.set().expect("metadata").clone());
-            assert_eq!((left.as_str(), mark.as_deref()), (rest, Some("op_1")));
+            let create = marked(create, "op_1");
+            let (left, marker) = split_off(create.fields.metadata.set().expect("metadata").clone());
+            assert_eq!((left.as_str(), marker.as_deref()), (rest, Some("op_1")));
         }
     }
 
     #[test]
-    fn what_only_looks_like_a_mark_stays() {
+    fn metadata_that_only_resembles_a_marker_stays() {
         for text in [r#"{"note":"passerelle_op"}"#, r#"{"passerelle_op":7}"#] {
-            let (left, mark) = taken_out::<Text>(JsonObject::in_string(text).expect("an object"));
-            assert_eq!((left.as_str(), mark), (text, None));
+            let (left, marker) = split_off::<Text>(JsonObject::in_string(text).expect("an object"));
+            assert_eq!((left.as_str(), marker), (text, None));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a vendor is made of.
+//! The building blocks of a vendor: its two traits ([`CustomerProvider`] and [`VendorServer`]), plans, wire documents, and
+//! helpers for translations.
 
 mod address;
 mod answer;

@@ -1,12 +1,12 @@
-//! A page of customers as the provider answered it.
+//! A page of customers that borrows its text from the provider's answer.
 
 use crate::{
     kit::{Answer, Plan},
     model::{BorrowedCustomer, Customer, Error, Page},
 };
 
-/// A page of customers as the provider answered it. Its customers borrow their text from it, so that answering a page
-/// neither copies text nor counts who holds it.
+/// A page of customers as the provider answered it. Its customers borrow their text from the answer, so that a client's
+/// list request needs no text copies and no reference counting.
 pub struct CustomerPage {
     pub(super) answer: Answer,
     pub(super) read: Box<ReadPage>,
@@ -15,15 +15,15 @@ pub struct CustomerPage {
 pub(super) type ReadPage = dyn for<'a> Fn(&'a Answer) -> Result<Page<BorrowedCustomer<'a>>, Error> + Send + Sync;
 
 impl CustomerPage {
-    /// Reads the page.
+    /// Reads the page with borrowed text.
     pub fn borrowed(&self) -> Result<Page<BorrowedCustomer<'_>>, Error> {
         (self.read)(&self.answer)
     }
 
-    /// The page with customers that can be kept.
+    /// Reads the page with owned customers, which can outlive the answer.
     pub fn into_owned(&self) -> Result<Page<Customer>, Error> {
         let (Page { items, next, total }, source) = (self.borrowed()?, self.answer.source()?);
-        Ok(Page { items: items.into_iter().map(|told| told.into_owned(&source)).collect(), next, total })
+        Ok(Page { items: items.into_iter().map(|customer| customer.into_owned(&source)).collect(), next, total })
     }
 }
 
@@ -34,7 +34,7 @@ impl std::fmt::Debug for CustomerPage {
 }
 
 impl Plan<CustomerPage> {
-    /// The same plan with customers that can be kept.
+    /// The same plan with owned customers.
     #[must_use]
     pub fn into_owned(self) -> Plan<Page<Customer>> {
         self.map(|page| page.into_owned())

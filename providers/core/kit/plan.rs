@@ -1,35 +1,35 @@
-//! A plan: the request to send, and how to read its answer. Nothing has happened yet.
+//! A plan: a request to send, and the function that reads its answer. Making a plan sends nothing.
 //!
-//! A plan that is not run is a dry run: `explain` and the snapshot tests print it. A plan that is run
-//! over a [`Transport`] is an adapter. Requests name a path below the provider's base, carry no
-//! secrets, and are finished by an [`Endpoint`].
+//! `explain` and the snapshot tests print plans without running them. [`run`] sends a plan's requests over a
+//! [`Transport`]. A plan's request has a path below the provider's base URL and never contains a secret; an
+//! [`Endpoint`](crate::kit::Endpoint) adds the base URL.
 
 use async_trait::async_trait;
 
 use crate::model::{Customer, CustomerFilter, Error, Fidelity, Field, Kind, Lookup, Operation, Request, Response};
 
-/// Reads an answer, or says what to ask next.
+/// Reads an answer: gives the result, or the plan of the next request.
 pub(super) type Read<T> = Box<dyn FnOnce(Response) -> Result<Step<T>, Error> + Send>;
 
 /// A request to send, and how to read its answer.
 pub struct Plan<T> {
-    /// What to send.
+    /// The request to send.
     pub request: Request,
-    /// Whether sending it may change anything.
+    /// Whether the request may change something at the provider.
     pub writes: bool,
-    /// What will be sent after it, as far as that is known before the answer is.
+    /// The requests that follow, as far as they are known before the answer arrives.
     pub later: Vec<Request>,
-    /// What the translation into the provider's language did to the command.
+    /// The fidelity report of the translation into the provider's terms.
     pub fidelity: Fidelity,
     pub(super) read: Read<T>,
 }
 
-/// What reading an answer led to.
+/// The outcome of reading an answer.
 #[derive(Debug)]
 pub enum Step<T> {
     /// The result.
     Done(T),
-    /// Another request has to be sent first.
+    /// Another request has to be sent before the result is known.
     Then(Box<Plan<T>>),
 }
 
@@ -46,7 +46,7 @@ impl<T> std::fmt::Debug for Plan<T> {
 }
 
 impl<T: 'static> Plan<T> {
-    /// The request, and what is known to follow it.
+    /// The request, and the known requests that follow it.
     pub fn requests(&self) -> Vec<&Request> {
         std::iter::once(&self.request).chain(&self.later).collect()
     }
@@ -56,7 +56,7 @@ impl<T: 'static> Plan<T> {
         (self.read)(response)
     }
 
-    /// The same plan where "no such customer" is an answer, not a failure.
+    /// The same plan, with `None` as its result instead of the error "no such customer".
     #[must_use]
     pub fn optional(self) -> Plan<Option<T>> {
         let Self { request, writes, later, fidelity, read } = self;
@@ -69,21 +69,21 @@ impl<T: 'static> Plan<T> {
         Plan { request, writes, later, fidelity, read }
     }
 
-    /// Adds what will be sent later.
+    /// Adds known requests that follow.
     #[must_use]
     pub fn followed_by(mut self, requests: impl IntoIterator<Item = Request>) -> Self {
         self.later.extend(requests);
         self
     }
 
-    /// Reports what became of a field on the way to the provider.
+    /// Adds to the fidelity report of the plan.
     #[must_use]
     pub fn reporting(mut self, report: impl FnOnce(&mut Fidelity)) -> Self {
         report(&mut self.fidelity);
         self
     }
 
-    /// Reports fields that the provider will not hold.
+    /// Reports fields that the provider will not store.
     #[must_use]
     pub fn losing(self, losses: impl IntoIterator<Item = (Field, &'static str)>) -> Self {
         self.reporting(|fidelity| fidelity.lose(losses))
@@ -94,7 +94,7 @@ impl<T: 'static> Plan<T> {
         self.and_then(move |value| convert(value).map(Step::Done))
     }
 
-    /// A plan whose result decides on what follows.
+    /// A plan that continues with `next` after this plan's result is known.
     pub fn and_then<U: 'static>(self, next: impl FnOnce(T) -> Result<Step<U>, Error> + Send + 'static) -> Plan<U> {
         let Self { request, writes, later, fidelity, read } = self;
         let read: Read<U> = Box::new(move |response| match read(response)? {
@@ -106,32 +106,33 @@ impl<T: 'static> Plan<T> {
 }
 
 impl Plan<Customer> {
-    /// The same plan of a route that finds by other things as well: a customer who does not match is nobody.
+    /// The same plan for a route that also finds customers by other values. A customer that does not match the look-up is
+    /// discarded.
     #[must_use]
     pub fn matching(self, lookup: &Lookup) -> Plan<Option<Customer>> {
-        let sought = CustomerFilter::from(lookup);
-        self.optional().map(move |found| Ok(found.filter(|customer| sought.matches(customer))))
+        let filter = CustomerFilter::from(lookup);
+        self.optional().map(move |found| Ok(found.filter(|customer| filter.matches(customer))))
     }
 }
 
 impl<T: 'static> Plan<Option<T>> {
-    /// The same plan where an answer without the record is followed by another that reads it.
+    /// The same plan, followed by the plan `retrieve` if the answer does not contain the record.
     #[must_use]
-    pub fn or_read(self, again: Plan<T>) -> Plan<T> {
-        let expected = again.request.clone();
-        self.and_then(|told| Ok(told.map_or_else(|| again.into(), Step::Done))).followed_by([expected])
+    pub fn or_read(self, retrieve: Plan<T>) -> Plan<T> {
+        let request = retrieve.request.clone();
+        self.and_then(|record| Ok(record.map_or_else(|| retrieve.into(), Step::Done))).followed_by([request])
     }
 }
 
-/// Sends requests. The only thing here that waits.
+/// Sends requests to a provider. It is the only part of a command's execution that waits.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Sends a plan's request and reads the whole answer. Any status is an answer; an error is a
-    /// request that got none. `writes` says whether sending it twice could do harm.
+    /// Sends a plan's request and reads the whole answer. An answer with any status is `Ok`; an error means that no answer
+    /// arrived. `writes` says that the request may change something, so that sending it twice could do harm.
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error>;
 }
 
-/// Runs a plan to its end.
+/// Runs a plan to its result. The error of a failed plan says whether an earlier request of the plan already wrote.
 pub async fn run<T: 'static>(transport: &dyn Transport, plan: Plan<T>) -> Result<T, Error> {
     let mut plan = plan;
     let mut already_written = false;
@@ -149,7 +150,7 @@ pub async fn run<T: 'static>(transport: &dyn Transport, plan: Plan<T>) -> Result
     }
 }
 
-/// A provider's plan for an operation that it lacks.
+/// The error of a provider that lacks an operation.
 pub fn unsupported<T>(manifest: &crate::model::manifest::Manifest, operation: Operation) -> Result<Plan<T>, Error> {
     Err(Error::not_supported(manifest, operation))
 }

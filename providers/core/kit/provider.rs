@@ -1,4 +1,4 @@
-//! The one trait that a provider implements: what it can do, and one pure plan per operation.
+//! The client side of a vendor: its manifest, and one pure plan per operation.
 
 use std::fmt::Debug;
 
@@ -12,14 +12,14 @@ use crate::{
 
 /// A provider, configured for one connection.
 ///
-/// A vendor writes the `plan_*` methods. They are pure: no socket, clock, randomness or environment.
-/// A method that is left out refuses loudly, and the manifest must say so with a reason. The commands
-/// they get are already free of fields that the manifest declares lost, and complete where the
-/// manifest says that an object must be sent whole.
+/// A vendor implements the `plan_*` methods. They are pure: no socket, clock, randomness or environment. A method that a
+/// vendor does not implement returns an error, and the vendor's manifest must declare the operation unsupported with a
+/// reason.
 ///
-/// Only [`crate::engine::execute`] and [`crate::engine::plan`] call them.
+/// Only the engine calls these methods. It removes the fields that the manifest declares lost, and completes objects that
+/// the manifest declares as written whole.
 pub trait CustomerProvider: Debug + Send + Sync + 'static {
-    /// What this provider can do.
+    /// The abilities of this provider.
     fn manifest(&self) -> &'static Manifest;
 
     /// Creates a customer.
@@ -32,19 +32,19 @@ pub trait CustomerProvider: Debug + Send + Sync + 'static {
         unsupported(self.manifest(), Operation::Retrieve)
     }
 
-    /// Retrieves a customer, whom the provider makes of what it knows about the id where there is none yet. Only
-    /// its own clients ask for that.
+    /// Retrieves a customer. If the customer does not exist yet, the provider creates it from what it knows about the id.
+    /// Only clients of the imitated provider use it; the merchants' API has no such command.
     fn plan_retrieve_or_create(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
-        let told = format!("{} makes no customer of an id", self.manifest().name);
-        Err(Error::new(Kind::NotSupported, told))
+        let detail = format!("{} makes no customer of an id", self.manifest().name);
+        Err(Error::new(Kind::NotSupported, detail))
     }
 
-    /// Finds one customer by a look-up that the manifest declares exact. `None` when there is none.
+    /// Finds one customer by a look-up that the manifest declares exact. `None` means that no customer matches.
     fn plan_find(&self, _: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
         unsupported(self.manifest(), Operation::Find)
     }
 
-    /// Changes a customer. Never asked with an empty patch.
+    /// Changes a customer. The patch is never empty.
     fn plan_update(&self, _: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         unsupported(self.manifest(), Operation::Update)
     }
@@ -54,22 +54,22 @@ pub trait CustomerProvider: Debug + Send + Sync + 'static {
         unsupported(self.manifest(), Operation::Delete)
     }
 
-    /// Lists customers. Filters that the manifest does not declare never come here.
+    /// Lists customers. The filter has only conditions that the manifest declares.
     fn plan_list(&self, _: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         unsupported(self.manifest(), Operation::List)
     }
 
-    /// Refuses a customer's payments from now on.
+    /// Blocks a customer: the provider refuses its payments from now on.
     fn plan_block(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
         unsupported(self.manifest(), Operation::Block)
     }
 
-    /// Accepts a blocked customer's payments again.
+    /// Unblocks a customer: the provider accepts its payments again.
     fn plan_unblock(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
         unsupported(self.manifest(), Operation::Unblock)
     }
 
-    /// Lists a customer's means of paying.
+    /// Lists a customer's payment methods.
     fn plan_payment_methods(&self, _: &ListOfCustomer) -> Result<Plan<Page<PaymentMethod>>, Error> {
         unsupported(self.manifest(), Operation::PaymentMethods)
     }

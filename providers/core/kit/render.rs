@@ -1,6 +1,5 @@
-//! Plans as people read them: a request as HTTP text for snapshots and terminals, or as JSON for
-//! `explain`. Both show which headers will carry secrets, and neither can show a secret: there is none
-//! in a plan.
+//! Renders the requests of a plan: as HTTP text for snapshots and the terminal, or as JSON for `explain`. Both name the
+//! headers that will have secrets. A plan contains no secrets, so neither can show one.
 
 use http::HeaderMap;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -11,19 +10,19 @@ use crate::{
     model::{Error, Request, auth::AuthScheme},
 };
 
-/// A request as it will be sent, secrets masked.
+/// A request as the gateway will send it, with masked secrets.
 #[derive(Debug, Serialize)]
 pub struct RenderedRequest {
     /// The method.
     pub method: String,
     /// The full URL.
     pub url: String,
-    /// The headers, secrets masked.
-    #[serde(serialize_with = "pairs")]
+    /// The headers, with masked secrets.
+    #[serde(serialize_with = "as_map")]
     pub headers: Vec<(String, String)>,
     /// The JSON body, or `null`.
     pub body: Option<Box<RawValue>>,
-    /// Whether an earlier answer decides on it.
+    /// Whether the answer of an earlier request decides about this one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub depends_on_previous: bool,
 }
@@ -44,17 +43,17 @@ pub fn request(request: &Request, endpoint: &Endpoint, auth: &AuthScheme) -> Res
     })
 }
 
-/// Renders the requests of a plan in their order. Which later ones are sent depends on the answers before.
+/// Renders the requests of a plan in order. Whether and how a later one is sent depends on the earlier answers.
 pub fn requests(requests: &[&Request], endpoint: &Endpoint, auth: &AuthScheme) -> Result<Vec<RenderedRequest>, Error> {
-    let rendered = requests.iter().enumerate().map(|(place, planned)| {
+    let rendered = requests.iter().enumerate().map(|(index, planned)| {
         let mut rendered = request(planned, endpoint, auth)?;
-        rendered.depends_on_previous = place > 0;
+        rendered.depends_on_previous = index > 0;
         Ok(rendered)
     });
     rendered.collect()
 }
 
-/// Headers as text, those that are none left out.
+/// The headers whose values are text and not sensitive.
 pub fn text_headers(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
     headers
         .iter()
@@ -76,7 +75,7 @@ impl RenderedRequest {
     }
 }
 
-fn pairs<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_map<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(pairs.len()))?;
     for (name, value) in pairs {
         map.serialize_entry(name, value)?;

@@ -1,5 +1,5 @@
-//! The other half of a dialect: speaking as the vendor. Twins and drop-in read a vendor's requests into
-//! commands, and write what became of them in the vendor's envelopes, status codes and error bodies.
+//! The server side of a vendor: reads a client's request in the vendor's format into a command, and writes the reply in
+//! the vendor's envelopes, status codes and error bodies. Twins and drop-in use it.
 
 use std::fmt::Debug;
 
@@ -17,99 +17,101 @@ use crate::{
     text::{Text, email},
 };
 
-/// Speaks as a vendor. Pure: the time and randomness come in as arguments.
+/// The server side of a vendor. It is pure: the caller passes in the time and random bytes.
 pub trait VendorServer: Debug + Send + Sync + 'static {
-    /// What the vendor can do.
+    /// The abilities of the vendor.
     fn manifest(&self) -> &'static Manifest;
 
-    /// Reads a vendor's request, its path below the vendor's base, into a command. Refuses what the
-    /// vendor's own validation refuses, and ids that whoever answers in the vendor's place cannot have.
+    /// Reads a client's request into a command. Its path is below the vendor's base. Refuses what the vendor's own
+    /// validation refuses, and ids that do not match `ids`, the pattern of the provider that executes the command.
     fn accept_for(&self, request: &Request, ids: &IdPattern) -> Result<Command, Error>;
 
-    /// The same where the vendor itself answers, or its twin.
+    /// The same for the vendor's own ids, as its twin uses them.
     fn accept(&self, request: &Request) -> Result<Command, Error> {
         self.accept_for(request, &self.manifest().id)
     }
 
-    /// Writes a reply as the vendor answers that command.
+    /// Writes a reply to a command in the vendor's format.
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error>;
 
     /// Writes a failure in the vendor's error shape, with the vendor's status.
     fn refuse(&self, request: &Request, error: &Error, now: Timestamp) -> Response;
 
-    /// Gives a new record what the vendor gives it: an id and the fields a client cannot write.
+    /// Fills in what the vendor generates for a new record: an id, and the fields that a client cannot write.
     fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]);
 
-    /// The members of a customer that the vendor takes, and that have no place in a command.
+    /// The request members that the vendor accepts and that have no canonical field.
     fn members_without_place(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Whether no two customers have the same e-mail address: a second create with one answers the first record,
-    /// whatever else it says.
+    /// Whether an e-mail address is unique among customers: a second create with the same address answers the existing
+    /// customer, whatever its other fields are.
     fn is_email_unique(&self) -> bool {
         false
     }
 
-    /// Whether deleting what is not there is answered as success.
+    /// Whether the vendor answers success when a client deletes an unknown customer.
     fn deletes_unknown(&self) -> bool {
         false
     }
 }
 
-/// The rules of a vendor's validator that are broken: whether one is, the pointer to its field, what is told.
+/// The field errors of the broken rules of a vendor's validation. Each rule says whether it is broken, the pointer to its
+/// field, and the message.
 pub fn broken(rules: impl IntoIterator<Item = (bool, &'static str, &'static str)>) -> Vec<FieldError> {
-    let told = |(is_broken, pointer, told): (bool, _, _)| is_broken.then(|| FieldError::new(pointer, told));
-    rules.into_iter().filter_map(told).collect()
+    let error = |(is_broken, pointer, message): (bool, _, _)| is_broken.then(|| FieldError::new(pointer, message));
+    rules.into_iter().filter_map(error).collect()
 }
 
-/// Whether an e-mail address is given that is none.
+/// Whether a client sent a text that is not an e-mail address.
 pub fn is_no_address(given: &Patch<Text>) -> bool {
     given.set().is_some_and(|address| !email::is_address(address))
 }
 
-/// A route that the vendor does not have.
+/// The error for a route that the vendor does not have.
 pub fn no_route() -> Error {
     Error::new(Kind::NoRoute, "the provider has no such route")
 }
 
-/// A path that is not below the vendor's base.
+/// The error for a path that is not below the vendor's base.
 pub fn outside() -> Error {
     Error::new(Kind::NoRoute, OUTSIDE)
 }
 
 const OUTSIDE: &str = "the path is not below the provider's base";
 
-/// What vendors say of a route that they do not have: the method, and the whole path that was asked for.
+/// The message of vendors for an unknown route, with the method and the whole requested path.
 pub fn cannot(manifest: &Manifest, request: &Request, error: &Error) -> String {
     let base = if error.detail == OUTSIDE { "" } else { base_path(manifest) };
     format!("Cannot {} {base}{}", request.method(), request.uri().path())
 }
 
-/// A customer that the vendor does not know.
+/// The error for a customer that the vendor does not know.
 pub fn not_found() -> Error {
     Error::new(Kind::NotFound, "no such customer")
 }
 
-/// A reply that does not belong to the command, which is a fault of the caller.
+/// The error for a reply of another type than the command needs. It is a bug of the gateway.
 pub fn mismatched() -> Error {
-    Error::new(Kind::BadResponse, "a reply that does not belong to the command")
+    Error::new(Kind::BadResponse, "the reply does not belong to the command")
 }
 
-/// How many records there are in all, for vendors that always tell: where nobody knows, what has been seen,
-/// and one more while there is more.
+/// The total number of records, for vendors that always report it. If the total is unknown, it is the number of records up
+/// to the end of this page, plus one if another page follows.
 pub fn total<T>(page: &Page<T>, position: &Position) -> u64 {
     let seen = position.offset().saturating_add(page.items.len() as u64);
     page.total.unwrap_or_else(|| seen.saturating_add(u64::from(page.next.is_some())))
 }
 
-/// A failure in one text, for vendors that have nothing else: what is wrong with every field in the vendor's words,
-/// or the detail where no field is named. `is` stands between a field and what is wrong with it.
-pub fn in_one_text(error: &Error, words: &Words, is: &str) -> String {
-    let told = |wrong: &FieldError| format!("{}{is}{}", words.word(&wrong.pointer).replace('/', "."), wrong.detail);
+/// An error as one text, for vendors whose error bodies have no fields: every field in the vendor's words with its detail,
+/// or the detail of the error if it names no field. `separator` stands between a field and its detail.
+pub fn in_one_text(error: &Error, words: &Words, separator: &str) -> String {
+    let describe =
+        |wrong: &FieldError| format!("{}{separator}{}", words.word(&wrong.pointer).replace('/', "."), wrong.detail);
     match error.fields.is_empty() {
         true => error.detail.to_string(),
-        false => error.fields.iter().map(told).collect::<Vec<_>>().join("; "),
+        false => error.fields.iter().map(describe).collect::<Vec<_>>().join("; "),
     }
 }
 
@@ -127,7 +129,7 @@ pub fn response(status: u16, content_type: &'static str, body: impl Into<Bytes>)
     response
 }
 
-/// The status that most vendors answer a failure with.
+/// The HTTP status with which most vendors answer a failure.
 pub const fn usual_status(kind: Kind) -> u16 {
     match kind {
         Kind::Malformed
@@ -138,7 +140,7 @@ pub const fn usual_status(kind: Kind) -> u16 {
         | Kind::SharedRecord
         | Kind::NotSupported => 400,
         Kind::Unauthorized => 401,
-        // An id that nobody was given belongs to nobody, whatever it looks like.
+        // No customer has an id of another form, so it is an unknown customer.
         Kind::NotFound | Kind::InvalidId | Kind::NoRoute => 404,
         Kind::RateLimited | Kind::Throttled => 429,
         Kind::ProviderFailed | Kind::BadResponse | Kind::Interrupted => 500,
@@ -159,8 +161,7 @@ pub fn token(prefix: &str, random: [u8; 16]) -> Text {
     Text::from(prefix.chars().chain(letters).collect::<String>())
 }
 
-/// The part of a vendor's documented base that belongs to its paths, such as `/v1`. Twins and drop-in serve
-/// the vendor's paths below it.
+/// The path of a vendor's documented base URL, such as `/v1`. Twins and drop-in serve the vendor's paths below it.
 pub fn base_path(manifest: &Manifest) -> &'static str {
     let origin_and_path = manifest.base_url.and_then(|url| url.split_once("://"));
     let path = origin_and_path.and_then(|(_, rest)| rest.find('/').map(|start| &rest[start..]));

@@ -1,4 +1,4 @@
-//! What signatures of several vendors are made of.
+//! Parts of request signatures that several vendors share.
 
 use aws_lc_rs::hmac;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
@@ -9,10 +9,10 @@ use crate::model::{
     auth::{refused, sensitive},
 };
 
-/// How far the time of a signature may be from now, in seconds.
+/// The most seconds by which the time of a signature may differ from the gateway's clock.
 pub const WINDOW: i64 = 300;
 
-/// Adds the headers of a signature. Their values are marked as sensitive.
+/// Adds the headers of a signature, with values that are flagged as sensitive.
 pub fn add_headers<const N: usize>(
     request: &mut Request,
     names: [&'static str; N],
@@ -24,17 +24,17 @@ pub fn add_headers<const N: usize>(
     })
 }
 
-/// A time in Unix seconds, as signatures tell it.
-pub fn seconds(told: &str) -> Result<i64, Error> {
-    told.parse().map_err(|_| refused("a time of the signature is none"))
+/// Parses the time of a signature, in Unix seconds.
+pub fn seconds(text: &str) -> Result<i64, Error> {
+    text.parse().map_err(|_| refused("the time of the signature is not a number of Unix seconds"))
 }
 
-/// The same, refused where it is further from now than the window.
-pub fn recent(told: &str, now: i64) -> Result<i64, Error> {
-    let told = seconds(told)?;
-    match now.abs_diff(told) <= WINDOW.unsigned_abs() {
-        true => Ok(told),
-        false => Err(refused("the signature is not of this time")),
+/// Parses the time of a signature, and refuses it if it differs from `now` by more than [`WINDOW`].
+pub fn recent(text: &str, now: i64) -> Result<i64, Error> {
+    let signed_at = seconds(text)?;
+    match now.abs_diff(signed_at) <= WINDOW.unsigned_abs() {
+        true => Ok(signed_at),
+        false => Err(refused("the time of the signature differs too much from the current time")),
     }
 }
 

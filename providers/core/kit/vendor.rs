@@ -1,4 +1,4 @@
-//! A vendor in the registry.
+//! A vendor as the registry lists it: its manifests, and the functions that make its client and server side.
 
 use std::sync::Arc;
 
@@ -8,21 +8,21 @@ use crate::{
     text::country::Region,
 };
 
-/// What a connection's configuration tells an adapter, besides credentials and addresses.
+/// The settings of a connection that a vendor needs, besides credentials and addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// The generation of the vendor's API; must be one of its manifests'.
     pub generation: &'static str,
     /// The merchant's home region, which completes national phone numbers.
     pub region: Option<Region>,
-    /// Live records, as opposed to test ones, where a vendor wants to be told on every call.
+    /// Whether the connection uses live records instead of test records. Some vendors need it in every request.
     pub livemode: bool,
 }
 
 /// A vendor in the registry.
 #[derive(Debug)]
 pub struct Vendor {
-    /// One manifest a generation; the first is the usual one.
+    /// One manifest per API generation; the first one is the default.
     pub manifests: &'static [&'static Manifest],
     /// Makes the client side for a connection.
     pub connect: fn(Settings) -> Arc<dyn CustomerProvider>,
@@ -36,11 +36,11 @@ impl Vendor {
         self.manifests[0].name
     }
 
-    /// The manifest of a generation, or of the usual one.
+    /// The manifest of a generation; without a generation, the default manifest.
     pub fn manifest(&self, generation: Option<&str>) -> Option<&'static Manifest> {
         match generation {
             None => self.manifests.first().copied(),
-            Some(asked) => self.manifests.iter().find(|manifest| manifest.generation == asked).copied(),
+            Some(generation) => self.manifests.iter().find(|manifest| manifest.generation == generation).copied(),
         }
     }
 }

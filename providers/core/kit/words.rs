@@ -1,23 +1,23 @@
-//! A vendor's words for canonical fields.
+//! A vendor's names for canonical fields, for the field errors of both sides.
 
 use crate::model::Field;
 
-/// A vendor's words for canonical fields that it calls otherwise, to translate its errors by field.
+/// The names of canonical fields at a vendor that calls them differently. They translate field errors.
 #[derive(Debug)]
 pub struct Words(pub &'static [(&'static str, Field)]);
 
 impl Words {
-    /// Those of a vendor that calls every field as we do.
+    /// The names of a vendor that calls every field by its canonical name.
     pub const OURS: Self = Self(&[]);
 
-    /// The pointer to the field that a vendor's word means.
+    /// The pointer to the field that a vendor's name means.
     pub fn pointer(&self, word: &str) -> Option<&'static str> {
         let listed = self.0.iter().find(|(known, _)| *known == word).map(|(_, field)| *field);
-        let alike = || Field::WRITABLE.into_iter().find(|field| field.name() == word);
-        listed.or_else(alike).map(Field::pointer)
+        let same_name = || Field::WRITABLE.into_iter().find(|field| field.name() == word);
+        listed.or_else(same_name).map(Field::pointer)
     }
 
-    /// The vendor's word for a pointer, or for the name of a query parameter; the same where there is none.
+    /// The vendor's name for a pointer or a query parameter; the same text if the vendor has no other name.
     pub fn word<'p>(&self, pointer: &'p str) -> &'p str {
         let path = pointer.trim_start_matches('/');
         let is_path = |field: &Field| field.pointer().trim_start_matches('/') == path;

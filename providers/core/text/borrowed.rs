@@ -1,4 +1,4 @@
-//! Text while the message that told it is at hand: borrowed, and never counted or copied unless it had to be changed.
+//! Text that borrows from the message it was read from. It is copied only if it has to be changed.
 
 use std::{borrow::Cow, fmt, ops::Deref};
 
@@ -6,14 +6,14 @@ use serde::{Serialize, Serializer};
 
 use super::{Source, Text, plain::is_plain};
 
-/// A string, borrowed unless it had to be unescaped or made. One that the JSON reader borrowed is known to need no
-/// escapes, so that it is written as it was read, without another look.
+/// A string that borrows its text, or owns it if the text was unescaped or built. Text that the JSON reader borrowed is
+/// known to need no escapes, so it is written without another check.
 #[derive(Clone)]
-pub struct Str<'a>(Held<'a>);
+pub struct Str<'a>(Repr<'a>);
 
-// One enum, so that it takes no more room than a `Cow`.
+// One flat enum, so that it is no larger than a `Cow`.
 #[derive(Clone)]
-enum Held<'a> {
+enum Repr<'a> {
     Static(&'static str),
     Plain(&'a str),
     Borrowed(&'a str),
@@ -23,38 +23,38 @@ enum Held<'a> {
 impl<'a> Str<'a> {
     /// Any text.
     pub const fn new(text: &'a str) -> Self {
-        Self(Held::Borrowed(text))
+        Self(Repr::Borrowed(text))
     }
 
-    /// A text of our own, such as a code.
+    /// A static text, such as a country code.
     pub const fn of_static(text: &'static str) -> Self {
-        Self(Held::Static(text))
+        Self(Repr::Static(text))
     }
 
-    /// A text that stands in JSON as it is. Whoever says so must know: it is written unseen.
+    /// A text that needs no escapes in JSON. The caller must be certain, because the text is written without a check.
     pub(crate) fn plain(text: &'a str) -> Self {
-        debug_assert!(is_plain(text), "a text with escapes was called plain");
-        Self(Held::Plain(text))
+        debug_assert!(is_plain(text), "a plain text must not need escapes");
+        Self(Repr::Plain(text))
     }
 
-    /// The parts of this text that a division finds, held as it is held.
+    /// The parts of this text that `divide` returns. They borrow if this text borrows.
     pub(crate) fn divided(&self, divide: impl FnOnce(&str) -> (Option<&str>, Option<&str>)) -> [Option<Self>; 2] {
         let (first, last) = divide(self);
         [first, last].map(|part| part.map(|part| self.part(part)))
     }
 
-    /// The text as one that can be kept: a slice of the message, if it was borrowed from it.
+    /// The owned text: a slice of the message, if this text borrows from the message.
     pub fn into_owned(&self, message: &Source) -> Text {
         match self.0 {
-            Held::Static(text) => Text::from_static(text),
+            Repr::Static(text) => Text::from_static(text),
             _ => message.text(self),
         }
     }
 
-    /// This text and another one that follows it in the same message behind a comma, with the comma, if it does. The
-    /// message must be what both were borrowed from.
+    /// This text, a comma and `next` as one slice of the message, if they follow each other there. `None` if they do not.
+    /// Both texts must borrow from `message`.
     pub(crate) fn followed_by(&self, message: &'a str, next: &'a str) -> Option<Self> {
-        let Held::Borrowed(text) = self.0 else { return None };
+        let Repr::Borrowed(text) = self.0 else { return None };
         let offset = |part: &str| part.as_ptr().addr().checked_sub(message.as_ptr().addr());
         let (begin, next_begin) = (offset(text)?, offset(next)?);
         let is_next = message.get(begin + text.len()..next_begin)? == ",";
@@ -63,15 +63,15 @@ impl<'a> Str<'a> {
 
     fn part(&self, part: &str) -> Self {
         match self.0 {
-            Held::Plain(whole) => within(whole, part).map(Self::plain),
-            Held::Borrowed(whole) => within(whole, part).map(Self::new),
-            Held::Static(_) | Held::Owned(_) => None,
+            Repr::Plain(whole) => within(whole, part).map(Self::plain),
+            Repr::Borrowed(whole) => within(whole, part).map(Self::new),
+            Repr::Static(_) | Repr::Owned(_) => None,
         }
         .unwrap_or_else(|| part.to_owned().into())
     }
 }
 
-/// A part of a text for as long as the text lives, if it is one.
+/// A part of a text with the lifetime of the whole text; `None` if it lies outside of the text.
 fn within<'a>(whole: &'a str, part: &str) -> Option<&'a str> {
     let begin = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
     whole.get(begin..begin.checked_add(part.len())?)
@@ -83,15 +83,15 @@ impl Deref for Str<'_> {
     #[inline]
     fn deref(&self) -> &str {
         match &self.0 {
-            Held::Static(text) | Held::Plain(text) | Held::Borrowed(text) => text,
-            Held::Owned(text) => text,
+            Repr::Static(text) | Repr::Plain(text) | Repr::Borrowed(text) => text,
+            Repr::Owned(text) => text,
         }
     }
 }
 
 impl From<String> for Str<'_> {
-    fn from(made: String) -> Self {
-        Self(Held::Owned(made))
+    fn from(text: String) -> Self {
+        Self(Repr::Owned(text))
     }
 }
 
@@ -99,7 +99,7 @@ impl<'a> From<Cow<'a, str>> for Str<'a> {
     fn from(text: Cow<'a, str>) -> Self {
         match text {
             Cow::Borrowed(text) => Self::new(text),
-            Cow::Owned(made) => made.into(),
+            Cow::Owned(text) => text.into(),
         }
     }
 }
@@ -112,7 +112,7 @@ impl<'a> From<&'a str> for Str<'a> {
 
 impl Default for Str<'_> {
     fn default() -> Self {
-        Self(Held::Static(""))
+        Self(Repr::Static(""))
     }
 }
 
@@ -142,9 +142,9 @@ impl Serialize for Str<'_> {
     }
 }
 
-/// Text of a model, whichever way it is held.
-pub trait HeldText: Deref<Target = str> + Default + From<String> {
-    /// Changes the text. Text that others hold as well is copied first.
+/// A text type of the model: owned or borrowed.
+pub trait ModelText: Deref<Target = str> + Default + From<String> {
+    /// Changes the text. Shared or borrowed text is copied first.
     fn change(&mut self, change: impl FnOnce(&mut String)) {
         let mut text = self.to_string();
         change(&mut text);
@@ -152,20 +152,20 @@ pub trait HeldText: Deref<Target = str> + Default + From<String> {
     }
 }
 
-/// By how many bytes a text usually grows when it is changed.
+/// The number of bytes by which a text usually grows when it is changed.
 const USUAL_CHANGE: usize = 256;
 
-impl HeldText for Text {}
+impl ModelText for Text {}
 
-impl HeldText for Str<'_> {
+impl ModelText for Str<'_> {
     fn change(&mut self, change: impl FnOnce(&mut String)) {
         let mut text = match std::mem::take(self).0 {
-            Held::Owned(text) => text,
-            Held::Static(text) | Held::Plain(text) | Held::Borrowed(text) => {
-                // Room for what comes, so that it asks for memory once.
-                let mut room = String::with_capacity(text.len() + USUAL_CHANGE);
-                room.push_str(text);
-                room
+            Repr::Owned(text) => text,
+            Repr::Static(text) | Repr::Plain(text) | Repr::Borrowed(text) => {
+                // Reserves capacity for the change, so that one allocation is enough.
+                let mut copy = String::with_capacity(text.len() + USUAL_CHANGE);
+                copy.push_str(text);
+                copy
             }
         };
         change(&mut text);
@@ -175,7 +175,7 @@ impl HeldText for Str<'_> {
 
 /// Text that can be written as a JSON string.
 pub trait JsonText: Deref<Target = str> {
-    /// Whether it stands in JSON as it is, without escapes.
+    /// Whether it needs no escapes in JSON.
     fn is_plain(&self) -> bool {
         is_plain(self)
     }
@@ -186,7 +186,7 @@ impl JsonText for Text {}
 impl JsonText for Str<'_> {
     #[inline]
     fn is_plain(&self) -> bool {
-        matches!(self.0, Held::Plain(_)) || is_plain(self)
+        matches!(self.0, Repr::Plain(_)) || is_plain(self)
     }
 }
 
@@ -196,7 +196,7 @@ mod tests {
     use crate::text::name;
 
     #[test]
-    fn parts_are_held_as_the_whole_is() {
+    fn parts_of_a_borrowed_text_borrow_too() {
         for (whole, plain) in [
             (Str::plain("Amadou Ba"), true),
             (Str::new("Amadou Ba"), false),
@@ -207,14 +207,14 @@ mod tests {
                 parts.clone().map(|part| part.as_deref().map(str::to_owned)),
                 ["Amadou", "Ba"].map(|part| Some(part.to_owned()))
             );
-            assert!(parts.iter().flatten().all(|part| matches!(part.0, Held::Plain(_)) == plain));
+            assert!(parts.iter().flatten().all(|part| matches!(part.0, Repr::Plain(_)) == plain));
         }
         let elsewhere = Str::plain("Amadou").divided(|_| (Some("\"else\""), None));
-        assert!(elsewhere.iter().flatten().all(|part| matches!(part.0, Held::Owned(_))));
+        assert!(elsewhere.iter().flatten().all(|part| matches!(part.0, Repr::Owned(_))));
     }
 
     #[test]
-    fn no_text_is_shown_by_accident() {
+    fn debug_shows_no_text() {
         assert_eq!(format!("{:?}", Str::new("Amadou Ba")), "Str(..)");
     }
 }

@@ -1,7 +1,7 @@
-//! Card numbers, which the gateway must never take in: found so that they can be refused.
+//! Finds card numbers, so that the gateway can refuse them: it must never accept or store one.
 
-/// Whether a text holds a run of 13 to 19 digits, spaces and dashes between them ignored, that
-/// passes the Luhn check.
+/// Whether a text contains 13 to 19 digits in a row that pass the Luhn check. Spaces and dashes between digits are
+/// ignored.
 pub fn holds_card_number(text: &str) -> bool {
     let mut digits: [u8; 20] = [0; 20];
     let mut count = 0;
@@ -30,9 +30,9 @@ fn luhn(digits: &[u8]) -> bool {
         .iter()
         .rev()
         .enumerate()
-        .map(|(place, digit)| {
+        .map(|(index, digit)| {
             let digit = u32::from(*digit);
-            match place % 2 {
+            match index % 2 {
                 0 => digit,
                 _ => digit * 2 / 10 + digit * 2 % 10,
             }
@@ -46,14 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn card_numbers_are_found_however_they_are_grouped() {
+    fn card_numbers_are_found_in_any_grouping() {
         for text in ["4242424242424242", "4242 4242 4242 4242", "4242-4242-4242-4242", "card: 378282246310005."] {
             assert!(holds_card_number(text), "{text}");
         }
     }
 
     #[test]
-    fn other_numbers_are_left_alone() {
+    fn other_numbers_are_not_card_numbers() {
         for text in ["4242424242424241", "123456789012", "00000000000000000000", "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985"]
         {
             assert!(!holds_card_number(text), "{text}");

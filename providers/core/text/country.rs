@@ -1,5 +1,5 @@
-//! Countries: ISO 3166-1 alpha-2 from names in English and French, alpha-2 and alpha-3 codes.
-//! Text that names no country stays as it is.
+//! Converts countries to ISO 3166-1 alpha-2 codes, from names in English and French and from alpha-2 and alpha-3 codes. A
+//! text that does not name a country stays as it is.
 
 use std::{cell::RefCell, fmt};
 
@@ -9,11 +9,11 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::Text;
 
-/// The rule named when a country was spelled otherwise.
+/// The rule for a country that was converted.
 pub const TO_ALPHA2: &str = "country name to ISO 3166-1 alpha-2";
 
-/// Names that the library does not know in this spelling: French names of the countries our
-/// merchants sell in, and everyday English ones. Folded as [`fold`] does.
+/// Names that the library does not have in this form: French names of the countries in which merchants sell, and common
+/// English names. They are written as [`fold`] returns them.
 const ALIASES: &[(&str, &str)] = &[
     ("afriquedusud", "ZA"),
     ("algerie", "DZ"),
@@ -102,7 +102,7 @@ impl fmt::Debug for Region {
     }
 }
 
-/// A country as customers have it: its code where it has one.
+/// The canonical form of a country: its code, or the text itself if it does not name a country.
 pub(crate) fn canonical(text: &Text) -> Text {
     if is_alpha2(text) {
         return text.clone();
@@ -115,20 +115,20 @@ pub fn is_alpha2(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
-/// A text that was looked up, if it is short, and its code.
-type LookedUp = (SmallVec<[u8; LONGEST]>, Option<&'static str>);
+/// The text of a short look-up, and its result.
+type LookedUp = (SmallVec<[u8; MAX_CACHED_BYTES]>, Option<&'static str>);
 
-/// The longest text that is remembered, in bytes.
-const LONGEST: usize = 48;
+/// The longest text that is cached, in bytes.
+const MAX_CACHED_BYTES: usize = 48;
 
 thread_local! {
-    /// What was looked up last: most customers of a page live in the same country.
+    /// A cache of the last look-up: most customers of a page have the same country.
     static LAST: RefCell<LookedUp> = const { RefCell::new((SmallVec::new_const(), None)) };
 }
 
-/// The alpha-2 code that a text means; `None` when it names no country.
+/// The alpha-2 code of the country that a text names; `None` if it does not name one.
 pub fn to_alpha2(text: &str) -> Option<&'static str> {
-    if text.len() > LONGEST {
+    if text.len() > MAX_CACHED_BYTES {
         return look_up(text);
     }
     LAST.with_borrow_mut(|(last, code)| {
@@ -148,7 +148,7 @@ fn look_up(text: &str) -> Option<&'static str> {
             .ok()
             .map(|country| country.alpha2)
             .or_else(|| alias(&fold(text))),
-        // Most names are written as the library has them, and need no folding.
+        // Most names are in the library in the same form, and need no folding.
         _ => Country::from_name(text).ok().map(|country| country.alpha2).or_else(|| by_name(text)),
     }
 }
@@ -157,7 +157,7 @@ fn by_name(text: &str) -> Option<&'static str> {
     let known =
         |name: &str| Country::from_name(name).or_else(|_| Country::from_alias(name)).ok().map(|country| country.alpha2);
     let found = |name: &str| alias(name).or_else(|| known(name));
-    // One word is usual, and found as it stands: neither list minds its case.
+    // The usual name is one word and is found without folding, because both lists ignore case.
     found(text).or_else(|| {
         let folded = fold(text);
         found(&folded).or_else(|| known(&format!("the{folded}"))).or_else(|| folded.strip_prefix("the").and_then(found))
@@ -168,7 +168,7 @@ fn alias(folded: &str) -> Option<&'static str> {
     ALIASES.iter().find(|(name, _)| name.eq_ignore_ascii_case(folded)).map(|(_, code)| *code)
 }
 
-/// Lower case, without accents, spaces and signs: `Côte d'Ivoire` becomes `cotedivoire`.
+/// Folds a name to lower case without accents, spaces and punctuation: `Côte d'Ivoire` becomes `cotedivoire`.
 fn fold(text: &str) -> String {
     text.nfd().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_names_no_country_is_not_forced_into_one() {
+    fn text_that_does_not_name_a_country_is_not_converted() {
         for text in ["", "X", "Zz", "Atlantis", "somewhere in Dakar", "***"] {
             assert_eq!(to_alpha2(text), None, "{text}");
         }

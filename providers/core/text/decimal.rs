@@ -1,25 +1,25 @@
-//! Decimal numbers, kept as the digits that were written: money never passes through a float.
+//! Decimal numbers, stored as the digits that were written, because a float would change amounts of money.
 
 use std::str::FromStr;
 
 use bigdecimal::BigDecimal;
 
-/// The rule named when a JSON number was written as a decimal string.
+/// The rule for a JSON number that was converted to a decimal string.
 pub const FROM_NUMBER: &str = "JSON number written as a decimal string";
 
-/// Numbers with more digits than this, or an exponent that would need them, are not amounts.
-const MOST_DIGITS: usize = 78;
+/// The most digits of an amount, written out or by its exponent. A longer number is not an amount.
+const MAX_DIGITS: usize = 78;
 
 /// Whether a text is a plain decimal: an optional sign, digits, an optional fraction.
 pub fn is_plain(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    text.len() <= MOST_DIGITS && is_digits(whole) && is_digits(fraction) && (whole == "0" || !whole.starts_with('0'))
+    text.len() <= MAX_DIGITS && is_digits(whole) && is_digits(fraction) && (whole == "0" || !whole.starts_with('0'))
 }
 
-/// The plain decimal that a JSON number means, exponents resolved. `None` where the text stays as it is: it is plain, or
-/// no number.
+/// Converts a JSON number with an exponent to a plain decimal. `None` if the text stays as it is, because it is already
+/// plain or is not a number.
 pub fn from_json_number(number: &str) -> Option<String> {
     if is_plain(number) {
         return None;
@@ -28,7 +28,7 @@ pub fn from_json_number(number: &str) -> Option<String> {
         Some((_, exponent)) => exponent.parse().ok()?,
         None => 0,
     };
-    if number.len() > MOST_DIGITS || exponent.unsigned_abs() as usize > MOST_DIGITS {
+    if number.len() > MAX_DIGITS || exponent.unsigned_abs() as usize > MAX_DIGITS {
         return None;
     }
     BigDecimal::from_str(number).ok().map(|number| number.to_plain_string())

@@ -1,4 +1,4 @@
-//! E-mail addresses: checked for form, compared without regard to case, never rewritten.
+//! E-mail addresses. Their form is checked, comparisons ignore case, and the text is never changed.
 
 use email_address::{EmailAddress, Options};
 
@@ -8,7 +8,7 @@ pub fn is_address(text: &str) -> bool {
     text.len() <= 320 && EmailAddress::parse_with_options(text, form).is_ok()
 }
 
-/// Whether two texts name the same mailbox: equal but for the case of ASCII letters.
+/// Whether two texts name the same mailbox: equal apart from the case of ASCII letters.
 pub fn same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }

@@ -1,8 +1,8 @@
-//! Text as payment providers write it, and as the canonical model holds it.
+//! Text types, and conversions of the values that providers write in different forms: names, phone numbers, countries,
+//! times and decimals.
 //!
-//! [`Text`] is a reference-counted slice of the buffer it was read from, so a translation moves
-//! text between two languages without copying it. The submodules convert what providers spell
-//! differently: names, phone numbers, countries, times and decimals.
+//! [`Text`] is a reference-counted slice of the message that it was read from, so a translation does not copy text.
+//! [`Str`] borrows from the message.
 
 mod borrowed;
 pub mod card;
@@ -15,17 +15,17 @@ pub mod phone;
 pub mod plain;
 pub mod time;
 
-pub use borrowed::{HeldText, JsonText, Str};
+pub use borrowed::{JsonText, ModelText, Str};
 use bytes::Bytes;
 pub use bytestring::ByteString as Text;
 
-/// The buffer a message was read from. Text that the JSON reader borrowed becomes a slice of it;
-/// only text that had to be unescaped is copied.
+/// The buffer of a message. Text that borrows from the message becomes a slice of this buffer; only text that had to be
+/// unescaped is copied.
 #[derive(Debug, Clone)]
 pub struct Source(Text);
 
 impl Source {
-    /// Checks once that the whole message is UTF-8. `None` when it is not.
+    /// A source from a message; `None` if the message is not UTF-8.
     pub fn new(message: &Bytes) -> Option<Self> {
         Text::try_from(message.clone()).ok().map(Self)
     }
@@ -35,8 +35,8 @@ impl Source {
         &self.0
     }
 
-    /// The canonical text of a string found in this message: a slice of it, or a copy where the string
-    /// had to be unescaped and lies elsewhere.
+    /// The owned text of a string that was read from this message: a slice of the message, or a copy if the string had to be
+    /// unescaped.
     pub fn text(&self, part: &str) -> Text {
         let (whole, inner) = (self.0.as_bytes().as_ptr_range(), part.as_bytes().as_ptr_range());
         if !part.is_empty() && inner.start >= whole.start && inner.end <= whole.end {

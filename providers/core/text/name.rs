@@ -1,14 +1,14 @@
-//! Full names and split names. Providers disagree on which they hold, and there is no right way to
-//! split a name, so the rules are few, stated, and reported whenever they were used.
+//! Splits and joins names. Some providers store full names, others first and last names. No rule splits every name
+//! correctly, so there are only two simple rules, and the fidelity report names each use of one.
 
 use std::borrow::Cow;
 
-/// The rule named in fidelity reports when a split name was joined.
+/// The rule for a full name that was joined from its parts.
 pub const JOINED: &str = "first and last name joined with one space";
-/// The rule named in fidelity reports when a full name was split.
+/// The rule for a full name that was split.
 pub const SPLIT: &str = "name split at its last space";
 
-/// Splits a full name at its last space. A single word is a first name; a last name is never invented.
+/// Splits a full name at its last space. A single word is a first name, without a last name.
 pub fn split(name: &str) -> (Option<&str>, Option<&str>) {
     let trimmed = name.trim();
     if trimmed.is_empty() {
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn joining_never_invents_a_part() {
+    fn joining_ignores_empty_and_missing_parts() {
         assert_eq!(join(Some("Fatou"), Some("")).as_deref(), Some("Fatou"));
         assert_eq!(join(None, None), None);
     }

@@ -1,19 +1,19 @@
-//! Phone numbers: E.164 wherever the text, its dial code or the merchant's region allow it, and the
-//! provider's own text everywhere else. Numbering plans come from Google's metadata.
+//! Converts phone numbers to E.164 if the text, its dial code or the merchant's region allows it. Other numbers stay as the
+//! provider writes them. The numbering plans come from Google's metadata.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, enums::Region as PlanRegion};
 
 use super::{Text, country::Region};
 
-/// The rule named when a national number was completed with the merchant's region.
+/// The rule for a national number that was completed with the merchant's region.
 pub const FROM_REGION: &str = "national number completed with the merchant's region";
-/// The rule named when a dial code and a national number were joined.
+/// The rule for a dial code and a national number that were joined.
 pub const FROM_DIAL_CODE: &str = "dial code and national number joined to E.164";
-/// The rule named when an international number was spelled otherwise.
+/// The rule for an international number in another form.
 pub const REWRITTEN: &str = "international number rewritten as E.164";
-/// The rule named when a number is sent as national digits.
+/// The rule for a number that is sent as national digits.
 pub const TO_NATIONAL: &str = "E.164 number sent as national digits";
-/// The rule named when a number is sent as a dial code and national digits.
+/// The rule for a number that is sent as a dial code and national digits.
 pub const TO_DIAL_CODE: &str = "E.164 number sent as dial code and national digits";
 
 /// Whether a text already is E.164: a plus and 7 to 15 digits that do not begin with a zero.
@@ -22,7 +22,7 @@ pub fn is_e164(text: &str) -> bool {
     (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a text can be meant as a phone number at all: digits and the signs people put between them.
+/// Whether a text can be a phone number: digits and the usual separators between them.
 pub fn looks_like_phone(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     (3..=20).contains(&digits)
@@ -30,7 +30,7 @@ pub fn looks_like_phone(text: &str) -> bool {
         && text.chars().all(|sign| sign.is_ascii_digit() || matches!(sign, '+' | ' ' | '-' | '.' | '(' | ')' | '/'))
 }
 
-/// A phone number in E.164 that was told otherwise.
+/// A phone number that was converted to E.164.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Respelled {
     /// The number.
@@ -39,19 +39,19 @@ pub struct Respelled {
     pub rule: &'static str,
 }
 
-/// The canonical form of a number as text: E.164, or what it was where that is not known.
+/// The canonical form of a number as text: E.164, or the text itself if it cannot be converted.
 pub fn canonical_text(text: &Text, region: Option<Region>) -> Text {
     canonical(text, region).map_or_else(|| text.clone(), |read| Text::from(read.number))
 }
 
-/// The canonical form of a number: from its own international form, or from the merchant's region. `None` where the
-/// text stays as it is: it is canonical, or no plan explains it.
+/// Converts a number from its international form, or with the merchant's region. `None` if the text stays as it is, because
+/// it is already canonical or matches no numbering plan.
 #[inline]
 pub fn canonical(text: &str, region: Option<Region>) -> Option<Respelled> {
-    if is_e164(text) { None } else { respelled(text, region) }
+    if is_e164(text) { None } else { convert(text, region) }
 }
 
-fn respelled(text: &str, region: Option<Region>) -> Option<Respelled> {
+fn convert(text: &str, region: Option<Region>) -> Option<Respelled> {
     let international = text.trim_start().starts_with('+') || text.trim_start().starts_with("00");
     let plan = region.and_then(plan_region);
     let parsed = if let Some(digits) = text.trim().strip_prefix("00") {
@@ -63,23 +63,27 @@ fn respelled(text: &str, region: Option<Region>) -> Option<Respelled> {
     parsed.ok().filter(is_possible).map(|number| Respelled { number: e164(&number), rule })
 }
 
-/// The canonical form of a number from a provider that may leave out the plus. Digits that are valid in the
-/// merchant's region are national; others are read as if the plus stood before them, where a plan allows it.
+/// Converts a number from a provider that may omit the plus. Digits that are valid in the merchant's region are a national
+/// number. Other digits are read as if a plus stood before them, if a numbering plan allows it.
 pub fn canonical_without_plus(text: &str, region: Option<Region>) -> Option<Respelled> {
     let digits = text.trim();
     if !(8..=15).contains(&digits.len()) || digits.starts_with('0') || !digits.bytes().all(|byte| byte.is_ascii_digit())
     {
         return canonical(text, region);
     }
-    let at_home = region.and_then(plan_region).and_then(|home| PHONE_NUMBER_UTIL.parse(digits, Some(home)).ok());
-    let abroad = || PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok();
-    // Short digits may well be a national number of a region that nobody told; a length alone proves nothing.
-    let is_meant = |number: &PhoneNumber| is_valid(number) || (digits.len() > 10 && is_possible(number));
-    match at_home.filter(is_valid).or_else(|| abroad().filter(is_meant)) {
+    let national = region.and_then(plan_region).and_then(|home| PHONE_NUMBER_UTIL.parse(digits, Some(home)).ok());
+    let international = || PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok();
+    // Few digits can be a national number of an unknown region, so a possible length is not enough for them.
+    let is_plausible = |number: &PhoneNumber| is_valid(number) || (digits.len() > 10 && is_possible(number));
+    match national.filter(is_valid).or_else(|| international().filter(is_plausible)) {
         Some(number) => {
-            let read = e164(&number);
-            let rule = if read.ends_with(digits) && read.len() == digits.len() + 1 { REWRITTEN } else { FROM_REGION };
-            Some(Respelled { number: read, rule })
+            let converted = e164(&number);
+            let rule = if converted.ends_with(digits) && converted.len() == digits.len() + 1 {
+                REWRITTEN
+            } else {
+                FROM_REGION
+            };
+            Some(Respelled { number: converted, rule })
         }
         None => canonical(text, region),
     }
@@ -101,7 +105,7 @@ pub fn join(dial_code: &str, national: &str) -> Option<Respelled> {
 }
 
 /// Splits an E.164 number into its dial code with the plus, and its national digits.
-/// `None` when the text is not E.164 or its dial code is unknown.
+/// `None` if the text is not E.164 or its dial code is unknown.
 pub fn split(text: &str) -> Option<(&str, &str)> {
     if !is_e164(text) {
         return None;
@@ -111,8 +115,8 @@ pub fn split(text: &str) -> Option<(&str, &str)> {
     text.split_at_checked(code_length)
 }
 
-/// The national digits of an E.164 number that belongs to the region; `None` for any other text, and for
-/// the rare number that the region would not complete to the same one again.
+/// The national digits of an E.164 number of the merchant's region. `None` for other texts, and for the rare number that
+/// the region would not complete to the same number again.
 pub fn national(text: &str, region: Option<Region>) -> Option<&str> {
     let (code, national) = split(text)?;
     let home = PHONE_NUMBER_UTIL.get_country_code_for_region(plan_region(region?)?)?;
@@ -121,7 +125,7 @@ pub fn national(text: &str, region: Option<Region>) -> Option<&str> {
     (belongs && reads_back()).then_some(national)
 }
 
-/// Loads the numbering plans, which the first conversion otherwise pays for.
+/// Loads the numbering plans, so that the first conversion does not have to.
 pub fn warm_up() {
     let _ = PHONE_NUMBER_UTIL.parse("+221771234567", None);
 }
@@ -150,39 +154,39 @@ mod tests {
         Region::parse(code)
     }
 
-    fn told(text: &str, read: Option<Respelled>) -> (String, Option<&'static str>) {
-        read.map_or_else(|| (text.to_owned(), None), |read| (read.number, Some(read.rule)))
+    fn number_and_rule(text: &str, converted: Option<Respelled>) -> (String, Option<&'static str>) {
+        converted.map_or_else(|| (text.to_owned(), None), |converted| (converted.number, Some(converted.rule)))
     }
 
-    fn reads(text: &'static str, home: &str) -> (String, Option<&'static str>) {
-        told(text, canonical(text, region(home)))
+    fn convert_at_home(text: &'static str, home: &str) -> (String, Option<&'static str>) {
+        number_and_rule(text, canonical(text, region(home)))
     }
 
     #[test]
     fn the_merchants_region_completes_national_digits() {
-        assert_eq!(reads("7000001", "GM"), ("+2207000001".into(), Some(FROM_REGION)));
-        assert_eq!(reads("77 123 45 67", "SN"), ("+221771234567".into(), Some(FROM_REGION)));
-        assert_eq!(reads("+221 77 123 45 67", "SN"), ("+221771234567".into(), Some(REWRITTEN)));
-        assert_eq!(reads("00221771234567", "CM"), ("+221771234567".into(), Some(REWRITTEN)));
-        assert_eq!(reads("+221771234567", "SN"), ("+221771234567".into(), None));
+        assert_eq!(convert_at_home("7000001", "GM"), ("+2207000001".into(), Some(FROM_REGION)));
+        assert_eq!(convert_at_home("77 123 45 67", "SN"), ("+221771234567".into(), Some(FROM_REGION)));
+        assert_eq!(convert_at_home("+221 77 123 45 67", "SN"), ("+221771234567".into(), Some(REWRITTEN)));
+        assert_eq!(convert_at_home("00221771234567", "CM"), ("+221771234567".into(), Some(REWRITTEN)));
+        assert_eq!(convert_at_home("+221771234567", "SN"), ("+221771234567".into(), None));
     }
 
     #[test]
-    fn text_that_no_plan_explains_stays_as_it_is() {
-        assert_eq!(reads("7000001", ""), ("7000001".into(), None));
-        assert_eq!(reads("ask Awa", "SN"), ("ask Awa".into(), None));
-        assert_eq!(reads("", "SN"), (String::new(), None));
+    fn text_that_matches_no_numbering_plan_is_not_converted() {
+        assert_eq!(convert_at_home("7000001", ""), ("7000001".into(), None));
+        assert_eq!(convert_at_home("ask Awa", "SN"), ("ask Awa".into(), None));
+        assert_eq!(convert_at_home("", "SN"), (String::new(), None));
     }
 
     #[test]
-    fn a_missing_plus_is_completed_unless_the_digits_are_at_home() {
+    fn a_missing_plus_is_added_unless_the_digits_are_a_national_number() {
         for (text, home, expected, rule) in [
             ("237600000000", "", "+237600000000", Some(REWRITTEN)),
             ("237600000000", "NG", "+237600000000", Some(REWRITTEN)),
             ("237677123456", "CM", "+237677123456", Some(REWRITTEN)),
             ("221771234567", "CM", "+221771234567", Some(REWRITTEN)),
             ("677123456", "CM", "+237677123456", Some(FROM_REGION)),
-            // Also a number of New Caledonia, were there a plus.
+            // With a plus, this would be a number of New Caledonia.
             ("687751234", "CM", "+237687751234", Some(FROM_REGION)),
             ("8123456789", "NG", "+2348123456789", Some(FROM_REGION)),
             ("600000000", "CM", "+237600000000", Some(FROM_REGION)),
@@ -192,8 +196,8 @@ mod tests {
             ("00237600000000", "CM", "+237600000000", Some(REWRITTEN)),
             ("999999999999999", "", "999999999999999", None),
         ] {
-            let read = told(text, canonical_without_plus(text, region(home)));
-            assert_eq!(read, (expected.to_owned(), rule), "{text} in {home:?}");
+            let converted = number_and_rule(text, canonical_without_plus(text, region(home)));
+            assert_eq!(converted, (expected.to_owned(), rule), "{text} in {home:?}");
         }
     }
 
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn national_digits_are_only_taken_at_home() {
+    fn only_numbers_of_the_merchants_region_have_national_digits() {
         let number = "+2207000001";
         assert_eq!(national(number, region("GM")), Some("7000001"));
         assert_eq!(national(number, region("SN")), None);
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn national_digits_that_would_read_back_as_another_number_are_not_taken() {
+    fn national_digits_that_would_convert_to_another_number_are_not_used() {
         for (number, home) in [("+5215512345678", "MX"), ("+23408012345678", "NG")] {
             assert_eq!(national(number, region(home)), None, "{number}");
         }

@@ -1,19 +1,19 @@
-//! Times: RFC 3339 in UTC with three fraction digits, more only where the provider gave more.
+//! Converts times to RFC 3339 in UTC with three fraction digits, or with more digits if the provider wrote more.
 
 use jiff::Timestamp;
 
-/// The rule named when a time was spelled otherwise.
+/// The rule for a time that was converted.
 pub const TO_UTC: &str = "time written in UTC with milliseconds";
 
-/// The canonical spelling of a provider's time. `None` where the text stays as it is: it is canonical, or no RFC 3339
+/// Converts a provider's time. `None` if the text stays as it is, because it is already canonical or is not an RFC 3339
 /// time.
 #[inline]
 pub fn canonical(text: &str) -> Option<String> {
-    if is_canonical(text) { None } else { respelled(text) }
+    if is_canonical(text) { None } else { convert(text) }
 }
 
-fn respelled(text: &str) -> Option<String> {
-    text.parse().ok().map(write).filter(|read| read != text)
+fn convert(text: &str) -> Option<String> {
+    text.parse().ok().map(write).filter(|converted| converted != text)
 }
 
 /// Writes a time with milliseconds, or with as many digits as it needs beyond them.
@@ -26,12 +26,12 @@ pub fn write(time: Timestamp) -> String {
     format!("{time:.digits$}")
 }
 
-/// Whether a text already has the canonical spelling, with milliseconds.
+/// Whether a text already has the canonical form, with milliseconds.
 #[inline]
 pub fn is_canonical(text: &str) -> bool {
     const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
     let Ok(text) = <&[u8; 24]>::try_from(text.as_bytes()) else { return false };
-    // Every byte is looked at, which is faster than to stop at the first wrong one.
+    // Checking every byte is faster than stopping at the first wrong one.
     let is_in_shape = |(byte, shape): (&u8, &u8)| match shape {
         b'0' => byte.is_ascii_digit(),
         _ => byte == shape,
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_an_instant_reads_alike() {
+    fn equal_instants_in_different_forms_are_converted_to_one_form() {
         for (text, expected) in [
             ("2023-01-01T12:00:00Z", "2023-01-01T12:00:00.000Z"),
             ("2025-04-04T14:21:49.955123+00:00", "2025-04-04T14:21:49.955123Z"),
