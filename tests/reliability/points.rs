@@ -47,12 +47,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         }
     })];
     for (name, point) in [
-        ("kill_9_after_the_claim_is_durable", Point::Claimed),
+        ("kill_9_once_the_claim_is_durable", Point::Claimed),
         ("kill_9_before_the_vendor_reads_the_request", Point::Sent),
         ("kill_9_after_the_effect", Point::Done),
         ("kill_9_in_the_middle_of_the_answer", Point::Answering),
-        ("kill_9_after_the_outcome_is_recorded", Point::Recorded),
-        ("kill_9_during_reconciliation", Point::Reconciling),
+        ("kill_9_once_the_outcome_is_recorded", Point::Recorded),
+        ("kill_9_while_the_outcome_is_reconciled", Point::Reconciling),
         ("kill_9_while_the_create_is_sent_again", Point::SentAgain),
     ] {
         trials.push(trial(name, move || killed_at(point, false)));
