@@ -12,10 +12,10 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    door::{ATTEMPTS, Authority, server_config},
     support::SECRET,
     terminal::{err, out},
     tls::probe,
+    tls_front::{ATTEMPTS, Authority, server_config},
 };
 
 /// What the provider does with a request.

@@ -5,7 +5,6 @@
 
 mod contract;
 mod documents;
-mod door;
 mod drop_in;
 mod explain;
 mod faults;
@@ -23,6 +22,7 @@ mod support;
 mod terminal;
 mod tidy;
 mod tls;
+mod tls_front;
 mod twin_faults;
 mod wire;
 mod writes;

@@ -12,12 +12,12 @@ use tokio::{
 };
 
 use crate::{
-    door::{ATTEMPTS, Authority, TlsFront},
     faults::{read, write},
     stand_in::{Act, StandIn, json as json_answer},
     support::{Answer, Gateway, SECRET},
     terminal::{err, file, out},
     tls::check_in,
+    tls_front::{ATTEMPTS, Authority, TlsFront},
 };
 
 /// What a proxy does with a request.

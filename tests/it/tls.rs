@@ -15,11 +15,11 @@ use tokio::{
 };
 
 use crate::{
-    door::{ATTEMPTS, Authority, TlsFront},
     faults::{read, write},
     stand_in::{Act, PATIENCE, StandIn, json as json_answer},
     support::{Answer, Gateway, SECRET},
     terminal::{err, file, out},
+    tls_front::{ATTEMPTS, Authority, TlsFront},
 };
 
 /// A server that does not speak TLS where the gateway expects it.

@@ -3,13 +3,13 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "../it/door.rs"]
-#[expect(dead_code, reason = "shared with tests that need more of it")]
-mod door;
 mod program;
 #[path = "../it/stand_in.rs"]
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 mod stand_in;
+#[path = "../it/tls_front.rs"]
+#[expect(dead_code, reason = "shared with tests that need more of it")]
+mod tls_front;
 #[path = "../shared/trial.rs"]
 mod trial;
 
@@ -20,9 +20,9 @@ use libtest_mimic::{Arguments, Trial};
 use tempfile::NamedTempFile;
 
 use crate::{
-    door::{Authority, TlsFront},
     program::{Program, Running, or_ignored},
     stand_in::{StandIn, json},
+    tls_front::{Authority, TlsFront},
     trial::trial,
 };
 
