@@ -7,7 +7,7 @@ fn project_file(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn assert_up_to_date(path: &str, expected: &str) {
+pub(crate) fn assert_up_to_date(path: &str, expected: &str) {
     let file = project_file(path);
     if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
         fs::write(&file, expected).expect("the document is written");
