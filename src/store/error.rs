@@ -3,18 +3,18 @@
 
 use std::fmt;
 
-/// Why the store did not do what was asked.
+/// Why the store did not do what its caller asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
-    /// The database does not answer, or cannot make anything durable, now. Nothing can be assumed of what was asked.
+    /// The database does not answer now, or cannot make anything durable. The work may have been executed or not.
     Unavailable(String),
-    /// The store was sealed with another key, or the key cannot be had.
+    /// The store was sealed with another key, or the key cannot be read.
     WrongKey(String),
     /// Another process has the database open.
     Locked(String),
-    /// The settings lead to no database.
+    /// The settings do not lead to a database that can be used.
     Settings(String),
-    /// The database is not as this version left it.
+    /// The database has contents that this version did not write.
     Damaged(String),
 }
 

@@ -30,8 +30,8 @@ impl Inspection {
                             GET /v1/operations";
                 return Err(StoreError::Settings(message.to_owned()));
             }
-            settings::Place::File(path) => Arc::new(Sqlite::look_at(path)?),
-            settings::Place::Server(url) => Arc::new(Postgres::look_at(url)?),
+            settings::Place::File(path) => Arc::new(Sqlite::open_read_only(path)?),
+            settings::Place::Server(url) => Arc::new(Postgres::open_read_only(url)?),
         }))
     }
 

@@ -1,6 +1,6 @@
 //! Sealing: the store encrypts data of customers with AES-256-GCM. The key is not in the database. Sealed bytes are
-//! bound to their table, column and row, and do not open elsewhere. Requests and idempotency keys are kept as keyed
-//! hashes; the secret of these is the store's own, and does not change with the key.
+//! bound to their table, column and row, and do not open elsewhere. Requests and idempotency keys are stored as
+//! keyed hashes. Their secret belongs to the store, and does not change with the key.
 
 use std::{fmt, fs, io::Write as _, path::Path};
 
@@ -24,7 +24,7 @@ const VERSION: u8 = 1;
 const KEY_ID: usize = 8;
 const HEAD: usize = 1 + KEY_ID + NONCE_LEN;
 
-/// 32 bytes that seal.
+/// A key: 32 bytes.
 #[derive(Clone)]
 pub(super) struct Key(SecretSlice<u8>);
 
@@ -51,13 +51,13 @@ impl Key {
         Ok(Self(random_bytes()?.to_vec().into()))
     }
 
-    /// Fetches a configured key. A file that others can read is refused.
+    /// Resolves a configured key. A file that others can read is refused.
     pub(super) fn resolve(secret: &Secret) -> Result<Self, StoreError> {
         use secrecy::ExposeSecret as _;
         if let Secret::File(path) = secret {
             check_mode(Path::new(path))?;
         }
-        let text = secret.resolve().map_err(|error| wrong(format!("the key of the store cannot be had: {error}")))?;
+        let text = secret.resolve().map_err(|error| wrong(format!("the key of the store cannot be read: {error}")))?;
         Self::parse(text.expose_secret()).map_err(|error| wrong(format!("{secret:?}: {error}")))
     }
 
@@ -71,8 +71,8 @@ impl Key {
             }
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("cannot be read", error)),
             Err(_) if !database_is_new => Err(wrong(format!(
-                "{} is missing, though the database holds data sealed with it: bring it back from your backup, \
-                 or name the key as `store.key`",
+                "{} is missing, though the database holds data sealed with it: restore it from your backup, \
+                 or set the key as `store.key`",
                 path.display()
             ))),
             Err(_) => {
@@ -118,7 +118,7 @@ fn check_mode(path: &Path) -> Result<(), StoreError> {
     match mode & 0o077 {
         0 => Ok(()),
         _ => Err(wrong(format!(
-            "{0} can be read by others (mode {1:03o}): `chmod 600 {0}`, and think about a new key",
+            "{0} can be read by others (mode {1:03o}): `chmod 600 {0}`, and consider a new key",
             path.display(),
             mode & 0o777
         ))),
@@ -132,12 +132,12 @@ fn check_mode(_: &Path) -> Result<(), StoreError> {
 
 fn random_bytes() -> Result<[u8; 32], StoreError> {
     let mut bytes = [0; 32];
-    let failed = |_| StoreError::Unavailable("the system gives no random numbers".to_owned());
+    let failed = |_| StoreError::Unavailable("the operating system gives no random numbers".to_owned());
     SystemRandom::new().fill(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 
-/// Where sealed bytes are kept. They open nowhere else.
+/// Where sealed bytes are stored. They do not open in another place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) table: &'a str,
@@ -145,7 +145,7 @@ pub(super) struct Place<'a> {
     pub(super) row: &'a str,
 }
 
-/// The key that seals, and older ones that still open.
+/// The key that seals, and the older ones that only open.
 pub(super) struct Keyring {
     keys: Vec<([u8; KEY_ID], RandomizedNonceKey)>,
 }

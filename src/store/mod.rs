@@ -117,17 +117,17 @@ impl Store {
         audit::ready(&*self.opened.database).await
     }
 
-    /// The writes that it keeps.
+    /// The writes.
     pub const fn operations(&self) -> &OperationLog {
         &self.operations
     }
 
-    /// Their audit.
+    /// The audit of the writes.
     pub const fn audit(&self) -> &AuditLog {
         &self.audit
     }
 
-    /// Seals anew what an older key sealed; answers how many values that were. Done at every start with
+    /// Seals anew what an older key sealed, and returns how many values that were. Done at every start with
     /// `previous_keys`.
     pub async fn reseal(&self) -> Result<u64, StoreError> {
         sealed::reseal(&*self.opened.database, &self.opened.keyring).await

@@ -1,10 +1,10 @@
-//! The id of a write, in its one spelling.
+//! The id of a write. It has only one spelling, so that the database can compare ids as texts.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use uuid::Uuid;
 
-/// The id of a write: `op_` and 32 hexadecimal digits, in the order of their making.
+/// The id of a write: `op_` and 32 hexadecimal digits. Later ids are greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationId(Uuid);
 
@@ -14,7 +14,7 @@ impl OperationId {
         Self(Uuid::now_v7())
     }
 
-    /// A bound that is smaller than every id made since a time before this one. It is no id of a write.
+    /// A bound that is smaller than every id made since a time before this one. It is not the id of a write.
     pub(super) fn earliest_within(self, before: Duration) -> Self {
         // The first 48 of the 128 bits are milliseconds. The rest is zero here, and never in an id.
         let milliseconds = self.0.as_u128() >> 80;
@@ -39,7 +39,7 @@ impl fmt::Debug for OperationId {
     }
 }
 
-/// A text that is no id of a write.
+/// A text is not the id of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoOperationId;
 

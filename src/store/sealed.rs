@@ -43,7 +43,7 @@ impl SealedColumn {
     }
 }
 
-/// Seals anew what an older key sealed; answers how many values that were.
+/// Seals anew what an older key sealed, and returns how many values that were.
 pub(super) async fn reseal(database: &dyn Database, keyring: &Keyring) -> Result<u64, StoreError> {
     let mut count = 0;
     for column in SEALED {

@@ -8,15 +8,14 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{error::StoreError, keyring::Key};
 use crate::config::{self, Secret};
 
-/// The clock. Tests have one that they set.
+/// A clock. Tests set their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// The shortest lease. A renewal is due three times in it, and one may take the database as long as a transaction may
-/// last.
+/// The shortest lease. A renewal is due three times in it, and each may take as long as a transaction of the database.
 const SHORTEST_LEASE: Duration = Duration::from_secs(2);
-/// The longest lease. For so long no worker goes on with the operations that a dead process left.
+/// The longest lease. No worker takes over the operations of a dead process before their leases have run out.
 const LONGEST_LEASE: Duration = Duration::from_mins(10);
 
 /// Everything that [`super::Store::open`] needs to know.
@@ -109,18 +108,19 @@ impl Place {
         match text.split_once(':') {
             Some(("sqlite", ":memory:")) => Ok(Self::Memory),
             Some(("sqlite", file)) => {
-                // As URLs are written elsewhere: three slashes before an absolute path.
+                // `sqlite:///PATH` is the usual way to write an absolute path.
                 let file = file.strip_prefix("//").unwrap_or(file);
                 match file.is_empty() || file.contains(['?', '#']) {
-                    true => Err(StoreError::Settings("`store.url` names no file: `sqlite:FILE`".to_owned())),
+                    true => {
+                        Err(StoreError::Settings("`store.url` names no file; write it as `sqlite:FILE`".to_owned()))
+                    }
                     false => Ok(Self::File(file.into())),
                 }
             }
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Self::Server(url)),
             // The URL may hold a password, so the message does not repeat it.
             _ => Err(StoreError::Settings(
-                "`store.url` is none of `sqlite:FILE`, `sqlite::memory:` and `postgres://USER@HOST/DATABASE`"
-                    .to_owned(),
+                "`store.url` must be `sqlite:FILE`, `sqlite::memory:` or `postgres://USER@HOST/DATABASE`".to_owned(),
             )),
         }
     }

@@ -253,7 +253,8 @@ impl Writes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReconcilePhase {
     /// Before the time to reconcile: a client repeated its request. This attempt may find the write, or send it again
-    /// where that does no harm. But it never gives up, and does not move that time. So clients may repeat their requests as often as they like.
+    /// where that does no harm. If it does neither, it changes nothing: it never gives up, and does not move that
+    /// time. So clients may repeat their requests as often as they like.
     Early,
     /// The time to reconcile has come, or the worker that sent the write has lost its lease, or a client repeated the
     /// request of a write that is held.

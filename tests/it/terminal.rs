@@ -190,7 +190,7 @@ fn an_invalid_store_is_reported_with_its_line() {
     let wrong = file(&format!("{merchant}[store]\nurl = \"mysql://me:secret@db/x\"\n"));
     let messages = err(&run(&["check", "--config", wrong.path().to_str().expect("a path")]));
     assert!(
-        messages.contains(":6: `store.url` is none of `sqlite:FILE`") && !messages.contains("secret"),
+        messages.contains(":6: `store.url` must be `sqlite:FILE`") && !messages.contains("secret"),
         "{messages}"
     );
     let key = "0".repeat(64);

@@ -74,14 +74,17 @@ async fn a_missing_folder_is_refused_with_what_to_do() {
     assert!(matches!(&error, StoreError::Settings(message) if message.contains("is a folder")), "{error:?}");
     bed.url = "sqlite:/proc/store.db".to_owned();
     let error = refusal(bed.try_open("").await);
-    assert!(matches!(&error, StoreError::Settings(message) if message.contains("cannot be kept")), "{error:?}");
+    assert!(matches!(&error, StoreError::Settings(message) if message.contains("cannot be opened")), "{error:?}");
 }
 
 async fn a_file_that_is_not_a_database_is_refused() {
     let bed = Bed::file();
     fs::write(bed.path(), "dear diary ".repeat(1000)).expect("written");
     let error = refusal(bed.try_open(&format!("key = \"{}\"", key('1'))).await);
-    assert!(matches!(&error, StoreError::Damaged(message) if message.contains("no SQLite database")), "{error:?}");
+    assert!(
+        matches!(&error, StoreError::Damaged(message) if message.contains("is not an SQLite database")),
+        "{error:?}"
+    );
 }
 
 async fn a_missing_key_file_is_not_replaced() {
@@ -100,7 +103,7 @@ async fn a_missing_key_file_is_not_replaced() {
     fs::remove_file(&path).expect("removed");
     let error = refusal(bed.try_open("").await);
     assert!(matches!(&error, StoreError::WrongKey(message) if message.contains("is missing")), "{error:?}");
-    assert!(!path.exists(), "a new one would hide the loss");
+    assert!(!path.exists(), "a new key would hide that the old one is lost");
     // The same key may move into the configuration.
     bed.try_open(&format!("key = \"{}\"", text.trim())).await.expect("a store");
 }
@@ -161,7 +164,7 @@ async fn a_rotated_key_opens_everything() {
     assert!(matches!(refusal(bed.try_open(&format!("key = \"{}\"", key('1'))).await), StoreError::WrongKey(_)));
 }
 
-/// Everything in the folder of a bed that holds any of some texts.
+/// The files in a folder that contain one of the texts.
 fn files_with(folder: &Path, texts: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder").filter_map(Result::ok) {
@@ -188,7 +191,7 @@ async fn nothing_of_a_customer_is_in_the_files() {
     }
     let folder = bed.path().parent().expect("a folder").to_owned();
     let texts = ["canarykey", "canaryrequest", "command\":", "Amadou", "location"];
-    // While it is at work, with its log, and after.
+    // While the store is open, with its log, and after it is closed.
     assert!(!files_with(&folder, &["op_"]).is_empty(), "the files are read");
     assert_eq!(files_with(&folder, &texts), [] as [String; 0]);
     drop(store);

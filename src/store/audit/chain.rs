@@ -53,7 +53,7 @@ impl Event {
     }
 }
 
-/// A link of the chain. It holds no personal data.
+/// A record of the chain. It contains no personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRecord {
     /// Its place: the first is 1, and there are no gaps.
@@ -103,7 +103,7 @@ impl AuditRecord {
     }
 }
 
-/// Where the chain does not hold.
+/// The first place where the chain is broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Broken {
     /// A record that should be here is not.

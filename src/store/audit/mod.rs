@@ -45,8 +45,8 @@ impl AuditLog {
         read(&*self.0, ReadAudit { after, limit }).await
     }
 
-    /// Checks the whole chain, to the end that the database knows: also a record cut off there is missed. Answers how
-    /// far the chain holds.
+    /// Checks the whole chain, up to the end that the row of `chain` names, so that a record missing at the end is
+    /// noticed. Returns the last good place, or the first record that is wrong.
     pub async fn verify(&self) -> Result<Result<Head, Broken>, StoreError> {
         let end = read(&*self.0, ReadHead).await?;
         let mut head = Head::BEGINNING;

@@ -84,29 +84,30 @@ impl Work for MakeClaim {
         let select = concat!("SELECT ", columns!(), " FROM operations WHERE merchant = ?1 AND key_hash = ?2");
         let values = [Value::Text(&self.merchant), Value::Bytes(key_hash)];
         let Some(row) = session.rows(select, &values).await?.pop() else {
-            // Another replica reaped the holder between the two statements. No other claim can have come between.
+            // Another replica reaped the row with the key between the two statements. No other claim can have run
+            // between them.
             let gone = || StoreError::Damaged("an idempotency key is taken by a row that is not there".to_owned());
             return self.insert(session, group).await?.then_some(Found::Nothing).ok_or_else(gone);
         };
-        let holder = Stored::read(row)?;
+        let existing = Stored::read(row)?;
         // A row that is older than its lifetime does not count, even if it was not reaped yet.
-        if holder.is_older(self.terms.tombstones, group.now) {
+        if existing.is_older(self.terms.tombstones, group.now) {
             let delete = "DELETE FROM operations WHERE id = ?1";
-            session.execute(delete, &[Value::Text(&holder.id.to_string())]).await?;
+            session.execute(delete, &[Value::Text(&existing.id.to_string())]).await?;
             self.insert(session, group).await?;
             return Ok(Found::Nothing);
         }
-        if holder.fingerprint != self.fingerprint {
+        if existing.fingerprint != self.fingerprint {
             return Ok(Found::Reused);
         }
-        Ok(match holder.state {
-            State::Sending => Found::InFlight(holder),
-            State::Unknown => Found::Unknown(holder),
-            State::Done | State::Failed if holder.erased => Found::Erased(holder),
+        Ok(match existing.state {
+            State::Sending => Found::InFlight(existing),
+            State::Unknown => Found::Unknown(existing),
+            State::Done | State::Failed if existing.erased => Found::Erased(existing),
             State::Done | State::Failed => {
-                match holder.answer.is_none() || holder.is_older(self.terms.answers, group.now) {
-                    true => Found::Expired(Stored { answer: None, ..holder }),
-                    false => Found::Finished(holder),
+                match existing.answer.is_none() || existing.is_older(self.terms.answers, group.now) {
+                    true => Found::Expired(Stored { answer: None, ..existing }),
+                    false => Found::Finished(existing),
                 }
             }
         })

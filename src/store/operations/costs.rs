@@ -50,7 +50,7 @@ const NOW: i64 = 1_800_000_000_000;
 const DAY: i64 = 24 * 3_600_000;
 
 impl Bench {
-    /// Holds so many writes that are done, and one before them that is not.
+    /// A database with `count` finished writes, and an older one that is open.
     fn of(count: u32) -> Self {
         let mut connection = Connection::open_in_memory().expect("a database");
         keep_plans(&connection).expect("settings");

@@ -1,4 +1,4 @@
-//! The types of the interface: a write to be claimed, what a claim finds, how an attempt ends, and what is kept.
+//! The types of the interface: a write to be claimed, what a claim finds, how an attempt ends, and what is stored.
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ impl State {
 pub struct Record {
     /// Its id.
     pub id: OperationId,
-    /// Whose it is.
+    /// The merchant whose client requested it.
     pub merchant: String,
     /// The connection that it goes through.
     pub connection: String,
@@ -93,7 +93,7 @@ impl fmt::Debug for Record {
     }
 }
 
-/// An answer, kept so that it can be given again byte for byte.
+/// A stored answer. It can be given again byte for byte.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
     /// The status.
@@ -164,7 +164,7 @@ impl SplitChecked for Bytes {
 pub struct NewOperation {
     /// Its id.
     pub id: OperationId,
-    /// Whose it is.
+    /// The merchant whose client requested it.
     pub merchant: String,
     /// The connection that it goes through.
     pub connection: String,

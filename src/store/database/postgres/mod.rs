@@ -51,7 +51,7 @@ impl Postgres {
     }
 
     /// Opens a database that a gateway may be using, to read it only.
-    pub(in crate::store) fn look_at(url: &SecretString) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open_read_only(url: &SecretString) -> Result<Self, StoreError> {
         // No task receives jobs that write.
         let (jobs, _) = mpsc::channel(1);
         Ok(Self { jobs, readers: Server::of(url)?.pool(READERS)? })

@@ -37,7 +37,8 @@ impl Server {
     pub(super) fn of(url: &SecretString) -> Result<Self, StoreError> {
         let mut config: Config = url.expose_secret().parse().map_err(|_| {
             // The parser's message may repeat a password.
-            let message = "`store.url` cannot be read: postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require";
+            let message =
+                "`store.url` is not valid; write it as postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=require";
             StoreError::Settings(message.to_owned())
         })?;
         if config.get_connect_timeout().is_none() {
@@ -75,14 +76,14 @@ impl Server {
             .runtime(Runtime::Tokio1)
             .post_create(session)
             .build()
-            .map_err(|error| StoreError::Settings(format!("no connections to the store: {error}")))
+            .map_err(|error| StoreError::Settings(format!("no connection to the store can be made: {error}")))
     }
 }
 
 /// Certificates are checked against those that the system trusts; `SSL_CERT_FILE` names others.
 fn tls() -> Result<MakeRustlsConnect, StoreError> {
-    let config =
-        tls::with_system_roots().map_err(|wrong| StoreError::Settings(format!("no TLS for the store: {wrong}")))?;
+    let config = tls::with_system_roots()
+        .map_err(|wrong| StoreError::Settings(format!("TLS cannot be used for the store: {wrong}")))?;
     Ok(MakeRustlsConnect::new(config))
 }
 

@@ -17,7 +17,7 @@ pub(in crate::store) struct Reserved {
 }
 
 impl Reserved {
-    /// Where the key of the file is kept, unless it is configured.
+    /// The file of the key, unless the key is configured.
     pub(in crate::store) fn key_path(&self) -> PathBuf {
         beside(&self.path, "key")
     }
@@ -51,7 +51,7 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
             std::io::ErrorKind::ReadOnlyFilesystem => "its filesystem is read-only".to_owned(),
             _ => error.to_string(),
         };
-        let message = format!("the store cannot be kept in {}: {why}; see `store.url`", file.display());
+        let message = format!("the store file {} cannot be opened: {why}; see `store.url`", file.display());
         StoreError::Settings(message)
     };
     let open = |file: &Path| {
@@ -68,7 +68,7 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let message = format!(
-                "the store {shown} is in use by another process: one gateway a file; for several replicas set \
+                "the store {shown} is in use by another process, and only one gateway can use a file; for several replicas set \
                  `store.url` to postgres://…"
             );
             return Err(StoreError::Locked(message));
@@ -83,7 +83,7 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
     Ok(Reserved { path: path.to_owned(), lock, is_new })
 }
 
-/// SQLite's log needs memory that is shared and locks that hold, which network filesystems do not give.
+/// SQLite's log needs shared memory and reliable locks, which network filesystems do not have.
 #[cfg(target_os = "linux")]
 fn refuse_network(folder: &Path, path: &Path) -> Result<(), StoreError> {
     // The numbers of statfs(2), whose type differs between architectures.

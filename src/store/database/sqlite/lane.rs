@@ -103,12 +103,12 @@ pub(super) fn write_groups(connection: Connection, clock: Clock, mut jobs: Jobs)
         }
     }
     if broken.is_none() {
-        // A tidy end: the next start finds one file and nothing to recover.
+        // The next start then finds one file, and has nothing to recover.
         let _ = session.0.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 }
 
-/// Adds the jobs that wait. While the store is busy, it also waits for a moment for those that are about to come.
+/// Adds the waiting jobs to a group. While the store is busy, it also waits a moment for further jobs.
 fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, busy: bool) {
     let until = std::time::Instant::now() + GATHERING;
     while group.len() < GROUP {
@@ -123,7 +123,7 @@ fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, busy: bool) {
 /// Why a whole group failed.
 struct Problem {
     error: StoreError,
-    /// Whether trying again would only be hope: what the disk holds is not known any more.
+    /// Whether the writer must not try again: after a failed sync, it is not known what is on the disk.
     lasting: bool,
 }
 
@@ -141,7 +141,7 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// Runs a group in one transaction, each job in a savepoint: the failure of one is its own.
+/// Runs a group in one transaction, and each job in a savepoint: a job that fails does not fail the others.
 fn commit(
     session: &mut SqliteSession,
     clock: &Clock,

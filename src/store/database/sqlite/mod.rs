@@ -30,7 +30,7 @@ pub(in crate::store) struct Sqlite {
     writer: Lane,
     /// A store in memory has but one connection.
     reader: Option<Lane>,
-    /// Held for as long as the threads are at work: fields are dropped in this order.
+    /// The lock on the file. It is the last field, so that it is dropped after the threads have ended.
     _lock: Option<File>,
 }
 
@@ -77,8 +77,8 @@ impl Sqlite {
         })
     }
 
-    /// Opens a file that another process may be writing, to look at it.
-    pub(in crate::store) fn look_at(path: &Path) -> Result<Self, StoreError> {
+    /// Opens a file to read it only, while another process may write it.
+    pub(in crate::store) fn open_read_only(path: &Path) -> Result<Self, StoreError> {
         if !path.is_file() {
             return Err(StoreError::Settings(format!("there is no store at {} yet", path.display())));
         }
@@ -89,7 +89,7 @@ impl Sqlite {
         Ok(Self { writer: lane, reader: None, _lock: None })
     }
 
-    /// Opens a store that goes with the process.
+    /// Opens a store in memory, which is lost with the process.
     pub(in crate::store) fn memory(clock: Option<Clock>) -> Result<Self, StoreError> {
         let mut connection = Connection::open_in_memory().map_err(|error| failure(&error))?;
         keep_plans(&connection).map_err(|error| failure(&error))?;
@@ -114,7 +114,7 @@ pub(in crate::store) fn keep_plans(connection: &Connection) -> rusqlite::Result<
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     keep_plans(connection)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    // A claim whose request went out must survive a power cut.
+    // A claim whose request was sent must survive a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
     // What was deleted is overwritten.
     connection.pragma_update(None, "secure_delete", true)?;

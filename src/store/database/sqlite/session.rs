@@ -73,13 +73,13 @@ fn cell(value: ValueRef<'_>) -> Cell {
     }
 }
 
-/// SQLite's message, which holds no values, in a sentence for the operator.
+/// A message for the operator. SQLite's own message contains no values.
 pub(super) fn failure(error: &rusqlite::Error) -> StoreError {
     let what = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk of the store is full".to_owned(),
         Some(ErrorCode::ReadOnly) => "the store cannot be written: its file or filesystem is read-only".to_owned(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            return StoreError::Damaged("the file of the store is no SQLite database, or a damaged one".to_owned());
+            return StoreError::Damaged("the file of the store is not an SQLite database, or is damaged".to_owned());
         }
         _ => {
             let message = error.to_string();
