@@ -1,7 +1,7 @@
 //! The customers APIs of payment providers as pure, two-way translations.
 //!
-//! This crate is pure: it opens no socket, and reads no clock, randomness or environment. The caller passes in the time and
-//! random bytes as arguments.
+//! This crate is pure: it opens no socket, and reads no clock, randomness or environment. The caller passes in the time
+//! and random bytes as arguments.
 //!
 //! **Every folder here is a vendor**, except `core/`, which contains the code that they share. A vendor has
 //!

@@ -38,9 +38,9 @@ pub fn command(
     BodyReader::open(json, region)?.command(operation, manifest)
 }
 
-/// Reads a command that [`Command::to_canonical_json`] wrote. The gateway validated its values before it stored them, by its
-/// own rules or by those of an imitated provider, so they are neither validated nor converted again. `provider_id` is the
-/// customer's id at the provider, if it differs from the public id in the command.
+/// Reads a command that [`Command::to_canonical_json`] wrote. The gateway validated its values before it stored them,
+/// by its own rules or by those of an imitated provider, so they are neither validated nor converted again.
+/// `provider_id` is the customer's id at the provider, if it differs from the public id in the command.
 pub fn stored(
     operation: Operation,
     json: &Source,

@@ -1,5 +1,5 @@
-//! The answer bodies of the merchants' API, written from the model straight into one buffer. `src/http` writes its answers
-//! with these types.
+//! The answer bodies of the merchants' API, written from the model straight into one buffer. `src/http` writes its
+//! answers with these types.
 
 use serde::{Serialize, Serializer};
 

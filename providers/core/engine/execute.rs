@@ -157,8 +157,8 @@ impl Planned {
         }
     }
 
-    /// Sends the command and reads the reply. Rare, large futures are boxed, so that the future of a usual command stays
-    /// small.
+    /// Sends the command and reads the reply. Rare, large futures are boxed, so that the future of a usual command
+    /// stays small.
     pub async fn execute(self, transport: &dyn Transport) -> Result<Reply, Error> {
         Ok(match self.0 {
             Work::Write(write) => Reply::Written(write.execute(transport).await?),

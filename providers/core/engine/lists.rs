@@ -1,5 +1,5 @@
-//! Lists and look-ups with exact filters. If the provider lacks a filter, or applies it only loosely, the gateway reads a
-//! bounded number of the provider's pages and applies the filter itself.
+//! Lists and look-ups with exact filters. If the provider lacks a filter, or applies it only loosely, the gateway reads
+//! a bounded number of the provider's pages and applies the filter itself.
 //!
 //! A look-up answers "no customer" only after the gateway has read the whole list; at the bound it fails with
 //! [`Kind::ScanBound`].
@@ -39,7 +39,8 @@ impl FilteredBy {
         }
     }
 
-    /// Who applies this filter for this provider. [`PlannedList::new`] refuses a filter on a field that the provider lacks.
+    /// Who applies this filter for this provider. The plan of a list refuses a filter on a field that the provider
+    /// lacks.
     pub fn of(filter: &CustomerFilter, manifest: &Manifest) -> Self {
         if filter.is_empty() {
             return Self::NoFilter;
@@ -150,8 +151,8 @@ impl PlannedList {
         }
     }
 
-    /// Reads the page as [`Self::read`] does and passes it to `show`. If one provider page is enough, its customers borrow
-    /// their text from the answer, and nothing is copied.
+    /// Reads the page as [`Self::read`] does and passes it to `show`. If one provider page is enough, its customers
+    /// borrow their text from the answer, and nothing is copied.
     pub(super) async fn show<R>(
         self,
         transport: &dyn Transport,

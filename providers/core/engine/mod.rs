@@ -1,5 +1,5 @@
-//! Executes commands, in the same way for every vendor. [`plan`] and [`execute`] are the only entry points: they check a
-//! command against the provider's manifest before a vendor plans it.
+//! Executes commands, in the same way for every vendor. [`plan`] and [`execute`] are the only entry points: they check
+//! a command against the provider's manifest before a vendor plans it.
 
 mod after_customer;
 pub mod drop_in;

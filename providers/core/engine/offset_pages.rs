@@ -95,9 +95,9 @@ impl<T> std::fmt::Debug for OffsetList<'_, T> {
 }
 
 impl<T: 'static> OffsetList<'_, T> {
-    /// Reads the entries from an offset, at most `limit` of them. If the provider has only tokens, or the gateway filters,
-    /// the offset is found by a scan from the beginning. The scan is bounded: an offset beyond the bound is an error,
-    /// never a wrong page.
+    /// Reads the entries from an offset, at most `limit` of them. If the provider has only tokens, or the gateway
+    /// filters, the offset is found by a scan from the beginning. The scan is bounded: an offset beyond the bound is an
+    /// error, never a wrong page.
     async fn slice(&self, transport: &dyn Transport, offset: u64, limit: u16) -> Result<Page<T>, Error> {
         let max_size = self.paging.max_limit.max(1);
         let end = offset.saturating_add(limit.into());
@@ -133,8 +133,8 @@ impl<T: 'static> OffsetList<'_, T> {
                 slice.next = (index > end).then_some(Position::Offset(end));
                 return Ok(slice);
             };
-            // The slice is complete when an entry behind it was seen. Without a filter, the provider's next page is enough
-            // to know that such an entry exists.
+            // The slice is complete when an entry behind it was seen. Without a filter, the provider's next page is
+            // enough to know that such an entry exists.
             slice.next = Some(Position::Offset(end));
             if index > end || (index == end && self.matches.is_none()) {
                 return Ok(slice);
@@ -155,8 +155,8 @@ impl<T: 'static> OffsetList<'_, T> {
         Ok(slice)
     }
 
-    /// Counts the entries of a list that ends before an offset. An exponential search finds a page beyond the end, then a
-    /// binary search finds the last page. `None` if the search needs more pages than the bound.
+    /// Counts the entries of a list that ends before an offset. An exponential search finds a page beyond the end, then
+    /// a binary search finds the last page. `None` if the search needs more pages than the bound.
     async fn count(&self, transport: &dyn Transport, beyond: u64) -> Result<Option<u64>, Error> {
         let size = self.paging.max_limit.max(1);
         let (mut low, mut high) = (0, beyond.div_ceil(size.into()));

@@ -1,5 +1,5 @@
-//! Prepares creates and updates for a provider: checks the fields that its manifest requires, removes the fields that it
-//! cannot store, and completes objects that it accepts only whole.
+//! Prepares creates and updates for a provider: checks the fields that its manifest requires, removes the fields that
+//! it cannot store, and completes objects that it accepts only whole.
 //!
 //! `execute` calls it before a vendor plans a write. The fidelity report of the plan lists every removed field.
 

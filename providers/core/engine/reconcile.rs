@@ -1,8 +1,5 @@
-//! Finds out whether a write with an unknown outcome happened: reads from the provider, and compares the customers it
-//! answers with the command.
-//!
-//! The recovery worker in `src/writes` calls [`find_outcome`] for a write whose answer did not arrive. The functions here
-//! only read, so they are safe to repeat.
+//! Finds out whether a write with an unknown outcome happened: compares the provider's customers with the command. The
+//! recovery worker in `src/writes` calls [`find_outcome`]. All requests here only read, so they are safe to repeat.
 
 use std::sync::Arc;
 
@@ -43,9 +40,8 @@ impl Found {
     }
 }
 
-/// Finds out whether a write happened. `sent_at` is the time at which the gateway first sent it. `marker` is the
-/// idempotency marker of a create, if the create has one. An error means that the provider could not be read, so the
-/// outcome stays unknown.
+/// Finds out whether a write happened that the gateway first sent at `sent_at`. `marker` is the idempotency marker of a
+/// create, if it has one. An error means that the provider could not be read, so the outcome stays unknown.
 pub async fn find_outcome(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
@@ -110,8 +106,8 @@ pub async fn matched(
     Ok(existing.map_or(Found::DidNot, |existing| Found::happened(Written::Created(existing))))
 }
 
-/// Finds the customer that a create made: the one with the create's idempotency marker. Where neither the create nor the
-/// customer has a marker, it is the customer that has all the sent values and did not exist before the create.
+/// Finds the customer that a create made: the one with the create's idempotency marker. Where neither the create nor
+/// the customer has a marker, it is the customer that has all the sent values and did not exist before the create.
 async fn find_created(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
@@ -122,8 +118,7 @@ async fn find_created(
     let manifest = provider.manifest();
     let stored = without_losses(&create.fields, Operation::Create, manifest);
     let earliest = sent_at.checked_sub(CLOCK_SKEW).unwrap_or(sent_at);
-    // A marker decides alone. A customer with another marker, or without one, was not made by this create, even if all
-    // its values are equal.
+    // A marker decides alone: this create did not make a customer without its marker, even if all values are equal.
     let is_candidate = |customer: &Customer| {
         if marker.is_some() || customer.marker.is_some() {
             return customer.marker.as_deref() == marker;
@@ -380,35 +375,16 @@ mod tests {
         };
         let (matched, made) = (Some((old.to_owned(), true)), Some((new.to_owned(), false)));
         for (what, marker, customers, expected) in [
-            (
-                "the matching customer, if no customer has the marker",
-                Some("op_1"),
-                vec![known.clone()],
-                matched.clone(),
-            ),
-            (
-                "the customer with the marker, before one that only matches",
-                Some("op_1"),
-                vec![with_marker("op_1"), known.clone()],
-                made,
-            ),
-            (
-                "the matching customer that another create made",
-                Some("op_1"),
-                vec![with_marker("op_2")],
-                Some((new.to_owned(), true)),
-            ),
-            ("the matching customer, if the create has no marker", None, vec![known.clone()], matched.clone()),
-            ("no customer that has only the same name", Some("op_1"), vec![namesake], None),
-            ("no customer in an empty list", Some("op_1"), vec![], None),
+            ("a match, if no customer has the marker", Some("op_1"), vec![known.clone()], matched.clone()),
+            ("the marker, before a match", Some("op_1"), vec![with_marker("op_1"), known.clone()], made),
+            ("a match that another create made", Some("op_1"), vec![with_marker("op_2")], Some((new.to_owned(), true))),
+            ("a match, if the create has no marker", None, vec![known.clone()], matched.clone()),
+            ("no match by name alone", Some("op_1"), vec![namesake], None),
+            ("no match in an empty list", Some("op_1"), vec![], None),
         ] {
             assert_eq!(found("lomi", true, marker, &customers), expected, "{what}");
         }
-        assert_eq!(
-            found("modempay", true, None, std::slice::from_ref(&known)),
-            matched,
-            "the provider matches by itself"
-        );
+        assert_eq!(found("modempay", true, None, std::slice::from_ref(&known)), matched, "matched by the provider");
         assert_eq!(found("lomi", false, Some("op_1"), &[known]), None, "a plain create matches no customer");
     }
 

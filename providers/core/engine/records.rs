@@ -68,8 +68,8 @@ impl Records {
         self.invoices.insert(id, invoices);
     }
 
-    /// Sets the time after which lists and searches show a new or changed customer. A retrieval by id shows it at once. A
-    /// deleted customer disappears at once everywhere.
+    /// Sets the time after which lists and searches show a new or changed customer. A retrieval by id shows it at once.
+    /// A deleted customer disappears at once everywhere.
     pub fn lag_searches(&mut self, lag: SignedDuration) {
         self.search_lag = lag;
     }

@@ -1,5 +1,5 @@
-//! The canonical form of a JSON text: members sorted by key, no spaces, `1.0` as `1`. Texts with equal values have equal
-//! canonical forms, so the store and reconciliation can compare bytes.
+//! The canonical form of a JSON text: members sorted by key, no spaces, `1.0` as `1`. Texts with equal values have
+//! equal canonical forms, so the store and reconciliation can compare bytes.
 
 use std::{borrow::Cow, fmt};
 

@@ -4,13 +4,13 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError(Box<Reason>);
 
-// The reason is boxed, so that the error is one pointer wide and a `Result` is as small as its value. The compiler moves a
-// `Result` with a small unboxed error byte by byte, which slows down the reading of every string.
+// The reason is boxed, so that the error is one pointer wide and a `Result` is as small as its value. The compiler
+// moves a `Result` with a small unboxed error byte by byte, which slows down the reading of every string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Reason {
     Malformed,
-    /// A member has another type than expected. The path of the member has the innermost name first; it is empty for the
-    /// document itself.
+    /// A member has another type than expected. The path of the member has the innermost name first; it is empty for
+    /// the document itself.
     WrongType(Vec<&'static str>),
 }
 
@@ -34,8 +34,8 @@ impl ParseError {
         self
     }
 
-    /// The path of the member that has another type than expected, such as `data.email`. `None` if the text is not JSON, or
-    /// if the document itself has the wrong type.
+    /// The path of the member that has another type than expected, such as `data.email`. `None` if the text is not
+    /// JSON, or if the document itself has the wrong type.
     pub fn wrong_member(&self) -> Option<String> {
         match &*self.0 {
             Reason::WrongType(path) if !path.is_empty() => {

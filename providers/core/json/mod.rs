@@ -1,5 +1,5 @@
-//! JSON without copies: a reader that borrows from the message, objects that are passed on unchanged, and writers into one
-//! buffer.
+//! JSON without copies: a reader that borrows from the message, objects that are passed on unchanged, and writers into
+//! one buffer.
 
 pub mod canonical;
 mod mistake;

@@ -75,8 +75,8 @@ impl<T: Deref<Target = str> + From<String>> JsonObject<T> {
         object_text(json::from_str(text).ok()?).map(|text| Self(text.to_owned().into()))
     }
 
-    /// This object after a merge patch (RFC 7396) is applied. The text of values that the patch does not change stays the
-    /// same.
+    /// This object after a merge patch (RFC 7396) is applied. The text of values that the patch does not change stays
+    /// the same.
     #[must_use]
     pub fn merged(&self, patch: &Self) -> Self {
         match merged(self.as_str(), patch.as_str()) {
@@ -98,8 +98,8 @@ impl Serialize for JsonObject {
     }
 }
 
-/// The unknown members of an object, unchanged: the text of a JSON object without its braces. `T` is the type of the text,
-/// as in a customer.
+/// The unknown members of an object, unchanged: the text of a JSON object without its braces. `T` is the type of the
+/// text, as in a customer.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Extra<T = Text>(T);
 
@@ -148,8 +148,8 @@ impl<T> Extra<T> {
 }
 
 impl<'a> Extra<Str<'a>> {
-    /// Adds the member whose name `reader` has just read, and which begins at `begin`. Consecutive members without spaces
-    /// stay one slice of the message, so that nothing is copied.
+    /// Adds the member whose name `reader` has just read, and which begins at `begin`. Consecutive members without
+    /// spaces stay one slice of the message, so that nothing is copied.
     pub fn read<'json: 'a>(&mut self, key: &str, begin: usize, reader: &mut Reader<'json>) -> Result<(), ParseError> {
         let value = Raw::read(reader)?;
         let member = reader.since(begin);

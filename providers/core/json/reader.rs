@@ -1,9 +1,9 @@
 //! A JSON reader that borrows values from the message. It copies only strings with escapes.
 //!
-//! The documents of `wire!` use it instead of serde, because reading pages of customers is most of the gateway's work, and
-//! this reader needs a third of the time (`docs/architecture.md` has the figures): a document says which member it expects
-//! next, and no generic visitor stands between. `serde_json` handles the rare cases: escapes, and the description of a
-//! text that is not JSON. Property tests compare both parsers.
+//! The documents of `wire!` use it instead of serde, because reading pages of customers is most of the gateway's work,
+//! and this reader needs a third of the time (`docs/architecture.md` has the figures): a document says which member it
+//! expects next, and no generic visitor stands between. `serde_json` handles the rare cases: escapes, and the
+//! description of a text that is not JSON. Property tests compare both parsers.
 
 use smallvec::SmallVec;
 
@@ -224,8 +224,8 @@ impl<'a> Reader<'a> {
         self.open(b'{', b'}')
     }
 
-    /// Reads the comma or brace after a member. Returns whether another member follows; if not, the whole object has been
-    /// read.
+    /// Reads the comma or brace after a member. Returns whether another member follows; if not, the whole object has
+    /// been read.
     #[inline]
     pub fn next_member(&mut self) -> Result<bool, ParseError> {
         self.next(b'}')
@@ -268,8 +268,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the name of an expected member, if it comes next. Returns whether it does. `key` is the name with its quotes and
-    /// its colon, without spaces. This is faster than [`Self::key`], which reads a name in any form.
+    /// Reads the name of an expected member, if it comes next. Returns whether it does. `key` is the name with its
+    /// quotes and its colon, without spaces. This is faster than [`Self::key`], which reads a name in any form.
     #[inline]
     pub fn expects(&mut self, key: &str) -> bool {
         self.read_if_next(key)

@@ -31,8 +31,8 @@ impl Serialize for Loose<'_> {
     }
 }
 
-/// A JSON number, stored as its digits, because a float would change amounts of money. It can also be read from a string,
-/// and is written as a string if the text is not a number.
+/// A JSON number, stored as its digits, because a float would change amounts of money. It can also be read from a
+/// string, and is written as a string if the text is not a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Number<'a>(pub Loose<'a>);
 

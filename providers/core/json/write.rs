@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
-/// A document that writes itself into a buffer. The most frequent answers of the API are written by hand, in half the time
-/// that serde takes (measured), and parts that the gateway passes on are copied as a whole.
+/// A document that writes itself into a buffer. The most frequent answers of the API are written by hand, in half the
+/// time that serde takes (measured), and parts that the gateway passes on are copied as a whole.
 pub trait Json {
     /// Writes the document.
     fn write(&self, out: &mut Vec<u8>);

@@ -13,7 +13,8 @@ use crate::{
 
 /// A vendor whose customers have their address in a nested object.
 pub trait NestsAddress {
-    /// The vendor's names for canonical fields. Those of the address begin with `address.`, and are written in this order.
+    /// The vendor's names for canonical fields. Those of the address begin with `address.`, and are written in this
+    /// order.
     const WORDS: Words;
 }
 

@@ -1,5 +1,5 @@
-//! Helpers that decode vendors' values: each one puts a vendor's value into the canonical customer, and reports it in the
-//! fidelity report if the canonical form differs.
+//! Helpers that decode vendors' values: each one puts a vendor's value into the canonical customer, and reports it in
+//! the fidelity report if the canonical form differs.
 //!
 //! The vendors' `translate.rs` call them while they read an answer.
 
@@ -65,8 +65,8 @@ pub fn phone_number<'a>(
     }
 }
 
-/// Decodes a phone number that the vendor writes as a dial code and national digits. A dial code that is not part of the
-/// resulting number is kept among the extra members, under its name.
+/// Decodes a phone number that the vendor writes as a dial code and national digits. A dial code that is not part of
+/// the resulting number is kept among the extra members, under its name.
 pub fn phone_in_parts<'a>(
     customer: &mut BorrowedCustomer<'a>,
     (name, code): (&str, Option<Str<'a>>),
@@ -87,8 +87,8 @@ pub fn phone_in_parts<'a>(
     }
 }
 
-/// Stores a phone number in the customer: the converted form, with its rule in the fidelity report, or else the vendor's
-/// text.
+/// Stores a phone number in the customer: the converted form, with its rule in the fidelity report, or else the
+/// vendor's text.
 #[inline]
 pub fn keep_phone<'a>(
     customer: &mut BorrowedCustomer<'a>,
@@ -159,8 +159,8 @@ pub fn metadata<'a>(customer: &mut BorrowedCustomer<'a>, member: Option<Raw<'a>>
     }
 }
 
-/// Decodes an address object. Its unknown members, or a value that is not an object, are kept among the customer's extra
-/// members.
+/// Decodes an address object. Its unknown members, or a value that is not an object, are kept among the customer's
+/// extra members.
 pub fn address<'a, V>(customer: &mut BorrowedCustomer<'a>, member: Option<Perhaps<'a, NestedAddress<'a, V>>>) {
     let address = match member {
         Some(Perhaps::Object(address)) => address,

@@ -1,9 +1,9 @@
-//! Reads and writes the wire documents of providers. Text is borrowed from the message, unknown members are kept, and an
-//! error names the wrong member but never its value.
+//! Reads and writes the wire documents of providers. Text is borrowed from the message, unknown members are kept, and
+//! an error names the wrong member but never its value.
 //!
 //! The vendors' `wire.rs` declare their documents with `wire!`, field by field with the provider's names. An `answer`
-//! reads `null` and absence alike, and keeps unknown members in [`Extra`](crate::json::Extra). A `request` distinguishes
-//! `null` from absence, because a merge patch does.
+//! reads `null` and absence alike, and keeps unknown members in [`Extra`](crate::json::Extra). A `request`
+//! distinguishes `null` from absence, because a merge patch does.
 
 use serde::{Serialize, Serializer, de, ser::SerializeMap};
 
@@ -72,8 +72,8 @@ impl<D: Document> Serialize for Spelled<D> {
 /// written, and after `|` the other names with which it is read.
 ///
 /// An answer writes a missing member as `null`, or omits it if the field has `#[omitted]`. An envelope that contains
-/// different documents is an answer `of` a type parameter. The name after a slash is the one that [`Spelled`] writes for
-/// the vendor's other set of names.
+/// different documents is an answer `of` a type parameter. The name after a slash is the one that [`Spelled`] writes
+/// for the vendor's other set of names.
 macro_rules! wire {
     () => {};
     (@key $other:ident, $key:literal) => { $key };

@@ -8,8 +8,8 @@ use crate::{
     text::{Source, Str, Text},
 };
 
-/// The canonical patch of a text member in a client's request. `empty` is the meaning of an empty text, which depends on
-/// the vendor: clear the field, or leave it unchanged.
+/// The canonical patch of a text member in a client's request. `empty` is the meaning of an empty text, which depends
+/// on the vendor: clear the field, or leave it unchanged.
 pub fn patch_text(source: &Source, member: &Patch<Str<'_>>, empty: Patch<Text>) -> Patch<Text> {
     match member {
         Patch::Set(text) if text.is_empty() => empty,

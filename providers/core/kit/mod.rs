@@ -1,5 +1,5 @@
-//! The building blocks of a vendor: its two traits ([`CustomerProvider`] and [`VendorServer`]), plans, wire documents, and
-//! helpers for translations.
+//! The building blocks of a vendor: its two traits ([`CustomerProvider`] and [`VendorServer`]), plans, wire documents,
+//! and helpers for translations.
 
 mod address;
 mod answer;

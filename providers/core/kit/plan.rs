@@ -106,8 +106,8 @@ impl<T: 'static> Plan<T> {
 }
 
 impl Plan<Customer> {
-    /// The same plan for a route that also finds customers by other values. A customer that does not match the look-up is
-    /// discarded.
+    /// The same plan for a route that also finds customers by other values. A customer that does not match the look-up
+    /// is discarded.
     #[must_use]
     pub fn matching(self, lookup: &Lookup) -> Plan<Option<Customer>> {
         let filter = CustomerFilter::from(lookup);
@@ -127,8 +127,8 @@ impl<T: 'static> Plan<Option<T>> {
 /// Sends requests to a provider. It is the only part of a command's execution that waits.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Sends a plan's request and reads the whole answer. An answer with any status is `Ok`; an error means that no answer
-    /// arrived. `writes` says that the request may change something, so that sending it twice could do harm.
+    /// Sends a plan's request and reads the whole answer. An answer with any status is `Ok`; an error means that no
+    /// answer arrived. `writes` says that the request may change something, so that sending it twice could do harm.
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error>;
 }
 

@@ -12,12 +12,12 @@ use crate::{
 
 /// A provider, configured for one connection.
 ///
-/// A vendor implements the `plan_*` methods. They are pure: no socket, clock, randomness or environment. A method that a
-/// vendor does not implement returns an error, and the vendor's manifest must declare the operation unsupported with a
-/// reason.
+/// A vendor implements the `plan_*` methods. They are pure: no socket, clock, randomness or environment. A method that
+/// a vendor does not implement returns an error, and the vendor's manifest must declare the operation unsupported with
+/// a reason.
 ///
-/// Only the engine calls these methods. It removes the fields that the manifest declares lost, and completes objects that
-/// the manifest declares as written whole.
+/// Only the engine calls these methods. It removes the fields that the manifest declares lost, and completes objects
+/// that the manifest declares as written whole.
 pub trait CustomerProvider: Debug + Send + Sync + 'static {
     /// The abilities of this provider.
     fn manifest(&self) -> &'static Manifest;
@@ -32,8 +32,8 @@ pub trait CustomerProvider: Debug + Send + Sync + 'static {
         unsupported(self.manifest(), Operation::Retrieve)
     }
 
-    /// Retrieves a customer. If the customer does not exist yet, the provider creates it from what it knows about the id.
-    /// Only clients of the imitated provider use it; the merchants' API has no such command.
+    /// Retrieves a customer. If the customer does not exist yet, the provider creates it from what it knows about the
+    /// id. Only clients of the imitated provider use it; the merchants' API has no such command.
     fn plan_retrieve_or_create(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
         let detail = format!("{} makes no customer of an id", self.manifest().name);
         Err(Error::new(Kind::NotSupported, detail))

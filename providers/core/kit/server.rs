@@ -57,8 +57,8 @@ pub trait VendorServer: Debug + Send + Sync + 'static {
     }
 }
 
-/// The field errors of the broken rules of a vendor's validation. Each rule says whether it is broken, the pointer to its
-/// field, and the message.
+/// The field errors of the broken rules of a vendor's validation. Each rule says whether it is broken, the pointer to
+/// its field, and the message.
 pub fn broken(rules: impl IntoIterator<Item = (bool, &'static str, &'static str)>) -> Vec<FieldError> {
     let error = |(is_broken, pointer, message): (bool, _, _)| is_broken.then(|| FieldError::new(pointer, message));
     rules.into_iter().filter_map(error).collect()
@@ -97,15 +97,15 @@ pub fn mismatched() -> Error {
     Error::new(Kind::BadResponse, "the reply does not belong to the command")
 }
 
-/// The total number of records, for vendors that always report it. If the total is unknown, it is the number of records up
-/// to the end of this page, plus one if another page follows.
+/// The total number of records, for vendors that always report it. If the total is unknown, it is the number of records
+/// up to the end of this page, plus one if another page follows.
 pub fn total<T>(page: &Page<T>, position: &Position) -> u64 {
     let seen = position.offset().saturating_add(page.items.len() as u64);
     page.total.unwrap_or_else(|| seen.saturating_add(u64::from(page.next.is_some())))
 }
 
-/// An error as one text, for vendors whose error bodies have no fields: every field in the vendor's words with its detail,
-/// or the detail of the error if it names no field. `separator` stands between a field and its detail.
+/// An error as one text, for vendors whose error bodies have no fields: every field in the vendor's words with its
+/// detail, or the detail of the error if it names no field. `separator` stands between a field and its detail.
 pub fn in_one_text(error: &Error, words: &Words, separator: &str) -> String {
     let describe =
         |wrong: &FieldError| format!("{}{separator}{}", words.word(&wrong.pointer).replace('/', "."), wrong.detail);

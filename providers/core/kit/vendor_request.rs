@@ -79,8 +79,8 @@ impl<'r> VendorRequest<'r> {
         self.query(key).map(str::parse).transpose().map_err(wrong)
     }
 
-    /// Refuses a filter or sort parameter that the gateway does not implement, because an answer that ignores it would be
-    /// wrong. The `accepted` values are allowed, because the gateway's answer already agrees with them.
+    /// Refuses a filter or sort parameter that the gateway does not implement, because an answer that ignores it would
+    /// be wrong. The `accepted` values are allowed, because the gateway's answer already agrees with them.
     pub fn only(&self, key: &'static str, accepted: &[&str]) -> Result<(), Error> {
         match self.query(key) {
             Some(value) if !accepted.iter().any(|accepted| accepted.eq_ignore_ascii_case(value)) => {

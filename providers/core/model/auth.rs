@@ -1,8 +1,8 @@
 //! Authorization of requests: a header with a secret, or a signature. A signature is a pure function of the finished
 //! request, the secrets, the time and a nonce.
 //!
-//! A plan never contains a secret. `src/upstream` authorizes a finished request just before it sends it, again for every
-//! attempt. Drop-in and the twins verify requests with the same schemes.
+//! A plan never contains a secret. `src/upstream` authorizes a finished request just before it sends it, again for
+//! every attempt. Drop-in and the twins verify requests with the same schemes.
 
 use std::fmt;
 
@@ -105,10 +105,11 @@ pub struct Ingress {
     pub key_is_secret: bool,
     /// What is wrong with the form of a verification key; `None` if the form is right.
     pub key_mistake: fn(&str) -> Option<&'static str>,
-    /// The header whose value is different in every request, in lower case. Drop-in refuses a repeated value as a replay.
+    /// The header whose value is different in every request, in lower case. Drop-in refuses a repeated value as a
+    /// replay.
     pub once_header: &'static str,
-    /// Whether the client generates that value randomly for each request. Otherwise two equal requests that are signed in
-    /// the same second have the same value.
+    /// Whether the client generates that value randomly for each request. Otherwise two equal requests that are signed
+    /// in the same second have the same value.
     pub has_nonce: bool,
 }
 
@@ -183,8 +184,8 @@ impl AuthScheme {
                 }
                 match expected.is_empty() {
                     true => Ok(()),
-                    // A signature may be verified with another credential than the one that signs, such as a public key.
-                    // The verifier refuses the request if neither credential is known.
+                    // A signature may be verified with another credential than the one that signs, such as a public
+                    // key. The verifier refuses the request if neither credential is known.
                     false => verify(request, expected, now),
                 }
             }

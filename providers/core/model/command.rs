@@ -110,8 +110,8 @@ impl Command {
         }
     }
 
-    /// Whether the command is meant to change something at the provider. A retrieval that creates a missing customer counts
-    /// as a read, because a repetition answers the same customer.
+    /// Whether the command is meant to change something at the provider. A retrieval that creates a missing customer
+    /// counts as a read, because a repetition answers the same customer.
     pub const fn is_write(&self) -> bool {
         self.operation().is_write() && !matches!(self, Self::RetrieveOrCreate(_))
     }

@@ -39,8 +39,8 @@ impl CustomerType {
     }
 }
 
-/// A customer as the gateway answers it. A value that the provider did not return is `None`. `T` is the type of its text:
-/// reference-counted slices of the answer, or text that borrows from it ([`BorrowedCustomer`]).
+/// A customer as the gateway answers it. A value that the provider did not return is `None`. `T` is the type of its
+/// text: reference-counted slices of the answer, or text that borrows from it ([`BorrowedCustomer`]).
 #[derive(Clone, Default, PartialEq)]
 pub struct Customer<T = Text> {
     /// The id that the merchant uses.

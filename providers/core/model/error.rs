@@ -1,5 +1,5 @@
-//! The failures of commands. Code branches on [`Kind`], people read the detail, and [`Effect`] says whether a write may have
-//! happened at the provider. `src/problem` maps each kind to a problem of the API.
+//! The failures of commands. Code branches on [`Kind`], people read the detail, and [`Effect`] says whether a write may
+//! have happened at the provider. `src/problem` maps each kind to a problem of the API.
 
 use std::{borrow::Cow, fmt};
 
@@ -219,8 +219,8 @@ impl Error {
         self
     }
 
-    /// Sets the effect of a failed request. `write`: the request was a write, which may have happened unless the failure
-    /// excludes it. `already_written`: an earlier request of the same command was a write and succeeded.
+    /// Sets the effect of a failed request. `write`: the request was a write, which may have happened unless the
+    /// failure excludes it. `already_written`: an earlier request of the same command was a write and succeeded.
     #[must_use]
     pub fn after(mut self, write: bool, already_written: bool) -> Self {
         self.0.effect = match self.0.kind {

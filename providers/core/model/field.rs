@@ -86,8 +86,8 @@ impl Field {
         self.row().pointer
     }
 
-    /// The field of a member `key` in an object of the API. `object` is the pointer of the object: empty for the customer, or
-    /// `/address`.
+    /// The field of a member `key` in an object of the API. `object` is the pointer of the object: empty for the
+    /// customer, or `/address`.
     pub fn member(object: &str, key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.pointer().rsplit_once('/') == Some((object, key)))
     }

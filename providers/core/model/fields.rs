@@ -110,8 +110,8 @@ impl CustomerFields {
         }
     }
 
-    /// The patches of the dial code and the national digits of the phone number. A number without a dial code clears the
-    /// dial code, so that the old code does not stay with the new number.
+    /// The patches of the dial code and the national digits of the phone number. A number without a dial code clears
+    /// the dial code, so that the old code does not stay with the new number.
     pub fn split_phone(&self) -> (Patch<Str<'_>>, Patch<Str<'_>>) {
         match self.phone.map(|number| phone::split(number)) {
             Patch::Set(Some((code, national))) => (Patch::Set(Str::new(code)), Patch::Set(Str::new(national))),

@@ -87,8 +87,8 @@ impl CustomerFilter {
         texts.into_iter().flatten().count() + usize::from(blocked.is_some())
     }
 
-    /// Whether a customer meets every condition. Exact values are compared whole, a search as a part of a value. The e-mail
-    /// address and the search ignore case.
+    /// Whether a customer meets every condition. Exact values are compared whole, a search as a part of a value. The
+    /// e-mail address and the search ignore case.
     pub fn matches(&self, customer: &Customer) -> bool {
         let equals = |value: &Option<Text>, wanted: &Option<Text>, same: fn(&str, &str) -> bool| match (value, wanted) {
             (_, None) => true,

@@ -14,8 +14,8 @@ pub struct CustomerId {
 }
 
 impl CustomerId {
-    /// An id that is the same for the merchant and at the provider. Fails if it does not match the provider's pattern, so that
-    /// it is always safe in a URL.
+    /// An id that is the same for the merchant and at the provider. Fails if it does not match the provider's pattern,
+    /// so that it is always safe in a URL.
     pub fn parse(id: Text, pattern: &IdPattern) -> Result<Self, Error> {
         if pattern.matches(&id) { Ok(Self { public: id, provider: None }) } else { Err(Error::invalid_id(pattern)) }
     }
@@ -52,8 +52,8 @@ pub struct IdPattern {
 }
 
 impl IdPattern {
-    /// Any id that a merchant may use: visible characters without a slash. The gateway replaces it with the provider's id
-    /// before it sends a request.
+    /// Any id that a merchant may use: visible characters without a slash. The gateway replaces it with the provider's
+    /// id before it sends a request.
     pub const PUBLIC: Self = Self {
         described: "1 to 255 visible ASCII characters without a slash",
         allows: |id| id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/'),

@@ -324,8 +324,8 @@ impl Manifest {
         }
     }
 
-    /// What prevents a second effect of a repeated write. `None` for a read, and for an operation that the provider does
-    /// not have.
+    /// What prevents a second effect of a repeated write. `None` for a read, and for an operation that the provider
+    /// does not have.
     pub fn dedupe(&self, operation: Operation) -> Option<Dedupe> {
         let class = match operation {
             Operation::Create => self.dedupe.create,

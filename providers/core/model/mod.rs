@@ -1,5 +1,5 @@
-//! The canonical model: customers as the gateway answers them, the commands that it accepts, and the errors. It contains
-//! nothing that is specific to one provider.
+//! The canonical model: customers as the gateway answers them, the commands that it accepts, and the errors. It
+//! contains nothing that is specific to one provider.
 
 mod address;
 pub mod auth;

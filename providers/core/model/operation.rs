@@ -16,8 +16,8 @@ struct Row {
     phrase: &'static str,
 }
 
-/// Generates the enum and its lists from the table, so that no list can lack an operation. Other code that handles single
-/// operations matches without `_`, so that the compiler finds a missing operation.
+/// Generates the enum and its lists from the table, so that no list can lack an operation. Other code that handles
+/// single operations matches without `_`, so that the compiler finds a missing operation.
 macro_rules! operations {
     ($($operation:ident: $effect:ident $name:literal, $phrase:literal;)*) => {
         /// An operation of the customers API.

@@ -51,8 +51,8 @@ impl<'a> Str<'a> {
         }
     }
 
-    /// This text, a comma and `next` as one slice of the message, if they follow each other there. `None` if they do not.
-    /// Both texts must borrow from `message`.
+    /// This text, a comma and `next` as one slice of the message, if they follow each other there. `None` if they do
+    /// not. Both texts must borrow from `message`.
     pub(crate) fn followed_by(&self, message: &'a str, next: &'a str) -> Option<Self> {
         let Repr::Borrowed(text) = self.0 else { return None };
         let offset = |part: &str| part.as_ptr().addr().checked_sub(message.as_ptr().addr());

@@ -1,5 +1,5 @@
-//! Converts countries to ISO 3166-1 alpha-2 codes, from names in English and French and from alpha-2 and alpha-3 codes. A
-//! text that does not name a country stays as it is.
+//! Converts countries to ISO 3166-1 alpha-2 codes, from names in English and French and from alpha-2 and alpha-3 codes.
+//! A text that does not name a country stays as it is.
 
 use std::{cell::RefCell, fmt};
 

@@ -35,8 +35,8 @@ impl Source {
         &self.0
     }
 
-    /// The owned text of a string that was read from this message: a slice of the message, or a copy if the string had to be
-    /// unescaped.
+    /// The owned text of a string that was read from this message: a slice of the message, or a copy if the string had
+    /// to be unescaped.
     pub fn text(&self, part: &str) -> Text {
         let (whole, inner) = (self.0.as_bytes().as_ptr_range(), part.as_bytes().as_ptr_range());
         if !part.is_empty() && inner.start >= whole.start && inner.end <= whole.end {

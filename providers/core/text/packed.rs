@@ -1,5 +1,5 @@
-//! Packs a short provider id into a UUID, for clients that accept only UUIDs as ids. The conversion is reversible and needs
-//! no storage: the 122 free bits of a version 8 UUID contain a fixed tag and the id.
+//! Packs a short provider id into a UUID, for clients that accept only UUIDs as ids. The conversion is reversible and
+//! needs no storage: the 122 free bits of a version 8 UUID contain a fixed tag and the id.
 
 use uuid::{Builder, Uuid, Variant, Version, fmt::Hyphenated};
 

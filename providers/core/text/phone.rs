@@ -1,5 +1,5 @@
-//! Converts phone numbers to E.164 if the text, its dial code or the merchant's region allows it. Other numbers stay as the
-//! provider writes them. The numbering plans come from Google's metadata.
+//! Converts phone numbers to E.164 if the text, its dial code or the merchant's region allows it. Other numbers stay as
+//! the provider writes them. The numbering plans come from Google's metadata.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, enums::Region as PlanRegion};
 
@@ -44,8 +44,8 @@ pub fn canonical_text(text: &Text, region: Option<Region>) -> Text {
     canonical(text, region).map_or_else(|| text.clone(), |read| Text::from(read.number))
 }
 
-/// Converts a number from its international form, or with the merchant's region. `None` if the text stays as it is, because
-/// it is already canonical or matches no numbering plan.
+/// Converts a number from its international form, or with the merchant's region. `None` if the text stays as it is,
+/// because it is already canonical or matches no numbering plan.
 #[inline]
 pub fn canonical(text: &str, region: Option<Region>) -> Option<Respelled> {
     if is_e164(text) { None } else { convert(text, region) }
@@ -63,8 +63,8 @@ fn convert(text: &str, region: Option<Region>) -> Option<Respelled> {
     parsed.ok().filter(is_possible).map(|number| Respelled { number: e164(&number), rule })
 }
 
-/// Converts a number from a provider that may omit the plus. Digits that are valid in the merchant's region are a national
-/// number. Other digits are read as if a plus stood before them, if a numbering plan allows it.
+/// Converts a number from a provider that may omit the plus. Digits that are valid in the merchant's region are a
+/// national number. Other digits are read as if a plus stood before them, if a numbering plan allows it.
 pub fn canonical_without_plus(text: &str, region: Option<Region>) -> Option<Respelled> {
     let digits = text.trim();
     if !(8..=15).contains(&digits.len()) || digits.starts_with('0') || !digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -115,8 +115,8 @@ pub fn split(text: &str) -> Option<(&str, &str)> {
     text.split_at_checked(code_length)
 }
 
-/// The national digits of an E.164 number of the merchant's region. `None` for other texts, and for the rare number that
-/// the region would not complete to the same number again.
+/// The national digits of an E.164 number of the merchant's region. `None` for other texts, and for the rare number
+/// that the region would not complete to the same number again.
 pub fn national(text: &str, region: Option<Region>) -> Option<&str> {
     let (code, national) = split(text)?;
     let home = PHONE_NUMBER_UTIL.get_country_code_for_region(plan_region(region?)?)?;
