@@ -58,7 +58,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     for subject in subjects() {
         for field in Field::READ_ONLY {
             let name = format!("{}::field::{}_is_set_by_the_twin_exactly_if_declared", subject.name(), field.name());
-            trials.push(Trial::test(name, move || is_held_by_the_twin(subject, field)));
+            trials.push(Trial::test(name, move || is_set_by_the_twin_exactly_if_declared(subject, field)));
         }
         for field in Field::WRITABLE.into_iter().filter(|field| is_sent_again(subject.manifest, *field)) {
             let name =
@@ -137,7 +137,7 @@ fn changes_a_customer(field: Field) -> Result<(), Failed> {
     for other in Field::ALL {
         same(other.name(), &compare::stored(&customer)[&other], &expected(other))?;
         if customer.held(other).is_there() != (other == field || other == Field::Id) {
-            return Err(format!("`Customer::held` is wrong for {}", other.name()).into());
+            return Err(format!("{} has a value and should not, or the reverse", other.name()).into());
         }
     }
     cleared(field)?.apply_to(&mut customer);
@@ -254,7 +254,7 @@ fn is_a_capability(field: Field) -> Result<(), Failed> {
 }
 
 /// The twin sets the fields that clients cannot write, exactly if the manifest declares them as read.
-fn is_held_by_the_twin(subject: Subject, field: Field) -> Result<(), Failed> {
+fn is_set_by_the_twin_exactly_if_declared(subject: Subject, field: Field) -> Result<(), Failed> {
     let is_read = subject.manifest.field(field).read.is_supported() || field == Field::Id;
     for customer in block_on(Harness::of(subject)?.customers())? {
         if customer.held(field).is_there() != is_read {
