@@ -89,7 +89,12 @@ impl Field {
     /// The field of a member `key` in an object of the API. `object` is the pointer of the object: empty for the
     /// customer, or `/address`.
     pub fn member(object: &str, key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|field| field.pointer().rsplit_once('/') == Some((object, key)))
+        let is_it = |field: &Self| {
+            let rest = field.pointer().strip_prefix(object).and_then(|rest| rest.strip_prefix('/'));
+            rest == Some(key)
+        };
+        // What is in an object is no member of its parent, also under a key that looks like its pointer.
+        Self::ALL.into_iter().find(is_it).filter(|_| !key.contains('/'))
     }
 }
 
@@ -140,6 +145,17 @@ mod tests {
         for (object, key) in
             [("", "city"), ("", "address/city"), ("", "address.city"), ("", "address"), ("/address", "")]
         {
+            assert_eq!(Field::member(object, key), None, "{object} {key}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_object_and_its_key() {
+        for field in Field::ALL {
+            let (object, key) = field.pointer().rsplit_once('/').expect("a pointer");
+            assert_eq!(Field::member(object, key), Some(field));
+        }
+        for (object, key) in [("", "address/line1"), ("", "address"), ("/address", "name"), ("/addres", "s/line1")] {
             assert_eq!(Field::member(object, key), None, "{object} {key}");
         }
     }
