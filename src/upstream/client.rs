@@ -43,7 +43,8 @@ const MOST_IDLE: usize = 256;
 const PING_EVERY: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-const USER_AGENT: &str = concat!("passerelle/", env!("CARGO_PKG_VERSION"));
+/// A constant value is not counted each time it is cloned, and reqwest clones it several times for each request.
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("passerelle/", env!("CARGO_PKG_VERSION")));
 
 /// The outbound client.
 #[derive(Clone)]
@@ -184,7 +185,9 @@ impl Service<Outgoing> for Wire {
         // The client's future is begun here, so that nothing but it has to be carried along.
         let begun = shared.to_send(&request, headers).map(|request| shared.client.execute(request));
         Box::pin(async move {
-            match in_time(ends, shared.exchange(begun?)).await {
+            // Pinned here: the timer would hold its own copy of it.
+            let exchange = pin!(shared.exchange(begun?));
+            match in_time(ends, exchange).await {
                 Some(exchanged) => Ok(exchanged?),
                 None => Err(Error::new(Kind::TimedOut, "the provider did not answer in time").into()),
             }
