@@ -75,7 +75,7 @@ pub(super) fn with_losses(mut response: Response<Bytes>, reply: &Reply, unknown:
 /// Writes a failure in the form of the imitated provider, and returns it as a problem for the log.
 pub(super) fn refuse(
     server: &dyn VendorServer,
-    asked: &Request,
+    vendor_request: &Request,
     merchant: Option<&Merchant>,
     refusal: &Refusal,
     now: Timestamp,
@@ -84,7 +84,7 @@ pub(super) fn refuse(
         Some(merchant) => for_client(refusal, merchant),
         None => refusal.error.clone(),
     };
-    let mut response = server.refuse(asked, &error, now);
+    let mut response = server.refuse(vendor_request, &error, now);
     if let Some(status) =
         refusal.gateway_problem.as_ref().and_then(|problem| StatusCode::from_u16(problem.status()).ok())
     {

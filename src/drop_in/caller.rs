@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How a client authenticates, as far as the head of its request shows it.
-pub(super) enum Presented {
+pub(super) enum Authentication {
     /// A valid key of this merchant.
     Key(Arc<Merchant>),
     /// A signature. It can only be verified with the whole request.
@@ -24,12 +24,16 @@ pub(super) enum Presented {
 }
 
 /// Reads the authentication of a request. An unknown key is refused before the body is read.
-pub(super) fn presented(gateway: &Gateway, manifest: &'static Manifest, asked: &Request) -> Result<Presented, Error> {
-    let used = manifest.auth.iter().find(|scheme| scheme.is_used(asked));
+pub(super) fn authentication(
+    gateway: &Gateway,
+    manifest: &'static Manifest,
+    vendor_request: &Request,
+) -> Result<Authentication, Error> {
+    let used = manifest.auth.iter().find(|scheme| scheme.is_used(vendor_request));
     let scheme = used.ok_or_else(|| refused("the request has no key"))?;
-    let Some(key) = scheme.presented(asked) else { return Ok(Presented::Signature(scheme)) };
+    let Some(key) = scheme.presented(vendor_request) else { return Ok(Authentication::Signature(scheme)) };
     let merchant = gateway.merchant(key).ok_or_else(|| refused("the key is not known"))?;
-    Ok(Presented::Key(Arc::clone(merchant)))
+    Ok(Authentication::Key(Arc::clone(merchant)))
 }
 
 /// Verifies a signature. Returns the merchant whose `ingress` key verifies it, and what identifies the request if it is
@@ -38,18 +42,18 @@ pub(super) fn signed(
     gateway: &Gateway,
     manifest: &Manifest,
     scheme: &AuthScheme,
-    asked: &Request,
+    vendor_request: &Request,
     now: Timestamp,
 ) -> Result<(Arc<Merchant>, Once), Error> {
     let AuthScheme::Signed { verify, ingress, .. } = scheme else { return Err(refused("the request is not signed")) };
-    let signer = header(asked, ingress.signer_header);
+    let signer = header(vendor_request, ingress.signer_header);
     let mut refusal = refused("the client is not known");
     for candidate in gateway.signers(manifest.name, signer) {
-        match verify(asked, &candidate.credentials, now.as_second()) {
+        match verify(vendor_request, &candidate.credentials, now.as_second()) {
             Ok(()) => {
-                let once = format!("{}\n{signer}\n{}", manifest.name, header(asked, ingress.once_header));
+                let once = format!("{}\n{signer}\n{}", manifest.name, header(vendor_request, ingress.once_header));
                 // A repeated read is harmless, even one that creates the customer it asks for.
-                let is_read = asked.method().is_safe();
+                let is_read = vendor_request.method().is_safe();
                 let once = Once { digest: digest_of(&once), has_nonce: ingress.has_nonce, is_read };
                 return Ok((Arc::clone(&candidate.merchant), once));
             }

@@ -25,13 +25,13 @@ impl Dialect {
     pub(super) fn of(uri: &Uri) -> Option<(Self, Uri)> {
         let below_root = uri.path_and_query()?.as_str().strip_prefix(ROOT)?;
         let end = below_root.find(['/', '?']).unwrap_or(below_root.len());
-        let (name, asked) = below_root.split_at(end);
+        let (name, rest) = below_root.split_at(end);
         let vendor = vendor(name)?;
-        let below = |manifest: &&'static Manifest| Some((*manifest, below(asked, base_path(manifest))?));
+        let below = |manifest: &&'static Manifest| Some((*manifest, below(rest, base_path(manifest))?));
         let deepest = vendor.manifests.iter().filter_map(below).max_by_key(|(manifest, _)| base_path(manifest).len());
         let (manifest, path, is_served) = match deepest {
             Some((manifest, path)) => (manifest, path, true),
-            None => (*vendor.manifests.first()?, asked, false),
+            None => (*vendor.manifests.first()?, rest, false),
         };
         let path = if path.starts_with('/') { Uri::try_from(path) } else { Uri::try_from(format!("/{path}")) };
         Some((Self { vendor, manifest, is_served }, path.ok()?))

@@ -44,7 +44,7 @@ use crate::{
     writes::{NewWrite, over_http},
 };
 use answer::Refusal;
-use caller::Presented;
+use caller::Authentication;
 use dialect::Dialect;
 use surface::DropInSurface;
 
@@ -63,14 +63,15 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
         return Problem::new(Code::NotFound, message).into_response();
     };
     let (parts, body) = request.into_parts();
-    let mut asked = Request::new(Bytes::new());
-    (*asked.method_mut(), *asked.uri_mut(), *asked.headers_mut()) = (parts.method, below, parts.headers);
+    let mut vendor_request = Request::new(Bytes::new());
+    (*vendor_request.method_mut(), *vendor_request.uri_mut(), *vendor_request.headers_mut()) =
+        (parts.method, below, parts.headers);
     let gateway = app.gateway.load_full();
     let mut call = DropInCall {
         gateway,
         dialect,
         uri: parts.uri,
-        asked,
+        vendor_request,
         now: Timestamp::now(),
         merchant: None,
         seen: None,
@@ -85,7 +86,7 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
         Err(refusal) => {
             let merchant = call.merchant.as_deref();
             let server = call.dialect.server(merchant);
-            let (mut response, failure) = answer::refuse(&*server, &call.asked, merchant, &refusal, call.now);
+            let (mut response, failure) = answer::refuse(&*server, &call.vendor_request, merchant, &refusal, call.now);
             response.extensions_mut().insert(AlreadyWritten(failure));
             response
         }
@@ -103,7 +104,7 @@ struct DropInCall {
     /// The URI that the client sent the request to. Signatures cover it.
     uri: Uri,
     /// The request. Its path is relative to the imitated provider's base.
-    asked: Request,
+    vendor_request: Request,
     now: Timestamp,
     merchant: Option<Arc<Merchant>>,
     seen: Option<Seen>,
@@ -114,12 +115,12 @@ struct DropInCall {
 impl DropInCall {
     /// Authenticates the caller, decodes the request, executes the command, and encodes the answer.
     async fn answer(&mut self, body: Body, app: &App) -> Result<http::Response<Bytes>, Refusal> {
-        let presented = caller::presented(&self.gateway, self.dialect.manifest, &self.asked)?;
-        *self.asked.body_mut() = read_body(self.asked.headers(), body, self.gateway.max_body).await?;
-        let merchant = match presented {
-            Presented::Key(merchant) => merchant,
-            Presented::Signature(scheme) => {
-                let mut signed = self.asked.clone();
+        let authentication = caller::authentication(&self.gateway, self.dialect.manifest, &self.vendor_request)?;
+        *self.vendor_request.body_mut() = read_body(self.vendor_request.headers(), body, self.gateway.max_body).await?;
+        let merchant = match authentication {
+            Authentication::Key(merchant) => merchant,
+            Authentication::Signature(scheme) => {
+                let mut signed = self.vendor_request.clone();
                 *signed.uri_mut() = self.uri.clone();
                 let (merchant, once) = caller::signed(&self.gateway, self.dialect.manifest, scheme, &signed, self.now)?;
                 match app.replays.admit(once, self.now.as_second())? {
@@ -156,9 +157,10 @@ impl DropInCall {
         let of_command = |error| Refusal::of(error, operation);
         let (connection, command) = execution::resolve(merchant, command).await.map_err(of_command)?;
         connection.manifest.require(operation).map_err(of_command)?;
-        let surface = DropInSurface::of(self.asked.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
+        let surface =
+            DropInSurface::of(self.vendor_request.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
         let surface = surface.ok_or_else(no_route)?;
-        let idempotency = over_http::idempotency(self.asked.headers())?;
+        let idempotency = over_http::idempotency(self.vendor_request.headers())?;
         let new = NewWrite {
             merchant: Arc::clone(merchant),
             connection,
@@ -176,9 +178,9 @@ impl DropInCall {
     /// Decodes the request into a command. If the merchant does not accept losses, a body with members that no command has
     /// a place for is refused.
     fn decode(&mut self, server: &dyn VendorServer, merchant: &Merchant) -> Result<Command, Refusal> {
-        let command = server.accept_for(&self.asked, merchant.id_pattern())?;
-        if !self.asked.body().is_empty() {
-            let source = Source::new(self.asked.body());
+        let command = server.accept_for(&self.vendor_request, merchant.id_pattern())?;
+        if !self.vendor_request.body().is_empty() {
+            let source = Source::new(self.vendor_request.body());
             let source = source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?;
             input::check(&source)?;
             if matches!(command, Command::Create(_) | Command::Update(_)) {

@@ -27,7 +27,7 @@ pub(super) struct DropInSurface {
     dialect: Dialect,
     server: Arc<dyn VendorServer>,
     /// The request's method and its path below the provider's base. Refusals of some providers contain them.
-    asked: Request,
+    vendor_request: Request,
     path: Uri,
     on_loss: LossPolicy,
     /// The members of the body that no command has a place for.
@@ -50,10 +50,10 @@ impl DropInSurface {
         lost: Vec<String>,
     ) -> Option<Self> {
         let (dialect, below) = Dialect::of(path)?;
-        let mut asked = Request::default();
-        (*asked.method_mut(), *asked.uri_mut()) = (method.clone(), below);
+        let mut vendor_request = Request::default();
+        (*vendor_request.method_mut(), *vendor_request.uri_mut()) = (method.clone(), below);
         let server = dialect.server(Some(merchant));
-        Some(Self { dialect, server, asked, path: path.clone(), on_loss, lost })
+        Some(Self { dialect, server, vendor_request, path: path.clone(), on_loss, lost })
     }
 }
 
@@ -66,7 +66,7 @@ pub fn surface(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surfac
 
 impl Surface for DropInSurface {
     fn name(&self) -> String {
-        format!("{} {}", self.asked.method(), self.path)
+        format!("{} {}", self.vendor_request.method(), self.path)
     }
 
     fn conditions(&self, connection: &Connection) -> Conditions {
@@ -101,7 +101,7 @@ impl Surface for DropInSurface {
                 let refusal = refusal.of_write(ended.id);
                 let merchant = Some(ended.merchant);
                 let (response, failure) =
-                    answer::refuse(&*self.server, &self.asked, merchant, &refusal, Timestamp::now());
+                    answer::refuse(&*self.server, &self.vendor_request, merchant, &refusal, Timestamp::now());
                 (over_http::answer(response), Some(failure))
             }
         }

@@ -13,7 +13,7 @@ use passerelle_providers::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{lists::OneList, request::Call};
+use super::{lists::ListRequest, request::Call};
 use crate::{
     execution::{self, Exchange, ProviderTransport},
     problem::{Code, Problem},
@@ -29,7 +29,7 @@ impl Call {
     }
 
     /// Like [`Self::read`], for a command that may be answered with a page of a list.
-    pub async fn read_list(self, command: Command, list: Option<OneList>) -> Result<Response, Problem> {
+    pub async fn read_list(self, command: Command, list: Option<ListRequest>) -> Result<Response, Problem> {
         let (call, command) = self.resolve(command).await?;
         let planned = call.plan(&command)?;
         if call.explain {
@@ -62,7 +62,7 @@ impl Call {
     fn answer_reply(
         &self,
         command: &Command,
-        list: Option<&OneList>,
+        list: Option<&ListRequest>,
         reply: Reply,
         raw: Option<&[Exchange]>,
     ) -> Result<Response, Problem> {

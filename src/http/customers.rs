@@ -19,7 +19,7 @@ use crate::{problem::Problem, state::App};
 /// `POST /v1/customers`
 #[utoipa::path(
     post, path = "/v1/customers", operation_id = "create_customer", tag = "customers", summary = "Create a customer",
-    params(("distinct" = Option<bool>, Query, description = "`true`: if the customer exists already, answer with it instead of creating a second one."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: whether the request is refused, or fields are left out, if the provider cannot store them."), schema::Repeated),
+    params(("distinct" = Option<bool>, Query, description = "`true`: if the customer exists already, answer with it instead of creating a second one."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: whether the request is refused, or fields are left out, if the provider cannot store them."), schema::IdempotencyHeaders),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "With `distinct=true`, the customer that exists already; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
 )]
@@ -38,7 +38,7 @@ pub async fn create(
 /// `GET /v1/customers/{id}`
 #[utoipa::path(
     get, path = "/v1/customers/{id}", operation_id = "retrieve_customer", tag = "customers", summary = "Retrieve a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
+    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters),
     responses((status = 200, description = "The customer.", body = schema::Customer), schema::Problems),
 )]
 pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
@@ -50,7 +50,7 @@ pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Prob
 /// `GET /v1/customers/lookup?email=`, `phone=`, `did=` or `reference=`
 #[utoipa::path(
     get, path = "/v1/customers/lookup", operation_id = "lookup_customer", tag = "customers", summary = "Find one customer",
-    params(schema::By, schema::Everywhere),
+    params(schema::LookupParameters, schema::CommonParameters),
     responses((status = 200, description = "The customer.", body = schema::Customer), schema::Problems),
 )]
 pub async fn lookup(caller: Caller) -> Result<Response, Problem> {
@@ -86,7 +86,7 @@ fn read_lookup(call: &Call) -> Result<Lookup, Problem> {
 /// `PATCH /v1/customers/{id}`
 #[utoipa::path(
     patch, path = "/v1/customers/{id}", operation_id = "update_customer", tag = "customers", summary = "Change a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: whether the request is refused, or fields are left out, if the provider cannot store them."), schema::Repeated),
+    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: whether the request is refused, or fields are left out, if the provider cannot store them."), schema::IdempotencyHeaders),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
@@ -105,7 +105,7 @@ pub async fn update(
 /// `DELETE /v1/customers/{id}`
 #[utoipa::path(
     delete, path = "/v1/customers/{id}", operation_id = "delete_customer", tag = "customers", summary = "Delete a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, schema::Repeated),
+    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters, schema::IdempotencyHeaders),
     responses((status = 200, description = "Deleted.", body = schema::Deleted), schema::Problems),
 )]
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
@@ -117,7 +117,7 @@ pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPat
 /// `POST /v1/customers/{id}/block`
 #[utoipa::path(
     post, path = "/v1/customers/{id}/block", operation_id = "block_customer", tag = "customers", summary = "Refuse a customer's payments",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, schema::Repeated),
+    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters, schema::IdempotencyHeaders),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
 pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
@@ -129,7 +129,7 @@ pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath
 /// `POST /v1/customers/{id}/unblock`
 #[utoipa::path(
     post, path = "/v1/customers/{id}/unblock", operation_id = "unblock_customer", tag = "customers", summary = "Accept a customer's payments again",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere, schema::Repeated),
+    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters, schema::IdempotencyHeaders),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
 pub async fn unblock(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {

@@ -32,12 +32,12 @@ const DEFAULT_LIMIT: u16 = 20;
 /// `GET /v1/customers`
 #[utoipa::path(
     get, path = "/v1/customers", operation_id = "list_customers", tag = "customers", summary = "List customers",
-    params(schema::Walk, schema::Filters, schema::Everywhere),
+    params(schema::PageParameters, schema::FilterParameters, schema::CommonParameters),
     responses((status = 200, description = "A page. The `Link` header has the URL of the next one.", body = schema::CustomerList), schema::Problems),
 )]
 pub async fn customers(caller: Caller) -> Result<Response, Problem> {
     let call = caller.call(Operation::List, &["limit", "cursor", "email", "phone", "did", "blocked", "search"])?;
-    let list = OneList::of_customers(&call)?;
+    let list = ListRequest::of_customers(&call)?;
     let Cursor { position, limit } = list.cursor.clone();
     let command = ListCustomers { limit, position, filter: list.filter.clone() };
     call.read_list(Command::List(command), Some(list)).await
@@ -46,13 +46,13 @@ pub async fn customers(caller: Caller) -> Result<Response, Problem> {
 /// `GET /v1/customers/{id}/payment_methods`
 #[utoipa::path(
     get, path = "/v1/customers/{id}/payment_methods", operation_id = "list_payment_methods", tag = "of a customer", summary = "List a customer's payment methods",
-    params(("id" = String, Path, description = "The customer's id."), schema::Walk, schema::Everywhere),
+    params(("id" = String, Path, description = "The customer's id."), schema::PageParameters, schema::CommonParameters),
     responses((status = 200, description = "A page.", body = schema::PaymentMethodList), schema::Problems),
 )]
 pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let call = caller.call(Operation::PaymentMethods, &["limit", "cursor"])?;
     let id = call.id(id)?;
-    let list = OneList::of_customer(&call, &id)?;
+    let list = ListRequest::of_customer(&call, &id)?;
     let command = list.command(id, None);
     call.read_list(Command::PaymentMethods(command), Some(list)).await
 }
@@ -60,13 +60,13 @@ pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Respons
 /// `GET /v1/customers/{id}/payments`
 #[utoipa::path(
     get, path = "/v1/customers/{id}/payments", operation_id = "list_payments", tag = "of a customer", summary = "List a customer's payments",
-    params(("id" = String, Path, description = "The customer's id."), ("status" = Option<String>, Query, description = "Only payments with this status. The values are the provider's own."), schema::Walk, schema::Everywhere),
+    params(("id" = String, Path, description = "The customer's id."), ("status" = Option<String>, Query, description = "Only payments with this status. The values are the provider's own."), schema::PageParameters, schema::CommonParameters),
     responses((status = 200, description = "A page.", body = schema::PaymentList), schema::Problems),
 )]
 pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let call = caller.call(Operation::Payments, &["limit", "cursor", "status"])?;
     let id = call.id(id)?;
-    let list = OneList::of_customer(&call, &id)?;
+    let list = ListRequest::of_customer(&call, &id)?;
     let status = call.query.text("status")?.map(Text::from);
     let command = list.command(id, status);
     call.read_list(Command::Payments(command), Some(list)).await
@@ -75,7 +75,7 @@ pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Prob
 /// `GET /v1/customers/{id}/overdue_invoices`
 #[utoipa::path(
     get, path = "/v1/customers/{id}/overdue_invoices", operation_id = "list_overdue_invoices", tag = "of a customer", summary = "List a customer's overdue invoices",
-    params(("id" = String, Path, description = "The customer's id."), schema::Everywhere),
+    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters),
     responses((status = 200, description = "All overdue invoices, with their sums.", body = schema::InvoiceList), schema::Problems),
 )]
 pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
@@ -86,14 +86,14 @@ pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Respon
 
 /// One list: its path and filters, and the position of the requested page.
 #[derive(Debug)]
-pub struct OneList {
+pub struct ListRequest {
     path: String,
     parameters: Vec<(&'static str, String)>,
     filter: CustomerFilter,
     cursor: Cursor,
 }
 
-impl OneList {
+impl ListRequest {
     fn of_customers(call: &Call) -> Result<Self, Problem> {
         let query = &call.query;
         let text = |name: &'static str| Ok::<_, Problem>(query.text(name)?.map(Text::from));

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The parameters that every operation takes.
-const EVERYWHERE: &[&str] = &["explain", "include"];
+const COMMON_PARAMETERS: &[&str] = &["explain", "include"];
 
 /// An authenticated caller: a client of a merchant, identified by an API key.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Caller {
         if self.merchant.middleware.is_none() && !connection.manifest.operation(operation).is_supported() {
             return Err(Problem::not_supported(connection.manifest, operation, connection.failed_connection()));
         }
-        let query = Query::read(self.query(), &[parameters, EVERYWHERE])?;
+        let query = Query::read(self.query(), &[parameters, COMMON_PARAMETERS])?;
         let explain = query.flag("explain")?.unwrap_or_default();
         let include_raw = match query.get("include") {
             None => false,

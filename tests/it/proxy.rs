@@ -268,7 +268,10 @@ async fn mistakes_are_reported_with_their_line_and_what_to_write() {
         ("proxy = \"proxy.example:3128\"", ":2: `outbound.proxy` must begin with http://, https:// or socks5h://"),
         ("proxy = \"socks5://hush:hush@10.0.0.1\"", ":2: `outbound.proxy` must begin with socks5h://: the proxy"),
         ("proxy = \"http://hush:hush@10.0.0.1/x\"", ":2: `outbound.proxy` must end with its port"),
-        ("proxy = { env = \"EGRESS\" }", ":2: `outbound.proxy` the environment variable EGRESS is not set"),
+        (
+            "proxy = { env = \"EGRESS\" }",
+            ":2: `outbound.proxy` names the environment variable EGRESS, which is not set",
+        ),
         ("\nno_proxy = [\"*.lomi.africa\"]", ":3: `outbound.no_proxy` `*.lomi.africa` is no host; write \".DOMAIN\""),
         ("no_proxy = [\"https://a.example\"]", ":2: `outbound.no_proxy` `https://a.example` must be a host, a"),
         ("no_proxy = \"a.example\"", ":2: `outbound.no_proxy` must be "),

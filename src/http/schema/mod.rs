@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 pub(super) use customer::{Customer, CustomerFields, Deleted, FidelityEntry};
 pub(super) use explanation::{Exchange, Explanation};
 pub(super) use lists::{CustomerList, InvoiceList, PaymentList, PaymentMethodList};
-pub(super) use parameters::{By, Everywhere, Filters, Repeated, Walk};
+pub(super) use parameters::{CommonParameters, FilterParameters, IdempotencyHeaders, LookupParameters, PageParameters};
 pub(super) use problem::{Problem, Problems};
 
 /// The health of the gateway.

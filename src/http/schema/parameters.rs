@@ -5,7 +5,7 @@ use utoipa::IntoParams;
 /// The parameters of every operation.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct Everywhere {
+pub(in crate::http) struct CommonParameters {
     /// `true`: answer with the requests that the gateway would send to the provider, and send nothing.
     explain: Option<bool>,
     /// `raw`: add the provider's raw answers to the result or to the error.
@@ -16,7 +16,7 @@ pub(in crate::http) struct Everywhere {
 /// The headers of every write.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(in crate::http) struct Repeated {
+pub(in crate::http) struct IdempotencyHeaders {
     /// 1 to 255 visible ASCII characters. The gateway executes requests with the same key once, and answers them alike for 72 hours (`store.keep_answers`).
     #[param(rename = "Idempotency-Key")]
     idempotency_key: Option<String>,
@@ -28,7 +28,7 @@ pub(in crate::http) struct Repeated {
 /// The parameters of a page.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct Walk {
+pub(in crate::http) struct PageParameters {
     /// The number of entries per page.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u16>,
@@ -39,7 +39,7 @@ pub(in crate::http) struct Walk {
 /// The filters of the list of customers.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct Filters {
+pub(in crate::http) struct FilterParameters {
     /// Only customers with exactly this e-mail address; case does not matter.
     email: Option<String>,
     /// Only customers with exactly this phone number.
@@ -55,7 +55,7 @@ pub(in crate::http) struct Filters {
 /// The look-up of one customer: send exactly one of these.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct By {
+pub(in crate::http) struct LookupParameters {
     /// The customer's e-mail address.
     email: Option<String>,
     /// The customer's phone number. Write the plus as `%2B`.
