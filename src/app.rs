@@ -27,7 +27,7 @@ use crate::{
     problem::{AlreadyWritten, Code, Problem},
     state::{App, RequestId},
     store::Store,
-    writes::{KeptSurface, Surface},
+    writes::{StoredSurface, Surface},
 };
 
 /// Makes the application from a snapshot of the configuration and a store.
@@ -36,7 +36,7 @@ pub fn new(gateway: Gateway, store: Store) -> Arc<App> {
 }
 
 /// Restores the surface of a stored write: the API, or a drop-in dialect.
-fn surface(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
+fn surface(kept: &StoredSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
     api::writes::surface(kept).or_else(|| drop_in::surface(kept, merchant))
 }
 

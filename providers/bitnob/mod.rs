@@ -59,7 +59,7 @@ static V1: Manifest = Manifest {
         (Operation::OverdueInvoices, Support::No("Bitnob does not have invoices of a customer")),
     ],
     fields: FIELDS.split_at(FIELDS.len() - 2).0,
-    requires: &[Requirement { any_of: &[Field::Email], told: "Bitnob requires an e-mail address" }],
+    requires: &[Requirement { any_of: &[Field::Email], message: "Bitnob requires an e-mail address" }],
     filters: Filters::scanned("Bitnob does not store DIDs"),
     lookups: Lookups {
         email: FilterSupport::Exact,

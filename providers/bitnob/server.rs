@@ -13,7 +13,8 @@ use crate::{
         document::Spelled,
         members::{patch_text, str_of},
         server::{
-            broken, cannot, in_one_text, is_no_address, json_response, mismatched, no_route, total, usual_status, uuid,
+            broken, cannot, in_one_text, is_malformed_email, json_response, mismatched_reply, no_route, total,
+            usual_status, uuid,
         },
         vendor_request::read_document,
     },
@@ -73,7 +74,7 @@ impl VendorServer for Bitnob {
             }
             (Command::Delete(_), Reply::Written(Written::Deleted)) => self.enveloped(command, ()),
             (Command::List(list), Reply::Customers(page)) => self.page(command, list, page),
-            _ => return Err(mismatched()),
+            _ => return Err(mismatched_reply()),
         })
     }
 
@@ -102,7 +103,7 @@ impl VendorServer for Bitnob {
         json_response(status, &json!({ "statusCode": status, "message": message, "error": title }))
     }
 
-    fn members_without_place(&self) -> &'static [&'static str] {
+    fn members_without_field(&self) -> &'static [&'static str] {
         // The members that the newest API takes (nb) (gp).
         const NEWEST: &[&str] =
             &["date_of_birth", "id_type", "id_number", "country", "line1", "city", "state", "postal_code", "reference"];
@@ -122,7 +123,7 @@ impl VendorServer for Bitnob {
 impl Bitnob {
     fn list(&self, request: &VendorRequest<'_>) -> Result<Command, Error> {
         let (size, default_limit) = if self.is_v2 { ("limit", 20) } else { ("take", 10) };
-        request.only("order", &["DESC"])?;
+        request.require_supported("order", &["DESC"])?;
         let (limit, position) = request.page(size, default_limit, self.manifest().paging.max_limit)?;
         let mut filter = CustomerFilter::default();
         if self.is_v2 {
@@ -197,7 +198,7 @@ fn read_fields(request: &VendorRequest<'_>, create: bool) -> Result<CustomerFiel
     let code = input.country_code.set().filter(|code| !code.is_empty());
     let errors = broken([
         (create && fields.email.set().is_none(), "/email", "should not be empty"),
-        (is_no_address(&fields.email), "/email", "must be an email"),
+        (is_malformed_email(&fields.email), "/email", "must be an email"),
         (has_unknown_type, "/customer_type", "must be individual or business"),
         (!create && input.phone.is_absent() && code.is_some(), "/phone", "should be sent with its country code"),
     ]);

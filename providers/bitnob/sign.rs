@@ -25,8 +25,8 @@ pub(super) const HMAC: AuthScheme = AuthScheme::Signed {
         signer_is_optional: false,
         key: "client_secret",
         key_is_secret: true,
-        key_mistake: |_| None,
-        once_header: HEADERS[2],
+        key_error: |_| None,
+        replay_header: HEADERS[2],
         has_nonce: true,
     },
 };

@@ -58,7 +58,7 @@ fn customer(received: wire::Customer<'_>, bitnob: Bitnob) -> Result<BorrowedCust
         ..BorrowedCustomer::default()
     };
     if let (None, Some(unknown)) = (customer.kind, present(received.customer_type)) {
-        customer.extra.keep_text("customer_type", &unknown);
+        customer.extra.add_text("customer_type", &unknown);
     }
     decode::metadata(&mut customer, received.metadata);
     customer.complete_names();
@@ -102,7 +102,7 @@ pub(super) fn page<'a>(
     let meta = listed.meta.unwrap_or_default();
     let more = meta.has_next_page.or(meta.page_count.map(|pages| list.position.page(list.limit) < pages));
     // `itemCount` may count this page only (oldlive). Then the page reports no total.
-    Ok(Page::of_told(items, &list.position, list.limit, more, meta.item_count))
+    Ok(Page::of_reported(items, &list.position, list.limit, more, meta.item_count))
 }
 
 /// The `data` of an envelope. If it is missing, the error says why, where the answer does.
@@ -119,7 +119,7 @@ fn envelope_data<'a, T: FromJson<'a>>(answer: &'a Answer) -> Result<T, Error> {
 pub(super) fn check_success(answer: &Answer) -> Result<(), Error> {
     let body: Value = answer.error_body().unwrap_or_default();
     let status = body["statusCode"].as_u64().or(body["status"].as_u64());
-    match status.and_then(|status| answer.refused_with(status)) {
+    match status.and_then(|status| answer.with_error_status(status)) {
         Some(refused) => Err(refusal(&refused)),
         None if body["status"] == false || body["success"] == false => Err(refusal_as(answer, Kind::Rejected)),
         None => Ok(()),

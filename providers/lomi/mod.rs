@@ -59,7 +59,7 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::read_only(Field::CreatedAt, "created_at"),
         FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
     ],
-    requires: &[Requirement { any_of: &[Field::Name], told: "lomi requires a name" }],
+    requires: &[Requirement { any_of: &[Field::Name], message: "lomi requires a name" }],
     filters: Filters {
         email: FilterSupport::Loose("lomi also matches parts of the name and of the e-mail"),
         blocked: FilterSupport::No("generation v1 cannot block a customer"),

@@ -9,7 +9,9 @@ use crate::{
     json::Extra,
     kit::{
         VendorRequest, VendorServer,
-        server::{broken, cannot, is_no_address, json_response, mismatched, no_route, response, usual_status, uuid},
+        server::{
+            broken, cannot, is_malformed_email, json_response, mismatched_reply, no_route, response, usual_status, uuid,
+        },
         vendor_request::read_document,
     },
     model::{
@@ -63,7 +65,7 @@ impl VendorServer for Lomi {
                 let meta = wire::Meta { current_page: list.position.page(list.limit), per_page: list.limit };
                 json_response(200, &wire::Envelope { data, meta: Some(meta) })
             }
-            _ => return Err(mismatched()),
+            _ => return Err(mismatched_reply()),
         })
     }
 
@@ -102,8 +104,8 @@ impl VendorServer for Lomi {
         customer.livemode = Some(false);
         customer.kind = Some(CustomerType::Individual);
         let mut extra = Extra::default();
-        extra.keep_text("merchant_id", "904d003c-3736-41d4-90a5-9de74d404fd7");
-        extra.keep_text("organization_id", "0979ec77-9fb1-4c9a-8c55-d7fb6c182c9c");
+        extra.add_text("merchant_id", "904d003c-3736-41d4-90a5-9de74d404fd7");
+        extra.add_text("organization_id", "0979ec77-9fb1-4c9a-8c55-d7fb6c182c9c");
         customer.extra = extra;
     }
 
@@ -123,7 +125,7 @@ fn list(request: &VendorRequest<'_>) -> Result<Command, Error> {
         return Err(database_failure(Error::invalid(vec![FieldError::new("page", "must be positive")])));
     }
     // The newest customers come first (repo). Only PyPI `lomi` can request another order.
-    request.only("sort", &["created_at:desc"])?;
+    request.require_supported("sort", &["created_at:desc"])?;
     // PyPI `lomi` counts entries instead of pages.
     let position = match request.number("offset").map_err(database_failure)? {
         Some(offset) => Position::Offset(offset),
@@ -144,7 +146,7 @@ fn read_fields(request: &VendorRequest<'_>, create: bool) -> Result<CustomerFiel
     let fields = translate::fields(&input, &source);
     let mut errors = broken([
         (create && input.name.is_absent(), "/name", "Required"),
-        (is_no_address(&fields.email), "/email", "Invalid email"),
+        (is_malformed_email(&fields.email), "/email", "Invalid email"),
     ]);
     let cleared = [
         (&input.name, "/name"),

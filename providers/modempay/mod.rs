@@ -55,7 +55,7 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::read_only(Field::CreatedAt, "createdAt"),
         FieldSupport::read_only(Field::UpdatedAt, "updatedAt"),
     ],
-    requires: &[Requirement { any_of: &[Field::Name], told: "Modem Pay requires a name" }],
+    requires: &[Requirement { any_of: &[Field::Name], message: "Modem Pay requires a name" }],
     filters: Filters {
         email: FilterSupport::Loose("the search also matches other fields"),
         blocked: FilterSupport::No("Modem Pay cannot block a customer"),

@@ -9,7 +9,10 @@ use crate::{
     json::Extra,
     kit::{
         VendorRequest, VendorServer, Words,
-        server::{broken, in_one_text, is_no_address, json_response, mismatched, no_route, total, usual_status, uuid},
+        server::{
+            broken, in_one_text, is_malformed_email, json_response, mismatched_reply, no_route, total, usual_status,
+            uuid,
+        },
         vendor_request::read_document,
     },
     model::{
@@ -65,7 +68,7 @@ impl VendorServer for ModemPay {
                 let (data, meta) = (Some(methods.collect()), Some(meta(page, &list.position)));
                 json_response(200, &wire::Page { data, meta, ..Default::default() })
             }
-            _ => return Err(mismatched()),
+            _ => return Err(mismatched_reply()),
         })
     }
 
@@ -91,8 +94,8 @@ impl VendorServer for ModemPay {
         customer.livemode = Some(false);
         customer.balance.get_or_insert_with(|| Text::from_static("0"));
         let mut extra = Extra::default();
-        extra.keep_text("business_id", "a10a51ae-05c8-406e-968c-7b1d309a77e0");
-        extra.keep_text("account_id", "7788dd90-3801-47a6-8597-b46eaa0a7d7d");
+        extra.add_text("business_id", "a10a51ae-05c8-406e-968c-7b1d309a77e0");
+        extra.add_text("account_id", "7788dd90-3801-47a6-8597-b46eaa0a7d7d");
         customer.extra = extra;
     }
 }
@@ -124,7 +127,7 @@ impl ModemPay {
     fn read_fields(&self, input: &wire::CustomerInput<'_>, source: &Source) -> Result<CustomerFields, Error> {
         let fields = translate::fields(input, source, self.region);
         let errors = broken([
-            (is_no_address(&fields.email), "/email", "must be an email"),
+            (is_malformed_email(&fields.email), "/email", "must be an email"),
             (fields.balance.set().is_some_and(|digits| !decimal::is_plain(digits)), "/balance", "must be a number"),
         ]);
         if errors.is_empty() {

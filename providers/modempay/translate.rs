@@ -70,7 +70,7 @@ pub(super) fn payment_method(
         channel: owned(present(detail.gateway).or_else(|| present(detail.gateway_name))),
         last4: owned(loose(detail.last4)),
         phone: number.map(|number| phone::canonical_text(&number, region)),
-        created_at: owned(decode::plain_time(present(received.created_at))),
+        created_at: owned(decode::time_without_report(present(received.created_at))),
         kind,
         extra: received.extra.into_owned(source),
     })
@@ -151,7 +151,7 @@ pub(super) fn encode_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
             ..wire::Detail::default()
         };
         if let Ok(detail) = to_raw_value(&detail) {
-            extra.keep(kind, &detail);
+            extra.add(kind, &detail);
         }
     }
     wire::PaymentMethod {

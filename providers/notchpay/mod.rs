@@ -60,7 +60,7 @@ static MANIFEST: Manifest = Manifest {
     ],
     requires: &[Requirement {
         any_of: &[Field::Email, Field::Phone],
-        told: "Notch Pay requires an e-mail address or a phone number",
+        message: "Notch Pay requires an e-mail address or a phone number",
     }],
     filters: Filters {
         email: SEARCHED,

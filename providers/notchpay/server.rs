@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{MANIFEST, NotchPay, translate, wire};
 use crate::{
-    json::Perhaps,
+    json::ObjectOrOther,
     kit::{
         NestsAddress, VendorRequest, VendorServer,
-        server::{broken, is_no_address, json_response, mismatched, no_route, token, total, usual_status},
+        server::{broken, is_malformed_email, json_response, mismatched_reply, no_route, token, total, usual_status},
         vendor_request::read_document,
     },
     model::{
@@ -37,7 +37,9 @@ impl VendorServer for NotchPay {
             ("POST", []) => read_fields(&request, true).map(Command::create),
             ("GET", []) => {
                 // Only one client has these filters (py), and no provider filters by time.
-                request.only("date_start", &[]).and_then(|()| request.only("date_end", &[]))?;
+                request
+                    .require_supported("date_start", &[])
+                    .and_then(|()| request.require_supported("date_end", &[]))?;
                 let (limit, position) = request.page("limit", 30, 100)?;
                 let filter = CustomerFilter { search: request.query_text("search"), ..CustomerFilter::default() };
                 Ok(Command::List(ListCustomers { limit, position, filter }))
@@ -62,7 +64,7 @@ impl VendorServer for NotchPay {
 
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error> {
         let one = |code, message, customer| {
-            let customer = Some(Perhaps::Object(translate::encode(customer)));
+            let customer = Some(ObjectOrOther::Object(translate::encode(customer)));
             enveloped(code, message, wire::One { customer, ..Default::default() })
         };
         Ok(match (command, reply) {
@@ -94,7 +96,7 @@ impl VendorServer for NotchPay {
                 let items = Some(page.items.iter().map(translate::encode_payment_method).collect());
                 enveloped(200, "Payment methods retrieved", wire::Page { items, ..Default::default() })
             }
-            _ => return Err(mismatched()),
+            _ => return Err(mismatched_reply()),
         })
     }
 
@@ -126,7 +128,7 @@ impl VendorServer for NotchPay {
         response
     }
 
-    fn members_without_place(&self) -> &'static [&'static str] {
+    fn members_without_field(&self) -> &'static [&'static str] {
         // The members of all generations of the documents.
         &["company_name", "tax_number", "description", "billing", "shipping", "meta"]
     }
@@ -151,7 +153,7 @@ fn read_fields(request: &VendorRequest<'_>, create: bool) -> Result<CustomerFiel
     let errors = broken([
         (lacks_contact, "/email", "The email field is required when phone is not present."),
         (lacks_contact, "/phone", "The phone field is required when email is not present."),
-        (is_no_address(&fields.email), "/email", "Invalid email address"),
+        (is_malformed_email(&fields.email), "/email", "Invalid email address"),
     ]);
     if errors.is_empty() { Ok(fields) } else { Err(Error::invalid(errors)) }
 }

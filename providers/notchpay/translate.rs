@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{NotchPay, wire};
 use crate::{
-    json::{Loose, Number, Perhaps},
+    json::{Loose, Number, ObjectOrOther},
     kit::{
         Answer, NestsAddress,
         decode::{self, present},
@@ -34,7 +34,7 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 pub(super) fn one(answer: &Answer, region: Option<Region>) -> Result<Option<Customer>, Error> {
     let source = answer.source()?;
     match parse::<wire::One<'_>>(source.as_str())?.customer {
-        Some(Perhaps::Object(received)) => Ok(Some(customer(received, region)?.into_owned(&source))),
+        Some(ObjectOrOther::Object(received)) => Ok(Some(customer(received, region)?.into_owned(&source))),
         _ => Ok(None),
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn customer(received: wire::Customer<'_>, region: Option<Region>) -> 
     customer.complete_names();
     if let Some(number) = decode::loose(received.phone) {
         let canonical = phone::canonical_without_plus(&number, region);
-        decode::keep_phone(&mut customer, Field::Phone, canonical, number);
+        decode::store_phone(&mut customer, Field::Phone, canonical, number);
     }
     decode::address(&mut customer, received.address);
     decode::times(&mut customer, present(received.created_at), present(received.updated_at));
@@ -70,7 +70,7 @@ pub(super) fn payment(received: wire::Payment<'_>, source: &Source) -> Result<Pa
         amount: owned(decode::amount(received.amount.map(|Number(digits)| digits))),
         currency: owned(present(received.currency)),
         status: owned(present(received.status)),
-        created_at: owned(decode::plain_time(present(received.created_at))),
+        created_at: owned(decode::time_without_report(present(received.created_at))),
         extra: received.extra.into_owned(source),
     })
 }
@@ -84,7 +84,7 @@ pub(super) fn payment_method(received: wire::PaymentMethod<'_>, source: &Source)
         channel: owned(present(received.channel)),
         last4: None,
         phone: owned(decode::loose(received.phone)),
-        created_at: owned(decode::plain_time(present(received.created_at))),
+        created_at: owned(decode::time_without_report(present(received.created_at))),
         extra: received.extra.into_owned(source),
     })
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::NotchPay;
 use crate::{
-    json::{Loose, Number, Perhaps, Raw},
+    json::{Loose, Number, ObjectOrOther, Raw},
     kit::{NestedAddress, NestsAddress, Words, document::wire},
     model::Field,
     text::Str,
@@ -20,7 +20,7 @@ wire! {
         phone: Loose<'a> = "phone",
         metadata: Raw<'a> = "metadata",
         #[omitted]
-        address: Perhaps<'a, Address<'a>> = "address",
+        address: ObjectOrOther<'a, Address<'a>> = "address",
         #[omitted]
         blocked: bool = "blocked",
         #[omitted]
@@ -32,7 +32,7 @@ wire! {
     /// One customer in its envelope (prose). One page of the documents names the member `data` (respdoc). An answer
     /// without a customer may have `[]` instead (oas).
     answer One<'a> {
-        customer: Perhaps<'a, Customer<'a>> = "customer" | "data",
+        customer: ObjectOrOther<'a, Customer<'a>> = "customer" | "data",
     }
 
     /// A page of records (prose). The member of payments may be `payments` (oas) (py). Payment methods have no counts

@@ -12,7 +12,10 @@ use crate::{
     kit::{
         NestsAddress, VendorRequest, VendorServer,
         members::{loose_of, patch_address, patch_object, patch_text, str_of},
-        server::{broken, in_one_text, is_no_address, json_response, mismatched, no_route, token, total, usual_status},
+        server::{
+            broken, in_one_text, is_malformed_email, json_response, mismatched_reply, no_route, token, total,
+            usual_status,
+        },
         vendor_request::read_document,
     },
     model::{
@@ -73,11 +76,11 @@ impl VendorServer for PaymentKit {
                 let subscriptions = members.filter(|(key, _)| key == "subscription_id").map(|(_, id)| id.get());
                 let mut extra = Extra::default();
                 if let Ok(count) = to_raw_value(&subscriptions.collect::<BTreeSet<_>>().len()) {
-                    extra.keep("subscriptionCount", &count);
+                    extra.add("subscriptionCount", &count);
                 }
                 json_response(200, &wire::Overdue { customer, invoices, summary, extra })
             }
-            _ => return Err(mismatched()),
+            _ => return Err(mismatched_reply()),
         })
     }
 
@@ -164,7 +167,7 @@ fn list(request: &VendorRequest<'_>, filter: CustomerFilter) -> Result<Command, 
         ("starting_after", &[]),
         ("ending_before", &[]),
     ] {
-        request.only(key, accepted)?;
+        request.require_supported(key, accepted)?;
     }
     // PaymentKit replaces a number out of bounds with the nearest one within (hub).
     let limit = u16::try_from(request.within("pageSize", 20, 100)?).unwrap_or(100);
@@ -179,7 +182,7 @@ fn read_fields(request: &VendorRequest<'_>) -> Result<CustomerFields, Error> {
     let fields = fields(&input, &source);
     let metadata = input.metadata.set();
     let errors = broken([
-        (is_no_address(&fields.email), "/email", "must be a valid email"),
+        (is_malformed_email(&fields.email), "/email", "must be a valid email"),
         (metadata.is_some_and(|metadata| !metadata.get().starts_with('{')), "/metadata", "must be of type object"),
     ]);
     if errors.is_empty() { Ok(fields) } else { Err(Error::invalid(errors)) }

@@ -37,11 +37,11 @@ pub(super) const SIGNATURE: AuthScheme = AuthScheme::Signed {
         signer_is_optional: true,
         key: "public_key",
         key_is_secret: false,
-        key_mistake: |key| {
+        key_error: |key| {
             let is_key = unhex(key).is_some_and(|bytes| bytes.len() == 32);
             (!is_key).then_some("is not an Ed25519 public key: 32 bytes in hexadecimal")
         },
-        once_header: HEADERS[1],
+        replay_header: HEADERS[1],
         has_nonce: false,
     },
 };

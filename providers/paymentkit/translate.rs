@@ -68,7 +68,7 @@ fn invoice(received: wire::Invoice<'_>, source: &Source) -> Result<Invoice, Erro
         amount_due: owned(loose(received.amount_due)),
         amount_remaining: owned(loose(received.amount_remaining)),
         currency: owned(present(received.currency_id)),
-        created_at: owned(decode::plain_time(present(received.created_at))),
+        created_at: owned(decode::time_without_report(present(received.created_at))),
         extra: received.extra.into_owned(source),
     })
 }

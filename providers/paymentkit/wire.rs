@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::PaymentKit;
 use crate::{
-    json::{Loose, Perhaps, Raw},
+    json::{Loose, ObjectOrOther, Raw},
     kit::{NestedAddress, NestsAddress, Words, document::wire},
     model::Field,
     text::Str,
@@ -19,7 +19,7 @@ wire! {
         name: Str<'a> = "name",
         email: Str<'a> = "email",
         phone: Str<'a> = "phone",
-        address: Perhaps<'a, Address<'a>> = "address",
+        address: ObjectOrOther<'a, Address<'a>> = "address",
         balance: Loose<'a> = "balance",
         delinquent: bool = "delinquent",
         metadata: Raw<'a> = "metadata",

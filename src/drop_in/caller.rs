@@ -51,7 +51,7 @@ pub(super) fn signed(
     for candidate in gateway.signers(manifest.name, signer) {
         match verify(vendor_request, &candidate.credentials, now.as_second()) {
             Ok(()) => {
-                let once = format!("{}\n{signer}\n{}", manifest.name, header(vendor_request, ingress.once_header));
+                let once = format!("{}\n{signer}\n{}", manifest.name, header(vendor_request, ingress.replay_header));
                 // A repeated read is harmless, even one that creates the customer it asks for.
                 let is_read = vendor_request.method().is_safe();
                 let once = Once { digest: digest_of(&once), has_nonce: ingress.has_nonce, is_read };

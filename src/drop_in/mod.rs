@@ -25,7 +25,7 @@ use passerelle_providers::{
     api::input,
     engine::{Conditions, Language, drop_in},
     kit::{
-        server::{no_route, not_found, outside},
+        server::{no_route, not_found, outside_base},
         vendor_request::given_members,
     },
     model::{Command, Error, FieldError, Kind, LossPolicy, Reply, Request},
@@ -132,7 +132,7 @@ impl DropInCall {
         };
         let merchant = &Arc::clone(self.merchant.insert(merchant));
         if !self.dialect.is_served {
-            return Err(outside().into());
+            return Err(outside_base().into());
         }
         let server = self.dialect.server(Some(merchant));
         let command = self.decode(&*server, merchant)?;
@@ -184,7 +184,7 @@ impl DropInCall {
             let source = source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?;
             input::check(&source)?;
             if matches!(command, Command::Create(_) | Command::Update(_)) {
-                let lost = given_members(&source, server.members_without_place());
+                let lost = given_members(&source, server.members_without_field());
                 self.lost = lost.into_iter().map(str::to_owned).collect();
             }
             if merchant.on_loss != LossPolicy::Drop && !self.lost.is_empty() {

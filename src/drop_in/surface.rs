@@ -18,8 +18,8 @@ use super::{
 use crate::{
     merchant::{Connection, Merchant},
     problem::Problem,
-    store::KeptAnswer,
-    writes::{EndedWrite, KeptSurface, Surface, over_http},
+    store::StoredAnswer,
+    writes::{EndedWrite, StoredSurface, Surface, over_http},
 };
 
 /// The surface of one write: the dialect, and what its answers need of the request.
@@ -58,7 +58,7 @@ impl DropInSurface {
 }
 
 /// Restores a drop-in surface from the store.
-pub fn surface(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
+pub fn surface(kept: &StoredSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>> {
     let (method, path) = kept.name.split_once(' ')?;
     let (method, path) = (Method::try_from(method).ok()?, Uri::try_from(path).ok()?);
     Some(Arc::new(DropInSurface::of(&method, &path, merchant, kept.on_loss, kept.lost.clone())?))
@@ -83,7 +83,7 @@ impl Surface for DropInSurface {
         &self.lost
     }
 
-    fn write_answer(&self, ended: &EndedWrite<'_>) -> (KeptAnswer, Option<Problem>) {
+    fn write_answer(&self, ended: &EndedWrite<'_>) -> (StoredAnswer, Option<Problem>) {
         let operation = ended.command.operation();
         let answer = match ended.result {
             Ok(done) => {

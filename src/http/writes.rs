@@ -16,9 +16,9 @@ use crate::{
     merchant::Connection,
     problem::{Code, Problem},
     state::{App, RequestId},
-    store::{KeptAnswer, OperationId},
+    store::{OperationId, StoredAnswer},
     writes::{
-        EndedWrite, KeptSurface, NewWrite, Surface,
+        EndedWrite, NewWrite, StoredSurface, Surface,
         over_http::{answer, refusal, response},
     },
 };
@@ -67,7 +67,7 @@ struct Api {
 const NAME: &str = "/v1";
 
 /// Restores the surface of the API from the store.
-pub fn surface(kept: &KeptSurface) -> Option<Arc<dyn Surface>> {
+pub fn surface(kept: &StoredSurface) -> Option<Arc<dyn Surface>> {
     let api = Api { request_id: None, include_raw: false, on_loss: kept.on_loss };
     (kept.name == NAME).then(|| Arc::new(api) as Arc<dyn Surface>)
 }
@@ -85,7 +85,7 @@ impl Surface for Api {
         self.include_raw
     }
 
-    fn write_answer(&self, ended: &EndedWrite<'_>) -> (KeptAnswer, Option<Problem>) {
+    fn write_answer(&self, ended: &EndedWrite<'_>) -> (StoredAnswer, Option<Problem>) {
         match ended.result {
             Ok(done) => (self.success(ended, done), None),
             Err(error) => {
@@ -104,7 +104,7 @@ impl Surface for Api {
 }
 
 impl Api {
-    fn success(&self, ended: &EndedWrite<'_>, done: &Written) -> KeptAnswer {
+    fn success(&self, ended: &EndedWrite<'_>, done: &Written) -> StoredAnswer {
         let origin = Origin { provider: ended.connection.manifest.name, connection: &ended.connection.name };
         match done {
             Written::Created(created) => {
@@ -123,14 +123,14 @@ impl Api {
         }
     }
 
-    fn answer(&self, ended: &EndedWrite<'_>, status: u16, document: &impl Json) -> KeptAnswer {
+    fn answer(&self, ended: &EndedWrite<'_>, status: u16, document: &impl Json) -> StoredAnswer {
         let policy = match self.on_loss {
             LossPolicy::Reject => "loss=reject",
             LossPolicy::Carry => "loss=carry",
             LossPolicy::Drop => "loss=drop",
         };
         let headers = [(header::CONTENT_TYPE, "application/json"), (PREFERENCE_APPLIED, policy)];
-        KeptAnswer {
+        StoredAnswer {
             status,
             headers: headers.map(|(name, value)| (name, HeaderValue::from_static(value))).into(),
             body: written(document, ended.exchanges, USUAL_SIZE).into(),

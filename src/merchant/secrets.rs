@@ -104,7 +104,7 @@ impl Resolver<'_> {
                 }
             }
             let credentials = Credentials::new(named);
-            if let Some(mistake) = credentials.get(ingress.key).and_then(ingress.key_mistake) {
+            if let Some(mistake) = credentials.get(ingress.key).and_then(ingress.key_error) {
                 self.mistake(&format!("{at}.{}", ingress.key), mistake);
             }
             let missing = [(ingress.signer, ingress.signer_is_optional), (ingress.key, false)]

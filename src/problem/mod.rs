@@ -168,7 +168,7 @@ impl Problem {
 
     /// Sets the outcome to unknown: the provider may have executed the write.
     #[must_use]
-    pub fn leaving_doubt(mut self) -> Self {
+    pub fn with_unknown_outcome(mut self) -> Self {
         self.0.effect = Effect::Unknown;
         self.0.safe_to_retry = false;
         self

@@ -107,8 +107,8 @@ impl Sample {
     fn payments(&self, number: u8, customer: &Text) -> Vec<Payment> {
         // The PyPI client of Notch Pay cannot decode a payment without these members.
         let mut extra = Extra::default();
-        extra.keep_text("customer", customer);
-        extra.keep("sandbox", RawValue::TRUE);
+        extra.add_text("customer", customer);
+        extra.add("sandbox", RawValue::TRUE);
         let payment = |part: u8, amount: &'static str, status: &'static str| Payment {
             id: Text::from(format!("pay_{number:04}{part}")),
             reference: Some(Text::from(format!("order_{number}{part}"))),

@@ -35,13 +35,13 @@ use passerelle_providers::{
 use tokio::time::Instant;
 
 pub use new_write::{Idempotency, NewWrite, Write};
-pub use surface::{EndedWrite, FindSurface, KeptSurface, Surface};
+pub use surface::{EndedWrite, FindSurface, StoredSurface, Surface};
 
 use crate::{
     execution::{self, Exchange},
     merchant::Gateway,
     problem::Problem,
-    store::{Claim, End, KeptAnswer, LONGEST_ATTEMPT, NewOperation, OperationId, OperationLog, Record, StoreError},
+    store::{Claim, End, LONGEST_ATTEMPT, NewOperation, OperationId, OperationLog, Record, StoreError, StoredAnswer},
 };
 use in_flight::{ClientPresence, InFlightRegister, InFlightWrite};
 use new_write::PreparedWrite;
@@ -54,7 +54,7 @@ pub struct WriteAnswer {
     /// The id of the write.
     pub id: OperationId,
     /// The answer.
-    pub answer: KeptAnswer,
+    pub answer: StoredAnswer,
     /// If this request failed, the problem, for the log.
     pub failure: Option<Problem>,
     /// Whether it is the answer to an earlier request for the same write.

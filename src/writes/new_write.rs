@@ -70,7 +70,7 @@ pub(super) fn plan(
 ) -> Result<Planned, Error> {
     match (command, marker_of(connection, command, is_keyed, id)) {
         (Command::Create(create), Some(marker)) => {
-            let with_marker = Command::Create(marker::marked(create.clone(), &marker));
+            let with_marker = Command::Create(marker::with_marker(create.clone(), &marker));
             execution::plan(connection, &with_marker, conditions)
         }
         _ => execution::plan(connection, command, conditions),
@@ -80,7 +80,7 @@ pub(super) fn plan(
 /// The idempotency marker of a write, if it has one. It depends only on what the store keeps, so that a later attempt
 /// gets the same marker.
 pub(super) fn marker_of(connection: &Connection, command: &Command, is_keyed: bool, id: OperationId) -> Option<String> {
-    let has_marker = is_keyed && matches!(command, Command::Create(_)) && marker::is_held_by(connection.manifest);
+    let has_marker = is_keyed && matches!(command, Command::Create(_)) && marker::is_supported_by(connection.manifest);
     has_marker.then(|| id.to_string())
 }
 

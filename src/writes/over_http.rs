@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::{Idempotency, Refused, WriteAnswer};
 use crate::{
     problem::{AlreadyWritten, Code, IDEMPOTENCY_STATUS, OPERATION_ID, Problem},
-    store::KeptAnswer,
+    store::StoredAnswer,
 };
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -101,13 +101,13 @@ pub fn refusal(refused: Refused) -> Problem {
         Refused::Fault => {
             let detail = "an unexpected fault, which is in the gateway's log; if the write was sent, the gateway \
                           reconciles it";
-            Problem::new(Code::Internal, detail).leaving_doubt()
+            Problem::new(Code::Internal, detail).with_unknown_outcome()
         }
     }
 }
 
 /// The answer that the store keeps, from a response.
-pub fn answer(response: http::Response<Bytes>) -> KeptAnswer {
+pub fn answer(response: http::Response<Bytes>) -> StoredAnswer {
     let headers = response.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
-    KeptAnswer { status: response.status().as_u16(), headers: headers.collect(), body: response.into_body() }
+    StoredAnswer { status: response.status().as_u16(), headers: headers.collect(), body: response.into_body() }
 }

@@ -33,7 +33,7 @@ use crate::{
     config::OnAmbiguous,
     execution::ProviderTransport,
     merchant::Connection,
-    store::{Adopted, KeptAnswer, Resend, State},
+    store::{Adopted, Resend, State, StoredAnswer},
 };
 
 /// How often the worker asks the store which writes are due.
@@ -162,12 +162,12 @@ impl Writes {
         let gives_up = phase == ReconcilePhase::Exhausted && operation.attempt > RECONCILES_BEFORE_GIVING_UP;
         let outcome = match outcome {
             // The provider's list is too long to search. Where sending again does no harm, nothing has to be found.
-            Err(error) if error.kind == Kind::ScanBound && operation.may_be_sent_again(false) => Ok(Found::DidNot),
+            Err(error) if error.kind == Kind::ScanBound && operation.may_be_sent_again(false) => Ok(Found::NotHappened),
             outcome => outcome,
         };
         let answer = match self.adopt_created(&operation, &transport, outcome).await {
             Ok(Found::Happened(written)) => self.conclude(&operation, Ok(*written), transport.exchanges()).await,
-            Ok(Found::DidNot) if operation.may_be_sent_again(gives_up) => {
+            Ok(Found::NotHappened) if operation.may_be_sent_again(gives_up) => {
                 match self.store.send_again(record.id, record.attempt).await {
                     Ok(Resend::Noted) => {
                         let planned = operation.plan();
@@ -183,7 +183,7 @@ impl Writes {
                     }
                 }
             }
-            Ok(Found::DidNot) if gives_up => {
+            Ok(Found::NotHappened) if gives_up => {
                 self.hold_for_operator(&record, Some(&operation), "the provider shows no trace of it").await;
                 return None;
             }
@@ -196,7 +196,7 @@ impl Writes {
             Err(error) if error.kind == Kind::NotFound && !matches!(operation.command, Command::Create(_)) => {
                 self.conclude(&operation, Err(error), transport.exchanges()).await
             }
-            Ok(Found::DidNot) | Err(_) => {
+            Ok(Found::NotHappened) | Err(_) => {
                 self.leave_unknown(&operation, "the provider does not show yet whether the write happened").await
             }
         };
@@ -226,7 +226,7 @@ impl Writes {
                 Ok(Adopted::Anothers) if create.distinct => {
                     reconcile::matched(&operation.connection.provider, transport, create).await
                 }
-                Ok(Adopted::Anothers) => Ok(Found::DidNot),
+                Ok(Adopted::Anothers) => Ok(Found::NotHappened),
                 Ok(Adopted::Open) | Err(_) => {
                     Err(Error::new(Kind::Overloaded, "it is not known yet which create made a customer"))
                 }
@@ -240,7 +240,7 @@ impl Writes {
     async fn hold_for_operator(&self, record: &Record, operation: Option<&Operation<'_>>, why: &'static str) {
         tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "a write is held for an operator, because its outcome is unknown: {why}");
         let unknown = || operation.map(|operation| operation.unknown_answer(why).answer);
-        let without_surface = KeptAnswer { status: 504, headers: Vec::new(), body: Bytes::new() };
+        let without_surface = StoredAnswer { status: 504, headers: Vec::new(), body: Bytes::new() };
         let answer = record.answer.clone().or_else(unknown).unwrap_or(without_surface);
         let end = End::Unknown { reconcile_after: None, answer };
         if let Err(error) = self.store.finish(record.id, record.attempt, end).await {

@@ -17,7 +17,7 @@ use passerelle_providers::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::surface::{FindSurface, KeptSurface, Surface};
+use super::surface::{FindSurface, StoredSurface, Surface};
 use crate::merchant::{Connection, Merchant};
 
 /// The version of the records that this version of the gateway writes.
@@ -107,9 +107,9 @@ impl StoredWrite {
         let (request, mut kept_surface, provider_id) = match serde_json::from_slice::<RecordDocument<'_>>(record) {
             Ok(document) if document.version > VERSION => return None,
             Ok(RecordDocument { on_loss, lost, provider_id, request, .. }) => {
-                (request.get().as_bytes(), KeptSurface { name: String::new(), on_loss, lost }, provider_id)
+                (request.get().as_bytes(), StoredSurface { name: String::new(), on_loss, lost }, provider_id)
             }
-            Err(_) => (&record[..], KeptSurface::default(), None),
+            Err(_) => (&record[..], StoredSurface::default(), None),
         };
         let is_version_1 = request.len() == record.len();
         let Fingerprint { operation, surface, drops_losses, command } = serde_json::from_slice(request).ok()?;

@@ -1,6 +1,6 @@
 //! In which format a client is answered: that of the API, or that of an imitated provider. `http` and `drop_in`
 //! implement [`Surface`]. The answer may have to be written long after the request, by another process; so the store
-//! keeps a [`KeptSurface`], and [`FindSurface`] makes the surface from it again.
+//! keeps a [`StoredSurface`], and [`FindSurface`] makes the surface from it again.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
     execution::Exchange,
     merchant::{Connection, Merchant},
     problem::Problem,
-    store::{KeptAnswer, OperationId},
+    store::{OperationId, StoredAnswer},
 };
 
 /// A format in which writes are answered.
@@ -37,12 +37,12 @@ pub trait Surface: Debug + Send + Sync {
     }
 
     /// Encodes the answer to the client. If it is a failure, it also returns the problem, for the log.
-    fn write_answer(&self, ended: &EndedWrite<'_>) -> (KeptAnswer, Option<Problem>);
+    fn write_answer(&self, ended: &EndedWrite<'_>) -> (StoredAnswer, Option<Problem>);
 }
 
 /// The part of a surface that the store keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptSurface {
+pub struct StoredSurface {
     /// The surface's name.
     pub name: String,
     /// The loss policy of the request.
@@ -70,4 +70,4 @@ pub struct EndedWrite<'e> {
 }
 
 /// Makes a surface again from what the store kept of it. `None` if this version knows no such surface.
-pub type FindSurface = fn(kept: &KeptSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>>;
+pub type FindSurface = fn(kept: &StoredSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>>;

@@ -136,7 +136,7 @@ fn changes_a_customer(field: Field) -> Result<(), Failed> {
     let expected = |other| if other == field { value(field) } else { nothing[&other].clone() };
     for other in Field::ALL {
         same(other.name(), &compare::stored(&customer)[&other], &expected(other))?;
-        if customer.held(other).is_there() != (other == field || other == Field::Id) {
+        if customer.held(other).has_value() != (other == field || other == Field::Id) {
             return Err(format!("{} has a value and should not, or the reverse", other.name()).into());
         }
     }
@@ -257,7 +257,7 @@ fn is_a_capability(field: Field) -> Result<(), Failed> {
 fn is_set_by_the_twin_exactly_if_declared(subject: Subject, field: Field) -> Result<(), Failed> {
     let is_read = subject.manifest.field(field).read.is_supported() || field == Field::Id;
     for customer in block_on(Harness::of(subject)?.customers())? {
-        if customer.held(field).is_there() != is_read {
+        if customer.held(field).has_value() != is_read {
             let (declared, actual) = if is_read { ("read", "missing") } else { ("absent", "present") };
             return Err(format!("it is declared as {declared}, but it is {actual}").into());
         }

@@ -13,7 +13,7 @@ use passerelle_providers::{
     engine::{self, Conditions, Language, drop_in},
     kit::{
         CustomerPage, Draft, Endpoint, Plan, Transport, VendorRequest,
-        server::{json_response, mismatched, no_route, usual_status, uuid},
+        server::{json_response, mismatched_reply, no_route, usual_status, uuid},
     },
     model::{
         BorrowedCustomer, Command, CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId,
@@ -375,7 +375,7 @@ impl VendorServer for Example {
                 let data: Vec<Value> = page.items.iter().map(encode).collect();
                 Ok(json_response(200, &json!({ "data": data, "has_more": page.next.is_some() })))
             }
-            _ => Err(mismatched()),
+            _ => Err(mismatched_reply()),
         }
     }
 

@@ -189,10 +189,7 @@ fn an_invalid_store_is_reported_with_its_line() {
                     connections.main = { provider = \"lomi\", sandbox = true }\n";
     let wrong = file(&format!("{merchant}[store]\nurl = \"mysql://me:secret@db/x\"\n"));
     let messages = err(&run(&["check", "--config", wrong.path().to_str().expect("a path")]));
-    assert!(
-        messages.contains(":6: `store.url` must be `sqlite:FILE`") && !messages.contains("secret"),
-        "{messages}"
-    );
+    assert!(messages.contains(":6: `store.url` must be `sqlite:FILE`") && !messages.contains("secret"), "{messages}");
     let key = "0".repeat(64);
     let open = file(&format!("{merchant}[store]\nurl = \"postgres://me:secret@db/x\"\nkey = \"{key}\"\n"));
     let messages = err(&run(&["check", "--config", open.path().to_str().expect("a path")]));

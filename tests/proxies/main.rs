@@ -92,7 +92,7 @@ impl Probed {
 
     fn assert_answered(&self) {
         assert!(self.0.status.success(), "{}", self.text());
-        assert!(self.text().contains("answers, and takes the credentials"), "{}", self.text());
+        assert!(self.text().contains("the provider answers and accepts the credentials"), "{}", self.text());
     }
 
     /// The message names the proxy without its password, and says what to check.

@@ -14,7 +14,7 @@ use http::{HeaderValue, header};
 use jiff::Timestamp;
 use passerelle::{
     config,
-    store::{Claim, End, KeptAnswer, NewOperation, OperationId, Record, Settings, Store, StoreError},
+    store::{Claim, End, NewOperation, OperationId, Record, Settings, Store, StoreError, StoredAnswer},
 };
 use tempfile::TempDir;
 
@@ -109,9 +109,9 @@ pub(crate) fn keyless(merchant: &str, request: &str) -> NewOperation {
     }
 }
 
-pub(crate) fn answer(status: u16) -> KeptAnswer {
+pub(crate) fn answer(status: u16) -> StoredAnswer {
     let headers = vec![(header::LOCATION, HeaderValue::from_static("/v1/customers/c1"))];
-    KeptAnswer { status, headers, body: Bytes::from_static(b"{\"name\":\"Amadou\xc3\xa9\"}\n") }
+    StoredAnswer { status, headers, body: Bytes::from_static(b"{\"name\":\"Amadou\xc3\xa9\"}\n") }
 }
 
 pub(crate) fn done() -> End {

@@ -26,7 +26,7 @@ pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) 
         .requires
         .iter()
         .filter(|requirement| !requirement.any_of.iter().any(|field| is_given(&command.fields, *field)))
-        .map(|requirement| FieldError::new(requirement.any_of[0].pointer(), requirement.told))
+        .map(|requirement| FieldError::new(requirement.any_of[0].pointer(), requirement.message))
         .collect();
     if !missing.is_empty() {
         return Err(Error::invalid(missing));
@@ -208,7 +208,7 @@ fn check_cleared(plan: Plan<Customer>, requested: &CustomerFields, manifest: &Ma
             customer.fidelity.lost(Field::Metadata, NOT_CLEARED);
         }
         for field in cleared {
-            if customer.held(field).is_there() {
+            if customer.held(field).has_value() {
                 let entry = Entry { field, outcome: Outcome::Lost, rule: NOT_CLEARED, from: None };
                 customer.fidelity.push(entry);
             }

@@ -29,7 +29,7 @@ pub enum Found {
     /// The write happened, with this result.
     Happened(Box<Written>),
     /// The provider shows no effect of the write at this time.
-    DidNot,
+    NotHappened,
     /// Several customers match the write, so an operator has to decide.
     Several,
 }
@@ -51,7 +51,7 @@ pub async fn find_outcome(
 ) -> Result<Found, Error> {
     match command {
         Command::Create(create) => match find_created(provider, transport, create, sent_at, marker).await? {
-            Found::DidNot if create.distinct => matched(provider, transport, create).await,
+            Found::NotHappened if create.distinct => matched(provider, transport, create).await,
             found => Ok(found),
         },
         Command::Update(update) => {
@@ -60,7 +60,7 @@ pub async fn find_outcome(
             let stored = without_losses(&update.fields, Operation::Update, manifest);
             Ok(match matches_fields(&customer, &completed(&stored, &customer), manifest) {
                 true => Found::happened(Written::Changed(customer)),
-                false => Found::DidNot,
+                false => Found::NotHappened,
             })
         }
         Command::Block(id) => check_blocked(provider, transport, id, true).await,
@@ -68,7 +68,7 @@ pub async fn find_outcome(
         Command::Delete(id) => match retrieve(provider, transport, id).await {
             Err(error) if error.kind == Kind::NotFound => Ok(Found::happened(Written::Deleted)),
             Err(error) => Err(error),
-            Ok(_) => Ok(Found::DidNot),
+            Ok(_) => Ok(Found::NotHappened),
         },
         // These commands change nothing. `RetrieveOrCreate` can create a customer, but is never recorded as a write.
         Command::Retrieve(_)
@@ -77,7 +77,7 @@ pub async fn find_outcome(
         | Command::List(_)
         | Command::PaymentMethods(_)
         | Command::Payments(_)
-        | Command::OverdueInvoices(_) => Ok(Found::DidNot),
+        | Command::OverdueInvoices(_) => Ok(Found::NotHappened),
     }
 }
 
@@ -90,7 +90,7 @@ async fn check_blocked(
     let customer = retrieve(provider, transport, id).await?;
     Ok(match customer.blocked == Some(wanted) {
         true => Found::happened(Written::Changed(customer)),
-        false => Found::DidNot,
+        false => Found::NotHappened,
     })
 }
 
@@ -103,7 +103,7 @@ pub async fn matched(
     create: &CreateCustomer,
 ) -> Result<Found, Error> {
     let existing = lists::existing_match(provider, transport, create).await?;
-    Ok(existing.map_or(Found::DidNot, |existing| Found::happened(Written::Created(existing))))
+    Ok(existing.map_or(Found::NotHappened, |existing| Found::happened(Written::Created(existing))))
 }
 
 /// Finds the customer that a create made: the one with the create's idempotency marker. Where neither the create nor
@@ -152,7 +152,7 @@ async fn find_created(
 
 fn outcome_of(mut candidates: Vec<Customer>) -> Found {
     match (candidates.pop(), candidates.is_empty()) {
-        (None, _) => Found::DidNot,
+        (None, _) => Found::NotHappened,
         (Some(customer), true) => Found::happened(Written::Created(Created { customer, existing: false })),
         (Some(_), false) => Found::Several,
     }
@@ -352,7 +352,7 @@ mod tests {
                 Written::Created(Created { customer, existing }) => Some((customer.id.to_string(), existing)),
                 other => panic!("not a create: {other:?}"),
             },
-            Found::DidNot => None,
+            Found::NotHappened => None,
             Found::Several => panic!("no two customers match"),
         }
     }
@@ -391,7 +391,7 @@ mod tests {
     #[test]
     fn two_candidates_are_left_for_the_operator_to_decide() {
         let one = || customer(r#"{"name":"Awa Diop"}"#);
-        assert!(matches!(outcome_of(Vec::new()), Found::DidNot));
+        assert!(matches!(outcome_of(Vec::new()), Found::NotHappened));
         assert!(matches!(outcome_of(vec![one()]), Found::Happened(written) if matches!(*written, Written::Created(_))));
         assert!(matches!(outcome_of(vec![one(), one()]), Found::Several));
     }

@@ -14,6 +14,6 @@ pub(crate) mod write;
 pub use mistake::ParseError;
 pub use object::{Extra, JsonObject, serialize_extra};
 pub use reader::{FromJson, Reader, from_str};
-pub use scalar::{Loose, Number, Perhaps};
+pub use scalar::{Loose, Number, ObjectOrOther};
 pub use value::{Members, Raw, members};
 pub use write::{Json, to_raw};

@@ -105,15 +105,15 @@ pub struct Extra<T = Text>(T);
 
 impl<T: ModelText> Extra<T> {
     /// Adds a member.
-    pub fn keep<'v>(&mut self, key: &str, value: impl Into<Raw<'v>>) {
+    pub fn add<'v>(&mut self, key: &str, value: impl Into<Raw<'v>>) {
         let value = value.into().get();
         self.0.change(|members| push_member(members, key, value));
     }
 
     /// Adds a member with a string value, for a value that the adapter has read but that has no canonical field.
-    pub fn keep_text(&mut self, key: &str, value: &str) {
+    pub fn add_text(&mut self, key: &str, value: &str) {
         if let Ok(raw) = serde_json::value::to_raw_value(value) {
-            self.keep(key, &raw);
+            self.add(key, &raw);
         }
     }
 
@@ -153,14 +153,14 @@ impl<'a> Extra<Str<'a>> {
     pub fn read<'json: 'a>(&mut self, key: &str, begin: usize, reader: &mut Reader<'json>) -> Result<(), ParseError> {
         let value = Raw::read(reader)?;
         let member = reader.since(begin);
-        // A compact member has no spaces and no escapes in its name: its text equals what `keep` would write.
+        // A compact member has no spaces and no escapes in its name: its text equals what `add` would write.
         let is_compact = member.len() == key.len() + value.get().len() + r#""":"#.len();
         if is_compact && self.is_empty() {
             self.0 = Str::new(member);
         } else if let Some(run) = self.0.followed_by(reader.message(), member).filter(|_| is_compact) {
             self.0 = run;
         } else {
-            self.keep(key, value);
+            self.add(key, value);
         }
         Ok(())
     }

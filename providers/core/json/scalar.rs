@@ -61,20 +61,20 @@ impl Serialize for Number<'_> {
 
 /// A document, or another value in its place. Some providers write an empty object as `[]`.
 #[derive(Debug)]
-pub enum Perhaps<'a, T> {
+pub enum ObjectOrOther<'a, T> {
     /// The document.
     Object(T),
     /// A value that is not an object.
     Other(Raw<'a>),
 }
 
-impl<'json: 'a, 'a, T: FromJson<'json>> FromJson<'json> for Perhaps<'a, T> {
+impl<'json: 'a, 'a, T: FromJson<'json>> FromJson<'json> for ObjectOrOther<'a, T> {
     fn read(reader: &mut Reader<'json>) -> Result<Self, ParseError> {
         if reader.is_at_object()? { T::read(reader).map(Self::Object) } else { Raw::read(reader).map(Self::Other) }
     }
 }
 
-impl<T: Serialize> Serialize for Perhaps<'_, T> {
+impl<T: Serialize> Serialize for ObjectOrOther<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Object(document) => document.serialize(serializer),

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
-    json::{Extra, FromJson, ParseError, Perhaps, Reader, serialize_extra},
+    json::{Extra, FromJson, ObjectOrOther, ParseError, Reader, serialize_extra},
     kit::{Words, members::str_of},
     model::{Address, Patch, str_patch},
     text::{Str, Text},
@@ -49,9 +49,9 @@ impl<'a, V> NestedAddress<'a, V> {
     }
 
     /// The address object of a customer; `None` if the customer has no address.
-    pub fn held(parts: &'a Address<Option<Text>>) -> Option<Perhaps<'a, Self>> {
+    pub fn held(parts: &'a Address<Option<Text>>) -> Option<ObjectOrOther<'a, Self>> {
         let has_address = parts.parts().iter().any(|(_, part)| part.is_some());
-        has_address.then(|| Perhaps::Object(Self::new(parts.map(|part| str_of(part.as_ref()).into()))))
+        has_address.then(|| ObjectOrOther::Object(Self::new(parts.map(|part| str_of(part.as_ref()).into()))))
     }
 }
 

@@ -29,7 +29,7 @@ impl Answer {
 
     /// The same answer with the error status that its body names, for vendors that refuse with HTTP status 200. `None`
     /// if the number is not an error status.
-    pub fn refused_with(&self, status: u64) -> Option<Self> {
+    pub fn with_error_status(&self, status: u64) -> Option<Self> {
         let stated = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
         let mut response = self.0.clone();
         *response.status_mut() = stated;

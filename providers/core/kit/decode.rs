@@ -4,7 +4,7 @@
 //! The vendors' `translate.rs` call them while they read an answer.
 
 use crate::{
-    json::{self, JsonObject, Loose, Perhaps, Raw},
+    json::{self, JsonObject, Loose, ObjectOrOther, Raw},
     kit::{NestedAddress, marker},
     model::{BorrowedCustomer, Error, Fidelity, Field},
     text::{
@@ -61,7 +61,7 @@ pub fn phone_number<'a>(
 ) {
     if let Some(text) = text {
         let converted = phone::canonical(&text, region);
-        keep_phone(customer, field, converted, text);
+        store_phone(customer, field, converted, text);
     }
 }
 
@@ -78,19 +78,19 @@ pub fn phone_in_parts<'a>(
             Some(code) => phone::join(code, &national),
             None => phone::canonical(&national, region),
         };
-        keep_phone(customer, Field::Phone, converted, national);
+        store_phone(customer, Field::Phone, converted, national);
     }
     if let Some(code) = code
         && !customer.phone.as_ref().is_some_and(|number| number.starts_with(&*code))
     {
-        customer.extra.keep_text(name, &code);
+        customer.extra.add_text(name, &code);
     }
 }
 
 /// Stores a phone number in the customer: the converted form, with its rule in the fidelity report, or else the
 /// vendor's text.
 #[inline]
-pub fn keep_phone<'a>(
+pub fn store_phone<'a>(
     customer: &mut BorrowedCustomer<'a>,
     field: Field,
     converted: Option<phone::Respelled>,
@@ -138,7 +138,7 @@ fn decode_time<'a>(fidelity: &mut Fidelity<Str<'a>>, field: Field, text: Option<
 }
 
 /// A time of an object that has no fidelity report, such as a payment.
-pub fn plain_time(text: Option<Str<'_>>) -> Option<Str<'_>> {
+pub fn time_without_report(text: Option<Str<'_>>) -> Option<Str<'_>> {
     text.map(|text| time::canonical(&text).map_or(text, Str::from))
 }
 
@@ -155,22 +155,22 @@ pub fn metadata<'a>(customer: &mut BorrowedCustomer<'a>, member: Option<Raw<'a>>
     match JsonObject::of(raw).or_else(in_string) {
         Some(object) => (customer.metadata, customer.marker) = marker::split_off(object),
         None if matches!(raw.get(), "null" | "\"\"" | "[]") => {}
-        None => customer.extra.keep("metadata", raw),
+        None => customer.extra.add("metadata", raw),
     }
 }
 
 /// Decodes an address object. Its unknown members, or a value that is not an object, are kept among the customer's
 /// extra members.
-pub fn address<'a, V>(customer: &mut BorrowedCustomer<'a>, member: Option<Perhaps<'a, NestedAddress<'a, V>>>) {
+pub fn address<'a, V>(customer: &mut BorrowedCustomer<'a>, member: Option<ObjectOrOther<'a, NestedAddress<'a, V>>>) {
     let address = match member {
-        Some(Perhaps::Object(address)) => address,
-        Some(Perhaps::Other(other)) if other.get() != "[]" => return customer.extra.keep("address", other),
-        Some(Perhaps::Other(_)) | None => return,
+        Some(ObjectOrOther::Object(address)) => address,
+        Some(ObjectOrOther::Other(other)) if other.get() != "[]" => return customer.extra.add("address", other),
+        Some(ObjectOrOther::Other(_)) | None => return,
     };
     customer.address = address.parts.map(|part| present(part.set().cloned()));
     let country_text = customer.address.country.take();
     country(customer, country_text);
     for (key, unknown) in address.extra.members() {
-        customer.extra.keep(&format!("address.{}", &*key), unknown);
+        customer.extra.add(&format!("address.{}", &*key), unknown);
     }
 }

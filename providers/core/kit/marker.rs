@@ -15,14 +15,14 @@ use crate::{
 pub const MARKER: &str = "passerelle_op";
 
 /// Whether a provider stores metadata on create and returns it, so that a marker can be read back.
-pub fn is_held_by(manifest: &Manifest) -> bool {
+pub fn is_supported_by(manifest: &Manifest) -> bool {
     let metadata = manifest.field(Field::Metadata);
     metadata.create.is_supported() && metadata.read.is_supported()
 }
 
 /// The same create with a marker in its metadata.
 #[must_use]
-pub fn marked(mut create: CreateCustomer, marker: &str) -> CreateCustomer {
+pub fn with_marker(mut create: CreateCustomer, marker: &str) -> CreateCustomer {
     let member = serde_json::json!({ MARKER: marker }).to_string();
     let member = JsonObject::in_string(&member).unwrap_or_default();
     create.fields.metadata = Patch::Set(match create.fields.metadata.set() {
@@ -59,7 +59,7 @@ mod tests {
             if let Some(object) = metadata.and_then(JsonObject::in_string) {
                 create.fields.metadata = Patch::Set(object);
             }
-            let create = marked(create, "op_1");
+            let create = with_marker(create, "op_1");
             let (left, marker) = split_off(create.fields.metadata.set().expect("metadata").clone());
             assert_eq!((left.as_str(), marker.as_deref()), (rest, Some("op_1")));
         }

@@ -41,7 +41,7 @@ pub trait VendorServer: Debug + Send + Sync + 'static {
     fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]);
 
     /// The request members that the vendor accepts and that have no canonical field.
-    fn members_without_place(&self) -> &'static [&'static str] {
+    fn members_without_field(&self) -> &'static [&'static str] {
         &[]
     }
 
@@ -65,7 +65,7 @@ pub fn broken(rules: impl IntoIterator<Item = (bool, &'static str, &'static str)
 }
 
 /// Whether a client sent a text that is not an e-mail address.
-pub fn is_no_address(given: &Patch<Text>) -> bool {
+pub fn is_malformed_email(given: &Patch<Text>) -> bool {
     given.set().is_some_and(|address| !email::is_address(address))
 }
 
@@ -75,7 +75,7 @@ pub fn no_route() -> Error {
 }
 
 /// The error for a path that is not below the vendor's base.
-pub fn outside() -> Error {
+pub fn outside_base() -> Error {
     Error::new(Kind::NoRoute, OUTSIDE)
 }
 
@@ -93,7 +93,7 @@ pub fn not_found() -> Error {
 }
 
 /// The error for a reply of another type than the command needs. It is a bug of the gateway.
-pub fn mismatched() -> Error {
+pub fn mismatched_reply() -> Error {
     Error::new(Kind::BadResponse, "the reply does not belong to the command")
 }
 

@@ -81,7 +81,7 @@ impl<'r> VendorRequest<'r> {
 
     /// Refuses a filter or sort parameter that the gateway does not implement, because an answer that ignores it would
     /// be wrong. The `accepted` values are allowed, because the gateway's answer already agrees with them.
-    pub fn only(&self, key: &'static str, accepted: &[&str]) -> Result<(), Error> {
+    pub fn require_supported(&self, key: &'static str, accepted: &[&str]) -> Result<(), Error> {
         match self.query(key) {
             Some(value) if !accepted.iter().any(|accepted| accepted.eq_ignore_ascii_case(value)) => {
                 let detail = accepted.first().map_or_else(|| "is not supported".into(), |one| format!("must be {one}"));

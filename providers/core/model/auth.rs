@@ -104,9 +104,9 @@ pub struct Ingress {
     /// Whether the verification key is a secret.
     pub key_is_secret: bool,
     /// What is wrong with the form of a verification key; `None` if the form is right.
-    pub key_mistake: fn(&str) -> Option<&'static str>,
+    pub key_error: fn(&str) -> Option<&'static str>,
     /// The header, in lower case, by which drop-in recognizes a replayed request. Drop-in refuses replays of writes.
-    pub once_header: &'static str,
+    pub replay_header: &'static str,
     /// Whether the client generates that value randomly for each request. Otherwise two equal requests that are signed in
     /// the same second have the same value, although neither is a replay.
     pub has_nonce: bool,

@@ -99,7 +99,7 @@ pub enum FieldValue<'c, T = Text> {
 
 impl<T: Deref<Target = str>> FieldValue<'_, T> {
     /// Whether the field has a value; an object has one if it has a member.
-    pub fn is_there(&self) -> bool {
+    pub fn has_value(&self) -> bool {
         match self {
             Self::Text(text) => text.is_some(),
             Self::Type(kind) => kind.is_some(),

@@ -224,7 +224,7 @@ impl Error {
     #[must_use]
     pub fn after(mut self, write: bool, already_written: bool) -> Self {
         self.0.effect = match self.0.kind {
-            _ if write && self.0.kind.leaves_doubt() => Effect::Unknown,
+            _ if write && self.0.kind.may_have_executed() => Effect::Unknown,
             _ if already_written => Effect::Done,
             _ => Effect::None,
         };
@@ -234,7 +234,7 @@ impl Error {
 
 impl Kind {
     /// Whether a write that failed with this kind may have been executed by the provider.
-    pub const fn leaves_doubt(self) -> bool {
+    pub const fn may_have_executed(self) -> bool {
         matches!(self, Self::ProviderFailed | Self::BadResponse | Self::Interrupted | Self::TimedOut)
     }
 

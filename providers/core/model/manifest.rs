@@ -270,7 +270,7 @@ pub struct Requirement {
     /// At least one of these fields.
     pub any_of: &'static [Field],
     /// The message if none of them is given.
-    pub told: &'static str,
+    pub message: &'static str,
 }
 
 /// Everything that the gateway, the documents and the conformance suite know about a provider.

@@ -39,7 +39,7 @@ impl<T> Page<T> {
     /// A numbered page. The provider may say whether another page follows (`more`) and the total (`count`). `more`
     /// decides whether there is a next page; without it `count` decides; without both a full page has a next page. A
     /// `count` that contradicts this is ignored as a total.
-    pub fn of_told(items: Vec<T>, position: &Position, limit: u16, more: Option<bool>, count: Option<u64>) -> Self {
+    pub fn of_reported(items: Vec<T>, position: &Position, limit: u16, more: Option<bool>, count: Option<u64>) -> Self {
         let end = position.offset().saturating_add(items.len() as u64);
         let more = more.or(count.map(|count| end < count)).unwrap_or(items.len() >= usize::from(limit.max(1)));
         let total = count.filter(|count| if more { *count > end } else { *count == end });

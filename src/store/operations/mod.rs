@@ -36,7 +36,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-pub use record::{Adopted, Claim, End, KeptAnswer, NewOperation, Reaped, Record, Resend, State};
+pub use record::{Adopted, Claim, End, NewOperation, Reaped, Record, Resend, State, StoredAnswer};
 
 use self::{claims::Found, reading::ReadOperations, rows::Stored};
 use super::{
@@ -287,7 +287,7 @@ impl OperationLog {
         let unreadable = || StoreError::Damaged(format!("the answer of {row} cannot be read"));
         let command = open(&COMMAND, stored.command.take())?;
         let answer = open(&ANSWER, stored.answer.take())?;
-        let answer = answer.map(|bytes| KeptAnswer::from_bytes(bytes).ok_or_else(unreadable)).transpose()?;
+        let answer = answer.map(|bytes| StoredAnswer::from_bytes(bytes).ok_or_else(unreadable)).transpose()?;
         Ok(stored.record(command, answer))
     }
 }

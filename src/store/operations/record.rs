@@ -75,7 +75,7 @@ pub struct Record {
     /// The status that was answered; it outlives the answer.
     pub status: Option<u16>,
     /// What was answered.
-    pub answer: Option<KeptAnswer>,
+    pub answer: Option<StoredAnswer>,
 }
 
 impl fmt::Debug for Record {
@@ -95,7 +95,7 @@ impl fmt::Debug for Record {
 
 /// A stored answer. It can be given again byte for byte.
 #[derive(Clone, PartialEq, Eq)]
-pub struct KeptAnswer {
+pub struct StoredAnswer {
     /// The status.
     pub status: u16,
     /// The headers that belong to it.
@@ -104,13 +104,13 @@ pub struct KeptAnswer {
     pub body: Bytes,
 }
 
-impl fmt::Debug for KeptAnswer {
+impl fmt::Debug for StoredAnswer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("KeptAnswer").field("status", &self.status).finish_non_exhaustive()
+        formatter.debug_struct("StoredAnswer").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
-impl KeptAnswer {
+impl StoredAnswer {
     /// The bytes that are sealed: the status, the number of headers, each part behind its length, the body.
     pub(in crate::store) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64 + self.body.len());
@@ -247,19 +247,19 @@ pub enum End {
         /// The id of the customer.
         customer: Option<String>,
         /// The answer to the client.
-        answer: KeptAnswer,
+        answer: StoredAnswer,
     },
     /// It did not happen, for a definite reason.
     Failed {
         /// The answer to the client.
-        answer: KeptAnswer,
+        answer: StoredAnswer,
     },
     /// The outcome is not known.
     Unknown {
         /// When to reconcile. Without it, the operation is held for an operator.
         reconcile_after: Option<Timestamp>,
         /// The answer to the client until then.
-        answer: KeptAnswer,
+        answer: StoredAnswer,
     },
     /// No attempt of this write has sent anything, which is certain. The claim is released, and the key is free again.
     NotSent,
@@ -285,17 +285,17 @@ mod tests {
         let headers = [(header::LOCATION, "/v1/customers/é"), (header::ETAG, "")];
         let headers =
             headers.map(|(name, value)| (name, HeaderValue::try_from(value.as_bytes()).expect("a value"))).into();
-        let answer = KeptAnswer { status: 201, headers, body: Bytes::from_static(b"\x00\xff{}") };
+        let answer = StoredAnswer { status: 201, headers, body: Bytes::from_static(b"\x00\xff{}") };
         let bytes = Bytes::from(answer.to_bytes());
-        assert_eq!(KeptAnswer::from_bytes(bytes.clone()), Some(answer.clone()));
+        assert_eq!(StoredAnswer::from_bytes(bytes.clone()), Some(answer.clone()));
         for end in 0..bytes.len() - answer.body.len() {
-            assert_eq!(KeptAnswer::from_bytes(bytes.slice(..end)), None, "{end}");
+            assert_eq!(StoredAnswer::from_bytes(bytes.slice(..end)), None, "{end}");
         }
     }
 
     #[test]
     fn nothing_of_a_customer_is_printed() {
-        let answer = KeptAnswer { status: 200, headers: Vec::new(), body: Bytes::from_static(b"Amadou") };
+        let answer = StoredAnswer { status: 200, headers: Vec::new(), body: Bytes::from_static(b"Amadou") };
         assert!(!format!("{answer:?}").contains("Amadou"));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::record::{KeptAnswer, Record, State};
+use super::record::{Record, State, StoredAnswer};
 use crate::store::{
     audit::Subject,
     database::values::{Row, unsigned},
@@ -80,7 +80,7 @@ impl Stored {
     }
 
     /// The record, with its sealed parts as they were opened.
-    pub(in crate::store) fn record(self, command: Option<Bytes>, answer: Option<KeptAnswer>) -> Record {
+    pub(in crate::store) fn record(self, command: Option<Bytes>, answer: Option<StoredAnswer>) -> Record {
         let time = |milliseconds| Timestamp::from_millisecond(milliseconds).unwrap_or_default();
         Record {
             id: self.id,

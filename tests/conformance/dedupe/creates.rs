@@ -14,7 +14,7 @@ use crate::{laws::Subject, sample};
 
 pub(super) async fn observe(subject: Subject) -> Result<Vec<(&'static str, Observed)>, Failed> {
     let mut observed = vec![("a create", observe_create(subject, None).await?)];
-    if marker::is_held_by(subject.manifest) {
+    if marker::is_supported_by(subject.manifest) {
         observed.push(("a create with a marker", observe_create(subject, Some("op_1")).await?));
     }
     Ok(observed)
@@ -29,7 +29,7 @@ async fn observe_create(subject: Subject, marker: Option<&str>) -> Result<Observ
     // Another customer, whom a search that matches parts of an e-mail finds too.
     harness.write(&Command::Create(similar)).await?;
     let sent_at = harness.now();
-    let is_unknown_before = matches!(harness.reconcile(&command, sent_at, marker).await?, Found::DidNot);
+    let is_unknown_before = matches!(harness.reconcile(&command, sent_at, marker).await?, Found::NotHappened);
     let first = harness.write(&command).await?;
     let record = first.record.clone().ok_or("the create has no effect at the twin")?;
     let is_reconciled_once = is_reconciled_to(&harness.reconcile(&command, sent_at, marker).await?, &record);
@@ -66,7 +66,7 @@ async fn matches_another_customer(subject: Subject, marker: Option<&str>) -> Res
         let sent_at = harness.now() + age;
         harness.write(&Command::Create(other.clone())).await?;
         let found = harness.reconcile(&Command::Create(with_marker(&command, marker)), sent_at, marker).await?;
-        if !matches!(found, Found::DidNot) {
+        if !matches!(found, Found::NotHappened) {
             return Ok(true);
         }
     }
@@ -74,7 +74,7 @@ async fn matches_another_customer(subject: Subject, marker: Option<&str>) -> Res
 }
 
 fn with_marker(create: &CreateCustomer, marker: Option<&str>) -> CreateCustomer {
-    marker.map_or_else(|| create.clone(), |marker| marker::marked(create.clone(), marker))
+    marker.map_or_else(|| create.clone(), |marker| marker::with_marker(create.clone(), marker))
 }
 
 /// A create with every field, also those that the vendor loses.

@@ -150,7 +150,7 @@ impl Harness {
     /// Sends a change of an existing customer twice.
     pub(super) async fn observe_change(&self, command: &Command, id: &CustomerId) -> Result<Observed, Failed> {
         let sent_at = self.now();
-        let is_unknown_before = matches!(self.reconcile(command, sent_at, None).await?, Found::DidNot);
+        let is_unknown_before = matches!(self.reconcile(command, sent_at, None).await?, Found::NotHappened);
         let before = self.records().await?;
         let first = self.write(command).await?;
         if first.records == before || first.record.as_deref() != Some(&**id.public()) {

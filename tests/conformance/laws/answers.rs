@@ -127,7 +127,7 @@ pub(super) fn the_client_side_decodes_overdue_invoices_as_encoded(subject: Subje
     let (provider, server, id) = (subject.provider(), subject.server(), subject.id());
     let text = |text| Some(Text::from_static(text));
     let mut extra = Extra::default();
-    extra.keep_text("subscription_id", "sub_1");
+    extra.add_text("subscription_id", "sub_1");
     let whole = Invoice {
         id: Text::from_static("in_1"),
         number: text("A-0001"),
