@@ -15,7 +15,7 @@ use passerelle_providers::{
 
 pub use transport::{Exchange, ProviderTransport};
 
-use crate::merchant::{Connection, Merchant};
+use crate::merchant::{Connection, Merchant, Middleware};
 
 /// Decides which connection executes a command, and gives the command the customer's id at that connection.
 pub async fn resolve(merchant: &Merchant, command: Command) -> Result<(Arc<Connection>, Command), Error> {
@@ -33,8 +33,18 @@ pub fn plan(connection: &Connection, command: &Command, conditions: Conditions) 
 /// Executes a planned command that only reads, and gives the customers in the reply the ids that the merchant knows.
 pub async fn read(merchant: &Merchant, transport: &ProviderTransport<'_>, planned: Planned) -> Result<Reply, Error> {
     let reply = planned.execute(transport).await;
-    let Some(middleware) = &merchant.middleware else { return reply };
-    let connection = transport.connection();
+    match &merchant.middleware {
+        None => reply,
+        Some(middleware) => Box::pin(present(&**middleware, merchant, transport.connection(), reply)).await,
+    }
+}
+
+async fn present(
+    middleware: &dyn Middleware,
+    merchant: &Merchant,
+    connection: &Connection,
+    reply: Result<Reply, Error>,
+) -> Result<Reply, Error> {
     match reply {
         Ok(mut reply) => {
             middleware.present(merchant, connection, &mut reply).await?;

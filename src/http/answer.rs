@@ -1,6 +1,8 @@
 //! Executes commands that only read and writes their answers: the result, an explanation (`explain=true`), or the result
 //! with the provider's raw answers (`include=raw`).
 
+use std::pin::Pin;
+
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
@@ -22,14 +24,21 @@ use crate::{
 /// The initial buffer size for an answer with one customer, in bytes. Most fit.
 const USUAL_SIZE: usize = 1536;
 
+/// The future of an answer. It is boxed, because a future is copied whenever a caller moves it.
+pub type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
+
 impl Call {
     /// Executes a command that only reads, or explains it, and writes the answer.
-    pub async fn read(self, command: Command) -> Result<Response, Problem> {
-        self.read_list(command, None).await
+    pub fn read(self, command: Command) -> BoxedAnswer {
+        Box::pin(self.execute(command, None))
     }
 
     /// Like [`Self::read`], for a command that may be answered with a page of a list.
-    pub async fn read_list(self, command: Command, list: Option<ListRequest>) -> Result<Response, Problem> {
+    pub fn read_list(self, command: Command, list: Option<ListRequest>) -> BoxedAnswer {
+        Box::pin(self.execute(command, list))
+    }
+
+    async fn execute(self, command: Command, list: Option<ListRequest>) -> Result<Response, Problem> {
         let (call, command) = self.resolve(command).await?;
         let planned = call.plan(&command)?;
         if call.explain {

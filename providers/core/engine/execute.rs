@@ -4,7 +4,7 @@
 //! The API, drop-in, `explain`, the command line, and the conformance suite all call these functions, so that every
 //! command passes the same checks against the provider's manifest.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, pin::Pin, sync::Arc};
 
 use super::{
     lists::{self, PlannedList, PlannedLookup},
@@ -87,6 +87,9 @@ pub async fn retrieve(
     run(transport, provider.plan_retrieve(id)?).await
 }
 
+/// The result of a command that is being sent.
+pub type Executed<'t, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 't>>;
+
 /// A command that is ready to be sent.
 pub struct Planned(Work);
 
@@ -157,80 +160,97 @@ impl Planned {
         }
     }
 
-    /// Sends the command and reads the reply. Rare, large futures are boxed, so that the future of a usual command
-    /// stays small.
-    pub async fn execute(self, transport: &dyn Transport) -> Result<Reply, Error> {
-        Ok(match self.0 {
-            Work::Write(write) => Reply::Written(write.execute(transport).await?),
-            Work::Retrieve(plan) => Reply::Customer(run(transport, plan).await?),
-            Work::Find(lookup) => Reply::Found(Box::pin(lookup.run(transport)).await?),
-            Work::FindsNothing => Reply::Found(None),
-            Work::List(list) => Reply::Customers(Box::pin(list.read(transport)).await?),
+    /// Sends the command and reads the reply. The future is boxed and holds no plan, so that a caller can move it
+    /// cheaply.
+    pub fn execute(self, transport: &dyn Transport) -> Executed<'_, Reply> {
+        match self.0 {
+            Work::Write(write) => {
+                let written = write.execute(transport);
+                Box::pin(async move { written.await.map(Reply::Written) })
+            }
+            Work::Retrieve(plan) => executed(run(transport, plan), Reply::Customer),
+            Work::Find(lookup) => executed(lookup.run(transport), Reply::Found),
+            Work::FindsNothing => Box::pin(async { Ok(Reply::Found(None)) }),
+            Work::List(list) => executed(list.read(transport), Reply::Customers),
             Work::ListFromOffset(provider, list) => {
-                Reply::Customers(Box::pin(offset_pages::customers(&provider, transport, &list)).await?)
+                Box::pin(
+                    async move { offset_pages::customers(&provider, transport, &list).await.map(Reply::Customers) },
+                )
             }
-            Work::PaymentMethods(plan) => Reply::PaymentMethods(run(transport, plan).await?),
-            Work::PaymentMethodsFromOffset(provider, list) => {
-                let page = Box::pin(offset_pages::payment_methods(&*provider, transport, &list)).await?;
-                Reply::PaymentMethods(page)
-            }
-            Work::Payments(plan) => Reply::Payments(run(transport, plan).await?),
+            Work::PaymentMethods(plan) => executed(run(transport, plan), Reply::PaymentMethods),
+            Work::PaymentMethodsFromOffset(provider, list) => Box::pin(async move {
+                offset_pages::payment_methods(&*provider, transport, &list).await.map(Reply::PaymentMethods)
+            }),
+            Work::Payments(plan) => executed(run(transport, plan), Reply::Payments),
             Work::PaymentsFromOffset(provider, list) => {
-                Reply::Payments(Box::pin(offset_pages::payments(&*provider, transport, &list)).await?)
+                Box::pin(async move { offset_pages::payments(&*provider, transport, &list).await.map(Reply::Payments) })
             }
-            Work::OverdueInvoices { customer, invoices } => {
+            Work::OverdueInvoices { customer, invoices } => Box::pin(async move {
                 let customer = match customer {
                     Some(plan) => Some(run(transport, *plan).await?),
                     None => None,
                 };
-                Reply::OverdueInvoices(customer, run(transport, invoices).await?)
-            }
-        })
+                Ok(Reply::OverdueInvoices(customer, run(transport, invoices).await?))
+            }),
+        }
     }
 
     /// Sends a write and reads its result. Fails if the command only reads.
-    pub async fn write(self, transport: &dyn Transport) -> Result<Written, Error> {
+    pub fn write(self, transport: &dyn Transport) -> Executed<'_, Written> {
         match self.0 {
-            Work::Write(write) => write.execute(transport).await,
-            _ => Err(Error::new(Kind::Invalid, "the command only reads; only a write can be sent here")),
+            Work::Write(write) => write.execute(transport),
+            _ => Box::pin(async {
+                Err(Error::new(Kind::Invalid, "the command only reads; only a write can be sent here"))
+            }),
         }
     }
 
     /// Sends a list command and passes the page to `show` while its text still borrows from the provider's answer. This
     /// avoids a copy, for callers that write the page at once.
-    pub async fn show_list<R>(
+    pub fn show_list<R>(
         self,
         transport: &dyn Transport,
-        show: impl FnOnce(Page<BorrowedCustomer<'_>>) -> R,
-    ) -> Result<R, Error> {
-        match self.0 {
-            Work::List(list) => list.show(transport, show).await,
-            _ => Err(Error::new(Kind::Invalid, "the command is not a list of customers, so it has no page to show")),
+        show: impl FnOnce(Page<BorrowedCustomer<'_>>) -> R + Send,
+    ) -> impl Future<Output = Result<R, Error>> + Send {
+        let list = if let Work::List(list) = self.0 { Some(list) } else { None };
+        async move {
+            match list {
+                Some(list) => list.show(transport, show).await,
+                None => {
+                    Err(Error::new(Kind::Invalid, "the command is not a list of customers, so it has no page to show"))
+                }
+            }
         }
     }
 }
 
 impl WriteWork {
-    async fn execute(self, transport: &dyn Transport) -> Result<Written, Error> {
+    fn execute(self, transport: &dyn Transport) -> Executed<'_, Written> {
         match self {
-            Self::Create { existing, create } => {
-                if let Some(existing) = existing {
-                    let (lookup, planned) = *existing;
-                    if let Some(created) = Box::pin(lists::matched(planned, &lookup, transport)).await? {
-                        return Ok(Written::Created(created));
-                    }
+            Self::Create { existing: None, create } => executed(run(transport, create), Written::Created),
+            Self::Create { existing: Some(existing), create } => Box::pin(async move {
+                let (lookup, planned) = *existing;
+                match lists::matched(planned, &lookup, transport).await? {
+                    Some(created) => Ok(Written::Created(created)),
+                    None => run(transport, create).await.map(Written::Created),
                 }
-                run(transport, create).await.map(Written::Created)
-            }
-            Self::Change(plan) => run(transport, plan).await.map(Written::Changed),
-            Self::Delete { read, delete } => {
-                if let Some(read) = read {
-                    run(transport, *read).await?;
-                }
+            }),
+            Self::Change(plan) => executed(run(transport, plan), Written::Changed),
+            Self::Delete { read: None, delete } => executed(run(transport, delete), |()| Written::Deleted),
+            Self::Delete { read: Some(read), delete } => Box::pin(async move {
+                run(transport, *read).await?;
                 run(transport, delete).await.map(|()| Written::Deleted)
-            }
+            }),
         }
     }
+}
+
+/// Boxes the future of a result, and converts the result.
+fn executed<'t, T: 'static, R: 'static>(
+    result: impl Future<Output = Result<T, Error>> + Send + 't,
+    convert: fn(T) -> R,
+) -> Executed<'t, R> {
+    Box::pin(async move { result.await.map(convert) })
 }
 
 fn create_work(

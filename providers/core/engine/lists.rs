@@ -154,15 +154,15 @@ impl PlannedList {
     /// Reads the page as [`Self::read`] does and passes it to `show`. If one provider page is enough, its customers
     /// borrow their text from the answer, and nothing is copied.
     pub(super) async fn show<R>(
-        self,
+        self: Box<Self>,
         transport: &dyn Transport,
         show: impl FnOnce(Page<BorrowedCustomer<'_>>) -> R,
     ) -> Result<R, Error> {
         if !self.gateway_filter.is_empty() || self.skip > 0 || usize::from(self.request.limit) < self.wanted {
-            let Page { items, next, total } = self.read(transport).await?;
+            let Page { items, next, total } = Box::pin(self.read(transport)).await?;
             return Ok(show(Page { items: items.iter().map(Customer::borrowed).collect(), next, total }));
         }
-        let Self { wanted, request, first, .. } = self;
+        let Self { wanted, request, first, .. } = *self;
         let answer = run(transport, first).await?;
         let mut page = answer.borrowed()?;
         if page.items.len() > wanted {

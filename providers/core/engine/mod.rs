@@ -11,5 +11,5 @@ mod prepare;
 pub mod reconcile;
 pub mod records;
 
-pub use execute::{Conditions, Planned, execute, plan, retrieve};
+pub use execute::{Conditions, Executed, Planned, execute, plan, retrieve};
 pub use loss::Language;

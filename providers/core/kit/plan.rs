@@ -132,20 +132,28 @@ pub trait Transport: Send + Sync {
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error>;
 }
 
-/// Runs a plan to its result. The error of a failed plan says whether an earlier request of the plan already wrote.
-pub async fn run<T: 'static>(transport: &dyn Transport, plan: Plan<T>) -> Result<T, Error> {
-    let mut plan = plan;
-    let mut already_written = false;
-    loop {
-        let Plan { request, writes, read, .. } = plan;
-        let response = transport.send(request, writes).await.map_err(|error| error.after(writes, already_written))?;
-        match read(response) {
-            Ok(Step::Done(value)) => return Ok(value),
-            Ok(Step::Then(next)) => {
-                already_written |= writes;
-                plan = *next;
+/// Runs a plan to its result. The error of a failed plan says whether an earlier request of the plan already wrote. The
+/// future does not hold the plan: a future is copied whenever a caller moves it, so it must be small.
+pub fn run<T: 'static>(
+    transport: &dyn Transport,
+    plan: Plan<T>,
+) -> impl Future<Output = Result<T, Error>> + Send + use<'_, T> {
+    let Plan { request, mut writes, mut read, .. } = plan;
+    let mut sent = transport.send(request, writes);
+    async move {
+        let mut already_written = false;
+        loop {
+            let response = sent.await.map_err(|error| error.after(writes, already_written))?;
+            match read(response) {
+                Ok(Step::Done(value)) => return Ok(value),
+                Ok(Step::Then(next)) => {
+                    already_written |= writes;
+                    let next = *next;
+                    (writes, read) = (next.writes, next.read);
+                    sent = transport.send(next.request, writes);
+                }
+                Err(error) => return Err(error.after(writes, already_written)),
             }
-            Err(error) => return Err(error.after(writes, already_written)),
         }
     }
 }
