@@ -78,7 +78,7 @@ impl<'c> ProviderTransport<'c> {
     fn times(&self, writes: bool) -> Times {
         let lease = self.lease.as_ref().filter(|_| writes);
         let send_until = lease.map_or(self.deadline, |lease| lease.send_until().min(self.deadline));
-        Times { begun: send_until, answered: self.deadline }
+        Times { send_until, answer_until: self.deadline }
     }
 
     /// Takes the answers that were kept. `None` if none are to be shown.

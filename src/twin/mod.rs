@@ -27,7 +27,7 @@ use passerelle_providers::{
 
 use faults::{Fault, FaultPlan};
 use log::{Applied, Entry, Log, Received};
-use play::Wire;
+use play::ConnectionSocket;
 
 /// A sandbox vendor.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Twin {
 
 async fn answer(
     State(twin): State<Arc<Twin>>,
-    Extension(wire): Extension<Wire>,
+    Extension(socket): Extension<ConnectionSocket>,
     request: axum::extract::Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
@@ -209,7 +209,7 @@ async fn answer(
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    play::play(fault, response, &twin.faults, &wire).await
+    play::play(fault, response, &twin.faults, &socket).await
 }
 
 /// Removes the vendor's base from a path. A path without the base stays as it is, because some clients leave it out.

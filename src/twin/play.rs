@@ -28,7 +28,7 @@ use tower::Layer;
 use super::faults::{Fault, FaultPlan};
 
 /// A second handle on a connection's socket.
-pub(super) type Wire = Arc<Socket>;
+pub(super) type ConnectionSocket = Arc<Socket>;
 
 /// Serves a router whose handlers can break their connections. Idle connections end after the time-outs of hyper.
 pub(super) async fn serve(
@@ -37,23 +37,23 @@ pub(super) async fn serve(
     handle: Handle<std::net::SocketAddr>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let mut server = axum_server::from_tcp(listener)?.acceptor(Wiring).handle(handle).http1_only();
+    let mut server = axum_server::from_tcp(listener)?.acceptor(SocketAcceptor).handle(handle).http1_only();
     server.http_builder().http1().timer(TokioTimer::new());
     server.serve(router.into_make_service()).await
 }
 
 /// Gives every request a handle on the socket of its connection.
 #[derive(Debug, Clone)]
-struct Wiring;
+struct SocketAcceptor;
 
-impl<S> Accept<TcpStream, S> for Wiring {
+impl<S> Accept<TcpStream, S> for SocketAcceptor {
     type Stream = TcpStream;
-    type Service = AddExtension<S, Wire>;
+    type Service = AddExtension<S, ConnectionSocket>;
     type Future = Ready<io::Result<(TcpStream, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let wired = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).try_clone());
-        ready(wired.map(|socket| (stream, Extension(Arc::new(socket)).layer(service))))
+        let second_handle = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).try_clone());
+        ready(second_handle.map(|socket| (stream, Extension(Arc::new(socket)).layer(service))))
     }
 }
 
@@ -62,13 +62,13 @@ pub(super) async fn play(
     fault: Option<Fault>,
     answer: http::Response<Bytes>,
     plan: &FaultPlan,
-    wire: &Socket,
+    socket: &Socket,
 ) -> Response {
     match fault {
         None | Some(Fault::ErrorBefore | Fault::ErrorAfter | Fault::RateLimited) => answer.map(Body::from),
         Some(Fault::HangBefore | Fault::HangAfter) => pending().await,
         Some(Fault::ResetBefore | Fault::ResetAfter) => {
-            if let Err(error) = wire.set_linger(Some(Duration::ZERO)) {
+            if let Err(error) = socket.set_linger(Some(Duration::ZERO)) {
                 tracing::error!("cannot reset the connection, so it is only closed: {error}");
             }
             Response::new(broken())

@@ -1,5 +1,6 @@
-//! Which addresses a provider may have: `https` and public ones, unless the operator allows more. A
-//! gateway that could be pointed at a metadata service or at its neighbours would be a way in.
+//! Which addresses a provider may have: only `https` and public ones, unless the operator allows more. Otherwise a wrong
+//! base URL could send requests to a metadata service, or to other machines in the gateway's network. `merchant` checks
+//! every configured base URL here, and `resolve` checks every resolved address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,18 +9,18 @@ use url::{Host, Url};
 
 /// Checks a `base_url` of the configuration. The error says what to write instead.
 pub fn check_base_url(text: &str, allow_insecure: bool) -> Result<(), String> {
-    let url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user or a password".to_owned());
+        return Err("must not contain a user or a password".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("must end with its path: no query, no fragment".to_owned());
+        return Err("must not have a query or a fragment".to_owned());
     }
     match url.scheme() {
         "https" => {}
         "http" if allow_insecure => {}
         "http" => return Err("must begin with https://, or set outbound.allow_insecure = true".to_owned()),
-        other => return Err(format!("cannot begin with {other}://")),
+        other => return Err(format!("must begin with https://, not {other}://")),
     }
     let private = match url.host() {
         Some(Host::Ipv4(address)) => !is_public(IpAddr::V4(address)),
@@ -32,13 +33,13 @@ pub fn check_base_url(text: &str, allow_insecure: bool) -> Result<(), String> {
         None => return Err("has no host".to_owned()),
     };
     match private && !allow_insecure {
-        true => Err("is a private address; set outbound.allow_insecure = true if that is meant".to_owned()),
+        true => Err("is a private address; set outbound.allow_insecure = true to allow it".to_owned()),
         false => Ok(()),
     }
 }
 
-/// What IANA's registry of special-purpose IPv4 addresses keeps from the public internet, and multicast. The few
-/// addresses in 192.0.0.0/24 that the registry calls reachable serve protocols, not providers.
+/// The IPv4 networks that IANA's registry of special-purpose addresses excludes from the public internet, and multicast.
+/// The registry calls a few addresses in 192.0.0.0/24 reachable, but those serve protocols, not providers.
 const NOT_PUBLIC_V4: [Ipv4Net; 16] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
@@ -59,17 +60,17 @@ const NOT_PUBLIC_V4: [Ipv4Net; 16] = [
     v4([255, 255, 255, 255], 32),
 ];
 
-/// The only block of IPv6 from which IANA gives addresses to networks. Loopback, site-local, link-local, unique local,
-/// multicast, discard-only, segment routing and every translation lie outside it.
+/// The only block of IPv6 from which IANA assigns addresses to networks. Loopback, site-local, link-local, unique local,
+/// multicast, discard-only, segment routing and every translation prefix lie outside it.
 const GLOBAL_UNICAST: Ipv6Net = v6([0x2000, 0], 3);
 
-/// What is special within it: protocols (Teredo and ORCHID among them), documentation, and 6to4, which embeds any
-/// IPv4 address.
+/// The special-purpose networks in [`GLOBAL_UNICAST`]: protocols (for example Teredo and ORCHID), documentation, and
+/// 6to4, which can embed any IPv4 address.
 const NOT_PUBLIC_V6: [Ipv6Net; 4] =
     [v6([0x2001, 0], 23), v6([0x2001, 0x0db8], 32), v6([0x2002, 0], 16), v6([0x3fff, 0], 20)];
 
-/// The addresses by which a network that speaks only IPv6 reaches those of IPv4 (NAT64).
-const TRANSLATED: Ipv6Net = v6([0x0064, 0xff9b], 96);
+/// The prefix under which a network that has only IPv6 reaches IPv4 addresses (NAT64).
+const NAT64: Ipv6Net = v6([0x0064, 0xff9b], 96);
 
 const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
@@ -83,7 +84,7 @@ const fn v6([first, second]: [u16; 2], prefix: u8) -> Ipv6Net {
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => match embedded(address) {
+        IpAddr::V6(address) => match embedded_v4(address) {
             Some(embedded) => is_public_v4(embedded),
             None => {
                 GLOBAL_UNICAST.contains(&address) && !NOT_PUBLIC_V6.iter().any(|network| network.contains(&address))
@@ -96,10 +97,10 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !NOT_PUBLIC_V4.iter().any(|network| network.contains(&address))
 }
 
-/// The IPv4 address that is meant by one of IPv6.
-fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+/// The IPv4 address that an IPv6 address stands for: IPv4-mapped or NAT64.
+fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [.., a, b, c, d] = address.octets();
-    address.to_ipv4_mapped().or_else(|| TRANSLATED.contains(&address).then(|| Ipv4Addr::new(a, b, c, d)))
+    address.to_ipv4_mapped().or_else(|| NAT64.contains(&address).then(|| Ipv4Addr::new(a, b, c, d)))
 }
 
 #[cfg(test)]
@@ -107,14 +108,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_provider_is_public_and_speaks_https() {
+    fn a_public_https_url_is_accepted() {
         for url in ["https://api.lomi.africa/v1", "https://api.bitnob.co:8443/api/v1"] {
             assert_eq!(check_base_url(url, false), Ok(()), "{url}");
         }
     }
 
     #[test]
-    fn every_spelling_of_a_private_address_is_refused() {
+    fn wrong_schemes_and_all_spellings_of_private_addresses_are_refused() {
         for url in [
             "http://api.lomi.africa",
             "file:///etc/passwd",
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_may_allow_more() {
+    fn allow_insecure_permits_http_and_private_addresses() {
         assert_eq!(check_base_url("http://127.0.0.1:9100", true), Ok(()));
         assert!(check_base_url("file:///etc/passwd", true).is_err());
     }
@@ -154,9 +155,9 @@ mod tests {
         address.parse().expect("an address")
     }
 
-    /// Both ends of every range, and what lies beside it.
+    /// Checks both ends of every range, and the public addresses next to it.
     #[test]
-    fn special_addresses_are_not_public_and_their_neighbours_are() {
+    fn special_ranges_are_not_public_and_the_addresses_next_to_them_are() {
         for (first, last, before, after) in [
             ("0.0.0.0", "0.255.255.255", None, Some("1.0.0.0")),
             ("10.0.0.0", "10.255.255.255", Some("9.255.255.255"), Some("11.0.0.0")),
@@ -175,7 +176,7 @@ mod tests {
             ("240.0.0.0", "255.255.255.255", Some("223.255.255.255"), None),
             ("::", "::", None, None),
             ("::1", "::1", None, None),
-            // Compatible with IPv4, long withdrawn; and translated by a translator without state.
+            // IPv4-compatible addresses (withdrawn), and IPv4-translated ones (stateless translation).
             ("::2", "::fffe:ffff:ffff", None, None),
             ("::ffff:0:0:0", "::ffff:0:ffff:ffff", None, None),
             ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", Some("64:ff9b::8.8.8.8"), None),
@@ -196,12 +197,12 @@ mod tests {
             ("ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, None),
         ] {
             assert!(!is_public(parsed(first)) && !is_public(parsed(last)), "{first} to {last}");
-            assert!(before.into_iter().chain(after).all(|outside| is_public(parsed(outside))), "beside {first}");
+            assert!(before.into_iter().chain(after).all(|outside| is_public(parsed(outside))), "next to {first}");
         }
     }
 
     #[test]
-    fn an_embedded_address_is_as_public_as_itself() {
+    fn a_mapped_or_nat64_address_is_as_public_as_its_ipv4_address() {
         for (address, public) in [
             ("8.8.8.8", true),
             ("1.1.1.1", true),
@@ -217,7 +218,7 @@ mod tests {
                 assert!(!is_public(parsed(&format!("{prefix}{address}"))), "{prefix}{address}");
             }
         }
-        // Those of networks, Google's and Cloudflare's resolvers among them.
+        // Addresses of real networks, for example of the resolvers of Google and Cloudflare.
         for address in ["2001:4860:4860::8888", "2606:4700:4700::1111", "2a00:1450:4007::1", "192.31.196.1"] {
             assert!(is_public(parsed(address)), "{address}");
         }

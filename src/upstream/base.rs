@@ -1,24 +1,24 @@
-//! Where a provider is, and the URLs below. What was planned and signed is what is sent: the client reads a URL and
-//! writes it again, so a URL that would come out of that with another spelling is refused.
+//! A provider's base URL, and the URLs below it. The URL that is sent must be the one that was planned and signed. The
+//! client parses URLs and writes them again, so a URL whose spelling would change is refused here.
 
 use http::Uri;
 use passerelle_providers::model::{Error, Kind};
 use url::{Host, Url};
 
-/// A base URL, read once.
+/// A base URL, parsed once.
 #[derive(Debug)]
 pub(super) struct Base {
     url: Url,
-    /// The same without a slash at the end.
+    /// The URL as text, without a slash at the end.
     text: String,
     /// Its path without a slash at the end.
     path: String,
 }
 
 impl Base {
-    /// A base URL in the form in which it was checked. The error says what is wrong with it.
+    /// Parses a base URL into one normal form. The error says what is wrong with it.
     pub(super) fn new(base_url: &str) -> Result<Self, String> {
-        let mut url = Url::parse(base_url).map_err(|error| format!("is no URL: {error}"))?;
+        let mut url = Url::parse(base_url).map_err(|error| format!("is not a URL: {error}"))?;
         if !url.has_host() || !matches!(url.scheme(), "http" | "https") {
             return Err("must begin with https:// and a host".to_owned());
         }
@@ -36,11 +36,12 @@ impl Base {
         self.url.scheme() == "https"
     }
 
-    /// The URL of a plan's request.
+    /// The full URL for the path and query of a planned request.
     pub(super) fn below(&self, planned: &Uri) -> Result<Url, Error> {
-        let refused = || Error::new(Kind::Invalid, "the URL would be rewritten on its way; nothing was sent");
+        let refused =
+            || Error::new(Kind::Invalid, "the HTTP client would change the spelling of the URL; nothing was sent");
         let planned = planned.path_and_query().ok_or_else(refused)?;
-        // Scheme and host are not read again, which is most of the work.
+        // A copy saves parsing scheme and host again, which is most of the work.
         let mut url = self.url.clone();
         match self.path.as_str() {
             "" => url.set_path(planned.path()),
@@ -76,7 +77,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_base_is_brought_into_one_form_and_what_was_planned_is_not() {
+    fn a_base_url_is_normalized_and_the_planned_path_is_not() {
         for planned in ["/", "/customers", "/customers/a%2fb/%7E?q=%C3%A9+a&q=", "/a//b/?", "/a@b.c:d;e,f?g=/h?i"] {
             for (base, url) in BASES {
                 let sent = Base::new(base).expect("a base").below(&Uri::from_static(planned)).expect("a URL");
@@ -86,7 +87,7 @@ mod tests {
         assert!(Base::new("/v1").is_err() && Base::new("data:text").is_err() && Base::new("ftp://a.b").is_err());
     }
 
-    /// Each of these would ask for something else, or break a signature.
+    /// Each of these would reach another resource after the rewriting, or break a signature.
     #[test]
     fn a_url_that_the_client_would_rewrite_is_refused() {
         for planned in [
@@ -109,7 +110,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a merchant sends as an id or as a value of a query.
+        /// Merchants choose the ids and the values in queries.
         #[test]
         fn what_plans_write_is_not_rewritten(id in "[^\\p{Cc}]{1,20}", value in any::<String>(), base in 0..BASES.len()) {
             let drafted = Draft::get("/customers").segment(&id);

@@ -1,6 +1,6 @@
-//! The one outbound client, with every limit set: time-outs, TLS by default, public addresses only, and a cap on
-//! replies after decompression. What reqwest does by itself is turned off: redirects, referers, proxies of the
-//! environment and retries.
+//! The one outbound HTTP client, with every limit set: time-outs, TLS and public addresses unless the operator allows
+//! more, and a limit on the decompressed size of replies. The automatic features of reqwest are off: redirects, referers,
+//! proxies from the environment and retries.
 
 use std::{
     fmt,
@@ -24,32 +24,33 @@ use crate::tls;
 /// How the outbound client is built.
 #[derive(Debug, Clone)]
 pub struct ClientSettings {
-    /// Lets it speak http:// and reach private addresses.
+    /// Allows `http://` and private addresses.
     pub allow_insecure: bool,
-    /// How long connecting may take, TLS included.
+    /// How long it may take to connect, including the TLS handshake.
     pub connect_timeout: Duration,
-    /// Whether only twins in this process are called, so that no certificates are needed.
+    /// Whether the client calls only twins in this process. Then it needs no certificates.
     pub loopback_only: bool,
     /// The proxy through which providers are called.
     pub proxy: Option<Arc<Proxy>>,
 }
 
-/// Below the keep-alive of the usual load balancers, so that a connection is rarely closed as it is used.
+/// Shorter than the keep-alive of common load balancers, so that they rarely close a connection while it is used.
 const POOL_IDLE: Duration = Duration::from_secs(20);
-const MOST_IDLE: usize = 256;
+const MAX_IDLE: usize = 256;
 
-/// One connection of HTTP/2 carries all requests to a provider. One that died unnoticed would fail all of them, time-out
-/// after time-out, so that it has to answer while something is asked on it.
-const PING_EVERY: Duration = Duration::from_secs(5);
+/// One HTTP/2 connection carries all requests to a provider. If it broke without notice, every request would fail with a
+/// time-out. So the client sends a PING while requests are open, and drops the connection if no answer comes.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A constant value is not counted each time it is cloned, and reqwest clones it several times for each request.
+/// A constant, because it is cloned without a reference count, and reqwest clones it several times per request.
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("passerelle/", env!("CARGO_PKG_VERSION")));
 
 /// The outbound client.
 #[derive(Clone)]
 pub struct HttpClient {
     direct: reqwest::Client,
+    /// The client for all hosts that are reached through the proxy, if there is one.
     proxied: Option<(reqwest::Client, Arc<Proxy>)>,
     encrypted_only: bool,
 }
@@ -63,9 +64,9 @@ impl fmt::Debug for HttpClient {
 /// Builds the outbound client. All connections share it.
 pub fn http_client(settings: ClientSettings) -> Result<HttpClient, String> {
     let tls = if settings.loopback_only { tls::without_roots() } else { tls::with_system_roots() };
-    let mut tls = tls.map_err(|wrong| format!("no TLS for providers: {wrong}"))?;
+    let mut tls = tls.map_err(|error| format!("cannot set up TLS for providers: {error}"))?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Which way a connection goes is decided once, where it is built, so no request asks for it.
+    // Two clients, so that the choice between proxy and direct is made once per connection, not for every request.
     let proxied = match &settings.proxy {
         Some(proxy) => Some((build(&settings, tls.clone(), Some(proxy))?, Arc::clone(proxy))),
         None => None,
@@ -74,7 +75,7 @@ pub fn http_client(settings: ClientSettings) -> Result<HttpClient, String> {
     Ok(HttpClient { direct, proxied, encrypted_only: !settings.allow_insecure })
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one")]
+#[expect(clippy::disallowed_methods, reason = "this is the only outbound client")]
 fn build(settings: &ClientSettings, tls: ClientConfig, proxy: Option<&Proxy>) -> Result<reqwest::Client, String> {
     const JSON: HeaderValue = HeaderValue::from_static("application/json");
     let resolver = Resolver { public_only: !settings.allow_insecure, proxy: proxy.and_then(Proxy::host) };
@@ -84,29 +85,29 @@ fn build(settings: &ClientSettings, tls: ClientConfig, proxy: Option<&Proxy>) ->
         .dns_resolver(resolver)
         .redirect(redirect::Policy::none())
         .referer(false)
-        // Without the second, every request would be cloned for a retry that never comes.
+        // Without `max_retries_per_request(0)`, reqwest would clone every request for a retry that never comes.
         .retry(retry::never().max_retries_per_request(0))
         .no_proxy()
         .user_agent(USER_AGENT)
         .default_headers(HeaderMap::from_iter([(header::ACCEPT, JSON)]))
-        // Shared among the addresses of a name, so that one that is dead leaves time for the next.
+        // hyper divides this time among the addresses of a name, so a dead address leaves time for the next one.
         .connect_timeout(settings.connect_timeout)
         .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(MOST_IDLE)
-        .http2_keep_alive_interval(PING_EVERY)
+        .pool_max_idle_per_host(MAX_IDLE)
+        .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT);
     let builder = match proxy {
         Some(proxy) => builder.proxy(proxy.for_all()?),
         None => builder,
     };
-    builder.build().map_err(|_| "the outbound client cannot be built".to_owned())
+    builder.build().map_err(|_| "the HTTP client for providers cannot be built".to_owned())
 }
 
-/// The client as a service over plain `http` types. It is cloned for every request.
+/// The client for one provider, as a service over plain `http` types. It is cloned for every request.
 #[derive(Clone)]
-pub(super) struct Wire(Arc<Shared>);
+pub(super) struct ProviderClient(Arc<Shared>);
 
-/// What all clones have in common.
+/// The parts that all clones of a [`ProviderClient`] share.
 struct Shared {
     client: reqwest::Client,
     proxy: Option<Arc<Proxy>>,
@@ -115,13 +116,14 @@ struct Shared {
     max_reply: usize,
 }
 
-impl Wire {
-    /// The client before one provider. The error says what is wrong with its base URL.
+impl ProviderClient {
+    /// The client for the provider at `base_url`. The error says what is wrong with the URL.
     pub(super) fn new(client: HttpClient, base_url: &str, timeout: Duration, max_reply: usize) -> Result<Self, String> {
         let base = Base::new(base_url)?;
         if client.encrypted_only && !base.is_encrypted() {
             return Err(
-                "has a base URL that must begin with https://, unless outbound.allow_insecure is set".to_owned()
+                "has a base URL that does not begin with https://; change it, or set outbound.allow_insecure = true"
+                    .to_owned(),
             );
         }
         let proxied = client.proxied.filter(|(_, proxy)| base.host().is_some_and(|host| proxy.is_for(&host)));
@@ -134,38 +136,40 @@ impl Wire {
 }
 
 impl Shared {
-    /// The host is left to the client: HTTP/1.1 and HTTP/2 name it in different places.
-    fn to_send(&self, planned: &Request, mut headers: HeaderMap) -> Result<reqwest::Request, Error> {
-        let mut sent = reqwest::Request::new(planned.method().clone(), self.base.below(planned.uri())?);
+    /// The planned request in the form of reqwest. reqwest adds the host, because HTTP/1.1 and HTTP/2 send it in different
+    /// places.
+    fn to_reqwest(&self, planned: &Request, mut headers: HeaderMap) -> Result<reqwest::Request, Error> {
+        let mut request = reqwest::Request::new(planned.method().clone(), self.base.below(planned.uri())?);
         if !planned.body().is_empty() {
-            *sent.body_mut() = Some(planned.body().clone().into());
+            *request.body_mut() = Some(planned.body().clone().into());
         } else if matches!(*planned.method(), Method::POST | Method::PUT | Method::PATCH) {
-            // Some front ends refuse what may have a body and does not say how long it is.
+            // Some front ends refuse a request of these methods that has no length.
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        *sent.headers_mut() = headers;
-        Ok(sent)
+        *request.headers_mut() = headers;
+        Ok(request)
     }
 
-    /// A proxy passes on what is not encrypted, and answers like a provider where it does not.
-    fn answer_of_proxy(&self, status: StatusCode) -> Option<&Proxy> {
-        let refused = status == StatusCode::PROXY_AUTHENTICATION_REQUIRED && !self.base.is_encrypted();
-        self.proxy.as_deref().filter(|_| refused)
+    /// The proxy, if it answered in place of the provider: a proxy sees unencrypted requests, and can refuse one with 407.
+    fn refusing_proxy(&self, status: StatusCode) -> Option<&Proxy> {
+        let is_refused = status == StatusCode::PROXY_AUTHENTICATION_REQUIRED && !self.base.is_encrypted();
+        self.proxy.as_deref().filter(|_| is_refused)
     }
 
+    /// Waits for the response of a request, and reads it to its end.
     async fn exchange(
         &self,
-        begun: impl Future<Output = reqwest::Result<reqwest::Response>>,
+        response: impl Future<Output = reqwest::Result<reqwest::Response>>,
     ) -> Result<Response, Error> {
-        let response = begun.await.map_err(|error| failure::classify(&error, self.proxy.as_deref()))?;
-        match self.answer_of_proxy(response.status()) {
-            Some(proxy) => Err(failure::unauthorized(proxy)),
+        let response = response.await.map_err(|error| failure::classify(&error, self.proxy.as_deref()))?;
+        match self.refusing_proxy(response.status()) {
+            Some(proxy) => Err(failure::proxy_unauthorized(proxy)),
             None => reply::read(response, self.max_reply).await,
         }
     }
 }
 
-impl Service<Outgoing> for Wire {
+impl Service<Outgoing> for ProviderClient {
     type Response = Response;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response, BoxError>> + Send>>;
@@ -178,37 +182,40 @@ impl Service<Outgoing> for Wire {
         let Outgoing { request, headers, times, .. } = outgoing;
         let shared = Arc::clone(&self.0);
         let now = Instant::now();
-        if now >= times.begun {
+        if now >= times.send_until {
             return Box::pin(async { Err(too_late().into()) });
         }
-        let ends = times.answered.min(now + shared.timeout);
-        // The client's future is begun here, so that nothing but it has to be carried along.
-        let begun = shared.to_send(&request, headers).map(|request| shared.client.execute(request));
+        let deadline = times.answer_until.min(now + shared.timeout);
+        // Created outside the async block, which then has to store only this future and not the request. It sends nothing
+        // before it is polled.
+        let response = shared.to_reqwest(&request, headers).map(|request| shared.client.execute(request));
         Box::pin(async move {
-            // Pinned here: the timer would hold its own copy of it.
-            let exchange = pin!(shared.exchange(begun?));
-            match in_time(ends, exchange).await {
-                Some(exchanged) => Ok(exchanged?),
+            // Pinned here, because otherwise the timer would contain a second copy of this large future.
+            let exchange = pin!(shared.exchange(response?));
+            match complete_before(deadline, exchange).await {
+                Some(result) => Ok(result?),
                 None => Err(Error::new(Kind::TimedOut, "the provider did not answer in time").into()),
             }
         })
     }
 }
 
-/// Whoever stood still until now may have lost the write to somebody else.
+/// The error for a request that may not be sent any more. Its process may have been suspended meanwhile, and another
+/// replica may have taken the write over.
 fn too_late() -> Error {
-    Error::new(Kind::Unreachable, "no time was left to send anything")
+    Error::new(Kind::Unreachable, "the time for sending the request was over; nothing was sent")
 }
 
-/// Goes on with something until its time is over, and not once more then: a process that stood still while it
-/// connected would find the connection made and the time over at once, and send.
-async fn in_time<T>(ends: Instant, work: impl Future<Output = T>) -> Option<T> {
+/// Polls a future only before the deadline. `timeout_at` alone polls it once more after the deadline: if the process is
+/// suspended while it connects, that last poll could find the connection open and send the request, although another
+/// replica may have taken the write over.
+async fn complete_before<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
-    let strictly = poll_fn(|context| match Instant::now() < ends {
+    let polled_in_time = poll_fn(|context| match Instant::now() < deadline {
         true => work.as_mut().poll(context),
         false => Poll::Pending,
     });
-    timeout_at(ends, strictly).await.ok()
+    timeout_at(deadline, polled_in_time).await.ok()
 }
 
 #[cfg(test)]
@@ -227,18 +234,18 @@ mod tests {
         http_client(settings).expect("a client")
     }
 
-    /// What becomes of a request that may begin until a time.
-    async fn sent(client: HttpClient, base: &str, path: &'static str, begun: Instant) -> Error {
-        let mut wire = Wire::new(client, base, Duration::from_secs(1), 1024).expect("a base");
-        let times = Times { begun, answered: Instant::now() + Duration::from_mins(1) };
+    /// The error of a request that may be sent until `send_until`.
+    async fn send(client: HttpClient, base: &str, path: &'static str, send_until: Instant) -> Error {
+        let mut client = ProviderClient::new(client, base, Duration::from_secs(1), 1024).expect("a base URL");
+        let times = Times { send_until, answer_until: Instant::now() + Duration::from_mins(1) };
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = Uri::from_static(path);
         let request = Arc::new(request);
-        let refused = wire.call(Outgoing { request, headers: HeaderMap::new(), writes: true, times }).await;
-        *refused.expect_err("a refusal").downcast::<Error>().expect("ours")
+        let result = client.call(Outgoing { request, headers: HeaderMap::new(), writes: true, times }).await;
+        *result.expect_err("an error").downcast::<Error>().expect("ours")
     }
 
-    /// A port, and whether anybody has come to it.
+    /// A port, and a function that says whether a client has connected to it.
     fn listen() -> (u16, impl Fn() -> bool) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a listener that does not wait");
@@ -247,38 +254,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_too_late_is_not_begun() {
+    async fn nothing_is_started_after_its_deadline() {
         let now = Instant::now();
-        assert_eq!(in_time(now, async { unreachable!("it was begun") }).await, None::<()>);
-        assert_eq!(in_time(now + Duration::from_mins(1), async { 7 }).await, Some(7));
+        assert_eq!(complete_before(now, async { unreachable!("it was polled") }).await, None::<()>);
+        assert_eq!(complete_before(now + Duration::from_mins(1), async { 7 }).await, Some(7));
 
-        let (port, somebody_came) = listen();
-        let refused = sent(client(true), &format!("http://127.0.0.1:{port}"), "/", now).await;
+        let (port, was_connected) = listen();
+        let refused = send(client(true), &format!("http://127.0.0.1:{port}"), "/", now).await;
         assert_eq!(refused.kind, Kind::Unreachable);
-        assert!(!somebody_came(), "nothing was sent");
+        assert!(!was_connected(), "nothing was sent");
     }
 
-    /// What the configuration refuses is refused here as well: a name may lead elsewhere than when it was checked.
+    /// The configuration check is repeated here: a name may resolve to another address than when it was checked.
     #[tokio::test]
-    async fn nothing_is_connected_to_that_is_private_or_not_encrypted() {
-        let (port, somebody_came) = listen();
+    async fn the_client_connects_to_nothing_private_or_unencrypted() {
+        let (port, was_connected) = listen();
         let later = Instant::now() + Duration::from_mins(1);
-        let refused = sent(client(false), &format!("https://localhost:{port}"), "/", later).await;
+        let refused = send(client(false), &format!("https://localhost:{port}"), "/", later).await;
         assert_eq!(refused.kind, Kind::Unreachable);
-        let plain = Wire::new(client(false), &format!("http://127.0.0.1:{port}"), Duration::from_secs(1), 1024);
-        assert!(plain.err().is_some_and(|wrong| wrong.contains("must begin with https://")));
-        assert!(!somebody_came());
+        let plain =
+            ProviderClient::new(client(false), &format!("http://127.0.0.1:{port}"), Duration::from_secs(1), 1024);
+        assert!(plain.err().is_some_and(|error| error.contains("does not begin with https://")));
+        assert!(!was_connected());
     }
 
     #[tokio::test]
     async fn a_url_that_would_be_rewritten_is_not_sent() {
-        let (port, somebody_came) = listen();
+        let (port, was_connected) = listen();
         let later = Instant::now() + Duration::from_mins(1);
         for path in ["/customers/%2e%2e/admin", "/customers?name=O'Brien"] {
-            let refused = sent(client(true), &format!("http://127.0.0.1:{port}/v1"), path, later).await;
+            let refused = send(client(true), &format!("http://127.0.0.1:{port}/v1"), path, later).await;
             assert_eq!(refused.kind, Kind::Invalid, "{path}");
             assert!(refused.to_string().contains("nothing was sent"), "{refused}");
         }
-        assert!(!somebody_came());
+        assert!(!was_connected());
     }
 }

@@ -1,5 +1,6 @@
-//! What a failure of the client means. Only a failure to connect, and a refusal before anything was done, are surely
-//! requests that had no effect.
+//! Maps the errors of the outbound client to ours. This decides whether a write may have been executed: a request had
+//! certainly no effect only if the client failed to connect, or if the provider says over HTTP/2 that it did not process
+//! the request. Every other failure is `Interrupted`.
 
 use std::{error::Error as StdError, io, iter::successors};
 
@@ -7,15 +8,17 @@ use passerelle_providers::model::{Error, Kind};
 
 use super::proxy::Proxy;
 
-/// A proxy that does not take what it was given, with what the operator can do.
+/// The end of a message: the proxy refuses the credentials. `docs/operating.md` quotes it.
 const CREDENTIALS: &str =
-    ": the proxy wants a user and a password, or refuses those it was given; check the credentials in `outbound.proxy`";
+    ": the proxy requires a user and a password, or refuses the given ones; check the credentials in `outbound.proxy`";
 
-/// A failure of the client before there was an answer. The client's own text names the URL, so nothing of it is kept.
+/// Classifies an error of the client that came before any answer. The client's message contains the URL, so the new
+/// error repeats nothing of it.
 pub(super) fn classify(error: &reqwest::Error, proxy: Option<&Proxy>) -> Error {
     if was_refused_by_protocol(error) {
-        let why = "the provider closed the connection before it took the request; nothing was done";
-        return Error::new(Kind::Unreachable, why);
+        let message =
+            "the provider refused the request, or closed the connection, and did not process it; nothing was done";
+        return Error::new(Kind::Unreachable, message);
     }
     if !error.is_connect() {
         return Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came");
@@ -26,8 +29,8 @@ pub(super) fn classify(error: &reqwest::Error, proxy: Option<&Proxy>) -> Error {
     }
 }
 
-/// A proxy that answers in the provider's place, because the request is not encrypted, and refuses to pass it on.
-pub(super) fn unauthorized(proxy: &Proxy) -> Error {
+/// The error for a proxy that answered an unencrypted request itself, because it refuses the credentials.
+pub(super) fn proxy_unauthorized(proxy: &Proxy) -> Error {
     unreachable(&through(proxy), CREDENTIALS)
 }
 
@@ -39,26 +42,27 @@ fn through(proxy: &Proxy) -> String {
     format!(" through the proxy {}", proxy.name())
 }
 
-/// An error and what caused it.
+/// An error, its cause, the cause of that, and so on.
 fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     successors(Some(error), |&error| {
-        // What an I/O error holds is not its source.
-        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        held.map_or_else(|| error.source(), |held| Some(held))
+        // `source` of an I/O error skips the error that it wraps.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map_or_else(|| error.source(), |wrapped| Some(wrapped))
     })
 }
 
-/// HTTP/2 says of a request that it was not begun: its number is above the last one that the provider took before it
-/// closed the connection, or its stream was refused.
+/// Whether the provider said over HTTP/2 that it did not process the request. Either it closed the connection with
+/// GOAWAY, and the number of the request's stream is above the last stream that it processed; or it reset the stream with
+/// REFUSED_STREAM.
 fn was_refused_by_protocol(error: &reqwest::Error) -> bool {
     causes(error).filter_map(|error| error.downcast_ref::<h2::Error>()).any(|error| {
-        let left = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+        let closed = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
         let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-        error.is_remote() && (left || refused)
+        error.is_remote() && (closed || refused)
     })
 }
 
-/// Why no TLS connection was made, if that was the reason.
+/// Why the TLS handshake failed. Empty if something else failed.
 fn tls_failure(error: &reqwest::Error) -> String {
     match causes(error).find_map(|error| error.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(why)) => format!(": its certificate was refused ({why})"),
@@ -67,8 +71,8 @@ fn tls_failure(error: &reqwest::Error) -> String {
     }
 }
 
-/// What went wrong between here, the proxy and the provider. The errors of the proxies' protocols have no public
-/// types, so their texts are read; tests with real proxies hold them.
+/// What failed between the gateway, the proxy and the provider. The client's errors for the protocols of proxies have no
+/// public types, so this compares their texts. `tests/proxies` checks those texts with real proxies.
 fn proxy_failure(error: &reqwest::Error) -> String {
     for text in causes(error).map(ToString::to_string) {
         let Some(why) = text.strip_prefix("tunnel error: ").or_else(|| text.strip_prefix("SOCKS error: ")) else {

@@ -1,20 +1,21 @@
-//! The way out: one tower stack a connection, over plain `http` types.
+//! Sends the requests of one connection to its provider, through a stack of tower services over plain `http` types.
+//! `execution` calls [`Upstream::send`]; `merchant` builds one [`Upstream`] for every connection.
 //!
-//! Outermost first, each with its reason:
+//! The layers, from the outside in, each with its reason:
 //!
-//! 1. **admission**: what exceeds the configured rate, or finds no place among the requests under way, is
-//!    refused at once instead of queueing; the place is kept through retries on purpose, so a struggling
-//!    provider sees less of us;
-//! 2. **retry**: reads, and whatever provably was not sent;
-//! 3. **authorize**: inside retry, so that every attempt is signed afresh, and after everything that
-//!    could log, so that no trace can hold a secret;
-//! 4. **the client**, innermost: reqwest, with TLS, decompression and, where the operator names one, a proxy; any
-//!    status is an answer. It keeps the time of an attempt, the reading of the reply included, and the request's
-//!    deadline, whichever comes first: one timer, not two. What comes too late to be sent is refused here, where
-//!    nothing but connecting can take time any more.
+//! 1. **Admission.** A request above the configured rate, or above the limit of requests in flight, is refused at once
+//!    and does not queue. A request counts as in flight during all its attempts, so a provider that fails gets fewer
+//!    requests.
+//! 2. **Retry.** Reads are sent again, and so is every request that was certainly not sent.
+//! 3. **Authorization.** It is inside the retry, so every attempt gets a new signature. It is behind everything that
+//!    could log, so no log can contain a secret.
+//! 4. **The client**, innermost: reqwest, with TLS, decompression and, if the operator configured one, a proxy. A response
+//!    with any status is an answer, not an error. One timer ends an attempt at the time-out of an attempt or at the
+//!    request's deadline, whichever comes first. Reading the reply is part of the attempt. A request that is too late is
+//!    refused here, because after this check only connecting takes time.
 //!
-//! The stack is cloned for every request, so its parts are shared and its type is spelled out: nothing is boxed
-//! between the layers.
+//! The stack is cloned for every request. So its parts are shared, and its type is written out without boxes between the
+//! layers.
 
 mod address;
 mod base;
@@ -52,28 +53,29 @@ pub use proxy::{Exception, Proxy};
 
 use crate::config::Rate;
 
-/// A request on its way out. Its path is one below the provider's base, and its headers are those of an attempt.
+/// A request to the provider. Its path is below the provider's base URL, and `headers` are those of one attempt.
 #[derive(Debug, Clone)]
 struct Outgoing {
     request: Arc<Request>,
     headers: HeaderMap,
+    /// Whether the request changes something at the provider.
     writes: bool,
     times: Times,
 }
 
-/// The times that a request has to keep.
+/// The deadlines of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// No attempt to send it begins later.
-    pub begun: Instant,
-    /// Its answer is not waited for any longer.
-    pub answered: Instant,
+    /// No attempt to send it starts later.
+    pub send_until: Instant,
+    /// The gateway waits for its answer until then.
+    pub answer_until: Instant,
 }
 
 impl Times {
-    /// One deadline for all.
+    /// The same deadline for both.
     pub const fn until(deadline: Instant) -> Self {
-        Self { begun: deadline, answered: deadline }
+        Self { send_until: deadline, answer_until: deadline }
     }
 }
 
@@ -84,23 +86,23 @@ pub struct UpstreamSettings {
     pub endpoint: Endpoint,
     /// How requests are authorized.
     pub scheme: &'static AuthScheme,
-    /// With which secrets.
+    /// The secrets for it.
     pub credentials: Credentials,
     /// How long an attempt may take.
     pub timeout: Duration,
-    /// How many requests may be sent in a time.
+    /// How many requests may be sent in a period.
     pub rate_limit: Option<Rate>,
-    /// How many requests may be under way.
+    /// How many requests may be in flight.
     pub max_in_flight: usize,
-    /// The largest reply that is read, in bytes.
+    /// The largest reply that is accepted, in bytes.
     pub max_reply: usize,
 }
 
-/// One connection's way out.
+/// Sends the requests of one connection.
 pub struct Upstream {
     endpoint: Endpoint,
     admission: Admission,
-    stack: Retry<retry::Policy, Filter<client::Wire, Authorizer>>,
+    stack: Retry<retry::Policy, Filter<client::ProviderClient, Authorizer>>,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -114,10 +116,10 @@ impl Upstream {
     pub fn new(client: HttpClient, settings: UpstreamSettings) -> Result<Self, String> {
         let UpstreamSettings { endpoint, scheme, credentials, timeout, rate_limit, max_in_flight, max_reply } =
             settings;
-        let wire = client::Wire::new(client, endpoint.base_url(), timeout, max_reply)?;
+        let client = client::ProviderClient::new(client, endpoint.base_url(), timeout, max_reply)?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
-        let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(wire);
-        let admission = Admission { limiter: rate_limit.map(rate_limiter), places: Semaphore::new(max_in_flight) };
+        let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(client);
+        let admission = Admission { limiter: rate_limit.map(rate_limiter), in_flight: Semaphore::new(max_in_flight) };
         Ok(Self { endpoint, admission, stack })
     }
 
@@ -126,33 +128,33 @@ impl Upstream {
         &self.endpoint
     }
 
-    /// Sends a plan's request, in as many attempts as are allowed in its times.
+    /// Sends the request of a plan, with retries where they are allowed before its deadlines.
     pub async fn send(&self, request: Request, writes: bool, times: Times) -> Result<Response, Error> {
-        let _place = self.admission.admit()?;
+        let _permit = self.admission.admit()?;
         let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times };
         self.stack.clone().oneshot(outgoing).await.map_err(describe)
     }
 }
 
-/// How much is sent at all.
+/// Limits how many requests are sent.
 struct Admission {
     limiter: Option<DefaultDirectRateLimiter>,
-    places: Semaphore,
+    in_flight: Semaphore,
 }
 
 impl Admission {
     fn admit(&self) -> Result<SemaphorePermit<'_>, Error> {
-        let refused = |kind, told| Error::new(kind, told).with_retry_after(Some(1));
+        let refused = |kind, message| Error::new(kind, message).with_retry_after(Some(1));
         if self.limiter.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
-            return Err(refused(Kind::Throttled, "this connection's own `rate_limit` is used up; nothing was sent"));
+            return Err(refused(Kind::Throttled, "the `rate_limit` of this connection is reached; nothing was sent"));
         }
-        self.places.try_acquire().map_err(|_| {
-            refused(Kind::Overloaded, "too many requests to this connection's provider are under way; nothing was sent")
+        self.in_flight.try_acquire().map_err(|_| {
+            refused(Kind::Overloaded, "too many requests to this connection's provider are in flight; nothing was sent")
         })
     }
 }
 
-/// Adds what every request carries, and the secret or the signature.
+/// Adds the content type, and the secret or the signature.
 #[derive(Clone)]
 struct Authorizer(Arc<Authorization>);
 
@@ -160,7 +162,7 @@ struct Authorization {
     endpoint: Endpoint,
     scheme: &'static AuthScheme,
     credentials: Credentials,
-    /// A secret in a header is the same for every request.
+    /// The header with the secret, for schemes where it is the same in every request.
     constant: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -181,7 +183,7 @@ impl Predicate<Outgoing> for Authorizer {
         if let Some((name, value)) = constant {
             headers.insert(name, value.clone());
         } else {
-            // A signature is over the whole URL.
+            // A signature covers the whole URL.
             let mut signed = endpoint.finish(Request::clone(&outgoing.request))?;
             scheme.authorize(&mut signed, credentials, &stamp()?)?;
             *headers = std::mem::take(signed.headers_mut());
@@ -193,7 +195,7 @@ impl Predicate<Outgoing> for Authorizer {
     }
 }
 
-/// The errors of the stack in our words. All of them are ours already.
+/// Unwraps an error of the stack. Every layer returns our own type; another type would be a mistake.
 fn describe(error: BoxError) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => *error,
@@ -209,7 +211,7 @@ fn rate_limiter(rate: Rate) -> DefaultDirectRateLimiter {
     RateLimiter::direct(quota)
 }
 
-/// The time and a nonce for a signature.
+/// The current time and a nonce, for a signature.
 fn stamp() -> Result<Stamp, Error> {
     let mut nonce = [0; 16];
     aws_lc_rs::rand::fill(&mut nonce)

@@ -1,4 +1,5 @@
-//! The proxy through which providers are called, where the operator names one, and the hosts that are called without.
+//! The egress proxy that the operator configured, and the hosts that the gateway reaches without it. `merchant` reads
+//! both from the configuration (`outbound.proxy`, `outbound.no_proxy`); `client` uses them.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -6,22 +7,23 @@ use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-/// What a SOCKS proxy takes of a user's name or a password.
-const MOST_OF_SOCKS: usize = 255;
+/// The longest user name and the longest password that the SOCKS protocol allows, in bytes.
+const MAX_SOCKS_CREDENTIAL: usize = 255;
 
-/// A proxy. Its password cannot be printed.
+/// A proxy. `Debug` does not show its user and its password.
 pub struct Proxy {
     url: Url,
+    /// The URL without a user and a password, for messages.
     name: String,
     exceptions: Vec<Exception>,
 }
 
-/// What is called without the proxy.
+/// Hosts that are reached without the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exception {
-    /// A host, and every host below it.
+    /// A host, and all its subdomains.
     Name(String),
-    /// Literal addresses.
+    /// A network. Only literal addresses are compared with it.
     Network(IpNet),
 }
 
@@ -32,9 +34,9 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// Reads the URL of a proxy. The error says what to write instead, and repeats nothing of it.
+    /// Parses the URL of a proxy. The error says what to write instead, and repeats nothing of the URL.
     pub fn new(text: &str, exceptions: Vec<Exception>) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|error| format!("is no URL ({error}); write http://HOST:PORT"))?;
+        let url = Url::parse(text).map_err(|error| format!("is not a URL ({error}); write http://HOST:PORT"))?;
         match url.scheme() {
             "http" | "https" | "socks5h" => {}
             "socks4" | "socks4a" | "socks5" => {
@@ -46,19 +48,21 @@ impl Proxy {
             return Err("has no host; write http://HOST:PORT".to_owned());
         }
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            return Err("must end with its port: no path, no query, no fragment".to_owned());
+            return Err("must end with its port, without path, query or fragment".to_owned());
         }
-        let too_long = |part: &str| percent_decode_str(part).count() > MOST_OF_SOCKS;
+        let too_long = |part: &str| percent_decode_str(part).count() > MAX_SOCKS_CREDENTIAL;
         if url.scheme() == "socks5h" && [url.username(), url.password().unwrap_or_default()].into_iter().any(too_long) {
-            return Err(format!("has a user or a password of more than {MOST_OF_SOCKS} bytes"));
+            return Err(format!("has a user or a password of more than {MAX_SOCKS_CREDENTIAL} bytes"));
         }
         let mut bare = url.clone();
         if bare.set_username("").and_then(|()| bare.set_password(None)).is_err() {
             return Err("has no host; write http://HOST:PORT".to_owned());
         }
-        // The client leaves a proxy out whose URL it cannot read.
+        // The client would silently ignore a proxy whose URL it cannot parse.
         if http::Uri::try_from(url.as_str()).ok().and_then(|uri| uri.into_parts().authority).is_none() {
-            return Err("has a host, a user or a password that cannot be sent; percent-encode it".to_owned());
+            return Err(
+                "has a host, a user or a password with characters that cannot be sent; percent-encode them".to_owned()
+            );
         }
         let name = bare.as_str().trim_end_matches('/').to_owned();
         Ok(Self { url, name, exceptions })
@@ -69,27 +73,30 @@ impl Proxy {
         &self.name
     }
 
-    /// Whether its URL holds a password.
+    /// Whether its URL contains a password.
     pub fn has_password(&self) -> bool {
         self.url.password().is_some()
     }
 
+    /// Whether this host is reached through the proxy.
     pub(super) fn is_for(&self, host: &Host<&str>) -> bool {
         !self.exceptions.iter().any(|exception| exception.covers(host))
     }
 
+    /// The host of the proxy itself.
     pub(super) fn host(&self) -> Option<Arc<str>> {
         self.url.host_str().map(Arc::from)
     }
 
-    /// Sends everything through it.
+    /// The setting that makes a client send every request through the proxy.
     pub(super) fn for_all(&self) -> Result<reqwest::Proxy, String> {
-        reqwest::Proxy::all(self.url.as_str()).map_err(|_| "`outbound.proxy` cannot be used".to_owned())
+        reqwest::Proxy::all(self.url.as_str())
+            .map_err(|_| "the HTTP client does not accept the URL in `outbound.proxy`".to_owned())
     }
 }
 
 impl Exception {
-    /// Reads an exception. The error says what to write instead.
+    /// Parses an exception. The error says what to write instead.
     pub fn read(text: &str) -> Result<Self, String> {
         if let Ok(network) = text.parse() {
             return Ok(Self::Network(network));
@@ -99,7 +106,7 @@ impl Exception {
             return Ok(Self::Network(address.into()));
         }
         if text.contains('*') {
-            return Err("is no host; write \".DOMAIN\" for every host below a domain".to_owned());
+            return Err("is not a host; write \".DOMAIN\" for a domain and all its subdomains".to_owned());
         }
         if text.contains(['/', ':', '@']) {
             return Err(
@@ -113,15 +120,15 @@ impl Exception {
             }
             Ok(Host::Ipv4(address)) => Ok(Self::Network(IpAddr::V4(address).into())),
             Ok(Host::Ipv6(address)) => Ok(Self::Network(IpAddr::V6(address).into())),
-            Ok(Host::Domain(_)) | Err(_) => Err("is no host; write one such as \"api.example.com\"".to_owned()),
+            Ok(Host::Domain(_)) | Err(_) => Err("is not a host; write for example \"api.example.com\"".to_owned()),
         }
     }
 
     fn covers(&self, host: &Host<&str>) -> bool {
         match (self, host) {
             (Self::Name(name), Host::Domain(host)) => {
-                let above = host.trim_end_matches('.').strip_suffix(name.as_str());
-                above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+                let subdomain = host.trim_end_matches('.').strip_suffix(name.as_str());
+                subdomain.is_some_and(|subdomain| subdomain.is_empty() || subdomain.ends_with('.'))
             }
             (Self::Network(network), Host::Ipv4(address)) => network.contains(&IpAddr::V4(*address)),
             (Self::Network(network), Host::Ipv6(address)) => network.contains(&IpAddr::V6(*address)),
@@ -134,19 +141,19 @@ impl Exception {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Proxy, String> {
+    fn proxy(text: &str) -> Result<Proxy, String> {
         Proxy::new(text, Vec::new())
     }
 
     #[test]
-    fn a_proxy_is_named_without_its_password() {
+    fn messages_name_a_proxy_without_its_user_and_password() {
         for (url, name, has_password) in [
             ("http://proxy.example:3128", "http://proxy.example:3128", false),
             ("HTTPS://user@Proxy.example/", "https://proxy.example", false),
             ("https://user:pa%40ss@[::1]:8443", "https://[::1]:8443", true),
             ("socks5h://user:hush@10.0.0.1:1080", "socks5h://10.0.0.1:1080", true),
         ] {
-            let proxy = read(url).expect("a proxy");
+            let proxy = proxy(url).expect("a proxy");
             assert_eq!((proxy.name(), proxy.has_password()), (name, has_password));
             let shown = format!("{proxy:?}");
             assert!(shown.contains(name) && !shown.contains("hush") && !shown.contains("ss@"), "{shown}");
@@ -155,28 +162,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_without_repeating_it() {
+    fn an_invalid_proxy_url_is_refused_without_repeating_it() {
         let long = format!("socks5h://hush:{}@proxy.example", "x".repeat(256));
         for (url, why) in [
-            ("proxy.hush", "is no URL"),
+            ("proxy.hush", "is not a URL"),
             ("proxy.hush:3128", "must begin with http://"),
             ("ftp://proxy.hush", "must begin with http://"),
             ("socks5://proxy.hush:1080", "must begin with socks5h://"),
             ("socks4a://proxy.hush:1080", "must begin with socks5h://"),
             ("socks5h:", "has no host"),
-            ("http://", "is no URL"),
+            ("http://", "is not a URL"),
             ("http://proxy.hush/path", "must end with its port"),
             ("http://proxy.hush?query", "must end with its port"),
-            ("socks5h://pro%78y.hush:1080", "cannot be sent"),
+            ("socks5h://pro%78y.hush:1080", "that cannot be sent"),
             (&long, "more than 255 bytes"),
         ] {
-            let refused = read(url).expect_err(url);
+            let refused = proxy(url).expect_err(url);
             assert!(refused.contains(why) && !refused.contains("hush"), "{url}: {refused}");
         }
     }
 
     #[test]
-    fn an_exception_is_a_host_and_what_is_below_or_a_network() {
+    fn an_exception_is_a_host_with_its_subdomains_or_a_network() {
         for (exception, covered, not_covered) in [
             (
                 "lomi.africa",

@@ -1,35 +1,35 @@
-//! Reads replies, up to a cap that holds after decompression.
+//! Reads the body of a provider's answer, up to a limit on its decompressed size. `client` calls it.
 
 use bytes::{Bytes, BytesMut};
 use passerelle_providers::model::{Error, Response};
 
-/// Reads a reply to its end. A body that comes in one piece is not copied. Of any other the pieces are: each of them,
-/// however small, holds the whole buffer that it was read into, so that a provider that sends byte by byte could fill
-/// the memory.
+/// Reads a reply to its end. A body that arrives as one chunk is not copied. The chunks of any other body are copied:
+/// each chunk, however small, keeps alive the whole buffer that it was read into, so a provider that sends single bytes
+/// could fill the memory.
 pub(super) async fn read(mut response: reqwest::Response, max_reply: usize) -> Result<Response, Error> {
-    let broken = |_| Error::bad_response("a body that broke off or could not be decompressed");
+    let broken = |_| Error::bad_response("a body that is cut off or cannot be decompressed");
     let expected = response.content_length().and_then(|length| usize::try_from(length).ok());
     let (mut first, mut copied, mut length) = (Bytes::new(), BytesMut::new(), 0_usize);
-    while let Some(piece) = response.chunk().await.map_err(broken)? {
-        length = length.saturating_add(piece.len());
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        length = length.saturating_add(chunk.len());
         if length > max_reply {
-            let why = format_args!("more than the {max_reply} bytes that are read of a reply");
+            let why = format_args!("a body of more than {max_reply} bytes, the limit `outbound.max_reply`");
             return Err(Error::bad_response(why));
         }
         if first.is_empty() && copied.is_empty() {
-            first = piece;
+            first = chunk;
             continue;
         }
         if copied.is_empty() {
             copied.reserve(expected.unwrap_or_default().min(max_reply).max(length));
             copied.extend_from_slice(&std::mem::take(&mut first));
         }
-        copied.extend_from_slice(&piece);
+        copied.extend_from_slice(&chunk);
     }
-    let mut read = Response::new(if copied.is_empty() { first } else { copied.freeze() });
-    *read.status_mut() = response.status();
-    *read.headers_mut() = std::mem::take(response.headers_mut());
-    Ok(read)
+    let mut reply = Response::new(if copied.is_empty() { first } else { copied.freeze() });
+    *reply.status_mut() = response.status();
+    *reply.headers_mut() = std::mem::take(response.headers_mut());
+    Ok(reply)
 }
 
 #[cfg(test)]
@@ -48,41 +48,41 @@ mod tests {
 
     use super::*;
 
-    /// A piece of a reply, in a buffer of which is known how long it is held.
-    struct Piece(Arc<[u8]>);
+    /// A chunk of a reply. The reference count of its buffer shows how many chunks are alive.
+    struct Chunk(Arc<[u8]>);
 
-    impl AsRef<[u8]> for Piece {
+    impl AsRef<[u8]> for Chunk {
         fn as_ref(&self) -> &[u8] {
             &self.0
         }
     }
 
-    /// So many pieces of one byte, and the most buffers of them that were held at once.
-    fn pieces(count: usize) -> (reqwest::Response, Arc<AtomicUsize>) {
+    /// A reply of `count` chunks of one byte, and the largest number of chunks that were alive at once.
+    fn chunked_reply(count: usize) -> (reqwest::Response, Arc<AtomicUsize>) {
         let buffer = Arc::from(&b"x"[..]);
-        let most_held = Arc::new(AtomicUsize::new(0));
-        let noted = Arc::clone(&most_held);
-        let pieces = stream::iter(0..count).map(move |_| {
-            noted.fetch_max(Arc::strong_count(&buffer) - 1, Ordering::Relaxed);
-            Ok::<_, Infallible>(Frame::data(Bytes::from_owner(Piece(Arc::clone(&buffer)))))
+        let most_alive = Arc::new(AtomicUsize::new(0));
+        let maximum = Arc::clone(&most_alive);
+        let chunks = stream::iter(0..count).map(move |_| {
+            maximum.fetch_max(Arc::strong_count(&buffer) - 1, Ordering::Relaxed);
+            Ok::<_, Infallible>(Frame::data(Bytes::from_owner(Chunk(Arc::clone(&buffer)))))
         });
-        let body = reqwest::Body::wrap(StreamBody::new(pieces));
-        (http::Response::new(body).into(), most_held)
+        let body = reqwest::Body::wrap(StreamBody::new(chunks));
+        (http::Response::new(body).into(), most_alive)
     }
 
     #[tokio::test]
-    async fn the_pieces_of_a_reply_are_not_held_until_its_end() {
+    async fn the_chunks_of_a_reply_are_not_kept_until_its_end() {
         const SENT: usize = 100;
-        let (reply, most_held) = pieces(SENT);
-        let read = read(reply, SENT).await.expect("a reply");
-        assert_eq!(*read.body(), "x".repeat(SENT));
-        assert_eq!(most_held.load(Ordering::Relaxed), 1);
+        let (reply, most_alive) = chunked_reply(SENT);
+        let reply = read(reply, SENT).await.expect("a reply");
+        assert_eq!(*reply.body(), "x".repeat(SENT));
+        assert_eq!(most_alive.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
-    async fn a_reply_is_read_up_to_its_cap() {
-        assert!(read(pieces(9).0, 8).await.is_err());
-        assert_eq!(read(pieces(8).0, 8).await.expect("a reply").body().len(), 8);
-        assert_eq!(read(pieces(0).0, 0).await.expect("a reply").body().len(), 0);
+    async fn a_reply_larger_than_the_limit_is_refused() {
+        assert!(read(chunked_reply(9).0, 8).await.is_err());
+        assert_eq!(read(chunked_reply(8).0, 8).await.expect("a reply").body().len(), 8);
+        assert_eq!(read(chunked_reply(0).0, 0).await.expect("a reply").body().len(), 0);
     }
 }

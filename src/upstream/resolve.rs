@@ -1,4 +1,4 @@
-//! How names become addresses.
+//! Resolves the host names of providers and of the proxy. The outbound client calls it for every new connection.
 
 use std::{io, sync::Arc};
 
@@ -6,12 +6,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address;
 
-/// Resolves names at the moment of connecting, to public addresses only where that is asked, so that a name cannot
-/// be pointed at a private address after it was checked.
+/// Resolves a name when the client connects. With `public_only` it returns only public addresses. The configuration
+/// check alone is not enough: a name can be pointed at a private address after it.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver {
     pub(super) public_only: bool,
-    /// The host of the proxy, which may be anywhere: the operator chose it.
+    /// The host of the proxy. It may have a private address, because the operator chose it.
     pub(super) proxy: Option<Arc<str>>,
 }
 
@@ -19,8 +19,8 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let public_only = self.public_only && self.proxy.as_deref() != Some(name.as_str());
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let usable: Vec<_> = found.filter(|found| !public_only || address::is_public(found.ip())).collect();
+            let resolved = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let usable: Vec<_> = resolved.filter(|socket| !public_only || address::is_public(socket.ip())).collect();
             match usable.is_empty() {
                 true => Err(io::Error::other("the name resolves to no public address").into()),
                 false => Ok(Box::new(usable.into_iter()) as Addrs),
@@ -35,20 +35,20 @@ mod tests {
 
     use super::*;
 
-    async fn resolved(public_only: bool, proxy: Option<&str>) -> Result<Vec<IpAddr>, String> {
+    async fn resolve_localhost(public_only: bool, proxy: Option<&str>) -> Result<Vec<IpAddr>, String> {
         let resolver = Resolver { public_only, proxy: proxy.map(Arc::from) };
-        let found = resolver.resolve("localhost".parse().expect("a name")).await;
-        found.map(|found| found.map(|found| found.ip()).collect()).map_err(|error| error.to_string())
+        let result = resolver.resolve("localhost".parse().expect("a name")).await;
+        result.map(|sockets| sockets.map(|socket| socket.ip()).collect()).map_err(|error| error.to_string())
     }
 
     #[tokio::test]
-    async fn a_name_leads_to_public_addresses_only_unless_more_is_allowed() {
+    async fn a_name_resolves_only_to_public_addresses_unless_more_is_allowed() {
         let refused = Err("the name resolves to no public address".to_owned());
-        assert_eq!(resolved(true, None).await, refused);
-        assert_eq!(resolved(true, Some("proxy.example")).await, refused);
+        assert_eq!(resolve_localhost(true, None).await, refused);
+        assert_eq!(resolve_localhost(true, Some("proxy.example")).await, refused);
         for (public_only, proxy) in [(false, None), (true, Some("localhost"))] {
-            let found = resolved(public_only, proxy).await.expect("addresses");
-            assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
+            let addresses = resolve_localhost(public_only, proxy).await.expect("addresses");
+            assert!(!addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
         }
     }
 }

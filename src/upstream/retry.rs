@@ -1,6 +1,6 @@
-//! What is tried again: reads that failed or were answered with a server error, and anything that was
-//! provably not sent. A write that may have happened never is. A budget keeps retries from amplifying an
-//! outage.
+//! Which requests are sent again: reads that failed or got a server error (5xx), and any request that was certainly not
+//! sent. A write that may have been executed is never sent again here. A budget limits the retries, so that they do not
+//! make an outage worse.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -20,30 +20,31 @@ use tower::{
 use super::Outgoing;
 
 /// Attempts after the first.
-const MOST_RETRIES: u8 = 2;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_RETRIES: u8 = 2;
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// A fifth of the traffic may be retries, and three a second in any case.
+/// Retries may be a fifth of the requests. Three per second are always allowed.
 const BUDGET_SHARE: f32 = 0.2;
-const BUDGET_FLOOR: u32 = 3;
-const BUDGET_MEMORY: Duration = Duration::from_secs(10);
+const BUDGET_MIN_PER_SECOND: u32 = 3;
+const BUDGET_PERIOD: Duration = Duration::from_secs(10);
 
+/// The retries of one request. All requests of a connection share the budget.
 #[derive(Clone)]
 pub(super) struct Policy {
-    left: u8,
+    retries_left: u8,
     budget: Arc<TpsBudget>,
     pause: ExponentialBackoff,
 }
 
 impl Policy {
     pub(super) fn new() -> Self {
-        // Full jitter: the bounds are constants, so the maker takes them.
-        let maker = ExponentialBackoffMaker::new(FIRST_PAUSE, LONGEST_PAUSE, 1.0, HasherRng::default());
+        // Full jitter. The bounds are valid constants, so this does not fail.
+        let maker = ExponentialBackoffMaker::new(MIN_PAUSE, MAX_PAUSE, 1.0, HasherRng::default());
         let mut maker = maker.unwrap_or_default();
         Self {
-            left: MOST_RETRIES,
-            budget: Arc::new(TpsBudget::new(BUDGET_MEMORY, BUDGET_FLOOR, BUDGET_SHARE)),
+            retries_left: MAX_RETRIES,
+            budget: Arc::new(TpsBudget::new(BUDGET_PERIOD, BUDGET_MIN_PER_SECOND, BUDGET_SHARE)),
             pause: maker.make_backoff(),
         }
     }
@@ -57,15 +58,15 @@ impl retry::Policy<Outgoing, Response, BoxError> for Policy {
             self.budget.deposit();
             return None;
         }
-        if self.left == 0 {
+        if self.retries_left == 0 {
             return None;
         }
         let pause = self.pause.next_backoff();
-        // An attempt that would begin too late is none.
-        if pause.deadline() >= outgoing.times.begun || !self.budget.withdraw() {
+        // The pause would last longer than the request may be sent.
+        if pause.deadline() >= outgoing.times.send_until || !self.budget.withdraw() {
             return None;
         }
-        self.left -= 1;
+        self.retries_left -= 1;
         Some(Box::pin(pause))
     }
 
@@ -76,7 +77,7 @@ impl retry::Policy<Outgoing, Response, BoxError> for Policy {
 
 fn may_be_retried(writes: bool, result: &Result<Response, BoxError>) -> bool {
     match result {
-        // A provider that says when to come back is left alone until then.
+        // An answer with `Retry-After` goes to the client: the provider must not be called again before that time.
         Ok(response) => !writes && response.status().is_server_error() && !response.headers().contains_key(RETRY_AFTER),
         Err(error) => match error.downcast_ref::<Error>() {
             Some(error) => match error.kind {

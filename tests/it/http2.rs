@@ -125,8 +125,8 @@ async fn a_request_that_the_provider_did_not_process_is_distinguished_from_one_t
     let authority = Authority::new();
     let trusted = authority.file();
     for (act, why) in [
-        (Act::Refuse, "before it took the request; nothing was done"),
-        (Act::Leave, "before it took the request; nothing was done"),
+        (Act::Refuse, "did not process it; nothing was done"),
+        (Act::Leave, "did not process it; nothing was done"),
         (Act::Fail, "broke before an answer came"),
     ] {
         let mut provider = Provider::start(&authority, act).await;

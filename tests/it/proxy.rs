@@ -272,7 +272,10 @@ async fn mistakes_are_reported_with_their_line_and_what_to_write() {
             "proxy = { env = \"EGRESS\" }",
             ":2: `outbound.proxy` names the environment variable EGRESS, which is not set",
         ),
-        ("\nno_proxy = [\"*.lomi.africa\"]", ":3: `outbound.no_proxy` `*.lomi.africa` is no host; write \".DOMAIN\""),
+        (
+            "\nno_proxy = [\"*.lomi.africa\"]",
+            ":3: `outbound.no_proxy` `*.lomi.africa` is not a host; write \".DOMAIN\"",
+        ),
         ("no_proxy = [\"https://a.example\"]", ":2: `outbound.no_proxy` `https://a.example` must be a host, a"),
         ("no_proxy = \"a.example\"", ":2: `outbound.no_proxy` must be "),
     ] {
