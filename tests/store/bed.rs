@@ -1,4 +1,4 @@
-//! A database for one test, with a clock that the test sets.
+//! A database for one test, with a clock that only the test moves.
 
 use std::{
     path::PathBuf,
@@ -23,7 +23,7 @@ pub(crate) fn key(digit: char) -> String {
     digit.to_string().repeat(64)
 }
 
-/// A clock that does not run. A test moves it.
+/// A clock that does not move until a test moves it.
 #[derive(Clone)]
 pub(crate) struct TestClock(Arc<AtomicI64>);
 
@@ -47,6 +47,7 @@ pub(crate) struct Bed {
     pub(crate) clock: TestClock,
     /// Whether several processes may share it.
     pub(crate) shared: bool,
+    /// Removed with the test.
     _folder: Option<TempDir>,
 }
 
@@ -83,7 +84,7 @@ impl Bed {
         Store::open(&self.settings(more)?).await
     }
 
-    /// The store, with a key of the tests.
+    /// Opens the store, with a key for tests.
     pub(crate) async fn open(&self) -> Store {
         self.try_open(&format!("key = \"{}\"", key('1'))).await.expect("a store")
     }
@@ -118,14 +119,14 @@ pub(crate) fn done() -> End {
     End::Done { customer: Some("c1".to_owned()), answer: answer(201) }
 }
 
-/// Claims what must be new.
+/// Claims a write that must be new.
 pub(crate) async fn claim(store: &Store, new: NewOperation) -> OperationId {
     let id = new.id;
     assert_eq!(store.operations().claim(new).await, Ok(Claim::New { attempt: 1 }));
     id
 }
 
-/// The one record that is taken over.
+/// Takes over the operations that are due. There must be exactly one.
 pub(crate) async fn take_over_one(store: &Store) -> Record {
     let mut taken = store.operations().take_over(10).await.expect("taken over");
     assert_eq!(taken.len(), 1, "{taken:?}");

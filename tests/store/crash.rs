@@ -1,4 +1,4 @@
-//! What is left after `kill -9`, and what happens when the disk is full. The test binary starts itself again as the
+//! What the store has after `kill -9`, and what it does when the disk is full or cannot sync. The test binary starts itself again as the
 //! process that is killed.
 
 use std::{
@@ -38,7 +38,7 @@ pub(crate) fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// What a child does instead of testing.
+/// Runs the task of a child process, instead of the tests.
 pub(crate) fn child() {
     let mut bed = Bed::memory();
     bed.url = std::env::var(URL).expect("a URL");
@@ -53,11 +53,11 @@ pub(crate) fn child() {
     });
 }
 
-fn start(bed: &Bed, what: &str) -> Child {
+fn start(bed: &Bed, task: &str) -> Child {
     // A process that exceeds its limit of the size of files gets a signal, which the child ignores.
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; exec \"$0\""]).arg(std::env::current_exe().expect("this test"));
-    command.env(CHILD, what).env(URL, &bed.url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command.env(CHILD, task).env(URL, &bed.url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command.spawn().expect("a child")
 }
 
@@ -133,40 +133,40 @@ fn limit(size: Option<u64>) {
     rustix::process::setrlimit(Resource::Fsize, Rlimit { current: size.or(maximum), maximum }).expect("a limit");
 }
 
-/// Writes until the disk is full, gets more disk, and goes on.
+/// Writes until the disk is full, then gets more space, and writes again.
 async fn fill(store: &Store) {
     let begin = Instant::now();
     limit(Some(300_000));
-    let mut kept = Vec::new();
+    let mut claimed = Vec::new();
     let error = loop {
         assert!(begin.elapsed() < Duration::from_mins(1), "the disk is never full");
         let new = keyed("acme", &OperationId::now().to_string(), &"r".repeat(5000));
         let id = new.id;
         match store.operations().claim(new).await {
-            Ok(Claim::New { .. }) => kept.push(id),
+            Ok(Claim::New { .. }) => claimed.push(id),
             Ok(other) => panic!("{other:?}"),
             Err(error) => break error,
         }
     };
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-    // The disk is still full, and writes are still refused. Reads go on.
+    // The disk is still full, so writes are still refused. Reads still work.
     for _ in 0..5 {
         let refused = store.operations().claim(keyed("acme", &OperationId::now().to_string(), &"r".repeat(5000))).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     }
-    let first = kept.first().copied().expect("something was kept");
+    let first = claimed.first().copied().expect("a claim was stored");
     assert!(matches!(store.operations().get("acme", first).await, Ok(Some(_))));
     limit(None);
     for _ in 0..5 {
         let new = keyed("acme", &OperationId::now().to_string(), "r");
-        kept.push(new.id);
+        claimed.push(new.id);
         assert_eq!(store.operations().claim(new).await, Ok(Claim::New { attempt: 1 }));
     }
-    for id in &kept {
+    for id in &claimed {
         assert!(matches!(store.operations().get("acme", *id).await, Ok(Some(_))), "{id} is lost");
     }
     let head = store.audit().verify().await.expect("read").expect("an unbroken chain");
-    assert_eq!(head.sequence, kept.len() as u64, "a refused claim leaves nothing");
+    assert_eq!(head.sequence, claimed.len() as u64, "a refused claim leaves no record");
     print("recovered");
 }
 
@@ -179,13 +179,13 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     check(&bed.path());
 }
 
-/// Writes until the disk fails to sync, and is refused from then on.
+/// Writes until the disk fails to sync. From then on the store refuses every write.
 async fn sync(store: &Store) {
     let claim = async || store.operations().claim(keyed("acme", &OperationId::now().to_string(), "r")).await;
-    let mut kept = 0u64;
+    let mut claimed = 0u64;
     while let Ok(Claim::New { .. }) = claim().await {
-        kept += 1;
-        assert!(kept < 1000, "the disk never fails");
+        claimed += 1;
+        assert!(claimed < 1000, "the disk never fails");
     }
     for _ in 0..3 {
         match claim().await {
@@ -194,11 +194,10 @@ async fn sync(store: &Store) {
         }
     }
     assert!(matches!(store.operations().list(None, None, None, 1).await, Ok(records) if records.len() == 1));
-    print(&kept.to_string());
+    print(&claimed.to_string());
 }
 
-/// The one failure after which it is not known what the disk holds. `strace` makes it, where it is installed
-/// and allowed.
+/// After a failed sync, it is not known what is on the disk. `strace` makes a sync fail, where it is installed and allowed.
 fn a_disk_that_cannot_sync() -> Trial {
     let strace = || {
         let mut command = Command::new("strace");
@@ -219,11 +218,11 @@ fn a_disk_that_cannot_sync() -> Trial {
             .arg(std::env::current_exe().expect("this test"));
         let output = command.env(CHILD, "sync").env(URL, &bed.url).stderr(Stdio::inherit()).output().expect("its end");
         assert!(output.status.success(), "{}", output.status);
-        let kept: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number");
+        let claimed: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number");
         check(&bed.path());
         let store = bed.open().await;
         let head = store.audit().verify().await.expect("read").expect("an unbroken chain");
-        // The claim that failed may have reached the disk all the same; those before it must have.
-        assert!(head.sequence == kept || head.sequence == kept + 1, "{} of {kept}", head.sequence);
+        // The claim whose sync failed may be on the disk or not. All claims before it must be there.
+        assert!(head.sequence == claimed || head.sequence == claimed + 1, "{} of {claimed}", head.sequence);
     })
 }

@@ -1,4 +1,4 @@
-//! What is particular to an SQLite file: its key, its lock, its bytes.
+//! What only an SQLite file has: a key file, a lock, permissions, and bytes on the disk.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -33,7 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn refusal<T>(result: Result<T, StoreError>) -> StoreError {
     match result {
-        Ok(_) => panic!("it should have been refused"),
+        Ok(_) => panic!("the store opened or answered, but it should have been refused"),
         Err(error) => error,
     }
 }
@@ -147,7 +147,7 @@ async fn a_rotated_key_opens_everything() {
     drop(store);
     let both = format!("key = \"{}\"\nprevious_keys = [\"{}\"]", key('2'), key('1'));
     let store = bed.try_open(&both).await.expect("a store");
-    assert_eq!(store.reseal().await, Ok(0), "the start has done it");
+    assert_eq!(store.reseal().await, Ok(0), "the start has sealed everything with the new key already");
     drop(store);
     let store = bed.try_open(&format!("key = \"{}\"", key('2'))).await.expect("a store");
     for (number, id) in ids.iter().enumerate() {
@@ -171,7 +171,7 @@ fn files_with(folder: &Path, texts: &[&str]) -> Vec<String> {
         let bytes = fs::read(entry.path()).expect("a file");
         for text in texts {
             if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
-                found.push(format!("{} holds {text}", entry.file_name().display()));
+                found.push(format!("{} contains {text}", entry.file_name().display()));
             }
         }
     }
@@ -192,7 +192,7 @@ async fn nothing_of_a_customer_is_in_the_files() {
     let folder = bed.path().parent().expect("a folder").to_owned();
     let texts = ["canarykey", "canaryrequest", "command\":", "Amadou", "location"];
     // While the store is open, with its log, and after it is closed.
-    assert!(!files_with(&folder, &["op_"]).is_empty(), "the files are read");
+    assert!(!files_with(&folder, &["op_"]).is_empty(), "the search finds what is in the files");
     assert_eq!(files_with(&folder, &texts), [] as [String; 0]);
     drop(store);
     assert_eq!(files_with(&folder, &texts), [] as [String; 0]);

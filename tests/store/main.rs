@@ -1,5 +1,5 @@
-//! The store on both databases: one suite, run on each, and what is particular to one. Where PostgreSQL is
-//! not installed, its tests are listed as ignored.
+//! Tests the store on both databases: one suite that runs on each, and the tests that only one of them needs. If PostgreSQL
+//! is not installed, its tests are listed as ignored.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! A file that the version before wrote: it opens, and has every operation in the state that it had then.
+//! A database file that an earlier version wrote: it opens, and every operation has the state that it had then.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -11,10 +11,10 @@ use crate::{bed::Bed, trial::trial};
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/previous");
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial("previous::a_file_of_the_version_before_opens", a_file_of_the_version_before_opens)]
+    vec![trial("previous::a_file_of_an_earlier_version_opens", a_file_of_an_earlier_version_opens)]
 }
 
-async fn a_file_of_the_version_before_opens() {
+async fn a_file_of_an_earlier_version_opens() {
     let bed = Bed::file();
     for (name, copy) in [("store.db", bed.path()), ("store.db.key", bed.path().with_extension("db.key"))] {
         fs::copy(Path::new(FILES).join(name), &copy).expect("a copy");

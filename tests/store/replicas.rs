@@ -1,5 +1,5 @@
-//! What replicas on one PostgreSQL do at the same time. Another session plays the other replica: it holds a lock for as
-//! long as the test wants.
+//! Replicas that work on one PostgreSQL at the same time. A second session acts as the other replica, and keeps a lock
+//! for as long as the test needs it.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The lock that every piece of audited work takes first.
+/// Takes the lock that all audited work takes first.
 const LOCK_HEAD: &str = "BEGIN; SELECT sequence FROM chain FOR UPDATE";
-/// Sessions that wait for a lock of another.
+/// Counts the sessions that wait for a lock of another session.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-/// Sessions that have locked the end of the audit chain.
+/// Counts the sessions that have locked the end of the audit chain.
 const HEAD_LOCKED: &str = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'RowShareLock' \
                            AND relation = 'chain'::regclass \
                            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -31,7 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     }
     let trials = trials![
         work_that_is_not_audited_does_not_wait_for_the_audit,
-        work_that_waits_for_a_row_is_done_again_alone,
+        work_that_waits_for_a_locked_row_is_repeated_alone,
         a_lease_that_is_renewed_during_a_takeover_is_kept,
         a_key_that_is_reaped_during_a_claim_is_claimed,
         one_customer_is_adopted_by_one_replica,
@@ -46,7 +46,7 @@ async fn session(bed: &Bed) -> Client {
     client
 }
 
-/// Waits until a query counts so many.
+/// Waits until a query counts `expected` sessions.
 async fn until(session: &Client, query: &str, expected: i64) {
     let ends = Instant::now() + 20 * SECOND;
     loop {
@@ -82,7 +82,7 @@ async fn work_that_is_not_audited_does_not_wait_for_the_audit() {
     store.audit().verify().await.expect("read").expect("an unbroken chain");
 }
 
-async fn work_that_waits_for_a_row_is_done_again_alone() {
+async fn work_that_waits_for_a_locked_row_is_repeated_alone() {
     let bed = server::bed();
     let store = bed.open().await;
     claim(&store, keyed("acme", "k", "r")).await;
@@ -120,7 +120,7 @@ async fn a_key_that_is_reaped_during_a_claim_is_claimed() {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     store.operations().finish(id, 1, done()).await.expect("finished");
-    // The trigger plays a reaper that deletes the row just after the insertion found its key taken.
+    // The trigger acts as a reaper that deletes the row just after the insertion found its key taken.
     let reaper = "CREATE FUNCTION reap() RETURNS trigger LANGUAGE plpgsql AS \
                   'BEGIN DELETE FROM operations WHERE finished_at IS NOT NULL; RETURN NULL; END'; \
                   CREATE TRIGGER reap AFTER INSERT ON operations FOR EACH STATEMENT EXECUTE FUNCTION reap()";

@@ -1,4 +1,4 @@
-//! Every column of bytes in both schemas: which of them are sealed, and that a new key reaches all of those.
+//! The columns of bytes in both schemas: which of them are sealed, and that a new key seals all of those again.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +13,18 @@ use crate::{
 
 /// The columns whose values are sealed. Each must be in the list of `src/store/sealed.rs`, too.
 const SEALED: [&str; 3] = ["meta.value", "operations.answer", "operations.command"];
-/// The columns of bytes that hold hashes, which a new key leaves as they are.
+/// The columns of bytes that contain hashes. A new key does not change them.
 const PLAIN: [&str; 5] =
     ["audit.hash", "audit.request_hash", "chain.hash", "operations.fingerprint", "operations.key_hash"];
 
-/// Version and id of the key: how sealed bytes begin.
+/// The length of the version and the id of the key, with which sealed bytes begin.
 const PREFIX: usize = 9;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let on_postgres = || async { a_new_key_reaches_every_sealed_column(server::bed()).await };
+    let on_postgres = || async { a_new_key_reseals_every_sealed_column(server::bed()).await };
     vec![
-        trial("file::a_new_key_reaches_every_sealed_column", || a_new_key_reaches_every_sealed_column(Bed::file())),
-        cluster::or_ignored(trial("postgres::a_new_key_reaches_every_sealed_column", on_postgres)),
+        trial("file::a_new_key_reseals_every_sealed_column", || a_new_key_reseals_every_sealed_column(Bed::file())),
+        cluster::or_ignored(trial("postgres::a_new_key_reseals_every_sealed_column", on_postgres)),
     ]
 }
 
@@ -62,7 +62,7 @@ async fn columns(bed: &Bed) -> Columns {
     found
 }
 
-async fn a_new_key_reaches_every_sealed_column(bed: Bed) {
+async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
     let store = bed.open().await;
     let ended = claim(&store, keyed("acme", "ended", "r")).await;
     store.operations().finish(ended, 1, done()).await.expect("finished");
@@ -73,7 +73,7 @@ async fn a_new_key_reaches_every_sealed_column(bed: Bed) {
     let before = columns(&bed).await;
     let old = before["meta.value"][0][..PREFIX].to_vec();
     for (column, values) in &before {
-        assert!(!values.is_empty(), "{column} holds nothing: write something into it at the beginning of this test");
+        assert!(!values.is_empty(), "{column} has no values: write one into it at the beginning of this test");
         let is_sealed = values.iter().all(|value| value.starts_with(&old));
         let list = if is_sealed { &SEALED[..] } else { &PLAIN[..] };
         assert!(list.contains(&column.as_str()), "{column} is missing from the lists of this test");
@@ -81,13 +81,16 @@ async fn a_new_key_reaches_every_sealed_column(bed: Bed) {
     let rotated = format!("key = \"{}\"\nprevious_keys = [\"{}\"]", key('2'), key('1'));
     drop(bed.try_open(&rotated).await.expect("a store"));
     for (column, values) in columns(&bed).await {
-        let is_left = values.iter().any(|value| value.starts_with(&old));
-        assert!(!is_left, "{column} is missing from SEALED in src/store/sealed.rs: a new key does not reach it");
+        let has_old_key = values.iter().any(|value| value.starts_with(&old));
+        assert!(
+            !has_old_key,
+            "{column} is missing from SEALED in src/store/sealed.rs: a new key does not seal it again"
+        );
         if PLAIN.contains(&column.as_str()) {
-            assert_eq!(values, before[&column], "{column} holds hashes");
+            assert_eq!(values, before[&column], "{column} contains hashes, which must not change");
         }
     }
-    // With the new key alone, all of it opens.
+    // The new key alone opens everything.
     let store = bed.try_open(&format!("key = \"{}\"", key('2'))).await.expect("a store");
     assert_eq!(store.operations().list(None, None, None, 10).await.map(|records| records.len()), Ok(2));
 }

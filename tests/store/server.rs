@@ -1,4 +1,4 @@
-//! What is particular to PostgreSQL: replicas, and a server that goes away.
+//! What only PostgreSQL has: several replicas, and a server that can crash or hang.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ($($test:ident),+ $(,)?) => { vec![$(trial(format!("server::{}", stringify!($test)), $test)),+] };
     }
     let trials = trials![
-        two_replicas_never_take_over_the_same,
+        two_replicas_never_take_over_the_same_write,
         replicas_share_keys_and_one_chain,
         replicas_start_together,
         a_crashed_server_makes_the_store_unavailable_until_it_is_back,
@@ -39,7 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_changed_audit_record_is_found,
         another_key_is_refused_unless_the_old_one_is_listed,
         sslmode_require_refuses_a_server_without_tls,
-        leases_go_by_the_databases_clock,
+        leases_use_the_clock_of_the_database,
         an_inspection_changes_nothing,
         a_claim_whose_commit_was_not_answered_is_released,
     ];
@@ -59,14 +59,14 @@ async fn sql(bed: &Bed, statement: &str) {
     connection.await.expect("a task").expect("a connection");
 }
 
-async fn two_replicas_never_take_over_the_same() {
+async fn two_replicas_never_take_over_the_same_write() {
     let bed = bed();
     let (first, second) = (bed.open().await, bed.open().await);
     let mut ids = Vec::new();
     for number in 0..60 {
         ids.push(claim(&first, keyed("acme", &number.to_string(), "r")).await);
     }
-    assert_eq!(second.operations().take_over(100).await, Ok(Vec::new()), "their leases hold");
+    assert_eq!(second.operations().take_over(100).await, Ok(Vec::new()), "their leases are still valid");
     bed.clock.move_by(Duration::from_secs(31));
     let third = bed.open().await;
     let mut taken: Vec<OperationId> = Vec::new();
@@ -117,14 +117,14 @@ async fn replicas_start_together() {
     }
 }
 
-/// The result of a claim, and how long it takes.
+/// Claims a new write. Returns the result, and how long it took.
 async fn timed_claim(store: &Store) -> (Result<Claim, StoreError>, Duration) {
     let begin = Instant::now();
     let claim = store.operations().claim(keyed("acme", &OperationId::now().to_string(), "r")).await;
     (claim, begin.elapsed())
 }
 
-async fn is_available_again(store: &Store) {
+async fn wait_until_available(store: &Store) {
     let begin = Instant::now();
     while let (Err(error), _) = timed_claim(store).await {
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
@@ -137,21 +137,21 @@ async fn a_crashed_server_makes_the_store_unavailable_until_it_is_back() {
     let mut cluster = Cluster::start(&cluster::programs().expect("checked before"));
     let bed = Bed::server(cluster.database());
     let store = bed.open().await;
-    let mut kept = vec![claim(&store, keyed("acme", "before", "r")).await];
+    let mut claimed = vec![claim(&store, keyed("acme", "before", "r")).await];
     for round in 0..3 {
         // It crashes under load. Acknowledged claims must be there afterwards.
         let load: Vec<_> = (0..8)
             .map(|_| {
                 let store = store.clone();
                 tokio::spawn(async move {
-                    let mut kept = Vec::new();
+                    let mut claimed = Vec::new();
                     loop {
                         let new = keyed("acme", &OperationId::now().to_string(), "r");
                         let id = new.id;
                         match store.operations().claim(new).await {
-                            Ok(Claim::New { .. }) => kept.push(id),
+                            Ok(Claim::New { .. }) => claimed.push(id),
                             Ok(other) => panic!("{other:?}"),
-                            Err(StoreError::Unavailable(_)) => return kept,
+                            Err(StoreError::Unavailable(_)) => return claimed,
                             Err(other) => panic!("{other:?}"),
                         }
                     }
@@ -161,19 +161,19 @@ async fn a_crashed_server_makes_the_store_unavailable_until_it_is_back() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         cluster.down();
         for task in load {
-            kept.extend(task.await.expect("a task"));
+            claimed.extend(task.await.expect("a task"));
         }
         let (refused, took) = timed_claim(&store).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{round}: {refused:?}");
         assert!(took < Duration::from_millis(1500), "{took:?}");
-        assert!(matches!(store.operations().get("acme", kept[0]).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(store.operations().get("acme", claimed[0]).await, Err(StoreError::Unavailable(_))));
         assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))));
         assert!(matches!(bed.try_open(&format!("key = \"{}\"", key('1'))).await, Err(StoreError::Unavailable(_))));
         cluster.up();
-        is_available_again(&store).await;
+        wait_until_available(&store).await;
     }
-    assert!(kept.len() > 20, "{} claims are too few for this test", kept.len());
-    for id in kept {
+    assert!(claimed.len() > 20, "{} claims are too few for this test", claimed.len());
+    for id in claimed {
         assert!(matches!(store.operations().get("acme", id).await, Ok(Some(_))), "{id} is lost");
     }
     store.audit().verify().await.expect("read").expect("an unbroken chain");
@@ -197,7 +197,7 @@ async fn a_server_that_hangs_makes_the_store_unavailable_within_a_second() {
         assert!(took < Duration::from_millis(1500), "{took:?}");
     }
     cluster.signal(Signal::CONT);
-    is_available_again(&store).await;
+    wait_until_available(&store).await;
 }
 
 async fn nothing_of_a_customer_is_on_its_disk() {
@@ -216,13 +216,13 @@ async fn nothing_of_a_customer_is_on_its_disk() {
     let mut found_ids = false;
     for file in cluster.files() {
         let Ok(bytes) = fs::read(&file) else { continue };
-        let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        found_ids |= holds(&id.to_string());
+        let contains = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        found_ids |= contains(&id.to_string());
         for text in ["canarykey", "canaryrequest", "Amadou"] {
-            assert!(!holds(text), "{} holds {text}", file.display());
+            assert!(!contains(text), "{} contains {text}", file.display());
         }
     }
-    assert!(found_ids, "the files are read");
+    assert!(found_ids, "the search finds what is in the files");
 }
 
 async fn a_changed_audit_record_is_found() {
@@ -258,7 +258,7 @@ async fn sslmode_require_refuses_a_server_without_tls() {
     assert!(refused.is_err(), "this server has no TLS");
 }
 
-async fn leases_go_by_the_databases_clock() {
+async fn leases_use_the_clock_of_the_database() {
     let bed = bed();
     let mut settings = bed.settings(&format!("key = \"{}\"", key('1'))).expect("settings");
     settings.clock = None;
@@ -281,43 +281,44 @@ async fn an_inspection_changes_nothing() {
     let inspect = async || Inspection::open(&settings).expect("an inspection").operations(None, None, None, 10).await;
     let refused = inspect().await.expect_err("a database without a store").to_string();
     assert!(refused.contains("start the gateway on it once"), "{refused}");
-    assert!(inspect().await.is_err(), "an inspection makes no tables");
+    assert!(inspect().await.is_err(), "an inspection creates no tables");
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     let seen = inspect().await.expect("the operations");
     assert_eq!(seen.iter().map(|record| record.id).collect::<Vec<_>>(), [id]);
 }
 
-/// A proxy between a store and its server. Once the flag is set, it forwards one more commit, and no answer from then
-/// on.
-fn between(bed: &mut Bed, folder: &TempDir) -> Arc<AtomicBool> {
+/// Starts a proxy between a store and its server. Once the returned flag is set, the proxy forwards one more commit, and
+/// no answers on that connection from then on.
+fn cutting_proxy(bed: &mut Bed, folder: &TempDir) -> Arc<AtomicBool> {
     let escaped = |path: &str| path.replace('/', "%2F");
     let (server, database) = bed.url.rsplit_once('/').expect("a database");
     let server = server.rsplit_once('@').expect("a folder").1.replace("%2F", "/");
     let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
     bed.url = format!("postgres://passerelle@{}/{database}", escaped(&folder.path().display().to_string()));
-    let cuts = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&cuts);
+    let cut_next_commit = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&cut_next_commit);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let server = UnixStream::connect(format!("{server}/.s.PGSQL.5432")).await.expect("a connection");
-            let ((mut asked, mut answers), (mut answered, mut asks)) = (client.into_split(), server.into_split());
-            let (cuts, is_cut) = (Arc::clone(&cuts), Arc::new(AtomicBool::new(false)));
+            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                (client.into_split(), server.into_split());
+            let (cut_next_commit, is_cut) = (Arc::clone(&cut_next_commit), Arc::new(AtomicBool::new(false)));
             let cut = Arc::clone(&is_cut);
             tokio::spawn(async move {
                 let mut bytes = [0; 1 << 13];
-                while let Ok(count @ 1..) = asked.read(&mut bytes).await {
+                while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
                     let commits = bytes[..count].windows(7).any(|text| text == b"COMMIT\0");
-                    cut.fetch_or(commits && cuts.swap(false, Ordering::SeqCst), Ordering::SeqCst);
-                    if asks.write_all(&bytes[..count]).await.is_err() {
+                    cut.fetch_or(commits && cut_next_commit.swap(false, Ordering::SeqCst), Ordering::SeqCst);
+                    if to_server.write_all(&bytes[..count]).await.is_err() {
                         break;
                     }
                 }
             });
             tokio::spawn(async move {
                 let mut bytes = [0; 1 << 13];
-                while let Ok(count @ 1..) = answered.read(&mut bytes).await {
-                    if !is_cut.load(Ordering::SeqCst) && answers.write_all(&bytes[..count]).await.is_err() {
+                while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
+                    if !is_cut.load(Ordering::SeqCst) && to_client.write_all(&bytes[..count]).await.is_err() {
                         break;
                     }
                 }
@@ -329,10 +330,10 @@ fn between(bed: &mut Bed, folder: &TempDir) -> Arc<AtomicBool> {
 
 async fn a_claim_whose_commit_was_not_answered_is_released() {
     let (mut bed, folder) = (bed(), tempfile::tempdir().expect("a folder"));
-    let cuts = between(&mut bed, &folder);
+    let cut_next_commit = cutting_proxy(&mut bed, &folder);
     let store = bed.open().await;
     claim(&store, keyed("acme", "before", "r")).await;
-    cuts.store(true, Ordering::SeqCst);
+    cut_next_commit.store(true, Ordering::SeqCst);
     let refused = store.operations().claim(keyed("acme", "k", "r")).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     let begin = Instant::now();

@@ -1,4 +1,4 @@
-//! What a claim finds: nothing, or the same write.
+//! What a claim returns: a new write, or the record of the same write.
 
 use std::collections::HashMap;
 
@@ -154,7 +154,7 @@ pub(crate) async fn an_id_that_is_taken_is_refused(bed: &Bed) {
     let mut second = keyed("acme", "k2", "r");
     second.id = first.id;
     claim(&store, first).await;
-    // Its neighbours in the group are not harmed.
+    // Other claims in the same group commit do not fail with it.
     let (wrong, right) =
         tokio::join!(store.operations().claim(second), store.operations().claim(keyed("acme", "k3", "r")));
     assert!(matches!(wrong, Err(StoreError::Unavailable(_))), "{wrong:?}");

@@ -1,4 +1,4 @@
-//! How writes end, and what goes with a customer that was deleted.
+//! How writes end, and which answers the deletion of a customer erases.
 
 use passerelle::store::{Claim, End, NewOperation, OperationId, State};
 
@@ -17,7 +17,7 @@ pub(crate) async fn an_unknown_outcome_is_found_as_unknown(bed: &Bed) {
         }
         other => panic!("{other:?}"),
     }
-    // A late answer to the same attempt is better knowledge.
+    // A late answer to the same attempt replaces the unknown outcome.
     assert_eq!(store.operations().finish(id, 1, done()).await, Ok(true));
     assert!(matches!(store.operations().claim(keyed("acme", "k", "r")).await, Ok(Claim::Finished(_))));
 }
@@ -35,7 +35,7 @@ pub(crate) async fn finishing_twice_with_the_same_end_succeeds(bed: &Bed) {
     check_audit(&store, 4).await;
 }
 
-pub(crate) async fn a_command_is_kept_until_the_outcome_is_known(bed: &Bed) {
+pub(crate) async fn a_command_is_stored_until_the_outcome_is_known(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     let command = async || store.operations().get("acme", id).await.expect("read").expect("a record").command;
@@ -84,13 +84,13 @@ pub(crate) async fn a_deletion_erases_the_answers_about_its_customer(bed: &Bed) 
     assert!(matches!(again, Ok(Claim::Finished(_))), "another customer");
     let spare = NewOperation { connection: "spare".to_owned(), ..about("spare", "update", "c1") };
     assert!(matches!(store.operations().claim(spare).await, Ok(Claim::Finished(_))), "another provider's customer");
-    // The use of the keys is remembered as long as any.
+    // The keys are remembered for as long as those of other writes.
     assert_eq!(store.operations().claim(keyed("acme", "created", "changed")).await, Ok(Claim::Reused));
     bed.clock.move_by(31 * 24 * HOUR);
     claim(&store, keyed("acme", "created", "changed")).await;
 }
 
-pub(crate) async fn an_answer_after_the_deletion_of_its_customer_is_not_kept(bed: &Bed) {
+pub(crate) async fn an_answer_after_the_deletion_of_its_customer_is_not_stored(bed: &Bed) {
     let store = bed.open().await;
     let about = |key: &str, operation: &str| NewOperation {
         operation: operation.to_owned(),

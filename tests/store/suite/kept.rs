@@ -1,4 +1,4 @@
-//! What is kept, for how long, and how it is read.
+//! How long records are stored, and how they are listed and audited.
 
 use passerelle::store::{Claim, End, Event, OperationId, State, audit};
 

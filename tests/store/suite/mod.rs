@@ -1,4 +1,4 @@
-//! What holds on every database.
+//! The tests that run on every database.
 
 mod claims;
 mod ends;
@@ -39,14 +39,14 @@ suite![
     claims::an_id_that_is_taken_is_refused,
     ends::an_unknown_outcome_is_found_as_unknown,
     ends::finishing_twice_with_the_same_end_succeeds,
-    ends::a_command_is_kept_until_the_outcome_is_known,
+    ends::a_command_is_stored_until_the_outcome_is_known,
     ends::a_deletion_erases_the_answers_about_its_customer,
-    ends::an_answer_after_the_deletion_of_its_customer_is_not_kept,
+    ends::an_answer_after_the_deletion_of_its_customer_is_not_stored,
     ends::a_deletion_keeps_its_answer_after_another_deletion,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,
-    takeovers::a_second_sending_is_noted_before_it_is_sent,
+    takeovers::a_repeated_write_is_recorded_before_it_is_sent,
     takeovers::an_older_write_is_not_sent_again_after_a_newer_one,
     takeovers::a_customer_is_adopted_by_one_create_only,
     kept::answers_are_reaped_first_and_rows_later,

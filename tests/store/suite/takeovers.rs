@@ -32,7 +32,7 @@ pub(crate) async fn an_operation_with_a_renewed_lease_is_not_taken_over(bed: &Be
         store.operations().renew().await.expect("renewed");
         assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()));
     }
-    // A task that is at work for longer than any attempt lasts is dead.
+    // A task that runs for longer than any attempt may last counts as dead.
     bed.clock.move_by(29 * SECOND);
     store.operations().renew().await.expect("renewed");
     bed.clock.move_by(2 * SECOND);
@@ -71,7 +71,7 @@ pub(crate) async fn an_unknown_operation_is_taken_over_when_it_is_due(bed: &Bed)
     assert_eq!(store.operations().finish(held, 1, done()).await, Ok(true));
 }
 
-pub(crate) async fn a_second_sending_is_noted_before_it_is_sent(bed: &Bed) {
+pub(crate) async fn a_repeated_write_is_recorded_before_it_is_sent(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
     let claimed = bed.clock.now();
@@ -95,7 +95,7 @@ pub(crate) async fn a_second_sending_is_noted_before_it_is_sent(bed: &Bed) {
         .map(|record| (record.event, record.attempt))
         .collect();
     assert_eq!(events[3..], [(Event::TakenOver, 3), (Event::Intent, 3)]);
-    // Where this worker dies, another one takes the operation over.
+    // If this worker dies, another one takes the operation over.
     bed.clock.move_by(31 * SECOND);
     assert_eq!(take_over_one(&store).await.attempt, 4);
 }
@@ -130,12 +130,16 @@ pub(crate) async fn a_customer_is_adopted_by_one_create_only(bed: &Bed) {
     let store = bed.open().await;
     let first = claim(&store, keyed("acme", "k1", "r")).await;
     let second = claim(&store, keyed("acme", "k2", "r")).await;
-    let strange = claim(&store, keyed("other", "k1", "r")).await;
+    let others = claim(&store, keyed("other", "k1", "r")).await;
     let adopt = async |id, attempt, customer| store.operations().adopt(id, attempt, customer, false).await;
     assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Open), "the first create may turn out to have made it");
     store.operations().finish(first, 1, done()).await.expect("finished");
     assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Anothers), "the first create made it");
-    assert_eq!(adopt(strange, 1, "c1").await, Ok(Adopted::Own), "another merchant's is another");
+    assert_eq!(
+        adopt(others, 1, "c1").await,
+        Ok(Adopted::Own),
+        "the customer with this id at another merchant is another customer"
+    );
     assert_eq!(adopt(second, 1, "c2").await, Ok(Adopted::Own));
     assert_eq!(adopt(second, 1, "c2").await, Ok(Adopted::Own), "repeated");
     assert_eq!(adopt(second, 2, "c3").await, Ok(Adopted::Anothers), "another attempt");
