@@ -31,18 +31,18 @@ with check.operation("list", lacks("list")):
     has(customer, firstName="Caleb", lastName="Okpara", email="caleb@modempay.com", phone="7000001", countryCode="+220")
 
 with check.operation("create", lacks("create")):
-    asked = {
+    sent = {
         "email": "bob@bitnob.com",
         "firstName": "Bob",
         "lastName": "Wonder",
         "phone": "9012345678",
         "countryCode": "+234",
     }
-    customer = customers.create_customer(asked)
+    customer = customers.create_customer(sent)
     count += 1
-    has(customer, **asked)
+    has(customer, **sent)
     # E-mail addresses are unique.
-    same(vars(customers.create_customer(asked)), vars(customer))
+    same(vars(customers.create_customer(sent)), vars(customer))
 
 with check.operation("get", lacks("retrieve")):
     same(vars(customers.get_customer(customer.id)), vars(customer))

@@ -33,12 +33,12 @@ export function lacksFilter(parameter) {
 }
 
 /** Whether the answering provider can update this field of a customer. */
-export function holds(field) {
+export function stores(field) {
   return provider.fields.find((one) => one.field === field).update !== 'none';
 }
 
-/** The total that a page must have. If the provider gives no total, a full page counts one further customer. */
-export function toldTotal(all, seen, isFull) {
+/** The total that a page must have. If the provider gives no total, a full page announces one more customer. */
+export function expectedTotal(all, seen, isFull) {
   return provider.paging.tells_total ? all : seen + (isFull ? 1 : 0);
 }
 
@@ -48,23 +48,23 @@ export function has(object, expected) {
   assert.deepEqual(found, expected);
 }
 
-/** The checks of a client. `tell` reads the status and the message of the client's errors, and throws others. */
-export function checks(tell) {
-  async function raised(call) {
+/** The checks of a client. `decodeError` reads the status and the message of the client's errors, and throws others. */
+export function checks(decodeError) {
+  async function errorOf(call) {
     try {
       await call();
     } catch (error) {
-      return tell(error);
+      return decodeError(error);
     }
-    return assert.fail('it was answered, not refused');
+    return assert.fail('the call succeeded, but it should have been refused');
   }
 
   return {
     /** Asserts that the call is refused with this status, and with a message that contains this text. */
     async refused(status, text, call) {
-      const told = await raised(call);
-      assert.equal(told.status, status, `status of "${told.message}"`);
-      assert.ok(told.message.includes(text), `"${told.message}" has no "${text}"`);
+      const error = await errorOf(call);
+      assert.equal(error.status, status, `status of "${error.message}"`);
+      assert.ok(error.message.includes(text), `"${error.message}" does not contain "${text}"`);
     },
 
     /** Runs one operation. If the provider lacks it, it must fail with the reason, in the vendor's shape. */
@@ -75,9 +75,9 @@ export function checks(tell) {
           await run();
           return report('works');
         }
-        const { status, message } = await raised(run);
+        const { status, message } = await errorOf(run);
         assert.ok(status >= 400 && status < 500 && ![401, 403, 429].includes(status), `refused with ${status}: ${message}`);
-        assert.ok(message.includes(lacking), `"${message}" does not say "${lacking}"`);
+        assert.ok(message.includes(lacking), `"${message}" does not contain "${lacking}"`);
         report('lacking', lacking);
       } catch (error) {
         report('failed', error.stack ?? String(error));

@@ -32,14 +32,14 @@ def lacks(operation):
     return found["reason"] if found["support"] == "none" else None
 
 
-def holds(field):
+def stores(field):
     """Whether the answering provider can update this field of a customer."""
     return next(one for one in PROVIDER["fields"] if one["field"] == field)["update"] != "none"
 
 
-def told_total(all_there_are, seen, is_full):
-    """The total that a page must have. If the provider gives no total, a full page counts one further customer."""
-    return all_there_are if PROVIDER["paging"]["tells_total"] else seen + is_full
+def expected_total(count, seen, is_full):
+    """The total that a page must have. If the provider gives no total, a full page announces one more customer."""
+    return count if PROVIDER["paging"]["tells_total"] else seen + is_full
 
 
 def same(found, expected):
@@ -54,22 +54,22 @@ def has(record, **expected):
 
 
 class Checks:
-    """The checks of a client. `tell` reads the status and the message of an `error` that the client raises."""
+    """The checks of a client. `decode_error` reads the status and the message of an `error` that the client raises."""
 
-    def __init__(self, error, tell):
+    def __init__(self, error, decode_error):
         self.error = error
-        self.tell = tell
+        self.decode_error = decode_error
 
     def refused(self, status, text, call):
         """Asserts that the call is refused with this status, and with a message that contains this text."""
         try:
             call()
         except self.error as error:
-            told_status, message = self.tell(error)
-            same(told_status, status)
-            assert text in message, f"{message!r} has no {text!r}"
+            found_status, message = self.decode_error(error)
+            same(found_status, status)
+            assert text in message, f"{message!r} does not contain {text!r}"
             return
-        raise AssertionError("it was answered, not refused")
+        raise AssertionError("the call succeeded, but it should have been refused")
 
     @contextmanager
     def operation(self, name, lacking=None):
@@ -77,11 +77,11 @@ class Checks:
         outcome, detail = "works", None
         try:
             yield
-            assert lacking is None, f"it was answered, and yet it is said to be lacking: {lacking}"
+            assert lacking is None, f"the call succeeded, but the provider is listed as lacking it: {lacking}"
         except Exception as error:
             outcome, detail = "failed", traceback.format_exc()
             if lacking and isinstance(error, self.error):
-                status, message = self.tell(error)
+                status, message = self.decode_error(error)
                 is_refusal = 400 <= status < 500 and status not in (401, 403, 429) and lacking in message
                 outcome, detail = ("lacking", lacking) if is_refusal else ("failed", f"{status}: {message}")
         print(json.dumps({"operation": name, "outcome": outcome, "detail": detail}), flush=True)

@@ -1,4 +1,4 @@
-"""PyPI lomi. It was made for another generation of lomi's API than v1.
+"""PyPI lomi. It was written for another generation of lomi's API than v1.
 
 The client expects a customer at the top of an answer, and v1 puts it under `data`. So this script takes the body from
 `…_with_http_info`, and decodes a single customer with the client's own model. The client pages with `offset`, which v1
@@ -9,7 +9,7 @@ import json
 from uuid import UUID
 
 import lomi
-from check import BASE, KEY, Checks, has, holds, lacks, same
+from check import BASE, KEY, Checks, has, stores, lacks, same
 
 
 def client(key):
@@ -35,16 +35,16 @@ with check.operation("list", lacks("list")):
     same(type(customer.customer_id), UUID)
 
 with check.operation("create", lacks("create")):
-    asked = {"name": "Amadou Ba", "email": "amadou@example.com", "phone_number": "+221779876543"}
+    sent = {"name": "Amadou Ba", "email": "amadou@example.com", "phone_number": "+221779876543"}
     # The client sends `is_business: false` in every create. A provider that does not store the type accepts it.
-    customer = decoded(customers.create_customer_with_http_info(lomi.CustomersCreate(**asked)))
+    customer = decoded(customers.create_customer_with_http_info(lomi.CustomersCreate(**sent)))
     count += 1
-    has(customer, **asked)
+    has(customer, **sent)
 
 with check.operation("get", lacks("retrieve")):
     found = decoded(customers.retrieve_customer_with_http_info(customer.customer_id))
-    kept = {name: getattr(customer, name) for name in ("customer_id", "name", "email", "phone_number")}
-    has(found, **kept)
+    expected = {name: getattr(customer, name) for name in ("customer_id", "name", "email", "phone_number")}
+    has(found, **expected)
 
 with check.operation("update", lacks("update")):
     change = lomi.CustomersUpdate(name="Amadou D. Ba", phone_number="+221770000001")
@@ -52,13 +52,13 @@ with check.operation("update", lacks("update")):
     has(decoded(customers.update_customer_with_http_info(customer.customer_id, change)), **changed)
     has(decoded(customers.retrieve_customer_with_http_info(customer.customer_id)), **changed)
 
-with check.operation("update a field that may not be held", lacks("update")):
+with check.operation("update a field that may not be stored", lacks("update")):
     address = {"address": "12 Avenue Cheikh Anta Diop", "city": "Dakar", "country": "Senegal"}
 
     def move():
         return customers.update_customer_with_http_info(customer.customer_id, lomi.CustomersUpdate(**address))
 
-    if holds("address.city"):
+    if stores("address.city"):
         has(decoded(move()), **address)
     else:
         check.refused(400, "city", move)

@@ -8,13 +8,13 @@ def client(key):
     return LomiClient(api_key=key, base_url=BASE + "/v1")
 
 
-def told(error):
+def decode_error(error):
     same(type(error), {401: LomiAuthError, 404: LomiNotFoundError}.get(error.status_code, LomiError))
     return error.status_code, str(error.body)
 
 
 customers = client(KEY).customers
-check = Checks(LomiError, told)
+check = Checks(LomiError, decode_error)
 count = 3
 
 with check.operation("list", lacks("list")):
@@ -25,8 +25,8 @@ with check.operation("list", lacks("list")):
     has(customer, name="Amadou Ba", email="amadou.ba@example.com", phone_number="+221771234567")
 
 with check.operation("get", lacks("retrieve")):
-    kept = {name: customer[name] for name in ("customer_id", "name", "email", "phone_number", "created_at")}
-    has(customers.get(customer["customer_id"])["data"], **kept)
+    expected = {name: customer[name] for name in ("customer_id", "name", "email", "phone_number", "created_at")}
+    has(customers.get(customer["customer_id"])["data"], **expected)
 
 with check.operation("list to the end", lacks("list")):
     # The client has no create, so the gateway's own API creates the customer.

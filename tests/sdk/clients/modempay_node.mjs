@@ -1,7 +1,7 @@
 // npm modem-pay.
 import assert from 'node:assert/strict';
 import ModemPay from 'modem-pay';
-import { base, checks, has, holds, key, lacks, toldTotal } from './check.mjs';
+import { base, checks, has, stores, key, lacks, expectedTotal } from './check.mjs';
 
 const modempay = client(key);
 
@@ -42,12 +42,12 @@ await operation('list', async () => {
 }, lacks('list'));
 
 await operation('create', async () => {
-  const asked = { name: 'Chibuike Okpara', email: 'chibuike@modempay.com', phone: '7000002' };
-  customer = await customers.create(asked);
+  const sent = { name: 'Chibuike Okpara', email: 'chibuike@modempay.com', phone: '7000002' };
+  customer = await customers.create(sent);
   count += 1;
-  has(customer, asked);
+  has(customer, sent);
   // The same create again makes no second customer.
-  has(await customers.create(asked, { distinct: true }), { id: customer.id, ...asked });
+  has(await customers.create(sent, { distinct: true }), { id: customer.id, ...sent });
 }, lacks('create'));
 
 await operation('retrieve', async () => {
@@ -70,7 +70,7 @@ await operation('list to the end', async () => {
   for await (const { data, meta } of pages()) {
     assert.equal(data.length, Math.min(2, count - seen.size));
     data.forEach(({ id }) => seen.add(id));
-    has(meta, { total: toldTotal(count, seen.size, data.length === 2) });
+    has(meta, { total: expectedTotal(count, seen.size, data.length === 2) });
   }
   assert.equal(seen.size, count);
 }, lacks('list'));
@@ -98,9 +98,9 @@ await operation('payment methods', async () => {
   has(data[0], { id: 'pm_0002', type: 'mobilepay' });
 }, lacks('payment_methods'));
 
-await operation('update a field that may not be held', async () => {
+await operation('update a field that may not be stored', async () => {
   const change = () => customers.update(customer.id, { balance: 250 });
-  await (holds('balance') ? change().then((changed) => has(changed, { balance: 250 })) : refused(422, 'balance', change));
+  await (stores('balance') ? change().then((changed) => has(changed, { balance: 250 })) : refused(422, 'balance', change));
 }, lacks('update'));
 
 await operation('delete', async () => {

@@ -1,6 +1,6 @@
 """PyPI modempay."""
 
-from check import BASE, KEY, Checks, has, holds, lacks, same, told_total
+from check import BASE, KEY, Checks, has, stores, lacks, same, expected_total
 from modempay import ModemPay
 from modempay.error import ModemPayError
 from modempay.resources.base import BaseResource
@@ -38,16 +38,16 @@ with check.operation("list", lacks("list")):
     has(customer, name="Caleb Okpara", email="caleb@modempay.com", phone="7000001")
 
 with check.operation("create", lacks("create")):
-    asked = {"name": "Chibuike Okpara", "email": "chibuike@modempay.com", "phone": "7000002"}
-    customer = customers.create(asked)
+    sent = {"name": "Chibuike Okpara", "email": "chibuike@modempay.com", "phone": "7000002"}
+    customer = customers.create(sent)
     count += 1
-    has(customer, **asked)
+    has(customer, **sent)
     # The same create again makes no second customer.
-    has(customers.create(asked, {"distinct": True}), id=customer["id"], **asked)
+    has(customers.create(sent, {"distinct": True}), id=customer["id"], **sent)
 
 with check.operation("retrieve", lacks("retrieve")):
-    kept = {name: customer[name] for name in ("id", "name", "email", "phone")}
-    has(customers.retrieve(customer["id"]), **kept)
+    expected = {name: customer[name] for name in ("id", "name", "email", "phone")}
+    has(customers.retrieve(customer["id"]), **expected)
 
 with check.operation("update", lacks("update")):
     changed = {"id": customer["id"], "name": "Caleb C. Okpara", "email": customer["email"], "phone": "7000003"}
@@ -63,7 +63,7 @@ with check.operation("list to the end", lacks("list")):
     for page in pages():
         same(len(page["data"]), min(2, count - len(seen)))
         seen.update(listed["id"] for listed in page["data"])
-        same(page["meta"]["total"], told_total(count, len(seen), len(page["data"]) == 2))
+        same(page["meta"]["total"], expected_total(count, len(seen), len(page["data"]) == 2))
     same(len(seen), count)
 
 with check.operation("search", lacks("list")):
@@ -77,8 +77,8 @@ with check.operation("search", lacks("list")):
     same(len({listed["id"] for listed in found}), len(found))
     same([listed["name"] for listed in found], ["Amadou Ba"] * (1 if lacks("create") else 7))
 
-with check.operation("update a field that may not be held", lacks("update")):
-    if holds("balance"):
+with check.operation("update a field that may not be stored", lacks("update")):
+    if stores("balance"):
         has(customers.update(customer["id"], {"balance": 250}), balance=250)
     else:
         check.refused(422, "balance", lambda: customers.update(customer["id"], {"balance": 250}))

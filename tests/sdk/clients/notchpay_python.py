@@ -1,7 +1,7 @@
 """PyPI notchpay."""
 
 import httpx
-from check import BASE, KEY, Checks, has, holds, lacks, same, told_total
+from check import BASE, KEY, Checks, has, stores, lacks, same, expected_total
 from notchpay import NotchPay
 from notchpay.exceptions import NotchPayAPIError, NotchPayAuthenticationError, NotchPayValidationError
 
@@ -12,7 +12,7 @@ def client(key):
     return notchpay
 
 
-def told(error):
+def decode_error(error):
     # The class follows the status of the answer. The code is in the body. Only this class has field errors.
     same(type(error), NotchPayAuthenticationError if error.code == 401 else NotchPayValidationError)
     return error.code, f"{error.message} {getattr(error, 'errors', {})}"
@@ -28,7 +28,7 @@ def pages(**options):
 
 
 customers = client(KEY).customers
-check = Checks(NotchPayAPIError, told)
+check = Checks(NotchPayAPIError, decode_error)
 UNKNOWN = "cus.test_123456789"
 count = 3
 
@@ -41,12 +41,12 @@ with check.operation("list", lacks("list")):
     has(john, email="john@example.com", phone="+237680000000")
 
 with check.operation("create", lacks("create")):
-    asked = {"name": "Jane Doe", "email": "jane@example.com", "phone": "+237600000000"}
-    created = customers.create(asked)
+    sent = {"name": "Jane Doe", "email": "jane@example.com", "phone": "+237600000000"}
+    created = customers.create(sent)
     has(created, code=201, status="Created")
     customer = created.customer
     count += 1
-    has(customer, **asked)
+    has(customer, **sent)
 
 with check.operation("retrieve", lacks("retrieve")):
     found = customers.retrieve(customer.id)
@@ -58,13 +58,13 @@ with check.operation("update", lacks("update")):
     has(customers.update(customer.id, {"name": "John Smith", "phone": "+237600000001"}).customer, **changed)
     has(customers.retrieve(customer.id).customer, **changed)
 
-with check.operation("update a field that may not be held", lacks("update")):
+with check.operation("update a field that may not be stored", lacks("update")):
     metadata = {"user_id": "12345", "company": "Acme Inc."}
 
     def describe():
         return customers.update(customer.id, {"metadata": metadata})
 
-    if holds("metadata"):
+    if stores("metadata"):
         has(describe().customer, metadata=metadata)
     else:
         check.refused(422, "metadata", describe)
@@ -77,7 +77,7 @@ with check.operation("list to the end", lacks("list")):
     for number, page in enumerate(pages(), 1):
         same(len(page.items), min(2, count - len(seen)))
         seen.update(listed.id for listed in page.items)
-        total = told_total(count, len(seen), len(page.items) == 2)
+        total = expected_total(count, len(seen), len(page.items) == 2)
         has(page, totals=total, current_page=number, selected=len(page.items))
     same(len(seen), count)
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { newAppKey } from './app_key.mjs';
-import { base, checks, createWithGateway, has, holds, key, lacks, lacksFilter, toldTotal } from './check.mjs';
+import { base, checks, createWithGateway, has, stores, key, lacks, lacksFilter, expectedTotal } from './check.mjs';
 
 Object.assign(process.env, {
   BLOCKLET_MODE: 'test',
@@ -23,9 +23,9 @@ const { operation, refused } = checks((error) => {
 });
 
 /** Reads the pages of a list or a search until their count is reached. */
-async function* pages(ask, options) {
+async function* pages(readPage, options) {
   for (let page = 1, total = 1; (page - 1) * 2 < total; page += 1) {
-    const answer = await ask({ ...options, page, pageSize: 2 });
+    const answer = await readPage({ ...options, page, pageSize: 2 });
     yield answer;
     total = answer.count;
   }
@@ -70,10 +70,10 @@ await operation('update', async () => {
   twice.forEach((changed) => has(changed, expected));
 }, lacks('update'));
 
-await operation('update a field that may not be held', async () => {
+await operation('update a field that may not be stored', async () => {
   const address = { country: 'US', state: 'CA', city: 'San Francisco', line1: '123 Main Street', postal_code: '94105' };
   const change = () => customers.update(customer.id, { address });
-  await (holds('address.state') ? change().then((changed) => has(changed.address, address)) : refused(400, 'address', change));
+  await (stores('address.state') ? change().then((changed) => has(changed.address, address)) : refused(400, 'address', change));
 }, lacks('update'));
 
 await operation('list to the end', async () => {
@@ -85,7 +85,7 @@ await operation('list to the end', async () => {
   for await (const { list, count: total } of pages(customers.list)) {
     assert.equal(list.length, Math.min(2, count - seen.size));
     list.forEach(({ id }) => seen.add(id));
-    assert.equal(total, toldTotal(count, seen.size, list.length === 2));
+    assert.equal(total, expectedTotal(count, seen.size, list.length === 2));
   }
   assert.equal(seen.size, count);
 }, lacks('list'));
