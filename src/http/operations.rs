@@ -20,7 +20,7 @@ use crate::{
     store::{Record, State as Progress, StoreError},
 };
 
-const USUAL_LIMIT: u16 = 20;
+const DEFAULT_LIMIT: u16 = 20;
 
 /// A write and its outcome.
 #[derive(Debug, Serialize, ToSchema)]
@@ -131,9 +131,9 @@ async fn views(merchant: &Merchant, records: &[Record]) -> Result<Vec<OperationV
 
 /// `GET /v1/operations/{id}`
 #[utoipa::path(
-    get, path = "/v1/operations/{id}", operation_id = "retrieve_operation", tag = "operations", summary = "What became of a write",
-    params(("id" = String, Path, description = "The id, as `X-Operation-Id` or `operation_id` told it.")),
-    responses((status = 200, description = "The write, as it is known now.", body = OperationView), schema::Problems),
+    get, path = "/v1/operations/{id}", operation_id = "retrieve_operation", tag = "operations", summary = "Retrieve a write and its outcome",
+    params(("id" = String, Path, description = "The id, from the header `X-Operation-Id` of an answer, or from `operation_id` of a problem.")),
+    responses((status = 200, description = "The write, with the outcome that is known now.", body = OperationView), schema::Problems),
 )]
 pub async fn one(
     State(app): State<Arc<App>>,
@@ -152,8 +152,8 @@ pub async fn one(
 #[utoipa::path(
     get, path = "/v1/operations", operation_id = "list_operations", tag = "operations", summary = "List writes",
     params(
-        ("outcome" = Option<String>, Query, description = "Only `sending`, `done`, `failed` or `unknown` ones."),
-        ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "At most so many, 1 to 100; 20 unless given."),
+        ("outcome" = Option<String>, Query, description = "Only writes with this outcome: `sending`, `done`, `failed` or `unknown`."),
+        ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many writes a page has at most: 1 to 100. The default is 20."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
     responses((status = 200, description = "A page, the newest first.", body = OperationList), schema::Problems),
@@ -164,15 +164,15 @@ pub async fn all(State(app): State<Arc<App>>, caller: Caller) -> Result<Response
         None => None,
         Some(word) => Some(
             Progress::parse(word)
-                .ok_or_else(|| Problem::invalid_one("outcome", "can be `sending`, `done`, `failed` or `unknown`"))?,
+                .ok_or_else(|| Problem::invalid_one("outcome", "must be `sending`, `done`, `failed` or `unknown`"))?,
         ),
     };
-    let limit = usize::from(query.limit()?.unwrap_or(USUAL_LIMIT));
+    let limit = usize::from(query.limit()?.unwrap_or(DEFAULT_LIMIT));
     let after = match query.get("cursor") {
         None => None,
         Some(cursor) => {
-            let told = "the cursor is none that this list gave";
-            Some(cursor.parse().map_err(|_| Problem::new(Code::InvalidCursor, told))?)
+            let message = "the cursor is not one that this list returned";
+            Some(cursor.parse().map_err(|_| Problem::new(Code::InvalidCursor, message))?)
         }
     };
     let records = app.store.operations().list(Some(&caller.merchant.name), outcome, after, limit + 1).await;

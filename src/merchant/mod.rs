@@ -134,7 +134,7 @@ impl Gateway {
             .flat_map(|merchant| merchant.connections.values().map(move |connection| (&**merchant, &**connection)))
     }
 
-    /// The same snapshot, in which a middleware stands between merchants and their connections. It is asked once for each
+    /// The same snapshot with a middleware between merchants and their connections. `middleware` is called once for each
     /// merchant.
     #[must_use]
     pub fn with_middleware(mut self, middleware: impl Fn(&Merchant) -> Option<Arc<dyn Middleware>>) -> Self {

@@ -3,7 +3,7 @@
 //! stored.
 //!
 //! The register is only a shortcut: it decides nothing about what is sent. The claim in the store alone decides that.
-//! A client that joined a write here and gets no answer goes on to the store.
+//! A client that joined a write here and gets no answer makes its own claim in the store.
 //!
 //! What must hold:
 //!

@@ -95,7 +95,7 @@ impl Writes {
     }
 
     /// Executes a write, or answers it with the answer to an earlier request for the same write. If the client
-    /// disconnects, this future is dropped, but the task that executes the write goes on.
+    /// disconnects, this future is dropped, but the task that executes the write continues.
     pub async fn execute(self: &Arc<Self>, write: Write, idempotency: Idempotency) -> Result<WriteAnswer, Refused> {
         // Dropped together with this future, so that the task can see whether the client still waits.
         let client = Arc::new(());

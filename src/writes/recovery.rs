@@ -113,7 +113,7 @@ impl Writes {
         }
     }
 
-    /// Goes on with a write that this process has just taken over: asks the provider whether it happened, and if not,
+    /// Continues a write that this process has just taken over: asks the provider whether it happened, and if not,
     /// sends it once more where that is allowed. `None` where the write is held for an operator.
     pub(super) async fn reconcile(
         &self,

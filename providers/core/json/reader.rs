@@ -2,7 +2,7 @@
 //!
 //! The documents of `wire!` use it instead of serde, because reading pages of customers is most of the gateway's work,
 //! and this reader needs a third of the time (`docs/architecture.md` has the figures): a document says which member it
-//! expects next, and no generic visitor stands between. `serde_json` handles the rare cases: escapes, and the
+//! expects next, and no generic visitor is in between. `serde_json` handles the rare cases: escapes, and the
 //! description of a text that is not JSON. Property tests compare both parsers.
 
 use smallvec::SmallVec;

@@ -105,7 +105,7 @@ pub fn total<T>(page: &Page<T>, position: &Position) -> u64 {
 }
 
 /// An error as one text, for vendors whose error bodies have no fields: every field in the vendor's words with its
-/// detail, or the detail of the error if it names no field. `separator` stands between a field and its detail.
+/// detail, or the detail of the error if it names no field. `separator` is put between a field and its detail.
 pub fn in_one_text(error: &Error, words: &Words, separator: &str) -> String {
     let describe =
         |wrong: &FieldError| format!("{}{separator}{}", words.word(&wrong.pointer).replace('/', "."), wrong.detail);

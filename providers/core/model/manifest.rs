@@ -179,7 +179,7 @@ pub enum PagingStyle {
 }
 
 impl PagingStyle {
-    /// Whether only the page before tells where a page begins, so that no place in the list can be counted to.
+    /// Whether the position of a page is known only from the page before it, so that an offset cannot be computed.
     pub const fn has_tokens(self) -> bool {
         matches!(self, Self::Token | Self::AfterCustomer)
     }
