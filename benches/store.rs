@@ -1,6 +1,6 @@
 //! Measures how many writes per second the store can claim and finish on a real disk, with `synchronous=FULL`:
-//! `cargo bench --bench store -- [TASKS] [SECONDS]`. The file is made in `BENCH_FOLDER`, or the
-//! working directory, because `/tmp` may be memory.
+//! `cargo bench --bench store -- [TASKS] [SECONDS]`. The database file is created in `BENCH_FOLDER`,
+//! or else in the working directory, because `/tmp` may be in memory.
 
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a measurement prints, and fails by panicking")]
 
