@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    engine::offset_pages::offset_of,
     kit::{VendorServer, server::not_found},
     model::{
         Command, Created, Customer, CustomerFields, Error, Field, ListCustomers, ListOfCustomer, Lookup,
@@ -123,12 +124,12 @@ impl Records {
             Command::Unblock(id) => self.change(id.public(), now, |customer| customer.blocked = Some(false))?,
             Command::PaymentMethods(list) => {
                 let id = self.by_id(list.id.public())?.id.clone();
-                Reply::PaymentMethods(page(self.payment_methods.get(&id), list, |_| true))
+                Reply::PaymentMethods(page(self.payment_methods.get(&id), list, |_| true)?)
             }
             Command::Payments(list) => {
                 let id = self.by_id(list.id.public())?.id.clone();
                 let matches = |payment: &Payment| list.status.is_none() || payment.status == list.status;
-                Reply::Payments(page(self.payments.get(&id), list, matches))
+                Reply::Payments(page(self.payments.get(&id), list, matches)?)
             }
             Command::OverdueInvoices(id) => {
                 let customer = self.by_id(id.public())?.clone();
@@ -195,10 +196,10 @@ impl Records {
         let matching: Vec<&Customer> =
             self.visible(now).rev().filter(|customer| list.filter.matches(customer)).collect();
         let Position::AfterCustomer(last) = &list.position else {
-            return Ok(slice(&matching, &list.position, list.limit));
+            return slice(&matching, &list.position, list.limit);
         };
         let index = matching.iter().position(|customer| customer.id == *last.public()).ok_or_else(not_found)?;
-        Ok(slice(&matching, &Position::Offset(index as u64 + 1), list.limit))
+        slice(&matching, &Position::Offset(index as u64 + 1), list.limit)
     }
 }
 
@@ -219,15 +220,19 @@ fn clear_replaced_names(fields: &CustomerFields, customer: &mut Customer) {
     }
 }
 
-fn page<T: Clone>(entries: Option<&Vec<T>>, list: &ListOfCustomer, matches: impl Fn(&T) -> bool) -> Page<T> {
+fn page<T: Clone>(
+    entries: Option<&Vec<T>>,
+    list: &ListOfCustomer,
+    matches: impl Fn(&T) -> bool,
+) -> Result<Page<T>, Error> {
     let matching: Vec<&T> = entries.into_iter().flatten().filter(|entry| matches(entry)).collect();
     slice(&matching, &list.position, list.limit)
 }
 
-fn slice<T: Clone>(matching: &[&T], position: &Position, limit: u16) -> Page<T> {
-    let start = usize::try_from(position.offset()).unwrap_or(usize::MAX);
+fn slice<T: Clone>(matching: &[&T], position: &Position, limit: u16) -> Result<Page<T>, Error> {
+    let start = usize::try_from(offset_of(position)?).unwrap_or(usize::MAX);
     let items = matching.iter().skip(start).take(limit.into()).map(|entry| (*entry).clone()).collect();
-    Page::of_total(items, position, matching.len() as u64)
+    Ok(Page::of_total(items, position, matching.len() as u64))
 }
 
 fn new_customer(vendor: &dyn VendorServer, fields: &CustomerFields, now: Timestamp, random: [u8; 16]) -> Customer {
