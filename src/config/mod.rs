@@ -1,5 +1,5 @@
 //! The configuration as the operator writes it: one TOML file, overridden by environment variables. The gateway reads
-//! it with [`load`] at its start and at every reload, and `passerelle check` reads it in the same way. These types hold
+//! it with [`load()`] at its start and at every reload, and `passerelle check` reads it in the same way. These types hold
 //! the values as they were typed; [`crate::merchant`] resolves names and secrets into what requests use.
 
 mod diagnose;

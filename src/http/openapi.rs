@@ -1,5 +1,5 @@
 //! The OpenAPI document, generated from the code: the paths from the handlers, the documents from the types in
-//! [`super::schema`].
+//! `schema`.
 
 use std::sync::OnceLock;
 

@@ -1,7 +1,7 @@
 //! What drop-in adds to a command and to its reply, where a client of one provider (the imitated one) is answered by
 //! another provider (the executing one).
 //!
-//! `src/drop_in` calls these functions before and after [`super::execute`].
+//! `src/drop_in` calls these functions before and after [`super::execute()`].
 
 use crate::{
     json::Extra,

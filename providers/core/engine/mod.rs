@@ -1,4 +1,4 @@
-//! Executes commands, in the same way for every vendor. [`plan`] and [`execute`] are the only entry points: they check
+//! Executes commands, in the same way for every vendor. [`plan`] and [`execute()`] are the only entry points: they check
 //! a command against the provider's manifest before a vendor plans it.
 
 mod after_customer;
