@@ -223,10 +223,10 @@ impl Writes {
             return match self.store.adopt(operation.id, operation.attempt, customer.id_at_provider(), has_marker).await
             {
                 Ok(Adopted::Own) => Ok(outcome),
-                Ok(Adopted::Anothers) if create.distinct => {
+                Ok(Adopted::Refused) if create.distinct => {
                     reconcile::matched(&operation.connection.provider, transport, create).await
                 }
-                Ok(Adopted::Anothers) => Ok(Found::NotHappened),
+                Ok(Adopted::Refused) => Ok(Found::NotHappened),
                 Ok(Adopted::Open) | Err(_) => {
                     Err(Error::new(Kind::Overloaded, "it is not known yet which create made a customer"))
                 }

@@ -151,5 +151,5 @@ async fn one_customer_is_adopted_by_one_replica() {
     for task in adopting {
         adopted.push(task.await.expect("a task").expect("adopted"));
     }
-    assert!(adopted.contains(&Adopted::Own) && adopted.contains(&Adopted::Anothers), "{adopted:?}");
+    assert!(adopted.contains(&Adopted::Own) && adopted.contains(&Adopted::Refused), "{adopted:?}");
 }

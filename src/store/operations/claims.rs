@@ -1,8 +1,8 @@
-//! Claims: a worker inserts the row of its write before it sends, or finds the row of the same write.
+//! Claims: before a process sends a write, it inserts a row for the write, or finds the row of the same write.
 //!
-//! Two writes are the same if they have the same key, or, without keys, the same content. The order inside
-//! [`MakeClaim`] guarantees that of several replicas exactly one inserts: claims run alone, so between the search and
-//! the insertion of one claim no other claim can insert.
+//! Two writes are the same if they have the same key, or, without keys, the same content. Of several replicas exactly
+//! one inserts the row, because claims run alone. Between the search and the insertion of one claim, no other claim can
+//! insert.
 
 use std::sync::{
     Arc,
@@ -24,7 +24,7 @@ use crate::store::{
     terms::Terms,
 };
 
-/// A claim. The key and the request are hashed, the command is sealed.
+/// A claim. The caller has hashed the key and the request, and sealed the command.
 pub(in crate::store) struct MakeClaim {
     pub(in crate::store) terms: Arc<Terms>,
     pub(in crate::store) id: OperationId,
@@ -36,7 +36,8 @@ pub(in crate::store) struct MakeClaim {
     pub(in crate::store) joins: bool,
     pub(in crate::store) fingerprint: Hash,
     pub(in crate::store) command: Vec<u8>,
-    /// Set once the row was inserted, even if the transaction fails afterwards or its commit is not answered.
+    /// The claim sets this when it has inserted the row. The transaction may still fail afterwards, or the database may
+    /// not answer its commit.
     pub(in crate::store) inserted: Arc<AtomicBool>,
 }
 
@@ -56,10 +57,10 @@ pub(in crate::store) enum Found {
 impl Work for MakeClaim {
     type Done = Found;
 
-    /// It is audited, and it looks for a duplicate before it inserts a row.
+    /// A claim adds an audit record, and it looks for a duplicate before it inserts a row.
     const RUNS_ALONE: bool = true;
 
-    /// A caller that stopped waiting does not send, and the claim would be reconciled for nothing.
+    /// A caller that has stopped waiting does not send the write. A worker would reconcile its claim for nothing.
     const ONLY_IF_AWAITED: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Found, StoreError> {
@@ -84,13 +85,13 @@ impl Work for MakeClaim {
         let select = concat!("SELECT ", columns!(), " FROM operations WHERE merchant = ?1 AND key_hash = ?2");
         let values = [Value::Text(&self.merchant), Value::Bytes(key_hash)];
         let Some(row) = session.rows(select, &values).await?.pop() else {
-            // Another replica reaped the row with the key between the two statements. No other claim can have run
-            // between them.
+            // Between the two statements, another replica has reaped (deleted) the row with the key. The key is free
+            // now, because no other claim can run between the two statements.
             let gone = || StoreError::Damaged("an idempotency key is taken by a row that is not there".to_owned());
             return self.insert(session, group).await?.then_some(Found::Nothing).ok_or_else(gone);
         };
         let existing = Stored::read(row)?;
-        // A row that is older than its lifetime does not count, even if it was not reaped yet.
+        // A row whose lifetime is over does not count, even if no replica has deleted it yet.
         if existing.is_older(self.terms.tombstones, group.now) {
             let delete = "DELETE FROM operations WHERE id = ?1";
             session.execute(delete, &[Value::Text(&existing.id.to_string())]).await?;
@@ -115,7 +116,7 @@ impl Work for MakeClaim {
 }
 
 impl MakeClaim {
-    /// A write with the same content whose outcome is open, sent a short while ago.
+    /// The oldest write of the last `Terms::joining` that has the same content and is `sending` or `unknown`.
     async fn open_duplicate(&self, session: &mut dyn Session, group: &Group) -> Result<Option<Stored>, StoreError> {
         let select = concat!(
             "SELECT ",
@@ -131,9 +132,9 @@ impl MakeClaim {
         session.rows(select, &values).await?.pop().map(Stored::read).transpose()
     }
 
-    /// A finished write with the same content whose answer was not delivered: the client gave up before, and sends its
-    /// request again now. The answer counts as delivered from here on, so that a second request with the same content
-    /// is a write of its own.
+    /// A finished write with the same content, whose answer no client got (column `unheard`). Its client disconnected
+    /// before the answer, and now sends its request again. This marks the answer as delivered. So a further request
+    /// with the same content is a new write.
     async fn undelivered_duplicate(
         &self,
         session: &mut dyn Session,
@@ -156,7 +157,7 @@ impl MakeClaim {
         Ok(Some(undelivered))
     }
 
-    /// Whether the row was inserted. `false`: another row has the key.
+    /// Inserts the row. `false`: another row has the key.
     async fn insert(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
         let insert = "INSERT INTO operations (id, merchant, connection, operation, customer, key_hash, fingerprint, \
                       state, attempt, created_at, sent_at, worker, leased_at, lease_until, command) \

@@ -1,7 +1,7 @@
 //! Ends: how an attempt ended, whether its answer was delivered, and what is erased with a deleted customer.
 //!
-//! [`Finish`] changes the row only where it still has the attempt that finishes. A worker whose operation was taken
-//! over finishes an older attempt, and changes nothing.
+//! [`Finish`] changes the row only if the row still has the number of the attempt that finishes. After a takeover, the
+//! former process finishes an older attempt, and changes nothing.
 
 use async_trait::async_trait;
 use passerelle_providers::model::Operation;
@@ -35,7 +35,7 @@ pub(in crate::store) struct Finish {
     pub(in crate::store) reconcile_after: Option<i64>,
     pub(in crate::store) status: Option<u16>,
     pub(in crate::store) answer: Option<Vec<u8>>,
-    /// Whether the client was gone before the answer, and can repeat its request only without a key.
+    /// Whether the client sent no key and disconnected before the answer. The column is `unheard`.
     pub(in crate::store) is_undelivered: bool,
 }
 
@@ -43,7 +43,7 @@ pub(in crate::store) struct Finish {
 impl Work for Finish {
     type Done = bool;
 
-    /// It is audited.
+    /// It adds an audit record.
     const RUNS_ALONE: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
@@ -107,8 +107,8 @@ impl Work for Finish {
 }
 
 impl Finish {
-    /// Whether the same attempt has ended in the same way before: the commit was durable, but its answer was lost, and
-    /// the worker calls again.
+    /// Whether the same attempt has ended in the same way before: the commit was durable, but the database's answer was
+    /// lost, and the caller calls again.
     async fn is_repeated(&self, session: &mut dyn Session, id: &str, state: Option<State>) -> Result<bool, StoreError> {
         let select = "SELECT state, attempt FROM operations WHERE id = ?1";
         match session.rows(select, &[Value::Text(id)]).await?.pop() {

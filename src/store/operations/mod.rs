@@ -3,18 +3,21 @@
 //!
 //! The life of an operation, and the file that has each step:
 //!
-//! 1. A worker **claims** it before it sends (`claims`). The row is durable before the request leaves. The claim finds
-//!    an existing row instead where the same write was claimed before, by its key or by its content.
-//! 2. While the worker waits for the provider, it **renews** its lease (`takeovers`, and `lease.rs` beside this
+//! 1. A process **claims** it before it sends (`claims`). The row is durable before the request leaves. If the same
+//!    write was claimed before, the claim finds that row instead, by its key or by its content.
+//! 2. While the process waits for the provider, it **renews** its lease (`takeovers`, and `lease.rs` beside this
 //!    folder).
-//! 3. The worker **finishes** the attempt (`ends`): done, failed, unknown, or not sent.
-//! 4. Where the lease runs out, or the outcome is unknown and due, a worker **takes it over** (`takeovers`). That
+//! 3. The process **finishes** the attempt (`ends`): done, failed, unknown, or not sent.
+//! 4. If the lease runs out, or the outcome is unknown and due, a process **takes it over** (`takeovers`). That
 //!    raises the number of the attempt. Every later change names its attempt, so an older attempt cannot change the row
 //!    any more. The new attempt reconciles: it asks the provider what happened.
-//! 5. When it is old, its answer and later its row are **reaped** (`reaping`).
+//! 5. When it is old, a process **reaps** (deletes) its answer and later its row (`reaping`). A row without its answer
+//!    is a *tombstone*.
 //!
-//! `reading` reads rows, `rows` decodes one, `record` has the types of the public interface. Which steps run alone, and
-//! what that guarantees, is in the module comment of `database`.
+//! `reading` reads rows, `rows` decodes one, `record` has the types of the public interface. A process is called
+//! `worker` in the columns and in `Terms`, which has the settings of the store. Work *runs alone* if no other such work
+//! of any replica runs between its statements. Which steps run alone, and what that guarantees, is in the module
+//! comment of `database`.
 
 mod claims;
 #[cfg(test)]
@@ -66,7 +69,7 @@ impl OperationLog {
         Self { store: Arc::clone(store) }
     }
 
-    /// Claims a write, durably, before the worker sends it. Only the caller that gets [`Claim::New`] may send.
+    /// Claims a write, durably, before the caller sends it. Only the caller that gets [`Claim::New`] may send.
     pub async fn claim(&self, new: NewOperation) -> Result<Claim, StoreError> {
         let row = new.id.to_string();
         let command = self.store.keyring.seal(COMMAND.at(&row), &new.command)?;
@@ -97,7 +100,7 @@ impl OperationLog {
 
     /// Makes a claim. The caller that gets an error answers its client that nothing is sent. The claim can be durable
     /// all the same: the database was too slow, or its answer to the commit was lost. Such a claim is released in the
-    /// background, so that the key is free again and the write is not reconciled for nothing.
+    /// background, so that the key is free again and no worker reconciles the write for nothing.
     async fn claim_or_release(&self, id: OperationId, work: claims::MakeClaim) -> Result<Found, StoreError> {
         let inserted = Arc::clone(&work.inserted);
         let (job, mut answer) = job(work);
@@ -124,7 +127,7 @@ impl OperationLog {
     /// Deletes the row of a claim whose write was not sent, as soon as the database allows it.
     async fn release(&self, id: OperationId) {
         const EVERY: Duration = Duration::from_millis(500);
-        // From then on another worker may have taken the operation over, and the release would change nothing.
+        // After this time another process may have taken the operation over, and the release would change nothing.
         let gives_up = Instant::now() + self.store.terms.lease;
         while let Err(error) = self.finish(id, 1, End::NotSent).await {
             if Instant::now() > gives_up {
@@ -141,9 +144,9 @@ impl OperationLog {
         self.end(id, attempt, end, false).await
     }
 
-    /// The same for a write without a key whose client is gone before the answer: the answer is kept as undelivered. A
-    /// client that has lost its answer sends its request again, so the next request with the same content, if it comes
-    /// soon, gets this answer.
+    /// The same for a write without a key whose client disconnected before the answer: the store keeps the answer as
+    /// undelivered. Such a client sends its request again. So the next request with the same content gets this answer,
+    /// if it comes soon.
     pub async fn finish_undelivered(&self, id: OperationId, attempt: u32, end: End) -> Result<bool, StoreError> {
         self.end(id, attempt, end, true).await
     }
@@ -188,12 +191,12 @@ impl OperationLog {
         Lease::begin(Instant::now(), &self.store.renewals)
     }
 
-    /// How often the worker has to renew its leases: two renewals may fail before a lease has run out.
+    /// How often the process has to renew its leases: two renewals may fail before a lease has run out.
     pub fn renewal(&self) -> Duration {
         self.store.terms.lease / 3
     }
 
-    /// Renews the leases of this worker on all of its operations. The lease of an attempt that lasts longer than
+    /// Renews the leases of this process on all of its operations. The lease of an attempt that lasts longer than
     /// [`LONGEST_ATTEMPT`](super::lease::LONGEST_ATTEMPT) is not renewed any more.
     pub async fn renew(&self) -> Result<(), StoreError> {
         let asked = Instant::now();
@@ -202,12 +205,12 @@ impl OperationLog {
         Ok(())
     }
 
-    /// Whether leases of this worker may have run out since its last renewal.
+    /// Whether leases of this process may have run out since its last renewal.
     pub fn is_renewal_overdue(&self) -> bool {
         self.store.renewals.are_overdue(Instant::now())
     }
 
-    /// Notes, durably, that an attempt is about to send its write once more. Only after [`Resend::Noted`] may it send.
+    /// Notes, durably, that an attempt is about to send its write again. Only after [`Resend::Noted`] may it send.
     pub async fn send_again(&self, id: OperationId, attempt: u32) -> Result<Resend, StoreError> {
         self.write(takeovers::SendAgain { terms: Arc::clone(&self.store.terms), id, attempt }).await
     }
@@ -225,10 +228,11 @@ impl OperationLog {
         self.write(takeovers::Adopt { id, attempt, customer: customer.to_owned(), has_marker }).await
     }
 
-    /// Takes over operations of workers whose lease has run out, and those whose outcome is unknown and which are due
-    /// to be reconciled. Each gets a new attempt, of this worker; what an older attempt finishes later changes nothing.
-    /// The caller must not call it while [`OperationLog::is_renewal_overdue`]: a process that was stopped for a while
-    /// would take its own operations over, of which its own tasks do not know yet that they have lost them.
+    /// Takes over operations whose lease has run out, and operations whose outcome is unknown and which are due to be
+    /// reconciled. Each gets a new attempt, of this process. If an older attempt finishes later, that changes nothing.
+    ///
+    /// The caller must not call it while [`OperationLog::is_renewal_overdue`]. A process that was stopped for a while
+    /// would take over its own operations, while its own tasks still execute them.
     pub async fn take_over(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
         let taken = self.write(takeovers::TakeOver { terms: Arc::clone(&self.store.terms), only: None, limit }).await?;
         taken.into_iter().map(|stored| self.opened(stored)).collect()

@@ -217,14 +217,14 @@ pub enum Claim {
     Erased(Record),
 }
 
-/// Whether a write that was taken over may be sent once more.
+/// Whether an attempt may send again a write that it has taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resend {
-    /// It may, and the second sending is noted durably.
+    /// It may, and the store has noted that durably.
     Noted,
     /// A newer write to the same customer would be undone.
     Overtaken,
-    /// The lease has run out, or another worker has taken the operation over.
+    /// The lease has run out, or another attempt has taken the operation over.
     Lost,
 }
 
@@ -233,8 +233,8 @@ pub enum Resend {
 pub enum Adopted {
     /// It did, and that is recorded.
     Own,
-    /// Another create made it, or another attempt has taken this create over.
-    Anothers,
+    /// The store recorded nothing: another create made the customer, or another attempt has taken this create over.
+    Refused,
     /// Another create with the same content is in flight, and may turn out to have made it.
     Open,
 }

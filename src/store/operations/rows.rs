@@ -1,4 +1,6 @@
 //! The rows of the table `operations`, and the times in them.
+//!
+//! The column `unheard` is 1 while an answer is undelivered: no client got it. The column keeps its first name.
 
 use std::time::Duration;
 

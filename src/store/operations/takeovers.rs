@@ -1,8 +1,8 @@
 //! Open operations: lease renewal, takeover, and what the new attempt may do.
 //!
-//! A takeover raises the number of the attempt and gives the new worker a lease. From its commit on, everything that
-//! the former worker asks with its older attempt changes nothing. The database cannot stop the former worker's request
-//! to the provider. The worker's own clock does that (`lease.rs`).
+//! A takeover raises the number of the attempt, and gives the new process a lease. After the takeover is committed, the
+//! older attempt cannot change the row any more. But the database cannot stop the former process from sending a request
+//! to the provider. For that, each process looks at its own clock before it sends (`lease.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::store::{
     terms::Terms,
 };
 
-/// Renews the leases of this worker on all of its open operations.
+/// Renews the leases of this process on all of its open operations.
 pub(in crate::store) struct Renew {
     pub(in crate::store) terms: Arc<Terms>,
 }
@@ -33,9 +33,10 @@ pub(in crate::store) struct Renew {
 impl Work for Renew {
     type Done = ();
 
-    /// One statement, on the rows of this worker. Where another replica takes a row over at the same time, one of the
-    /// two waits for the other's commit and then tests its condition again: either the row has another worker, and the
-    /// renewal leaves it alone, or the row has a new lease, and the takeover leaves it alone.
+    /// One statement, on the rows of this process. Another replica may take one of these rows over at the same time.
+    /// Then the database makes the later statement wait for the commit of the earlier one and test its condition again.
+    /// If the takeover was earlier, the row names another process, and the renewal does not change it. If the renewal
+    /// was earlier, the row has a new lease, and the takeover does not change it.
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
@@ -51,7 +52,8 @@ impl Work for Renew {
     }
 }
 
-/// Decides whether an attempt that took an operation over may send it once more, and notes it before it sends.
+/// Decides whether an attempt may send again an operation that it has taken over. If it may, this notes that in the row
+/// before the attempt sends.
 pub(in crate::store) struct SendAgain {
     pub(in crate::store) terms: Arc<Terms>,
     pub(in crate::store) id: OperationId,
@@ -62,7 +64,7 @@ pub(in crate::store) struct SendAgain {
 impl Work for SendAgain {
     type Done = Resend;
 
-    /// It is audited, and it looks for newer writes first.
+    /// It adds an audit record, and it looks for newer writes first.
     const RUNS_ALONE: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Resend, StoreError> {
@@ -84,8 +86,8 @@ impl Work for SendAgain {
         if Self::is_overtaken(session, &stored).await? {
             return Ok(Resend::Overtaken);
         }
-        // If this attempt dies too, the next worker reconciles at once (`reconcile_after`), and counts the time that
-        // the provider has to show the write from this sending (`sent_at`).
+        // `reconcile_after`: if this attempt dies too, the next process reconciles at once. `sent_at`: the
+        // time that the provider has to show the write counts from now on.
         let update = "UPDATE operations SET sent_at = ?2, \
                       reconcile_after = CASE WHEN state = 'unknown' THEN ?2 ELSE reconcile_after END WHERE id = ?1";
         session.execute(update, &[Value::Text(&id), Value::Integer(group.now)]).await?;
@@ -95,7 +97,7 @@ impl Work for SendAgain {
 }
 
 impl SendAgain {
-    /// Whether sending again would undo a newer write to the same customer.
+    /// Whether a newer write has overtaken this one: it changed the same customer, and sending again would undo it.
     async fn is_overtaken(session: &mut dyn Session, stored: &Stored) -> Result<bool, StoreError> {
         let undone = match stored.operation.as_str() {
             "update" => ["update", "update"],
@@ -117,7 +119,8 @@ impl SendAgain {
     }
 }
 
-/// Records that a create made a customer, unless another create made it, or may turn out to have made it.
+/// Adopts a customer for a create: records that this create made it. This records nothing if another create made the
+/// customer, or if another create is in flight and may have made it.
 pub(in crate::store) struct Adopt {
     pub(in crate::store) id: OperationId,
     pub(in crate::store) attempt: u32,
@@ -125,21 +128,21 @@ pub(in crate::store) struct Adopt {
     pub(in crate::store) has_marker: bool,
 }
 
-/// How much earlier another create may have begun and still have made a customer that looks like this one's. It bounds
-/// how many rows are compared.
+/// Another create that began earlier may have made the customer. Only creates that began at most this much earlier are
+/// compared, so that the database reads few rows.
 const ALIKE: Duration = Duration::from_mins(15);
 
 #[async_trait]
 impl Work for Adopt {
     type Done = Adopted;
 
-    /// It is not audited, but it looks at other rows before it writes its own: two replicas could otherwise both give
-    /// one customer to a create of theirs.
+    /// It adds no audit record, but it reads other rows before it writes its own. Without running alone, two replicas
+    /// could record one customer for two creates.
     const RUNS_ALONE: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Adopted, StoreError> {
         let id = self.id.to_string();
-        // The state is compared twice, so that the database can use the small index of open operations.
+        // The first condition on the state only lets the database use the small index of open operations.
         let select = "SELECT other.id FROM operations AS this JOIN operations AS other \
                       ON other.merchant = this.merchant AND other.fingerprint = this.fingerprint \
                       WHERE this.id = ?1 AND other.id <> ?1 AND other.state IN ('sending', 'unknown') \
@@ -158,13 +161,14 @@ impl Work for Adopt {
             Value::Text(&self.customer),
             Value::Text(&self.id.earliest_within(ALIKE).to_string()),
         ];
-        Ok(if session.execute(update, &values).await? > 0 { Adopted::Own } else { Adopted::Anothers })
+        Ok(if session.execute(update, &values).await? > 0 { Adopted::Own } else { Adopted::Refused })
     }
 }
 
-/// Takes over operations whose lease has run out, and unknown ones that are due to be reconciled. Ordered by time and
-/// not by id, as in every query that wants few rows of many: for an order by id the database would walk through all
-/// rows.
+/// Takes over operations whose lease has run out, and operations that are `unknown` and due to be reconciled.
+///
+/// The query orders by time and not by id, as every query that wants few rows of many. To order by id, the database
+/// would read all rows.
 pub(in crate::store) struct TakeOver {
     pub(in crate::store) terms: Arc<Terms>,
     /// Only this operation, whether it is due or not.
@@ -176,11 +180,11 @@ pub(in crate::store) struct TakeOver {
 impl Work for TakeOver {
     type Done = Vec<Stored>;
 
-    /// It is audited.
+    /// It adds audit records.
     const RUNS_ALONE: bool = true;
 
-    /// A caller that stopped waiting does not go on with what it took over. That would wait until the new lease runs
-    /// out.
+    /// A caller that has stopped waiting does not reconcile what it took over. These operations would wait until their
+    /// new lease runs out.
     const ONLY_IF_AWAITED: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Vec<Stored>, StoreError> {
@@ -204,7 +208,7 @@ impl Work for TakeOver {
         for row in session.rows(select, &values).await? {
             let mut stored = Stored::read(row)?;
             stored.attempt += 1;
-            // The condition is tested again, because its worker may have renewed the lease since the `SELECT`.
+            // The `UPDATE` tests the lease again, because its holder may have renewed it since the `SELECT`.
             let update = "UPDATE operations SET attempt = ?2, worker = ?3, leased_at = ?4, lease_until = ?5 \
                           WHERE id = ?1 AND (lease_until IS NULL OR lease_until <= ?4 \
                           OR (CAST(?6 AS BIGINT) = 1 AND worker <> ?3))";

@@ -134,7 +134,7 @@ pub(crate) async fn a_customer_is_adopted_by_one_create_only(bed: &Bed) {
     let adopt = async |id, attempt, customer| store.operations().adopt(id, attempt, customer, false).await;
     assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Open), "the first create may turn out to have made it");
     store.operations().finish(first, 1, done()).await.expect("finished");
-    assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Anothers), "the first create made it");
+    assert_eq!(adopt(second, 1, "c1").await, Ok(Adopted::Refused), "the first create made it");
     assert_eq!(
         adopt(others, 1, "c1").await,
         Ok(Adopted::Own),
@@ -142,9 +142,9 @@ pub(crate) async fn a_customer_is_adopted_by_one_create_only(bed: &Bed) {
     );
     assert_eq!(adopt(second, 1, "c2").await, Ok(Adopted::Own));
     assert_eq!(adopt(second, 1, "c2").await, Ok(Adopted::Own), "repeated");
-    assert_eq!(adopt(second, 2, "c3").await, Ok(Adopted::Anothers), "another attempt");
+    assert_eq!(adopt(second, 2, "c3").await, Ok(Adopted::Refused), "another attempt");
     let third = claim(&store, keyed("acme", "k3", "r")).await;
-    assert_eq!(store.operations().adopt(third, 1, "c2", true).await, Ok(Adopted::Anothers));
+    assert_eq!(store.operations().adopt(third, 1, "c2", true).await, Ok(Adopted::Refused));
     assert_eq!(
         store.operations().adopt(third, 1, "c3", true).await,
         Ok(Adopted::Own),
