@@ -1,16 +1,16 @@
-//! The writes that this process executes now, so that another request for the same write can wait for the first one's
-//! answer without asking the store. `Writes` registers a write before it claims it, and removes it when its end is
-//! stored.
+//! The writes that this process executes now. A client that sends the same request again can wait here for the answer,
+//! and the gateway does not ask the store. `Writes` registers a write before it claims it, and removes the write when
+//! the store has its end.
 //!
 //! The register is only a shortcut: it decides nothing about what is sent. The claim in the store alone decides that.
 //! A client that joined a write here and gets no answer makes its own claim in the store.
 //!
 //! What must hold:
 //!
-//! - All access to the entries is under one lock, which is never held across an `await`.
-//! - After [`InFlightWrite::close`] no client can join. So the caller of `close` knows every waiter before it delivers
-//!   the answer, and can record in the store that the answer was delivered to them.
-//! - An [`InFlightWrite`] that is dropped without an answer closes the channel. Its waiters then get `None` at once.
+//! - Every function takes one lock before it uses the entries, and no function holds the lock across an `await`.
+//! - After [`InFlightWrite::close`] no client can join. So the task that calls `close` knows every waiter before it
+//!   delivers the answer. It can first record in the store that the answer is delivered.
+//! - If a task drops its [`InFlightWrite`] without an answer, the channel closes, and every waiter gets `None` at once.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -37,7 +37,7 @@ pub(super) struct InFlightRegister(Arc<Mutex<Entries>>);
 #[derive(Default)]
 struct Entries {
     writes: HashMap<OperationId, Entry>,
-    /// For each content, the write that was registered first with it. Later duplicates wait for that one.
+    /// For each content, the write that this process registered first. Later duplicates wait for that write.
     first_by_content: HashMap<Content, OperationId>,
 }
 
@@ -64,20 +64,21 @@ impl Entry {
     }
 }
 
-/// What two requests have in common if, without keys, they may be the same write.
+/// The content of a request. Two requests without keys can be the same write only if their contents are equal.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Content {
     /// The merchant's name.
     pub(super) merchant: String,
-    /// The connection and the fingerprint of the request.
-    pub(super) request: Bytes,
+    /// The connection's name and the fingerprint of the request.
+    pub(super) connection_and_fingerprint: Bytes,
 }
 
 /// Receives the answer to a write in flight, for one waiting client.
 #[derive(Debug, Clone)]
 pub(super) struct AnswerReceiver(watch::Receiver<Option<WriteAnswer>>);
 
-/// A registered write, in the hand of the task that executes it. Dropping it removes the write from the register.
+/// A registered write. The task that executes the write owns this. When the task drops it, the register removes the
+/// write.
 pub(super) struct InFlightWrite {
     register: InFlightRegister,
     id: OperationId,
@@ -136,14 +137,16 @@ impl InFlightWrite {
         self.register.entries().writes.get(&self.id).is_some_and(Entry::has_waiter)
     }
 
-    /// Remembers that the store keeps the end of this write as undelivered.
-    pub(super) fn stored_undelivered(&self) {
+    /// Notes that the store keeps the end of this write as undelivered.
+    pub(super) fn set_stored_undelivered(&self) {
         self.is_stored_undelivered.store(true, Ordering::Relaxed);
     }
 
-    /// Removes the write from the register, so that no further client can join. Returns its id if its end was stored
-    /// as undelivered and a client waits for it all the same: that client joined while the end was being stored. The
-    /// caller must then mark the answer as delivered before it delivers it.
+    /// Removes the write from the register. After that, no client can join.
+    ///
+    /// Returns the id of the write if the store keeps its end as undelivered, and yet a client waits: that client
+    /// joined while this process stored the end. The caller must then mark the answer as delivered, and deliver it only
+    /// after that.
     pub(super) fn close(&mut self) -> Option<OperationId> {
         let mut entries = self.register.entries();
         let has_waiter = entries.writes.remove(&self.id).is_some_and(|entry| entry.has_waiter());

@@ -8,10 +8,15 @@
 //! 2. **A write runs in its own task.** A client that disconnects does not stop it.
 //! 3. **Store, then answer.** A client gets a success only after the store keeps it. If the store does not, the client
 //!    gets `outcome_unknown`, and the same request gets the true answer later.
-//! 4. **Unknown is not failed.** If the outcome is unknown, a worker reconciles: it asks the provider what happened.
-//!    The write is sent again only where that can do no harm, or where the operator chose it.
+//! 4. **Unknown is not failed.** If the outcome is unknown, the gateway reconciles the write: it asks the provider what
+//!    happened. It sends the write again only where that does no harm, or where the operator's setting allows it.
 //! 5. **Only the newest attempt decides.** The store accepts an end only from the newest attempt, and an attempt sends
 //!    only while its lease lasts.
+//!
+//! Words: a *worker* is a background task of a process. A *keyed* write has an idempotency key. An answer is
+//! *undelivered* as long as no client got it. A *trace* is what the provider shows of a write. The gateway *gives up* a
+//! search when the provider had enough time and shows no trace. A write is *held* when its outcome is unknown and no
+//! worker reconciles it any more: an operator decides.
 //!
 //! `new_write` is a write before its claim, `operation` one attempt, `in_flight` the writes of this process that
 //! clients can join, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the
@@ -61,7 +66,7 @@ pub struct WriteAnswer {
     pub is_replay: bool,
 }
 
-/// Why a request for a write gets neither an execution nor the answer of an earlier one.
+/// Why a request for a write gets an error instead of the answer to the write.
 #[derive(Debug)]
 pub enum Refused {
     /// The store cannot record the write, so nothing was sent.
@@ -97,7 +102,8 @@ impl Writes {
     /// Executes a write, or answers it with the answer to an earlier request for the same write. If the client
     /// disconnects, this future is dropped, but the task that executes the write continues.
     pub async fn execute(self: &Arc<Self>, write: Write, idempotency: Idempotency) -> Result<WriteAnswer, Refused> {
-        // Dropped together with this future, so that the task can see whether the client still waits.
+        // If the client disconnects, the server drops this future, and this value with it. So the task can see whether
+        // the client still waits.
         let client = Arc::new(());
         let time = self.attempt_time(write.new.deadline);
         let prepared = PreparedWrite::new(write, idempotency);
@@ -109,15 +115,16 @@ impl Writes {
         {
             return Ok(WriteAnswer { is_replay: true, ..answer });
         }
-        // Registered before the claim, so that a duplicate that comes between the two already waits for this write.
+        // This process registers the write before it claims it. A duplicate that arrives between the two steps already
+        // waits for this write.
         let in_flight_write = self.in_flight.register(prepared.write.id, Some(prepared.content.clone()));
         let task = tokio::spawn(Arc::clone(self).run(prepared, in_flight_write, time, Arc::downgrade(&client)));
         task.await.unwrap_or(Err(Refused::Fault))
     }
 
-    /// Waits until no write is in flight, but not longer than `patience`. For the shutdown.
-    pub async fn drained(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    /// Waits until no write is in flight, but not longer than `longest_wait`. `serve` calls this at shutdown.
+    pub async fn drained(&self, longest_wait: Duration) {
+        let deadline = Instant::now() + longest_wait;
         while !self.in_flight.is_empty() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -142,7 +149,7 @@ impl Writes {
             customer: named_customer(&write.command),
             key: idempotency.key,
             joins: idempotency.joins,
-            request: content.request,
+            request: content.connection_and_fingerprint,
             command: document,
         };
         match self.store.claim(new).await.map_err(Refused::Store)? {
@@ -155,8 +162,8 @@ impl Writes {
                 Ok(answer)
             }
             Claim::InFlight(record) if is_keyed => Err(Refused::InProgress(record.id)),
-            // In the next two branches this request is no new write. Clients that joined it are released at once: the
-            // dropped write gives them no answer, and each of them makes its own claim.
+            // In the next two branches an earlier request made the write. So this task drops its registration. A client
+            // that joined it gets no answer here, and makes its own claim at once.
             Claim::InFlight(record) => {
                 drop(in_flight_write);
                 self.join(&record, time.deadline, &client).await
@@ -191,8 +198,8 @@ impl Writes {
         let transport = time.transport(&operation);
         let sending = async { planned?.write(&transport).await };
         let result = match sending.await {
-            // The customer was there when the worker reconciled, so the deletion of an earlier attempt was executed
-            // late.
+            // The customer existed when this attempt reconciled the write, and does not exist now. So the provider
+            // executed the deletion of an earlier attempt late.
             Err(error) if error.kind == Kind::NotFound && operation.repeats_deletion() => Ok(Written::Deleted),
             result => result,
         };
@@ -210,7 +217,7 @@ impl Writes {
         let result = execution::present_written(merchant, connection, result).await;
         let answer = operation.write_answer(&result, exchanges.as_deref());
         let end = match &result {
-            // Only this attempt sent nothing. An earlier one may have sent the write, so the claim must stay.
+            // This attempt sent nothing, but an earlier one may have sent the write. So the claim must stay.
             Err(error) if error.effect == Effect::None && operation.attempt > 1 && !is_permanent(error.kind) => {
                 return self.leave_unknown(operation, "the write could not be sent once more").await;
             }
@@ -218,7 +225,7 @@ impl Writes {
             Err(error) => match error.effect {
                 Effect::Done => End::Done { customer: None, answer: answer.answer.clone() },
                 Effect::Unknown => {
-                    End::Unknown { reconcile_after: operation.reconcile_after(), answer: answer.answer.clone() }
+                    End::Unknown { reconcile_after: operation.time_to_reconcile(), answer: answer.answer.clone() }
                 }
                 Effect::None if is_permanent(error.kind) => End::Failed { answer: answer.answer.clone() },
                 Effect::None => End::NotSent,
@@ -227,32 +234,34 @@ impl Writes {
         self.store_end(operation, answer, end).await
     }
 
-    /// Leaves the outcome unknown until it is reconciled next.
+    /// Leaves the outcome unknown until the gateway reconciles the write next.
     async fn leave_unknown(&self, operation: &Operation<'_>, detail: &'static str) -> WriteAnswer {
         let answer = operation.unknown_answer(detail);
-        let end = End::Unknown { reconcile_after: operation.reconcile_after(), answer: answer.answer.clone() };
+        let end = End::Unknown { reconcile_after: operation.time_to_reconcile(), answer: answer.answer.clone() };
         self.store_end(operation, answer, end).await
     }
 
     /// Stores the end of an attempt. Returns `answer` only if the store keeps that end; otherwise the client gets
     /// `outcome_unknown`.
     ///
-    /// A client without a key that has left cannot ask for its answer by a key: it repeats its request. So an answer
-    /// that no client waits for is stored as undelivered, and the next request with the same content gets it.
+    /// A client that sent no key and has disconnected can only repeat its request. So if no client waits for the answer
+    /// to a write without a key, this stores the answer as undelivered. The next request with the same content gets it.
     async fn store_end(&self, operation: &Operation<'_>, answer: WriteAnswer, end: End) -> WriteAnswer {
         let (id, attempt) = (operation.id, operation.attempt);
-        let is_delivered = operation.is_keyed || operation.waiters.are_waiting();
+        // A client can ask for the answer by its key, or waits for it now.
+        let can_reach_client = operation.is_keyed || operation.waiters.are_waiting();
         let is_final = matches!(end, End::Done { .. } | End::Failed { .. });
-        let stored = finish(&self.store, id, attempt, end.clone(), is_delivered).await;
-        if !is_delivered && is_final && stored == Ok(true) {
-            operation.waiters.in_flight_write.stored_undelivered();
+        let stored = finish(&self.store, id, attempt, end.clone(), can_reach_client).await;
+        if !can_reach_client && is_final && stored == Ok(true) {
+            operation.waiters.in_flight_write.set_stored_undelivered();
         }
         match stored {
             Ok(true) => answer,
             Ok(false) => operation.unknown_answer("another worker has taken this write over"),
             Err(error) => {
                 tracing::error!(operation.id = %operation.id, "the store cannot keep the end of a write yet: {error}");
-                // The client gets `outcome_unknown`, so the true answer counts as undelivered unless a key finds it.
+                // The client gets `outcome_unknown` now. Only a client with a key can ask for the true answer later, so
+                // without a key the true answer counts as undelivered.
                 tokio::spawn(finish_later(self.store.clone(), id, attempt, end, operation.is_keyed));
                 operation.unknown_answer("the outcome could not be recorded")
             }
@@ -261,9 +270,9 @@ impl Writes {
 
     /// Delivers the answer to the clients that joined a write, after its end was stored.
     ///
-    /// A client may have joined while the end was being stored as undelivered. Its answer must be marked as delivered
-    /// before the client gets it. Otherwise its next request with the same content, which is a new write, would get
-    /// this answer again.
+    /// A client may have joined while this process stored the end as undelivered. The store must mark the answer as
+    /// delivered before that client gets it. The client's next request with the same content is a new write: otherwise
+    /// it would get this answer again.
     async fn deliver(&self, mut in_flight_write: InFlightWrite, answer: &WriteAnswer) {
         if let Some(id) = in_flight_write.close()
             && let Err(error) = self.store.mark_delivered(id).await
@@ -273,8 +282,9 @@ impl Writes {
         in_flight_write.deliver(answer);
     }
 
-    /// A claim without a key that finds an undelivered answer marks it as delivered. If its client has left meanwhile,
-    /// this marks it as undelivered again. Otherwise the client's next repetition would be sent as a new write.
+    /// A claim without a key can find an undelivered answer, and then marks the answer as delivered. If the client of
+    /// the claim has disconnected since, this marks the answer as undelivered again. Otherwise the gateway would send
+    /// the client's next repetition as a new write.
     async fn mark_undelivered_if_client_left(&self, record: &Record, client: &ClientPresence) {
         if !record.keyed
             && client.strong_count() == 0
@@ -296,7 +306,8 @@ impl Writes {
         while Instant::now() < deadline && client.strong_count() > 0 {
             match self.store.get(&record.merchant, record.id).await.map_err(Refused::Store)? {
                 Some(found) if found.state.is_final() || found.answer.is_some() => {
-                    // The worker that stored the end could not see this client, and may have stored it as undelivered.
+                    // The process that stored the end did not know this client. So it may have stored the answer as
+                    // undelivered.
                     if found.state.is_final() {
                         self.store.mark_delivered(found.id).await.map_err(Refused::Store)?;
                     }
@@ -327,12 +338,12 @@ impl Writes {
     }
 }
 
-/// Repeats the finish of an attempt until the store keeps it. It gives up when the lease on the attempt is not renewed
-/// any more: then a worker takes the write over and reconciles it.
+/// Repeats the finish of an attempt until the store keeps the end. It stops when this process does not renew the lease
+/// on the attempt any more. A worker then takes the write over and reconciles it.
 async fn finish_later(store: OperationLog, id: OperationId, attempt: u32, end: End, is_keyed: bool) {
     const INTERVAL: Duration = Duration::from_millis(500);
-    let gives_up = Instant::now() + LONGEST_ATTEMPT;
-    while Instant::now() < gives_up {
+    let stops_at = Instant::now() + LONGEST_ATTEMPT;
+    while Instant::now() < stops_at {
         tokio::time::sleep(INTERVAL).await;
         if finish(&store, id, attempt, end.clone(), is_keyed).await.is_ok() {
             return;
@@ -346,9 +357,9 @@ async fn finish(
     id: OperationId,
     attempt: u32,
     end: End,
-    is_delivered: bool,
+    can_reach_client: bool,
 ) -> Result<bool, StoreError> {
-    match is_delivered {
+    match can_reach_client {
         true => store.finish(id, attempt, end).await,
         false => store.finish_undelivered(id, attempt, end).await,
     }
@@ -363,18 +374,19 @@ fn replayed(record: Record) -> Result<WriteAnswer, Refused> {
 }
 
 /// Whether the provider would refuse the same write again. Such a refusal is stored, and replayed to the same key.
-/// After any other failure without an effect, the claim is released, so that the client may send the key again.
+/// After any other failure without an effect, the gateway releases the claim, and the client may send the key again.
 const fn is_permanent(kind: Kind) -> bool {
     matches!(kind, Kind::NotFound | Kind::Rejected | Kind::FieldsNotSupported | Kind::SharedRecord)
 }
 
-/// The id at the provider of the customer that a command names. A create names none.
+/// The provider's id of the customer that a command names. A create names no customer.
 fn named_customer(command: &Command) -> Option<String> {
     command.customer().map(|id| id.at_provider().to_string())
 }
 
-/// The id at the provider of the customer that a create made or matched. Every other write keeps the id that its
-/// command names: where a customer has several ids, the store recognizes writes to the same customer by the same id.
+/// The provider's id of the customer that a create made or matched. For every other write it is `None`, and the store
+/// keeps the id that the command names. A customer can have several ids: the store recognizes two writes to the same
+/// customer only if their commands name the same id.
 fn created_customer(written: &Written) -> Option<String> {
     match written {
         Written::Created(created) => Some(created.customer.id_at_provider().to_string()),

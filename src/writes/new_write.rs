@@ -59,7 +59,7 @@ impl NewWrite {
 }
 
 /// Plans a command. A create with an idempotency key gets the id of the write as an idempotency marker, where the
-/// provider has a place for it, so that a worker can recognize the customer that the create made. A create without a
+/// provider has a place for it, so that the gateway can recognize the customer that the create made. A create without a
 /// key gets none: its client asked for a plain create, and the gateway writes nothing that the client did not send.
 pub(super) fn plan(
     connection: &Connection,
@@ -98,7 +98,7 @@ pub struct Idempotency {
 pub(super) struct PreparedWrite {
     pub(super) write: Write,
     pub(super) idempotency: Idempotency,
-    /// What another worker needs to go on with the write. See [`StoredWrite`].
+    /// What another process needs to continue the write. See [`StoredWrite`].
     pub(super) document: Bytes,
     pub(super) content: Content,
 }
@@ -110,8 +110,8 @@ impl PreparedWrite {
         let lost = planned.fidelity().losses().map(|entry| entry.field.name().to_owned()).collect::<Vec<_>>();
         let lost = [lost, surface.lost().to_vec()].concat();
         let document = StoredWrite::write(&fingerprint, command, conditions.on_loss, lost);
-        let request = [connection.name.as_bytes(), b"\n", &fingerprint].concat().into();
-        let content = Content { merchant: merchant.name.clone(), request };
+        let connection_and_fingerprint = [connection.name.as_bytes(), b"\n", &fingerprint].concat().into();
+        let content = Content { merchant: merchant.name.clone(), connection_and_fingerprint };
         Self { write, idempotency, document, content }
     }
 

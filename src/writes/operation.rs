@@ -1,5 +1,6 @@
-//! One attempt at a write. The first attempt is made for a client's request (`mod.rs`), every further one by the worker
-//! that has taken the write over (`recovery.rs`).
+//! One attempt at a write. The first attempt sends the write for a client's request (`mod.rs`). Every later attempt
+//! takes the write over and reconciles it (`recovery.rs`): a worker starts it when the write is due, or a client starts
+//! it when it repeats its request.
 
 use jiff::Timestamp;
 use passerelle_providers::{
@@ -19,13 +20,13 @@ use crate::{
     store::{Lease, OperationId},
 };
 
-/// The time that an attempt has. It must be made before the claim or the takeover of its write: the lease counts from
-/// then on, so that it never lasts longer by this process's clock than by the database's.
+/// The time that an attempt has. The caller must make it before the claim or the takeover of the write, because the
+/// lease counts from then on. So the lease never lasts longer by the clock of this process than by the database's.
 #[derive(Clone)]
 pub(super) struct AttemptTime {
-    /// After this, no answer is awaited any more.
+    /// After this, the attempt waits for no answer any more.
     pub(super) deadline: Instant,
-    /// While the lease lasts, no other worker can have taken the write over. Nothing is sent after it.
+    /// While the lease lasts, no other attempt can take the write over. After the lease, this attempt sends nothing.
     pub(super) lease: Lease,
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Operation<'o> {
 /// The clients that wait for the answer to a write.
 #[derive(Clone, Copy)]
 pub(super) struct Waiters<'o> {
-    /// The client for whose request this attempt is made. The recovery worker has none.
+    /// The client for whose request this attempt runs. An attempt of the worker has none.
     pub(super) client: &'o ClientPresence,
     /// The write, which other clients may have joined.
     pub(super) in_flight_write: &'o InFlightWrite,
@@ -97,7 +98,7 @@ impl<'o> Operation<'o> {
         marker_of(self.connection, self.command, self.is_keyed, self.id)
     }
 
-    /// The plan for sending the write once more.
+    /// The plan for sending the write again.
     pub(super) fn plan(&self) -> Result<Planned, Error> {
         plan(self.connection, self.command, self.is_keyed, self.id, self.conditions)
     }
@@ -127,7 +128,7 @@ impl<'o> Operation<'o> {
     }
 
     /// When to reconcile, if this attempt leaves the outcome unknown.
-    pub(super) fn reconcile_after(&self) -> Option<Timestamp> {
+    pub(super) fn time_to_reconcile(&self) -> Option<Timestamp> {
         self.next_reconcile_at.or_else(|| Timestamp::now().checked_add(self.connection.visibility_lag).ok())
     }
 }

@@ -1,16 +1,16 @@
 //! The background workers: one renews the leases of this process, one reconciles writes whose outcome is unknown or
-//! whose process died, one deletes old answers. `serve` starts them; [`Writes::reconcile`] is also called where a
-//! client repeats a request whose outcome is unknown.
+//! whose process died, one deletes old answers. `serve` starts them. [`Writes::reconcile`] also runs when a client
+//! repeats a request whose outcome is unknown.
 //!
 //! To reconcile is to ask the provider whether the write happened. What must hold:
 //!
 //! - Only the attempt that has taken the write over reconciles it, and it has a lease before it asks.
-//! - A write that the provider shows has happened. A write that the provider does not show counts as not executed only
-//!   after the provider has had time to show it ([`ReconcilePhase`]).
-//! - Before a write is sent once more, `OperationLog::send_again` notes that durably, and refuses where a newer write
+//! - If the provider shows a write, it happened. If the provider does not show it, the gateway counts it as not
+//!   executed only after the provider has had time to show it ([`ReconcilePhase`]).
+//! - Before an attempt sends a write again, `OperationLog::send_again` notes that durably. It refuses if a newer write
 //!   to the same customer would be undone.
-//! - Before a customer that was found becomes the outcome of a create, `OperationLog::adopt` makes sure that no other
-//!   create made it.
+//! - A create *adopts* the customer that the gateway found for it. Before the customer becomes the outcome of the
+//!   create, `OperationLog::adopt` makes sure that no other create made that customer.
 
 use std::{
     sync::{Arc, Weak},
@@ -45,8 +45,8 @@ const REAP_INTERVAL: Duration = Duration::from_mins(10);
 /// How many writes the worker reconciles at once.
 const MAX_CONCURRENT_RECONCILES: usize = 16;
 
-/// A create without a trace counts as not executed only when it is reconciled at least so many times, and so many times
-/// the connection's `visibility_lag` has passed since it was last sent.
+/// How many times the gateway reconciles a create without a trace before it gives up. This many times the connection's
+/// `visibility_lag` must also have passed since the create was last sent.
 const RECONCILES_BEFORE_GIVING_UP: u32 = 3;
 
 fn every(period: Duration) -> Interval {
@@ -62,7 +62,8 @@ impl Writes {
     }
 
     async fn run_workers(self: Arc<Self>) {
-        // Concurrently: a renewal must not wait while the database is slow at other work, or the leases run out.
+        // The workers run concurrently. If a renewal had to wait for other work, a slow database would let leases run
+        // out.
         tokio::join!(self.renew_leases(), self.reconcile_due_writes(), self.reap_old_answers());
     }
 
@@ -89,7 +90,7 @@ impl Writes {
                 continue;
             }
             let free = MAX_CONCURRENT_RECONCILES.saturating_sub(running.len());
-            // Before the takeover, because the lease counts from here.
+            // The lease counts from here, so this comes before the takeover.
             let time = self.attempt_time(self.gateway.load().deadline);
             let Ok(records) = self.store.take_over(free).await else {
                 ticks.reset_after(PAUSE_AFTER_FAILURE);
@@ -97,7 +98,7 @@ impl Writes {
             };
             for record in records {
                 let (this, time) = (Arc::clone(self), time.clone());
-                // No client waits for the worker.
+                // No client waits for an attempt of the worker.
                 running.spawn(async move { this.reconcile(record, &time, &Weak::new()).await });
             }
         }
@@ -113,15 +114,16 @@ impl Writes {
         }
     }
 
-    /// Continues a write that this process has just taken over: asks the provider whether it happened, and if not,
-    /// sends it once more where that is allowed. `None` where the write is held for an operator.
+    /// Reconciles a write that this process has just taken over: asks the provider whether the write happened. If
+    /// not, this sends the write again where that is allowed. `None`: the write is now held for an operator.
     pub(super) async fn reconcile(
         &self,
         record: Record,
         time: &AttemptTime,
         client: &ClientPresence,
     ) -> Option<WriteAnswer> {
-        // Without its content: only clients whose claim has found this write may join it, by its id.
+        // This registers the write without its content. So a client can join it only by its id, after the claim of that
+        // client has found it.
         let in_flight_write = self.in_flight.register(record.id, None);
         let gateway = self.gateway.load_full();
         let found = gateway.connection(&record.merchant, &record.connection);
@@ -158,10 +160,10 @@ impl Writes {
             marker.as_deref(),
         )
         .await;
-        // The first attempt sent the write, and every later one reconciles it.
+        // The first attempt only sent the write. Every later attempt reconciles it, and may send it again.
         let gives_up = phase == ReconcilePhase::Exhausted && operation.attempt > RECONCILES_BEFORE_GIVING_UP;
         let outcome = match outcome {
-            // The provider's list is too long to search. Where sending again does no harm, nothing has to be found.
+            // The provider's list is too long to search. Where sending again does no harm, the attempt needs no search.
             Err(error) if error.kind == Kind::ScanBound && operation.may_be_sent_again(false) => Ok(Found::NotHappened),
             outcome => outcome,
         };
@@ -204,10 +206,11 @@ impl Writes {
         Some(answer)
     }
 
-    /// Records a customer that was found as made by this create, and changes the outcome if another create made it.
+    /// Records that this create made the customer that the provider shows. If another create made that customer, this
+    /// changes the outcome.
     ///
-    /// Not recorded is a customer whom the create only matched, or whose address or phone is unique at the provider:
-    /// there one customer can rightly be the outcome of two creates.
+    /// In two cases this records nothing: the create only matched the customer, or the provider's creates are of class
+    /// `unique`. In both cases one customer can rightly be the outcome of two creates.
     async fn adopt_created(
         &self,
         operation: &Operation<'_>,
@@ -223,8 +226,10 @@ impl Writes {
             return match self.store.adopt(operation.id, operation.attempt, customer.id_at_provider(), has_marker).await
             {
                 Ok(Adopted::Own) => Ok(outcome),
+                // Another create made the customer, so this create did not happen. Or another attempt has taken this
+                // write over. Then the store accepts nothing more from this attempt, so its outcome does not matter.
                 Ok(Adopted::Refused) if create.distinct => {
-                    reconcile::matched(&operation.connection.provider, transport, create).await
+                    reconcile::find_match(&operation.connection.provider, transport, create).await
                 }
                 Ok(Adopted::Refused) => Ok(Found::NotHappened),
                 Ok(Adopted::Open) | Err(_) => {
@@ -235,8 +240,8 @@ impl Writes {
         Ok(outcome)
     }
 
-    /// Leaves the outcome unknown without a time to reconcile. The workers leave the write alone from then on; a client
-    /// that repeats its request reconciles it once more.
+    /// Holds a write: stores that its outcome is unknown, without a time to reconcile. The workers do not reconcile the
+    /// write any more. If a client repeats its request, the gateway reconciles the write once.
     async fn hold_for_operator(&self, record: &Record, operation: Option<&Operation<'_>>, why: &'static str) {
         tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "a write is held for an operator, because its outcome is unknown: {why}");
         let unknown = || operation.map(|operation| operation.unknown_answer(why).answer);
@@ -249,18 +254,18 @@ impl Writes {
     }
 }
 
-/// How much of the time has passed that the provider needs to show a write.
+/// Whether the provider has had enough time to show a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReconcilePhase {
-    /// Before the time to reconcile: a client repeated its request. This attempt may find the write, or send it again
-    /// where that does no harm. If it does neither, it changes nothing: it never gives up, and does not move that
-    /// time. So clients may repeat their requests as often as they like.
+    /// A client repeated its request before the time to reconcile. This attempt may find the write, or send it again
+    /// where that does no harm. Otherwise the attempt changes nothing: it does not give up, and it keeps the time to
+    /// reconcile. So clients may repeat their requests as often as they like.
     Early,
-    /// The time to reconcile has come, or the worker that sent the write has lost its lease, or a client repeated the
+    /// The time to reconcile has come, or the process that sent the write has lost its lease, or a client repeated the
     /// request of a write that is held.
     Due,
-    /// Since the write was last sent, [`RECONCILES_BEFORE_GIVING_UP`] times the `visibility_lag` has passed. What the
-    /// provider does not show now counts as not executed.
+    /// [`RECONCILES_BEFORE_GIVING_UP`] times the `visibility_lag` has passed since the write was last sent. If the
+    /// provider does not show the write now, the gateway counts it as not executed.
     Exhausted,
 }
 
@@ -277,8 +282,8 @@ impl ReconcilePhase {
         }
     }
 
-    /// When to reconcile again, if this attempt finds nothing. The pause grows with the time since the write was last
-    /// sent, and does not depend on how often clients repeat their requests.
+    /// When to reconcile next, if this attempt finds nothing. The pause depends only on the time since the write was
+    /// last sent: the longer that time, the longer the pause. It does not depend on how often clients repeat requests.
     fn next_reconcile_at(self, record: &Record, connection: &Connection) -> Option<Timestamp> {
         const LONGEST_PAUSE: Duration = Duration::from_mins(5);
         if self == Self::Early {
@@ -291,20 +296,21 @@ impl ReconcilePhase {
 }
 
 impl Operation<'_> {
-    /// What keeps this write from being executed twice, by the provider's manifest.
+    /// What prevents a second execution of this write, according to the provider's manifest.
     fn dedupe(&self) -> Option<Dedupe> {
         self.connection.manifest.dedupe(self.command.operation())
     }
 
-    /// Whether the write may be sent once more, after the provider did not show it.
+    /// Whether this attempt may send the write again, after the provider did not show it.
     fn may_be_sent_again(&self, gives_up: bool) -> bool {
-        self.dedupe().is_some_and(|class| may_be_sent_again(class, gives_up, self.connection.on_ambiguous))
+        self.dedupe().is_some_and(|class| allows_sending_again(class, gives_up, self.connection.on_ambiguous))
     }
 }
 
-/// Sending once more does no harm where the provider executes the write only once, or where the second execution has
-/// the same result. Otherwise only the operator's setting allows it, and only when the search has given up.
-fn may_be_sent_again(class: Dedupe, gives_up: bool, on_ambiguous: OnAmbiguous) -> bool {
+/// Whether the gateway may send a write of this class again. That does no harm if the provider executes the write only
+/// once, or if a second execution has the same result. Otherwise the operator's setting must allow it, and the gateway
+/// must have given up the search.
+fn allows_sending_again(class: Dedupe, gives_up: bool, on_ambiguous: OnAmbiguous) -> bool {
     match class {
         Dedupe::Key | Dedupe::Id | Dedupe::Unique => true,
         Dedupe::Search => gives_up && on_ambiguous == OnAmbiguous::ResendAfterLag,
@@ -327,9 +333,9 @@ mod tests {
             (Dedupe::Nothing, false, false),
         ] {
             for (gives_up, policy) in [(false, Hold), (true, Hold), (false, ResendAfterLag)] {
-                assert_eq!(may_be_sent_again(class, gives_up, policy), always, "{class:?}, {gives_up}, {policy:?}");
+                assert_eq!(allows_sending_again(class, gives_up, policy), always, "{class:?}, {gives_up}, {policy:?}");
             }
-            assert_eq!(may_be_sent_again(class, true, ResendAfterLag), when_configured, "{class:?}");
+            assert_eq!(allows_sending_again(class, true, ResendAfterLag), when_configured, "{class:?}");
         }
     }
 }

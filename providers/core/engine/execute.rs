@@ -230,7 +230,7 @@ impl WriteWork {
             Self::Create { existing: None, create } => executed(run(transport, create), Written::Created),
             Self::Create { existing: Some(existing), create } => Box::pin(async move {
                 let (lookup, planned) = *existing;
-                match lists::matched(planned, &lookup, transport).await? {
+                match lists::run_match_lookup(planned, &lookup, transport).await? {
                     Some(created) => Ok(Written::Created(created)),
                     None => run(transport, create).await.map(Written::Created),
                 }

@@ -274,13 +274,13 @@ pub(super) async fn existing_match(
     command: &CreateCustomer,
 ) -> Result<Option<Created>, Error> {
     match matching_lookup(provider.manifest(), command) {
-        Some(lookup) => matched(PlannedLookup::new(provider, &lookup)?, &lookup, transport).await,
+        Some(lookup) => run_match_lookup(PlannedLookup::new(provider, &lookup)?, &lookup, transport).await,
         None => Ok(None),
     }
 }
 
 /// Sends the look-up of a distinct create, and reports how the customer was matched.
-pub(super) async fn matched(
+pub(super) async fn run_match_lookup(
     planned: PlannedLookup,
     lookup: &Lookup,
     transport: &dyn Transport,

@@ -1,5 +1,5 @@
-//! Finds out whether a write with an unknown outcome happened: compares the provider's customers with the command. The
-//! recovery worker in `src/writes` calls [`find_outcome`]. All requests here only read, so they are safe to repeat.
+//! Finds out whether a write with an unknown outcome happened: compares the provider's customers with the command.
+//! `src/writes/recovery.rs` calls [`find_outcome`]. All requests here only read, so they are safe to repeat.
 
 use std::sync::Arc;
 
@@ -40,18 +40,18 @@ impl Found {
     }
 }
 
-/// Finds out whether a write happened that the gateway first sent at `sent_at`. `marker` is the idempotency marker of a
-/// create, if it has one. An error means that the provider could not be read, so the outcome stays unknown.
+/// Finds out whether a write happened. The gateway sent it for the first time at `first_sent_at`. `marker` is the
+/// idempotency marker of a create, if it has one. After an error the outcome stays unknown.
 pub async fn find_outcome(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     command: &Command,
-    sent_at: Timestamp,
+    first_sent_at: Timestamp,
     marker: Option<&str>,
 ) -> Result<Found, Error> {
     match command {
-        Command::Create(create) => match find_created(provider, transport, create, sent_at, marker).await? {
-            Found::NotHappened if create.distinct => matched(provider, transport, create).await,
+        Command::Create(create) => match find_created(provider, transport, create, first_sent_at, marker).await? {
+            Found::NotHappened if create.distinct => find_match(provider, transport, create).await,
             found => Ok(found),
         },
         Command::Update(update) => {
@@ -94,10 +94,9 @@ async fn check_blocked(
     })
 }
 
-/// Finds the customer that a distinct create matches, after no customer was found that the create made. A match means
-/// that the create had nothing to make. A customer that appeared only after the create is also a valid result, because
-/// the client asked for no second customer.
-pub async fn matched(
+/// Finds the customer that a distinct create matches. The caller has found no customer that the create made. A match is
+/// a valid result also if that customer is newer than the create: the client asked for no second customer.
+pub async fn find_match(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     create: &CreateCustomer,
@@ -106,19 +105,20 @@ pub async fn matched(
     Ok(existing.map_or(Found::NotHappened, |existing| Found::happened(Written::Created(existing))))
 }
 
-/// Finds the customer that a create made: the one with the create's idempotency marker. Where neither the create nor
-/// the customer has a marker, it is the customer that has all the sent values and did not exist before the create.
+/// Finds the customer that a create made: the one with the create's idempotency marker. If neither the create nor the
+/// customer has a marker, the customer must have all the sent values. Its `created_at`, if the provider shows one, must
+/// not be earlier than the create.
 async fn find_created(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     create: &CreateCustomer,
-    sent_at: Timestamp,
+    first_sent_at: Timestamp,
     marker: Option<&str>,
 ) -> Result<Found, Error> {
     let manifest = provider.manifest();
     let stored = without_losses(&create.fields, Operation::Create, manifest);
-    let earliest = sent_at.checked_sub(CLOCK_SKEW).unwrap_or(sent_at);
-    // A marker decides alone: this create did not make a customer without its marker, even if all values are equal.
+    let earliest = first_sent_at.checked_sub(CLOCK_SKEW).unwrap_or(first_sent_at);
+    // If there is a marker, only the marker decides. Equal values then prove nothing.
     let is_candidate = |customer: &Customer| {
         if marker.is_some() || customer.marker.is_some() {
             return customer.marker.as_deref() == marker;
@@ -144,7 +144,7 @@ async fn find_created(
         }
     }
     match candidates.is_empty() {
-        // The customer may be on a page after the last one that was read, so the outcome stays unknown.
+        // The customer may be on a page that the gateway has not read, so the outcome stays unknown.
         true => Err(Error::new(Kind::ScanBound, "the provider's list is too long to search for the customer")),
         false => Ok(outcome_of(candidates)),
     }
@@ -158,7 +158,7 @@ fn outcome_of(mut candidates: Vec<Customer>) -> Found {
     }
 }
 
-/// The filter that leaves the fewest customers to compare, of the filters that the provider's list supports.
+/// The filter for the search. The provider's list must support it, and it should leave few customers to compare.
 fn narrowest_filter(manifest: &Manifest, fields: &CustomerFields) -> CustomerFilter {
     let lookups = [
         fields.email.set().map(|email| Lookup::Email(email.clone())),
@@ -180,8 +180,8 @@ fn without_losses(fields: &CustomerFields, operation: Operation, manifest: &Mani
     stored
 }
 
-/// The fields of an update, with the customer's other name part and other metadata keys added. The update happened if
-/// the customer has all of these values.
+/// The fields of an update, completed from the customer: the name part and the metadata keys that the update does not
+/// name. If the customer has all of these values, the update happened.
 fn completed(fields: &CustomerFields, customer: &Customer) -> CustomerFields {
     let mut completed = fields.clone();
     if fields.name.is_absent() && !(fields.first_name.is_absent() && fields.last_name.is_absent()) {
@@ -195,7 +195,7 @@ fn completed(fields: &CustomerFields, customer: &Customer) -> CustomerFields {
     completed
 }
 
-/// Whether a customer has the values of a command's fields. Fields that the provider never returns are not compared.
+/// Whether a customer has the values of a command's fields. This ignores fields that the provider never returns.
 fn matches_fields(customer: &Customer, fields: &CustomerFields, manifest: &Manifest) -> bool {
     let is_returned = |field: Field| manifest.field(field).read.is_supported();
     let mut wanted = fields.clone();
@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    /// The provider returns the DID but cannot update it, so a different DID does not mean that the update failed.
+    /// The provider returns the DID, but cannot update it. A different DID is no proof that the update failed.
     #[test]
     fn a_field_that_the_provider_cannot_store_is_not_compared() {
         let manifest = vendor("paymentkit").expect("a vendor").manifests[0];
