@@ -1,24 +1,24 @@
 //! Leases, as far as this process knows them without asking the database.
 //!
-//! A worker is one life of one process: it gets a new name at every start. A worker that claims or takes over an
+//! A process has a new name at every start (the column `worker`). A process that claims or takes over an
 //! operation holds a lease on it, and renews the leases on all of its operations together. The database decides who may
-//! take an operation over: when the lease has run out by the *database's* clock, another worker may.
+//! take an operation over: when the lease has run out by the *database's* clock, another process may.
 //!
-//! That alone does not protect the provider. A worker asks the database, gets the answer "the lease is yours", is
-//! stopped by the machine for a minute, and then sends its request, although another worker has taken the operation
-//! over meanwhile. So a worker also looks at its *own* clock, in the last moment before it sends (see
+//! That alone does not protect the provider. A process asks the database, gets the answer "the lease is yours", is
+//! stopped by the machine for a minute, and then sends its request, although another process has taken the operation
+//! over meanwhile. So a process also looks at its *own* clock, in the last moment before it sends (see
 //! [`Lease::send_until`]). This costs no question to the database.
 //!
 //! The own clock must never give more time than the database does. Three rules keep it so:
 //!
-//! 1. A lease counts from the time *before* the worker asked for it. The database counts from later.
-//! 2. A renewal counts from the time before the worker asked for it, too.
+//! 1. A lease counts from the time *before* the process asked for it. The database counts from later.
+//! 2. A renewal counts from the time before the process asked for it, too.
 //! 3. A renewal whose answer comes after the leases may have run out renews no older lease. The database may have
-//!    given the operation to another worker before it renewed the rest. From then on only operations that were claimed
+//!    given the operation to another process before it renewed the rest. From then on only operations that were claimed
 //!    or taken over after that renewal count as renewed.
 //!
 //! Rule 2 is safe only because a process has one writer: a renewal is never concurrent with a claim or a takeover of
-//! the same process. Otherwise it could miss a row that is not committed yet, and the worker would believe that it is
+//! the same process. Otherwise it could miss a row that is not committed yet, and the process would believe that it is
 //! renewed.
 
 use std::{
@@ -28,7 +28,7 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The longest time for which a worker renews the lease on one attempt. A task that has died without finishing its
+/// The longest time for which a process renews the lease on one attempt. A task that has died without finishing its
 /// attempt would otherwise keep the operation for as long as the process lives.
 pub const LONGEST_ATTEMPT: Duration = Duration::from_mins(5);
 
@@ -40,10 +40,10 @@ pub(super) struct Renewals {
     unbroken: Mutex<Unbroken>,
 }
 
-/// A row of renewals, each of which was answered before the leases that it renewed could run out.
+/// Consecutive renewals: each was answered before the leases that it renewed could run out.
 #[derive(Debug, Clone, Copy)]
 struct Unbroken {
-    /// When the worker asked for the first of them.
+    /// When the process asked for the first of them.
     since: Instant,
     /// Until when a lease holds that the last of them renewed.
     until: Instant,
@@ -85,7 +85,7 @@ impl Lease {
         Self { begun: now, renewals: Arc::clone(renewals) }
     }
 
-    /// The time after which the worker must not begin to send, as far as it is known now. It is a third of a lease
+    /// The time after which the process must not begin to send, as far as it is known now. It is a third of a lease
     /// before the lease runs out: that third is for what lies between this look at the clock and the sending, such as
     /// connecting. Where renewals come in time, it is never reached.
     pub fn send_until(&self) -> Instant {
@@ -127,7 +127,7 @@ mod tests {
         let (start, renewals) = renewals();
         let lost = Lease::begin(start + SECOND, &renewals);
         renewals.renewed(start + 10 * SECOND, start + 11 * SECOND);
-        // It was asked for in time. The database may have executed it after a takeover by another worker.
+        // It was asked for in time. The database may have executed it after a takeover by another process.
         renewals.renewed(start + 39 * SECOND, start + 40 * SECOND);
         assert_eq!(lost.send_until(), start + 21 * SECOND);
         let new = Lease::begin(start + 41 * SECOND, &renewals);

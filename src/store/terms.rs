@@ -5,9 +5,9 @@ use std::time::Duration;
 /// What every piece of work of one store keeps to.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
-    /// The name of this worker: one life of one process.
+    /// The name of this process, from its start to its end.
     pub(super) worker: String,
-    /// Whether no other process can have the database open. Every other worker that it names is then dead.
+    /// Whether no other process can have the database open. Every other process that it names is then dead.
     pub(super) is_exclusive: bool,
     /// How long a lease lasts without a renewal.
     pub(super) lease: Duration,

@@ -257,7 +257,7 @@ impl Writes {
         }
         match stored {
             Ok(true) => answer,
-            Ok(false) => operation.unknown_answer("another worker has taken this write over"),
+            Ok(false) => operation.unknown_answer("another attempt has taken this write over"),
             Err(error) => {
                 tracing::error!(operation.id = %operation.id, "the store cannot keep the end of a write yet: {error}");
                 // The client gets `outcome_unknown` now. Only a client with a key can ask for the true answer later, so
