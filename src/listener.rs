@@ -40,7 +40,7 @@ pub async fn serve(
     limits: Limits,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let admission = Admission { permits: Arc::new(Semaphore::new(limits.max_connections)) };
+    let admission = ConnectionLimit { permits: Arc::new(Semaphore::new(limits.max_connections)) };
     let mut server = axum_server::from_tcp(listener)?.acceptor(admission).handle(handle).http1_only();
     server
         .http_builder()
@@ -53,33 +53,33 @@ pub async fn serve(
 
 /// Accepts a connection when there is a permit for it.
 #[derive(Debug, Clone)]
-struct Admission {
+struct ConnectionLimit {
     permits: Arc<Semaphore>,
 }
 
-impl<S: Send + 'static> Accept<TcpStream, S> for Admission {
-    type Stream = Admitted;
+impl<S: Send + 'static> Accept<TcpStream, S> for ConnectionLimit {
+    type Stream = LimitedConnection;
     type Service = S;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Admitted, S)>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(LimitedConnection, S)>> + Send>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let permits = Arc::clone(&self.permits);
         Box::pin(async move {
             let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
             stream.set_nodelay(true)?;
-            Ok((Admitted { stream, _permit: permit }, service))
+            Ok((LimitedConnection { stream, _permit: permit }, service))
         })
     }
 }
 
 /// A connection that returns its permit when it is dropped.
 #[derive(Debug)]
-struct Admitted {
+struct LimitedConnection {
     stream: TcpStream,
     _permit: OwnedSemaphorePermit,
 }
 
-impl AsyncRead for Admitted {
+impl AsyncRead for LimitedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -89,7 +89,7 @@ impl AsyncRead for Admitted {
     }
 }
 
-impl AsyncWrite for Admitted {
+impl AsyncWrite for LimitedConnection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

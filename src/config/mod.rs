@@ -22,20 +22,21 @@ pub use secret::{ApiKey, Secret, SecretError};
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// How the API is served.
-    pub server: Server,
+    pub server: ServerConfig,
     /// Where the gateway stores what must survive a restart.
-    pub store: Option<Store>,
+    pub store: Option<StoreConfig>,
     /// How providers are called.
     pub outbound: Outbound,
     /// The merchants, by name.
     #[serde(default)]
-    pub merchants: BTreeMap<String, Merchant>,
+    pub merchants: BTreeMap<String, MerchantConfig>,
 }
 
 /// How the API is served.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Server {
+#[schemars(rename = "Server")]
+pub struct ServerConfig {
     /// The address and port to listen on.
     pub listen: String,
     /// The address and port for metrics. This version serves no metrics.
@@ -53,7 +54,8 @@ pub struct Server {
 /// Where the gateway stores what must survive a restart.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Store {
+#[schemars(rename = "Store")]
+pub struct StoreConfig {
     /// `sqlite:FILE`, `sqlite::memory:` or `postgres://…`.
     pub url: Secret,
     /// The key that encrypts the store: 32 bytes as 64 hexadecimal digits or in base64. Without it, the gateway
@@ -102,7 +104,8 @@ pub struct Outbound {
 /// A merchant: the keys of its clients, and its connections to providers.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Merchant {
+#[schemars(rename = "Merchant")]
+pub struct MerchantConfig {
     /// The API keys of this merchant's clients.
     pub api_keys: Vec<ApiKey>,
     /// The connection that serves this merchant. Changing this line switches the provider.
@@ -117,13 +120,14 @@ pub struct Merchant {
     #[serde(default)]
     pub ingress: BTreeMap<String, BTreeMap<String, Secret>>,
     /// The connections, by name.
-    pub connections: BTreeMap<String, Connection>,
+    pub connections: BTreeMap<String, ConnectionConfig>,
 }
 
 /// A connection to one account at one provider.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Connection {
+#[schemars(rename = "Connection")]
+pub struct ConnectionConfig {
     /// The provider's name; `passerelle providers` lists them.
     pub provider: String,
     /// The generation of the provider's API, if it has several.

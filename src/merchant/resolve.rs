@@ -137,7 +137,7 @@ impl Resolver<'_> {
         self.warnings.push(self.loaded.mistake(key, what));
     }
 
-    fn merchant(&mut self, name: &str, typed: &config::Merchant) -> Option<MerchantWithKeys> {
+    fn merchant(&mut self, name: &str, typed: &config::MerchantConfig) -> Option<MerchantWithKeys> {
         let at = format!("merchants.{name}");
         let keys = self.keys(&at, typed);
         let region = typed.region.as_deref().and_then(|code| {
@@ -175,7 +175,7 @@ impl Resolver<'_> {
         &mut self,
         merchant: &str,
         name: &str,
-        typed: &config::Connection,
+        typed: &config::ConnectionConfig,
         region: Option<Region>,
         keys: &[[u8; 32]],
     ) -> Option<Arc<Connection>> {
@@ -247,7 +247,7 @@ impl Resolver<'_> {
         at: &str,
         merchant: &str,
         name: &str,
-        typed: &config::Connection,
+        typed: &config::ConnectionConfig,
         manifest: &Manifest,
     ) -> Option<Endpoint> {
         if typed.sandbox {

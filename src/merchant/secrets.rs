@@ -28,7 +28,7 @@ fn ingress_of(vendor: &Vendor) -> Option<&'static Ingress> {
 }
 
 impl Resolver<'_> {
-    pub(super) fn keys(&mut self, at: &str, typed: &config::Merchant) -> Vec<[u8; 32]> {
+    pub(super) fn keys(&mut self, at: &str, typed: &config::MerchantConfig) -> Vec<[u8; 32]> {
         let at = format!("{at}.api_keys");
         if typed.api_keys.is_empty() {
             self.mistake(&at, "is empty, so that no client could call; make a key with `passerelle keys new`");
@@ -63,7 +63,7 @@ impl Resolver<'_> {
     pub(super) fn ingress(
         &mut self,
         merchant: &str,
-        typed: &config::Merchant,
+        typed: &config::MerchantConfig,
     ) -> Vec<(&'static str, Option<String>, Credentials)> {
         let mut signers = Vec::new();
         for (provider, typed) in &typed.ingress {
@@ -121,7 +121,7 @@ impl Resolver<'_> {
     pub(super) fn credentials(
         &mut self,
         at: &str,
-        typed: &config::Connection,
+        typed: &config::ConnectionConfig,
         manifest: &'static Manifest,
     ) -> Option<(&'static AuthScheme, Credentials)> {
         let at = format!("{at}.credentials");

@@ -83,10 +83,10 @@ fn used() -> Error {
 
 /// The signatures that were accepted, with their times.
 #[derive(Default)]
-pub struct Replays(Mutex<Record>);
+pub struct Replays(Mutex<SeenSignatures>);
 
 #[derive(Default)]
-struct Record {
+struct SeenSignatures {
     /// When each signature was last accepted as new.
     seen: HashMap<[u8; 32], i64>,
     /// The same, the oldest first.
@@ -155,12 +155,12 @@ impl Replays {
         }
     }
 
-    fn record(&self) -> MutexGuard<'_, Record> {
+    fn record(&self) -> MutexGuard<'_, SeenSignatures> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Record {
+impl SeenSignatures {
     fn forget_before(&mut self, now: i64) {
         while let Some((oldest, at)) = self.order.front().copied().filter(|(_, at)| now.saturating_sub(*at) > LIFETIME)
         {

@@ -25,13 +25,13 @@ impl Inspection {
     /// Opens a store to read it.
     pub fn open(settings: &Settings) -> Result<Self, StoreError> {
         Ok(Self(match &settings.place {
-            settings::Place::Memory => {
+            settings::Location::Memory => {
                 let message = "the store is in the gateway's memory (sqlite::memory:): ask the gateway itself, with \
                             GET /v1/operations";
                 return Err(StoreError::Settings(message.to_owned()));
             }
-            settings::Place::File(path) => Arc::new(Sqlite::open_read_only(path)?),
-            settings::Place::Server(url) => Arc::new(Postgres::open_read_only(url)?),
+            settings::Location::File(path) => Arc::new(Sqlite::open_read_only(path)?),
+            settings::Location::Server(url) => Arc::new(Postgres::open_read_only(url)?),
         }))
     }
 

@@ -76,8 +76,8 @@ impl Store {
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
         let clock = settings.clock.clone();
         let (database, key, is_exclusive): (Arc<dyn Database>, Key, bool) = match &settings.place {
-            settings::Place::Memory => (Arc::new(Sqlite::memory(clock)?), Key::random()?, true),
-            settings::Place::File(path) => {
+            settings::Location::Memory => (Arc::new(Sqlite::memory(clock)?), Key::random()?, true),
+            settings::Location::File(path) => {
                 let reserved = sqlite::reserve(path)?;
                 let key = match &settings.key {
                     Some(key) => key.clone(),
@@ -85,7 +85,7 @@ impl Store {
                 };
                 (Arc::new(Sqlite::open(reserved, clock)?), key, true)
             }
-            settings::Place::Server(url) => {
+            settings::Location::Server(url) => {
                 // Settings that name a server without a key are refused before.
                 let key = settings.key.clone().ok_or_else(closed)?;
                 (Arc::new(Postgres::open(url, clock).await?), key, false)

@@ -21,7 +21,7 @@ const LONGEST_LEASE: Duration = Duration::from_mins(10);
 /// Everything that [`super::Store::open`] needs to know.
 #[derive(Clone)]
 pub struct Settings {
-    pub(super) place: Place,
+    pub(super) place: Location,
     pub(super) key: Option<Key>,
     pub(super) previous_keys: Vec<Key>,
     /// How long answers are kept for replay; 72 hours unless configured.
@@ -38,7 +38,7 @@ pub struct Settings {
 
 /// Where the database is.
 #[derive(Clone)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// In memory: it is lost with the process.
     Memory,
     /// An SQLite file.
@@ -54,7 +54,7 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    fn at(place: Place) -> Self {
+    fn at(place: Location) -> Self {
         Self {
             place,
             key: None,
@@ -68,10 +68,10 @@ impl Settings {
     }
 
     /// The settings of `[store]`. Without it, everything is kept in `passerelle.db` of the working directory.
-    pub fn from(typed: Option<&config::Store>) -> Result<Self, StoreError> {
-        let Some(typed) = typed else { return Ok(Self::at(Place::File("passerelle.db".into()))) };
+    pub fn from(typed: Option<&config::StoreConfig>) -> Result<Self, StoreError> {
+        let Some(typed) = typed else { return Ok(Self::at(Location::File("passerelle.db".into()))) };
         let url = typed.url.resolve().map_err(|error| StoreError::Settings(format!("`store.url`: {error}")))?;
-        let mut settings = Self::at(Place::parse(url)?);
+        let mut settings = Self::at(Location::parse(url)?);
         settings.key = typed.key.as_ref().map(Key::resolve).transpose()?;
         settings.previous_keys = typed.previous_keys.iter().map(Key::resolve).collect::<Result<_, _>>()?;
         settings.lease = typed.lease.unwrap_or(settings.lease);
@@ -84,7 +84,7 @@ impl Settings {
             let message = "`store.keep_tombstones` must not be shorter than `store.keep_answers`";
             return Err(StoreError::Settings(message.to_owned()));
         }
-        if settings.key.is_none() && matches!(settings.place, Place::Server(_)) {
+        if settings.key.is_none() && matches!(settings.place, Location::Server(_)) {
             let message = "`store.key` is missing: with PostgreSQL every replica needs the same key, as \
                         { env = \"NAME\" } or { file = \"PATH\" }; `openssl rand -hex 32` makes one";
             return Err(StoreError::WrongKey(message.to_owned()));
@@ -95,14 +95,14 @@ impl Settings {
     /// Where the store is, without a password, for logs.
     pub fn location(&self) -> String {
         match &self.place {
-            Place::Memory => "sqlite::memory:".to_owned(),
-            Place::File(path) => format!("sqlite:{}", path.display()),
-            Place::Server(_) => "postgres://…".to_owned(),
+            Location::Memory => "sqlite::memory:".to_owned(),
+            Location::File(path) => format!("sqlite:{}", path.display()),
+            Location::Server(_) => "postgres://…".to_owned(),
         }
     }
 }
 
-impl Place {
+impl Location {
     fn parse(url: SecretString) -> Result<Self, StoreError> {
         let text = url.expose_secret();
         match text.split_once(':') {

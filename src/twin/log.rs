@@ -22,7 +22,7 @@ use passerelle_providers::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::faults::{Fault, Named};
+use super::faults::{Fault, OperationName};
 
 /// The member of a customer's metadata that names the operation of the gateway which created it.
 pub use passerelle_providers::kit::marker::MARKER;
@@ -49,7 +49,7 @@ pub struct Received {
     /// The path without its query; `*` stands for segments that may be about a person.
     pub path: String,
     /// The operation, if the request is authorized and understood.
-    pub operation: Option<Named>,
+    pub operation: Option<OperationName>,
     /// The SHA-256 of the body in hexadecimal digits, if there is a body.
     pub body_hash: Option<String>,
     /// The `Idempotency-Key` header.
@@ -66,7 +66,7 @@ pub struct Applied {
     /// When the twin made it.
     pub at: String,
     /// The operation.
-    pub operation: Named,
+    pub operation: OperationName,
     /// The id of the record.
     pub customer: String,
     /// The [`MARKER`] in the metadata that was sent.
@@ -91,7 +91,7 @@ impl Received {
             at: at.to_string(),
             method: request.method().to_string(),
             path: without_personal_data(path),
-            operation: operation.map(Named),
+            operation: operation.map(OperationName),
             body_hash: (!body.is_empty()).then(|| hash(body)),
             idempotency_key: (!key.is_empty()).then(|| key.to_owned()),
             fault,
@@ -122,7 +122,7 @@ impl Applied {
         Some(Self {
             n,
             at: at.to_string(),
-            operation: Named(operation),
+            operation: OperationName(operation),
             customer: customer.to_string(),
             marker,
             email_hash: email.map(|address: &Text| email_hash(address)),
@@ -204,7 +204,7 @@ mod tests {
             at: "2026-01-02T03:04:05Z".to_owned(),
             method: "POST".to_owned(),
             path: "/v1/customers".to_owned(),
-            operation: Some(Named(Operation::Create)),
+            operation: Some(OperationName(Operation::Create)),
             body_hash: None,
             idempotency_key: None,
             fault: Some(Fault::ErrorAfter),
@@ -215,7 +215,7 @@ mod tests {
         Applied {
             n: 12,
             at: "2026-01-02T03:04:05Z".to_owned(),
-            operation: Named(Operation::Create),
+            operation: OperationName(Operation::Create),
             customer: "c_1".to_owned(),
             marker: Some("op_1".to_owned()),
             email_hash: Some(email_hash("awa@example.com")),

@@ -18,7 +18,7 @@ use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
-use super::{Outgoing, base::Base, failure, proxy::Proxy, reply, resolve::Resolver};
+use super::{Outgoing, base::Base, failure, proxy::Proxy, reply, resolve::AddressResolver};
 use crate::tls;
 
 /// How the outbound client is built.
@@ -78,7 +78,7 @@ pub fn http_client(settings: ClientSettings) -> Result<HttpClient, String> {
 #[expect(clippy::disallowed_methods, reason = "this is the only outbound client")]
 fn build(settings: &ClientSettings, tls: ClientConfig, proxy: Option<&Proxy>) -> Result<reqwest::Client, String> {
     const JSON: HeaderValue = HeaderValue::from_static("application/json");
-    let resolver = Resolver { public_only: !settings.allow_insecure, proxy: proxy.and_then(Proxy::host) };
+    let resolver = AddressResolver { public_only: !settings.allow_insecure, proxy: proxy.and_then(Proxy::host) };
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(!settings.allow_insecure)

@@ -9,13 +9,13 @@ use super::address;
 /// Resolves a name when the client connects. With `public_only` it returns only public addresses. The configuration
 /// check alone is not enough: a name can be pointed at a private address after it.
 #[derive(Debug, Clone)]
-pub(super) struct Resolver {
+pub(super) struct AddressResolver {
     pub(super) public_only: bool,
     /// The host of the proxy. It may have a private address, because the operator chose it.
     pub(super) proxy: Option<Arc<str>>,
 }
 
-impl Resolve for Resolver {
+impl Resolve for AddressResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let public_only = self.public_only && self.proxy.as_deref() != Some(name.as_str());
         Box::pin(async move {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     async fn resolve_localhost(public_only: bool, proxy: Option<&str>) -> Result<Vec<IpAddr>, String> {
-        let resolver = Resolver { public_only, proxy: proxy.map(Arc::from) };
+        let resolver = AddressResolver { public_only, proxy: proxy.map(Arc::from) };
         let result = resolver.resolve("localhost".parse().expect("a name")).await;
         result.map(|sockets| sockets.map(|socket| socket.ip()).collect()).map_err(|error| error.to_string())
     }

@@ -18,13 +18,13 @@
 //! search when the provider had enough time and shows no trace. A write is *held* when its outcome is unknown and no
 //! worker reconciles it any more: an operator decides.
 //!
-//! `new_write` is a write before its claim, `operation` one attempt, `in_flight` the writes of this process that
+//! `new_write` is a write before its claim, `attempt` one attempt, `in_flight` the writes of this process that
 //! clients can join, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the
 //! format of answers, `over_http` the headers. `docs/reliability.md` follows a lost answer through all of it.
 
+mod attempt;
 mod in_flight;
 mod new_write;
-mod operation;
 pub mod over_http;
 mod recovery;
 mod stored_write;
@@ -48,9 +48,9 @@ use crate::{
     problem::Problem,
     store::{Claim, End, LONGEST_ATTEMPT, NewOperation, OperationId, OperationLog, Record, StoreError, StoredAnswer},
 };
+use attempt::{Attempt, AttemptTime, Waiters};
 use in_flight::{ClientPresence, InFlightRegister, InFlightWrite};
 use new_write::PreparedWrite;
-use operation::{AttemptTime, Operation, Waiters};
 use stored_write::StoredWrite;
 
 /// The answer to a write.
@@ -155,7 +155,7 @@ impl Writes {
         match self.store.claim(new).await.map_err(Refused::Store)? {
             Claim::New { attempt } => {
                 let waiters = Waiters { client: &client, in_flight_write: &in_flight_write };
-                let operation = Operation::of(&write, id, attempt, conditions, waiters);
+                let operation = Attempt::of(&write, id, attempt, conditions, waiters);
                 // Boxed: this future is large, and would make the futures of all other branches as large.
                 let answer = Box::pin(self.send(operation, Ok(planned), &time)).await;
                 self.deliver(in_flight_write, &answer).await;
@@ -194,7 +194,7 @@ impl Writes {
     }
 
     /// Sends a write, and stores how the attempt ended.
-    async fn send(&self, operation: Operation<'_>, planned: Result<Planned, Error>, time: &AttemptTime) -> WriteAnswer {
+    async fn send(&self, operation: Attempt<'_>, planned: Result<Planned, Error>, time: &AttemptTime) -> WriteAnswer {
         let transport = time.transport(&operation);
         let sending = async { planned?.write(&transport).await };
         let result = match sending.await {
@@ -209,11 +209,11 @@ impl Writes {
     /// Decides from the result of an attempt how the write ended, stores that end, and returns the answer.
     async fn conclude(
         &self,
-        operation: &Operation<'_>,
+        operation: &Attempt<'_>,
         result: Result<Written, Error>,
         exchanges: Option<Vec<Exchange>>,
     ) -> WriteAnswer {
-        let Operation { merchant, connection, .. } = *operation;
+        let Attempt { merchant, connection, .. } = *operation;
         let result = execution::present_written(merchant, connection, result).await;
         let answer = operation.write_answer(&result, exchanges.as_deref());
         let end = match &result {
@@ -235,7 +235,7 @@ impl Writes {
     }
 
     /// Leaves the outcome unknown until the gateway reconciles the write next.
-    async fn leave_unknown(&self, operation: &Operation<'_>, detail: &'static str) -> WriteAnswer {
+    async fn leave_unknown(&self, operation: &Attempt<'_>, detail: &'static str) -> WriteAnswer {
         let answer = operation.unknown_answer(detail);
         let end = End::Unknown { reconcile_after: operation.time_to_reconcile(), answer: answer.answer.clone() };
         self.store_end(operation, answer, end).await
@@ -246,7 +246,7 @@ impl Writes {
     ///
     /// A client that sent no key and has disconnected can only repeat its request. So if no client waits for the answer
     /// to a write without a key, this stores the answer as undelivered. The next request with the same content gets it.
-    async fn store_end(&self, operation: &Operation<'_>, answer: WriteAnswer, end: End) -> WriteAnswer {
+    async fn store_end(&self, operation: &Attempt<'_>, answer: WriteAnswer, end: End) -> WriteAnswer {
         let (id, attempt) = (operation.id, operation.attempt);
         // A client can ask for the answer by its key, or waits for it now.
         let can_reach_client = operation.is_keyed || operation.waiters.are_waiting();

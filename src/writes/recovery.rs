@@ -28,7 +28,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{AttemptTime, ClientPresence, End, Operation, Record, StoredWrite, Waiters, WriteAnswer, Writes};
+use super::{Attempt, AttemptTime, ClientPresence, End, Record, StoredWrite, Waiters, WriteAnswer, Writes};
 use crate::{
     config::OnAmbiguous,
     execution::ProviderTransport,
@@ -137,7 +137,7 @@ impl Writes {
             return None;
         };
         let phase = ReconcilePhase::of(&record, connection);
-        let operation = Operation {
+        let operation = Attempt {
             id: record.id,
             attempt: record.attempt,
             merchant,
@@ -173,7 +173,7 @@ impl Writes {
                 match self.store.send_again(record.id, record.attempt).await {
                     Ok(Resend::Noted) => {
                         let planned = operation.plan();
-                        self.send(Operation { next_reconcile_at: None, ..operation }, planned, time).await
+                        self.send(Attempt { next_reconcile_at: None, ..operation }, planned, time).await
                     }
                     Ok(Resend::Overtaken) => {
                         let why = "a newer write changed the same customer, and sending this one again would undo it";
@@ -213,7 +213,7 @@ impl Writes {
     /// `unique`. In both cases one customer can rightly be the outcome of two creates.
     async fn adopt_created(
         &self,
-        operation: &Operation<'_>,
+        operation: &Attempt<'_>,
         transport: &ProviderTransport<'_>,
         outcome: Result<Found, Error>,
     ) -> Result<Found, Error> {
@@ -242,7 +242,7 @@ impl Writes {
 
     /// Holds a write: stores that its outcome is unknown, without a time to reconcile. The workers do not reconcile the
     /// write any more. If a client repeats its request, the gateway reconciles the write once.
-    async fn hold_for_operator(&self, record: &Record, operation: Option<&Operation<'_>>, why: &'static str) {
+    async fn hold_for_operator(&self, record: &Record, operation: Option<&Attempt<'_>>, why: &'static str) {
         tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "a write is held for an operator, because its outcome is unknown: {why}");
         let unknown = || operation.map(|operation| operation.unknown_answer(why).answer);
         let without_surface = StoredAnswer { status: 504, headers: Vec::new(), body: Bytes::new() };
@@ -295,7 +295,7 @@ impl ReconcilePhase {
     }
 }
 
-impl Operation<'_> {
+impl Attempt<'_> {
     /// What prevents a second execution of this write, according to the provider's manifest.
     fn dedupe(&self) -> Option<Dedupe> {
         self.connection.manifest.dedupe(self.command.operation())

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Pa
 use http::Method;
 use passerelle::twin::{
     Twin,
-    faults::Named,
+    faults::OperationName,
     log::{self, Log},
 };
 use passerelle_providers::{
@@ -193,7 +193,7 @@ async fn unfinished_writes_of_the_previous_version_are_reconciled() {
     }
     assert_eq!(upgraded.effects(), before, "no create is sent again");
     let entries = log::read(&upgraded.folder.path().join("log")).expect("a log");
-    let creates = log::requests(&entries).filter(|request| request.operation == Some(Named(Operation::Create)));
+    let creates = log::requests(&entries).filter(|request| request.operation == Some(OperationName(Operation::Create)));
     assert_eq!(creates.count(), before, "the gateway sent no create to {}", upgraded.base);
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use libtest_mimic::Trial;
 use passerelle::{
     store::State,
-    twin::{faults::Named, log, log::email_hash},
+    twin::{faults::OperationName, log, log::email_hash},
 };
 use passerelle_providers::model::Operation;
 use reqwest::Method;
@@ -105,7 +105,7 @@ async fn kill_once(point: Point, mut setup: Setup) {
     let wait_for_request = async |operation: Operation| {
         until("the vendor receives the request", async || {
             let log = twin.log();
-            log::requests(&log).any(|request| request.operation == Some(Named(operation))).then_some(())
+            log::requests(&log).any(|request| request.operation == Some(OperationName(operation))).then_some(())
         })
         .await;
     };

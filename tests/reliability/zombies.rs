@@ -6,7 +6,7 @@ use std::sync::{Arc, atomic::Ordering};
 use libtest_mimic::Trial;
 use passerelle::{
     store::{Event, State},
-    twin::{faults::Named, log, log::email_hash},
+    twin::{faults::OperationName, log, log::email_hash},
 };
 use passerelle_providers::model::Operation;
 use reqwest::Method;
@@ -63,7 +63,7 @@ impl Pair {
 
     fn received(&self, operation: Operation) -> usize {
         let log = self.twin.log();
-        log::requests(&log).filter(|request| request.operation == Some(Named(operation))).count()
+        log::requests(&log).filter(|request| request.operation == Some(OperationName(operation))).count()
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// Whether an operation changes anything at the provider.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Effect {
+enum Access {
     /// The store records it, the gateway sends it once, and reconciles it if its outcome is unknown.
     Writes,
     /// It changes nothing.
@@ -11,7 +11,7 @@ enum Effect {
 
 /// The names and the effect of an operation.
 struct Row {
-    effect: Effect,
+    effect: Access,
     name: &'static str,
     phrase: &'static str,
 }
@@ -33,7 +33,7 @@ macro_rules! operations {
 
             const fn row(self) -> Row {
                 match self {
-                    $(Self::$operation => Row { effect: Effect::$effect, name: $name, phrase: $phrase },)*
+                    $(Self::$operation => Row { effect: Access::$effect, name: $name, phrase: $phrase },)*
                 }
             }
         }
@@ -72,6 +72,6 @@ impl Operation {
 
     /// Whether the operation changes something at the provider.
     pub const fn is_write(self) -> bool {
-        matches!(self.row().effect, Effect::Writes)
+        matches!(self.row().effect, Access::Writes)
     }
 }

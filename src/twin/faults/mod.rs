@@ -101,15 +101,15 @@ impl fmt::Display for Fault {
 
 /// An operation that is serialized as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Named(pub Operation);
+pub struct OperationName(pub Operation);
 
-impl Serialize for Named {
+impl Serialize for OperationName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.0.name())
     }
 }
 
-impl<'de> Deserialize<'de> for Named {
+impl<'de> Deserialize<'de> for OperationName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         static NAMES: LazyLock<[&str; Operation::ALL.len()]> = LazyLock::new(|| Operation::ALL.map(Operation::name));
         let name = String::deserialize(deserializer)?;

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use passerelle_providers::model::Operation;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{Fault, Named};
+use super::{Fault, OperationName};
 use crate::config::{self, ConfigError};
 
 /// Which faults a twin plays, and how often. The default plan plays none.
@@ -25,7 +25,7 @@ pub struct FaultPlan {
     redirect: Probability,
     garbage: Probability,
     gzip_bomb: Probability,
-    only: Option<Vec<Named>>,
+    only: Option<Vec<OperationName>>,
     delay: Option<Delay>,
     #[serde(deserialize_with = "config::duration")]
     pace: Duration,
@@ -150,7 +150,9 @@ impl FaultPlan {
     }
 
     fn applies_to(&self, operation: Option<Operation>) -> bool {
-        self.only.as_ref().is_none_or(|only| operation.is_some_and(|operation| only.contains(&Named(operation))))
+        self.only
+            .as_ref()
+            .is_none_or(|only| operation.is_some_and(|operation| only.contains(&OperationName(operation))))
     }
 }
 

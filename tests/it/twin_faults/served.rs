@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use passerelle::twin::{
     Twin,
-    faults::{Fault, FaultPlan, Named},
+    faults::{Fault, FaultPlan, OperationName},
     log::{self, Entry, Log},
 };
 use passerelle_providers::{
@@ -49,7 +49,7 @@ impl ServedTwin {
     /// The faults that the requests for an operation met, and how many effects they had.
     pub(super) fn faults_and_effects(&self, operation: Operation) -> (Vec<Option<Fault>>, usize) {
         let entries = self.entries();
-        let requests = log::requests(&entries).filter(|request| request.operation == Some(Named(operation)));
+        let requests = log::requests(&entries).filter(|request| request.operation == Some(OperationName(operation)));
         let faults = requests.map(|request| request.fault).collect();
         (faults, log::effects(&entries).filter(|effect| effect.operation.0 == operation).count())
     }

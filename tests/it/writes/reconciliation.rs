@@ -3,7 +3,7 @@
 
 use http::Method;
 use jiff::Timestamp;
-use passerelle::twin::{faults::Named, log};
+use passerelle::twin::{faults::OperationName, log};
 use passerelle_providers::model::Operation;
 use serde_json::{Value, json};
 
@@ -127,7 +127,7 @@ async fn a_create_without_effect_is_held_and_not_sent_again() {
     assert_eq!(count_effects(&folder), 0);
     let requests = log::read(&folder.path().join("log")).expect("a log");
     let creates =
-        log::requests(&requests).filter(|request| request.operation == Some(Named(Operation::Create))).count();
+        log::requests(&requests).filter(|request| request.operation == Some(OperationName(Operation::Create))).count();
     assert_eq!(creates, 1, "the create is not sent again");
 }
 

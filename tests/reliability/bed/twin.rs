@@ -6,7 +6,7 @@ use std::{
 };
 
 use passerelle::twin::{
-    faults::Named,
+    faults::OperationName,
     log::{self, Applied, Entry, Received},
 };
 use passerelle_providers::{kit::server::base_path, model::Operation, vendor};
@@ -58,7 +58,7 @@ impl Twin {
     /// The effects of creates, by the digest of the e-mail address.
     pub(crate) fn created(&self) -> HashMap<String, Vec<Applied>> {
         let mut created: HashMap<String, Vec<Applied>> = HashMap::new();
-        for effect in log::effects(&self.log()).filter(|effect| effect.operation == Named(Operation::Create)) {
+        for effect in log::effects(&self.log()).filter(|effect| effect.operation == OperationName(Operation::Create)) {
             created.entry(effect.email_hash.clone().unwrap_or_default()).or_default().push(effect.clone());
         }
         created
@@ -67,7 +67,10 @@ impl Twin {
     /// The received creates.
     pub(crate) fn creates(&self) -> Vec<Received> {
         let log = self.log();
-        log::requests(&log).filter(|request| request.operation == Some(Named(Operation::Create))).cloned().collect()
+        log::requests(&log)
+            .filter(|request| request.operation == Some(OperationName(Operation::Create)))
+            .cloned()
+            .collect()
     }
 
     /// Sends a signal to the process: STOP or CONT.

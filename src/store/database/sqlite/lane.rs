@@ -121,13 +121,13 @@ fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, busy: bool) {
 }
 
 /// Why a whole group failed.
-struct Problem {
+struct LaneError {
     error: StoreError,
     /// Whether the writer must not try again: after a failed sync, it is not known what is on the disk.
     lasting: bool,
 }
 
-impl From<rusqlite::Error> for Problem {
+impl From<rusqlite::Error> for LaneError {
     fn from(error: rusqlite::Error) -> Self {
         let code = error.sqlite_error().map(|error| error.extended_code);
         let lasting = matches!(code, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC));
@@ -135,7 +135,7 @@ impl From<rusqlite::Error> for Problem {
     }
 }
 
-impl From<StoreError> for Problem {
+impl From<StoreError> for LaneError {
     fn from(error: StoreError) -> Self {
         Self { error, lasting: false }
     }
@@ -147,7 +147,7 @@ fn commit(
     clock: &Clock,
     jobs: &mut [Box<dyn Job>],
     outcomes: &mut Vec<Result<(), StoreError>>,
-) -> Result<(), Problem> {
+) -> Result<(), LaneError> {
     session.0.execute_batch("BEGIN IMMEDIATE")?;
     let head = head::read(ready(session.rows(head::READ, &[]))?.first_mut().ok_or_else(head::missing)?)?;
     let mut group = Group { now: clock().as_millisecond(), head: Some(head) };

@@ -31,7 +31,7 @@ pub(super) struct AttemptTime {
 }
 
 impl AttemptTime {
-    pub(super) fn transport<'o>(&self, operation: &Operation<'o>) -> ProviderTransport<'o> {
+    pub(super) fn transport<'o>(&self, operation: &Attempt<'o>) -> ProviderTransport<'o> {
         ProviderTransport::new(operation.connection, operation.command.operation(), self.deadline)
             .showing_exchanges(operation.surface.shows_exchanges())
             .under(self.lease.clone())
@@ -39,7 +39,7 @@ impl AttemptTime {
 }
 
 /// One attempt at a write, with everything that it needs.
-pub(super) struct Operation<'o> {
+pub(super) struct Attempt<'o> {
     pub(super) id: OperationId,
     /// The number of the attempt. The store accepts an end only from the newest one.
     pub(super) attempt: u32,
@@ -71,7 +71,7 @@ impl Waiters<'_> {
     }
 }
 
-impl<'o> Operation<'o> {
+impl<'o> Attempt<'o> {
     pub(super) fn of(
         write: &'o NewWrite,
         id: OperationId,
