@@ -31,9 +31,9 @@ pub(super) struct AttemptTime {
 }
 
 impl AttemptTime {
-    pub(super) fn transport<'o>(&self, operation: &Attempt<'o>) -> ProviderTransport<'o> {
-        ProviderTransport::new(operation.connection, operation.command.operation(), self.deadline)
-            .showing_exchanges(operation.surface.shows_exchanges())
+    pub(super) fn transport<'o>(&self, attempt: &Attempt<'o>) -> ProviderTransport<'o> {
+        ProviderTransport::new(attempt.connection, attempt.command.operation(), self.deadline)
+            .showing_exchanges(attempt.surface.shows_exchanges())
             .under(self.lease.clone())
     }
 }
@@ -42,7 +42,7 @@ impl AttemptTime {
 pub(super) struct Attempt<'o> {
     pub(super) id: OperationId,
     /// The number of the attempt. The store accepts an end only from the newest one.
-    pub(super) attempt: u32,
+    pub(super) number: u32,
     pub(super) merchant: &'o Merchant,
     pub(super) connection: &'o Connection,
     pub(super) command: &'o Command,
@@ -75,13 +75,13 @@ impl<'o> Attempt<'o> {
     pub(super) fn of(
         write: &'o NewWrite,
         id: OperationId,
-        attempt: u32,
+        number: u32,
         conditions: Conditions,
         waiters: Waiters<'o>,
     ) -> Self {
         Self {
             id,
-            attempt,
+            number,
             merchant: &write.merchant,
             connection: &write.connection,
             command: &write.command,
@@ -105,7 +105,7 @@ impl<'o> Attempt<'o> {
 
     /// Whether this is a deletion that an earlier attempt may have sent already.
     pub(super) fn repeats_deletion(&self) -> bool {
-        self.attempt > 1 && matches!(self.command, Command::Delete(_))
+        self.number > 1 && matches!(self.command, Command::Delete(_))
     }
 
     /// Encodes the answer to the client.

@@ -153,11 +153,11 @@ impl Writes {
             command: document,
         };
         match self.store.claim(new).await.map_err(Refused::Store)? {
-            Claim::New { attempt } => {
+            Claim::New { attempt: number } => {
                 let waiters = Waiters { client: &client, in_flight_write: &in_flight_write };
-                let operation = Attempt::of(&write, id, attempt, conditions, waiters);
+                let attempt = Attempt::of(&write, id, number, conditions, waiters);
                 // Boxed: this future is large, and would make the futures of all other branches as large.
-                let answer = Box::pin(self.send(operation, Ok(planned), &time)).await;
+                let answer = Box::pin(self.send(attempt, Ok(planned), &time)).await;
                 self.deliver(in_flight_write, &answer).await;
                 Ok(answer)
             }
@@ -194,51 +194,51 @@ impl Writes {
     }
 
     /// Sends a write, and stores how the attempt ended.
-    async fn send(&self, operation: Attempt<'_>, planned: Result<Planned, Error>, time: &AttemptTime) -> WriteAnswer {
-        let transport = time.transport(&operation);
+    async fn send(&self, attempt: Attempt<'_>, planned: Result<Planned, Error>, time: &AttemptTime) -> WriteAnswer {
+        let transport = time.transport(&attempt);
         let sending = async { planned?.write(&transport).await };
         let result = match sending.await {
             // The customer existed when this attempt reconciled the write, and does not exist now. So the provider
             // executed the deletion of an earlier attempt late.
-            Err(error) if error.kind == Kind::NotFound && operation.repeats_deletion() => Ok(Written::Deleted),
+            Err(error) if error.kind == Kind::NotFound && attempt.repeats_deletion() => Ok(Written::Deleted),
             result => result,
         };
-        self.conclude(&operation, result, transport.exchanges()).await
+        self.conclude(&attempt, result, transport.exchanges()).await
     }
 
     /// Decides from the result of an attempt how the write ended, stores that end, and returns the answer.
     async fn conclude(
         &self,
-        operation: &Attempt<'_>,
+        attempt: &Attempt<'_>,
         result: Result<Written, Error>,
         exchanges: Option<Vec<Exchange>>,
     ) -> WriteAnswer {
-        let Attempt { merchant, connection, .. } = *operation;
+        let Attempt { merchant, connection, .. } = *attempt;
         let result = execution::present_written(merchant, connection, result).await;
-        let answer = operation.write_answer(&result, exchanges.as_deref());
+        let answer = attempt.write_answer(&result, exchanges.as_deref());
         let end = match &result {
             // This attempt sent nothing, but an earlier one may have sent the write. So the claim must stay.
-            Err(error) if error.effect == Effect::None && operation.attempt > 1 && !is_permanent(error.kind) => {
-                return self.leave_unknown(operation, "the write could not be sent once more").await;
+            Err(error) if error.effect == Effect::None && attempt.number > 1 && !is_permanent(error.kind) => {
+                return self.leave_unknown(attempt, "the write could not be sent once more").await;
             }
             Ok(written) => End::Done { customer: created_customer(written), answer: answer.answer.clone() },
             Err(error) => match error.effect {
                 Effect::Done => End::Done { customer: None, answer: answer.answer.clone() },
                 Effect::Unknown => {
-                    End::Unknown { reconcile_after: operation.time_to_reconcile(), answer: answer.answer.clone() }
+                    End::Unknown { reconcile_after: attempt.time_to_reconcile(), answer: answer.answer.clone() }
                 }
                 Effect::None if is_permanent(error.kind) => End::Failed { answer: answer.answer.clone() },
                 Effect::None => End::NotSent,
             },
         };
-        self.store_end(operation, answer, end).await
+        self.store_end(attempt, answer, end).await
     }
 
     /// Leaves the outcome unknown until the gateway reconciles the write next.
-    async fn leave_unknown(&self, operation: &Attempt<'_>, detail: &'static str) -> WriteAnswer {
-        let answer = operation.unknown_answer(detail);
-        let end = End::Unknown { reconcile_after: operation.time_to_reconcile(), answer: answer.answer.clone() };
-        self.store_end(operation, answer, end).await
+    async fn leave_unknown(&self, attempt: &Attempt<'_>, detail: &'static str) -> WriteAnswer {
+        let answer = attempt.unknown_answer(detail);
+        let end = End::Unknown { reconcile_after: attempt.time_to_reconcile(), answer: answer.answer.clone() };
+        self.store_end(attempt, answer, end).await
     }
 
     /// Stores the end of an attempt. Returns `answer` only if the store keeps that end; otherwise the client gets
@@ -246,24 +246,24 @@ impl Writes {
     ///
     /// A client that sent no key and has disconnected can only repeat its request. So if no client waits for the answer
     /// to a write without a key, this stores the answer as undelivered. The next request with the same content gets it.
-    async fn store_end(&self, operation: &Attempt<'_>, answer: WriteAnswer, end: End) -> WriteAnswer {
-        let (id, attempt) = (operation.id, operation.attempt);
+    async fn store_end(&self, attempt: &Attempt<'_>, answer: WriteAnswer, end: End) -> WriteAnswer {
+        let (id, number) = (attempt.id, attempt.number);
         // A client can ask for the answer by its key, or waits for it now.
-        let can_reach_client = operation.is_keyed || operation.waiters.are_waiting();
+        let can_reach_client = attempt.is_keyed || attempt.waiters.are_waiting();
         let is_final = matches!(end, End::Done { .. } | End::Failed { .. });
-        let stored = finish(&self.store, id, attempt, end.clone(), can_reach_client).await;
+        let stored = finish(&self.store, id, number, end.clone(), can_reach_client).await;
         if !can_reach_client && is_final && stored == Ok(true) {
-            operation.waiters.in_flight_write.set_stored_undelivered();
+            attempt.waiters.in_flight_write.set_stored_undelivered();
         }
         match stored {
             Ok(true) => answer,
-            Ok(false) => operation.unknown_answer("another attempt has taken this write over"),
+            Ok(false) => attempt.unknown_answer("another attempt has taken this write over"),
             Err(error) => {
-                tracing::error!(operation.id = %operation.id, "the store cannot keep the end of a write yet: {error}");
+                tracing::error!(operation.id = %attempt.id, "the store cannot keep the end of a write yet: {error}");
                 // The client gets `outcome_unknown` now. Only a client with a key can ask for the true answer later, so
                 // without a key the true answer counts as undelivered.
-                tokio::spawn(finish_later(self.store.clone(), id, attempt, end, operation.is_keyed));
-                operation.unknown_answer("the outcome could not be recorded")
+                tokio::spawn(finish_later(self.store.clone(), id, number, end, attempt.is_keyed));
+                attempt.unknown_answer("the outcome could not be recorded")
             }
         }
     }

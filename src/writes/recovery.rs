@@ -137,9 +137,9 @@ impl Writes {
             return None;
         };
         let phase = ReconcilePhase::of(&record, connection);
-        let operation = Attempt {
+        let attempt = Attempt {
             id: record.id,
-            attempt: record.attempt,
+            number: record.attempt,
             merchant,
             connection,
             command: &stored_write.command,
@@ -149,57 +149,57 @@ impl Writes {
             next_reconcile_at: phase.next_reconcile_at(&record, connection),
             waiters: Waiters { client, in_flight_write: &in_flight_write },
         };
-        let transport = time.transport(&operation);
-        let marker = operation.marker();
+        let transport = time.transport(&attempt);
+        let marker = attempt.marker();
         let first_sent_at = record.created_at;
         let outcome = reconcile::find_outcome(
             &connection.provider,
             &transport,
-            operation.command,
+            attempt.command,
             first_sent_at,
             marker.as_deref(),
         )
         .await;
         // The first attempt only sent the write. Every later attempt reconciles it, and may send it again.
-        let gives_up = phase == ReconcilePhase::Exhausted && operation.attempt > RECONCILES_BEFORE_GIVING_UP;
+        let gives_up = phase == ReconcilePhase::Exhausted && attempt.number > RECONCILES_BEFORE_GIVING_UP;
         let outcome = match outcome {
             // The provider's list is too long to search. Where sending again does no harm, the attempt needs no search.
-            Err(error) if error.kind == Kind::ScanBound && operation.may_be_sent_again(false) => Ok(Found::NotHappened),
+            Err(error) if error.kind == Kind::ScanBound && attempt.may_be_sent_again(false) => Ok(Found::NotHappened),
             outcome => outcome,
         };
-        let answer = match self.adopt_created(&operation, &transport, outcome).await {
-            Ok(Found::Happened(written)) => self.conclude(&operation, Ok(*written), transport.exchanges()).await,
-            Ok(Found::NotHappened) if operation.may_be_sent_again(gives_up) => {
+        let answer = match self.adopt_created(&attempt, &transport, outcome).await {
+            Ok(Found::Happened(written)) => self.conclude(&attempt, Ok(*written), transport.exchanges()).await,
+            Ok(Found::NotHappened) if attempt.may_be_sent_again(gives_up) => {
                 match self.store.send_again(record.id, record.attempt).await {
                     Ok(Resend::Noted) => {
-                        let planned = operation.plan();
-                        self.send(Attempt { next_reconcile_at: None, ..operation }, planned, time).await
+                        let planned = attempt.plan();
+                        self.send(Attempt { next_reconcile_at: None, ..attempt }, planned, time).await
                     }
                     Ok(Resend::Overtaken) => {
                         let why = "a newer write changed the same customer, and sending this one again would undo it";
-                        self.hold_for_operator(&record, Some(&operation), why).await;
+                        self.hold_for_operator(&record, Some(&attempt), why).await;
                         return None;
                     }
                     Ok(Resend::Lost) | Err(_) => {
-                        self.leave_unknown(&operation, "the write could not be sent once more").await
+                        self.leave_unknown(&attempt, "the write could not be sent once more").await
                     }
                 }
             }
             Ok(Found::NotHappened) if gives_up => {
-                self.hold_for_operator(&record, Some(&operation), "the provider shows no trace of it").await;
+                self.hold_for_operator(&record, Some(&attempt), "the provider shows no trace of it").await;
                 return None;
             }
             Ok(Found::Several) => {
                 let why = "several customers at the provider could be the one that it made";
-                self.hold_for_operator(&record, Some(&operation), why).await;
+                self.hold_for_operator(&record, Some(&attempt), why).await;
                 return None;
             }
             // A customer that does not exist at the provider cannot have been changed.
-            Err(error) if error.kind == Kind::NotFound && !matches!(operation.command, Command::Create(_)) => {
-                self.conclude(&operation, Err(error), transport.exchanges()).await
+            Err(error) if error.kind == Kind::NotFound && !matches!(attempt.command, Command::Create(_)) => {
+                self.conclude(&attempt, Err(error), transport.exchanges()).await
             }
             Ok(Found::NotHappened) | Err(_) => {
-                self.leave_unknown(&operation, "the provider does not show yet whether the write happened").await
+                self.leave_unknown(&attempt, "the provider does not show yet whether the write happened").await
             }
         };
         self.deliver(in_flight_write, &answer).await;
@@ -213,23 +213,22 @@ impl Writes {
     /// `unique`. In both cases one customer can rightly be the outcome of two creates.
     async fn adopt_created(
         &self,
-        operation: &Attempt<'_>,
+        attempt: &Attempt<'_>,
         transport: &ProviderTransport<'_>,
         outcome: Result<Found, Error>,
     ) -> Result<Found, Error> {
         let outcome = outcome?;
-        if let (Command::Create(create), Found::Happened(written)) = (operation.command, &outcome)
+        if let (Command::Create(create), Found::Happened(written)) = (attempt.command, &outcome)
             && let Written::Created(Created { customer, existing: false }) = &**written
-            && operation.dedupe() != Some(Dedupe::Unique)
+            && attempt.dedupe() != Some(Dedupe::Unique)
         {
-            let has_marker = operation.marker().is_some();
-            return match self.store.adopt(operation.id, operation.attempt, customer.id_at_provider(), has_marker).await
-            {
+            let has_marker = attempt.marker().is_some();
+            return match self.store.adopt(attempt.id, attempt.number, customer.id_at_provider(), has_marker).await {
                 Ok(Adopted::Own) => Ok(outcome),
                 // Another create made the customer, so this create did not happen. Or another attempt has taken this
                 // write over. Then the store accepts nothing more from this attempt, so its outcome does not matter.
                 Ok(Adopted::Refused) if create.distinct => {
-                    reconcile::find_match(&operation.connection.provider, transport, create).await
+                    reconcile::find_match(&attempt.connection.provider, transport, create).await
                 }
                 Ok(Adopted::Refused) => Ok(Found::NotHappened),
                 Ok(Adopted::Open) | Err(_) => {
@@ -242,9 +241,9 @@ impl Writes {
 
     /// Holds a write: stores that its outcome is unknown, without a time to reconcile. The workers do not reconcile the
     /// write any more. If a client repeats its request, the gateway reconciles the write once.
-    async fn hold_for_operator(&self, record: &Record, operation: Option<&Attempt<'_>>, why: &'static str) {
+    async fn hold_for_operator(&self, record: &Record, attempt: Option<&Attempt<'_>>, why: &'static str) {
         tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "a write is held for an operator, because its outcome is unknown: {why}");
-        let unknown = || operation.map(|operation| operation.unknown_answer(why).answer);
+        let unknown = || attempt.map(|attempt| attempt.unknown_answer(why).answer);
         let without_surface = StoredAnswer { status: 504, headers: Vec::new(), body: Bytes::new() };
         let answer = record.answer.clone().or_else(unknown).unwrap_or(without_surface);
         let end = End::Unknown { reconcile_after: None, answer };
