@@ -151,11 +151,11 @@ impl DropInCall {
         &self,
         app: &App,
         merchant: &Arc<Merchant>,
-        command: Command,
+        mut command: Command,
     ) -> Result<http::Response<Bytes>, Refusal> {
         let operation = command.operation();
         let of_command = |error| Refusal::of(error, operation);
-        let (connection, command) = execution::resolve(merchant, command).await.map_err(of_command)?;
+        let connection = execution::resolve(merchant, &mut command).await.map_err(of_command)?;
         connection.manifest.require(operation).map_err(of_command)?;
         let surface =
             DropInSurface::of(self.vendor_request.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
@@ -204,8 +204,8 @@ impl DropInCall {
     }
 
     /// Executes a command that only reads.
-    async fn read_from(&self, merchant: &Merchant, command: Command) -> Result<Reply, Error> {
-        let (connection, command) = execution::resolve(merchant, command).await?;
+    async fn read_from(&self, merchant: &Merchant, mut command: Command) -> Result<Reply, Error> {
+        let connection = execution::resolve(merchant, &mut command).await?;
         let conditions =
             Conditions { on_loss: merchant.on_loss, language: Language::Imitated, reads_before_delete: false };
         let planned = execution::plan(&connection, &command, conditions)?;

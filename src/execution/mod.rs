@@ -3,6 +3,9 @@
 //! A command is first resolved: which connection executes it, and which id the customer has there. Then it is planned
 //! for that connection, and executed over a transport. At last the ids in the reply become those that the merchant
 //! knows. A merchant without a middleware has one active connection and its ids, so nothing has to be translated.
+//!
+//! [`read`], [`show_list`] and [`write`] are the only functions that send a command to a provider. The requests with which
+//! the gateway finds out how a write ended are not commands of a client; `writes/recovery.rs` sends them.
 
 mod transport;
 
@@ -10,7 +13,7 @@ use std::sync::Arc;
 
 use passerelle_providers::{
     engine::{self, Conditions, Planned},
-    model::{Command, Error, Reply, Written},
+    model::{BorrowedCustomer, Command, Error, Page, Reply, Written},
 };
 
 pub use transport::{Exchange, ProviderTransport};
@@ -18,9 +21,9 @@ pub use transport::{Exchange, ProviderTransport};
 use crate::merchant::{Connection, Merchant, Middleware};
 
 /// Decides which connection executes a command, and gives the command the customer's id at that connection.
-pub async fn resolve(merchant: &Merchant, command: Command) -> Result<(Arc<Connection>, Command), Error> {
+pub async fn resolve(merchant: &Merchant, command: &mut Command) -> Result<Arc<Connection>, Error> {
     match &merchant.middleware {
-        None => Ok((Arc::clone(&merchant.active), command)),
+        None => Ok(Arc::clone(&merchant.active)),
         Some(middleware) => middleware.resolve(merchant, command).await,
     }
 }
@@ -37,6 +40,21 @@ pub async fn read(merchant: &Merchant, transport: &ProviderTransport<'_>, planne
         None => reply,
         Some(middleware) => Box::pin(present(&**middleware, merchant, transport.connection(), reply)).await,
     }
+}
+
+/// Executes a planned list of customers, and passes the page to `show` while its text still borrows from the provider's
+/// answer. It changes no ids, so it is only for a merchant without a middleware.
+pub async fn show_list<R>(
+    transport: &ProviderTransport<'_>,
+    planned: Planned,
+    show: impl FnOnce(Page<BorrowedCustomer<'_>>) -> R + Send,
+) -> Result<R, Error> {
+    planned.show_list(transport, show).await
+}
+
+/// Sends a planned write once. [`present_written`] gives its result the ids that the merchant knows.
+pub async fn write(transport: &ProviderTransport<'_>, planned: Planned) -> Result<Written, Error> {
+    planned.write(transport).await
 }
 
 async fn present(

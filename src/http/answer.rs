@@ -38,8 +38,9 @@ impl Call {
         Box::pin(self.execute(command, list))
     }
 
-    async fn execute(self, command: Command, list: Option<ListRequest>) -> Result<Response, Problem> {
-        let (call, command) = self.resolve(command).await?;
+    async fn execute(mut self, mut command: Command, list: Option<ListRequest>) -> Result<Response, Problem> {
+        self.resolve(&mut command).await?;
+        let call = self;
         let planned = call.plan(&command)?;
         if call.explain {
             return call.explanation(&planned);
@@ -49,7 +50,7 @@ impl Call {
                 .showing_exchanges(call.include_raw);
         if let (Some(list), Command::List(_), None) = (&list, &command, &call.merchant.middleware) {
             // Without a middleware no id is changed, so the page is written directly from the provider's answer.
-            let shown = planned.show_list(&transport, |page| list.customers(&call, page)).await;
+            let shown = execution::show_list(&transport, planned, |page| list.customers(&call, page)).await;
             let raw = transport.exchanges();
             return match shown {
                 Ok((document, next)) => {

@@ -158,13 +158,13 @@ impl Call {
         parsed.map_err(|error| self.failure(&error))
     }
 
-    /// Finds the connection that executes a command. Returns the call with that connection, and the command with the
-    /// customer's id at that connection.
-    pub async fn resolve(self, command: Command) -> Result<(Self, Command), Problem> {
-        match execution::resolve(&self.merchant, command).await {
-            Ok((connection, command)) => Ok((Self { connection, ..self }, command)),
-            Err(error) => Err(self.failure(&error)),
-        }
+    /// Finds the connection that executes a command, and gives the command the customer's id at that connection.
+    pub async fn resolve(&mut self, command: &mut Command) -> Result<(), Problem> {
+        self.connection = match execution::resolve(&self.merchant, command).await {
+            Ok(connection) => connection,
+            Err(error) => return Err(self.failure(&error)),
+        };
+        Ok(())
     }
 
     /// Plans a command. If the loss policy is `reject`, a command that would lose fields is refused.

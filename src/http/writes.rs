@@ -31,8 +31,9 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 
 impl Call {
     /// Executes a write, or explains it, and writes the answer.
-    pub async fn write(self, app: &App, command: Command) -> Result<Response, Problem> {
-        let (call, command) = self.resolve(command).await?;
+    pub async fn write(mut self, app: &App, mut command: Command) -> Result<Response, Problem> {
+        self.resolve(&mut command).await?;
+        let call = self;
         if call.explain {
             return call.explanation(&call.plan(&command)?);
         }

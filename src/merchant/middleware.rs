@@ -12,8 +12,8 @@ use super::{Connection, Merchant};
 /// Translates between a merchant and its connections.
 #[async_trait]
 pub trait Middleware: Debug + Send + Sync + 'static {
-    /// Decides which connection executes a command, and replaces the id of the customer by the id at that connection.
-    async fn resolve(&self, merchant: &Merchant, command: Command) -> Result<(Arc<Connection>, Command), Error>;
+    /// Decides which connection executes a command, and replaces the customer's id in it by the id at that connection.
+    async fn resolve(&self, merchant: &Merchant, command: &mut Command) -> Result<Arc<Connection>, Error>;
 
     /// Replaces the id of every customer in a connection's reply by the id that the merchant knows.
     async fn present(&self, merchant: &Merchant, connection: &Connection, reply: &mut Reply) -> Result<(), Error>;

@@ -196,7 +196,7 @@ impl Writes {
     /// Sends a write, and stores how the attempt ended.
     async fn send(&self, attempt: Attempt<'_>, planned: Result<Planned, Error>, time: &AttemptTime) -> WriteAnswer {
         let transport = time.transport(&attempt);
-        let sending = async { planned?.write(&transport).await };
+        let sending = async { execution::write(&transport, planned?).await };
         let result = match sending.await {
             // The customer existed when this attempt reconciled the write, and does not exist now. So the provider
             // executed the deletion of an earlier attempt late.

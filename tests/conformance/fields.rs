@@ -56,6 +56,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         }
     }
     for subject in subjects() {
+        let name = format!("{}::field::no_field_is_listed_as_a_member_without_field", subject.name());
+        trials.push(Trial::test(name, move || no_field_is_listed_as_a_member_without_field(subject)));
         for field in Field::READ_ONLY {
             let name = format!("{}::field::{}_is_set_by_the_twin_exactly_if_declared", subject.name(), field.name());
             trials.push(Trial::test(name, move || is_set_by_the_twin_exactly_if_declared(subject, field)));
@@ -67,6 +69,17 @@ pub(crate) fn trials() -> Vec<Trial> {
         }
     }
     trials
+}
+
+/// Drop-in refuses or drops the members that a server side lists as having no field, so none may be the name of a field.
+fn no_field_is_listed_as_a_member_without_field(subject: Subject) -> Result<(), Failed> {
+    let listed = subject.server().members_without_field();
+    let fields = subject.manifest.fields.iter();
+    let mut wrong = fields.filter(|support| listed.contains(&support.spelling)).map(|support| support.field.name());
+    match wrong.next() {
+        None => Ok(()),
+        Some(field) => Err(format!("remove the member of {field} from members_without_field").into()),
+    }
 }
 
 fn decoded(body: &Value) -> Result<CustomerFields, Failed> {
@@ -223,7 +236,7 @@ fn is_shown(field: Field) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A customer with a value in every field. Add a new field here.
+/// A customer with a value in every field. The writable fields are filled in below; add a new read-only field here.
 fn full() -> Customer {
     let text = |field| Some(Text::from_static(sample::canary(field)));
     let flag = Some(true);

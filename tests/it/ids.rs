@@ -56,7 +56,7 @@ impl Renaming {
 
 #[async_trait]
 impl Middleware for Renaming {
-    async fn resolve(&self, merchant: &Merchant, mut command: Command) -> Result<(Arc<Connection>, Command), Error> {
+    async fn resolve(&self, merchant: &Merchant, command: &mut Command) -> Result<Arc<Connection>, Error> {
         let connection = Arc::clone(&merchant.active);
         if let Some(id) = command.customer_mut() {
             let unknown = || Error::new(Kind::NotFound, "no such customer");
@@ -64,7 +64,7 @@ impl Middleware for Renaming {
             let at_provider = Text::from(reversed.chars().rev().collect::<String>());
             *id = id.clone().at(at_provider, &connection.manifest.id)?;
         }
-        Ok((connection, command))
+        Ok(connection)
     }
 
     async fn present(&self, _: &Merchant, _: &Connection, reply: &mut Reply) -> Result<(), Error> {

@@ -88,7 +88,7 @@ pub(super) fn the_server_side_decodes_every_command_as_planned(subject: Subject)
 
 /// The position that a client sends for a page. Where the vendor pages with tokens, it is the token in the answer to
 /// the page before.
-fn position_of_a_client(subject: Subject, list: &ListCustomers) -> Result<Position, Failed> {
+pub(super) fn position_of_a_client(subject: Subject, list: &ListCustomers) -> Result<Position, Failed> {
     if subject.manifest.paging.style != PagingStyle::Token || list.position == Position::START {
         return Ok(list.position.clone());
     }
