@@ -115,7 +115,7 @@ impl Subject {
         (self.vendor.connect)(self.settings())
     }
 
-    fn server(self) -> Arc<dyn VendorServer> {
+    pub(crate) fn server(self) -> Arc<dyn VendorServer> {
         (self.vendor.server)(self.settings())
     }
 
