@@ -1,4 +1,4 @@
-//! A gateway in front of a sandbox vendor that create_fails on demand.
+//! A gateway in front of a sandbox vendor whose creates fail on demand.
 
 use http::Method;
 use jiff::Timestamp;
