@@ -76,6 +76,7 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
         merchant: None,
         seen: None,
         lost: Vec::new(),
+        refusal: None,
     };
     let result = AssertUnwindSafe(call.answer(body, &app)).catch_unwind().await;
     let unexpected = |_| {
@@ -110,6 +111,9 @@ struct DropInCall {
     seen: Option<Seen>,
     /// The members of the body that no command has a place for.
     lost: Vec<String>,
+    /// Why the active connection cannot execute the command. The write may still be one that another connection has
+    /// executed.
+    refusal: Option<Error>,
 }
 
 impl DropInCall {
@@ -156,7 +160,7 @@ impl DropInCall {
         let operation = command.operation();
         let of_command = |error| Refusal::of(error, operation);
         let connection = execution::resolve(merchant, &mut command).await.map_err(of_command)?;
-        connection.manifest.require(operation).map_err(of_command)?;
+        let refusal = self.refusal.clone().or_else(|| connection.manifest.require(operation).err());
         let surface =
             DropInSurface::of(self.vendor_request.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
         let surface = surface.ok_or_else(no_route)?;
@@ -168,8 +172,9 @@ impl DropInCall {
             is_keyed: idempotency.key.is_some(),
             surface: Arc::new(surface),
             deadline: self.gateway.deadline,
+            refusal,
         };
-        match app.writes.execute(new.plan().map_err(of_command)?, idempotency).await {
+        match app.writes.execute(new, idempotency).await.map_err(of_command)? {
             Ok(answer) => Ok(over_http::response(answer)),
             Err(refused) => Err(Refusal::from(over_http::refusal(refused))),
         }
@@ -178,7 +183,7 @@ impl DropInCall {
     /// Decodes the request into a command. If the merchant does not accept losses, a body with members that no command has
     /// a place for is refused.
     fn decode(&mut self, server: &dyn VendorServer, merchant: &Merchant) -> Result<Command, Refusal> {
-        let command = server.accept_for(&self.vendor_request, merchant.id_pattern())?;
+        let command = self.accept(server, merchant)?;
         if !self.vendor_request.body().is_empty() {
             let source = Source::new(self.vendor_request.body());
             let source = source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?;
@@ -201,6 +206,25 @@ impl DropInCall {
             create.distinct |= server.is_email_unique();
         }
         Ok(command)
+    }
+
+    /// Reads the command. A write with a key can have an id of a connection that is not active any more.
+    fn accept(&mut self, server: &dyn VendorServer, merchant: &Merchant) -> Result<Command, Refusal> {
+        let error = match server.accept_for(&self.vendor_request, merchant.id_pattern()) {
+            Ok(command) => return Ok(command),
+            Err(error) => error,
+        };
+        let may_repeat = merchant.has_other_connections()
+            && over_http::idempotency(self.vendor_request.headers()).is_ok_and(|given| given.key.is_some());
+        let others = merchant.connections.values().filter(|_| may_repeat);
+        let mut accepted = others.filter_map(|other| server.accept_for(&self.vendor_request, &other.manifest.id).ok());
+        match accepted.find(Command::is_write) {
+            Some(command) => {
+                self.refusal = Some(error);
+                Ok(command)
+            }
+            None => Err(error.into()),
+        }
     }
 
     /// Executes a command that only reads.

@@ -42,7 +42,7 @@ pub async fn create(
     responses((status = 200, description = "The customer.", body = schema::Customer), schema::Problems),
 )]
 pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
-    let call = caller.call(Operation::Retrieve, &[])?;
+    let mut call = caller.call(Operation::Retrieve, &[])?;
     let id = call.id(id)?;
     call.read(Command::Retrieve(id)).await
 }
@@ -96,7 +96,7 @@ pub async fn update(
     id: CustomerPath,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let call = caller.call(Operation::Update, &[])?;
+    let mut call = caller.call(Operation::Update, &[])?;
     let id = call.id(id)?;
     let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
     call.write(&app, Command::Update(UpdateCustomer { id, fields })).await
@@ -109,7 +109,7 @@ pub async fn update(
     responses((status = 200, description = "Deleted.", body = schema::Deleted), schema::Problems),
 )]
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
-    let call = caller.call(Operation::Delete, &[])?;
+    let mut call = caller.call(Operation::Delete, &[])?;
     let id = call.id(id)?;
     call.write(&app, Command::Delete(id)).await
 }
@@ -121,7 +121,7 @@ pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPat
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
 pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
-    let call = caller.call(Operation::Block, &[])?;
+    let mut call = caller.call(Operation::Block, &[])?;
     let id = call.id(id)?;
     call.write(&app, Command::Block(id)).await
 }
@@ -133,7 +133,7 @@ pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
 pub async fn unblock(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
-    let call = caller.call(Operation::Unblock, &[])?;
+    let mut call = caller.call(Operation::Unblock, &[])?;
     let id = call.id(id)?;
     call.write(&app, Command::Unblock(id)).await
 }

@@ -50,7 +50,7 @@ pub async fn customers(caller: Caller) -> Result<Response, Problem> {
     responses((status = 200, description = "A page.", body = schema::PaymentMethodList), schema::Problems),
 )]
 pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
-    let call = caller.call(Operation::PaymentMethods, &["limit", "cursor"])?;
+    let mut call = caller.call(Operation::PaymentMethods, &["limit", "cursor"])?;
     let id = call.id(id)?;
     let list = ListRequest::of_customer(&call, &id)?;
     let command = list.command(id, None);
@@ -64,7 +64,7 @@ pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Respons
     responses((status = 200, description = "A page.", body = schema::PaymentList), schema::Problems),
 )]
 pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
-    let call = caller.call(Operation::Payments, &["limit", "cursor", "status"])?;
+    let mut call = caller.call(Operation::Payments, &["limit", "cursor", "status"])?;
     let id = call.id(id)?;
     let list = ListRequest::of_customer(&call, &id)?;
     let status = call.query.text("status")?.map(Text::from);
@@ -79,7 +79,7 @@ pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Prob
     responses((status = 200, description = "All overdue invoices, with their sums.", body = schema::InvoiceList), schema::Problems),
 )]
 pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
-    let call = caller.call(Operation::OverdueInvoices, &[])?;
+    let mut call = caller.call(Operation::OverdueInvoices, &[])?;
     let id = call.id(id)?;
     call.read(Command::OverdueInvoices(id)).await
 }

@@ -88,6 +88,10 @@ pub struct Call {
     pub idempotency: Result<Idempotency, Problem>,
     /// The request's id. Only requests that may write have it.
     pub request_id: Option<RequestId>,
+    /// Whether the request can repeat a write that another connection executed.
+    may_repeat: bool,
+    /// Why the connection cannot execute the write. The write may still be one that another connection has executed.
+    pub refusal: Option<Error>,
 }
 
 impl Caller {
@@ -99,8 +103,13 @@ impl Caller {
     /// Begins an operation, if the provider supports it and all parameters are valid.
     pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Problem> {
         let connection = Arc::clone(&self.merchant.active);
-        // With a middleware, another connection may execute the operation, so its provider decides later.
-        if self.merchant.middleware.is_none() && !connection.manifest.operation(operation).is_supported() {
+        // With a middleware, another connection may execute the operation, so its provider decides later. The refusal
+        // also waits where another connection may have executed the same write.
+        let refusal = match &self.merchant.middleware {
+            None => connection.manifest.require(operation).err(),
+            Some(_) => None,
+        };
+        if refusal.is_some() && !self.may_repeat(operation) {
             return Err(Problem::not_supported(connection.manifest, operation, connection.failed_connection()));
         }
         let query = Query::read(self.query(), &[parameters, COMMON_PARAMETERS])?;
@@ -123,7 +132,9 @@ impl Caller {
                 None => return Err(Problem::invalid_one("Prefer", "`loss` must be `reject` or `drop`")),
             },
         };
+        let may_repeat = !explain && self.may_repeat(operation);
         Ok(Call {
+            may_repeat,
             gateway: self.gateway,
             merchant: self.merchant,
             connection,
@@ -134,7 +145,15 @@ impl Caller {
             on_loss,
             idempotency: self.idempotency,
             request_id: self.request_id,
+            refusal,
         })
+    }
+
+    /// Whether the request can repeat a write that a connection executed which is not active now.
+    fn may_repeat(&self, operation: Operation) -> bool {
+        operation.is_write()
+            && self.merchant.has_other_connections()
+            && self.idempotency.as_ref().is_ok_and(|idempotency| idempotency.key.is_some())
     }
 }
 
@@ -152,10 +171,23 @@ impl Call {
         self.connection.manifest
     }
 
-    /// The customer's id from the path, if it has the form of the merchant's ids.
-    pub fn id(&self, CustomerPath(id): CustomerPath) -> Result<CustomerId, Problem> {
-        let parsed = CustomerId::parse(Text::from(id), self.merchant.id_pattern());
-        parsed.map_err(|error| self.failure(&error))
+    /// The customer's id from the path, if it has the form of the merchant's ids. A write that another connection may
+    /// have executed can have an id of that connection.
+    pub fn id(&mut self, CustomerPath(id): CustomerPath) -> Result<CustomerId, Problem> {
+        let id = Text::from(id);
+        let error = match CustomerId::parse(id.clone(), self.merchant.id_pattern()) {
+            Ok(id) => return Ok(id),
+            Err(error) => error,
+        };
+        let mut others = self.merchant.connections.values().filter(|_| self.may_repeat);
+        let known = others.find_map(|other| CustomerId::parse(id.clone(), &other.manifest.id).ok());
+        match known {
+            Some(id) => {
+                self.refusal.get_or_insert(error);
+                Ok(id)
+            }
+            None => Err(self.failure(&error)),
+        }
     }
 
     /// Finds the connection that executes a command, and gives the command the customer's id at that connection.

@@ -18,7 +18,7 @@ use crate::{
     state::{App, RequestId},
     store::{OperationId, StoredAnswer},
     writes::{
-        EndedWrite, NewWrite, StoredSurface, Surface,
+        EndedWrite, NewWrite, Refused, StoredSurface, Surface,
         over_http::{answer, refusal, response},
     },
 };
@@ -46,11 +46,23 @@ impl Call {
             is_keyed: call.idempotency.as_ref().is_ok_and(|idempotency| idempotency.key.is_some()),
             surface: Arc::new(surface),
             deadline: call.gateway.deadline,
+            refusal: call.refusal.clone(),
         };
-        let write = new.plan().map_err(|error| call.failure(&error))?;
-        match app.writes.execute(write, call.idempotency.clone()?).await {
+        let executed = app.writes.execute(new, call.idempotency.clone()?).await;
+        match executed.map_err(|error| call.failure(&error))? {
             Ok(answer) => Ok(response(answer).map(Body::from)),
-            Err(refused) => Err(refusal(refused).with_connection(call.connection.failed_connection())),
+            Err(refused) => {
+                let connection = match &refused {
+                    // The id of the customer is that of the connection that executed the write.
+                    Refused::Expired(formerly) | Refused::Erased(formerly) => {
+                        call.merchant.connections.get(&formerly.connection)
+                    }
+                    _ => Some(&call.connection),
+                };
+                let connection = connection.map(|connection| connection.failed_connection());
+                let problem = refusal(refused);
+                Err(connection.into_iter().fold(problem, Problem::with_connection))
+            }
         }
     }
 }

@@ -247,6 +247,12 @@ impl Hashes {
         keyed(&self.requests, merchant, request)
     }
 
+    /// The fingerprint that earlier versions gave a request: it covers the connection's name too. A request is a JSON
+    /// object, and no name of a connection begins like one, so it differs from every [`Self::fingerprint`].
+    pub(super) fn earlier_fingerprint(&self, merchant: &str, connection: &str, request: &[u8]) -> Hash {
+        self.fingerprint(merchant, &[connection.as_bytes(), b"\n", request].concat())
+    }
+
     /// The hash of a merchant's idempotency key.
     pub(super) fn key(&self, merchant: &str, key: &str) -> Hash {
         keyed(&self.keys, merchant, key.as_bytes())

@@ -92,7 +92,7 @@ impl Store {
             }
         };
         let keyring = Keyring::new(&key, &settings.previous_keys)?;
-        let hashes = secret::unlock(&*database, &keyring).await?;
+        let hashes = Arc::new(secret::unlock(&*database, &keyring).await?);
         let terms = Terms {
             worker: Uuid::new_v4().simple().to_string(),
             is_exclusive,

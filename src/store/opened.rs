@@ -14,7 +14,7 @@ use super::{
 pub(super) struct Opened {
     pub(super) database: Arc<dyn Database>,
     pub(super) keyring: Keyring,
-    pub(super) hashes: Hashes,
+    pub(super) hashes: Arc<Hashes>,
     pub(super) terms: Arc<Terms>,
     pub(super) renewals: Arc<Renewals>,
 }

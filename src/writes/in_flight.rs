@@ -69,8 +69,8 @@ impl Entry {
 pub(super) struct Content {
     /// The merchant's name.
     pub(super) merchant: String,
-    /// The connection's name and the fingerprint of the request.
-    pub(super) connection_and_fingerprint: Bytes,
+    /// The fingerprint of the request.
+    pub(super) fingerprint: Bytes,
 }
 
 /// Receives the answer to a write in flight, for one waiting client.

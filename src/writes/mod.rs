@@ -19,7 +19,7 @@
 //! worker reconciles it any more: an operator decides.
 //!
 //! `new_write` is a write before its claim, `attempt` one attempt, `in_flight` the writes of this process that
-//! clients can join, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the
+//! clients can join, `repetition` answers a request that repeats an earlier one, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the
 //! format of answers, `over_http` the headers. `docs/reliability.md` follows a lost answer through all of it.
 
 mod attempt;
@@ -27,19 +27,21 @@ mod in_flight;
 mod new_write;
 pub mod over_http;
 mod recovery;
+mod repetition;
 mod stored_write;
 mod surface;
 
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use passerelle_providers::{
     engine::Planned,
     model::{Command, Effect, Error, Kind, Written},
 };
 use tokio::time::Instant;
 
-pub use new_write::{Idempotency, NewWrite, Write};
+pub use new_write::{Idempotency, NewWrite};
 pub use surface::{EndedWrite, FindSurface, StoredSurface, Surface};
 
 use crate::{
@@ -50,7 +52,7 @@ use crate::{
 };
 use attempt::{Attempt, AttemptTime, Waiters};
 use in_flight::{ClientPresence, InFlightRegister, InFlightWrite};
-use new_write::PreparedWrite;
+use new_write::{PreparedWrite, Write};
 use stored_write::StoredWrite;
 
 /// The answer to a write.
@@ -75,12 +77,21 @@ pub enum Refused {
     InProgress(OperationId),
     /// The key belongs to another request.
     Reused,
-    /// The write is finished, but its answer is not stored any more. With the id of its customer.
-    Expired(Option<String>),
-    /// The customer was deleted since, and the answer was erased with it. With the id of the customer.
-    Erased(Option<String>),
+    /// The write is finished, but its answer is not stored any more.
+    Expired(Formerly),
+    /// The customer was deleted since, and the answer was erased with it.
+    Erased(Formerly),
     /// The task of the write panicked. If the write was claimed, a worker reconciles it when its lease has run out.
     Fault,
+}
+
+/// What is still known of a write whose answer is not stored any more.
+#[derive(Debug)]
+pub struct Formerly {
+    /// The id of its customer.
+    pub customer: Option<String>,
+    /// The connection that executed it, by its name.
+    pub connection: String,
 }
 
 /// Executes writes.
@@ -101,7 +112,21 @@ impl Writes {
 
     /// Executes a write, or answers it with the answer to an earlier request for the same write. If the client
     /// disconnects, this future is dropped, but the task that executes the write continues.
-    pub async fn execute(self: &Arc<Self>, write: Write, idempotency: Idempotency) -> Result<WriteAnswer, Refused> {
+    ///
+    /// An error of the outer result means that the command cannot be planned for its connection. Nothing is claimed or
+    /// sent then, and the request does not repeat a write of another connection.
+    pub async fn execute(
+        self: &Arc<Self>,
+        new: NewWrite,
+        idempotency: Idempotency,
+    ) -> Result<Result<WriteAnswer, Refused>, Error> {
+        match new.plan() {
+            Ok(write) => Ok(self.execute_planned(write, idempotency).await),
+            Err(refused) => self.repeat(&refused.new, &idempotency).await.ok_or(refused.error),
+        }
+    }
+
+    async fn execute_planned(self: &Arc<Self>, write: Write, idempotency: Idempotency) -> Result<WriteAnswer, Refused> {
         // If the client disconnects, the server drops this future, and this value with it. So the task can see whether
         // the client still waits.
         let client = Arc::new(());
@@ -141,51 +166,20 @@ impl Writes {
         let PreparedWrite { write: Write { new: write, id, conditions, planned }, idempotency, document, content } =
             prepared;
         let is_keyed = idempotency.key.is_some();
-        let new = NewOperation {
-            id,
-            merchant: content.merchant,
-            connection: write.connection.name.clone(),
-            operation: write.command.operation().name().to_owned(),
-            customer: named_customer(&write.command),
-            key: idempotency.key,
-            joins: idempotency.joins,
-            request: content.connection_and_fingerprint,
-            command: document,
+        let new = new_operation(&write, id, idempotency, content.fingerprint, document);
+        let claim = self.store.claim(new).await.map_err(Refused::Store)?;
+        let Claim::New { attempt: number } = claim else {
+            // An earlier request made the write. So this task drops its registration. A client that joined it gets no
+            // answer here, and makes its own claim at once.
+            drop(in_flight_write);
+            return self.answer_repetition(claim, is_keyed, &write.merchant, &time, &client).await;
         };
-        match self.store.claim(new).await.map_err(Refused::Store)? {
-            Claim::New { attempt: number } => {
-                let waiters = Waiters { client: &client, in_flight_write: &in_flight_write };
-                let attempt = Attempt::of(&write, id, number, conditions, waiters);
-                // Boxed: this future is large, and would make the futures of all other branches as large.
-                let answer = Box::pin(self.send(attempt, Ok(planned), &time)).await;
-                self.deliver(in_flight_write, &answer).await;
-                Ok(answer)
-            }
-            Claim::InFlight(record) if is_keyed => Err(Refused::InProgress(record.id)),
-            // In the next two branches an earlier request made the write. So this task drops its registration. A client
-            // that joined it gets no answer here, and makes its own claim at once.
-            Claim::InFlight(record) => {
-                drop(in_flight_write);
-                self.join(&record, time.deadline, &client).await
-            }
-            Claim::Unknown(record) => {
-                drop(in_flight_write);
-                Box::pin(self.reconcile_now(record, &time, &client)).await
-            }
-            Claim::Finished(record) => {
-                self.mark_undelivered_if_client_left(&record, &client).await;
-                replayed(record)
-            }
-            Claim::Reused => Err(Refused::Reused),
-            Claim::Expired(record) => {
-                let customer = execution::public_id(&write.merchant, &record.connection, record.customer).await;
-                Err(Refused::Expired(customer))
-            }
-            Claim::Erased(record) => {
-                let customer = execution::public_id(&write.merchant, &record.connection, record.customer).await;
-                Err(Refused::Erased(customer))
-            }
-        }
+        let waiters = Waiters { client: &client, in_flight_write: &in_flight_write };
+        let attempt = Attempt::of(&write, id, number, conditions, waiters);
+        // Boxed: this future is large, and would make the futures of all other branches as large.
+        let answer = Box::pin(self.send(attempt, Ok(planned), &time)).await;
+        self.deliver(in_flight_write, &answer).await;
+        Ok(answer)
     }
 
     /// The time for an attempt whose claim or takeover comes after this call.
@@ -281,61 +275,6 @@ impl Writes {
         }
         in_flight_write.deliver(answer);
     }
-
-    /// A claim without a key can find an undelivered answer, and then marks the answer as delivered. If the client of
-    /// the claim has disconnected since, this marks the answer as undelivered again. Otherwise the gateway would send
-    /// the client's next repetition as a new write.
-    async fn mark_undelivered_if_client_left(&self, record: &Record, client: &ClientPresence) {
-        if !record.keyed
-            && client.strong_count() == 0
-            && let Err(error) = self.store.mark_undelivered(record.id).await
-        {
-            tracing::warn!(operation.id = %record.id, "an answer cannot be marked as undelivered: {error}");
-        }
-    }
-
-    /// Waits for the answer to a write that is in flight in this process or in another one, and replays it.
-    async fn join(&self, record: &Record, deadline: Instant, client: &ClientPresence) -> Result<WriteAnswer, Refused> {
-        const POLL_INTERVAL: Duration = Duration::from_millis(100);
-        if let Some(write) = self.in_flight.join(record.id, client)
-            && let Some(answer) = write.answer(deadline).await
-        {
-            return Ok(WriteAnswer { is_replay: true, ..answer });
-        }
-        // Another process executes it, or has finished it: only the store knows.
-        while Instant::now() < deadline && client.strong_count() > 0 {
-            match self.store.get(&record.merchant, record.id).await.map_err(Refused::Store)? {
-                Some(found) if found.state.is_final() || found.answer.is_some() => {
-                    // The process that stored the end did not know this client. So it may have stored the answer as
-                    // undelivered.
-                    if found.state.is_final() {
-                        self.store.mark_delivered(found.id).await.map_err(Refused::Store)?;
-                    }
-                    return replayed(found);
-                }
-                Some(_) => tokio::time::sleep(POLL_INTERVAL).await,
-                None => break,
-            }
-        }
-        Err(Refused::InProgress(record.id))
-    }
-
-    /// Reconciles a write with an unknown outcome now, because a client repeated its request.
-    async fn reconcile_now(
-        self: &Arc<Self>,
-        record: Record,
-        time: &AttemptTime,
-        client: &ClientPresence,
-    ) -> Result<WriteAnswer, Refused> {
-        match self.store.take_over_one(record.id).await.map_err(Refused::Store)? {
-            Some(taken) => match self.reconcile(taken, time, client).await {
-                Some(answer) => Ok(WriteAnswer { is_replay: true, ..answer }),
-                None => replayed(record),
-            },
-            // Another attempt reconciles it already, or has found the outcome since the claim.
-            None => self.join(&record, time.deadline, client).await,
-        }
-    }
 }
 
 /// Repeats the finish of an attempt until the store keeps the end. It stops when this process does not renew the lease
@@ -365,18 +304,31 @@ async fn finish(
     }
 }
 
-/// The stored answer, as a replay.
-fn replayed(record: Record) -> Result<WriteAnswer, Refused> {
-    match record.answer {
-        Some(answer) => Ok(WriteAnswer { id: record.id, answer, failure: None, is_replay: true }),
-        None => Err(Refused::InProgress(record.id)),
-    }
-}
-
 /// Whether the provider would refuse the same write again. Such a refusal is stored, and replayed to the same key.
 /// After any other failure without an effect, the gateway releases the claim, and the client may send the key again.
 const fn is_permanent(kind: Kind) -> bool {
     matches!(kind, Kind::NotFound | Kind::Rejected | Kind::FieldsNotSupported | Kind::SharedRecord)
+}
+
+/// A write as the store claims it.
+fn new_operation(
+    write: &NewWrite,
+    id: OperationId,
+    Idempotency { key, joins }: Idempotency,
+    fingerprint: Bytes,
+    document: Bytes,
+) -> NewOperation {
+    NewOperation {
+        id,
+        merchant: write.merchant.name.clone(),
+        connection: write.connection.name.clone(),
+        operation: write.command.operation().name().to_owned(),
+        customer: named_customer(&write.command),
+        key,
+        joins,
+        request: fingerprint,
+        command: document,
+    }
 }
 
 /// The provider's id of the customer that a command names. A create names no customer.

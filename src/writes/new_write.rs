@@ -1,5 +1,5 @@
-//! A write before it is claimed. `http` and `drop_in` make a [`NewWrite`] from a client's request and plan it;
-//! [`Writes::execute`](super::Writes::execute) takes the planned [`Write`]. A command that the provider cannot execute,
+//! A write before it is claimed. `http` and `drop_in` make a [`NewWrite`] from a client's request;
+//! [`Writes::execute`](super::Writes::execute) plans it. A command that the provider cannot execute,
 //! or that would lose fields against the loss policy, is refused here, before anything is claimed or sent.
 
 use std::{sync::Arc, time::Duration};
@@ -37,11 +37,13 @@ pub struct NewWrite {
     pub surface: Arc<dyn Surface>,
     /// How long the whole request may take.
     pub deadline: Duration,
+    /// Why the connection cannot execute the command, if that is known before it is planned.
+    pub refusal: Option<Error>,
 }
 
 /// A write that is planned and keeps the loss policy. It can be executed.
 #[derive(Debug)]
-pub struct Write {
+pub(super) struct Write {
     pub(super) new: NewWrite,
     pub(super) id: OperationId,
     pub(super) conditions: Conditions,
@@ -50,12 +52,30 @@ pub struct Write {
 
 impl NewWrite {
     /// Plans the write, and gives it its id. Nothing is claimed or sent.
-    pub fn plan(self) -> Result<Write, Error> {
+    pub(super) fn plan(mut self) -> Result<Write, Box<Unplanned>> {
         let id = OperationId::now();
         let conditions = self.surface.conditions(&self.connection);
-        let planned = plan(&self.connection, &self.command, self.is_keyed, id, conditions)?;
-        Ok(Write { new: self, id, conditions, planned })
+        let planned = match self.refusal.take() {
+            None => plan(&self.connection, &self.command, self.is_keyed, id, conditions),
+            Some(error) => Err(error),
+        };
+        match planned {
+            Ok(planned) => Ok(Write { new: self, id, conditions, planned }),
+            Err(error) => Err(Box::new(Unplanned { new: self, error })),
+        }
     }
+
+    /// The bytes by which the store compares requests.
+    pub(super) fn fingerprint(&self) -> Bytes {
+        let on_loss = self.surface.conditions(&self.connection).on_loss;
+        stored_write::fingerprint(&self.command, &self.surface.name(), on_loss).into()
+    }
+}
+
+/// A write that cannot be planned for its connection.
+pub(super) struct Unplanned {
+    pub(super) new: NewWrite,
+    pub(super) error: Error,
 }
 
 /// Plans a command. A create with an idempotency key gets the id of the write as an idempotency marker, where the
@@ -105,13 +125,12 @@ pub(super) struct PreparedWrite {
 
 impl PreparedWrite {
     pub(super) fn new(write: Write, idempotency: Idempotency) -> Self {
-        let Write { new: NewWrite { merchant, connection, command, surface, .. }, conditions, planned, .. } = &write;
-        let fingerprint = stored_write::fingerprint(command, &surface.name(), conditions.on_loss);
+        let fingerprint = write.new.fingerprint();
+        let Write { new: NewWrite { merchant, command, surface, .. }, conditions, planned, .. } = &write;
         let lost = planned.fidelity().losses().map(|entry| entry.field.name().to_owned()).collect::<Vec<_>>();
         let lost = [lost, surface.lost().to_vec()].concat();
         let document = StoredWrite::write(&fingerprint, command, conditions.on_loss, lost);
-        let connection_and_fingerprint = [connection.name.as_bytes(), b"\n", &fingerprint].concat().into();
-        let content = Content { merchant: merchant.name.clone(), connection_and_fingerprint };
+        let content = Content { merchant: merchant.name.clone(), fingerprint };
         Self { write, idempotency, document, content }
     }
 

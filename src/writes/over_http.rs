@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::{Idempotency, Refused, WriteAnswer};
+use super::{Formerly, Idempotency, Refused, WriteAnswer};
 use crate::{
     problem::{AlreadyWritten, Code, IDEMPOTENCY_STATUS, OPERATION_ID, Problem},
     store::StoredAnswer,
@@ -89,12 +89,12 @@ pub fn refusal(refused: Refused) -> Problem {
             let detail = "this `Idempotency-Key` was used for another request before; send a new key";
             Problem::new(Code::IdempotencyKeyReused, detail)
         }
-        Refused::Expired(customer) => {
+        Refused::Expired(Formerly { customer, .. }) => {
             let detail = "the write with this `Idempotency-Key` is finished, and its answer is no longer stored; \
                           nothing was sent again";
             Problem::new(Code::IdempotencyKeyExpired, detail).with_existing(customer)
         }
-        Refused::Erased(customer) => {
+        Refused::Erased(Formerly { customer, .. }) => {
             let detail = "the customer was deleted since, and the answer to this `Idempotency-Key` was erased with it";
             Problem::new(Code::ReplayErased, detail).with_existing(customer)
         }

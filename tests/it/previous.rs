@@ -65,19 +65,7 @@ impl Upgraded {
                 create_at_the_provider(&base, &sent[name]).await;
             }
         }
-        // The store identifies a write also by the names of its merchant and its connection.
-        let mut configuration = format!(
-            "[store]\nurl = \"sqlite:{}\"\nkeep_answers = \"876000h\"\nkeep_tombstones = \"876000h\"\n\
-             [outbound]\nallow_insecure = true\n",
-            folder.path().join("store.db").display()
-        );
-        for merchant in ["acme", "baobab"] {
-            configuration.push_str(&format!(
-                "[merchants.{merchant}]\napi_keys = [\"sk_{merchant}\"]\nactive = \"main\"\nregion = \"SN\"\n\
-                 [merchants.{merchant}.connections.main]\nprovider = \"lomi\"\nbase_url = \"{base}\"\n\
-                 visibility_lag = \"50ms\"\ncredentials = {{ api_key = \"sk_test_secret\" }}\n"
-            ));
-        }
+        let configuration = configuration(folder.path(), &base, "main");
         Self { gateway: Gateway::start(&configuration).await, sent, folder, base }
     }
 
@@ -108,6 +96,27 @@ impl Upgraded {
     fn effects(&self) -> usize {
         log::effects(&log::read(&self.folder.path().join("log")).expect("a log")).count()
     }
+}
+
+/// Two merchants, each with two connections to the twin: `main`, through which the previous version sent, and `second`.
+fn configuration(folder: &Path, base: &str, active: &str) -> String {
+    let mut configuration = format!(
+        "[store]\nurl = \"sqlite:{}\"\nkeep_answers = \"876000h\"\nkeep_tombstones = \"876000h\"\n\
+         [outbound]\nallow_insecure = true\n",
+        folder.join("store.db").display()
+    );
+    for merchant in ["acme", "baobab"] {
+        configuration.push_str(&format!(
+            "[merchants.{merchant}]\napi_keys = [\"sk_{merchant}\"]\nactive = \"{active}\"\nregion = \"SN\"\n"
+        ));
+        for connection in ["main", "second"] {
+            configuration.push_str(&format!(
+                "[merchants.{merchant}.connections.{connection}]\nprovider = \"lomi\"\nbase_url = \"{base}\"\n\
+                 visibility_lag = \"50ms\"\ncredentials = {{ api_key = \"sk_test_secret\" }}\n"
+            ));
+        }
+    }
+    configuration
 }
 
 /// Starts a twin of the provider, with its log in the folder. Returns its URL.
@@ -149,6 +158,25 @@ async fn answers_in_a_store_of_the_previous_version_are_replayed_byte_for_byte()
         let outcome = if name.starts_with("failed") { "failed" } else { "done" };
         assert_eq!(upgraded.operation(name).await["outcome"], outcome, "{name}");
     }
+    assert_eq!(upgraded.effects(), 0, "nothing is sent");
+}
+
+/// The previous version counted the connection as a part of the request.
+#[tokio::test]
+async fn keys_of_the_previous_version_are_known_after_another_connection_became_active() {
+    let upgraded = Upgraded::start(false).await;
+    upgraded.gateway.reload(&configuration(upgraded.folder.path(), &upgraded.base, "second"));
+    for name in ["done create", "done update", "failed update", "done delete", "drop-in create"] {
+        let (sent, again) = upgraded.again(name).await;
+        assert_eq!((Some(again.status.as_u16()), Some(&again.text)), (sent.status, sent.answer.as_ref()), "{name}");
+        assert_eq!(again.header("x-operation-id"), sent.operation, "{name}");
+    }
+    let (_, erased) = upgraded.again("erased create").await;
+    assert_eq!(erased.status_and_code(), (410, "replay_erased"), "{}", erased.text);
+    let request = upgraded.gateway.plain(Method::POST, "/v1/customers").bearer_auth("sk_acme");
+    let request = request.header("idempotency-key", "created").header("content-type", "application/json");
+    let reused = upgraded.gateway.send(request.body(r#"{"name":"Another"}"#)).await;
+    assert_eq!(reused.status_and_code(), (422, "idempotency_key_reused"), "{}", reused.text);
     assert_eq!(upgraded.effects(), 0, "nothing is sent");
 }
 

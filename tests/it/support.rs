@@ -97,6 +97,13 @@ impl Gateway {
         self.running.app.gateway.store(Arc::new(gateway));
     }
 
+    /// Serves another configuration from now on, as after a signal to reload. The store stays.
+    pub(crate) fn reload(&self, configuration: &str) {
+        let loaded = load_text(configuration, "test.toml").expect("a configuration");
+        let resolved = passerelle::merchant::Gateway::resolve(&loaded, Some(&self.running.twins));
+        self.running.app.gateway.store(Arc::new(resolved.expect("a gateway").gateway));
+    }
+
     /// The same gateway; requests carry another key.
     pub(crate) fn with_key(mut self, key: &str) -> Self {
         self.key = key.to_owned();

@@ -10,13 +10,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use rusqlite::{
     Connection,
     hooks::{AuthContext, Authorization},
 };
 
 use super::{
-    claims::{Found, MakeClaim},
+    claims::MakeClaim,
+    duplicates::{FindDuplicate, Found, Identity},
     ends::{Finish, MarkDelivered},
     reading::ReadOperations,
     reaping::Reap,
@@ -30,6 +32,7 @@ use crate::store::{
         head::Head,
         sqlite::{SqliteSession, keep_plans, migrate, ready},
     },
+    keyring::Hashes,
     operation_id::OperationId,
     terms::Terms,
 };
@@ -40,6 +43,7 @@ struct Bench {
     group: Group,
     steps: Arc<AtomicU64>,
     terms: Arc<Terms>,
+    hashes: Arc<Hashes>,
     made: u32,
     /// The oldest write, still open.
     oldest: Option<OperationId>,
@@ -72,7 +76,8 @@ impl Bench {
             tombstones: Duration::from_hours(720),
         };
         let group = Group { now: NOW, head: Some(Head::BEGINNING) };
-        let mut bench = Self { session, group, steps, terms: Arc::new(terms), made: 0, oldest: None };
+        let hashes = Arc::new(Hashes::derive(&[1; 32]));
+        let mut bench = Self { session, group, steps, terms: Arc::new(terms), hashes, made: 0, oldest: None };
         bench.oldest = Some(bench.claim(false));
         for number in 0..count {
             // Half of them are tombstones by now.
@@ -93,16 +98,22 @@ impl Bench {
         self.made += 1;
         let mut hash = [0; 32];
         hash[..4].copy_from_slice(&self.made.to_be_bytes());
-        MakeClaim {
+        let identity = Identity {
             terms: Arc::clone(&self.terms),
-            id: OperationId::now(),
+            hashes: Arc::clone(&self.hashes),
             merchant: MERCHANT.to_owned(),
+            key_hash: keyed.then_some(hash),
+            joins: true,
+            request: Bytes::new(),
+            fingerprint: hash,
+            earlier_fingerprint: (!keyed).then_some([1; 32]),
+        };
+        MakeClaim {
+            identity,
+            id: OperationId::now(),
             connection: "main".to_owned(),
             operation: "update".to_owned(),
             customer: Some(format!("customer-{}", self.made)),
-            key_hash: keyed.then_some(hash),
-            joins: true,
-            fingerprint: hash,
             command: vec![0; 300],
             inserted: Arc::default(),
         }
@@ -117,8 +128,7 @@ impl Bench {
 
     /// The same request as one that was claimed.
     fn again(&mut self, first: &MakeClaim) -> Found {
-        let MakeClaim { key_hash, fingerprint, .. } = *first;
-        let again = MakeClaim { key_hash, fingerprint, ..self.request(false) };
+        let again = MakeClaim { identity: first.identity.clone(), ..self.request(false) };
         self.run(&again)
     }
 
@@ -169,7 +179,11 @@ impl Bench {
         of("a claim without a key", self, &mut |bench| assert!(matches!(bench.run(&keyless), Found::Nothing)));
         of("a key that is taken", self, &mut |bench| assert!(matches!(bench.again(&keyed), Found::InFlight(_))));
         of("joining", self, &mut |bench| assert!(matches!(bench.again(&keyless), Found::InFlight(_))));
-        let alone = MakeClaim { joins: false, ..self.request(false) };
+        of("finding a key", self, &mut |bench| {
+            assert!(matches!(bench.run(&FindDuplicate(keyed.identity.clone())), Found::InFlight(_)));
+        });
+        let mut alone = self.request(false);
+        alone.identity.joins = false;
         of("a claim that joins no other", self, &mut |bench| assert!(matches!(bench.run(&alone), Found::Nothing)));
         of("an undelivered end", self, &mut |bench| bench.end_of(keyless.id, Event::Done, true));
         of("delivering it", self, &mut |bench| assert!(matches!(bench.again(&keyless), Found::Finished(_))));

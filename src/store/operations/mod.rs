@@ -14,7 +14,7 @@
 //! 5. When it is old, a process **reaps** (deletes) its answer and later its row (`reaping`). A row without its answer
 //!    is a *tombstone*.
 //!
-//! `reading` reads rows, `rows` decodes one, `record` has the types of the public interface. A process is called
+//! `duplicates` says which row is that of the same write, `reading` reads rows, `rows` decodes one, `record` has the types of the public interface. A process is called
 //! `worker` in the columns and in `Terms`, which has the settings of the store. Work *runs alone* if no other such work
 //! of any replica runs between its statements. Which steps run alone, and what that guarantees, is in the module
 //! comment of `database`.
@@ -22,6 +22,7 @@
 mod claims;
 #[cfg(test)]
 mod costs;
+mod duplicates;
 mod ends;
 mod reading;
 mod reaping;
@@ -41,7 +42,11 @@ use tokio::time::Instant;
 
 pub use record::{Adopted, Claim, End, NewOperation, Reaped, Record, Resend, State, StoredAnswer};
 
-use self::{claims::Found, reading::ReadOperations, rows::Stored};
+use self::{
+    duplicates::{FindDuplicate, Found, Identity},
+    reading::ReadOperations,
+    rows::Stored,
+};
 use super::{
     audit::Event,
     database::{Database, TIMEOUT, Work, closed, job, read, silent, write},
@@ -74,12 +79,8 @@ impl OperationLog {
         let row = new.id.to_string();
         let command = self.store.keyring.seal(COMMAND.at(&row), &new.command)?;
         let work = claims::MakeClaim {
-            terms: Arc::clone(&self.store.terms),
+            identity: self.identity(&new),
             id: new.id,
-            key_hash: new.key.as_deref().map(|key| self.store.hashes.key(&new.merchant, key)),
-            joins: new.joins,
-            fingerprint: self.store.hashes.fingerprint(&new.merchant, &new.request),
-            merchant: new.merchant,
             connection: new.connection,
             operation: new.operation,
             customer: new.customer,
@@ -87,15 +88,29 @@ impl OperationLog {
             inserted: Arc::default(),
         };
         let found = self.claim_or_release(new.id, work).await?;
-        Ok(match found {
-            Found::Nothing => Claim::New { attempt: 1 },
+        Ok(self.claimed(found)?.unwrap_or(Claim::New { attempt: 1 }))
+    }
+
+    /// Finds the write that a request repeats, as a claim would, but claims nothing. `None`: a claim would be new.
+    pub async fn find_duplicate(&self, new: &NewOperation) -> Result<Option<Claim>, StoreError> {
+        let found = self.write(FindDuplicate(self.identity(new))).await?;
+        self.claimed(found)
+    }
+
+    fn identity(&self, new: &NewOperation) -> Identity {
+        Identity::of(new, &self.store.terms, &self.store.hashes)
+    }
+
+    fn claimed(&self, found: Found) -> Result<Option<Claim>, StoreError> {
+        Ok(Some(match found {
+            Found::Nothing => return Ok(None),
             Found::InFlight(stored) => Claim::InFlight(self.opened(stored)?),
             Found::Unknown(stored) => Claim::Unknown(self.opened(stored)?),
             Found::Finished(stored) => Claim::Finished(self.opened(stored)?),
             Found::Reused => Claim::Reused,
             Found::Expired(stored) => Claim::Expired(self.opened(stored)?),
             Found::Erased(stored) => Claim::Erased(self.opened(stored)?),
-        })
+        }))
     }
 
     /// Makes a claim. The caller that gets an error answers its client that nothing is sent. The claim can be durable

@@ -6,4 +6,5 @@ mod disconnects;
 mod helpers;
 mod keys;
 mod reconciliation;
+mod switches;
 mod updates_and_deletions;

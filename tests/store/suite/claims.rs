@@ -38,6 +38,52 @@ pub(crate) async fn a_key_with_another_request_is_refused(bed: &Bed) {
     assert_eq!(store.operations().claim(keyed("acme", "k", "other")).await, Ok(Claim::Reused));
 }
 
+pub(crate) async fn a_write_is_the_same_through_another_connection(bed: &Bed) {
+    let store = bed.open().await;
+    let through = |connection: &str, new: NewOperation| NewOperation { connection: connection.to_owned(), ..new };
+    let with_key = claim(&store, through("main", keyed("acme", "k", "r"))).await;
+    let without = claim(&store, through("main", keyless("acme", "r2"))).await;
+    for connection in ["main", "spare"] {
+        let again = store.operations().claim(through(connection, keyed("acme", "k", "r"))).await;
+        assert!(matches!(again, Ok(Claim::InFlight(record)) if (record.id, &*record.connection) == (with_key, "main")));
+        let again = store.operations().claim(through(connection, keyless("acme", "r2"))).await;
+        assert!(matches!(again, Ok(Claim::InFlight(record)) if (record.id, &*record.connection) == (without, "main")));
+        let other = store.operations().claim(through(connection, keyed("acme", "k", "other"))).await;
+        assert_eq!(other, Ok(Claim::Reused));
+    }
+}
+
+/// Earlier versions put the name of the connection before the request, and hashed both.
+pub(crate) async fn writes_of_an_earlier_version_are_recognized(bed: &Bed) {
+    let store = bed.open().await;
+    let with_key = claim(&store, keyed("acme", "k", "main\nr")).await;
+    let without = claim(&store, keyless("acme", "main\nr2")).await;
+    let spare = NewOperation { connection: "spare".to_owned(), ..keyed("acme", "k", "r") };
+    for again in [keyed("acme", "k", "r"), spare] {
+        let again = store.operations().claim(again).await;
+        assert!(matches!(&again, Ok(Claim::InFlight(record)) if record.id == with_key), "{again:?}");
+    }
+    assert_eq!(store.operations().claim(keyed("acme", "k", "r2")).await, Ok(Claim::Reused));
+    let again = store.operations().claim(keyless("acme", "r2")).await;
+    assert!(matches!(&again, Ok(Claim::InFlight(record)) if record.id == without), "{again:?}");
+    assert_eq!(store.operations().finish_undelivered(without, 1, done()).await, Ok(true));
+    let again = store.operations().claim(keyless("acme", "r2")).await;
+    assert!(matches!(&again, Ok(Claim::Finished(record)) if record.id == without), "{again:?}");
+    claim(&store, keyless("acme", "r2")).await;
+}
+
+pub(crate) async fn a_duplicate_is_found_without_a_claim(bed: &Bed) {
+    let store = bed.open().await;
+    assert_eq!(store.operations().find_duplicate(&keyed("acme", "k", "r")).await, Ok(None));
+    let id = claim(&store, keyed("acme", "k", "r")).await;
+    let found = store.operations().find_duplicate(&keyed("acme", "k", "r")).await;
+    assert!(matches!(&found, Ok(Some(Claim::InFlight(record))) if record.id == id), "{found:?}");
+    assert_eq!(store.operations().find_duplicate(&keyed("acme", "k", "other")).await, Ok(Some(Claim::Reused)));
+    assert_eq!(store.operations().find_duplicate(&keyless("acme", "r2")).await, Ok(None));
+    let records = store.audit().records(0, 10).await.expect("the audit");
+    assert_eq!(records.len(), 1, "only the claim is recorded");
+}
+
 pub(crate) async fn keys_do_not_cross_merchants(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;

@@ -30,6 +30,9 @@ macro_rules! suite {
 suite![
     claims::a_key_is_claimed_once_and_answered_again_byte_for_byte,
     claims::a_key_with_another_request_is_refused,
+    claims::a_write_is_the_same_through_another_connection,
+    claims::writes_of_an_earlier_version_are_recognized,
+    claims::a_duplicate_is_found_without_a_claim,
     claims::keys_do_not_cross_merchants,
     claims::a_write_that_was_not_sent_frees_its_key,
     claims::a_write_without_a_key_joins_only_an_open_duplicate,

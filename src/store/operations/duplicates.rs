@@ -1,0 +1,194 @@
+//! How a claim recognizes the same write: by its key, or, without a key, by its content.
+//!
+//! The content has a fingerprint, a keyed hash of the merchant and the request. The connection is not a part of it: a
+//! repeated request means the same write, whichever connection is active by then. Earlier versions hashed the name of
+//! the connection too. Their rows are compared by the fingerprint that they would have for this request.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{
+    ends::MarkDelivered,
+    record::{NewOperation, State},
+    rows::{Stored, before, columns},
+};
+use crate::store::{
+    audit::Hash,
+    database::{Group, Session, Work, values::Value},
+    error::StoreError,
+    keyring::Hashes,
+    terms::Terms,
+};
+
+/// What a claim found.
+#[derive(Debug)]
+pub(in crate::store) enum Found {
+    Nothing,
+    InFlight(Stored),
+    Unknown(Stored),
+    Finished(Stored),
+    Reused,
+    Expired(Stored),
+    Erased(Stored),
+}
+
+/// The write that a claim is about, as other requests for the same write are recognized.
+#[derive(Clone)]
+pub(in crate::store) struct Identity {
+    pub(in crate::store) terms: Arc<Terms>,
+    pub(in crate::store) hashes: Arc<Hashes>,
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) key_hash: Option<Hash>,
+    /// Whether, without a key, it may join another write with the same content.
+    pub(in crate::store) joins: bool,
+    pub(in crate::store) request: Bytes,
+    pub(in crate::store) fingerprint: Hash,
+    /// The fingerprint that an earlier version gave the same request at the same connection. Only a write that may join
+    /// another one by its content needs it.
+    pub(in crate::store) earlier_fingerprint: Option<Hash>,
+}
+
+impl Identity {
+    pub(in crate::store) fn of(new: &NewOperation, terms: &Arc<Terms>, hashes: &Arc<Hashes>) -> Self {
+        let is_joining = new.key.is_none() && new.joins;
+        Self {
+            terms: Arc::clone(terms),
+            hashes: Arc::clone(hashes),
+            merchant: new.merchant.clone(),
+            key_hash: new.key.as_deref().map(|key| hashes.key(&new.merchant, key)),
+            joins: new.joins,
+            request: new.request.clone(),
+            fingerprint: hashes.fingerprint(&new.merchant, &new.request),
+            earlier_fingerprint: is_joining
+                .then(|| hashes.earlier_fingerprint(&new.merchant, &new.connection, &new.request)),
+        }
+    }
+
+    /// The write that this one is, or nothing if it is new.
+    pub(super) async fn find(&self, session: &mut dyn Session, group: &mut Group) -> Result<Found, StoreError> {
+        match &self.key_hash {
+            Some(key_hash) => Ok(match self.with_key(key_hash, session).await? {
+                Some(existing) => self.judge(existing, group.now),
+                None => Found::Nothing,
+            }),
+            None => self.find_by_content(session, group).await,
+        }
+    }
+
+    /// The row that has the key.
+    pub(super) async fn with_key(
+        &self,
+        key_hash: &Hash,
+        session: &mut dyn Session,
+    ) -> Result<Option<Stored>, StoreError> {
+        let select = concat!("SELECT ", columns!(), " FROM operations WHERE merchant = ?1 AND key_hash = ?2");
+        let values = [Value::Text(&self.merchant), Value::Bytes(key_hash)];
+        session.rows(select, &values).await?.pop().map(Stored::read).transpose()
+    }
+
+    /// What the row with the key means for this request.
+    pub(super) fn judge(&self, existing: Stored, now: i64) -> Found {
+        // A row whose lifetime is over does not count, even if no replica has deleted it yet.
+        if existing.is_older(self.terms.tombstones, now) {
+            return Found::Nothing;
+        }
+        if !self.has_content_of(&existing) {
+            return Found::Reused;
+        }
+        match existing.state {
+            State::Sending => Found::InFlight(existing),
+            State::Unknown => Found::Unknown(existing),
+            State::Done | State::Failed if existing.erased => Found::Erased(existing),
+            State::Done | State::Failed => {
+                match existing.answer.is_none() || existing.is_older(self.terms.answers, now) {
+                    true => Found::Expired(Stored { answer: None, ..existing }),
+                    false => Found::Finished(existing),
+                }
+            }
+        }
+    }
+
+    fn has_content_of(&self, existing: &Stored) -> bool {
+        let earlier = || self.hashes.earlier_fingerprint(&self.merchant, &existing.connection, &self.request);
+        existing.fingerprint == self.fingerprint || existing.fingerprint == earlier()
+    }
+
+    /// A write without a key: the write with the same content that it joins.
+    pub(super) async fn find_by_content(
+        &self,
+        session: &mut dyn Session,
+        group: &mut Group,
+    ) -> Result<Found, StoreError> {
+        if !self.joins {
+            return Ok(Found::Nothing);
+        }
+        Ok(match self.open_duplicate(session, group).await? {
+            Some(open) if open.state == State::Unknown => Found::Unknown(open),
+            Some(open) => Found::InFlight(open),
+            None => match self.undelivered_duplicate(session, group).await? {
+                Some(undelivered) => Found::Finished(undelivered),
+                None => Found::Nothing,
+            },
+        })
+    }
+
+    /// The parameters of a search by content in the last `Terms::joining`.
+    fn content(&self, group: &Group) -> [Value<'_>; 4] {
+        [
+            Value::Text(&self.merchant),
+            Value::Bytes(&self.fingerprint),
+            Value::Integer(before(group.now, self.terms.joining)),
+            Value::Bytes(self.earlier_fingerprint.as_ref().unwrap_or(&self.fingerprint)),
+        ]
+    }
+
+    /// The oldest write of the last `Terms::joining` that has the same content and is `sending` or `unknown`.
+    async fn open_duplicate(&self, session: &mut dyn Session, group: &Group) -> Result<Option<Stored>, StoreError> {
+        let select = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM operations WHERE merchant = ?1 AND fingerprint IN (?2, ?4) AND state IN ('sending', 'unknown') \
+             AND created_at > ?3 ORDER BY created_at LIMIT 1"
+        );
+        session.rows(select, &self.content(group)).await?.pop().map(Stored::read).transpose()
+    }
+
+    /// A finished write with the same content, whose answer no client got (column `unheard`). Its client disconnected
+    /// before the answer, and now sends its request again. This marks the answer as delivered. So a further request
+    /// with the same content is a new write.
+    async fn undelivered_duplicate(
+        &self,
+        session: &mut dyn Session,
+        group: &mut Group,
+    ) -> Result<Option<Stored>, StoreError> {
+        let select = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM operations WHERE merchant = ?1 AND fingerprint IN (?2, ?4) AND unheard = 1 AND answer IS NOT NULL \
+             AND created_at > ?3 ORDER BY created_at LIMIT 1"
+        );
+        let Some(row) = session.rows(select, &self.content(group)).await?.pop() else { return Ok(None) };
+        let undelivered = Stored::read(row)?;
+        MarkDelivered { id: undelivered.id, is_delivered: true }.perform(session, group).await?;
+        Ok(Some(undelivered))
+    }
+}
+
+/// Finds the write that a request repeats, and claims nothing.
+pub(super) struct FindDuplicate(pub(super) Identity);
+
+#[async_trait]
+impl Work for FindDuplicate {
+    type Done = Found;
+
+    /// It decides nothing about other rows. One `UPDATE` may mark an answer as delivered.
+    const RUNS_ALONE: bool = false;
+
+    const ONLY_IF_AWAITED: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Found, StoreError> {
+        self.0.find(session, group).await
+    }
+}
