@@ -15,7 +15,11 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
-use crate::{merchant::Connection, store::Lease, upstream::Times};
+use crate::{
+    merchant::Connection,
+    store::Lease,
+    upstream::{Permit, Times},
+};
 
 /// One answer of the provider, for the client that wants to see it.
 #[derive(Debug, Clone, Serialize)]
@@ -43,13 +47,14 @@ pub struct ProviderTransport<'c> {
     operation: Operation,
     deadline: Instant,
     lease: Option<Lease>,
+    permit: Option<Permit<'c>>,
     exchanges: Option<Mutex<Vec<Exchange>>>,
 }
 
 impl<'c> ProviderTransport<'c> {
     /// A transport for reads, with a deadline for everything that it sends and receives.
     pub const fn new(connection: &'c Connection, operation: Operation, deadline: Instant) -> Self {
-        Self { connection, operation, deadline, lease: None, exchanges: None }
+        Self { connection, operation, deadline, lease: None, permit: None, exchanges: None }
     }
 
     /// The same transport, which keeps the provider's answers if `shows` is set.
@@ -72,6 +77,13 @@ impl<'c> ProviderTransport<'c> {
     #[must_use]
     pub fn under(self, lease: Lease) -> Self {
         Self { lease: Some(lease), ..self }
+    }
+
+    /// The same transport for a command that has its place at the provider already. Without a permit, every request
+    /// asks for a place of its own.
+    #[must_use]
+    pub fn admitted(self, permit: Option<Permit<'c>>) -> Self {
+        Self { permit, ..self }
     }
 
     /// Until when a request may be sent, and until when its answer is awaited.
@@ -103,7 +115,11 @@ impl<'c> ProviderTransport<'c> {
 #[async_trait]
 impl Transport for ProviderTransport<'_> {
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error> {
-        let response = self.connection.upstream.send(request, writes, self.times(writes)).await?;
+        let (upstream, times) = (&self.connection.upstream, self.times(writes));
+        let response = match &self.permit {
+            Some(permit) => upstream.send_admitted(permit, request, writes, times).await?,
+            None => upstream.send(request, writes, times).await?,
+        };
         tracing::debug!(
             operation = self.operation.name(),
             provider = self.connection.manifest.name,

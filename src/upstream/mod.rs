@@ -5,7 +5,7 @@
 //!
 //! 1. **Admission.** A request above the configured rate, or above the limit of requests in flight, is refused at once
 //!    and does not queue. A request counts as in flight during all its attempts, so a provider that fails gets fewer
-//!    requests.
+//!    requests. A write asks for its place before it is claimed in the store ([`Upstream::admit`]).
 //! 2. **Retry.** Reads are sent again, and so is every request that was certainly not sent.
 //! 3. **Authorization.** It is inside the retry, so every attempt gets a new signature. It is behind everything that
 //!    could log, so no log can contain a secret.
@@ -26,9 +26,16 @@ mod reply;
 mod resolve;
 mod retry;
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use passerelle_providers::{
     kit::Endpoint,
@@ -39,7 +46,7 @@ use passerelle_providers::{
 };
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 use tower::{
     BoxError, ServiceBuilder, ServiceExt,
@@ -128,9 +135,34 @@ impl Upstream {
         &self.endpoint
     }
 
-    /// Sends the request of a plan, with retries where they are allowed before its deadlines.
+    /// Whether the number of requests in a period is limited.
+    pub const fn has_rate_limit(&self) -> bool {
+        self.admission.limiter.is_some()
+    }
+
+    /// Reserves a place for the requests of one command, which are sent one after the other.
+    pub fn admit(&self) -> Result<Permit<'_>, Error> {
+        self.admission.admit()
+    }
+
+    /// Sends a request of a plan, with retries where they are allowed before its deadlines.
     pub async fn send(&self, request: Request, writes: bool, times: Times) -> Result<Response, Error> {
-        let _permit = self.admission.admit()?;
+        self.send_admitted(&self.admit()?, request, writes, times).await
+    }
+
+    /// The same for a request of a command that has a place already. It is not refused any more: where the rate limit
+    /// is reached between two requests of the command, the second one waits.
+    pub async fn send_admitted(
+        &self,
+        permit: &Permit<'_>,
+        request: Request,
+        writes: bool,
+        times: Times,
+    ) -> Result<Response, Error> {
+        let is_counted = permit.counts_first_request.swap(false, Ordering::Relaxed);
+        if !is_counted {
+            self.admission.count(times.send_until).await?;
+        }
         let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times };
         self.stack.clone().oneshot(outgoing).await.map_err(describe)
     }
@@ -142,16 +174,43 @@ struct Admission {
     in_flight: Semaphore,
 }
 
+/// A place among the requests in flight to a provider.
+#[derive(Debug)]
+pub struct Permit<'u> {
+    _in_flight: SemaphorePermit<'u>,
+    /// Whether the rate limit has counted a request that is not sent yet.
+    counts_first_request: AtomicBool,
+}
+
 impl Admission {
-    fn admit(&self) -> Result<SemaphorePermit<'_>, Error> {
-        let refused = |kind, message| Error::new(kind, message).with_retry_after(Some(1));
+    fn admit(&self) -> Result<Permit<'_>, Error> {
         if self.limiter.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
-            return Err(refused(Kind::Throttled, "the `rate_limit` of this connection is reached; nothing was sent"));
+            return Err(throttled());
         }
-        self.in_flight.try_acquire().map_err(|_| {
-            refused(Kind::Overloaded, "too many requests to this connection's provider are in flight; nothing was sent")
-        })
+        let in_flight = self.in_flight.try_acquire().map_err(|_| {
+            let message = "too many requests to this connection's provider are in flight; nothing was sent";
+            Error::new(Kind::Overloaded, message).with_retry_after(Some(1))
+        })?;
+        Ok(Permit { _in_flight: in_flight, counts_first_request: AtomicBool::new(true) })
     }
+
+    /// Counts one more request of an admitted command, as soon as the rate limit allows it.
+    async fn count(&self, send_until: Instant) -> Result<(), Error> {
+        let Some(limiter) = &self.limiter else { return Ok(()) };
+        while let Err(too_early) = limiter.check() {
+            let allowed_at = Instant::now() + too_early.wait_time_from(limiter.clock().now());
+            if allowed_at >= send_until {
+                return Err(throttled());
+            }
+            sleep_until(allowed_at).await;
+        }
+        Ok(())
+    }
+}
+
+fn throttled() -> Error {
+    let message = "the `rate_limit` of this connection is reached; nothing was sent";
+    Error::new(Kind::Throttled, message).with_retry_after(Some(1))
 }
 
 /// Adds the content type, and the secret or the signature.

@@ -18,10 +18,11 @@
 //! search when the provider had enough time and shows no trace. A write is *held* when its outcome is unknown and no
 //! worker reconciles it any more: an operator decides.
 //!
-//! `new_write` is a write before its claim, `attempt` one attempt, `in_flight` the writes of this process that
+//! `new_write` is a write before its claim, `admission` asks for a place at the provider, `attempt` one attempt, `in_flight` the writes of this process that
 //! clients can join, `repetition` answers a request that repeats an earlier one, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the
 //! format of answers, `over_http` the headers. `docs/reliability.md` follows a lost answer through all of it.
 
+mod admission;
 mod attempt;
 mod in_flight;
 mod new_write;
@@ -49,7 +50,9 @@ use crate::{
     merchant::Gateway,
     problem::Problem,
     store::{Claim, End, LONGEST_ATTEMPT, NewOperation, OperationId, OperationLog, Record, StoreError, StoredAnswer},
+    upstream::Permit,
 };
+use admission::Admission;
 use attempt::{Attempt, AttemptTime, Waiters};
 use in_flight::{ClientPresence, InFlightRegister, InFlightWrite};
 use new_write::{PreparedWrite, Write};
@@ -167,17 +170,31 @@ impl Writes {
             prepared;
         let is_keyed = idempotency.key.is_some();
         let new = new_operation(&write, id, idempotency, content.fingerprint, document);
+        let waiters = Waiters { client: &client, in_flight_write: &in_flight_write };
+        let permit = match self.admit(&write.connection, &new).await.map_err(Refused::Store)? {
+            Admission::Permit(permit) => permit,
+            Admission::Repetition(claim) => {
+                drop(in_flight_write);
+                return self.answer_repetition(claim, is_keyed, &write.merchant, &time, &client).await;
+            }
+            // Nothing is claimed, so the store keeps nothing of this request.
+            Admission::Refused(error) => {
+                let answer = Attempt::of(&write, id, 1, conditions, waiters).write_answer(&Err(error), None);
+                self.deliver(in_flight_write, &answer).await;
+                return Ok(answer);
+            }
+        };
         let claim = self.store.claim(new).await.map_err(Refused::Store)?;
         let Claim::New { attempt: number } = claim else {
+            drop(permit);
             // An earlier request made the write. So this task drops its registration. A client that joined it gets no
             // answer here, and makes its own claim at once.
             drop(in_flight_write);
             return self.answer_repetition(claim, is_keyed, &write.merchant, &time, &client).await;
         };
-        let waiters = Waiters { client: &client, in_flight_write: &in_flight_write };
         let attempt = Attempt::of(&write, id, number, conditions, waiters);
         // Boxed: this future is large, and would make the futures of all other branches as large.
-        let answer = Box::pin(self.send(attempt, Ok(planned), &time)).await;
+        let answer = Box::pin(self.send(attempt, Some(permit), Ok(planned), &time)).await;
         self.deliver(in_flight_write, &answer).await;
         Ok(answer)
     }
@@ -188,8 +205,14 @@ impl Writes {
     }
 
     /// Sends a write, and stores how the attempt ended.
-    async fn send(&self, attempt: Attempt<'_>, planned: Result<Planned, Error>, time: &AttemptTime) -> WriteAnswer {
-        let transport = time.transport(&attempt);
+    async fn send<'o>(
+        &self,
+        attempt: Attempt<'o>,
+        permit: Option<Permit<'o>>,
+        planned: Result<Planned, Error>,
+        time: &AttemptTime,
+    ) -> WriteAnswer {
+        let transport = time.transport(&attempt).admitted(permit);
         let sending = async { execution::write(&transport, planned?).await };
         let result = match sending.await {
             // The customer existed when this attempt reconciled the write, and does not exist now. So the provider
@@ -197,7 +220,10 @@ impl Writes {
             Err(error) if error.kind == Kind::NotFound && attempt.repeats_deletion() => Ok(Written::Deleted),
             result => result,
         };
-        self.conclude(&attempt, result, transport.exchanges()).await
+        let exchanges = transport.exchanges();
+        // The place at the provider is free again.
+        drop(transport);
+        self.conclude(&attempt, result, exchanges).await
     }
 
     /// Decides from the result of an attempt how the write ended, stores that end, and returns the answer.

@@ -173,7 +173,7 @@ impl Writes {
                 match self.store.send_again(record.id, record.attempt).await {
                     Ok(Resend::Noted) => {
                         let planned = attempt.plan();
-                        self.send(Attempt { next_reconcile_at: None, ..attempt }, planned, time).await
+                        self.send(Attempt { next_reconcile_at: None, ..attempt }, None, planned, time).await
                     }
                     Ok(Resend::Overtaken) => {
                         let why = "a newer write changed the same customer, and sending this one again would undo it";
@@ -202,6 +202,7 @@ impl Writes {
                 self.leave_unknown(&attempt, "the provider does not show yet whether the write happened").await
             }
         };
+        drop(transport);
         self.deliver(in_flight_write, &answer).await;
         Some(answer)
     }

@@ -104,6 +104,11 @@ impl Gateway {
         self.running.app.gateway.store(Arc::new(resolved.expect("a gateway").gateway));
     }
 
+    /// How many audit records the store has.
+    pub(crate) async fn audited(&self) -> usize {
+        self.running.app.store.audit().records(0, 1000).await.expect("the audit").len()
+    }
+
     /// The same gateway; requests carry another key.
     pub(crate) fn with_key(mut self, key: &str) -> Self {
         self.key = key.to_owned();

@@ -1,6 +1,7 @@
 //! Writes: one idempotency key has one effect and one answer. A write whose client disconnects is completed. A write
 //! with an unknown outcome is reconciled with the provider.
 
+mod admission;
 mod coalescing;
 mod disconnects;
 mod helpers;
