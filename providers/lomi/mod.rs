@@ -79,7 +79,7 @@ static MANIFEST: Manifest = Manifest {
         names: NameStyle::Full,
         replaces_record: false,
         whole_address: false,
-        clears: Clears::No("lomi v1 refuses null and ignores empty values"),
+        clears: Clears::No("lomi v1 cannot clear a field: it refuses null and ignores empty values"),
     },
 };
 

@@ -188,6 +188,7 @@ impl DropInCall {
             let source = Source::new(self.vendor_request.body());
             let source = source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?;
             input::check(&source)?;
+            drop_in::check_metadata(&command)?;
             if matches!(command, Command::Create(_) | Command::Update(_)) {
                 let lost = given_members(&source, server.members_without_field());
                 self.lost = lost.into_iter().map(str::to_owned).collect();

@@ -78,8 +78,8 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be JSON";
     /// Fields or parameters are wrong. `errors` names each field by a JSON Pointer, and each parameter by its name.
     InvalidRequest = "invalid_request", 422, "A field is wrong";
-    /// The provider cannot store some of the fields, and the loss policy is `reject`. `errors` names them. Leave them
-    /// out, or send `Prefer: loss=drop`. Nothing was sent to the provider.
+    /// The provider cannot store some of the fields, or cannot clear them, and the loss policy is `reject`. `errors`
+    /// names them. Leave them out, or send `Prefer: loss=drop`. Nothing was sent to the provider.
     FieldsNotSupported = "fields_not_supported", 422, "The provider cannot store these fields";
     /// The provider's own validation refused the request. `errors` has the provider's errors, with the field names of this
     /// API.
@@ -87,7 +87,8 @@ codes! {
     /// This `Idempotency-Key` was used for a different request before. Nothing was sent now. Use a new key for each new
     /// request.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
-    /// A text contains a card number. The gateway never accepts one. Remove it.
+    /// A text or a number contains a card number: 13 to 19 digits that a card network gives out and that pass its check
+    /// (Luhn). The gateway never accepts one. Remove it.
     CardDataRefused = "card_data_refused", 422, "Card numbers are not accepted";
     /// The `rate_limit` that the operator set for this connection is reached. Nothing was sent to the provider. Try again
     /// after `Retry-After`.

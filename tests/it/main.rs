@@ -15,6 +15,7 @@ mod imports;
 mod lists;
 mod previous;
 mod proxy;
+mod refusals;
 mod requests;
 mod sandbox;
 mod signed;

@@ -86,7 +86,10 @@ impl<'s> BodyReader<'s> {
 
     fn of(source: &'s Source, region: Option<Region>, is_stored: bool) -> Result<Self, Error> {
         let Ok(Members(members)) = json::from_str(source.as_str()) else {
-            return Err(Error::invalid(vec![FieldError::new("", "must be a JSON object")]));
+            return Err(Error::invalid(vec![FieldError::new(
+                "",
+                "the body must be a JSON object, such as {\"name\":\"Awa Diop\"}",
+            )]));
         };
         Ok(Self { source, region, is_stored, provider_id: None, members, errors: Vec::new() })
     }
@@ -200,6 +203,9 @@ impl<'s> BodyReader<'s> {
                 "/name",
                 "contradicts `first_name` and `last_name`; send only the full name or only its parts",
             ));
+        }
+        if !self.is_stored {
+            self.errors.extend(fields.reserved_metadata());
         }
         if self.errors.is_empty() { Ok(fields) } else { Err(Error::invalid(self.errors)) }
     }

@@ -85,8 +85,14 @@ impl Validator {
     fn text(&mut self, text: &Str<'_>) {
         // U+0000 can occur only as an escape, so a plain text has none.
         self.has_nul |= !text.is_plain() && text.contains('\0');
-        let is_excluded = NOT_SEARCHED.contains(&self.path.strip_prefix("/data").unwrap_or(&self.path));
-        if !is_excluded && card::holds_card_number(text) {
+        if card::holds_card_number(text) {
+            self.found_card();
+        }
+    }
+
+    /// Reports a card number at the current place, unless values there are not searched.
+    fn found_card(&mut self) {
+        if !NOT_SEARCHED.contains(&self.path.strip_prefix("/data").unwrap_or(&self.path)) {
             self.cards.push(FieldError::new(self.path.clone(), "contains a card number"));
         }
     }
@@ -94,6 +100,9 @@ impl Validator {
     /// Checks that every parser can represent a number: an integer fits into 64 bits, and a fraction is finite.
     fn number(&mut self, number: Raw<'_>) -> Result<(), ParseError> {
         let digits = number.get();
+        if card::is_card_number_in_json(digits) {
+            self.found_card();
+        }
         if digits.contains(['.', 'e', 'E']) {
             let is_finite = digits.parse().is_ok_and(f64::is_finite);
             return if is_finite { Ok(()) } else { Err(ParseError::wrong_type()) };
@@ -220,9 +229,16 @@ mod tests {
     }
 
     #[test]
-    fn a_card_number_is_reported_by_its_pointer() {
-        let cards = check(r#"{"metadata":{"notes":["ok","pan 4242 4242 4242 4242"]}}"#).expect("JSON");
-        assert_eq!(cards.len(), 1);
-        assert_eq!(cards[0].pointer, "/metadata/notes/1");
+    fn a_card_number_is_reported_by_its_pointer_as_text_and_as_number() {
+        let json = r#"{"metadata":{"notes":["ok","pan 4242 4242 4242 4242"],"pan":4242424242424242}}"#;
+        let cards = check(json).expect("JSON");
+        let pointers: Vec<&str> = cards.iter().map(|card| &*card.pointer).collect();
+        assert_eq!(pointers, ["/metadata/notes/1", "/metadata/pan"]);
+    }
+
+    #[test]
+    fn a_device_number_in_metadata_is_not_a_card_number() {
+        let json = r#"{"metadata":{"imei":"490154203237518","imei_number":356938035643809}}"#;
+        assert_eq!(check(json), Ok(Vec::new()));
     }
 }

@@ -29,6 +29,16 @@ pub fn canonical(mut command: Command, region: Option<Region>) -> Command {
     command
 }
 
+/// Refuses a command whose metadata has keys that the gateway reserves for itself.
+pub fn check_metadata(command: &Command) -> Result<(), Error> {
+    let reserved = match command {
+        Command::Create(create) => create.fields.reserved_metadata(),
+        Command::Update(update) => update.fields.reserved_metadata(),
+        _ => Vec::new(),
+    };
+    if reserved.is_empty() { Ok(()) } else { Err(Error::invalid(reserved)) }
+}
+
 /// Removes the members without a canonical field from a reply. Only clients of the executing provider know them.
 #[must_use]
 pub fn without_extra(mut reply: Reply) -> Reply {

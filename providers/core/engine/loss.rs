@@ -73,7 +73,18 @@ pub(super) fn enforce_policy(
     if lost.is_empty() {
         return Ok(());
     }
-    let names: Vec<&str> = fidelity.losses().map(|entry| entry.field.name()).collect();
-    let detail = format!("{} cannot hold {}", manifest.name, names.join(", "));
-    Err(Error::new(Kind::FieldsNotSupported, detail).with_fields(lost))
+    Err(Error::new(Kind::FieldsNotSupported, describe(fidelity, fields, manifest)).with_fields(lost))
+}
+
+/// Says which values the provider cannot hold, and which values it cannot clear.
+fn describe(fidelity: &Fidelity, fields: &CustomerFields, manifest: &Manifest) -> String {
+    let is_clear = |field: Field| fields.state(field) == Patch::Clear && manifest.field(field).update.is_supported();
+    let (cleared, held): (Vec<Field>, Vec<Field>) =
+        fidelity.losses().map(|entry| entry.field).partition(|field| is_clear(*field));
+    let held: Vec<&str> = held.into_iter().map(Field::name).collect();
+    let cleared: Vec<&str> = cleared.into_iter().map(Field::noun).collect();
+    let held = (!held.is_empty()).then(|| format!("cannot hold {}", held.join(", ")));
+    let cleared = (!cleared.is_empty()).then(|| format!("cannot clear {}", cleared.join(", ")));
+    let parts: Vec<String> = held.into_iter().chain(cleared).collect();
+    format!("{} {}", manifest.name, parts.join(" and "))
 }

@@ -239,6 +239,7 @@ mod tests {
     use super::*;
     use crate::{
         api::input,
+        json::JsonObject,
         kit::{Settings, VendorServer},
         model::{Page, Reply, Request, Response},
         text::Source,
@@ -369,9 +370,9 @@ mod tests {
         let known = listed(old, LONG_AGO, r#"{"name":"A. Diop","email":"Awa@example.com"}"#);
         let namesake = listed(old, LONG_AGO, r#"{"name":"Awa Diop","email":"not.awa@example.com"}"#);
         let with_marker = |marker: &str| {
-            let json =
-                format!(r#"{{"name":"Awa Diop","email":"awa@example.com","metadata":{{"passerelle_op":"{marker}"}}}}"#);
-            listed(new, "2026-11-20T12:00:01Z", &json)
+            let metadata = JsonObject::in_string(&format!(r#"{{"passerelle_op":"{marker}"}}"#)).expect("an object");
+            let customer = listed(new, "2026-11-20T12:00:01Z", r#"{"name":"Awa Diop","email":"awa@example.com"}"#);
+            Customer { metadata, ..customer }
         };
         let (matched, made) = (Some((old.to_owned(), true)), Some((new.to_owned(), false)));
         for (what, marker, customers, expected) in [

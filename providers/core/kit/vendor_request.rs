@@ -121,6 +121,7 @@ pub fn read_document<'s, T: FromJson<'s>>(source: &'s Source) -> Result<T, Error
                 let pointer = format!("/{}", path.replace('.', "/"));
                 Error::invalid(vec![FieldError::new(pointer, "has an unexpected type")])
             }
+            None if is_json => Error::new(Kind::Invalid, "the body must be a JSON object"),
             None => Error::new(Kind::Invalid, describe(source.as_str(), &error)),
         }
     })

@@ -160,6 +160,7 @@ impl Error {
     /// The error for wrong fields.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let detail = match fields.as_slice() {
+            [only] if only.pointer.is_empty() => only.detail.to_string(),
             [only] => format!("{}: {}", only.pointer, only.detail),
             many => format!("{} fields are wrong", many.len()),
         };

@@ -81,6 +81,32 @@ impl Field {
         self.row().name
     }
 
+    /// The field as a noun in a sentence, such as `an e-mail`.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Id => "an id",
+            Self::Name => "a name",
+            Self::FirstName => "a first name",
+            Self::LastName => "a last name",
+            Self::Email => "an e-mail",
+            Self::Phone => "a phone",
+            Self::Whatsapp => "a WhatsApp number",
+            Self::Line1 | Self::Line2 => "an address line",
+            Self::City => "a city",
+            Self::State => "a state",
+            Self::PostalCode => "a postal code",
+            Self::Country => "a country",
+            Self::Type => "a type",
+            Self::Did => "a DID",
+            Self::Balance => "a balance",
+            Self::Delinquent => "a delinquency",
+            Self::Blocked => "a block",
+            Self::Livemode => "a mode",
+            Self::Metadata => "metadata",
+            Self::CreatedAt | Self::UpdatedAt => "a time",
+        }
+    }
+
     /// The JSON Pointer into a customer, such as `/address/city`.
     pub const fn pointer(self) -> &'static str {
         self.row().pointer

@@ -4,9 +4,12 @@ use std::fmt;
 
 use crate::{
     json::JsonObject,
-    model::{Address, Customer, CustomerType, Field, Patch, str_patch},
+    model::{Address, Customer, CustomerType, Field, FieldError, Patch, str_patch},
     text::{Str, Text, name, phone},
 };
+
+/// The beginning of the metadata keys that the gateway reserves for itself, such as its idempotency marker.
+const RESERVED_METADATA: &str = "passerelle_";
 
 /// The fields of a create or an update. A create never clears.
 #[derive(Clone, Default, PartialEq)]
@@ -129,6 +132,25 @@ impl CustomerFields {
             }
         }
         self
+    }
+
+    /// The keys of the client's metadata that begin with `passerelle_`, as field errors. The gateway removes its
+    /// own keys from what it reads, so a client would not get such a key back.
+    pub fn reserved_metadata(&self) -> Vec<FieldError> {
+        let Some(metadata) = self.metadata.set().filter(|metadata| metadata.as_str().contains('_')) else {
+            return Vec::new();
+        };
+        let keys = metadata.members().into_iter().map(|(key, _)| key);
+        let reserved = keys.filter(|key| key.starts_with(RESERVED_METADATA));
+        let pointer = |key: &str| format!("/metadata/{}", key.replace('~', "~0").replace('/', "~1"));
+        reserved
+            .map(|key| {
+                FieldError::new(
+                    pointer(&key),
+                    "keys that begin with `passerelle_` are reserved for the gateway; use another key",
+                )
+            })
+            .collect()
     }
 
     /// Whether the command mentions any part of the address.

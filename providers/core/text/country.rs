@@ -82,12 +82,14 @@ const ALIASES: &[(&str, &str)] = &[
 pub struct Region(&'static str);
 
 impl Region {
-    /// Reads an alpha-2 code in either case.
+    /// Reads an alpha-2 code in either case. `UK` is GB.
     pub fn parse(code: &str) -> Option<Self> {
         if code.len() != 2 {
             return None;
         }
-        Country::from_alpha2(code.to_ascii_uppercase()).ok().map(|country| Self(country.alpha2))
+        let code = code.to_ascii_uppercase();
+        let code = if code == "UK" { "GB" } else { &code };
+        Country::from_alpha2(code).ok().map(|country| Self(country.alpha2))
     }
 
     /// The code in capitals.
@@ -110,9 +112,9 @@ pub(crate) fn canonical(text: &Text) -> Text {
     to_alpha2(text).map_or_else(|| text.clone(), Text::from_static)
 }
 
-/// Whether a text is an alpha-2 code in capitals, the canonical form.
+/// Whether a text has the canonical form: an alpha-2 code in capitals. `UK` is a name of GB, not a code of its own.
 pub fn is_alpha2(text: &str) -> bool {
-    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+    text.len() == 2 && text != "UK" && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 /// The text of a short look-up, and its result.
@@ -204,6 +206,13 @@ mod tests {
         ] {
             assert_eq!(to_alpha2(text), Some(code), "{text}");
         }
+    }
+
+    #[test]
+    fn uk_is_gb_and_other_codes_stay() {
+        assert_eq!(canonical(&Text::from_static("UK")), "GB");
+        assert_eq!(Region::parse("UK").map(Region::alpha2), Some("GB"));
+        assert_eq!(canonical(&Text::from_static("XK")), "XK");
     }
 
     #[test]

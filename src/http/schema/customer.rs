@@ -154,7 +154,7 @@ pub(in crate::http) struct CustomerFields {
     did: Option<String>,
     /// The first balance as a decimal string, if the provider accepts one.
     balance: Option<String>,
-    /// Your own keys and values.
+    /// Your own keys and values. Keys that begin with `passerelle_` are reserved for the gateway, and refused.
     metadata: Option<BTreeMap<String, Value>>,
 }
 

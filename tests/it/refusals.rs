@@ -1,0 +1,94 @@
+//! Refusals that say exactly what is wrong: in the API and, where they differ, in drop-in.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    stand_in::{StandIn, json as json_answer},
+    support::{Gateway, JsonText},
+};
+
+#[tokio::test]
+async fn a_body_that_is_no_object_gets_a_sentence() {
+    let gateway = Gateway::sandbox("lomi").await;
+    let answer = gateway.post("/v1/customers", json!([])).await;
+    assert_eq!(answer.status_and_code(), (422, "invalid_request"));
+    let sentence = "the body must be a JSON object, such as {\"name\":\"Awa Diop\"}";
+    assert_eq!(answer.body["detail"], sentence);
+    assert_eq!(answer.body["errors"], json!([{ "pointer": "", "detail": sentence }]));
+    let dialect = gateway.request(Method::POST, "/as/modempay/v1/customers").json_text(&json!([]));
+    let dialect = gateway.send_to_dialect(dialect).await;
+    assert_eq!((dialect.status.as_u16(), &dialect.body["message"]), (400, &json!("the body must be a JSON object")));
+}
+
+#[tokio::test]
+async fn an_email_that_lomi_cannot_clear_is_reported_as_such() {
+    let gateway = Gateway::sandbox("lomi").await;
+    let created = gateway.post("/v1/customers", json!({ "name": "Awa Diop", "email": "awa@example.com" })).await;
+    let path = format!("/v1/customers/{}", created.body["id"].as_str().expect("an id"));
+    let refused = gateway.patch(&path, json!({ "email": null })).await;
+    assert_eq!(refused.status_and_code(), (422, "fields_not_supported"), "{}", refused.text);
+    let detail = refused.body["detail"].as_str().expect("a detail");
+    assert!(detail.starts_with("lomi cannot clear an e-mail;"), "{detail}");
+    assert_eq!(refused.body["errors"][0]["pointer"], "/email");
+    let both = gateway.patch(&path, json!({ "email": null, "did": "z1abc" })).await;
+    let detail = both.body["detail"].as_str().expect("a detail");
+    assert!(detail.starts_with("lomi cannot hold did and cannot clear an e-mail;"), "{detail}");
+    let dropped = gateway.request(Method::PATCH, &path).header("prefer", "loss=drop");
+    let dropped = gateway.send(dropped.json_text(&json!({ "email": null }))).await;
+    let lost = dropped.body["fidelity"].as_array().expect("a report");
+    let lost = lost.iter().find(|entry| entry["outcome"] == "lost").expect("a loss");
+    assert!(lost["rule"].as_str().is_some_and(|rule| rule.contains("cannot clear")), "{lost}");
+    assert_eq!(dropped.body["email"], "awa@example.com");
+}
+
+#[tokio::test]
+async fn a_card_number_is_refused_as_text_and_as_number_and_a_device_number_is_not() {
+    let gateway = Gateway::sandbox("notchpay").await;
+    let with_note = |note: Value| json!({ "email": "awa@example.com", "metadata": { "note": note } });
+    for card in [json!("4242-4242-4242-4242"), json!(4_242_424_242_424_242_u64), json!([4_242_424_242_424_242_u64])] {
+        let refused = gateway.post("/v1/customers", with_note(card)).await;
+        assert_eq!(refused.status_and_code(), (422, "card_data_refused"), "{}", refused.text);
+        assert!(!refused.text.contains("4242"), "{}", refused.text);
+    }
+    for imei in [json!("490154203237518"), json!(356_938_035_643_809_u64)] {
+        let created = gateway.post("/v1/customers", with_note(imei.clone())).await;
+        assert_eq!((created.status.as_u16(), &created.body["metadata"]["note"]), (201, &imei), "{}", created.text);
+    }
+    let dialect = gateway.plain(Method::POST, "/as/notchpay/customers").header("authorization", "sk_sandbox_notchpay");
+    let card = json!({ "email": "awa@example.com", "metadata": { "note": 4_242_424_242_424_242_u64 } });
+    let refused = gateway.send_to_dialect(dialect.json_text(&card)).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_metadata_key_that_the_gateway_reserves_is_refused() {
+    let gateway = Gateway::sandbox("notchpay").await;
+    for key in ["passerelle_op", "passerelle_", "passerelle_anything/else"] {
+        let body = json!({ "email": "awa@example.com", "metadata": { "crm": "1", key: "mine" } });
+        let refused = gateway.post("/v1/customers", body.clone()).await;
+        assert_eq!(refused.status_and_code(), (422, "invalid_request"), "{key}: {}", refused.text);
+        let pointer = format!("/metadata/{}", key.replace('/', "~1"));
+        assert_eq!(refused.body["errors"][0]["pointer"], pointer);
+        let refused = gateway.patch("/v1/customers/cus.x", json!({ "metadata": { key: null } })).await;
+        assert_eq!(refused.status_and_code(), (422, "invalid_request"), "{key}: {}", refused.text);
+        let dialect =
+            gateway.plain(Method::POST, "/as/notchpay/customers").header("authorization", "sk_sandbox_notchpay");
+        let refused = gateway.send_to_dialect(dialect.json_text(&body)).await;
+        assert_eq!(refused.status, 422, "{key}: {}", refused.text);
+        assert!(refused.text.contains("reserved"), "{}", refused.text);
+    }
+    // Keys that only resemble a reserved one are the merchant's own.
+    let body = json!({ "email": "awa@example.com", "metadata": { "passerelle": "1", "my_passerelle_op": "2" } });
+    let created = gateway.post("/v1/customers", body.clone()).await;
+    assert_eq!((created.status.as_u16(), &created.body["metadata"]), (201, &body["metadata"]), "{}", created.text);
+}
+
+#[tokio::test]
+async fn a_customer_in_the_uk_is_sent_as_gb() {
+    let created = r#"{"status":"success","data":{"customer_id":"b78de3c9-7f76-4f43-9c5d-19d9f5c7c985","name":"Awa"}}"#;
+    let vendor = StandIn::always(json_answer("201 Created", created)).await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
+    gateway.post("/v1/customers", json!({ "name": "Awa", "address": { "country": "UK" } })).await;
+    assert!(vendor.requests()[0].contains(r#""country":"GB""#), "{:?}", vendor.requests());
+}
