@@ -131,6 +131,22 @@ mod tests {
                 "passerelle.toml:2: `server.deadline` must be a duration above zero, such as \"10s\" or \"500ms\", not `soon`"
             ]
         );
+        let reported = mistakes("[server]\ndeadline = 5\n");
+        assert_eq!(
+            reported,
+            [
+                "passerelle.toml:2: `server.deadline` must be a duration above zero, such as \"10s\" or \"500ms\", not a number"
+            ]
+        );
+        let reported = mistakes(
+            "[merchants.a]\napi_keys=[]\nactive=\"m\"\n[merchants.a.connections.m]\nprovider=\"x\"\nrate_limit=60\n",
+        );
+        assert_eq!(
+            reported,
+            [
+                "passerelle.toml:6: `merchants.a.connections.m.rate_limit` must be a rate, such as \"60/min\", \"5/s\" or \"1000/h\", not a number"
+            ]
+        );
         let reported = mistakes("[merchants.a]\napi_keys=[]\nactive=\"m\"\non_loss=\"rejet\"\nconnections={}\n");
         assert_eq!(reported, ["passerelle.toml:4: `merchants.a.on_loss` cannot be `rejet`; did you mean `reject`?"]);
     }

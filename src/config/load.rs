@@ -42,6 +42,8 @@ impl std::error::Error for ConfigError {}
 pub struct Loaded {
     /// The values.
     pub config: Config,
+    /// What the operator should know although the configuration can be used.
+    pub warnings: Vec<String>,
     text: String,
     name: String,
 }
@@ -81,10 +83,37 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
 /// Reads the text of a file. `name` is the name of the file in messages.
 pub fn load_text(text: &str, name: &str) -> Result<Loaded, ConfigError> {
     // The value of a variable is parsed as TOML. A value that is not TOML is a string.
-    let environment = Env::prefixed("PASSERELLE_").ignore(&["config", "log"]).split("__");
+    let environment = Env::prefixed(PREFIX).filter(|key| key.as_str().contains("__")).split("__");
     let layers = Figment::new().merge(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment);
     let config = extract(&layers, text, name)?;
-    Ok(Loaded { config, text: text.to_owned(), name: name.to_owned() })
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let warnings = other_variables(names, text).into_iter().collect();
+    Ok(Loaded { config, warnings, text: text.to_owned(), name: name.to_owned() })
+}
+
+/// The beginning of the environment variables that are configuration.
+const PREFIX: &str = "PASSERELLE_";
+
+/// The variables that the command line reads itself. They have no key in the file.
+const WITHOUT_KEY: [&str; 2] = ["PASSERELLE_CONFIG", "PASSERELLE_LOG"];
+
+/// A warning about variables that look like configuration and set no key. Kubernetes sets such variables for a service
+/// that is named `passerelle`, so they do not keep the gateway from starting. A variable that the configuration names as
+/// a secret is none of them.
+fn other_variables(names: impl Iterator<Item = String>, text: &str) -> Option<String> {
+    let has_prefix = |name: &String| name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
+    let is_used = |name: &String| {
+        name[PREFIX.len()..].contains("__") || WITHOUT_KEY.contains(&name.as_str()) || text.contains(name.as_str())
+    };
+    let mut others: Vec<String> = names.filter(|name| has_prefix(name) && !is_used(name)).collect();
+    others.sort();
+    (!others.is_empty()).then(|| {
+        format!(
+            "these environment variables set nothing: {}; a variable that sets a key has two underscores between its \
+             parts, such as PASSERELLE_SERVER__LISTEN",
+            others.join(", ")
+        )
+    })
 }
 
 /// Reads another TOML text, without defaults and environment. Its errors have the form of those of a configuration.
@@ -100,4 +129,31 @@ fn extract<T: DeserializeOwned>(layers: &Figment, text: &str, name: &str) -> Res
     layers.extract().map_err(|errors| ConfigError {
         mistakes: errors.into_iter().map(|error| diagnose::describe(&error, text, name)).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warning(names: &[&str], text: &str) -> Option<String> {
+        other_variables(names.iter().map(|name| (*name).to_owned()), text)
+    }
+
+    #[test]
+    fn variables_of_kubernetes_are_only_a_warning() {
+        let kubernetes = ["PASSERELLE_SERVICE_HOST", "PASSERELLE_PORT_8080_TCP_ADDR", "PASSERELLE_PORT"];
+        let warning = warning(&kubernetes, "").expect("a warning");
+        assert!(
+            warning.contains("nothing: PASSERELLE_PORT, PASSERELLE_PORT_8080_TCP_ADDR, PASSERELLE_SERVICE_HOST;"),
+            "{warning}"
+        );
+    }
+
+    #[test]
+    fn variables_with_a_purpose_give_no_warning() {
+        let used = ["PASSERELLE_SERVER__LISTEN", "passerelle_server__listen", "PASSERELLE_CONFIG", "PASSERELLE_LOG"];
+        assert_eq!(warning(&used, ""), None);
+        assert_eq!(warning(&["PATH", "MY_PASSERELLE_PORT", "PASSERELL\u{c9}"], ""), None);
+        assert_eq!(warning(&["PASSERELLE_KEY"], "[store]\nkey = { env = \"PASSERELLE_KEY\" }\n"), None);
+    }
 }

@@ -6,11 +6,14 @@ mod diagnose;
 mod load;
 mod secret;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use passerelle_providers::model::LossPolicy;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Visitor},
+};
 
 pub(crate) use diagnose::nearest;
 pub(crate) use load::read_text;
@@ -197,11 +200,27 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
 }
 
+/// A value that is written as a string of a certain form. The error of a value of another form or type says the form.
+struct InString<T> {
+    form: &'static str,
+    parse: fn(&str) -> Option<T>,
+}
+
+impl<T> Visitor<'_> for InString<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.form)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.parse)(text).ok_or_else(|| E::custom(format!("must be {}, not `{text}`", self.form)))
+    }
+}
+
 pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse_duration(&text).ok_or_else(|| {
-        D::Error::custom(format!("must be a duration above zero, such as \"10s\" or \"500ms\", not `{text}`"))
-    })
+    const FORM: &str = "a duration above zero, such as \"10s\" or \"500ms\"";
+    deserializer.deserialize_str(InString { form: FORM, parse: parse_duration })
 }
 
 fn maybe_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -209,10 +228,8 @@ fn maybe_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<D
 }
 
 fn maybe_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rate>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let invalid =
-        || D::Error::custom(format!("must be a rate, such as \"60/min\", \"5/s\" or \"1000/h\", not `{text}`"));
-    Rate::parse(&text).map(Some).ok_or_else(invalid)
+    const FORM: &str = "a rate, such as \"60/min\", \"5/s\" or \"1000/h\"";
+    deserializer.deserialize_str(InString { form: FORM, parse: Rate::parse }).map(Some)
 }
 
 /// The loss policies that a configuration may name. `carry` is refused: this version does not have it.

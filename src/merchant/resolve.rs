@@ -40,7 +40,7 @@ impl Gateway {
             loaded,
             twins,
             mistakes: Vec::new(),
-            warnings: Vec::new(),
+            warnings: loaded.warnings.clone(),
             clients: Clients::default(),
             proxy: None,
         };

@@ -199,3 +199,22 @@ fn an_invalid_store_is_reported_with_its_line() {
     assert!(messages.contains("`store.lease` must be from \"2s\" to \"10m\""), "{messages}");
     assert!(messages.contains(":9: `server.deadline` must not be longer than \"5m\""), "{messages}");
 }
+
+/// Kubernetes sets such variables for a service that is named `passerelle`.
+#[test]
+fn variables_of_kubernetes_do_not_keep_the_gateway_from_starting() {
+    let check = |variables: &[(&str, &str)]| {
+        let mut command = Command::cargo_bin("passerelle").expect("the binary");
+        command.env_clear().envs(variables.iter().copied()).arg("check").output().expect("it runs")
+    };
+    let others = [("PASSERELLE_PORT", "tcp://10.0.0.7:8080"), ("PASSERELLE_SERVICE_HOST", "10.0.0.7")];
+    let checked = check(&others);
+    assert!(checked.status.success(), "{}", err(&checked));
+    let warning = "warning: these environment variables set nothing: PASSERELLE_PORT, PASSERELLE_SERVICE_HOST;";
+    assert!(err(&checked).contains(warning), "{}", err(&checked));
+    let wrong = check(&[("PASSERELLE_SERVER__DEADLINE", "5")]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let expected = "PASSERELLE_SERVER__DEADLINE: `server.deadline` must be a duration above zero, such as \"10s\"";
+    assert!(err(&wrong).contains(expected), "{}", err(&wrong));
+    assert_eq!(err(&check(&[("PASSERELLE_LOG", "warn")])), "");
+}
