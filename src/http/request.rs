@@ -207,7 +207,9 @@ impl Call {
 
     /// An adapter's error as a problem of this call.
     pub fn failure(&self, error: &Error) -> Problem {
-        Problem::from_error(error, self.operation, &self.connection).redacted(self.connection.secrets.secrets())
+        Problem::from_error(error, self.operation, &self.connection)
+            .redacted(self.connection.secrets.secrets())
+            .with_loss_policy(self.on_loss)
     }
 }
 

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use axum::{body::Body, response::Response};
-use http::{HeaderName, HeaderValue, header};
+use bytes::Bytes;
+use http::{HeaderValue, header};
 use passerelle_providers::{
     api::view::{CustomerView, DeletedView, Origin},
     engine::Conditions,
-    json::Json,
+    json::{self, Json, Members},
     model::{Command, Effect, LossPolicy, Written},
 };
 
 use super::{answer::written, request::Call};
 use crate::{
     merchant::Connection,
-    problem::{Code, Problem},
+    problem::{Code, Problem, preference_applied},
     state::{App, RequestId},
     store::{OperationId, StoredAnswer},
     writes::{
@@ -26,9 +27,6 @@ use crate::{
 /// The initial buffer size for an answer with one customer, in bytes. Most fit.
 const USUAL_SIZE: usize = 1536;
 
-/// The preference that was applied (RFC 7240).
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-
 impl Call {
     /// Executes a write, or explains it, and writes the answer.
     pub async fn write(mut self, app: &App, mut command: Command) -> Result<Response, Problem> {
@@ -38,7 +36,7 @@ impl Call {
             return call.explanation(&call.plan(&command)?);
         }
         let request_id = call.request_id.as_ref().and_then(|RequestId(id)| id.to_str().ok()).map(str::to_owned);
-        let surface = Api { request_id, include_raw: call.include_raw, on_loss: call.on_loss };
+        let surface = Api { request_id: request_id.clone(), include_raw: call.include_raw, on_loss: call.on_loss };
         let new = NewWrite {
             merchant: Arc::clone(&call.merchant),
             connection: Arc::clone(&call.connection),
@@ -48,9 +46,20 @@ impl Call {
             deadline: call.gateway.deadline,
             refusal: call.refusal.clone(),
         };
+        let is_keyed = new.is_keyed;
         let executed = app.writes.execute(new, call.idempotency.clone()?).await;
         match executed.map_err(|error| call.failure(&error))? {
-            Ok(answer) => Ok(response(answer).map(Body::from)),
+            Ok(mut answer) => {
+                // The answer to a key stays the same, byte for byte. A client without a key has only joined a write, so a
+                // problem names the client's own request. All other answers name none, and are shared.
+                let is_joined = answer.is_replay && !is_keyed && answer.answer.status >= 400;
+                if let Some(body) =
+                    request_id.filter(|_| is_joined).and_then(|id| with_request_id(&answer.answer.body, &id))
+                {
+                    answer.answer.body = body;
+                }
+                Ok(response(answer).map(Body::from))
+            }
             Err(refused) => {
                 let connection = match &refused {
                     // The id of the customer is that of the connection that executed the write.
@@ -65,6 +74,21 @@ impl Call {
             }
         }
     }
+}
+
+/// The body of a problem that was written for another request, with the id of this one.
+fn with_request_id(body: &Bytes, id: &str) -> Option<Bytes> {
+    const MEMBER: &str = "request_id";
+    let Members(members) = json::from_str(std::str::from_utf8(body).ok()?).ok()?;
+    let in_json = |text: &str| serde_json::Value::from(text).to_string();
+    let members: Vec<String> = members
+        .iter()
+        .map(|(name, value)| match &**name {
+            MEMBER => format!("\"{MEMBER}\":{}", in_json(id)),
+            name => format!("{}:{}", in_json(name), value.get()),
+        })
+        .collect();
+    Some(format!("{{{}}}", members.join(",")).into())
 }
 
 /// The API as a surface: how the answer of a write looks.
@@ -105,6 +129,7 @@ impl Surface for Api {
                 let connection = ended.connection;
                 let mut failure = Problem::from_error(error, ended.command.operation(), connection)
                     .redacted(connection.secrets.secrets())
+                    .with_loss_policy(self.on_loss)
                     .with_raw(ended.exchanges.map(<[_]>::to_vec));
                 if failure.effect() == Effect::Unknown {
                     failure = failure.with_operation_id(ended.id.to_string());
@@ -137,15 +162,10 @@ impl Api {
     }
 
     fn answer(&self, ended: &EndedWrite<'_>, status: u16, document: &impl Json) -> StoredAnswer {
-        let policy = match self.on_loss {
-            LossPolicy::Reject => "loss=reject",
-            LossPolicy::Carry => "loss=carry",
-            LossPolicy::Drop => "loss=drop",
-        };
-        let headers = [(header::CONTENT_TYPE, "application/json"), (PREFERENCE_APPLIED, policy)];
+        let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         StoredAnswer {
             status,
-            headers: headers.map(|(name, value)| (name, HeaderValue::from_static(value))).into(),
+            headers: vec![content_type, preference_applied(self.on_loss)],
             body: written(document, ended.exchanges, USUAL_SIZE).into(),
         }
     }

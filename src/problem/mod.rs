@@ -6,10 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use passerelle_providers::{
     api::view::FieldErrorView,
-    model::{Effect, Error, FieldError, Kind, Operation, VendorAnswer, manifest::Manifest},
+    model::{Effect, Error, FieldError, Kind, LossPolicy, Operation, VendorAnswer, manifest::Manifest},
 };
 use serde::Serialize;
 
@@ -23,6 +23,19 @@ use crate::{execution::Exchange, merchant::Connection};
 pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 /// The id of the write, for `GET /v1/operations/{id}`.
 pub const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
+
+/// The preference that was applied (RFC 7240).
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// The header that names the applied loss policy.
+pub const fn preference_applied(policy: LossPolicy) -> (HeaderName, HeaderValue) {
+    let policy = match policy {
+        LossPolicy::Reject => "loss=reject",
+        LossPolicy::Carry => "loss=carry",
+        LossPolicy::Drop => "loss=drop",
+    };
+    (PREFERENCE_APPLIED, HeaderValue::from_static(policy))
+}
 
 /// A failure whose answer is already written. The outermost layer logs the failure and does not change the answer.
 #[derive(Debug, Clone)]
@@ -65,6 +78,7 @@ pub struct Parts {
     existing: Option<String>,
     operation_id: Option<String>,
     raw: Option<Vec<Exchange>>,
+    on_loss: Option<LossPolicy>,
 }
 
 impl Problem {
@@ -84,6 +98,7 @@ impl Problem {
             existing: None,
             operation_id: None,
             raw: None,
+            on_loss: None,
         }))
     }
 
@@ -195,6 +210,13 @@ impl Problem {
         self
     }
 
+    /// Adds the loss policy of the request. The answer names it if the policy is the reason of the refusal.
+    #[must_use]
+    pub fn with_loss_policy(mut self, policy: LossPolicy) -> Self {
+        self.0.on_loss = (self.0.code == Code::FieldsNotSupported).then_some(policy);
+        self
+    }
+
     /// Replaces secrets in the provider's message.
     #[must_use]
     pub fn redacted<'s>(mut self, secrets: impl Iterator<Item = &'s str>) -> Self {
@@ -240,6 +262,7 @@ impl Problem {
 
     /// Writes the problem as a response.
     pub fn problem(self, request_id: &str) -> http::Response<Bytes> {
+        let headers = self.headers();
         let parts = *self.0;
         let vendor = parts.vendor.unwrap_or_default();
         let provider = parts.failed_connection.as_ref().map(|failed_connection| ProblemBodyProvider {
@@ -267,25 +290,33 @@ impl Problem {
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = http::Response::new(Bytes::from(body));
         *response.status_mut() = StatusCode::from_u16(parts.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(allow) = parts.allow.and_then(|methods| HeaderValue::try_from(methods).ok()) {
+        *response.headers_mut() = headers;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+
+    /// The headers that describe the problem, without the type of its body.
+    pub fn headers(&self) -> HeaderMap {
+        let parts = &*self.0;
+        let mut headers = HeaderMap::new();
+        if let Some(allow) = parts.allow.as_ref().and_then(|methods| HeaderValue::try_from(methods).ok()) {
             headers.insert(header::ALLOW, allow);
         }
+        headers.extend(parts.on_loss.map(preference_applied));
         if matches!(parts.status, 429 | 503) || parts.code == Code::IdempotencyInProgress {
             let seconds = parts.retry_after.unwrap_or(if parts.status == 429 { 60 } else { 1 });
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if parts.code == Code::IdempotencyInProgress {
             headers.insert(IDEMPOTENCY_STATUS, HeaderValue::from_static("in_progress"));
-            if let Some(id) = parts.operation_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+            if let Some(id) = parts.operation_id.as_ref().and_then(|id| HeaderValue::try_from(id).ok()) {
                 headers.insert(OPERATION_ID, id);
             }
         }
         if parts.code == Code::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"passerelle\""));
         }
-        response
+        headers
     }
 }
 

@@ -213,6 +213,11 @@ async fn fields_that_a_provider_cannot_store_follow_the_loss_policy() {
         refused.body["errors"].as_array().expect("errors").iter().map(|error| &error["pointer"]).collect();
     assert_eq!(pointers, ["/address/city", "/metadata"]);
     assert_eq!(refused.body["outcome"], "none");
+    assert_eq!(refused.header("preference-applied"), "loss=reject");
+    let explained = gateway.post("/v1/customers?explain=true", body.clone()).await;
+    assert_eq!((explained.code(), explained.header("preference-applied")), ("fields_not_supported", "loss=reject"));
+    let other = gateway.post("/v1/customers", json!({ "name": 1 })).await;
+    assert_eq!((other.code(), other.header("preference-applied")), ("invalid_request", ""));
     assert_eq!(vendor.requests(), Vec::<String>::new());
 
     let prefer =

@@ -5,7 +5,10 @@ use http::Method;
 use serde_json::json;
 
 use super::helpers::{CUSTOMERS, count_effects, create, create_fails, gateway_and_twin, with_fitting_seed};
-use crate::support::{Answer, JsonText};
+use crate::{
+    stand_in::{Act, StandIn},
+    support::{Answer, Gateway, JsonText},
+};
 
 #[tokio::test]
 async fn a_retry_without_a_key_creates_no_second_customer() {
@@ -41,6 +44,30 @@ async fn concurrent_retries_without_a_key_are_one_write() {
         assert_eq!(answer.header("x-operation-id"), first.header("x-operation-id"), "{}", answer.text);
     }
     assert_eq!(count_effects(&folder), 1);
+}
+
+/// The clients share one answer of the provider, but each client can find its own request in the log.
+#[tokio::test]
+async fn a_problem_names_the_request_of_each_client_that_joined() {
+    let vendor = StandIn::always(Act::Hang).await;
+    let gateway = Gateway::in_front_of("notchpay", &vendor.url(), "timeout = \"300ms\"").await;
+    let body = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let send = async |id: &str| {
+        let request = gateway.request(Method::POST, CUSTOMERS).header("x-request-id", id);
+        gateway.send(request.json_text(&body)).await
+    };
+    let (one, other) = tokio::join!(send("request-one"), send("request-\"two\""));
+    assert_eq!(vendor.requests().len(), 1, "one write");
+    assert_eq!(one.header("x-operation-id"), other.header("x-operation-id"));
+    let replayed = [&one, &other].map(|answer| answer.header("idempotent-replayed"));
+    assert!(replayed.contains(&"true") && replayed.contains(&""), "{replayed:?}");
+    for (answer, id) in [(&one, "request-one"), (&other, "request-\"two\"")] {
+        assert_eq!(answer.status_and_code(), (504, "outcome_unknown"), "{}", answer.text);
+        assert_eq!((answer.header("x-request-id"), &answer.body["request_id"]), (id, &json!(id)));
+    }
+    let mut rest = one.body.clone();
+    rest["request_id"] = other.body["request_id"].clone();
+    assert_eq!(rest, other.body, "everything else is the same");
 }
 
 #[tokio::test]
