@@ -80,10 +80,10 @@ where
         let checked = check_host(&request).map(|()| self.0.call(request));
         Box::pin(async move {
             let response = match checked {
-                Ok(answer) => AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
-                    let message = "an unexpected fault; the gateway's log has it under the request's id";
-                    Ok(Problem::new(Code::Internal, message).into_response())
-                })?,
+                Ok(answer) => AssertUnwindSafe(answer)
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?,
                 Err(failure) => failure.into_response(),
             };
             Ok(arrival.finish(response))
@@ -192,5 +192,9 @@ mod tests {
         assert_eq!(answer.status(), 500);
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
         assert!(answer.headers().contains_key("x-request-id"));
+        let body = axum::body::to_bytes(answer.into_body(), 4096).await.expect("a body");
+        let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(problem["outcome"], "none", "a read changes nothing");
+        assert_eq!(Problem::fault(&Method::POST).effect(), passerelle_providers::model::Effect::Unknown);
     }
 }

@@ -80,8 +80,12 @@ impl VendorServer for Bitnob {
 
     fn refuse(&self, request: &Request, error: &Error, _: Timestamp) -> Response {
         let default_status = usual_status(error.kind);
-        // The official v1 client crashes on a server error other than 500 (py).
-        let status = if self.is_v2 { default_status } else { default_status.min(500) };
+        // The official v1 client crashes on a server error other than 500, and on 409 (py).
+        let status = match default_status {
+            409 if !self.is_v2 => 400,
+            status if self.is_v2 => status,
+            status => status.min(500),
+        };
         let (code, title, message) = match status {
             401 => ("UNAUTHORIZED", "Unauthorized", "Authentication failed".to_owned()),
             404 if error.kind == Kind::NoRoute => ("NOT_FOUND", "Not Found", cannot(self.manifest(), request, error)),

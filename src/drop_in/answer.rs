@@ -12,7 +12,7 @@ use passerelle_providers::{
 
 use crate::{
     merchant::Merchant,
-    problem::{Code, Problem},
+    problem::{Code, IDEMPOTENCY_STATUS, OPERATION_ID, Problem},
     store::OperationId,
 };
 
@@ -50,11 +50,20 @@ impl From<Error> for Refusal {
 }
 
 impl From<Problem> for Refusal {
-    /// A body that cannot be read, or a fault of the gateway.
+    /// A body or a header that the gateway refuses, an idempotency key that cannot be used, or a fault of the gateway.
     fn from(failure: Problem) -> Self {
-        let kind = if failure.code() == Code::Internal { Kind::ProviderFailed } else { Kind::Malformed };
+        let kind = match failure.code() {
+            Code::Internal => Kind::ProviderFailed,
+            Code::StoreUnavailable | Code::Overloaded => Kind::Overloaded,
+            Code::IdempotencyInProgress | Code::IdempotencyKeyExpired | Code::ReplayErased => Kind::Conflict,
+            Code::IdempotencyKeyReused => Kind::Rejected,
+            // Every dialect shows the detail of this kind.
+            _ => Kind::NotSupported,
+        };
+        let effect = failure.effect();
         Self {
-            error: Error::new(kind, failure.detail().to_owned()),
+            error: Error::new(kind, failure.detail().to_owned())
+                .after(effect == Effect::Unknown, effect == Effect::Done),
             operation: None,
             gateway_problem: Some(failure),
             write: None,
@@ -85,10 +94,14 @@ pub(super) fn refuse(
         None => refusal.error.clone(),
     };
     let mut response = server.refuse(vendor_request, &error, now);
-    if let Some(status) =
-        refusal.gateway_problem.as_ref().and_then(|problem| StatusCode::from_u16(problem.status()).ok())
-    {
-        *response.status_mut() = status;
+    if let Some(problem) = &refusal.gateway_problem {
+        if let Ok(status) = StatusCode::from_u16(problem.status()) {
+            *response.status_mut() = status;
+        }
+        let mut headers = problem.headers();
+        for name in [OPERATION_ID, IDEMPOTENCY_STATUS, header::RETRY_AFTER] {
+            response.headers_mut().extend(headers.remove(&name).map(|value| (name, value)));
+        }
     }
     if let Some(seconds) = error.retry_after {
         response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from(seconds));
@@ -130,4 +143,43 @@ fn failure(refusal: &Refusal, merchant: Option<&Merchant>) -> Problem {
         (_, None) => Code::Internal,
     };
     Problem::new(code, error.detail.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_providers::{Settings, VENDORS};
+
+    use super::*;
+
+    /// The refusals of a problem, in every dialect.
+    fn refused(problem: &Problem) -> impl Iterator<Item = (&'static str, Response<Bytes>)> {
+        VENDORS.iter().map(|vendor| {
+            let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
+            let refusal = problem.clone().into();
+            let server = (vendor.server)(settings);
+            (vendor.name(), refuse(&*server, &Request::default(), None, &refusal, Timestamp::UNIX_EPOCH).0)
+        })
+    }
+
+    #[test]
+    fn a_fault_during_a_write_says_in_every_dialect_that_the_outcome_is_unknown() {
+        let fault = Problem::new(Code::Internal, "a fault");
+        for (dialect, refused) in refused(&fault.clone().with_unknown_outcome()) {
+            assert_eq!(refused.status(), 500, "{dialect}");
+            assert_eq!(refused.headers()[OUTCOME], "unknown", "{dialect}");
+        }
+        for (dialect, refused) in refused(&fault) {
+            assert!(!refused.headers().contains_key(OUTCOME), "{dialect}: nothing was sent");
+        }
+    }
+
+    #[test]
+    fn a_store_that_cannot_record_writes_is_not_the_fault_of_the_request() {
+        for (dialect, refused) in refused(&Problem::new(Code::StoreUnavailable, "the store is gone")) {
+            assert_eq!(refused.status(), 503, "{dialect}");
+            assert_eq!(refused.headers()[header::RETRY_AFTER], "1", "{dialect}");
+            let body = String::from_utf8_lossy(refused.body()).into_owned();
+            assert!(!body.contains("400") && !body.contains("Invalid"), "{dialect}: {body}");
+        }
+    }
 }

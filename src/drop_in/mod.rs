@@ -79,10 +79,7 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
         refusal: None,
     };
     let result = AssertUnwindSafe(call.answer(body, &app)).catch_unwind().await;
-    let unexpected = |_| {
-        Err(Problem::new(Code::Internal, "an unexpected fault; the gateway's log has it under the request's id").into())
-    };
-    let response = match result.unwrap_or_else(unexpected) {
+    let response = match result.unwrap_or_else(|_| Err(Problem::fault(call.vendor_request.method()).into())) {
         Ok(response) => response,
         Err(refusal) => {
             let merchant = call.merchant.as_deref();

@@ -149,6 +149,7 @@ impl Code {
             Kind::Overloaded => Self::Overloaded,
             Kind::Throttled => Self::RateLimited,
             Kind::TimedOut => Self::ProviderTimeout,
+            Kind::Conflict => Self::IdempotencyInProgress,
             Kind::NoRoute => Self::Internal,
         };
         (code, code.status())

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use passerelle_providers::{
     api::view::FieldErrorView,
     model::{Effect, Error, FieldError, Kind, LossPolicy, Operation, VendorAnswer, manifest::Manifest},
@@ -100,6 +100,12 @@ impl Problem {
             raw: None,
             on_loss: None,
         }))
+    }
+
+    /// Makes the problem of a panic. A request that may write may have been sent before.
+    pub fn fault(method: &Method) -> Self {
+        let fault = Self::new(Code::Internal, "an unexpected fault; the gateway's log has it under the request's id");
+        if method.is_safe() { fault } else { fault.with_unknown_outcome() }
     }
 
     /// Makes a problem of wrong fields or parameters.

@@ -106,3 +106,39 @@ async fn failures_of_the_provider_are_errors_of_the_dialect() {
         }
     }
 }
+
+/// The second request with a key that is in flight is refused with 409 in every dialect, also where the dialect has no
+/// such error of its own.
+#[tokio::test]
+async fn a_key_that_is_in_flight_is_a_conflict_with_the_headers_of_the_write() {
+    let [modempay, lomi, _, bitnob, notchpay] = &DIALECTS;
+    for dialect in [modempay, lomi, bitnob, notchpay] {
+        let gateway = gateway_to_stand_in("notchpay", Act::Hang).await;
+        let body = (dialect.new)("awa@example.com");
+        let request = || {
+            let request = dialect.request(&gateway, "sk_acme", "POST", "", Some(&body));
+            send(request.header("idempotency-key", "key-1"))
+        };
+        let (one, other) = tokio::join!(request(), request());
+        let (conflict, first) = if one.status == 409 { (one, other) } else { (other, one) };
+        let case = dialect.name;
+        assert_eq!(conflict.status, 409, "{case}: {}", conflict.text);
+        assert_ne!(first.status, 409, "{case}: {}", first.text);
+        assert_eq!(conflict.header("idempotency-status"), "in_progress", "{case}");
+        assert_eq!(conflict.header("retry-after"), "1", "{case}");
+        assert!(conflict.header("x-operation-id").starts_with("op_"), "{case}");
+        assert_eq!(conflict.header("passerelle-outcome"), "", "{case}");
+        assert!(conflict.text.contains("the same write is still in flight"), "{case}: {}", conflict.text);
+        assert!(!conflict.text.contains("422") && !conflict.text.contains("Invalid JSON"), "{case}: {}", conflict.text);
+    }
+    let gateway = Gateway::sandbox("notchpay").await;
+    for (email, status) in [("awa@example.com", 201), ("another@example.com", 422)] {
+        let request = notchpay.request(&gateway, "sk_sandbox_notchpay", "POST", "", Some(&(notchpay.new)(email)));
+        let answer = send(request.header("idempotency-key", "key-1")).await;
+        assert_eq!((answer.status.as_u16(), &answer.body["code"]), (status, &json!(status)), "{}", answer.text);
+    }
+    let request = notchpay.request(&gateway, "sk_sandbox_notchpay", "POST", "", Some(&(notchpay.new)("a@example.com")));
+    let refused = send(request.header("idempotency-key", "two words")).await;
+    assert_eq!((refused.status.as_u16(), &refused.body["code"]), (400, &json!(400)), "{}", refused.text);
+    assert!(refused.text.contains("`Idempotency-Key` must be"), "{}", refused.text);
+}
