@@ -153,7 +153,17 @@ impl CustomerProvider for Bitnob {
     }
 
     fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
-        Ok(self.plan_one(Draft::get(self.collection()).segment(lookup.value())?)?.matching(lookup))
+        let by_key = self.plan_one(Draft::get(self.collection()).segment(lookup.value())?)?.matching(lookup);
+        let Lookup::Email(email) = lookup else { return Ok(by_key) };
+        if self.is_v2 {
+            return Ok(by_key);
+        }
+        // The documents look a customer up by `GET`, the published client of this host by `POST` (py).
+        let input = wire::FetchInput { email: Patch::Set(Str::new(email)) };
+        let draft = Draft::post(self.collection()).then("/fetch_customer").json(&input)?;
+        let mut by_client = self.plan_one(draft)?.matching(lookup);
+        by_client.writes = false;
+        Ok(by_key.or_find(by_client))
     }
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {

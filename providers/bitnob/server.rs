@@ -205,8 +205,14 @@ fn read_fields(request: &VendorRequest<'_>, create: bool) -> Result<CustomerFiel
         (is_malformed_email(&fields.email), "/email", "must be an email"),
         (has_unknown_type, "/customer_type", "must be individual or business"),
         (!create && input.phone.is_absent() && code.is_some(), "/phone", "should be sent with its country code"),
+        (loses_dial_code(&fields, code), "/phone", "should be a number of its country code"),
     ]);
     if errors.is_empty() { Ok(fields) } else { Err(Error::invalid(errors)) }
+}
+
+/// Whether the phone number of a command is not international, although the client sent a dial code with it.
+fn loses_dial_code(fields: &CustomerFields, code: Option<&Str<'_>>) -> bool {
+    code.is_some() && fields.phone.set().is_some_and(|phone| !phone.starts_with('+'))
 }
 
 /// The fields of a create or an update: the inverse of [`translate::input`]. Empty text changes nothing.

@@ -54,6 +54,11 @@ wire! {
         country_code: Str<'a> = "country_code" / "countryCode" | "dial_code" | "dialCode",
     }
 
+    /// Looks a customer up in generation v1 (py).
+    request FetchInput<'a> {
+        email: Str<'a> = "email",
+    }
+
     /// Puts a customer on the blacklist, or removes it from there (docs).
     request BlacklistInput {
         blacklist: bool = "blacklist",

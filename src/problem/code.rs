@@ -56,7 +56,8 @@ codes! {
     /// The API does not have this path, or the path names something that does not exist, such as an operation.
     NotFound = "not_found", 404, "The path does not exist";
     /// The merchant's provider does not support this operation. `detail` says why, and which providers support it.
-    /// `Allow` lists the methods that work on this path. Nothing was sent to the provider.
+    /// `Allow` lists the methods that work on this path. Nothing was sent to the provider. If `provider.status` is 404, the
+    /// provider has the operation, and its API for this account lacks it: nothing was changed.
     OperationNotSupported = "operation_not_supported", 405, "The provider does not support this";
     /// The path does not have this method. `Allow` lists the methods that it has.
     MethodNotAllowed = "method_not_allowed", 405, "The path does not have this method";
@@ -133,8 +134,13 @@ impl Code {
             Kind::Invalid => Self::InvalidRequest,
             Kind::FieldsNotSupported => Self::FieldsNotSupported,
             Kind::CardData => Self::CardDataRefused,
-            Kind::NotSupported => Self::OperationNotSupported,
             // These operations name no customer: a 404 means that the base URL is wrong.
+            Kind::NotSupported
+                if error.vendor.is_some() && matches!(operation, Operation::Create | Operation::List) =>
+            {
+                Self::ProviderBadResponse
+            }
+            Kind::NotSupported => Self::OperationNotSupported,
             Kind::NotFound if matches!(operation, Operation::Create | Operation::List) => Self::ProviderBadResponse,
             Kind::NotFound => Self::CustomerNotFound,
             Kind::Rejected => Self::ProviderRejected,

@@ -125,7 +125,8 @@ impl Problem {
 
     /// Makes a problem of an error from an adapter or from the upstream stack.
     pub fn from_error(error: &Error, operation: Operation, connection: &Connection) -> Self {
-        if error.kind == Kind::NotSupported {
+        let is_declared = !connection.manifest.operation(operation).is_supported();
+        if error.kind == Kind::NotSupported && is_declared {
             return Self::not_supported(connection.manifest, operation, connection.failed_connection());
         }
         let (code, status) = Code::of(error, operation);
@@ -152,6 +153,10 @@ impl Problem {
         parts.vendor.clone_from(&error.vendor);
         parts.existing.clone_from(&error.existing);
         parts.failed_connection = Some(connection.failed_connection());
+        // The manifest has the operation, and the API of this account lacks it.
+        if code == Code::OperationNotSupported {
+            parts.allow = Some(allowed_methods(connection.manifest, operation, |other| other != operation));
+        }
         failure
     }
 
@@ -168,7 +173,7 @@ impl Problem {
             false => detail.push_str(&format!("; these providers support it: {}", supporting.join(", "))),
         }
         let mut failure = Self::new(Code::OperationNotSupported, detail);
-        failure.0.allow = Some(allowed_methods(manifest, operation));
+        failure.0.allow = Some(allowed_methods(manifest, operation, |_| true));
         failure.0.failed_connection = Some(failed_connection);
         failure
     }
@@ -366,8 +371,8 @@ struct ProblemBodyProvider<'a> {
     id: Option<&'a str>,
 }
 
-/// The methods that the provider supports on the path of an operation.
-fn allowed_methods(manifest: &Manifest, operation: Operation) -> String {
+/// The methods that the provider supports on the path of an operation, as far as `is_allowed` does not exclude them.
+fn allowed_methods(manifest: &Manifest, operation: Operation, is_allowed: impl Fn(Operation) -> bool) -> String {
     let operations_on_path: &[(Operation, &str)] = match operation {
         Operation::Create | Operation::List => &[(Operation::List, "GET"), (Operation::Create, "POST")],
         Operation::Retrieve | Operation::Update | Operation::Delete => {
@@ -380,6 +385,8 @@ fn allowed_methods(manifest: &Manifest, operation: Operation) -> String {
         | Operation::Payments
         | Operation::OverdueInvoices => &[],
     };
-    let supported = operations_on_path.iter().filter(|(operation, _)| manifest.operation(*operation).is_supported());
+    let supported = operations_on_path
+        .iter()
+        .filter(|(operation, _)| manifest.operation(*operation).is_supported() && is_allowed(*operation));
     supported.map(|(_, method)| *method).collect::<Vec<_>>().join(", ")
 }

@@ -92,3 +92,19 @@ async fn a_customer_in_the_uk_is_sent_as_gb() {
     gateway.post("/v1/customers", json!({ "name": "Awa", "address": { "country": "UK" } })).await;
     assert!(vendor.requests()[0].contains(r#""country":"GB""#), "{:?}", vendor.requests());
 }
+
+/// Bitnob's older API has no blacklist. Its framework answers 404 with this message.
+#[tokio::test]
+async fn an_operation_that_the_providers_api_lacks_is_not_a_customer_that_does_not_exist() {
+    let body = r#"{"statusCode":404,"message":"Cannot POST /api/v1/customers/blacklist/c1","error":"Not Found"}"#;
+    let vendor = StandIn::always(json_answer("404 Not Found", body)).await;
+    let gateway = Gateway::in_front_of("bitnob", &vendor.url(), "").await;
+    let refused = gateway.send(gateway.request(Method::POST, "/v1/customers/c1/block")).await;
+    assert_eq!(refused.status_and_code(), (405, "operation_not_supported"), "{}", refused.text);
+    assert_eq!((&refused.body["outcome"], &refused.body["provider"]["status"]), (&json!("none"), &json!(404)));
+    assert!(refused.headers.contains_key("allow"));
+    let refused = gateway.get("/v1/customers/c1").await;
+    assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, "PATCH"), "{}", refused.text);
+    let lists = gateway.get("/v1/customers").await;
+    assert_eq!(lists.status_and_code(), (502, "provider_bad_response"), "the address is wrong: {}", lists.text);
+}

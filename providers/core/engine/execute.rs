@@ -129,7 +129,7 @@ impl Planned {
     pub fn requests(&self) -> Vec<&Request> {
         match &self.0 {
             Work::Write(WriteWork::Create { existing, create }) => {
-                let lookups = existing.iter().filter_map(|existing| existing.1.requests().first().copied());
+                let lookups = existing.iter().flat_map(|existing| existing.1.requests());
                 lookups.chain(create.requests()).collect()
             }
             Work::Write(WriteWork::Change(plan)) | Work::Retrieve(plan) => plan.requests(),

@@ -65,9 +65,17 @@ impl Answer {
     /// The same with another kind, for a provider whose status has its own meaning.
     pub fn refusal_as(&self, kind: Kind, code: Option<String>, message: Option<&str>) -> Error {
         let status = self.status().as_u16();
-        let kind = if kind == Kind::NotFound && self.is_html() { Kind::BadResponse } else { kind };
+        let kind = match kind {
+            Kind::NotFound if self.is_html() => Kind::BadResponse,
+            Kind::NotFound if message.is_some_and(names_a_missing_route) => Kind::NotSupported,
+            kind => kind,
+        };
         let detail = match kind {
             Kind::NotFound => "the provider knows no such customer".into(),
+            Kind::NotSupported => {
+                "the provider's API lacks this operation for this account; is `base_url` right, and `generation`?"
+                    .into()
+            }
             Kind::Rejected => format!("the provider refused the request with status {status}").into(),
             Kind::RateLimited => "the provider limits the rate of requests".into(),
             Kind::Unauthorized => "the provider refused this connection's credentials".into(),
@@ -94,6 +102,14 @@ impl Answer {
             u64::try_from(date(retry_after)? - now).ok()
         })
     }
+}
+
+/// Whether a message says that a route does not exist, such as `Cannot POST /customers/x`. Common frameworks write it.
+fn names_a_missing_route(message: &str) -> bool {
+    let route = message.strip_prefix("Cannot ").and_then(|route| route.split_once(' '));
+    route.is_some_and(|(method, path)| {
+        ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method) && path.starts_with('/')
+    })
 }
 
 /// Parses a date to Unix seconds: an HTTP date in any of its forms, or an e-mail date, which may have another zone than

@@ -116,6 +116,36 @@ impl Plan<Customer> {
 }
 
 impl<T: 'static> Plan<Option<T>> {
+    /// The same plan, followed by the plan of another look-up if this one does not find the record. A look-up that the
+    /// provider's API lacks finds nothing. If the API lacks both, the plan fails.
+    #[must_use]
+    pub fn or_find(self, other: Self) -> Self {
+        let request = other.request.clone();
+        self.or_else_find(other).followed_by([request])
+    }
+
+    fn or_else_find(self, other: Self) -> Self {
+        let Self { request, writes, later, fidelity, read } = self;
+        let read: Read<Option<T>> = Box::new(move |response| match read(response) {
+            Ok(Step::Done(None)) => Ok(other.if_supported().into()),
+            Ok(Step::Then(plan)) => Ok(plan.or_else_find(other).into()),
+            Err(error) if error.kind == Kind::NotSupported => Ok(other.into()),
+            result => result,
+        });
+        Self { request, writes, later, fidelity, read }
+    }
+
+    /// The same plan, with `None` as its result where the provider's API lacks the operation.
+    fn if_supported(self) -> Self {
+        let Self { request, writes, later, fidelity, read } = self;
+        let read: Read<Option<T>> = Box::new(move |response| match read(response) {
+            Ok(Step::Then(plan)) => Ok(plan.if_supported().into()),
+            Err(error) if error.kind == Kind::NotSupported => Ok(Step::Done(None)),
+            result => result,
+        });
+        Self { request, writes, later, fidelity, read }
+    }
+
     /// The same plan, followed by the plan `retrieve` if the answer does not contain the record.
     #[must_use]
     pub fn or_read(self, retrieve: Plan<T>) -> Plan<T> {

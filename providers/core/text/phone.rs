@@ -89,19 +89,26 @@ pub fn canonical_without_plus(text: &str, region: Option<Region>) -> Option<Resp
     }
 }
 
-/// Joins a dial code such as `+234` and a national number, with or without its trunk zero.
+/// Joins a dial code such as `+234` and a national number, with or without its trunk zero. Digits that the numbering
+/// plan of the dial code does not have follow the dial code as they are written, so that it is not lost.
 pub fn join(dial_code: &str, national: &str) -> Option<Respelled> {
     if is_e164(national) {
         return None;
     }
-    let plan = dial_code
-        .trim()
-        .trim_start_matches('+')
-        .parse()
-        .ok()
-        .and_then(|code: i32| PHONE_NUMBER_UTIL.get_region_for_country_code(code));
-    let number = plan.and_then(|plan| PHONE_NUMBER_UTIL.parse(national, Some(plan)).ok()).filter(is_possible)?;
-    Some(Respelled { number: e164(&number), rule: FROM_DIAL_CODE })
+    let code = dial_code.trim().trim_start_matches('+');
+    let plan = code.parse().ok().and_then(|code: i32| PHONE_NUMBER_UTIL.get_region_for_country_code(code));
+    let number = plan.and_then(|plan| PHONE_NUMBER_UTIL.parse(national, Some(plan)).ok()).filter(is_possible);
+    let number = number.map(|number| e164(&number)).or_else(|| join_as_written(code, national))?;
+    Some(Respelled { number, rule: FROM_DIAL_CODE })
+}
+
+/// The dial code and the digits in a row, if the result splits into both again.
+fn join_as_written(code: &str, national: &str) -> Option<String> {
+    let is_separator = |sign: char| matches!(sign, ' ' | '-' | '.' | '(' | ')' | '/');
+    let digits: String = national.chars().filter(|sign| !is_separator(*sign)).collect();
+    let number = format!("+{code}{digits}");
+    let (before, after) = split(&number)?;
+    (before.strip_prefix('+') == Some(code) && after == digits).then_some(number)
 }
 
 /// Splits an E.164 number into its dial code with the plus, and its national digits.
@@ -207,6 +214,15 @@ mod tests {
             assert_eq!(join("+234", national).map(|read| read.number).as_deref(), Some(joined));
         }
         assert_eq!(split("+2348123456789"), Some(("+234", "8123456789")));
+        // No numbering plan has these digits, and both parts come back.
+        for (code, national) in [("+233", "08123456789"), ("+233", "12345"), ("+221", "7000001")] {
+            let joined = join(code, national).expect("joined").number;
+            assert_eq!(split(&joined), Some((code, national)));
+        }
+        assert_eq!(join("+233", "0812-345 6789").map(|read| read.number).as_deref(), Some("+23308123456789"));
+        for (code, national) in [("+999", "1234567"), ("+234", "ask Bob"), ("+234", ""), ("x", "8123456789")] {
+            assert_eq!(join(code, national), None, "{code} {national}");
+        }
         assert_eq!(split("8123456789"), None);
         assert_eq!(split("+9991234567"), None);
     }

@@ -104,3 +104,29 @@ async fn values_are_read_back_as_they_were_written() {
     assert_eq!(uuid::Uuid::parse_str(&id).expect("a UUID").get_version_num(), 8);
     assert_eq!(lomi.send(&gateway, &key_of("notchpay"), "GET", &format!("/{id}"), None).await.status, 200);
 }
+
+/// Also where no numbering plan has the digits: a dial code that is lost would make a number of the merchant's region.
+#[tokio::test]
+async fn a_dial_code_comes_back_for_numbers_outside_the_region() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    let bitnob = &DIALECTS[3];
+    for provider in ["bitnob", "lomi", "notchpay", "modempay"] {
+        let key = key_of(provider);
+        for (number, phone) in ["241234567", "08123456789", "12345"].into_iter().enumerate() {
+            let email = format!("kofi{number}@example.com");
+            let written = json!({ "phone": phone, "countryCode": "+233" });
+            let body = json!({ "firstName": "Kofi", "email": email, "phone": phone, "countryCode": "+233" });
+            let created = bitnob.send(&gateway, &key, "POST", "", Some(&body)).await;
+            let below = format!("/{}", created.at("/data/id").as_str().expect("an id"));
+            let updated = bitnob.send(&gateway, &key, "PUT", &below, Some(&written)).await;
+            let read = bitnob.send(&gateway, &key, "GET", &below, None).await;
+            for answer in [created, updated, read] {
+                let shown = json!({ "phone": answer.at("/data/phone"), "countryCode": answer.at("/data/countryCode") });
+                assert_eq!(shown, written, "{provider}: {}", answer.text);
+                assert_eq!(answer.header("passerelle-loss"), "", "{provider}: {}", answer.text);
+            }
+        }
+        let unknown = json!({ "email": "kofi@example.com", "phone": "1234567", "countryCode": "+999" });
+        bitnob.assert_refusal(&bitnob.send(&gateway, &key, "POST", "", Some(&unknown)).await);
+    }
+}
