@@ -133,6 +133,10 @@ impl CustomerProvider for Bitnob {
         if self.is_v2 { &V2 } else { &V1 }
     }
 
+    fn region(&self) -> Option<Region> {
+        self.region
+    }
+
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
         let sent = command.fields.clone();
         let mut input = translate::input(&sent);

@@ -94,6 +94,10 @@ impl CustomerProvider for Lomi {
         &MANIFEST
     }
 
+    fn region(&self) -> Option<Region> {
+        self.region
+    }
+
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
         let region = self.region;
         Draft::post("/customers").json(&translate::input(&command.fields))?.plan(translate::refusal, move |answer| {

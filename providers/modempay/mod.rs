@@ -109,6 +109,10 @@ impl CustomerProvider for ModemPay {
         &MANIFEST
     }
 
+    fn region(&self) -> Option<Region> {
+        self.region
+    }
+
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
         let CreateCustomer { fields, distinct } = command;
         let (mut input, report_of_input) = self.input(fields);

@@ -93,6 +93,10 @@ impl CustomerProvider for NotchPay {
         &MANIFEST
     }
 
+    fn region(&self) -> Option<Region> {
+        self.region
+    }
+
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
         let draft = Draft::post("/customers").json(&translate::input(&command.fields))?;
         let read = self.one();

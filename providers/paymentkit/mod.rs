@@ -129,6 +129,10 @@ impl CustomerProvider for PaymentKit {
         &MANIFEST
     }
 
+    fn region(&self) -> Option<Region> {
+        self.region
+    }
+
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
         self.plan_one(Draft::get(CUSTOMERS).segment(id.at_provider())?)
     }

@@ -113,7 +113,8 @@ pub struct MerchantConfig {
     pub api_keys: Vec<ApiKey>,
     /// The connection that serves this merchant. Changing this line switches the provider.
     pub active: String,
-    /// The home region as an ISO 3166-1 alpha-2 code. It completes national phone numbers.
+    /// The home region as an ISO 3166-1 alpha-2 code. It completes national phone numbers that are
+    /// valid there.
     pub region: Option<String>,
     /// What happens to fields that the provider cannot store: `reject` refuses the request, `drop` leaves them out.
     #[serde(default)]

@@ -25,7 +25,7 @@ use passerelle_providers::{
             PagingStyle, Support, UpdateStyle,
         },
     },
-    text::{Str, Text},
+    text::{Str, Text, country::Region},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -303,6 +303,10 @@ fn encode(customer: &Customer) -> Value {
 impl CustomerProvider for Example {
     fn manifest(&self) -> &'static Manifest {
         &MANIFEST
+    }
+
+    fn region(&self) -> Option<Region> {
+        None
     }
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {

@@ -13,6 +13,7 @@ mod http2;
 mod ids;
 mod imports;
 mod lists;
+mod phones;
 mod previous;
 mod proxy;
 mod refusals;

@@ -9,11 +9,11 @@ use crate::{
     json::JsonObject,
     kit::{CustomerProvider, Plan, Step},
     model::{
-        CreateCustomer, Created, Customer, CustomerFields, Entry, Error, Field, FieldError, Operation, Outcome, Patch,
-        UpdateCustomer,
+        CreateCustomer, Created, Customer, CustomerFields, Entry, Error, Fidelity, Field, FieldError, Operation,
+        Outcome, Patch, UpdateCustomer,
         manifest::{Manifest, NameStyle},
     },
-    text::{Text, name},
+    text::{Text, name, phone},
 };
 
 /// The reason of a loss: the gateway sent `null` for a field, and the provider's answer still has a value.
@@ -33,7 +33,8 @@ pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) 
     }
     let losses: Vec<_> = manifest.losses(&command.fields, Operation::Create).collect();
     if losses.is_empty() {
-        return provider.plan_create(command);
+        let plan = provider.plan_create(command)?;
+        return Ok(plan.reporting(|report| report_phones(&command.fields, provider, report)));
     }
     let mut command = command.clone();
     for (field, _) in &losses {
@@ -44,7 +45,7 @@ pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) 
         created.customer.fidelity.lose(reported);
         Ok(created)
     });
-    Ok(plan.losing(losses))
+    Ok(plan.reporting(|report| report_phones(&command.fields, provider, report)).losing(losses))
 }
 
 /// The plan of an update. Its fidelity report lists every field that the provider cannot store. If the provider accepts
@@ -63,6 +64,7 @@ pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCusto
     } else {
         check_cleared(provider.plan_update(&command)?, &command.fields, manifest)
     };
+    let plan = plan.reporting(|report| report_phones(&command.fields, &**provider, report));
     if losses.is_empty() {
         return Ok(plan);
     }
@@ -80,6 +82,16 @@ fn is_given(fields: &CustomerFields, field: Field) -> bool {
             .into_iter()
             .any(|part| part.set().is_some_and(|part| !part.is_empty())),
         _ => matches!(fields.state(field), Patch::Set(())),
+    }
+}
+
+/// Reports the phone numbers that go to the provider as they are written, because they are not valid in the merchant's
+/// region.
+fn report_phones(fields: &CustomerFields, provider: &dyn CustomerProvider, report: &mut Fidelity) {
+    for (field, number) in [(Field::Phone, &fields.phone), (Field::Whatsapp, &fields.whatsapp)] {
+        if let Some(number) = number.set().filter(|number| phone::is_not_of_region(number, provider.region())) {
+            report.transformed(field, phone::NOT_OF_REGION, number);
+        }
     }
 }
 

@@ -61,7 +61,7 @@ pub fn phone_number<'a>(
 ) {
     if let Some(text) = text {
         let converted = phone::canonical(&text, region);
-        store_phone(customer, field, converted, text);
+        store_phone(customer, field, converted, text, region);
     }
 }
 
@@ -74,11 +74,12 @@ pub fn phone_in_parts<'a>(
     region: Option<Region>,
 ) {
     if let Some(national) = national {
-        let converted = match &code {
-            Some(code) => phone::join(code, &national),
-            None => phone::canonical(&national, region),
+        // A dial code decides alone, so the region explains nothing then.
+        let (converted, region) = match &code {
+            Some(code) => (phone::join(code, &national), None),
+            None => (phone::canonical(&national, region), region),
         };
-        store_phone(customer, Field::Phone, converted, national);
+        store_phone(customer, Field::Phone, converted, national, region);
     }
     if let Some(code) = code
         && !customer.phone.as_ref().is_some_and(|number| number.starts_with(&*code))
@@ -88,25 +89,28 @@ pub fn phone_in_parts<'a>(
 }
 
 /// Stores a phone number in the customer: the converted form, with its rule in the fidelity report, or else the
-/// vendor's text.
+/// vendor's text. The report says if the merchant's `region` did not allow the conversion.
 #[inline]
 pub fn store_phone<'a>(
     customer: &mut BorrowedCustomer<'a>,
     field: Field,
     converted: Option<phone::Respelled>,
     text: Str<'a>,
+    region: Option<Region>,
 ) {
     let target = if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone };
-    *target = Some(match converted {
-        Some(phone::Respelled { number, rule }) => {
-            match rule {
-                phone::FROM_REGION => customer.fidelity.derived_from(field, rule, &text),
-                _ => customer.fidelity.transformed(field, rule, &text),
-            }
-            number.into()
+    let Some(phone::Respelled { number, rule }) = converted else {
+        if phone::is_not_of_region(&text, region) {
+            customer.fidelity.transformed(field, phone::NOT_OF_REGION, &text);
         }
-        None => text,
-    });
+        *target = Some(text);
+        return;
+    };
+    match rule {
+        phone::FROM_REGION => customer.fidelity.derived_from(field, rule, &text),
+        _ => customer.fidelity.transformed(field, rule, &text),
+    }
+    *target = Some(number.into());
 }
 
 /// Decodes a country: a code, or a name that is converted to its code.

@@ -8,6 +8,7 @@ use crate::{
         CreateCustomer, Created, Customer, CustomerId, Error, Kind, ListCustomers, ListOfCustomer, Lookup, Operation,
         OverdueInvoices, Page, Payment, PaymentMethod, UpdateCustomer, manifest::Manifest,
     },
+    text::country::Region,
 };
 
 /// A provider, configured for one connection.
@@ -21,6 +22,9 @@ use crate::{
 pub trait CustomerProvider: Debug + Send + Sync + 'static {
     /// The abilities of this provider.
     fn manifest(&self) -> &'static Manifest;
+
+    /// The merchant's home region, from the settings of the connection.
+    fn region(&self) -> Option<Region>;
 
     /// Creates a customer.
     fn plan_create(&self, _: &CreateCustomer) -> Result<Plan<Created>, Error> {

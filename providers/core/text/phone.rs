@@ -1,5 +1,9 @@
 //! Converts phone numbers to E.164 if the text, its dial code or the merchant's region allows it. Other numbers stay as
-//! the provider writes them. The numbering plans come from Google's metadata.
+//! they are written. The numbering plans come from Google's metadata.
+//!
+//! A number with a dial code is converted if its length is possible, because new ranges open before the metadata knows
+//! them. A national number is completed only into a valid number of the merchant's region: a number of another country,
+//! written without its dial code, often has a possible length there.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, enums::Region as PlanRegion};
 
@@ -7,6 +11,8 @@ use super::{Text, country::Region};
 
 /// The rule for a national number that was completed with the merchant's region.
 pub const FROM_REGION: &str = "national number completed with the merchant's region";
+/// The rule for a national number that is not valid in the merchant's region.
+pub const NOT_OF_REGION: &str = "not a valid number of the merchant's region, so it stays as written";
 /// The rule for a dial code and a national number that were joined.
 pub const FROM_DIAL_CODE: &str = "dial code and national number joined to E.164";
 /// The rule for an international number in another form.
@@ -52,15 +58,38 @@ pub fn canonical(text: &str, region: Option<Region>) -> Option<Respelled> {
 }
 
 fn convert(text: &str, region: Option<Region>) -> Option<Respelled> {
-    let international = text.trim_start().starts_with('+') || text.trim_start().starts_with("00");
-    let plan = region.and_then(plan_region);
-    let parsed = if let Some(digits) = text.trim().strip_prefix("00") {
-        PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None)
+    let number = parse(text, region)?;
+    let (rule, is_accepted) = if is_international(text, &number, region) {
+        (REWRITTEN, is_possible(&number))
     } else {
-        PHONE_NUMBER_UTIL.parse(text, plan)
+        (FROM_REGION, is_valid_in(&number, region))
     };
-    let rule = if international { REWRITTEN } else { FROM_REGION };
-    parsed.ok().filter(is_possible).map(|number| Respelled { number: e164(&number), rule })
+    is_accepted.then(|| Respelled { number: e164(&number), rule })
+}
+
+/// Whether a number that was not converted is a national number that is not valid in the merchant's region. Without a
+/// region, and for other texts, it is not.
+pub fn is_not_of_region(text: &str, region: Option<Region>) -> bool {
+    region.is_some() && !has_international_prefix(text) && looks_like_phone(text)
+}
+
+fn parse(text: &str, region: Option<Region>) -> Option<PhoneNumber> {
+    let parsed = match text.trim().strip_prefix("00") {
+        Some(digits) => PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None),
+        None => PHONE_NUMBER_UTIL.parse(text, region.and_then(plan_region)),
+    };
+    parsed.ok()
+}
+
+fn has_international_prefix(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('+') || text.starts_with("00")
+}
+
+/// Whether the text has a dial code: after `+`, after `00`, or after the prefix with which the region calls abroad.
+fn is_international(text: &str, number: &PhoneNumber, region: Option<Region>) -> bool {
+    let home = || PHONE_NUMBER_UTIL.get_country_code_for_region(plan_region(region?)?);
+    has_international_prefix(text) || home() != Some(number.country_code)
 }
 
 /// Converts a number from a provider that may omit the plus. Digits that are valid in the merchant's region are a
@@ -75,7 +104,7 @@ pub fn canonical_without_plus(text: &str, region: Option<Region>) -> Option<Resp
     let international = || PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok();
     // Few digits can be a national number of an unknown region, so a possible length is not enough for them.
     let is_plausible = |number: &PhoneNumber| is_valid(number) || (digits.len() > 10 && is_possible(number));
-    match national.filter(is_valid).or_else(|| international().filter(is_plausible)) {
+    match national.filter(|number| is_valid_in(number, region)).or_else(|| international().filter(is_plausible)) {
         Some(number) => {
             let converted = e164(&number);
             let rule = if converted.ends_with(digits) && converted.len() == digits.len() + 1 {
@@ -149,6 +178,10 @@ fn is_valid(number: &PhoneNumber) -> bool {
     PHONE_NUMBER_UTIL.is_valid_number(number)
 }
 
+fn is_valid_in(number: &PhoneNumber, region: Option<Region>) -> bool {
+    region.and_then(plan_region).is_some_and(|home| PHONE_NUMBER_UTIL.is_valid_number_for_region(number, home))
+}
+
 fn e164(number: &PhoneNumber) -> String {
     PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164).into_owned()
 }
@@ -186,6 +219,30 @@ mod tests {
     }
 
     #[test]
+    fn a_national_number_that_is_not_valid_in_the_region_stays_as_written() {
+        for (text, home) in [
+            ("77 123 45 67", "CM"),
+            ("771234567", "CM"),
+            ("600000000", "CM"),
+            ("123", "SN"),
+            // A number of Canada, which shares its dial code with the United States.
+            ("(604) 555-0123", "US"),
+        ] {
+            assert_eq!(convert_at_home(text, home), (text.into(), None), "{text} in {home}");
+            assert!(is_not_of_region(text, region(home)), "{text} in {home}");
+        }
+        for (text, home) in [("+237771234567", "CM"), ("0077", "CM"), ("ask Awa", "CM"), ("77 123 45 67", "")] {
+            assert!(!is_not_of_region(text, region(home)), "{text} in {home}");
+        }
+    }
+
+    #[test]
+    fn a_number_with_a_dial_code_is_converted_if_its_length_is_possible() {
+        assert_eq!(convert_at_home("+237 771 234 567", "CM"), ("+237771234567".into(), Some(REWRITTEN)));
+        assert_eq!(convert_at_home("011 221 77 123 45 67", "US"), ("+221771234567".into(), Some(REWRITTEN)));
+    }
+
+    #[test]
     fn a_missing_plus_is_added_unless_the_digits_are_a_national_number() {
         for (text, home, expected, rule) in [
             ("237600000000", "", "+237600000000", Some(REWRITTEN)),
@@ -196,7 +253,8 @@ mod tests {
             // With a plus, this would be a number of New Caledonia.
             ("687751234", "CM", "+237687751234", Some(FROM_REGION)),
             ("8123456789", "NG", "+2348123456789", Some(FROM_REGION)),
-            ("600000000", "CM", "+237600000000", Some(FROM_REGION)),
+            ("600000000", "CM", "600000000", None),
+            ("771234567", "CM", "771234567", None),
             ("677123456", "", "677123456", None),
             ("8123456789", "", "8123456789", None),
             ("+237600000000", "CM", "+237600000000", None),

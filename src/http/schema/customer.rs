@@ -29,7 +29,8 @@ pub(in crate::http) struct Customer {
     /// The e-mail address.
     #[schema(required, example = "amadou.ba@example.com")]
     email: Option<String>,
-    /// In E.164, if the number has a dial code or the merchant's region completes it; otherwise as the provider returns it.
+    /// In E.164, if the number has a dial code or is a valid number of the merchant's region; otherwise as the provider
+    /// returns it.
     #[schema(required, example = "+221771234567")]
     phone: Option<String>,
     /// The WhatsApp number, in the same form as `phone`.
@@ -141,7 +142,8 @@ pub(in crate::http) struct CustomerFields {
     /// The e-mail address.
     #[schema(example = "awa@example.com")]
     email: Option<String>,
-    /// A phone number, preferably in E.164. The merchant's region completes a national number.
+    /// A phone number, preferably in E.164. The merchant's region completes a national number that is valid there. Any
+    /// other national number goes to the provider as it is written, and `fidelity` says so.
     #[schema(example = "+2348123456789")]
     phone: Option<String>,
     /// The WhatsApp number, in the same form as `phone`.

@@ -8,4 +8,5 @@ mod errors;
 mod lists;
 mod losses;
 mod operations;
+mod phones;
 mod signed;
