@@ -88,7 +88,7 @@ fn decoded(body: &Value) -> Result<CustomerFields, Failed> {
 }
 
 /// A body with only this field, set.
-fn set(field: Field) -> Result<CustomerFields, Failed> {
+pub(crate) fn set(field: Field) -> Result<CustomerFields, Failed> {
     decoded(&Value::Object(sample::body(&[(field, sample::canary(field))])))
 }
 
@@ -237,7 +237,7 @@ fn is_shown(field: Field) -> Result<(), Failed> {
 }
 
 /// A customer with a value in every field. The writable fields are filled in below; add a new read-only field here.
-fn full() -> Customer {
+pub(crate) fn full() -> Customer {
     let text = |field| Some(Text::from_static(sample::canary(field)));
     let flag = Some(true);
     let mut customer = Customer {
@@ -290,20 +290,25 @@ fn is_sent_again_in_an_update_of_another_field(subject: Subject, field: Field) -
     let current = full();
     let id = sample::id(&subject.manifest.id);
     let other = if field == Field::Email { Field::Phone } else { Field::Email };
-    let update = UpdateCustomer { id: id.clone(), fields: set(other)? };
-    let (provider, server) = (subject.provider(), (subject.vendor.server)(subject.settings()));
-    let answer = server.answer(&Command::Retrieve(id), &Reply::Customer(current.clone()))?;
-    let vendor = OneRecord { answer, written: Mutex::default() };
-    let conditions = Conditions::canonical(LossPolicy::Drop);
-    // The transport answers the write with an error: the request is enough.
-    let _ = block_on(engine::execute(&provider, &vendor, &Command::Update(update), conditions));
-    let written = vendor.written.lock().expect("no panic while the lock was held").take();
-    let written = written.ok_or("the plan has no request that writes")?;
-    let Command::Update(sent) = server.accept(&written)? else {
+    let update = UpdateCustomer { id, fields: set(other)? };
+    let written = sent_update(subject, &current, update)?;
+    let Command::Update(sent) = subject.server().accept(&written)? else {
         return Err("the server side decoded another command".into());
     };
     compare::same(&[field], &compare::stored(&current), &compare::requested(&sent.fields), sample::region())
         .map_err(|difference| Failed::from(difference.to_string()))
+}
+
+/// The request that writes an update of a customer with this record.
+pub(crate) fn sent_update(subject: Subject, current: &Customer, update: UpdateCustomer) -> Result<Request, Failed> {
+    let retrieve = Command::Retrieve(update.id.clone());
+    let answer = subject.server().answer(&retrieve, &Reply::Customer(current.clone()))?;
+    let vendor = OneRecord { answer, written: Mutex::default() };
+    let conditions = Conditions::canonical(LossPolicy::Drop);
+    // The transport answers the write with an error: the request is enough.
+    let failure = block_on(engine::execute(&subject.provider(), &vendor, &Command::Update(update), conditions));
+    let written = vendor.written.lock().expect("no panic while the lock was held").take();
+    Ok(written.ok_or_else(|| format!("the plan sends no request that writes: {failure:?}"))?)
 }
 
 /// A vendor that answers every read with one record, and keeps the write.

@@ -86,6 +86,53 @@ async fn requests_that_depend_on_an_earlier_answer_say_so() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_merged_with_the_record_marks_what_comes_from_it() {
+    for (provider, patch, body, from_record) in [
+        ("notchpay", json!({ "last_name": "Sow" }), json!({ "name": "<from the record> Sow" }), json!(["/name"])),
+        (
+            "notchpay",
+            json!({ "address": { "city": "Douala" } }),
+            json!({ "address": {
+                "address_line1": "<from the record>",
+                "address_line2": "<from the record>",
+                "city": "Douala",
+                "state": "<from the record>",
+                "postal_code": "<from the record>",
+                "country": "<from the record>",
+            } }),
+            json!([
+                "/address/country",
+                "/address/state",
+                "/address/postal_code",
+                "/address/address_line1",
+                "/address/address_line2",
+            ]),
+        ),
+        (
+            "lomi",
+            json!({ "metadata": { "crm": "2", "shop": { "till": 1 } } }),
+            json!({ "metadata": {
+                "shop": { "<from the record>": "<from the record>", "till": 1 },
+                "<from the record>": "<from the record>",
+                "crm": "2",
+            } }),
+            json!(["/metadata/shop/<from the record>", "/metadata/<from the record>"]),
+        ),
+        // Nothing of the record is sent here. It only decides whether the customer keeps an e-mail or a phone.
+        ("notchpay", json!({ "email": null }), json!({ "email": null }), json!([])),
+    ] {
+        let gateway = Gateway::in_front_of(provider, "http://127.0.0.1:9", "").await;
+        let path = "/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985?explain=true";
+        let explained = gateway.patch(path, patch).await;
+        let requests = explained.body["requests"].as_array().expect("requests");
+        assert_eq!((&requests[0]["method"], requests[0].get("from_record")), (&json!("GET"), None));
+        assert_eq!((&requests[1]["body"], &requests[1]["depends_on_previous"]), (&body, &json!(true)), "{provider}");
+        let marked = requests[1].get("from_record").cloned().unwrap_or_else(|| json!([]));
+        assert_eq!(marked, from_record, "{provider}");
+    }
+}
+
+#[tokio::test]
 async fn include_raw_shows_the_answer_of_the_provider_without_secrets() {
     let body = format!(r#"{{"id":"8a8c8a0e-c5d2-4692-a94b-25284d36adc7","name":"Awa","echo":"{SECRET}"}}"#);
     let vendor = StandIn::start(vec![

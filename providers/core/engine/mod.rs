@@ -8,8 +8,10 @@ pub mod lists;
 mod loss;
 mod offset_pages;
 mod prepare;
+mod preview;
 pub mod reconcile;
 pub mod records;
+mod required;
 
 pub use execute::{Conditions, Executed, Planned, execute, plan, retrieve};
 pub use loss::Language;

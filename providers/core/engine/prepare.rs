@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
+use super::{preview, required};
 use crate::{
     json::JsonObject,
-    kit::{CustomerProvider, Plan, Step},
+    kit::{CustomerProvider, Plan},
     model::{
-        CreateCustomer, Created, Customer, CustomerFields, Entry, Error, Fidelity, Field, FieldError, Operation,
-        Outcome, Patch, UpdateCustomer,
+        CreateCustomer, Created, Customer, CustomerFields, Entry, Error, Fidelity, Field, Operation, Outcome, Patch,
+        UpdateCustomer,
         manifest::{Manifest, NameStyle},
     },
     text::{Text, name, phone},
@@ -22,15 +23,7 @@ const NOT_CLEARED: &str = "the provider did not clear it";
 /// The plan of a create. Its fidelity report lists every field that the provider cannot store.
 pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
     let manifest = provider.manifest();
-    let missing: Vec<FieldError> = manifest
-        .requires
-        .iter()
-        .filter(|requirement| !requirement.any_of.iter().any(|field| is_given(&command.fields, *field)))
-        .map(|requirement| FieldError::new(requirement.any_of[0].pointer(), requirement.message))
-        .collect();
-    if !missing.is_empty() {
-        return Err(Error::invalid(missing));
-    }
+    required::check_create(&command.fields, manifest)?;
     let losses: Vec<_> = manifest.losses(&command.fields, Operation::Create).collect();
     if losses.is_empty() {
         let plan = provider.plan_create(command)?;
@@ -57,9 +50,10 @@ pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCusto
     for (field, _) in &losses {
         command.fields.forget(*field);
     }
+    let may_break_requirement = required::check_update(&command.fields, manifest)?;
     let plan = if command.fields.is_empty() {
         provider.plan_retrieve(&command.id)?
-    } else if needs_current(&command.fields, manifest) {
+    } else if may_break_requirement || needs_current(&command.fields, manifest) {
         read_then_update(provider, &command)?
     } else {
         check_cleared(provider.plan_update(&command)?, &command.fields, manifest)
@@ -74,15 +68,6 @@ pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCusto
         Ok(customer)
     });
     Ok(plan.losing(losses))
-}
-
-fn is_given(fields: &CustomerFields, field: Field) -> bool {
-    match field {
-        Field::Name if fields.name.is_absent() => [&fields.first_name, &fields.last_name]
-            .into_iter()
-            .any(|part| part.set().is_some_and(|part| !part.is_empty())),
-        _ => matches!(fields.state(field), Patch::Set(())),
-    }
 }
 
 /// Reports the phone numbers that go to the provider as they are written, because they are not valid in the merchant's
@@ -108,19 +93,27 @@ fn needs_current(fields: &CustomerFields, manifest: &Manifest) -> bool {
 /// Retrieves the customer first, then sends the patch completed from its current values.
 fn read_then_update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
     let read = provider.plan_retrieve(&command.id)?;
-    let shared = Arc::clone(provider);
-    let command = command.clone();
-    let write = move |current: &Customer| {
-        let fields = complete(&command.fields, current, shared.manifest());
-        let plan = shared.plan_update(&UpdateCustomer { id: command.id.clone(), fields })?;
-        Ok::<_, Error>(check_cleared(plan, &command.fields, shared.manifest()))
+    // What the patch alone changes on the way to the provider. A patch that cannot be sent at all fails here.
+    let Plan { fidelity, .. } = update_of(&Customer::default(), &**provider, command)?;
+    let (shared, patch) = (Arc::clone(provider), command.clone());
+    let write = move |current: Customer| {
+        required::check_update_of(&current, &patch.fields, shared.manifest())?;
+        let plan = update_of(&current, &*shared, &patch)?;
+        Ok(check_cleared(plan, &patch.fields, shared.manifest()).into())
     };
-    // A preview of the second request, as far as it is known before the provider answers the first one.
-    let Plan { request, later, fidelity, .. } = write(&Customer::default())?;
-    Ok(read
-        .and_then(move |current| write(&current).map(Step::from))
-        .followed_by(std::iter::once(request).chain(later))
-        .reporting(|report| report.extend(&fidelity)))
+    let (shared, patch) = (Arc::clone(provider), command.clone());
+    let preview = move || preview::requests(&patch, |record| update_of(record, &*shared, &patch));
+    Ok(read.and_then(write).followed_by_preview(preview).reporting(|report| report.extend(&fidelity)))
+}
+
+/// The update of a customer with these current values.
+fn update_of(
+    current: &Customer,
+    provider: &dyn CustomerProvider,
+    command: &UpdateCustomer,
+) -> Result<Plan<Customer>, Error> {
+    let fields = complete(&command.fields, current, provider.manifest());
+    provider.plan_update(&UpdateCustomer { id: command.id.clone(), fields })
 }
 
 /// The patch, with the current values added wherever the provider accepts an object only whole.
@@ -130,8 +123,9 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
     let replaces_record = style.replaces_record;
     if style.names == NameStyle::Full {
         if fields.name.is_absent() && (!fields.first_name.is_absent() || !fields.last_name.is_absent()) {
-            let first = fields.first_name.apply(current.first_name.clone());
-            let last = fields.last_name.apply(current.last_name.clone());
+            let (first, last) = kept_name(fields, current, manifest);
+            let first = fields.first_name.apply(first.map(Text::from));
+            let last = fields.last_name.apply(last.map(Text::from));
             let joined = name::join(first.as_deref(), last.as_deref());
             whole.name = joined.map_or(Patch::Clear, |joined| Patch::Set(Text::from(joined.into_owned())));
             whole.first_name = Patch::Absent;
@@ -157,6 +151,23 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
         keep_other_fields(&mut whole, current, manifest);
     }
     whole
+}
+
+/// The parts of a customer's name, as an update of one part keeps the other one: those that reads show. Where the
+/// provider stores one name and it already ends with the new last name, this is all of its last name, also if it has
+/// several words: otherwise the first of them would be added again with each repetition of the update.
+pub(super) fn kept_name<'c>(
+    fields: &CustomerFields,
+    current: &'c Customer,
+    manifest: &Manifest,
+) -> (Option<&'c str>, Option<&'c str>) {
+    if let (NameStyle::Full, Some(last), Some(full)) = (manifest.update.names, fields.last_name.set(), &current.name)
+        && let Some(first) = full.strip_suffix(&**last).filter(|first| first.ends_with(char::is_whitespace))
+    {
+        let last = full.get(first.len()..);
+        return (Some(first.trim()).filter(|first| !first.is_empty()), last);
+    }
+    current.split_name()
 }
 
 /// Adds the current values of the fields that the patch does not mention, because the provider would clear them. The
@@ -227,4 +238,34 @@ fn check_cleared(plan: Plan<Customer>, requested: &CustomerFields, manifest: &Ma
         }
         Ok(customer)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vendor;
+
+    #[test]
+    fn a_last_name_that_the_full_name_ends_with_is_replaced_as_a_whole() {
+        let kept = |provider: &str, name: &'static str, last: &'static str| {
+            let (first_name, last_name) = name::split(name);
+            let (first_name, last_name) = (first_name.map(Text::from), last_name.map(Text::from));
+            let current =
+                Customer { name: Some(Text::from_static(name)), first_name, last_name, ..Customer::default() };
+            let fields = CustomerFields { last_name: Patch::Set(Text::from_static(last)), ..CustomerFields::default() };
+            let manifest = vendor(provider).expect("a provider").manifests[0];
+            kept_name(&fields, &current, manifest).0.map(str::to_owned)
+        };
+        for (provider, name, last, first) in [
+            ("modempay", "Awa Ndiaye Fall", "Sow", Some("Awa Ndiaye")),
+            ("modempay", "Awa Ndiaye Fall", "Fall", Some("Awa Ndiaye")),
+            ("modempay", "Awa Ndiaye Fall", "Ndiaye Fall", Some("Awa")),
+            ("modempay", "Awa Ndiaye Fall", "aye Fall", Some("Awa Ndiaye")),
+            ("modempay", "Fall", "Fall", Some("Fall")),
+            ("modempay", " Fall", "Fall", None),
+            ("bitnob", "Awa Ndiaye Fall", "Ndiaye Fall", Some("Awa Ndiaye")),
+        ] {
+            assert_eq!(kept(provider, name, last).as_deref(), first, "{last} after {name} at {provider}");
+        }
+    }
 }

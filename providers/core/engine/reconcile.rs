@@ -9,6 +9,7 @@ use crate::{
     engine::{
         execute::retrieve,
         lists::{self, PlannedList},
+        prepare::kept_name,
     },
     json::canonical::canonicalized,
     kit::{CustomerProvider, Transport},
@@ -58,7 +59,7 @@ pub async fn find_outcome(
             let customer = retrieve(provider, transport, &update.id).await?;
             let manifest = provider.manifest();
             let stored = without_losses(&update.fields, Operation::Update, manifest);
-            Ok(match matches_fields(&customer, &completed(&stored, &customer), manifest) {
+            Ok(match matches_fields(&customer, &completed(&stored, &customer, manifest), manifest) {
                 true => Found::happened(Written::Changed(customer)),
                 false => Found::NotHappened,
             })
@@ -182,10 +183,10 @@ fn without_losses(fields: &CustomerFields, operation: Operation, manifest: &Mani
 
 /// The fields of an update, completed from the customer: the name part and the metadata keys that the update does not
 /// name. If the customer has all of these values, the update happened.
-fn completed(fields: &CustomerFields, customer: &Customer) -> CustomerFields {
+fn completed(fields: &CustomerFields, customer: &Customer, manifest: &Manifest) -> CustomerFields {
     let mut completed = fields.clone();
     if fields.name.is_absent() && !(fields.first_name.is_absent() && fields.last_name.is_absent()) {
-        let (first, last) = customer.split_name();
+        let (first, last) = kept_name(fields, customer, manifest);
         completed.first_name = fields.first_name.or_keep(first.map(Text::from).as_ref());
         completed.last_name = fields.last_name.or_keep(last.map(Text::from).as_ref());
     }
@@ -298,7 +299,7 @@ mod tests {
             (&full, r#"{"metadata":{"a":1}}"#, false),
             (&full, r#"{"metadata":null}"#, false),
         ] {
-            let completed = completed(&fields(requested), customer);
+            let completed = completed(&fields(requested), customer, manifest);
             assert_eq!(matches_fields(customer, &completed, manifest), expected, "{requested}");
         }
     }

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use serde::Serialize;
 
 use crate::{
-    kit::{Answer, CustomerPage, Plan, Step},
+    kit::{Answer, CustomerPage, Plan, Step, plan::Later},
     model::{BorrowedCustomer, Error, Fidelity, Kind, Page, Request},
 };
 
@@ -165,7 +165,7 @@ impl Draft {
             let answer = Answer(response);
             if answer.status().is_success() { read(answer).map(Step::Done) } else { Err(refusal(&answer)) }
         });
-        Ok(Plan { request, writes, later: Vec::new(), fidelity: Fidelity::default(), read })
+        Ok(Plan { request, writes, later: Later::default(), fidelity: Fidelity::default(), read })
     }
 
     fn build(self) -> Result<Request, Error> {

@@ -4,6 +4,8 @@
 //! [`Transport`]. A plan's request has a path below the provider's base URL and never contains a secret; an
 //! [`Endpoint`](crate::kit::Endpoint) adds the base URL.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 
 use crate::model::{Customer, CustomerFilter, Error, Fidelity, Field, Kind, Lookup, Operation, Request, Response};
@@ -18,11 +20,21 @@ pub struct Plan<T> {
     /// Whether the request may change something at the provider.
     pub writes: bool,
     /// The requests that follow, as far as they are known before the answer arrives.
-    pub later: Vec<Request>,
+    pub later: Later,
     /// The fidelity report of the translation into the provider's terms.
     pub fidelity: Fidelity,
     pub(super) read: Read<T>,
 }
+
+/// The requests of a plan that follow its first one.
+#[derive(Debug, Default)]
+pub struct Later {
+    known: Vec<Request>,
+    preview: Option<Preview>,
+}
+
+/// Requests that only an explanation shows, so they are not made before it asks for them.
+type Preview = LazyLock<Vec<Request>, Box<dyn FnOnce() -> Vec<Request> + Send>>;
 
 /// The outcome of reading an answer.
 #[derive(Debug)]
@@ -48,7 +60,8 @@ impl<T> std::fmt::Debug for Plan<T> {
 impl<T: 'static> Plan<T> {
     /// The request, and the known requests that follow it.
     pub fn requests(&self) -> Vec<&Request> {
-        std::iter::once(&self.request).chain(&self.later).collect()
+        let Later { known, preview } = &self.later;
+        std::iter::once(&self.request).chain(known).chain(preview.iter().flat_map(|preview| preview.iter())).collect()
     }
 
     /// Reads an answer.
@@ -72,7 +85,14 @@ impl<T: 'static> Plan<T> {
     /// Adds known requests that follow.
     #[must_use]
     pub fn followed_by(mut self, requests: impl IntoIterator<Item = Request>) -> Self {
-        self.later.extend(requests);
+        self.later.known.extend(requests);
+        self
+    }
+
+    /// Adds requests that follow, and whose bodies depend on the answer. `preview` shows them as far as they are known.
+    #[must_use]
+    pub fn followed_by_preview(mut self, preview: impl FnOnce() -> Vec<Request> + Send + 'static) -> Self {
+        self.later.preview = Some(LazyLock::new(Box::new(preview)));
         self
     }
 

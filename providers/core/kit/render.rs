@@ -10,6 +10,14 @@ use crate::{
     model::{Error, Request, auth::AuthScheme},
 };
 
+/// Stands in an explained body for a value of the customer's record, or for a part of one. As a name of a member of the
+/// metadata, it stands for all keys of the record that the update does not mention.
+pub const FROM_RECORD: &str = "<from the record>";
+
+/// The members of an explained body that hold [`FROM_RECORD`], as JSON Pointers. It is an extension of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromRecord(pub Vec<String>);
+
 /// A request as the gateway will send it, with masked secrets.
 #[derive(Debug, Serialize)]
 pub struct RenderedRequest {
@@ -25,6 +33,9 @@ pub struct RenderedRequest {
     /// Whether the answer of an earlier request decides about this one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub depends_on_previous: bool,
+    /// The members of the body whose values come from the customer's record, as JSON Pointers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub from_record: Vec<String>,
 }
 
 /// Renders a plan's request at an endpoint.
@@ -40,6 +51,7 @@ pub fn request(request: &Request, endpoint: &Endpoint, auth: &AuthScheme) -> Res
         headers,
         body: serde_json::from_slice(finished.body()).ok(),
         depends_on_previous: false,
+        from_record: request.extensions().get().map(|FromRecord(pointers)| pointers.clone()).unwrap_or_default(),
     })
 }
 

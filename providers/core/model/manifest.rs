@@ -264,7 +264,7 @@ pub enum Clears {
     No(&'static str),
 }
 
-/// A requirement of creates.
+/// A requirement of every customer: a create must give one of the fields, and no update may remove the last of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Requirement {
     /// At least one of these fields.
@@ -292,7 +292,7 @@ pub struct Manifest {
     pub operations: &'static [(Operation, Support)],
     /// The support of each field.
     pub fields: &'static [FieldSupport],
-    /// The requirements of creates.
+    /// The fields that every customer must have.
     pub requires: &'static [Requirement],
     /// How its lists are filtered.
     pub filters: Filters,

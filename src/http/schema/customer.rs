@@ -129,6 +129,7 @@ pub(in crate::http) struct FidelityEntry {
 
 /// The fields of a customer that a client can write. A create needs at least the fields that the provider requires. An
 /// update is a JSON merge patch (RFC 7396): absent fields do not change, `null` clears a field, objects are merged.
+/// No update may clear what the provider requires of a create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct CustomerFields {

@@ -41,11 +41,17 @@ pub(in crate::http) struct ExplainedRequest {
     url: String,
     /// The headers. Secrets are masked.
     headers: BTreeMap<String, String>,
-    /// The JSON body.
+    /// The JSON body. A value that comes from the customer's record, which is read first, is shown as
+    /// `<from the record>`. A joined text has it in the place of its part, such as `<from the record> Sow`. As a name in
+    /// metadata, it stands for all keys of the record that the update does not mention. A member whose value the record
+    /// lacks is not sent.
     #[schema(required)]
     body: Option<Value>,
     /// Whether this request depends on the answer to an earlier one.
     depends_on_previous: Option<bool>,
+    /// The members of the body that hold `<from the record>`, as JSON Pointers. Missing if there are none.
+    #[schema(example = json!(["/name"]))]
+    from_record: Option<Vec<String>>,
 }
 
 /// A raw answer of the provider.

@@ -1,7 +1,7 @@
 //! The laws: what ties a client side, a server side and a manifest together, for every vendor alike.
 //!
 //! [`trials`] makes one named test for each law and each vendor in each generation. The files say what the laws are
-//! about: `planning` the plans of the client side, `requests` the path from the client side to the server side,
+//! about: `planning` and `previews` the plans of the client side, `requests` the path from the client side to the server side,
 //! `answers` the way back, `errors` answers that are refusals, damaged or unknown, `safety` ids and secrets, `fixtures`
 //! the folders of recorded answers.
 
@@ -9,6 +9,7 @@ mod answers;
 mod errors;
 mod fixtures;
 mod planning;
+mod previews;
 mod requests;
 mod safety;
 
@@ -47,6 +48,10 @@ const LAWS: &[(&str, Law)] = &[
     ("every_field_is_sent_or_declared_lost", planning::every_field_is_sent_or_declared_lost),
     ("the_server_side_decodes_a_create_as_planned", requests::the_server_side_decodes_a_create_as_planned),
     ("the_server_side_decodes_an_update_as_planned", requests::the_server_side_decodes_an_update_as_planned),
+    (
+        "an_explained_update_is_the_sent_one_but_for_what_it_takes_from_the_record",
+        previews::an_explained_update_is_the_sent_one_but_for_what_it_takes_from_the_record,
+    ),
     ("the_server_side_decodes_every_command_as_planned", requests::the_server_side_decodes_every_command_as_planned),
     ("the_server_side_decodes_filters_as_declared", requests::the_server_side_decodes_filters_as_declared),
     ("exactly_the_declared_lookups_are_planned", planning::exactly_the_declared_lookups_are_planned),

@@ -4,7 +4,8 @@ use libtest_mimic::Failed;
 use passerelle_providers::{
     kit::Step,
     model::{
-        Command, CustomerFilter, Field, Kind, ListCustomers, Operation, Page, Position, Reply, UpdateCustomer,
+        Command, Customer, CustomerFilter, Field, Kind, ListCustomers, Operation, Page, Position, Reply,
+        UpdateCustomer,
         manifest::{FilterSupport, PagingStyle},
     },
     text::Text,
@@ -12,7 +13,7 @@ use passerelle_providers::{
 use proptest::prelude::*;
 
 use super::{Subject, compare_fields, fail, plan, run_cases, usual};
-use crate::{sample, show};
+use crate::{fields::sent_update, sample, show};
 
 pub(super) fn the_server_side_decodes_a_create_as_planned(subject: Subject) -> Result<(), Failed> {
     if !subject.supports(Operation::Create) {
@@ -33,13 +34,13 @@ pub(super) fn the_server_side_decodes_an_update_as_planned(subject: Subject) -> 
     if !subject.supports(Operation::Update) {
         return Ok(());
     }
-    let (provider, server, id) = (subject.provider(), subject.server(), subject.id());
+    let (server, id) = (subject.server(), subject.id());
+    let current = Customer { id: id.public().clone(), ..Customer::default() };
     let is_updated = |field: &Field| subject.manifest.field(*field).update.is_supported();
     let updated: Vec<Field> = subject.written_and_shown().into_iter().filter(is_updated).collect();
     run_cases(&sample::fields(updated), |fields| {
         let update = UpdateCustomer { id: id.clone(), fields: fields.clone() };
-        let requests = plan(&provider, &Command::Update(update)).map_err(|error| fail(error.to_string()))?;
-        let write = requests.write().ok_or_else(|| fail("the plan has no request that writes"))?;
+        let write = sent_update(subject, &current, update).map_err(|failed| fail(format!("{failed:?}")))?;
         let accepted = server.accept(&write).map_err(|error| fail(format!("{error} {:?}", error.fields)))?;
         let Command::Update(accepted) = accepted else { return Err(fail("the server side decoded another command")) };
         prop_assert_eq!(&accepted.id, &id);
