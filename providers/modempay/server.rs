@@ -2,13 +2,17 @@
 //! use it to answer as Modem Pay does.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{
+    json,
+    value::{RawValue, to_raw_value},
+};
 
 use super::{MANIFEST, ModemPay, translate, wire};
 use crate::{
     json::Extra,
     kit::{
         VendorRequest, VendorServer, Words,
+        members::loose_of,
         server::{
             broken, in_one_text, is_malformed_email, json_response, mismatched_reply, no_route, total, usual_status,
             uuid,
@@ -17,10 +21,10 @@ use crate::{
     },
     model::{
         Command, CreateCustomer, Customer, CustomerFields, CustomerFilter, CustomerId, Error, FieldError, IdPattern,
-        Kind, ListCustomers, ListOfCustomer, Page, Patch, Position, Reply, Request, Response, Written,
+        Kind, ListCustomers, ListOfCustomer, Page, Patch, PaymentMethod, Position, Reply, Request, Response, Written,
         manifest::Manifest,
     },
-    text::{Source, Text, decimal},
+    text::{Source, Str, Text, decimal},
 };
 
 impl VendorServer for ModemPay {
@@ -94,10 +98,51 @@ impl VendorServer for ModemPay {
         customer.livemode = Some(false);
         customer.balance.get_or_insert_with(|| Text::from_static("0"));
         let mut extra = Extra::default();
-        extra.add_text("business_id", "a10a51ae-05c8-406e-968c-7b1d309a77e0");
-        extra.add_text("account_id", "7788dd90-3801-47a6-8597-b46eaa0a7d7d");
+        add_owner(&mut extra);
         customer.extra = extra;
     }
+
+    /// The payment method of the documents: a wallet, without its phone number (docs).
+    fn fill_new_payment_method(&self, method: &mut PaymentMethod, customer: &Text, random: [u8; 16]) {
+        const KIND: &str = "mobilepay";
+        let mut details: Extra = Extra::default();
+        details.add_text("logo", "https://api.modempay.com/images/qcell.png");
+        details.add_text("group", "wallet-gm");
+        details.add_text("fingerprint", &format!("{:032x}", u128::from_be_bytes(random)));
+        let detail = wire::Detail {
+            kind: Some(Str::new(KIND)),
+            last4: loose_of(method.last4.as_ref()),
+            gateway: Some(Str::new("qmoney")),
+            gateway_name: Some(Str::new("QMoney")),
+            phone: None,
+            extra: details.borrowed(),
+        };
+        let mut extra = Extra::default();
+        if let Ok(detail) = to_raw_value(&detail) {
+            extra.add(KIND, &detail);
+        }
+        extra.add_text("customer", customer);
+        add_owner(&mut extra);
+        extra.add("test_mode", RawValue::TRUE);
+        extra.add("has_been_detached", RawValue::FALSE);
+        if let Some(time) = &method.created_at {
+            extra.add_text("updatedAt", time);
+        }
+        *method = PaymentMethod {
+            id: uuid(random),
+            kind: Some(Text::from_static(KIND)),
+            channel: Some(Text::from_static("qmoney")),
+            phone: None,
+            extra,
+            ..std::mem::take(method)
+        };
+    }
+}
+
+/// The members that name the merchant in every record.
+fn add_owner(extra: &mut Extra) {
+    extra.add_text("business_id", "a10a51ae-05c8-406e-968c-7b1d309a77e0");
+    extra.add_text("account_id", "7788dd90-3801-47a6-8597-b46eaa0a7d7d");
 }
 
 impl ModemPay {

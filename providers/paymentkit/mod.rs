@@ -177,6 +177,7 @@ impl CustomerProvider for PaymentKit {
 
     fn plan_overdue_invoices(&self, id: &CustomerId) -> Result<Plan<OverdueInvoices>, Error> {
         let draft = Draft::get(CUSTOMERS).segment(id.at_provider())?.then("/overdue/invoices");
-        self.with_mode(draft).plan(translate::refusal, |answer| translate::overdue(&answer.source()?))
+        let region = self.region;
+        self.with_mode(draft).plan(translate::refusal, move |answer| translate::overdue(&answer.source()?, region))
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{json, value::to_raw_value};
 
 use super::{CUSTOMERS, MANIFEST, PaymentKit, wire};
 use crate::{
-    json::{Extra, JsonObject, Loose, Raw},
+    json::{Extra, JsonObject, Loose, ObjectOrOther, Raw},
     kit::{
         NestsAddress, VendorRequest, VendorServer,
         members::{loose_of, patch_address, patch_object, patch_text, str_of},
@@ -19,8 +19,8 @@ use crate::{
         vendor_request::read_document,
     },
     model::{
-        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Error, IdPattern, Invoice, Kind, ListCustomers,
-        Patch, Position, Reply, Request, Response, Written, manifest::Manifest,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field, IdPattern, Invoice, Kind,
+        ListCustomers, Patch, Position, Reply, Request, Response, Written, manifest::Manifest,
     },
     text::{Source, Str, Text},
 };
@@ -67,9 +67,8 @@ impl VendorServer for PaymentKit {
                 let paging = paging.as_ref().map(Raw::from);
                 json_response(200, &wire::Page { count, list, paging, ..Default::default() })
             }
-            (Command::OverdueInvoices(_), Reply::OverdueInvoices(Some(customer), overdue)) => {
-                let customer = to_raw_value(&self.encode(customer)).ok();
-                let customer = customer.as_ref().map(Raw::from);
+            (Command::OverdueInvoices(_), Reply::OverdueInvoices(overdue)) => {
+                let customer = overdue.customer.as_ref().map(|customer| ObjectOrOther::Object(self.encode(customer)));
                 let invoices = Some(overdue.invoices.iter().map(encode_invoice).collect());
                 let summary = overdue.summary.as_ref().map(JsonObject::raw);
                 let members = overdue.invoices.iter().flat_map(|invoice| invoice.extra.members());
@@ -100,6 +99,11 @@ impl VendorServer for PaymentKit {
             kind => (usual_status(kind), in_one_text(error, &Self::WORDS, " invalid: ")),
         };
         json_response(status, &json!({ "error": message }))
+    }
+
+    fn searched_fields(&self) -> &'static [Field] {
+        // "Fields like name, email, and DID" (docs). The phone is a guess: clients of other vendors search for it.
+        &[Field::Name, Field::Email, Field::Phone, Field::Did]
     }
 
     fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]) {

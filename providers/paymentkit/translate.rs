@@ -4,7 +4,7 @@ use http::header::CONTENT_TYPE;
 
 use super::wire;
 use crate::{
-    json::JsonObject,
+    json::{JsonObject, ObjectOrOther},
     kit::{
         Answer,
         decode::{self, loose, present},
@@ -48,11 +48,14 @@ pub(super) fn customer(received: wire::Customer<'_>, region: Option<Region>) -> 
     Ok(customer)
 }
 
-/// Decodes a customer's overdue invoices. The canonical answer has no place for the customer and the number of its
-/// subscriptions.
-pub(super) fn overdue(source: &Source) -> Result<OverdueInvoices, Error> {
-    let wire::Overdue { invoices, summary, .. } = parse(source.as_str())?;
+/// Decodes a customer's overdue invoices. The canonical answer has no place for the number of its subscriptions.
+pub(super) fn overdue(source: &Source, region: Option<Region>) -> Result<OverdueInvoices, Error> {
+    let wire::Overdue { customer: received, invoices, summary, .. } = parse(source.as_str())?;
     Ok(OverdueInvoices {
+        customer: match received {
+            Some(ObjectOrOther::Object(received)) => Some(customer(received, region)?.into_owned(source)),
+            Some(ObjectOrOther::Other(_)) | None => None,
+        },
         invoices: decode::each(invoices, "invoices", |received| invoice(received, source))?,
         summary: summary.and_then(|raw| JsonObject::owned(raw, source)),
     })

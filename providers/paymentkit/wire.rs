@@ -37,7 +37,7 @@ wire! {
 
     /// A customer's overdue invoices, and their sums by currency. The sums may be missing (docs) (sdk).
     answer Overdue<'a> {
-        customer: Raw<'a> = "customer",
+        customer: ObjectOrOther<'a, Customer<'a>> = "customer",
         invoices: Vec<Invoice<'a>> = "invoices",
         summary: Raw<'a> = "summary",
     }

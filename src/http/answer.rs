@@ -6,7 +6,7 @@ use std::pin::Pin;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
-    api::view::{CustomerView, EachView, FidelityView, ListView, Origin, summary},
+    api::view::{CustomerView, EachView, FidelityView, ListView, Origin, OverdueView, summary},
     engine::Planned,
     json::Json,
     kit::render::{self, RenderedRequest},
@@ -98,7 +98,7 @@ impl Call {
                 let (document, next) = list.entries(self, &page);
                 list.linked(json_response(StatusCode::OK, with_raw(document, raw)), next)
             }
-            (Reply::OverdueInvoices(_, overdue), _) => {
+            (Reply::OverdueInvoices(overdue), _) => {
                 let fidelity: Fidelity = Fidelity::default();
                 let view = ListView {
                     data: EachView(&overdue.invoices),
@@ -106,7 +106,13 @@ impl Call {
                     total_count: Some(overdue.invoices.len() as u64),
                     filtered_by: None,
                     fidelity: &fidelity,
-                    summary: Some(summary(&overdue)),
+                    overdue: Some(OverdueView {
+                        customer: overdue
+                            .customer
+                            .as_ref()
+                            .map(|customer| CustomerView { customer, origin: self.origin() }),
+                        summary: summary(&overdue),
+                    }),
                 };
                 json_response(StatusCode::OK, written(&view, raw, 2048))
             }

@@ -76,7 +76,7 @@ pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Prob
 #[utoipa::path(
     get, path = "/v1/customers/{id}/overdue_invoices", operation_id = "list_overdue_invoices", tag = "of a customer", summary = "List a customer's overdue invoices",
     params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters),
-    responses((status = 200, description = "All overdue invoices, with their sums.", body = schema::InvoiceList), schema::Problems),
+    responses((status = 200, description = "All overdue invoices, with their customer and their sums.", body = schema::InvoiceList), schema::Problems),
 )]
 pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let mut call = caller.call(Operation::OverdueInvoices, &[])?;
@@ -171,7 +171,7 @@ impl ListRequest {
             total_count: total,
             filtered_by: FilteredBy::of(&self.filter, call.manifest()).as_str(),
             fidelity: &fidelity,
-            summary: None,
+            overdue: None,
         };
         let document = written(&view, None, 512 + items.len() * 1100);
         (document, view.next_cursor)
@@ -186,7 +186,7 @@ impl ListRequest {
             total_count: page.total,
             filtered_by: (!self.parameters.is_empty()).then_some("provider"),
             fidelity: &fidelity,
-            summary: None,
+            overdue: None,
         };
         let document = written(&view, None, 512 + page.items.len() * 512);
         (document, view.next_cursor)

@@ -19,7 +19,9 @@ pub(super) fn records(vendor: &dyn VendorServer) -> Records {
         let created: Timestamp = sample.created_at.parse().unwrap_or_default();
         let id = records.add(vendor, &sample.fields(), created, [number; 16]);
         if manifest.operation(Operation::PaymentMethods).is_supported() {
-            records.set_payment_methods(id.clone(), vec![sample.payment_method(number)]);
+            let mut method = sample.payment_method(number);
+            vendor.fill_new_payment_method(&mut method, &id, [number; 16]);
+            records.set_payment_methods(id.clone(), vec![method]);
         }
         if manifest.operation(Operation::Payments).is_supported() {
             records.set_payments(id.clone(), sample.payments(number, &id));
@@ -133,6 +135,6 @@ impl Sample {
             ..Invoice::default()
         };
         let summary = r#"{"curr_usd":{"amount":"2500","currency":{"id":"curr_usd","symbol":"USD","decimal":2},"method":{"id":"pm_stripe","type":"stripe"}}}"#;
-        OverdueInvoices { invoices: vec![invoice], summary: JsonObject::in_string(summary) }
+        OverdueInvoices { customer: None, invoices: vec![invoice], summary: JsonObject::in_string(summary) }
     }
 }

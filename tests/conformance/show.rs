@@ -56,7 +56,7 @@ pub(crate) fn reply(command: &Command, reply: Reply, manifest: &Manifest) -> Val
         (_, Reply::Customers(page)) => listing(page, &CustomerFilter::default(), manifest),
         (_, Reply::PaymentMethods(page)) => payment_methods(&page),
         (_, Reply::Payments(page)) => payments(&page),
-        (_, Reply::OverdueInvoices(_, overdue)) => overdue_invoices(&overdue),
+        (_, Reply::OverdueInvoices(overdue)) => overdue_invoices(&overdue),
     }
 }
 
@@ -78,6 +78,7 @@ fn payments(payments: &Page<Payment>) -> Value {
 
 pub(crate) fn overdue_invoices(overdue: &OverdueInvoices) -> Value {
     json!({
+        "customer": overdue.customer.as_ref().map(customer),
         "data": overdue.invoices.iter().map(|invoice| value(InvoiceView::from(invoice))).collect::<Vec<_>>(),
         "summary": value(summary(overdue)),
     })

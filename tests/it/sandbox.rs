@@ -129,6 +129,7 @@ async fn read_records_of_a_customer(gateway: &Gateway, provider: &str) {
     if is_supported(&invoices) {
         assert_eq!(invoices.body["data"][0]["amount_remaining"], "2500", "{provider}: {}", invoices.text);
         assert_eq!(invoices.body["summary"]["curr_usd"]["amount"], "2500");
+        assert_eq!(invoices.body["customer"], samples.body, "the invoices answer their customer too");
     }
 }
 
@@ -240,4 +241,86 @@ async fn an_update_merges_metadata() {
     let path = format!("/v1/customers/{}", created.body["id"].as_str().expect("an id"));
     let updated = gateway.patch(&path, json!({ "metadata": { "crm": null, "since": 2021 } })).await;
     assert_eq!(updated.body["metadata"], json!({ "tier": "gold", "since": 2021 }), "{}", updated.text);
+}
+
+#[tokio::test]
+async fn a_search_at_paymentkit_finds_dids() {
+    let gateway = Gateway::sandbox("paymentkit").await;
+    let sample = gateway.get("/v1/customers/lookup?email=amadou.ba@example.com").await;
+    let did = sample.body["did"].as_str().expect("a DID");
+    let part = did.get(2..8).unwrap_or(did);
+    let found = gateway.get(&format!("/v1/customers?search={part}")).await;
+    assert_eq!((&found.body["data"][0]["did"], &found.body["filtered_by"]), (&json!(did), &json!("provider")));
+}
+
+#[tokio::test]
+async fn a_payment_method_of_modem_pay_is_the_one_of_its_documents() {
+    let gateway = Gateway::sandbox("modempay").await;
+    let sample = gateway.get("/v1/customers/lookup?email=caleb@modempay.com").await;
+    let id = sample.body["id"].as_str().expect("an id");
+    let methods = gateway.get(&format!("/v1/customers/{id}/payment_methods?include=raw")).await;
+    let mut shown = methods.body["raw"][0]["body"]["data"][0].clone();
+    assert_eq!(shown["id"].as_str().map(str::len), Some(36), "{shown}");
+    assert_eq!(shown["mobilepay"]["fingerprint"].as_str().map(str::len), Some(32), "{shown}");
+    shown["id"].take();
+    shown["mobilepay"]["fingerprint"].take();
+    assert_eq!(
+        shown,
+        json!({
+            "mobilepay": {
+                "logo": "https://api.modempay.com/images/qcell.png",
+                "type": "mobilepay",
+                "group": "wallet-gm",
+                "last4": "9944",
+                "gateway": "qmoney",
+                "fingerprint": null,
+                "gateway_name": "QMoney",
+            },
+            "id": null,
+            "type": "mobilepay",
+            "customer": id,
+            "business_id": "a10a51ae-05c8-406e-968c-7b1d309a77e0",
+            "account_id": "7788dd90-3801-47a6-8597-b46eaa0a7d7d",
+            "test_mode": true,
+            "has_been_detached": false,
+            "createdAt": "2025-05-11T13:54:10.104Z",
+            "updatedAt": "2025-05-11T13:54:10.104Z",
+        })
+    );
+    let method = &methods.body["data"][0];
+    assert_eq!(
+        (&method["channel"], &method["last4"], &method["phone"]),
+        (&json!("qmoney"), &json!("9944"), &json!(null))
+    );
+}
+
+/// The refusals that need no record. `fixtures` has those that do.
+#[tokio::test]
+async fn an_update_cannot_remove_what_a_create_requires() {
+    for (provider, patch, pointer) in [
+        ("modempay", json!({ "name": null }), "/name"),
+        ("modempay", json!({ "first_name": null, "last_name": null }), "/first_name"),
+        ("notchpay", json!({ "email": null, "phone": null }), "/email"),
+        ("bitnob", json!({ "email": null }), "/email"),
+    ] {
+        let gateway = Gateway::sandbox(provider).await;
+        let sample = gateway.get("/v1/customers/lookup?email=amadou.ba@example.com").await;
+        let path = format!("/v1/customers/{}", sample.body["id"].as_str().expect("an id"));
+        for query in ["", "?explain=true"] {
+            let refused = gateway.patch(&format!("{path}{query}"), patch.clone()).await;
+            assert_eq!(refused.status_and_code(), (422, "invalid_request"), "{provider}: {}", refused.text);
+            assert_eq!(
+                (&refused.body["errors"][0]["pointer"], &refused.body["outcome"]),
+                (&json!(pointer), &json!("none"))
+            );
+        }
+        assert_eq!(gateway.get(&path).await.body["updated_at"], sample.body["updated_at"], "{provider}");
+    }
+    let gateway = Gateway::sandbox("notchpay").await;
+    let created = gateway.post("/v1/customers", json!({ "email": "awa@example.com" })).await;
+    let path = format!("/v1/customers/{}", created.body["id"].as_str().expect("an id"));
+    let refused = gateway.patch(&path, json!({ "email": null })).await;
+    assert_eq!((refused.status_and_code(), &refused.body["outcome"]), ((422, "invalid_request"), &json!("none")));
+    let replaced = gateway.patch(&path, json!({ "email": null, "phone": "+237677123456" })).await;
+    assert_eq!((&replaced.body["email"], &replaced.body["phone"]), (&json!(null), &json!("+237677123456")));
 }

@@ -157,8 +157,17 @@ pub struct ListView<'a, D, T = Text> {
     pub filtered_by: Option<&'static str>,
     /// The fidelity entries that all customers of the page share.
     pub fidelity: &'a Fidelity<T>,
-    /// For overdue invoices only: the provider's sums, unchanged.
-    pub summary: Option<Option<Raw<'a>>>,
+    /// For overdue invoices only.
+    pub overdue: Option<OverdueView<'a>>,
+}
+
+/// What a list of overdue invoices has besides the invoices.
+#[derive(Debug)]
+pub struct OverdueView<'a> {
+    /// The customer, if the provider shows it with the invoices.
+    pub customer: Option<CustomerView<'a>>,
+    /// The provider's sums, unchanged.
+    pub summary: Option<Raw<'a>>,
 }
 
 impl<D: Json, T: JsonText> Json for ListView<'_, D, T> {
@@ -172,7 +181,12 @@ impl<D: Json, T: JsonText> Json for ListView<'_, D, T> {
         member!(out, r#","filtered_by":"#, self.filtered_by.map(Str::new).as_ref());
         out.extend_from_slice(br#","fidelity":"#);
         FidelityView(self.fidelity).write(out);
-        if let Some(summary) = self.summary {
+        if let Some(OverdueView { customer, summary }) = &self.overdue {
+            out.extend_from_slice(br#","customer":"#);
+            match customer {
+                Some(customer) => customer.write(out),
+                None => out.extend_from_slice(b"null"),
+            }
             raw(out, r#","summary":"#, summary.map_or("null", Raw::get));
         }
         out.push(b'}');

@@ -48,7 +48,7 @@ pub fn without_extra(mut reply: Reply) -> Reply {
     match &mut reply {
         Reply::PaymentMethods(page) => page.items.iter_mut().for_each(|method| method.extra = Extra::default()),
         Reply::Payments(page) => page.items.iter_mut().for_each(|payment| payment.extra = Extra::default()),
-        Reply::OverdueInvoices(_, OverdueInvoices { invoices, .. }) => {
+        Reply::OverdueInvoices(OverdueInvoices { invoices, .. }) => {
             for invoice in invoices {
                 invoice.extra = Extra::default();
             }

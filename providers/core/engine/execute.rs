@@ -12,7 +12,7 @@ use super::{
     offset_pages, prepare,
 };
 use crate::{
-    kit::{CustomerProvider, Plan, Transport, run},
+    kit::{CustomerProvider, Plan, Step, Transport, run},
     model::{
         BorrowedCustomer, Command, CreateCustomer, Created, Customer, CustomerId, Error, Fidelity, Kind, ListCustomers,
         ListOfCustomer, Lookup, LossPolicy, OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request,
@@ -106,10 +106,7 @@ enum Work {
     PaymentMethodsFromOffset(Arc<dyn CustomerProvider>, ListOfCustomer),
     Payments(Plan<Page<Payment>>),
     PaymentsFromOffset(Arc<dyn CustomerProvider>, ListOfCustomer),
-    OverdueInvoices {
-        customer: Option<Box<Plan<Customer>>>,
-        invoices: Plan<OverdueInvoices>,
-    },
+    OverdueInvoices(Plan<OverdueInvoices>),
 }
 
 enum WriteWork {
@@ -140,9 +137,7 @@ impl Planned {
             Work::List(list) => list.first().requests(),
             Work::PaymentMethods(plan) => plan.requests(),
             Work::Payments(plan) => plan.requests(),
-            Work::OverdueInvoices { customer, invoices } => {
-                customer.iter().flat_map(|customer| customer.requests()).chain(invoices.requests()).collect()
-            }
+            Work::OverdueInvoices(plan) => plan.requests(),
             // The first page decides which other pages are requested.
             Work::FindsNothing
             | Work::ListFromOffset(..)
@@ -185,13 +180,7 @@ impl Planned {
             Work::PaymentsFromOffset(provider, list) => {
                 Box::pin(async move { offset_pages::payments(&*provider, transport, &list).await.map(Reply::Payments) })
             }
-            Work::OverdueInvoices { customer, invoices } => Box::pin(async move {
-                let customer = match customer {
-                    Some(plan) => Some(run(transport, *plan).await?),
-                    None => None,
-                };
-                Ok(Reply::OverdueInvoices(customer, run(transport, invoices).await?))
-            }),
+            Work::OverdueInvoices(plan) => executed(run(transport, plan), Reply::OverdueInvoices),
         }
     }
 
@@ -300,10 +289,18 @@ fn find_work(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup, conditions: 
     }
 }
 
+/// The overdue invoices. A client of an imitated provider expects the customer with them, so the customer is retrieved
+/// if the answer lacks it.
 fn overdue_work(provider: &Arc<dyn CustomerProvider>, id: &CustomerId, conditions: Conditions) -> Result<Work, Error> {
-    let customer = match conditions.language {
-        Language::Canonical => None,
-        Language::Imitated => Some(Box::new(provider.plan_retrieve(id)?)),
-    };
-    Ok(Work::OverdueInvoices { customer, invoices: provider.plan_overdue_invoices(id)? })
+    let plan = provider.plan_overdue_invoices(id)?;
+    if conditions.language == Language::Canonical {
+        return Ok(Work::OverdueInvoices(plan));
+    }
+    let retrieve = provider.plan_retrieve(id)?;
+    Ok(Work::OverdueInvoices(plan.and_then(|overdue| {
+        if overdue.customer.is_some() {
+            return Ok(Step::Done(overdue));
+        }
+        Ok(retrieve.map(|customer| Ok(OverdueInvoices { customer: Some(customer), ..overdue })).into())
+    })))
 }

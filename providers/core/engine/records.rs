@@ -119,7 +119,7 @@ impl Records {
                 self.customers.remove(index.ok_or_else(not_found)?);
                 Reply::DELETED
             }
-            Command::List(list) => Reply::Customers(self.list(list, now)?),
+            Command::List(list) => Reply::Customers(self.list(vendor.searched_fields(), list, now)?),
             Command::Block(id) => self.change(id.public(), now, |customer| customer.blocked = Some(true))?,
             Command::Unblock(id) => self.change(id.public(), now, |customer| customer.blocked = Some(false))?,
             Command::PaymentMethods(list) => {
@@ -134,7 +134,7 @@ impl Records {
             Command::OverdueInvoices(id) => {
                 let customer = self.by_id(id.public())?.clone();
                 let invoices = self.invoices.get(&customer.id).cloned().unwrap_or_default();
-                Reply::OverdueInvoices(Some(customer), invoices)
+                Reply::OverdueInvoices(OverdueInvoices { customer: Some(customer), ..invoices })
             }
         })
     }
@@ -192,9 +192,9 @@ impl Records {
         Ok(Reply::changed(customer.clone()))
     }
 
-    fn list(&self, list: &ListCustomers, now: Timestamp) -> Result<Page<Customer>, Error> {
-        let matching: Vec<&Customer> =
-            self.visible(now).rev().filter(|customer| list.filter.matches(customer)).collect();
+    fn list(&self, searched: &[Field], list: &ListCustomers, now: Timestamp) -> Result<Page<Customer>, Error> {
+        let matches = |customer: &&Customer| list.filter.matches_searching(customer, searched);
+        let matching: Vec<&Customer> = self.visible(now).rev().filter(matches).collect();
         let Position::AfterCustomer(last) = &list.position else {
             return slice(&matching, &list.position, list.limit);
         };

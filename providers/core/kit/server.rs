@@ -11,8 +11,8 @@ use serde::Serialize;
 use crate::{
     kit::Words,
     model::{
-        Command, Customer, Error, FieldError, IdPattern, Kind, Page, Patch, Position, Reply, Request, Response,
-        manifest::Manifest,
+        Command, Customer, CustomerFilter, Error, Field, FieldError, IdPattern, Kind, Page, Patch, PaymentMethod,
+        Position, Reply, Request, Response, manifest::Manifest,
     },
     text::{Text, email},
 };
@@ -40,9 +40,17 @@ pub trait VendorServer: Debug + Send + Sync + 'static {
     /// Fills in what the vendor generates for a new record: an id, and the fields that a client cannot write.
     fn fill_new_record(&self, customer: &mut Customer, random: [u8; 16]);
 
+    /// Fills in what the vendor generates for a new payment method of a customer.
+    fn fill_new_payment_method(&self, _method: &mut PaymentMethod, _customer: &Text, _random: [u8; 16]) {}
+
     /// The request members that the vendor accepts and that have no canonical field.
     fn members_without_field(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// The fields that a search for a text looks at.
+    fn searched_fields(&self) -> &'static [Field] {
+        &CustomerFilter::SEARCHED
     }
 
     /// Whether an e-mail address is unique among customers: a second create with the same address answers the existing

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    model::Customer,
+    model::{Customer, Field},
     text::{Text, email},
 };
 
@@ -90,6 +90,14 @@ impl CustomerFilter {
     /// Whether a customer meets every condition. Exact values are compared whole, a search as a part of a value. The
     /// e-mail address and the search ignore case.
     pub fn matches(&self, customer: &Customer) -> bool {
+        self.matches_searching(customer, &Self::SEARCHED)
+    }
+
+    /// The fields that a search looks at.
+    pub const SEARCHED: [Field; 3] = [Field::Name, Field::Email, Field::Phone];
+
+    /// The same, for a search that looks at these fields.
+    pub fn matches_searching(&self, customer: &Customer, searched: &[Field]) -> bool {
         let equals = |value: &Option<Text>, wanted: &Option<Text>, same: fn(&str, &str) -> bool| match (value, wanted) {
             (_, None) => true,
             (None, Some(_)) => false,
@@ -101,10 +109,8 @@ impl CustomerFilter {
             && self.blocked.is_none_or(|blocked| customer.blocked == Some(blocked))
             && self.search.as_ref().is_none_or(|part| {
                 let part = part.to_lowercase();
-                [&customer.name, &customer.email, &customer.phone]
-                    .into_iter()
-                    .flatten()
-                    .any(|value| value.to_lowercase().contains(&part))
+                let mut values = searched.iter().filter_map(|field| customer.text(*field));
+                values.any(|value| value.to_lowercase().contains(&part))
             })
     }
 }

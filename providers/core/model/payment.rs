@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::{
     json::{Extra, JsonObject},
+    model::Customer,
     text::Text,
 };
 
@@ -69,6 +70,8 @@ pub struct Invoice {
 /// A customer's overdue invoices.
 #[derive(Clone, Default, PartialEq)]
 pub struct OverdueInvoices {
+    /// The customer, if the provider shows it with the invoices.
+    pub customer: Option<Customer>,
     /// The invoices.
     pub invoices: Vec<Invoice>,
     /// The provider's sums by currency, unchanged.

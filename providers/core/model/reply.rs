@@ -44,8 +44,8 @@ pub enum Reply {
     PaymentMethods(Page<PaymentMethod>),
     /// A page of a customer's payments.
     Payments(Page<Payment>),
-    /// A customer's overdue invoices, with the customer if the caller shows it too.
-    OverdueInvoices(Option<Customer>, OverdueInvoices),
+    /// A customer's overdue invoices.
+    OverdueInvoices(OverdueInvoices),
 }
 
 impl Reply {
@@ -68,13 +68,13 @@ impl Reply {
             Self::Written(Written::Created(Created { customer, .. }) | Written::Changed(customer))
             | Self::Customer(customer)
             | Self::Found(Some(customer))
-            | Self::OverdueInvoices(Some(customer), _) => (Some(customer), &[]),
+            | Self::OverdueInvoices(OverdueInvoices { customer: Some(customer), .. }) => (Some(customer), &[]),
             Self::Customers(page) => (None, &page.items),
             Self::Written(Written::Deleted)
             | Self::Found(None)
             | Self::PaymentMethods(_)
             | Self::Payments(_)
-            | Self::OverdueInvoices(None, _) => (None, &[]),
+            | Self::OverdueInvoices(_) => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -85,13 +85,13 @@ impl Reply {
             Self::Written(Written::Created(Created { customer, .. }) | Written::Changed(customer))
             | Self::Customer(customer)
             | Self::Found(Some(customer))
-            | Self::OverdueInvoices(Some(customer), _) => (Some(customer), &mut []),
+            | Self::OverdueInvoices(OverdueInvoices { customer: Some(customer), .. }) => (Some(customer), &mut []),
             Self::Customers(page) => (None, &mut page.items),
             Self::Written(Written::Deleted)
             | Self::Found(None)
             | Self::PaymentMethods(_)
             | Self::Payments(_)
-            | Self::OverdueInvoices(None, _) => (None, &mut []),
+            | Self::OverdueInvoices(_) => (None, &mut []),
         };
         one.into_iter().chain(many)
     }

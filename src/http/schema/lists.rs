@@ -32,6 +32,8 @@ macro_rules! lists {
             fidelity: Vec<FidelityEntry>,
             /// With `include=raw`: the provider's raw answers.
             raw: Option<Vec<Exchange>>,
+            /// For overdue invoices only: the customer, or `null` if the provider does not show it with the invoices.
+            customer: Option<Customer>,
             /// For overdue invoices only: the provider's sums by currency.
             summary: Option<BTreeMap<String, Value>>,
         }

@@ -13,7 +13,7 @@ use passerelle_providers::{
 use proptest::{prelude::*, test_runner::TestCaseError};
 
 use super::{Subject, compare_customers, fail, requests::position_of_a_client, run_cases, usual};
-use crate::{sample, show};
+use crate::{fields::full, sample, show};
 
 /// The result of a plan that must need no other request.
 fn done<T>(step: Result<Step<T>, Error>) -> Result<T, TestCaseError> {
@@ -144,11 +144,10 @@ pub(super) fn the_client_side_decodes_overdue_invoices_as_encoded(subject: Subje
     let summary = JsonObject::in_string(r#"{"curr_1":{"amount":"1234567890123456789012"}}"#);
     for encoded in [
         OverdueInvoices::default(),
-        OverdueInvoices { invoices: vec![whole.clone()], summary: None },
-        OverdueInvoices { invoices: vec![whole, bare], summary },
+        OverdueInvoices { invoices: vec![whole.clone()], ..OverdueInvoices::default() },
+        OverdueInvoices { customer: None, invoices: vec![whole, bare], summary },
     ] {
-        let customer = Customer { id: id.public().clone(), ..Customer::default() };
-        let reply = Reply::OverdueInvoices(Some(customer), encoded.clone());
+        let reply = Reply::OverdueInvoices(encoded.clone());
         let answer = server.answer(&Command::OverdueInvoices(id.clone()), &reply)?;
         let Step::Done(decoded) = provider.plan_overdue_invoices(&id)?.read(answer)? else {
             return Err("the plan wants another request after this answer".into());
@@ -159,6 +158,24 @@ pub(super) fn the_client_side_decodes_overdue_invoices_as_encoded(subject: Subje
         }
     }
     Ok(())
+}
+
+pub(super) fn overdue_invoices_show_the_customer_as_a_retrieve_does(subject: Subject) -> Result<(), Failed> {
+    if !subject.supports(Operation::OverdueInvoices) {
+        return Ok(());
+    }
+    let (provider, server, id) = (subject.provider(), subject.server(), subject.id());
+    let customer = full();
+    let retrieved = server.answer(&Command::Retrieve(id.clone()), &Reply::Customer(customer.clone()))?;
+    let overdue = OverdueInvoices { customer: Some(customer), ..OverdueInvoices::default() };
+    let answer = server.answer(&Command::OverdueInvoices(id.clone()), &Reply::OverdueInvoices(overdue))?;
+    let Step::Done(retrieved) = provider.plan_retrieve(&id)?.read(retrieved)? else {
+        return Err("the plan wants another request after this answer".into());
+    };
+    let Step::Done(overdue) = provider.plan_overdue_invoices(&id)?.read(answer)? else {
+        return Err("the plan wants another request after this answer".into());
+    };
+    if overdue.customer.as_ref() == Some(&retrieved) { Ok(()) } else { Err("the customer differs".into()) }
 }
 
 pub(super) fn the_client_side_decodes_refusals_as_encoded(subject: Subject) -> Result<(), Failed> {

@@ -65,6 +65,10 @@ const LAWS: &[(&str, Law)] = &[
         "the_client_side_decodes_overdue_invoices_as_encoded",
         answers::the_client_side_decodes_overdue_invoices_as_encoded,
     ),
+    (
+        "overdue_invoices_show_the_customer_as_a_retrieve_does",
+        answers::overdue_invoices_show_the_customer_as_a_retrieve_does,
+    ),
     ("the_client_side_decodes_refusals_as_encoded", answers::the_client_side_decodes_refusals_as_encoded),
     (
         "every_error_status_maps_to_the_kind_in_the_snapshot",

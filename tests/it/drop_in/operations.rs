@@ -2,8 +2,11 @@
 
 use serde_json::json;
 
-use super::dialects::{Dialect, for_every_pair};
-use crate::support::Gateway;
+use super::dialects::{DIALECTS, Dialect, for_every_pair};
+use crate::{
+    stand_in::{StandIn, json as json_answer},
+    support::Gateway,
+};
 
 #[tokio::test]
 async fn every_dialect_is_served_by_every_provider() {
@@ -73,5 +76,19 @@ async fn read_all_pages(gateway: &Gateway, dialect: &Dialect, key: &str, id: &st
         distinct.dedup();
         assert_eq!(distinct.len(), seen.len(), "no customer is listed twice");
         assert!(seen.len() >= 3 && seen.iter().any(|seen| seen == id), "{}: {seen:?}", dialect.name);
+    }
+}
+
+/// The client reads the customer beside the invoices, so the gateway retrieves a customer that the answer lacks.
+#[tokio::test]
+async fn overdue_invoices_have_their_customer_also_if_the_provider_leaves_it_out() {
+    let customer = r#"{"id":"cus_1","did":"z1Awa","name":"Awa Diop","email":"awa@example.com"}"#;
+    let with_customer = format!(r#"{{"customer":{customer},"invoices":[]}}"#);
+    for (answers, requests) in [(vec![with_customer], 1), (vec![r#"{"invoices":[]}"#.into(), customer.to_owned()], 2)] {
+        let vendor = StandIn::start(answers.iter().map(|body| json_answer("200 OK", body)).collect()).await;
+        let gateway = Gateway::in_front_of("paymentkit", &vendor.url(), "").await;
+        let answer = DIALECTS[2].send(&gateway, "sk_acme", "GET", "/cus_1/overdue/invoices", None).await;
+        assert_eq!((answer.status.as_u16(), &answer.body["customer"]["email"]), (200, &json!("awa@example.com")));
+        assert_eq!(vendor.requests().len(), requests, "{}", answer.text);
     }
 }
