@@ -85,3 +85,25 @@ fn command() -> CreateCustomer {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_page_of_entries_that_are_no_records_needs_no_memory() {
+    for (name, begin, end) in [
+        ("lomi", r#"{"data":["#, "]}"),
+        ("modempay", r#"{"data":["#, "]}"),
+        ("notchpay", r#"{"items":["#, "]}"),
+        ("paymentkit", r#"{"list":["#, "]}"),
+        ("bitnob", r#"{"data":{"customers":["#, "]}}"),
+    ] {
+        let vendor = vendor(name).expect("a vendor");
+        let generation = vendor.manifest(None).expect("a generation").generation;
+        let provider = (vendor.connect)(Settings { generation, region: None, livemode: true });
+        let list = ListCustomers { limit: 20, position: Position::START, filter: CustomerFilter::default() };
+        let answer = Response::new(format!("{begin}{}{{}}{end}", "{},".repeat(100_000)).into());
+        let Ok(Step::Done(page)) = provider.plan_list(&list).expect("a plan").read(answer) else {
+            panic!("{name}: the page is read later");
+        };
+        let reading = measure(|| assert!(page.borrowed().is_err(), "{name}"));
+        assert!(reading.bytes_max < 32 * 1024, "{name}: {} bytes", reading.bytes_max);
+    }
+}

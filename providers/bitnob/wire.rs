@@ -5,7 +5,7 @@ use crate::{json::Raw, kit::document::wire, text::Str};
 
 wire! {
     /// A customer, as in every answer (docs) (cli). `phone_number` and `dial_code` are the newest names (nb).
-    answer Customer<'a> {
+    answer Customer<'a> by id {
         id: Str<'a> = "id",
         email: Str<'a> = "email",
         #[omitted]

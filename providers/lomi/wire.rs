@@ -6,7 +6,7 @@ use crate::{json::Raw, kit::document::wire, text::Str};
 
 wire! {
     /// A customer, as in every answer (docs).
-    answer Customer<'a> {
+    answer Customer<'a> by customer_id {
         customer_id: Str<'a> = "customer_id",
         name: Str<'a> = "name",
         email: Str<'a> = "email",

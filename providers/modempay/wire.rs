@@ -10,7 +10,7 @@ use crate::{
 
 wire! {
     /// A customer, without an envelope in every answer (docs).
-    answer Customer<'a> {
+    answer Customer<'a> by id {
         id: Str<'a> = "id",
         name: Str<'a> = "name",
         email: Str<'a> = "email",
@@ -22,7 +22,7 @@ wire! {
     }
 
     /// A payment method. `type` names the member with its details (docs).
-    answer PaymentMethod<'a> {
+    answer PaymentMethod<'a> by id {
         id: Str<'a> = "id",
         kind: Str<'a> = "type",
         created_at: Str<'a> = "createdAt",

@@ -100,6 +100,9 @@ pub(super) fn page<W, T>(
     let items = decode::each(received.items.or(received.payments), "items", read)?;
     let number = position.page(limit);
     let more = received.last_page.map_or(items.len() >= usize::from(limit.max(1)), |last| number < last);
+    // A page that is longer than was asked for may be the whole list.
+    let end = position.offset().saturating_add(items.len() as u64);
+    let more = more && received.totals.is_none_or(|total| items.len() <= usize::from(limit.max(1)) || end < total);
     Ok(Page { items, next: more.then(|| Position::of_page(number + 1, limit)), total: received.totals })
 }
 

@@ -13,7 +13,7 @@ use crate::{
 
 wire! {
     /// A customer, as in every answer (prose) (oas).
-    answer Customer<'a> {
+    answer Customer<'a> by id {
         id: Str<'a> = "id",
         name: Str<'a> = "name",
         email: Str<'a> = "email",
@@ -52,7 +52,7 @@ wire! {
     }
 
     /// A payment (prose).
-    answer Payment<'a> {
+    answer Payment<'a> by id {
         id: Str<'a> = "id",
         reference: Str<'a> = "reference",
         amount: Number<'a> = "amount",
@@ -62,7 +62,7 @@ wire! {
     }
 
     /// A payment method (oas).
-    answer PaymentMethod<'a> {
+    answer PaymentMethod<'a> by id {
         id: Str<'a> = "id",
         kind: Str<'a> = "type",
         channel: Str<'a> = "channel",

@@ -12,7 +12,7 @@ use crate::{
 
 wire! {
     /// A customer, as in every answer (docs).
-    answer Customer<'a> {
+    answer Customer<'a> by id {
         id: Str<'a> = "id",
         did: Str<'a> = "did",
         livemode: bool = "livemode",
@@ -43,7 +43,7 @@ wire! {
     }
 
     /// An invoice. Its amounts are integers in strings, too large for number types (sdk).
-    answer Invoice<'a> {
+    answer Invoice<'a> by id {
         id: Str<'a> = "id",
         number: Str<'a> = "number",
         status: Str<'a> = "status",

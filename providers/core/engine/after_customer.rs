@@ -30,7 +30,7 @@ pub(super) async fn customers(
     let mut is_after = false;
     for _ in 0..SCAN_PAGES {
         let plan = provider.plan_list(&page).map(Plan::<CustomerPage>::into_owned)?;
-        let read = run(transport, plan).await?;
+        let read = run(transport, plan).await?.that_continues(page.limit, manifest.paging.style)?;
         for (place, customer) in read.items.into_iter().enumerate() {
             if !is_after {
                 is_after = customer.id_at_provider() == last.at_provider();

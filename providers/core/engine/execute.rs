@@ -59,13 +59,21 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
         Command::RetrieveOrCreate(id) => Work::Retrieve(provider.plan_retrieve_or_create(id)?),
         Command::Find(lookup) => find_work(provider, lookup, conditions)?,
         Command::List(list) if is_canonical => Work::List(Box::new(PlannedList::new(provider, list)?)),
-        Command::PaymentMethods(list) if is_canonical => Work::PaymentMethods(provider.plan_payment_methods(list)?),
-        Command::Payments(list) if is_canonical => Work::Payments(provider.plan_payments(list)?),
+        Command::PaymentMethods(list) if is_canonical => {
+            Work::PaymentMethods(at_most(provider.plan_payment_methods(list)?, list))
+        }
+        Command::Payments(list) if is_canonical => Work::Payments(at_most(provider.plan_payments(list)?, list)),
         Command::List(list) => Work::ListFromOffset(Arc::clone(provider), list.clone()),
         Command::PaymentMethods(list) => Work::PaymentMethodsFromOffset(Arc::clone(provider), list.clone()),
         Command::Payments(list) => Work::PaymentsFromOffset(Arc::clone(provider), list.clone()),
         Command::OverdueInvoices(id) => overdue_work(provider, id, conditions)?,
     }))
+}
+
+/// The same plan, with an error instead of a page with more entries than were asked for.
+fn at_most<T: 'static>(plan: Plan<Page<T>>, list: &ListOfCustomer) -> Plan<Page<T>> {
+    let limit = list.limit;
+    plan.map(move |page| page.of_at_most(limit))
 }
 
 /// Executes a command.

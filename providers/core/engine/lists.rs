@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use crate::{
-    kit::{CustomerPage, CustomerProvider, Plan, Transport, run},
+    kit::{CustomerPage, CustomerProvider, Plan, Transport, read_large, run},
     model::{
         BorrowedCustomer, CreateCustomer, Created, Customer, CustomerFilter, Error, Field, FieldError, Kind,
         ListCustomers, Lookup, Operation, Page, Position, Request,
-        manifest::{FilterSupport, Manifest, Support},
+        manifest::{FilterSupport, Manifest, PagingStyle, Support},
     },
 };
 
@@ -121,13 +121,14 @@ impl PlannedList {
     pub(super) async fn read(self, transport: &dyn Transport) -> Result<Page<Customer>, Error> {
         let Self { provider, wanted, skip, gateway_filter, mut request, first } = self;
         let scans = !gateway_filter.is_empty();
+        let style = provider.manifest().paging.style;
         let mut pages_left = if scans { SCAN_PAGES } else { wanted.div_ceil(usize::from(request.limit.max(1))) };
         let mut plan = first;
         let mut skip = usize::from(skip);
         let mut items: Vec<Customer> = Vec::new();
         loop {
             pages_left = pages_left.saturating_sub(1);
-            let page = run(transport, plan.into_owned()).await?;
+            let page = run(transport, plan.into_owned()).await?.that_continues(request.limit, style)?;
             let total = page.total.filter(|_| !scans);
             let mut next = page.next;
             for (index, customer) in page.items.into_iter().enumerate().skip(std::mem::take(&mut skip)) {
@@ -162,15 +163,26 @@ impl PlannedList {
             let Page { items, next, total } = Box::pin(self.read(transport)).await?;
             return Ok(show(Page { items: items.iter().map(Customer::borrowed).collect(), next, total }));
         }
-        let Self { wanted, request, first, .. } = *self;
+        let Self { provider, wanted, request, first, .. } = *self;
+        let style = provider.manifest().paging.style;
         let answer = run(transport, first).await?;
-        let mut page = answer.borrowed()?;
-        if page.items.len() > wanted {
-            page.items.truncate(wanted);
-            page.next = Some(request.position.within(request.limit));
+        if answer.is_large() {
+            let page = Box::pin(read_large(transport, move || answer.into_owned())).await?;
+            let Page { items, next, total } = shown(page, &request, style, wanted)?;
+            return Ok(show(Page { items: items.iter().map(Customer::borrowed).collect(), next, total }));
         }
-        Ok(show(page))
+        Ok(show(shown(answer.borrowed()?, &request, style, wanted)?))
     }
+}
+
+/// The first entries of a provider's page, as many as the client wants. The next page of the client begins behind them.
+fn shown<T>(page: Page<T>, request: &ListCustomers, style: PagingStyle, wanted: usize) -> Result<Page<T>, Error> {
+    let mut page = page.that_continues(request.limit, style)?;
+    if page.items.len() > wanted {
+        page.items.truncate(wanted);
+        page.next = Some(request.position.clone().within(request.limit));
+    }
+    Ok(page)
 }
 
 /// Who answers a look-up for this provider, and how exactly.

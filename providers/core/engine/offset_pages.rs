@@ -91,7 +91,7 @@ impl<T> std::fmt::Debug for OffsetList<'_, T> {
     }
 }
 
-impl<T: 'static> OffsetList<'_, T> {
+impl<T: Send + 'static> OffsetList<'_, T> {
     /// Reads the entries from an offset, at most `limit` of them. If the provider has only tokens, or the gateway
     /// filters, the offset is found by a scan from the beginning. The scan is bounded: an offset beyond the bound is an
     /// error, never a wrong page.
@@ -111,7 +111,7 @@ impl<T: 'static> OffsetList<'_, T> {
         let mut position = Position::Offset(index);
         let mut slice = Page { items: Vec::new(), next: None, total: None };
         for _ in 0..bound {
-            let page = run(transport, (self.plan)(size, position.clone())?).await?;
+            let page = run(transport, (self.plan)(size, position.clone())?).await?.of_at_most(size)?;
             for entry in page.items {
                 if self.matches.is_none_or(|matches| matches(&entry)) {
                     if (offset..end).contains(&index) {
@@ -165,7 +165,7 @@ impl<T: 'static> OffsetList<'_, T> {
             }
             let number = reach.map_or(low + (high - low) / 2, |reach| (reach - 1).min(high - 1));
             let begin = number.saturating_mul(size.into());
-            let page = run(transport, (self.plan)(size, Position::Offset(begin))?).await?;
+            let page = run(transport, (self.plan)(size, Position::Offset(begin))?).await?.of_at_most(size)?;
             if page.items.is_empty() {
                 (high, reach) = (number, None);
                 continue;

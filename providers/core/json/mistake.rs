@@ -1,5 +1,7 @@
 //! The error of the JSON reader.
 
+use super::value::MAX_ENTRIES;
+
 /// Why a document could not be read. It never contains a value of the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError(Box<Reason>);
@@ -12,6 +14,9 @@ enum Reason {
     /// A member has another type than expected. The path of the member has the innermost name first; it is empty for
     /// the document itself.
     WrongType(Vec<&'static str>),
+    /// An entry of a list lacks the member that names it.
+    NotARecord(&'static str),
+    TooManyEntries,
 }
 
 impl ParseError {
@@ -24,6 +29,26 @@ impl ParseError {
     #[cold]
     pub fn wrong_type() -> Self {
         Self(Box::new(Reason::WrongType(Vec::new())))
+    }
+
+    /// The error for an entry of a list without the member that names it.
+    #[cold]
+    pub fn not_a_record(member: &'static str) -> Self {
+        Self(Box::new(Reason::NotARecord(member)))
+    }
+
+    #[cold]
+    pub(super) fn too_many_entries() -> Self {
+        Self(Box::new(Reason::TooManyEntries))
+    }
+
+    /// What is wrong with a list whose text may be JSON. `None` if something else is wrong.
+    pub fn wrong_list(&self) -> Option<String> {
+        match &*self.0 {
+            Reason::NotARecord(member) => Some(format!("a record without `{member}`")),
+            Reason::TooManyEntries => Some(format!("a list of more than {MAX_ENTRIES} entries")),
+            Reason::Malformed | Reason::WrongType(_) => None,
+        }
     }
 
     #[cold]

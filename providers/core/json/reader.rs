@@ -17,6 +17,12 @@ use crate::text::{
 pub trait FromJson<'a>: Sized {
     /// Reads the value at the reader's position.
     fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError>;
+
+    /// Checks an entry of a list. The reading of a list stops at the first entry that fails.
+    #[inline]
+    fn check_entry(&self) -> Result<(), ParseError> {
+        Ok(())
+    }
 }
 
 /// Reads a whole text as one document.

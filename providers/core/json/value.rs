@@ -119,6 +119,10 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Option<T> {
     }
 }
 
+/// The most entries of a list that are read. A page has at most some hundred; a provider that ignores the limit may
+/// answer its whole list. An entry needs much more memory than its text.
+pub(super) const MAX_ENTRIES: usize = 10_000;
+
 impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
         let mut items = Self::new();
@@ -128,7 +132,12 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
                 // Lists are pages of many items, and growth in small steps would move every item several times.
                 items.reserve(if items.is_empty() { 8 } else { 120 });
             }
-            items.push(T::read(reader)?);
+            if items.len() == MAX_ENTRIES {
+                return Err(ParseError::too_many_entries());
+            }
+            let item = T::read(reader)?;
+            item.check_entry()?;
+            items.push(item);
             more = reader.next_item()?;
         }
         Ok(items)

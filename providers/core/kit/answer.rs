@@ -7,10 +7,14 @@ use jiff::{Timestamp, fmt::rfc2822};
 use serde::Deserialize;
 
 use crate::{
-    kit::Words,
+    kit::{LARGE_REPLY, Words},
     model::{Error, FieldError, Kind, Response, VendorAnswer},
     text::Source,
 };
+
+/// The largest body of a refusal that is read. Refusals are small, and a document that is read as any JSON needs much
+/// more memory than its text.
+const MAX_REFUSAL: usize = 64 * 1024;
 
 /// A provider's HTTP answer.
 #[derive(Debug)]
@@ -36,6 +40,11 @@ impl Answer {
         (stated.is_client_error() || stated.is_server_error()).then_some(Self(response))
     }
 
+    /// Whether the body takes long to read.
+    pub fn is_large(&self) -> bool {
+        self.0.body().len() > LARGE_REPLY
+    }
+
     /// The body as text.
     pub fn text(&self) -> Result<&str, Error> {
         simdutf8::basic::from_utf8(self.0.body()).map_err(|_| not_text())
@@ -46,9 +55,10 @@ impl Answer {
         Source::new(self.0.body()).ok_or_else(not_text)
     }
 
-    /// The body of a refusal as a document; `None` if it is another document.
+    /// The body of a refusal as a document; `None` if it is another document, or too large for a refusal.
     pub fn error_body<T: for<'de> Deserialize<'de>>(&self) -> Option<T> {
-        serde_json::from_slice(self.0.body()).ok()
+        let body = self.0.body();
+        (body.len() <= MAX_REFUSAL).then(|| serde_json::from_slice(body).ok())?
     }
 
     /// Whether the body is an HTML page.

@@ -19,6 +19,9 @@ pub fn parse<'s, T: FromJson<'s>>(body: &'s str) -> Result<T, Error> {
 
 /// Describes a body that is not the expected document.
 pub fn describe(body: &str, error: &ParseError) -> String {
+    if let Some(wrong) = error.wrong_list() {
+        return wrong;
+    }
     let trimmed = body.trim_start();
     if trimmed.is_empty() {
         return "an empty body where JSON was expected".to_owned();
@@ -72,7 +75,8 @@ impl<D: Document> Serialize for Spelled<D> {
 /// written, and after `|` the other names with which it is read.
 ///
 /// An answer writes a missing member as `null`, or omits it if the field has `#[omitted]`. An envelope that contains
-/// different documents is an answer `of` a type parameter. The name after a slash is the one that [`Spelled`] writes
+/// different documents is an answer `of` a type parameter. A list of an answer `by` a member is read only up to the first
+/// entry that lacks this member or has the empty text there. The name after a slash is the one that [`Spelled`] writes
 /// for the vendor's other set of names.
 macro_rules! wire {
     () => {};
@@ -88,7 +92,7 @@ macro_rules! wire {
     };
     (
         $(#[$meta:meta])*
-        answer $name:ident <$life:lifetime> $(of $($item:ident),+)? { $( $(#[$attribute:ident])? $field:ident : $type:ty = $key:literal $(/ $other:literal)? $(| $alias:literal)* ),* $(,)? }
+        answer $name:ident <$life:lifetime> $(of $($item:ident),+)? $(by $id:ident)? { $( $(#[$attribute:ident])? $field:ident : $type:ty = $key:literal $(/ $other:literal)? $(| $alias:literal)* ),* $(,)? }
         $($rest:tt)*
     ) => {
         $(#[$meta])*
@@ -140,6 +144,16 @@ macro_rules! wire {
                 }
                 Ok(read)
             }
+
+            $(
+                #[inline]
+                fn check_entry(&self) -> Result<(), $crate::json::ParseError> {
+                    match &self.$id {
+                        Some(id) if !id.is_empty() => Ok(()),
+                        _ => Err($crate::json::ParseError::not_a_record(stringify!($id))),
+                    }
+                }
+            )?
         }
 
         impl<$life, $($($item: serde::Serialize),+)?> $crate::kit::document::Document for $name<$life, $($($item),+)?> {

@@ -15,6 +15,12 @@ pub struct CustomerPage {
 pub(super) type ReadPage = dyn for<'a> Fn(&'a Answer) -> Result<Page<BorrowedCustomer<'a>>, Error> + Send + Sync;
 
 impl CustomerPage {
+    /// Whether the answer is so large that its page should be read as [`Transport::compute`](super::Transport::compute)
+    /// says.
+    pub fn is_large(&self) -> bool {
+        self.answer.is_large()
+    }
+
     /// Reads the page with borrowed text.
     pub fn borrowed(&self) -> Result<Page<BorrowedCustomer<'_>>, Error> {
         (self.read)(&self.answer)

@@ -4,7 +4,7 @@
 //! [`Transport`]. A plan's request has a path below the provider's base URL and never contains a secret; an
 //! [`Endpoint`](crate::kit::Endpoint) adds the base URL.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
@@ -174,17 +174,39 @@ impl<T: 'static> Plan<Option<T>> {
     }
 }
 
+/// A reply of more bytes takes so long to read that no thread may do it that serves requests.
+pub const LARGE_REPLY: usize = 256 * 1024;
+
 /// Sends requests to a provider. It is the only part of a command's execution that waits.
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Sends a plan's request and reads the whole answer. An answer with any status is `Ok`; an error means that no
     /// answer arrived. `writes` says that the request may change something, so that sending it twice could do harm.
     async fn send(&self, request: Request, writes: bool) -> Result<Response, Error>;
+
+    /// Runs work that takes long: the reading of a reply of more than [`LARGE_REPLY`] bytes. A transport whose thread
+    /// serves other requests too runs it on another thread.
+    async fn compute(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
+}
+
+/// Reads a large reply where the transport runs long work.
+pub(crate) async fn read_large<T: Send + 'static>(
+    transport: &dyn Transport,
+    read: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let result = Arc::new(Mutex::new(None));
+    let for_work = Arc::clone(&result);
+    let work = move || *for_work.lock().unwrap_or_else(PoisonError::into_inner) = Some(read());
+    transport.compute(Box::new(work)).await;
+    let result = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+    result.unwrap_or_else(|| Err(Error::new(Kind::Interrupted, "the gateway stopped before it had read the answer")))
 }
 
 /// Runs a plan to its result. The error of a failed plan says whether an earlier request of the plan already wrote. The
 /// future does not hold the plan: a future is copied whenever a caller moves it, so it must be small.
-pub fn run<T: 'static>(
+pub fn run<T: Send + 'static>(
     transport: &dyn Transport,
     plan: Plan<T>,
 ) -> impl Future<Output = Result<T, Error>> + Send + use<'_, T> {
@@ -194,7 +216,11 @@ pub fn run<T: 'static>(
         let mut already_written = false;
         loop {
             let response = sent.await.map_err(|error| error.after(writes, already_written))?;
-            match read(response) {
+            let step = match response.body().len() {
+                0..=LARGE_REPLY => read(response),
+                _ => Box::pin(read_large(transport, move || read(response))).await,
+            };
+            match step {
                 Ok(Step::Done(value)) => return Ok(value),
                 Ok(Step::Then(next)) => {
                     already_written |= writes;
@@ -211,4 +237,47 @@ pub fn run<T: 'static>(
 /// The error of a provider that lacks an operation.
 pub fn unsupported<T>(manifest: &crate::model::manifest::Manifest, operation: Operation) -> Result<Plan<T>, Error> {
     Err(Error::not_supported(manifest, operation))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+    use crate::kit::Draft;
+
+    /// A transport that answers a body of so many bytes, and counts the long work.
+    struct Counting {
+        length: usize,
+        computed: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Transport for Counting {
+        async fn send(&self, _: Request, _: bool) -> Result<Response, Error> {
+            Ok(Response::new(vec![b' '; self.length].into()))
+        }
+
+        async fn compute(&self, work: Box<dyn FnOnce() + Send>) {
+            self.computed.fetch_add(1, Ordering::Relaxed);
+            work();
+        }
+    }
+
+    #[test]
+    fn only_a_large_reply_is_read_as_long_work() {
+        for (length, expected) in [(LARGE_REPLY, 0), (LARGE_REPLY + 1, 1)] {
+            let transport = Counting { length, computed: AtomicUsize::new(0) };
+            let plan = Draft::get("/customers")
+                .plan(|answer| answer.refusal(None, None), |answer| answer.text().map(str::len));
+            let mut work = pin!(run(&transport, plan.expect("a plan")));
+            let polled = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(polled, Poll::Ready(Ok(read)) if read == length));
+            assert_eq!(transport.computed.load(Ordering::Relaxed), expected, "{length}");
+        }
+    }
 }

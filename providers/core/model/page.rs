@@ -1,6 +1,9 @@
 //! Pages of lists, and the positions at which they begin.
 
-use crate::{model::CustomerId, text::Text};
+use crate::{
+    model::{CustomerId, Error, manifest::PagingStyle},
+    text::Text,
+};
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +34,7 @@ impl<T> Page<T> {
     /// because page numbers count full pages even if this page has fewer entries.
     pub fn of_numbered(items: Vec<T>, position: &Position, limit: u16, total: Option<u64>) -> Self {
         let Some(total) = total else { return Self::of_unknown_length(items, position, limit) };
-        let end = position.offset().saturating_add(limit.into());
+        let end = position.offset().saturating_add(items.len().max(limit.into()) as u64);
         let next = (!items.is_empty() && end < total).then_some(Position::Offset(end));
         Self { items, next, total: Some(total) }
     }
@@ -46,6 +49,26 @@ impl<T> Page<T> {
         let next =
             (more && !items.is_empty()).then(|| Position::of_page(position.page(limit).saturating_add(1), limit));
         Self { items, next, total }
+    }
+
+    /// This page, if it has at most `limit` entries. The error for a page with more of them, where the surplus could not
+    /// be shown later.
+    pub fn of_at_most(self, limit: u16) -> Result<Self, Error> {
+        if self.items.len() > usize::from(limit.max(1)) { Err(Self::too_long(limit)) } else { Ok(self) }
+    }
+
+    /// This page, if it shows where its list continues. Numbered pages are counted in pages of the size that was asked
+    /// for. So after a longer page, the next number may skip entries or show entries again; only a last page may be
+    /// longer.
+    pub fn that_continues(self, limit: u16, style: PagingStyle) -> Result<Self, Error> {
+        match style {
+            PagingStyle::Pages if self.next.is_some() => self.of_at_most(limit),
+            _ => Ok(self),
+        }
+    }
+
+    fn too_long(limit: u16) -> Error {
+        Error::bad_response(format_args!("more than the {limit} entries of a page that were asked for"))
     }
 
     /// A page of a list with an unknown total: after a full page there may be another one.
