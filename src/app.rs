@@ -27,12 +27,13 @@ use crate::{
     problem::{AlreadyWritten, Code, Problem},
     state::{App, RequestId},
     store::Store,
+    upstream::Shared,
     writes::{StoredSurface, Surface},
 };
 
-/// Makes the application from a snapshot of the configuration and a store.
-pub fn new(gateway: Gateway, store: Store) -> Arc<App> {
-    App::new(gateway, store, surface)
+/// Makes the application from a snapshot of the configuration, a store, and what all connections share.
+pub fn new(gateway: Gateway, store: Store, shared: Shared) -> Arc<App> {
+    App::new(gateway, store, shared, surface)
 }
 
 /// Restores the surface of a stored write: the API, or a drop-in dialect.

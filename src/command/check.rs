@@ -15,6 +15,7 @@ use crate::{
     config,
     execution::{self, ProviderTransport},
     merchant::{Connection, Gateway},
+    upstream::Shared,
 };
 
 /// How long the probe of one connection may take.
@@ -32,7 +33,7 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
     // A connection can only be built inside a runtime, although nothing is sent here.
     let runtime = runtime()?;
     let entered = runtime.enter();
-    let resolved = Gateway::resolve(&loaded, None)?;
+    let resolved = Gateway::resolve(&loaded, None, &Shared::default())?;
     drop(entered);
     for warning in &resolved.warnings {
         terminal::print_warning(warning);

@@ -22,6 +22,7 @@ use crate::{
     state::App,
     store::{self, Store},
     twin::Twin,
+    upstream::Shared,
 };
 
 #[derive(Debug, Default, Args)]
@@ -111,12 +112,13 @@ impl Running {
 pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     text::phone::warm_up();
     let twins = start_twins(loaded)?;
-    let resolved = Gateway::resolve(loaded, Some(&twins)).map_err(|error| error.to_string())?;
+    let shared = Shared::default();
+    let resolved = Gateway::resolve(loaded, Some(&twins), &shared).map_err(|error| error.to_string())?;
     let settings = store::Settings::from(loaded.config.store.as_ref());
     let store = Store::open(&settings.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
     let listener = bind(&loaded.config.server.listen)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let app = app::new(resolved.gateway, store);
+    let app = app::new(resolved.gateway, store, shared);
     let watch = app.writes.run_in_background();
     let handle = Handle::new();
     let limits = Limits { max_connections: loaded.config.server.max_connections };
@@ -250,7 +252,7 @@ async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
             tracing::info!("the sandbox has no configuration file, so there is nothing to reload");
             continue;
         };
-        let resolved = config::load(Some(file)).and_then(|loaded| Gateway::resolve(&loaded, Some(&twins)));
+        let resolved = config::load(Some(file)).and_then(|loaded| Gateway::resolve(&loaded, Some(&twins), &app.shared));
         match resolved {
             Ok(resolved) => {
                 for warning in &resolved.warnings {

@@ -96,6 +96,10 @@ pub struct Outbound {
     pub max_reply: usize,
     /// How many requests of one connection may be in flight at once.
     pub max_in_flight: usize,
+    /// How many requests of all connections may be in flight at one provider host at once.
+    pub max_in_flight_per_host: usize,
+    /// How many requests to all providers may be in flight at once.
+    pub max_in_flight_total: usize,
     /// The proxy through which providers are called: `http://`, `https://` or `socks5h://`. Write it by reference if
     /// it contains a password.
     pub proxy: Option<Secret>,

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use passerelle_providers::{
-    kit::{Transport, render},
+    kit::{LARGE_REPLY, Transport, render},
     model::{Error, Operation, Request, Response},
 };
 use serde::Serialize;
@@ -101,7 +101,11 @@ impl<'c> ProviderTransport<'c> {
 
     /// An answer without secrets and with its shown headers.
     fn exchange(&self, response: &Response) -> Exchange {
-        let text = self.connection.redacted(String::from_utf8_lossy(response.body()).into_owned());
+        let text = match response.body().len() {
+            0..=LARGE_REPLY => String::from_utf8_lossy(response.body()).into_owned(),
+            length => format!("a body of {length} bytes, which is too large to be shown"),
+        };
+        let text = self.connection.redacted(text);
         let body = serde_json::from_str::<Box<RawValue>>(&text).or_else(|_| to_raw_value(&text));
         let headers = render::text_headers(response.headers());
         Exchange {
@@ -133,5 +137,9 @@ impl Transport for ProviderTransport<'_> {
             exchanges.push(self.exchange(&response));
         }
         Ok(response)
+    }
+
+    async fn compute(&self, work: Box<dyn FnOnce() + Send>) {
+        self.connection.upstream.compute(work).await;
     }
 }

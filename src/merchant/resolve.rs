@@ -22,7 +22,10 @@ use super::{Connection, CursorKey, Gateway, Merchant, Resolved, Signer, Twins};
 use crate::{
     config::{self, ConfigError, Loaded, nearest},
     store,
-    upstream::{ClientSettings, HttpClient, Proxy, Upstream, UpstreamSettings, check_base_url, http_client},
+    upstream::{
+        ClientSettings, ConnectionName, HttpClient, LARGEST_REPLY, MaxInFlight, Proxy, Shared, Upstream,
+        UpstreamSettings, check_base_url, http_client,
+    },
 };
 
 /// The default of a connection's `timeout`: how long one attempt may take.
@@ -33,12 +36,14 @@ const DEFAULT_VISIBILITY_LAG: Duration = Duration::from_secs(2);
 
 impl Gateway {
     /// Resolves a configuration. The error has all mistakes. Without `twins`, the configuration is only checked:
-    /// sandbox connections get an address where nothing listens.
-    pub fn resolve(loaded: &Loaded, twins: Option<&Twins>) -> Result<Resolved, ConfigError> {
+    /// sandbox connections get an address where nothing listens. `shared` is what the connections share with those of
+    /// the configuration before.
+    pub fn resolve(loaded: &Loaded, twins: Option<&Twins>, shared: &Shared) -> Result<Resolved, ConfigError> {
         let config = &loaded.config;
         let mut resolver = Resolver {
             loaded,
             twins,
+            shared,
             mistakes: Vec::new(),
             warnings: loaded.warnings.clone(),
             clients: Clients::default(),
@@ -77,6 +82,18 @@ impl Gateway {
                 "server.deadline",
                 "must not be longer than \"5m\": the lease on a write is not renewed for longer",
             );
+        }
+        let outbound = &config.outbound;
+        if outbound.max_in_flight_per_host >= outbound.max_in_flight_total {
+            resolver.mistake(
+                "outbound.max_in_flight_per_host",
+                "must be smaller than `outbound.max_in_flight_total`: a provider that hangs must leave places for others",
+            );
+        }
+        if outbound.max_reply > LARGEST_REPLY {
+            let most =
+                format!("must be at most {LARGEST_REPLY}: larger replies do not fit into the memory for replies");
+            resolver.mistake("outbound.max_reply", most);
         }
         if let Err(error) = store::Settings::from(config.store.as_ref()) {
             let message = error.to_string();
@@ -121,6 +138,7 @@ type MerchantWithKeys = (Vec<[u8; 32]>, Arc<Merchant>);
 pub(super) struct Resolver<'c> {
     pub(super) loaded: &'c Loaded,
     twins: Option<&'c Twins>,
+    shared: &'c Shared,
     mistakes: Vec<String>,
     warnings: Vec<String>,
     clients: Clients,
@@ -198,13 +216,19 @@ impl Resolver<'_> {
         let settings = Settings { generation: manifest.generation, region, livemode: typed.livemode.unwrap_or(true) };
         let upstream = Upstream::new(
             client,
+            self.shared,
             UpstreamSettings {
+                name: ConnectionName { merchant, connection: name },
                 endpoint,
                 scheme,
                 credentials: secrets.clone(),
                 timeout: typed.timeout.unwrap_or(DEFAULT_TIMEOUT),
                 rate_limit: typed.rate_limit,
-                max_in_flight: outbound.max_in_flight,
+                max_in_flight: MaxInFlight {
+                    per_connection: outbound.max_in_flight,
+                    per_host: outbound.max_in_flight_per_host,
+                    total: outbound.max_in_flight_total,
+                },
                 max_reply: outbound.max_reply,
             },
         );

@@ -107,7 +107,8 @@ codes! {
     /// The provider's answer cannot be decoded: it is HTML, empty, cut off, too large, or has a shape that the provider
     /// does not document.
     ProviderBadResponse = "provider_bad_response", 502, "The provider's answer cannot be decoded";
-    /// The gateway already has as many requests in flight to this provider as it allows. Nothing was sent. Try again.
+    /// The gateway already has as many requests in flight to providers as it allows, or the replies of providers need all
+    /// the memory that it allows. Nothing was changed. Try again.
     Overloaded = "overloaded", 503, "Too many requests are in flight";
     /// The provider cannot be reached, or the gateway has read as many pages as it may for one search and has not found
     /// the end. Nothing was changed. Try again later.

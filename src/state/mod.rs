@@ -13,6 +13,7 @@ pub use replays::{Admitted, Once, Repeated, Replays, Seen};
 use crate::{
     merchant::Gateway,
     store::Store,
+    upstream::Shared,
     writes::{FindSurface, Writes},
 };
 
@@ -21,6 +22,8 @@ use crate::{
 pub struct App {
     /// The resolved configuration. A reload replaces it as a whole.
     pub gateway: Arc<ArcSwap<Gateway>>,
+    /// What the connections of all configurations share.
+    pub shared: Shared,
     /// The store, which survives a restart.
     pub store: Store,
     /// Executes everything that changes something at a provider.
@@ -33,10 +36,11 @@ pub struct App {
 
 impl App {
     /// The state for a resolved configuration and a store. `find_surface` makes the surface of a stored write again.
-    pub fn new(gateway: Gateway, store: Store, find_surface: FindSurface) -> Arc<Self> {
+    pub fn new(gateway: Gateway, store: Store, shared: Shared, find_surface: FindSurface) -> Arc<Self> {
         let gateway = Arc::new(ArcSwap::from_pointee(gateway));
         Arc::new(Self {
             writes: Writes::new(store.operations().clone(), Arc::clone(&gateway), find_surface),
+            shared,
             store,
             gateway,
             draining: AtomicBool::new(false),

@@ -18,7 +18,7 @@ use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
-use super::{Outgoing, base::Base, failure, proxy::Proxy, reply, resolve::AddressResolver};
+use super::{Outgoing, Shared, base::Base, failure, proxy::Proxy, reply, resolve::AddressResolver};
 use crate::tls;
 
 /// How the outbound client is built.
@@ -105,20 +105,27 @@ fn build(settings: &ClientSettings, tls: ClientConfig, proxy: Option<&Proxy>) ->
 
 /// The client for one provider, as a service over plain `http` types. It is cloned for every request.
 #[derive(Clone)]
-pub(super) struct ProviderClient(Arc<Shared>);
+pub(super) struct ProviderClient(Arc<Parts>);
 
 /// The parts that all clones of a [`ProviderClient`] share.
-struct Shared {
+struct Parts {
     client: reqwest::Client,
     proxy: Option<Arc<Proxy>>,
     base: Base,
     timeout: Duration,
     max_reply: usize,
+    shared: Shared,
 }
 
 impl ProviderClient {
     /// The client for the provider at `base_url`. The error says what is wrong with the URL.
-    pub(super) fn new(client: HttpClient, base_url: &str, timeout: Duration, max_reply: usize) -> Result<Self, String> {
+    pub(super) fn new(
+        client: HttpClient,
+        base_url: &str,
+        timeout: Duration,
+        max_reply: usize,
+        shared: Shared,
+    ) -> Result<Self, String> {
         let base = Base::new(base_url)?;
         if client.encrypted_only && !base.is_encrypted() {
             return Err(
@@ -131,11 +138,11 @@ impl ProviderClient {
             Some((client, proxy)) => (client, Some(proxy)),
             None => (client.direct, None),
         };
-        Ok(Self(Arc::new(Shared { client, proxy, base, timeout, max_reply })))
+        Ok(Self(Arc::new(Parts { client, proxy, base, timeout, max_reply, shared })))
     }
 }
 
-impl Shared {
+impl Parts {
     /// The planned request in the form of reqwest. reqwest adds the host, because HTTP/1.1 and HTTP/2 send it in different
     /// places.
     fn to_reqwest(&self, planned: &Request, mut headers: HeaderMap) -> Result<reqwest::Request, Error> {
@@ -160,11 +167,12 @@ impl Shared {
     async fn exchange(
         &self,
         response: impl Future<Output = reqwest::Result<reqwest::Response>>,
+        writes: bool,
     ) -> Result<Response, Error> {
         let response = response.await.map_err(|error| failure::classify(&error, self.proxy.as_deref()))?;
         match self.refusing_proxy(response.status()) {
             Some(proxy) => Err(failure::proxy_unauthorized(proxy)),
-            None => reply::read(response, self.max_reply).await,
+            None => reply::read(response, self.max_reply, self.shared.budget().share(writes)).await,
         }
     }
 }
@@ -179,19 +187,19 @@ impl Service<Outgoing> for ProviderClient {
     }
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
-        let Outgoing { request, headers, times, .. } = outgoing;
-        let shared = Arc::clone(&self.0);
+        let Outgoing { request, headers, writes, times } = outgoing;
+        let parts = Arc::clone(&self.0);
         let now = Instant::now();
         if now >= times.send_until {
             return Box::pin(async { Err(too_late().into()) });
         }
-        let deadline = times.answer_until.min(now + shared.timeout);
+        let deadline = times.answer_until.min(now + parts.timeout);
         // Created outside the async block, which then has to store only this future and not the request. It sends nothing
         // before it is polled.
-        let response = shared.to_reqwest(&request, headers).map(|request| shared.client.execute(request));
+        let response = parts.to_reqwest(&request, headers).map(|request| parts.client.execute(request));
         Box::pin(async move {
             // Pinned here, because otherwise the timer would contain a second copy of this large future.
-            let exchange = pin!(shared.exchange(response?));
+            let exchange = pin!(parts.exchange(response?, writes));
             match complete_before(deadline, exchange).await {
                 Some(result) => Ok(result?),
                 None => Err(Error::new(Kind::TimedOut, "the provider did not answer in time").into()),
@@ -236,7 +244,8 @@ mod tests {
 
     /// The error of a request that may be sent until `send_until`.
     async fn send(client: HttpClient, base: &str, path: &'static str, send_until: Instant) -> Error {
-        let mut client = ProviderClient::new(client, base, Duration::from_secs(1), 1024).expect("a base URL");
+        let mut client =
+            ProviderClient::new(client, base, Duration::from_secs(1), 1024, Shared::default()).expect("a base URL");
         let times = Times { send_until, answer_until: Instant::now() + Duration::from_mins(1) };
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = Uri::from_static(path);
@@ -272,8 +281,8 @@ mod tests {
         let later = Instant::now() + Duration::from_mins(1);
         let refused = send(client(false), &format!("https://localhost:{port}"), "/", later).await;
         assert_eq!(refused.kind, Kind::Unreachable);
-        let plain =
-            ProviderClient::new(client(false), &format!("http://127.0.0.1:{port}"), Duration::from_secs(1), 1024);
+        let base = format!("http://127.0.0.1:{port}");
+        let plain = ProviderClient::new(client(false), &base, Duration::from_secs(1), 1024, Shared::default());
         assert!(plain.err().is_some_and(|error| error.contains("does not begin with https://")));
         assert!(!was_connected());
     }

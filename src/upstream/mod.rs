@@ -3,15 +3,16 @@
 //!
 //! The layers, from the outside in, each with its reason:
 //!
-//! 1. **Admission.** A request above the configured rate, or above the limit of requests in flight, is refused at once
-//!    and does not queue. A request counts as in flight during all its attempts, so a provider that fails gets fewer
+//! 1. **Admission.** A request above the configured rate, or above a limit of requests in flight (`shares`), is refused at
+//!    once and does not queue. A request counts as in flight during all its attempts, so a provider that fails gets fewer
 //!    requests. A write asks for its place before it is claimed in the store ([`Upstream::admit`]).
 //! 2. **Retry.** Reads are sent again, and so is every request that was certainly not sent.
 //! 3. **Authorization.** It is inside the retry, so every attempt gets a new signature. It is behind everything that
 //!    could log, so no log can contain a secret.
 //! 4. **The client**, innermost: reqwest, with TLS, decompression and, if the operator configured one, a proxy. A response
 //!    with any status is an answer, not an error. One timer ends an attempt at the time-out of an attempt or at the
-//!    request's deadline, whichever comes first. Reading the reply is part of the attempt. A request that is too late is
+//!    request's deadline, whichever comes first. Reading the reply is part of the attempt, and so are interim (1xx)
+//!    responses: the timer also ends a flood of them, and closes the connection. A request that is too late is
 //!    refused here, because after this check only connecting takes time.
 //!
 //! The stack is cloned for every request. So its parts are shared, and its type is written out without boxes between the
@@ -19,12 +20,14 @@
 
 mod address;
 mod base;
+mod budget;
 mod client;
 mod failure;
 mod proxy;
 mod reply;
 mod resolve;
 mod retry;
+mod shares;
 
 use std::{
     num::NonZeroU32,
@@ -44,10 +47,7 @@ use passerelle_providers::{
         auth::{AuthScheme, Credentials, Stamp},
     },
 };
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tower::{
     BoxError, ServiceBuilder, ServiceExt,
     filter::{Filter, Predicate},
@@ -55,9 +55,12 @@ use tower::{
 };
 
 pub use address::check_base_url;
+pub use budget::LARGEST_REPLY;
 pub use client::{ClientSettings, HttpClient, http_client};
 pub use proxy::{Exception, Proxy};
+pub use shares::{ConnectionName, MaxInFlight, Shared};
 
+use self::shares::{Places, Taken};
 use crate::config::Rate;
 
 /// A request to the provider. Its path is below the provider's base URL, and `headers` are those of one attempt.
@@ -88,7 +91,9 @@ impl Times {
 
 /// How one connection's provider is called.
 #[derive(Debug)]
-pub struct UpstreamSettings {
+pub struct UpstreamSettings<'n> {
+    /// The connection.
+    pub name: ConnectionName<'n>,
     /// Where the provider is.
     pub endpoint: Endpoint,
     /// How requests are authorized.
@@ -100,7 +105,7 @@ pub struct UpstreamSettings {
     /// How many requests may be sent in a period.
     pub rate_limit: Option<Rate>,
     /// How many requests may be in flight.
-    pub max_in_flight: usize,
+    pub max_in_flight: MaxInFlight,
     /// The largest reply that is accepted, in bytes.
     pub max_reply: usize,
 }
@@ -109,6 +114,7 @@ pub struct UpstreamSettings {
 pub struct Upstream {
     endpoint: Endpoint,
     admission: Admission,
+    shared: Shared,
     stack: Retry<retry::Policy, Filter<client::ProviderClient, Authorizer>>,
 }
 
@@ -120,14 +126,16 @@ impl std::fmt::Debug for Upstream {
 
 impl Upstream {
     /// Builds the stack over the one outbound client. The error says what is wrong with the settings.
-    pub fn new(client: HttpClient, settings: UpstreamSettings) -> Result<Self, String> {
-        let UpstreamSettings { endpoint, scheme, credentials, timeout, rate_limit, max_in_flight, max_reply } =
+    pub fn new(client: HttpClient, shared: &Shared, settings: UpstreamSettings<'_>) -> Result<Self, String> {
+        let UpstreamSettings { name, endpoint, scheme, credentials, timeout, rate_limit, max_in_flight, max_reply } =
             settings;
-        let client = client::ProviderClient::new(client, endpoint.base_url(), timeout, max_reply)?;
+        let shared = shared.clone();
+        let client = client::ProviderClient::new(client, endpoint.base_url(), timeout, max_reply, shared.clone())?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(client);
-        let admission = Admission { limiter: rate_limit.map(rate_limiter), in_flight: Semaphore::new(max_in_flight) };
-        Ok(Self { endpoint, admission, stack })
+        let places = shared.places(name, endpoint.base_url(), max_in_flight);
+        let admission = Admission { limiter: rate_limit.map(rate_limiter), places };
+        Ok(Self { endpoint, admission, shared, stack })
     }
 
     /// Where the provider is.
@@ -166,18 +174,23 @@ impl Upstream {
         let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times };
         self.stack.clone().oneshot(outgoing).await.map_err(describe)
     }
+
+    /// Runs work that takes long on a thread that serves no requests.
+    pub async fn compute(&self, work: Box<dyn FnOnce() + Send>) {
+        self.shared.compute(work).await;
+    }
 }
 
 /// Limits how many requests are sent.
 struct Admission {
     limiter: Option<DefaultDirectRateLimiter>,
-    in_flight: Semaphore,
+    places: Places,
 }
 
 /// A place among the requests in flight to a provider.
 #[derive(Debug)]
 pub struct Permit<'u> {
-    _in_flight: SemaphorePermit<'u>,
+    _places: [Taken<'u>; 3],
     /// Whether the rate limit has counted a request that is not sent yet.
     counts_first_request: AtomicBool,
 }
@@ -187,11 +200,7 @@ impl Admission {
         if self.limiter.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
             return Err(throttled());
         }
-        let in_flight = self.in_flight.try_acquire().map_err(|_| {
-            let message = "too many requests to this connection's provider are in flight; nothing was sent";
-            Error::new(Kind::Overloaded, message).with_retry_after(Some(1))
-        })?;
-        Ok(Permit { _in_flight: in_flight, counts_first_request: AtomicBool::new(true) })
+        Ok(Permit { _places: self.places.take()?, counts_first_request: AtomicBool::new(true) })
     }
 
     /// Counts one more request of an admitted command, as soon as the rate limit allows it.

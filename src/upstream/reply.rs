@@ -1,32 +1,47 @@
 //! Reads the body of a provider's answer, up to a limit on its decompressed size. `client` calls it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use passerelle_providers::model::{Error, Response};
+
+use super::budget::Share;
 
 /// Reads a reply to its end. A body that arrives as one chunk is not copied. The chunks of any other body are copied:
 /// each chunk, however small, keeps alive the whole buffer that it was read into, so a provider that sends single bytes
-/// could fill the memory.
-pub(super) async fn read(mut response: reqwest::Response, max_reply: usize) -> Result<Response, Error> {
+/// could fill the memory. No more is kept than `share` has room for.
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    max_reply: usize,
+    mut share: Share<'_>,
+) -> Result<Response, Error> {
     let broken = |_| Error::bad_response("a body that is cut off or cannot be decompressed");
-    let expected = response.content_length().and_then(|length| usize::try_from(length).ok());
-    let (mut first, mut copied, mut length) = (Bytes::new(), BytesMut::new(), 0_usize);
+    let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let (mut first, mut copied, mut length) = (Bytes::new(), Vec::new(), 0_usize);
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         length = length.saturating_add(chunk.len());
         if length > max_reply {
             let why = format_args!("a body of more than {max_reply} bytes, the limit `outbound.max_reply`");
             return Err(Error::bad_response(why));
         }
+        if length > share.size() {
+            // Doubled where the length is not known, so that the body is copied only a few times.
+            let next = if expected > length { expected } else { share.size().saturating_mul(2).max(length) };
+            share.grow(next.min(max_reply)).await?;
+        }
         if first.is_empty() && copied.is_empty() {
             first = chunk;
             continue;
         }
+        if length > copied.capacity() {
+            let room = if expected > length { expected } else { length.saturating_mul(2) };
+            copied.reserve_exact(room.clamp(length, share.size()).saturating_sub(copied.len()));
+        }
         if copied.is_empty() {
-            copied.reserve(expected.unwrap_or_default().min(max_reply).max(length));
             copied.extend_from_slice(&std::mem::take(&mut first));
         }
         copied.extend_from_slice(&chunk);
     }
-    let mut reply = Response::new(if copied.is_empty() { first } else { copied.freeze() });
+    let body = if copied.is_empty() { first } else { copied.into() };
+    let mut reply = Response::new(share.into_body(body));
     *reply.status_mut() = response.status();
     *reply.headers_mut() = std::mem::take(response.headers_mut());
     Ok(reply)
@@ -47,6 +62,7 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
+    use crate::upstream::budget::Budget;
 
     /// A chunk of a reply. The reference count of its buffer shows how many chunks are alive.
     struct Chunk(Arc<[u8]>);
@@ -74,15 +90,17 @@ mod tests {
     async fn the_chunks_of_a_reply_are_not_kept_until_its_end() {
         const SENT: usize = 100;
         let (reply, most_alive) = chunked_reply(SENT);
-        let reply = read(reply, SENT).await.expect("a reply");
+        let reply = read(reply, SENT, Budget::default().share(false)).await.expect("a reply");
         assert_eq!(*reply.body(), "x".repeat(SENT));
         assert_eq!(most_alive.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
     async fn a_reply_larger_than_the_limit_is_refused() {
-        assert!(read(chunked_reply(9).0, 8).await.is_err());
-        assert_eq!(read(chunked_reply(8).0, 8).await.expect("a reply").body().len(), 8);
-        assert_eq!(read(chunked_reply(0).0, 0).await.expect("a reply").body().len(), 0);
+        let budget = Budget::default();
+        let read = |count, limit| read(chunked_reply(count).0, limit, budget.share(false));
+        assert!(read(9, 8).await.is_err());
+        assert_eq!(read(8, 8).await.expect("a reply").body().len(), 8);
+        assert_eq!(read(0, 0).await.expect("a reply").body().len(), 0);
     }
 }

@@ -17,6 +17,7 @@ mod phones;
 mod previous;
 mod proxy;
 mod refusals;
+mod replies;
 mod requests;
 mod sandbox;
 mod signed;

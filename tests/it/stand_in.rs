@@ -20,6 +20,8 @@ pub(crate) enum Act {
     Send(Vec<u8>),
     /// Sends these bytes and waits for the next request.
     Keep(Vec<u8>),
+    /// Sends these bytes again and again, until the gateway closes the connection.
+    Flood(Vec<u8>),
     /// Reads the request and never answers.
     Hang,
     /// Reads the request and resets the connection.
@@ -37,6 +39,8 @@ pub(crate) struct StandIn {
 #[derive(Debug, Default)]
 struct Connections {
     made: usize,
+    /// The requests that were received.
+    requests: usize,
     /// Closed at both ends.
     closed: usize,
 }
@@ -54,7 +58,7 @@ impl StandIn {
                 counted.send_modify(|connections: &mut Connections| connections.made += 1);
                 let (log, counted, acts) = (Arc::clone(&log), counted.clone(), acts.clone());
                 tokio::spawn(async move {
-                    serve(stream, log, acts).await;
+                    serve(stream, log, acts, &counted).await;
                     counted.send_modify(|connections| connections.closed += 1);
                 });
             }
@@ -85,6 +89,16 @@ impl StandIn {
         self.connections.borrow().made
     }
 
+    /// Waits until so many requests are received.
+    pub(crate) async fn received(&self, count: usize) {
+        let mut connections = self.connections.subscribe();
+        let received = connections.wait_for(|connections| connections.requests >= count);
+        tokio::time::timeout(PATIENCE, received)
+            .await
+            .expect("the requests arrive in time")
+            .expect("the stand-in still runs");
+    }
+
     /// Waits until so many connections are closed at both ends.
     pub(crate) async fn closed(&self, count: usize) {
         let mut connections = self.connections.subscribe();
@@ -99,13 +113,19 @@ impl StandIn {
 /// The limit for all waiting in tests.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<String>>>, acts: Vec<Act>) {
+async fn serve(
+    mut stream: TcpStream,
+    log: Arc<Mutex<Vec<String>>>,
+    acts: Vec<Act>,
+    counted: &watch::Sender<Connections>,
+) {
     while let Some(request) = read(&mut stream).await {
         let place = {
             let mut log = log.lock().expect("no panic while it was locked");
             log.push(request);
             log.len() - 1
         };
+        counted.send_modify(|connections| connections.requests += 1);
         match acts.get(place).or(acts.last()) {
             Some(Act::Send(bytes)) => {
                 let _ = stream.write_all(bytes).await;
@@ -116,6 +136,10 @@ async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<String>>>, acts: Vec<Ac
             }
             Some(Act::Keep(bytes)) => {
                 let _ = stream.write_all(bytes).await;
+            }
+            Some(Act::Flood(bytes)) => {
+                while stream.write_all(bytes).await.is_ok() {}
+                return;
             }
             Some(Act::Hang) => std::future::pending().await,
             Some(Act::Reset) => {

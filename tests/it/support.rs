@@ -92,15 +92,17 @@ impl Gateway {
     /// Puts a middleware between every merchant of the sandbox and its connections.
     pub(crate) fn install(&self, middleware: &Arc<dyn Middleware>) {
         let loaded = load_text(passerelle::config::SANDBOX, "the sandbox").expect("a configuration");
-        let resolved = passerelle::merchant::Gateway::resolve(&loaded, Some(&self.running.twins));
+        let resolved =
+            passerelle::merchant::Gateway::resolve(&loaded, Some(&self.running.twins), &self.running.app.shared);
         let gateway = resolved.expect("a gateway").gateway.with_middleware(|_| Some(Arc::clone(middleware)));
         self.running.app.gateway.store(Arc::new(gateway));
     }
 
-    /// Serves another configuration from now on, as after a signal to reload. The store stays.
+    /// Replaces the configuration, as a reload does.
     pub(crate) fn reload(&self, configuration: &str) {
         let loaded = load_text(configuration, "test.toml").expect("a configuration");
-        let resolved = passerelle::merchant::Gateway::resolve(&loaded, Some(&self.running.twins));
+        let shared = &self.running.app.shared;
+        let resolved = passerelle::merchant::Gateway::resolve(&loaded, Some(&self.running.twins), shared);
         self.running.app.gateway.store(Arc::new(resolved.expect("a gateway").gateway));
     }
 

@@ -199,7 +199,9 @@ fn mistakes_in_ingress_are_reported_with_their_line() {
         ("ingress.paymentkit = { public_key = \"0x12\" }", "is not an Ed25519 public key"),
     ] {
         let loaded = passerelle::config::load_text(&format!("{merchant}{typed}\n"), "t.toml").expect("it can be read");
-        let mistakes = passerelle::merchant::Gateway::resolve(&loaded, None).expect_err("a mistake").mistakes;
+        let mistakes = passerelle::merchant::Gateway::resolve(&loaded, None, &passerelle::upstream::Shared::default())
+            .expect_err("a mistake")
+            .mistakes;
         assert_eq!(mistakes.len(), 1, "{mistakes:?}");
         assert!(
             mistakes[0].starts_with("t.toml:5: `merchants.acme.ingress.") && mistakes[0].contains(expected),

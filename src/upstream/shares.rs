@@ -1,0 +1,197 @@
+//! Limits how many requests are in flight, so that one provider that hangs does not use up the process: each connection,
+//! each host of a provider and the process have a number of places. [`Shared`] outlives a reload of the configuration,
+//! and so do the places that requests hold; a reload changes only the limits.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use passerelle_providers::model::{Error, Kind};
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::budget::Budget;
+
+/// What the connections of a process share. All clones are one.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<Parts>);
+
+struct Parts {
+    process: Arc<InFlight>,
+    others: Mutex<HashMap<Owner, Arc<InFlight>>>,
+    budget: Budget,
+    decoders: Semaphore,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        // The other half of the cores answers everybody else meanwhile.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            process: Arc::default(),
+            others: Mutex::default(),
+            budget: Budget::default(),
+            decoders: Semaphore::new((cores / 2).max(1)),
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shared").field("process", &self.0.process).finish_non_exhaustive()
+    }
+}
+
+/// Who has a number of places.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    /// The scheme, the host and the port of a base URL.
+    Host(String),
+    /// A merchant and its connection.
+    Connection(String, String),
+}
+
+/// The number of requests in flight.
+#[derive(Debug, Default)]
+struct InFlight(AtomicUsize);
+
+/// The names of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionName<'n> {
+    /// The merchant.
+    pub merchant: &'n str,
+    /// The connection.
+    pub connection: &'n str,
+}
+
+/// How many requests may be in flight.
+#[derive(Debug, Clone, Copy)]
+pub struct MaxInFlight {
+    /// Of a connection.
+    pub per_connection: usize,
+    /// At a provider's host.
+    pub per_host: usize,
+    /// In total.
+    pub total: usize,
+}
+
+impl Shared {
+    /// The places for the requests of a connection.
+    pub(super) fn places(&self, name: ConnectionName<'_>, base_url: &str, limits: MaxInFlight) -> Places {
+        let origin = Url::parse(base_url).map(|url| url.origin().ascii_serialization());
+        let host = Owner::Host(origin.unwrap_or_else(|_| base_url.to_owned()));
+        let connection = Owner::Connection(name.merchant.to_owned(), name.connection.to_owned());
+        Places([
+            Place { of: "this connection", limit: limits.per_connection, in_flight: self.in_flight(connection) },
+            Place { of: "this provider's host", limit: limits.per_host, in_flight: self.in_flight(host) },
+            Place { of: "the gateway", limit: limits.total, in_flight: Arc::clone(&self.0.process) },
+        ])
+    }
+
+    fn in_flight(&self, owner: Owner) -> Arc<InFlight> {
+        let mut others = self.0.others.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only the map still knows the places of a connection that an earlier reload removed.
+        others.retain(|_, in_flight| Arc::strong_count(in_flight) > 1);
+        Arc::clone(others.entry(owner).or_default())
+    }
+
+    /// The memory for replies.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// Runs work on a thread that serves no requests. Only a part of the cores does such work at once.
+    pub(super) async fn compute(&self, work: Box<dyn FnOnce() + Send>) {
+        let _permit = self.0.decoders.acquire().await;
+        if let Err(failed) = tokio::task::spawn_blocking(work).await
+            && let Ok(panic) = failed.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// The places of one connection, of its host, and of the process.
+#[derive(Debug)]
+pub(super) struct Places([Place; 3]);
+
+#[derive(Debug)]
+struct Place {
+    of: &'static str,
+    limit: usize,
+    in_flight: Arc<InFlight>,
+}
+
+impl Places {
+    /// Takes one place of each. The error says whose are all taken.
+    pub(super) fn take(&self) -> Result<[Taken<'_>; 3], Error> {
+        let [connection, host, process] = &self.0;
+        Ok([connection.take()?, host.take()?, process.take()?])
+    }
+}
+
+impl Place {
+    fn take(&self) -> Result<Taken<'_>, Error> {
+        let count = &self.in_flight.0;
+        let taken =
+            count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < self.limit).then_some(count + 1));
+        taken.map(|_| Taken(count)).map_err(|_| {
+            let message = format!("too many requests of {} to providers are in flight; nothing was sent", self.of);
+            Error::new(Kind::Overloaded, message).with_retry_after(Some(1))
+        })
+    }
+}
+
+/// A place that is taken until this is dropped.
+#[derive(Debug)]
+pub(super) struct Taken<'p>(&'p AtomicUsize);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: MaxInFlight = MaxInFlight { per_connection: 2, per_host: 3, total: 4 };
+
+    fn places(shared: &Shared, connection: &str, base_url: &str) -> Places {
+        shared.places(ConnectionName { merchant: "acme", connection }, base_url, LIMITS)
+    }
+
+    #[test]
+    fn a_connection_a_host_and_the_process_have_their_own_limits() {
+        let shared = Shared::default();
+        let one = places(&shared, "one", "https://a.example/v1");
+        let two = places(&shared, "two", "https://A.example:443/v2");
+        let other = places(&shared, "three", "https://b.example");
+        let first = (one.take().expect("a place"), one.take().expect("a place"));
+        assert!(one.take().is_err_and(|error| error.to_string().contains("of this connection")));
+        let second = two.take().expect("a place");
+        assert!(two.take().is_err_and(|error| error.to_string().contains("of this provider's host")));
+        let third = other.take().expect("another host has places");
+        assert!(other.take().is_err_and(|error| error.to_string().contains("of the gateway")));
+        drop((first, second, third));
+        assert!(other.take().is_ok() && one.take().is_ok(), "a refused request keeps no place");
+    }
+
+    #[test]
+    fn places_that_are_taken_stay_taken_over_a_reload() {
+        let shared = Shared::default();
+        let before = places(&shared, "one", "https://a.example");
+        let taken = (before.take().expect("a place"), before.take().expect("a place"));
+        let after = places(&shared, "one", "https://b.example");
+        assert!(after.take().is_err());
+        drop(taken);
+        drop(before);
+        assert!(after.take().is_ok());
+    }
+}

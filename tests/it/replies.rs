@@ -1,0 +1,227 @@
+//! Replies of providers that are too long, too large or never end, and requests to a provider that hangs.
+
+use serde_json::{Value, json};
+
+use crate::{
+    stand_in::{Act, StandIn, bytes_of, json as json_answer, response},
+    support::{Gateway, PROVIDERS},
+};
+
+/// A record of a provider.
+fn record(provider: &str, number: usize) -> String {
+    match provider {
+        "lomi" => format!(r#"{{"customer_id":"b78de3c9-7f76-4f43-9c5d-{number:012}","name":"N"}}"#),
+        "bitnob" => format!(r#"{{"id":"b78de3c9-7f76-4f43-9c5d-{number:012}","email":"a@example.com"}}"#),
+        "notchpay" => format!(r#"{{"id":"cus.{number:024}","name":"N"}}"#),
+        "paymentkit" => format!(r#"{{"id":"cus_{number:014}","name":"N"}}"#),
+        _ => format!(r#"{{"id":"b78de3c9-7f76-4f43-9c5d-{number:012}","name":"N"}}"#),
+    }
+}
+
+/// A provider's page of records, with the number of all records where the provider answers it.
+fn page(provider: &str, records: &[String], total: usize) -> String {
+    let records = records.join(",");
+    match provider {
+        "lomi" => format!(r#"{{"data":[{records}]}}"#),
+        "paymentkit" => format!(r#"{{"count":{total},"list":[{records}]}}"#),
+        "bitnob" => format!(
+            r#"{{"success":true,"data":{{"customers":[{records}],"meta":{{"page":1,"itemCount":{total},"hasNextPage":false}}}}}}"#
+        ),
+        "notchpay" => {
+            format!(r#"{{"totals":{total},"last_page":{},"current_page":1,"items":[{records}]}}"#, total.div_ceil(20))
+        }
+        _ => format!(r#"{{"data":[{records}],"meta":{{"total":{total}}}}}"#),
+    }
+}
+
+#[tokio::test]
+async fn a_page_with_an_entry_that_is_no_record_is_a_bad_response() {
+    for provider in PROVIDERS {
+        let records = vec!["{}".to_owned(); 1000];
+        let vendor = StandIn::always(json_answer("200 OK", &page(provider, &records, 1000))).await;
+        let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
+        let answer = gateway.get("/v1/customers").await;
+        assert_eq!(answer.status_and_code(), (502, "provider_bad_response"), "{provider}: {}", answer.text);
+        assert!(answer.text.contains("a record without `"), "{provider}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_more_entries_than_any_list_has_is_a_bad_response() {
+    let records: Vec<String> = (0..10_001).map(|number| record("modempay", number)).collect();
+    let vendor = StandIn::always(json_answer("200 OK", &page("modempay", &records, 10_001))).await;
+    let gateway = Gateway::in_front_of("modempay", &vendor.url(), "").await;
+    let answer = gateway.get("/v1/customers").await;
+    assert_eq!(answer.status_and_code(), (502, "provider_bad_response"), "{}", answer.text);
+}
+
+/// A provider that ignores the limit answers its whole list. lomi's lists have no total, so the gateway cannot know
+/// where the next page begins.
+#[tokio::test]
+async fn a_page_with_more_entries_than_were_asked_for_is_served_whole_or_refused() {
+    for provider in PROVIDERS {
+        let records: Vec<String> = (0..50).map(|number| record(provider, number)).collect();
+        let vendor = StandIn::always(json_answer("200 OK", &page(provider, &records, 50))).await;
+        let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
+        let mut path = "/v1/customers?limit=20".to_owned();
+        let mut ids: Vec<Value> = Vec::new();
+        loop {
+            let answer = gateway.get(&path).await;
+            if provider == "lomi" {
+                assert_eq!(answer.status_and_code(), (502, "provider_bad_response"), "{}", answer.text);
+                break;
+            }
+            assert_eq!(answer.status, 200, "{provider}: {}", answer.text);
+            let data = answer.body["data"].as_array().expect("a list");
+            assert!(data.len() <= 20, "{provider}");
+            ids.extend(data.iter().map(|customer| customer["id"].clone()));
+            assert!(ids.len() <= 50, "{provider}: the list does not end");
+            let Some(cursor) = answer.body["next_cursor"].as_str() else { break };
+            path = format!("/v1/customers?limit=20&cursor={cursor}");
+        }
+        if provider != "lomi" {
+            let mut unique = ids.clone();
+            unique.dedup();
+            assert_eq!((ids.len(), unique.len()), (50, 50), "{provider}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_longer_page_of_a_customers_payments_is_a_bad_response() {
+    let payments: Vec<String> = (0..30).map(|number| format!(r#"{{"id":"trx.{number}"}}"#)).collect();
+    let vendor = StandIn::always(json_answer("200 OK", &page("notchpay", &payments, 30))).await;
+    let gateway = Gateway::in_front_of("notchpay", &vendor.url(), "").await;
+    let answer = gateway.get("/v1/customers/cus.abcdefghijkl/payments?limit=20").await;
+    assert_eq!(answer.status_and_code(), (502, "provider_bad_response"), "{}", answer.text);
+}
+
+/// A list with more bytes than are read on a thread that serves requests.
+#[tokio::test]
+async fn a_large_page_is_served_like_a_small_one() {
+    for provider in PROVIDERS {
+        let name = "N".repeat(40_000);
+        let records: Vec<String> = (0..10)
+            .map(|number| record(provider, number).replacen('}', &format!(r#","note":"{name}"}}"#), 1))
+            .collect();
+        let vendor = StandIn::always(json_answer("200 OK", &page(provider, &records, 10))).await;
+        let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
+        let answer = gateway.get("/v1/customers").await;
+        assert_eq!(answer.status, 200, "{provider}: {}", answer.text);
+        assert_eq!(answer.body["data"].as_array().map(Vec::len), Some(10), "{provider}");
+        assert_eq!(answer.body["data"][9]["provider"]["extra"]["note"], json!(name), "{provider}");
+    }
+}
+
+/// Four replies that promise 8 MiB use up the part of the budget that is for large replies.
+#[tokio::test]
+async fn a_large_read_beyond_the_budget_is_overloaded_and_small_requests_are_not() {
+    let begun = || {
+        let mut bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 8388608\r\n\r\n".to_vec();
+        bytes.resize(bytes.len() + 300 * 1024, b' ');
+        Act::Keep(bytes)
+    };
+    let one = format!(r#"{{"data":{}}}"#, record("lomi", 1));
+    let small = Act::Keep(bytes_of("200 OK", &[], one.as_bytes()));
+    let mut acts: Vec<Act> = (0..5).map(|_| begun()).collect();
+    acts.extend([small.clone(), small]);
+    let vendor = StandIn::start(acts).await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
+    let mut waiting = Vec::new();
+    for sent in 1..=4 {
+        waiting.push(tokio::spawn(gateway.request(reqwest::Method::GET, "/v1/customers").send()));
+        vendor.received(sent).await;
+    }
+    // The fifth is refused after the first four have begun, so at most one of them is still on its way.
+    let refused = loop {
+        let answer = gateway.get("/v1/customers").await;
+        if answer.code() == "overloaded" {
+            break answer;
+        }
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    };
+    assert_eq!(refused.status_and_code(), (503, "overloaded"), "{}", refused.text);
+    assert_eq!(gateway.get("/v1/customers/b78de3c9-7f76-4f43-9c5d-000000000001").await.status, 200);
+    let created = gateway.post("/v1/customers", json!({"name": "Amadou Ba", "email": "amadou.ba@example.com"})).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_flood_of_interim_responses_ends_the_connection() {
+    let vendor = StandIn::always(Act::Flood(b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100))).await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "timeout = \"200ms\"").await;
+    let answer = gateway.get("/v1/customers").await;
+    assert_eq!(answer.status_and_code(), (504, "provider_timeout"), "{}", answer.text);
+    vendor.closed(vendor.connections()).await;
+    let created = gateway.post("/v1/customers", json!({"name": "Amadou Ba", "email": "amadou.ba@example.com"})).await;
+    assert_eq!(created.code(), "outcome_unknown", "{}", created.text);
+    vendor.closed(vendor.connections()).await;
+}
+
+#[tokio::test]
+async fn a_few_interim_responses_are_ignored() {
+    let mut bytes = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(3);
+    bytes.extend(bytes_of("200 OK", &[("connection", "close")], page("lomi", &[record("lomi", 1)], 1).as_bytes()));
+    let vendor = StandIn::always(Act::Send(bytes)).await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
+    assert_eq!(gateway.get("/v1/customers").await.status, 200);
+}
+
+/// A refusal is small. A large one is not read, so only its status is used.
+#[tokio::test]
+async fn a_large_refusal_is_read_by_its_status() {
+    for provider in PROVIDERS {
+        let body = format!(r#"{{"message":"no","errors":[{}{{}}]}}"#, "{},".repeat(100_000));
+        let vendor = StandIn::always(response("404 Not Found", &[("content-type", "application/json")], body)).await;
+        let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
+        let answer = gateway.get("/v1/customers").await;
+        assert!(!answer.status.is_success() && !answer.text.contains("\"no\""), "{provider}: {}", answer.text);
+    }
+}
+
+/// Merchants whose provider hangs, and one at another host.
+fn merchants(hanging: &str, other: &str) -> String {
+    let merchant = |name: &str, url: &str| {
+        format!(
+            "[merchants.{name}]\napi_keys = [\"sk_{name}\"]\nactive = \"main\"\n[merchants.{name}.connections.main]\n\
+             provider = \"lomi\"\nbase_url = \"{url}\"\ncredentials = {{ api_key = \"any\" }}\n"
+        )
+    };
+    format!(
+        "[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\nmax_in_flight = 3\n\
+         max_in_flight_per_host = 4\nmax_in_flight_total = 6\n{}{}{}",
+        merchant("one", hanging),
+        merchant("two", hanging),
+        merchant("three", other),
+    )
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_uses_up_the_places_of_its_host_only_and_a_reload_renews_none() {
+    let hanging = StandIn::always(Act::Hang).await;
+    let other = StandIn::always(json_answer("200 OK", &page("lomi", &[record("lomi", 1)], 1))).await;
+    let configuration = merchants(&hanging.url(), &other.url());
+    let mut gateway = Gateway::start(&configuration).await;
+    let mut waiting = Vec::new();
+    for (sent, key) in [(1, "sk_one"), (2, "sk_one"), (3, "sk_one"), (4, "sk_two")] {
+        gateway = gateway.with_key(key);
+        waiting.push(tokio::spawn(gateway.request(reqwest::Method::GET, "/v1/customers").send()));
+        hanging.received(sent).await;
+    }
+    for round in 0..2 {
+        gateway = gateway.with_key("sk_one");
+        let answer = gateway.get("/v1/customers").await;
+        assert_eq!(answer.status_and_code(), (503, "overloaded"), "{round}: {}", answer.text);
+        assert!(answer.text.contains("this connection"), "{round}: {}", answer.text);
+        gateway = gateway.with_key("sk_two");
+        let answer = gateway.get("/v1/customers").await;
+        assert_eq!(answer.status_and_code(), (503, "overloaded"), "{round}: {}", answer.text);
+        assert!(answer.text.contains("this provider's host"), "{round}: {}", answer.text);
+        gateway = gateway.with_key("sk_three");
+        assert_eq!(gateway.get("/v1/customers").await.status, 200, "{round}");
+        gateway.reload(&configuration);
+    }
+    assert_eq!(hanging.requests().len(), 4);
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -1,0 +1,208 @@
+//! A gateway in a process of its own, providers that answer what a test chooses, and clients that measure.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{interval, timeout},
+};
+
+/// The longest that a test waits for an answer.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Whether the sizes are those that the gateway must bear, or small ones.
+pub(crate) fn is_full() -> bool {
+    std::env::var("LOAD").is_ok_and(|size| size == "full")
+}
+
+/// A gateway that serves merchants, each with its own provider. A merchant's key is `sk_` and its name.
+pub(crate) struct Gateway {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Gateway {
+    /// Starts it for merchants of lomi, each with the address of its provider.
+    pub(crate) fn start(merchants: &[(String, SocketAddr)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("passerelle.toml");
+        let mut text =
+            "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n"
+                .to_owned();
+        for (name, provider) in merchants {
+            text.push_str(&format!(
+                "[merchants.{name}]\napi_keys = [\"sk_{name}\"]\nactive = \"main\"\n[merchants.{name}.connections.main]\n\
+                 provider = \"lomi\"\nbase_url = \"http://{provider}\"\ncredentials = {{ api_key = \"any\" }}\n"
+            ));
+        }
+        fs::write(&file, text).expect("a configuration");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_passerelle"))
+            .args(["serve", "--config"])
+            .arg(&file)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a gateway");
+        let mut lines = BufReader::new(child.stderr.take().expect("its log")).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("serving on http://")).expect("an address");
+        let address = line.split("serving on http://").nth(1).and_then(|rest| rest.split('"').next());
+        let address = address.and_then(|address| address.trim().parse().ok()).expect("an address");
+        // The log must be read, or else the gateway waits for it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address, _folder: folder }
+    }
+
+    /// The most memory that the process ever had, in MiB.
+    pub(crate) fn peak(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("its peak");
+        line.split_whitespace().nth(1).and_then(|size| size.parse::<u64>().ok()).expect("a size") / 1024
+    }
+}
+
+/// What a provider answers to the first line of a request. `None`: it never answers.
+pub(crate) type Answers = Arc<dyn Fn(&str) -> Option<Arc<Vec<u8>>> + Send + Sync>;
+
+/// A provider on a free port.
+pub(crate) async fn provider(answers: Answers) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answers = Arc::clone(&answers);
+            tokio::spawn(async move {
+                while let Some(head) = read_head(&mut stream).await {
+                    let Some(answer) = answers(head.lines().next().unwrap_or_default()) else {
+                        return std::future::pending().await;
+                    };
+                    if stream.write_all(&answer).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// The bytes of an answer.
+pub(crate) fn answer(status: &str, body: &str) -> Arc<Vec<u8>> {
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    Arc::new([head.as_bytes(), body.as_bytes()].concat())
+}
+
+/// A provider that answers one customer at once.
+pub(crate) async fn healthy_provider() -> SocketAddr {
+    let customer = answer("200 OK", &format!(r#"{{"data":{{"customer_id":"{ID}","name":"Amadou Ba"}}}}"#));
+    provider(Arc::new(move |_| Some(Arc::clone(&customer)))).await
+}
+
+/// The id of every customer.
+pub(crate) const ID: &str = "b78de3c9-7f76-4f43-9c5d-7a84a7c5b2f1";
+
+async fn read_head(stream: &mut TcpStream) -> Option<String> {
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\n") {
+        let byte = stream.read_u8().await.ok()?;
+        read.push(byte);
+    }
+    Some(String::from_utf8_lossy(&read).into_owned())
+}
+
+/// A client of one merchant, with a connection that it keeps.
+pub(crate) struct Client {
+    gateway: SocketAddr,
+    merchant: String,
+    stream: Option<TcpStream>,
+}
+
+impl Client {
+    pub(crate) fn new(gateway: &Gateway, merchant: &str) -> Self {
+        Self { gateway: gateway.address, merchant: merchant.to_owned(), stream: None }
+    }
+
+    /// Sends a `GET`, reads the whole answer, and returns its status. Zero is no answer.
+    pub(crate) async fn get(&mut self, path: &str) -> u16 {
+        timeout(PATIENCE, self.exchange(path)).await.ok().flatten().unwrap_or_else(|| {
+            self.stream = None;
+            0
+        })
+    }
+
+    async fn exchange(&mut self, path: &str) -> Option<u16> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => none.insert(TcpStream::connect(self.gateway).await.ok()?),
+        };
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer sk_{}\r\n\r\n", self.merchant);
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let head = read_head(stream).await?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let length = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok())?;
+        tokio::io::copy(&mut stream.take(length), &mut tokio::io::sink()).await.ok()?;
+        Some(status)
+    }
+}
+
+/// What a client saw that sent requests at a constant rate.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) times: Vec<Duration>,
+    pub(crate) failed: usize,
+}
+
+impl Seen {
+    pub(crate) fn p99(&mut self) -> Duration {
+        self.times.sort_unstable();
+        let last = self.times.len() * 99 / 100;
+        self.times.get(last).copied().unwrap_or_default()
+    }
+}
+
+/// Sends retrieves of a merchant, so many per second, over a few connections.
+pub(crate) async fn retrieve_steadily(gateway: &Gateway, merchant: &str, per_second: u32, duration: Duration) -> Seen {
+    const CLIENTS: u32 = 4;
+    let clients = (0..CLIENTS).map(|_| {
+        let mut client = Client::new(gateway, merchant);
+        tokio::spawn(async move {
+            let mut seen = Seen::default();
+            let mut ticks = interval(Duration::from_secs(1) * CLIENTS / per_second);
+            let end = Instant::now() + duration;
+            while Instant::now() < end {
+                ticks.tick().await;
+                let begun = Instant::now();
+                if client.get(&format!("/v1/customers/{ID}")).await != 200 {
+                    seen.failed += 1;
+                }
+                seen.times.push(begun.elapsed());
+            }
+            seen
+        })
+    });
+    let mut all = Seen::default();
+    for seen in clients.collect::<Vec<_>>() {
+        let seen = seen.await.expect("a client");
+        all.times.extend(seen.times);
+        all.failed += seen.failed;
+    }
+    all
+}
