@@ -23,7 +23,8 @@ pub(super) enum Authentication {
     Signature(&'static AuthScheme),
 }
 
-/// Reads the authentication of a request. An unknown key is refused before the body is read.
+/// Reads the authentication of a request. An unknown key, and a signature of a client that is not configured, are
+/// refused before the body is read.
 pub(super) fn authentication(
     gateway: &Gateway,
     manifest: &'static Manifest,
@@ -31,9 +32,19 @@ pub(super) fn authentication(
 ) -> Result<Authentication, Error> {
     let used = manifest.auth.iter().find(|scheme| scheme.is_used(vendor_request));
     let scheme = used.ok_or_else(|| refused("the request has no key"))?;
-    let Some(key) = scheme.presented(vendor_request) else { return Ok(Authentication::Signature(scheme)) };
+    let Some(key) = scheme.presented(vendor_request) else {
+        if let AuthScheme::Signed { ingress, .. } = scheme {
+            let signer = header(vendor_request, ingress.signer_header);
+            gateway.signers(manifest.name, signer).next().ok_or_else(unknown_client)?;
+        }
+        return Ok(Authentication::Signature(scheme));
+    };
     let merchant = gateway.merchant(key).ok_or_else(|| refused("the key is not known"))?;
     Ok(Authentication::Key(Arc::clone(merchant)))
+}
+
+fn unknown_client() -> Error {
+    refused("the client is not known")
 }
 
 /// Verifies a signature. Returns the merchant whose `ingress` key verifies it, and what identifies the request if it is
@@ -47,14 +58,15 @@ pub(super) fn signed(
 ) -> Result<(Arc<Merchant>, Once), Error> {
     let AuthScheme::Signed { verify, ingress, .. } = scheme else { return Err(refused("the request is not signed")) };
     let signer = header(vendor_request, ingress.signer_header);
-    let mut refusal = refused("the client is not known");
+    let mut refusal = unknown_client();
     for candidate in gateway.signers(manifest.name, signer) {
         match verify(vendor_request, &candidate.credentials, now.as_second()) {
             Ok(()) => {
                 let once = format!("{}\n{signer}\n{}", manifest.name, header(vendor_request, ingress.replay_header));
                 // A repeated read is harmless, even one that creates the customer it asks for.
                 let is_read = vendor_request.method().is_safe();
-                let once = Once { digest: digest_of(&once), has_nonce: ingress.has_nonce, is_read };
+                let signer = candidate.id;
+                let once = Once { signer, digest: digest_of(&once), has_nonce: ingress.has_nonce, is_read };
                 return Ok((Arc::clone(&candidate.merchant), once));
             }
             Err(error) => refusal = error,

@@ -59,9 +59,14 @@ pub struct Merchant {
     pub middleware: Option<Arc<dyn Middleware>>,
 }
 
+/// Names a signer in the records of signatures. It stays the same over a reload.
+pub type SignerId = [u8; 32];
+
 /// A drop-in client that signs its requests, as configured under `ingress`.
 #[derive(Debug)]
 pub struct Signer {
+    /// Its name in the records of signatures.
+    pub id: SignerId,
     /// The provider that is imitated for it.
     provider: &'static str,
     /// The name that it sends; `None` where clients of the provider send none.

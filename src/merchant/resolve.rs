@@ -18,7 +18,7 @@ use passerelle_providers::{
     vendor,
 };
 
-use super::{Connection, CursorKey, Gateway, Merchant, Resolved, Signer, Twins};
+use super::{Connection, CursorKey, Gateway, Merchant, Resolved, Signer, Twins, digest_of};
 use crate::{
     config::{self, ConfigError, Loaded, nearest},
     store,
@@ -59,9 +59,10 @@ impl Gateway {
         for (name, typed) in &config.merchants {
             let ingress = resolver.ingress(name, typed);
             let Some((keys, merchant)) = resolver.merchant(name, typed) else { continue };
-            signers.extend(ingress.into_iter().map(|(provider, name, credentials)| Signer {
+            signers.extend(ingress.into_iter().map(|(provider, signer, credentials)| Signer {
+                id: digest_of(&format!("{provider}\n{name}")),
                 provider,
-                name,
+                name: signer,
                 credentials,
                 merchant: Arc::clone(&merchant),
             }));

@@ -2,7 +2,8 @@
 //! verified a signature, and [`Replays::settle`] when it has the answer.
 //!
 //! The signatures are in the memory of this process, for as long as a signature is valid. So each replica behind a
-//! balancer has its own list, and a restart begins an empty one.
+//! balancer has its own list, and a restart begins an empty one. Each signer has a record of its own, so that the
+//! clients of one merchant cannot fill the record of another merchant.
 //!
 //! A client that signs without a nonce, by the time in seconds, makes the same signature for two equal requests within
 //! one second. So for a few seconds such a request is accepted again: a read is executed again; a write is not, and its
@@ -22,14 +23,17 @@ use passerelle_providers::{
 };
 use tokio::sync::watch;
 
+use crate::merchant::SignerId;
+
 /// How long a signature is remembered, in seconds. It is valid for so long: the time in it may be as far ahead of the
 /// gateway's clock as behind it.
 const LIFETIME: i64 = 2 * WINDOW;
-/// How many signatures are remembered. Beyond it, signed requests are refused until the oldest one is forgotten.
-const MAX_SIGNATURES: usize = 1 << 18;
+/// How many signatures of one signer are remembered: as many as a hash table with 2^18 places takes. They need 13 MB.
+/// Beyond it, requests of this signer are refused until its oldest signature is forgotten.
+const MAX_SIGNATURES: usize = (1 << 18) / 8 * 7;
 /// How long a request without a nonce may be repeated, in seconds.
 const REPEATABLE: i64 = 5;
-/// How many answers are kept for that long. Without its answer, a repeated write is refused.
+/// How many answers to one signer are kept for that long. Without its answer, a repeated write is refused.
 const MAX_ANSWERS: usize = 1 << 10;
 /// The largest answer that is kept, in bytes.
 const LARGEST_ANSWER: usize = 1 << 14;
@@ -37,6 +41,8 @@ const LARGEST_ANSWER: usize = 1 << 14;
 /// A verified signature, which must not be accepted again.
 #[derive(Debug)]
 pub struct Once {
+    /// The signer, whose record decides.
+    pub signer: SignerId,
     /// The digest of the part of the request that is unique: the nonce, or the signature.
     pub digest: [u8; 32],
     /// Whether that part is a nonce, which the client draws anew for every request.
@@ -58,7 +64,8 @@ pub enum Admitted {
 /// not settled, they are refused.
 #[derive(Debug)]
 pub struct Seen {
-    digest: [u8; 32],
+    signer: SignerId,
+    digest: ShortDigest,
     answer: Option<watch::Sender<MaybeAnswer>>,
 }
 
@@ -81,40 +88,60 @@ fn used() -> Error {
     refused("the signature was used before")
 }
 
-/// The signatures that were accepted, with their times.
-#[derive(Default)]
-pub struct Replays(Mutex<SeenSignatures>);
+/// Half of a digest. A signer could only find two requests with the same one by 2^64 attempts.
+type ShortDigest = [u8; 16];
 
+fn shortened(digest: [u8; 32]) -> ShortDigest {
+    let mut short = ShortDigest::default();
+    short.copy_from_slice(&digest[..16]);
+    short
+}
+
+/// The signatures that were accepted, by their signers. Only a signer of the configuration has a record.
+#[derive(Default)]
+pub struct Replays(Mutex<Records>);
+
+#[derive(Default)]
+struct Records {
+    by_signer: HashMap<SignerId, SeenSignatures>,
+    /// When empty records were last removed.
+    swept: i64,
+}
+
+/// The signatures of one signer.
 #[derive(Default)]
 struct SeenSignatures {
     /// When each signature was last accepted as new.
-    seen: HashMap<[u8; 32], i64>,
+    seen: HashMap<ShortDigest, i64>,
     /// The same, the oldest first.
-    order: VecDeque<([u8; 32], i64)>,
+    order: VecDeque<(ShortDigest, i64)>,
     /// The answers to writes without a nonce.
-    answers: HashMap<[u8; 32], watch::Receiver<MaybeAnswer>>,
+    answers: HashMap<ShortDigest, watch::Receiver<MaybeAnswer>>,
     /// The same writes, the oldest first.
-    recent: VecDeque<([u8; 32], i64)>,
+    recent: VecDeque<(ShortDigest, i64)>,
 }
 
 impl fmt::Debug for Replays {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Replays({})", self.record().seen.len())
+        write!(formatter, "Replays(of {} signers)", self.records().by_signer.len())
     }
 }
 
 impl Replays {
     /// Decides about a request with a verified signature. An error means that the signature was used before.
     pub fn admit(&self, once: Once, now: i64) -> Result<Admitted, Error> {
-        let Once { digest, has_nonce, is_read } = once;
-        let mut record = self.record();
+        let Once { signer, digest, has_nonce, is_read } = once;
+        let digest = shortened(digest);
+        let mut records = self.records();
+        records.sweep(now);
+        let record = records.by_signer.entry(signer).or_default();
         record.forget_before(now);
         if let Some(at) = record.seen.get(&digest) {
             if has_nonce || now.saturating_sub(*at) > REPEATABLE {
                 return Err(used());
             }
             if is_read {
-                return Ok(Admitted::First(Some(Seen { digest, answer: None })));
+                return Ok(Admitted::First(Some(Seen { signer, digest, answer: None })));
             }
             return record
                 .answers
@@ -126,7 +153,7 @@ impl Replays {
         if record.order.len() >= MAX_SIGNATURES {
             return Err(Error::new(
                 Kind::Overloaded,
-                "the gateway remembers too many signatures to accept another one; try again later",
+                "the gateway remembers too many signatures of this client to accept another one; try again later",
             ));
         }
         record.seen.insert(digest, now);
@@ -140,23 +167,37 @@ impl Replays {
             record.recent.push_back((digest, now));
             sender
         });
-        Ok(Admitted::First(Some(Seen { digest, answer })))
+        Ok(Admitted::First(Some(Seen { signer, digest, answer })))
     }
 
     /// Keeps the answer to a request, for its repetitions. If the gateway answered with a server error, the signature
     /// is forgotten, so that the client can send the request again.
-    pub fn settle(&self, Seen { digest, answer: sender }: Seen, answer: &Response<Bytes>) {
+    pub fn settle(&self, Seen { signer, digest, answer: sender }: Seen, answer: &Response<Bytes>) {
         let is_failure = answer.status().is_server_error();
-        if is_failure {
-            self.record().seen.remove(&digest);
+        if is_failure && let Some(record) = self.records().by_signer.get_mut(&signer) {
+            record.seen.remove(&digest);
         }
         if let Some(sender) = sender.filter(|_| is_failure || answer.body().len() <= LARGEST_ANSWER) {
             sender.send_replace(Some(answer.clone()));
         }
     }
 
-    fn record(&self) -> MutexGuard<'_, SeenSignatures> {
+    fn records(&self) -> MutexGuard<'_, Records> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Records {
+    /// Removes the records that are empty, once in the lifetime of a signature, so that the memory of a burst is
+    /// returned.
+    fn sweep(&mut self, now: i64) {
+        if now.saturating_sub(self.swept) > LIFETIME {
+            self.swept = now;
+            self.by_signer.retain(|_, record| {
+                record.forget_before(now);
+                !record.order.is_empty()
+            });
+        }
     }
 }
 
@@ -186,7 +227,7 @@ mod tests {
     use super::*;
 
     fn once(number: u8, is_read: bool) -> Once {
-        Once { digest: [number; 32], has_nonce: false, is_read }
+        Once { signer: [0; 32], digest: [number; 32], has_nonce: false, is_read }
     }
 
     fn first(replays: &Replays, once: Once, now: i64) -> Option<Seen> {
@@ -218,7 +259,7 @@ mod tests {
         for late in [101 + REPEATABLE, 100 + LIFETIME] {
             assert!(replays.admit(once(1, false), late).is_err(), "as long as the signature is valid");
         }
-        assert!(replays.record().answers.is_empty(), "no repetition can ask for them any more");
+        assert!(replays.records().by_signer[&[0; 32]].answers.is_empty(), "no repetition can ask for them any more");
     }
 
     #[tokio::test]
@@ -268,6 +309,25 @@ mod tests {
         first(&replays, once(2, false), 101 + LIFETIME);
         assert!(replays.admit(once(1, false), 101 + LIFETIME).is_err(), "the later entry stays");
         first(&replays, once(3, false), 102 + LIFETIME);
-        assert_eq!(replays.record().seen.len(), 2);
+        assert_eq!(replays.records().by_signer[&[0; 32]].seen.len(), 2);
+    }
+
+    #[test]
+    fn a_signer_that_fills_its_record_does_not_refuse_another_signer() {
+        let replays = Replays::default();
+        let drawn = |signer: u8, number: usize| {
+            let mut digest = [signer; 32];
+            digest[..8].copy_from_slice(&number.to_be_bytes());
+            Once { signer: [signer; 32], digest, has_nonce: true, is_read: false }
+        };
+        for number in 0..MAX_SIGNATURES {
+            first(&replays, drawn(1, number), 100);
+        }
+        let refused = replays.admit(drawn(1, MAX_SIGNATURES), 100).expect_err("its record is full");
+        assert_eq!(refused.kind, Kind::Overloaded);
+        first(&replays, drawn(2, 0), 100);
+        assert!(replays.admit(drawn(1, 0), 101 + REPEATABLE).is_err(), "a full record still knows its signatures");
+        first(&replays, drawn(1, MAX_SIGNATURES), 101 + LIFETIME);
+        assert_eq!(replays.records().by_signer.len(), 1, "the record of the other signer is empty, and removed");
     }
 }
