@@ -16,6 +16,7 @@ use axum::{
     extract::{MatchedPath, Request},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use tower::{Service, layer::layer_fn};
@@ -56,6 +57,34 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
+/// The routes of the operator's listener: only health.
+pub fn operator_router(app: Arc<App>) -> Router {
+    api::health_routes()
+        .fallback(|| async {
+            Problem::new(Code::NotFound, "the operator's listener has only GET /livez and GET /readyz")
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed, "the path does not have this method; `Allow` lists its methods")
+        })
+        .layer(layer_fn(Edge))
+        .with_state(app)
+}
+
+/// Answers a request whose head is not valid HTTP/1.1, or too large for the connection. It never reaches the routes.
+pub fn refuse_head(status: u16) -> http::Response<Bytes> {
+    let failure = match status {
+        414 => uri_too_long(),
+        431 => headers_too_large(),
+        _ => Problem::new(Code::MalformedRequest, "the head of the request is not valid HTTP/1.1"),
+    };
+    let id = request_id(&HeaderMap::new());
+    let (id_text, code, detail) = (id.to_str().unwrap_or_default(), failure.code().name(), failure.detail());
+    tracing::debug!(request.id = id_text, status, code, "a head was refused: {detail}");
+    let mut response = failure.clone().problem(id_text);
+    finish_headers(response.headers_mut(), id, true);
+    response
+}
+
 /// The inbound layer around a route.
 #[derive(Clone)]
 struct Edge<S>(S);
@@ -78,7 +107,7 @@ where
         if !request.method().is_safe() {
             request.extensions_mut().insert(RequestId(arrival.id.clone()));
         }
-        let checked = check_host(&request).map(|()| self.0.call(request));
+        let checked = check_head(&request).map(|()| self.0.call(request));
         Box::pin(async move {
             let response = match checked {
                 Ok(answer) => AssertUnwindSafe(answer)
@@ -123,6 +152,7 @@ impl Arrival {
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let failure = response.extensions_mut().remove::<Problem>();
         let written = response.extensions_mut().remove::<AlreadyWritten>().map(|AlreadyWritten(failure)| failure);
+        let closes = failure.as_ref().or(written.as_ref()).is_some_and(|failure| closes_after(failure.code()));
         if let Some(failure) = failure.as_ref().or(written.as_ref()) {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
             let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
@@ -142,16 +172,52 @@ impl Arrival {
                 response.headers_mut().insert(header::ALLOW, allow);
             }
         }
-        let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, id);
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        finish_headers(response.headers_mut(), id, closes);
         response
     }
 }
 
-/// HTTP/1.1 requires exactly one `Host` header (RFC 9112, 3.2). Hyper also accepts none or several.
-fn check_host(request: &Request) -> Result<(), Problem> {
+/// Whether the gateway closes the connection after this refusal: the client may still be sending its request, or fills
+/// the buffer of the connection.
+fn closes_after(code: Code) -> bool {
+    matches!(code, Code::RequestTimeout | Code::BodyTooLarge | Code::UriTooLong | Code::HeadersTooLarge)
+}
+
+/// Adds the headers that every answer has.
+fn finish_headers(headers: &mut HeaderMap, id: HeaderValue, closes: bool) {
+    headers.insert(REQUEST_ID, id);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if closes {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// The largest path and query, in bytes.
+const LONGEST_URI: usize = 8 << 10;
+/// The largest headers, in bytes. Each counts as a line: with its name, its value, `: ` and the end of the line.
+const LARGEST_HEADERS: usize = 16 << 10;
+
+fn uri_too_long() -> Problem {
+    Problem::new(Code::UriTooLong, format!("the path and the query must not be longer than {LONGEST_URI} bytes"))
+}
+
+fn headers_too_large() -> Problem {
+    let detail =
+        format!("a request may have at most 64 headers, which must not be larger than {LARGEST_HEADERS} bytes");
+    Problem::new(Code::HeadersTooLarge, detail)
+}
+
+/// Checks the size of the head, and the `Host` header: HTTP/1.1 requires exactly one (RFC 9112, 3.2). Hyper also accepts
+/// none or several.
+fn check_head(request: &Request) -> Result<(), Problem> {
+    if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > LONGEST_URI) {
+        return Err(uri_too_long());
+    }
+    let size: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if size > LARGEST_HEADERS {
+        return Err(headers_too_large());
+    }
     let hosts = request.headers().get_all(header::HOST).iter().count();
     match request.version() == Version::HTTP_11 && hosts != 1 {
         true => Err(Problem::new(Code::MalformedRequest, "send exactly one `Host` header")),

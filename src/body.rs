@@ -1,32 +1,187 @@
-//! Reads request bodies, for the API and for drop-in.
+//! Reads request bodies, for the API and for drop-in. A body costs what it holds: its pieces are copied together, because
+//! a piece as it is received keeps the whole buffer that it was read into.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
 
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    state::{BodyBudget, Reservation, SMALL_BODY},
+};
 
-/// Reads a whole body of at most `limit` bytes. A compressed body is refused, because its size is not known before it
-/// is decompressed.
-pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+/// What a body may be, and how slowly it may arrive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// How large it may be, in bytes.
+    pub(crate) size: usize,
+    /// How long it may take in total.
+    pub(crate) timeout: Duration,
+}
+
+/// How long a body may take before it has to arrive at the minimum rate. A client that needs longer for its first bytes
+/// has lost several packets in a row.
+const GRACE: Duration = Duration::from_secs(5);
+/// The minimum rate, in bytes a second. It is far below the slowest mobile connection, and ends a client that sends byte
+/// by byte.
+const MINIMUM_RATE: u32 = 1 << 10;
+
+/// The first memory of a body whose length is not declared.
+const FIRST_CAPACITY: usize = 1 << 10;
+
+/// Reads a whole body within its limits. A compressed body is refused, because its size is not known before it is
+/// decompressed.
+pub(crate) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limits: BodyLimits,
+    budget: &BodyBudget,
+) -> Result<Bytes, Problem> {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Problem::new(
             Code::UnsupportedMediaType,
             "the body must not be compressed; send it without `Content-Encoding`",
         ));
     }
-    let too_large = || Problem::new(Code::BodyTooLarge, format!("the body must not be larger than {limit} bytes"));
     // A body that is declared as too large is refused before it is read.
     let declared = headers.get(header::CONTENT_LENGTH);
     let declared: Option<usize> = declared.and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length| length > limit) {
-        return Err(too_large());
+    if declared.is_some_and(|length| length > limits.size) {
+        return Err(too_large(limits.size));
     }
-    let is_over_limit = |error: &axum::Error| {
-        std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
-    };
-    axum::body::to_bytes(body, limit).await.map_err(|error| match is_over_limit(&error) {
-        true => too_large(),
-        false => Problem::new(Code::MalformedRequest, "the body ended before it was complete"),
-    })
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    collect(body, declared, limits, GRACE, budget).await
+}
+
+async fn collect(
+    mut body: Body,
+    declared: Option<usize>,
+    limits: BodyLimits,
+    grace: Duration,
+    budget: &BodyBudget,
+) -> Result<Bytes, Problem> {
+    let mut collected = Collected { bytes: Vec::new(), reservation: Reservation::default() };
+    let expected = declared.unwrap_or(limits.size);
+    let begin = Instant::now();
+    loop {
+        let received = u32::try_from(collected.bytes.len()).unwrap_or(u32::MAX);
+        let allowed = limits.timeout.min(grace + Duration::from_secs(1) * received / MINIMUM_RATE);
+        let Ok(frame) = timeout_at(begin + allowed, body.frame()).await else { return Err(too_slow(limits.timeout)) };
+        let Some(frame) = frame else { break };
+        let Ok(frame) = frame else {
+            return Err(Problem::new(Code::MalformedRequest, "the body ended before it was complete"));
+        };
+        let Some(piece) = frame.data_ref() else { continue };
+        if piece.len() > limits.size - collected.bytes.len() {
+            return Err(too_large(limits.size));
+        }
+        collected.make_room(piece.len(), expected, budget)?;
+        collected.bytes.extend_from_slice(piece);
+    }
+    Ok(Bytes::from_owner(collected))
+}
+
+/// A body in memory, with the part of the budget that it occupies.
+struct Collected {
+    bytes: Vec<u8>,
+    reservation: Reservation,
+}
+
+impl AsRef<[u8]> for Collected {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Collected {
+    /// Makes room for more bytes. A small body of declared length gets its memory at once. A larger one gets more as it
+    /// arrives, because a client can declare a length and send nothing.
+    fn make_room(&mut self, more: usize, expected: usize, budget: &BodyBudget) -> Result<(), Problem> {
+        let needed = self.bytes.len() + more;
+        if needed <= self.bytes.capacity() {
+            return Ok(());
+        }
+        let comfortable = match expected <= SMALL_BODY {
+            true => expected,
+            false => (2 * self.bytes.capacity()).max(FIRST_CAPACITY).min(expected),
+        };
+        let capacity = needed.max(comfortable);
+        budget.grow(&mut self.reservation, capacity).map_err(|_| {
+            Problem::new(Code::Overloaded, "the gateway holds as many request bodies as its memory allows; try again")
+        })?;
+        self.bytes.reserve_exact(capacity - self.bytes.len());
+        Ok(())
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("the body must not be larger than {limit} bytes"))
+}
+
+fn too_slow(timeout: Duration) -> Problem {
+    let (timeout, grace) = (timeout.as_secs_f32(), GRACE.as_secs());
+    let detail = format!(
+        "the body arrived too slowly: it may take {timeout} s, and after {grace} s it must have arrived at \
+         {MINIMUM_RATE} bytes a second"
+    );
+    Problem::new(Code::RequestTimeout, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+
+    const LIMITS: BodyLimits = BodyLimits { size: 1 << 20, timeout: Duration::from_mins(1) };
+
+    /// A body of these pieces, which does not end.
+    fn endless(pieces: impl IntoIterator<Item = Bytes, IntoIter: Send + 'static>) -> Body {
+        let pieces = stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));
+        Body::from_stream(pieces.chain(stream::pending()))
+    }
+
+    async fn refusal(body: Body, grace: Duration, budget: usize) -> Code {
+        let read = collect(body, None, LIMITS, grace, &BodyBudget::new(budget)).await;
+        read.expect_err("a refusal").code()
+    }
+
+    #[tokio::test]
+    async fn a_body_is_held_once_whatever_the_number_of_its_pieces() {
+        let buffer = Bytes::from(vec![b'1'; 8 << 10]);
+        let pieces: Vec<_> = (0..10_000).map(|_| Ok::<_, Infallible>(buffer.slice(..1))).collect();
+        let budget = BodyBudget::new(64 << 10);
+        let body = Body::from_stream(stream::iter(pieces));
+        let read = collect(body, None, LIMITS, GRACE, &budget).await.expect("a body");
+        assert_eq!(read.len(), 10_000);
+        assert!(buffer.is_unique(), "no piece keeps the buffer that it was read into");
+        let mut others = Reservation::default();
+        assert!(budget.grow(&mut others, 56 << 10).is_err(), "the body occupies its part of the budget");
+        drop(read);
+        budget.grow(&mut Reservation::default(), 16 << 10).expect("its part is returned");
+    }
+
+    #[tokio::test]
+    async fn a_body_slower_than_the_minimum_rate_is_refused() {
+        let slow = endless([Bytes::from_static(b"{")]);
+        assert_eq!(refusal(slow, Duration::from_millis(20), 1 << 20).await, Code::RequestTimeout);
+        let never = endless([]);
+        assert_eq!(refusal(never, Duration::from_millis(20), 1 << 20).await, Code::RequestTimeout);
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_budget_or_the_limit_is_refused_while_it_arrives() {
+        let piece = Bytes::from(vec![b' '; 1 << 12]);
+        let many = |count| endless(std::iter::repeat_n(piece.clone(), count));
+        assert_eq!(refusal(many(64), GRACE, 128 << 10).await, Code::Overloaded);
+        assert_eq!(refusal(many(257), GRACE, 4 << 20).await, Code::BodyTooLarge);
+    }
 }

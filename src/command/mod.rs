@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod explain;
 mod keys;
+mod listeners;
 mod operations;
 mod providers;
 mod serve;

@@ -2,7 +2,7 @@
 //! SIGINT after the requests in flight have been answered.
 
 use std::{
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -13,11 +13,14 @@ use clap::Args;
 use passerelle_providers::{Settings, model::auth::Credentials, text, vendor};
 use tokio::task::JoinHandle;
 
-use super::{CommandError, Configuration, terminal};
+use super::{
+    CommandError, Configuration,
+    listeners::{Bound, Listener, bind},
+    terminal,
+};
 use crate::{
     app,
     config::{self, Loaded},
-    listener::{self, Limits},
     merchant::{Gateway, Twins},
     state::App,
     store::{self, Store},
@@ -79,6 +82,8 @@ pub(super) fn start_logging() {
 pub struct Running {
     /// The address of the API.
     pub address: SocketAddr,
+    /// The address of the operator's listener, if there is one.
+    pub operator_address: Option<SocketAddr>,
     /// The state that the handlers use.
     pub app: Arc<App>,
     /// Stops the server.
@@ -88,6 +93,7 @@ pub struct Running {
     /// Warnings for the operator.
     pub warnings: Vec<String>,
     task: JoinHandle<std::io::Result<()>>,
+    operator: Option<Listener>,
     watch: JoinHandle<()>,
 }
 
@@ -100,6 +106,9 @@ impl Running {
         let served = self.task.await;
         self.app.writes.drained(LAST_WRITES).await;
         self.watch.abort();
+        if let Some(operator) = self.operator {
+            operator.handle.shutdown();
+        }
         match served {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("serving failed: {error}")),
@@ -116,14 +125,13 @@ pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     let resolved = Gateway::resolve(loaded, Some(&twins), &shared).map_err(|error| error.to_string())?;
     let settings = store::Settings::from(loaded.config.store.as_ref());
     let store = Store::open(&settings.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
-    let listener = bind(&loaded.config.server.listen)?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let mut warnings = resolved.warnings;
+    let bound = Bound::new(&loaded.config, &mut warnings)?;
     let app = app::new(resolved.gateway, store, shared);
     let watch = app.writes.run_in_background();
-    let handle = Handle::new();
-    let limits = Limits { max_connections: loaded.config.server.max_connections };
-    let task = tokio::spawn(listener::serve(listener, app::router(Arc::clone(&app)), handle.clone(), limits));
-    Ok(Running { address, app, handle, twins, warnings: resolved.warnings, task, watch })
+    let (Listener { address, handle, task }, operator) = bound.serve(&app)?;
+    let operator_address = operator.as_ref().map(|operator| operator.address);
+    Ok(Running { address, operator_address, app, handle, twins, warnings, task, operator, watch })
 }
 
 fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
@@ -139,23 +147,13 @@ fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
                 livemode: connection.livemode.unwrap_or(true),
             };
             let twin = Twin::new(vendor, settings, Credentials::default());
-            let listener = bind("127.0.0.1:0")?;
+            let listener = bind("127.0.0.1:0", "another port")?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             tokio::spawn(twin.serve(listener, Handle::new()));
             twins.insert((merchant_name.clone(), name.clone()), address);
         }
     }
     Ok(twins)
-}
-
-/// Binds an address. The error says what to do when another process uses it.
-pub(super) fn bind(address: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!(
-            "another process listens on {address}; choose another address with --listen or PASSERELLE_SERVER__LISTEN, such as 127.0.0.1:8081"
-        ),
-        _ => format!("cannot listen on {address}: {error}"),
-    })
 }
 
 async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError> {
@@ -171,6 +169,9 @@ async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError
         terminal::print_notice(&greeting(running.address));
     }
     tracing::info!(server.address = %running.address, "serving on http://{}", running.address);
+    if let Some(address) = running.operator_address {
+        tracing::info!(server.address = %address, "serving health to the operator on http://{address}");
+    }
     tokio::spawn(stop_on_signal(Arc::clone(&running.app), running.handle.clone()));
     tokio::spawn(reload_on_signal(Arc::clone(&running.app), running.twins.clone(), file));
     let stopped = running.stopped().await.map_err(CommandError::Failed);
@@ -241,8 +242,8 @@ pub(super) async fn wait_for_stop() {
     let _ = interrupted.await;
 }
 
-/// Reloads the configuration on SIGHUP. If it has a mistake, the gateway keeps the one that it serves. The address, the
-/// number of connections and the store are set at the start only.
+/// Reloads the configuration on SIGHUP. If it has a mistake, the gateway keeps the one that it serves. The
+/// addresses, the limits of connections, the memory for bodies and the store are set at the start only.
 #[cfg(unix)]
 async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
     use tokio::signal::unix::{SignalKind, signal};

@@ -8,8 +8,9 @@ use passerelle_providers::{Settings, kit::server::base_path, model::auth::Creden
 
 use super::{
     CommandError,
+    listeners::bind,
     providers::{unknown, unknown_generation},
-    serve::{bind, runtime, start_logging},
+    serve::{runtime, start_logging},
     terminal,
 };
 use crate::twin::{Twin, faults::FaultPlan, log::Log};
@@ -88,7 +89,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CommandError> {
         twin = twin.with_log(log);
     }
     runtime()?.block_on(async move {
-        let listener = bind(&arguments.listen).map_err(CommandError::Failed)?;
+        let listener = bind(&arguments.listen, "--listen").map_err(CommandError::Failed)?;
         let address = listener.local_addr().map_err(|error| CommandError::Failed(error.to_string()))?;
         terminal::print_notice(&format!(
             "A twin of {} ({}), which loses all records when it stops, is served on http://{address}{}",

@@ -6,8 +6,9 @@ mod diagnose;
 mod load;
 mod secret;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
+use ipnet::IpNet;
 use passerelle_providers::model::LossPolicy;
 use schemars::JsonSchema;
 use serde::{
@@ -26,6 +27,8 @@ pub use secret::{ApiKey, Secret, SecretError};
 pub struct Config {
     /// How the API is served.
     pub server: ServerConfig,
+    /// The operator's listener. Without it, there is none.
+    pub operator: Option<OperatorConfig>,
     /// Where the gateway stores what must survive a restart.
     pub store: Option<StoreConfig>,
     /// How providers are called.
@@ -42,16 +45,40 @@ pub struct Config {
 pub struct ServerConfig {
     /// The address and port to listen on.
     pub listen: String,
-    /// The address and port for metrics. This version serves no metrics.
+    /// Not used any more: `operator.listen` is the address of the operator's listener.
     pub metrics_listen: Option<String>,
     /// How long a request may take in total, its retries included, such as `30s`.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub deadline: Duration,
+    /// How long the body of a request may take to arrive, such as `15s`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub body_timeout: Duration,
     /// How many client connections may be open at once.
     pub max_connections: usize,
+    /// How many connections of one client address may be open at once. The addresses of an IPv6 network (/64) count as
+    /// one.
+    pub max_connections_per_address: usize,
+    /// The addresses and networks of the proxies in front of the gateway, such as `10.0.0.0/8`. Their connections are
+    /// not limited by address.
+    #[serde(deserialize_with = "networks")]
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<IpNet>,
     /// How large a request body may be, in bytes.
     pub max_body: usize,
+    /// How much memory all request bodies may occupy together, in bytes.
+    pub max_bodies: usize,
+}
+
+/// The operator's listener. It serves health, with a cap of its own, so that health is answered when clients use all
+/// connections of the API.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Operator")]
+pub struct OperatorConfig {
+    /// The address and port to listen on.
+    pub listen: String,
 }
 
 /// Where the gateway stores what must survive a restart.
@@ -226,6 +253,17 @@ impl<T> Visitor<'_> for InString<T> {
 pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     const FORM: &str = "a duration above zero, such as \"10s\" or \"500ms\"";
     deserializer.deserialize_str(InString { form: FORM, parse: parse_duration })
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let network = |text: &String| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let parsed = texts.iter().map(|text| {
+        network(text).map_err(|_| {
+            D::Error::custom(format!("must have addresses and networks, such as \"10.0.0.0/8\", not `{text}`"))
+        })
+    });
+    parsed.collect()
 }
 
 fn maybe_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

@@ -61,9 +61,10 @@ impl From<Problem> for Refusal {
             _ => Kind::NotSupported,
         };
         let effect = failure.effect();
+        let error =
+            Error::new(kind, failure.detail().to_owned()).after(effect == Effect::Unknown, effect == Effect::Done);
         Self {
-            error: Error::new(kind, failure.detail().to_owned())
-                .after(effect == Effect::Unknown, effect == Effect::Done),
+            error: error.with_retry_after((kind == Kind::Overloaded).then_some(1)),
             operation: None,
             gateway_problem: Some(failure),
             write: None,

@@ -36,7 +36,7 @@ use tokio::time::Instant;
 pub use surface::surface;
 
 use crate::{
-    body::read_body,
+    body::{BodyLimits, read_body},
     execution::{self, ProviderTransport},
     merchant::{Gateway, Merchant},
     problem::{AlreadyWritten, Code, Problem},
@@ -117,7 +117,8 @@ impl DropInCall {
     /// Authenticates the caller, decodes the request, executes the command, and encodes the answer.
     async fn answer(&mut self, body: Body, app: &App) -> Result<http::Response<Bytes>, Refusal> {
         let authentication = caller::authentication(&self.gateway, self.dialect.manifest, &self.vendor_request)?;
-        *self.vendor_request.body_mut() = read_body(self.vendor_request.headers(), body, self.gateway.max_body).await?;
+        let limits = BodyLimits { size: self.gateway.max_body, timeout: self.gateway.body_timeout };
+        *self.vendor_request.body_mut() = read_body(self.vendor_request.headers(), body, limits, &app.bodies).await?;
         let merchant = match authentication {
             Authentication::Key(merchant) => merchant,
             Authentication::Signature(scheme) => {

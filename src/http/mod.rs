@@ -23,6 +23,11 @@ use axum::{
 
 use crate::state::App;
 
+/// The routes of the health checks alone.
+pub fn health_routes() -> Router<Arc<App>> {
+    Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready))
+}
+
 /// The routes of the API.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -43,6 +48,5 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/docs", get(docs::reference))
         .route("/docs/problems", get(docs::problems))
         .route("/docs/assets/{file}", get(docs::asset))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
+        .merge(health_routes())
 }

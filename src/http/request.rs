@@ -13,7 +13,7 @@ use passerelle_providers::{
 
 use super::query::Query;
 use crate::{
-    body::read_body,
+    body::{BodyLimits, read_body},
     execution,
     merchant::{Connection, Gateway, Merchant},
     problem::{Code, Problem},
@@ -244,9 +244,12 @@ impl FromRequest<Arc<App>> for JsonBody {
         if !is_json {
             return Err(Problem::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`"));
         }
-        let limit = app.gateway.load().max_body;
+        let limits = {
+            let gateway = app.gateway.load();
+            BodyLimits { size: gateway.max_body, timeout: gateway.body_timeout }
+        };
         let (parts, body) = request.into_parts();
-        let body = read_body(&parts.headers, body, limit).await?;
+        let body = read_body(&parts.headers, body, limits, &app.bodies).await?;
         match Source::new(&body) {
             Some(source) => Ok(Self(source)),
             None => Err(Problem::new(Code::MalformedRequest, "the body is not UTF-8 text")),

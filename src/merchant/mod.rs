@@ -40,6 +40,10 @@ pub struct Gateway {
     pub deadline: Duration,
     /// How large a request body may be, in bytes.
     pub max_body: usize,
+    /// How long a request body may take to arrive.
+    pub body_timeout: Duration,
+    /// How much memory all request bodies may occupy together, in bytes. Only the snapshot of the start decides.
+    pub max_bodies: usize,
 }
 
 /// A merchant.

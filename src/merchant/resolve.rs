@@ -96,6 +96,11 @@ impl Gateway {
                 format!("must be at most {LARGEST_REPLY}: larger replies do not fit into the memory for replies");
             resolver.mistake("outbound.max_reply", most);
         }
+        // Three quarters of `max_bodies` are for bodies that are not small.
+        if config.server.max_bodies / 2 < config.server.max_body {
+            let what = "must be at least twice `server.max_body`, otherwise the largest bodies are always refused";
+            resolver.mistake("server.max_bodies", what);
+        }
         if let Err(error) = store::Settings::from(config.store.as_ref()) {
             let message = error.to_string();
             // Most messages name the setting. It gives the line in the file.
@@ -106,7 +111,8 @@ impl Gateway {
             resolver.warn("store.url", "holds a password; use { env = \"NAME\" } or { file = \"PATH\" }");
         }
         if config.server.metrics_listen.is_some() {
-            resolver.warn("server.metrics_listen", "is not used yet: this version serves no metrics");
+            let what = "is not used; `operator.listen` is the address of the operator's listener";
+            resolver.warn("server.metrics_listen", what);
         }
         match resolver.mistakes.is_empty() {
             true => Ok(Resolved {
@@ -116,6 +122,8 @@ impl Gateway {
                     signers,
                     deadline: config.server.deadline,
                     max_body: config.server.max_body,
+                    body_timeout: config.server.body_timeout,
+                    max_bodies: config.server.max_bodies,
                 },
                 warnings: resolver.warnings,
             }),

@@ -73,8 +73,12 @@ codes! {
     /// The provider answered a create with an existing record that belongs to another customer. Providers where an
     /// e-mail address is unique do this. `provider.id` is the id of the record. Nothing was created.
     VendorRecordShared = "vendor_record_shared", 409, "The record belongs to another customer";
+    /// The body of the request arrived too slowly. The gateway closes the connection. Send the request again.
+    RequestTimeout = "request_timeout", 408, "The body did not arrive in time";
     /// The body is larger than the gateway accepts (`server.max_body`).
     BodyTooLarge = "body_too_large", 413, "The body is too large";
+    /// The path and the query of the request have more than 8 KiB together.
+    UriTooLong = "uri_too_long", 414, "The path and query are too long";
     /// The body is not declared as `application/json` (or `application/merge-patch+json` for an update).
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be JSON";
     /// Fields or parameters are wrong. `errors` names each field by a JSON Pointer, and each parameter by its name.
@@ -96,6 +100,8 @@ codes! {
     RateLimited = "rate_limited", 429, "Too many requests";
     /// The provider refuses the request because it received too many from this account. Try again after `Retry-After`.
     ProviderRateLimited = "provider_rate_limited", 429, "The provider received too many requests";
+    /// The headers of the request have more than 16 KiB together, or there are more than 64.
+    HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
     /// The gateway itself failed. Its log has the cause under the request's id.
     Internal = "internal", 500, "The gateway failed";
     /// The provider answered with a failure of its own, or broke the connection. The gateway has already repeated
@@ -107,8 +113,8 @@ codes! {
     /// The provider's answer cannot be decoded: it is HTML, empty, cut off, too large, or has a shape that the provider
     /// does not document.
     ProviderBadResponse = "provider_bad_response", 502, "The provider's answer cannot be decoded";
-    /// The gateway already has as many requests in flight to providers as it allows, or the replies of providers need all
-    /// the memory that it allows. Nothing was changed. Try again.
+    /// The gateway already has as many requests in flight to providers as it allows, or the bodies of requests or the
+    /// replies of providers need all the memory that it allows. Nothing was changed. Try again.
     Overloaded = "overloaded", 503, "Too many requests are in flight";
     /// The provider cannot be reached, or the gateway has read as many pages as it may for one search and has not found
     /// the end. Nothing was changed. Try again later.

@@ -1,6 +1,7 @@
 //! The state that all requests share: the resolved configuration, the store, the writes, and the signatures that were
 //! used. `app` makes it once; the handlers of `http` and `drop_in` get it from axum.
 
+mod bodies;
 mod replays;
 
 use std::sync::{Arc, atomic::AtomicBool};
@@ -8,6 +9,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 
+pub use bodies::{BodyBudget, OverBudget, Reservation, SMALL_BODY};
 pub use replays::{Admitted, Once, Repeated, Replays, Seen};
 
 use crate::{
@@ -32,11 +34,14 @@ pub struct App {
     pub draining: AtomicBool,
     /// The signatures of drop-in clients that were used.
     pub replays: Replays,
+    /// The memory of all request bodies.
+    pub bodies: BodyBudget,
 }
 
 impl App {
     /// The state for a resolved configuration and a store. `find_surface` makes the surface of a stored write again.
     pub fn new(gateway: Gateway, store: Store, shared: Shared, find_surface: FindSurface) -> Arc<Self> {
+        let bodies = BodyBudget::new(gateway.max_bodies);
         let gateway = Arc::new(ArcSwap::from_pointee(gateway));
         Arc::new(Self {
             writes: Writes::new(store.operations().clone(), Arc::clone(&gateway), find_surface),
@@ -45,6 +50,7 @@ impl App {
             gateway,
             draining: AtomicBool::new(false),
             replays: Replays::default(),
+            bodies,
         })
     }
 }

@@ -12,6 +12,7 @@ mod faults;
 mod http2;
 mod ids;
 mod imports;
+mod inbound;
 mod lists;
 mod phones;
 mod previous;

@@ -125,6 +125,11 @@ impl Gateway {
         self.running.address
     }
 
+    /// The address of the operator's listener.
+    pub(crate) fn operator_address(&self) -> Option<std::net::SocketAddr> {
+        self.running.operator_address
+    }
+
     /// A request with the key.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, self.url(path)).bearer_auth(&self.key)

@@ -82,6 +82,9 @@ pub(in crate::http) enum Problems {
     /// The merchant's provider does not support this. `Allow` lists the methods that work.
     #[response(status = 405, content_type = "application/problem+json")]
     NotSupported(Problem),
+    /// The body did not arrive in time.
+    #[response(status = 408, content_type = "application/problem+json")]
+    TooSlow(Problem),
     /// The same write is in flight, or its answer is not stored any more, or the provider's record belongs to another
     /// customer.
     #[response(status = 409, content_type = "application/problem+json")]
@@ -92,6 +95,9 @@ pub(in crate::http) enum Problems {
     /// The body is too large.
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(Problem),
+    /// The path and the query are too long.
+    #[response(status = 414, content_type = "application/problem+json")]
+    UriTooLong(Problem),
     /// The body is not JSON.
     #[response(status = 415, content_type = "application/problem+json")]
     NotJson(Problem),
@@ -101,6 +107,9 @@ pub(in crate::http) enum Problems {
     /// Too many requests. `Retry-After` says when to try again.
     #[response(status = 429, content_type = "application/problem+json")]
     TooMany(Problem),
+    /// The headers are too large.
+    #[response(status = 431, content_type = "application/problem+json")]
+    HeadersTooLarge(Problem),
     /// The gateway failed.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Problem),

@@ -1,0 +1,98 @@
+//! The listeners of a gateway: one for clients, and one for the operator if `[operator]` is configured.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use axum_server::Handle;
+use tokio::task::JoinHandle;
+
+use crate::{
+    app,
+    config::Config,
+    listener::{self, HEAD_TIMEOUT, IDLE_TIMEOUT, Limits, WRITE_TIMEOUT, connections_within_file_limit},
+    state::App,
+};
+
+/// How many connections the operator's listener accepts. Probes and people are few, and a port that is open to more than
+/// them must not take files from the clients.
+const OPERATOR_CONNECTIONS: usize = 64;
+
+/// The bound sockets of the listeners. They are bound before anything is served, so that a mistake stops the start.
+pub(super) struct Bound {
+    pub(super) clients: TcpListener,
+    operator: Option<TcpListener>,
+    limits: Limits,
+}
+
+impl Bound {
+    /// Binds the addresses of a configuration. Adds a warning if the system allows too few open files.
+    pub(super) fn new(config: &Config, warnings: &mut Vec<String>) -> Result<Self, String> {
+        let server = &config.server;
+        let clients = bind(&server.listen, "--listen or PASSERELLE_SERVER__LISTEN")?;
+        let operator =
+            config.operator.as_ref().map(|operator| bind(&operator.listen, "operator.listen")).transpose()?;
+        let max_connections = connections_within_file_limit(server.max_connections);
+        if max_connections < server.max_connections {
+            warnings.push(format!(
+                "the system's limit of open files allows only {max_connections} client connections, not \
+                 `server.max_connections` = {}; raise the limit (LimitNOFILE, `ulimit -n`)",
+                server.max_connections
+            ));
+        }
+        let limits = Limits {
+            max_connections,
+            max_connections_per_address: server.max_connections_per_address,
+            trusted_proxies: server.trusted_proxies.clone(),
+            head_timeout: HEAD_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+            write_timeout: WRITE_TIMEOUT,
+        };
+        Ok(Self { clients, operator, limits })
+    }
+
+    /// Serves the API, and health to the operator.
+    pub(super) fn serve(self, app: &Arc<App>) -> Result<(Listener, Option<Listener>), String> {
+        let clients = Listener::start(self.clients, app::router(Arc::clone(app)), self.limits)?;
+        let operator = self.operator.map(|socket| {
+            let limits = Limits {
+                max_connections: OPERATOR_CONNECTIONS,
+                max_connections_per_address: OPERATOR_CONNECTIONS,
+                trusted_proxies: Vec::new(),
+                head_timeout: HEAD_TIMEOUT,
+                idle_timeout: IDLE_TIMEOUT,
+                write_timeout: WRITE_TIMEOUT,
+            };
+            Listener::start(socket, app::operator_router(Arc::clone(app)), limits)
+        });
+        Ok((clients, operator.transpose()?))
+    }
+}
+
+/// A listener that is being served.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) address: SocketAddr,
+    pub(super) handle: Handle<SocketAddr>,
+    pub(super) task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Listener {
+    fn start(socket: TcpListener, router: axum::Router, limits: Limits) -> Result<Self, String> {
+        let address = socket.local_addr().map_err(|error| error.to_string())?;
+        let handle = Handle::new();
+        let task = tokio::spawn(listener::serve(socket, router, handle.clone(), limits, app::refuse_head));
+        Ok(Self { address, handle, task })
+    }
+}
+
+/// Binds an address. The error says what to do when another process uses it.
+pub(super) fn bind(address: &str, setting: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "another process listens on {address}; choose another address with {setting}, such as 127.0.0.1:8081"
+        ),
+        _ => format!("cannot listen on {address}: {error}"),
+    })
+}

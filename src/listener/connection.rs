@@ -1,0 +1,221 @@
+//! A client's connection: it limits the time of a head, gives the HTTP layer's own refusals their form, and closes in a
+//! way that lets the client read a refusal.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{
+    admission::Admitted,
+    progress::Progress,
+    refusal::{RefuseHead, encoded, refused_by_hyper},
+};
+
+/// How long and how much a connection still reads after its last answer was a failure. If it closed while the client is
+/// sending, the client's system would discard the answer.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 8 << 20;
+
+/// A timer that exists only once it is needed.
+#[derive(Debug, Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn poll_until(&mut self, context: &mut Context<'_>, ends: Instant) -> Poll<()> {
+        let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(ends)));
+        if timer.deadline() != ends {
+            timer.as_mut().reset(ends);
+        }
+        timer.as_mut().poll(context)
+    }
+}
+
+/// A connection that counts until it is dropped.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    admitted: Admitted,
+    progress: Arc<Progress>,
+    refuse_head: RefuseHead,
+    /// The number of the request that `head_ends` was set after.
+    requests: usize,
+    /// When the head that has begun must be complete. `None` between requests.
+    head_ends: Option<Instant>,
+    /// Whether the first line of the head has arrived.
+    has_whole_line: bool,
+    timer: Timer,
+    /// When the client must have taken more of an answer. `None` while it takes what is written.
+    write_ends: Option<Instant>,
+    write_timer: Timer,
+    /// The answer that is sent instead of one of hyper's, and how much of it is sent.
+    refusal: Option<(Vec<u8>, usize)>,
+    /// Since when the connection only waits for the client to close, and how much it has read since.
+    lingering: Option<usize>,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, admitted: Admitted, progress: Arc<Progress>, refuse_head: RefuseHead) -> Self {
+        Self {
+            stream,
+            progress,
+            refuse_head,
+            requests: 0,
+            // A new connection must send its first head. Later it may be idle, which hyper limits.
+            head_ends: Some(Instant::now() + admitted.limits().head_timeout),
+            admitted,
+            has_whole_line: false,
+            timer: Timer::default(),
+            write_ends: None,
+            write_timer: Timer::default(),
+            refusal: None,
+            lingering: None,
+        }
+    }
+
+    /// Ends a write that waits for the client for too long.
+    fn limited(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.write_ends = None;
+            return written;
+        }
+        let timeout = self.admitted.limits().write_timeout;
+        let ends = *self.write_ends.get_or_insert_with(|| Instant::now() + timeout);
+        self.write_timer.poll_until(context, ends).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The gateway's refusal, if these bytes are one of hyper's.
+    fn refusal_for(&self, bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+        let status = refused_by_hyper(bytes)?;
+        self.progress.fail();
+        // hyper only knows that its buffer is full. If not even the first line has ended, the URI is too long.
+        let status = if status == 431 && !self.has_whole_line { 414 } else { status };
+        Some((encoded(&(self.refuse_head)(status)), 0))
+    }
+
+    /// Sends the gateway's refusal instead of `bytes`, if hyper refused a head with them. `None` if it did not.
+    fn poll_refusal(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Option<io::Result<()>>> {
+        let Some((answer, mut sent)) = self.refusal.take().or_else(|| self.refusal_for(bytes)) else {
+            return Poll::Ready(None);
+        };
+        while sent < answer.len() {
+            let written = Pin::new(&mut self.stream).poll_write(context, &answer[sent..]);
+            match self.limited(context, written) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Some(Err(io::ErrorKind::WriteZero.into()))),
+                Poll::Ready(Ok(written)) => sent += written,
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Pending => {
+                    self.refusal = Some((answer, sent));
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Some(Ok(())))
+    }
+
+    /// Reads what the client still sends, until it closes or the limits are reached.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 4096];
+        while self.lingering.is_some_and(|read| read < LINGER_BYTES) {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.lingering = self.lingering.map(|read| read + buffer.filled().len());
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    let ends = *self.head_ends.get_or_insert_with(|| Instant::now() + LINGER);
+                    return self.timer.poll_until(context, ends);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if self.progress.is_answering() {
+            return result;
+        }
+        // A request has begun since: the next bytes begin another head.
+        let requests = self.progress.requests();
+        if self.requests != requests {
+            self.requests = requests;
+            self.head_ends = None;
+            self.has_whole_line = false;
+        }
+        match (&result, self.head_ends) {
+            (Poll::Ready(Ok(())), ends) if buffer.filled().len() > before => {
+                self.has_whole_line |= buffer.filled()[before..].contains(&b'\n');
+                if ends.is_none() {
+                    self.head_ends = Some(Instant::now() + self.admitted.limits().head_timeout);
+                }
+            }
+            (Poll::Pending, Some(ends)) => {
+                ready!(self.timer.poll_until(context, ends));
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the head took too long")));
+            }
+            _ => {}
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(refused) = ready!(self.poll_refusal(context, bytes)) {
+            return Poll::Ready(refused.map(|()| bytes.len()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.limited(context, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            if !self.progress.has_failed() {
+                return Poll::Ready(Ok(()));
+            }
+            (self.lingering, self.head_ends) = (Some(0), None);
+        }
+        self.poll_linger(context).map(Ok)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = slices.first().map_or(&[][..], |slice| slice);
+        if let Some(refused) = ready!(self.poll_refusal(context, first)) {
+            return Poll::Ready(refused.map(|()| slices.iter().map(|slice| slice.len()).sum()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.limited(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

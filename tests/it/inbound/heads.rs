@@ -1,0 +1,78 @@
+//! The size of a head, and heads that are not HTTP. Every refusal is a problem, also those of the HTTP library.
+
+use super::{Client, Received};
+use crate::support::Gateway;
+
+async fn answered(gateway: &Gateway, head: String) -> Received {
+    let mut client = Client::connect(gateway.address()).await;
+    client.send(head).await;
+    client.answer().await.expect("an answer")
+}
+
+fn with_headers(headers: &str) -> String {
+    format!("GET /livez HTTP/1.1\r\nhost: gateway\r\n{headers}\r\n")
+}
+
+#[tokio::test]
+async fn headers_may_have_16_kib_and_64_lines() {
+    let gateway = Gateway::sandbox("lomi").await;
+    // `host: gateway` and `x-0: ` count as 15 and 7 bytes with their ends of lines.
+    let sized = |length: usize| with_headers(&format!("x-0: {}\r\n", "a".repeat(length - 22)));
+    let numbered = |count: usize| {
+        let lines: Vec<_> = (1..count).map(|number| format!("x-{number}: 1\r\n")).collect();
+        with_headers(&lines.concat())
+    };
+    assert_eq!(answered(&gateway, sized(16 << 10)).await.status, 200);
+    assert_eq!(answered(&gateway, numbered(64)).await.status, 200);
+    let refused = answered(&gateway, sized((16 << 10) + 1)).await;
+    assert_eq!(refused.status_and_code(), (431, "headers_too_large"));
+    for head in [numbered(65), sized(40 << 10), sized(380 << 10), sized(4 << 20)] {
+        let length = head.len();
+        let refused = answered(&gateway, head).await;
+        assert_eq!(refused.status_and_code(), (431, "headers_too_large"), "{length}");
+        refused.assert_closing_problem();
+    }
+}
+
+#[tokio::test]
+async fn a_path_and_query_may_have_8_kib() {
+    let gateway = Gateway::sandbox("lomi").await;
+    let sized = |length: usize| {
+        let query = "a".repeat(length - "/livez?".len());
+        format!("GET /livez?{query} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n")
+    };
+    assert_eq!(answered(&gateway, sized(8 << 10)).await.status, 200);
+    for length in [(8 << 10) + 1, 30 << 10, 40 << 10, 100 << 10, 1 << 20] {
+        let refused = answered(&gateway, sized(length)).await;
+        assert_eq!(refused.status_and_code(), (414, "uri_too_long"), "{length}");
+        refused.assert_closing_problem();
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_http_is_refused_with_a_problem() {
+    let gateway = Gateway::sandbox("lomi").await;
+    for head in [
+        "GET /livez\r\n\r\n".to_owned(),
+        "GET /livez HTTP/9.9\r\nhost: gateway\r\n\r\n".to_owned(),
+        "G\u{7f}T /livez HTTP/1.1\r\nhost: gateway\r\n\r\n".to_owned(),
+        with_headers("name : value\r\n"),
+        with_headers("content-length: +5\r\n"),
+    ] {
+        let refused = answered(&gateway, head.clone()).await;
+        assert_eq!(refused.status_and_code(), (400, "malformed_request"), "{head:?}");
+        refused.assert_closing_problem();
+    }
+}
+
+#[tokio::test]
+async fn a_refused_head_after_an_answered_request_is_refused_in_the_same_way() {
+    let gateway = Gateway::sandbox("lomi").await;
+    let mut client = Client::connect(gateway.address()).await;
+    assert_eq!(client.live().await, Some(200));
+    client.send(with_headers(&format!("x-0: {}\r\n", "a".repeat(100_000)))).await;
+    let refused = client.answer().await.expect("an answer");
+    assert_eq!(refused.status_and_code(), (431, "headers_too_large"));
+    refused.assert_closing_problem();
+    client.assert_closed().await;
+}

@@ -1,0 +1,90 @@
+//! How long a connection may wait for a head, and be idle.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use axum::{Router, routing::get};
+use axum_server::Handle;
+use passerelle::{app::refuse_head, listener};
+use tokio::{io::AsyncReadExt, time::timeout};
+
+use super::{Client, PATIENCE};
+
+const HEAD_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// More than the buffers of both systems hold.
+const LARGE: usize = 64 << 20;
+
+/// A listener with short times for heads, and this time for idle connections.
+fn listening(idle_timeout: Duration) -> SocketAddr {
+    listening_with(idle_timeout, Handle::new())
+}
+
+fn listening_with(idle_timeout: Duration, handle: Handle<SocketAddr>) -> SocketAddr {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("an address");
+    let limits = listener::Limits {
+        max_connections: 8,
+        max_connections_per_address: 8,
+        trusted_proxies: Vec::new(),
+        head_timeout: HEAD_TIMEOUT,
+        idle_timeout,
+        write_timeout: HEAD_TIMEOUT,
+    };
+    let router = Router::new().route("/livez", get(|| async { "ok" }));
+    let router = router.route("/large", get(|| async { vec![b'1'; LARGE] }));
+    tokio::spawn(listener::serve(socket, router, handle, limits, refuse_head));
+    address
+}
+
+#[tokio::test]
+async fn an_idle_connection_stays_open_for_longer_than_a_head_may_take() {
+    let mut client = Client::connect(listening(Duration::from_mins(1))).await;
+    for _ in 0..2 {
+        assert_eq!(client.live().await, Some(200));
+        let closed = timeout(3 * HEAD_TIMEOUT, client.0.read(&mut [0; 1])).await;
+        assert!(closed.is_err(), "the gateway does not close it: {closed:?}");
+    }
+    client.send("GET /livez HTTP/1.1\r\nhost: ").await;
+    client.assert_closed().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_at_its_time() {
+    let mut client = Client::connect(listening(HEAD_TIMEOUT)).await;
+    assert_eq!(client.live().await, Some(200));
+    client.assert_closed().await;
+}
+
+#[tokio::test]
+async fn a_silent_connection_and_a_slow_head_are_closed() {
+    let address = listening(Duration::from_mins(1));
+    Client::connect(address).await.assert_closed().await;
+    let mut slow = Client::connect(address).await;
+    slow.send("GET /livez HTTP/1.1\r\n").await;
+    slow.assert_closed().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_disconnected() {
+    let handle = Handle::new();
+    let mut client = Client::connect(listening_with(Duration::from_mins(1), handle.clone())).await;
+    client.send("GET /large HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+    client.0.readable().await.expect("the answer has begun");
+    let closed = async {
+        while handle.connection_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, closed).await.expect("the gateway closes the connection");
+    let mut received = Vec::new();
+    let _ = client.0.read_to_end(&mut received).await;
+    assert!(received.len() < LARGE, "{}", received.len());
+}
+
+#[test]
+fn the_gateway_keeps_idle_connections_for_as_long_as_common_proxies() {
+    assert_eq!((listener::IDLE_TIMEOUT.as_secs(), listener::HEAD_TIMEOUT.as_secs()), (60, 10));
+}
