@@ -7,5 +7,6 @@
 #![expect(clippy::print_stderr, reason = "the tests print measured figures")]
 
 mod bed;
+mod inbound;
 mod replies;
 mod shares;
