@@ -10,7 +10,7 @@ mod wire;
 use std::sync::Arc;
 
 use crate::{
-    kit::{CustomerPage, CustomerProvider, Draft, Plan, Settings, Vendor, document::Spelled},
+    kit::{CustomerPage, CustomerProvider, Draft, Plan, Settings, Vendor, decode, document::Spelled},
     model::{
         CreateCustomer, Created, Customer, CustomerId, CustomerType, Error, Field, IdPattern, ListCustomers, Lookup,
         Operation, Patch, UpdateCustomer,
@@ -70,6 +70,7 @@ static V1: Manifest = Manifest {
     paging: Paging { style: PagingStyle::Pages, parameters: "page, take", max_limit: 50, tells_total: true },
     id: IdPattern::TOKEN,
     dedupe: Dedupes::of_creates(Dedupe::Unique),
+    deletes_unknown: false,
     distinct: Support::Emulated("the gateway looks the e-mail up first"),
     update: UpdateStyle { names: NameStyle::Split, replaces_record: false, whole_address: false, clears: Clears::Sent },
 };
@@ -177,7 +178,12 @@ impl CustomerProvider for Bitnob {
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
         self.manifest().require(Operation::Delete)?;
-        Draft::delete(self.collection()).segment(id.at_provider())?.plan(translate::refusal, translate::check_success)
+        let customer = id.clone();
+        let draft = Draft::delete(self.collection()).segment(id.at_provider())?;
+        draft.plan(translate::refusal, move |answer| {
+            translate::check_success(answer)?;
+            decode::deletion(answer, &customer, "id")
+        })
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {

@@ -74,6 +74,7 @@ static MANIFEST: Manifest = Manifest {
     paging: Paging { style: PagingStyle::Pages, parameters: "page, limit", max_limit: 100, tells_total: false },
     id: IdPattern::UUID,
     dedupe: Dedupes::of_creates(Dedupe::Search),
+    deletes_unknown: true,
     distinct: Support::Emulated("the gateway searches the list by e-mail and compares exactly"),
     update: UpdateStyle {
         names: NameStyle::Full,
@@ -125,7 +126,9 @@ impl CustomerProvider for Lomi {
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        Draft::delete("/customers").segment(id.at_provider())?.plan(translate::refusal, |_| Ok(()))
+        let customer = id.clone();
+        let draft = Draft::delete("/customers").segment(id.at_provider())?;
+        draft.plan(translate::refusal, move |answer| decode::deletion(answer, &customer, "customer_id"))
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {

@@ -108,10 +108,6 @@ impl VendorServer for Lomi {
         extra.add_text("organization_id", "0979ec77-9fb1-4c9a-8c55-d7fb6c182c9c");
         customer.extra = extra;
     }
-
-    fn deletes_unknown(&self) -> bool {
-        true
-    }
 }
 
 fn list(request: &VendorRequest<'_>) -> Result<Command, Error> {

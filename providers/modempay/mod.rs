@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use crate::{
-    kit::{Answer, CustomerPage, CustomerProvider, Draft, Plan, Vendor, document::parse},
+    kit::{Answer, CustomerPage, CustomerProvider, Draft, Plan, Vendor, decode, document::parse},
     model::{
         CreateCustomer, Created, Customer, CustomerFields, CustomerId, Error, Fidelity, Field, IdPattern,
         ListCustomers, ListOfCustomer, Operation, Page, Patch, PaymentMethod, UpdateCustomer,
@@ -71,6 +71,7 @@ static MANIFEST: Manifest = Manifest {
     paging: Paging { style: PagingStyle::Offset, parameters: "offset, limit", max_limit: 100, tells_total: true },
     id: IdPattern::TOKEN,
     dedupe: Dedupes::of_creates(Dedupe::Search),
+    deletes_unknown: false,
     distinct: Support::Native,
     update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: false, clears: Clears::Sent },
 };
@@ -144,7 +145,9 @@ impl CustomerProvider for ModemPay {
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        Draft::delete("/v1/customers").segment(id.at_provider())?.plan(translate::refusal, |_| Ok(()))
+        let customer = id.clone();
+        let draft = Draft::delete("/v1/customers").segment(id.at_provider())?;
+        draft.plan(translate::refusal, move |answer| decode::deletion(answer, &customer, "id"))
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {

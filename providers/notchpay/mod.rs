@@ -78,6 +78,7 @@ static MANIFEST: Manifest = Manifest {
     paging: Paging { style: PagingStyle::Pages, parameters: "page, limit", max_limit: 100, tells_total: true },
     id: IdPattern::DOTTED,
     dedupe: Dedupes::of_creates(Dedupe::Search),
+    deletes_unknown: false,
     distinct: Support::Emulated("the gateway searches the list by e-mail or phone and compares exactly"),
     update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: true, clears: Clears::Sent },
 };
@@ -113,7 +114,9 @@ impl CustomerProvider for NotchPay {
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
-        Draft::delete("/customers").segment(id.at_provider())?.plan(translate::refusal, |_| Ok(()))
+        let customer = id.clone();
+        let draft = Draft::delete("/customers").segment(id.at_provider())?;
+        draft.plan(translate::refusal, move |answer| decode::deletion(answer, &customer, "id"))
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {

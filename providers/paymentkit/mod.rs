@@ -90,6 +90,7 @@ static MANIFEST: Manifest = Manifest {
     },
     // The API cannot create, so the class of creates has no effect.
     dedupe: Dedupes::of_creates(Dedupe::Nothing),
+    deletes_unknown: false,
     distinct: Support::No("PaymentKit's API cannot create a customer"),
     update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: true, clears: Clears::Sent },
 };

@@ -52,12 +52,6 @@ impl Dialect {
     }
 }
 
-/// Whether the connection's provider answers success to the deletion of a customer that does not exist.
-pub(super) fn deletes_unknown(connection: &Connection) -> bool {
-    let settings = Settings { generation: connection.manifest.generation, region: None, livemode: connection.livemode };
-    vendor(connection.manifest.name).is_some_and(|vendor| (vendor.server)(settings).deletes_unknown())
-}
-
 /// The rest of a path after a base. The base must end where a segment of the path ends.
 fn below<'p>(path: &'p str, base: &str) -> Option<&'p str> {
     path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))

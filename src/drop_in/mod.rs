@@ -229,8 +229,7 @@ impl DropInCall {
     /// Executes a command that only reads.
     async fn read_from(&self, merchant: &Merchant, mut command: Command) -> Result<Reply, Error> {
         let connection = execution::resolve(merchant, &mut command).await?;
-        let conditions =
-            Conditions { on_loss: merchant.on_loss, language: Language::Imitated, reads_before_delete: false };
+        let conditions = Conditions { on_loss: merchant.on_loss, language: Language::Imitated };
         let planned = execution::plan(&connection, &command, conditions)?;
         let ends = Instant::now() + self.gateway.deadline;
         let transport = ProviderTransport::new(&connection, command.operation(), ends);

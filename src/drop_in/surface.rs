@@ -13,7 +13,7 @@ use passerelle_providers::{
 
 use super::{
     answer::{self, Refusal},
-    dialect::{self, Dialect},
+    dialect::Dialect,
 };
 use crate::{
     merchant::{Connection, Merchant},
@@ -69,14 +69,8 @@ impl Surface for DropInSurface {
         format!("{} {}", self.vendor_request.method(), self.path)
     }
 
-    fn conditions(&self, connection: &Connection) -> Conditions {
-        Conditions {
-            on_loss: self.on_loss,
-            language: Language::Imitated,
-            // Some providers answer success to the deletion of any id. Clients of the imitated provider expect an error
-            // if the customer does not exist.
-            reads_before_delete: !self.dialect.is_spoken_by(connection) && dialect::deletes_unknown(connection),
-        }
+    fn conditions(&self, _: &Connection) -> Conditions {
+        Conditions { on_loss: self.on_loss, language: Language::Imitated }
     }
 
     fn lost(&self) -> &[String] {

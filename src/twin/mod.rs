@@ -171,7 +171,7 @@ impl Twin {
 
     /// Whether the vendor answers success to the command for a customer that does not exist.
     fn ignores_unknown(&self, command: &Command) -> bool {
-        matches!(command, Command::Delete(_)) && self.vendor.deletes_unknown()
+        matches!(command, Command::Delete(_)) && self.manifest.deletes_unknown
     }
 
     /// Accepts any of the vendor's ways to authorize.

@@ -259,6 +259,7 @@ static MANIFEST: Manifest = Manifest {
     },
     id: IdPattern::TOKEN,
     dedupe: Dedupes::of_creates(Dedupe::Search),
+    deletes_unknown: false,
     distinct: Support::Emulated("the list is searched"),
     update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: false, clears: Clears::Sent },
 };

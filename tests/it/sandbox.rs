@@ -65,6 +65,8 @@ async fn run_every_operation(provider: &str) {
     if is_supported(&deleted) {
         assert_eq!(deleted.body, json!({ "object": "customer", "id": id, "deleted": true }));
         assert_eq!(gateway.get(&path).await.status_and_code(), (404, "customer_not_found"));
+        let again = gateway.delete(&path).await;
+        assert_eq!(again.status_and_code(), (404, "customer_not_found"), "{}", again.text);
     }
 }
 

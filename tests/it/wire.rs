@@ -140,7 +140,7 @@ async fn an_empty_answer_is_not_decompressed() {
     for encoding in ["gzip", "br"] {
         for status in ["200 OK", "204 No Content"] {
             let vendor = StandIn::always(response(status, &[("content-encoding", encoding)], "")).await;
-            let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
+            let gateway = Gateway::in_front_of("modempay", &vendor.url(), "").await;
             let deleted = gateway.delete("/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985").await;
             assert_eq!(deleted.status, 200, "{encoding}, {status}: {}", deleted.text);
         }

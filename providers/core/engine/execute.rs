@@ -27,15 +27,12 @@ pub struct Conditions {
     pub on_loss: LossPolicy,
     /// Whether the command came from the merchants' API or from a client of an imitated provider.
     pub language: Language,
-    /// Whether a delete first retrieves the customer. Some providers answer success for the deletion of any id; with
-    /// this set, the deletion of an unknown customer fails at them as well.
-    pub reads_before_delete: bool,
 }
 
 impl Conditions {
     /// The conditions for a command of the merchants' API.
     pub const fn canonical(on_loss: LossPolicy) -> Self {
-        Self { on_loss, language: Language::Canonical, reads_before_delete: false }
+        Self { on_loss, language: Language::Canonical }
     }
 }
 
@@ -50,7 +47,7 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
         Command::Create(create) => Work::Write(create_work(provider, create, conditions)?),
         Command::Update(update) => Work::Write(update_work(provider, update, conditions)?),
         Command::Delete(id) => Work::Write(WriteWork::Delete {
-            read: conditions.reads_before_delete.then(|| provider.plan_retrieve(id).map(Box::new)).transpose()?,
+            read: provider.manifest().deletes_unknown.then(|| provider.plan_retrieve(id).map(Box::new)).transpose()?,
             delete: provider.plan_delete(id)?,
         }),
         Command::Block(id) => Work::Write(WriteWork::Change(provider.plan_block(id)?)),

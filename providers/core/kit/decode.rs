@@ -3,10 +3,12 @@
 //!
 //! The vendors' `translate.rs` call them while they read an answer.
 
+use serde_json::Value;
+
 use crate::{
     json::{self, JsonObject, Loose, ObjectOrOther, Raw},
-    kit::{NestedAddress, marker},
-    model::{BorrowedCustomer, Error, Fidelity, Field},
+    kit::{Answer, NestedAddress, marker},
+    model::{BorrowedCustomer, CustomerId, Error, Fidelity, Field},
     text::{
         Str,
         country::{self, Region},
@@ -34,6 +36,25 @@ pub fn id<'a>(member: Option<Str<'a>>, name: &'static str) -> Result<Str<'a>, Er
 /// A document that an envelope must contain.
 pub fn required<T>(member: Option<T>, name: &'static str) -> Result<T, Error> {
     member.ok_or_else(|| Error::bad_response(format_args!("JSON without `{name}`")))
+}
+
+/// Checks the answer to a deletion. Its body is not documented well at any vendor: it may be empty, a text or a message.
+/// An HTML page is not the answer of the provider's API, and neither `false` nor another record's id confirms a deletion.
+/// `member` is the vendor's name of the id.
+pub fn deletion(answer: &Answer, id: &CustomerId, member: &str) -> Result<(), Error> {
+    if answer.is_html() {
+        return Err(Error::bad_response("an HTML page to a deletion; is `base_url` right?"));
+    }
+    let body: Value = answer.error_body().unwrap_or_default();
+    let objects = [&body, &body["data"], &body["customer"]];
+    if objects.iter().any(|object| object["deleted"] == false || object["success"] == false) {
+        return Err(Error::bad_response("that the customer is not deleted"));
+    }
+    let mut answered = objects.iter().filter_map(|object| object[member].as_str());
+    match answered.all(|answered| id.is_at_provider(answered)) {
+        true => Ok(()),
+        false => Err(Error::bad_response("the deletion of another customer")),
+    }
 }
 
 /// Reads every record of a list that an envelope must contain.

@@ -58,11 +58,6 @@ pub trait VendorServer: Debug + Send + Sync + 'static {
     fn is_email_unique(&self) -> bool {
         false
     }
-
-    /// Whether the vendor answers success when a client deletes an unknown customer.
-    fn deletes_unknown(&self) -> bool {
-        false
-    }
 }
 
 /// The field errors of the broken rules of a vendor's validation. Each rule says whether it is broken, the pointer to

@@ -40,6 +40,13 @@ impl CustomerId {
             None => &self.public,
         }
     }
+
+    /// Whether an id that the provider answered is the customer's id there. The letters of a UUID may have either case.
+    pub fn is_at_provider(&self, answered: &str) -> bool {
+        let uuid = |id: &str| (id.len() == Hyphenated::LENGTH).then(|| Uuid::try_parse(id).ok()).flatten();
+        let asked = &**self.at_provider();
+        asked == answered || uuid(asked).is_some_and(|asked| uuid(answered) == Some(asked))
+    }
 }
 
 /// The ids that are allowed in a provider's URLs.

@@ -304,6 +304,9 @@ pub struct Manifest {
     pub id: IdPattern,
     /// What prevents a second effect of repeated writes.
     pub dedupe: Dedupes,
+    /// Whether it answers success for the deletion of a customer who does not exist. The gateway then reads the customer
+    /// first, so that such a deletion is a 404 at every provider.
+    pub deletes_unknown: bool,
     /// Whether the provider itself can answer an existing customer instead of creating a second one.
     pub distinct: Support,
     /// How it updates records.

@@ -2,14 +2,15 @@
 //!
 //! [`trials`] makes one named test for each law and each vendor in each generation. The files say what the laws are
 //! about: `planning` and `previews` the plans of the client side, `requests` the path from the client side to the server side,
-//! `answers` the way back, `errors` answers that are refusals, damaged or unknown, `safety` ids and secrets, `fixtures`
-//! the folders of recorded answers.
+//! `answers` the way back, `errors` answers that are refusals, damaged or unknown, `records` whose record an answer is,
+//! `safety` ids and secrets, `fixtures` the folders of recorded answers.
 
 mod answers;
 mod errors;
 mod fixtures;
 mod planning;
 mod previews;
+mod records;
 mod requests;
 mod safety;
 
@@ -77,6 +78,8 @@ const LAWS: &[(&str, Law)] = &[
     ("arbitrary_bytes_never_panic", errors::arbitrary_bytes_never_panic),
     ("damaged_answers_are_bad_responses", errors::damaged_answers_are_bad_responses),
     ("unknown_members_are_preserved", errors::unknown_members_are_preserved),
+    ("deleting_an_unknown_customer_is_not_found", records::deleting_an_unknown_customer_is_not_found),
+    ("no_reply_that_is_not_a_deletion_is_answered_as_one", records::no_reply_that_is_not_a_deletion_is_answered_as_one),
     ("hostile_ids_are_refused", safety::hostile_ids_are_refused),
     ("secrets_are_never_shown", safety::secrets_are_never_shown),
     (
