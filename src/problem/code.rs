@@ -110,9 +110,10 @@ codes! {
     /// The provider refuses the credentials in the gateway's configuration. The operator can check them with
     /// `passerelle check --probe`.
     ProviderUnauthorized = "provider_unauthorized", 502, "The provider refuses the gateway's credentials";
-    /// The provider's answer cannot be decoded: it is HTML, empty, cut off, too large, or has a shape that the provider
-    /// does not document.
-    ProviderBadResponse = "provider_bad_response", 502, "The provider's answer cannot be decoded";
+    /// The provider's answer cannot be used: it is HTML, empty, cut off, too large, or has a shape that the provider does
+    /// not document; it is about another customer than the one that was asked for; or an id in it does not have the form
+    /// of the provider's ids.
+    ProviderBadResponse = "provider_bad_response", 502, "The provider's answer cannot be used";
     /// The gateway already has as many requests in flight to providers as it allows, or the bodies of requests or the
     /// replies of providers need all the memory that it allows. Nothing was changed. Try again.
     Overloaded = "overloaded", 503, "Too many requests are in flight";
@@ -125,7 +126,7 @@ codes! {
     /// The provider did not answer in time. Nothing was changed. Try again.
     ProviderTimeout = "provider_timeout", 504, "The provider did not answer in time";
     /// A write was sent, but it is not known whether the provider executed it: there was no answer (504), or the answer
-    /// cannot be decoded (502). The gateway reconciles it: it asks the provider what happened.
+    /// cannot be used (502). The gateway reconciles it: it asks the provider what happened.
     /// `GET /v1/operations/{operation_id}` shows the outcome, and the same request with the same `Idempotency-Key` gets
     /// the final answer. Do not send the write again with another key.
     OutcomeUnknown = "outcome_unknown", 504, "It is not known whether the write was executed";

@@ -257,7 +257,8 @@ static MANIFEST: Manifest = Manifest {
         max_limit: 10,
         tells_total: false,
     },
-    id: IdPattern::TOKEN,
+    // Its client also walks the lists of other vendors, whose ids may have dots.
+    id: IdPattern::DOTTED,
     dedupe: Dedupes::of_creates(Dedupe::Search),
     deletes_unknown: false,
     distinct: Support::Emulated("the list is searched"),

@@ -11,11 +11,10 @@ use async_trait::async_trait;
 use passerelle::merchant::{Connection, Merchant, Middleware};
 use passerelle_providers::{
     CustomerProvider, Settings, VENDORS, Vendor,
-    engine::{self, Conditions},
-    kit::{Endpoint, Transport, server::base_path},
+    kit::{Endpoint, Transport, run, server::base_path},
     model::{
         Command, CustomerFields, CustomerFilter, CustomerId, Error, IdPattern, Kind, ListCustomers, ListOfCustomer,
-        LossPolicy, Operation, Patch, Position, Reply, Request, Response,
+        Operation, Patch, Position, Reply, Request, Response,
         auth::{Credentials, Stamp},
         manifest::Manifest,
     },
@@ -272,6 +271,29 @@ async fn clients_of_every_vendor_see_public_ids_alone() {
     }
 }
 
+/// Sends a command as the vendor's client does. Unlike the gateway, it accepts ids of any form in answers.
+async fn send_as_a_client(
+    adapter: &dyn CustomerProvider,
+    client: &DropInClient<'_>,
+    command: &Command,
+) -> Result<Reply, Error> {
+    Ok(match command {
+        Command::Create(create) => Reply::created(run(client, adapter.plan_create(create)?).await?.customer),
+        Command::List(list) => Reply::Customers(run(client, adapter.plan_list(list)?.into_owned()).await?),
+        Command::Retrieve(id) => Reply::Customer(run(client, adapter.plan_retrieve(id)?).await?),
+        Command::Update(update) => Reply::changed(run(client, adapter.plan_update(update)?).await?),
+        Command::Block(id) => Reply::changed(run(client, adapter.plan_block(id)?).await?),
+        Command::Unblock(id) => Reply::changed(run(client, adapter.plan_unblock(id)?).await?),
+        Command::PaymentMethods(list) => Reply::PaymentMethods(run(client, adapter.plan_payment_methods(list)?).await?),
+        Command::Payments(list) => Reply::Payments(run(client, adapter.plan_payments(list)?).await?),
+        Command::OverdueInvoices(id) => {
+            Reply::OverdueInvoices(None, run(client, adapter.plan_overdue_invoices(id)?).await?)
+        }
+        Command::Delete(id) => run(client, adapter.plan_delete(id)?).await.map(|()| Reply::DELETED)?,
+        Command::RetrieveOrCreate(_) | Command::Find(_) => unreachable!("this client does not send it"),
+    })
+}
+
 /// Executes every operation that the vendor's clients have, and gives back every answer.
 async fn use_as_a_client(vendor: &'static Vendor, gateway: &Gateway, provider: &str, cell: &str) -> Vec<String> {
     let manifest = vendor.manifests[0];
@@ -281,8 +303,7 @@ async fn use_as_a_client(vendor: &'static Vendor, gateway: &Gateway, provider: &
     let client = DropInClient { gateway, manifest, key, answers: Mutex::default() };
     let execute = async |command: Command| {
         let supported = manifest.operation(command.operation()).is_supported();
-        let result = engine::execute(&adapter, &client, &command, Conditions::canonical(LossPolicy::Drop)).await;
-        match result {
+        match send_as_a_client(&*adapter, &client, &command).await {
             Ok(reply) => Some(reply),
             Err(error) => {
                 assert!(!supported || error.kind != Kind::NotFound, "{cell}: {command:?}: {error}");

@@ -17,6 +17,7 @@ mod lists;
 mod phones;
 mod previous;
 mod proxy;
+mod records;
 mod refusals;
 mod replies;
 mod requests;

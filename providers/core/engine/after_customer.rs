@@ -7,8 +7,11 @@
 use std::sync::Arc;
 
 use crate::{
-    engine::lists::{PlannedList, SCAN_PAGES, SplitFilter, split_filter},
-    kit::{CustomerPage, CustomerProvider, Plan, Transport, run},
+    engine::{
+        identity,
+        lists::{PlannedList, SCAN_PAGES, SplitFilter, split_filter},
+    },
+    kit::{CustomerProvider, Transport, run},
     model::{Customer, CustomerId, Error, Kind, ListCustomers, Page, Position, manifest::PagingStyle},
 };
 
@@ -29,8 +32,9 @@ pub(super) async fn customers(
     let mut items: Vec<Customer> = Vec::new();
     let mut is_after = false;
     for _ in 0..SCAN_PAGES {
-        let plan = provider.plan_list(&page).map(Plan::<CustomerPage>::into_owned)?;
-        let read = run(transport, plan).await?.that_continues(page.limit, manifest.paging.style)?;
+        let plan = provider.plan_list(&page)?;
+        let read = run(transport, identity::owned_page(plan, manifest)).await?;
+        let read = read.that_continues(page.limit, manifest.paging.style)?;
         for (place, customer) in read.items.into_iter().enumerate() {
             if !is_after {
                 is_after = customer.id_at_provider() == last.at_provider();

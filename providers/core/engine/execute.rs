@@ -6,7 +6,10 @@
 
 use std::{borrow::Cow, pin::Pin, sync::Arc};
 
+use http::Method;
+
 use super::{
+    identity::{self, Asked},
     lists::{self, PlannedList, PlannedLookup},
     loss::{self, Language},
     offset_pages, prepare,
@@ -16,7 +19,8 @@ use crate::{
     model::{
         BorrowedCustomer, Command, CreateCustomer, Created, Customer, CustomerId, Error, Fidelity, Kind, ListCustomers,
         ListOfCustomer, Lookup, LossPolicy, OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request,
-        UpdateCustomer, Written, manifest::FilterSupport,
+        UpdateCustomer, Written,
+        manifest::{FilterSupport, Manifest},
     },
 };
 
@@ -40,20 +44,26 @@ impl Conditions {
 /// It sends nothing and does not wait.
 pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions: Conditions) -> Result<Planned, Error> {
     let is_canonical = conditions.language == Language::Canonical;
+    let manifest = provider.manifest();
     if !matches!(command, Command::RetrieveOrCreate(_)) {
-        provider.manifest().require(command.operation())?;
+        manifest.require(command.operation())?;
     }
     Ok(Planned(match command {
         Command::Create(create) => Work::Write(create_work(provider, create, conditions)?),
         Command::Update(update) => Work::Write(update_work(provider, update, conditions)?),
         Command::Delete(id) => Work::Write(WriteWork::Delete {
-            read: provider.manifest().deletes_unknown.then(|| provider.plan_retrieve(id).map(Box::new)).transpose()?,
+            read: match manifest.deletes_unknown {
+                true => Some(Box::new((provider.plan_retrieve(id)?, Asked::new(id, manifest)))),
+                false => None,
+            },
             delete: provider.plan_delete(id)?,
         }),
-        Command::Block(id) => Work::Write(WriteWork::Change(provider.plan_block(id)?)),
-        Command::Unblock(id) => Work::Write(WriteWork::Change(provider.plan_unblock(id)?)),
-        Command::Retrieve(id) => Work::Retrieve(provider.plan_retrieve(id)?),
-        Command::RetrieveOrCreate(id) => Work::Retrieve(provider.plan_retrieve_or_create(id)?),
+        Command::Block(id) => Work::Write(WriteWork::change(provider.plan_block(id)?, id, manifest)),
+        Command::Unblock(id) => Work::Write(WriteWork::change(provider.plan_unblock(id)?, id, manifest)),
+        Command::Retrieve(id) => Work::Retrieve(provider.plan_retrieve(id)?, Asked::new(id, manifest)),
+        Command::RetrieveOrCreate(id) => {
+            Work::Retrieve(provider.plan_retrieve_or_create(id)?, Asked::new(id, manifest))
+        }
         Command::Find(lookup) => find_work(provider, lookup, conditions)?,
         Command::List(list) if is_canonical => Work::List(Box::new(PlannedList::new(provider, list)?)),
         Command::PaymentMethods(list) if is_canonical => {
@@ -89,7 +99,8 @@ pub async fn retrieve(
     transport: &dyn Transport,
     id: &CustomerId,
 ) -> Result<Customer, Error> {
-    run(transport, provider.plan_retrieve(id)?).await
+    let asked = Asked::new(id, provider.manifest());
+    asked.checked(run(transport, provider.plan_retrieve(id)?).await?)
 }
 
 /// The result of a command that is being sent.
@@ -100,7 +111,7 @@ pub struct Planned(Work);
 
 enum Work {
     Write(WriteWork),
-    Retrieve(Plan<Customer>),
+    Retrieve(Plan<Customer>, Asked),
     Find(PlannedLookup),
     /// A look-up by a value that no customer of this provider can have. A client of an imitated provider expects the
     /// answer "no such customer", not an error.
@@ -115,9 +126,21 @@ enum Work {
 }
 
 enum WriteWork {
-    Create { existing: Option<Box<(Lookup, PlannedLookup)>>, create: Plan<Created> },
-    Change(Plan<Customer>),
-    Delete { read: Option<Box<Plan<Customer>>>, delete: Plan<()> },
+    Create {
+        existing: Option<Box<(Lookup, PlannedLookup)>>,
+        create: Plan<Created>,
+        manifest: &'static Manifest,
+    },
+    Change {
+        plan: Plan<Customer>,
+        asked: Asked,
+        /// Whether the plan sends a write. An update without a field that the provider stores only reads.
+        writes: bool,
+    },
+    Delete {
+        read: Option<Box<(Plan<Customer>, Asked)>>,
+        delete: Plan<()>,
+    },
 }
 
 impl std::fmt::Debug for Planned {
@@ -130,13 +153,13 @@ impl Planned {
     /// The requests that will be sent, in order, as far as they are known before the provider has answered.
     pub fn requests(&self) -> Vec<&Request> {
         match &self.0 {
-            Work::Write(WriteWork::Create { existing, create }) => {
+            Work::Write(WriteWork::Create { existing, create, .. }) => {
                 let lookups = existing.iter().flat_map(|existing| existing.1.requests());
                 lookups.chain(create.requests()).collect()
             }
-            Work::Write(WriteWork::Change(plan)) | Work::Retrieve(plan) => plan.requests(),
+            Work::Write(WriteWork::Change { plan, .. }) | Work::Retrieve(plan, _) => plan.requests(),
             Work::Write(WriteWork::Delete { read, delete }) => {
-                read.iter().flat_map(|read| read.requests()).chain(delete.requests()).collect()
+                read.iter().flat_map(|read| read.0.requests()).chain(delete.requests()).collect()
             }
             Work::Find(lookup) => lookup.requests(),
             Work::List(list) => list.first().requests(),
@@ -155,7 +178,7 @@ impl Planned {
     pub fn fidelity(&self) -> Fidelity {
         match &self.0 {
             Work::Write(WriteWork::Create { create, .. }) => create.fidelity.clone(),
-            Work::Write(WriteWork::Change(plan)) => plan.fidelity.clone(),
+            Work::Write(WriteWork::Change { plan, .. }) => plan.fidelity.clone(),
             _ => Fidelity::default(),
         }
     }
@@ -168,7 +191,10 @@ impl Planned {
                 let written = write.execute(transport);
                 Box::pin(async move { written.await.map(Reply::Written) })
             }
-            Work::Retrieve(plan) => executed(run(transport, plan), Reply::Customer),
+            Work::Retrieve(plan, asked) => {
+                let customer = run(transport, plan);
+                executed(async move { asked.checked(customer.await?) }, Reply::Customer)
+            }
             Work::Find(lookup) => executed(lookup.run(transport), Reply::Found),
             Work::FindsNothing => Box::pin(async { Ok(Reply::Found(None)) }),
             Work::List(list) => executed(list.read(transport), Reply::Customers),
@@ -219,24 +245,47 @@ impl Planned {
 }
 
 impl WriteWork {
+    fn change(plan: Plan<Customer>, id: &CustomerId, manifest: &'static Manifest) -> Self {
+        let writes = plan.requests().iter().any(|request| request.method() != Method::GET);
+        Self::Change { plan, asked: Asked::new(id, manifest), writes }
+    }
+
     fn execute(self, transport: &dyn Transport) -> Executed<'_, Written> {
         match self {
-            Self::Create { existing: None, create } => executed(run(transport, create), Written::Created),
-            Self::Create { existing: Some(existing), create } => Box::pin(async move {
+            Self::Create { existing: None, create, manifest } => {
+                executed(created(run(transport, create), manifest), Written::Created)
+            }
+            Self::Create { existing: Some(existing), create, manifest } => Box::pin(async move {
                 let (lookup, planned) = *existing;
                 match lists::run_match_lookup(planned, &lookup, transport).await? {
                     Some(created) => Ok(Written::Created(created)),
-                    None => run(transport, create).await.map(Written::Created),
+                    None => created(run(transport, create), manifest).await.map(Written::Created),
                 }
             }),
-            Self::Change(plan) => executed(run(transport, plan), Written::Changed),
+            Self::Change { plan, asked, writes } => {
+                let changed = run(transport, plan);
+                // The provider has changed a customer, but it is not known which one.
+                let checked = async move { asked.checked(changed.await?).map_err(|error| error.after(writes, false)) };
+                executed(checked, Written::Changed)
+            }
             Self::Delete { read: None, delete } => executed(run(transport, delete), |()| Written::Deleted),
             Self::Delete { read: Some(read), delete } => Box::pin(async move {
-                run(transport, *read).await?;
+                let (read, asked) = *read;
+                asked.checked(run(transport, read).await?)?;
                 run(transport, delete).await.map(|()| Written::Deleted)
             }),
         }
     }
+}
+
+/// The customer of the answer to a create. If its id cannot be used, the provider has made a customer all the same.
+async fn created(
+    answered: impl Future<Output = Result<Created, Error>>,
+    manifest: &'static Manifest,
+) -> Result<Created, Error> {
+    let Created { customer, existing } = answered.await?;
+    let customer = identity::checked(customer, manifest).map_err(|error| error.after(true, false))?;
+    Ok(Created { customer, existing })
 }
 
 /// Boxes the future of a result, and converts the result.
@@ -266,7 +315,7 @@ fn create_work(
         }
         None => None,
     };
-    Ok(WriteWork::Create { existing, create: plan })
+    Ok(WriteWork::Create { existing, create: plan, manifest })
 }
 
 fn update_work(
@@ -281,7 +330,7 @@ fn update_work(
     };
     let plan = prepare::update(provider, &update)?;
     loss::enforce_policy(&plan.fidelity, &update.fields, conditions, manifest)?;
-    Ok(WriteWork::Change(plan))
+    Ok(WriteWork::change(plan, &update.id, manifest))
 }
 
 fn find_work(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup, conditions: Conditions) -> Result<Work, Error> {
@@ -298,14 +347,17 @@ fn find_work(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup, conditions: 
 /// if the answer lacks it.
 fn overdue_work(provider: &Arc<dyn CustomerProvider>, id: &CustomerId, conditions: Conditions) -> Result<Work, Error> {
     let plan = provider.plan_overdue_invoices(id)?;
-    if conditions.language == Language::Canonical {
-        return Ok(Work::OverdueInvoices(plan));
-    }
-    let retrieve = provider.plan_retrieve(id)?;
-    Ok(Work::OverdueInvoices(plan.and_then(|overdue| {
-        if overdue.customer.is_some() {
-            return Ok(Step::Done(overdue));
+    let asked = Asked::new(id, provider.manifest());
+    let retrieve = match conditions.language {
+        Language::Canonical => None,
+        Language::Imitated => Some(provider.plan_retrieve(id)?),
+    };
+    Ok(Work::OverdueInvoices(plan.and_then(move |overdue| match (overdue.customer, retrieve) {
+        (Some(customer), _) => Ok(Step::Done(OverdueInvoices { customer: Some(asked.checked(customer)?), ..overdue })),
+        (None, None) => Ok(Step::Done(OverdueInvoices { customer: None, ..overdue })),
+        (None, Some(retrieve)) => {
+            let with = move |customer| Ok(OverdueInvoices { customer: Some(asked.checked(customer)?), ..overdue });
+            Ok(retrieve.map(with).into())
         }
-        Ok(retrieve.map(|customer| Ok(OverdueInvoices { customer: Some(customer), ..overdue })).into())
     })))
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::{
+    engine::identity,
     kit::{CustomerPage, CustomerProvider, Plan, Transport, read_large, run},
     model::{
         BorrowedCustomer, CreateCustomer, Created, Customer, CustomerFilter, Error, Field, FieldError, Kind,
@@ -128,7 +129,8 @@ impl PlannedList {
         let mut items: Vec<Customer> = Vec::new();
         loop {
             pages_left = pages_left.saturating_sub(1);
-            let page = run(transport, plan.into_owned()).await?.that_continues(request.limit, style)?;
+            let page = run(transport, identity::owned_page(plan, provider.manifest())).await?;
+            let page = page.that_continues(request.limit, style)?;
             let total = page.total.filter(|_| !scans);
             let mut next = page.next;
             for (index, customer) in page.items.into_iter().enumerate().skip(std::mem::take(&mut skip)) {
@@ -168,10 +170,13 @@ impl PlannedList {
         let answer = run(transport, first).await?;
         if answer.is_large() {
             let page = Box::pin(read_large(transport, move || answer.into_owned())).await?;
+            identity::check_page(&page, provider.manifest())?;
             let Page { items, next, total } = shown(page, &request, style, wanted)?;
             return Ok(show(Page { items: items.iter().map(Customer::borrowed).collect(), next, total }));
         }
-        Ok(show(shown(answer.borrowed()?, &request, style, wanted)?))
+        let page = answer.borrowed()?;
+        identity::check_page(&page, provider.manifest())?;
+        Ok(show(shown(page, &request, style, wanted)?))
     }
 }
 
@@ -198,7 +203,7 @@ pub fn lookup_support(manifest: &Manifest, lookup: &Lookup) -> FilterSupport {
 /// The plan of a look-up.
 pub(super) enum PlannedLookup {
     /// The provider finds the customer.
-    Native(Box<Plan<Option<Customer>>>),
+    Native(Box<Plan<Option<Customer>>>, &'static Manifest),
     /// The gateway searches a bounded number of list pages.
     Scan(Box<PlannedList>),
 }
@@ -207,7 +212,9 @@ impl PlannedLookup {
     pub(super) fn new(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup) -> Result<Self, Error> {
         match lookup_support(provider.manifest(), lookup) {
             FilterSupport::No(why) => Err(Error::invalid(vec![FieldError::new(lookup.key(), why)])),
-            FilterSupport::Exact | FilterSupport::Alone => Ok(Self::Native(Box::new(provider.plan_find(lookup)?))),
+            FilterSupport::Exact | FilterSupport::Alone => {
+                Ok(Self::Native(Box::new(provider.plan_find(lookup)?), provider.manifest()))
+            }
             FilterSupport::Loose(_) | FilterSupport::Scan => {
                 let list = ListCustomers { limit: 1, position: Position::START, filter: lookup.into() };
                 PlannedList::new(provider, &list).map(|list| Self::Scan(Box::new(list)))
@@ -218,7 +225,7 @@ impl PlannedLookup {
     /// The first request, and the later ones that are already known.
     pub(super) fn requests(&self) -> Vec<&Request> {
         match self {
-            Self::Native(plan) => plan.requests(),
+            Self::Native(plan, _) => plan.requests(),
             Self::Scan(list) => list.first().requests(),
         }
     }
@@ -226,7 +233,10 @@ impl PlannedLookup {
     /// Sends the look-up. `None` means that no customer matches; a search that reached its bound is an error.
     pub(super) async fn run(self, transport: &dyn Transport) -> Result<Option<Customer>, Error> {
         let list = match self {
-            Self::Native(plan) => return run(transport, *plan).await,
+            Self::Native(plan, manifest) => {
+                let found = run(transport, *plan).await?;
+                return found.map(|customer| identity::checked(customer, manifest)).transpose();
+            }
             Self::Scan(list) => list,
         };
         let found = list.read(transport).await?;

@@ -4,6 +4,7 @@
 mod after_customer;
 pub mod drop_in;
 mod execute;
+mod identity;
 pub mod lists;
 mod loss;
 mod offset_pages;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use crate::{
     engine::{
-        after_customer,
+        after_customer, identity,
         lists::{SCAN_PAGES, SplitFilter, split_filter},
     },
-    kit::{CustomerPage, CustomerProvider, Plan, Transport, run},
+    kit::{CustomerProvider, Plan, Transport, run},
     model::{
         Customer, Error, Kind, ListCustomers, ListOfCustomer, Page, Payment, PaymentMethod, Position,
         manifest::{Paging, PagingStyle},
@@ -45,7 +45,7 @@ pub(super) async fn customers(
     let plan = |limit, position| {
         provider
             .plan_list(&ListCustomers { limit, position, filter: provider_filter.clone() })
-            .map(Plan::<CustomerPage>::into_owned)
+            .map(|plan| identity::owned_page(plan, manifest))
     };
     let matches = |customer: &Customer| gateway_filter.matches(customer);
     let matches = (!gateway_filter.is_empty()).then_some(&matches as _);

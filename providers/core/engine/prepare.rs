@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{preview, required};
 use crate::{
+    engine::identity::Asked,
     json::JsonObject,
     kit::{CustomerProvider, Plan},
     model::{
@@ -92,11 +93,14 @@ fn needs_current(fields: &CustomerFields, manifest: &Manifest) -> bool {
 
 /// Retrieves the customer first, then sends the patch completed from its current values.
 fn read_then_update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+    // The patch is completed from this record, so it must be that customer's.
+    let asked = Asked::new(&command.id, provider.manifest());
     let read = provider.plan_retrieve(&command.id)?;
     // What the patch alone changes on the way to the provider. A patch that cannot be sent at all fails here.
     let Plan { fidelity, .. } = update_of(&Customer::default(), &**provider, command)?;
     let (shared, patch) = (Arc::clone(provider), command.clone());
     let write = move |current: Customer| {
+        let current = asked.checked(current)?;
         required::check_update_of(&current, &patch.fields, shared.manifest())?;
         let plan = update_of(&current, &*shared, &patch)?;
         Ok(check_cleared(plan, &patch.fields, shared.manifest()).into())

@@ -1,13 +1,66 @@
 //! Laws about whose record an answer is, and about customers who do not exist or of whom there are several.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use libtest_mimic::Failed;
 use passerelle_providers::{
+    VendorServer,
     engine::{self, Conditions, Language},
-    model::{Command, Error, Kind, LossPolicy, Operation, Reply, Response},
+    kit::Transport,
+    model::{
+        Command, Customer, Effect, Error, Kind, LossPolicy, Operation, OverdueInvoices, Page, Reply, Request, Response,
+    },
+    text::Text,
 };
 
-use super::Subject;
-use crate::{case::block_on, dedupe::Harness};
+use super::{Subject, usual};
+use crate::{case::block_on, dedupe::Harness, sample};
+
+/// Answers as the vendor's server side, but always with these customers.
+struct Answering {
+    server: Arc<dyn VendorServer>,
+    /// The customers of a list. The first one is the answer to everything else.
+    customers: Vec<Customer>,
+    /// The answer to a retrieve, where it is another customer.
+    retrieved: Option<Customer>,
+}
+
+#[async_trait]
+impl Transport for Answering {
+    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+        let command = self.server.accept(&request)?;
+        let customer = self.customers[0].clone();
+        let reply = match &command {
+            Command::Create(_) => Reply::created(customer),
+            Command::Retrieve(_) => Reply::Customer(self.retrieved.clone().unwrap_or(customer)),
+            Command::RetrieveOrCreate(_) => Reply::Customer(customer),
+            Command::Find(_) => Reply::Found(Some(customer)),
+            Command::Update(_) | Command::Block(_) | Command::Unblock(_) => Reply::changed(customer),
+            Command::Delete(_) => Reply::DELETED,
+            Command::List(list) => Reply::Customers(Page::of_all(self.customers.clone(), &list.position, list.limit)),
+            Command::PaymentMethods(list) => Reply::PaymentMethods(Page::of_all(vec![], &list.position, list.limit)),
+            Command::Payments(list) => Reply::Payments(Page::of_all(vec![], &list.position, list.limit)),
+            Command::OverdueInvoices(_) => {
+                Reply::OverdueInvoices(OverdueInvoices { customer: Some(customer), ..OverdueInvoices::default() })
+            }
+        };
+        self.server.answer(&command, &reply)
+    }
+}
+
+/// A customer with the usual fields and this id.
+fn customer(subject: Subject, id: &str) -> Customer {
+    let mut customer = Customer { id: Text::from(id), ..Customer::default() };
+    sample::usual_create(subject.manifest).fields.apply_to(&mut customer);
+    customer
+}
+
+/// An id that the vendor could have, of another customer than the sample.
+fn other_id(subject: Subject) -> &'static str {
+    let ids = ["0c1f5e0a-2f4e-4d6a-9a55-3f0f6f0b2a11", "cus_Nyyyyyyyyyyyyyyy"];
+    ids.into_iter().find(|id| subject.manifest.id.matches(id)).unwrap_or_default()
+}
 
 /// The conditions of the API, and those of a client of an imitated provider.
 fn all_conditions() -> [Conditions; 2] {
@@ -48,6 +101,76 @@ pub(super) fn no_reply_that_is_not_a_deletion_is_answered_as_one(subject: Subjec
     for body in ["<!DOCTYPE html><html></html>", r#"{"deleted":false}"#, r#"{"data":{"deleted":false}}"#] {
         let deleted = provider.plan_delete(&id)?.read(Response::new(body.into()));
         expect_kind(body, deleted, Kind::BadResponse)?;
+    }
+    Ok(())
+}
+
+/// A write with such an answer is unknown: the provider has changed a customer, but it is not known which one.
+pub(super) fn an_answer_about_another_customer_is_refused(subject: Subject) -> Result<(), Failed> {
+    let asked = customer(subject, subject.id().public());
+    let other = customer(subject, other_id(subject));
+    let mut operations = vec![Operation::Retrieve, Operation::Update, Operation::Block, Operation::Unblock];
+    if subject.manifest.deletes_unknown {
+        operations.push(Operation::Delete);
+    }
+    for operation in operations.into_iter().filter(|operation| subject.supports(*operation)) {
+        for retrieved in [None, Some(&asked)] {
+            let vendor =
+                Answering { server: subject.server(), customers: vec![other.clone()], retrieved: retrieved.cloned() };
+            if retrieved.is_some() && matches!(operation, Operation::Retrieve | Operation::Delete) {
+                continue;
+            }
+            for conditions in all_conditions() {
+                let command = usual(subject, operation);
+                let answer = block_on(engine::execute(&subject.provider(), &vendor, &command, conditions));
+                let effect = answer.as_ref().err().map(|error| error.effect);
+                let what = format!("a {} that another customer answers", operation.name());
+                expect_kind(&what, answer, Kind::BadResponse)?;
+                if retrieved.is_some() && effect != Some(Effect::Unknown) {
+                    return Err(format!("{what} has the effect {effect:?}").into());
+                }
+            }
+        }
+    }
+    if subject.supports(Operation::OverdueInvoices) {
+        let vendor = Answering { server: subject.server(), customers: vec![other], retrieved: None };
+        let command = usual(subject, Operation::OverdueInvoices);
+        let answer = block_on(engine::execute(&subject.provider(), &vendor, &command, all_conditions()[1]));
+        expect_kind("invoices of another customer", answer, Kind::BadResponse)?;
+    }
+    Ok(())
+}
+
+/// A page with one such id is refused as a whole: no customer is left out without a word.
+pub(super) fn an_answered_id_outside_the_pattern_is_refused(subject: Subject) -> Result<(), Failed> {
+    let whole = customer(subject, subject.id().public());
+    for id in ["../x", "a\r\nX: y", "a b", "?"] {
+        let wrong = customer(subject, id);
+        for operation in [Operation::Create, Operation::Retrieve, Operation::Find, Operation::List] {
+            if !subject.supports(operation) {
+                continue;
+            }
+            let customers = match operation {
+                Operation::List => vec![whole.clone(), wrong.clone()],
+                _ => vec![wrong.clone()],
+            };
+            let vendor = Answering { server: subject.server(), customers, retrieved: None };
+            let what = format!("a {} that is answered with {id:?}", operation.name());
+            for conditions in all_conditions() {
+                let command = usual(subject, operation);
+                let answer = block_on(engine::execute(&subject.provider(), &vendor, &command, conditions));
+                let effect = answer.as_ref().err().map(|error| error.effect);
+                expect_kind(&what, answer, Kind::BadResponse)?;
+                if operation == Operation::Create && effect != Some(Effect::Unknown) {
+                    return Err(format!("{what} has the effect {effect:?}").into());
+                }
+            }
+            if operation == Operation::List {
+                let planned = engine::plan(&subject.provider(), &usual(subject, operation), all_conditions()[0])?;
+                let shown = block_on(planned.show_list(&vendor, |_| ()));
+                expect_kind(&what, shown, Kind::BadResponse)?;
+            }
+        }
     }
     Ok(())
 }
