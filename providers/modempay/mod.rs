@@ -76,9 +76,6 @@ static MANIFEST: Manifest = Manifest {
     update: UpdateStyle { names: NameStyle::Full, replaces_record: false, whole_address: false, clears: Clears::Sent },
 };
 
-/// The rule in the report of a distinct create that matched an existing customer.
-const MATCHED: &str = "existing customer matched by email, by the provider";
-
 /// Modem Pay with the settings of one connection. This file has its client side, `server.rs` its server side.
 #[derive(Debug, Clone)]
 struct ModemPay {
@@ -120,13 +117,10 @@ impl CustomerProvider for ModemPay {
         input.config = Patch::Set(wire::Config { distinct: Patch::Set(*distinct) });
         let (read, distinct) = (self.one(), *distinct);
         let plan = Draft::post("/v1/customers").json(&input)?.plan(translate::refusal, move |answer| {
-            let mut customer = read(answer)?;
+            let customer = read(answer)?;
             // Modem Pay answers a new customer with 201 (ref). How it answers a match is not documented: 200 is
             // assumed.
             let existing = distinct && answer.status() == StatusCode::OK;
-            if existing {
-                customer.fidelity.derived(Field::Id, MATCHED);
-            }
             Ok(Created { customer, existing })
         })?;
         Ok(plan.reporting(|report| report.extend(&report_of_input)))

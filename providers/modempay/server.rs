@@ -79,7 +79,7 @@ impl VendorServer for ModemPay {
     fn refuse(&self, _: &Request, error: &Error, _: Timestamp) -> Response {
         let status = match error.kind {
             Kind::RateLimited => 427,
-            Kind::Rejected | Kind::CardData | Kind::NotSupported | Kind::SharedRecord => 422,
+            Kind::Rejected | Kind::CardData | Kind::NotSupported | Kind::SharedRecord | Kind::Ambiguous => 422,
             kind => usual_status(kind),
         };
         let message = match status {

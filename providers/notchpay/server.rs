@@ -112,7 +112,7 @@ impl VendorServer for NotchPay {
             Kind::Unauthorized => (401, "Invalid API key".to_owned()),
             Kind::NotFound | Kind::InvalidId => (404, "Customer not found".to_owned()),
             Kind::NoRoute => (404, "Route not found".to_owned()),
-            Kind::SharedRecord | Kind::Conflict => (409, error.detail.to_string()),
+            Kind::SharedRecord | Kind::Ambiguous | Kind::Conflict => (409, error.detail.to_string()),
             Kind::NotSupported => (400, error.detail.to_string()),
             Kind::RateLimited => (429, format!("Rate limit exceeded. Try again in {seconds} seconds")),
             _ => (usual_status(error.kind), "An unexpected error occurred".to_owned()),

@@ -111,8 +111,19 @@ pub async fn public_id(merchant: &Merchant, connection: &str, id: Option<String>
 }
 
 async fn present_error(merchant: &Merchant, connection: &Connection, error: Error) -> Error {
-    match error.existing.clone() {
+    let error = match error.existing.clone() {
         None => error,
         Some(id) => error.with_existing_id(public_id(merchant, &connection.name, Some(id)).await),
+    };
+    if error.matching.is_empty() {
+        return error;
+    }
+    let matching = error.matching.iter().map(|id| (connection.name.clone(), id.clone())).collect();
+    match public_ids(merchant, matching).await {
+        Ok(ids) => error.with_matching(ids),
+        Err(failure) => {
+            tracing::warn!(merchant.name, connection.name, "a failure does not name its customers: {failure}");
+            error.with_matching(Vec::new())
+        }
     }
 }

@@ -19,9 +19,9 @@ use crate::{problem::Problem, state::App};
 /// `POST /v1/customers`
 #[utoipa::path(
     post, path = "/v1/customers", operation_id = "create_customer", tag = "customers", summary = "Create a customer",
-    params(("distinct" = Option<bool>, Query, description = "`true`: if the customer exists already, answer with it instead of creating a second one."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: whether the request is refused, or fields are left out, if the provider cannot store them."), schema::IdempotencyHeaders),
+    params(("distinct" = Option<bool>, Query, description = "`true`: if the customer exists already, answer with it instead of creating a second one. It is matched by `email`, otherwise by `phone`; one of them is required. If several match: 409 `lookup_ambiguous`."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: whether the request is refused, or fields are left out, if the provider cannot store them."), schema::IdempotencyHeaders),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
-    responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "With `distinct=true`, the customer that exists already; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
+    responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "The customer that exists already: with `distinct=true`, or where the provider answered its own record, which `fidelity` says; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
 )]
 pub async fn create(
     State(app): State<Arc<App>>,

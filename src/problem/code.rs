@@ -73,6 +73,9 @@ codes! {
     /// The provider answered a create with an existing record that belongs to another customer. Providers where an
     /// e-mail address is unique do this. `provider.id` is the id of the record. Nothing was created.
     VendorRecordShared = "vendor_record_shared", 409, "The record belongs to another customer";
+    /// Several customers match a look-up, or a create with `distinct=true`. `ids` has their ids, at most a hundred. Nothing
+    /// was created. Retrieve the customer that you mean by its id.
+    LookupAmbiguous = "lookup_ambiguous", 409, "Several customers match";
     /// The body of the request arrived too slowly. The gateway closes the connection. Send the request again.
     RequestTimeout = "request_timeout", 408, "The body did not arrive in time";
     /// The body is larger than the gateway accepts (`server.max_body`).
@@ -153,6 +156,7 @@ impl Code {
             Kind::NotFound => Self::CustomerNotFound,
             Kind::Rejected => Self::ProviderRejected,
             Kind::SharedRecord => Self::VendorRecordShared,
+            Kind::Ambiguous => Self::LookupAmbiguous,
             Kind::RateLimited => Self::ProviderRateLimited,
             Kind::Unauthorized => Self::ProviderUnauthorized,
             Kind::ProviderFailed | Kind::BadResponse if unknown => return (Self::OutcomeUnknown, 502),

@@ -76,6 +76,7 @@ pub struct Parts {
     failed_connection: Option<FailedConnection>,
     vendor: Option<VendorAnswer>,
     existing: Option<String>,
+    matching: Vec<String>,
     operation_id: Option<String>,
     raw: Option<Vec<Exchange>>,
     on_loss: Option<LossPolicy>,
@@ -96,6 +97,7 @@ impl Problem {
             failed_connection: None,
             vendor: None,
             existing: None,
+            matching: Vec::new(),
             operation_id: None,
             raw: None,
             on_loss: None,
@@ -137,6 +139,9 @@ impl Problem {
         if code == Code::FieldsNotSupported {
             detail.push_str("; leave them out, or send `Prefer: loss=drop`");
         }
+        if code == Code::LookupAmbiguous {
+            detail.push_str("; `ids` has their ids");
+        }
         if code == Code::OutcomeUnknown {
             detail.push_str("; the provider may have executed the write");
         }
@@ -152,6 +157,7 @@ impl Problem {
         parts.retry_after = error.retry_after;
         parts.vendor.clone_from(&error.vendor);
         parts.existing.clone_from(&error.existing);
+        parts.matching.clone_from(&error.matching);
         parts.failed_connection = Some(connection.failed_connection());
         // The manifest has the operation, and the API of this account lacks it.
         if code == Code::OperationNotSupported {
@@ -295,6 +301,7 @@ impl Problem {
             outcome: parts.effect.as_str(),
             safe_to_retry: parts.safe_to_retry,
             operation_id: parts.operation_id.as_deref(),
+            ids: &parts.matching,
             provider,
             raw: parts.raw.as_deref(),
         };
@@ -355,6 +362,8 @@ struct ProblemBody<'a> {
     safe_to_retry: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     operation_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    ids: &'a [String],
     provider: Option<ProblemBodyProvider<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raw: Option<&'a [Exchange]>,

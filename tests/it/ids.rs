@@ -286,9 +286,7 @@ async fn send_as_a_client(
         Command::Unblock(id) => Reply::changed(run(client, adapter.plan_unblock(id)?).await?),
         Command::PaymentMethods(list) => Reply::PaymentMethods(run(client, adapter.plan_payment_methods(list)?).await?),
         Command::Payments(list) => Reply::Payments(run(client, adapter.plan_payments(list)?).await?),
-        Command::OverdueInvoices(id) => {
-            Reply::OverdueInvoices(None, run(client, adapter.plan_overdue_invoices(id)?).await?)
-        }
+        Command::OverdueInvoices(id) => Reply::OverdueInvoices(run(client, adapter.plan_overdue_invoices(id)?).await?),
         Command::Delete(id) => run(client, adapter.plan_delete(id)?).await.map(|()| Reply::DELETED)?,
         Command::RetrieveOrCreate(_) | Command::Find(_) => unreachable!("this client does not send it"),
     })

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     stand_in::{Act, StandIn, json},
-    support::Gateway,
+    support::{Gateway, JsonText},
 };
 
 const AMADOU: &str = "/v1/customers/cus.amadou";
@@ -59,6 +59,30 @@ async fn an_id_outside_the_pattern_is_never_passed_on() {
         {
             let listed = gateway.get(path).await;
             assert_eq!(listed.status_and_code(), (502, "provider_bad_response"), "{path}: {}", listed.text);
+        }
+    }
+}
+
+const LOOKUP: &str = "/v1/customers/lookup?email=twice@example.com";
+
+#[tokio::test]
+async fn a_look_up_and_a_distinct_create_that_several_customers_match_name_them() {
+    for provider in ["modempay", "lomi", "notchpay"] {
+        let gateway = Gateway::sandbox(provider).await;
+        let twice = || json!({ "name": "Awa Diop", "email": "twice@example.com", "phone": "+221770001122" });
+        let mut ids = Vec::new();
+        for key in ["one", "two"] {
+            let request = gateway.request(Method::POST, "/v1/customers").header("idempotency-key", key);
+            let created = gateway.send(request.json_text(&twice())).await;
+            assert_eq!(created.status, 201, "{}", created.text);
+            ids.push(created.body["id"].clone());
+        }
+        ids.reverse();
+        let looked_up = gateway.get(LOOKUP).await;
+        let distinct = gateway.post("/v1/customers?distinct=true", twice()).await;
+        for answer in [looked_up, distinct] {
+            assert_eq!(answer.status_and_code(), (409, "lookup_ambiguous"), "{provider}: {}", answer.text);
+            assert_eq!((&answer.body["ids"], &answer.body["outcome"]), (&json!(ids), &json!("none")), "{provider}");
         }
     }
 }

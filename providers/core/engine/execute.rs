@@ -9,6 +9,7 @@ use std::{borrow::Cow, pin::Pin, sync::Arc};
 use http::Method;
 
 use super::{
+    distinct::Match,
     identity::{self, Asked},
     lists::{self, PlannedList, PlannedLookup},
     loss::{self, Language},
@@ -127,7 +128,7 @@ enum Work {
 
 enum WriteWork {
     Create {
-        existing: Option<Box<(Lookup, PlannedLookup)>>,
+        existing: Option<Box<Match>>,
         create: Plan<Created>,
         manifest: &'static Manifest,
     },
@@ -154,8 +155,11 @@ impl Planned {
     pub fn requests(&self) -> Vec<&Request> {
         match &self.0 {
             Work::Write(WriteWork::Create { existing, create, .. }) => {
-                let lookups = existing.iter().flat_map(|existing| existing.1.requests());
-                lookups.chain(create.requests()).collect()
+                let lookup = existing.iter().flat_map(|existing| existing.requests());
+                match existing {
+                    Some(existing) if existing.by_provider => create.requests().into_iter().chain(lookup).collect(),
+                    _ => lookup.chain(create.requests()).collect(),
+                }
             }
             Work::Write(WriteWork::Change { plan, .. }) | Work::Retrieve(plan, _) => plan.requests(),
             Work::Write(WriteWork::Delete { read, delete }) => {
@@ -256,8 +260,14 @@ impl WriteWork {
                 executed(created(run(transport, create), manifest), Written::Created)
             }
             Self::Create { existing: Some(existing), create, manifest } => Box::pin(async move {
-                let (lookup, planned) = *existing;
-                match lists::run_match_lookup(planned, &lookup, transport).await? {
+                if existing.by_provider {
+                    let created = created(run(transport, create), manifest).await?;
+                    return Ok(Written::Created(match created.existing {
+                        true => existing.confirm(created, transport).await?,
+                        false => created,
+                    }));
+                }
+                match existing.find(transport).await? {
                     Some(created) => Ok(Written::Created(created)),
                     None => created(run(transport, create), manifest).await.map(Written::Created),
                 }
@@ -306,16 +316,17 @@ fn create_work(
         Cow::Borrowed(_) => Cow::Borrowed(create),
         Cow::Owned(fields) => Cow::Owned(CreateCustomer { fields, distinct: create.distinct }),
     };
+    let existing = Match::of(provider, &create);
+    let create = match &existing {
+        // The provider gets a plain create, because the gateway has looked by then.
+        Ok(Some(existing)) if !existing.by_provider => {
+            Cow::Owned(CreateCustomer { distinct: false, ..create.into_owned() })
+        }
+        _ => create,
+    };
     let plan = prepare::create(&**provider, &create)?;
     loss::enforce_policy(&plan.fidelity, &create.fields, conditions, manifest)?;
-    let existing = match lists::distinct_lookup(manifest, &create)? {
-        Some(lookup) => {
-            let planned = PlannedLookup::new(provider, &lookup)?;
-            Some(Box::new((lookup, planned)))
-        }
-        None => None,
-    };
-    Ok(WriteWork::Create { existing, create: plan, manifest })
+    Ok(WriteWork::Create { existing: existing?.map(Box::new), create: plan, manifest })
 }
 
 fn update_work(

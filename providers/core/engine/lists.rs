@@ -2,7 +2,7 @@
 //! a bounded number of the provider's pages and applies the filter itself.
 //!
 //! A look-up answers "no customer" only after the gateway has read the whole list; at the bound it fails with
-//! [`Kind::ScanBound`].
+//! [`Kind::ScanBound`]. Where several customers match, it fails with [`Kind::Ambiguous`].
 
 use std::sync::Arc;
 
@@ -10,14 +10,21 @@ use crate::{
     engine::identity,
     kit::{CustomerPage, CustomerProvider, Plan, Transport, read_large, run},
     model::{
-        BorrowedCustomer, CreateCustomer, Created, Customer, CustomerFilter, Error, Field, FieldError, Kind,
-        ListCustomers, Lookup, Operation, Page, Position, Request,
-        manifest::{FilterSupport, Manifest, PagingStyle, Support},
+        BorrowedCustomer, Customer, CustomerFilter, Error, Field, FieldError, Kind, ListCustomers, Lookup, Operation,
+        Page, Position, Request,
+        manifest::{FilterSupport, Manifest, PagingStyle},
     },
 };
 
 /// The most provider pages that one call reads while the gateway filters.
 pub const SCAN_PAGES: usize = 20;
+
+/// The most customers that a look-up reports as matching. One more would not help the client to choose.
+const MOST_MATCHES: u16 = 100;
+
+/// The rule in the report of a look-up that found one customer, and did not reach the end of the list.
+const ONLY_MATCH_READ: &str =
+    "the only match in the first pages of the provider's list, which is longer than the gateway reads";
 
 /// Who applied the filter of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,7 +223,7 @@ impl PlannedLookup {
                 Ok(Self::Native(Box::new(provider.plan_find(lookup)?), provider.manifest()))
             }
             FilterSupport::Loose(_) | FilterSupport::Scan => {
-                let list = ListCustomers { limit: 1, position: Position::START, filter: lookup.into() };
+                let list = ListCustomers { limit: MOST_MATCHES, position: Position::START, filter: lookup.into() };
                 PlannedList::new(provider, &list).map(|list| Self::Scan(Box::new(list)))
             }
         }
@@ -239,9 +246,24 @@ impl PlannedLookup {
             }
             Self::Scan(list) => list,
         };
-        let found = list.read(transport).await?;
-        match (found.items.into_iter().next(), found.next) {
-            (Some(customer), _) => Ok(Some(customer)),
+        let Page { items, next, .. } = list.read(transport).await?;
+        let mut matching: Vec<Customer> = Vec::new();
+        for customer in items {
+            // If new customers arrive at the beginning of the list during the scan, the next page repeats entries.
+            if matching.iter().all(|known| known.id != customer.id) {
+                matching.push(customer);
+            }
+        }
+        if matching.len() > 1 {
+            let ids = matching.into_iter().map(|customer| customer.id.to_string()).collect();
+            return Err(Error::new(Kind::Ambiguous, "several customers match").with_matching(ids));
+        }
+        match (matching.pop(), next) {
+            (Some(customer), None) => Ok(Some(customer)),
+            (Some(mut customer), Some(_)) => {
+                customer.fidelity.derived(Field::Id, ONLY_MATCH_READ);
+                Ok(Some(customer))
+            }
             (None, None) => Ok(None),
             (None, Some(_)) => Err(Error::new(
                 Kind::ScanBound,
@@ -251,64 +273,4 @@ impl PlannedLookup {
             )),
         }
     }
-}
-
-/// The rule that the fidelity report names when a distinct create matched an existing customer.
-const fn matched_by(lookup: &Lookup) -> &'static str {
-    match lookup {
-        Lookup::Phone(_) => "existing customer matched by phone, by the gateway",
-        Lookup::Email(_) | Lookup::Did(_) | Lookup::Reference(_) => {
-            "existing customer matched by email, by the gateway"
-        }
-    }
-}
-
-/// The look-up that decides whether a distinct create answers an existing customer. `None` if the provider decides
-/// itself, or if the create is not distinct.
-pub(super) fn distinct_lookup(manifest: &Manifest, command: &CreateCustomer) -> Result<Option<Lookup>, Error> {
-    if !command.distinct || manifest.distinct == Support::Native {
-        return Ok(None);
-    }
-    match matching_lookup(manifest, command) {
-        Some(lookup) => Ok(Some(lookup)),
-        None => Err(Error::invalid(vec![FieldError::new(
-            "distinct",
-            "needs an `email` or a `phone` by which the gateway can find an existing customer",
-        )])),
-    }
-}
-
-/// The first look-up that this provider supports by a value of the create: by e-mail, else by phone.
-fn matching_lookup(manifest: &Manifest, command: &CreateCustomer) -> Option<Lookup> {
-    let lookups = [
-        command.fields.email.set().map(|email| Lookup::Email(email.clone())),
-        command.fields.phone.set().map(|phone| Lookup::Phone(phone.clone())),
-    ];
-    let usable = |lookup: &Lookup| !matches!(lookup_support(manifest, lookup), FilterSupport::No(_));
-    lookups.into_iter().flatten().find(usable)
-}
-
-/// The existing customer that a distinct create matches now. The gateway searches even if the provider usually decides,
-/// because the provider can only decide during another create.
-pub(super) async fn existing_match(
-    provider: &Arc<dyn CustomerProvider>,
-    transport: &dyn Transport,
-    command: &CreateCustomer,
-) -> Result<Option<Created>, Error> {
-    match matching_lookup(provider.manifest(), command) {
-        Some(lookup) => run_match_lookup(PlannedLookup::new(provider, &lookup)?, &lookup, transport).await,
-        None => Ok(None),
-    }
-}
-
-/// Sends the look-up of a distinct create, and reports how the customer was matched.
-pub(super) async fn run_match_lookup(
-    planned: PlannedLookup,
-    lookup: &Lookup,
-    transport: &dyn Transport,
-) -> Result<Option<Created>, Error> {
-    Ok(planned.run(transport).await?.map(|mut customer| {
-        customer.fidelity.derived(Field::Id, matched_by(lookup));
-        Created { customer, existing: true }
-    }))
 }

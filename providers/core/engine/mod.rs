@@ -2,6 +2,7 @@
 //! a command against the provider's manifest before a vendor plans it.
 
 mod after_customer;
+mod distinct;
 pub mod drop_in;
 mod execute;
 mod identity;
@@ -16,3 +17,7 @@ mod required;
 
 pub use execute::{Conditions, Executed, Planned, execute, plan, retrieve};
 pub use loss::Language;
+
+/// How far the provider's clock may be from the gateway's. Synchronized clocks differ by less than a second. Two minutes
+/// also allow for a provider whose clock is not synchronized, and for a request that waited in its queue.
+const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(2);

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     engine::{
+        CLOCK_SKEW, distinct,
         execute::retrieve,
         lists::{self, PlannedList},
         prepare::kept_name,
@@ -20,9 +21,6 @@ use crate::{
     },
     text::{Text, country, email},
 };
-
-/// How far the provider's clock may be behind the gateway's.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
 
 /// What the provider's records show about a write.
 #[derive(Debug)]
@@ -102,8 +100,10 @@ pub async fn find_match(
     transport: &dyn Transport,
     create: &CreateCustomer,
 ) -> Result<Found, Error> {
-    let existing = lists::existing_match(provider, transport, create).await?;
-    Ok(existing.map_or(Found::NotHappened, |existing| Found::happened(Written::Created(existing))))
+    match distinct::existing_match(provider, transport, create).await {
+        Err(error) if error.kind == Kind::Ambiguous => Ok(Found::Several),
+        existing => Ok(existing?.map_or(Found::NotHappened, |one| Found::happened(Written::Created(one)))),
+    }
 }
 
 /// Finds the customer that a create made: the one with the create's idempotency marker. If neither the create nor the

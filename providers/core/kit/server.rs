@@ -141,6 +141,7 @@ pub const fn usual_status(kind: Kind) -> u16 {
         | Kind::CardData
         | Kind::Rejected
         | Kind::SharedRecord
+        | Kind::Ambiguous
         | Kind::NotSupported => 400,
         Kind::Unauthorized => 401,
         // No customer has an id of another form, so it is an unknown customer.

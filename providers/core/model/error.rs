@@ -26,6 +26,8 @@ pub enum Kind {
     Rejected,
     /// The provider answered an existing record with other values than the create sent.
     SharedRecord,
+    /// Several customers match where one was asked for.
+    Ambiguous,
     /// The provider limits the rate of requests.
     RateLimited,
     /// The provider refused the gateway's credentials.
@@ -122,6 +124,8 @@ pub struct ErrorParts {
     pub effect: Effect,
     /// The id of the existing record that caused the failure.
     pub existing: Option<String>,
+    /// The ids of the customers that match where one was asked for.
+    pub matching: Vec<String>,
 }
 
 impl std::ops::Deref for Error {
@@ -151,6 +155,7 @@ impl Error {
             retry_after: None,
             effect: Effect::None,
             existing: None,
+            matching: Vec::new(),
         }))
     }
 
@@ -219,6 +224,13 @@ impl Error {
     #[must_use]
     pub fn with_existing_id(mut self, id: Option<String>) -> Self {
         self.0.existing = id;
+        self
+    }
+
+    /// Sets the ids of the customers that match where one was asked for.
+    #[must_use]
+    pub fn with_matching(mut self, ids: Vec<String>) -> Self {
+        self.0.matching = ids;
         self
     }
 

@@ -30,6 +30,8 @@ pub(in crate::http) struct Problem {
     safe_to_retry: bool,
     /// The id of the write whose outcome is unknown, for `/v1/operations/{id}`.
     operation_id: Option<String>,
+    /// With `lookup_ambiguous`: the ids of the customers that match.
+    ids: Option<Vec<String>>,
     /// The provider; `null` if the error occurred before one was chosen.
     #[schema(required)]
     provider: Option<ProblemProvider>,
@@ -86,7 +88,7 @@ pub(in crate::http) enum Problems {
     #[response(status = 408, content_type = "application/problem+json")]
     TooSlow(Problem),
     /// The same write is in flight, or its answer is not stored any more, or the provider's record belongs to another
-    /// customer.
+    /// customer, or several customers match.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(Problem),
     /// The customer was deleted, and the stored answer to this key was erased with it.

@@ -80,6 +80,14 @@ const LAWS: &[(&str, Law)] = &[
     ("unknown_members_are_preserved", errors::unknown_members_are_preserved),
     ("deleting_an_unknown_customer_is_not_found", records::deleting_an_unknown_customer_is_not_found),
     ("no_reply_that_is_not_a_deletion_is_answered_as_one", records::no_reply_that_is_not_a_deletion_is_answered_as_one),
+    (
+        "a_look_up_that_several_customers_match_is_ambiguous",
+        records::a_look_up_that_several_customers_match_is_ambiguous,
+    ),
+    (
+        "a_distinct_create_that_several_customers_match_is_ambiguous",
+        records::a_distinct_create_that_several_customers_match_is_ambiguous,
+    ),
     ("an_answer_about_another_customer_is_refused", records::an_answer_about_another_customer_is_refused),
     ("an_answered_id_outside_the_pattern_is_refused", records::an_answered_id_outside_the_pattern_is_refused),
     ("hostile_ids_are_refused", safety::hostile_ids_are_refused),

@@ -9,7 +9,8 @@ use passerelle_providers::{
     engine::{self, Conditions, Language},
     kit::Transport,
     model::{
-        Command, Customer, Effect, Error, Kind, LossPolicy, Operation, OverdueInvoices, Page, Reply, Request, Response,
+        Command, CreateCustomer, Created, Customer, CustomerFields, Effect, Error, Field, Kind, Lookup, LossPolicy,
+        Operation, OverdueInvoices, Page, Patch, Reply, Request, Response, Written, manifest::FilterSupport,
     },
     text::Text,
 };
@@ -32,7 +33,9 @@ impl Transport for Answering {
         let command = self.server.accept(&request)?;
         let customer = self.customers[0].clone();
         let reply = match &command {
-            Command::Create(_) => Reply::created(customer),
+            Command::Create(create) => {
+                Reply::Written(Written::Created(Created { customer, existing: create.distinct }))
+            }
             Command::Retrieve(_) => Reply::Customer(self.retrieved.clone().unwrap_or(customer)),
             Command::RetrieveOrCreate(_) => Reply::Customer(customer),
             Command::Find(_) => Reply::Found(Some(customer)),
@@ -173,4 +176,77 @@ pub(super) fn an_answered_id_outside_the_pattern_is_refused(subject: Subject) ->
         }
     }
     Ok(())
+}
+
+/// The look-ups of the usual customer that the provider's lists answer. Where the provider itself finds the customer, at
+/// most one can match.
+fn scanned_lookups(subject: Subject) -> Vec<Lookup> {
+    let lookups = subject.manifest.lookups;
+    let usual = sample::usual_create(subject.manifest).fields;
+    [
+        (lookups.email, usual.email.set().cloned().map(Lookup::Email)),
+        (lookups.phone, usual.phone.set().cloned().map(Lookup::Phone)),
+    ]
+    .into_iter()
+    .filter(|(support, _)| matches!(support, FilterSupport::Loose(_) | FilterSupport::Scan))
+    .filter_map(|(_, lookup)| lookup)
+    .collect()
+}
+
+/// A vendor with two customers who have the usual fields.
+fn two_alike(subject: Subject) -> Answering {
+    let customers = vec![customer(subject, subject.id().public()), customer(subject, other_id(subject))];
+    Answering { server: subject.server(), customers, retrieved: None }
+}
+
+/// The error must name both customers.
+fn expect_both<T>(subject: Subject, what: &str, result: Result<T, Error>) -> Result<(), Failed> {
+    let ids = result.as_ref().err().map(|error| error.matching.clone()).unwrap_or_default();
+    expect_kind(what, result, Kind::Ambiguous)?;
+    match ids == [&**subject.id().public(), other_id(subject)] {
+        true => Ok(()),
+        false => Err(format!("{what} names {ids:?}").into()),
+    }
+}
+
+pub(super) fn a_look_up_that_several_customers_match_is_ambiguous(subject: Subject) -> Result<(), Failed> {
+    for lookup in scanned_lookups(subject) {
+        for conditions in all_conditions() {
+            let what = format!("a look-up by {}", lookup.key());
+            let command = Command::Find(lookup.clone());
+            let found = block_on(engine::execute(&subject.provider(), &two_alike(subject), &command, conditions));
+            expect_both(subject, &what, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// By the e-mail address, else by the phone number, also where the provider decides itself. With neither, the create is
+/// refused.
+pub(super) fn a_distinct_create_that_several_customers_match_is_ambiguous(subject: Subject) -> Result<(), Failed> {
+    if !subject.supports(Operation::Create) {
+        return Ok(());
+    }
+    let distinct = |fields| Command::Create(CreateCustomer { fields, distinct: true });
+    let execute = |vendor: &Answering, fields, conditions| {
+        block_on(engine::execute(&subject.provider(), vendor, &distinct(fields), conditions))
+    };
+    let usual = sample::usual_create(subject.manifest).fields;
+    for lookup in scanned_lookups(subject) {
+        let mut fields = usual.clone();
+        if matches!(lookup, Lookup::Phone(_)) {
+            fields.forget(Field::Email);
+        }
+        let is_required = |field| subject.manifest.requires.iter().any(|required| required.any_of == [field]);
+        if fields.email.is_absent() && is_required(Field::Email) {
+            continue;
+        }
+        for conditions in all_conditions() {
+            let what = format!("a distinct create that is matched by {}", lookup.key());
+            expect_both(subject, &what, execute(&two_alike(subject), fields.clone(), conditions))?;
+        }
+    }
+    let named = CustomerFields { name: Patch::Set(Text::from_static("Amadou Ba")), ..CustomerFields::default() };
+    let refused = execute(&two_alike(subject), named, all_conditions()[0]);
+    expect_kind("a distinct create with neither e-mail nor phone", refused, Kind::Invalid)
 }
