@@ -150,7 +150,7 @@ impl CustomerProvider for Bitnob {
         if lacks_type {
             plan.fidelity.derived(Field::Type, "Bitnob requires a type; sent as `individual`");
         }
-        Ok(plan.map(move |customer| Ok(Created::new(translate::check_created(customer, &sent)?))))
+        Ok(plan.map(move |customer| Ok(Created::new(translate::check_stored(customer, &sent)))))
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {

@@ -15,7 +15,7 @@ use crate::{
     model::{
         BorrowedCustomer, Customer, CustomerFields, CustomerType, Error, Field, Kind, ListCustomers, Page, str_patch,
     },
-    text::{Str, email},
+    text::Str,
 };
 
 /// Bitnob's names for our fields, to translate errors. A dial code is a part of the phone.
@@ -68,25 +68,17 @@ fn customer(received: wire::Customer<'_>, bitnob: Bitnob) -> Result<BorrowedCust
     Ok(customer)
 }
 
-/// Checks the answer to a create. Bitnob answers a known e-mail or BVN with the existing record (nb): if its e-mail or
-/// name differs from what was sent, it belongs to another customer, and the create fails with its id. Otherwise the
-/// report lists the sent fields that Bitnob did not store.
-pub(super) fn check_created(mut customer: Customer, sent: &CustomerFields) -> Result<Customer, Error> {
-    const NOT_STORED: &str = "Bitnob answered with the existing record and did not store this value";
-    let words = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
-    let same_name = sent.full_name().set().is_none_or(|sent| customer.name.as_deref().map(words) == Some(words(sent)));
-    let same_email = sent.email.set().is_none_or(|sent| email::same(customer.email.as_deref().unwrap_or(""), sent));
-    if !(same_email && same_name) {
-        let detail = "Bitnob answered with an existing customer whose e-mail or name differs from the request";
-        return Err(Error::new(Kind::SharedRecord, detail).with_existing(&*customer.id));
-    }
+/// Reports the fields of a create that Bitnob's answer shows with another value. Bitnob answers a known e-mail or BVN with
+/// the existing record (nb).
+pub(super) fn check_stored(mut customer: Customer, sent: &CustomerFields) -> Customer {
+    const NOT_STORED: &str = "Bitnob's answer does not have this value";
     if sent.phone.set().is_some() && customer.phone.as_ref() != sent.phone.set() {
         customer.fidelity.lost(Field::Phone, NOT_STORED);
     }
     if customer.kind.is_some() && sent.kind.set().is_some_and(|sent| customer.kind != Some(*sent)) {
         customer.fidelity.lost(Field::Type, NOT_STORED);
     }
-    Ok(customer)
+    customer
 }
 
 /// Decodes a page of customers.

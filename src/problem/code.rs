@@ -70,7 +70,8 @@ codes! {
     /// The customer of the write with this `Idempotency-Key` was deleted later, and the stored answer was erased with
     /// it. `provider.id` is the customer's id. Nothing was sent now. Use a new key for a new write.
     ReplayErased = "replay_erased", 410, "The answer was erased with its customer";
-    /// The provider answered a create with an existing record that belongs to another customer. Providers where an
+    /// The provider answered a create with a record that it already had, and whose e-mail address or name differs from the
+    /// request: it belongs to another customer. The record is old, or is the outcome of another create. Providers where an
     /// e-mail address is unique do this. `provider.id` is the id of the record. Nothing was created.
     VendorRecordShared = "vendor_record_shared", 409, "The record belongs to another customer";
     /// Several customers match a look-up, or a create with `distinct=true`. `ids` has their ids, at most a hundred. Nothing

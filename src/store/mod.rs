@@ -44,7 +44,9 @@ pub use error::StoreError;
 pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};
 pub use operation_id::{NoOperationId, OperationId};
-pub use operations::{Adopted, Claim, End, NewOperation, OperationLog, Reaped, Record, Resend, State, StoredAnswer};
+pub use operations::{
+    Adopted, Claim, End, Finished, NewOperation, OperationLog, Reaped, Record, Resend, State, StoredAnswer,
+};
 pub use settings::{Clock, Settings, is_literal};
 
 use database::{

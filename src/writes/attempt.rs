@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use passerelle_providers::{
-    engine::{Conditions, Planned},
+    engine::{Conditions, Planned, existing},
     model::{Command, Error, Kind, Written},
 };
 use tokio::time::Instant;
@@ -49,6 +49,8 @@ pub(super) struct Attempt<'o> {
     pub(super) conditions: Conditions,
     pub(super) surface: &'o dyn Surface,
     pub(super) is_keyed: bool,
+    /// When the first attempt may have sent the write first.
+    pub(super) first_sent_at: Timestamp,
     /// When to reconcile next, if this attempt leaves the outcome unknown. `None`: one `visibility_lag` after its end,
     /// because this attempt sends the write, and the provider then has to show it.
     pub(super) next_reconcile_at: Option<Timestamp>,
@@ -88,6 +90,7 @@ impl<'o> Attempt<'o> {
             conditions,
             surface: &*write.surface,
             is_keyed: write.is_keyed,
+            first_sent_at: Timestamp::now(),
             next_reconcile_at: None,
             waiters,
         }
@@ -106,6 +109,17 @@ impl<'o> Attempt<'o> {
     /// Whether this is a deletion that an earlier attempt may have sent already.
     pub(super) fn repeats_deletion(&self) -> bool {
         self.number > 1 && matches!(self.command, Command::Delete(_))
+    }
+
+    /// The result of a create, where the provider may have answered a record that existed before.
+    pub(super) fn judged(&self, written: Written, answered_before: bool) -> Result<Written, Error> {
+        match (self.command, written) {
+            (Command::Create(create), Written::Created(created)) => {
+                let manifest = self.connection.manifest;
+                existing::judge(created, create, manifest, self.first_sent_at, answered_before).map(Written::Created)
+            }
+            (_, written) => Ok(written),
+        }
     }
 
     /// Encodes the answer to the client.

@@ -18,12 +18,14 @@
 //! search when the provider had enough time and shows no trace. A write is *held* when its outcome is unknown and no
 //! worker reconciles it any more: an operator decides.
 //!
-//! `new_write` is a write before its claim, `admission` asks for a place at the provider, `attempt` one attempt, `in_flight` the writes of this process that
-//! clients can join, `repetition` answers a request that repeats an earlier one, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the
+//! `new_write` is a write before its claim, `admission` asks for a place at the provider, `attempt` one attempt, `ends` stores
+//! how it ended, `in_flight` the writes of this process that clients can join, `repetition` answers a request that repeats
+//! an earlier one, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the
 //! format of answers, `over_http` the headers. `docs/reliability.md` follows a lost answer through all of it.
 
 mod admission;
 mod attempt;
+mod ends;
 mod in_flight;
 mod new_write;
 pub mod over_http;
@@ -38,7 +40,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use passerelle_providers::{
     engine::Planned,
-    model::{Command, Effect, Error, Kind, Written},
+    model::{Command, Created, Effect, Error, Kind, Written},
 };
 use tokio::time::Instant;
 
@@ -49,11 +51,12 @@ use crate::{
     execution::{self, Exchange},
     merchant::Gateway,
     problem::Problem,
-    store::{Claim, End, LONGEST_ATTEMPT, NewOperation, OperationId, OperationLog, Record, StoreError, StoredAnswer},
+    store::{Claim, End, Finished, NewOperation, OperationId, OperationLog, Record, StoreError, StoredAnswer},
     upstream::Permit,
 };
 use admission::Admission;
 use attempt::{Attempt, AttemptTime, Waiters};
+use ends::{finish, finish_later};
 use in_flight::{ClientPresence, InFlightRegister, InFlightWrite};
 use new_write::{PreparedWrite, Write};
 use stored_write::StoredWrite;
@@ -218,7 +221,7 @@ impl Writes {
             // The customer existed when this attempt reconciled the write, and does not exist now. So the provider
             // executed the deletion of an earlier attempt late.
             Err(error) if error.kind == Kind::NotFound && attempt.repeats_deletion() => Ok(Written::Deleted),
-            result => result,
+            result => result.and_then(|written| attempt.judged(written, false)),
         };
         let exchanges = transport.exchanges();
         // The place at the provider is free again.
@@ -234,58 +237,74 @@ impl Writes {
         exchanges: Option<Vec<Exchange>>,
     ) -> WriteAnswer {
         let Attempt { merchant, connection, .. } = *attempt;
-        let result = execution::present_written(merchant, connection, result).await;
-        let answer = attempt.write_answer(&result, exchanges.as_deref());
-        let end = match &result {
-            // This attempt sent nothing, but an earlier one may have sent the write. So the claim must stay.
-            Err(error) if error.effect == Effect::None && attempt.number > 1 && !is_permanent(error.kind) => {
-                return self.leave_unknown(attempt, "the write could not be sent once more").await;
-            }
-            Ok(written) => End::Done { customer: created_customer(written), answer: answer.answer.clone() },
-            Err(error) => match error.effect {
-                Effect::Done => End::Done { customer: None, answer: answer.answer.clone() },
-                Effect::Unknown => {
-                    End::Unknown { reconcile_after: attempt.time_to_reconcile(), answer: answer.answer.clone() }
+        let mut result = execution::present_written(merchant, connection, result).await;
+        loop {
+            let answer = attempt.write_answer(&result, exchanges.as_deref());
+            let end = match &result {
+                // This attempt sent nothing, but an earlier one may have sent the write. So the claim must stay.
+                Err(error) if error.effect == Effect::None && attempt.number > 1 && !is_permanent(error.kind) => {
+                    return self.leave_unknown(attempt, "the write could not be sent once more").await;
                 }
-                Effect::None if is_permanent(error.kind) => End::Failed { answer: answer.answer.clone() },
-                Effect::None => End::NotSent,
-            },
-        };
-        self.store_end(attempt, answer, end).await
+                Ok(written) => End::Done { customer: created_customer(written), answer: answer.answer.clone() },
+                Err(error) => match error.effect {
+                    Effect::Done => End::Done { customer: None, answer: answer.answer.clone() },
+                    Effect::Unknown => {
+                        End::Unknown { reconcile_after: attempt.time_to_reconcile(), answer: answer.answer.clone() }
+                    }
+                    Effect::None if is_permanent(error.kind) => End::Failed { answer: answer.answer.clone() },
+                    Effect::None => End::NotSent,
+                },
+            };
+            let makes_customer = matches!(&result, Ok(Written::Created(Created { existing: false, .. })));
+            match self.store_end(attempt, answer, end, makes_customer).await {
+                Some(answer) => return answer,
+                // The customer is the outcome of another create. The result says so from here on, and is stored.
+                None => result = result.and_then(|written| attempt.judged(written, true)),
+            }
+        }
     }
 
     /// Leaves the outcome unknown until the gateway reconciles the write next.
     async fn leave_unknown(&self, attempt: &Attempt<'_>, detail: &'static str) -> WriteAnswer {
         let answer = attempt.unknown_answer(detail);
         let end = End::Unknown { reconcile_after: attempt.time_to_reconcile(), answer: answer.answer.clone() };
-        self.store_end(attempt, answer, end).await
+        let stored = self.store_end(attempt, answer, end, false).await;
+        stored.unwrap_or_else(|| attempt.unknown_answer(detail))
     }
 
     /// Stores the end of an attempt. Returns `answer` only if the store keeps that end; otherwise the client gets
-    /// `outcome_unknown`.
+    /// `outcome_unknown`. `None`: the attempt made a customer (`makes_customer`) that is the outcome of another create, and
+    /// nothing is stored.
     ///
     /// A client that sent no key and has disconnected can only repeat its request. So if no client waits for the answer
     /// to a write without a key, this stores the answer as undelivered. The next request with the same content gets it.
-    async fn store_end(&self, attempt: &Attempt<'_>, answer: WriteAnswer, end: End) -> WriteAnswer {
+    async fn store_end(
+        &self,
+        attempt: &Attempt<'_>,
+        answer: WriteAnswer,
+        end: End,
+        makes_customer: bool,
+    ) -> Option<WriteAnswer> {
         let (id, number) = (attempt.id, attempt.number);
         // A client can ask for the answer by its key, or waits for it now.
         let can_reach_client = attempt.is_keyed || attempt.waiters.are_waiting();
         let is_final = matches!(end, End::Done { .. } | End::Failed { .. });
-        let stored = finish(&self.store, id, number, end.clone(), can_reach_client).await;
-        if !can_reach_client && is_final && stored == Ok(true) {
+        let stored = finish(&self.store, id, number, end.clone(), can_reach_client, makes_customer).await;
+        if !can_reach_client && is_final && stored == Ok(Finished::Stored) {
             attempt.waiters.in_flight_write.set_stored_undelivered();
         }
-        match stored {
-            Ok(true) => answer,
-            Ok(false) => attempt.unknown_answer("another attempt has taken this write over"),
+        Some(match stored {
+            Ok(Finished::Stored) => answer,
+            Ok(Finished::Shared) => return None,
+            Ok(Finished::Overtaken) => attempt.unknown_answer("another attempt has taken this write over"),
             Err(error) => {
                 tracing::error!(operation.id = %attempt.id, "the store cannot keep the end of a write yet: {error}");
                 // The client gets `outcome_unknown` now. Only a client with a key can ask for the true answer later, so
                 // without a key the true answer counts as undelivered.
-                tokio::spawn(finish_later(self.store.clone(), id, number, end, attempt.is_keyed));
+                tokio::spawn(finish_later(self.store.clone(), id, number, end, attempt.is_keyed, makes_customer));
                 attempt.unknown_answer("the outcome could not be recorded")
             }
-        }
+        })
     }
 
     /// Delivers the answer to the clients that joined a write, after its end was stored.
@@ -300,33 +319,6 @@ impl Writes {
             tracing::warn!(operation.id = %id, "an answer cannot be marked as delivered: {error}");
         }
         in_flight_write.deliver(answer);
-    }
-}
-
-/// Repeats the finish of an attempt until the store keeps the end. It stops when this process does not renew the lease
-/// on the attempt any more. A worker then takes the write over and reconciles it.
-async fn finish_later(store: OperationLog, id: OperationId, attempt: u32, end: End, is_keyed: bool) {
-    const INTERVAL: Duration = Duration::from_millis(500);
-    let stops_at = Instant::now() + LONGEST_ATTEMPT;
-    while Instant::now() < stops_at {
-        tokio::time::sleep(INTERVAL).await;
-        if finish(&store, id, attempt, end.clone(), is_keyed).await.is_ok() {
-            return;
-        }
-    }
-}
-
-/// Stores the end of an attempt, once. `Ok(false)`: a newer attempt has taken the write over.
-async fn finish(
-    store: &OperationLog,
-    id: OperationId,
-    attempt: u32,
-    end: End,
-    can_reach_client: bool,
-) -> Result<bool, StoreError> {
-    match can_reach_client {
-        true => store.finish(id, attempt, end).await,
-        false => store.finish_undelivered(id, attempt, end).await,
     }
 }
 

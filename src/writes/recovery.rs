@@ -146,17 +146,17 @@ impl Writes {
             conditions: stored_write.surface.conditions(connection),
             surface: &*stored_write.surface,
             is_keyed: record.keyed,
+            first_sent_at: record.created_at,
             next_reconcile_at: phase.next_reconcile_at(&record, connection),
             waiters: Waiters { client, in_flight_write: &in_flight_write },
         };
         let transport = time.transport(&attempt);
         let marker = attempt.marker();
-        let first_sent_at = record.created_at;
         let outcome = reconcile::find_outcome(
             &connection.provider,
             &transport,
             attempt.command,
-            first_sent_at,
+            attempt.first_sent_at,
             marker.as_deref(),
         )
         .await;

@@ -10,13 +10,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use libtest_mimic::{Failed, Trial};
 use passerelle_providers::{
     CustomerProvider, Settings, Vendor,
     api::input,
-    engine::{self, Conditions},
+    engine::{self, Conditions, existing},
     kit::{Endpoint, Transport, render},
-    model::{Command, Error, Kind, LossPolicy, Operation, Request, Response, manifest::Manifest},
+    model::{Command, Error, Kind, LossPolicy, Operation, Reply, Request, Response, Written, manifest::Manifest},
     text::{Source, country::Region},
     vendor,
 };
@@ -69,6 +70,8 @@ pub(crate) struct Setup {
     pub manifest: &'static Manifest,
     pub settings: Settings,
     pub scheme: usize,
+    /// When the create began, where the answer is a record that existed before.
+    pub began: Timestamp,
 }
 
 impl Setup {
@@ -82,13 +85,14 @@ impl Setup {
         let manifest = vendor
             .manifest(settings["generation"].as_str())
             .ok_or("`settings.json` names a generation that the vendor does not have")?;
+        let began = settings["began"].as_str().map(str::parse).transpose()?.unwrap_or_default();
         let scheme = usize::try_from(settings["auth"].as_u64().unwrap_or(0))?;
         let settings = Settings {
             generation: manifest.generation,
             region: settings["region"].as_str().and_then(Region::parse),
             livemode: settings["livemode"].as_bool().unwrap_or(true),
         };
-        Ok(Self { vendor, manifest, settings, scheme })
+        Ok(Self { vendor, manifest, settings, scheme, began })
     }
 
     pub(crate) fn provider(&self) -> Arc<dyn CustomerProvider> {
@@ -109,7 +113,7 @@ fn check(vendor_name: &str, operation_name: &str, folder: &Path) -> Result<(), F
     let source = Source::new(&text).ok_or("the command is not UTF-8")?;
     let command = input::command(operation, &source, setup.manifest, setup.settings.region);
     let outcome = match command {
-        Ok(command) => block_on(execute(&setup.provider(), &replay, &command)),
+        Ok(command) => block_on(execute(&setup, &replay, &command)),
         Err(error) => Err(error),
     };
 
@@ -131,9 +135,16 @@ fn check(vendor_name: &str, operation_name: &str, folder: &Path) -> Result<(), F
     }
 }
 
-async fn execute(provider: &Arc<dyn CustomerProvider>, transport: &Replay, command: &Command) -> Result<Value, Error> {
+async fn execute(setup: &Setup, transport: &Replay, command: &Command) -> Result<Value, Error> {
+    let provider = &setup.provider();
     let conditions = Conditions::canonical(LossPolicy::Drop);
-    let reply = engine::execute(provider, transport, command, conditions).await?;
+    let reply = match (command, engine::execute(provider, transport, command, conditions).await?) {
+        (Command::Create(create), Reply::Written(Written::Created(created))) => {
+            let judged = existing::judge(created, create, setup.manifest, setup.began, false)?;
+            Reply::Written(Written::Created(judged))
+        }
+        (_, reply) => reply,
+    };
     Ok(show::reply(command, reply, provider.manifest()))
 }
 

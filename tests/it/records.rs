@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     stand_in::{Act, StandIn, json},
-    support::{Gateway, JsonText},
+    support::{Answer, Gateway, JsonText},
 };
 
 const AMADOU: &str = "/v1/customers/cus.amadou";
@@ -85,4 +85,49 @@ async fn a_look_up_and_a_distinct_create_that_several_customers_match_name_them(
             assert_eq!((&answer.body["ids"], &answer.body["outcome"]), (&json!(ids), &json!("none")), "{provider}");
         }
     }
+}
+
+/// The rule of a create that made no customer.
+const ALREADY_HAD: &str = "the provider answered the customer it already had";
+
+/// The outcome and the rule of the report's entry about the id.
+fn entry_of_id(answer: &Answer) -> Option<(&str, &str)> {
+    let entry = answer.body["fidelity"].as_array()?.iter().find(|entry| entry["field"] == "id")?;
+    Some((entry["outcome"].as_str()?, entry["rule"].as_str()?))
+}
+
+async fn create(gateway: &Gateway, key: &str, name: &str, email: &str) -> Answer {
+    let request = gateway.request(Method::POST, "/v1/customers").header("idempotency-key", key);
+    gateway.send(request.json_text(&json!({ "name": name, "email": email }))).await
+}
+
+#[tokio::test]
+async fn a_create_that_the_provider_answers_with_a_record_that_existed_is_not_a_creation() {
+    let gateway = Gateway::sandbox("bitnob").await;
+    let made = create(&gateway, "made", "Fatou Sow", "fatou.sow@example.com").await;
+    assert_eq!((made.status.as_u16(), entry_of_id(&made)), (201, None), "{}", made.text);
+    // The first customer is known by its time of creation, the second by having been answered before.
+    for (key, name, email) in
+        [("old", "Amadou Ba", "amadou.ba@example.com"), ("again", "fatou SOW", "fatou.sow@example.com")]
+    {
+        let existing = create(&gateway, key, name, email).await;
+        assert_eq!(existing.status, 200, "{}", existing.text);
+        assert_eq!(entry_of_id(&existing), Some(("derived", ALREADY_HAD)), "{}", existing.text);
+        let other = create(&gateway, &format!("{key}-other"), "Awa Diop", email).await;
+        assert_eq!(other.status_and_code(), (409, "vendor_record_shared"), "{}", other.text);
+        assert_eq!((&other.body["provider"]["id"], &other.body["outcome"]), (&existing.body["id"], &json!("none")));
+    }
+}
+
+#[tokio::test]
+async fn one_id_that_is_answered_to_two_different_creates_is_shared() {
+    let record = json!({ "code": 201, "status": "Created", "customer": { "id": "cus.awa", "name": "Awa Diop", "email": "awa@example.com" } });
+    let vendor = StandIn::always(json("201 Created", &record.to_string())).await;
+    let gateway = Gateway::in_front_of("notchpay", &vendor.url(), "").await;
+    assert_eq!(create(&gateway, "first", "Awa Diop", "awa@example.com").await.status, 201);
+    let other = create(&gateway, "other", "Fatou Sow", "fatou@example.com").await;
+    assert_eq!(other.status_and_code(), (409, "vendor_record_shared"), "{}", other.text);
+    assert_eq!(other.body["provider"]["id"], "cus.awa");
+    let same = create(&gateway, "same", "Awa Diop", "awa@example.com").await;
+    assert_eq!((same.status.as_u16(), entry_of_id(&same)), (200, Some(("derived", ALREADY_HAD))), "{}", same.text);
 }

@@ -5,6 +5,7 @@ mod after_customer;
 mod distinct;
 pub mod drop_in;
 mod execute;
+pub mod existing;
 mod identity;
 pub mod lists;
 mod loss;

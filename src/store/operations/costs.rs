@@ -22,7 +22,7 @@ use super::{
     ends::{Finish, MarkDelivered},
     reading::ReadOperations,
     reaping::Reap,
-    record::{Adopted, Reaped, Resend, State},
+    record::{Adopted, Finished, Reaped, Resend, State},
     takeovers::{Adopt, Renew, SendAgain, TakeOver},
 };
 use crate::store::{
@@ -133,21 +133,22 @@ impl Bench {
     }
 
     fn end(&mut self, id: OperationId, event: Event) {
-        self.end_of(id, event, false);
+        self.end_of(id, event, false, None);
     }
 
-    fn end_of(&mut self, id: OperationId, event: Event, is_undelivered: bool) {
+    fn end_of(&mut self, id: OperationId, event: Event, is_undelivered: bool, customer: Option<&str>) {
         let end = Finish {
             id,
             attempt: 1,
             event,
-            customer: None,
             reconcile_after: (event == Event::Unknown).then_some(NOW),
             status: Some(200),
             answer: Some(vec![0; 700]),
             is_undelivered,
+            refuses_shared: customer.is_some(),
+            customer: customer.map(str::to_owned),
         };
-        assert!(self.run(&end));
+        assert_eq!(self.run(&end), Finished::Stored);
     }
 
     fn take_over(&mut self, only: Option<OperationId>, expected: usize) {
@@ -185,7 +186,7 @@ impl Bench {
         let mut alone = self.request(false);
         alone.identity.joins = false;
         of("a claim that joins no other", self, &mut |bench| assert!(matches!(bench.run(&alone), Found::Nothing)));
-        of("an undelivered end", self, &mut |bench| bench.end_of(keyless.id, Event::Done, true));
+        of("an undelivered end", self, &mut |bench| bench.end_of(keyless.id, Event::Done, true, None));
         of("delivering it", self, &mut |bench| assert!(matches!(bench.again(&keyless), Found::Finished(_))));
         of("marking another as delivered", self, &mut |bench| {
             bench.run(&MarkDelivered { id: alone.id, is_delivered: true });
@@ -199,7 +200,7 @@ impl Bench {
         self.run(&deletion);
         let create = MakeClaim { operation: "create".to_owned(), ..self.request(true) };
         self.run(&create);
-        of("a create's end", self, &mut |bench| bench.end(create.id, Event::Done));
+        of("a create's end", self, &mut |bench| bench.end_of(create.id, Event::Done, false, Some("made")));
         of("a deletion", self, &mut |bench| bench.end(deletion.id, Event::Done));
         self.end(about_it.id, Event::Done);
         of("a key that was erased", self, &mut |bench| assert!(matches!(bench.again(&about_it), Found::Erased(_))));

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use passerelle_providers::model::Operation;
 
-use super::record::State;
+use super::record::{Finished, State};
 use crate::store::{
     audit::{Event, Subject, record},
     database::{Group, Session, Work, values::Value},
@@ -37,17 +37,22 @@ pub(in crate::store) struct Finish {
     pub(in crate::store) answer: Option<Vec<u8>>,
     /// Whether the client sent no key and disconnected before the answer. The column is `unheard`.
     pub(in crate::store) is_undelivered: bool,
+    /// Whether nothing is stored if the customer is the outcome of another create already.
+    pub(in crate::store) refuses_shared: bool,
 }
 
 #[async_trait]
 impl Work for Finish {
-    type Done = bool;
+    type Done = Finished;
 
     /// It adds an audit record.
     const RUNS_ALONE: bool = true;
 
-    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Finished, StoreError> {
         let id = self.id.to_string();
+        if self.refuses_shared && self.is_shared(session, &id).await? {
+            return Ok(Finished::Shared);
+        }
         let state = match self.event {
             Event::Done => Some(State::Done),
             Event::Failed => Some(State::Failed),
@@ -81,7 +86,13 @@ impl Work for Finish {
                 session.rows(update, &values).await?
             }
         };
-        let Some(mut row) = rows.into_iter().next() else { return self.is_repeated(session, &id, state).await };
+        let Some(mut row) = rows.into_iter().next() else {
+            return Ok(if self.is_repeated(session, &id, state).await? {
+                Finished::Stored
+            } else {
+                Finished::Overtaken
+            });
+        };
         let (merchant, connection, operation) = (row.text()?, row.text()?, row.text()?);
         let subject = Subject {
             id: self.id,
@@ -102,11 +113,25 @@ impl Work for Finish {
                 _ => 0,
             };
         }
-        Ok(true)
+        Ok(Finished::Stored)
     }
 }
 
 impl Finish {
+    /// Whether the customer is the outcome of another create, and was not deleted through the gateway since.
+    async fn is_shared(&self, session: &mut dyn Session, id: &str) -> Result<bool, StoreError> {
+        let select = "SELECT other.id FROM operations AS this JOIN operations AS other \
+                      ON other.merchant = this.merchant AND other.connection = this.connection \
+                      WHERE this.id = ?1 AND this.attempt = ?2 AND other.customer = ?3 AND other.id <> ?1 \
+                      AND other.operation = 'create' AND other.state <> 'failed' \
+                      AND NOT EXISTS (SELECT 1 FROM operations AS deletion WHERE deletion.merchant = this.merchant \
+                      AND deletion.customer = ?3 AND deletion.id > other.id AND deletion.connection = this.connection \
+                      AND deletion.operation = 'delete' AND deletion.state = 'done') LIMIT 1";
+        let Some(customer) = &self.customer else { return Ok(false) };
+        let values = [Value::Text(id), Value::Integer(self.attempt.into()), Value::Text(customer)];
+        Ok(!session.rows(select, &values).await?.is_empty())
+    }
+
     /// Whether the same attempt has ended in the same way before: the commit was durable, but the database's answer was
     /// lost, and the caller calls again.
     async fn is_repeated(&self, session: &mut dyn Session, id: &str, state: Option<State>) -> Result<bool, StoreError> {

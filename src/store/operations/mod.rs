@@ -40,7 +40,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-pub use record::{Adopted, Claim, End, NewOperation, Reaped, Record, Resend, State, StoredAnswer};
+pub use record::{Adopted, Claim, End, Finished, NewOperation, Reaped, Record, Resend, State, StoredAnswer};
 
 use self::{
     duplicates::{FindDuplicate, Found, Identity},
@@ -156,14 +156,27 @@ impl OperationLog {
     /// Keeps how an attempt ended. `false`: a newer attempt has taken the operation over, and nothing was changed.
     /// After an error the caller may call it again with the same end.
     pub async fn finish(&self, id: OperationId, attempt: u32, end: End) -> Result<bool, StoreError> {
-        self.end(id, attempt, end, false).await
+        Ok(self.end(id, attempt, end, false, false).await? == Finished::Stored)
+    }
+
+    /// The same for the end of a create that made its customer. Nothing is stored if the customer is the outcome of another
+    /// create already, unless it was deleted since. Of two creates that end at the same time, one gets
+    /// [`Finished::Shared`].
+    pub async fn finish_created(
+        &self,
+        id: OperationId,
+        attempt: u32,
+        end: End,
+        is_undelivered: bool,
+    ) -> Result<Finished, StoreError> {
+        self.end(id, attempt, end, is_undelivered, true).await
     }
 
     /// The same for a write without a key whose client disconnected before the answer: the store keeps the answer as
     /// undelivered. Such a client sends its request again. So the next request with the same content gets this answer,
     /// if it comes soon.
     pub async fn finish_undelivered(&self, id: OperationId, attempt: u32, end: End) -> Result<bool, StoreError> {
-        self.end(id, attempt, end, true).await
+        Ok(self.end(id, attempt, end, true, false).await? == Finished::Stored)
     }
 
     /// Notes that a client got the answer after all, although it was kept as undelivered.
@@ -177,7 +190,14 @@ impl OperationLog {
         self.write(ends::MarkDelivered { id, is_delivered: false }).await
     }
 
-    async fn end(&self, id: OperationId, attempt: u32, end: End, is_undelivered: bool) -> Result<bool, StoreError> {
+    async fn end(
+        &self,
+        id: OperationId,
+        attempt: u32,
+        end: End,
+        is_undelivered: bool,
+        refuses_shared: bool,
+    ) -> Result<Finished, StoreError> {
         let (event, customer, reconcile_after, answer) = match end {
             End::Done { customer, answer } => (Event::Done, customer, None, Some(answer)),
             End::Failed { answer } => (Event::Failed, None, None, Some(answer)),
@@ -196,6 +216,7 @@ impl OperationLog {
             status: answer.map(|answer| answer.status),
             answer: sealed.transpose()?,
             is_undelivered,
+            refuses_shared,
         })
         .await
     }

@@ -8,6 +8,17 @@ use jiff::Timestamp;
 
 use crate::store::operation_id::OperationId;
 
+/// What the store did with the end of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// It keeps the end.
+    Stored,
+    /// It changed nothing: a newer attempt has taken the operation over.
+    Overtaken,
+    /// It changed nothing: the customer of this create is the outcome of another create.
+    Shared,
+}
+
 /// How far a write has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {

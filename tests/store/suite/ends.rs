@@ -1,6 +1,6 @@
 //! How writes end, and which answers the deletion of a customer erases.
 
-use passerelle::store::{Claim, End, NewOperation, OperationId, State};
+use passerelle::store::{Claim, End, Finished, NewOperation, OperationId, State};
 
 use super::{HOUR, check_audit};
 use crate::bed::{Bed, answer, claim, done, keyed};
@@ -135,4 +135,35 @@ pub(crate) async fn a_deletion_keeps_its_answer_after_another_deletion(bed: &Bed
         let again = store.operations().claim(deletion(key)).await;
         assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(200))), "{key}");
     }
+}
+
+/// Of two creates that are answered with one customer, one has made it. After a deletion, the provider may use the id
+/// again.
+pub(crate) async fn a_customer_is_the_outcome_of_one_create(bed: &Bed) {
+    let store = bed.open().await;
+    let finish = async |id| store.operations().finish_created(id, 1, done(), false).await;
+    let first = claim(&store, keyed("acme", "first", "first")).await;
+    let second = claim(&store, keyed("acme", "second", "second")).await;
+    assert_eq!(finish(first).await, Ok(Finished::Stored));
+    assert_eq!(finish(first).await, Ok(Finished::Stored), "the same end again");
+    assert_eq!(finish(second).await, Ok(Finished::Shared));
+    let stored = store.operations().get("acme", second).await.expect("a store").expect("an operation");
+    assert_eq!((stored.state, stored.customer), (State::Sending, None), "nothing was stored");
+    assert_eq!(store.operations().finish(second, 1, done()).await, Ok(true), "as a match");
+
+    let elsewhere = NewOperation { connection: "spare".to_owned(), ..keyed("acme", "spare", "spare") };
+    for new in [elsewhere, keyed("other", "first", "first")] {
+        let id = claim(&store, new).await;
+        assert_eq!(finish(id).await, Ok(Finished::Stored), "a customer of another connection or merchant");
+    }
+    let deletion = NewOperation {
+        operation: "delete".to_owned(),
+        customer: Some("c1".to_owned()),
+        ..keyed("acme", "deletion", "deletion")
+    };
+    let deleted = claim(&store, deletion).await;
+    let end = End::Done { customer: None, answer: answer(200) };
+    store.operations().finish(deleted, 1, end).await.expect("finished");
+    let third = claim(&store, keyed("acme", "third", "third")).await;
+    assert_eq!(finish(third).await, Ok(Finished::Stored));
 }

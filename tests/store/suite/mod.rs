@@ -46,6 +46,7 @@ suite![
     ends::a_deletion_erases_the_answers_about_its_customer,
     ends::an_answer_after_the_deletion_of_its_customer_is_not_stored,
     ends::a_deletion_keeps_its_answer_after_another_deletion,
+    ends::a_customer_is_the_outcome_of_one_create,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,
