@@ -127,8 +127,8 @@ impl Problem {
 
     /// Makes a problem of an error from an adapter or from the upstream stack.
     pub fn from_error(error: &Error, operation: Operation, connection: &Connection) -> Self {
-        let is_declared = !connection.manifest.operation(operation).is_supported();
-        if error.kind == Kind::NotSupported && is_declared {
+        let is_declared_missing = !connection.manifest.operation(operation).is_supported();
+        if error.kind == Kind::NotSupported && is_declared_missing {
             return Self::not_supported(connection.manifest, operation, connection.failed_connection());
         }
         let (code, status) = Code::of(error, operation);
