@@ -60,7 +60,7 @@ pub(super) struct Connection {
     write_timer: Timer,
     /// The answer that is sent instead of one of hyper's, and how much of it is sent.
     refusal: Option<(Vec<u8>, usize)>,
-    /// Since when the connection only waits for the client to close, and how much it has read since.
+    /// How much was read since the connection only waits for the client to close. `None` before.
     lingering: Option<usize>,
 }
 

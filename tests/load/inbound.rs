@@ -151,16 +151,22 @@ fn report(name: &str, count: usize, begun: Instant, peak: u64) {
     eprintln!("{name}: {count} in {seconds:.1} s, peak of memory {peak} KiB above the start");
 }
 
-/// Each byte is a read of its own, as long as the gateway is not slower than the client.
+/// How long the client waits after each byte, so that the gateway reads it alone. A timer is too coarse for this.
+const PAUSE: Duration = Duration::from_micros(40);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_sent_byte_by_byte_costs_what_it_holds() {
     let size = sized(32 << 10, 1 << 20);
-    let gateway = Gateway::start("body_timeout = \"5m\"\nmax_body = 1048577");
+    let gateway = Gateway::start("body_timeout = \"60m\"\nmax_body = 1048577");
     let (before, begun) = (gateway.resident(), Instant::now());
     let mut stream = gateway.connect().await;
     stream.write_all(head(size).as_bytes()).await.expect("it is sent");
     for _ in 0..size {
         stream.write_all(b" ").await.expect("it is sent");
+        let sent = Instant::now();
+        while sent.elapsed() < PAUSE {
+            std::hint::spin_loop();
+        }
     }
     assert_eq!(status(&mut stream).await, Some(400));
     let peak = gateway.peak_above(before);
@@ -168,38 +174,46 @@ async fn a_body_sent_byte_by_byte_costs_what_it_holds() {
     assert!(peak < 16 * MIB, "{peak}");
 }
 
+/// Three quarters of the budget of 64 MiB.
+const MOST_HELD: usize = 48;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_bodies_at_once_stay_within_their_budget_and_small_ones_are_read() {
     let count = sized(150, 1900);
     let gateway = Gateway::start("body_timeout = \"5m\"");
     let (before, begun) = (gateway.resident(), Instant::now());
     let size = 1 << 20;
+    let incomplete = bytes::Bytes::from(vec![b' '; size - 1]);
     let mut bodies = JoinSet::new();
     for _ in 0..count {
         let mut stream = gateway.connect().await;
+        let incomplete = incomplete.clone();
         bodies.spawn(async move {
             // A refused body is not read to its end, so that writing it may fail.
             let sent = async {
                 stream.write_all(head(size).as_bytes()).await?;
-                stream.write_all(&vec![b' '; size - 1]).await
+                stream.write_all(&incomplete).await
             };
             let _ = sent.await;
-            // A body that is held is not complete: its client waits.
-            (timeout(Duration::from_secs(3), status(&mut stream)).await.unwrap_or(Some(0)), stream)
+            status(&mut stream).await
         });
     }
-    let answers = bodies.join_all().await;
-    let with = |wanted| answers.iter().filter(|(answer, _)| *answer == Some(wanted)).count();
-    let (held, refused) = (with(0), with(503));
+    // Those that are held are not complete, so their clients wait.
+    let mut refused = 0;
+    while refused < count - MOST_HELD {
+        let answer = timeout(PATIENCE, bodies.join_next()).await.expect("bodies beyond the budget are answered");
+        assert_eq!(answer.expect("a client").expect("no panic"), Some(503));
+        refused += 1;
+    }
     let mut small = gateway.connect().await;
     let body = r#"{"name":"Awa Diop"}"#;
     small.write_all((head(body.len()) + body).as_bytes()).await.expect("it is sent");
     assert_eq!(status(&mut small).await, Some(201), "small bodies have a part of the budget of their own");
     let peak = gateway.peak_above(before);
     report("bodies of 1 MiB at once", count, begun, peak);
-    eprintln!("  {held} were held, {refused} got 503");
-    assert!(held > 0 && refused > 0 && held <= 64, "{held} held, {refused} refused");
-    assert!(peak < 112 * MIB, "{peak}");
+    eprintln!("  {refused} got 503, the others are held");
+    // The budget, the moves of bodies that grow, and the buffers of the connections.
+    assert!(peak < 128 * MIB, "{peak}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
