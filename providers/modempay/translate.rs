@@ -61,9 +61,14 @@ pub(super) fn payment_method(
 ) -> Result<PaymentMethod, Error> {
     let owned = |text: Option<Str<'_>>| text.map(|text| source.text(&text));
     let kind = owned(present(received.kind));
-    let members = received.extra.members();
-    let named = members.iter().find(|(key, _)| Some(&**key) == kind.as_deref());
-    let detail: wire::Detail<'_> = named.and_then(|(_, detail)| json::from_str(detail.get()).ok()).unwrap_or_default();
+    let mut named = None;
+    // The reader has read this text before, so it has no mistake.
+    let _ = json::each_member(received.extra.as_str(), |key, detail| {
+        if named.is_none() && Some(&*key) == kind.as_deref() {
+            named = Some(detail);
+        }
+    });
+    let detail: wire::Detail<'_> = named.and_then(|detail| json::from_str(detail.get()).ok()).unwrap_or_default();
     let number = owned(loose(detail.phone));
     Ok(PaymentMethod {
         id: source.text(&decode::id(received.id, "id")?),

@@ -225,3 +225,18 @@ async fn a_provider_that_hangs_uses_up_the_places_of_its_host_only_and_a_reload_
     assert_eq!(hanging.requests().len(), 4);
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
+
+#[test]
+fn limits_that_leave_nothing_for_others_are_mistakes() {
+    for (wrong, key) in [
+        ("max_in_flight_per_host = 2048", "outbound.max_in_flight_per_host"),
+        ("max_reply = 33554433", "outbound.max_reply"),
+    ] {
+        let configuration = merchants("http://127.0.0.1:9", "http://127.0.0.1:9");
+        let configuration = configuration.replace("max_in_flight_per_host = 4\nmax_in_flight_total = 6", wrong);
+        let loaded = passerelle::config::load_text(&configuration, "test.toml").expect("it can be read");
+        let resolved = passerelle::merchant::Gateway::resolve(&loaded, None, &passerelle::upstream::Shared::default());
+        let mistakes = resolved.expect_err("a mistake").mistakes;
+        assert!(mistakes.iter().any(|mistake| mistake.contains(key)), "{wrong}: {mistakes:?}");
+    }
+}

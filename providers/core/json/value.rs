@@ -26,15 +26,21 @@ impl<'a> FromJson<'a> for Members<'a> {
 
 /// Reads the members from the text of an object without its braces.
 pub fn members(inside: &str) -> Result<Vec<(Str<'_>, Raw<'_>)>, ParseError> {
-    let mut reader = Reader::new(inside);
     let mut members = Vec::new();
+    each_member(inside, |key, value| members.push((key, value)))?;
+    Ok(members)
+}
+
+/// Passes on the members from the text of an object without its braces, one after the other.
+pub fn each_member<'a>(inside: &'a str, mut pass: impl FnMut(Str<'a>, Raw<'a>)) -> Result<(), ParseError> {
+    let mut reader = Reader::new(inside);
     while reader.at < inside.len() {
-        if !members.is_empty() && !reader.read_if_next(",") {
+        if reader.at > 0 && !reader.read_if_next(",") {
             return Err(ParseError::malformed());
         }
-        members.push((reader.key()?, Raw::read(&mut reader)?));
+        pass(reader.key()?, Raw::read(&mut reader)?);
     }
-    Ok(members)
+    Ok(())
 }
 
 /// Any JSON value, as its unchanged text.
