@@ -1,6 +1,7 @@
 //! The health checks: `/livez` says whether the process runs, `/readyz` whether it accepts requests. Neither depends on
-//! a provider, because an outage of a provider must not restart the gateway. Without its store the gateway still
-//! executes reads, so `/readyz` reports the store but stays 200.
+//! a provider, because an outage of a provider must not restart the gateway. While its store cannot record writes (a full
+//! disk, a damaged or missing file, a database that does not answer), the gateway still executes reads, so `/readyz`
+//! reports the store but stays 200. The log says what is wrong with the store.
 
 use std::sync::{Arc, atomic::Ordering};
 

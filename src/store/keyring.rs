@@ -62,9 +62,16 @@ impl Key {
     }
 
     /// The key in a file beside its database, made if there is no data yet.
-    pub(super) fn beside(path: &Path, database_is_new: bool) -> Result<Self, StoreError> {
+    pub(super) fn beside(path: &Path, database: &Path, database_is_new: bool) -> Result<Self, StoreError> {
         let failed = |what: &str, error: std::io::Error| wrong(format!("{} {what}: {error}", path.display()));
         match fs::read_to_string(path) {
+            // A new store would not know the writes of the one that the key belongs to, and their idempotency keys.
+            Ok(_) if database_is_new => Err(StoreError::Damaged(format!(
+                "the store {0} is missing or empty, but its key {1} is here: restore {0} from your backup, or remove \
+                 {1} to begin with an empty store",
+                database.display(),
+                path.display()
+            ))),
             Ok(text) => {
                 check_mode(path)?;
                 Self::parse(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))

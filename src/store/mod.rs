@@ -34,7 +34,13 @@ mod secret;
 mod settings;
 mod terms;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -50,7 +56,7 @@ pub use operations::{
 pub use settings::{Clock, Settings, is_literal};
 
 use database::{
-    Database, closed,
+    Condition, Database, closed,
     postgres::Postgres,
     sqlite::{self, Sqlite},
 };
@@ -81,11 +87,17 @@ impl Store {
             settings::Location::Memory => (Arc::new(Sqlite::memory(clock)?), Key::random()?, true),
             settings::Location::File(path) => {
                 let reserved = sqlite::reserve(path)?;
+                let (key_path, is_new) = (reserved.key_path(), reserved.is_new);
                 let key = match &settings.key {
                     Some(key) => key.clone(),
-                    None => Key::beside(&reserved.key_path(), reserved.is_new)?,
+                    None => Key::beside(&key_path, path, is_new)?,
                 };
-                (Arc::new(Sqlite::open(reserved, clock)?), key, true)
+                let database = Sqlite::open(reserved, clock);
+                if database.is_err() && is_new && settings.key.is_none() {
+                    // Nothing is sealed with it, and the next start would miss the database that belongs to it.
+                    let _ = std::fs::remove_file(&key_path);
+                }
+                (Arc::new(database?), key, true)
             }
             settings::Location::Server(url) => {
                 // Settings that name a server without a key are refused before.
@@ -105,7 +117,8 @@ impl Store {
         };
         let renewals = Arc::new(Renewals::from(Instant::now(), terms.lease));
         let terms = Arc::new(terms);
-        let opened = Arc::new(Opened { database, keyring, hashes, terms, renewals });
+        let is_failing = AtomicBool::new(false);
+        let opened = Arc::new(Opened { database, keyring, hashes, terms, renewals, is_failing });
         let (operations, audit) = (OperationLog::of(&opened), AuditLog::of(&opened.database));
         let store = Self { opened, operations, audit };
         if !settings.previous_keys.is_empty() {
@@ -114,9 +127,20 @@ impl Store {
         Ok(store)
     }
 
-    /// Whether the database answers.
+    /// Whether the store can record writes. If nothing speaks against it, this only reads. After a write has failed, or
+    /// if another program has changed the file, this writes.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        audit::ready(&*self.opened.database).await
+        let Opened { database, is_failing, .. } = &*self.opened;
+        let result = match database.condition(is_failing.load(Ordering::Relaxed)) {
+            Condition::Fine => return audit::ready(&**database).await,
+            Condition::Suspect => database::write(&**database, secret::Probe).await,
+            Condition::Obstacle(error) => Err(error),
+        };
+        match &result {
+            Ok(()) => self.opened.note_success(),
+            Err(error) => self.opened.note_failure(error),
+        }
+        result
     }
 
     /// The writes.

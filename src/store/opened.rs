@@ -1,9 +1,13 @@
 //! What all handles of one store share.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::{
     database::Database,
+    error::StoreError,
     keyring::{Hashes, Keyring},
     lease::Renewals,
     terms::Terms,
@@ -17,4 +21,22 @@ pub(super) struct Opened {
     pub(super) hashes: Arc<Hashes>,
     pub(super) terms: Arc<Terms>,
     pub(super) renewals: Arc<Renewals>,
+    /// Whether a write has failed, and none has shown since that writes work again.
+    pub(super) is_failing: AtomicBool,
+}
+
+impl Opened {
+    /// Notes that the store could not write.
+    pub(super) fn note_failure(&self, error: &StoreError) {
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::error!("the store cannot record writes: {error}");
+        }
+    }
+
+    /// Notes that the store has written something.
+    pub(super) fn note_success(&self) {
+        if self.is_failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("the store can record writes again");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! The store's own secret, from which its hashes derive, in the table `meta`. It is made once, for a new store.
+//! The store's own secret, from which its hashes derive, in the table `meta`. It is made once, for a new store. The same
+//! table serves to try whether the store can write.
 
 use async_trait::async_trait;
 
@@ -40,5 +41,23 @@ impl Work for Secret {
         }
         session.execute("INSERT INTO meta (name, value) VALUES ('secret', ?1)", &[Value::Bytes(&self.fresh)]).await?;
         Ok(self.fresh.clone())
+    }
+}
+
+/// Writes, and leaves nothing behind.
+pub(super) struct Probe;
+
+#[async_trait]
+impl Work for Probe {
+    type Done = ();
+
+    /// Two replicas could insert the row at the same time.
+    const RUNS_ALONE: bool = true;
+
+    const ONLY_IF_AWAITED: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
+        session.execute("INSERT INTO meta (name, value) VALUES ('probe', ?1)", &[Value::Bytes(&[0])]).await?;
+        session.execute("DELETE FROM meta WHERE name = 'probe'", &[]).await.map(|_| ())
     }
 }

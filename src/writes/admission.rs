@@ -14,7 +14,7 @@ pub(super) enum Admission<'c> {
     /// It may, and it has its place.
     Permit(Permit<'c>),
     /// It is an earlier write.
-    Repetition(Claim),
+    Repetition(Box<Claim>),
     /// The connection is at a limit.
     Refused(Error),
 }
@@ -29,7 +29,7 @@ impl Writes {
         if upstream.has_rate_limit()
             && let Some(claim) = self.store.find_duplicate(new).await?
         {
-            return Ok(Admission::Repetition(claim));
+            return Ok(Admission::Repetition(Box::new(claim)));
         }
         let error = match upstream.admit() {
             Ok(permit) => return Ok(Admission::Permit(permit)),
@@ -39,6 +39,6 @@ impl Writes {
             true => None,
             false => self.store.find_duplicate(new).await?,
         };
-        Ok(repetition.map_or(Admission::Refused(error), Admission::Repetition))
+        Ok(repetition.map_or(Admission::Refused(error), |claim| Admission::Repetition(Box::new(claim))))
     }
 }

@@ -178,7 +178,7 @@ impl Writes {
             Admission::Permit(permit) => permit,
             Admission::Repetition(claim) => {
                 drop(in_flight_write);
-                return self.answer_repetition(claim, is_keyed, &write.merchant, &time, &client).await;
+                return self.answer_repetition(*claim, is_keyed, &write.merchant, &time, &client).await;
             }
             // Nothing is claimed, so the store keeps nothing of this request.
             Admission::Refused(error) => {

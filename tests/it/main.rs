@@ -9,6 +9,7 @@ mod documents;
 mod drop_in;
 mod explain;
 mod faults;
+mod health;
 mod http2;
 mod ids;
 mod imports;

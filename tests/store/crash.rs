@@ -154,9 +154,12 @@ async fn fill(store: &Store) {
         let refused = store.operations().claim(keyed("acme", &OperationId::now().to_string(), &"r".repeat(5000))).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     }
+    let unready = store.ready().await;
+    assert!(matches!(&unready, Err(StoreError::Unavailable(message)) if message.contains("full")), "{unready:?}");
     let first = claimed.first().copied().expect("a claim was stored");
     assert!(matches!(store.operations().get("acme", first).await, Ok(Some(_))));
     limit(None);
+    assert_eq!(store.ready().await, Ok(()), "there is room again");
     for _ in 0..5 {
         let new = keyed("acme", &OperationId::now().to_string(), "r");
         claimed.push(new.id);

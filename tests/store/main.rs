@@ -7,6 +7,7 @@ mod bed;
 #[path = "../shared/cluster.rs"]
 mod cluster;
 mod crash;
+mod damage;
 mod file;
 mod previous;
 mod replicas;
@@ -27,6 +28,7 @@ fn main() {
     trials.extend(suite::trials());
     trials.extend(file::trials());
     trials.extend(crash::trials());
+    trials.extend(damage::trials());
     trials.extend(previous::trials());
     trials.extend(sealed::trials());
     trials.extend(server::trials());

@@ -34,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         replicas_share_keys_and_one_chain,
         replicas_start_together,
         a_crashed_server_makes_the_store_unavailable_until_it_is_back,
+        a_database_that_cannot_write_is_not_ready_until_it_can,
         a_server_that_hangs_makes_the_store_unavailable_within_a_second,
         nothing_of_a_customer_is_on_its_disk,
         a_changed_audit_record_is_found,
@@ -177,6 +178,29 @@ async fn a_crashed_server_makes_the_store_unavailable_until_it_is_back() {
         assert!(matches!(store.operations().get("acme", id).await, Ok(Some(_))), "{id} is lost");
     }
     store.audit().verify().await.expect("read").expect("an unbroken chain");
+}
+
+/// Triggers fail as a full disk does.
+async fn a_database_that_cannot_write_is_not_ready_until_it_can() {
+    let bed = bed();
+    let store = bed.open().await;
+    sql(
+        &bed,
+        "CREATE FUNCTION is_full() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$; \
+         CREATE TRIGGER full_operations BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION is_full(); \
+         CREATE TRIGGER full_meta BEFORE INSERT ON meta FOR EACH ROW EXECUTE FUNCTION is_full()",
+    )
+    .await;
+    let refused = store.operations().claim(keyed("acme", "k", "r")).await;
+    assert!(matches!(&refused, Err(StoreError::Unavailable(message)) if message.contains("53100")), "{refused:?}");
+    for _ in 0..2 {
+        let unready = store.ready().await;
+        assert!(matches!(&unready, Err(StoreError::Unavailable(message)) if message.contains("53100")), "{unready:?}");
+    }
+    sql(&bed, "DROP FUNCTION is_full() CASCADE").await;
+    assert_eq!(store.ready().await, Ok(()));
+    claim(&store, keyed("acme", "k", "r")).await;
 }
 
 async fn a_server_that_hangs_makes_the_store_unavailable_within_a_second() {

@@ -58,6 +58,22 @@ pub(in crate::store) trait Database: fmt::Debug + Send + Sync {
 
     /// Queues a job that only reads.
     fn read(&self, job: Box<dyn Job>);
+
+    /// What can be said about writes without writing. With `is_failing`, a write has failed before.
+    fn condition(&self, is_failing: bool) -> Condition {
+        if is_failing { Condition::Suspect } else { Condition::Fine }
+    }
+}
+
+/// Whether a database can write.
+#[derive(Debug)]
+pub(in crate::store) enum Condition {
+    /// Nothing speaks against it.
+    Fine,
+    /// Only a write can show it.
+    Suspect,
+    /// It cannot.
+    Obstacle(StoreError),
 }
 
 /// An open transaction. Parameters are written `?1`, `?2`, ….

@@ -121,11 +121,20 @@ impl OperationLog {
         let (job, mut answer) = job(work);
         self.store.database.write(job);
         let (refusal, late) = match tokio::time::timeout(TIMEOUT, &mut answer).await {
-            Ok(Ok(Ok(found))) => return Ok(found),
+            Ok(Ok(Ok(found))) => {
+                if inserted.load(Ordering::Relaxed) {
+                    self.store.note_success();
+                }
+                return Ok(found);
+            }
             Ok(Ok(Err(error))) => (error, None),
             Ok(Err(_)) => (closed(), None),
             Err(_) => (silent(), Some(answer)),
         };
+        self.store.note_failure(&refusal);
+        if late.is_none() && !inserted.load(Ordering::Relaxed) {
+            return Err(refusal);
+        }
         let log = self.clone();
         tokio::spawn(async move {
             // First the late claim has to come to its end, or the release would come before it.
@@ -316,7 +325,11 @@ impl OperationLog {
     }
 
     async fn write<W: Work>(&self, work: W) -> Result<W::Done, StoreError> {
-        write(&*self.store.database, work).await
+        let result = write(&*self.store.database, work).await;
+        if let Err(error) = &result {
+            self.store.note_failure(error);
+        }
+        result
     }
 
     fn opened(&self, mut stored: Stored) -> Result<Record, StoreError> {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::{guard::log_of, log::is_needed_by};
 use crate::store::error::StoreError;
 
 /// A file that this process alone may use, before it is opened.
@@ -23,7 +24,7 @@ impl Reserved {
     }
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
     name.push(ending);
@@ -75,12 +76,26 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
         }
         Err(TryLockError::Error(error)) => return Err(unusable(path, error)),
     }
-    let length = open(path)?.metadata().map_err(|error| unusable(path, error))?.len();
-    // Also a log that was not moved into the file yet is data.
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let is_new = length == 0 && fs::metadata(log).map_or(0, |log| log.len()) == 0;
-    Ok(Reserved { path: path.to_owned(), lock, is_new })
+    let file = open(path)?;
+    let length = file.metadata().map_err(|error| unusable(path, error))?.len();
+    let log = log_of(path);
+    let has_log = fs::metadata(&log).map_or(0, |log| log.len()) > 0;
+    if has_log && length == 0 {
+        // SQLite would delete the log, and begin with an empty database.
+        return Err(StoreError::Damaged(format!(
+            "the store {shown} is missing or empty, but its log {} is here: restore both from your backup, or remove the \
+             log to begin with an empty store",
+            log.display()
+        )));
+    }
+    if !has_log && is_needed_by(&file).map_err(|error| unusable(path, error))? {
+        return Err(StoreError::Damaged(format!(
+            "the store {shown} lacks its last writes: the last process did not close it, and its log {} is missing; put \
+             the log back, or restore the newest backup",
+            log.display()
+        )));
+    }
+    Ok(Reserved { path: path.to_owned(), lock, is_new: length == 0 })
 }
 
 /// SQLite's log needs shared memory and reliable locks, which network filesystems do not have.

@@ -7,10 +7,14 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ffi};
+use rusqlite::{Connection, config::DbConfig, ffi};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::session::{SqliteSession, failure, ready};
+use super::{
+    guard::Guard,
+    log::{self, Checkpoints},
+    session::{SqliteSession, failure, ready},
+};
 use crate::store::{
     database::{GROUP, Group, Job, QUEUE, Session as _, closed, head, overloaded},
     error::StoreError,
@@ -26,17 +30,12 @@ pub(super) struct Lane {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-type Jobs = mpsc::Receiver<Box<dyn Job>>;
+pub(super) type Jobs = mpsc::Receiver<Box<dyn Job>>;
 
 impl Lane {
-    pub(super) fn start(
-        name: &str,
-        connection: Connection,
-        clock: Clock,
-        work: fn(Connection, Clock, Jobs),
-    ) -> Result<Self, StoreError> {
+    pub(super) fn start(name: &str, work: impl FnOnce(Jobs) + Send + 'static) -> Result<Self, StoreError> {
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || work(connection, clock, waiting));
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || work(waiting));
         let thread = thread.map_err(|error| StoreError::Unavailable(format!("no thread for the store: {error}")))?;
         Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
     }
@@ -59,24 +58,29 @@ impl Drop for Lane {
     }
 }
 
-pub(super) fn read_alone(connection: Connection, clock: Clock, mut jobs: Jobs) {
+/// A store in a file has a guard, one in memory and one that is inspected have none.
+pub(super) fn read_alone(connection: Connection, clock: &Clock, guard: Option<&Guard>, mut jobs: Jobs) {
     let mut session = SqliteSession(connection);
     while let Some(mut job) = jobs.blocking_recv() {
         let mut group = Group { now: clock().as_millisecond(), head: None };
         let result = ready(job.perform(&mut session, &mut group));
+        if let (Some(guard), Err(error)) = (guard, &result) {
+            guard.judge(error);
+        }
         job.settle(result);
     }
 }
 
-pub(super) fn write_groups(connection: Connection, clock: Clock, mut jobs: Jobs) {
+/// A store in memory has no file.
+pub(super) fn write_groups(connection: Connection, clock: &Clock, file: Option<(Checkpoints, &Guard)>, mut jobs: Jobs) {
     let mut session = SqliteSession(connection);
-    let mut broken: Option<StoreError> = None;
+    let (mut checkpoints, guard) = file.unzip();
     let mut busy = false;
     while let Some(first) = jobs.blocking_recv() {
         let mut group = vec![first];
         gather(&mut group, &mut jobs, busy);
         busy = group.len() > 1;
-        if let Some(error) = &broken {
+        if let Some(Err(error)) = guard.map(|guard| guard.check(&session.0)) {
             for job in group {
                 job.settle(Err(error.clone()));
             }
@@ -84,27 +88,42 @@ pub(super) fn write_groups(connection: Connection, clock: Clock, mut jobs: Jobs)
         }
         group.retain(|job| !job.abandoned());
         let mut outcomes = Vec::new();
-        let committed = commit(&mut session, &clock, &mut group, &mut outcomes);
+        let committed = commit(&mut session, clock, &mut group, &mut outcomes);
         if let Err(failure) = &committed {
             if !session.0.is_autocommit() {
                 let _ = session.0.execute_batch("ROLLBACK");
             }
-            tracing::error!(error = %failure.error, "the store could not write");
-            if failure.lasting {
-                broken = Some(StoreError::Unavailable(
-                    "the disk of the store failed to make data durable: check it, then restart the gateway".to_owned(),
-                ));
-            }
+            failure.note(guard);
         }
         let committed = committed.map_err(|failure| failure.error);
         outcomes.resize(group.len(), Ok(()));
         for (job, outcome) in group.into_iter().zip(outcomes) {
+            if let (Some(guard), Err(error)) = (guard, &outcome) {
+                guard.judge(error);
+            }
             job.settle(committed.clone().and(outcome));
         }
+        if let (Some(checkpoints), Some(guard)) = (&mut checkpoints, guard)
+            && guard.broken().is_none()
+        {
+            let moved = checkpoints.run(&session.0);
+            if !matches!(moved, Ok(false)) {
+                guard.settle();
+            }
+            if let Err(error) = moved {
+                LaneError::from(error).note(Some(guard));
+            }
+        }
     }
-    if broken.is_none() {
-        // The next start then finds one file, and has nothing to recover.
-        let _ = session.0.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    if let Some(guard) = guard {
+        close(&session.0, guard);
+    }
+}
+
+/// Moves the log into the file, so that the next start finds one file. Where that is not possible, the log stays.
+fn close(connection: &Connection, guard: &Guard) {
+    if guard.check(connection).is_err() || log::end(connection).is_err() {
+        let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
 }
 
@@ -125,6 +144,20 @@ struct LaneError {
     error: StoreError,
     /// Whether the writer must not try again: after a failed sync, it is not known what is on the disk.
     lasting: bool,
+}
+
+impl LaneError {
+    /// Logs it, and stops all writes if none may be tried again.
+    fn note(&self, guard: Option<&Guard>) {
+        tracing::error!(error = %self.error, "the store could not write");
+        let Some(guard) = guard else { return };
+        guard.judge(&self.error);
+        if self.lasting {
+            guard.stop(StoreError::Unavailable(
+                "the disk of the store failed to make data durable: check it, then restart the gateway".to_owned(),
+            ));
+        }
+    }
 }
 
 impl From<rusqlite::Error> for LaneError {

@@ -1,20 +1,24 @@
-//! The store in one SQLite file: a thread that writes in groups and one that reads (`lane`), and a lock that keeps
-//! other processes out (`file`). What is acknowledged has been through `fsync`.
+//! The store in one SQLite file: a thread that writes in groups and one that reads (`lane`), a lock that keeps other
+//! processes out (`file`), the write-ahead log (`log`), and checks that the file is still there (`guard`). What is acknowledged has been through `fsync`.
 
 mod file;
+mod guard;
 mod lane;
+mod log;
 mod session;
 
-use std::{fmt, fs::File, path::Path, time::Duration};
+use std::{fmt, fs::File, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use self::{
+    guard::Guard,
     lane::{Lane, read_alone, write_groups},
+    log::Checkpoints,
     session::failure,
 };
-use super::{Database, Job};
+use super::{Condition, Database, Job};
 use crate::store::{error::StoreError, settings::Clock};
 
 pub(in crate::store) use self::file::{Reserved, reserve};
@@ -27,9 +31,11 @@ mod embedded {
 
 /// An open SQLite store.
 pub(in crate::store) struct Sqlite {
-    writer: Lane,
-    /// A store in memory has but one connection.
+    /// A store in memory has but one connection. The reader is closed before the writer, which then removes the log.
     reader: Option<Lane>,
+    writer: Lane,
+    /// A store in memory has no file.
+    guard: Option<Arc<Guard>>,
     /// The lock on the file. It is the last field, so that it is dropped after the threads have ended.
     _lock: Option<File>,
 }
@@ -47,6 +53,10 @@ impl Database for Sqlite {
 
     fn read(&self, job: Box<dyn Job>) {
         self.reader.as_ref().unwrap_or(&self.writer).send(job);
+    }
+
+    fn condition(&self, is_failing: bool) -> Condition {
+        self.guard.as_ref().map_or(Condition::Fine, |guard| guard.condition(is_failing))
     }
 }
 
@@ -69,10 +79,18 @@ impl Sqlite {
         migrate(&mut connection)?;
         let reader = connect()?;
         reader.pragma_update(None, "query_only", true).map_err(|error| failure(&error))?;
+        let checkpoints = Checkpoints::begin(&mut connection).map_err(|error| failure(&error))?;
+        let guard = Arc::new(Guard::of(&reserved.path)?);
         let clock = clock.unwrap_or_else(system);
+        let (reading, writing) = ((Clock::clone(&clock), Arc::clone(&guard)), (clock, Arc::clone(&guard)));
         Ok(Self {
-            writer: Lane::start("store-writer", connection, Clock::clone(&clock), write_groups)?,
-            reader: Some(Lane::start("store-reader", reader, clock, read_alone)?),
+            reader: Some(Lane::start("store-reader", move |jobs| {
+                read_alone(reader, &reading.0, Some(&reading.1), jobs);
+            })?),
+            writer: Lane::start("store-writer", move |jobs| {
+                write_groups(connection, &writing.0, Some((checkpoints, &writing.1)), jobs);
+            })?,
+            guard: Some(guard),
             _lock: Some(reserved.lock),
         })
     }
@@ -85,8 +103,8 @@ impl Sqlite {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
         let connection = connection.map_err(|error| failure(&error))?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(|error| failure(&error))?;
-        let lane = Lane::start("store-reader", connection, system(), read_alone)?;
-        Ok(Self { writer: lane, reader: None, _lock: None })
+        let lane = Lane::start("store-reader", move |jobs| read_alone(connection, &system(), None, jobs))?;
+        Ok(Self { reader: None, writer: lane, guard: None, _lock: None })
     }
 
     /// Opens a store in memory, which is lost with the process.
@@ -95,13 +113,13 @@ impl Sqlite {
         keep_plans(&connection).map_err(|error| failure(&error))?;
         migrate(&mut connection)?;
         let clock = clock.unwrap_or_else(system);
-        let writer = Lane::start("store-writer", connection, clock, write_groups)?;
-        Ok(Self { writer, reader: None, _lock: None })
+        let writer = Lane::start("store-writer", move |jobs| write_groups(connection, &clock, None, jobs))?;
+        Ok(Self { reader: None, writer, guard: None, _lock: None })
     }
 }
 
 fn system() -> Clock {
-    Clock::from(std::sync::Arc::new(Timestamp::now) as std::sync::Arc<dyn Fn() -> Timestamp + Send + Sync>)
+    Clock::from(Arc::new(Timestamp::now) as Arc<dyn Fn() -> Timestamp + Send + Sync>)
 }
 
 /// Plans every statement once, whatever its parameters will be. Otherwise those that could use a partial index are

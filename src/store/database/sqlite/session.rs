@@ -73,14 +73,21 @@ fn cell(value: ValueRef<'_>) -> Cell {
     }
 }
 
+/// The file does not have the form of a database.
+pub(super) fn damaged() -> StoreError {
+    StoreError::Damaged(
+        "the file of the store is not an SQLite database, or is damaged: stop the gateway, restore the newest backup \
+         beside its key, and start it again"
+            .to_owned(),
+    )
+}
+
 /// A message for the operator. SQLite's own message contains no values.
 pub(super) fn failure(error: &rusqlite::Error) -> StoreError {
     let what = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "the disk of the store is full".to_owned(),
+        Some(ErrorCode::DiskFull) => "the disk of the store is full: free space".to_owned(),
         Some(ErrorCode::ReadOnly) => "the store cannot be written: its file or filesystem is read-only".to_owned(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            return StoreError::Damaged("the file of the store is not an SQLite database, or is damaged".to_owned());
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => return damaged(),
         _ => {
             let message = error.to_string();
             if message.contains("no such table") || message.contains("no such column") {

@@ -1,0 +1,85 @@
+//! The write-ahead log beside the file of an SQLite store (`-wal`). What was committed since the last checkpoint is in
+//! the log alone, so the file without its log lacks writes, and looks complete all the same.
+//!
+//! That is why the file says by itself whether it needs its log, in the `user_version` of its header. While the store
+//! is open, the header in the file is [`NEEDS_LOG`], and the newest header in the log is [`COMPLETE`]. A copy that
+//! SQLite makes (`.backup`, `VACUUM INTO`) contains what is in the log, and is complete. A copy of the file alone needs
+//! its log. Every checkpoint keeps it so: it moves a header with [`NEEDS_LOG`] into the file. When the store is closed,
+//! the whole log is moved, also [`COMPLETE`].
+
+use std::{
+    fs::File,
+    io::Read as _,
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+};
+
+use rusqlite::{Connection, hooks::Wal};
+
+/// The `user_version` of a file that lacks nothing. Earlier versions left it so.
+const COMPLETE: i32 = 0;
+/// The `user_version` of a file that lacks what is in its log.
+const NEEDS_LOG: i32 = 1;
+
+/// How many pages the log has before it is moved into the file, as by SQLite's default.
+const PAGES: i32 = 1000;
+
+/// When the writer moves its log into the file.
+pub(super) struct Checkpoints {
+    /// The pages in the log after the last commit.
+    logged: Arc<AtomicI32>,
+    due_at: i32,
+}
+
+impl Checkpoints {
+    /// Begins the writes of a connection: SQLite makes no checkpoints of its own any more.
+    pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Self> {
+        let logged = Arc::new(AtomicI32::new(0));
+        let counted = Arc::clone(&logged);
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            counted.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        checkpoint(connection)?;
+        Ok(Self { logged, due_at: PAGES })
+    }
+
+    /// Moves the log into the file if it is long enough. Call it after each transaction. `true`: it has moved it.
+    pub(super) fn run(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
+        if self.logged.load(Ordering::Relaxed) < self.due_at {
+            return Ok(false);
+        }
+        let moved = checkpoint(connection).map(|()| true);
+        // A reader or a full disk can prevent it. Then the log grows, and the next try is not at the next commit.
+        self.due_at = self.logged.load(Ordering::Relaxed).saturating_add(PAGES);
+        moved
+    }
+}
+
+/// Moves the whole log into the file, before the connection is closed. Without success, the log stays.
+pub(super) fn end(connection: &Connection) -> rusqlite::Result<()> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version != COMPLETE {
+        connection.pragma_update(None, "user_version", COMPLETE)?;
+    }
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", NEEDS_LOG)?;
+    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    connection.pragma_update(None, "user_version", COMPLETE)?;
+    moved
+}
+
+/// Whether a file says that it needs its log. Only before SQLite opens it: closing a file releases SQLite's locks.
+pub(super) fn is_needed_by(mut file: &File) -> std::io::Result<bool> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    const USER_VERSION: std::ops::Range<usize> = 60..64;
+    let mut header = Vec::with_capacity(USER_VERSION.end);
+    file.by_ref().take(USER_VERSION.end as u64).read_to_end(&mut header)?;
+    let version = header.get(USER_VERSION).filter(|_| header.starts_with(MAGIC));
+    Ok(version.is_some_and(|version| version == NEEDS_LOG.to_be_bytes()))
+}
