@@ -139,8 +139,7 @@ impl CustomerProvider for Bitnob {
     }
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
-        let sent = command.fields.clone();
-        let mut input = translate::input(&sent);
+        let mut input = translate::input(&command.fields);
         (input.last_name, input.country_code) = (input.last_name.of_new(), input.country_code.of_new());
         let lacks_type = self.is_v2 && input.customer_type.is_absent();
         if lacks_type {
@@ -150,7 +149,7 @@ impl CustomerProvider for Bitnob {
         if lacks_type {
             plan.fidelity.derived(Field::Type, "Bitnob requires a type; sent as `individual`");
         }
-        Ok(plan.map(move |customer| Ok(Created::new(translate::check_stored(customer, &sent)))))
+        Ok(plan.map(|customer| Ok(Created::new(customer))))
     }
 
     fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {

@@ -68,19 +68,6 @@ fn customer(received: wire::Customer<'_>, bitnob: Bitnob) -> Result<BorrowedCust
     Ok(customer)
 }
 
-/// Reports the fields of a create that Bitnob's answer shows with another value. Bitnob answers a known e-mail or BVN with
-/// the existing record (nb).
-pub(super) fn check_stored(mut customer: Customer, sent: &CustomerFields) -> Customer {
-    const NOT_STORED: &str = "Bitnob's answer does not have this value";
-    if sent.phone.set().is_some() && customer.phone.as_ref() != sent.phone.set() {
-        customer.fidelity.lost(Field::Phone, NOT_STORED);
-    }
-    if customer.kind.is_some() && sent.kind.set().is_some_and(|sent| customer.kind != Some(*sent)) {
-        customer.fidelity.lost(Field::Type, NOT_STORED);
-    }
-    customer
-}
-
 /// Decodes a page of customers.
 pub(super) fn page<'a>(
     answer: &'a Answer,

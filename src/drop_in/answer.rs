@@ -16,7 +16,8 @@ use crate::{
     store::OperationId,
 };
 
-/// The fields that a write lost, if the merchant's `on_loss` is `drop`.
+/// The fields that the provider does not keep as the client asked: lost ones, if the merchant's `on_loss` is `drop`, and
+/// those that its answer shows differently.
 const LOSS: HeaderName = HeaderName::from_static("passerelle-loss");
 /// Whether the provider executed a write that failed: `unknown` or `done`. Absent if it did not.
 const OUTCOME: HeaderName = HeaderName::from_static("passerelle-outcome");
@@ -72,10 +73,15 @@ impl From<Problem> for Refusal {
     }
 }
 
-/// Adds the header that names lost fields to the dialect's answer: those that the provider lost, and the `unknown` members
-/// of the request's body.
+/// Adds the header that names lost and altered fields to the dialect's answer: those of the reply, and the `unknown`
+/// members of the request's body. A surface from the store has the lost fields of the reply among the unknown ones.
 pub(super) fn with_losses(mut response: Response<Bytes>, reply: &Reply, unknown: &[String]) -> Response<Bytes> {
-    let lost = drop_in::losses(reply).into_iter().chain(unknown.iter().map(String::as_str)).collect::<Vec<_>>();
+    let mut lost: Vec<&str> = drop_in::losses(reply);
+    for member in unknown {
+        if !lost.contains(&member.as_str()) {
+            lost.push(member);
+        }
+    }
     if let (false, Ok(lost)) = (lost.is_empty(), HeaderValue::try_from(lost.join(", "))) {
         response.headers_mut().insert(LOSS, lost);
     }

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use passerelle_providers::{
     engine::{Conditions, Planned, existing},
-    model::{Command, Error, Kind, Written},
+    model::{Command, Error, Kind, LossPolicy, Written},
 };
 use tokio::time::Instant;
 
@@ -104,6 +104,17 @@ impl<'o> Attempt<'o> {
     /// The plan for sending the write again.
     pub(super) fn plan(&self) -> Result<Planned, Error> {
         plan(self.connection, self.command, self.is_keyed, self.id, self.conditions)
+    }
+
+    /// The result that reconciliation found, compared with what the command asked for. Its report is the one that the
+    /// answer to the write would have had.
+    pub(super) async fn compared(&self, transport: &ProviderTransport<'_>, found: Written) -> Written {
+        // The loss policy applied before the write was sent.
+        let conditions = Conditions { on_loss: LossPolicy::Drop, ..self.conditions };
+        match plan(self.connection, self.command, self.is_keyed, self.id, conditions) {
+            Ok(planned) => planned.compare(transport, found).await,
+            Err(_) => found,
+        }
     }
 
     /// Whether this is a deletion that an earlier attempt may have sent already.

@@ -168,7 +168,10 @@ impl Writes {
             outcome => outcome,
         };
         let answer = match self.adopt_created(&attempt, &transport, outcome).await {
-            Ok(Found::Happened(written)) => self.conclude(&attempt, Ok(*written), transport.exchanges()).await,
+            Ok(Found::Happened(written)) => {
+                let written = attempt.compared(&transport, *written).await;
+                self.conclude(&attempt, Ok(written), transport.exchanges()).await
+            }
             Ok(Found::NotHappened) if attempt.may_be_sent_again(gives_up) => {
                 match self.store.send_again(record.id, record.attempt).await {
                     Ok(Resend::Noted) => {

@@ -30,6 +30,7 @@ mod terminal;
 mod tidy;
 mod tls;
 mod tls_front;
+mod truth;
 mod twin_faults;
 mod wire;
 mod writes;

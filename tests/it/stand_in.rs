@@ -48,6 +48,12 @@ struct Connections {
 impl StandIn {
     /// Answers the requests with these acts in order, and repeats the last one.
     pub(crate) async fn start(acts: Vec<Act>) -> Self {
+        Self::answering(move |requests| acts.get(requests.len() - 1).or(acts.last()).cloned()).await
+    }
+
+    /// Answers each request with the act that the function chooses from all requests so far.
+    pub(crate) async fn answering(choose: impl Fn(&[String]) -> Option<Act> + Send + Sync + 'static) -> Self {
+        let choose: Arc<Choose> = Arc::new(choose);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -56,9 +62,9 @@ impl StandIn {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.send_modify(|connections: &mut Connections| connections.made += 1);
-                let (log, counted, acts) = (Arc::clone(&log), counted.clone(), acts.clone());
+                let (log, counted, choose) = (Arc::clone(&log), counted.clone(), Arc::clone(&choose));
                 tokio::spawn(async move {
-                    serve(stream, log, acts, &counted).await;
+                    serve(stream, log, &*choose, &counted).await;
                     counted.send_modify(|connections| connections.closed += 1);
                 });
             }
@@ -113,32 +119,35 @@ impl StandIn {
 /// The limit for all waiting in tests.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Chooses what to do with the last of these requests.
+type Choose = dyn Fn(&[String]) -> Option<Act> + Send + Sync;
+
 async fn serve(
     mut stream: TcpStream,
     log: Arc<Mutex<Vec<String>>>,
-    acts: Vec<Act>,
+    choose: &Choose,
     counted: &watch::Sender<Connections>,
 ) {
     while let Some(request) = read(&mut stream).await {
-        let place = {
+        let act = {
             let mut log = log.lock().expect("no panic while it was locked");
             log.push(request);
-            log.len() - 1
+            choose(&log)
         };
         counted.send_modify(|connections| connections.requests += 1);
-        match acts.get(place).or(acts.last()) {
+        match act {
             Some(Act::Send(bytes)) => {
-                let _ = stream.write_all(bytes).await;
+                let _ = stream.write_all(&bytes).await;
                 let _ = stream.shutdown().await;
                 // Until the gateway closes its end too.
                 let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
                 return;
             }
             Some(Act::Keep(bytes)) => {
-                let _ = stream.write_all(bytes).await;
+                let _ = stream.write_all(&bytes).await;
             }
             Some(Act::Flood(bytes)) => {
-                while stream.write_all(bytes).await.is_ok() {}
+                while stream.write_all(&bytes).await.is_ok() {}
                 return;
             }
             Some(Act::Hang) => std::future::pending().await,

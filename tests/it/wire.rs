@@ -59,7 +59,7 @@ async fn a_request_has_only_the_headers_that_the_provider_needs() {
     ];
     let body = r#"{"name":"Awa Diop","email":"awa@example.com"}"#;
     assert_eq!(parts(&sent[1]), ("POST /platform/v1/customers HTTP/1.1", create.to_vec(), body));
-    assert_eq!(sent.len(), 2);
+    assert_eq!(sent.len(), 3, "the answer does not show the e-mail, so the gateway reads the customer");
 }
 
 /// Some reverse proxies answer 411 to a POST without a length.
@@ -130,7 +130,8 @@ async fn compressed_answers_are_read() {
         for sent in vendor.requests() {
             assert!(sent.contains("\r\naccept-encoding: gzip,br\r\n"), "{sent}");
         }
-        assert_eq!(vendor.connections(), 2, "a compressed answer is read to its end, so its connection can be reused");
+        // The last connection is for the read after the create, whose answer does not show the e-mail.
+        assert_eq!(vendor.connections(), 3, "a compressed answer is read to its end, so its connection can be reused");
     }
 }
 
@@ -154,7 +155,8 @@ async fn a_connection_is_reused_for_the_next_request() {
     assert_found(&read(&gateway).await);
     assert_eq!(write(&gateway, "lomi").await.status, 201);
     assert_found(&read(&gateway).await);
-    assert_eq!((vendor.requests().len(), vendor.connections()), (3, 1));
+    // The answer to the write does not show the e-mail, so the gateway reads the customer after it.
+    assert_eq!((vendor.requests().len(), vendor.connections()), (4, 1));
 }
 
 #[tokio::test]
@@ -165,9 +167,10 @@ async fn a_write_does_not_use_an_idle_connection_that_the_provider_closed() {
     assert_found(&read(&gateway).await);
     vendor.closed(1).await;
     assert_eq!(write(&gateway, "lomi").await.status, 201);
-    vendor.closed(2).await;
+    // The answer to the write does not show the e-mail, so the gateway reads the customer after it.
+    vendor.closed(3).await;
     assert_found(&read(&gateway).await);
-    assert_eq!((vendor.requests().len(), vendor.connections()), (3, 3));
+    assert_eq!((vendor.requests().len(), vendor.connections()), (4, 4));
 }
 
 /// The HTTP client may repeat a request by itself only if it has sent nothing of it.

@@ -58,12 +58,16 @@ pub fn without_extra(mut reply: Reply) -> Reply {
     reply
 }
 
-/// The names of the fields that the provider did not store for the reply's customer, each once.
+/// The names of the fields of the reply's customer that the provider did not store as they were asked for: the lost and
+/// the altered ones, each once.
 pub fn losses(reply: &Reply) -> Vec<&'static str> {
     let Reply::Written(Written::Created(_) | Written::Changed(_)) = reply else { return Vec::new() };
-    let lost = reply.customers().flat_map(|customer| customer.fidelity.losses());
-    let mut names: Vec<&'static str> = lost.map(|entry| entry.field.name()).collect();
-    names.dedup();
+    let mut names = Vec::new();
+    for entry in reply.customers().flat_map(|customer| customer.fidelity.changed()) {
+        if !names.contains(&entry.field.name()) {
+            names.push(entry.field.name());
+        }
+    }
     names
 }
 

@@ -9,6 +9,7 @@ use std::{borrow::Cow, pin::Pin, sync::Arc};
 use http::Method;
 
 use super::{
+    compare::AskedFields,
     distinct::Match,
     identity::{self, Asked},
     lists::{self, PlannedList, PlannedLookup},
@@ -16,12 +17,11 @@ use super::{
     offset_pages, prepare,
 };
 use crate::{
-    kit::{CustomerProvider, Plan, Step, Transport, run},
+    kit::{CustomerProvider, Plan, Ran, Step, Transport, run, run_to_end},
     model::{
         BorrowedCustomer, Command, CreateCustomer, Created, Customer, CustomerId, Error, Fidelity, Kind, ListCustomers,
         ListOfCustomer, Lookup, LossPolicy, OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request,
-        UpdateCustomer, Written,
-        manifest::{FilterSupport, Manifest},
+        UpdateCustomer, Written, manifest::FilterSupport,
     },
 };
 
@@ -59,8 +59,10 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
             },
             delete: provider.plan_delete(id)?,
         }),
-        Command::Block(id) => Work::Write(WriteWork::change(provider.plan_block(id)?, id, manifest)),
-        Command::Unblock(id) => Work::Write(WriteWork::change(provider.plan_unblock(id)?, id, manifest)),
+        Command::Block(id) => Work::Write(WriteWork::change(provider.plan_block(id)?, Asked::new(id, manifest), None)),
+        Command::Unblock(id) => {
+            Work::Write(WriteWork::change(provider.plan_unblock(id)?, Asked::new(id, manifest), None))
+        }
         Command::Retrieve(id) => Work::Retrieve(provider.plan_retrieve(id)?, Asked::new(id, manifest)),
         Command::RetrieveOrCreate(id) => {
             Work::Retrieve(provider.plan_retrieve_or_create(id)?, Asked::new(id, manifest))
@@ -130,11 +132,13 @@ enum WriteWork {
     Create {
         existing: Option<Box<Match>>,
         create: Plan<Created>,
-        manifest: &'static Manifest,
+        asked: Box<AskedFields>,
     },
     Change {
         plan: Plan<Customer>,
         asked: Asked,
+        /// The fields of an update, to compare them with the result. A block and an unblock have none.
+        fields: Option<Box<AskedFields>>,
         /// Whether the plan sends a write. An update without a field that the provider stores only reads.
         writes: bool,
     },
@@ -229,6 +233,22 @@ impl Planned {
         }
     }
 
+    /// Compares the result of a write, which reconciliation found, with what the write asked for. It may read the
+    /// customer once, and writes nothing.
+    pub async fn compare(self, transport: &dyn Transport, found: Written) -> Written {
+        match (self.0, found) {
+            (Work::Write(WriteWork::Create { create, asked, .. }), Written::Created(mut created)) => {
+                asked.check_created(transport, &mut created, create.fidelity, false).await;
+                Written::Created(created)
+            }
+            (Work::Write(WriteWork::Change { plan, fields: Some(fields), .. }), Written::Changed(mut customer)) => {
+                fields.check(transport, &mut customer, plan.fidelity, true).await;
+                Written::Changed(customer)
+            }
+            (_, found) => found,
+        }
+    }
+
     /// Sends a list command and passes the page to `show` while its text still borrows from the provider's answer. This
     /// avoids a copy, for callers that write the page at once.
     pub fn show_list<R>(
@@ -249,34 +269,44 @@ impl Planned {
 }
 
 impl WriteWork {
-    fn change(plan: Plan<Customer>, id: &CustomerId, manifest: &'static Manifest) -> Self {
+    fn change(plan: Plan<Customer>, asked: Asked, fields: Option<Box<AskedFields>>) -> Self {
         let writes = plan.requests().iter().any(|request| request.method() != Method::GET);
-        Self::Change { plan, asked: Asked::new(id, manifest), writes }
+        Self::Change { plan, asked, fields, writes }
     }
 
     fn execute(self, transport: &dyn Transport) -> Executed<'_, Written> {
         match self {
-            Self::Create { existing: None, create, manifest } => {
-                executed(created(run(transport, create), manifest), Written::Created)
+            Self::Create { existing: None, create, asked } => {
+                executed(created(create, asked, transport), Written::Created)
             }
-            Self::Create { existing: Some(existing), create, manifest } => Box::pin(async move {
+            Self::Create { existing: Some(existing), create, asked } => Box::pin(async move {
                 if existing.by_provider {
-                    let created = created(run(transport, create), manifest).await?;
+                    let created = created(create, asked, transport).await?;
                     return Ok(Written::Created(match created.existing {
                         true => existing.confirm(created, transport).await?,
                         false => created,
                     }));
                 }
                 match existing.find(transport).await? {
-                    Some(created) => Ok(Written::Created(created)),
-                    None => created(run(transport, create), manifest).await.map(Written::Created),
+                    Some(mut created) => {
+                        asked.check_created(transport, &mut created, create.fidelity, false).await;
+                        Ok(Written::Created(created))
+                    }
+                    None => created(create, asked, transport).await.map(Written::Created),
                 }
             }),
-            Self::Change { plan, asked, writes } => {
-                let changed = run(transport, plan);
-                // The provider has changed a customer, but it is not known which one.
-                let checked = async move { asked.checked(changed.await?).map_err(|error| error.after(writes, false)) };
-                executed(checked, Written::Changed)
+            Self::Change { mut plan, asked, fields, writes } => {
+                let sent = std::mem::take(&mut plan.fidelity);
+                let ran = run_to_end(transport, plan);
+                Box::pin(async move {
+                    let Ran { result, was_read } = ran.await?;
+                    // The provider has changed a customer, but it is not known which one.
+                    let mut customer = asked.checked(result).map_err(|error| error.after(writes, false))?;
+                    if let Some(fields) = fields {
+                        fields.check(transport, &mut customer, sent, was_read).await;
+                    }
+                    Ok(Written::Changed(customer))
+                })
             }
             Self::Delete { read: None, delete } => executed(run(transport, delete), |()| Written::Deleted),
             Self::Delete { read: Some(read), delete } => Box::pin(async move {
@@ -288,14 +318,22 @@ impl WriteWork {
     }
 }
 
-/// The customer of the answer to a create. If its id cannot be used, the provider has made a customer all the same.
-async fn created(
-    answered: impl Future<Output = Result<Created, Error>>,
-    manifest: &'static Manifest,
-) -> Result<Created, Error> {
-    let Created { customer, existing } = answered.await?;
-    let customer = identity::checked(customer, manifest).map_err(|error| error.after(true, false))?;
-    Ok(Created { customer, existing })
+/// Creates a customer, and compares it with the fields that were asked for.
+fn created(
+    mut create: Plan<Created>,
+    asked: Box<AskedFields>,
+    transport: &dyn Transport,
+) -> impl Future<Output = Result<Created, Error>> + Send + use<'_> {
+    let sent = std::mem::take(&mut create.fidelity);
+    let ran = run_to_end(transport, create);
+    async move {
+        let Ran { result: Created { customer, existing }, was_read } = ran.await?;
+        // If its id cannot be used, the provider has made a customer all the same.
+        let customer = identity::checked(customer, asked.manifest()).map_err(|error| error.after(true, false))?;
+        let mut created = Created { customer, existing };
+        asked.check_created(transport, &mut created, sent, was_read).await;
+        Ok(created)
+    }
 }
 
 /// Boxes the future of a result, and converts the result.
@@ -326,7 +364,8 @@ fn create_work(
     };
     let plan = prepare::create(&**provider, &create)?;
     loss::enforce_policy(&plan.fidelity, &create.fields, conditions, manifest)?;
-    Ok(WriteWork::Create { existing: existing?.map(Box::new), create: plan, manifest })
+    let asked = AskedFields::new(provider, None, &create.fields, &plan.fidelity);
+    Ok(WriteWork::Create { existing: existing?.map(Box::new), create: plan, asked })
 }
 
 fn update_work(
@@ -341,7 +380,8 @@ fn update_work(
     };
     let plan = prepare::update(provider, &update)?;
     loss::enforce_policy(&plan.fidelity, &update.fields, conditions, manifest)?;
-    Ok(WriteWork::change(plan, &update.id, manifest))
+    let fields = AskedFields::new(provider, Some(&update.id), &update.fields, &plan.fidelity);
+    Ok(WriteWork::change(plan, Asked::new(&update.id, manifest), Some(fields)))
 }
 
 fn find_work(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup, conditions: Conditions) -> Result<Work, Error> {

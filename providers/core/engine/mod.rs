@@ -2,6 +2,8 @@
 //! a command against the provider's manifest before a vendor plans it.
 
 mod after_customer;
+mod compare;
+mod differences;
 mod distinct;
 pub mod drop_in;
 mod execute;

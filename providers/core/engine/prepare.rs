@@ -8,8 +8,7 @@ use std::sync::Arc;
 use super::{preview, required};
 use crate::{
     engine::identity::Asked,
-    json::JsonObject,
-    kit::{CustomerProvider, Plan},
+    kit::{CustomerProvider, Plan, Step},
     model::{
         CreateCustomer, Created, Customer, CustomerFields, Entry, Error, Fidelity, Field, Operation, Outcome, Patch,
         UpdateCustomer,
@@ -17,9 +16,6 @@ use crate::{
     },
     text::{Text, name, phone},
 };
-
-/// The reason of a loss: the gateway sent `null` for a field, and the provider's answer still has a value.
-const NOT_CLEARED: &str = "the provider did not clear it";
 
 /// The plan of a create. Its fidelity report lists every field that the provider cannot store.
 pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
@@ -34,11 +30,7 @@ pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) 
     for (field, _) in &losses {
         command.fields.forget(*field);
     }
-    let reported = losses.clone();
-    let plan = provider.plan_create(&command)?.map(move |mut created| {
-        created.customer.fidelity.lose(reported);
-        Ok(created)
-    });
+    let plan = provider.plan_create(&command)?;
     Ok(plan.reporting(|report| report_phones(&command.fields, provider, report)).losing(losses))
 }
 
@@ -57,17 +49,9 @@ pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCusto
     } else if may_break_requirement || needs_current(&command.fields, manifest) {
         read_then_update(provider, &command)?
     } else {
-        check_cleared(provider.plan_update(&command)?, &command.fields, manifest)
+        provider.plan_update(&command)?
     };
     let plan = plan.reporting(|report| report_phones(&command.fields, &**provider, report));
-    if losses.is_empty() {
-        return Ok(plan);
-    }
-    let reported = losses.clone();
-    let plan = plan.map(move |mut customer| {
-        customer.fidelity.lose(reported);
-        Ok(customer)
-    });
     Ok(plan.losing(losses))
 }
 
@@ -102,8 +86,7 @@ fn read_then_update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustom
     let write = move |current: Customer| {
         let current = asked.checked(current)?;
         required::check_update_of(&current, &patch.fields, shared.manifest())?;
-        let plan = update_of(&current, &*shared, &patch)?;
-        Ok(check_cleared(plan, &patch.fields, shared.manifest()).into())
+        update_of(&current, &*shared, &patch).map(Step::from)
     };
     let (shared, patch) = (Arc::clone(provider), command.clone());
     let preview = move || preview::requests(&patch, |record| update_of(record, &*shared, &patch));
@@ -117,7 +100,7 @@ fn update_of(
     command: &UpdateCustomer,
 ) -> Result<Plan<Customer>, Error> {
     let fields = complete(&command.fields, current, provider.manifest());
-    provider.plan_update(&UpdateCustomer { id: command.id.clone(), fields })
+    provider.plan_update_of(&UpdateCustomer { id: command.id.clone(), fields }, current)
 }
 
 /// The patch, with the current values added wherever the provider accepts an object only whole.
@@ -213,35 +196,6 @@ fn value_at_provider(current: &Customer, field: Field) -> Option<&Text> {
     let derived = |entry: &&Entry| entry.field == field && entry.outcome == Outcome::Derived;
     let original = current.fidelity.entries().iter().find(derived).and_then(|entry| entry.from.as_ref());
     original.or_else(|| current.text(field))
-}
-
-/// Checks the answer of an update. A field or a metadata key that the gateway asked to clear, and that the answer still
-/// contains, is reported as a loss.
-fn check_cleared(plan: Plan<Customer>, requested: &CustomerFields, manifest: &Manifest) -> Plan<Customer> {
-    // At a provider with split names, a full name of one word clears the last name.
-    let sets_split_name = manifest.update.names == NameStyle::Split && requested.name.set().is_some();
-    let clears_last_name = sets_split_name && requested.split_name().1 == Patch::Clear;
-    let is_cleared =
-        |field: &Field| requested.state(*field) == Patch::Clear || (clears_last_name && *field == Field::LastName);
-    let cleared: Vec<Field> = Field::WRITABLE.into_iter().filter(is_cleared).collect();
-    let members = requested.metadata.set().map(JsonObject::members).unwrap_or_default();
-    let removed = members.into_iter().filter(|(_, value)| value.get() == "null");
-    let removed: Vec<String> = removed.map(|(key, _)| key.to_string()).collect();
-    if cleared.is_empty() && removed.is_empty() {
-        return plan;
-    }
-    plan.map(move |mut customer| {
-        if removed.iter().any(|key| customer.metadata.get(key).is_some_and(|value| value.get() != "null")) {
-            customer.fidelity.lost(Field::Metadata, NOT_CLEARED);
-        }
-        for field in cleared {
-            if customer.held(field).has_value() {
-                let entry = Entry { field, outcome: Outcome::Lost, rule: NOT_CLEARED, from: None };
-                customer.fidelity.push(entry);
-            }
-        }
-        Ok(customer)
-    })
 }
 
 #[cfg(test)]

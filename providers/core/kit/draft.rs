@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Method, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use serde::Serialize;
+use smallvec::SmallVec;
 
 use crate::{
     kit::{Answer, CustomerPage, Plan, Step, plan::Later},
@@ -129,10 +130,11 @@ impl Draft {
 
     /// Adds a JSON body.
     pub fn json(mut self, body: &impl Serialize) -> Result<Self, Error> {
-        let mut buffer = Vec::with_capacity(512);
+        // Most bodies fit on the stack, so that the copy is their only allocation.
+        let mut buffer = SmallVec::<[u8; 512]>::new();
         serde_json::to_writer(&mut buffer, body)
             .map_err(|_| Error::new(Kind::Invalid, "the command cannot be written as JSON"))?;
-        self.body = buffer.into();
+        self.body = Bytes::copy_from_slice(&buffer);
         Ok(self)
     }
 

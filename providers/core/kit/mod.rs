@@ -25,7 +25,7 @@ pub use draft::Draft;
 pub use endpoint::Endpoint;
 pub use page::CustomerPage;
 pub(crate) use plan::read_large;
-pub use plan::{LARGE_REPLY, Plan, Step, Transport, run, unsupported};
+pub use plan::{LARGE_REPLY, Plan, Ran, Step, Transport, run, run_to_end, unsupported};
 pub use provider::CustomerProvider;
 pub use server::VendorServer;
 pub use vendor::{Settings, Vendor};

@@ -210,6 +210,24 @@ pub fn run<T: Send + 'static>(
     transport: &dyn Transport,
     plan: Plan<T>,
 ) -> impl Future<Output = Result<T, Error>> + Send + use<'_, T> {
+    let ran = run_to_end(transport, plan);
+    async move { ran.await.map(|ran| ran.result) }
+}
+
+/// The result of a plan, and whether it was read from the answer to a request that only reads.
+#[derive(Debug)]
+pub struct Ran<T> {
+    /// The result.
+    pub result: T,
+    /// Whether the last request only read.
+    pub was_read: bool,
+}
+
+/// The same as [`run`], for a caller that compares the result of a write.
+pub fn run_to_end<T: Send + 'static>(
+    transport: &dyn Transport,
+    plan: Plan<T>,
+) -> impl Future<Output = Result<Ran<T>, Error>> + Send + use<'_, T> {
     let Plan { request, mut writes, mut read, .. } = plan;
     let mut sent = transport.send(request, writes);
     async move {
@@ -221,7 +239,7 @@ pub fn run<T: Send + 'static>(
                 _ => Box::pin(read_large(transport, move || read(response))).await,
             };
             match step {
-                Ok(Step::Done(value)) => return Ok(value),
+                Ok(Step::Done(result)) => return Ok(Ran { result, was_read: !writes }),
                 Ok(Step::Then(next)) => {
                     already_written |= writes;
                     let next = *next;

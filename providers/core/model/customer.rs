@@ -147,6 +147,32 @@ impl Customer {
         self.id = public;
     }
 
+    /// Takes the value of a writable field from another customer.
+    pub fn take_value(&mut self, other: &mut Self, field: Field) {
+        let (target, source) = match field {
+            Field::Name => (&mut self.name, &mut other.name),
+            Field::FirstName => (&mut self.first_name, &mut other.first_name),
+            Field::LastName => (&mut self.last_name, &mut other.last_name),
+            Field::Email => (&mut self.email, &mut other.email),
+            Field::Phone => (&mut self.phone, &mut other.phone),
+            Field::Whatsapp => (&mut self.whatsapp, &mut other.whatsapp),
+            Field::Line1 => (&mut self.address.line1, &mut other.address.line1),
+            Field::Line2 => (&mut self.address.line2, &mut other.address.line2),
+            Field::City => (&mut self.address.city, &mut other.address.city),
+            Field::State => (&mut self.address.state, &mut other.address.state),
+            Field::PostalCode => (&mut self.address.postal_code, &mut other.address.postal_code),
+            Field::Country => (&mut self.address.country, &mut other.address.country),
+            Field::Did => (&mut self.did, &mut other.did),
+            Field::Balance => (&mut self.balance, &mut other.balance),
+            Field::Type => return self.kind = other.kind.take(),
+            Field::Metadata => return self.metadata = std::mem::take(&mut other.metadata),
+            Field::Id | Field::Delinquent | Field::Blocked | Field::Livemode | Field::CreatedAt | Field::UpdatedAt => {
+                return;
+            }
+        };
+        *target = source.take();
+    }
+
     /// The same customer with borrowed text.
     pub fn borrowed(&self) -> BorrowedCustomer<'_> {
         self.convert_texts(|text| Str::new(text))

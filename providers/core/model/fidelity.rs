@@ -17,6 +17,10 @@ pub enum Outcome {
     Derived,
     /// Stored by the gateway, because the provider cannot store it.
     Carried,
+    /// The provider keeps another value than the one that was asked for.
+    Altered,
+    /// Sent, but neither the answer nor a read shows what the provider keeps.
+    Unverified,
     /// Not stored anywhere.
     Lost,
 }
@@ -28,6 +32,8 @@ impl Outcome {
             Self::Transformed => "transformed",
             Self::Derived => "derived",
             Self::Carried => "carried",
+            Self::Altered => "altered",
+            Self::Unverified => "unverified",
             Self::Lost => "lost",
         }
     }
@@ -42,7 +48,7 @@ pub struct Entry<T = Text> {
     pub outcome: Outcome,
     /// The rule of the change, or the reason of a loss.
     pub rule: &'static str,
-    /// The provider's text, if the gateway changed its form.
+    /// The provider's text, if the gateway changed its form or the provider keeps another value.
     pub from: Option<T>,
 }
 
@@ -137,11 +143,29 @@ impl<T: Clone + PartialEq> Fidelity<T> {
         }
     }
 
+    /// Adds the entries of another report.
+    pub fn append(&mut self, other: Self) {
+        match self.is_empty() {
+            true => *self = other,
+            false => other.0.into_iter().for_each(|entry| self.push(entry)),
+        }
+    }
+
+    /// Keeps the entries for which `is_kept` returns true.
+    pub fn retain(&mut self, is_kept: impl Fn(&Entry<T>) -> bool) {
+        self.0.retain(|entry| is_kept(entry));
+    }
+
     /// Adds every entry of another report.
     pub fn extend(&mut self, other: &Self) {
         for entry in &other.0 {
             self.push(entry.clone());
         }
+    }
+
+    /// The fields that are not stored as they were asked for: lost or altered.
+    pub fn changed(&self) -> impl Iterator<Item = &Entry<T>> {
+        self.0.iter().filter(|entry| matches!(entry.outcome, Outcome::Lost | Outcome::Altered))
     }
 
     /// The fields that are stored nowhere.

@@ -112,6 +112,12 @@ pub(crate) fn canonical(text: &Text) -> Text {
     to_alpha2(text).map_or_else(|| text.clone(), Text::from_static)
 }
 
+/// Whether two texts name the same country.
+pub(crate) fn same(one: &str, other: &str) -> bool {
+    one.trim().eq_ignore_ascii_case(other.trim())
+        || to_alpha2(one).is_some_and(|code| to_alpha2(other).is_some_and(|other| code == other))
+}
+
 /// Whether a text has the canonical form: an alpha-2 code in capitals. `UK` is a name of GB, not a code of its own.
 pub fn is_alpha2(text: &str) -> bool {
     text.len() == 2 && text != "UK" && text.bytes().all(|byte| byte.is_ascii_uppercase())

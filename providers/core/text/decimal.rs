@@ -18,6 +18,16 @@ pub fn is_plain(text: &str) -> bool {
     text.len() <= MAX_DIGITS && is_digits(whole) && is_digits(fraction) && (whole == "0" || !whole.starts_with('0'))
 }
 
+/// Whether two texts are the same number.
+pub fn same(one: &str, other: &str) -> bool {
+    // A number with a huge exponent stays as it is, and is not compared: it would need as many digits.
+    let number = |text: &str| match is_plain(text) {
+        true => BigDecimal::from_str(text).ok(),
+        false => from_json_number(text).and_then(|plain| BigDecimal::from_str(&plain).ok()),
+    };
+    number(one).is_some_and(|one| number(other).is_some_and(|other| one == other))
+}
+
 /// Converts a JSON number with an exponent to a plain decimal. `None` if the text stays as it is, because it is already
 /// plain or is not a number.
 pub fn from_json_number(number: &str) -> Option<String> {

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use unicode_normalization::UnicodeNormalization;
+
 /// The rule for a full name that was joined from its parts.
 pub const JOINED: &str = "first and last name joined with one space";
 /// The rule for a full name that was split.
@@ -27,6 +29,13 @@ pub fn join<'a>(first: Option<&'a str>, last: Option<&'a str>) -> Option<Cow<'a,
         (Some(only), None) | (None, Some(only)) => Some(Cow::Borrowed(only)),
         (None, None) => None,
     }
+}
+
+/// Whether two texts have the same words, apart from spaces and the case of letters.
+pub fn same_words(one: &str, other: &str) -> bool {
+    let letters = |word: &'_ str| word.nfc().flat_map(char::to_lowercase).collect::<String>();
+    let words = |text: &'_ str| text.split_whitespace().map(letters).collect::<Vec<_>>();
+    words(one) == words(other)
 }
 
 #[cfg(test)]

@@ -140,6 +140,13 @@ fn join_as_written(code: &str, national: &str) -> Option<String> {
     (before.strip_prefix('+') == Some(code) && after == digits).then_some(number)
 }
 
+/// Whether two texts have the same digits, so that they differ only in separators.
+pub fn same_digits(one: &str, other: &str) -> bool {
+    let digits = |text: &'_ str| text.bytes().filter(u8::is_ascii_digit).collect::<Vec<_>>();
+    let (one, other) = (digits(one), digits(other));
+    !one.is_empty() && one == other
+}
+
 /// Splits an E.164 number into its dial code with the plus, and its national digits.
 /// `None` if the text is not E.164 or its dial code is unknown.
 pub fn split(text: &str) -> Option<(&str, &str)> {

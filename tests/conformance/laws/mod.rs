@@ -2,8 +2,9 @@
 //!
 //! [`trials`] makes one named test for each law and each vendor in each generation. The files say what the laws are
 //! about: `planning` and `previews` the plans of the client side, `requests` the path from the client side to the server side,
-//! `answers` the way back, `errors` answers that are refusals, damaged or unknown, `records` whose record an answer is,
-//! `safety` ids and secrets, `fixtures` the folders of recorded answers.
+//! `answers` the way back, `truth` what the result of a write says about what the provider keeps, `errors` answers that are
+//! refusals, damaged or unknown, `records` whose record an answer is, `safety` ids and secrets, `fixtures` the folders of
+//! recorded answers.
 
 mod answers;
 mod errors;
@@ -13,6 +14,7 @@ mod previews;
 mod records;
 mod requests;
 mod safety;
+mod truth;
 
 use std::sync::Arc;
 
@@ -90,6 +92,8 @@ const LAWS: &[(&str, Law)] = &[
     ),
     ("an_answer_about_another_customer_is_refused", records::an_answer_about_another_customer_is_refused),
     ("an_answered_id_outside_the_pattern_is_refused", records::an_answered_id_outside_the_pattern_is_refused),
+    ("whatever_a_provider_keeps_differently_is_reported", truth::whatever_a_provider_keeps_differently_is_reported),
+    ("what_a_provider_does_not_clear_is_reported", truth::what_a_provider_does_not_clear_is_reported),
     ("hostile_ids_are_refused", safety::hostile_ids_are_refused),
     ("secrets_are_never_shown", safety::secrets_are_never_shown),
     (

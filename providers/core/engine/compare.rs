@@ -1,0 +1,108 @@
+//! Compares what a create or an update asked for with the customer that the provider answered.
+//!
+//! `execute` calls it after the provider has executed the write. The loss policy applies before a write is sent, so a
+//! difference refuses nothing: the fidelity report of the customer names it.
+
+use std::sync::Arc;
+
+use super::differences::{self, FieldList};
+use crate::{
+    kit::{CustomerProvider, Transport, run},
+    model::{Created, Customer, CustomerFields, CustomerId, Fidelity, Field, Outcome, manifest::Manifest},
+};
+
+/// The fields that a write asked for, to compare them with its result.
+pub(super) struct AskedFields {
+    provider: Arc<dyn CustomerProvider>,
+    /// The customer of an update. The customer of a create gets its id from the answer.
+    id: Option<CustomerId>,
+    /// The fields without those that the plan reports as lost.
+    fields: CustomerFields,
+}
+
+impl AskedFields {
+    /// The fields of a write. `report` is the report of its plan.
+    pub(super) fn new(
+        provider: &Arc<dyn CustomerProvider>,
+        id: Option<&CustomerId>,
+        fields: &CustomerFields,
+        report: &Fidelity,
+    ) -> Box<Self> {
+        let mut fields = fields.clone();
+        for lost in report.losses() {
+            fields.forget(lost.field);
+        }
+        Box::new(Self { provider: Arc::clone(provider), id: id.cloned(), fields })
+    }
+
+    pub(super) fn manifest(&self) -> &'static Manifest {
+        self.provider.manifest()
+    }
+
+    /// Completes the fidelity report of the customer that the provider answered: what happened on the way out
+    /// (`sent`), on the way back, and every field that is not as it was asked for. If the answer does not show an asked
+    /// field, this reads the customer once, and takes the field from there. `was_read` says that the customer comes
+    /// from a read already.
+    pub(super) async fn check(
+        &self,
+        transport: &dyn Transport,
+        customer: &mut Customer,
+        sent: Fidelity,
+        was_read: bool,
+    ) {
+        let manifest = self.provider.manifest();
+        let missing = differences::not_shown(&self.fields, customer, manifest);
+        let mut unverified = FieldList::new();
+        if !missing.is_empty() && !was_read {
+            match self.read(transport, customer).await {
+                Some(read) => add_missing(customer, read, &missing),
+                None => unverified = missing,
+            }
+        }
+        let decoded = std::mem::replace(&mut customer.fidelity, sent);
+        customer.fidelity.append(decoded);
+        differences::report(&self.fields, customer, manifest, &unverified);
+    }
+
+    /// The same for the result of a create. Where the create matched a customer that existed before, nothing of it was
+    /// stored, so of the way out only the losses are reported.
+    pub(super) async fn check_created(
+        &self,
+        transport: &dyn Transport,
+        created: &mut Created,
+        mut sent: Fidelity,
+        was_read: bool,
+    ) {
+        if created.existing {
+            sent.retain(|entry| entry.outcome == Outcome::Lost);
+        }
+        self.check(transport, &mut created.customer, sent, was_read).await;
+    }
+
+    /// Reads the customer. `None` if the read fails or answers another customer: the write stays done.
+    async fn read(&self, transport: &dyn Transport, answered: &Customer) -> Option<Customer> {
+        let id = match &self.id {
+            Some(id) => id.clone(),
+            None => CustomerId::parse(answered.id.clone(), &self.provider.manifest().id).ok()?,
+        };
+        let read = run(transport, self.provider.plan_retrieve(&id).ok()?).await.ok()?;
+        (read.id == answered.id).then_some(read)
+    }
+}
+
+/// Takes the fields that an answer did not show from the customer that was read, with their entries in its report.
+fn add_missing(customer: &mut Customer, mut read: Customer, missing: &[Field]) {
+    const NAMES: [Field; 3] = [Field::Name, Field::FirstName, Field::LastName];
+    let is_name_missing = NAMES.iter().any(|name| missing.contains(name));
+    let is_taken = |field: Field| missing.contains(&field) || (is_name_missing && NAMES.contains(&field));
+    let report = std::mem::take(&mut read.fidelity);
+    customer.fidelity.retain(|entry| !is_taken(entry.field) || !read.held(entry.field).has_value());
+    for entry in report.entries().iter().filter(|entry| is_taken(entry.field)) {
+        customer.fidelity.push(entry.clone());
+    }
+    for field in Field::WRITABLE.into_iter().filter(|field| is_taken(*field)) {
+        if read.held(field).has_value() {
+            customer.take_value(&mut read, field);
+        }
+    }
+}
