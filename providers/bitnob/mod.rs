@@ -19,6 +19,7 @@ use crate::{
             Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
             PagingStyle, Requirement, Support, UpdateStyle,
         },
+        str_patch,
     },
     text::{Str, country::Region, name, phone},
 };
@@ -173,6 +174,18 @@ impl CustomerProvider for Bitnob {
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         let draft = Draft::put(self.collection()).segment(command.id.at_provider())?;
         self.plan_write(draft, &translate::input(&command.fields))
+    }
+
+    fn plan_update_of(&self, command: &UpdateCustomer, current: &Customer) -> Result<Plan<Customer>, Error> {
+        let draft = Draft::put(self.collection()).segment(command.id.at_provider())?;
+        let mut input = translate::input(&command.fields);
+        // The documents of v2 show no dial code in an update: a new one is sent as a part of the number.
+        let is_new_code = matches!(&input.country_code, Patch::Set(code) if current.split_phone().0 != Some(&**code));
+        if self.is_v2 && is_new_code {
+            input.phone = str_patch(&command.fields.phone);
+            input.country_code = Patch::Absent;
+        }
+        self.plan_write(draft, &input)
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {
