@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use passerelle_providers::{
     api::input,
-    model::{Command, LossPolicy, Operation},
+    model::{Command, CreateCustomer, LossPolicy, Operation, UpdateCustomer},
     text::{Source, Text},
 };
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,9 @@ struct RecordHead<'d> {
     version: u32,
     on_loss: LossPolicy,
     lost: Vec<String>,
+    /// The fields that the gateway rewrote when it read the request, with the rules, for the report of the answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rewritten: Vec<(&'static str, &'static str)>,
     /// The customer's id at the provider, where the merchant knows the customer by another id.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_id: Option<&'d str>,
@@ -57,6 +60,8 @@ struct RecordDocument<'d> {
     version: u32,
     on_loss: LossPolicy,
     lost: Vec<String>,
+    #[serde(default)]
+    rewritten: Vec<(String, String)>,
     provider_id: Option<String>,
     #[serde(borrow)]
     request: &'d RawValue,
@@ -92,7 +97,14 @@ impl StoredWrite {
     pub(super) fn write(fingerprint: &[u8], command: &Command, on_loss: LossPolicy, lost: Vec<String>) -> Bytes {
         let provider_id = command.customer().filter(|id| id.at_provider() != id.public());
         let provider_id = provider_id.map(|id| &**id.at_provider());
-        let head = RecordHead { version: VERSION, on_loss, lost, provider_id };
+        let fields = match command {
+            Command::Create(create) => Some(&create.fields),
+            Command::Update(update) => Some(&update.fields),
+            _ => None,
+        };
+        let rewritten = fields.into_iter().flat_map(|fields| fields.rewritten.entries());
+        let rewritten = rewritten.map(|(field, rule)| (field.name(), rule)).collect();
+        let head = RecordHead { version: VERSION, on_loss, lost, rewritten, provider_id };
         with_member(&head, br#","request":"#, fingerprint).into()
     }
 
@@ -104,13 +116,15 @@ impl StoredWrite {
         connection: &Connection,
         find_surface: FindSurface,
     ) -> Option<Self> {
-        let (request, mut kept_surface, provider_id) = match serde_json::from_slice::<RecordDocument<'_>>(record) {
-            Ok(document) if document.version > VERSION => return None,
-            Ok(RecordDocument { on_loss, lost, provider_id, request, .. }) => {
-                (request.get().as_bytes(), StoredSurface { name: String::new(), on_loss, lost }, provider_id)
-            }
-            Err(_) => (&record[..], StoredSurface::default(), None),
-        };
+        let (request, mut kept_surface, rewritten, provider_id) =
+            match serde_json::from_slice::<RecordDocument<'_>>(record) {
+                Ok(document) if document.version > VERSION => return None,
+                Ok(RecordDocument { on_loss, lost, rewritten, provider_id, request, .. }) => {
+                    let surface = StoredSurface { name: String::new(), on_loss, lost };
+                    (request.get().as_bytes(), surface, rewritten, provider_id)
+                }
+                Err(_) => (&record[..], StoredSurface::default(), Vec::new(), None),
+            };
         let is_version_1 = request.len() == record.len();
         let Fingerprint { operation, surface, drops_losses, command } = serde_json::from_slice(request).ok()?;
         if is_version_1 && drops_losses {
@@ -120,9 +134,14 @@ impl StoredWrite {
         let operation = Operation::parse(operation)?;
         let source = Source::new(&Bytes::copy_from_slice(command.get().as_bytes()))?;
         let provider_id = provider_id.map(Text::from);
-        Some(Self {
-            command: input::stored(operation, &source, provider_id, connection.manifest).ok()?,
-            surface: find_surface(&kept_surface, merchant)?,
-        })
+        let mut command = input::stored(operation, &source, provider_id, connection.manifest).ok()?;
+        if let Command::Create(CreateCustomer { fields, .. }) | Command::Update(UpdateCustomer { fields, .. }) =
+            &mut command
+        {
+            for (field, rule) in &rewritten {
+                fields.rewritten.add_stored(field, rule);
+            }
+        }
+        Some(Self { command, surface: find_surface(&kept_surface, merchant)? })
     }
 }

@@ -82,6 +82,7 @@ pub(crate) fn requested(fields: &CustomerFields) -> Values {
         did,
         balance,
         metadata,
+        rewritten: _,
     } = fields;
     let text = |patch: &Patch<Text>| json!(patch.set().map(|text| &**text));
     let values: [(Field, Value); Field::WRITABLE.len()] = [

@@ -6,7 +6,7 @@ use passerelle_providers::{
     json::{Extra, JsonObject},
     model::{
         Address, Command, CreateCustomer, Customer, CustomerFields, CustomerId, CustomerType, Fidelity, Field,
-        IdPattern, Operation, Patch, manifest::Manifest,
+        IdPattern, Operation, Patch, Rewritten, manifest::Manifest,
     },
     text::{Source, Text, country::Region, phone},
 };
@@ -188,6 +188,7 @@ pub(crate) fn fields(allowed: FieldSet) -> impl Strategy<Value = CustomerFields>
             did: some(Field::Did, Text::from(did)),
             balance: some(Field::Balance, Text::from(balance)),
             metadata: if is_chosen(Field::Metadata) { Patch::Set(metadata) } else { Patch::Absent },
+            rewritten: Rewritten::default(),
         }
     })
 }
@@ -209,8 +210,20 @@ pub(crate) fn customer(allowed: FieldSet, id: Text) -> impl Strategy<Value = Cus
 /// A customer with the fields' values. It is built without [`CustomerFields::apply_to`], so that the laws find a field
 /// that `apply_to` leaves out.
 fn of_fields(fields: &CustomerFields, id: Text) -> Customer {
-    let CustomerFields { name, first_name, last_name, email, phone, whatsapp, address, kind, did, balance, metadata } =
-        fields;
+    let CustomerFields {
+        name,
+        first_name,
+        last_name,
+        email,
+        phone,
+        whatsapp,
+        address,
+        kind,
+        did,
+        balance,
+        metadata,
+        rewritten: _,
+    } = fields;
     let value = |patch: &Patch<Text>| patch.set().cloned();
     Customer {
         id,

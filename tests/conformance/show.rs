@@ -110,8 +110,20 @@ fn patch(patch: &Patch<Text>) -> Option<Value> {
 }
 
 pub(crate) fn fields(fields: &CustomerFields) -> Value {
-    let CustomerFields { name, first_name, last_name, email, phone, whatsapp, address, kind, did, balance, metadata } =
-        fields;
+    let CustomerFields {
+        name,
+        first_name,
+        last_name,
+        email,
+        phone,
+        whatsapp,
+        address,
+        kind,
+        did,
+        balance,
+        metadata,
+        rewritten: _,
+    } = fields;
     let Address { line1, line2, city, state, postal_code, country } = address;
     let texts = [
         ("name", name),

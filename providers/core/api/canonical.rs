@@ -50,8 +50,20 @@ fn write_patch(object: &mut ObjectWriter, key: &str, patch: &Patch<Text>) {
 }
 
 fn write_fields(object: &mut ObjectWriter, fields: &CustomerFields) {
-    let CustomerFields { name, first_name, last_name, email, phone, whatsapp, address, kind, did, balance, metadata } =
-        fields;
+    let CustomerFields {
+        name,
+        first_name,
+        last_name,
+        email,
+        phone,
+        whatsapp,
+        address,
+        kind,
+        did,
+        balance,
+        metadata,
+        rewritten: _,
+    } = fields;
     write_patch(object, "name", name);
     write_patch(object, "first_name", first_name);
     write_patch(object, "last_name", last_name);

@@ -9,7 +9,7 @@ use crate::{
     json::{self, JsonObject, Members, Raw},
     model::{
         Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, Field, FieldError,
-        IdPattern, Kind, ListCustomers, ListOfCustomer, Lookup, Operation, Patch, Position, UpdateCustomer,
+        IdPattern, Kind, ListCustomers, ListOfCustomer, Lookup, Operation, Patch, Position, Rewritten, UpdateCustomer,
         manifest::Manifest,
     },
     text::{
@@ -235,14 +235,14 @@ impl<'s> BodyReader<'s> {
             Field::FirstName => fields.first_name = self.text(field, raw, any_text),
             Field::LastName => fields.last_name = self.text(field, raw, any_text),
             Field::Email => fields.email = self.text(field, raw, email_text),
-            Field::Phone => fields.phone = self.phone(field, raw),
-            Field::Whatsapp => fields.whatsapp = self.phone(field, raw),
+            Field::Phone => fields.phone = self.phone(field, raw, &mut fields.rewritten),
+            Field::Whatsapp => fields.whatsapp = self.phone(field, raw, &mut fields.rewritten),
             Field::Line1 => address.line1 = self.text(field, raw, any_text),
             Field::Line2 => address.line2 = self.text(field, raw, any_text),
             Field::City => address.city = self.text(field, raw, any_text),
             Field::State => address.state = self.text(field, raw, any_text),
             Field::PostalCode => address.postal_code = self.text(field, raw, any_text),
-            Field::Country => address.country = self.country(field, raw),
+            Field::Country => address.country = self.country(field, raw, &mut fields.rewritten),
             Field::Type => fields.kind = self.kind(field, raw),
             Field::Did => fields.did = self.text(field, raw, any_text),
             Field::Balance => fields.balance = self.text(field, raw, balance_text),
@@ -285,15 +285,24 @@ impl<'s> BodyReader<'s> {
         }
     }
 
-    fn phone(&mut self, field: Field, raw: Raw<'_>) -> Patch<Text> {
-        let (region, is_stored) = (self.region, self.is_stored);
-        let text = self.text(field, raw, phone_text);
-        if is_stored { text } else { text.map(|text| phone_query(text, region)) }
+    fn phone(&mut self, field: Field, raw: Raw<'_>, rewritten: &mut Rewritten) -> Patch<Text> {
+        match self.text(field, raw, phone_text) {
+            Patch::Set(text) if !self.is_stored => Patch::Set(rewritten.phone(field, text, self.region)),
+            patch => patch,
+        }
     }
 
-    fn country(&mut self, field: Field, raw: Raw<'_>) -> Patch<Text> {
-        let country = self.text(field, raw, any_text);
-        if self.is_stored { country } else { country.map(country::canonical) }
+    fn country(&mut self, field: Field, raw: Raw<'_>, rewritten: &mut Rewritten) -> Patch<Text> {
+        match self.text(field, raw, any_text) {
+            Patch::Set(text) if !self.is_stored => {
+                let code = country::canonical(&text);
+                if code != text {
+                    rewritten.add(field, country::TO_ALPHA2);
+                }
+                Patch::Set(code)
+            }
+            patch => patch,
+        }
     }
 
     fn kind(&mut self, field: Field, raw: Raw<'_>) -> Patch<CustomerType> {

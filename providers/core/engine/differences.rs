@@ -64,6 +64,7 @@ pub(super) fn report(fields: &CustomerFields, customer: &mut Customer, manifest:
         did,
         balance,
         metadata,
+        rewritten: _,
     } = fields;
     differences.text(Field::Email, email, email::same);
     differences.text(Field::Phone, phone, phone::same_digits);

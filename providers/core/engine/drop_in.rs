@@ -5,7 +5,7 @@
 
 use crate::{
     json::Extra,
-    model::{Command, CustomerFields, Error, Kind, Lookup, Operation, OverdueInvoices, Reply, Written},
+    model::{Command, CustomerFields, Error, Field, Kind, Lookup, Operation, OverdueInvoices, Patch, Reply, Written},
     text::{Text, country::Region, phone},
 };
 
@@ -15,8 +15,11 @@ use crate::{
 pub fn canonical(mut command: Command, region: Option<Region>) -> Command {
     let to_e164 = |text: &Text| phone::canonical_text(text, region);
     let convert_phones = |fields: &mut CustomerFields| {
-        for field in [&mut fields.phone, &mut fields.whatsapp] {
-            *field = field.map(to_e164);
+        let CustomerFields { phone, whatsapp, rewritten, .. } = fields;
+        for (field, number) in [(Field::Phone, phone), (Field::Whatsapp, whatsapp)] {
+            if let Patch::Set(text) = number {
+                *text = rewritten.phone(field, text.clone(), region);
+            }
         }
     };
     match &mut command {

@@ -362,7 +362,8 @@ fn create_work(
         }
         _ => create,
     };
-    let plan = prepare::create(&**provider, &create)?;
+    let mut plan = prepare::create(&**provider, &create)?;
+    create.fields.rewritten.report(&mut plan.fidelity);
     loss::enforce_policy(&plan.fidelity, &create.fields, conditions, manifest)?;
     let asked = AskedFields::new(provider, None, &create.fields, &plan.fidelity);
     Ok(WriteWork::Create { existing: existing?.map(Box::new), create: plan, asked })
@@ -378,7 +379,8 @@ fn update_work(
         Cow::Borrowed(_) => Cow::Borrowed(update),
         Cow::Owned(fields) => Cow::Owned(UpdateCustomer { id: update.id.clone(), fields }),
     };
-    let plan = prepare::update(provider, &update)?;
+    let mut plan = prepare::update(provider, &update)?;
+    update.fields.rewritten.report(&mut plan.fidelity);
     loss::enforce_policy(&plan.fidelity, &update.fields, conditions, manifest)?;
     let fields = AskedFields::new(provider, Some(&update.id), &update.fields, &plan.fidelity);
     Ok(WriteWork::change(plan, Asked::new(&update.id, manifest), Some(fields)))

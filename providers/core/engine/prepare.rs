@@ -172,6 +172,7 @@ fn keep_other_fields(whole: &mut CustomerFields, current: &Customer, manifest: &
         did,
         balance,
         metadata: _,
+        rewritten: _,
     } = whole;
     let is_updatable = |field| manifest.field(field).update.is_supported();
     for (field, text) in [

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     json::JsonObject,
-    model::{Address, Customer, CustomerType, Field, FieldError, Patch, str_patch},
+    model::{Address, Customer, CustomerType, Field, FieldError, Patch, Rewritten, str_patch},
     text::{Str, Text, name, phone},
 };
 
@@ -27,6 +27,8 @@ pub struct CustomerFields {
     pub did: Patch<Text>,
     pub balance: Patch<Text>,
     pub metadata: Patch<JsonObject>,
+    /// How the gateway rewrote these values when it read them. It is no part of the request.
+    pub rewritten: Rewritten,
 }
 
 impl CustomerFields {
@@ -160,7 +162,20 @@ impl CustomerFields {
 
     /// Applies these fields to a customer.
     pub fn apply_to(&self, customer: &mut Customer) {
-        let Self { name, first_name, last_name, email, phone, whatsapp, address, kind, did, balance, metadata } = self;
+        let Self {
+            name,
+            first_name,
+            last_name,
+            email,
+            phone,
+            whatsapp,
+            address,
+            kind,
+            did,
+            balance,
+            metadata,
+            rewritten: _,
+        } = self;
         let texts = [
             (name, &mut customer.name),
             (first_name, &mut customer.first_name),

@@ -19,6 +19,7 @@ mod page;
 mod patch;
 mod payment;
 mod reply;
+mod rewritten;
 
 pub use address::Address;
 pub use command::{Command, CreateCustomer, ListCustomers, ListOfCustomer, UpdateCustomer};
@@ -36,3 +37,4 @@ pub use page::{Page, Position};
 pub use patch::{Patch, str_patch};
 pub use payment::{Invoice, OverdueInvoices, Payment, PaymentMethod};
 pub use reply::{Created, Reply, Written};
+pub use rewritten::Rewritten;

@@ -66,7 +66,8 @@ pub(in crate::http) struct Customer {
     updated_at: Option<String>,
     /// The provider that stores the record.
     provider: Holder,
-    /// The fields that differ from what the provider stores. In a list, entries that apply to every customer are in the
+    /// The fields that differ from what the provider stores. In the answer to a create or an update, also what happened to
+    /// them on the way to the provider, and those that the provider does not keep as they were asked for. In a list, entries that apply to every customer are in the
     /// list's own `fidelity`.
     fidelity: Vec<FidelityEntry>,
     /// With `include=raw`: the provider's raw answers.
@@ -117,14 +118,26 @@ pub(in crate::http) struct FidelityEntry {
     /// The field, such as `address.country`.
     #[schema(example = "address.country")]
     field: String,
-    /// `transformed` (same meaning, different spelling), `derived` (computed by the gateway), `carried` (stored by the
-    /// gateway) or `lost` (stored nowhere).
-    #[schema(example = "transformed")]
-    outcome: String,
+    #[schema(inline)]
+    outcome: Outcome,
     /// The rule that was applied, or the reason of a loss.
     rule: String,
-    /// The value as the provider returned it.
+    /// The value as the provider returned it. For `altered` metadata, the keys that differ with the provider's values.
     from: Option<String>,
+}
+
+/// `transformed` (same meaning, different spelling), `derived` (computed by the gateway) or `carried` (stored by the
+/// gateway). In the answer to a create or an update also `altered` (the provider keeps another value than was asked for),
+/// `unverified` (sent, but neither the answer nor a read shows what the provider keeps) or `lost` (stored nowhere).
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(in crate::http) enum Outcome {
+    Transformed,
+    Derived,
+    Carried,
+    Altered,
+    Unverified,
+    Lost,
 }
 
 /// The fields of a customer that a client can write. A create needs at least the fields that the provider requires. An

@@ -203,13 +203,12 @@ impl Tampered {
     /// The customer as this provider shows it, in the answer to the write or in a read after it.
     fn shown(&self, mut customer: Customer, in_answer: bool) -> Customer {
         match self.tampering {
-            Tampering::Nothing => {}
             Tampering::Changes => set_value(&mut customer, self.field, true),
             Tampering::Drops => set_value(&mut customer, self.field, false),
             Tampering::OnlyReadShows | Tampering::ReadFails if in_answer => {
                 set_value(&mut customer, self.field, false);
             }
-            Tampering::OnlyReadShows | Tampering::ReadFails => {}
+            Tampering::Nothing | Tampering::OnlyReadShows | Tampering::ReadFails => {}
         }
         customer
     }

@@ -1,0 +1,70 @@
+//! How the gateway rewrote the values of a request when it read them, for the fidelity report of the write.
+
+use crate::{
+    model::{Entry, Fidelity, Field, Outcome},
+    text::{
+        Text,
+        country::{self, Region},
+        phone::{self, Respelled},
+    },
+};
+
+/// The rules by which values of a request were rewritten.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rewritten([Option<&'static str>; Self::FIELDS.len()]);
+
+impl Rewritten {
+    /// The fields that the gateway rewrites.
+    const FIELDS: [Field; 3] = [Field::Phone, Field::Whatsapp, Field::Country];
+
+    /// The rules that rewrite them.
+    const RULES: [&'static str; 3] = [phone::FROM_REGION, phone::REWRITTEN, country::TO_ALPHA2];
+
+    /// Adds the rule by which a field was rewritten.
+    pub fn add(&mut self, field: Field, rule: &'static str) {
+        for (known, place) in Self::FIELDS.into_iter().zip(&mut self.0) {
+            if known == field {
+                *place = Some(rule);
+            }
+        }
+    }
+
+    /// The canonical form of a phone number. Adds the rule if the number was rewritten.
+    pub fn phone(&mut self, field: Field, text: Text, region: Option<Region>) -> Text {
+        match phone::canonical(&text, region) {
+            Some(Respelled { number, rule }) => {
+                self.add(field, rule);
+                Text::from(number)
+            }
+            None => text,
+        }
+    }
+
+    /// The same for the names of a field and a rule that the store has kept. This ignores names that this version does
+    /// not know.
+    pub fn add_stored(&mut self, field: &str, rule: &str) {
+        let field = Self::FIELDS.into_iter().find(|known| known.name() == field);
+        let rule = Self::RULES.into_iter().find(|known| *known == rule);
+        if let (Some(field), Some(rule)) = (field, rule) {
+            self.add(field, rule);
+        }
+    }
+
+    /// The fields that were rewritten, with the rules.
+    pub fn entries(&self) -> impl Iterator<Item = (Field, &'static str)> {
+        Self::FIELDS.into_iter().zip(self.0).filter_map(|(field, rule)| Some((field, rule?)))
+    }
+
+    /// Adds these fields before the entries of a report. A lost field is not reported as rewritten as well.
+    pub fn report(&self, report: &mut Fidelity) {
+        let mut whole = Fidelity::default();
+        for (field, rule) in self.entries() {
+            let outcome = if rule == phone::FROM_REGION { Outcome::Derived } else { Outcome::Transformed };
+            if report.losses().all(|lost| lost.field != field) {
+                whole.push(Entry { field, outcome, rule, from: None });
+            }
+        }
+        whole.append(std::mem::take(report));
+        *report = whole;
+    }
+}
