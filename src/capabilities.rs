@@ -4,7 +4,7 @@ use passerelle_providers::{
     VENDORS,
     model::{
         Field, Operation,
-        manifest::{Dedupe, FilterSupport, Manifest, PagingStyle, Support},
+        manifest::{Dedupe, FilterSupport, ListCoverage, Manifest, PagingStyle, Support},
     },
 };
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub struct ProviderView {
     pub operations: Vec<OperationSupport>,
     /// Every field of the API, also those that can only be read.
     pub fields: Vec<FieldView>,
+    /// Which customers its lists and searches show.
+    pub lists: ListsView,
     /// The filters of the list.
     pub filters: Vec<FilterView>,
     /// The look-ups of one customer.
@@ -83,6 +85,23 @@ pub struct FieldView {
     pub reason: Option<&'static str>,
 }
 
+/// Which customers the lists and searches of a provider show.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListsView {
+    /// `all`, or `partial`: a customer that the lists do not show may exist all the same. Look-ups, `distinct` and
+    /// reconciliation also find the customers that were created or changed through this gateway.
+    pub coverage: &'static str,
+    /// Which customers partial lists show.
+    #[schema(required)]
+    pub shown: Option<&'static str>,
+}
+
+impl From<ListCoverage> for ListsView {
+    fn from(lists: ListCoverage) -> Self {
+        Self { coverage: lists.as_str(), shown: lists.shown() }
+    }
+}
+
 /// Who applies a filter or a look-up.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FilterView {
@@ -122,6 +141,7 @@ impl From<&'static Manifest> for ProviderView {
             credentials: manifest.auth.iter().map(|scheme| scheme.credentials().to_vec()).collect(),
             operations: Operation::ALL.iter().map(|operation| operation_view(manifest, *operation)).collect(),
             fields: fields(manifest),
+            lists: manifest.lists.into(),
             filters: vec![
                 filter_view("email", filters.email),
                 filter_view("phone", filters.phone),

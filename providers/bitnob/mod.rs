@@ -16,8 +16,8 @@ use crate::{
         Operation, Patch, UpdateCustomer,
         auth::AuthScheme,
         manifest::{
-            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
-            PagingStyle, Requirement, Support, UpdateStyle,
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, ListCoverage, Lookups, Manifest, NameStyle,
+            Paging, PagingStyle, Requirement, Support, UpdateStyle,
         },
         str_patch,
     },
@@ -61,6 +61,7 @@ static V1: Manifest = Manifest {
     ],
     fields: FIELDS.split_at(FIELDS.len() - 2).0,
     requires: &[Requirement { any_of: &[Field::Email], message: "Bitnob requires an e-mail address" }],
+    lists: ListCoverage::All,
     filters: Filters::scanned("Bitnob does not store DIDs"),
     lookups: Lookups {
         email: FilterSupport::Exact,

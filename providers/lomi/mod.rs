@@ -13,8 +13,8 @@ use crate::{
         UpdateCustomer,
         auth::AuthScheme,
         manifest::{
-            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
-            PagingStyle, Requirement, Support, UpdateStyle,
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, ListCoverage, Lookups, Manifest, NameStyle,
+            Paging, PagingStyle, Requirement, Support, UpdateStyle,
         },
     },
     text::{country::Region, name},
@@ -60,6 +60,7 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
     ],
     requires: &[Requirement { any_of: &[Field::Name], message: "lomi requires a name" }],
+    lists: ListCoverage::Only("customers with completed or refunded transactions"),
     filters: Filters {
         email: FilterSupport::Loose("lomi also matches parts of the name and of the e-mail"),
         blocked: FilterSupport::No("generation v1 cannot block a customer"),

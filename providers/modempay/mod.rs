@@ -15,8 +15,8 @@ use crate::{
         ListCustomers, ListOfCustomer, Operation, Page, Patch, PaymentMethod, UpdateCustomer,
         auth::AuthScheme,
         manifest::{
-            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
-            PagingStyle, Requirement, Support, UpdateStyle,
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, ListCoverage, Lookups, Manifest, NameStyle,
+            Paging, PagingStyle, Requirement, Support, UpdateStyle,
         },
         str_patch,
     },
@@ -56,6 +56,7 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::read_only(Field::UpdatedAt, "updatedAt"),
     ],
     requires: &[Requirement { any_of: &[Field::Name], message: "Modem Pay requires a name" }],
+    lists: ListCoverage::All,
     filters: Filters {
         email: FilterSupport::Loose("the search also matches other fields"),
         blocked: FilterSupport::No("Modem Pay cannot block a customer"),

@@ -13,8 +13,8 @@ use crate::{
         Operation, Page, Payment, PaymentMethod, UpdateCustomer,
         auth::AuthScheme,
         manifest::{
-            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
-            PagingStyle, Requirement, Support, UpdateStyle,
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, ListCoverage, Lookups, Manifest, NameStyle,
+            Paging, PagingStyle, Requirement, Support, UpdateStyle,
         },
     },
     text::{country::Region, name},
@@ -62,6 +62,7 @@ static MANIFEST: Manifest = Manifest {
         any_of: &[Field::Email, Field::Phone],
         message: "Notch Pay requires an e-mail address or a phone number",
     }],
+    lists: ListCoverage::All,
     filters: Filters {
         email: SEARCHED,
         phone: SEARCHED,

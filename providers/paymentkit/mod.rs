@@ -16,8 +16,8 @@ use crate::{
         Page, Patch, UpdateCustomer,
         auth::AuthScheme,
         manifest::{
-            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
-            PagingStyle, Support, UpdateStyle,
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, ListCoverage, Lookups, Manifest, NameStyle,
+            Paging, PagingStyle, Support, UpdateStyle,
         },
     },
     text::{country::Region, name},
@@ -70,6 +70,7 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
     ],
     requires: &[],
+    lists: ListCoverage::All,
     filters: Filters {
         email: FilterSupport::Loose(SEARCH),
         phone: FilterSupport::Scan,

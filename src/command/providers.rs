@@ -83,6 +83,8 @@ fn in_full(view: &ProviderView) -> String {
     let ways: Vec<String> = view.credentials.iter().map(|names| names.join(" + ")).collect();
     text.push_str(&format!("credentials    {}\n", ways.join(", or ")));
     text.push_str(&format!("ids            {}\n", view.id_pattern));
+    let shown = view.lists.shown.map_or("all customers".to_owned(), |shown| format!("only {shown}"));
+    text.push_str(&format!("lists show     {shown}\n"));
     text.push_str(&format!(
         "paging         {} ({}), at most {}\n\n",
         view.paging.style, view.paging.parameters, view.paging.max_limit

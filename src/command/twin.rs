@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use axum_server::Handle;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use passerelle_providers::{Settings, kit::server::base_path, model::auth::Credentials, text::country::Region, vendor};
 
 use super::{
@@ -36,6 +36,7 @@ A plan of faults (TOML; every key is in config/faults.toml and docs/twins.md):
 Examples:
   passerelle twin --provider lomi
   passerelle twin --provider bitnob --generation v2 --listen 127.0.0.1:0
+  passerelle twin --provider lomi --lists with-transactions
   passerelle twin --provider modempay --faults faults.toml --log twin.jsonl
   curl -i http://127.0.0.1:9100/v1/customers -H 'X-API-KEY: any'     # a twin of lomi";
 
@@ -57,12 +58,24 @@ pub(super) struct Arguments {
     /// Accept only these credentials; without this option, any key is accepted.
     #[arg(long, value_name = "NAME=VALUE")]
     credential: Vec<String>,
+    /// Which customers lists and searches show. Customers that a client creates have no transactions.
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Lists::All)]
+    lists: Lists,
     /// Fail as this plan says (TOML).
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
     /// Append every request and every change to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+}
+
+/// Which customers the lists and searches of a twin show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Lists {
+    /// All customers.
+    All,
+    /// Only customers with completed or refunded transactions.
+    WithTransactions,
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), CommandError> {
@@ -83,6 +96,9 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CommandError> {
     if let Some(file) = &arguments.faults {
         twin = twin.with_faults(FaultPlan::load(file)?);
     }
+    if arguments.lists == Lists::WithTransactions {
+        twin = twin.listing_only_with_transactions();
+    }
     if let Some(file) = &arguments.log {
         let log = Log::open(file)
             .map_err(|error| CommandError::Failed(format!("{} cannot be written: {error}", file.display())))?;
@@ -97,6 +113,9 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CommandError> {
             manifest.generation,
             base_path(manifest),
         ));
+        if arguments.lists == Lists::WithTransactions {
+            terminal::print_notice("Its lists show only customers with transactions: the sample customers.");
+        }
         if let Some(file) = &arguments.faults {
             terminal::print_notice(&format!("It fails as {} says.", file.display()));
         }

@@ -91,6 +91,16 @@ impl Twin {
         self
     }
 
+    /// The same twin, whose lists and searches show only customers with completed or refunded transactions: of the
+    /// records that it starts with, all have them, and no customer that a client creates has them.
+    #[must_use]
+    pub fn listing_only_with_transactions(mut self) -> Self {
+        if let Ok(memory) = self.memory.get_mut() {
+            memory.records.list_only_with_transactions();
+        }
+        self
+    }
+
     /// The same twin, writing what it is asked and what it does.
     #[must_use]
     pub fn with_log(mut self, log: Log) -> Self {

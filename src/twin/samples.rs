@@ -18,6 +18,8 @@ pub(super) fn records(vendor: &dyn VendorServer) -> Records {
         let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
         let created: Timestamp = sample.created_at.parse().unwrap_or_default();
         let id = records.add(vendor, &sample.fields(), created, [number; 16]);
+        // Each has completed payments, also where the vendor does not list payments by customer.
+        records.set_with_transactions(id.clone());
         if manifest.operation(Operation::PaymentMethods).is_supported() {
             let mut method = sample.payment_method(number);
             vendor.fill_new_payment_method(&mut method, &id, [number; 16]);

@@ -21,8 +21,8 @@ use passerelle_providers::{
         Response, Written,
         auth::{AuthScheme, Credentials, Stamp},
         manifest::{
-            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, Lookups, Manifest, NameStyle, Paging,
-            PagingStyle, Support, UpdateStyle,
+            Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, ListCoverage, Lookups, Manifest, NameStyle,
+            Paging, PagingStyle, Support, UpdateStyle,
         },
     },
     text::{Str, Text, country::Region},
@@ -244,6 +244,7 @@ static MANIFEST: Manifest = Manifest {
     ],
     fields: &[FieldSupport::native(Field::Name, "name"), FieldSupport::native(Field::Email, "email")],
     requires: &[],
+    lists: ListCoverage::All,
     filters: Filters::scanned("it has no did"),
     lookups: Lookups {
         email: FilterSupport::Scan,

@@ -4,7 +4,7 @@
 //! `src/twin` owns the records. The code here is the same for every vendor; differences come from the vendor's manifest
 //! and server side. The caller passes in the time and the random bytes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,6 +25,10 @@ pub struct Records {
     payment_methods: HashMap<Text, Vec<PaymentMethod>>,
     payments: HashMap<Text, Vec<Payment>>,
     invoices: HashMap<Text, OverdueInvoices>,
+    /// The customers with completed or refunded transactions.
+    with_transactions: HashSet<Text>,
+    /// Whether lists and searches show only these.
+    lists_only_with_transactions: bool,
     search_lag: SignedDuration,
     /// Recent changes, the oldest first. Lists and searches do not show them until `search_lag` has passed.
     hidden: VecDeque<Change>,
@@ -67,6 +71,17 @@ impl Records {
     /// Sets a customer's overdue invoices.
     pub fn set_overdue_invoices(&mut self, id: Text, invoices: OverdueInvoices) {
         self.invoices.insert(id, invoices);
+    }
+
+    /// Notes that a customer has completed or refunded transactions.
+    pub fn set_with_transactions(&mut self, id: Text) {
+        self.with_transactions.insert(id);
+    }
+
+    /// From now on, lists and searches show only customers with completed or refunded transactions. A retrieval by id
+    /// shows every customer.
+    pub fn list_only_with_transactions(&mut self) {
+        self.lists_only_with_transactions = true;
     }
 
     /// Sets the time after which lists and searches show a new or changed customer. A retrieval by id shows it at once.
@@ -151,13 +166,17 @@ impl Records {
         self.customers.iter().find(|customer| has_email(customer, address))
     }
 
-    /// The customers as lists and searches show them: each in its state before its oldest hidden change.
+    /// The customers that lists and searches show, each in its state before its oldest hidden change.
     fn visible(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = &Customer> {
         let mut before: HashMap<&Text, Option<&Customer>> = HashMap::new();
         for change in self.hidden.iter().filter(|change| now.duration_since(change.at) < self.search_lag) {
             before.entry(&change.id).or_insert(change.before.as_ref());
         }
-        self.customers.iter().filter_map(move |customer| before.get(&customer.id).copied().unwrap_or(Some(customer)))
+        let shown = self
+            .customers
+            .iter()
+            .filter_map(move |customer| before.get(&customer.id).copied().unwrap_or(Some(customer)));
+        shown.filter(|customer| !self.lists_only_with_transactions || self.with_transactions.contains(&customer.id))
     }
 
     /// Records that lists and searches show a customer's previous state until the lag has passed.

@@ -1,6 +1,7 @@
 //! The manifest: the abilities of a provider, as data. The engine, the API and the documents derive from it. The
 //! conformance suite fails an adapter that does less or more than its manifest declares.
 
+pub use crate::model::coverage::ListCoverage;
 use crate::model::{
     CustomerFields, Error, Field, IdPattern, Operation, Patch,
     auth::{AuthScheme, Credentials},
@@ -294,6 +295,8 @@ pub struct Manifest {
     pub fields: &'static [FieldSupport],
     /// The fields that every customer must have.
     pub requires: &'static [Requirement],
+    /// Which customers its lists and searches show.
+    pub lists: ListCoverage,
     /// How its lists are filtered.
     pub filters: Filters,
     /// How one customer is found.

@@ -4,6 +4,7 @@
 mod address;
 pub mod auth;
 mod command;
+mod coverage;
 mod customer;
 mod error;
 mod fidelity;

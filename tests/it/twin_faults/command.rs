@@ -10,9 +10,11 @@ use passerelle::twin::{
     faults::{Fault, FaultPlan},
     log,
 };
+use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::served::{create_body, request, until};
+use crate::support::JsonText;
 
 fn passerelle(arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("passerelle"));
@@ -63,6 +65,26 @@ async fn the_log_survives_a_kill() {
     assert_eq!(log::effects(&entries).next().and_then(|effect| effect.marker.as_deref()), Some("op_1"));
 }
 
+/// A customer that a client creates has no transactions.
+#[tokio::test]
+async fn lists_show_only_customers_with_transactions_on_request() {
+    for (lists, shown) in [("all", 4), ("with-transactions", 3)] {
+        let arguments = ["twin", "--provider", "lomi", "--listen", "127.0.0.1:0", "--lists", lists];
+        let mut twin = KilledOnDrop(passerelle(&arguments).stderr(Stdio::piped()).spawn().expect("it starts"));
+        let output = BufReader::new(twin.0.stderr.take().expect("standard error"));
+        let line = output.lines().next().expect("a line").expect("text");
+        let base = line.split("http://").nth(1).expect("an address");
+        #[expect(clippy::disallowed_methods, reason = "a client of the twin")]
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let url = format!("http://{base}/customers");
+        let create = client.post(&url).header("x-api-key", "any").json_text(&json!({ "name": "Awa Diop" }));
+        assert_eq!(create.send().await.expect("an answer").status(), 201);
+        let list = client.get(&url).header("x-api-key", "any").send().await.expect("an answer");
+        let list: Value = serde_json::from_str(&list.text().await.expect("a body")).expect("JSON");
+        assert_eq!(list["data"].as_array().map(Vec::len), Some(shown), "{lists}");
+    }
+}
+
 #[test]
 fn mistakes_in_a_plan_are_reported_with_their_line() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -82,7 +104,16 @@ fn mistakes_in_a_plan_are_reported_with_their_line() {
 fn help_and_documents_name_every_fault() {
     let output = passerelle(&["twin", "--help"]).output().expect("it runs");
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
-    for word in ["--faults", "--log", "error_after", "search_lag", "Examples", "loses all records when it stops"] {
+    for word in [
+        "--faults",
+        "--log",
+        "--lists",
+        "with-transactions",
+        "error_after",
+        "search_lag",
+        "Examples",
+        "loses all records when it stops",
+    ] {
         assert!(help.contains(word), "{word}: {help}");
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
