@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use passerelle::{
     config,
-    store::{Claim, End, NewOperation, OperationId, Settings, Store, StoredAnswer},
+    store::{Claim, ContactChanges, End, NewOperation, OperationId, Settings, Store, StoredAnswer},
 };
 
 fn main() {
@@ -79,6 +79,6 @@ async fn claim_and_finish(store: &Store) {
     let Ok(Claim::New { attempt }) = store.operations().claim(new).await else { return };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let answer = StoredAnswer { status: 201, headers, body: Bytes::from(vec![b'x'; 900]) };
-    let end = End::Done { customer: Some(id.to_string()), answer };
+    let end = End::Done { customer: Some(id.to_string()), contacts: ContactChanges::default(), answer };
     assert_eq!(store.operations().finish(id, attempt, end).await, Ok(true));
 }

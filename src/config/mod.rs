@@ -201,7 +201,8 @@ pub enum OnAmbiguous {
     /// Its outcome stays `unknown` until a person decides.
     #[default]
     Hold,
-    /// The gateway sends it again after `visibility_lag`.
+    /// The gateway sends it again after `visibility_lag`. Not allowed where the provider's lists do not show every
+    /// customer.
     ResendAfterLag,
 }
 

@@ -143,7 +143,7 @@ impl DropInCall {
         if command.is_write() {
             return self.write(app, merchant, command).await;
         }
-        let reply = self.read_from(merchant, command.clone()).await.map_err(of_command)?;
+        let reply = self.read_from(app, merchant, command.clone()).await.map_err(of_command)?;
         let answer = server.answer(&command, &reply).map_err(of_command)?;
         Ok(answer::with_losses(answer, &reply, &self.lost))
     }
@@ -227,12 +227,13 @@ impl DropInCall {
     }
 
     /// Executes a command that only reads.
-    async fn read_from(&self, merchant: &Merchant, mut command: Command) -> Result<Reply, Error> {
+    async fn read_from(&self, app: &App, merchant: &Merchant, mut command: Command) -> Result<Reply, Error> {
         let connection = execution::resolve(merchant, &mut command).await?;
         let conditions = Conditions { on_loss: merchant.on_loss, language: Language::Imitated };
         let planned = execution::plan(&connection, &command, conditions)?;
         let ends = Instant::now() + self.gateway.deadline;
-        let transport = ProviderTransport::new(&connection, command.operation(), ends);
+        let transport =
+            ProviderTransport::new(&connection, command.operation(), ends).knowing(app.store.contacts(), merchant);
         match execution::read(merchant, &transport, planned).await? {
             Reply::Found(None) => Err(not_found()),
             reply if self.dialect.is_spoken_by(&connection) => Ok(reply),

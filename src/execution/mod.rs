@@ -7,6 +7,7 @@
 //! [`read`], [`show_list`] and [`write`] are the only functions that send a command to a provider. The requests with which
 //! the gateway finds out how a write ended are not commands of a client; `writes/recovery.rs` sends them.
 
+mod known;
 mod transport;
 
 use std::sync::Arc;

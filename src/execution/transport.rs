@@ -8,16 +8,17 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use passerelle_providers::{
-    kit::{LARGE_REPLY, Transport, render},
+    kit::{KnownCustomers, LARGE_REPLY, Transport, render},
     model::{Error, Operation, Request, Response},
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
+use super::known::KnownAtConnection;
 use crate::{
-    merchant::Connection,
-    store::Lease,
+    merchant::{Connection, Merchant},
+    store::{Contacts, Lease},
     upstream::{Permit, Times},
 };
 
@@ -49,18 +50,26 @@ pub struct ProviderTransport<'c> {
     lease: Option<Lease>,
     permit: Option<Permit<'c>>,
     exchanges: Option<Mutex<Vec<Exchange>>>,
+    known: Option<KnownAtConnection<'c>>,
 }
 
 impl<'c> ProviderTransport<'c> {
     /// A transport for reads, with a deadline for everything that it sends and receives.
     pub const fn new(connection: &'c Connection, operation: Operation, deadline: Instant) -> Self {
-        Self { connection, operation, deadline, lease: None, permit: None, exchanges: None }
+        Self { connection, operation, deadline, lease: None, permit: None, exchanges: None, known: None }
     }
 
     /// The same transport, which keeps the provider's answers if `shows` is set.
     #[must_use]
     pub fn showing_exchanges(self, shows: bool) -> Self {
         Self { exchanges: shows.then(Mutex::default), ..self }
+    }
+
+    /// The same transport, for which look-ups also find the customers of a merchant that the store knows. It makes no
+    /// difference where the provider's lists show every customer.
+    #[must_use]
+    pub fn knowing(self, contacts: &'c Contacts, merchant: &'c Merchant) -> Self {
+        Self { known: KnownAtConnection::of(contacts, merchant, self.connection), ..self }
     }
 
     /// The connection.
@@ -141,5 +150,9 @@ impl Transport for ProviderTransport<'_> {
 
     async fn compute(&self, work: Box<dyn FnOnce() + Send>) {
         self.connection.upstream.compute(work).await;
+    }
+
+    fn known_customers(&self) -> Option<&dyn KnownCustomers> {
+        self.known.as_ref().map(|known| known as &dyn KnownCustomers)
     }
 }

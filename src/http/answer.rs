@@ -10,7 +10,7 @@ use passerelle_providers::{
     engine::Planned,
     json::Json,
     kit::render::{self, RenderedRequest},
-    model::{Command, Error, Fidelity, Kind, Reply},
+    model::{Command, Error, Fidelity, Kind, Reply, manifest::ListCoverage},
 };
 use serde::Serialize;
 use tokio::time::Instant;
@@ -47,7 +47,8 @@ impl Call {
         }
         let transport =
             ProviderTransport::new(&call.connection, call.operation, Instant::now() + call.gateway.deadline)
-                .showing_exchanges(call.include_raw);
+                .showing_exchanges(call.include_raw)
+                .knowing(&call.contacts, &call.merchant);
         if let (Some(list), Command::List(_), None) = (&list, &command, &call.merchant.middleware) {
             // Without a middleware no id is changed, so the page is written directly from the provider's answer.
             let shown = execution::show_list(&transport, planned, |page| list.customers(&call, page)).await;
@@ -83,8 +84,15 @@ impl Call {
             }
             (Reply::Found(None), _) => {
                 let key = if let Command::Find(lookup) = command { lookup.key() } else { "id" };
-                let not_found = Error::new(Kind::NotFound, format!("the provider has no customer with this {key}"));
-                return Err(self.failure(&not_found));
+                let detail = match self.manifest().lists {
+                    ListCoverage::All => format!("the provider has no customer with this {key}"),
+                    ListCoverage::Only(shown) => format!(
+                        "no customer with this {key} was found; the provider's list shows only {shown}; customers that \
+                         were created or changed through this gateway are found as well, but any other customer may \
+                         exist and not be found"
+                    ),
+                };
+                return Err(self.failure(&Error::new(Kind::NotFound, detail)));
             }
             (Reply::Customers(page), Some(list)) => {
                 let (document, next) = list.customers(self, page);

@@ -18,6 +18,7 @@ use crate::{
     merchant::{Connection, Gateway, Merchant},
     problem::{Code, Problem},
     state::{App, RequestId},
+    store::Contacts,
     writes::{Idempotency, over_http::idempotency},
 };
 
@@ -31,6 +32,8 @@ pub struct Caller {
     pub gateway: Arc<Gateway>,
     /// The merchant whose key the client sent.
     pub merchant: Arc<Merchant>,
+    /// The contacts of customers, for look-ups.
+    contacts: Contacts,
     query: Option<String>,
     prefer: Option<String>,
     idempotency: Result<Idempotency, Problem>,
@@ -51,6 +54,7 @@ impl FromRequestParts<Arc<App>> for Caller {
         Ok(Self {
             gateway,
             merchant,
+            contacts: app.store.contacts().clone(),
             query: parts.uri.query().map(str::to_owned),
             prefer: text("prefer"),
             idempotency: idempotency(&parts.headers),
@@ -72,6 +76,8 @@ pub struct Call {
     pub gateway: Arc<Gateway>,
     /// The merchant.
     pub merchant: Arc<Merchant>,
+    /// The contacts of customers, for look-ups.
+    pub contacts: Contacts,
     /// The connection that executes the operation.
     pub connection: Arc<Connection>,
     /// The operation.
@@ -137,6 +143,7 @@ impl Caller {
             may_repeat,
             gateway: self.gateway,
             merchant: self.merchant,
+            contacts: self.contacts,
             connection,
             operation,
             query,

@@ -13,14 +13,17 @@ use std::{
 use passerelle_providers::{
     Settings, VENDORS, Vendor,
     kit::{Endpoint, server},
-    model::{LossPolicy, manifest::Manifest},
+    model::{
+        LossPolicy,
+        manifest::{ListCoverage, Manifest},
+    },
     text::country::Region,
     vendor,
 };
 
 use super::{Connection, CursorKey, Gateway, Merchant, Resolved, Signer, Twins, digest_of};
 use crate::{
-    config::{self, ConfigError, Loaded, nearest},
+    config::{self, ConfigError, Loaded, OnAmbiguous, nearest},
     store,
     upstream::{
         ClientSettings, ConnectionName, HttpClient, LARGEST_REPLY, MaxInFlight, Proxy, Shared, Upstream,
@@ -218,6 +221,7 @@ impl Resolver<'_> {
             );
             return None;
         };
+        self.on_ambiguous(&at, typed.on_ambiguous, manifest);
         let (scheme, secrets) = self.credentials(&at, typed, manifest)?;
         let endpoint = self.endpoint(&at, merchant, name, typed, manifest)?;
         let client = self.client(typed.sandbox)?;
@@ -260,6 +264,20 @@ impl Resolver<'_> {
             cursor_key: CursorKey::derive(merchant, name, &secrets, keys),
             secrets,
         }))
+    }
+
+    /// Refuses to send creates again where their absence from the provider's list proves nothing.
+    fn on_ambiguous(&mut self, at: &str, policy: OnAmbiguous, manifest: &Manifest) {
+        if let (OnAmbiguous::ResendAfterLag, ListCoverage::Only(shown)) = (policy, manifest.lists) {
+            self.mistake(
+                &format!("{at}.on_ambiguous"),
+                format!(
+                    "cannot be \"resend_after_lag\" at {}: its list shows only {shown}, so a create that the list does \
+                     not show may have been executed, and would be executed twice; use \"hold\"",
+                    manifest.name
+                ),
+            );
+        }
     }
 
     fn vendor(&mut self, at: &str, name: &str) -> Option<&'static Vendor> {

@@ -124,8 +124,8 @@ codes! {
     /// The provider cannot be reached, or the gateway has read as many pages as it may for one search and has not found
     /// the end. Nothing was changed. Try again later.
     ProviderUnavailable = "provider_unavailable", 503, "The provider cannot be reached";
-    /// The gateway cannot record writes in its store, so it sends none. Nothing was sent to the provider. Reads still work.
-    /// Try again.
+    /// The gateway cannot record writes in its store, so it sends none. Nothing was sent to the provider. Reads still work,
+    /// except look-ups at a provider whose lists do not show every customer: these need the store. Try again.
     StoreUnavailable = "store_unavailable", 503, "Writes cannot be recorded";
     /// The provider did not answer in time. Nothing was changed. Try again.
     ProviderTimeout = "provider_timeout", 504, "The provider did not answer in time";
@@ -166,6 +166,7 @@ impl Code {
             Kind::BadResponse => Self::ProviderBadResponse,
             Kind::Unreachable | Kind::ScanBound => Self::ProviderUnavailable,
             Kind::Overloaded => Self::Overloaded,
+            Kind::StoreUnavailable => Self::StoreUnavailable,
             Kind::Throttled => Self::RateLimited,
             Kind::TimedOut => Self::ProviderTimeout,
             Kind::Conflict => Self::IdempotencyInProgress,

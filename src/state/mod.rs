@@ -44,7 +44,7 @@ impl App {
         let bodies = BodyBudget::new(gateway.max_bodies);
         let gateway = Arc::new(ArcSwap::from_pointee(gateway));
         Arc::new(Self {
-            writes: Writes::new(store.operations().clone(), Arc::clone(&gateway), find_surface),
+            writes: Writes::new(&store, Arc::clone(&gateway), find_surface),
             shared,
             store,
             gateway,

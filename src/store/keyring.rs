@@ -229,6 +229,7 @@ fn associated(place: Place<'_>, key_id: &[u8]) -> Aad<Vec<u8>> {
 pub(super) struct Hashes {
     requests: hmac::Key,
     keys: hmac::Key,
+    contacts: hmac::Key,
 }
 
 impl fmt::Debug for Hashes {
@@ -246,7 +247,7 @@ impl Hashes {
     pub(super) fn derive(secret: &[u8]) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let derive = |use_of: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, use_of).as_ref());
-        Self { requests: derive(b"requests"), keys: derive(b"keys") }
+        Self { requests: derive(b"requests"), keys: derive(b"keys"), contacts: derive(b"contacts") }
     }
 
     /// The fingerprint of a merchant's request.
@@ -258,6 +259,13 @@ impl Hashes {
     /// object, and no name of a connection begins like one, so it differs from every [`Self::fingerprint`].
     pub(super) fn earlier_fingerprint(&self, merchant: &str, connection: &str, request: &[u8]) -> Hash {
         self.fingerprint(merchant, &[connection.as_bytes(), b"\n", request].concat())
+    }
+
+    /// The hash of a contact of a customer: of an e-mail address or a phone number. `kind` says which.
+    pub(super) fn contact(&self, merchant: &str, connection: &str, kind: &str, value: &str) -> Hash {
+        let length = |text: &str| (text.len() as u64).to_be_bytes();
+        let parts = [&length(connection)[..], connection.as_bytes(), &length(kind), kind.as_bytes(), value.as_bytes()];
+        keyed(&self.contacts, merchant, &parts.concat())
     }
 
     /// The hash of a merchant's idempotency key.
@@ -346,5 +354,15 @@ mod tests {
         assert_ne!(hashes.key("acme", "k"), hashes.key("acm", "ek"));
         assert_ne!(hashes.key("acme", "k"), hashes.fingerprint("acme", b"k"));
         assert_ne!(hashes.key("acme", "k"), Hashes::derive(&[2; 32]).key("acme", "k"));
+        let contact = hashes.contact("acme", "main", "email", "a@b.c");
+        for other in [
+            hashes.contact("other", "main", "email", "a@b.c"),
+            hashes.contact("acme", "spare", "email", "a@b.c"),
+            hashes.contact("acme", "main", "phone", "a@b.c"),
+            hashes.contact("acme", "maine", "mail", "a@b.c"),
+            Hashes::derive(&[2; 32]).contact("acme", "main", "email", "a@b.c"),
+        ] {
+            assert_ne!(contact, other);
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! | | what | handle |
 //! |---|---|---|
 //! | `operations/` | every write with its outcome, so that none is sent twice | [`OperationLog`] |
+//! | `contacts.rs` | hashes of e-mail addresses and phone numbers, for look-ups where lists are not complete | [`Contacts`] |
 //! | `audit/` | a record of every intent and outcome, in a chain | [`AuditLog`] |
 //! | `secret.rs` | the secret that hashes derive from | none |
 //!
@@ -16,11 +17,12 @@
 //!
 //! To keep another thing: add a folder beside `operations/`, a handle in this file, a migration for each database, and
 //! a line in `sealed` for each sealed column. Files in the folders never import this file, so that dependencies between
-//! the folders have one direction: `operations` uses `audit`, and both use `database`.
+//! the folders have one direction: `operations` uses `audit` and `contacts`, and all use `database`.
 //!
 //! `docs/store.md` is for operators.
 
 pub mod audit;
+mod contacts;
 mod database;
 mod error;
 mod inspection;
@@ -46,6 +48,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use audit::{AuditLog, AuditRecord, Event};
+pub use contacts::{ContactChanges, ContactKind, Contacts, ContactsOf};
 pub use error::StoreError;
 pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};
@@ -70,6 +73,7 @@ use terms::Terms;
 pub struct Store {
     opened: Arc<Opened>,
     operations: OperationLog,
+    contacts: Contacts,
     audit: AuditLog,
 }
 
@@ -119,8 +123,9 @@ impl Store {
         let terms = Arc::new(terms);
         let is_failing = AtomicBool::new(false);
         let opened = Arc::new(Opened { database, keyring, hashes, terms, renewals, is_failing });
-        let (operations, audit) = (OperationLog::of(&opened), AuditLog::of(&opened.database));
-        let store = Self { opened, operations, audit };
+        let (operations, contacts) = (OperationLog::of(&opened), Contacts::of(&opened));
+        let audit = AuditLog::of(&opened.database);
+        let store = Self { opened, operations, contacts, audit };
         if !settings.previous_keys.is_empty() {
             store.reseal().await?;
         }
@@ -146,6 +151,11 @@ impl Store {
     /// The writes.
     pub const fn operations(&self) -> &OperationLog {
         &self.operations
+    }
+
+    /// The contacts of customers.
+    pub const fn contacts(&self) -> &Contacts {
+        &self.contacts
     }
 
     /// The audit of the writes.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     execution::{Exchange, ProviderTransport},
     merchant::{Connection, Merchant},
-    store::{Lease, OperationId},
+    store::{Contacts, Lease, OperationId},
 };
 
 /// The time that an attempt has. The caller must make it before the claim or the takeover of the write, because the
@@ -31,8 +31,9 @@ pub(super) struct AttemptTime {
 }
 
 impl AttemptTime {
-    pub(super) fn transport<'o>(&self, attempt: &Attempt<'o>) -> ProviderTransport<'o> {
+    pub(super) fn transport<'o>(&self, attempt: &Attempt<'o>, contacts: &'o Contacts) -> ProviderTransport<'o> {
         ProviderTransport::new(attempt.connection, attempt.command.operation(), self.deadline)
+            .knowing(contacts, attempt.merchant)
             .showing_exchanges(attempt.surface.shows_exchanges())
             .under(self.lease.clone())
     }

@@ -19,12 +19,14 @@
 //! worker reconciles it any more: an operator decides.
 //!
 //! `new_write` is a write before its claim, `admission` asks for a place at the provider, `attempt` one attempt, `ends` stores
-//! how it ended, `in_flight` the writes of this process that clients can join, `repetition` answers a request that repeats
-//! an earlier one, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the
+//! how it ended, `contacts` what it changes about the contacts of its customer, `in_flight` the writes of this process that
+//! clients can join, `repetition` answers a request that repeats an earlier one, `stored_write` what the store keeps for
+//! other processes, `recovery` the workers, `surface` the
 //! format of answers, `over_http` the headers. `docs/reliability.md` follows a lost answer through all of it.
 
 mod admission;
 mod attempt;
+mod contacts;
 mod ends;
 mod in_flight;
 mod new_write;
@@ -51,11 +53,15 @@ use crate::{
     execution::{self, Exchange},
     merchant::Gateway,
     problem::Problem,
-    store::{Claim, End, Finished, NewOperation, OperationId, OperationLog, Record, StoreError, StoredAnswer},
+    store::{
+        Claim, ContactChanges, Contacts, End, Finished, NewOperation, OperationId, OperationLog, Record, Store,
+        StoreError, StoredAnswer,
+    },
     upstream::Permit,
 };
 use admission::Admission;
 use attempt::{Attempt, AttemptTime, Waiters};
+use contacts::created_customer;
 use ends::{finish, finish_later};
 use in_flight::{ClientPresence, InFlightRegister, InFlightWrite};
 use new_write::{PreparedWrite, Write};
@@ -104,6 +110,7 @@ pub struct Formerly {
 #[derive(Debug)]
 pub struct Writes {
     store: OperationLog,
+    contacts: Contacts,
     gateway: Arc<ArcSwap<Gateway>>,
     find_surface: FindSurface,
     in_flight: InFlightRegister,
@@ -112,8 +119,9 @@ pub struct Writes {
 impl Writes {
     /// Writes over a store. Workers find the connection of a stored write in the current configuration, and its surface
     /// with `find_surface`.
-    pub fn new(store: OperationLog, gateway: Arc<ArcSwap<Gateway>>, find_surface: FindSurface) -> Arc<Self> {
-        Arc::new(Self { store, gateway, find_surface, in_flight: InFlightRegister::default() })
+    pub fn new(store: &Store, gateway: Arc<ArcSwap<Gateway>>, find_surface: FindSurface) -> Arc<Self> {
+        let (store, contacts) = (store.operations().clone(), store.contacts().clone());
+        Arc::new(Self { store, contacts, gateway, find_surface, in_flight: InFlightRegister::default() })
     }
 
     /// Executes a write, or answers it with the answer to an earlier request for the same write. If the client
@@ -215,7 +223,7 @@ impl Writes {
         planned: Result<Planned, Error>,
         time: &AttemptTime,
     ) -> WriteAnswer {
-        let transport = time.transport(&attempt).admitted(permit);
+        let transport = time.transport(&attempt, &self.contacts).admitted(permit);
         let sending = async { execution::write(&transport, planned?).await };
         let result = match sending.await {
             // The customer existed when this attempt reconciled the write, and does not exist now. So the provider
@@ -237,6 +245,7 @@ impl Writes {
         exchanges: Option<Vec<Exchange>>,
     ) -> WriteAnswer {
         let Attempt { merchant, connection, .. } = *attempt;
+        let mut contacts = attempt.contact_changes(&self.contacts, &result);
         let mut result = execution::present_written(merchant, connection, result).await;
         loop {
             let answer = attempt.write_answer(&result, exchanges.as_deref());
@@ -245,9 +254,15 @@ impl Writes {
                 Err(error) if error.effect == Effect::None && attempt.number > 1 && !is_permanent(error.kind) => {
                     return self.leave_unknown(attempt, "the write could not be sent once more").await;
                 }
-                Ok(written) => End::Done { customer: created_customer(written), answer: answer.answer.clone() },
+                Ok(written) => End::Done {
+                    customer: created_customer(written),
+                    contacts: contacts.clone(),
+                    answer: answer.answer.clone(),
+                },
                 Err(error) => match error.effect {
-                    Effect::Done => End::Done { customer: None, answer: answer.answer.clone() },
+                    Effect::Done => {
+                        End::Done { customer: None, contacts: contacts.clone(), answer: answer.answer.clone() }
+                    }
                     Effect::Unknown => {
                         End::Unknown { reconcile_after: attempt.time_to_reconcile(), answer: answer.answer.clone() }
                     }
@@ -259,7 +274,10 @@ impl Writes {
             match self.store_end(attempt, answer, end, makes_customer).await {
                 Some(answer) => return answer,
                 // The customer is the outcome of another create. The result says so from here on, and is stored.
-                None => result = result.and_then(|written| attempt.judged(written, true)),
+                None => {
+                    contacts = ContactChanges::default();
+                    result = result.and_then(|written| attempt.judged(written, true));
+                }
             }
         }
     }
@@ -352,14 +370,4 @@ fn new_operation(
 /// The provider's id of the customer that a command names. A create names no customer.
 fn named_customer(command: &Command) -> Option<String> {
     command.customer().map(|id| id.at_provider().to_string())
-}
-
-/// The provider's id of the customer that a create made or matched. For every other write it is `None`, and the store
-/// keeps the id that the command names. A customer can have several ids: the store recognizes two writes to the same
-/// customer only if their commands name the same id.
-fn created_customer(written: &Written) -> Option<String> {
-    match written {
-        Written::Created(created) => Some(created.customer.id_at_provider().to_string()),
-        Written::Changed(_) | Written::Deleted => None,
-    }
 }

@@ -21,7 +21,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use passerelle_providers::{
     engine::reconcile::{self, Found},
-    model::{Command, Created, Error, Kind, Written, manifest::Dedupe},
+    model::{
+        Command, Created, Error, Kind, Written,
+        manifest::{Dedupe, ListCoverage},
+    },
 };
 use tokio::{
     task::{JoinHandle, JoinSet},
@@ -150,7 +153,7 @@ impl Writes {
             next_reconcile_at: phase.next_reconcile_at(&record, connection),
             waiters: Waiters { client, in_flight_write: &in_flight_write },
         };
-        let transport = time.transport(&attempt);
+        let transport = time.transport(&attempt, &self.contacts);
         let marker = attempt.marker();
         let outcome = reconcile::find_outcome(
             &connection.provider,
@@ -306,17 +309,19 @@ impl Attempt<'_> {
 
     /// Whether this attempt may send the write again, after the provider did not show it.
     fn may_be_sent_again(&self, gives_up: bool) -> bool {
-        self.dedupe().is_some_and(|class| allows_sending_again(class, gives_up, self.connection.on_ambiguous))
+        let (policy, lists) = (self.connection.on_ambiguous, self.connection.manifest.lists);
+        self.dedupe().is_some_and(|class| allows_sending_again(class, gives_up, policy, lists))
     }
 }
 
 /// Whether the gateway may send a write of this class again. That does no harm if the provider executes the write only
 /// once, or if a second execution has the same result. Otherwise the operator's setting must allow it, and the gateway
-/// must have given up the search.
-fn allows_sending_again(class: Dedupe, gives_up: bool, on_ambiguous: OnAmbiguous) -> bool {
+/// must have given up the search. Where the provider's lists do not show every customer, a search without a trace proves
+/// nothing, so nothing allows it.
+fn allows_sending_again(class: Dedupe, gives_up: bool, on_ambiguous: OnAmbiguous, lists: ListCoverage) -> bool {
     match class {
         Dedupe::Key | Dedupe::Id | Dedupe::Unique => true,
-        Dedupe::Search => gives_up && on_ambiguous == OnAmbiguous::ResendAfterLag,
+        Dedupe::Search => gives_up && on_ambiguous == OnAmbiguous::ResendAfterLag && lists.is_complete(),
         Dedupe::Nothing => false,
     }
 }
@@ -336,9 +341,16 @@ mod tests {
             (Dedupe::Nothing, false, false),
         ] {
             for (gives_up, policy) in [(false, Hold), (true, Hold), (false, ResendAfterLag)] {
-                assert_eq!(allows_sending_again(class, gives_up, policy), always, "{class:?}, {gives_up}, {policy:?}");
+                let allows = allows_sending_again(class, gives_up, policy, ListCoverage::All);
+                assert_eq!(allows, always, "{class:?}, {gives_up}, {policy:?}");
             }
-            assert_eq!(allows_sending_again(class, true, ResendAfterLag), when_configured, "{class:?}");
+            let allows = |lists| allows_sending_again(class, true, ResendAfterLag, lists);
+            assert_eq!(allows(ListCoverage::All), when_configured, "{class:?}");
+            assert_eq!(
+                allows(ListCoverage::Only("some")),
+                always,
+                "{class:?}: absence from such a list proves nothing"
+            );
         }
     }
 }

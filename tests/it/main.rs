@@ -15,6 +15,7 @@ mod ids;
 mod imports;
 mod inbound;
 mod lists;
+mod partial_lists;
 mod phones;
 mod previous;
 mod proxy;

@@ -117,6 +117,12 @@ impl Gateway {
         self
     }
 
+    /// Stops the gateway, and waits until its last write has ended.
+    pub(crate) async fn stop(self) {
+        self.running.handle.shutdown();
+        self.running.stopped().await.expect("it stops");
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.running.address)
     }

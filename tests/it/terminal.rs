@@ -107,6 +107,23 @@ fn check_reports_every_mistake_with_its_line() {
     }
 }
 
+/// A create that a partial list does not show may have been executed.
+#[test]
+fn check_refuses_to_send_creates_again_where_the_providers_list_is_partial() {
+    let file = file(
+        "[merchants.acme]\napi_keys = [\"sk_literal\"]\nactive = \"main\"\n[merchants.acme.connections.main]\nprovider = \"lomi\"\n\
+         credentials = { api_key = \"x\" }\non_ambiguous = \"resend_after_lag\"\n\
+         [merchants.acme.connections.other]\nprovider = \"modempay\"\ncredentials = { secret_key = \"x\" }\n\
+         on_ambiguous = \"resend_after_lag\"\n",
+    );
+    let checked = run(&["check", "--config", file.path().to_str().expect("a path")]);
+    assert_eq!(checked.status.code(), Some(1));
+    let mistake = ":7: `merchants.acme.connections.main.on_ambiguous` cannot be \"resend_after_lag\" at lomi: its list \
+                   shows only customers with completed or refunded transactions";
+    assert!(err(&checked).contains(mistake), "{}", err(&checked));
+    assert!(!err(&checked).contains("connections.other.on_ambiguous"), "{}", err(&checked));
+}
+
 #[test]
 fn check_accepts_a_valid_configuration_and_warns_of_literal_secrets() {
     let file = file(

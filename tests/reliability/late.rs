@@ -28,7 +28,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// The client retries many times while the vendor does not show the new customer yet. The gateway decides nothing
 /// before the visibility lag has passed (I1).
 async fn early_retries(policy: &str) {
-    let twin = Twin::start("lomi", "error_after = 1.0\nonly = [\"create\"]\nsearch_lag = \"800ms\"");
+    let twin = Twin::start("notchpay", "error_after = 1.0\nonly = [\"create\"]\nsearch_lag = \"800ms\"");
     let setup = Setup::of(&format!("visibility_lag = \"1s\"\non_ambiguous = \"{policy}\""));
     let gateway = Gateway::start_for(&twin, &setup);
     let client = Client::of(&gateway);
@@ -61,7 +61,7 @@ async fn refused_resend() {
         let fault = |number| plan.fault(number, Some(Create));
         fault(1) == Some(Fault::ErrorBefore) && (4..8).all(|number| fault(number) == Some(Fault::RateLimited))
     };
-    let twin = Twin::start("lomi", &text((0..100_000).find(fits).expect("a seed")));
+    let twin = Twin::start("notchpay", &text((0..100_000).find(fits).expect("a seed")));
     let gateway =
         Gateway::start_for(&twin, &Setup::of("visibility_lag = \"20ms\"\non_ambiguous = \"resend_after_lag\""));
     let client = Client::of(&gateway);
@@ -114,7 +114,7 @@ async fn overtaken() {
 /// again whose lease it has lost.
 async fn stopped() {
     let (lease, stops) = sized(("2s", Duration::from_secs(3)), ("30s", Duration::from_secs(35)));
-    let twin = Twin::start("lomi", "delay = \"1ms..40ms\"\nonly = [\"create\"]");
+    let twin = Twin::start("notchpay", "delay = \"1ms..40ms\"\nonly = [\"create\"]");
     let mut setup = Setup::of("visibility_lag = \"200ms\"\non_ambiguous = \"resend_after_lag\"");
     setup.store = format!("lease = \"{lease}\"");
     let gateway = Gateway::start_for(&twin, &setup);

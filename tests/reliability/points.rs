@@ -78,7 +78,8 @@ async fn killed_at(point: Point, on_postgres: bool) {
 
 async fn kill_once(point: Point, mut setup: Setup) {
     let twin = Twin::start(
-        "lomi",
+        // At lomi a create is never sent again.
+        if point == Point::SentAgain { "notchpay" } else { "lomi" },
         match point {
             Point::Claimed | Point::Sent | Point::Recorded => "",
             Point::Done => "hang_after = 1.0\nonly = [\"create\"]",

@@ -39,7 +39,7 @@ struct Pair {
 
 impl Pair {
     async fn start(connection: &str) -> Self {
-        let twin = Twin::start("lomi", "");
+        let twin = Twin::start("notchpay", "");
         let relay = Relay::start(twin.address()).await;
         relay.delays_answers.store(true, Ordering::Relaxed);
         let mut setup = Setup::of(connection);

@@ -14,7 +14,7 @@ use http::{HeaderValue, header};
 use jiff::Timestamp;
 use passerelle::{
     config,
-    store::{Claim, End, NewOperation, OperationId, Record, Settings, Store, StoreError, StoredAnswer},
+    store::{Claim, ContactChanges, End, NewOperation, OperationId, Record, Settings, Store, StoreError, StoredAnswer},
 };
 use tempfile::TempDir;
 
@@ -116,7 +116,7 @@ pub(crate) fn answer(status: u16) -> StoredAnswer {
 }
 
 pub(crate) fn done() -> End {
-    End::Done { customer: Some("c1".to_owned()), answer: answer(201) }
+    End::Done { customer: Some("c1".to_owned()), contacts: ContactChanges::default(), answer: answer(201) }
 }
 
 /// Claims a write that must be new.

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use libtest_mimic::Trial;
-use passerelle::store::{Claim, StoreError, audit::Broken};
+use passerelle::store::{Claim, ContactKind, ContactsOf, End, StoreError, audit::Broken};
 use rusqlite::Connection;
 
 use crate::{
@@ -184,13 +184,19 @@ async fn nothing_of_a_customer_is_in_the_files() {
     for number in 0..50 {
         let id = claim(&store, keyed("acme", &format!("canarykey{number}"), &format!("canaryrequest{number}"))).await;
         match number % 3 {
-            0 => assert_eq!(store.operations().finish(id, 1, done()).await, Ok(true)),
-            1 => assert_eq!(store.operations().finish(id, 1, passerelle::store::End::NotSent).await, Ok(true)),
+            0 => {
+                let of = ContactsOf { merchant: "acme", connection: "main" };
+                let email = format!("canaryaddress{number}@example.com");
+                let contacts = store.contacts().changes(of, [(ContactKind::Email, Some(email.as_str()))]);
+                let end = End::Done { customer: Some(format!("c{number}")), contacts, answer: answer(201) };
+                assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
+            }
+            1 => assert_eq!(store.operations().finish(id, 1, End::NotSent).await, Ok(true)),
             _ => {}
         }
     }
     let folder = bed.path().parent().expect("a folder").to_owned();
-    let texts = ["canarykey", "canaryrequest", "command\":", "Amadou", "location"];
+    let texts = ["canaryaddress", "canarykey", "canaryrequest", "command\":", "Amadou", "location"];
     // While the store is open, with its log, and after it is closed.
     assert!(!files_with(&folder, &["op_"]).is_empty(), "the search finds what is in the files");
     assert_eq!(files_with(&folder, &texts), [] as [String; 0]);

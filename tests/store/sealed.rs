@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use libtest_mimic::Trial;
-use passerelle::store::End;
+use passerelle::store::{ContactKind, ContactsOf, End};
 
 use crate::{
-    bed::{Bed, answer, claim, done, key, keyed},
+    bed::{Bed, answer, claim, key, keyed},
     cluster, server,
     trial::trial,
 };
@@ -14,8 +14,14 @@ use crate::{
 /// The columns whose values are sealed. Each must be in the list of `src/store/sealed.rs`, too.
 const SEALED: [&str; 3] = ["meta.value", "operations.answer", "operations.command"];
 /// The columns of bytes that contain hashes. A new key does not change them.
-const PLAIN: [&str; 5] =
-    ["audit.hash", "audit.request_hash", "chain.hash", "operations.fingerprint", "operations.key_hash"];
+const PLAIN: [&str; 6] = [
+    "audit.hash",
+    "audit.request_hash",
+    "chain.hash",
+    "contacts.hash",
+    "operations.fingerprint",
+    "operations.key_hash",
+];
 
 /// The length of the version and the id of the key, with which sealed bytes begin.
 const PREFIX: usize = 9;
@@ -65,7 +71,10 @@ async fn columns(bed: &Bed) -> Columns {
 async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
     let store = bed.open().await;
     let ended = claim(&store, keyed("acme", "ended", "r")).await;
-    store.operations().finish(ended, 1, done()).await.expect("finished");
+    let of = ContactsOf { merchant: "acme", connection: "main" };
+    let contacts = store.contacts().changes(of, [(ContactKind::Email, Some("awa@example.com"))]);
+    let end = End::Done { customer: Some("c1".to_owned()), contacts, answer: answer(201) };
+    store.operations().finish(ended, 1, end).await.expect("finished");
     let open = claim(&store, keyed("acme", "open", "r")).await;
     let unknown = End::Unknown { reconcile_after: None, answer: answer(504) };
     store.operations().finish(open, 1, unknown).await.expect("finished");
@@ -92,5 +101,7 @@ async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
     }
     // The new key alone opens everything.
     let store = bed.try_open(&format!("key = \"{}\"", key('2'))).await.expect("a store");
+    let found = store.contacts().find(of, ContactKind::Email, "awa@example.com", 10).await;
+    assert_eq!(found, Ok(vec!["c1".to_owned()]));
     assert_eq!(store.operations().list(None, None, None, 10).await.map(|records| records.len()), Ok(2));
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::known::PartialLookup;
 use crate::{
     engine::identity,
     kit::{CustomerPage, CustomerProvider, Plan, Transport, read_large, run},
@@ -207,26 +208,35 @@ pub fn lookup_support(manifest: &Manifest, lookup: &Lookup) -> FilterSupport {
     }
 }
 
+/// The error for a look-up that several customers match.
+pub(super) fn ambiguous(matching: Vec<Customer>) -> Error {
+    let ids = matching.into_iter().map(|customer| customer.id.to_string()).collect();
+    Error::new(Kind::Ambiguous, "several customers match").with_matching(ids)
+}
+
 /// The plan of a look-up.
 pub(super) enum PlannedLookup {
     /// The provider finds the customer.
     Native(Box<Plan<Option<Customer>>>, &'static Manifest),
     /// The gateway searches a bounded number of list pages.
     Scan(Box<PlannedList>),
+    /// The same, at a provider whose lists do not show every customer.
+    Partial(Box<PartialLookup>),
 }
 
 impl PlannedLookup {
     pub(super) fn new(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup) -> Result<Self, Error> {
-        match lookup_support(provider.manifest(), lookup) {
-            FilterSupport::No(why) => Err(Error::invalid(vec![FieldError::new(lookup.key(), why)])),
+        let search = match lookup_support(provider.manifest(), lookup) {
+            FilterSupport::No(why) => return Err(Error::invalid(vec![FieldError::new(lookup.key(), why)])),
             FilterSupport::Exact | FilterSupport::Alone => {
-                Ok(Self::Native(Box::new(provider.plan_find(lookup)?), provider.manifest()))
+                Self::Native(Box::new(provider.plan_find(lookup)?), provider.manifest())
             }
             FilterSupport::Loose(_) | FilterSupport::Scan => {
                 let list = ListCustomers { limit: MOST_MATCHES, position: Position::START, filter: lookup.into() };
-                PlannedList::new(provider, &list).map(|list| Self::Scan(Box::new(list)))
+                Self::Scan(Box::new(PlannedList::new(provider, &list)?))
             }
-        }
+        };
+        Ok(PartialLookup::around(search, provider, lookup))
     }
 
     /// The first request, and the later ones that are already known.
@@ -234,6 +244,7 @@ impl PlannedLookup {
         match self {
             Self::Native(plan, _) => plan.requests(),
             Self::Scan(list) => list.first().requests(),
+            Self::Partial(lookup) => lookup.requests(),
         }
     }
 
@@ -244,6 +255,7 @@ impl PlannedLookup {
                 let found = run(transport, *plan).await?;
                 return found.map(|customer| identity::checked(customer, manifest)).transpose();
             }
+            Self::Partial(lookup) => return lookup.run(transport).await,
             Self::Scan(list) => list,
         };
         let Page { items, next, .. } = list.read(transport).await?;
@@ -255,8 +267,7 @@ impl PlannedLookup {
             }
         }
         if matching.len() > 1 {
-            let ids = matching.into_iter().map(|customer| customer.id.to_string()).collect();
-            return Err(Error::new(Kind::Ambiguous, "several customers match").with_matching(ids));
+            return Err(ambiguous(matching));
         }
         match (matching.pop(), next) {
             (Some(customer), None) => Ok(Some(customer)),

@@ -9,6 +9,7 @@ pub mod drop_in;
 mod execute;
 pub mod existing;
 mod identity;
+mod known;
 pub mod lists;
 mod loss;
 mod offset_pages;

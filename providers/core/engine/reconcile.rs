@@ -9,6 +9,7 @@ use crate::{
     engine::{
         CLOCK_SKEW, distinct,
         execute::retrieve,
+        known::{contact_lookups, known_candidates},
         lists::{self, PlannedList},
         prepare::kept_name,
     },
@@ -16,7 +17,7 @@ use crate::{
     kit::{CustomerProvider, Transport},
     model::{
         Command, CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field,
-        FieldValue, Kind, ListCustomers, Lookup, Operation, Patch, Position, Written,
+        FieldValue, Kind, ListCustomers, Operation, Patch, Position, Written,
         manifest::{FilterSupport, Manifest},
     },
     text::{Text, country, email},
@@ -141,9 +142,13 @@ async fn find_created(
         }
         match page.next {
             Some(position) if candidates.len() < 2 => list.position = position,
-            Some(_) | None => return Ok(outcome_of(candidates)),
+            Some(_) | None => {
+                known_candidates(provider, transport, &stored, is_candidate, &mut candidates).await?;
+                return Ok(outcome_of(candidates));
+            }
         }
     }
+    known_candidates(provider, transport, &stored, is_candidate, &mut candidates).await?;
     match candidates.is_empty() {
         // The customer may be on a page that the gateway has not read, so the outcome stays unknown.
         true => Err(Error::new(Kind::ScanBound, "the provider's list is too long to search for the customer")),
@@ -161,12 +166,8 @@ fn outcome_of(mut candidates: Vec<Customer>) -> Found {
 
 /// The filter for the search. The provider's list must support it, and it should leave few customers to compare.
 fn narrowest_filter(manifest: &Manifest, fields: &CustomerFields) -> CustomerFilter {
-    let lookups = [
-        fields.email.set().map(|email| Lookup::Email(email.clone())),
-        fields.phone.set().map(|phone| Lookup::Phone(phone.clone())),
-    ];
     let supports = [manifest.filters.email, manifest.filters.phone];
-    let usable = lookups.into_iter().zip(supports).find_map(|(lookup, support)| {
+    let usable = contact_lookups(fields).into_iter().zip(supports).find_map(|(lookup, support)| {
         lookup.filter(|_| matches!(support, FilterSupport::Exact | FilterSupport::Alone | FilterSupport::Loose(_)))
     });
     usable.as_ref().map(CustomerFilter::from).unwrap_or_default()

@@ -8,7 +8,10 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::model::{Customer, CustomerFilter, Error, Fidelity, Field, Kind, Lookup, Operation, Request, Response};
+use crate::{
+    kit::KnownCustomers,
+    model::{Customer, CustomerFilter, Error, Fidelity, Field, Kind, Lookup, Operation, Request, Response},
+};
 
 /// Reads an answer: gives the result, or the plan of the next request.
 pub(super) type Read<T> = Box<dyn FnOnce(Response) -> Result<Step<T>, Error> + Send>;
@@ -188,6 +191,12 @@ pub trait Transport: Send + Sync {
     /// serves other requests too runs it on another thread.
     async fn compute(&self, work: Box<dyn FnOnce() + Send>) {
         work();
+    }
+
+    /// The customers that the gateway knows at this provider. `None` where the provider's lists show every customer, and
+    /// where the gateway keeps nothing.
+    fn known_customers(&self) -> Option<&dyn KnownCustomers> {
+        None
     }
 }
 

@@ -149,7 +149,7 @@ pub const fn usual_status(kind: Kind) -> u16 {
         Kind::Conflict => 409,
         Kind::RateLimited | Kind::Throttled => 429,
         Kind::ProviderFailed | Kind::BadResponse | Kind::Interrupted => 500,
-        Kind::Unreachable | Kind::Overloaded | Kind::ScanBound => 503,
+        Kind::Unreachable | Kind::Overloaded | Kind::ScanBound | Kind::StoreUnavailable => 503,
         Kind::TimedOut => 504,
     }
 }

@@ -48,6 +48,8 @@ pub enum Kind {
     TimedOut,
     /// A search over list pages reached its bound without a result.
     ScanBound,
+    /// The gateway's store cannot be read: nothing was sent, or only reads.
+    StoreUnavailable,
     /// The same write is in flight, or the answer to its idempotency key is not stored any more. Nothing was sent.
     Conflict,
     /// The imitated provider has no such route.

@@ -1,6 +1,6 @@
 //! Selections of customers: look-ups of one customer, and filters of lists.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::{
     model::{Customer, Field},
@@ -35,6 +35,14 @@ impl Lookup {
     pub const fn value(&self) -> &Text {
         match self {
             Self::Email(value) | Self::Phone(value) | Self::Did(value) | Self::Reference(value) => value,
+        }
+    }
+
+    /// The value in the form in which equal values are equal texts, for hashes.
+    pub fn comparable(&self) -> Cow<'_, str> {
+        match self {
+            Self::Email(address) => Cow::Owned(email::comparable(address)),
+            Self::Phone(value) | Self::Did(value) | Self::Reference(value) => Cow::Borrowed(value),
         }
     }
 }

@@ -12,3 +12,8 @@ pub fn is_address(text: &str) -> bool {
 pub fn same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
+
+/// An address in the form in which two addresses of the same mailbox are equal texts.
+pub fn comparable(text: &str) -> String {
+    text.to_ascii_lowercase()
+}

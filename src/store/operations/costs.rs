@@ -27,6 +27,7 @@ use super::{
 };
 use crate::store::{
     audit::Event,
+    contacts::{ContactChanges, ContactKind, Correct, Find, Owner},
     database::{
         Group, Work,
         head::Head,
@@ -47,6 +48,15 @@ struct Bench {
     made: u32,
     /// The oldest write, still open.
     oldest: Option<OperationId>,
+}
+
+/// The numbers of the hashes of phone numbers begin here.
+const PHONES: u32 = 1 << 20;
+
+fn hash(number: u32) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash[..4].copy_from_slice(&number.to_be_bytes());
+    hash
 }
 
 const MERCHANT: &str = "acme";
@@ -83,7 +93,8 @@ impl Bench {
             // Half of them are tombstones by now.
             bench.group.now = NOW - if number < count / 2 { 5 * DAY } else { 0 };
             let id = bench.claim(number % 2 == 0);
-            bench.end(id, Event::Done);
+            let customer = format!("known-{number}");
+            bench.end_with_contacts(id, customer, ContactChanges::of_hashes(hash(number), hash(number + PHONES)));
         }
         while bench.run(&Reap { terms: Arc::clone(&bench.terms) }) != Reaped::default() {}
         bench
@@ -136,11 +147,29 @@ impl Bench {
         self.end_of(id, event, false, None);
     }
 
+    /// The end of a create that leaves its customer with contacts.
+    fn end_with_contacts(&mut self, id: OperationId, customer: String, contacts: ContactChanges) {
+        let end = Finish {
+            id,
+            attempt: 1,
+            event: Event::Done,
+            customer: Some(customer),
+            contacts,
+            reconcile_after: None,
+            status: Some(201),
+            answer: Some(vec![0; 700]),
+            is_undelivered: false,
+            refuses_shared: true,
+        };
+        assert_eq!(self.run(&end), Finished::Stored);
+    }
+
     fn end_of(&mut self, id: OperationId, event: Event, is_undelivered: bool, customer: Option<&str>) {
         let end = Finish {
             id,
             attempt: 1,
             event,
+            contacts: ContactChanges::default(),
             reconcile_after: (event == Event::Unknown).then_some(NOW),
             status: Some(200),
             answer: Some(vec![0; 700]),
@@ -164,6 +193,40 @@ impl Bench {
     fn reap(&mut self, expected: Reaped) {
         let terms = Arc::clone(&self.terms);
         assert_eq!(self.run(&Reap { terms }), expected);
+    }
+
+    /// The steps of everything that concerns contacts.
+    fn costs_of_contacts(&mut self) -> Vec<(&'static str, u64)> {
+        let mut costs = Vec::new();
+        let mut of = |name: &'static str, bench: &mut Self, work: &mut dyn FnMut(&mut Self)| {
+            let before = bench.steps.load(Ordering::Relaxed);
+            work(bench);
+            costs.push((name, bench.steps.load(Ordering::Relaxed) - before));
+        };
+        let (email, phone) = (hash(2 * PHONES), hash(3 * PHONES));
+        for name in ["a create's end with contacts", "the same contacts again"] {
+            let id = self.claim(true);
+            let contacts = ContactChanges::of_hashes(email, phone);
+            of(name, self, &mut |bench| bench.end_with_contacts(id, "new".to_owned(), contacts.clone()));
+        }
+        of("finding a customer", self, &mut |bench| {
+            assert_eq!(bench.run(&Find { hash: email, limit: 10 }), ["new"]);
+        });
+        of("finding no customer", self, &mut |bench| {
+            assert!(bench.run(&Find { hash: hash(4 * PHONES), limit: 10 }).is_empty());
+        });
+        self.group.now += DAY;
+        for (name, to) in [("correcting a contact", Some(email)), ("deleting a contact", None)] {
+            let [merchant, connection, customer] = [MERCHANT, "main", "new"].map(str::to_owned);
+            let owner = Owner { merchant, connection, customer };
+            let correct = Correct { owner, kind: ContactKind::Email, from: email, to };
+            of(name, self, &mut |bench| bench.run(&correct));
+        }
+        assert!(self.run(&Find { hash: email, limit: 10 }).is_empty());
+        let id = self.claim(true);
+        let forget = ContactChanges::forget();
+        of("forgetting all contacts", self, &mut |bench| bench.end_with_contacts(id, "new".to_owned(), forget.clone()));
+        costs
     }
 
     /// The steps of everything that happens while the gateway serves.
@@ -240,7 +303,11 @@ impl Bench {
 
 #[test]
 fn no_work_costs_more_where_more_rows_are_kept() {
-    let (few, many) = (Bench::of(40).costs(), Bench::of(2_000).costs());
+    let costs = |count| {
+        let mut bench = Bench::of(count);
+        [bench.costs(), bench.costs_of_contacts()].concat()
+    };
+    let (few, many) = (costs(40), costs(2_000));
     for ((name, few), (_, many)) in few.into_iter().zip(many) {
         assert!(few > 0 && many < few + 100, "{name}: {few} steps among 40 writes, {many} among 2,000");
     }

@@ -1,4 +1,5 @@
-//! Ends: how an attempt ended, whether its answer was delivered, and what is erased with a deleted customer.
+//! Ends: how an attempt ended, whether its answer was delivered, what is recorded about the contacts of its customer, and
+//! what is erased with a deleted customer.
 //!
 //! [`Finish`] changes the row only if the row still has the number of the attempt that finishes. After a takeover, the
 //! former process finishes an older attempt, and changes nothing.
@@ -9,6 +10,7 @@ use passerelle_providers::model::Operation;
 use super::record::{Finished, State};
 use crate::store::{
     audit::{Event, Subject, record},
+    contacts::{self, ContactChanges, ContactsOf},
     database::{Group, Session, Work, values::Value},
     error::StoreError,
     operation_id::OperationId,
@@ -32,6 +34,7 @@ pub(in crate::store) struct Finish {
     pub(in crate::store) attempt: u32,
     pub(in crate::store) event: Event,
     pub(in crate::store) customer: Option<String>,
+    pub(in crate::store) contacts: ContactChanges,
     pub(in crate::store) reconcile_after: Option<i64>,
     pub(in crate::store) status: Option<u16>,
     pub(in crate::store) answer: Option<Vec<u8>>,
@@ -62,7 +65,7 @@ impl Work for Finish {
         let rows = match state {
             None => {
                 let delete = "DELETE FROM operations WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
-                              RETURNING merchant, connection, operation, fingerprint, customer";
+                              RETURNING merchant, connection, operation, fingerprint, customer, erased";
                 session.rows(delete, &[Value::Text(&id), Value::Integer(self.attempt.into())]).await?
             }
             Some(state) => {
@@ -71,7 +74,7 @@ impl Work for Finish {
                               reconcile_after = ?8, worker = NULL, leased_at = NULL, lease_until = NULL, unheard = ?9, \
                               command = CASE WHEN CAST(?7 AS BIGINT) IS NULL THEN command ELSE NULL END \
                               WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
-                              RETURNING merchant, connection, operation, fingerprint, customer";
+                              RETURNING merchant, connection, operation, fingerprint, customer, erased";
                 let values = [
                     Value::Text(&id),
                     Value::Integer(self.attempt.into()),
@@ -107,11 +110,18 @@ impl Work for Finish {
             && let Some(customer) = row.maybe_text()?
         {
             let values = [&id, &merchant, &connection, &customer].map(|text| Value::Text(text.as_str()));
+            let is_customer_deleted = row.integer()? == 1;
+            let of = ContactsOf { merchant: &merchant, connection: &connection };
             match Operation::parse(&operation) {
-                Some(Operation::Delete) => session.execute(ERASE, &values[1..]).await?,
-                Some(Operation::Create) => session.execute(ERASE_LATE, &values).await?,
-                _ => 0,
-            };
+                Some(Operation::Delete) => {
+                    session.execute(ERASE, &values[1..]).await?;
+                    contacts::change(session, group, of, &customer, &self.contacts).await?;
+                }
+                // The customer was deleted before this write was finished: nothing is recorded about it any more.
+                Some(Operation::Create) if session.execute(ERASE_LATE, &values).await? > 0 => {}
+                _ if is_customer_deleted => {}
+                _ => contacts::change(session, group, of, &customer, &self.contacts).await?,
+            }
         }
         Ok(Finished::Stored)
     }

@@ -49,6 +49,7 @@ use self::{
 };
 use super::{
     audit::Event,
+    contacts::ContactChanges,
     database::{Database, TIMEOUT, Work, closed, job, read, silent, write},
     error::StoreError,
     lease::Lease,
@@ -207,8 +208,12 @@ impl OperationLog {
         is_undelivered: bool,
         refuses_shared: bool,
     ) -> Result<Finished, StoreError> {
+        let mut contact_changes = ContactChanges::default();
         let (event, customer, reconcile_after, answer) = match end {
-            End::Done { customer, answer } => (Event::Done, customer, None, Some(answer)),
+            End::Done { customer, contacts, answer } => {
+                contact_changes = contacts;
+                (Event::Done, customer, None, Some(answer))
+            }
             End::Failed { answer } => (Event::Failed, None, None, Some(answer)),
             End::Unknown { reconcile_after: Some(after), answer } => (Event::Unknown, None, Some(after), Some(answer)),
             End::Unknown { reconcile_after: None, answer } => (Event::Held, None, None, Some(answer)),
@@ -221,6 +226,7 @@ impl OperationLog {
             attempt,
             event,
             customer,
+            contacts: contact_changes,
             reconcile_after: reconcile_after.map(Timestamp::as_millisecond),
             status: answer.map(|answer| answer.status),
             answer: sealed.transpose()?,

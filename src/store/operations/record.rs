@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
-use crate::store::operation_id::OperationId;
+use crate::store::{contacts::ContactChanges, operation_id::OperationId};
 
 /// What the store did with the end of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,6 +257,8 @@ pub enum End {
     Done {
         /// The id of the customer.
         customer: Option<String>,
+        /// What changes about the customer's contacts.
+        contacts: ContactChanges,
         /// The answer to the client.
         answer: StoredAnswer,
     },

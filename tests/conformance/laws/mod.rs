@@ -3,12 +3,13 @@
 //! [`trials`] makes one named test for each law and each vendor in each generation. The files say what the laws are
 //! about: `planning` and `previews` the plans of the client side, `requests` the path from the client side to the server side,
 //! `answers` the way back, `truth` what the result of a write says about what the provider keeps, `errors` answers that are
-//! refusals, damaged or unknown, `records` whose record an answer is, `safety` ids and secrets, `fixtures` the folders of
-//! recorded answers.
+//! refusals, damaged or unknown, `records` whose record an answer is, `partial` lists that do not show every customer,
+//! `safety` ids and secrets, `fixtures` the folders of recorded answers.
 
 mod answers;
 mod errors;
 mod fixtures;
+mod partial;
 mod planning;
 mod previews;
 mod records;
@@ -96,6 +97,10 @@ const LAWS: &[(&str, Law)] = &[
     ("what_a_provider_does_not_clear_is_reported", truth::what_a_provider_does_not_clear_is_reported),
     ("hostile_ids_are_refused", safety::hostile_ids_are_refused),
     ("secrets_are_never_shown", safety::secrets_are_never_shown),
+    (
+        "look_ups_ask_the_gateway_only_where_lists_are_partial",
+        partial::look_ups_ask_the_gateway_only_where_lists_are_partial,
+    ),
     (
         "every_operation_has_a_successful_and_a_refused_fixture",
         fixtures::every_operation_has_a_successful_and_a_refused_fixture,

@@ -135,7 +135,7 @@ async fn a_create_without_effect_is_held_and_not_sent_again() {
 async fn the_operator_may_let_the_gateway_send_a_create_again() {
     let faults = "seed = 3\nerror_before = 0.5\nonly = [\"create\"]";
     let connection = "visibility_lag = \"1ms\"\non_ambiguous = \"resend_after_lag\"";
-    let (gateway, folder) = gateway_and_twin("lomi", faults, connection).await;
+    let (gateway, folder) = gateway_and_twin("notchpay", faults, connection).await;
     for number in 0..4 {
         let body = json!({ "name": "Awa Diop", "email": format!("awa{number}@example.com") });
         let first = create(&gateway, Some(&format!("k{number}")), &body).await;

@@ -1,6 +1,6 @@
 //! How writes end, and which answers the deletion of a customer erases.
 
-use passerelle::store::{Claim, End, Finished, NewOperation, OperationId, State};
+use passerelle::store::{Claim, ContactChanges, End, Finished, NewOperation, OperationId, State};
 
 use super::{HOUR, check_audit};
 use crate::bed::{Bed, answer, claim, done, keyed};
@@ -54,7 +54,11 @@ pub(crate) async fn a_deletion_erases_the_answers_about_its_customer(bed: &Bed) 
         customer: Some(customer.to_owned()),
         ..keyed("acme", key, key)
     };
-    let end = |customer: &str| End::Done { customer: Some(customer.to_owned()), answer: answer(200) };
+    let end = |customer: &str| End::Done {
+        customer: Some(customer.to_owned()),
+        contacts: ContactChanges::default(),
+        answer: answer(200),
+    };
     let created = claim(&store, keyed("acme", "created", "created")).await;
     store.operations().finish(created, 1, end("c1")).await.expect("finished");
     let blocked = claim(&store, about("blocked", "block", "c1")).await;
@@ -69,7 +73,11 @@ pub(crate) async fn a_deletion_erases_the_answers_about_its_customer(bed: &Bed) 
     let again = store.operations().claim(about("blocked", "block", "c1")).await;
     assert!(matches!(again, Ok(Claim::Finished(_))), "a deletion that was refused erases nothing");
     let deleted = claim(&store, about("deleted", "delete", "c1")).await;
-    store.operations().finish(deleted, 1, End::Done { customer: None, answer: answer(200) }).await.expect("finished");
+    store
+        .operations()
+        .finish(deleted, 1, End::Done { customer: None, contacts: ContactChanges::default(), answer: answer(200) })
+        .await
+        .expect("finished");
     for new in [keyed("acme", "created", "created"), about("blocked", "block", "c1")] {
         match store.operations().claim(new).await {
             Ok(Claim::Erased(record)) => {
@@ -103,7 +111,11 @@ pub(crate) async fn an_answer_after_the_deletion_of_its_customer_is_not_stored(b
     let end = End::Unknown { reconcile_after: None, answer: answer(504) };
     store.operations().finish(unknown, 1, end).await.expect("finished");
     let deleted = claim(&store, about("deleted", "delete")).await;
-    store.operations().finish(deleted, 1, End::Done { customer: None, answer: answer(200) }).await.expect("finished");
+    store
+        .operations()
+        .finish(deleted, 1, End::Done { customer: None, contacts: ContactChanges::default(), answer: answer(200) })
+        .await
+        .expect("finished");
     for id in [created, sending, unknown] {
         assert_eq!(store.operations().finish(id, 1, done()).await, Ok(true));
         let record = store.operations().get("acme", id).await.expect("read").expect("the write");
@@ -129,7 +141,11 @@ pub(crate) async fn a_deletion_keeps_its_answer_after_another_deletion(bed: &Bed
     };
     for key in ["first", "second"] {
         let id = claim(&store, deletion(key)).await;
-        store.operations().finish(id, 1, End::Done { customer: None, answer: answer(200) }).await.expect("finished");
+        store
+            .operations()
+            .finish(id, 1, End::Done { customer: None, contacts: ContactChanges::default(), answer: answer(200) })
+            .await
+            .expect("finished");
     }
     for key in ["first", "second"] {
         let again = store.operations().claim(deletion(key)).await;
@@ -162,7 +178,7 @@ pub(crate) async fn a_customer_is_the_outcome_of_one_create(bed: &Bed) {
         ..keyed("acme", "deletion", "deletion")
     };
     let deleted = claim(&store, deletion).await;
-    let end = End::Done { customer: None, answer: answer(200) };
+    let end = End::Done { customer: None, contacts: ContactChanges::default(), answer: answer(200) };
     store.operations().finish(deleted, 1, end).await.expect("finished");
     let third = claim(&store, keyed("acme", "third", "third")).await;
     assert_eq!(finish(third).await, Ok(Finished::Stored));

@@ -1,6 +1,7 @@
 //! The tests that run on every database.
 
 mod claims;
+mod contacts;
 mod ends;
 mod kept;
 mod takeovers;
@@ -47,6 +48,11 @@ suite![
     ends::an_answer_after_the_deletion_of_its_customer_is_not_stored,
     ends::a_deletion_keeps_its_answer_after_another_deletion,
     ends::a_customer_is_the_outcome_of_one_create,
+    contacts::a_customer_is_found_by_its_contacts_once_its_create_is_stored,
+    contacts::an_update_replaces_the_contacts_that_it_names,
+    contacts::a_deletion_deletes_the_contacts_of_its_customer,
+    contacts::an_older_attempt_records_no_contacts,
+    contacts::a_correction_changes_only_what_no_write_has_changed_since,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,

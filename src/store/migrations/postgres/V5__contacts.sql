@@ -1,0 +1,13 @@
+-- Keyed hashes of the e-mail addresses and phone numbers of customers, where a provider's lists do not show every
+-- customer. `changed_at` is in milliseconds since 1970.
+CREATE TABLE contacts (
+  merchant TEXT NOT NULL,
+  connection TEXT NOT NULL,
+  customer TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('email', 'phone')),
+  hash BYTEA NOT NULL,
+  changed_at BIGINT NOT NULL,
+  PRIMARY KEY (merchant, connection, customer, kind)
+);
+
+CREATE INDEX contacts_hash ON contacts (hash, changed_at);
