@@ -51,7 +51,7 @@ pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Prob
 #[utoipa::path(
     get, path = "/v1/customers/lookup", operation_id = "lookup_customer", tag = "customers", summary = "Find one customer",
     params(schema::LookupParameters, schema::CommonParameters),
-    responses((status = 200, description = "The customer.", body = schema::Customer), schema::Problems),
+    responses((status = 200, description = "The customer. Where the provider's lists are partial (`lists` in `GET /v1/providers`), customers that were created or changed through the gateway are found as well.", body = schema::Customer), schema::Problems),
 )]
 pub async fn lookup(caller: Caller) -> Result<Response, Problem> {
     let call = caller.call(Operation::Find, &["email", "phone", "did", "reference"])?;

@@ -97,8 +97,12 @@ impl Contacts {
         of: ContactsOf<'_>,
         values: impl IntoIterator<Item = (ContactKind, Option<&'v str>)>,
     ) -> ContactChanges {
-        let hashed = |(kind, value): (ContactKind, Option<&str>)| (kind, value.map(|value| self.hash(of, kind, value)));
-        ContactChanges { changes: values.into_iter().map(hashed).collect() }
+        let mut changes: Vec<(ContactKind, Option<Hash>)> = Vec::new();
+        for (kind, value) in values {
+            changes.retain(|(other, _)| *other != kind);
+            changes.push((kind, value.map(|value| self.hash(of, kind, value))));
+        }
+        ContactChanges { changes }
     }
 
     /// The ids of at most `limit` customers with a value, the one that was changed last first.
@@ -208,6 +212,18 @@ impl Work for Correct {
     }
 }
 
+/// The statement that sets the contacts in these rows.
+macro_rules! insert {
+    ($rows:literal) => {
+        concat!(
+            "INSERT INTO contacts (merchant, connection, customer, kind, hash, changed_at) VALUES ",
+            $rows,
+            " ON CONFLICT (merchant, connection, customer, kind) \
+             DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at"
+        )
+    };
+}
+
 /// Changes the contacts of a customer, in the transaction that finishes the write.
 pub(super) async fn change(
     session: &mut dyn Session,
@@ -216,19 +232,24 @@ pub(super) async fn change(
     customer: &str,
     changes: &ContactChanges,
 ) -> Result<(), StoreError> {
+    let owner = [of.merchant, of.connection, customer].map(Value::Text);
+    let mut set = owner.to_vec();
+    set.push(Value::Integer(group.now));
     for (kind, hash) in &changes.changes {
-        let owner = [of.merchant, of.connection, customer, kind.as_str()].map(Value::Text);
         if let Some(hash) = hash {
-            let insert = "INSERT INTO contacts (merchant, connection, customer, kind, hash, changed_at) \
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (merchant, connection, customer, kind) \
-                          DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at";
-            let values = [&owner[..], &[Value::Bytes(hash), Value::Integer(group.now)]].concat();
-            session.execute(insert, &values).await?;
+            set.extend([Value::Text(kind.as_str()), Value::Bytes(hash)]);
         } else {
             let delete = "DELETE FROM contacts WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
                           AND kind = ?4";
-            session.execute(delete, &owner).await?;
+            session.execute(delete, &[&owner[..], &[Value::Text(kind.as_str())]].concat()).await?;
         }
     }
+    // One statement for both kinds, because other writes wait for this transaction.
+    let insert = match set.len() {
+        4 => return Ok(()),
+        6 => insert!("(?1, ?2, ?3, ?5, ?6, ?4)"),
+        _ => insert!("(?1, ?2, ?3, ?5, ?6, ?4), (?1, ?2, ?3, ?7, ?8, ?4)"),
+    };
+    session.execute(insert, &set).await?;
     Ok(())
 }

@@ -311,6 +311,26 @@ async fn an_unknown_distinct_create_is_reconciled_with_a_customer_that_the_list_
     assert_eq!(vendor.received(Operation::Create), 2);
 }
 
+/// Without the store, the gateway cannot say that there is no such customer.
+#[tokio::test]
+async fn a_look_up_is_refused_while_the_store_cannot_be_read() {
+    let vendor = Vendor::start("", false);
+    let url = format!("sqlite:{}", vendor.store().display());
+    let gateway = Gateway::with_store(&url, "lomi", &vendor.base, "").await;
+    let file = rusqlite::Connection::open(vendor.store()).expect("the file");
+    file.execute_batch("ALTER TABLE contacts RENAME TO lost").expect("renamed");
+    let refused = look_up(&gateway, &format!("email={AWA}")).await;
+    assert_eq!(refused.status_and_code(), (503, "store_unavailable"), "{}", refused.text);
+    assert_eq!(refused.body["safe_to_retry"], true);
+    let refused = gateway.post(&format!("{CUSTOMERS}?distinct=true"), awa()).await;
+    assert_eq!(refused.status_and_code(), (503, "store_unavailable"), "{}", refused.text);
+    assert_eq!(vendor.received(Operation::Create), 0, "nothing was sent");
+    let listed = look_up(&gateway, "email=amadou.ba@example.com").await;
+    assert_eq!(listed.status, 200, "the list shows this customer: {}", listed.text);
+    file.execute_batch("ALTER TABLE lost RENAME TO contacts").expect("renamed");
+    assert_not_found(&gateway, &format!("email={AWA}")).await;
+}
+
 #[tokio::test]
 async fn the_capabilities_say_which_customers_the_lists_show() {
     let gateway = Gateway::sandbox("lomi").await;
