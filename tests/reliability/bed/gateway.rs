@@ -214,7 +214,8 @@ impl Gateway {
         }
         drop(store);
         if self.has_file {
-            let file = rusqlite::Connection::open(self.store_file()).expect("the file");
+            let read_only = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+            let file = rusqlite::Connection::open_with_flags(self.store_file(), read_only).expect("the file");
             let verdict: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a verdict");
             assert_eq!(verdict, "ok");
         }

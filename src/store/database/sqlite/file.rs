@@ -91,7 +91,7 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
     if !has_log && is_needed_by(&file).map_err(|error| unusable(path, error))? {
         return Err(StoreError::Damaged(format!(
             "the store {shown} lacks its last writes: the last process did not close it, and its log {} is missing; put \
-             the log back, or restore the newest backup",
+             the log back, or restore the newest backup (docs/store.md says when nothing is lost)",
             log.display()
         )));
     }
