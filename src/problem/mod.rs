@@ -23,7 +23,6 @@ use crate::{execution::Exchange, merchant::Connection};
 pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 /// The id of the write, for `GET /v1/operations/{id}`.
 pub const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
-
 /// The preference that was applied (RFC 7240).
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 

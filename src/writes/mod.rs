@@ -271,14 +271,12 @@ impl Writes {
                 },
             };
             let makes_customer = matches!(&result, Ok(Written::Created(Created { existing: false, .. })));
-            match self.store_end(attempt, answer, end, makes_customer).await {
-                Some(answer) => return answer,
-                // The customer is the outcome of another create. The result says so from here on, and is stored.
-                None => {
-                    contacts = ContactChanges::default();
-                    result = result.and_then(|written| attempt.judged(written, true));
-                }
+            if let Some(answer) = self.store_end(attempt, answer, end, makes_customer).await {
+                return answer;
             }
+            // The customer is the outcome of another create. The result says so from here on, and is stored.
+            contacts = ContactChanges::default();
+            result = result.and_then(|written| attempt.judged(written, true));
         }
     }
 

@@ -4,42 +4,22 @@
 //! The API, drop-in, `explain`, the command line, and the conformance suite all call these functions, so that every
 //! command passes the same checks against the provider's manifest.
 
-use std::{borrow::Cow, pin::Pin, sync::Arc};
-
-use http::Method;
+use std::sync::Arc;
 
 use super::{
-    compare::AskedFields,
-    distinct::Match,
-    identity::{self, Asked},
+    identity::Asked,
     lists::{self, PlannedList, PlannedLookup},
-    loss::{self, Language},
-    offset_pages, prepare,
+    loss::{Conditions, Language},
+    offset_pages,
+    write_work::{Executed, WriteWork, executed},
 };
 use crate::{
-    kit::{CustomerProvider, Plan, Ran, Step, Transport, run, run_to_end},
+    kit::{CustomerProvider, Plan, Step, Transport, run},
     model::{
-        BorrowedCustomer, Command, CreateCustomer, Created, Customer, CustomerId, Error, Fidelity, Kind, ListCustomers,
-        ListOfCustomer, Lookup, LossPolicy, OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request,
-        UpdateCustomer, Written, manifest::FilterSupport,
+        BorrowedCustomer, Command, Customer, CustomerId, Error, Fidelity, Kind, ListCustomers, ListOfCustomer, Lookup,
+        OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request, Written, manifest::FilterSupport,
     },
 };
-
-/// The conditions under which a command is executed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conditions {
-    /// What happens to fields that the provider cannot store.
-    pub on_loss: LossPolicy,
-    /// Whether the command came from the merchants' API or from a client of an imitated provider.
-    pub language: Language,
-}
-
-impl Conditions {
-    /// The conditions for a command of the merchants' API.
-    pub const fn canonical(on_loss: LossPolicy) -> Self {
-        Self { on_loss, language: Language::Canonical }
-    }
-}
 
 /// Prepares a command for a provider: checks it against the manifest, applies the loss policy, and plans the requests.
 /// It sends nothing and does not wait.
@@ -50,8 +30,8 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
         manifest.require(command.operation())?;
     }
     Ok(Planned(match command {
-        Command::Create(create) => Work::Write(create_work(provider, create, conditions)?),
-        Command::Update(update) => Work::Write(update_work(provider, update, conditions)?),
+        Command::Create(create) => Work::Write(WriteWork::create(provider, create, conditions)?),
+        Command::Update(update) => Work::Write(WriteWork::update(provider, update, conditions)?),
         Command::Delete(id) => Work::Write(WriteWork::Delete {
             read: match manifest.deletes_unknown {
                 true => Some(Box::new((provider.plan_retrieve(id)?, Asked::new(id, manifest)))),
@@ -106,9 +86,6 @@ pub async fn retrieve(
     asked.checked(run(transport, provider.plan_retrieve(id)?).await?)
 }
 
-/// The result of a command that is being sent.
-pub type Executed<'t, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 't>>;
-
 /// A command that is ready to be sent.
 pub struct Planned(Work);
 
@@ -128,26 +105,6 @@ enum Work {
     OverdueInvoices(Plan<OverdueInvoices>),
 }
 
-enum WriteWork {
-    Create {
-        existing: Option<Box<Match>>,
-        create: Plan<Created>,
-        asked: Box<AskedFields>,
-    },
-    Change {
-        plan: Plan<Customer>,
-        asked: Asked,
-        /// The fields of an update, to compare them with the result. A block and an unblock have none.
-        fields: Option<Box<AskedFields>>,
-        /// Whether the plan sends a write. An update without a field that the provider stores only reads.
-        writes: bool,
-    },
-    Delete {
-        read: Option<Box<(Plan<Customer>, Asked)>>,
-        delete: Plan<()>,
-    },
-}
-
 impl std::fmt::Debug for Planned {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Planned").finish_non_exhaustive()
@@ -158,17 +115,8 @@ impl Planned {
     /// The requests that will be sent, in order, as far as they are known before the provider has answered.
     pub fn requests(&self) -> Vec<&Request> {
         match &self.0 {
-            Work::Write(WriteWork::Create { existing, create, .. }) => {
-                let lookup = existing.iter().flat_map(|existing| existing.requests());
-                match existing {
-                    Some(existing) if existing.by_provider => create.requests().into_iter().chain(lookup).collect(),
-                    _ => lookup.chain(create.requests()).collect(),
-                }
-            }
-            Work::Write(WriteWork::Change { plan, .. }) | Work::Retrieve(plan, _) => plan.requests(),
-            Work::Write(WriteWork::Delete { read, delete }) => {
-                read.iter().flat_map(|read| read.0.requests()).chain(delete.requests()).collect()
-            }
+            Work::Write(write) => write.requests(),
+            Work::Retrieve(plan, _) => plan.requests(),
             Work::Find(lookup) => lookup.requests(),
             Work::List(list) => list.first().requests(),
             Work::PaymentMethods(plan) => plan.requests(),
@@ -185,8 +133,7 @@ impl Planned {
     /// The fidelity report of the command: how its fields change on the way to the provider.
     pub fn fidelity(&self) -> Fidelity {
         match &self.0 {
-            Work::Write(WriteWork::Create { create, .. }) => create.fidelity.clone(),
-            Work::Write(WriteWork::Change { plan, .. }) => plan.fidelity.clone(),
+            Work::Write(write) => write.fidelity(),
             _ => Fidelity::default(),
         }
     }
@@ -236,16 +183,9 @@ impl Planned {
     /// Compares the result of a write, which reconciliation found, with what the write asked for. It may read the
     /// customer once, and writes nothing.
     pub async fn compare(self, transport: &dyn Transport, found: Written) -> Written {
-        match (self.0, found) {
-            (Work::Write(WriteWork::Create { create, asked, .. }), Written::Created(mut created)) => {
-                asked.check_created(transport, &mut created, create.fidelity, false).await;
-                Written::Created(created)
-            }
-            (Work::Write(WriteWork::Change { plan, fields: Some(fields), .. }), Written::Changed(mut customer)) => {
-                fields.check(transport, &mut customer, plan.fidelity, true).await;
-                Written::Changed(customer)
-            }
-            (_, found) => found,
+        match self.0 {
+            Work::Write(write) => write.compare(transport, found).await,
+            _ => found,
         }
     }
 
@@ -266,124 +206,6 @@ impl Planned {
             }
         }
     }
-}
-
-impl WriteWork {
-    fn change(plan: Plan<Customer>, asked: Asked, fields: Option<Box<AskedFields>>) -> Self {
-        let writes = plan.requests().iter().any(|request| request.method() != Method::GET);
-        Self::Change { plan, asked, fields, writes }
-    }
-
-    fn execute(self, transport: &dyn Transport) -> Executed<'_, Written> {
-        match self {
-            Self::Create { existing: None, create, asked } => {
-                executed(created(create, asked, transport), Written::Created)
-            }
-            Self::Create { existing: Some(existing), create, asked } => Box::pin(async move {
-                if existing.by_provider {
-                    let created = created(create, asked, transport).await?;
-                    return Ok(Written::Created(match created.existing {
-                        true => existing.confirm(created, transport).await?,
-                        false => created,
-                    }));
-                }
-                match existing.find(transport).await? {
-                    Some(mut created) => {
-                        asked.check_created(transport, &mut created, create.fidelity, false).await;
-                        Ok(Written::Created(created))
-                    }
-                    None => created(create, asked, transport).await.map(Written::Created),
-                }
-            }),
-            Self::Change { mut plan, asked, fields, writes } => {
-                let sent = std::mem::take(&mut plan.fidelity);
-                let ran = run_to_end(transport, plan);
-                Box::pin(async move {
-                    let Ran { result, was_read } = ran.await?;
-                    // The provider has changed a customer, but it is not known which one.
-                    let mut customer = asked.checked(result).map_err(|error| error.after(writes, false))?;
-                    if let Some(fields) = fields {
-                        fields.check(transport, &mut customer, sent, was_read).await;
-                    }
-                    Ok(Written::Changed(customer))
-                })
-            }
-            Self::Delete { read: None, delete } => executed(run(transport, delete), |()| Written::Deleted),
-            Self::Delete { read: Some(read), delete } => Box::pin(async move {
-                let (read, asked) = *read;
-                asked.checked(run(transport, read).await?)?;
-                run(transport, delete).await.map(|()| Written::Deleted)
-            }),
-        }
-    }
-}
-
-/// Creates a customer, and compares it with the fields that were asked for.
-fn created(
-    mut create: Plan<Created>,
-    asked: Box<AskedFields>,
-    transport: &dyn Transport,
-) -> impl Future<Output = Result<Created, Error>> + Send + use<'_> {
-    let sent = std::mem::take(&mut create.fidelity);
-    let ran = run_to_end(transport, create);
-    async move {
-        let Ran { result: Created { customer, existing }, was_read } = ran.await?;
-        // If its id cannot be used, the provider has made a customer all the same.
-        let customer = identity::checked(customer, asked.manifest()).map_err(|error| error.after(true, false))?;
-        let mut created = Created { customer, existing };
-        asked.check_created(transport, &mut created, sent, was_read).await;
-        Ok(created)
-    }
-}
-
-/// Boxes the future of a result, and converts the result.
-fn executed<'t, T: 'static, R: 'static>(
-    result: impl Future<Output = Result<T, Error>> + Send + 't,
-    convert: fn(T) -> R,
-) -> Executed<'t, R> {
-    Box::pin(async move { result.await.map(convert) })
-}
-
-fn create_work(
-    provider: &Arc<dyn CustomerProvider>,
-    create: &CreateCustomer,
-    conditions: Conditions,
-) -> Result<WriteWork, Error> {
-    let manifest = provider.manifest();
-    let create = match loss::intended_fields(&create.fields, conditions.language, manifest) {
-        Cow::Borrowed(_) => Cow::Borrowed(create),
-        Cow::Owned(fields) => Cow::Owned(CreateCustomer { fields, distinct: create.distinct }),
-    };
-    let existing = Match::of(provider, &create);
-    let create = match &existing {
-        // The provider gets a plain create, because the gateway has looked by then.
-        Ok(Some(existing)) if !existing.by_provider => {
-            Cow::Owned(CreateCustomer { distinct: false, ..create.into_owned() })
-        }
-        _ => create,
-    };
-    let mut plan = prepare::create(&**provider, &create)?;
-    create.fields.rewritten.report(&mut plan.fidelity);
-    loss::enforce_policy(&plan.fidelity, &create.fields, conditions, manifest)?;
-    let asked = AskedFields::new(provider, None, &create.fields, &plan.fidelity);
-    Ok(WriteWork::Create { existing: existing?.map(Box::new), create: plan, asked })
-}
-
-fn update_work(
-    provider: &Arc<dyn CustomerProvider>,
-    update: &UpdateCustomer,
-    conditions: Conditions,
-) -> Result<WriteWork, Error> {
-    let manifest = provider.manifest();
-    let update = match loss::intended_fields(&update.fields, conditions.language, manifest) {
-        Cow::Borrowed(_) => Cow::Borrowed(update),
-        Cow::Owned(fields) => Cow::Owned(UpdateCustomer { id: update.id.clone(), fields }),
-    };
-    let mut plan = prepare::update(provider, &update)?;
-    update.fields.rewritten.report(&mut plan.fidelity);
-    loss::enforce_policy(&plan.fidelity, &update.fields, conditions, manifest)?;
-    let fields = AskedFields::new(provider, Some(&update.id), &update.fields, &plan.fidelity);
-    Ok(WriteWork::change(plan, Asked::new(&update.id, manifest), Some(fields)))
 }
 
 fn find_work(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup, conditions: Conditions) -> Result<Work, Error> {

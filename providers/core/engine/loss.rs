@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use super::Conditions;
 use crate::{
     json::JsonObject,
     model::{
@@ -21,6 +20,22 @@ pub enum Language {
     Canonical,
     /// The API of an imitated provider: its clients send some members by habit, and ask for list entries by any offset.
     Imitated,
+}
+
+/// The conditions under which a command is executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conditions {
+    /// What happens to fields that the provider cannot store.
+    pub on_loss: LossPolicy,
+    /// Whether the command came from the merchants' API or from a client of an imitated provider.
+    pub language: Language,
+}
+
+impl Conditions {
+    /// The conditions for a command of the merchants' API.
+    pub const fn canonical(on_loss: LossPolicy) -> Self {
+        Self { on_loss, language: Language::Canonical }
+    }
 }
 
 /// The fields that the client intends to write. A client of an imitated provider may clear a field, or merge an empty

@@ -18,9 +18,11 @@ mod preview;
 pub mod reconcile;
 pub mod records;
 mod required;
+mod write_work;
 
-pub use execute::{Conditions, Executed, Planned, execute, plan, retrieve};
-pub use loss::Language;
+pub use execute::{Planned, execute, plan, retrieve};
+pub use loss::{Conditions, Language};
+pub use write_work::Executed;
 
 /// How far the provider's clock may be from the gateway's. Synchronized clocks differ by less than a second. Two minutes
 /// also allow for a provider whose clock is not synchronized, and for a request that waited in its queue.

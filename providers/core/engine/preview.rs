@@ -12,7 +12,7 @@ use crate::{
         Plan,
         render::{FROM_RECORD, FromRecord},
     },
-    model::{Address, Customer, CustomerType, Error, Request, UpdateCustomer},
+    model::{Address, Customer, CustomerFields, CustomerType, Error, Request, UpdateCustomer},
     text::{Str, Text},
 };
 
@@ -21,9 +21,8 @@ pub(super) fn requests(
     update: &UpdateCustomer,
     plan: impl Fn(&Customer) -> Result<Plan<Customer>, Error>,
 ) -> Vec<Request> {
-    let metadata = update.fields.metadata.set();
     // The same patch was planned before, so it can be planned again.
-    let (Ok(one), Ok(other)) = (plan(&record(metadata, 0)), plan(&record(metadata, 1))) else { return Vec::new() };
+    let (Ok(one), Ok(other)) = (plan(&record(update, 0)), plan(&record(update, 1))) else { return Vec::new() };
     let mut requests: Vec<Request> = one.requests().into_iter().cloned().collect();
     let bodies = [one.request.body(), other.request.body()].map(|body| std::str::from_utf8(body));
     if let (Some(request), [Ok(body), Ok(other)]) = (requests.first_mut(), bodies) {
@@ -34,16 +33,19 @@ pub(super) fn requests(
     requests
 }
 
-/// A record that has every field, and differs from the other one in each.
-fn record(metadata: Option<&JsonObject>, index: usize) -> Customer {
+/// A record that has every field, and differs from the other one in each. Where the update sets a phone number, the record
+/// has none: the number is shown as it is sent where its dial code is a new one.
+fn record(update: &UpdateCustomer, index: usize) -> Customer {
     let text = |texts: [&'static str; 2]| Some(Text::from_static(texts[index]));
-    let metadata = metadata.map(|patch| metadata_beside(patch.as_str(), ["1", "2"][index]));
+    let CustomerFields { metadata, phone, .. } = &update.fields;
+    let metadata = metadata.set().map(|patch| metadata_beside(patch.as_str(), ["1", "2"][index]));
     Customer {
         name: text(["Aa Aa", "Bb Bb"]),
         first_name: text(["Aa", "Bb"]),
         last_name: text(["Aa", "Bb"]),
         email: text(["a@example.com", "b@example.org"]),
-        phone: text(["+221771234567", "+2348123456789"]),
+        phone: text(["+221771234567", "+2348123456789"]).filter(|_| phone.is_absent()),
+        id: update.id.at_provider().clone(),
         whatsapp: text(["+221771234567", "+2348123456789"]),
         address: Address {
             line1: text(["a", "b"]),

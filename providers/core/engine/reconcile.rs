@@ -332,8 +332,6 @@ mod tests {
         }
     }
 
-    const SENT: &str = "2026-11-20T12:00:00Z";
-
     /// The outcome that is found for a create of Awa Diop: the customer's id, and whether it existed before the create.
     fn found(
         vendor_name: &str,
@@ -347,7 +345,8 @@ mod tests {
         let fields = fields(r#"{"name":"Awa Diop","email":"awa@example.com"}"#);
         let command = Command::Create(CreateCustomer { fields, distinct });
         let provider = (vendor.connect)(settings);
-        let finding = find_outcome(&provider, &list_only, &command, SENT.parse().expect("a time"), marker);
+        let finding =
+            find_outcome(&provider, &list_only, &command, "2026-11-20T12:00:00Z".parse().expect("a time"), marker);
         let mut context = task::Context::from_waker(task::Waker::noop());
         let task::Poll::Ready(found) = pin!(finding).poll(&mut context) else { panic!("the transport never waits") };
         match found.expect("an outcome") {

@@ -74,7 +74,9 @@ pub(super) fn what_a_provider_does_not_clear_is_reported(subject: Subject) -> Re
     }
     for field in subject.written_and_shown() {
         let is_part = matches!(field, Field::FirstName | Field::LastName);
-        if !subject.manifest.field(field).update.is_supported() || is_part {
+        // The gateway refuses to clear a field that the provider requires.
+        let is_required = subject.manifest.requires.iter().any(|requirement| requirement.any_of == [field]);
+        if !subject.manifest.field(field).update.is_supported() || is_part || is_required {
             continue;
         }
         let vendor = Tampered::new(subject, field, Tampering::Changes);

@@ -1,0 +1,204 @@
+//! The writes among the planned commands: creates, with the search for an existing customer; changes; deletions.
+//!
+//! `execute` makes and runs them. After a write, the answer must be about the customer that was asked for (`identity`), and
+//! its fields are compared with those that were asked for (`compare`).
+
+use std::{borrow::Cow, pin::Pin, sync::Arc};
+
+use http::Method;
+
+use super::{
+    compare::AskedFields,
+    distinct::Match,
+    identity::{self, Asked},
+    loss::{self, Conditions},
+    prepare,
+};
+use crate::{
+    kit::{CustomerProvider, Plan, Ran, Transport, run, run_to_end},
+    model::{CreateCustomer, Created, Customer, Error, Fidelity, Request, UpdateCustomer, Written},
+};
+
+/// The result of a command that is being sent.
+pub type Executed<'t, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 't>>;
+
+/// A write that is ready to be sent.
+pub(super) enum WriteWork {
+    Create {
+        existing: Option<Box<Match>>,
+        create: Plan<Created>,
+        asked: Box<AskedFields>,
+    },
+    Change {
+        plan: Plan<Customer>,
+        asked: Asked,
+        /// The fields of an update, to compare them with the result. A block and an unblock have none.
+        fields: Option<Box<AskedFields>>,
+        /// Whether the plan sends a write. An update without a field that the provider stores only reads.
+        writes: bool,
+    },
+    Delete {
+        read: Option<Box<(Plan<Customer>, Asked)>>,
+        delete: Plan<()>,
+    },
+}
+
+impl WriteWork {
+    pub(super) fn change(plan: Plan<Customer>, asked: Asked, fields: Option<Box<AskedFields>>) -> Self {
+        let writes = plan.requests().iter().any(|request| request.method() != Method::GET);
+        Self::Change { plan, asked, fields, writes }
+    }
+
+    pub(super) fn create(
+        provider: &Arc<dyn CustomerProvider>,
+        create: &CreateCustomer,
+        conditions: Conditions,
+    ) -> Result<Self, Error> {
+        let manifest = provider.manifest();
+        let create = match loss::intended_fields(&create.fields, conditions.language, manifest) {
+            Cow::Borrowed(_) => Cow::Borrowed(create),
+            Cow::Owned(fields) => Cow::Owned(CreateCustomer { fields, distinct: create.distinct }),
+        };
+        let existing = Match::of(provider, &create);
+        let create = match &existing {
+            // The provider gets a plain create, because the gateway has looked by then.
+            Ok(Some(existing)) if !existing.by_provider => {
+                Cow::Owned(CreateCustomer { distinct: false, ..create.into_owned() })
+            }
+            _ => create,
+        };
+        let mut plan = prepare::create(&**provider, &create)?;
+        create.fields.rewritten.report(&mut plan.fidelity);
+        loss::enforce_policy(&plan.fidelity, &create.fields, conditions, manifest)?;
+        let asked = AskedFields::new(provider, None, &create.fields, &plan.fidelity);
+        Ok(Self::Create { existing: existing?.map(Box::new), create: plan, asked })
+    }
+
+    pub(super) fn update(
+        provider: &Arc<dyn CustomerProvider>,
+        update: &UpdateCustomer,
+        conditions: Conditions,
+    ) -> Result<Self, Error> {
+        let manifest = provider.manifest();
+        let update = match loss::intended_fields(&update.fields, conditions.language, manifest) {
+            Cow::Borrowed(_) => Cow::Borrowed(update),
+            Cow::Owned(fields) => Cow::Owned(UpdateCustomer { id: update.id.clone(), fields }),
+        };
+        let mut plan = prepare::update(provider, &update)?;
+        update.fields.rewritten.report(&mut plan.fidelity);
+        loss::enforce_policy(&plan.fidelity, &update.fields, conditions, manifest)?;
+        let fields = AskedFields::new(provider, Some(&update.id), &update.fields, &plan.fidelity);
+        Ok(Self::change(plan, Asked::new(&update.id, manifest), Some(fields)))
+    }
+
+    /// The requests that will be sent, in order, as far as they are known before the provider has answered.
+    pub(super) fn requests(&self) -> Vec<&Request> {
+        match self {
+            Self::Create { existing, create, .. } => {
+                let lookup = existing.iter().flat_map(|existing| existing.requests());
+                match existing {
+                    Some(existing) if existing.by_provider => create.requests().into_iter().chain(lookup).collect(),
+                    _ => lookup.chain(create.requests()).collect(),
+                }
+            }
+            Self::Change { plan, .. } => plan.requests(),
+            Self::Delete { read, delete } => {
+                read.iter().flat_map(|read| read.0.requests()).chain(delete.requests()).collect()
+            }
+        }
+    }
+
+    /// How the fields of the write change on the way to the provider.
+    pub(super) fn fidelity(&self) -> Fidelity {
+        match self {
+            Self::Create { create, .. } => create.fidelity.clone(),
+            Self::Change { plan, .. } => plan.fidelity.clone(),
+            Self::Delete { .. } => Fidelity::default(),
+        }
+    }
+
+    /// Compares the result of the write, which reconciliation found, with what the write asked for.
+    pub(super) async fn compare(self, transport: &dyn Transport, found: Written) -> Written {
+        match (self, found) {
+            (Self::Create { create, asked, .. }, Written::Created(mut created)) => {
+                asked.check_created(transport, &mut created, create.fidelity, false).await;
+                Written::Created(created)
+            }
+            (Self::Change { plan, fields: Some(fields), .. }, Written::Changed(mut customer)) => {
+                fields.check(transport, &mut customer, plan.fidelity, true).await;
+                Written::Changed(customer)
+            }
+            (_, found) => found,
+        }
+    }
+
+    /// Sends the write and reads its result.
+    pub(super) fn execute(self, transport: &dyn Transport) -> Executed<'_, Written> {
+        match self {
+            Self::Create { existing: None, create, asked } => {
+                executed(created(create, asked, transport), Written::Created)
+            }
+            Self::Create { existing: Some(existing), create, asked } => Box::pin(async move {
+                if existing.by_provider {
+                    let created = created(create, asked, transport).await?;
+                    return Ok(Written::Created(match created.existing {
+                        true => existing.confirm(created, transport).await?,
+                        false => created,
+                    }));
+                }
+                match existing.find(transport).await? {
+                    Some(mut created) => {
+                        asked.check_created(transport, &mut created, create.fidelity, false).await;
+                        Ok(Written::Created(created))
+                    }
+                    None => created(create, asked, transport).await.map(Written::Created),
+                }
+            }),
+            Self::Change { mut plan, asked, fields, writes } => {
+                let sent = std::mem::take(&mut plan.fidelity);
+                let ran = run_to_end(transport, plan);
+                Box::pin(async move {
+                    let Ran { result, was_read } = ran.await?;
+                    // The provider has changed a customer, but it is not known which one.
+                    let mut customer = asked.checked(result).map_err(|error| error.after(writes, false))?;
+                    if let Some(fields) = fields {
+                        fields.check(transport, &mut customer, sent, was_read).await;
+                    }
+                    Ok(Written::Changed(customer))
+                })
+            }
+            Self::Delete { read: None, delete } => executed(run(transport, delete), |()| Written::Deleted),
+            Self::Delete { read: Some(read), delete } => Box::pin(async move {
+                let (read, asked) = *read;
+                asked.checked(run(transport, read).await?)?;
+                run(transport, delete).await.map(|()| Written::Deleted)
+            }),
+        }
+    }
+}
+
+/// Creates a customer, and compares it with the fields that were asked for.
+fn created(
+    mut create: Plan<Created>,
+    asked: Box<AskedFields>,
+    transport: &dyn Transport,
+) -> impl Future<Output = Result<Created, Error>> + Send + use<'_> {
+    let sent = std::mem::take(&mut create.fidelity);
+    let ran = run_to_end(transport, create);
+    async move {
+        let Ran { result: Created { customer, existing }, was_read } = ran.await?;
+        // If its id cannot be used, the provider has made a customer all the same.
+        let customer = identity::checked(customer, asked.manifest()).map_err(|error| error.after(true, false))?;
+        let mut created = Created { customer, existing };
+        asked.check_created(transport, &mut created, sent, was_read).await;
+        Ok(created)
+    }
+}
+
+/// Boxes the future of a result, and converts the result.
+pub(super) fn executed<'t, T: 'static, R: 'static>(
+    result: impl Future<Output = Result<T, Error>> + Send + 't,
+    convert: fn(T) -> R,
+) -> Executed<'t, R> {
+    Box::pin(async move { result.await.map(convert) })
+}
