@@ -4,7 +4,7 @@
 //! for that connection, and executed over a transport. At last the ids in the reply become those that the merchant
 //! knows. A merchant without a middleware has one active connection and its ids, so nothing has to be translated.
 //!
-//! [`read`], [`show_list`] and [`write`] are the only functions that send a command to a provider. The requests with which
+//! [`read`], [`show_list`] and [`write()`] are the only functions that send a command of a client. The requests with which
 //! the gateway finds out how a write ended are not commands of a client; `writes/recovery.rs` sends them.
 
 mod known;

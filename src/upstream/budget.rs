@@ -3,7 +3,7 @@
 //! The 96 MiB have four parts:
 //!
 //! - Every request in flight has [`FREE`] bytes for its reply. It reserves them with its place, before it is sent.
-//! - Replies up to [`LARGE_REPLY`](passerelle_providers::kit::LARGE_REPLY) share the part for usual replies. Larger ones
+//! - Replies up to [`LARGE_REPLY`] share the part for usual replies. Larger ones
 //!   also share the part for large replies, so they take nothing from others.
 //! - A write that was sent must not fail for lack of memory. Where the parts above are used up, the reply to a write
 //!   waits for the part that is kept for such replies. A read fails.

@@ -20,8 +20,8 @@ const ALREADY_HAD: &str = "the provider answered the customer it already had";
 /// `answered_before`: the record is the outcome of another create of this gateway.
 ///
 /// Where a second create answers the first record (`Dedupe::Unique`), the record's time of creation decides as well: a
-/// record is old if it was made more than [`CLOCK_SKEW`] before `began`. Younger records that existed are known by having
-/// been answered before, except those that another system made within that time.
+/// record is old if it was made more than two minutes (`CLOCK_SKEW`) before `began`. Younger records that existed are known
+/// by having been answered before, except those that another system made within that time.
 ///
 /// An old record that has the e-mail address and the name that were sent is the answer. One that differs belongs to another
 /// customer, and is an error with its id.
