@@ -213,17 +213,6 @@ impl Work for Correct {
 }
 
 /// The statement that sets the contacts in these rows.
-macro_rules! insert {
-    ($rows:literal) => {
-        concat!(
-            "INSERT INTO contacts (merchant, connection, customer, kind, hash, changed_at) VALUES ",
-            $rows,
-            " ON CONFLICT (merchant, connection, customer, kind) \
-             DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at"
-        )
-    };
-}
-
 /// Changes the contacts of a customer, in the transaction that finishes the write.
 pub(super) async fn change(
     session: &mut dyn Session,
@@ -232,24 +221,21 @@ pub(super) async fn change(
     customer: &str,
     changes: &ContactChanges,
 ) -> Result<(), StoreError> {
-    let owner = [of.merchant, of.connection, customer].map(Value::Text);
-    let mut set = owner.to_vec();
-    set.push(Value::Integer(group.now));
+    let [merchant, connection, customer] = [of.merchant, of.connection, customer].map(Value::Text);
     for (kind, hash) in &changes.changes {
+        let kind = Value::Text(kind.as_str());
         if let Some(hash) = hash {
-            set.extend([Value::Text(kind.as_str()), Value::Bytes(hash)]);
+            // A statement that inserts several rows would need a journal of its own.
+            let insert = "INSERT INTO contacts (merchant, connection, customer, kind, hash, changed_at) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (merchant, connection, customer, kind) \
+                          DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at";
+            let values = [merchant, connection, customer, kind, Value::Bytes(hash), Value::Integer(group.now)];
+            session.execute(insert, &values).await?;
         } else {
             let delete = "DELETE FROM contacts WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
                           AND kind = ?4";
-            session.execute(delete, &[&owner[..], &[Value::Text(kind.as_str())]].concat()).await?;
+            session.execute(delete, &[merchant, connection, customer, kind]).await?;
         }
     }
-    // One statement for both kinds, because other writes wait for this transaction.
-    let insert = match set.len() {
-        4 => return Ok(()),
-        6 => insert!("(?1, ?2, ?3, ?5, ?6, ?4)"),
-        _ => insert!("(?1, ?2, ?3, ?5, ?6, ?4), (?1, ?2, ?3, ?7, ?8, ?4)"),
-    };
-    session.execute(insert, &set).await?;
     Ok(())
 }

@@ -121,8 +121,16 @@ impl Store {
         };
         let renewals = Arc::new(Renewals::from(Instant::now(), terms.lease));
         let terms = Arc::new(terms);
-        let is_failing = AtomicBool::new(false);
-        let opened = Arc::new(Opened { database, keyring, hashes, terms, renewals, is_failing });
+        let has_operations = database::read(&*database, operations::HasOperations).await?;
+        let opened = Arc::new(Opened {
+            database,
+            keyring,
+            hashes,
+            joins_earlier_until: has_operations.then(|| Instant::now() + settings.joining),
+            terms,
+            renewals,
+            is_failing: AtomicBool::new(false),
+        });
         let (operations, contacts) = (OperationLog::of(&opened), Contacts::of(&opened));
         let audit = AuditLog::of(&opened.database);
         let store = Self { opened, operations, contacts, audit };

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tokio::time::Instant;
+
 use super::{
     database::Database,
     error::StoreError,
@@ -21,11 +23,19 @@ pub(super) struct Opened {
     pub(super) hashes: Arc<Hashes>,
     pub(super) terms: Arc<Terms>,
     pub(super) renewals: Arc<Renewals>,
+    /// Until when a write without a key may join one that an earlier version stored before this start. `None`: there is
+    /// none.
+    pub(super) joins_earlier_until: Option<Instant>,
     /// Whether a write has failed, and none has shown since that writes work again.
     pub(super) is_failing: AtomicBool,
 }
 
 impl Opened {
+    /// Whether a write without a key may join one that an earlier version has stored.
+    pub(super) fn joins_earlier(&self) -> bool {
+        self.joins_earlier_until.is_some_and(|until| Instant::now() < until)
+    }
+
     /// Notes that the store could not write.
     pub(super) fn note_failure(&self, error: &StoreError) {
         if !self.is_failing.swap(true, Ordering::Relaxed) {

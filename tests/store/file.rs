@@ -7,7 +7,7 @@ use passerelle::store::{Claim, ContactKind, ContactsOf, End, StoreError, audit::
 use rusqlite::Connection;
 
 use crate::{
-    bed::{Bed, answer, claim, done, key, keyed},
+    bed::{Bed, answer, claim, done, key, keyed, keyless},
     trial::trial,
 };
 
@@ -26,6 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_rotated_key_opens_everything,
         nothing_of_a_customer_is_in_the_files,
         a_changed_audit_record_is_found,
+        a_write_without_a_key_joins_one_of_an_earlier_version_after_the_upgrade,
         sealed_bytes_do_not_open_in_another_row,
         files_are_readable_by_their_owner_only,
     ]
@@ -222,6 +223,20 @@ async fn a_changed_audit_record_is_found() {
     assert_eq!(store.audit().verify().await, Ok(Err(Broken::Missing(1000))));
     change("DELETE FROM audit WHERE sequence = 3");
     assert_eq!(store.audit().verify().await, Ok(Err(Broken::Missing(3))));
+}
+
+/// A client that disconnected before an upgrade repeats its request without a key after it.
+async fn a_write_without_a_key_joins_one_of_an_earlier_version_after_the_upgrade() {
+    let bed = Bed::file();
+    let store = bed.open().await;
+    // An earlier version hashed the name of the connection, `main`, before the request.
+    let earlier = claim(&store, keyless("acme", "main\nr")).await;
+    assert_eq!(store.operations().finish_undelivered(earlier, 1, done()).await, Ok(true));
+    drop(store);
+    let store = bed.open().await;
+    let again = store.operations().claim(keyless("acme", "r")).await;
+    assert!(matches!(&again, Ok(Claim::Finished(record)) if record.id == earlier), "{again:?}");
+    claim(&store, keyless("acme", "r")).await;
 }
 
 async fn sealed_bytes_do_not_open_in_another_row() {

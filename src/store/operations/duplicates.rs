@@ -46,13 +46,18 @@ pub(in crate::store) struct Identity {
     pub(in crate::store) request: Bytes,
     pub(in crate::store) fingerprint: Hash,
     /// The fingerprint that an earlier version gave the same request at the same connection. Only a write that may join
-    /// another one by its content needs it.
+    /// another one by its content needs it, and only shortly after the start of a process that found such writes.
     pub(in crate::store) earlier_fingerprint: Option<Hash>,
 }
 
 impl Identity {
-    pub(in crate::store) fn of(new: &NewOperation, terms: &Arc<Terms>, hashes: &Arc<Hashes>) -> Self {
-        let is_joining = new.key.is_none() && new.joins;
+    pub(in crate::store) fn of(
+        new: &NewOperation,
+        terms: &Arc<Terms>,
+        hashes: &Arc<Hashes>,
+        joins_earlier: bool,
+    ) -> Self {
+        let is_joining_earlier = joins_earlier && new.key.is_none() && new.joins;
         Self {
             terms: Arc::clone(terms),
             hashes: Arc::clone(hashes),
@@ -61,7 +66,7 @@ impl Identity {
             joins: new.joins,
             request: new.request.clone(),
             fingerprint: hashes.fingerprint(&new.merchant, &new.request),
-            earlier_fingerprint: is_joining
+            earlier_fingerprint: is_joining_earlier
                 .then(|| hashes.earlier_fingerprint(&new.merchant, &new.connection, &new.request)),
         }
     }
@@ -135,13 +140,22 @@ impl Identity {
     }
 
     /// The parameters of a search by content in the last `Terms::joining`.
-    fn content(&self, group: &Group) -> [Value<'_>; 4] {
-        [
-            Value::Text(&self.merchant),
-            Value::Bytes(&self.fingerprint),
-            Value::Integer(before(group.now, self.terms.joining)),
-            Value::Bytes(self.earlier_fingerprint.as_ref().unwrap_or(&self.fingerprint)),
-        ]
+    fn content<'v>(&'v self, fingerprint: &'v Hash, group: &Group) -> [Value<'v>; 3] {
+        [Value::Text(&self.merchant), Value::Bytes(fingerprint), Value::Integer(before(group.now, self.terms.joining))]
+    }
+
+    /// The oldest write that a search by content finds.
+    async fn oldest(
+        &self,
+        select: &'static str,
+        session: &mut dyn Session,
+        group: &Group,
+    ) -> Result<Option<Stored>, StoreError> {
+        let mut found = session.rows(select, &self.content(&self.fingerprint, group)).await?.pop();
+        if let (None, Some(earlier)) = (&found, &self.earlier_fingerprint) {
+            found = session.rows(select, &self.content(earlier, group)).await?.pop();
+        }
+        found.map(Stored::read).transpose()
     }
 
     /// The oldest write of the last `Terms::joining` that has the same content and is `sending` or `unknown`.
@@ -149,10 +163,10 @@ impl Identity {
         let select = concat!(
             "SELECT ",
             columns!(),
-            " FROM operations WHERE merchant = ?1 AND fingerprint IN (?2, ?4) AND state IN ('sending', 'unknown') \
+            " FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND state IN ('sending', 'unknown') \
              AND created_at > ?3 ORDER BY created_at LIMIT 1"
         );
-        session.rows(select, &self.content(group)).await?.pop().map(Stored::read).transpose()
+        self.oldest(select, session, group).await
     }
 
     /// A finished write with the same content, whose answer no client got (column `unheard`). Its client disconnected
@@ -166,11 +180,10 @@ impl Identity {
         let select = concat!(
             "SELECT ",
             columns!(),
-            " FROM operations WHERE merchant = ?1 AND fingerprint IN (?2, ?4) AND unheard = 1 AND answer IS NOT NULL \
+            " FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND unheard = 1 AND answer IS NOT NULL \
              AND created_at > ?3 ORDER BY created_at LIMIT 1"
         );
-        let Some(row) = session.rows(select, &self.content(group)).await?.pop() else { return Ok(None) };
-        let undelivered = Stored::read(row)?;
+        let Some(undelivered) = self.oldest(select, session, group).await? else { return Ok(None) };
         MarkDelivered { id: undelivered.id, is_delivered: true }.perform(session, group).await?;
         Ok(Some(undelivered))
     }

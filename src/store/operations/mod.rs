@@ -42,6 +42,7 @@ use tokio::time::Instant;
 
 pub use record::{Adopted, Claim, End, Finished, NewOperation, Reaped, Record, Resend, State, StoredAnswer};
 
+pub(super) use self::reading::HasOperations;
 use self::{
     duplicates::{FindDuplicate, Found, Identity},
     reading::ReadOperations,
@@ -99,7 +100,7 @@ impl OperationLog {
     }
 
     fn identity(&self, new: &NewOperation) -> Identity {
-        Identity::of(new, &self.store.terms, &self.store.hashes)
+        Identity::of(new, &self.store.terms, &self.store.hashes, self.store.joins_earlier())
     }
 
     fn claimed(&self, found: Found) -> Result<Option<Claim>, StoreError> {

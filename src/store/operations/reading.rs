@@ -15,6 +15,20 @@ use crate::store::{
     operation_id::OperationId,
 };
 
+/// Whether the store has any operation.
+pub(in crate::store) struct HasOperations;
+
+#[async_trait]
+impl Work for HasOperations {
+    type Done = bool;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
+        Ok(!session.rows("SELECT id FROM operations LIMIT 1", &[]).await?.is_empty())
+    }
+}
+
 /// Operations, the newest first.
 #[derive(Default)]
 pub(in crate::store) struct ReadOperations {
