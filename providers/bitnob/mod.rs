@@ -174,15 +174,10 @@ impl CustomerProvider for Bitnob {
 
     fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
         let draft = Draft::put(self.collection()).segment(command.id.at_provider())?;
-        self.plan_write(draft, &translate::input(&command.fields))
-    }
-
-    fn plan_update_of(&self, command: &UpdateCustomer, current: &Customer) -> Result<Plan<Customer>, Error> {
-        let draft = Draft::put(self.collection()).segment(command.id.at_provider())?;
         let mut input = translate::input(&command.fields);
-        // The documents of v2 show no dial code in an update: a new one is sent as a part of the number.
-        let is_new_code = matches!(&input.country_code, Patch::Set(code) if current.split_phone().0 != Some(&**code));
-        if self.is_v2 && is_new_code {
+        // The documents show no dial code in an update. A provider that ignored ours would put the digits of one country
+        // behind the code of another, so an international number is sent whole.
+        if matches!(input.country_code, Patch::Set(_)) {
             input.phone = str_patch(&command.fields.phone);
             input.country_code = Patch::Absent;
         }

@@ -23,7 +23,8 @@ const RESPELLED: &str = "the provider keeps it in another spelling";
 const SPLIT_CHANGED: &str = "the provider keeps one name, which splits at another space";
 const READ_FAILED: &str = "the answer does not show it, and the read that compares it failed";
 
-/// The fields that were asked for and that the customer does not show. A field that was cleared is never one of them.
+/// The fields that were asked for and that the customer does not show. A field that was cleared is one of them if the customer
+/// has no value: the answer may only leave it out.
 pub(super) fn not_shown(fields: &CustomerFields, customer: &Customer, manifest: &Manifest) -> FieldList {
     let has_name = customer.name.is_some() || customer.first_name.is_some() || customer.last_name.is_some();
     let has_both_parts = || {
@@ -34,6 +35,9 @@ pub(super) fn not_shown(fields: &CustomerFields, customer: &Customer, manifest: 
     let is_shown = |field: Field| match field {
         Field::Name => has_name && (manifest.update.names == NameStyle::Full || has_both_parts()),
         Field::FirstName | Field::LastName if manifest.update.names == NameStyle::Full => has_name,
+        Field::Metadata if customer.metadata.is_empty() => {
+            fields.metadata.set().is_some_and(|patch| asked_keys(patch).next().is_none())
+        }
         Field::Metadata => fields.metadata.set().is_none_or(|patch| {
             has_same_text(patch, &customer.metadata)
                 || asked_keys(patch).all(|(key, wanted)| {
@@ -42,7 +46,7 @@ pub(super) fn not_shown(fields: &CustomerFields, customer: &Customer, manifest: 
         }),
         field => customer.held(field).has_value(),
     };
-    let is_asked = |field: &Field| fields.state(*field) == Patch::Set(());
+    let is_asked = |field: &Field| fields.state(*field) != Patch::Absent;
     Field::WRITABLE.into_iter().filter(is_asked).filter(|field| !is_shown(*field)).collect()
 }
 
@@ -118,7 +122,9 @@ impl Differences<'_> {
     /// Compares one text. `is_same` decides whether two different texts have the same meaning.
     fn value(&mut self, field: Field, asked: &Patch<Text>, current: Option<&Text>, is_same: fn(&str, &str) -> bool) {
         match (asked, current) {
-            (Patch::Absent, _) | (Patch::Clear, None) => {}
+            (Patch::Absent, _) => {}
+            (Patch::Clear, None) if self.unverified.contains(&field) => self.missing(field, NOT_CLEARED),
+            (Patch::Clear, None) => {}
             (Patch::Clear, Some(current)) => self.altered(field, NOT_CLEARED, current),
             (Patch::Set(asked), None) if asked.trim().is_empty() => {}
             (Patch::Set(_), None) => self.missing(field, NOT_STORED),

@@ -10,7 +10,7 @@ use crate::{
         CreateCustomer, Created, Customer, CustomerFields, Error, Field, Kind, Operation,
         manifest::{Dedupe, Manifest},
     },
-    text::email,
+    text::{Text, email},
 };
 
 /// The rule in the report of a create that made no customer.
@@ -53,15 +53,17 @@ pub fn judge(
     Ok(Created { customer, existing })
 }
 
+/// Whether the customer has the sent e-mail address. An answer that does not show one says nothing about it.
 fn has_email(customer: &Customer, sent: &CustomerFields) -> bool {
-    sent.email.set().is_none_or(|sent| customer.email.as_deref().is_some_and(|current| email::same(current, sent)))
+    let is_same = |sent: &Text| customer.email.as_deref().is_none_or(|current| email::same(current, sent));
+    sent.email.set().is_none_or(is_same)
 }
 
 /// Whether the customer has the sent name, whatever its case and its spaces are.
 fn has_name(customer: &Customer, sent: &CustomerFields) -> bool {
     let words = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
     let current = customer.full_name();
-    sent.full_name().set().is_none_or(|sent| current.as_deref().map(words) == Some(words(sent)))
+    sent.full_name().set().is_none_or(|sent| current.as_deref().is_none_or(|current| words(current) == words(sent)))
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ fn update_of(
     command: &UpdateCustomer,
 ) -> Result<Plan<Customer>, Error> {
     let fields = complete(&command.fields, current, provider.manifest());
-    provider.plan_update_of(&UpdateCustomer { id: command.id.clone(), fields }, current)
+    provider.plan_update(&UpdateCustomer { id: command.id.clone(), fields })
 }
 
 /// The patch, with the current values added wherever the provider accepts an object only whole.

@@ -53,12 +53,6 @@ pub trait CustomerProvider: Debug + Send + Sync + 'static {
         unsupported(self.manifest(), Operation::Update)
     }
 
-    /// Changes a customer that the plan has just read, at a provider that must see the current values. The fields are
-    /// already completed from them.
-    fn plan_update_of(&self, command: &UpdateCustomer, _current: &Customer) -> Result<Plan<Customer>, Error> {
-        self.plan_update(command)
-    }
-
     /// Deletes a customer.
     fn plan_delete(&self, _: &CustomerId) -> Result<Plan<()>, Error> {
         unsupported(self.manifest(), Operation::Delete)
