@@ -30,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_copy_that_sqlite_makes_is_complete,
         a_removed_file_refuses_writes_until_it_is_back,
         a_removed_log_refuses_writes,
+        a_truncated_log_refuses_writes_until_a_restart,
         a_replaced_file_refuses_writes,
         a_damaged_file_refuses_writes_until_a_restart,
         a_change_of_another_program_that_damages_nothing_is_accepted,
@@ -209,6 +210,14 @@ async fn a_removed_log_refuses_writes() {
     let store = open(&bed).await;
     fs::remove_file(beside(&bed, "-wal")).expect("removed");
     assert_refuses_writes(&store, "was removed while the gateway was running").await;
+}
+
+async fn a_truncated_log_refuses_writes_until_a_restart() {
+    let bed = Bed::file();
+    let store = open(&bed).await;
+    write(&store, 5).await;
+    File::options().write(true).open(beside(&bed, "-wal")).expect("the log").set_len(0).expect("truncated");
+    assert_refuses_writes(&store, "was truncated while the gateway was running").await;
 }
 
 async fn a_replaced_file_refuses_writes() {

@@ -122,9 +122,8 @@ impl Differences<'_> {
     /// Compares one text. `is_same` decides whether two different texts have the same meaning.
     fn value(&mut self, field: Field, asked: &Patch<Text>, current: Option<&Text>, is_same: fn(&str, &str) -> bool) {
         match (asked, current) {
-            (Patch::Absent, _) => {}
             (Patch::Clear, None) if self.unverified.contains(&field) => self.missing(field, NOT_CLEARED),
-            (Patch::Clear, None) => {}
+            (Patch::Absent, _) | (Patch::Clear, None) => {}
             (Patch::Clear, Some(current)) => self.altered(field, NOT_CLEARED, current),
             (Patch::Set(asked), None) if asked.trim().is_empty() => {}
             (Patch::Set(_), None) => self.missing(field, NOT_STORED),

@@ -5,7 +5,10 @@ use std::{
     fs::{self, Metadata, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -13,6 +16,7 @@ use rusqlite::Connection;
 
 use super::{
     file::beside,
+    log,
     session::{damaged, failure},
 };
 use crate::store::{database::Condition, error::StoreError};
@@ -30,6 +34,8 @@ pub(super) struct Guard {
     log: PathBuf,
     file_identity: Identity,
     log_identity: Identity,
+    /// The greatest length of the log so far, up to [`log::LARGEST`]. While the store is open, SQLite makes it no shorter.
+    log_length: AtomicU64,
     /// When the file was written last, and its length, as far as the writer knows.
     seen: Mutex<Option<Stamp>>,
     /// Why nothing is written any more until a restart.
@@ -47,6 +53,7 @@ impl Guard {
         let guard = Self {
             file_identity: known(path)?,
             log_identity: known(&log)?,
+            log_length: AtomicU64::default(),
             path: path.to_owned(),
             log,
             seen: Mutex::default(),
@@ -136,7 +143,13 @@ impl Guard {
             let found = fs::metadata(path).map_err(|error| lost(path, &error))?;
             if identity(&found) == known { Ok(found) } else { Err(gone(path, "replaced")) }
         };
-        same(&self.log, self.log_identity)?;
+        let length = same(&self.log, self.log_identity)?.len().min(log::LARGEST.into());
+        if length < self.log_length.fetch_max(length, Ordering::Relaxed) {
+            // Writes that were answered may be lost.
+            let truncated = gone(&self.log, "truncated");
+            self.stop(truncated.clone());
+            return Err(truncated);
+        }
         same(&self.path, self.file_identity)
     }
 

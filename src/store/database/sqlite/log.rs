@@ -23,6 +23,9 @@ const COMPLETE: i32 = 0;
 /// The `user_version` of a file that lacks what is in its log.
 const NEEDS_LOG: i32 = 1;
 
+/// SQLite shortens a longer log to this length, in bytes, when it begins it anew.
+pub(super) const LARGEST: u32 = 64 << 20;
+
 /// How many pages the log has before it is moved into the file, as by SQLite's default.
 const PAGES: i32 = 1000;
 

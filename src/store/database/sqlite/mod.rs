@@ -141,7 +141,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // Where plain fsync does not reach the disk (macOS); nothing elsewhere.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)
+    connection.pragma_update(None, "journal_size_limit", log::LARGEST)
 }
 
 pub(in crate::store) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
