@@ -159,12 +159,28 @@ pub(super) fn encode_payment(payment: &Payment) -> wire::Payment<'_> {
     }
 }
 
+/// The channel of a payment method. Notch Pay's client refuses the whole list if one channel is not of its own (py), such as
+/// `card` or `cm.mtn`, a country and an operator. A channel of another provider becomes the general one of its kind.
+fn channel(method: &PaymentMethod) -> &str {
+    const WITHOUT_COUNTRY: [&str; 5] = ["bank", "card", "eumm", "paypal", "yoomee"];
+    let is_own = |channel: &str| {
+        WITHOUT_COUNTRY.contains(&channel) || channel.split_once('.').is_some_and(|(country, _)| country.len() == 2)
+    };
+    let kind = method.kind.as_deref().unwrap_or_default().to_ascii_lowercase();
+    match method.channel.as_deref() {
+        Some(channel) if is_own(channel) => channel,
+        _ if kind.contains("card") => "card",
+        _ if kind.contains("bank") => "bank",
+        _ => "cm.mobile",
+    }
+}
+
 /// Writes a payment method as Notch Pay does: the inverse of [`payment_method`].
 pub(super) fn encode_payment_method(method: &PaymentMethod) -> wire::PaymentMethod<'_> {
     wire::PaymentMethod {
         id: str_of(Some(&method.id)),
         kind: str_of(method.kind.as_ref()),
-        channel: str_of(method.channel.as_ref()),
+        channel: Some(Str::new(channel(method))),
         phone: method.phone.as_ref().map(|phone| Loose((&**phone).into())),
         created_at: str_of(method.created_at.as_ref()),
         extra: method.extra.borrowed(),
