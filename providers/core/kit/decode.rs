@@ -39,15 +39,17 @@ pub fn required<T>(member: Option<T>, name: &'static str) -> Result<T, Error> {
 }
 
 /// Checks the answer to a deletion. Its body is not documented well at any vendor: it may be empty, a text or a message.
-/// An HTML page is not the answer of the provider's API, and neither `false` nor another record's id confirms a deletion.
-/// `member` is the vendor's name of the id.
+/// An HTML page is not the answer of the provider's API, and neither `false`, an error nor another record's id confirms a
+/// deletion. `member` is the vendor's name of the id.
 pub fn deletion(answer: &Answer, id: &CustomerId, member: &str) -> Result<(), Error> {
     if answer.is_html() {
         return Err(Error::bad_response("an HTML page to a deletion; is `base_url` right?"));
     }
     let body: Value = answer.error_body().unwrap_or_default();
     let objects = [&body, &body["data"], &body["customer"]];
-    if objects.iter().any(|object| object["deleted"] == false || object["success"] == false) {
+    let denies = |object: &&Value| ["deleted", "success", "status"].iter().any(|flag| object[flag] == false);
+    let has_error = !matches!(&body["error"], Value::Null | Value::Bool(false)) && body["error"] != "";
+    if has_error || objects.iter().any(denies) {
         return Err(Error::bad_response("that the customer is not deleted"));
     }
     let mut answered = objects.iter().filter_map(|object| object[member].as_str());

@@ -101,11 +101,18 @@ pub(super) fn no_reply_that_is_not_a_deletion_is_answered_as_one(subject: Subjec
     let (provider, id) = (subject.provider(), subject.id());
     let whole = subject.server().answer(&Command::Delete(id.clone()), &Reply::DELETED)?;
     provider.plan_delete(&id)?.read(whole)?;
-    for body in ["<!DOCTYPE html><html></html>", r#"{"deleted":false}"#, r#"{"data":{"deleted":false}}"#] {
+    for body in [
+        "<!DOCTYPE html><html></html>",
+        r#"{"deleted":false}"#,
+        r#"{"data":{"deleted":false}}"#,
+        r#"{"error":{"message":"no"}}"#,
+    ] {
         let deleted = provider.plan_delete(&id)?.read(Response::new(body.into()));
         expect_kind(body, deleted, Kind::BadResponse)?;
     }
-    Ok(())
+    // To one vendor this is the form of a refusal.
+    let refused = provider.plan_delete(&id)?.read(Response::new(r#"{"status":false,"message":"not deleted"}"#.into()));
+    if refused.is_err() { Ok(()) } else { Err("`status` is false, and the customer counts as deleted".into()) }
 }
 
 /// A write with such an answer is unknown: the provider has changed a customer, but it is not known which one.
