@@ -12,7 +12,7 @@ use crate::{
         Plan,
         render::{FROM_RECORD, FromRecord},
     },
-    model::{Address, Customer, CustomerFields, CustomerType, Error, Request, UpdateCustomer},
+    model::{Address, Customer, CustomerType, Error, Request, UpdateCustomer},
     text::{Str, Text},
 };
 
@@ -33,18 +33,16 @@ pub(super) fn requests(
     requests
 }
 
-/// A record that has every field, and differs from the other one in each. Where the update sets a phone number, the record
-/// has none: the number is shown as it is sent where its dial code is a new one.
+/// A record that has every field, and differs from the other one in each.
 fn record(update: &UpdateCustomer, index: usize) -> Customer {
     let text = |texts: [&'static str; 2]| Some(Text::from_static(texts[index]));
-    let CustomerFields { metadata, phone, .. } = &update.fields;
-    let metadata = metadata.set().map(|patch| metadata_beside(patch.as_str(), ["1", "2"][index]));
+    let metadata = update.fields.metadata.set().map(|patch| metadata_beside(patch.as_str(), ["1", "2"][index]));
     Customer {
         name: text(["Aa Aa", "Bb Bb"]),
         first_name: text(["Aa", "Bb"]),
         last_name: text(["Aa", "Bb"]),
         email: text(["a@example.com", "b@example.org"]),
-        phone: text(["+221771234567", "+2348123456789"]).filter(|_| phone.is_absent()),
+        phone: text(["+221771234567", "+2348123456789"]),
         id: update.id.at_provider().clone(),
         whatsapp: text(["+221771234567", "+2348123456789"]),
         address: Address {

@@ -27,11 +27,7 @@ pub(super) fn an_explained_update_is_the_sent_one_but_for_what_it_takes_from_the
 }
 
 fn check(subject: Subject, fields: CustomerFields) -> Result<(), Failed> {
-    let mut current = Customer { id: subject.id().public().clone(), ..full() };
-    if fields.phone.set().is_some() {
-        // A preview supposes that the dial code is a new one.
-        current.phone = None;
-    }
+    let current = Customer { id: subject.id().public().clone(), ..full() };
     let update = UpdateCustomer { id: subject.id(), fields };
     let explained = plan(&subject.provider(), &Command::Update(update.clone()))?;
     let explained = explained.write().ok_or("the plan has no request that writes")?;
