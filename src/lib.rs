@@ -29,6 +29,7 @@ pub mod drop_in;
 pub mod execution;
 pub mod http;
 pub mod listener;
+mod memory;
 pub mod merchant;
 pub mod problem;
 pub mod state;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Memory is counted in units of this size.
-const UNIT: usize = 1 << 10;
+use crate::memory::{KIB, reserve};
+
 /// The largest small body, in bytes. Customers are smaller by far.
 pub const SMALL_BODY: usize = 16 << 10;
 
@@ -32,32 +32,16 @@ pub struct Reservation {
 impl BodyBudget {
     /// A budget of so many bytes.
     pub fn new(bytes: usize) -> Self {
-        let units = (bytes / UNIT).min(Semaphore::MAX_PERMITS);
+        let units = (bytes / KIB).min(Semaphore::MAX_PERMITS);
         Self { all: Arc::new(Semaphore::new(units)), large: Arc::new(Semaphore::new(units / 4 * 3)) }
     }
 
     /// Reserves what a body needs that grows to `size` bytes, beyond what it has reserved before.
     pub fn grow(&self, held: &mut Reservation, size: usize) -> Result<(), OverBudget> {
-        let units = size.div_ceil(UNIT);
-        if size > SMALL_BODY {
-            extend(&self.large, &mut held.large, units)?;
-        }
-        extend(&self.all, &mut held.all, units)
+        let is_reserved = (size <= SMALL_BODY || reserve(&self.large, &mut held.large, size))
+            && reserve(&self.all, &mut held.all, size);
+        if is_reserved { Ok(()) } else { Err(OverBudget) }
     }
-}
-
-fn extend(from: &Arc<Semaphore>, held: &mut Option<OwnedSemaphorePermit>, units: usize) -> Result<(), OverBudget> {
-    let missing = units.saturating_sub(held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
-    if missing == 0 {
-        return Ok(());
-    }
-    let missing = u32::try_from(missing).map_err(|_| OverBudget)?;
-    let permit = Arc::clone(from).try_acquire_many_owned(missing).map_err(|_| OverBudget)?;
-    match held {
-        Some(held) => held.merge(permit),
-        None => *held = Some(permit),
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -66,12 +50,12 @@ mod tests {
 
     #[test]
     fn large_bodies_leave_a_quarter_to_small_ones_and_return_what_they_held() {
-        let budget = BodyBudget::new(256 * UNIT);
+        let budget = BodyBudget::new(256 * KIB);
         let mut large = Reservation::default();
-        for size in [SMALL_BODY, 100 * UNIT, 192 * UNIT] {
+        for size in [SMALL_BODY, 100 * KIB, 192 * KIB] {
             budget.grow(&mut large, size).expect("three quarters are for every body");
         }
-        budget.grow(&mut large, 192 * UNIT - 1).expect("it has this already");
+        budget.grow(&mut large, 192 * KIB - 1).expect("it has this already");
         assert_eq!(budget.grow(&mut Reservation::default(), SMALL_BODY + 1), Err(OverBudget));
         let mut small: [Reservation; 5] = Default::default();
         for held in &mut small[..4] {
@@ -79,8 +63,8 @@ mod tests {
         }
         assert_eq!(budget.grow(&mut small[4], 1), Err(OverBudget));
         drop(large);
-        budget.grow(&mut small[4], 192 * UNIT).expect("the memory was returned");
+        budget.grow(&mut small[4], 192 * KIB).expect("the memory was returned");
         drop(small);
-        budget.grow(&mut Reservation::default(), 192 * UNIT).expect("and again");
+        budget.grow(&mut Reservation::default(), 192 * KIB).expect("and again");
     }
 }

@@ -3,8 +3,8 @@
 //! The 96 MiB have four parts:
 //!
 //! - Every request in flight has [`FREE`] bytes for its reply. It reserves them with its place, before it is sent.
-//! - Replies up to [`LARGE_REPLY`] share the part for usual replies. Larger ones
-//!   also share the part for large replies, so they take nothing from others.
+//! - Replies up to [`LARGE_REPLY`] share the part for usual replies. Larger ones also share the part for large replies, so
+//!   they take nothing from others.
 //! - A write that was sent must not fail for lack of memory. Where the parts above are used up, the reply to a write
 //!   waits for the part that is kept for such replies. A read fails.
 //!
@@ -19,10 +19,11 @@ use passerelle_providers::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::memory::{KIB, reserve};
+
 /// The bytes that every reply has without asking: 32 MiB for the default of 2048 requests in flight.
 pub(super) const FREE: usize = 16 * KIB;
 
-const KIB: usize = 1024;
 const USUAL: usize = 24 * KIB;
 const LARGE: usize = 32 * KIB;
 
@@ -80,8 +81,8 @@ impl Share<'_> {
     pub(super) async fn grow(&mut self, size: usize) -> Result<(), Error> {
         let Permits { usual, large, kept_for_writes } = &mut self.permits;
         if kept_for_writes.is_none() {
-            let fits = add(&self.budget.usual, usual, size.min(LARGE_REPLY).saturating_sub(FREE))
-                && add(&self.budget.large, large, size.saturating_sub(LARGE_REPLY));
+            let fits = reserve(&self.budget.usual, usual, size.min(LARGE_REPLY).saturating_sub(FREE))
+                && reserve(&self.budget.large, large, size.saturating_sub(LARGE_REPLY));
             if !fits && !self.writes {
                 let message = "the replies of all providers together are too large at the moment; try again later";
                 return Err(Error::new(Kind::Overloaded, message).with_retry_after(Some(1)));
@@ -104,20 +105,6 @@ impl Share<'_> {
         }
         if self.size > FREE { Bytes::from_owner(Held(body, self.permits)) } else { body }
     }
-}
-
-/// Adds permits until they are worth `size` bytes. Returns whether the part has enough.
-fn add(part: &Arc<Semaphore>, permits: &mut Option<OwnedSemaphorePermit>, size: usize) -> bool {
-    let held = permits.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    let Ok(missing @ 1..) = u32::try_from(size.div_ceil(KIB).saturating_sub(held)) else {
-        return size.div_ceil(KIB) <= held;
-    };
-    let Ok(added) = Arc::clone(part).try_acquire_many_owned(missing) else { return false };
-    match permits {
-        Some(permits) => permits.merge(added),
-        None => *permits = Some(added),
-    }
-    true
 }
 
 #[cfg(test)]

@@ -103,6 +103,7 @@ const CORE: &[&str] = &["text", "json", "model", "api", "kit", "engine"];
 const SHELL: &[&str] = &[
     "capabilities",
     "config",
+    "memory",
     "tls",
     "upstream",
     "store",
