@@ -169,8 +169,8 @@ impl Identity {
         self.oldest(select, session, group).await
     }
 
-    /// A finished write with the same content, whose answer no client got (column `unheard`). Its client disconnected
-    /// before the answer, and now sends its request again. This marks the answer as delivered. So a further request
+    /// A finished write with the same content, whose answer is undelivered. Its client disconnected before the answer,
+    /// and now sends its request again. This marks the answer as delivered. So a further request
     /// with the same content is a new write.
     async fn undelivered_duplicate(
         &self,

@@ -38,7 +38,7 @@ pub(in crate::store) struct Finish {
     pub(in crate::store) reconcile_after: Option<i64>,
     pub(in crate::store) status: Option<u16>,
     pub(in crate::store) answer: Option<Vec<u8>>,
-    /// Whether the client sent no key and disconnected before the answer. The column is `unheard`.
+    /// Whether the client sent no key and disconnected before the answer.
     pub(in crate::store) is_undelivered: bool,
     /// Whether nothing is stored if the customer is the outcome of another create already.
     pub(in crate::store) refuses_shared: bool,

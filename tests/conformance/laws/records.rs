@@ -1,4 +1,5 @@
-//! Laws about whose record an answer is, and about customers who do not exist or of whom there are several.
+//! Laws about records: an answer has the record that was asked for, an unknown customer is refused, and so is an ambiguous
+//! match.
 
 use std::sync::Arc;
 
