@@ -38,14 +38,14 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Another file of the store: the key, the log.
-fn beside(bed: &Bed, ending: &str) -> PathBuf {
+pub(crate) fn beside(bed: &Bed, ending: &str) -> PathBuf {
     let mut path = bed.path().into_os_string();
     path.push(ending);
     path.into()
 }
 
 /// A folder with copies of these files of the store, as another bed.
-fn copy(bed: &Bed, endings: &[&str]) -> Bed {
+pub(crate) fn copy(bed: &Bed, endings: &[&str]) -> Bed {
     let other = Bed::file();
     for ending in endings {
         fs::copy(beside(bed, ending), beside(&other, ending)).expect("a copy");
@@ -53,23 +53,23 @@ fn copy(bed: &Bed, endings: &[&str]) -> Bed {
     other
 }
 
-async fn refusal(bed: &Bed) -> String {
+pub(crate) async fn refusal(bed: &Bed) -> String {
     match bed.try_open("").await {
         Err(StoreError::Damaged(message)) => message,
         other => panic!("{other:?}"),
     }
 }
 
-async fn open(bed: &Bed) -> Store {
+pub(crate) async fn open(bed: &Bed) -> Store {
     bed.try_open("").await.expect("a store")
 }
 
-async fn is_known(store: &Store, key: &str) -> bool {
+pub(crate) async fn is_known(store: &Store, key: &str) -> bool {
     matches!(store.operations().claim(keyed("acme", key, "r")).await, Ok(Claim::InFlight(_) | Claim::Finished(_)))
 }
 
 /// Claims and ends so many writes.
-async fn write(store: &Store, count: usize) {
+pub(crate) async fn write(store: &Store, count: usize) {
     for _ in 0..count {
         let id = claim(store, keyed("acme", &OperationId::now().to_string(), "r")).await;
         assert_eq!(store.operations().finish(id, 1, done()).await, Ok(true));

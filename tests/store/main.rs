@@ -9,6 +9,7 @@ mod cluster;
 mod crash;
 mod damage;
 mod file;
+mod log;
 mod previous;
 mod replicas;
 mod sealed;
@@ -29,6 +30,7 @@ fn main() {
     trials.extend(file::trials());
     trials.extend(crash::trials());
     trials.extend(damage::trials());
+    trials.extend(log::trials());
     trials.extend(previous::trials());
     trials.extend(sealed::trials());
     trials.extend(server::trials());

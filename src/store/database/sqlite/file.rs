@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{guard::log_of, log::is_needed_by};
+use super::{
+    guard::log_of,
+    log::is_needed_by,
+    log_note::{self, Readable},
+};
 use crate::store::error::StoreError;
 
 /// A file that this process alone may use, before it is opened.
@@ -46,22 +50,13 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
         return Err(StoreError::Settings(format!("the store {shown} is a folder: `store.url` names a file")));
     }
     refuse_network(folder, path)?;
-    let unusable = |file: &Path, error: std::io::Error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => "this user may not write there".to_owned(),
-            std::io::ErrorKind::ReadOnlyFilesystem => "its filesystem is read-only".to_owned(),
-            _ => error.to_string(),
-        };
-        let message = format!("the store file {} cannot be opened: {why}; see `store.url`", file.display());
-        StoreError::Settings(message)
-    };
     let open = |file: &Path| {
         let mut options = fs::OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         // SQLite gives its other files the mode of this one.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(file).map_err(|error| unusable(file, error))
+        options.open(file).map_err(|error| unusable(file, &error))
     };
     // A lock of its own: closing any handle of the database would release SQLite's locks on it.
     let lock = open(&beside(path, "lock"))?;
@@ -74,10 +69,10 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
             );
             return Err(StoreError::Locked(message));
         }
-        Err(TryLockError::Error(error)) => return Err(unusable(path, error)),
+        Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
     }
     let file = open(path)?;
-    let length = file.metadata().map_err(|error| unusable(path, error))?.len();
+    let length = file.metadata().map_err(|error| unusable(path, &error))?.len();
     let log = log_of(path);
     let has_log = fs::metadata(&log).map_or(0, |log| log.len()) > 0;
     if has_log && length == 0 {
@@ -88,14 +83,46 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
             log.display()
         )));
     }
-    if !has_log && is_needed_by(&file).map_err(|error| unusable(path, error))? {
+    let needs_log = is_needed_by(&file).map_err(|error| unusable(path, &error))?;
+    if !has_log && needs_log {
         return Err(StoreError::Damaged(format!(
             "the store {shown} lacks its last writes: the last process did not close it, and its log {} is missing; put \
              the log back, or restore the newest backup (docs/store.md says when nothing is lost)",
             log.display()
         )));
     }
+    if has_log {
+        check_log(path, &log, &lock, needs_log)?;
+    }
     Ok(Reserved { path: path.to_owned(), lock, is_new: length == 0 })
+}
+
+/// Checks that a log still has everything that was committed to it.
+fn check_log(path: &Path, log: &Path, lock: &File, is_needed: bool) -> Result<(), StoreError> {
+    let what = match log_note::compare(log, lock).map_err(|error| unusable(log, &error))? {
+        Readable::All => return Ok(()),
+        Readable::Nothing if !is_needed => return Ok(()),
+        Readable::Nothing => "damaged: nothing in it can be read".to_owned(),
+        Readable::Part { committed, readable } => {
+            format!("cut or damaged: {committed} pages were committed to it, and only the first {readable} can be read")
+        }
+    };
+    Err(StoreError::Damaged(format!(
+        "the store {} lacks its last writes: its log {} is {what}. Put the whole log back, or remove it and restore the \
+         newest backup (docs/store.md says how to accept the loss without a backup)",
+        path.display(),
+        log.display()
+    )))
+}
+
+/// A file of the store cannot be used.
+pub(super) fn unusable(file: &Path, error: &std::io::Error) -> StoreError {
+    let why = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "this user may not write there".to_owned(),
+        std::io::ErrorKind::ReadOnlyFilesystem => "its filesystem is read-only".to_owned(),
+        _ => error.to_string(),
+    };
+    StoreError::Settings(format!("the store file {} cannot be opened: {why}; see `store.url`", file.display()))
 }
 
 /// SQLite's log needs shared memory and reliable locks, which network filesystems do not have.

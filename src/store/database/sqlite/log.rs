@@ -18,6 +18,8 @@ use std::{
 
 use rusqlite::{Connection, hooks::Wal};
 
+use super::log_note::Note;
+
 /// The `user_version` of a file that lacks nothing. Earlier versions left it so.
 const COMPLETE: i32 = 0;
 /// The `user_version` of a file that lacks what is in its log.
@@ -37,12 +39,14 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Begins the writes of a connection: SQLite makes no checkpoints of its own any more.
-    pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Self> {
+    /// Begins the writes of a connection: SQLite makes no checkpoints of its own any more, and each commit is noted.
+    pub(super) fn begin(connection: &mut Connection, note: Note) -> rusqlite::Result<Self> {
         let logged = Arc::new(AtomicI32::new(0));
         let counted = Arc::clone(&logged);
-        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+        connection.wal_hook(Some(move |_: &mut Wal, pages: i32| {
             counted.store(pages, Ordering::Relaxed);
+            // The commit is durable also without its note. An older note is still true.
+            let _ = note.commit(pages.unsigned_abs());
             Ok(())
         }))?;
         checkpoint(connection)?;

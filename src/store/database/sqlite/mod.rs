@@ -5,6 +5,7 @@ mod file;
 mod guard;
 mod lane;
 mod log;
+mod log_note;
 mod session;
 
 use std::{fmt, fs::File, path::Path, sync::Arc, time::Duration};
@@ -13,9 +14,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use self::{
-    guard::Guard,
+    file::unusable,
+    guard::{Guard, log_of},
     lane::{Lane, read_alone, write_groups},
     log::Checkpoints,
+    log_note::Note,
     session::failure,
 };
 use super::{Condition, Database, Job};
@@ -79,7 +82,10 @@ impl Sqlite {
         migrate(&mut connection)?;
         let reader = connect()?;
         reader.pragma_update(None, "query_only", true).map_err(|error| failure(&error))?;
-        let checkpoints = Checkpoints::begin(&mut connection).map_err(|error| failure(&error))?;
+        let page_size = connection.pragma_query_value(None, "page_size", |row| row.get(0));
+        let note = Note::of(&log_of(&reserved.path), &reserved.lock, page_size.map_err(|error| failure(&error))?);
+        let note = note.map_err(|error| unusable(&reserved.path, &error))?;
+        let checkpoints = Checkpoints::begin(&mut connection, note).map_err(|error| failure(&error))?;
         let guard = Arc::new(Guard::of(&reserved.path)?);
         let clock = clock.unwrap_or_else(system);
         let (reading, writing) = ((Clock::clone(&clock), Arc::clone(&guard)), (clock, Arc::clone(&guard)));
