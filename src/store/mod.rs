@@ -38,13 +38,10 @@ mod terms;
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
 
 pub use audit::{AuditLog, AuditRecord, Event};
@@ -59,7 +56,7 @@ pub use operations::{
 pub use settings::{Clock, Settings, is_literal};
 
 use database::{
-    Condition, Database, closed,
+    Database, closed,
     postgres::Postgres,
     sqlite::{self, Sqlite},
 };
@@ -130,6 +127,7 @@ impl Store {
             terms,
             renewals,
             is_failing: AtomicBool::new(false),
+            last_refusal: Mutex::default(),
         });
         let (operations, contacts) = (OperationLog::of(&opened), Contacts::of(&opened));
         let audit = AuditLog::of(&opened.database);
@@ -140,20 +138,9 @@ impl Store {
         Ok(store)
     }
 
-    /// Whether the store can record writes. If nothing speaks against it, this only reads. After a write has failed, or
-    /// if another program has changed the file, this writes.
+    /// Whether the store can record writes.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        let Opened { database, is_failing, .. } = &*self.opened;
-        let result = match database.condition(is_failing.load(Ordering::Relaxed)) {
-            Condition::Fine => return audit::ready(&**database).await,
-            Condition::Suspect => database::write(&**database, secret::Probe).await,
-            Condition::Obstacle(error) => Err(error),
-        };
-        match &result {
-            Ok(()) => self.opened.note_success(),
-            Err(error) => self.opened.note_failure(error),
-        }
-        result
+        self.opened.ready().await
     }
 
     /// The writes.

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Resource, Rlimit};
 
 use crate::{
-    bed::{Bed, keyed},
+    bed::{Bed, claim, keyed},
     trial::trial,
 };
 
@@ -48,7 +48,8 @@ pub(crate) fn child() {
         match std::env::var(CHILD).as_deref() {
             Ok("load") => load(&store).await,
             Ok("sync") => sync(&store).await,
-            _ => fill(&store).await,
+            Ok("fill and ask") => fill(&store, true).await,
+            _ => fill(&store, false).await,
         }
     });
 }
@@ -134,11 +135,12 @@ fn limit(size: Option<u64>) {
     rustix::process::setrlimit(Resource::Fsize, Rlimit { current: size.or(maximum), maximum }).expect("a limit");
 }
 
-/// Writes until the disk is full, then gets more space, and writes again.
-async fn fill(store: &Store) {
+/// Writes until the disk is full, then gets more space, and writes again. With `asks_first`, it first asks whether the
+/// store is ready.
+async fn fill(store: &Store, asks_first: bool) {
     let begin = Instant::now();
+    let mut claimed = vec![claim(store, keyed("acme", "earlier", "r")).await];
     limit(Some(300_000));
-    let mut claimed = Vec::new();
     let error = loop {
         assert!(begin.elapsed() < Duration::from_mins(1), "the disk is never full");
         let new = keyed("acme", &OperationId::now().to_string(), &"r".repeat(5000));
@@ -159,12 +161,34 @@ async fn fill(store: &Store) {
     assert!(matches!(&unready, Err(StoreError::Unavailable(message)) if message.contains("full")), "{unready:?}");
     let first = claimed.first().copied().expect("a claim was stored");
     assert!(matches!(store.operations().get("acme", first).await, Ok(Some(_))));
+    // There is space for a claim, but less than the store needs to be ready. Both must say the same.
+    limit(Some(700_000));
+    for _ in 0..3 {
+        let unready = store.ready().await;
+        assert!(matches!(&unready, Err(StoreError::Unavailable(message)) if message.contains("full")), "{unready:?}");
+        let refused = store.operations().claim(keyed("acme", &OperationId::now().to_string(), "r")).await;
+        assert!(matches!(&refused, Err(StoreError::Unavailable(message)) if message.contains("full")), "{refused:?}");
+        let repeated = store.operations().claim(keyed("acme", "earlier", "r")).await;
+        assert!(matches!(&repeated, Ok(Claim::InFlight(_))), "{repeated:?}");
+    }
     limit(None);
-    assert_eq!(store.ready().await, Ok(()), "there is room again");
+    if asks_first {
+        assert_eq!(store.ready().await, Ok(()), "there is room again");
+    }
+    // Otherwise the writes themselves ask, but not each of them.
+    loop {
+        let new = keyed("acme", &OperationId::now().to_string(), "r");
+        let id = new.id;
+        match store.operations().claim(new).await {
+            Ok(Claim::New { .. }) => break claimed.push(id),
+            refused => assert!(!asks_first && begin.elapsed() < Duration::from_mins(1), "{refused:?}"),
+        }
+    }
     for _ in 0..5 {
         let new = keyed("acme", &OperationId::now().to_string(), "r");
         claimed.push(new.id);
         assert_eq!(store.operations().claim(new).await, Ok(Claim::New { attempt: 1 }));
+        assert_eq!(store.ready().await, Ok(()));
     }
     for id in &claimed {
         assert!(matches!(store.operations().get("acme", *id).await, Ok(Some(_))), "{id} is lost");
@@ -175,12 +199,14 @@ async fn fill(store: &Store) {
 }
 
 async fn a_full_disk_refuses_writes_until_there_is_room() {
-    let bed = Bed::file();
-    let child = start(&bed, "fill");
-    let output = child.wait_with_output().expect("its end");
-    assert!(output.status.success(), "{}", output.status);
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "recovered");
-    check(&bed.path());
+    for task in ["fill", "fill and ask"] {
+        let bed = Bed::file();
+        let child = start(&bed, task);
+        let output = child.wait_with_output().expect("its end");
+        assert!(output.status.success(), "{task}: {}", output.status);
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "recovered");
+        check(&bed.path());
+    }
 }
 
 /// Writes until the disk fails to sync. From then on the store refuses every write.

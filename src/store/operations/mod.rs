@@ -77,7 +77,16 @@ impl OperationLog {
     }
 
     /// Claims a write, durably, before the caller sends it. Only the caller that gets [`Claim::New`] may send.
+    ///
+    /// After the store could not write, a new write is refused until the store is ready again, also where the claim
+    /// itself would fit: `/readyz` and the writes say the same. A repetition is answered all the same.
     pub async fn claim(&self, new: NewOperation) -> Result<Claim, StoreError> {
+        if self.store.is_failing() {
+            if let Some(earlier) = self.find_duplicate(&new).await? {
+                return Ok(earlier);
+            }
+            self.store.admit().await?;
+        }
         let row = new.id.to_string();
         let command = self.store.keyring.seal(COMMAND.at(&row), &new.command)?;
         let work = claims::MakeClaim {
@@ -123,12 +132,7 @@ impl OperationLog {
         let (job, mut answer) = job(work);
         self.store.database.write(job);
         let (refusal, late) = match tokio::time::timeout(TIMEOUT, &mut answer).await {
-            Ok(Ok(Ok(found))) => {
-                if inserted.load(Ordering::Relaxed) {
-                    self.store.note_success();
-                }
-                return Ok(found);
-            }
+            Ok(Ok(Ok(found))) => return Ok(found),
             Ok(Ok(Err(error))) => (error, None),
             Ok(Err(_)) => (closed(), None),
             Err(_) => (silent(), Some(answer)),

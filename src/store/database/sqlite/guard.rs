@@ -116,7 +116,7 @@ impl Guard {
     pub(super) fn condition(&self, is_failing: bool) -> Condition {
         match self.obstacle(is_failing) {
             Err(obstacle) => Condition::Obstacle(obstacle),
-            Ok(found) if self.seen() != stamp(&found) => Condition::Suspect,
+            Ok(found) if is_failing || self.seen() != stamp(&found) => Condition::Suspect,
             Ok(_) => Condition::Fine,
         }
     }
