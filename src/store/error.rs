@@ -19,6 +19,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The same, with the file of the store in front.
+    pub(in crate::store) fn of_file(self, path: &std::path::Path) -> Self {
+        let named = |message: String| format!("the store {} cannot be opened: {message}", path.display());
+        match self {
+            Self::Unavailable(message) => Self::Unavailable(named(message)),
+            Self::WrongKey(message) => Self::WrongKey(named(message)),
+            Self::Locked(message) => Self::Locked(named(message)),
+            Self::Settings(message) => Self::Settings(named(message)),
+            Self::Damaged(message) => Self::Damaged(named(message)),
+        }
+    }
+
     /// What went wrong.
     pub fn message(&self) -> &str {
         match self {

@@ -61,9 +61,8 @@ impl Key {
         Self::parse(text.expose_secret()).map_err(|error| wrong(format!("{secret:?}: {error}")))
     }
 
-    /// The key in a file beside its database, made if there is no data yet.
-    pub(super) fn beside(path: &Path, database: &Path, database_is_new: bool) -> Result<Self, StoreError> {
-        let failed = |what: &str, error: std::io::Error| wrong(format!("{} {what}: {error}", path.display()));
+    /// The key in a file beside its database, if there is one.
+    pub(super) fn beside(path: &Path, database: &Path, database_is_new: bool) -> Result<Option<Self>, StoreError> {
         match fs::read_to_string(path) {
             // A new store would not know the writes of the one that the key belongs to, and their idempotency keys.
             Ok(_) if database_is_new => Err(StoreError::Damaged(format!(
@@ -74,34 +73,48 @@ impl Key {
             ))),
             Ok(text) => {
                 check_mode(path)?;
-                Self::parse(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))
+                Self::parse(&text).map(Some).map_err(|_| {
+                    wrong(format!("the key file {} does not hold a key: restore it from your backup", path.display()))
+                })
             }
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("cannot be read", error)),
-            Err(_) if !database_is_new => Err(wrong(format!(
-                "{} is missing, though the database holds data sealed with it: restore it from your backup, \
-                 or set the key as `store.key`",
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(wrong(format!(
+                "the key file {} cannot be read: {error}; give it to the user of the gateway with mode 0600",
                 path.display()
             ))),
-            Err(_) => {
-                let key = Self::random()?;
-                let write = || {
-                    let mut options = fs::OpenOptions::new();
-                    options.write(true).create_new(true);
-                    #[cfg(unix)]
-                    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-                    let mut file = options.open(path)?;
-                    writeln!(file, "{}", HEXLOWER.encode(key.0.expose_secret()))?;
-                    file.sync_all()?;
-                    // The name must be durable before anything is sealed with it.
-                    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                        Some(folder) => fs::File::open(folder)?.sync_all(),
-                        None => fs::File::open(".")?.sync_all(),
-                    }
-                };
-                write().map_err(|error| failed("cannot be written", error))?;
-                Ok(key)
-            }
         }
+    }
+
+    /// Makes a key in a file beside its database.
+    pub(super) fn make(path: &Path) -> Result<Self, StoreError> {
+        let key = Self::random()?;
+        let (folder, mut new) = (path.parent().filter(|folder| !folder.as_os_str().is_empty()), path.to_path_buf());
+        new.add_extension("new");
+        let write = || {
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&new)?;
+            writeln!(file, "{}", HEXLOWER.encode(key.0.expose_secret()))?;
+            file.sync_all()?;
+            fs::rename(&new, path)?;
+            // The name must be durable before anything is sealed with it.
+            fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        };
+        write().map_err(|error| {
+            wrong(format!("the key file {} cannot be written: {error}; see `store.key`", path.display()))
+        })?;
+        Ok(key)
+    }
+
+    /// The key file is missing, and the database needs it.
+    pub(super) fn missing(path: &Path) -> StoreError {
+        wrong(format!(
+            "{} is missing, though the database holds data sealed with it: restore it from your backup, or set the key \
+             as `store.key`",
+            path.display()
+        ))
     }
 
     fn id(&self) -> [u8; KEY_ID] {
@@ -190,14 +203,16 @@ impl Keyring {
     pub(super) fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
         let damaged = || {
             let Place { table, column, row } = place;
-            StoreError::Damaged(format!("{column} of {row} in {table} was changed outside the gateway"))
+            StoreError::Damaged(format!(
+                "{column} of {row} in {table} was changed outside the gateway: restore the newest backup"
+            ))
         };
         let (head, body) = sealed.split_at_checked(HEAD).filter(|(head, _)| head[0] == VERSION).ok_or_else(damaged)?;
         let (id, nonce) = head[1..].split_at(KEY_ID);
         let key = self.keys.iter().find(|(known, _)| known == id).map(|(_, key)| key).ok_or_else(|| {
             wrong(
-                "the store is sealed with another key than `store.key`; after a change of the key, list the old one \
-                 in `store.previous_keys`",
+                "the store is sealed with another key than `store.key` or its key file: restore the key that belongs to \
+                 it; after a change of the key, list the old one in `store.previous_keys`",
             )
         })?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;

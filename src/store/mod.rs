@@ -88,17 +88,19 @@ impl Store {
             settings::Location::Memory => (Arc::new(Sqlite::memory(clock)?), Key::random()?, true),
             settings::Location::File(path) => {
                 let reserved = sqlite::reserve(path)?;
-                let (key_path, is_new) = (reserved.key_path(), reserved.is_new);
-                let key = match &settings.key {
-                    Some(key) => key.clone(),
-                    None => Key::beside(&key_path, path, is_new)?,
+                let key_path = reserved.key_path();
+                let known = match &settings.key {
+                    Some(key) => Some(key.clone()),
+                    None => Key::beside(&key_path, path, reserved.is_new)?,
                 };
-                let database = Sqlite::open(reserved, clock);
-                if database.is_err() && is_new && settings.key.is_none() {
-                    // Nothing is sealed with it, and the next start would miss the database that belongs to it.
-                    let _ = std::fs::remove_file(&key_path);
-                }
-                (Arc::new(database?), key, true)
+                let database: Arc<dyn Database> = Arc::new(Sqlite::open(reserved, clock)?);
+                // A first start that ended early has left a database without anything that is sealed.
+                let key = match known {
+                    Some(key) => key,
+                    None if secret::is_stored(&*database).await? => return Err(Key::missing(&key_path)),
+                    None => Key::make(&key_path)?,
+                };
+                (database, key, true)
             }
             settings::Location::Server(url) => {
                 // Settings that name a server without a key are refused before.

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 
 use super::{
-    database::{Database, Group, Session, Work, values::Value, write},
+    database::{Database, Group, Session, Work, read, values::Value, write},
     error::StoreError,
     keyring::{Hashes, Keyring},
     sealed,
@@ -19,6 +19,24 @@ pub(super) async fn unlock(database: &dyn Database, keyring: &Keyring) -> Result
     let fresh = keyring.seal(place, &Hashes::fresh_secret()?)?;
     let sealed = write(database, Secret { fresh }).await?;
     Ok(Hashes::derive(&keyring.open(place, &sealed)?))
+}
+
+/// Whether the store has its secret, so that it needs the key that sealed it.
+pub(super) async fn is_stored(database: &dyn Database) -> Result<bool, StoreError> {
+    read(database, HasSecret).await
+}
+
+struct HasSecret;
+
+#[async_trait]
+impl Work for HasSecret {
+    type Done = bool;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
+        Ok(!session.rows("SELECT value FROM meta WHERE name = 'secret'", &[]).await?.is_empty())
+    }
 }
 
 /// The store's own secret, as it is sealed; the one given if there is none yet.

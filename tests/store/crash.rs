@@ -4,24 +4,27 @@
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use libtest_mimic::Trial;
 use passerelle::store::{Claim, ContactChanges, End, OperationId, State, Store, StoreError, StoredAnswer};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use rustix::process::{Resource, Rlimit};
 
 use crate::{
-    bed::{Bed, claim, keyed},
+    bed::{Bed, claim, key, keyed},
+    damage,
     trial::trial,
 };
 
 /// The task of a child process, and the URL of its database.
 const CHILD: &str = "STORE_TEST_CHILD";
 const URL: &str = "STORE_TEST_URL";
+/// How large its files may be while it starts.
+const SPACE: &str = "STORE_TEST_SPACE";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -30,7 +33,14 @@ pub(crate) fn trials() -> Vec<Trial> {
             "crash::a_full_disk_refuses_writes_until_there_is_room".to_owned(),
             a_full_disk_refuses_writes_until_there_is_room,
         ),
+        trial("crash::a_start_without_space_loses_nothing".to_owned(), a_start_without_space_loses_nothing),
+        trial(
+            "crash::a_first_start_without_space_can_be_repeated".to_owned(),
+            a_first_start_without_space_can_be_repeated,
+        ),
         a_disk_that_cannot_sync(),
+        a_kill_at_any_write(),
+        a_kill_at_any_write_of_the_first_start(),
     ]
 }
 
@@ -44,10 +54,21 @@ pub(crate) fn child() {
     bed.url = std::env::var(URL).expect("a URL");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async {
+        if let Ok(space) = std::env::var(SPACE) {
+            limit(Some(space.parse().expect("a number")));
+            return match bed.try_open("").await {
+                Err(error) => print(error.message()),
+                Ok(_) => panic!("the start needs more space"),
+            };
+        }
+        if std::env::var(CHILD).as_deref() == Ok("first start") {
+            return close(damage::open(&bed).await).await;
+        }
         let store = bed.open().await;
         match std::env::var(CHILD).as_deref() {
             Ok("load") => load(&store).await,
             Ok("sync") => sync(&store).await,
+            Ok("close") => close(store).await,
             Ok("fill and ask") => fill(&store, true).await,
             _ => fill(&store, false).await,
         }
@@ -55,11 +76,15 @@ pub(crate) fn child() {
 }
 
 fn start(bed: &Bed, task: &str) -> Child {
+    command(bed, task).spawn().expect("a child")
+}
+
+fn command(bed: &Bed, task: &str) -> Command {
     // A process that exceeds its limit of the size of files gets a signal, which the child ignores.
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; exec \"$0\""]).arg(std::env::current_exe().expect("this test"));
     command.env(CHILD, task).env(URL, &bed.url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    command.spawn().expect("a child")
+    command
 }
 
 fn print(word: &str) {
@@ -227,25 +252,71 @@ async fn sync(store: &Store) {
     print(&claimed.to_string());
 }
 
-/// After a failed sync, it is not known what is on the disk. `strace` makes a sync fail, where it is installed and allowed.
-fn a_disk_that_cannot_sync() -> Trial {
-    let strace = || {
-        let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]);
-        command
-    };
-    let is_here = strace().arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    let name = "crash::a_disk_that_cannot_sync_stops_all_writes".to_owned();
-    if !is_here {
-        return Trial::test(format!("{name} (strace is not installed, or not allowed)"), || Ok(()))
-            .with_ignored_flag(true);
-    }
-    trial(name, move || async move {
+/// The output of a start that cannot make any file longer than `space`.
+fn failed_start(bed: &Bed, space: u64) -> String {
+    let output = command(bed, "start").env(SPACE, space.to_string()).output().expect("its end");
+    assert!(output.status.success(), "{}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The process before was killed in the middle of a checkpoint: the newest header in the log says that the file needs
+/// its log.
+async fn a_start_without_space_loses_nothing() {
+    let bed = Bed::file();
+    let store = damage::open(&bed).await;
+    damage::write(&store, 40).await;
+    claim(&store, keyed("acme", "k", "r")).await;
+    let killed = damage::copy(&bed, &["", ".key", ".lock", "-wal"]);
+    let other = Connection::open(killed.path()).expect("the file");
+    other.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
+    other.pragma_update(None, "user_version", 1).expect("a version");
+    drop(other);
+    let log = std::fs::metadata(damage::beside(&killed, "-wal")).expect("the log").len();
+    assert!(log > 2 * std::fs::metadata(bed.path()).expect("the file").len(), "the file has enough space");
+    let message = failed_start(&killed, log);
+    assert!(message.contains("store"), "{message}");
+    assert!(damage::is_known(&damage::open(&killed).await, "k").await);
+}
+
+async fn a_first_start_without_space_can_be_repeated() {
+    for space in [0, 4096, 20_000, 60_000] {
         let bed = Bed::file();
-        let mut command = strace();
-        command
-            .args(["-e", "inject=fsync,fdatasync:error=EIO:when=60"])
-            .arg(std::env::current_exe().expect("this test"));
+        failed_start(&bed, space);
+        damage::write(&damage::open(&bed).await, 1).await;
+    }
+}
+
+/// Claims one write and closes the store.
+async fn close(store: Store) {
+    claim(&store, keyed("acme", "k", "r")).await;
+    print("claimed");
+}
+
+/// `strace` with the fault that it injects.
+fn strace(calls: &str, fault: &str) -> Command {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
+    command.args(["-e", &format!("inject={calls}:{fault}")]);
+    command
+}
+
+/// A trial that needs `strace`. Where it is not installed or not allowed, the trial is ignored.
+fn with_strace<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F + Send + 'static) -> Trial {
+    let is_here = strace("fsync", "error=EIO:when=60").arg("true").stderr(Stdio::null()).status();
+    match is_here.is_ok_and(|status| status.success()) {
+        true => trial(name.to_owned(), test),
+        false => {
+            Trial::test(format!("{name} (strace is not installed, or not allowed)"), || Ok(())).with_ignored_flag(true)
+        }
+    }
+}
+
+/// After a failed sync, it is not known what is on the disk.
+fn a_disk_that_cannot_sync() -> Trial {
+    with_strace("crash::a_disk_that_cannot_sync_stops_all_writes", || async {
+        let bed = Bed::file();
+        let mut command = strace("fsync,fdatasync", "error=EIO:when=60");
+        command.arg(std::env::current_exe().expect("this test"));
         let output = command.env(CHILD, "sync").env(URL, &bed.url).stderr(Stdio::inherit()).output().expect("its end");
         assert!(output.status.success(), "{}", output.status);
         let claimed: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number");
@@ -254,5 +325,55 @@ fn a_disk_that_cannot_sync() -> Trial {
         let head = store.audit().verify().await.expect("read").expect("an unbroken chain");
         // The claim whose sync failed may be on the disk or not. All claims before it must be there.
         assert!(head.sequence == claimed || head.sequence == claimed + 1, "{} of {claimed}", head.sequence);
+    })
+}
+
+/// What a process has printed that is killed at its `number`th change of a file.
+fn killed_at(bed: &Bed, task: &str, number: usize) -> Output {
+    let mut command = strace("write,pwrite64,ftruncate,rename", &format!("signal=KILL:when={number}"));
+    command.arg(std::env::current_exe().expect("this test")).env(CHILD, task).env(URL, &bed.url);
+    command.stderr(Stdio::null()).output().expect("its end")
+}
+
+/// A first start can be repeated, wherever it ended.
+fn a_kill_at_any_write_of_the_first_start() -> Trial {
+    with_strace("crash::a_kill_at_any_write_of_the_first_start_can_be_repeated", || async {
+        // Not at each of them: there are many alike.
+        for number in (1..).step_by(3) {
+            assert!(number < 1000, "the process never ends");
+            let bed = Bed::file();
+            let is_complete = killed_at(&bed, "first start", number).status.success();
+            damage::write(&damage::open(&bed).await, 1).await;
+            if is_complete {
+                break;
+            }
+        }
+    })
+}
+
+/// From its start to its end, also in the checkpoints. Without its log, the file is refused or lacks nothing.
+fn a_kill_at_any_write() -> Trial {
+    with_strace("crash::a_kill_at_any_write_hides_no_lost_write", || async {
+        let template = Bed::file();
+        damage::write(&template.open().await, 5).await;
+        for number in 1.. {
+            assert!(number < 500, "the process never ends");
+            let bed = damage::copy(&template, &[""]);
+            let output = killed_at(&bed, "close", number);
+            let is_claimed = !output.stdout.is_empty();
+            let log = damage::beside(&bed, "-wal");
+            if log.exists() {
+                let without_log = damage::copy(&bed, &["", ".lock"]);
+                match without_log.try_open(&format!("key = \"{}\"", key('1'))).await {
+                    Ok(store) => assert!(!is_claimed || damage::is_known(&store, "k").await, "write {number}"),
+                    Err(error) => assert!(error.message().contains("its log"), "{error}"),
+                }
+            }
+            assert!(damage::is_known(&bed.open().await, "k").await || !is_claimed, "write {number}");
+            if output.status.success() {
+                assert!(!log.exists() && is_claimed);
+                break;
+            }
+        }
     })
 }

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use crate::{
     bed::{Bed, answer, claim, done, key, keyed, keyless},
+    damage,
     trial::trial,
 };
 
@@ -20,6 +21,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_second_process_on_the_file_is_refused,
         a_missing_folder_is_refused_with_what_to_do,
         a_file_that_is_not_a_database_is_refused,
+        a_file_that_was_overwritten_is_refused_also_beside_its_log,
+        a_file_whose_pages_are_damaged_is_refused_with_its_name,
+        a_start_message_names_the_file_and_says_what_to_do,
+        a_file_of_a_newer_version_opens,
         a_missing_key_file_is_not_replaced,
         a_key_that_others_can_read_is_refused,
         another_key_is_refused,
@@ -81,11 +86,73 @@ async fn a_missing_folder_is_refused_with_what_to_do() {
 async fn a_file_that_is_not_a_database_is_refused() {
     let bed = Bed::file();
     fs::write(bed.path(), "dear diary ".repeat(1000)).expect("written");
-    let error = refusal(bed.try_open(&format!("key = \"{}\"", key('1'))).await);
-    assert!(
-        matches!(&error, StoreError::Damaged(message) if message.contains("is not an SQLite database")),
-        "{error:?}"
-    );
+    assert_says(&bed, &["is not an SQLite database", "Restore the newest backup", "`store.url`"]).await;
+}
+
+/// Every refusal names the file.
+async fn assert_says(bed: &Bed, parts: &[&str]) {
+    let message = refusal(bed.try_open("").await).message().to_owned();
+    for part in parts.iter().chain([&bed.path().to_str().expect("a path")]) {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+async fn a_file_that_was_overwritten_is_refused_also_beside_its_log() {
+    let bed = Bed::file();
+    let store = damage::open(&bed).await;
+    claim(&store, keyed("acme", "k", "r")).await;
+    let killed = damage::copy(&bed, &["", ".key", ".lock", "-wal"]);
+    drop(store);
+    for bed in [bed, killed] {
+        let length = fs::metadata(bed.path()).expect("the file").len();
+        for byte in [0, 0x5A] {
+            fs::write(bed.path(), vec![byte; usize::try_from(length).expect("a small file")]).expect("overwritten");
+            assert_says(&bed, &["is not an SQLite database", "Restore the newest backup", "-wal first"]).await;
+        }
+    }
+}
+
+async fn a_file_whose_pages_are_damaged_is_refused_with_its_name() {
+    let bed = Bed::file();
+    drop(damage::open(&bed).await);
+    let mut bytes = fs::read(bed.path()).expect("the file");
+    bytes[100..].fill(0x5A);
+    fs::write(bed.path(), bytes).expect("overwritten");
+    assert_says(&bed, &["is damaged", "restore the newest backup"]).await;
+}
+
+async fn a_start_message_names_the_file_and_says_what_to_do() {
+    // A key file that holds no key.
+    let bed = Bed::file();
+    drop(damage::open(&bed).await);
+    fs::write(damage::beside(&bed, ".key"), "").expect("emptied");
+    assert_says(&bed, &[".key does not hold a key", "restore it from your backup"]).await;
+    // A log that SQLite cannot open.
+    let bed = Bed::file();
+    fs::create_dir(damage::beside(&bed, "-wal")).expect("a folder");
+    assert_says(&bed, &["its -wal and its -shm must be files"]).await;
+    // The database of another program.
+    let bed = Bed::file();
+    Connection::open(bed.path()).expect("a file").execute("CREATE TABLE t (c)", []).expect("a table");
+    assert_says(&bed, &["is the database of another program", "set `store.url`"]).await;
+    // A schema that differs from the one of this version.
+    let bed = Bed::file();
+    drop(damage::open(&bed).await);
+    let change = |statement: &str| {
+        Connection::open(bed.path()).expect("the file").execute(statement, []).expect("changed");
+    };
+    change("UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1");
+    assert_says(&bed, &["cannot be migrated to this version", "Start the version that wrote it"]).await;
+}
+
+/// A version only adds to the schema.
+async fn a_file_of_a_newer_version_opens() {
+    let bed = Bed::file();
+    drop(damage::open(&bed).await);
+    let newer = "INSERT INTO refinery_schema_history SELECT 999, 'newer', applied_on, '1' FROM refinery_schema_history \
+                 WHERE version = 1";
+    Connection::open(bed.path()).expect("the file").execute(newer, []).expect("inserted");
+    damage::write(&damage::open(&bed).await, 1).await;
 }
 
 async fn a_missing_key_file_is_not_replaced() {

@@ -33,7 +33,7 @@ pub(in crate::store) fn read(row: &mut Row) -> Result<Head, StoreError> {
 
 /// The database lacks the row of [`READ`].
 pub(in crate::store) fn missing() -> StoreError {
-    StoreError::Damaged("the end of the audit chain is missing from the database".to_owned())
+    StoreError::Damaged("the end of the audit chain is missing from the database: restore the newest backup".to_owned())
 }
 
 /// A hash as the database holds it.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     guard::log_of,
-    log::is_needed_by,
+    log::{begins_as_a_database, is_needed_by},
     log_note::{self, Readable},
 };
 use crate::store::error::StoreError;
@@ -29,8 +29,12 @@ impl Reserved {
 }
 
 pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    with_ending(path, &format!(".{ending}"))
+}
+
+/// The path of a file that SQLite makes (`-wal`, `-journal`), or of one of ours.
+pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".");
     name.push(ending);
     name.into()
 }
@@ -47,7 +51,7 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
         return Err(StoreError::Settings(message));
     }
     if path.is_dir() {
-        return Err(StoreError::Settings(format!("the store {shown} is a folder: `store.url` names a file")));
+        return Err(StoreError::Settings(format!("the store {shown} is a folder: `store.url` must name a file")));
     }
     refuse_network(folder, path)?;
     let open = |file: &Path| {
@@ -74,12 +78,21 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
     let file = open(path)?;
     let length = file.metadata().map_err(|error| unusable(path, &error))?.len();
     let log = log_of(path);
-    let has_log = fs::metadata(&log).map_or(0, |log| log.len()) > 0;
+    let has_log = fs::metadata(&log).is_ok_and(|log| log.is_file() && log.len() > 0);
     if has_log && length == 0 {
         // SQLite would delete the log, and begin with an empty database.
         return Err(StoreError::Damaged(format!(
             "the store {shown} is missing or empty, but its log {} is here: restore both from your backup, or remove the \
              log to begin with an empty store",
+            log.display()
+        )));
+    }
+    let begins_as_a_database = begins_as_a_database(&file).map_err(|error| unusable(path, &error))?;
+    // While a journal of the first start is here, SQLite undoes what that start has written.
+    if length > 0 && !begins_as_a_database && !with_ending(path, "-journal").exists() {
+        return Err(StoreError::Damaged(format!(
+            "the store {shown} is not an SQLite database: it was overwritten, or `store.url` names another file. Restore \
+             the newest backup beside its key (remove {} first), or correct `store.url`",
             log.display()
         )));
     }
@@ -118,11 +131,14 @@ fn check_log(path: &Path, log: &Path, lock: &File, is_needed: bool) -> Result<()
 /// A file of the store cannot be used.
 pub(super) fn unusable(file: &Path, error: &std::io::Error) -> StoreError {
     let why = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => "this user may not write there".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "the user of the gateway may not read and write it".to_owned(),
         std::io::ErrorKind::ReadOnlyFilesystem => "its filesystem is read-only".to_owned(),
         _ => error.to_string(),
     };
-    StoreError::Settings(format!("the store file {} cannot be opened: {why}; see `store.url`", file.display()))
+    StoreError::Settings(format!(
+        "the store file {} cannot be opened: {why}; correct that, or set `store.url`",
+        file.display()
+    ))
 }
 
 /// SQLite's log needs shared memory and reliable locks, which network filesystems do not have.

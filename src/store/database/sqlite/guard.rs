@@ -15,7 +15,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    file::beside,
+    file::{beside, with_ending},
     log,
     session::{damaged, failure},
 };
@@ -170,9 +170,7 @@ impl Guard {
 
 /// The path of SQLite's log.
 pub(super) fn log_of(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    log.into()
+    with_ending(path, "-wal")
 }
 
 fn stamp(found: &Metadata) -> Option<Stamp> {

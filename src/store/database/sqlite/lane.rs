@@ -122,8 +122,9 @@ pub(super) fn write_groups(connection: Connection, clock: &Clock, file: Option<(
 
 /// Moves the log into the file, so that the next start finds one file. Where that is not possible, the log stays.
 fn close(connection: &Connection, guard: &Guard) {
-    if guard.check(connection).is_err() || log::end(connection).is_err() {
-        let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    if guard.check(connection).is_ok() && log::end(connection).unwrap_or(false) {
+        // The log is empty now, and SQLite removes it.
+        let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::{
     fs::File,
-    io::Read as _,
+    io::{Read as _, Seek as _, SeekFrom},
     sync::{
         Arc,
         atomic::{AtomicI32, Ordering},
@@ -58,35 +58,48 @@ impl Checkpoints {
         if self.logged.load(Ordering::Relaxed) < self.due_at {
             return Ok(false);
         }
-        let moved = checkpoint(connection).map(|()| true);
+        let moved = checkpoint(connection).map(|_| true);
         // A reader or a full disk can prevent it. Then the log grows, and the next try is not at the next commit.
         self.due_at = self.logged.load(Ordering::Relaxed).saturating_add(PAGES);
         moved
     }
 }
 
-/// Moves the whole log into the file, before the connection is closed. Without success, the log stays.
-pub(super) fn end(connection: &Connection) -> rusqlite::Result<()> {
-    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version != COMPLETE {
-        connection.pragma_update(None, "user_version", COMPLETE)?;
-    }
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+/// Moves the whole log into the file, before the connection is closed. `false`: another program reads, so the log stays.
+///
+/// A process can be killed between two pages. So all others come first, and the header that says [`COMPLETE`] last.
+pub(super) fn end(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(checkpoint(connection)? && moves(connection, "PRAGMA wal_checkpoint(TRUNCATE)")?)
 }
 
-fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+/// Moves what is in the log into the file. `false`: not all of it.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     connection.pragma_update(None, "user_version", NEEDS_LOG)?;
-    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    let moved = moves(connection, "PRAGMA wal_checkpoint(PASSIVE)");
     connection.pragma_update(None, "user_version", COMPLETE)?;
     moved
 }
 
+fn moves(connection: &Connection, checkpoint: &str) -> rusqlite::Result<bool> {
+    connection.query_row(checkpoint, [], |row| {
+        let (is_busy, logged, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(!is_busy && logged == moved)
+    })
+}
+
 /// Whether a file says that it needs its log. Only before SQLite opens it: closing a file releases SQLite's locks.
-pub(super) fn is_needed_by(mut file: &File) -> std::io::Result<bool> {
-    const MAGIC: &[u8] = b"SQLite format 3\0";
-    const USER_VERSION: std::ops::Range<usize> = 60..64;
-    let mut header = Vec::with_capacity(USER_VERSION.end);
-    file.by_ref().take(USER_VERSION.end as u64).read_to_end(&mut header)?;
-    let version = header.get(USER_VERSION).filter(|_| header.starts_with(MAGIC));
-    Ok(version.is_some_and(|version| version == NEEDS_LOG.to_be_bytes()))
+pub(super) fn is_needed_by(file: &File) -> std::io::Result<bool> {
+    Ok(header(file)?.get(60..64) == Some(&NEEDS_LOG.to_be_bytes()[..]))
+}
+
+/// Whether a file has the header of an SQLite database. Only before SQLite opens it.
+pub(super) fn begins_as_a_database(file: &File) -> std::io::Result<bool> {
+    Ok(header(file)?.starts_with(b"SQLite format 3\0"))
+}
+
+fn header(mut file: &File) -> std::io::Result<Vec<u8>> {
+    let mut header = Vec::with_capacity(100);
+    file.seek(SeekFrom::Start(0))?;
+    file.take(100).read_to_end(&mut header)?;
+    Ok(header)
 }

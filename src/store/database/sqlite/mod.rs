@@ -11,6 +11,7 @@ mod session;
 use std::{fmt, fs::File, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use refinery::error::Kind;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use self::{
@@ -66,6 +67,11 @@ impl Database for Sqlite {
 impl Sqlite {
     /// Opens a reserved file and brings it up to date.
     pub(in crate::store) fn open(reserved: Reserved, clock: Option<Clock>) -> Result<Self, StoreError> {
+        let path = reserved.path.clone();
+        Self::open_reserved(reserved, clock).map_err(|error| error.of_file(&path))
+    }
+
+    fn open_reserved(reserved: Reserved, clock: Option<Clock>) -> Result<Self, StoreError> {
         let connect = || {
             let connection = Connection::open(&reserved.path).map_err(|error| failure(&error))?;
             prepare(&connection).map_err(|error| failure(&error))?;
@@ -76,9 +82,11 @@ impl Sqlite {
             .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
             .map_err(|error| failure(&error))?;
         if mode != "wal" {
-            let message = format!("the filesystem of {} does not allow a write-ahead log", reserved.path.display());
-            return Err(StoreError::Settings(message));
+            let message = "its filesystem does not allow a write-ahead log: use a local disk, or set `store.url` to \
+                           postgres://…";
+            return Err(StoreError::Settings(message.to_owned()));
         }
+        refuse_foreign(&connection)?;
         migrate(&mut connection)?;
         let reader = connect()?;
         reader.pragma_update(None, "query_only", true).map_err(|error| failure(&error))?;
@@ -138,6 +146,8 @@ pub(in crate::store) fn keep_plans(connection: &Connection) -> rusqlite::Result<
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     keep_plans(connection)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    // SQLite would also move a log whose newest header says that the file needs it, and then remove the log.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // A claim whose request was sent must survive a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
     // What was deleted is overwritten.
@@ -150,10 +160,39 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", log::LARGEST)
 }
 
+/// Refuses a database that another program has made.
+fn refuse_foreign(connection: &Connection) -> Result<(), StoreError> {
+    let select = "SELECT count(*) > 0 AND NOT max(name = 'refinery_schema_history') FROM sqlite_schema";
+    let is_foreign: Option<bool> =
+        connection.query_row(select, [], |row| row.get(0)).map_err(|error| failure(&error))?;
+    match is_foreign {
+        Some(true) => Err(StoreError::Settings(
+            "it is the database of another program: set `store.url` to the file of the gateway, or to a new one"
+                .to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
 pub(in crate::store) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    // An older version runs on a newer schema, because migrations only add.
-    let runner = embedded::migrations::runner().set_abort_missing(false);
-    runner.run(connection).map(|_| ()).map_err(|error| {
-        StoreError::Damaged(format!("the schema of the store could not be migrated to this version: {error}"))
+    // An older version runs on a newer schema, because migrations only add. Grouped, each is applied with its record.
+    let runner = embedded::migrations::runner().set_abort_missing(false).set_grouped(true);
+    runner.run(connection).map(|_| ()).map_err(|error| match error.kind() {
+        Kind::Connection(_, cause)
+            if let Some(cause) = cause.downcast_ref()
+                && is_about_the_file(cause) =>
+        {
+            failure(cause)
+        }
+        _ => StoreError::Damaged(format!(
+            "its schema cannot be migrated to this version, and was not changed: {error}. Start the version that wrote \
+             it, or restore a backup"
+        )),
     })
+}
+
+fn is_about_the_file(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
+    let code = error.sqlite_error_code();
+    matches!(code, Some(DatabaseCorrupt | DiskFull | NotADatabase | ReadOnly | SystemIoFailure))
 }

@@ -77,7 +77,7 @@ fn cell(value: ValueRef<'_>) -> Cell {
 pub(super) fn damaged() -> StoreError {
     StoreError::Damaged(
         "the file of the store is not an SQLite database, or is damaged: stop the gateway, restore the newest backup \
-         beside its key, and start it again"
+         beside its key (remove the -wal and the -shm first), and start it again"
             .to_owned(),
     )
 }
@@ -87,6 +87,10 @@ pub(super) fn failure(error: &rusqlite::Error) -> StoreError {
     let what = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk of the store is full: free space".to_owned(),
         Some(ErrorCode::ReadOnly) => "the store cannot be written: its file or filesystem is read-only".to_owned(),
+        Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => format!(
+            "{error}: check the disk of the store; the file, its -wal and its -shm must be files that the user of the \
+             gateway may read and write, in a folder where that user may make files"
+        ),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => return damaged(),
         _ => {
             let message = error.to_string();
