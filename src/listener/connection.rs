@@ -27,16 +27,22 @@ use super::{
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 8 << 20;
 
-/// A timer that exists only once it is needed.
+/// A timer that exists only once it is needed. It is seldom set again, because that costs more than a request can spare:
+/// where the time to wait for becomes later, the timer ends too early once, and only then is set to the later time.
 #[derive(Debug, Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     fn poll_until(&mut self, context: &mut Context<'_>, ends: Instant) -> Poll<()> {
         let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(ends)));
-        if timer.deadline() != ends {
+        if timer.deadline() > ends {
             timer.as_mut().reset(ends);
         }
+        ready!(timer.as_mut().poll(context));
+        if timer.deadline() == ends {
+            return Poll::Ready(());
+        }
+        timer.as_mut().reset(ends);
         timer.as_mut().poll(context)
     }
 }
@@ -52,6 +58,8 @@ pub(super) struct Connection {
     requests: usize,
     /// When the head that has begun must be complete. `None` between requests.
     head_ends: Option<Instant>,
+    /// When the next head must have begun. `None` unless the connection is idle.
+    idle_ends: Option<Instant>,
     /// Whether the first line of the head has arrived.
     has_whole_line: bool,
     timer: Timer,
@@ -71,8 +79,9 @@ impl Connection {
             progress,
             refuse_head,
             requests: 0,
-            // A new connection must send its first head. Later it may be idle, which hyper limits.
+            // A new connection must send its first head. Later it may be idle.
             head_ends: Some(Instant::now() + admitted.limits().head_timeout),
+            idle_ends: None,
             admitted,
             has_whole_line: false,
             timer: Timer::default(),
@@ -86,12 +95,53 @@ impl Connection {
     /// Ends a write that waits for the client for too long.
     fn limited(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.write_ends = None;
+            (self.write_ends, self.idle_ends) = (None, None);
             return written;
         }
         let timeout = self.admitted.limits().write_timeout;
         let ends = *self.write_ends.get_or_insert_with(|| Instant::now() + timeout);
         self.write_timer.poll_until(context, ends).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Notes that a request has begun since: the next bytes begin another head.
+    fn note_requests(&mut self) {
+        let requests = self.progress.requests();
+        if self.requests != requests {
+            self.requests = requests;
+            self.head_ends = None;
+            self.has_whole_line = false;
+        }
+    }
+
+    /// Takes note of bytes of a head, which may be its first ones.
+    fn received(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() || self.progress.is_answering() {
+            return;
+        }
+        self.note_requests();
+        self.idle_ends = None;
+        self.has_whole_line |= bytes.contains(&b'\n');
+        if self.head_ends.is_none() {
+            self.head_ends = Some(Instant::now() + self.admitted.limits().head_timeout);
+        }
+    }
+
+    /// Ends a connection that waits for a head for too long, or for the rest of one. While a request is answered, and
+    /// while a write waits, it waits for no head.
+    fn poll_head_ends(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if self.progress.is_answering() || self.write_ends.is_some() {
+            return Poll::Pending;
+        }
+        self.note_requests();
+        let limits = self.admitted.limits();
+        let (ends, why) = match self.head_ends {
+            Some(ends) => (ends, "the head took too long"),
+            None => (
+                *self.idle_ends.get_or_insert_with(|| Instant::now() + limits.idle_timeout),
+                "the connection was idle for too long",
+            ),
+        };
+        self.timer.poll_until(context, ends).map(|()| io::Error::new(io::ErrorKind::TimedOut, why))
     }
 
     /// The gateway's refusal, if these bytes are one of hyper's.
@@ -150,31 +200,11 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if self.progress.is_answering() {
-            return result;
+        if Pin::new(&mut self.stream).poll_read(context, buffer)?.is_pending() {
+            return self.poll_head_ends(context).map(Err);
         }
-        // A request has begun since: the next bytes begin another head.
-        let requests = self.progress.requests();
-        if self.requests != requests {
-            self.requests = requests;
-            self.head_ends = None;
-            self.has_whole_line = false;
-        }
-        match (&result, self.head_ends) {
-            (Poll::Ready(Ok(())), ends) if buffer.filled().len() > before => {
-                self.has_whole_line |= buffer.filled()[before..].contains(&b'\n');
-                if ends.is_none() {
-                    self.head_ends = Some(Instant::now() + self.admitted.limits().head_timeout);
-                }
-            }
-            (Poll::Pending, Some(ends)) => {
-                ready!(self.timer.poll_until(context, ends));
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the head took too long")));
-            }
-            _ => {}
-        }
-        result
+        self.received(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -188,7 +218,12 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        // After an answer, hyper flushes but need not read.
+        match self.poll_head_ends(context) {
+            Poll::Ready(error) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -16,7 +16,6 @@ use std::{
 
 use axum::Router;
 use axum_server::{Handle, accept::Accept};
-use hyper_util::rt::TokioTimer;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
@@ -66,15 +65,13 @@ pub async fn serve(
     refuse_head: RefuseHead,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let idle_timeout = limits.idle_timeout;
     let acceptor = LimitedAcceptor { admission: Admission::new(limits), refuse_head };
     let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle).http1_only();
     server
         .http_builder()
         .http1()
-        .timer(TokioTimer::new())
-        // hyper counts the time from the end of the request before. `Connection` limits a head that has begun.
-        .header_read_timeout(idle_timeout)
+        // `Connection` limits this time with one timer. hyper would make one for each request.
+        .header_read_timeout(None)
         .max_headers(MOST_HEADERS)
         .max_buf_size(LARGEST_BUFFER);
     server.serve(router.into_make_service()).await
