@@ -12,14 +12,15 @@ use std::{
 };
 
 use axum::{
-    Router,
-    extract::{MatchedPath, Request},
+    BoxError, Router,
+    extract::Request,
     response::{IntoResponse, Response},
+    routing::MethodRouter,
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
-use tower::{Service, layer::layer_fn};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use tower::Service;
 use uuid::Uuid;
 
 use crate::{
@@ -42,32 +43,15 @@ fn surface(kept: &StoredSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>
     api::writes::surface(kept).or_else(|| drop_in::surface(kept, merchant))
 }
 
-/// The routes with the one inbound layer. The layer is outermost because it knows the request's id: it turns a panic into
-/// a problem, writes every problem, logs every failure once, and adds the headers that every answer has.
-pub fn router(app: Arc<App>) -> Router {
-    api::routes()
-        .merge(drop_in::routes())
-        .fallback(|| async {
-            Problem::new(Code::NotFound, "the API does not have this path; GET /docs lists the paths")
-        })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(Code::MethodNotAllowed, "the path does not have this method; `Allow` lists its methods")
-        })
-        .layer(layer_fn(Edge))
-        .with_state(app)
+/// The application as the listener serves it.
+pub fn router(app: Arc<App>) -> Edge {
+    let routes = api::routes().into_iter().chain(drop_in::routes());
+    Edge::new(routes, app, "the API does not have this path; GET /docs lists the paths")
 }
 
 /// The routes of the operator's listener: only health.
-pub fn operator_router(app: Arc<App>) -> Router {
-    api::health_routes()
-        .fallback(|| async {
-            Problem::new(Code::NotFound, "the operator's listener has only GET /livez and GET /readyz")
-        })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(Code::MethodNotAllowed, "the path does not have this method; `Allow` lists its methods")
-        })
-        .layer(layer_fn(Edge))
-        .with_state(app)
+pub fn operator_router(app: Arc<App>) -> Edge {
+    Edge::new(api::health_routes(), app, "the operator's listener has only GET /livez and GET /readyz")
 }
 
 /// Answers a request whose head is not valid HTTP/1.1, or too large for the connection. It never reaches the routes.
@@ -85,29 +69,59 @@ pub fn refuse_head(status: u16) -> http::Response<Bytes> {
     response
 }
 
-/// The inbound layer around a route.
-#[derive(Clone)]
-struct Edge<S>(S);
+/// The routes with the one inbound layer. The layer is outermost because it knows the request's id: it turns a panic into
+/// a problem, writes every problem, logs every failure once, and adds the headers that every answer has.
+///
+/// It is around the router and not one of axum's layers, which would box every request and every answer once more. So it
+/// finds the route of a request itself, where the log names it.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    router: Router,
+    paths: Arc<matchit::Router<&'static str>>,
+}
 
-impl<S> Service<Request> for Edge<S>
+impl Edge {
+    fn new(
+        routes: impl IntoIterator<Item = (&'static str, MethodRouter<Arc<App>>)>,
+        app: Arc<App>,
+        unknown_path: &'static str,
+    ) -> Self {
+        let (mut router, mut paths) = (Router::new(), matchit::Router::new());
+        for (path, methods) in routes {
+            router = router.route(path, methods);
+            // It cannot fail, because axum has accepted the path, with the same crate.
+            let _ = paths.insert(path, path);
+        }
+        let router = router
+            .fallback(move || async move { Problem::new(Code::NotFound, unknown_path) })
+            .method_not_allowed_fallback(|| async {
+                Problem::new(Code::MethodNotAllowed, "the path does not have this method; `Allow` lists its methods")
+            })
+            .with_state(app);
+        Self { router, paths: Arc::new(paths) }
+    }
+}
+
+impl<B> Service<Request<B>> for Edge
 where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let arrival = Arrival::of(&request);
         // A stored problem has the id of the first request, also when it is sent again.
         if !request.method().is_safe() {
             request.extensions_mut().insert(RequestId(arrival.id.clone()));
         }
-        let checked = check_head(&request).map(|()| self.0.call(request));
+        let checked = check_head(&request).map(|()| self.router.call(request));
+        let paths = Arc::clone(&self.paths);
         Box::pin(async move {
             let response = match checked {
                 Ok(answer) => AssertUnwindSafe(answer)
@@ -116,7 +130,7 @@ where
                     .unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?,
                 Err(failure) => failure.into_response(),
             };
-            Ok(arrival.finish(response))
+            Ok(arrival.finish(response, &paths))
         })
     }
 }
@@ -130,25 +144,24 @@ struct Arrival {
     id: HeaderValue,
     trace: Option<String>,
     method: Method,
-    route: Option<MatchedPath>,
+    uri: Uri,
 }
 
 impl Arrival {
-    fn of(request: &Request) -> Self {
+    fn of<B>(request: &Request<B>) -> Self {
         Self {
             at: Instant::now(),
             id: request_id(request.headers()),
             trace: trace_id(request.headers()),
             method: request.method().clone(),
-            route: request.extensions().get::<MatchedPath>().cloned(),
+            uri: request.uri().clone(),
         }
     }
 
     /// Writes the problem of a failed request, logs the request, and adds the headers that every answer has.
-    fn finish(self, mut response: Response) -> Response {
-        let Self { at, id, trace, method, route } = self;
+    fn finish(self, mut response: Response, paths: &matchit::Router<&'static str>) -> Response {
+        let Self { at, id, trace, method, uri } = self;
         let id_text = id.to_str().unwrap_or_default();
-        let route = route.as_ref().map_or("", MatchedPath::as_str);
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let failure = response.extensions_mut().remove::<Problem>();
         let written = response.extensions_mut().remove::<AlreadyWritten>().map(|AlreadyWritten(failure)| failure);
@@ -156,13 +169,14 @@ impl Arrival {
         if let Some(failure) = failure.as_ref().or(written.as_ref()) {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
             let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
+            let route = route_of(&uri, paths);
             if status >= 500 {
                 tracing::warn!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
             } else {
                 tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, milliseconds, "{method} {route} was refused: {detail}");
             }
-        } else {
-            let status = response.status().as_u16();
+        } else if tracing::enabled!(tracing::Level::DEBUG) {
+            let (status, route) = (response.status().as_u16(), route_of(&uri, paths));
             tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, milliseconds, "{method} {route} answered {status}");
         }
         if let Some(failure) = failure {
@@ -175,6 +189,11 @@ impl Arrival {
         finish_headers(response.headers_mut(), id, closes);
         response
     }
+}
+
+/// The path of the route of a request, as it is written in the documentation. It is empty if there is none.
+fn route_of(uri: &Uri, paths: &matchit::Router<&'static str>) -> &'static str {
+    paths.at(uri.path()).map_or("", |route| *route.value)
 }
 
 /// Whether the gateway closes the connection after this refusal: the client may still be sending its request, or fills
@@ -210,7 +229,7 @@ fn headers_too_large() -> Problem {
 
 /// Checks the size of the head, and the `Host` header: HTTP/1.1 requires exactly one (RFC 9112, 3.2). Hyper also accepts
 /// none or several.
-fn check_head(request: &Request) -> Result<(), Problem> {
+fn check_head<B>(request: &Request<B>) -> Result<(), Problem> {
     if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > LONGEST_URI) {
         return Err(uri_too_long());
     }
@@ -253,9 +272,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_in_a_handler_becomes_a_problem() {
         let faulty = || async { if true { panic!("on purpose") } else { "never answered" } };
-        let router: Router = Router::new().route("/", get(faulty)).layer(layer_fn(Edge));
+        let edge = Edge { router: Router::new().route("/", get(faulty)), paths: Arc::default() };
         let request = Request::builder().uri("/").header("host", "gateway").body(Body::empty()).expect("a request");
-        let answer = router.oneshot(request).await.expect("an answer");
+        let answer = edge.oneshot(request).await.expect("an answer");
         assert_eq!(answer.status(), 500);
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
         assert!(answer.headers().contains_key("x-request-id"));

@@ -79,10 +79,10 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    fn start(socket: TcpListener, router: axum::Router, limits: Limits) -> Result<Self, String> {
+    fn start(socket: TcpListener, edge: app::Edge, limits: Limits) -> Result<Self, String> {
         let address = socket.local_addr().map_err(|error| error.to_string())?;
         let handle = Handle::new();
-        let task = tokio::spawn(listener::serve(socket, router, handle.clone(), limits, app::refuse_head));
+        let task = tokio::spawn(listener::serve(socket, edge, handle.clone(), limits, app::refuse_head));
         Ok(Self { address, handle, task })
     }
 }

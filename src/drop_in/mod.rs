@@ -10,11 +10,10 @@ mod surface;
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
-    Router,
     body::Body,
     extract::State,
     response::{IntoResponse, Response},
-    routing::any,
+    routing::{MethodRouter, any},
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -49,11 +48,8 @@ use dialect::Dialect;
 use surface::DropInSurface;
 
 /// The routes of all dialects.
-pub fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/as/{provider}", any(serve))
-        .route("/as/{provider}/", any(serve))
-        .route("/as/{provider}/{*path}", any(serve))
+pub fn routes() -> [(&'static str, MethodRouter<Arc<App>>); 3] {
+    ["/as/{provider}", "/as/{provider}/", "/as/{provider}/{*path}"].map(|path| (path, any(serve)))
 }
 
 /// Serves every request below `/as`.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, HeaderName, header, request::Parts};
 use passerelle_providers::{
     engine::{Conditions, Planned},
     model::{Command, CustomerId, Error, LossPolicy, Operation, manifest::Manifest},
@@ -24,6 +24,8 @@ use crate::{
 
 /// The parameters that every operation takes.
 const COMMON_PARAMETERS: &[&str] = &["explain", "include"];
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// An authenticated caller: a client of a merchant, identified by an API key.
 #[derive(Debug)]
@@ -50,14 +52,17 @@ impl FromRequestParts<Arc<App>> for Caller {
         let merchant = gateway.merchant(key).cloned();
         let merchant = merchant
             .ok_or_else(|| Problem::new(Code::Unauthorized, "the key belongs to no merchant of this gateway"))?;
-        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let prefer = parts.headers.get(PREFER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Self {
             gateway,
             merchant,
             contacts: app.store.contacts().clone(),
             query: parts.uri.query().map(str::to_owned),
-            prefer: text("prefer"),
-            idempotency: idempotency(&parts.headers),
+            prefer,
+            idempotency: match parts.method.is_safe() {
+                true => Ok(Idempotency::default()),
+                false => idempotency(&parts.headers),
+            },
             request_id: parts.extensions.remove(),
         })
     }

@@ -7,6 +7,7 @@ mod progress;
 mod refusal;
 
 use std::{
+    convert::Infallible,
     future::{Ready, ready},
     io,
     net::{SocketAddr, TcpListener},
@@ -14,10 +15,12 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{extract::Request, response::Response};
 use axum_server::{Handle, accept::Accept};
+use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
+use tower::{Service, make::Shared};
 
 use admission::Admission;
 use connection::Connection;
@@ -55,15 +58,19 @@ const MOST_HEADERS: usize = 64;
 /// 16 KiB of headers. hyper refuses larger heads.
 const LARGEST_BUFFER: usize = 26 << 10;
 
-/// Serves a router until the handle shuts it down. HTTP/1.1 only: behind a proxy, HTTP/2 without TLS has no use, and to
+/// Serves a service until the handle shuts it down. HTTP/1.1 only: behind a proxy, HTTP/2 without TLS has no use, and to
 /// detect it the server would have to wait for the first bytes of a connection without a time limit.
-pub async fn serve(
+pub async fn serve<S>(
     listener: TcpListener,
-    router: Router,
+    service: S,
     handle: Handle<SocketAddr>,
     limits: Limits,
     refuse_head: RefuseHead,
-) -> io::Result<()> {
+) -> io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + Unpin,
+{
     listener.set_nonblocking(true)?;
     let acceptor = LimitedAcceptor { admission: Admission::new(limits), refuse_head };
     let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle).http1_only();
@@ -74,7 +81,7 @@ pub async fn serve(
         .header_read_timeout(None)
         .max_headers(MOST_HEADERS)
         .max_buf_size(LARGEST_BUFFER);
-    server.serve(router.into_make_service()).await
+    server.serve(Shared::new(service)).await
 }
 
 /// Accepts a connection if no cap is reached. Otherwise the connection is closed.

@@ -33,7 +33,7 @@ use crate::{config::OnAmbiguous, upstream::Upstream};
 /// A snapshot of everything that requests need.
 pub struct Gateway {
     /// The merchants by the digests of their keys.
-    by_key: HashMap<[u8; 32], Arc<Merchant>>,
+    by_key: BTreeMap<[u8; 32], Arc<Merchant>>,
     by_name: BTreeMap<String, Arc<Merchant>>,
     signers: Vec<Signer>,
     /// How long a whole request may take.

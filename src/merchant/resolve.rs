@@ -2,13 +2,7 @@
 //! `serve` calls it at the start and at every reload, `check` only to find mistakes. It collects all mistakes, so that
 //! the operator sees them at once.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use passerelle_providers::{
     Settings, VENDORS, Vendor,
@@ -53,7 +47,7 @@ impl Gateway {
             proxy: None,
         };
         resolver.proxy = resolver.proxy();
-        let mut by_key = HashMap::new();
+        let mut by_key = BTreeMap::new();
         let mut by_name = BTreeMap::new();
         let mut signers = Vec::new();
         if config.merchants.is_empty() {

@@ -105,7 +105,7 @@ pub(super) fn marker_of(connection: &Connection, command: &Command, is_keyed: bo
 }
 
 /// What a client says about repetitions of its request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Idempotency {
     /// The idempotency key: requests with the same key are the same write.
     pub key: Option<String>,
