@@ -5,7 +5,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use passerelle::command::CommandLine;
 
-/// Requests make many small allocations, and this allocator is the fastest for them (see docs/architecture.md).
+// Requests make many small allocations, and this allocator is the fastest for them (see docs/architecture.md). On Linux
+// it replaces `malloc` itself, so that SQLite uses it as well; Rust's usual allocator then calls it on a shorter way than
+// as a global allocator.
+#[cfg(target_os = "linux")]
+use mimalloc as _;
+
+#[cfg(not(target_os = "linux"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
