@@ -14,7 +14,7 @@ use super::{
     write_work::{Executed, WriteWork, executed},
 };
 use crate::{
-    kit::{CustomerProvider, Plan, Step, Transport, run},
+    kit::{CustomerProvider, Plan, Step, Transport, run, run_to_end},
     model::{
         BorrowedCustomer, Command, Customer, CustomerId, Error, Fidelity, Kind, ListCustomers, ListOfCustomer, Lookup,
         OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request, Written, manifest::FilterSupport,
@@ -147,8 +147,12 @@ impl Planned {
                 Box::pin(async move { written.await.map(Reply::Written) })
             }
             Work::Retrieve(plan, asked) => {
-                let customer = run(transport, plan);
-                executed(async move { asked.checked(customer.await?) }, Reply::Customer)
+                let ran = run_to_end(transport, plan);
+                Box::pin(async move {
+                    let customer = ran.await?.result;
+                    asked.check(&customer)?;
+                    Ok(Reply::Customer(*customer))
+                })
             }
             Work::Find(lookup) => executed(lookup.run(transport), Reply::Found),
             Work::FindsNothing => Box::pin(async { Ok(Reply::Found(None)) }),

@@ -17,10 +17,9 @@ fn check_id(id: &str, manifest: &Manifest) -> Result<(), Error> {
     }
 }
 
-/// A customer of an answer that names no customer, such as the answer to a create.
-pub(super) fn checked(customer: Customer, manifest: &Manifest) -> Result<Customer, Error> {
-    check_id(&customer.id, manifest)?;
-    Ok(customer)
+/// Checks a customer of an answer that names no customer, such as the answer to a create.
+pub(super) fn check(customer: &Customer, manifest: &Manifest) -> Result<(), Error> {
+    check_id(&customer.id, manifest)
 }
 
 /// Checks the ids of a page.
@@ -51,13 +50,19 @@ impl Asked {
         Self { id: id.clone(), manifest }
     }
 
-    /// The customer of an answer, if it is the one that was asked for. A provider with DIDs accepts a DID in place of an
-    /// id, and answers with the id.
+    /// The customer of an answer, if it is the one that was asked for.
     pub(super) fn checked(&self, customer: Customer) -> Result<Customer, Error> {
-        let customer = checked(customer, self.manifest)?;
+        self.check(&customer)?;
+        Ok(customer)
+    }
+
+    /// Checks that the customer of an answer is the one that was asked for. A provider with DIDs accepts a DID in place
+    /// of an id, and answers with the id.
+    pub(super) fn check(&self, customer: &Customer) -> Result<(), Error> {
+        check(customer, self.manifest)?;
         let has_the_did = customer.did.as_deref().is_some_and(|did| is_did(did, self.id.at_provider()));
         match has_the_did || self.id.is_at_provider(&customer.id) {
-            true => Ok(customer),
+            true => Ok(()),
             false => Err(Error::bad_response("another customer than the one that was asked for")),
         }
     }

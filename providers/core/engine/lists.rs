@@ -253,7 +253,10 @@ impl PlannedLookup {
         let list = match self {
             Self::Native(plan, manifest) => {
                 let found = run(transport, *plan).await?;
-                return found.map(|customer| identity::checked(customer, manifest)).transpose();
+                if let Some(customer) = &found {
+                    identity::check(customer, manifest)?;
+                }
+                return Ok(found);
             }
             Self::Partial(lookup) => return lookup.run(transport).await,
             Self::Scan(list) => list,

@@ -160,7 +160,8 @@ impl WriteWork {
                 Box::pin(async move {
                     let Ran { result, was_read } = ran.await?;
                     // The provider has changed a customer, but it is not known which one.
-                    let mut customer = asked.checked(result).map_err(|error| error.after(writes, false))?;
+                    asked.check(&result).map_err(|error| error.after(writes, false))?;
+                    let mut customer = *result;
                     if let Some(fields) = fields {
                         fields.check(transport, &mut customer, sent, was_read).await;
                     }
@@ -186,10 +187,10 @@ fn created(
     let sent = std::mem::take(&mut create.fidelity);
     let ran = run_to_end(transport, create);
     async move {
-        let Ran { result: Created { customer, existing }, was_read } = ran.await?;
+        let Ran { result, was_read } = ran.await?;
+        let mut created = *result;
         // If its id cannot be used, the provider has made a customer all the same.
-        let customer = identity::checked(customer, asked.manifest()).map_err(|error| error.after(true, false))?;
-        let mut created = Created { customer, existing };
+        identity::check(&created.customer, asked.manifest()).map_err(|error| error.after(true, false))?;
         asked.check_created(transport, &mut created, sent, was_read).await;
         Ok(created)
     }
