@@ -22,6 +22,22 @@ use crate::store::{
     terms::Terms,
 };
 
+/// Selects the oldest write of `Terms::joining` with a content. To sort the rows instead, SQLite would open a temporary
+/// table in every claim, although there is seldom a row.
+macro_rules! oldest {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND ",
+            $condition,
+            " AND created_at = (SELECT min(created_at) FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND ",
+            $condition,
+            " AND created_at > ?3) LIMIT 1"
+        )
+    };
+}
+
 /// What a claim found.
 #[derive(Debug)]
 pub(in crate::store) enum Found {
@@ -160,13 +176,7 @@ impl Identity {
 
     /// The oldest write of the last `Terms::joining` that has the same content and is `sending` or `unknown`.
     async fn open_duplicate(&self, session: &mut dyn Session, group: &Group) -> Result<Option<Stored>, StoreError> {
-        let select = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND state IN ('sending', 'unknown') \
-             AND created_at > ?3 ORDER BY created_at LIMIT 1"
-        );
-        self.oldest(select, session, group).await
+        self.oldest(oldest!("state IN ('sending', 'unknown')"), session, group).await
     }
 
     /// A finished write with the same content, whose answer is undelivered. Its client disconnected before the answer,
@@ -177,12 +187,7 @@ impl Identity {
         session: &mut dyn Session,
         group: &mut Group,
     ) -> Result<Option<Stored>, StoreError> {
-        let select = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND unheard = 1 AND answer IS NOT NULL \
-             AND created_at > ?3 ORDER BY created_at LIMIT 1"
-        );
+        let select = oldest!("unheard = 1 AND answer IS NOT NULL");
         let Some(undelivered) = self.oldest(select, session, group).await? else { return Ok(None) };
         MarkDelivered { id: undelivered.id, is_delivered: true }.perform(session, group).await?;
         Ok(Some(undelivered))
