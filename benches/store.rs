@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use passerelle::{
     config,
-    store::{Claim, ContactChanges, End, NewOperation, OperationId, Settings, Store, StoredAnswer},
+    store::{Claim, ContactChanges, EarlierContents, End, NewOperation, OperationId, Settings, Store, StoredAnswer},
 };
 
 fn main() {
@@ -74,6 +74,7 @@ async fn claim_and_finish(store: &Store) {
         key: Some(id.to_string()),
         joins: true,
         request: body.clone(),
+        earlier: EarlierContents::default(),
         command: body.clone(),
     };
     let Ok(Claim::New { attempt }) = store.operations().claim(new).await else { return };

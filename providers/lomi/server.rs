@@ -88,6 +88,7 @@ impl VendorServer for Lomi {
             Kind::ProviderFailed if error.vendor.is_none() && !error.fields.is_empty() => {
                 return failed("DATABASE_ERROR", "Failed to retrieve customer", None, 500, now);
             }
+            Kind::Rejected if error.fields.is_empty() => ("INVALID_REQUEST", error.detail.to_string(), None),
             Kind::Invalid | Kind::Rejected | Kind::CardData => {
                 ("INVALID_REQUEST", "Invalid request body".to_owned(), Some(by_field(&error.fields)))
             }

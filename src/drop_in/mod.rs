@@ -40,7 +40,7 @@ use crate::{
     merchant::{Gateway, Merchant},
     problem::{AlreadyWritten, Code, Problem},
     state::{Admitted, App, Seen},
-    writes::{NewWrite, over_http},
+    writes::{NewWrite, SentRequest, over_http},
 };
 use answer::Refusal;
 use caller::Authentication;
@@ -104,8 +104,8 @@ struct DropInCall {
     seen: Option<Seen>,
     /// The members of the body that no command has a place for.
     lost: Vec<String>,
-    /// Why the active connection cannot execute the command. The write may still be one that another connection has
-    /// executed.
+    /// Why the command cannot be executed now. The write may still be one that was executed earlier, by another connection
+    /// or under another `on_loss`.
     refusal: Option<Error>,
 }
 
@@ -159,10 +159,12 @@ impl DropInCall {
             DropInSurface::of(self.vendor_request.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
         let surface = surface.ok_or_else(no_route)?;
         let idempotency = over_http::idempotency(self.vendor_request.headers())?;
+        let body = Some(self.vendor_request.body()).filter(|body| !body.is_empty()).and_then(Source::new);
         let new = NewWrite {
             merchant: Arc::clone(merchant),
             connection,
             command,
+            sent: SentRequest { body, ..SentRequest::default() },
             is_keyed: idempotency.key.is_some(),
             surface: Arc::new(surface),
             deadline: self.gateway.deadline,
@@ -175,7 +177,7 @@ impl DropInCall {
     }
 
     /// Decodes the request into a command. If the merchant does not accept losses, a body with members that no command has
-    /// a place for is refused.
+    /// a place for is refused, at once or, with a key, after the search for an earlier write.
     fn decode(&mut self, server: &dyn VendorServer, merchant: &Merchant) -> Result<Command, Refusal> {
         let command = self.accept(server, merchant)?;
         if !self.vendor_request.body().is_empty() {
@@ -191,7 +193,12 @@ impl DropInCall {
                 let lost =
                     self.lost.iter().map(|member| FieldError::new(member.clone(), "the gateway has no field for it"));
                 let error = Error::new(Kind::Rejected, "the gateway does not have a field for every member");
-                return Err(Refusal::of(error.with_fields(lost.collect()), command.operation()));
+                let error = error.with_fields(lost.collect());
+                if !self.is_keyed() {
+                    return Err(Refusal::of(error, command.operation()));
+                }
+                // It may have been executed while the merchant accepted losses.
+                self.refusal.get_or_insert(error);
             }
         }
         let mut command = drop_in::canonical(command, merchant.region);
@@ -203,14 +210,18 @@ impl DropInCall {
         Ok(command)
     }
 
+    /// Whether the client sent an idempotency key, so that the request can repeat an earlier write.
+    fn is_keyed(&self) -> bool {
+        over_http::idempotency(self.vendor_request.headers()).is_ok_and(|given| given.key.is_some())
+    }
+
     /// Reads the command. A write with a key can have an id of a connection that is not active any more.
     fn accept(&mut self, server: &dyn VendorServer, merchant: &Merchant) -> Result<Command, Refusal> {
         let error = match server.accept_for(&self.vendor_request, merchant.id_pattern()) {
             Ok(command) => return Ok(command),
             Err(error) => error,
         };
-        let may_repeat = merchant.has_other_connections()
-            && over_http::idempotency(self.vendor_request.headers()).is_ok_and(|given| given.key.is_some());
+        let may_repeat = merchant.has_other_connections() && self.is_keyed();
         let others = merchant.connections.values().filter(|_| may_repeat);
         let mut accepted = others.filter_map(|other| server.accept_for(&self.vendor_request, &other.manifest.id).ok());
         match accepted.find(Command::is_write) {

@@ -32,7 +32,7 @@ pub async fn create(
     let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
     let distinct = call.query.flag("distinct")?.unwrap_or_default();
     let command = CreateCustomer { fields: fields.without_clears(), distinct };
-    call.write(&app, Command::Create(command)).await
+    call.write(&app, Command::Create(command), Some(body)).await
 }
 
 /// `GET /v1/customers/{id}`
@@ -99,7 +99,7 @@ pub async fn update(
     let mut call = caller.call(Operation::Update, &[])?;
     let id = call.id(id)?;
     let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
-    call.write(&app, Command::Update(UpdateCustomer { id, fields })).await
+    call.write(&app, Command::Update(UpdateCustomer { id, fields }), Some(body)).await
 }
 
 /// `DELETE /v1/customers/{id}`
@@ -111,7 +111,7 @@ pub async fn update(
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let mut call = caller.call(Operation::Delete, &[])?;
     let id = call.id(id)?;
-    call.write(&app, Command::Delete(id)).await
+    call.write(&app, Command::Delete(id), None).await
 }
 
 /// `POST /v1/customers/{id}/block`
@@ -123,7 +123,7 @@ pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPat
 pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let mut call = caller.call(Operation::Block, &[])?;
     let id = call.id(id)?;
-    call.write(&app, Command::Block(id)).await
+    call.write(&app, Command::Block(id), None).await
 }
 
 /// `POST /v1/customers/{id}/unblock`
@@ -135,5 +135,5 @@ pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath
 pub async fn unblock(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let mut call = caller.call(Operation::Unblock, &[])?;
     let id = call.id(id)?;
-    call.write(&app, Command::Unblock(id)).await
+    call.write(&app, Command::Unblock(id), None).await
 }

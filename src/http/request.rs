@@ -95,6 +95,8 @@ pub struct Call {
     pub include_raw: bool,
     /// What happens to fields that the provider cannot store.
     pub on_loss: LossPolicy,
+    /// The loss policy that the client asks for.
+    pub preferred_loss: Option<LossPolicy>,
     /// The idempotency headers, or the problem with them. Only writes use them, so a read does not fail on them.
     pub idempotency: Result<Idempotency, Problem>,
     /// The request's id. Only requests that may write have it.
@@ -130,10 +132,10 @@ impl Caller {
             Some("raw") => true,
             Some(_) => return Err(Problem::invalid_one("include", "must be `raw`")),
         };
-        let on_loss = match self.prefer.as_deref().and_then(loss_preference) {
-            None => self.merchant.on_loss,
+        let preferred_loss = match self.prefer.as_deref().and_then(loss_preference) {
+            None => None,
             Some(word) => match LossPolicy::parse(word) {
-                Some(policy @ (LossPolicy::Reject | LossPolicy::Drop)) => policy,
+                Some(policy @ (LossPolicy::Reject | LossPolicy::Drop)) => Some(policy),
                 Some(LossPolicy::Carry) => {
                     return Err(Problem::invalid_one(
                         "Prefer",
@@ -144,6 +146,7 @@ impl Caller {
             },
         };
         let may_repeat = !explain && self.may_repeat(operation);
+        let on_loss = preferred_loss.unwrap_or(self.merchant.on_loss);
         Ok(Call {
             may_repeat,
             gateway: self.gateway,
@@ -155,6 +158,7 @@ impl Caller {
             explain,
             include_raw,
             on_loss,
+            preferred_loss,
             idempotency: self.idempotency,
             request_id: self.request_id,
             refusal,

@@ -10,6 +10,7 @@ use passerelle_providers::{
     engine::Conditions,
     json::{self, Json, Members},
     model::{Command, Effect, LossPolicy, Written},
+    text::Source,
 };
 
 use super::{answer::written, request::Call};
@@ -19,7 +20,7 @@ use crate::{
     state::{App, RequestId},
     store::{OperationId, StoredAnswer},
     writes::{
-        EndedWrite, NewWrite, Refused, StoredSurface, Surface,
+        EndedWrite, NewWrite, Refused, SentRequest, StoredSurface, Surface,
         over_http::{answer, refusal, response},
     },
 };
@@ -28,8 +29,8 @@ use crate::{
 const USUAL_SIZE: usize = 1536;
 
 impl Call {
-    /// Executes a write, or explains it, and writes the answer.
-    pub async fn write(mut self, app: &App, mut command: Command) -> Result<Response, Problem> {
+    /// Executes a write, or explains it, and writes the answer. `body` is what the client sent.
+    pub async fn write(mut self, app: &App, mut command: Command, body: Option<Source>) -> Result<Response, Problem> {
         self.resolve(&mut command).await?;
         let call = self;
         if call.explain {
@@ -37,10 +38,12 @@ impl Call {
         }
         let request_id = call.request_id.as_ref().and_then(|RequestId(id)| id.to_str().ok()).map(str::to_owned);
         let surface = Api { request_id: request_id.clone(), include_raw: call.include_raw, on_loss: call.on_loss };
+        let distinct = matches!(&command, Command::Create(create) if create.distinct);
         let new = NewWrite {
             merchant: Arc::clone(&call.merchant),
             connection: Arc::clone(&call.connection),
             command,
+            sent: SentRequest { body, distinct, on_loss: call.preferred_loss },
             is_keyed: call.idempotency.as_ref().is_ok_and(|idempotency| idempotency.key.is_some()),
             surface: Arc::new(surface),
             deadline: call.gateway.deadline,

@@ -93,8 +93,9 @@ codes! {
     /// The provider's own validation refused the request. `errors` has the provider's errors, with the field names of this
     /// API.
     ProviderRejected = "provider_rejected", 422, "The provider refused the request";
-    /// This `Idempotency-Key` was used for a different request before. Nothing was sent now. Use a new key for each new
-    /// request.
+    /// This `Idempotency-Key` was used for a different request before. Nothing was sent now. First read the earlier write:
+    /// `GET /v1/operations/{operation_id}` shows it and its outcome. If it is the write that you mean, do not send it again,
+    /// even if its outcome is `unknown`: with a new key it can be executed a second time. Use a new key for another write.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
     /// A text or a number contains a card number: 13 to 19 digits that a card network gives out and that pass its check
     /// (Luhn). The gateway never accepts one. Remove it.

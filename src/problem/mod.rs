@@ -326,10 +326,10 @@ impl Problem {
         }
         if parts.code == Code::IdempotencyInProgress {
             headers.insert(IDEMPOTENCY_STATUS, HeaderValue::from_static("in_progress"));
-            if let Some(id) = parts.operation_id.as_ref().and_then(|id| HeaderValue::try_from(id).ok()) {
-                headers.insert(OPERATION_ID, id);
-            }
         }
+        let names_operation = matches!(parts.code, Code::IdempotencyInProgress | Code::IdempotencyKeyReused);
+        let id = parts.operation_id.as_ref().filter(|_| names_operation);
+        headers.extend(id.and_then(|id| Some((OPERATION_ID, HeaderValue::try_from(id).ok()?))));
         if parts.code == Code::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"passerelle\""));
         }

@@ -270,10 +270,11 @@ impl Hashes {
         keyed(&self.requests, merchant, request)
     }
 
-    /// The fingerprint that earlier versions gave a request: it covers the connection's name too. A request is a JSON
-    /// object, and no name of a connection begins like one, so it differs from every [`Self::fingerprint`].
-    pub(super) fn earlier_fingerprint(&self, merchant: &str, connection: &str, request: &[u8]) -> Hash {
-        self.fingerprint(merchant, &[connection.as_bytes(), b"\n", request].concat())
+    /// The fingerprints that earlier versions gave a request: the oldest ones cover the connection's name too. A request is
+    /// a JSON object, and no name of a connection begins like one, so both differ.
+    pub(super) fn earlier_fingerprints(&self, merchant: &str, connection: &str, request: &[u8]) -> [Hash; 2] {
+        let with_connection = [connection.as_bytes(), b"\n", request].concat();
+        [self.fingerprint(merchant, request), self.fingerprint(merchant, &with_connection)]
     }
 
     /// The hash of a contact of a customer: of an e-mail address or a phone number. `kind` says which.

@@ -51,7 +51,8 @@ pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};
 pub use operation_id::{NoOperationId, OperationId};
 pub use operations::{
-    Adopted, Claim, End, Finished, NewOperation, OperationLog, Reaped, Record, Resend, State, StoredAnswer,
+    Adopted, Claim, EarlierContents, End, Finished, NewOperation, OperationLog, Reaped, Record, Resend, State,
+    StoredAnswer,
 };
 pub use settings::{Clock, Settings, is_literal};
 

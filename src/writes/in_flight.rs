@@ -69,8 +69,8 @@ impl Entry {
 pub(super) struct Content {
     /// The merchant's name.
     pub(super) merchant: String,
-    /// The fingerprint of the request.
-    pub(super) fingerprint: Bytes,
+    /// The content of the request.
+    pub(super) request: Bytes,
 }
 
 /// Receives the answer to a write in flight, for one waiting client.

@@ -18,15 +18,18 @@
 //! search when the provider had enough time and shows no trace. A write is *held* when its outcome is unknown and no
 //! worker reconciles it any more: an operator decides.
 //!
-//! `new_write` is a write before its claim, `admission` asks for a place at the provider, `attempt` one attempt, `ends` stores
-//! how it ended, `contacts` what it changes about the contacts of its customer, `in_flight` the writes of this process that
-//! clients can join, `repetition` answers a request that repeats an earlier one, `stored_write` what the store keeps for
-//! other processes, `recovery` the workers, `surface` the
-//! format of answers, `over_http` the headers. `docs/reliability.md` follows a lost answer through all of it.
+//! `new_write` is a write before its claim, `content` what makes two requests the same write, `admission` asks for a place
+//! at the provider, `attempt` one attempt, `ends` stores how it ended, `contacts` what it changes about the contacts of its
+//! customer, `in_flight` the writes of this process that clients can join, `repetition` answers a request that repeats an
+//! earlier one, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the format of
+//! answers, `over_http` the headers, `earlier` what earlier versions compared. `docs/reliability.md` follows a lost answer
+//! through all of it.
 
 mod admission;
 mod attempt;
 mod contacts;
+mod content;
+mod earlier;
 mod ends;
 mod in_flight;
 mod new_write;
@@ -46,6 +49,7 @@ use passerelle_providers::{
 };
 use tokio::time::Instant;
 
+pub use content::SentRequest;
 pub use new_write::{Idempotency, NewWrite};
 pub use surface::{EndedWrite, FindSurface, StoredSurface, Surface};
 
@@ -87,8 +91,8 @@ pub enum Refused {
     Store(StoreError),
     /// The same write is in flight.
     InProgress(OperationId),
-    /// The key belongs to another request.
-    Reused,
+    /// The key belongs to this write, which another request made.
+    Reused(OperationId),
     /// The write is finished, but its answer is not stored any more.
     Expired(Formerly),
     /// The customer was deleted since, and the answer was erased with it.
@@ -128,7 +132,7 @@ impl Writes {
     /// disconnects, this future is dropped, but the task that executes the write continues.
     ///
     /// An error of the outer result means that the command cannot be planned for its connection. Nothing is claimed or
-    /// sent then, and the request does not repeat a write of another connection.
+    /// sent then, and the request does not repeat an earlier write.
     pub async fn execute(
         self: &Arc<Self>,
         new: NewWrite,
@@ -180,7 +184,7 @@ impl Writes {
         let PreparedWrite { write: Write { new: write, id, conditions, planned }, idempotency, document, content } =
             prepared;
         let is_keyed = idempotency.key.is_some();
-        let new = new_operation(&write, id, idempotency, content.fingerprint, document);
+        let new = new_operation(&write, id, idempotency, content.request, document);
         let waiters = Waiters { client: &client, in_flight_write: &in_flight_write };
         let permit = match self.admit(&write.connection, &new).await.map_err(Refused::Store)? {
             Admission::Permit(permit) => permit,
@@ -349,7 +353,7 @@ fn new_operation(
     write: &NewWrite,
     id: OperationId,
     Idempotency { key, joins }: Idempotency,
-    fingerprint: Bytes,
+    content: Bytes,
     document: Bytes,
 ) -> NewOperation {
     NewOperation {
@@ -360,7 +364,8 @@ fn new_operation(
         customer: named_customer(&write.command),
         key,
         joins,
-        request: fingerprint,
+        request: content,
+        earlier: earlier::contents(write),
         command: document,
     }
 }

@@ -13,8 +13,9 @@ use passerelle_providers::{
 
 use super::{
     Surface,
+    content::{SentRequest, content},
     in_flight::Content,
-    stored_write::{self, StoredWrite},
+    stored_write::StoredWrite,
 };
 use crate::{
     execution,
@@ -29,8 +30,10 @@ pub struct NewWrite {
     pub merchant: Arc<Merchant>,
     /// The connection that executes it.
     pub connection: Arc<Connection>,
-    /// The command.
+    /// The command, with completed values.
     pub command: Command,
+    /// What the client sent. It decides whether another request is the same write.
+    pub sent: SentRequest,
     /// Whether the client gave an idempotency key.
     pub is_keyed: bool,
     /// How the client is answered.
@@ -66,9 +69,8 @@ impl NewWrite {
     }
 
     /// The bytes by which the store compares requests.
-    pub(super) fn fingerprint(&self) -> Bytes {
-        let on_loss = self.surface.conditions(&self.connection).on_loss;
-        stored_write::fingerprint(&self.command, &self.surface.name(), on_loss).into()
+    pub(super) fn content(&self) -> Bytes {
+        content(&self.command, &self.sent, &*self.surface)
     }
 }
 
@@ -125,12 +127,11 @@ pub(super) struct PreparedWrite {
 
 impl PreparedWrite {
     pub(super) fn new(write: Write, idempotency: Idempotency) -> Self {
-        let fingerprint = write.new.fingerprint();
-        let Write { new: NewWrite { merchant, command, surface, .. }, conditions, planned, .. } = &write;
+        let content = Content { merchant: write.new.merchant.name.clone(), request: write.new.content() };
+        let Write { new: NewWrite { command, surface, .. }, conditions, planned, .. } = &write;
         let lost = planned.fidelity().losses().map(|entry| entry.field.name().to_owned()).collect::<Vec<_>>();
         let lost = [lost, surface.lost().to_vec()].concat();
-        let document = StoredWrite::write(&fingerprint, command, conditions.on_loss, lost);
-        let content = Content { merchant: merchant.name.clone(), fingerprint };
+        let document = StoredWrite::write(command, &**surface, conditions.on_loss, lost);
         Self { write, idempotency, document, content }
     }
 

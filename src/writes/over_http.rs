@@ -85,9 +85,13 @@ pub fn refusal(refused: Refused) -> Problem {
             let detail = "the same write is still in flight; send the request again to get its answer";
             Problem::new(Code::IdempotencyInProgress, detail).with_operation_id(id.to_string())
         }
-        Refused::Reused => {
-            let detail = "this `Idempotency-Key` was used for another request before; send a new key";
-            Problem::new(Code::IdempotencyKeyReused, detail)
+        Refused::Reused(id) => {
+            let detail = format!(
+                "this `Idempotency-Key` was used for another request before, and nothing was sent now; read `GET \
+                 /v1/operations/{id}` first: if that write is the one you mean, do not send it again; a new key is for \
+                 another write"
+            );
+            Problem::new(Code::IdempotencyKeyReused, detail).with_operation_id(id.to_string())
         }
         Refused::Expired(Formerly { customer, .. }) => {
             let detail = "the write with this `Idempotency-Key` is finished, and its answer is no longer stored; \

@@ -13,22 +13,20 @@ use super::{
 use crate::{execution, merchant::Merchant};
 
 impl Writes {
-    /// Answers a request with a key that the active connection cannot execute, if it repeats a write that another
-    /// connection executed. `None` if it does not.
+    /// Answers a request with a key that cannot be executed now, if it repeats an earlier write. That write was executed by
+    /// another connection, or under other settings of the merchant. `None` if there is none.
     pub(super) async fn repeat(
         self: &Arc<Self>,
         new: &NewWrite,
         idempotency: &Idempotency,
     ) -> Option<Result<WriteAnswer, Refused>> {
-        if idempotency.key.is_none() || !new.merchant.has_other_connections() {
-            return None;
-        }
+        idempotency.key.as_ref()?;
         let client = Arc::new(());
         let time = self.attempt_time(new.deadline);
-        let sought = new_operation(new, OperationId::now(), idempotency.clone(), new.fingerprint(), Bytes::new());
+        let sought = new_operation(new, OperationId::now(), idempotency.clone(), new.content(), Bytes::new());
         let claim = match self.store.find_duplicate(&sought).await {
             Ok(claim) => claim?,
-            // The refusal of the active connection is true without the store, too.
+            // The refusal is true without the store, too.
             Err(_) => return None,
         };
         let (writes, merchant, presence) = (Arc::clone(self), Arc::clone(&new.merchant), Arc::downgrade(&client));
@@ -57,7 +55,7 @@ impl Writes {
                 self.mark_undelivered_if_client_left(&record, client).await;
                 replayed(record)
             }
-            Claim::Reused => Err(Refused::Reused),
+            Claim::Reused(id) => Err(Refused::Reused(id)),
             Claim::Expired(record) => Err(Refused::Expired(formerly(merchant, record).await)),
             Claim::Erased(record) => Err(Refused::Erased(formerly(merchant, record).await)),
         }

@@ -1,10 +1,9 @@
-//! The two documents that are made from a write.
+//! The **record** of a write: what another process needs to go on with it. The store keeps it sealed until the outcome is
+//! known. It has a version: a process that reads a record of a newer version does not execute the write, but holds it for
+//! an operator.
 //!
-//! - The **fingerprint** has the same bytes for the same request. The store compares requests by a hash of it, so its
-//!   format must never change: a changed format would make a repeated request look like a new one.
-//! - The **record** contains the fingerprint and what else another process needs to go on with the write. The store
-//!   keeps it sealed until the outcome is known. It has a version: a process that reads a record of a newer version
-//!   does not execute the write, but holds it for an operator.
+//! A record contains the **request**: the completed command with its surface. Earlier versions compared requests by it, so
+//! its form does not change as long as `earlier` is needed.
 
 use std::sync::Arc;
 
@@ -23,16 +22,16 @@ use crate::merchant::{Connection, Merchant};
 /// The version of the records that this version of the gateway writes.
 const VERSION: u32 = 2;
 
-/// The members before `command` in a fingerprint.
+/// The members before `command` in a request.
 #[derive(Serialize)]
-struct FingerprintHead<'d> {
+struct RequestHead<'d> {
     operation: &'d str,
     surface: &'d str,
     drops_losses: bool,
 }
 
 #[derive(Deserialize)]
-struct Fingerprint<'d> {
+struct RequestDocument<'d> {
     operation: &'d str,
     surface: String,
     drops_losses: bool,
@@ -40,7 +39,7 @@ struct Fingerprint<'d> {
     command: &'d RawValue,
 }
 
-/// The members before `request`, the fingerprint, in a record.
+/// The members before `request` in a record.
 #[derive(Serialize)]
 struct RecordHead<'d> {
     version: u32,
@@ -54,7 +53,7 @@ struct RecordHead<'d> {
     provider_id: Option<&'d str>,
 }
 
-/// A record of version 2 or newer. A record of version 1 is the fingerprint alone.
+/// A record of version 2 or newer. A record of version 1 is the request alone.
 #[derive(Deserialize)]
 struct RecordDocument<'d> {
     version: u32,
@@ -67,15 +66,15 @@ struct RecordDocument<'d> {
     request: &'d RawValue,
 }
 
-/// The fingerprint of a request.
-pub(super) fn fingerprint(command: &Command, surface: &str, on_loss: LossPolicy) -> Vec<u8> {
+/// The request of a record.
+pub(super) fn request(command: &Command, surface: &str, on_loss: LossPolicy) -> Vec<u8> {
     let head =
-        FingerprintHead { operation: command.operation().name(), surface, drops_losses: on_loss == LossPolicy::Drop };
+        RequestHead { operation: command.operation().name(), surface, drops_losses: on_loss == LossPolicy::Drop };
     with_member(&head, br#","command":"#, &command.to_canonical_json())
 }
 
 /// Encodes an object with one more member at its end. `value` is JSON already.
-fn with_member(head: &impl Serialize, name: &[u8], value: &[u8]) -> Vec<u8> {
+pub(super) fn with_member(head: &impl Serialize, name: &[u8], value: &[u8]) -> Vec<u8> {
     let mut document = serde_json::to_vec(head).unwrap_or_default();
     // `head` is an object, so the last byte is its closing brace.
     document.pop();
@@ -94,7 +93,7 @@ pub(super) struct StoredWrite {
 
 impl StoredWrite {
     /// Encodes the record.
-    pub(super) fn write(fingerprint: &[u8], command: &Command, on_loss: LossPolicy, lost: Vec<String>) -> Bytes {
+    pub(super) fn write(command: &Command, surface: &dyn Surface, on_loss: LossPolicy, lost: Vec<String>) -> Bytes {
         let provider_id = command.customer().filter(|id| id.at_provider() != id.public());
         let provider_id = provider_id.map(|id| &**id.at_provider());
         let fields = match command {
@@ -105,7 +104,7 @@ impl StoredWrite {
         let rewritten = fields.into_iter().flat_map(|fields| fields.rewritten.entries());
         let rewritten = rewritten.map(|(field, rule)| (field.name(), rule)).collect();
         let head = RecordHead { version: VERSION, on_loss, lost, rewritten, provider_id };
-        with_member(&head, br#","request":"#, fingerprint).into()
+        with_member(&head, br#","request":"#, &request(command, &surface.name(), on_loss)).into()
     }
 
     /// Decodes a record. `None` if a newer version wrote it, or if this version does not know its operation or its
@@ -126,7 +125,7 @@ impl StoredWrite {
                 Err(_) => (&record[..], StoredSurface::default(), Vec::new(), None),
             };
         let is_version_1 = request.len() == record.len();
-        let Fingerprint { operation, surface, drops_losses, command } = serde_json::from_slice(request).ok()?;
+        let RequestDocument { operation, surface, drops_losses, command } = serde_json::from_slice(request).ok()?;
         if is_version_1 && drops_losses {
             kept_surface.on_loss = LossPolicy::Drop;
         }

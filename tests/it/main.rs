@@ -7,6 +7,7 @@ mod code_map;
 mod contract;
 mod documents;
 mod drop_in;
+mod earlier_keys;
 mod explain;
 mod faults;
 mod health;

@@ -14,7 +14,10 @@ use http::{HeaderValue, header};
 use jiff::Timestamp;
 use passerelle::{
     config,
-    store::{Claim, ContactChanges, End, NewOperation, OperationId, Record, Settings, Store, StoreError, StoredAnswer},
+    store::{
+        Claim, ContactChanges, EarlierContents, End, NewOperation, OperationId, Record, Settings, Store, StoreError,
+        StoredAnswer,
+    },
 };
 use tempfile::TempDir;
 
@@ -106,6 +109,7 @@ pub(crate) fn keyless(merchant: &str, request: &str) -> NewOperation {
         key: None,
         joins: true,
         request: Bytes::from(request.to_owned()),
+        earlier: EarlierContents::default(),
         command: Bytes::from(format!("{{\"command\":\"{request}\"}}")),
     }
 }

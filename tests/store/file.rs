@@ -1,9 +1,11 @@
 //! What only an SQLite file has: a key file, a lock, permissions, and bytes on the disk.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use libtest_mimic::Trial;
-use passerelle::store::{Claim, ContactKind, ContactsOf, End, StoreError, audit::Broken};
+use passerelle::store::{
+    Claim, ContactKind, ContactsOf, EarlierContents, End, NewOperation, StoreError, audit::Broken,
+};
 use rusqlite::Connection;
 
 use crate::{
@@ -296,14 +298,18 @@ async fn a_changed_audit_record_is_found() {
 async fn a_write_without_a_key_joins_one_of_an_earlier_version_after_the_upgrade() {
     let bed = Bed::file();
     let store = bed.open().await;
-    // An earlier version hashed the name of the connection, `main`, before the request.
-    let earlier = claim(&store, keyless("acme", "main\nr")).await;
+    // An earlier version hashed the name of the connection, `main`, before another content.
+    let earlier = claim(&store, keyless("acme", "main\nr0")).await;
     assert_eq!(store.operations().finish_undelivered(earlier, 1, done()).await, Ok(true));
     drop(store);
     let store = bed.open().await;
-    let again = store.operations().claim(keyless("acme", "r")).await;
+    let request = || {
+        let contents = EarlierContents(Arc::new(|| vec![b"r0".to_vec()]));
+        NewOperation { earlier: contents, ..keyless("acme", "r") }
+    };
+    let again = store.operations().claim(request()).await;
     assert!(matches!(&again, Ok(Claim::Finished(record)) if record.id == earlier), "{again:?}");
-    claim(&store, keyless("acme", "r")).await;
+    claim(&store, request()).await;
 }
 
 async fn sealed_bytes_do_not_open_in_another_row() {

@@ -108,6 +108,7 @@ mod tests {
     use super::*;
     use crate::{
         api::input,
+        json::canonical::canonical_document,
         model::{CreateCustomer, Error, Operation},
         text::Source,
         vendor,
@@ -203,7 +204,8 @@ mod tests {
             let once = canonicalized(&value.to_string()).into_owned();
             let pretty = serde_json::to_string_pretty(&value).expect("JSON");
             prop_assert_eq!(canonicalized(&pretty).into_owned(), once.clone());
-            prop_assert_eq!(canonicalized(&once).into_owned(), once);
+            prop_assert_eq!(canonicalized(&once).into_owned(), once.clone());
+            prop_assert_eq!(canonical_document(&pretty), once);
         }
 
         #[test]

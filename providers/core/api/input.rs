@@ -297,7 +297,7 @@ impl<'s> BodyReader<'s> {
             Patch::Set(text) if !self.is_stored => {
                 let code = country::canonical(&text);
                 if code != text {
-                    rewritten.add(field, country::TO_ALPHA2);
+                    rewritten.add(field, country::TO_ALPHA2, Some(text));
                 }
                 Patch::Set(code)
             }

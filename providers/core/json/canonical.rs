@@ -8,6 +8,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 
+use super::{Members, from_str};
 use crate::text::plain::is_plain;
 
 /// Builds the text of a JSON object.
@@ -73,6 +74,20 @@ pub(crate) fn canonicalized(json: &str) -> Cow<'_, str> {
         Ok(canonical) => Cow::Owned(canonical),
         Err(_) => Cow::Borrowed(json),
     }
+}
+
+/// The canonical form of a client's document, the same as that of [`canonicalized`]. A usual document is an object with few
+/// members, most of them strings without escapes. These are canonical already, and are copied.
+pub fn canonical_document(json: &str) -> String {
+    let Ok(Members(mut members)) = from_str(json) else { return canonicalized(json).into_owned() };
+    members.sort_unstable_by(|one, other| str::cmp(&one.0, &other.0));
+    let mut document = ObjectWriter::with_capacity(json.len());
+    for (key, value) in &members {
+        let value = value.get();
+        let is_canonical = value.starts_with('"') && !value.contains('\\');
+        document.raw(key, if is_canonical { Cow::Borrowed(value) } else { canonicalized(value) }.as_ref());
+    }
+    document.close()
 }
 
 struct Canonicalizer;

@@ -1,5 +1,7 @@
 //! How the gateway rewrote the values of a request when it read them, for the fidelity report of the write.
 
+use std::fmt;
+
 use crate::{
     model::{Entry, Fidelity, Field, Outcome},
     text::{
@@ -9,9 +11,22 @@ use crate::{
     },
 };
 
-/// The rules by which values of a request were rewritten.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rewritten([Option<&'static str>; Self::FIELDS.len()]);
+/// The rules by which values of a request were rewritten, and the values as the client wrote them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Rewritten([Option<Rewriting>; Self::FIELDS.len()]);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Rewriting {
+    rule: &'static str,
+    /// The client's text. Not known of a command that was read from the store.
+    original: Option<Text>,
+}
+
+impl fmt::Debug for Rewritten {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_map().entries(self.entries().map(|(field, rule)| (field.name(), rule))).finish()
+    }
+}
 
 impl Rewritten {
     /// The fields that the gateway rewrites.
@@ -20,20 +35,24 @@ impl Rewritten {
     /// The rules that rewrite them.
     const RULES: [&'static str; 3] = [phone::FROM_REGION, phone::REWRITTEN, country::TO_ALPHA2];
 
-    /// Adds the rule by which a field was rewritten.
-    pub fn add(&mut self, field: Field, rule: &'static str) {
-        for (known, place) in Self::FIELDS.into_iter().zip(&mut self.0) {
-            if known == field {
-                *place = Some(rule);
-            }
+    /// Adds the rule by which a field was rewritten, and the text as the client wrote it, where it is known.
+    pub fn add(&mut self, field: Field, rule: &'static str, original: Option<Text>) {
+        if let Some(index) = Self::FIELDS.iter().position(|known| *known == field) {
+            self.0[index] = Some(Rewriting { rule, original });
         }
+    }
+
+    /// The text of a rewritten field as the client wrote it.
+    pub fn original(&self, field: Field) -> Option<&Text> {
+        let index = Self::FIELDS.iter().position(|known| *known == field)?;
+        self.0[index].as_ref()?.original.as_ref()
     }
 
     /// The canonical form of a phone number. Adds the rule if the number was rewritten.
     pub fn phone(&mut self, field: Field, text: Text, region: Option<Region>) -> Text {
         match phone::canonical(&text, region) {
             Some(Respelled { number, rule }) => {
-                self.add(field, rule);
+                self.add(field, rule, Some(text));
                 Text::from(number)
             }
             None => text,
@@ -46,13 +65,13 @@ impl Rewritten {
         let field = Self::FIELDS.into_iter().find(|known| known.name() == field);
         let rule = Self::RULES.into_iter().find(|known| *known == rule);
         if let (Some(field), Some(rule)) = (field, rule) {
-            self.add(field, rule);
+            self.add(field, rule, None);
         }
     }
 
     /// The fields that were rewritten, with the rules.
     pub fn entries(&self) -> impl Iterator<Item = (Field, &'static str)> {
-        Self::FIELDS.into_iter().zip(self.0).filter_map(|(field, rule)| Some((field, rule?)))
+        Self::FIELDS.into_iter().zip(&self.0).filter_map(|(field, rewriting)| Some((field, rewriting.as_ref()?.rule)))
     }
 
     /// Adds these fields before the entries of a report. A lost field is not reported as rewritten as well.

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use rusqlite::{
     Connection,
     hooks::{AuthContext, Authorization},
@@ -22,7 +21,7 @@ use super::{
     ends::{Finish, MarkDelivered},
     reading::ReadOperations,
     reaping::Reap,
-    record::{Adopted, Finished, Reaped, Resend, State},
+    record::{Adopted, EarlierContents, Finished, Reaped, Resend, State},
     takeovers::{Adopt, Renew, SendAgain, TakeOver},
 };
 use crate::store::{
@@ -115,9 +114,9 @@ impl Bench {
             merchant: MERCHANT.to_owned(),
             key_hash: keyed.then_some(hash),
             joins: true,
-            request: Bytes::new(),
             fingerprint: hash,
-            earlier_fingerprint: (!keyed).then_some([1; 32]),
+            earlier: EarlierContents::default(),
+            joined_earlier: if keyed { Vec::new() } else { vec![[1; 32], [2; 32]] },
         };
         MakeClaim {
             identity,

@@ -1,17 +1,17 @@
 //! How a claim recognizes the same write: by its key, or, without a key, by its content.
 //!
-//! The content has a fingerprint, a keyed hash of the merchant and the request. The connection is not a part of it: a
-//! repeated request means the same write, whichever connection is active by then. Earlier versions hashed the name of
-//! the connection too. Their rows are compared by the fingerprint that they would have for this request.
+//! The content has a fingerprint, a keyed hash of the merchant and the request as the client sent it. The connection is not
+//! a part of it: a repeated request means the same write, whichever connection is active by then. Earlier versions hashed
+//! other contents ([`EarlierContents`]), the oldest ones with the name of the connection. Their rows are compared by the
+//! fingerprints that they would have for this request.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use super::{
     ends::MarkDelivered,
-    record::{NewOperation, State},
+    record::{EarlierContents, NewOperation, State},
     rows::{Stored, before, columns},
 };
 use crate::store::{
@@ -19,6 +19,7 @@ use crate::store::{
     database::{Group, Session, Work, values::Value},
     error::StoreError,
     keyring::Hashes,
+    operation_id::OperationId,
     terms::Terms,
 };
 
@@ -45,7 +46,7 @@ pub(in crate::store) enum Found {
     InFlight(Stored),
     Unknown(Stored),
     Finished(Stored),
-    Reused,
+    Reused(OperationId),
     Expired(Stored),
     Erased(Stored),
 }
@@ -59,11 +60,11 @@ pub(in crate::store) struct Identity {
     pub(in crate::store) key_hash: Option<Hash>,
     /// Whether, without a key, it may join another write with the same content.
     pub(in crate::store) joins: bool,
-    pub(in crate::store) request: Bytes,
     pub(in crate::store) fingerprint: Hash,
-    /// The fingerprint that an earlier version gave the same request at the same connection. Only a write that may join
-    /// another one by its content needs it, and only shortly after the start of a process that found such writes.
-    pub(in crate::store) earlier_fingerprint: Option<Hash>,
+    pub(in crate::store) earlier: EarlierContents,
+    /// The fingerprints that earlier versions gave the same request at the same connection. Only a write that may join
+    /// another one by its content needs them, and only shortly after the start of a process that found such writes.
+    pub(in crate::store) joined_earlier: Vec<Hash>,
 }
 
 impl Identity {
@@ -74,16 +75,17 @@ impl Identity {
         joins_earlier: bool,
     ) -> Self {
         let is_joining_earlier = joins_earlier && new.key.is_none() && new.joins;
+        let contents = if is_joining_earlier { (new.earlier.0)() } else { Vec::new() };
+        let fingerprints = |content: &Vec<u8>| hashes.earlier_fingerprints(&new.merchant, &new.connection, content);
         Self {
             terms: Arc::clone(terms),
             hashes: Arc::clone(hashes),
             merchant: new.merchant.clone(),
             key_hash: new.key.as_deref().map(|key| hashes.key(&new.merchant, key)),
             joins: new.joins,
-            request: new.request.clone(),
             fingerprint: hashes.fingerprint(&new.merchant, &new.request),
-            earlier_fingerprint: is_joining_earlier
-                .then(|| hashes.earlier_fingerprint(&new.merchant, &new.connection, &new.request)),
+            earlier: new.earlier.clone(),
+            joined_earlier: contents.iter().flat_map(fingerprints).collect(),
         }
     }
 
@@ -116,7 +118,7 @@ impl Identity {
             return Found::Nothing;
         }
         if !self.has_content_of(&existing) {
-            return Found::Reused;
+            return Found::Reused(existing.id);
         }
         match existing.state {
             State::Sending => Found::InFlight(existing),
@@ -132,8 +134,11 @@ impl Identity {
     }
 
     fn has_content_of(&self, existing: &Stored) -> bool {
-        let earlier = || self.hashes.earlier_fingerprint(&self.merchant, &existing.connection, &self.request);
-        existing.fingerprint == self.fingerprint || existing.fingerprint == earlier()
+        let is_earlier = |content: &Vec<u8>| {
+            let fingerprints = self.hashes.earlier_fingerprints(&self.merchant, &existing.connection, content);
+            fingerprints.iter().any(|fingerprint| existing.fingerprint == *fingerprint)
+        };
+        existing.fingerprint == self.fingerprint || (self.earlier.0)().iter().any(is_earlier)
     }
 
     /// A write without a key: the write with the same content that it joins.
@@ -167,11 +172,12 @@ impl Identity {
         session: &mut dyn Session,
         group: &Group,
     ) -> Result<Option<Stored>, StoreError> {
-        let mut found = session.rows(select, &self.content(&self.fingerprint, group)).await?.pop();
-        if let (None, Some(earlier)) = (&found, &self.earlier_fingerprint) {
-            found = session.rows(select, &self.content(earlier, group)).await?.pop();
+        for fingerprint in std::iter::once(&self.fingerprint).chain(&self.joined_earlier) {
+            if let Some(found) = session.rows(select, &self.content(fingerprint, group)).await?.pop() {
+                return Stored::read(found).map(Some);
+            }
         }
-        found.map(Stored::read).transpose()
+        Ok(None)
     }
 
     /// The oldest write of the last `Terms::joining` that has the same content and is `sending` or `unknown`.

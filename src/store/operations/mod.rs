@@ -40,7 +40,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-pub use record::{Adopted, Claim, End, Finished, NewOperation, Reaped, Record, Resend, State, StoredAnswer};
+pub use record::{
+    Adopted, Claim, EarlierContents, End, Finished, NewOperation, Reaped, Record, Resend, State, StoredAnswer,
+};
 
 pub(super) use self::reading::HasOperations;
 use self::{
@@ -118,7 +120,7 @@ impl OperationLog {
             Found::InFlight(stored) => Claim::InFlight(self.opened(stored)?),
             Found::Unknown(stored) => Claim::Unknown(self.opened(stored)?),
             Found::Finished(stored) => Claim::Finished(self.opened(stored)?),
-            Found::Reused => Claim::Reused,
+            Found::Reused(id) => Claim::Reused(id),
             Found::Expired(stored) => Claim::Expired(self.opened(stored)?),
             Found::Erased(stored) => Claim::Erased(self.opened(stored)?),
         }))

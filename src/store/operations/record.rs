@@ -1,6 +1,6 @@
 //! The types of the interface: a write to be claimed, what a claim finds, how an attempt ends, and what is stored.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -188,8 +188,10 @@ pub struct NewOperation {
     /// Whether, without a key, it may join an operation with the same content that is in flight, unknown or
     /// undelivered.
     pub joins: bool,
-    /// The request in one canonical spelling. Only a keyed hash of it is kept.
+    /// The content of the request: the same bytes for the same request. Only a keyed hash of it is kept.
     pub request: Bytes,
+    /// The contents that earlier versions made of the same request.
+    pub earlier: EarlierContents,
     /// The canonical command, kept sealed until the outcome is known.
     pub command: Bytes,
 }
@@ -203,6 +205,23 @@ impl fmt::Debug for NewOperation {
             .field("connection", &self.connection)
             .field("operation", &self.operation)
             .finish_non_exhaustive()
+    }
+}
+
+/// Makes the contents that earlier versions made of a request. The store calls it only where a row has another content.
+#[derive(Clone)]
+pub struct EarlierContents(pub Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>);
+
+impl fmt::Debug for EarlierContents {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("EarlierContents")
+    }
+}
+
+impl Default for EarlierContents {
+    /// There are none.
+    fn default() -> Self {
+        Self(Arc::new(Vec::new))
     }
 }
 
@@ -220,8 +239,8 @@ pub enum Claim {
     Unknown(Record),
     /// The same write has its answer.
     Finished(Record),
-    /// The key belongs to another request.
-    Reused,
+    /// The key belongs to this operation, which another request made.
+    Reused(OperationId),
     /// The same write was answered, too long ago for the answer to be kept.
     Expired(Record),
     /// The same write was answered, and its customer was deleted since, with all that was kept of it.

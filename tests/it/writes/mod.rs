@@ -3,6 +3,7 @@
 
 mod admission;
 mod coalescing;
+mod content;
 mod disconnects;
 mod helpers;
 mod keys;

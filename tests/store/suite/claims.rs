@@ -1,8 +1,8 @@
 //! What a claim returns: a new write, or the record of the same write.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use passerelle::store::{Claim, End, Event, NewOperation, State, StoreError};
+use passerelle::store::{Claim, EarlierContents, End, Event, NewOperation, State, StoreError};
 
 use super::{SECOND, check_audit};
 use crate::bed::{Bed, answer, claim, done, keyed, keyless};
@@ -33,9 +33,9 @@ pub(crate) async fn a_key_is_claimed_once_and_answered_again_byte_for_byte(bed: 
 pub(crate) async fn a_key_with_another_request_is_refused(bed: &Bed) {
     let store = bed.open().await;
     let id = claim(&store, keyed("acme", "k", "r")).await;
-    assert_eq!(store.operations().claim(keyed("acme", "k", "other")).await, Ok(Claim::Reused));
+    assert_eq!(store.operations().claim(keyed("acme", "k", "other")).await, Ok(Claim::Reused(id)));
     store.operations().finish(id, 1, done()).await.expect("finished");
-    assert_eq!(store.operations().claim(keyed("acme", "k", "other")).await, Ok(Claim::Reused));
+    assert!(matches!(store.operations().claim(keyed("acme", "k", "other")).await, Ok(Claim::Reused(_))));
 }
 
 pub(crate) async fn a_write_is_the_same_through_another_connection(bed: &Bed) {
@@ -49,20 +49,26 @@ pub(crate) async fn a_write_is_the_same_through_another_connection(bed: &Bed) {
         let again = store.operations().claim(through(connection, keyless("acme", "r2"))).await;
         assert!(matches!(again, Ok(Claim::InFlight(record)) if (record.id, &*record.connection) == (without, "main")));
         let other = store.operations().claim(through(connection, keyed("acme", "k", "other"))).await;
-        assert_eq!(other, Ok(Claim::Reused));
+        assert_eq!(other, Ok(Claim::Reused(with_key)));
     }
 }
 
-/// Earlier versions put the name of the connection before the request, and hashed both.
+/// Earlier versions compared another content. The oldest ones put the name of the connection before it.
 pub(crate) async fn writes_of_an_earlier_version_are_recognized(bed: &Bed) {
     let store = bed.open().await;
-    let with_key = claim(&store, keyed("acme", "k", "main\nr")).await;
-    let spare = NewOperation { connection: "spare".to_owned(), ..keyed("acme", "k", "r") };
-    for again in [keyed("acme", "k", "r"), spare] {
-        let again = store.operations().claim(again).await;
-        assert!(matches!(&again, Ok(Claim::InFlight(record)) if record.id == with_key), "{again:?}");
+    let earlier = || EarlierContents(Arc::new(|| vec![b"x".to_vec(), b"r0".to_vec()]));
+    let request = |key: &str| NewOperation { earlier: earlier(), ..keyed("acme", key, "r") };
+    for (key, content) in [("k", "main\nr0"), ("k0", "r0")] {
+        let with_key = claim(&store, keyed("acme", key, content)).await;
+        let spare = NewOperation { connection: "spare".to_owned(), ..request(key) };
+        for again in [request(key), spare] {
+            let again = store.operations().claim(again).await;
+            assert!(matches!(&again, Ok(Claim::InFlight(record)) if record.id == with_key), "{again:?}");
+        }
+        let other = NewOperation { earlier: EarlierContents::default(), ..request(key) };
+        assert_eq!(store.operations().claim(other).await, Ok(Claim::Reused(with_key)));
     }
-    assert_eq!(store.operations().claim(keyed("acme", "k", "r2")).await, Ok(Claim::Reused));
+    assert!(matches!(store.operations().claim(keyed("acme", "k", "r2")).await, Ok(Claim::Reused(_))));
 }
 
 pub(crate) async fn a_duplicate_is_found_without_a_claim(bed: &Bed) {
@@ -71,7 +77,10 @@ pub(crate) async fn a_duplicate_is_found_without_a_claim(bed: &Bed) {
     let id = claim(&store, keyed("acme", "k", "r")).await;
     let found = store.operations().find_duplicate(&keyed("acme", "k", "r")).await;
     assert!(matches!(&found, Ok(Some(Claim::InFlight(record))) if record.id == id), "{found:?}");
-    assert_eq!(store.operations().find_duplicate(&keyed("acme", "k", "other")).await, Ok(Some(Claim::Reused)));
+    assert!(matches!(
+        store.operations().find_duplicate(&keyed("acme", "k", "other")).await,
+        Ok(Some(Claim::Reused(_)))
+    ));
     assert_eq!(store.operations().find_duplicate(&keyless("acme", "r2")).await, Ok(None));
     let records = store.audit().records(0, 10).await.expect("the audit");
     assert_eq!(records.len(), 1, "only the claim is recorded");

@@ -93,7 +93,7 @@ pub(crate) async fn a_deletion_erases_the_answers_about_its_customer(bed: &Bed) 
     let spare = NewOperation { connection: "spare".to_owned(), ..about("spare", "update", "c1") };
     assert!(matches!(store.operations().claim(spare).await, Ok(Claim::Finished(_))), "another provider's customer");
     // The keys are remembered for as long as those of other writes.
-    assert_eq!(store.operations().claim(keyed("acme", "created", "changed")).await, Ok(Claim::Reused));
+    assert!(matches!(store.operations().claim(keyed("acme", "created", "changed")).await, Ok(Claim::Reused(_))));
     bed.clock.move_by(31 * 24 * HOUR);
     claim(&store, keyed("acme", "created", "changed")).await;
 }

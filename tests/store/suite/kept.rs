@@ -25,7 +25,7 @@ pub(crate) async fn answers_are_reaped_first_and_rows_later(bed: &Bed) {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(store.operations().claim(keyed("acme", "done", "other")).await, Ok(Claim::Reused));
+    assert!(matches!(store.operations().claim(keyed("acme", "done", "other")).await, Ok(Claim::Reused(_))));
     bed.clock.move_by(31 * 24 * HOUR);
     assert_eq!(store.operations().reap().await.map(|reaped| (reaped.answers, reaped.tombstones)), Ok((0, 1)));
     claim(&store, keyed("acme", "done", "other")).await;
