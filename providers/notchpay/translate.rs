@@ -54,7 +54,7 @@ pub(super) fn customer(received: wire::Customer<'_>, region: Option<Region>) -> 
     customer.complete_names();
     if let Some(number) = decode::loose(received.phone) {
         let canonical = phone::canonical_without_plus(&number, region);
-        decode::store_phone(&mut customer, Field::Phone, canonical, number, region);
+        decode::store_phone(&mut customer, Field::Phone, canonical, number, |text| phone::why_as_written(text, region));
     }
     decode::address(&mut customer, received.address);
     decode::times(&mut customer, present(received.created_at), present(received.updated_at));

@@ -180,6 +180,7 @@ impl DropInCall {
     /// a place for is refused, at once or, with a key, after the search for an earlier write.
     fn decode(&mut self, server: &dyn VendorServer, merchant: &Merchant) -> Result<Command, Refusal> {
         let command = self.accept(server, merchant)?;
+        drop_in::check_phones(&command)?;
         if !self.vendor_request.body().is_empty() {
             let source = Source::new(self.vendor_request.body());
             let source = source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?;

@@ -98,7 +98,7 @@ codes! {
     /// even if its outcome is `unknown`: with a new key it can be executed a second time. Use a new key for another write.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
     /// A text or a number contains a card number: 13 to 19 digits that a card network gives out and that pass its check
-    /// (Luhn). The gateway never accepts one. Remove it.
+    /// (Luhn); in place of a phone number, 16 digits or more. The gateway never accepts one. Remove it.
     CardDataRefused = "card_data_refused", 422, "Card numbers are not accepted";
     /// The `rate_limit` that the operator set for this connection is reached. Nothing was sent to the provider. Try again
     /// after `Retry-After`.

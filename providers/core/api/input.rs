@@ -287,7 +287,13 @@ impl<'s> BodyReader<'s> {
 
     fn phone(&mut self, field: Field, raw: Raw<'_>, rewritten: &mut Rewritten) -> Patch<Text> {
         match self.text(field, raw, phone_text) {
-            Patch::Set(text) if !self.is_stored => Patch::Set(rewritten.phone(field, text, self.region)),
+            Patch::Set(text) if !self.is_stored => {
+                let number = rewritten.phone(field, text, self.region);
+                match phone::has_too_many_digits(&number) {
+                    true => self.refuse(field.pointer(), "has more than 15 digits, so it is not a phone number"),
+                    false => Patch::Set(number),
+                }
+            }
             patch => patch,
         }
     }
@@ -353,7 +359,7 @@ fn email_text(text: &str) -> Option<&'static str> {
 }
 
 fn phone_text(text: &str) -> Option<&'static str> {
-    (!phone::looks_like_phone(text)).then_some("is not a phone number; use E.164, such as +221771234567")
+    (!phone::is_written_like_phone(text)).then_some("is not a phone number; use E.164, such as +221771234567")
 }
 
 fn balance_text(text: &str) -> Option<&'static str> {

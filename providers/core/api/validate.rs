@@ -10,10 +10,10 @@ use smallvec::SmallVec;
 use crate::{
     json::{ParseError, Raw, Reader},
     model::{Error, FieldError, Kind},
-    text::{JsonText, Str, card},
+    text::{JsonText, Str, card, phone},
 };
 
-/// Checks a whole document, and returns the places of card numbers in it. Ids and phone numbers are not searched.
+/// Checks a whole document, and returns the places of card numbers in it. Ids are not searched.
 pub(crate) fn check(json: &str) -> Result<Vec<FieldError>, Error> {
     let mut validator = Validator::default();
     let mut reader = Reader::new(json);
@@ -50,9 +50,12 @@ fn malformed(detail: String) -> Error {
     Error::new(Kind::Malformed, detail)
 }
 
-/// The pointers of ids and phone numbers in the documents of merchants and of imitated providers' clients. They are not
-/// searched for card numbers, because they contain digits by nature: one UUID in eight hundred passes the card check.
-const NOT_SEARCHED: [&str; 5] = ["/id", "/phone", "/phone_number", "/whatsapp", "/whatsapp_number"];
+/// The pointers of phone numbers in the documents of merchants and of imitated providers' clients. They contain digits by
+/// nature, so they are searched for card numbers only where they have more digits than a phone number.
+const PHONES: [&str; 4] = ["/phone", "/phone_number", "/whatsapp", "/whatsapp_number"];
+
+/// The pointer of ids, which are not searched: one UUID in eight hundred passes the card check.
+const ID: &str = "/id";
 
 #[derive(Default)]
 struct Validator {
@@ -86,13 +89,14 @@ impl Validator {
         // U+0000 can occur only as an escape, so a plain text has none.
         self.has_nul |= !text.is_plain() && text.contains('\0');
         if card::holds_card_number(text) {
-            self.found_card();
+            self.found_card(text);
         }
     }
 
-    /// Reports a card number at the current place, unless values there are not searched.
-    fn found_card(&mut self) {
-        if !NOT_SEARCHED.contains(&self.path.strip_prefix("/data").unwrap_or(&self.path)) {
+    /// Reports a card number in a text at the current place, unless the place is an id, or the text can be a phone number.
+    fn found_card(&mut self, text: &str) {
+        let place = self.path.strip_prefix("/data").unwrap_or(&self.path);
+        if place != ID && (!PHONES.contains(&place) || phone::has_too_many_digits(text)) {
             self.cards.push(FieldError::new(self.path.clone(), "contains a card number"));
         }
     }
@@ -101,7 +105,7 @@ impl Validator {
     fn number(&mut self, number: Raw<'_>) -> Result<(), ParseError> {
         let digits = number.get();
         if card::is_card_number_in_json(digits) {
-            self.found_card();
+            self.found_card(digits);
         }
         if digits.contains(['.', 'e', 'E']) {
             let is_finite = digits.parse().is_ok_and(f64::is_finite);
@@ -210,7 +214,7 @@ mod tests {
     fn ordinary_documents_pass() {
         for json in [
             r#"{"name":"A \"quoted\" \\ name","metadata":{"n":-5,"m":18446744073709551615,"f":1.5e3,"a":[1,{"k":"v"}]}}"#,
-            r#"{"phone":"4242424242424242"}"#,
+            r#"{"phone":"378282246310005"}"#,
             r#"{"id":"60b6740d-9580-4904-8014-4fcfbf6d4355"}"#,
             r#"{"name":"the text \\u0000, spelled out"}"#,
             "null",
@@ -230,10 +234,11 @@ mod tests {
 
     #[test]
     fn a_card_number_is_reported_by_its_pointer_as_text_and_as_number() {
-        let json = r#"{"metadata":{"notes":["ok","pan 4242 4242 4242 4242"],"pan":4242424242424242}}"#;
+        let json = r#"{"metadata":{"notes":["ok","pan 4242 4242 4242 4242"],"pan":4242424242424242},
+            "phone":"4242-4242-4242-4242","whatsapp_number":4242424242424242}"#;
         let cards = check(json).expect("JSON");
         let pointers: Vec<&str> = cards.iter().map(|card| &*card.pointer).collect();
-        assert_eq!(pointers, ["/metadata/notes/1", "/metadata/pan"]);
+        assert_eq!(pointers, ["/metadata/notes/1", "/metadata/pan", "/phone", "/whatsapp_number"]);
     }
 
     #[test]

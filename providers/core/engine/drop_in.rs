@@ -6,7 +6,7 @@
 use crate::{
     json::Extra,
     model::{Command, CustomerFields, Error, Field, Kind, Lookup, Operation, OverdueInvoices, Patch, Reply, Written},
-    text::{Text, country::Region, phone},
+    text::{Text, card, country::Region, phone},
 };
 
 /// Converts the values of a client's command to the form that the other providers expect: phone numbers become E.164
@@ -30,6 +30,19 @@ pub fn canonical(mut command: Command, region: Option<Region>) -> Command {
         _ => {}
     }
     command
+}
+
+/// Refuses a list or a look-up by a phone number that is a card number. Bodies are searched as a whole.
+pub fn check_phones(command: &Command) -> Result<(), Error> {
+    let number = match command {
+        Command::List(list) => list.filter.phone.as_ref(),
+        Command::Find(Lookup::Phone(number)) => Some(number),
+        _ => None,
+    };
+    match number.is_some_and(|number| phone::has_too_many_digits(number) && card::holds_card_number(number)) {
+        true => Err(Error::new(Kind::CardData, "card numbers are not accepted: remove it and send the request again")),
+        false => Ok(()),
+    }
 }
 
 /// Refuses a command whose metadata has keys that the gateway reserves for itself.

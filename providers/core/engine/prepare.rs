@@ -55,12 +55,13 @@ pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCusto
     Ok(plan.losing(losses))
 }
 
-/// Reports the phone numbers that go to the provider as they are written, because they are not valid in the merchant's
-/// region.
+/// Reports the national phone numbers that go to the provider as they are written, because they are not valid in the
+/// merchant's region, or the merchant has none.
 fn report_phones(fields: &CustomerFields, provider: &dyn CustomerProvider, report: &mut Fidelity) {
     for (field, number) in [(Field::Phone, &fields.phone), (Field::Whatsapp, &fields.whatsapp)] {
-        if let Some(number) = number.set().filter(|number| phone::is_not_of_region(number, provider.region())) {
-            report.transformed(field, phone::NOT_OF_REGION, number);
+        let Some(number) = number.set() else { continue };
+        if let Some(rule) = phone::why_as_written(number, provider.region()) {
+            report.transformed(field, rule, number);
         }
     }
 }

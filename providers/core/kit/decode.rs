@@ -84,7 +84,7 @@ pub fn phone_number<'a>(
 ) {
     if let Some(text) = text {
         let converted = phone::canonical(&text, region);
-        store_phone(customer, field, converted, text, region);
+        store_phone(customer, field, converted, text, |text| phone::why_as_written(text, region));
     }
 }
 
@@ -97,12 +97,13 @@ pub fn phone_in_parts<'a>(
     region: Option<Region>,
 ) {
     if let Some(national) = national {
-        // A dial code decides alone, so the region explains nothing then.
-        let (converted, region) = match &code {
-            Some(code) => (phone::join(code, &national), None),
-            None => (phone::canonical(&national, region), region),
+        let converted = match &code {
+            Some(code) => phone::join(code, &national),
+            None => phone::canonical(&national, region),
         };
-        store_phone(customer, Field::Phone, converted, national, region);
+        // A dial code decides alone, so the region explains nothing then.
+        let why = |text: &str| if code.is_some() { None } else { phone::why_as_written(text, region) };
+        store_phone(customer, Field::Phone, converted, national, why);
     }
     if let Some(code) = code
         && !customer.phone.as_ref().is_some_and(|number| number.starts_with(&*code))
@@ -112,19 +113,19 @@ pub fn phone_in_parts<'a>(
 }
 
 /// Stores a phone number in the customer: the converted form, with its rule in the fidelity report, or else the
-/// vendor's text. The report says if the merchant's `region` did not allow the conversion.
+/// vendor's text. The report says why a text stays, if `why_as_written` has a reason.
 #[inline]
 pub fn store_phone<'a>(
     customer: &mut BorrowedCustomer<'a>,
     field: Field,
     converted: Option<phone::Respelled>,
     text: Str<'a>,
-    region: Option<Region>,
+    why_as_written: impl FnOnce(&str) -> Option<&'static str>,
 ) {
     let target = if field == Field::Whatsapp { &mut customer.whatsapp } else { &mut customer.phone };
     let Some(phone::Respelled { number, rule }) = converted else {
-        if phone::is_not_of_region(&text, region) {
-            customer.fidelity.transformed(field, phone::NOT_OF_REGION, &text);
+        if let Some(rule) = why_as_written(&text) {
+            customer.fidelity.transformed(field, rule, &text);
         }
         *target = Some(text);
         return;

@@ -13,6 +13,8 @@ use super::{Text, country::Region};
 pub const FROM_REGION: &str = "national number completed with the merchant's region";
 /// The rule for a national number that is not valid in the merchant's region.
 pub const NOT_OF_REGION: &str = "not a valid number of the merchant's region, so it stays as written";
+/// The rule for a national number of a merchant without a region.
+pub const NO_REGION: &str = "the merchant has no region to complete a national number with, so it stays as written";
 /// The rule for a dial code and a national number that were joined.
 pub const FROM_DIAL_CODE: &str = "dial code and national number joined to E.164";
 /// The rule for an international number in another form.
@@ -28,12 +30,27 @@ pub fn is_e164(text: &str) -> bool {
     (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The most digits of a phone number (E.164).
+const MAX_DIGITS: usize = 15;
+
 /// Whether a text can be a phone number: digits and the usual separators between them.
 pub fn looks_like_phone(text: &str) -> bool {
+    is_written_like_phone(text) && !has_too_many_digits(text)
+}
+
+/// The same, however many digits the text has. It may begin with a prefix for calls abroad, which is not a part of the
+/// number.
+pub fn is_written_like_phone(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    (3..=20).contains(&digits)
+    digits >= 3
         && text.len() <= 40
         && text.chars().all(|sign| sign.is_ascii_digit() || matches!(sign, '+' | ' ' | '-' | '.' | '(' | ')' | '/'))
+}
+
+/// Whether a text has more digits than a phone number. `00` before them is not a part of the number.
+pub fn has_too_many_digits(text: &str) -> bool {
+    let text = text.trim_start();
+    text.strip_prefix("00").unwrap_or(text).bytes().filter(u8::is_ascii_digit).count() > MAX_DIGITS
 }
 
 /// A phone number that was converted to E.164.
@@ -64,13 +81,14 @@ fn convert(text: &str, region: Option<Region>) -> Option<Respelled> {
     } else {
         (FROM_REGION, is_valid_in(&number, region))
     };
-    is_accepted.then(|| Respelled { number: e164(&number), rule })
+    let number = is_accepted.then(|| e164(&number)).filter(|number| !has_too_many_digits(number))?;
+    Some(Respelled { number, rule })
 }
 
-/// Whether a number that was not converted is a national number that is not valid in the merchant's region. Without a
-/// region, and for other texts, it is not.
-pub fn is_not_of_region(text: &str, region: Option<Region>) -> bool {
-    region.is_some() && !has_international_prefix(text) && looks_like_phone(text)
+/// Why a number that was not converted stays as it is written, if it is a national number. `None` for other texts.
+pub fn why_as_written(text: &str, region: Option<Region>) -> Option<&'static str> {
+    let is_national = !has_international_prefix(text) && looks_like_phone(text);
+    is_national.then_some(if region.is_some() { NOT_OF_REGION } else { NO_REGION })
 }
 
 fn parse(text: &str, region: Option<Region>) -> Option<PhoneNumber> {
@@ -127,7 +145,8 @@ pub fn join(dial_code: &str, national: &str) -> Option<Respelled> {
     let code = dial_code.trim().trim_start_matches('+');
     let plan = code.parse().ok().and_then(|code: i32| PHONE_NUMBER_UTIL.get_region_for_country_code(code));
     let number = plan.and_then(|plan| PHONE_NUMBER_UTIL.parse(national, Some(plan)).ok()).filter(is_possible);
-    let number = number.map(|number| e164(&number)).or_else(|| join_as_written(code, national))?;
+    let number = number.map(|number| e164(&number)).filter(|number| !has_too_many_digits(number));
+    let number = number.or_else(|| join_as_written(code, national))?;
     Some(Respelled { number, rule: FROM_DIAL_CODE })
 }
 
@@ -236,11 +255,25 @@ mod tests {
             ("(604) 555-0123", "US"),
         ] {
             assert_eq!(convert_at_home(text, home), (text.into(), None), "{text} in {home}");
-            assert!(is_not_of_region(text, region(home)), "{text} in {home}");
+            assert_eq!(why_as_written(text, region(home)), Some(NOT_OF_REGION), "{text} in {home}");
         }
-        for (text, home) in [("+237771234567", "CM"), ("0077", "CM"), ("ask Awa", "CM"), ("77 123 45 67", "")] {
-            assert!(!is_not_of_region(text, region(home)), "{text} in {home}");
+        for (text, home) in [("+237771234567", "CM"), ("0077", "CM"), ("ask Awa", "CM"), ("+221771234567", "")] {
+            assert_eq!(why_as_written(text, region(home)), None, "{text} in {home}");
         }
+        assert_eq!(why_as_written("77 123 45 67", None), Some(NO_REGION));
+    }
+
+    #[test]
+    fn a_phone_number_has_at_most_fifteen_digits() {
+        for text in ["+123456789012345", "123 456 789 012 345", "00 123 456 789 012 345", "123"] {
+            assert!(looks_like_phone(text), "{text}");
+        }
+        for text in ["4242424242424242", "+49 1761 2345 6789 01", "00 1234 5678 9012 3456", "12", "ask Awa 123"] {
+            assert!(!looks_like_phone(text), "{text}");
+        }
+        // The numbering plan allows this length, E.164 does not.
+        assert_eq!(convert_at_home("+49 17612 34567 8901 2", "DE"), ("+49 17612 34567 8901 2".into(), None));
+        assert_eq!(join("+49", "176123456789012"), None);
     }
 
     #[test]

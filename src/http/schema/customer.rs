@@ -156,8 +156,8 @@ pub(in crate::http) struct CustomerFields {
     /// The e-mail address.
     #[schema(example = "awa@example.com")]
     email: Option<String>,
-    /// A phone number, preferably in E.164. The merchant's region completes a national number that is valid there. Any
-    /// other national number goes to the provider as it is written, and `fidelity` says so.
+    /// A phone number, preferably in E.164, of at most 15 digits. The merchant's region completes a national number that is
+    /// valid there. Any other national number goes to the provider as it is written, and `fidelity` says why.
     #[schema(example = "+2348123456789")]
     phone: Option<String>,
     /// The WhatsApp number, in the same form as `phone`.

@@ -17,7 +17,7 @@ pub(in crate::http) struct CommonParameters {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::http) struct IdempotencyHeaders {
-    /// 1 to 255 visible ASCII characters. The gateway executes requests with the same key once, and answers them alike for 72 hours (`store.keep_answers`).
+    /// 1 to 255 visible ASCII characters. The gateway executes requests with the same key once, and answers them alike for 72 hours (`store.keep_answers`). What the client sent must be the same: spaces and the order of members in the body do not matter. Another request with the key is refused (`idempotency_key_reused`).
     #[param(rename = "Idempotency-Key")]
     idempotency_key: Option<String>,
     /// `off`: this is a separate write. Without it, and without a key, a request that equals a write in flight or one with an unknown outcome is a repetition of that write.

@@ -19,3 +19,28 @@ async fn drop_in_completes_only_valid_numbers_of_the_region() {
         }
     }
 }
+
+/// A text that is no phone number goes to the provider as it is written, a card number never does.
+#[tokio::test]
+async fn a_card_number_in_place_of_a_phone_number_is_refused_in_every_dialect() {
+    let gateway = gateway_in_cameroon().await;
+    // PaymentKit's clients cannot create customers.
+    let members = [("modempay", "phone"), ("lomi", "phone_number"), ("bitnob", "phone"), ("notchpay", "phone")];
+    for (name, member) in members {
+        let client = DIALECTS.iter().find(|client| client.name == name).expect("a dialect");
+        for provider in CREATING {
+            let send = async |phone: &str| {
+                let mut body = (client.new)(&format!("awa.{name}@example.com"));
+                body[member] = json!(phone);
+                client.send(&gateway, &format!("sk_{provider}"), "POST", "", Some(&body)).await
+            };
+            for card in ["4242424242424242", "tel. 4242-4242 4242 4242"] {
+                let refused = send(card).await;
+                assert!(refused.status.is_client_error(), "{name} to {provider}: {}", refused.text);
+                assert!(refused.text.contains("card number"), "{name} to {provider}: {}", refused.text);
+            }
+            let created = send("1234567890123456").await;
+            assert!(created.status.is_success(), "{name} to {provider}: {}", created.text);
+        }
+    }
+}
