@@ -60,6 +60,7 @@ static V1: Manifest = Manifest {
         (Operation::OverdueInvoices, Support::No("Bitnob does not have invoices of a customer")),
     ],
     fields: FIELDS.split_at(FIELDS.len() - 2).0,
+    echoes: &[],
     requires: &[Requirement { any_of: &[Field::Email], message: "Bitnob requires an e-mail address" }],
     lists: ListCoverage::All,
     filters: Filters::scanned("Bitnob does not store DIDs"),

@@ -59,6 +59,7 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::read_only(Field::CreatedAt, "created_at"),
         FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
     ],
+    echoes: &[Field::Metadata],
     requires: &[Requirement { any_of: &[Field::Name], message: "lomi requires a name" }],
     lists: ListCoverage::Only("customers with completed or refunded transactions"),
     filters: Filters {

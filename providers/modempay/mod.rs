@@ -55,6 +55,7 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::read_only(Field::CreatedAt, "createdAt"),
         FieldSupport::read_only(Field::UpdatedAt, "updatedAt"),
     ],
+    echoes: &[],
     requires: &[Requirement { any_of: &[Field::Name], message: "Modem Pay requires a name" }],
     lists: ListCoverage::All,
     filters: Filters {

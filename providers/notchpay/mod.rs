@@ -58,6 +58,7 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::read_only(Field::CreatedAt, "created_at"),
         FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
     ],
+    echoes: &[],
     requires: &[Requirement {
         any_of: &[Field::Email, Field::Phone],
         message: "Notch Pay requires an e-mail address or a phone number",

@@ -69,6 +69,7 @@ static MANIFEST: Manifest = Manifest {
         FieldSupport::read_only(Field::CreatedAt, "created_at"),
         FieldSupport::read_only(Field::UpdatedAt, "updated_at"),
     ],
+    echoes: &[],
     requires: &[],
     lists: ListCoverage::All,
     filters: Filters {

@@ -243,6 +243,7 @@ static MANIFEST: Manifest = Manifest {
         (Operation::OverdueInvoices, Support::No("it has no invoices")),
     ],
     fields: &[FieldSupport::native(Field::Name, "name"), FieldSupport::native(Field::Email, "email")],
+    echoes: &[],
     requires: &[],
     lists: ListCoverage::All,
     filters: Filters::scanned("it has no did"),

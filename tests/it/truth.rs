@@ -39,6 +39,57 @@ async fn metadata_that_a_provider_ignores_is_reported_as_lost() {
     assert_eq!(vendor.requests().len(), 3, "read, written, and read again because the answer does not show the key");
 }
 
+/// lomi repeats the metadata of a request in its answer, and does not store it.
+#[tokio::test]
+async fn metadata_that_only_the_answer_to_a_write_shows_is_reported_as_lost() {
+    let (echo, stored) = (lomi(json!({ "metadata": { "crm": "2" } })), lomi(json!({})));
+    let failure = json_answer("500 Internal Server Error", "{}");
+    for (read, expected) in [(json_answer("200 OK", &stored), "lost"), (failure, "unverified")] {
+        let vendor = StandIn::start(vec![json_answer("201 Created", &echo), read]).await;
+        let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
+        let body = json!({ "name": "Amadou Ba", "email": "amadou.ba@example.com", "metadata": { "crm": "2" } });
+        let answer = gateway.post("/v1/customers", body).await;
+        let reported = vec![(expected.to_owned(), Value::Null)];
+        assert_eq!((answer.status.as_u16(), entries(&answer, "metadata")), (201, reported), "{}", answer.text);
+        assert_eq!(answer.body["metadata"], json!({}), "what the read shows: {}", answer.text);
+    }
+}
+
+/// Bitnob replaces the whole record, so the gateway sends again what it read.
+#[tokio::test]
+async fn a_field_that_an_update_did_not_ask_for_and_the_provider_changed_is_reported() {
+    let customer = |members: Value| {
+        let mut customer = json!({
+            "id": "c1", "email": "john@example.com", "first_name": "John", "last_name": "Doe",
+            "phone": "08123456789", "country_code": "+234", "blacklist": false,
+        });
+        for (key, value) in members.as_object().into_iter().flatten() {
+            customer[key] = value.clone();
+        }
+        json_answer("200 OK", &json!({ "status": true, "data": customer }).to_string())
+    };
+    let update = async |members: Value| {
+        let vendor = StandIn::start(vec![customer(json!({})), customer(members)]).await;
+        let configuration = format!(
+            "[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n[merchants.acme]\napi_keys = [\"sk_acme\"]\n\
+             active = \"main\"\n[merchants.acme.connections.main]\nprovider = \"bitnob\"\ngeneration = \"v2\"\n\
+             base_url = \"{}\"\ncredentials = {{ client_id = \"c\", client_secret = \"s\" }}\n",
+            vendor.url()
+        );
+        let gateway = Gateway::start(&configuration).await.with_key("sk_acme");
+        gateway.patch("/v1/customers/c1", json!({ "email": "doe@example.com" })).await
+    };
+    let answer = update(json!({ "email": "doe@example.com", "phone": "08123456780", "last_name": "Ba" })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(entries(&answer, "phone").contains(&("altered".to_owned(), json!("08123456780"))), "{}", answer.text);
+    assert_eq!(entries(&answer, "last_name"), [("altered".to_owned(), json!("Ba"))], "{}", answer.text);
+    // The international number of an update is the same number.
+    let answer = update(json!({ "email": "doe@example.com", "phone": "+2348123456789", "country_code": "" })).await;
+    for field in ["phone", "first_name", "last_name"] {
+        assert_eq!(entries(&answer, field), [], "{}", answer.text);
+    }
+}
+
 #[tokio::test]
 async fn drop_in_names_lost_and_altered_fields_in_a_header() {
     let answer = lomi(json!({ "city": "Thiès" }));

@@ -5,11 +5,32 @@
 
 use std::sync::Arc;
 
-use super::differences::{self, FieldList};
+use super::{
+    differences::{self, FieldList},
+    prepare::Completed,
+};
 use crate::{
     kit::{CustomerProvider, Transport, run},
-    model::{Created, Customer, CustomerFields, CustomerId, Fidelity, Field, Outcome, manifest::Manifest},
+    model::{Created, Customer, CustomerFields, CustomerId, Fidelity, Field, Outcome, Patch, manifest::Manifest},
 };
+
+/// Where a customer comes from that is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// From the answer to the write.
+    ByWrite,
+    /// From a list or a search, which may show fewer fields than a retrieval.
+    InList,
+    /// From a retrieval.
+    ByRead,
+}
+
+impl Answered {
+    /// The source of the result of a plan that writes.
+    pub(super) const fn of(was_read: bool) -> Self {
+        if was_read { Self::ByRead } else { Self::ByWrite }
+    }
+}
 
 /// The fields that a write asked for, to compare them with its result.
 pub(super) struct AskedFields {
@@ -40,20 +61,30 @@ impl AskedFields {
     }
 
     /// Completes the fidelity report of the customer that the provider answered: what happened on the way out
-    /// (`sent`), on the way back, and every field that is not as it was asked for. If the answer does not show an asked
-    /// field, this reads the customer once, and takes the field from there. `was_read` says that the customer comes
-    /// from a read already.
+    /// (`sent`), on the way back, and every field that is not as it was asked for. If the answer does not show a field
+    /// that was sent, this reads the customer once, and takes the field from there. The same holds for a field that the
+    /// answer to a write only repeats. `before` is the record from which an update was completed.
     pub(super) async fn check(
         &self,
         transport: &dyn Transport,
         customer: &mut Customer,
         sent: Fidelity,
-        was_read: bool,
+        answered: Answered,
+        before: Option<&Customer>,
     ) {
         let manifest = self.provider.manifest();
-        let missing = differences::not_shown(&self.fields, customer, manifest);
+        let completed = before.map(|before| Completed::of(&self.fields, before, &*self.provider));
+        let asked = completed.as_ref().map_or(&self.fields, |completed| &completed.patch);
+        if answered == Answered::ByWrite {
+            for field in manifest.echoes.iter().copied().filter(|field| asked.state(*field) == Patch::Set(())) {
+                customer.take_value(&mut Customer::default(), field);
+                customer.fidelity.retain(|entry| entry.field != field);
+            }
+        }
+        let whole = completed.as_ref().map_or(asked, |completed| &completed.whole);
+        let missing = differences::not_shown(whole, customer, manifest);
         let mut unverified = FieldList::new();
-        if !missing.is_empty() && !was_read {
+        if !missing.is_empty() && answered != Answered::ByRead {
             match self.read(transport, customer).await {
                 Some(read) => add_missing(customer, read, &missing),
                 None => unverified = missing,
@@ -61,7 +92,7 @@ impl AskedFields {
         }
         let decoded = std::mem::replace(&mut customer.fidelity, sent);
         customer.fidelity.append(decoded);
-        differences::report(&self.fields, customer, manifest, &unverified);
+        differences::report(asked, completed.as_ref(), customer, manifest, &unverified);
     }
 
     /// The same for the result of a create. Where the create matched a customer that existed before, nothing of it was
@@ -71,12 +102,12 @@ impl AskedFields {
         transport: &dyn Transport,
         created: &mut Created,
         mut sent: Fidelity,
-        was_read: bool,
+        answered: Answered,
     ) {
         if created.existing {
             sent.retain(|entry| entry.outcome == Outcome::Lost);
         }
-        self.check(transport, &mut created.customer, sent, was_read).await;
+        self.check(transport, &mut created.customer, sent, answered, None).await;
     }
 
     /// Reads the customer. `None` if the read fails or answers another customer: the write stays done.

@@ -12,6 +12,8 @@ use crate::{
     text::{Str, Text, country, decimal, email, name, phone},
 };
 
+use super::prepare::Completed;
+
 /// Some fields of a write. Few writes have more than four of them in such a list.
 pub(super) type FieldList = SmallVec<[Field; 4]>;
 
@@ -21,6 +23,8 @@ const NOT_CLEARED: &str = "the provider did not clear it";
 const OTHER_VALUE: &str = "the provider keeps another value";
 const RESPELLED: &str = "the provider keeps it in another spelling";
 const SPLIT_CHANGED: &str = "the provider keeps one name, which splits at another space";
+const NOT_KEPT: &str = "not asked for: the provider does not show it after the update";
+const CHANGED_TOO: &str = "not asked for: the provider changed it with the update";
 const READ_FAILED: &str = "the answer does not show it, and the read that compares it failed";
 
 /// The fields that were asked for and that the customer does not show. A field that was cleared is one of them if the customer
@@ -50,40 +54,76 @@ pub(super) fn not_shown(fields: &CustomerFields, customer: &Customer, manifest: 
     Field::WRITABLE.into_iter().filter(is_asked).filter(|field| !is_shown(*field)).collect()
 }
 
-/// Adds every difference between the fields and the customer to the customer's fidelity report. The fields in
-/// `unverified` could not be compared.
-pub(super) fn report(fields: &CustomerFields, customer: &mut Customer, manifest: &Manifest, unverified: &[Field]) {
+/// Adds every difference between the fields and the customer to the customer's fidelity report. Of an update that was
+/// completed from the customer's record, this also reports what the provider changed in the values of the record that
+/// were sent again. The fields in `unverified` could not be compared.
+pub(super) fn report(
+    fields: &CustomerFields,
+    completed: Option<&Completed<'_>>,
+    customer: &mut Customer,
+    manifest: &Manifest,
+    unverified: &[Field],
+) {
     let report = std::mem::take(&mut customer.fidelity);
     let mut differences = Differences { customer, unverified, report };
-    differences.names(fields, manifest.update.names);
-    let CustomerFields {
-        name: _,
-        first_name: _,
-        last_name: _,
-        email,
-        phone,
-        whatsapp,
-        address,
-        kind,
-        did,
-        balance,
-        metadata,
-        rewritten: _,
-    } = fields;
-    differences.text(Field::Email, email, email::same);
-    differences.text(Field::Phone, phone, phone::same_digits);
-    differences.text(Field::Whatsapp, whatsapp, phone::same_digits);
-    for (field, part) in address.parts() {
-        let is_same = if field == Field::Country { country::same } else { name::same_words };
-        differences.text(field, part, is_same);
+    differences.names(fields, completed, manifest);
+    let is_text = |field: &Field| !is_name(*field) && *field != Field::Metadata;
+    for field in Field::WRITABLE.into_iter().filter(is_text) {
+        let sent_again = completed.filter(|completed| completed.whole.state(field) == Patch::Set(()));
+        if !fields.state(field).is_absent() {
+            let current = text_of(differences.customer, field);
+            differences.value(field, &asked_text(fields, field), current.as_ref());
+        } else if let Some(completed) = sent_again {
+            differences.kept(field, text_of(completed.before, field).as_ref());
+        }
     }
-    let kind = kind.map(|kind| Text::from_static(kind.as_str()));
-    let current = differences.customer.kind.map(|kind| Text::from_static(kind.as_str()));
-    differences.value(Field::Type, &kind, current.as_ref(), |_, _| false);
-    differences.text(Field::Did, did, |_, _| false);
-    differences.text(Field::Balance, balance, decimal::same);
-    differences.metadata(metadata);
+    differences.metadata(&fields.metadata);
+    if let (Patch::Set(patch), Some(Completed { whole: CustomerFields { metadata: Patch::Set(merged), .. }, .. })) =
+        (&fields.metadata, completed)
+    {
+        differences.kept_metadata(patch, merged);
+    }
     customer.fidelity = differences.report;
+}
+
+const fn is_name(field: Field) -> bool {
+    matches!(field, Field::Name | Field::FirstName | Field::LastName)
+}
+
+/// The patch of a field that is one text. The type of a customer is a word.
+fn asked_text(fields: &CustomerFields, field: Field) -> Patch<Text> {
+    let address = || fields.address.parts().into_iter().find(|(part, _)| *part == field).map(|(_, text)| text.clone());
+    match field {
+        Field::Email => fields.email.clone(),
+        Field::Phone => fields.phone.clone(),
+        Field::Whatsapp => fields.whatsapp.clone(),
+        Field::Did => fields.did.clone(),
+        Field::Balance => fields.balance.clone(),
+        Field::Type => fields.kind.map(|kind| Text::from_static(kind.as_str())),
+        _ => address().unwrap_or_default(),
+    }
+}
+
+/// The value of a field that is one text.
+fn text_of(customer: &Customer, field: Field) -> Option<Text> {
+    match customer.held(field) {
+        FieldValue::Text(text) => text.cloned(),
+        FieldValue::Type(kind) => kind.map(|kind| Text::from_static(kind.as_str())),
+        FieldValue::Flag(_) | FieldValue::Object(_) => None,
+    }
+}
+
+/// Whether two texts of a field have the same meaning.
+fn is_same(field: Field, one: &str, other: &str) -> bool {
+    match field {
+        _ if one == other => true,
+        Field::Email => email::same(one, other),
+        Field::Phone | Field::Whatsapp => phone::same_digits(one, other),
+        Field::Country => country::same(one, other),
+        Field::Balance => decimal::same(one, other),
+        Field::Type | Field::Did => false,
+        _ => name::same_words(one, other),
+    }
 }
 
 /// A customer that is compared, and its report.
@@ -98,9 +138,14 @@ impl Differences<'_> {
         self.report.push(Entry { field, outcome, rule, from });
     }
 
+    /// Whether a field could not be compared. The three fields of a name are read from the same members.
+    fn is_unverified(&self, field: Field) -> bool {
+        self.unverified.iter().any(|unverified| *unverified == field || (is_name(*unverified) && is_name(field)))
+    }
+
     /// Reports a field that the customer does not show.
     fn missing(&mut self, field: Field, rule: &'static str) {
-        match self.unverified.contains(&field) {
+        match self.is_unverified(field) {
             true => self.add(field, Outcome::Unverified, READ_FAILED, None),
             false => self.add(field, Outcome::Lost, rule, None),
         }
@@ -111,24 +156,16 @@ impl Differences<'_> {
         self.report.entries().iter().filter(|entry| entry.field == field).find_map(|entry| entry.from.as_ref())
     }
 
-    fn text(&mut self, field: Field, asked: &Patch<Text>, is_same: fn(&str, &str) -> bool) {
-        let current = match self.customer.held(field) {
-            FieldValue::Text(text) => text,
-            FieldValue::Type(_) | FieldValue::Flag(_) | FieldValue::Object(_) => None,
-        };
-        self.value(field, asked, current, is_same);
-    }
-
-    /// Compares one text. `is_same` decides whether two different texts have the same meaning.
-    fn value(&mut self, field: Field, asked: &Patch<Text>, current: Option<&Text>, is_same: fn(&str, &str) -> bool) {
+    /// Compares the text that was asked for with the customer's.
+    fn value(&mut self, field: Field, asked: &Patch<Text>, current: Option<&Text>) {
         match (asked, current) {
-            (Patch::Clear, None) if self.unverified.contains(&field) => self.missing(field, NOT_CLEARED),
+            (Patch::Clear, None) if self.is_unverified(field) => self.missing(field, NOT_CLEARED),
             (Patch::Absent, _) | (Patch::Clear, None) => {}
             (Patch::Clear, Some(current)) => self.altered(field, NOT_CLEARED, current),
             (Patch::Set(asked), None) if asked.trim().is_empty() => {}
             (Patch::Set(_), None) => self.missing(field, NOT_STORED),
             (Patch::Set(asked), Some(current)) if asked == current => {}
-            (Patch::Set(asked), Some(current)) if is_same(asked, current) => {
+            (Patch::Set(asked), Some(current)) if is_same(field, asked, current) => {
                 // The decoder may have reported the provider's spelling.
                 if self.converted_from(field).is_none() {
                     self.add(field, Outcome::Transformed, RESPELLED, Some(current.clone()));
@@ -138,42 +175,59 @@ impl Differences<'_> {
         }
     }
 
+    /// Compares a value of the record, which an update sent again, with the customer's. Another spelling is no
+    /// difference: the update did not ask for any.
+    fn kept(&mut self, field: Field, before: Option<&Text>) {
+        let Some(before) = before else { return };
+        match text_of(self.customer, field) {
+            None => self.missing(field, NOT_KEPT),
+            Some(current) if is_same(field, before, &current) => {}
+            Some(current) => self.altered(field, CHANGED_TOO, &current),
+        }
+    }
+
     fn altered(&mut self, field: Field, rule: &'static str, current: &Text) {
         let from = self.converted_from(field).unwrap_or(current).clone();
         self.add(field, Outcome::Altered, rule, Some(from));
     }
 
-    fn names(&mut self, fields: &CustomerFields, style: NameStyle) {
+    fn names(&mut self, fields: &CustomerFields, completed: Option<&Completed<'_>>, manifest: &Manifest) {
         let CustomerFields { name, first_name, last_name, .. } = fields;
-        if name.is_absent() && first_name.is_absent() && last_name.is_absent() {
+        let whole = completed.map_or(fields, |completed| &completed.whole);
+        if [Field::Name, Field::FirstName, Field::LastName].iter().all(|field| whole.state(*field).is_absent()) {
             return;
         }
         let full = self.customer.name.clone().or_else(|| Some(Text::from(&*self.customer.full_name()?)));
-        self.value(Field::Name, name, full.as_ref(), name::same_words);
+        self.value(Field::Name, name, full.as_ref());
+        let sent = match manifest.update.names {
+            NameStyle::Full => whole.full_name(),
+            NameStyle::Split => Patch::Absent,
+        };
+        // Where a provider with one name keeps the name that was sent, the parts of it differ only in the split.
+        let only_split = match (&sent, &full) {
+            (Patch::Set(sent), Some(full)) if **sent == **full => Some(SPLIT_CHANGED),
+            (Patch::Set(sent), Some(full)) if is_same(Field::Name, sent, full) => Some(RESPELLED),
+            _ => None,
+        };
+        let before = completed.filter(|_| name.is_absent()).map(|completed| completed.before.split_name());
+        let (first_before, last_before) = before.unwrap_or_default();
         let (first, last) = self.customer.split_name();
-        let is_whole = !first_name.is_absent() && !last_name.is_absent();
-        let joined = || name::join(first_name.set().map(|part| &**part), last_name.set().map(|part| &**part));
-        for (field, asked, current) in [(Field::FirstName, first_name, first), (Field::LastName, last_name, last)] {
-            if matches!((asked, current), (Patch::Set(asked), Some(current)) if **asked == *current) {
-                continue;
-            }
-            // A provider with one name splits it nowhere. The parts of the same name then differ only in the split.
-            let is_other_split = style == NameStyle::Full
-                && match (asked, full.as_deref()) {
-                    (Patch::Absent, _) | (_, None) => false,
-                    (_, Some(full)) if is_whole => joined().is_some_and(|joined| *joined == *full),
-                    (Patch::Set(part), Some(full)) if field == Field::FirstName => {
-                        full.strip_prefix(&**part).is_some_and(|rest| rest.starts_with(char::is_whitespace))
+        let (first, last) = (first.map(Text::from), last.map(Text::from));
+        for (field, asked, before, part) in
+            [(Field::FirstName, first_name, first_before, first), (Field::LastName, last_name, last_before, last)]
+        {
+            let is_sent_again = whole.state(field) == Patch::Set(()) || !sent.is_absent();
+            match (asked, &part, only_split) {
+                (Patch::Set(asked), Some(part), _) if asked == part => {}
+                (Patch::Clear, None, Some(_)) => {}
+                (Patch::Absent, part, Some(rule)) => {
+                    if rule == SPLIT_CHANGED && before.is_some() && before != part.as_deref() {
+                        self.add(field, Outcome::Transformed, rule, full.clone());
                     }
-                    (Patch::Set(part), Some(full)) => {
-                        full.strip_suffix(&**part).is_some_and(|rest| rest.ends_with(char::is_whitespace))
-                    }
-                    (Patch::Clear, Some(_)) => false,
-                };
-            match (is_other_split, current.is_some() || asked.set().is_some()) {
-                (true, true) => self.add(field, Outcome::Transformed, SPLIT_CHANGED, full.clone()),
-                (true, false) => {}
-                (false, _) => self.value(field, asked, current.map(Text::from).as_ref(), name::same_words),
+                }
+                (Patch::Absent, ..) if is_sent_again => self.kept(field, before.map(Text::from).as_ref()),
+                (_, _, Some(rule)) => self.add(field, Outcome::Transformed, rule, full.clone()),
+                (asked, part, None) => self.value(field, asked, part.as_ref()),
             }
         }
     }
@@ -196,8 +250,8 @@ impl Differences<'_> {
         let (mut other, mut kept, mut respelled) = (String::new(), String::new(), String::new());
         let mut is_missing = false;
         for (key, wanted) in asked_keys(patch) {
-            let value = current.get(&key).map_or("null", json::Raw::get);
-            let differing = match compare_json(wanted, current.get(&key).map(json::Raw::get)) {
+            let value = current.get(&key).map(json::Raw::get);
+            let differing = match compare_json(wanted, value) {
                 Comparison::Same => continue,
                 Comparison::Missing => {
                     is_missing = true;
@@ -207,10 +261,7 @@ impl Differences<'_> {
                 Comparison::Other if wanted == "null" => &mut kept,
                 Comparison::Other => &mut other,
             };
-            differing.push(if differing.is_empty() { '{' } else { ',' });
-            differing.push_str(&serde_json::Value::from(&*key).to_string());
-            differing.push(':');
-            differing.push_str(value);
+            push_member(differing, &key, value);
         }
         for (mut from, outcome, rule) in [
             (respelled, Outcome::Transformed, RESPELLED),
@@ -226,6 +277,39 @@ impl Differences<'_> {
             self.missing(FIELD, NOT_EVERY_KEY);
         }
     }
+
+    /// Compares the keys of the record's metadata, which an update sent again, with the customer's.
+    fn kept_metadata(&mut self, patch: &JsonObject, merged: &JsonObject) {
+        let current = &self.customer.metadata;
+        if has_same_text(merged, current) {
+            return;
+        }
+        let (mut changed, mut is_missing) = (String::new(), false);
+        for (key, wanted) in asked_keys(merged) {
+            let value = current.get(&key).map(json::Raw::get);
+            let of_patch = patch.get(&key).map_or(Comparison::Same, |asked| compare_json(asked.get(), value));
+            match compare_json(wanted, value) {
+                Comparison::Missing if of_patch < Comparison::Other => is_missing = true,
+                Comparison::Other if of_patch < Comparison::Other => push_member(&mut changed, &key, value),
+                _ => {}
+            }
+        }
+        if !changed.is_empty() {
+            changed.push('}');
+            self.add(Field::Metadata, Outcome::Altered, CHANGED_TOO, Some(changed.into()));
+        }
+        if is_missing {
+            self.missing(Field::Metadata, NOT_KEPT);
+        }
+    }
+}
+
+/// Adds a member to an object that is not closed yet.
+fn push_member(object: &mut String, key: &str, value: Option<&str>) {
+    object.push(if object.is_empty() { '{' } else { ',' });
+    object.push_str(&serde_json::Value::from(key).to_string());
+    object.push(':');
+    object.push_str(value.unwrap_or("null"));
 }
 
 fn has_same_text(patch: &JsonObject, current: &JsonObject) -> bool {

@@ -39,10 +39,8 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
             },
             delete: provider.plan_delete(id)?,
         }),
-        Command::Block(id) => Work::Write(WriteWork::change(provider.plan_block(id)?, Asked::new(id, manifest), None)),
-        Command::Unblock(id) => {
-            Work::Write(WriteWork::change(provider.plan_unblock(id)?, Asked::new(id, manifest), None))
-        }
+        Command::Block(id) => Work::Write(WriteWork::change(provider.plan_block(id)?, Asked::new(id, manifest))),
+        Command::Unblock(id) => Work::Write(WriteWork::change(provider.plan_unblock(id)?, Asked::new(id, manifest))),
         Command::Retrieve(id) => Work::Retrieve(provider.plan_retrieve(id)?, Asked::new(id, manifest)),
         Command::RetrieveOrCreate(id) => {
             Work::Retrieve(provider.plan_retrieve_or_create(id)?, Asked::new(id, manifest))

@@ -34,9 +34,25 @@ pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) 
     Ok(plan.reporting(|report| report_phones(&command.fields, provider, report)).losing(losses))
 }
 
+/// The result of an update.
+#[derive(Debug)]
+pub(super) struct Updated {
+    /// The customer that the provider answered.
+    pub(super) customer: Customer,
+    /// The record from which the update was completed. `None` if the update was sent without a read.
+    pub(super) before: Option<Box<Customer>>,
+}
+
+impl Updated {
+    /// The result of a plan that completed nothing.
+    pub(super) fn without_read(customer: Customer) -> Result<Self, Error> {
+        Ok(Self { customer, before: None })
+    }
+}
+
 /// The plan of an update. Its fidelity report lists every field that the provider cannot store. If the provider accepts
 /// an object only whole, the plan retrieves the customer first. If no field is left, the plan only retrieves it.
-pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Updated>, Error> {
     let manifest = provider.manifest();
     let losses: Vec<_> = manifest.losses(&command.fields, Operation::Update).collect();
     let mut command = command.clone();
@@ -45,11 +61,11 @@ pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCusto
     }
     let may_break_requirement = required::check_update(&command.fields, manifest)?;
     let plan = if command.fields.is_empty() {
-        provider.plan_retrieve(&command.id)?
+        provider.plan_retrieve(&command.id)?.map(Updated::without_read)
     } else if may_break_requirement || needs_current(&command.fields, manifest) {
         read_then_update(provider, &command)?
     } else {
-        provider.plan_update(&command)?
+        provider.plan_update(&command)?.map(Updated::without_read)
     };
     let plan = plan.reporting(|report| report_phones(&command.fields, &**provider, report));
     Ok(plan.losing(losses))
@@ -59,7 +75,8 @@ pub(super) fn update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCusto
 /// merchant's region, or the merchant has none.
 fn report_phones(fields: &CustomerFields, provider: &dyn CustomerProvider, report: &mut Fidelity) {
     for (field, number) in [(Field::Phone, &fields.phone), (Field::Whatsapp, &fields.whatsapp)] {
-        let Some(number) = number.set() else { continue };
+        let completed = field == Field::Phone && fields.rewritten.has_dial_code_in_record();
+        let Some(number) = number.set().filter(|_| !completed) else { continue };
         if let Some(rule) = phone::why_as_written(number, provider.region()) {
             report.transformed(field, rule, number);
         }
@@ -71,13 +88,14 @@ fn needs_current(fields: &CustomerFields, manifest: &Manifest) -> bool {
     let style = &manifest.update;
     let has_one_name_part = fields.name.is_absent() && fields.first_name.is_absent() != fields.last_name.is_absent();
     style.replaces_record
+        || fields.rewritten.has_dial_code_in_record()
         || (style.names == NameStyle::Full && has_one_name_part)
         || fields.metadata.set().is_some()
         || (style.whole_address && fields.mentions_address())
 }
 
 /// Retrieves the customer first, then sends the patch completed from its current values.
-fn read_then_update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+fn read_then_update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustomer) -> Result<Plan<Updated>, Error> {
     // The patch is completed from this record, so it must be that customer's.
     let asked = Asked::new(&command.id, provider.manifest());
     let read = provider.plan_retrieve(&command.id)?;
@@ -87,7 +105,9 @@ fn read_then_update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustom
     let write = move |current: Customer| {
         let current = asked.checked(current)?;
         required::check_update_of(&current, &patch.fields, shared.manifest())?;
-        update_of(&current, &*shared, &patch).map(Step::from)
+        let plan = update_of(&current, &*shared, &patch)?;
+        let before = Some(Box::new(current));
+        Ok(Step::from(plan.map(|customer| Ok(Updated { customer, before }))))
     };
     let (shared, patch) = (Arc::clone(provider), command.clone());
     let preview = move || preview::requests(&patch, |record| update_of(record, &*shared, &patch));
@@ -100,8 +120,28 @@ fn update_of(
     provider: &dyn CustomerProvider,
     command: &UpdateCustomer,
 ) -> Result<Plan<Customer>, Error> {
-    let fields = complete(&command.fields, current, provider.manifest());
+    let fields = Completed::of(&command.fields, current, provider).whole;
     provider.plan_update(&UpdateCustomer { id: command.id.clone(), fields })
+}
+
+/// An update that was completed from the customer's record.
+pub(super) struct Completed<'c> {
+    /// The patch.
+    pub(super) patch: CustomerFields,
+    /// The patch, with the current values added wherever the provider accepts an object only whole.
+    pub(super) whole: CustomerFields,
+    /// The record.
+    pub(super) before: &'c Customer,
+}
+
+impl<'c> Completed<'c> {
+    /// Completes a patch. A phone number without its dial code gets the one of the record first.
+    pub(super) fn of(fields: &CustomerFields, before: &'c Customer, provider: &dyn CustomerProvider) -> Self {
+        let mut patch = fields.clone();
+        patch.phone = fields.phone_beside(before.phone.as_ref(), provider.region());
+        let whole = complete(&patch, before, provider.manifest());
+        Self { patch, whole, before }
+    }
 }
 
 /// The patch, with the current values added wherever the provider accepts an object only whole.

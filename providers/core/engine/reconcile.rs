@@ -57,11 +57,10 @@ pub async fn find_outcome(
         Command::Update(update) => {
             let customer = retrieve(provider, transport, &update.id).await?;
             let manifest = provider.manifest();
-            let stored = without_losses(&update.fields, Operation::Update, manifest);
-            Ok(match matches_fields(&customer, &completed(&stored, &customer, manifest), manifest) {
-                true => Found::happened(Written::Changed(customer)),
-                false => Found::NotHappened,
-            })
+            let mut stored = without_losses(&update.fields, Operation::Update, manifest);
+            stored.phone = stored.phone_beside(customer.phone.as_ref(), provider.region());
+            let has_happened = matches_fields(&customer, &completed(&stored, &customer, manifest), manifest);
+            Ok(if has_happened { Found::happened(Written::Changed(customer)) } else { Found::NotHappened })
         }
         Command::Block(id) => check_blocked(provider, transport, id, true).await,
         Command::Unblock(id) => check_blocked(provider, transport, id, false).await,

@@ -127,7 +127,8 @@ impl Records {
             Command::Find(lookup) => Reply::Found(Some(self.find(lookup, now)?.clone())),
             Command::Update(update) => self.change(update.id.public(), now, |customer| {
                 clear_replaced_names(&update.fields, customer);
-                update.fields.apply_to(customer);
+                let phone = update.fields.phone_beside(customer.phone.as_ref(), None);
+                CustomerFields { phone, ..update.fields.clone() }.apply_to(customer);
             })?,
             Command::Delete(id) => {
                 let index = self.customers.iter().position(|customer| customer.id == *id.public());

@@ -8,11 +8,11 @@ use std::{borrow::Cow, pin::Pin, sync::Arc};
 use http::Method;
 
 use super::{
-    compare::AskedFields,
+    compare::{Answered, AskedFields},
     distinct::Match,
     identity::{self, Asked},
     loss::{self, Conditions},
-    prepare,
+    prepare::{self, Updated},
 };
 use crate::{
     kit::{CustomerProvider, Plan, Ran, Transport, run, run_to_end},
@@ -30,7 +30,7 @@ pub(super) enum WriteWork {
         asked: Box<AskedFields>,
     },
     Change {
-        plan: Plan<Customer>,
+        plan: Plan<Updated>,
         asked: Asked,
         /// The fields of an update, to compare them with the result. A block and an unblock have none.
         fields: Option<Box<AskedFields>>,
@@ -44,9 +44,9 @@ pub(super) enum WriteWork {
 }
 
 impl WriteWork {
-    pub(super) fn change(plan: Plan<Customer>, asked: Asked, fields: Option<Box<AskedFields>>) -> Self {
-        let writes = plan.requests().iter().any(|request| request.method() != Method::GET);
-        Self::Change { plan, asked, fields, writes }
+    /// A block or an unblock.
+    pub(super) fn change(plan: Plan<Customer>, asked: Asked) -> Self {
+        Self::Change { plan: plan.map(Updated::without_read), asked, fields: None, writes: true }
     }
 
     pub(super) fn create(
@@ -88,7 +88,8 @@ impl WriteWork {
         update.fields.rewritten.report(&mut plan.fidelity);
         loss::enforce_policy(&plan.fidelity, &update.fields, conditions, manifest)?;
         let fields = AskedFields::new(provider, Some(&update.id), &update.fields, &plan.fidelity);
-        Ok(Self::change(plan, Asked::new(&update.id, manifest), Some(fields)))
+        let writes = plan.requests().iter().any(|request| request.method() != Method::GET);
+        Ok(Self::Change { plan, asked: Asked::new(&update.id, manifest), fields: Some(fields), writes })
     }
 
     /// The requests that will be sent, in order, as far as they are known before the provider has answered.
@@ -121,11 +122,14 @@ impl WriteWork {
     pub(super) async fn compare(self, transport: &dyn Transport, found: Written) -> Written {
         match (self, found) {
             (Self::Create { create, asked, .. }, Written::Created(mut created)) => {
-                asked.check_created(transport, &mut created, create.fidelity, false).await;
+                asked.check_created(transport, &mut created, create.fidelity, Answered::InList).await;
                 Written::Created(created)
             }
             (Self::Change { plan, fields: Some(fields), .. }, Written::Changed(mut customer)) => {
-                fields.check(transport, &mut customer, plan.fidelity, true).await;
+                // The record from before the update is not known any more. The customer itself has the same values in
+                // every field that the update does not mention.
+                let before = customer.clone();
+                fields.check(transport, &mut customer, plan.fidelity, Answered::ByRead, Some(&before)).await;
                 Written::Changed(customer)
             }
             (_, found) => found,
@@ -148,7 +152,7 @@ impl WriteWork {
                 }
                 match existing.find(transport).await? {
                     Some(mut created) => {
-                        asked.check_created(transport, &mut created, create.fidelity, false).await;
+                        asked.check_created(transport, &mut created, create.fidelity, Answered::InList).await;
                         Ok(Written::Created(created))
                     }
                     None => created(create, asked, transport).await.map(Written::Created),
@@ -160,10 +164,11 @@ impl WriteWork {
                 Box::pin(async move {
                     let Ran { result, was_read } = ran.await?;
                     // The provider has changed a customer, but it is not known which one.
-                    asked.check(&result).map_err(|error| error.after(writes, false))?;
-                    let mut customer = *result;
+                    let Updated { mut customer, before } = *result;
+                    asked.check(&customer).map_err(|error| error.after(writes, false))?;
                     if let Some(fields) = fields {
-                        fields.check(transport, &mut customer, sent, was_read).await;
+                        let answered = Answered::of(was_read);
+                        fields.check(transport, &mut customer, sent, answered, before.as_deref()).await;
                     }
                     Ok(Written::Changed(customer))
                 })
@@ -191,7 +196,7 @@ fn created(
         let mut created = *result;
         // If its id cannot be used, the provider has made a customer all the same.
         identity::check(&created.customer, asked.manifest()).map_err(|error| error.after(true, false))?;
-        asked.check_created(transport, &mut created, sent, was_read).await;
+        asked.check_created(transport, &mut created, sent, Answered::of(was_read)).await;
         Ok(created)
     }
 }

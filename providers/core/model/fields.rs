@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     json::JsonObject,
     model::{Address, Customer, CustomerType, Field, FieldError, Patch, Rewritten, str_patch},
-    text::{Str, Text, name, phone},
+    text::{Str, Text, country::Region, name, phone},
 };
 
 /// The beginning of the metadata keys that the gateway reserves for itself, such as its idempotency marker.
@@ -122,6 +122,16 @@ impl CustomerFields {
             Patch::Set(Some((code, national))) => (Patch::Set(Str::new(code)), Patch::Set(Str::new(national))),
             Patch::Absent => (Patch::Absent, Patch::Absent),
             Patch::Clear | Patch::Set(None) => (Patch::Clear, str_patch(&self.phone)),
+        }
+    }
+
+    /// The patch of the phone number, with the dial code of the number that it replaces where the client sent none.
+    pub fn phone_beside(&self, replaced: Option<&Text>, region: Option<Region>) -> Patch<Text> {
+        match &self.phone {
+            Patch::Set(number) if self.rewritten.has_dial_code_in_record() => {
+                Patch::Set(phone::beside(number, replaced, region))
+            }
+            phone => phone.clone(),
         }
     }
 

@@ -293,6 +293,9 @@ pub struct Manifest {
     pub operations: &'static [(Operation, Support)],
     /// The support of each field.
     pub fields: &'static [FieldSupport],
+    /// The fields that an answer to a write repeats from the request, whether the provider stores them or not. Only a
+    /// read shows what it keeps.
+    pub echoes: &'static [Field],
     /// The fields that every customer must have.
     pub requires: &'static [Requirement],
     /// Which customers its lists and searches show.

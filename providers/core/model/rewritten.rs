@@ -33,7 +33,7 @@ impl Rewritten {
     const FIELDS: [Field; 3] = [Field::Phone, Field::Whatsapp, Field::Country];
 
     /// The rules that rewrite them.
-    const RULES: [&'static str; 3] = [phone::FROM_REGION, phone::REWRITTEN, country::TO_ALPHA2];
+    const RULES: [&'static str; 4] = [phone::FROM_REGION, phone::REWRITTEN, phone::BESIDE_RECORD, country::TO_ALPHA2];
 
     /// Adds the rule by which a field was rewritten, and the text as the client wrote it, where it is known.
     pub fn add(&mut self, field: Field, rule: &'static str, original: Option<Text>) {
@@ -48,8 +48,17 @@ impl Rewritten {
         self.0[index].as_ref()?.original.as_ref()
     }
 
-    /// The canonical form of a phone number. Adds the rule if the number was rewritten.
+    /// Whether the phone number is national digits, and their dial code is the one of the customer's record.
+    pub fn has_dial_code_in_record(&self) -> bool {
+        self.entries().any(|(field, rule)| field == Field::Phone && rule == phone::BESIDE_RECORD)
+    }
+
+    /// The canonical form of a phone number. Adds the rule if the number was rewritten. A number whose dial code is in
+    /// the customer's record stays as it is until the record is read.
     pub fn phone(&mut self, field: Field, text: Text, region: Option<Region>) -> Text {
+        if field == Field::Phone && self.has_dial_code_in_record() {
+            return text;
+        }
         match phone::canonical(&text, region) {
             Some(Respelled { number, rule }) => {
                 self.add(field, rule, Some(text));
@@ -78,7 +87,10 @@ impl Rewritten {
     pub fn report(&self, report: &mut Fidelity) {
         let mut whole = Fidelity::default();
         for (field, rule) in self.entries() {
-            let outcome = if rule == phone::FROM_REGION { Outcome::Derived } else { Outcome::Transformed };
+            let outcome = match rule {
+                phone::FROM_REGION | phone::BESIDE_RECORD => Outcome::Derived,
+                _ => Outcome::Transformed,
+            };
             if report.losses().all(|lost| lost.field != field) {
                 whole.push(Entry { field, outcome, rule, from: None });
             }

@@ -17,6 +17,8 @@ pub const NOT_OF_REGION: &str = "not a valid number of the merchant's region, so
 pub const NO_REGION: &str = "the merchant has no region to complete a national number with, so it stays as written";
 /// The rule for a dial code and a national number that were joined.
 pub const FROM_DIAL_CODE: &str = "dial code and national number joined to E.164";
+/// The rule for a national number that a client sent without the dial code, which the customer's record has.
+pub const BESIDE_RECORD: &str = "national number completed with the dial code of the customer's number, if it has one";
 /// The rule for an international number in another form.
 pub const REWRITTEN: &str = "international number rewritten as E.164";
 /// The rule for a number that is sent as national digits.
@@ -62,6 +64,12 @@ pub struct Respelled {
     pub rule: &'static str,
 }
 
+/// The canonical form of a number that replaces another one of the same customer, whose dial code it has.
+pub fn beside(text: &Text, replaced: Option<&Text>, region: Option<Region>) -> Text {
+    let joined = replaced.and_then(|replaced| split(replaced)).and_then(|(code, _)| join(code, text));
+    joined.map_or_else(|| canonical_text(text, region), |joined| Text::from(joined.number))
+}
+
 /// The canonical form of a number as text: E.164, or the text itself if it cannot be converted.
 pub fn canonical_text(text: &Text, region: Option<Region>) -> Text {
     canonical(text, region).map_or_else(|| text.clone(), |read| Text::from(read.number))
@@ -87,8 +95,12 @@ fn convert(text: &str, region: Option<Region>) -> Option<Respelled> {
 
 /// Why a number that was not converted stays as it is written, if it is a national number. `None` for other texts.
 pub fn why_as_written(text: &str, region: Option<Region>) -> Option<&'static str> {
-    let is_national = !has_international_prefix(text) && looks_like_phone(text);
-    is_national.then_some(if region.is_some() { NOT_OF_REGION } else { NO_REGION })
+    is_national(text).then_some(if region.is_some() { NOT_OF_REGION } else { NO_REGION })
+}
+
+/// Whether a text looks like a phone number without a dial code.
+pub fn is_national(text: &str) -> bool {
+    !has_international_prefix(text) && looks_like_phone(text)
 }
 
 fn parse(text: &str, region: Option<Region>) -> Option<PhoneNumber> {

@@ -37,11 +37,13 @@ enum Tampering {
     OnlyReadShows,
     /// The same, and the read after it fails.
     ReadFails,
+    /// Its answer to the write repeats the field, and a read does not show it.
+    OnlyAnswerShows,
 }
 
 /// The result of every tampering with every field is reported as it should be.
 pub(super) fn whatever_a_provider_keeps_differently_is_reported(subject: Subject) -> Result<(), Failed> {
-    use Tampering::{Changes, Drops, Nothing, OnlyReadShows, ReadFails};
+    use Tampering::{Changes, Drops, Nothing, OnlyAnswerShows, OnlyReadShows, ReadFails};
     for operation in [Operation::Create, Operation::Update] {
         if !subject.supports(operation) {
             continue;
@@ -52,7 +54,9 @@ pub(super) fn whatever_a_provider_keeps_differently_is_reported(subject: Subject
             if !written.is_supported() {
                 continue;
             }
-            for tampering in [Nothing, Drops, Changes, OnlyReadShows, ReadFails] {
+            // Other answers are believed.
+            let echo = subject.manifest.echoes.contains(&field).then_some(OnlyAnswerShows);
+            for tampering in [Nothing, Drops, Changes, OnlyReadShows, ReadFails].into_iter().chain(echo) {
                 check(subject, operation, field, tampering).map_err(|error| {
                     format!(
                         "{} of {}, {tampering:?}: {}",
@@ -123,7 +127,7 @@ fn check(subject: Subject, operation: Operation, field: Field, tampering: Tamper
         result => customer(result?)?,
     };
     match tampering {
-        Tampering::Drops => require(&customer, field, Outcome::Lost),
+        Tampering::Drops | Tampering::OnlyAnswerShows => require(&customer, field, Outcome::Lost),
         Tampering::Changes => require(&customer, field, Outcome::Altered),
         Tampering::ReadFails => require(&customer, field, Outcome::Unverified),
         Tampering::Nothing | Tampering::OnlyReadShows => {
@@ -135,7 +139,8 @@ fn check(subject: Subject, operation: Operation, field: Field, tampering: Tamper
             if !customer.held(field).has_value() {
                 return Err("the result does not show the value".into());
             }
-            let most = u32::from(tampering == Tampering::OnlyReadShows);
+            let is_echo = subject.manifest.echoes.contains(&field);
+            let most = u32::from(is_echo || tampering == Tampering::OnlyReadShows);
             if reads > most {
                 return Err(format!("{reads} reads after the write, of at most {most}").into());
             }
@@ -210,7 +215,8 @@ impl Tampered {
             Tampering::OnlyReadShows | Tampering::ReadFails if in_answer => {
                 set_value(&mut customer, self.field, false);
             }
-            Tampering::Nothing | Tampering::OnlyReadShows | Tampering::ReadFails => {}
+            Tampering::OnlyAnswerShows if !in_answer => set_value(&mut customer, self.field, false),
+            Tampering::Nothing | Tampering::OnlyReadShows | Tampering::ReadFails | Tampering::OnlyAnswerShows => {}
         }
         customer
     }
