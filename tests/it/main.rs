@@ -27,6 +27,7 @@ mod requests;
 mod sandbox;
 mod signed;
 mod stand_in;
+mod sub_lists;
 mod support;
 mod terminal;
 mod tidy;

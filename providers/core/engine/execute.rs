@@ -17,7 +17,8 @@ use crate::{
     kit::{CustomerProvider, Plan, Step, Transport, run, run_to_end},
     model::{
         BorrowedCustomer, Command, Customer, CustomerId, Error, Fidelity, Kind, ListCustomers, ListOfCustomer, Lookup,
-        OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request, Written, manifest::FilterSupport,
+        OverdueInvoices, Page, Payment, PaymentMethod, Reply, Request, Written,
+        manifest::{FilterSupport, Manifest},
     },
 };
 
@@ -48,20 +49,30 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
         Command::Find(lookup) => find_work(provider, lookup, conditions)?,
         Command::List(list) if is_canonical => Work::List(Box::new(PlannedList::new(provider, list)?)),
         Command::PaymentMethods(list) if is_canonical => {
-            Work::PaymentMethods(at_most(provider.plan_payment_methods(list)?, list))
+            Work::PaymentMethods(plan_entries(manifest, list, |list| provider.plan_payment_methods(list))?)
         }
-        Command::Payments(list) if is_canonical => Work::Payments(at_most(provider.plan_payments(list)?, list)),
+        Command::Payments(list) if is_canonical => {
+            Work::Payments(plan_entries(manifest, list, |list| provider.plan_payments(list))?)
+        }
         Command::List(list) => Work::ListFromOffset(Arc::clone(provider), list.clone()),
         Command::PaymentMethods(list) => Work::PaymentMethodsFromOffset(Arc::clone(provider), list.clone()),
         Command::Payments(list) => Work::PaymentsFromOffset(Arc::clone(provider), list.clone()),
-        Command::OverdueInvoices(id) => overdue_work(provider, id, conditions)?,
+        Command::OverdueInvoices(id) => overdue_work(provider, id)?,
     }))
 }
 
-/// The same plan, with an error instead of a page with more entries than were asked for.
-fn at_most<T: 'static>(plan: Plan<Page<T>>, list: &ListOfCustomer) -> Plan<Page<T>> {
-    let limit = list.limit;
-    plan.map(move |page| page.of_at_most(limit))
+/// The plan of a page of entries that belong to a customer. A provider may answer more of them than it was asked for: the
+/// next pages for the client are then read from the same page of the provider.
+fn plan_entries<T: 'static>(
+    manifest: &Manifest,
+    list: &ListOfCustomer,
+    plan: impl FnOnce(&ListOfCustomer) -> Result<Plan<Page<T>>, Error>,
+) -> Result<Plan<Page<T>>, Error> {
+    let (limit, style) = (list.limit, manifest.paging.style);
+    let (begin, skip) = list.position.in_page();
+    let begin = begin.clone();
+    let plan = plan(&ListOfCustomer { position: begin.clone(), ..list.clone() })?;
+    Ok(plan.map(move |page| page.that_continues(limit, style)?.part(begin, skip, limit)))
 }
 
 /// Executes a command.
@@ -220,21 +231,16 @@ fn find_work(provider: &Arc<dyn CustomerProvider>, lookup: &Lookup, conditions: 
     }
 }
 
-/// The overdue invoices. A client of an imitated provider expects the customer with them, so the customer is retrieved
-/// if the answer lacks it.
-fn overdue_work(provider: &Arc<dyn CustomerProvider>, id: &CustomerId, conditions: Conditions) -> Result<Work, Error> {
+/// The overdue invoices with their customer, who is retrieved if the answer lacks it.
+fn overdue_work(provider: &Arc<dyn CustomerProvider>, id: &CustomerId) -> Result<Work, Error> {
     let plan = provider.plan_overdue_invoices(id)?;
     let asked = Asked::new(id, provider.manifest());
-    let retrieve = match conditions.language {
-        Language::Canonical => None,
-        Language::Imitated => Some(provider.plan_retrieve(id)?),
-    };
-    Ok(Work::OverdueInvoices(plan.and_then(move |overdue| match (overdue.customer, retrieve) {
-        (Some(customer), _) => Ok(Step::Done(OverdueInvoices { customer: Some(asked.checked(customer)?), ..overdue })),
-        (None, None) => Ok(Step::Done(OverdueInvoices { customer: None, ..overdue })),
-        (None, Some(retrieve)) => {
-            let with = move |customer| Ok(OverdueInvoices { customer: Some(asked.checked(customer)?), ..overdue });
-            Ok(retrieve.map(with).into())
+    let retrieve = provider.plan_retrieve(id)?;
+    Ok(Work::OverdueInvoices(plan.and_then(move |mut overdue| {
+        if let Some(customer) = overdue.customer.take() {
+            return Ok(Step::Done(OverdueInvoices { customer: Some(asked.checked(customer)?), ..overdue }));
         }
+        let with = move |customer| Ok(OverdueInvoices { customer: Some(asked.checked(customer)?), ..overdue });
+        Ok(retrieve.map(with).into())
     })))
 }

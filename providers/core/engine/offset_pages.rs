@@ -96,9 +96,13 @@ impl<T: Send + 'static> OffsetList<'_, T> {
     /// filters, the offset is found by a scan from the beginning. The scan is bounded: an offset beyond the bound is an
     /// error, never a wrong page.
     async fn slice(&self, transport: &dyn Transport, offset: u64, limit: u16) -> Result<Page<T>, Error> {
+        let scans = self.matches.is_some() || self.paging.style.has_tokens();
+        self.read(transport, offset, limit, scans).await
+    }
+
+    async fn read(&self, transport: &dyn Transport, offset: u64, limit: u16, scans: bool) -> Result<Page<T>, Error> {
         let max_size = self.paging.max_limit.max(1);
         let end = offset.saturating_add(limit.into());
-        let scans = self.matches.is_some() || self.paging.style.has_tokens();
         let (size, mut index) = match self.paging.style {
             _ if scans => (max_size, 0),
             PagingStyle::Pages => {
@@ -111,7 +115,14 @@ impl<T: Send + 'static> OffsetList<'_, T> {
         let mut position = Position::Offset(index);
         let mut slice = Page { items: Vec::new(), next: None, total: None };
         for _ in 0..bound {
-            let page = run(transport, (self.plan)(size, position.clone())?).await?.of_at_most(size)?;
+            let mut page = run(transport, (self.plan)(size, position.clone())?).await?;
+            if page.items.len() > size.into() {
+                // A provider that ignores the size may ignore the offset too. The entries from the beginning are certain.
+                if !scans && position != Position::START {
+                    return Box::pin(self.read(transport, offset, limit, true)).await;
+                }
+                page = page.that_continues(size, self.paging.style)?;
+            }
             for entry in page.items {
                 if self.matches.is_none_or(|matches| matches(&entry)) {
                     if (offset..end).contains(&index) {

@@ -67,6 +67,18 @@ impl<T> Page<T> {
         }
     }
 
+    /// At most `limit` entries of this provider's page, behind the first `skip` ones. The page begins at `begin`. If more
+    /// entries follow, the next page is another part of it.
+    pub fn part(mut self, begin: Position, skip: u16, limit: u16) -> Result<Self, Error> {
+        self.items.drain(..self.items.len().min(skip.into()));
+        if self.items.len() > usize::from(limit) {
+            let end = skip.checked_add(limit).ok_or_else(|| Self::too_long(limit))?;
+            self.items.truncate(limit.into());
+            self.next = Some(begin.within(end));
+        }
+        Ok(self)
+    }
+
     fn too_long(limit: u16) -> Error {
         Error::bad_response(format_args!("more than the {limit} entries of a page that were asked for"))
     }
