@@ -7,7 +7,7 @@ use serde_json::{json, value::to_raw_value};
 
 use super::{Bitnob, translate, wire};
 use crate::{
-    json::Raw,
+    json::{self, Raw},
     kit::{
         VendorRequest, VendorServer,
         document::Spelled,
@@ -16,10 +16,10 @@ use crate::{
             broken, cannot, in_one_text, is_malformed_email, json_response, mismatched_reply, no_route, total,
             usual_status, uuid,
         },
-        vendor_request::read_document,
+        vendor_request::{given_members, read_document},
     },
     model::{
-        Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, FieldError,
+        Command, Created, Customer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, Field, FieldError,
         IdPattern, Kind, ListCustomers, Lookup, Page, Patch, Reply, Request, Response, Written, manifest::Manifest,
     },
     text::{Source, Str, Text, phone},
@@ -114,6 +114,15 @@ impl VendorServer for Bitnob {
         if self.is_v2 { NEWEST } else { &[] }
     }
 
+    fn members_without_place(&self, body: &Source) -> Vec<&'static str> {
+        let mut members = given_members(body, self.members_without_field());
+        // A dial code has no place without a number.
+        if read_document(body).is_ok_and(|input| fields(&input, body).phone.set().is_none()) {
+            members.extend(given_members(body, &translate::DIAL_CODES));
+        }
+        members
+    }
+
     fn is_email_unique(&self) -> bool {
         true
     }
@@ -176,6 +185,9 @@ impl Bitnob {
         let text = |value: Option<&'c str>| value.or(self.is_v2.then_some("")).map(Str::new);
         let (first_name, last_name) = customer.split_name();
         let (code, national) = customer.split_phone();
+        // A dial code that is no part of the number. It is written where the number has none.
+        let (other_code, extra) = customer.extra.split_off(&translate::DIAL_CODES);
+        let other_code = other_code.and_then(|code| json::from_str::<Str<'_>>(code.get()).ok());
         wire::Customer {
             id: str_of(Some(&customer.id)),
             metadata: None,
@@ -184,11 +196,11 @@ impl Bitnob {
             first_name: text(first_name),
             last_name: text(last_name),
             phone: text(national),
-            country_code: text(code),
+            country_code: code.map(Str::new).or(other_code).or_else(|| text(None)),
             blacklist: customer.blocked,
             created_at: str_of(customer.created_at.as_ref()),
             updated_at: str_of(customer.updated_at.as_ref()),
-            extra: customer.extra.borrowed(),
+            extra,
         }
     }
 }
@@ -197,17 +209,25 @@ impl Bitnob {
 fn read_fields(request: &VendorRequest<'_>, create: bool) -> Result<CustomerFields, Error> {
     let source = request.source()?;
     let input: wire::CustomerInput<'_> = read_document(&source)?;
-    let fields = fields(&input, &source);
+    let mut fields = fields(&input, &source);
     let has_unknown_type = input.customer_type.set().is_some() && fields.kind.set().is_none();
     let code = input.country_code.set().filter(|code| !code.is_empty());
     let errors = broken([
         (create && fields.email.set().is_none(), "/email", "should not be empty"),
         (is_malformed_email(&fields.email), "/email", "must be an email"),
         (has_unknown_type, "/customer_type", "must be individual or business"),
-        (!create && input.phone.is_absent() && code.is_some(), "/phone", "should be sent with its country code"),
+        (!create && fields.phone.set().is_none() && code.is_some(), "/phone", "should be sent with its country code"),
         (loses_dial_code(&fields, code), "/phone", "should be a number of its country code"),
     ]);
-    if errors.is_empty() { Ok(fields) } else { Err(Error::invalid(errors)) }
+    if !errors.is_empty() {
+        return Err(Error::invalid(errors));
+    }
+    // An update may send the national digits alone. The record keeps its dial code then.
+    let has_code = code.is_some() || input.country_code == Patch::Clear;
+    if !create && !has_code && fields.phone.set().is_some_and(|phone| phone::is_national(phone)) {
+        fields.rewritten.add(Field::Phone, phone::BESIDE_RECORD);
+    }
+    Ok(fields)
 }
 
 /// Whether the phone number of a command is not international, although the client sent a dial code with it.

@@ -32,6 +32,9 @@ pub(super) const WORDS: Words = Words(&[
 /// The names of generation v2. It shares the others with the canonical model.
 pub(super) const V2_WORDS: Words = Words(&[("customer_type", Field::Type), ("blacklist", Field::Blocked)]);
 
+/// Bitnob's names of a dial code.
+pub(super) const DIAL_CODES: [&str; 4] = ["country_code", "countryCode", "dial_code", "dialCode"];
+
 /// The request body of a create or an update, with the name and the phone number in parts.
 pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     let (first_name, last_name) = fields.split_name();

@@ -23,10 +23,7 @@ use passerelle_providers::{
     VendorServer,
     api::input,
     engine::{Conditions, Language, drop_in},
-    kit::{
-        server::{no_route, not_found, outside_base},
-        vendor_request::given_members,
-    },
+    kit::server::{no_route, not_found, outside_base},
     model::{Command, Error, FieldError, Kind, LossPolicy, Reply, Request},
     text::Source,
 };
@@ -187,7 +184,7 @@ impl DropInCall {
             input::check(&source)?;
             drop_in::check_metadata(&command)?;
             if matches!(command, Command::Create(_) | Command::Update(_)) {
-                let lost = given_members(&source, server.members_without_field());
+                let lost = server.members_without_place(&source);
                 self.lost = lost.into_iter().map(str::to_owned).collect();
             }
             if merchant.on_loss != LossPolicy::Drop && !self.lost.is_empty() {

@@ -147,13 +147,8 @@ impl Code {
             Kind::Invalid => Self::InvalidRequest,
             Kind::FieldsNotSupported => Self::FieldsNotSupported,
             Kind::CardData => Self::CardDataRefused,
-            // These operations name no customer: a 404 means that the base URL is wrong.
-            Kind::NotSupported
-                if error.vendor.is_some() && matches!(operation, Operation::Create | Operation::List) =>
-            {
-                Self::ProviderBadResponse
-            }
             Kind::NotSupported => Self::OperationNotSupported,
+            // These operations name no customer: a 404 means that the base URL is wrong.
             Kind::NotFound if matches!(operation, Operation::Create | Operation::List) => Self::ProviderBadResponse,
             Kind::NotFound => Self::CustomerNotFound,
             Kind::Rejected => Self::ProviderRejected,

@@ -105,6 +105,35 @@ async fn an_operation_that_the_providers_api_lacks_is_not_a_customer_that_does_n
     assert!(refused.headers.contains_key("allow"));
     let refused = gateway.get("/v1/customers/c1").await;
     assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, "PATCH"), "{}", refused.text);
+    let created = gateway.post("/v1/customers", json!({ "name": "Awa", "email": "awa@example.com" })).await;
+    for refused in [gateway.get("/v1/customers").await, created] {
+        assert_eq!(refused.status_and_code(), (405, "operation_not_supported"), "{}", refused.text);
+        assert_eq!((&refused.body["outcome"], &refused.body["provider"]["status"]), (&json!("none"), &json!(404)));
+        let detail = refused.body["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("is `base_url` right"), "what to do next: {}", refused.text);
+        assert!(refused.headers.contains_key("allow"));
+    }
+    let wrong = StandIn::always(json_answer("404 Not Found", r#"{"statusCode":404,"message":"Not Found"}"#)).await;
+    let gateway = Gateway::in_front_of("bitnob", &wrong.url(), "").await;
     let lists = gateway.get("/v1/customers").await;
     assert_eq!(lists.status_and_code(), (502, "provider_bad_response"), "the address is wrong: {}", lists.text);
+}
+
+/// Clients of an imitated provider get the answer that they get for the other operations.
+#[tokio::test]
+async fn in_drop_in_an_operation_that_the_providers_api_lacks_is_one_answer_for_every_operation() {
+    let body = r#"{"statusCode":404,"message":"Cannot POST /api/v1/customers","error":"Not Found"}"#;
+    let vendor = StandIn::always(json_answer("404 Not Found", body)).await;
+    let gateway = Gateway::in_front_of("bitnob", &vendor.url(), "").await;
+    let customers = "/as/lomi/v1/customers";
+    let one = format!("{customers}/c1");
+    for (method, path) in [(Method::GET, &*one), (Method::GET, customers), (Method::POST, customers)] {
+        let request = gateway.plain(method.clone(), path).header("x-api-key", "sk_acme");
+        let answer = request.json_text(&json!({ "name": "Awa", "email": "awa@example.com" })).send().await;
+        let answer = answer.expect("an answer");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a text");
+        assert_eq!(status, 400, "{method} {path}: {text}");
+        assert!(text.contains("lacks this operation for this account"), "{method} {path}: {text}");
+    }
 }

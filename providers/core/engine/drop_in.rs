@@ -96,7 +96,6 @@ pub fn for_client(error: Error, operation: Option<Operation>) -> Error {
         Kind::InvalidId => Kind::NotFound,
         // A missing collection means that the operator configured a wrong address. The client cannot correct it.
         Kind::NotFound if is_collection => Kind::BadResponse,
-        Kind::NotSupported if is_collection && error.vendor.is_some() => Kind::BadResponse,
         Kind::Unauthorized => Kind::ProviderFailed,
         Kind::Throttled => Kind::RateLimited,
         kind => kind,

@@ -121,6 +121,18 @@ impl<T: ModelText> Extra<T> {
     pub fn members(&self) -> Vec<(Str<'_>, Raw<'_>)> {
         json::members(&self.0).unwrap_or_default()
     }
+
+    /// The value of the first member with one of these names, and the members with other names.
+    pub fn split_off(&self, names: &[&str]) -> (Option<Raw<'_>>, Extra<Str<'_>>) {
+        let members = self.members();
+        let is_named = |name: &Str<'_>| names.contains(&&**name);
+        let Some((_, value)) = members.iter().find(|(name, _)| is_named(name)) else { return (None, self.borrowed()) };
+        let mut others = Extra::default();
+        for (name, other) in members.iter().filter(|(name, _)| !is_named(name)) {
+            others.add(name, *other);
+        }
+        (Some(*value), others)
+    }
 }
 
 impl<T: Deref<Target = str>> Extra<T> {

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    kit::Words,
+    kit::{Words, vendor_request::given_members},
     model::{
         Command, Customer, CustomerFilter, Error, Field, FieldError, IdPattern, Kind, Page, Patch, PaymentMethod,
         Position, Reply, Request, Response, manifest::Manifest,
     },
-    text::{Text, email},
+    text::{Source, Text, email},
 };
 
 /// The server side of a vendor. It is pure: the caller passes in the time and random bytes.
@@ -46,6 +46,11 @@ pub trait VendorServer: Debug + Send + Sync + 'static {
     /// The request members that the vendor accepts and that have no canonical field.
     fn members_without_field(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// The members of the body of a create or an update that have a value and no place in the command.
+    fn members_without_place(&self, body: &Source) -> Vec<&'static str> {
+        given_members(body, self.members_without_field())
     }
 
     /// The fields that a search for a text looks at.

@@ -3,6 +3,7 @@
 
 mod captured;
 mod customers;
+mod dial_codes;
 mod dialects;
 mod errors;
 mod lists;

@@ -32,15 +32,15 @@ ingress.paymentkit = { public_key = "0x3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2
 "#;
 
 /// How a client signs a request: with these credentials, and with a time that lies `late` seconds in the past.
-struct Signature<'a> {
-    provider: &'a str,
-    credentials: &'a [(&'a str, &'a str)],
-    late: i64,
-    nonce: u8,
+pub(super) struct Signature<'a> {
+    pub(super) provider: &'a str,
+    pub(super) credentials: &'a [(&'a str, &'a str)],
+    pub(super) late: i64,
+    pub(super) nonce: u8,
 }
 
 impl Signature<'_> {
-    fn request(&self, gateway: &Gateway, method: &str, path: &str, body: &str) -> RequestBuilder {
+    pub(super) fn request(&self, gateway: &Gateway, method: &str, path: &str, body: &str) -> RequestBuilder {
         let manifests = vendor(self.provider).expect("a provider").manifests;
         let signs = |scheme: &&AuthScheme| matches!(scheme, AuthScheme::Signed { .. });
         let scheme = manifests.iter().flat_map(|manifest| manifest.auth).find(signs).expect("a signature");
