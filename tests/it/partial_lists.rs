@@ -162,6 +162,35 @@ async fn contacts_follow_updates_and_go_with_the_deletion() {
     assert_eq!(vendor.received(Operation::Retrieve), retrieved, "the store does not know the customer any more");
 }
 
+/// The list shows one of the two, and only the store knows the other one.
+#[tokio::test]
+async fn a_listed_match_does_not_hide_one_that_only_the_store_knows() {
+    const LISTED: &str = "amadou.ba@example.com";
+    let vendor = Vendor::start("", false);
+    let gateway = vendor.gateway().await;
+    let listed = look_up(&gateway, &format!("email={LISTED}")).await.body["id"].clone();
+    let same = || json!({ "name": "A. Ba", "email": "Amadou.Ba@example.com" });
+    let known = create(&gateway, same()).await;
+    let looked_up = look_up(&gateway, &format!("email={LISTED}")).await;
+    let distinct = gateway.post(&format!("{CUSTOMERS}?distinct=true"), same()).await;
+    for answer in [looked_up, distinct] {
+        assert_eq!(answer.status_and_code(), (409, "lookup_ambiguous"), "{}", answer.text);
+        assert_eq!(answer.body["ids"], json!([listed, known]));
+    }
+    let bitnob = |method, path| gateway.plain(method, path).bearer_auth("sk_acme");
+    let found = gateway.send_to_dialect(bitnob(Method::GET, "/as/bitnob/api/v1/customers/amadou.ba@example.com")).await;
+    let body = json!({ "firstName": "A.", "lastName": "Ba", "email": LISTED });
+    let posted = bitnob(Method::POST, "/as/bitnob/api/v1/customers").json_text(&body);
+    for refused in [found, gateway.send_to_dialect(posted).await] {
+        assert_eq!((refused.status.as_u16(), &refused.body["message"]), (400, &json!("several customers match")));
+    }
+    assert_eq!(vendor.received(Operation::Create), 1);
+    let deletion =
+        gateway.plain(Method::DELETE, &format!("/as/lomi/v1/customers/{known}")).header("x-api-key", "sk_acme");
+    assert_eq!(gateway.send_to_dialect(deletion).await.status, 200);
+    assert_found(&gateway, &format!("email={LISTED}"), listed.as_str().expect("an id")).await;
+}
+
 /// A customer that was created elsewhere is found from its first change through the gateway on.
 #[tokio::test]
 async fn a_look_up_finds_what_was_changed_through_the_gateway() {
@@ -286,6 +315,25 @@ async fn an_unknown_create_is_held_and_sent_once() {
         let operation = outcome(&gateway, unknown.header("x-operation-id")).await;
         assert_eq!((&operation["outcome"], &operation["held"]), (&json!("unknown"), &json!(true)), "{operation}");
         assert_eq!(vendor.received(Operation::Create), sent + 1);
+        let again = gateway.get(&format!("/v1/operations/{}", unknown.header("x-operation-id"))).await;
+        assert_eq!(again.body["held"], true);
+    }
+    // Through drop-in, for lomi's own clients and for those of another provider.
+    for (path, key, body) in [
+        ("/as/lomi/v1/customers", "x-api-key", json!({ "name": "Awa Diop", "email": "awa@example.org" })),
+        ("/as/notchpay/customers", "authorization", json!({ "name": "Awa Diop", "email": "awa@example.net" })),
+    ] {
+        let sent = vendor.received(Operation::Create);
+        let send = async || {
+            let request = gateway.plain(Method::POST, path).header(key, "sk_acme").header("idempotency-key", path);
+            gateway.send_to_dialect(request.json_text(&body)).await
+        };
+        let unknown = send().await;
+        assert_eq!((unknown.status.is_success(), unknown.header("passerelle-outcome")), (false, "unknown"));
+        let operation = outcome(&gateway, unknown.header("x-operation-id")).await;
+        assert_eq!((&operation["outcome"], &operation["held"]), (&json!("unknown"), &json!(true)), "{operation}");
+        assert_eq!(send().await.header("passerelle-outcome"), "unknown");
+        assert_eq!(vendor.received(Operation::Create), sent + 1);
     }
 }
 
@@ -327,6 +375,8 @@ async fn a_look_up_is_refused_while_the_store_cannot_be_read() {
     assert_eq!(vendor.received(Operation::Create), 0, "nothing was sent");
     let listed = look_up(&gateway, "email=amadou.ba@example.com").await;
     assert_eq!(listed.status, 200, "the list shows this customer: {}", listed.text);
+    let report = listed.body["fidelity"].to_string();
+    assert!(report.contains("the gateway's store could not be read"), "another one may match: {report}");
     file.execute_batch("ALTER TABLE lost RENAME TO contacts").expect("renamed");
     assert_not_found(&gateway, &format!("email={AWA}")).await;
 }

@@ -1,13 +1,17 @@
 //! Distinct creates: an existing customer that matches is the answer, instead of a second one. It means the same at every
 //! provider: the e-mail address decides if there is one, otherwise the phone number.
 //!
-//! Where the provider can decide by the e-mail address itself, it does; the gateway then checks its answer. Elsewhere, and
-//! for phone numbers, the gateway looks the customer up before it sends the create.
+//! The gateway looks the customer up before it sends the create, at every provider: several matches are an error before
+//! anything is written. Where the provider can decide by the e-mail address itself, the create is sent also if one customer
+//! matches, and the provider decides. So another system cannot create the customer in between.
 
 use std::sync::Arc;
 
 use crate::{
-    engine::lists::{PlannedLookup, lookup_support},
+    engine::{
+        known::contact_lookups,
+        lists::{PlannedLookup, lookup_support},
+    },
     kit::{CustomerProvider, Transport},
     model::{
         CreateCustomer, Created, Customer, CustomerFilter, Error, Field, FieldError, Kind, Lookup, Request,
@@ -17,7 +21,7 @@ use crate::{
 
 /// How a distinct create finds an existing customer.
 pub(super) struct Match {
-    lookup: Lookup,
+    pub(super) lookup: Lookup,
     planned: PlannedLookup,
     /// Whether the provider decides during the create.
     pub(super) by_provider: bool,
@@ -48,23 +52,27 @@ impl Match {
 
     /// The existing customer that matches. Fails if several match.
     pub(super) async fn find(self, transport: &dyn Transport) -> Result<Option<Created>, Error> {
-        let Self { lookup, planned, .. } = self;
-        Ok(planned.run(transport).await?.map(|customer| matched(customer, &lookup, false)))
+        let Self { lookup, planned, by_provider } = self;
+        match planned.run(transport).await {
+            Ok(found) => Ok(found.map(|customer| matched(customer, &lookup, false))),
+            // The provider decides without the look-up.
+            Err(error) if by_provider && error.kind != Kind::Ambiguous => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Checks an existing customer that the provider answered: it must match, and no other one may. If the look-up
-    /// itself fails, the provider's word stands.
-    pub(super) async fn confirm(self, created: Created, transport: &dyn Transport) -> Result<Created, Error> {
-        let Self { lookup, planned, .. } = self;
-        let Created { customer, .. } = created;
-        if !CustomerFilter::from(&lookup).matches(&customer) {
+    /// The answer of a provider that decides itself. It answered an existing customer if it says so, or if the customer is
+    /// the `found` one. Such a customer must match.
+    pub(super) fn confirm(lookup: &Lookup, created: Created, found: Option<&Created>) -> Result<Created, Error> {
+        let is_found = found.is_some_and(|found| found.customer.id == created.customer.id);
+        if !created.existing && !is_found {
+            return Ok(created);
+        }
+        if !CustomerFilter::from(lookup).matches(&created.customer) {
             let detail = "the provider answered an existing customer that does not match the request";
-            return Err(Error::new(Kind::SharedRecord, detail).with_existing(&*customer.id));
+            return Err(Error::new(Kind::SharedRecord, detail).with_existing(&*created.customer.id));
         }
-        match planned.run(transport).await {
-            Err(error) if error.kind == Kind::Ambiguous => Err(error),
-            _ => Ok(matched(customer, &lookup, true)),
-        }
+        Ok(matched(created.customer, lookup, true))
     }
 }
 
@@ -82,12 +90,8 @@ fn matched(mut customer: Customer, lookup: &Lookup, by_provider: bool) -> Create
 
 /// The look-up by the e-mail address, else by the phone number, of those that this provider can look up.
 fn matching_lookup(manifest: &Manifest, command: &CreateCustomer) -> Option<Lookup> {
-    let lookups = [
-        command.fields.email.set().map(|email| Lookup::Email(email.clone())),
-        command.fields.phone.set().map(|phone| Lookup::Phone(phone.clone())),
-    ];
     let usable = |lookup: &Lookup| !matches!(lookup_support(manifest, lookup), FilterSupport::No(_));
-    lookups.into_iter().flatten().find(usable)
+    contact_lookups(&command.fields).into_iter().flatten().find(usable)
 }
 
 /// The existing customer that a distinct create matches now. The gateway searches even if the provider usually decides,
@@ -98,7 +102,7 @@ pub(super) async fn existing_match(
     command: &CreateCustomer,
 ) -> Result<Option<Created>, Error> {
     match Match::of(provider, command)? {
-        Some(matching) => matching.find(transport).await,
+        Some(matching) => Match { by_provider: false, ..matching }.find(transport).await,
         None => Ok(None),
     }
 }

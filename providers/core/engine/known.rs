@@ -1,6 +1,6 @@
 //! Look-ups at a provider whose lists do not show every customer. The gateway searches the list as at other providers.
-//! If the list does not show the customer, the gateway asks for the customers that it created or changed itself
-//! ([`KnownCustomers`](crate::kit::KnownCustomers)), retrieves each by id, and compares.
+//! It also asks for the customers that it created or changed itself ([`KnownCustomers`](crate::kit::KnownCustomers)),
+//! retrieves each that the list did not show by id, and compares. So a listed match never hides another one.
 
 use std::sync::Arc;
 
@@ -10,8 +10,12 @@ use super::{
 };
 use crate::{
     kit::{CustomerProvider, Transport},
-    model::{Customer, CustomerFields, CustomerFilter, CustomerId, Error, Kind, Lookup, Request},
+    model::{Customer, CustomerFields, CustomerFilter, CustomerId, Error, Field, Kind, Lookup, Request},
 };
+
+/// The rule in the report of a look-up that could not ask for the customers that the gateway knows.
+const ONLY_MATCH_LISTED: &str =
+    "the only match in the provider's list, which is partial; the gateway's store could not be read for more";
 
 /// The plan of a look-up at such a provider.
 pub(super) struct PartialLookup {
@@ -43,36 +47,45 @@ impl PartialLookup {
     /// Sends the look-up. `None` means that neither the list nor the gateway knows a customer that matches.
     pub(super) async fn run(self, transport: &dyn Transport) -> Result<Option<Customer>, Error> {
         let Self { search, provider, lookup } = self;
-        let listed = match Box::pin(search.run(transport)).await {
-            Ok(Some(customer)) => return Ok(Some(customer)),
+        let (mut matching, nothing) = match Box::pin(search.run(transport)).await {
+            Ok(Some(customer)) => (vec![customer], Ok(None)),
             Err(error) if error.kind != Kind::ScanBound => return Err(error),
-            nothing => nothing,
+            nothing => (Vec::new(), nothing),
         };
-        let mut known = known_matches(&provider, transport, &lookup).await?;
-        match known.len() {
-            0 => listed,
-            1 => Ok(known.pop()),
-            _ => Err(ambiguous(known)),
+        match (add_known_matches(&provider, transport, &lookup, &mut matching).await, &mut matching[..]) {
+            (Ok(()), _) => {}
+            (Err(error), [listed]) if error.kind == Kind::StoreUnavailable => {
+                listed.fidelity.derived(Field::Id, ONLY_MATCH_LISTED);
+            }
+            (Err(error), _) => return Err(error),
+        }
+        match matching.len() {
+            0 => nothing,
+            1 => Ok(matching.pop()),
+            _ => Err(ambiguous(matching)),
         }
     }
 }
 
-/// The customers that the gateway knows by this e-mail address or phone number, as the provider shows them now, the
+/// Adds the customers that the gateway knows by this e-mail address or phone number, as the provider shows them now, the
 /// newest first. What the gateway knew wrongly is corrected.
-pub(super) async fn known_matches(
+async fn add_known_matches(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     lookup: &Lookup,
-) -> Result<Vec<Customer>, Error> {
-    let Some(known) = transport.known_customers() else { return Ok(Vec::new()) };
+    matching: &mut Vec<Customer>,
+) -> Result<(), Error> {
+    let Some(known) = transport.known_customers() else { return Ok(()) };
     let filter = CustomerFilter::from(lookup);
     if filter.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let mut matching = Vec::new();
     for id in known.find(lookup).await? {
         // The pattern of ids may have changed since the id was stored.
         let Ok(parsed) = CustomerId::parse(id.clone(), &provider.manifest().id) else { continue };
+        if matching.iter().any(|customer| parsed.is_at_provider(&customer.id)) {
+            continue;
+        }
         match retrieve(provider, transport, &parsed).await {
             Ok(customer) if filter.matches(&customer) => matching.push(customer),
             Ok(customer) => known.correct(lookup, &id, Some(&customer)).await,
@@ -80,11 +93,11 @@ pub(super) async fn known_matches(
             Err(error) => return Err(error),
         }
     }
-    Ok(matching)
+    Ok(())
 }
 
 /// Adds the customers that could be the one that a create made, and that the gateway knows, if the provider's list does
-/// not show every customer and has shown no candidate.
+/// not show every customer.
 pub(super) async fn known_candidates(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
@@ -92,16 +105,13 @@ pub(super) async fn known_candidates(
     is_candidate: impl Fn(&Customer) -> bool,
     candidates: &mut Vec<Customer>,
 ) -> Result<(), Error> {
-    if provider.manifest().lists.is_complete() || !candidates.is_empty() {
+    if provider.manifest().lists.is_complete() {
         return Ok(());
     }
     for lookup in contact_lookups(sent).into_iter().flatten() {
-        for customer in known_matches(provider, transport, &lookup).await?.into_iter().filter(&is_candidate) {
-            if candidates.iter().all(|found| found.id != customer.id) {
-                candidates.push(customer);
-            }
-        }
+        add_known_matches(provider, transport, &lookup, candidates).await?;
     }
+    candidates.retain(is_candidate);
     Ok(())
 }
 

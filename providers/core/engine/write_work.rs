@@ -96,11 +96,7 @@ impl WriteWork {
     pub(super) fn requests(&self) -> Vec<&Request> {
         match self {
             Self::Create { existing, create, .. } => {
-                let lookup = existing.iter().flat_map(|existing| existing.requests());
-                match existing {
-                    Some(existing) if existing.by_provider => create.requests().into_iter().chain(lookup).collect(),
-                    _ => lookup.chain(create.requests()).collect(),
-                }
+                existing.iter().flat_map(|existing| existing.requests()).chain(create.requests()).collect()
             }
             Self::Change { plan, .. } => plan.requests(),
             Self::Delete { read, delete } => {
@@ -143,19 +139,16 @@ impl WriteWork {
                 executed(created(create, asked, transport), Written::Created)
             }
             Self::Create { existing: Some(existing), create, asked } => Box::pin(async move {
-                if existing.by_provider {
-                    let created = created(create, asked, transport).await?;
-                    return Ok(Written::Created(match created.existing {
-                        true => existing.confirm(created, transport).await?,
-                        false => created,
-                    }));
-                }
+                let (by_provider, lookup) = (existing.by_provider, existing.lookup.clone());
                 match existing.find(transport).await? {
-                    Some(mut created) => {
-                        asked.check_created(transport, &mut created, create.fidelity, Answered::InList).await;
-                        Ok(Written::Created(created))
+                    Some(mut found) if !by_provider => {
+                        asked.check_created(transport, &mut found, create.fidelity, Answered::InList).await;
+                        Ok(Written::Created(found))
                     }
-                    None => created(create, asked, transport).await.map(Written::Created),
+                    found => {
+                        let created = created(create, asked, transport).await?;
+                        Match::confirm(&lookup, created, found.as_ref()).map(Written::Created)
+                    }
                 }
             }),
             Self::Change { mut plan, asked, fields, writes } => {
