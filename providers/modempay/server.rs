@@ -61,7 +61,9 @@ impl VendorServer for ModemPay {
                 Reply::Customer(customer) | Reply::Found(Some(customer)) | Reply::Written(Written::Changed(customer)),
             ) => one(200, customer),
             // The body is not documented. The SDKs read any JSON and ignore it.
-            (Command::Delete(_), Reply::Written(Written::Deleted)) => json_response(200, &json!({})),
+            (Command::Delete(_), Reply::Written(Written::Deleted)) => {
+                json_response(200, &json!({ "message": "Customer deleted" }))
+            }
             (Command::List(list), Reply::Customers(page)) => {
                 let customers = page.items.iter().map(|customer| translate::encode(customer, self.region));
                 let (data, meta) = (Some(customers.collect()), Some(meta(page, &list.position)));

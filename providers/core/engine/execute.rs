@@ -33,13 +33,7 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
     Ok(Planned(match command {
         Command::Create(create) => Work::Write(WriteWork::create(provider, create, conditions)?),
         Command::Update(update) => Work::Write(WriteWork::update(provider, update, conditions)?),
-        Command::Delete(id) => Work::Write(WriteWork::Delete {
-            read: match manifest.deletes_unknown {
-                true => Some(Box::new((provider.plan_retrieve(id)?, Asked::new(id, manifest)))),
-                false => None,
-            },
-            delete: provider.plan_delete(id)?,
-        }),
+        Command::Delete(id) => Work::Write(WriteWork::delete(provider, id)?),
         Command::Block(id) => Work::Write(WriteWork::change(provider.plan_block(id)?, Asked::new(id, manifest))),
         Command::Unblock(id) => Work::Write(WriteWork::change(provider.plan_unblock(id)?, Asked::new(id, manifest))),
         Command::Retrieve(id) => Work::Retrieve(provider.plan_retrieve(id)?, Asked::new(id, manifest)),

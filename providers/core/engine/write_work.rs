@@ -10,13 +10,14 @@ use http::Method;
 use super::{
     compare::{Answered, AskedFields},
     distinct::Match,
+    execute::retrieve,
     identity::{self, Asked},
     loss::{self, Conditions},
     prepare::{self, Updated},
 };
 use crate::{
     kit::{CustomerProvider, Plan, Ran, Transport, run, run_to_end},
-    model::{CreateCustomer, Created, Customer, Error, Fidelity, Request, UpdateCustomer, Written},
+    model::{CreateCustomer, Created, Customer, CustomerId, Error, Fidelity, Kind, Request, UpdateCustomer, Written},
 };
 
 /// The result of a command that is being sent.
@@ -38,8 +39,11 @@ pub(super) enum WriteWork {
         writes: bool,
     },
     Delete {
+        /// The read before the deletion, at a provider that answers success for any id.
         read: Option<Box<(Plan<Customer>, Asked)>>,
         delete: Plan<()>,
+        provider: Arc<dyn CustomerProvider>,
+        id: CustomerId,
     },
 }
 
@@ -92,6 +96,15 @@ impl WriteWork {
         Ok(Self::Change { plan, asked: Asked::new(&update.id, manifest), fields: Some(fields), writes })
     }
 
+    pub(super) fn delete(provider: &Arc<dyn CustomerProvider>, id: &CustomerId) -> Result<Self, Error> {
+        let manifest = provider.manifest();
+        let read = match manifest.deletes_unknown {
+            true => Some(Box::new((provider.plan_retrieve(id)?, Asked::new(id, manifest)))),
+            false => None,
+        };
+        Ok(Self::Delete { read, delete: provider.plan_delete(id)?, provider: Arc::clone(provider), id: id.clone() })
+    }
+
     /// The requests that will be sent, in order, as far as they are known before the provider has answered.
     pub(super) fn requests(&self) -> Vec<&Request> {
         match self {
@@ -99,7 +112,7 @@ impl WriteWork {
                 existing.iter().flat_map(|existing| existing.requests()).chain(create.requests()).collect()
             }
             Self::Change { plan, .. } => plan.requests(),
-            Self::Delete { read, delete } => {
+            Self::Delete { read, delete, .. } => {
                 read.iter().flat_map(|read| read.0.requests()).chain(delete.requests()).collect()
             }
         }
@@ -166,11 +179,20 @@ impl WriteWork {
                     Ok(Written::Changed(customer))
                 })
             }
-            Self::Delete { read: None, delete } => executed(run(transport, delete), |()| Written::Deleted),
-            Self::Delete { read: Some(read), delete } => Box::pin(async move {
-                let (read, asked) = *read;
-                asked.checked(run(transport, read).await?)?;
-                run(transport, delete).await.map(|()| Written::Deleted)
+            Self::Delete { read, delete, provider, id } => Box::pin(async move {
+                if let Some(read) = read {
+                    let (read, asked) = *read;
+                    asked.checked(run(transport, read).await?)?;
+                }
+                match run(transport, delete).await {
+                    Ok(()) => Ok(Written::Deleted),
+                    // The answer does not acknowledge the deletion. A customer who does not exist any more is deleted.
+                    Err(error) if error.kind == Kind::BadResponse => match retrieve(&provider, transport, &id).await {
+                        Err(read) if read.kind == Kind::NotFound => Ok(Written::Deleted),
+                        _ => Err(error),
+                    },
+                    Err(error) => Err(error),
+                }
             }),
         }
     }

@@ -38,24 +38,32 @@ pub fn required<T>(member: Option<T>, name: &'static str) -> Result<T, Error> {
     member.ok_or_else(|| Error::bad_response(format_args!("JSON without `{name}`")))
 }
 
-/// Checks the answer to a deletion. Its body is not documented well at any vendor: it may be empty, a text or a message.
-/// An HTML page is not the answer of the provider's API, and neither `false`, an error nor another record's id confirms a
-/// deletion. `member` is the vendor's name of the id.
+/// Checks that the answer to a deletion acknowledges it. No vendor documents one form for all cases, so these count: an
+/// empty body, and an object with a positive flag or a message. Nothing else does: no other document, no error, no other
+/// record's id, and no record that `deleted` does not say of. The engine then reads the customer. `member` is the vendor's
+/// name of the id.
 pub fn deletion(answer: &Answer, id: &CustomerId, member: &str) -> Result<(), Error> {
-    if answer.is_html() {
-        return Err(Error::bad_response("an HTML page to a deletion; is `base_url` right?"));
+    const FLAGS: [&str; 3] = ["deleted", "success", "status"];
+    if answer.0.body().trim_ascii().is_empty() {
+        return Ok(());
     }
     let body: Value = answer.error_body().unwrap_or_default();
     let objects = [&body, &body["data"], &body["customer"]];
-    let denies = |object: &&Value| ["deleted", "success", "status"].iter().any(|flag| object[flag] == false);
+    let ids: Vec<&str> = objects.iter().filter_map(|object| object[member].as_str()).collect();
+    if !ids.iter().all(|answered| id.is_at_provider(answered)) {
+        return Err(Error::bad_response("the deletion of another customer"));
+    }
+    let has_flag = |is: bool| objects.iter().any(|object| FLAGS.iter().any(|flag| object[flag] == is));
     let has_error = !matches!(&body["error"], Value::Null | Value::Bool(false)) && body["error"] != "";
-    if has_error || objects.iter().any(denies) {
+    let states_failure = ["code", "status", "statusCode"].iter().any(|code| body[code].as_u64() >= Some(400));
+    if has_error || states_failure || has_flag(false) {
         return Err(Error::bad_response("that the customer is not deleted"));
     }
-    let mut answered = objects.iter().filter_map(|object| object[member].as_str());
-    match answered.all(|answered| id.is_at_provider(answered)) {
+    let has_message = objects.iter().any(|object| object["message"].as_str().is_some_and(|text| !text.is_empty()));
+    let is_deleted = objects.iter().any(|object| object["deleted"] == true);
+    match is_deleted || (ids.is_empty() && (has_flag(true) || has_message)) {
         true => Ok(()),
-        false => Err(Error::bad_response("the deletion of another customer")),
+        false => Err(Error::bad_response("something that does not acknowledge the deletion")),
     }
 }
 

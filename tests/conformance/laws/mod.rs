@@ -86,6 +86,7 @@ const LAWS: &[(&str, Law)] = &[
     ("unknown_members_are_preserved", errors::unknown_members_are_preserved),
     ("deleting_an_unknown_customer_is_not_found", records::deleting_an_unknown_customer_is_not_found),
     ("no_reply_that_is_not_a_deletion_is_answered_as_one", records::no_reply_that_is_not_a_deletion_is_answered_as_one),
+    ("a_deletion_without_acknowledgement_is_read_back", records::a_deletion_without_acknowledgement_is_read_back),
     (
         "a_look_up_that_several_customers_match_is_ambiguous",
         records::a_look_up_that_several_customers_match_is_ambiguous,

@@ -1,9 +1,13 @@
 //! Laws about records: an answer has the record that was asked for, an unknown customer is refused, and so is an ambiguous
 //! match.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use libtest_mimic::Failed;
 use passerelle_providers::{
     VendorServer,
@@ -95,25 +99,90 @@ pub(super) fn deleting_an_unknown_customer_is_not_found(subject: Subject) -> Res
     Ok(())
 }
 
+/// Answers that do not acknowledge a deletion.
+const NO_ACKNOWLEDGEMENTS: [&str; 13] = [
+    "<!DOCTYPE html><html></html>",
+    "ok",
+    "[]",
+    "null",
+    "7",
+    "true",
+    r#""deleted""#,
+    "{}",
+    r#"{"data":[]}"#,
+    r#"{"deleted":false}"#,
+    r#"{"data":{"deleted":false}}"#,
+    r#"{"error":{"message":"no"}}"#,
+    r#"{"code":404,"message":"no such customer"}"#,
+];
+
 pub(super) fn no_reply_that_is_not_a_deletion_is_answered_as_one(subject: Subject) -> Result<(), Failed> {
     if !subject.supports(Operation::Delete) {
         return Ok(());
     }
     let (provider, id) = (subject.provider(), subject.id());
     let whole = subject.server().answer(&Command::Delete(id.clone()), &Reply::DELETED)?;
-    provider.plan_delete(&id)?.read(whole)?;
-    for body in [
-        "<!DOCTYPE html><html></html>",
-        r#"{"deleted":false}"#,
-        r#"{"data":{"deleted":false}}"#,
-        r#"{"error":{"message":"no"}}"#,
-    ] {
-        let deleted = provider.plan_delete(&id)?.read(Response::new(body.into()));
-        expect_kind(body, deleted, Kind::BadResponse)?;
+    for acknowledgement in [whole, Response::default(), Response::new(r#"{"message":"Customer deleted"}"#.into())] {
+        provider.plan_delete(&id)?.read(acknowledgement)?;
+    }
+    let retrieved = |customer| subject.server().answer(&Command::Retrieve(id.clone()), &Reply::Customer(customer));
+    let records = [retrieved(customer(subject, id.public()))?, retrieved(customer(subject, other_id(subject)))?];
+    let bodies = NO_ACKNOWLEDGEMENTS.map(|body| Response::new(body.into()));
+    for answer in bodies.into_iter().chain(records) {
+        let what = String::from_utf8_lossy(answer.body()).into_owned();
+        expect_kind(&what, provider.plan_delete(&id)?.read(answer), Kind::BadResponse)?;
     }
     // To one vendor this is the form of a refusal.
     let refused = provider.plan_delete(&id)?.read(Response::new(r#"{"status":false,"message":"not deleted"}"#.into()));
     if refused.is_err() { Ok(()) } else { Err("`status` is false, and the customer counts as deleted".into()) }
+}
+
+/// Answers a deletion with a body that does not acknowledge it. The customer is read as this says: its retrieval fails with
+/// the kind, or shows the customer.
+struct Unacknowledging {
+    subject: Subject,
+    body: &'static str,
+    read: Option<Kind>,
+    is_deleted: AtomicBool,
+}
+
+#[async_trait]
+impl Transport for Unacknowledging {
+    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+        let server = self.subject.server();
+        let command = server.accept(&request)?;
+        match (&command, self.read) {
+            (Command::Delete(_), _) => {
+                self.is_deleted.store(true, Ordering::Relaxed);
+                Ok(Response::new(self.body.into()))
+            }
+            (_, Some(Kind::NotFound)) if self.is_deleted.load(Ordering::Relaxed) => {
+                Ok(server.refuse(&request, &Error::new(Kind::NotFound, "no such customer"), Timestamp::UNIX_EPOCH))
+            }
+            (_, Some(kind)) if self.is_deleted.load(Ordering::Relaxed) => Err(Error::new(kind, "the read fails")),
+            _ => server.answer(&command, &Reply::Customer(customer(self.subject, self.subject.id().public()))),
+        }
+    }
+}
+
+pub(super) fn a_deletion_without_acknowledgement_is_read_back(subject: Subject) -> Result<(), Failed> {
+    if !subject.supports(Operation::Delete) {
+        return Ok(());
+    }
+    for body in NO_ACKNOWLEDGEMENTS {
+        for read in [Some(Kind::NotFound), Some(Kind::Unreachable), Some(Kind::TimedOut), None] {
+            let vendor = Unacknowledging { subject, body, read, is_deleted: AtomicBool::new(false) };
+            let delete = Command::Delete(subject.id());
+            let deleted = block_on(engine::execute(&subject.provider(), &vendor, &delete, all_conditions()[0]));
+            match (read, deleted) {
+                (Some(Kind::NotFound), Ok(Reply::Written(Written::Deleted))) => {}
+                (Some(Kind::Unreachable | Kind::TimedOut) | None, Err(error))
+                    if (error.kind, error.effect) == (Kind::BadResponse, Effect::Unknown) => {}
+                (_, deleted) => return Err(format!("{body}, then {read:?}: {deleted:?}").into()),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A write with such an answer is unknown: the provider has changed a customer, but it is not known which one.
