@@ -71,8 +71,9 @@ codes! {
     /// it. `provider.id` is the customer's id. Nothing was sent now. Use a new key for a new write.
     ReplayErased = "replay_erased", 410, "The answer was erased with its customer";
     /// The provider answered a create with a record that it already had, and whose e-mail address or name differs from the
-    /// request: it belongs to another customer. The record is old, or is the outcome of another create. Providers where an
-    /// e-mail address is unique do this. `provider.id` is the id of the record. Nothing was created.
+    /// request: it belongs to another customer. The record is old, or was the answer to another create, whose e-mail address
+    /// or name differs. Providers where an e-mail address is unique do this. `provider.id` is the id of the record. Nothing
+    /// was created.
     VendorRecordShared = "vendor_record_shared", 409, "The record belongs to another customer";
     /// Several customers match a look-up, or a create with `distinct=true`. `ids` has their ids, at most a hundred. Nothing
     /// was created. Retrieve the customer that you mean by its id.

@@ -4,8 +4,11 @@
 
 use jiff::Timestamp;
 use passerelle_providers::{
-    engine::{Conditions, Planned, existing},
-    model::{Command, Error, Kind, LossPolicy, Written},
+    engine::{
+        Conditions, Planned,
+        existing::{self, AnsweredBefore, Person},
+    },
+    model::{Command, Created, Error, Kind, LossPolicy, Written},
 };
 use tokio::time::Instant;
 
@@ -17,7 +20,7 @@ use super::{
 use crate::{
     execution::{Exchange, ProviderTransport},
     merchant::{Connection, Merchant},
-    store::{Contacts, Lease, OperationId},
+    store::{Contacts, ContactsOf, Lease, OperationId, OperationLog},
 };
 
 /// The time that an attempt has. The caller must make it before the claim or the takeover of the write, because the
@@ -124,7 +127,7 @@ impl<'o> Attempt<'o> {
     }
 
     /// The result of a create, where the provider may have answered a record that existed before.
-    pub(super) fn judged(&self, written: Written, answered_before: bool) -> Result<Written, Error> {
+    pub(super) fn judged(&self, written: Written, answered_before: &AnsweredBefore) -> Result<Written, Error> {
         match (self.command, written) {
             (Command::Create(create), Written::Created(created)) => {
                 let manifest = self.connection.manifest;
@@ -132,6 +135,25 @@ impl<'o> Attempt<'o> {
             }
             (_, written) => Ok(written),
         }
+    }
+
+    /// The result of a create that is answered with the outcome of another create. If that create was answered with another
+    /// person, the result is an error, also where the provider's answer repeats what this create sent.
+    pub(super) async fn judged_as_shared(&self, store: &OperationLog, written: Written) -> Result<Written, Error> {
+        let Written::Created(Created { customer, .. }) = &written else { return Ok(written) };
+        let of = ContactsOf { merchant: &self.merchant.name, connection: &self.connection.name };
+        let other = store.find_other_create(self.id, of, customer.id_at_provider()).await.map_err(|error| {
+            tracing::error!(operation.id = %self.id, "a create cannot be compared with an earlier one: {error}");
+            Error::new(Kind::Interrupted, "the store cannot show whose record the provider answered").after(true, false)
+        })?;
+        let answer = other.and_then(|other| other.answer);
+        let person = answer.and_then(|answer| Person::in_answer(&answer.body));
+        self.judged(written, &person.map_or(AnsweredBefore::Unknown, AnsweredBefore::As))
+    }
+
+    /// Whether the customer is the match that a distinct create asked for, and not what the provider answered to a create.
+    pub(super) fn is_match(&self, created: &Created) -> bool {
+        created.existing && matches!(self.command, Command::Create(create) if create.distinct)
     }
 
     /// Encodes the answer to the client.

@@ -14,14 +14,14 @@ pub(super) async fn finish_later(
     attempt: u32,
     end: End,
     is_keyed: bool,
-    makes_customer: bool,
+    refuses_shared: bool,
 ) {
     const INTERVAL: Duration = Duration::from_millis(500);
     let stops_at = Instant::now() + LONGEST_ATTEMPT;
     while Instant::now() < stops_at {
         tokio::time::sleep(INTERVAL).await;
         // After `Finished::Shared` a worker takes the write over, because this answer is not the true one.
-        if finish(&store, id, attempt, end.clone(), is_keyed, makes_customer).await.is_ok() {
+        if finish(&store, id, attempt, end.clone(), is_keyed, refuses_shared).await.is_ok() {
             return;
         }
     }
@@ -34,9 +34,9 @@ pub(super) async fn finish(
     attempt: u32,
     end: End,
     can_reach_client: bool,
-    makes_customer: bool,
+    refuses_shared: bool,
 ) -> Result<Finished, StoreError> {
-    let is_stored = match (makes_customer, can_reach_client) {
+    let is_stored = match (refuses_shared, can_reach_client) {
         (true, _) => return store.finish_created(id, attempt, end, !can_reach_client).await,
         (false, true) => store.finish(id, attempt, end).await?,
         (false, false) => store.finish_undelivered(id, attempt, end).await?,

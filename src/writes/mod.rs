@@ -44,8 +44,8 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use passerelle_providers::{
-    engine::Planned,
-    model::{Command, Created, Effect, Error, Kind, Written},
+    engine::{Planned, existing::AnsweredBefore},
+    model::{Command, Effect, Error, Kind, Written},
 };
 use tokio::time::Instant;
 
@@ -233,7 +233,7 @@ impl Writes {
             // The customer existed when this attempt reconciled the write, and does not exist now. So the provider
             // executed the deletion of an earlier attempt late.
             Err(error) if error.kind == Kind::NotFound && attempt.repeats_deletion() => Ok(Written::Deleted),
-            result => result.and_then(|written| attempt.judged(written, false)),
+            result => result.and_then(|written| attempt.judged(written, &AnsweredBefore::No)),
         };
         let exchanges = transport.exchanges();
         // The place at the provider is free again.
@@ -251,6 +251,7 @@ impl Writes {
         let Attempt { merchant, connection, .. } = *attempt;
         let mut contacts = attempt.contact_changes(&self.contacts, &result);
         let mut result = execution::present_written(merchant, connection, result).await;
+        let mut is_compared = false;
         loop {
             let answer = attempt.write_answer(&result, exchanges.as_deref());
             let end = match &result {
@@ -274,13 +275,17 @@ impl Writes {
                     Effect::None => End::NotSent,
                 },
             };
-            let makes_customer = matches!(&result, Ok(Written::Created(Created { existing: false, .. })));
-            if let Some(answer) = self.store_end(attempt, answer, end, makes_customer).await {
+            let refuses_shared =
+                !is_compared && matches!(&result, Ok(Written::Created(created)) if !attempt.is_match(created));
+            if let Some(answer) = self.store_end(attempt, answer, end, refuses_shared).await {
                 return answer;
             }
             // The customer is the outcome of another create. The result says so from here on, and is stored.
-            contacts = ContactChanges::default();
-            result = result.and_then(|written| attempt.judged(written, true));
+            (is_compared, contacts) = (true, ContactChanges::default());
+            result = match result {
+                Ok(written) => attempt.judged_as_shared(&self.store, written).await,
+                Err(error) => Err(error),
+            };
         }
     }
 
@@ -293,7 +298,7 @@ impl Writes {
     }
 
     /// Stores the end of an attempt. Returns `answer` only if the store keeps that end; otherwise the client gets
-    /// `outcome_unknown`. `None`: the attempt made a customer (`makes_customer`) that is the outcome of another create, and
+    /// `outcome_unknown`. With `refuses_shared`, `None` means that the customer is the outcome of another create, and that
     /// nothing is stored.
     ///
     /// A client that sent no key and has disconnected can only repeat its request. So if no client waits for the answer
@@ -303,13 +308,13 @@ impl Writes {
         attempt: &Attempt<'_>,
         answer: WriteAnswer,
         end: End,
-        makes_customer: bool,
+        refuses_shared: bool,
     ) -> Option<WriteAnswer> {
         let (id, number) = (attempt.id, attempt.number);
         // A client can ask for the answer by its key, or waits for it now.
         let can_reach_client = attempt.is_keyed || attempt.waiters.are_waiting();
         let is_final = matches!(end, End::Done { .. } | End::Failed { .. });
-        let stored = finish(&self.store, id, number, end.clone(), can_reach_client, makes_customer).await;
+        let stored = finish(&self.store, id, number, end.clone(), can_reach_client, refuses_shared).await;
         if !can_reach_client && is_final && stored == Ok(Finished::Stored) {
             attempt.waiters.in_flight_write.set_stored_undelivered();
         }
@@ -321,7 +326,7 @@ impl Writes {
                 tracing::error!(operation.id = %attempt.id, "the store cannot keep the end of a write yet: {error}");
                 // The client gets `outcome_unknown` now. Only a client with a key can ask for the true answer later, so
                 // without a key the true answer counts as undelivered.
-                tokio::spawn(finish_later(self.store.clone(), id, number, end, attempt.is_keyed, makes_customer));
+                tokio::spawn(finish_later(self.store.clone(), id, number, end, attempt.is_keyed, refuses_shared));
                 attempt.unknown_answer("the outcome could not be recorded")
             }
         })

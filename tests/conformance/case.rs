@@ -15,7 +15,10 @@ use libtest_mimic::{Failed, Trial};
 use passerelle_providers::{
     CustomerProvider, Settings, Vendor,
     api::input,
-    engine::{self, Conditions, existing},
+    engine::{
+        self, Conditions,
+        existing::{self, AnsweredBefore},
+    },
     kit::{Endpoint, Transport, render},
     model::{Command, Error, Kind, LossPolicy, Operation, Reply, Request, Response, Written, manifest::Manifest},
     text::{Source, country::Region},
@@ -140,7 +143,7 @@ async fn execute(setup: &Setup, transport: &Replay, command: &Command) -> Result
     let conditions = Conditions::canonical(LossPolicy::Drop);
     let reply = match (command, engine::execute(provider, transport, command, conditions).await?) {
         (Command::Create(create), Reply::Written(Written::Created(created))) => {
-            let judged = existing::judge(created, create, setup.manifest, setup.began, false)?;
+            let judged = existing::judge(created, create, setup.manifest, setup.began, &AnsweredBefore::No)?;
             Reply::Written(Written::Created(judged))
         }
         (_, reply) => reply,

@@ -23,6 +23,7 @@ mod claims;
 #[cfg(test)]
 mod costs;
 mod duplicates;
+mod earlier;
 mod ends;
 mod reading;
 mod reaping;
@@ -52,7 +53,7 @@ use self::{
 };
 use super::{
     audit::Event,
-    contacts::ContactChanges,
+    contacts::{ContactChanges, ContactsOf},
     database::{Database, TIMEOUT, Work, closed, job, read, silent, write},
     error::StoreError,
     lease::Lease,
@@ -176,8 +177,8 @@ impl OperationLog {
         Ok(self.end(id, attempt, end, false, false).await? == Finished::Stored)
     }
 
-    /// The same for the end of a create that made its customer. Nothing is stored if the customer is the outcome of another
-    /// create already, unless it was deleted since. Of two creates that end at the same time, one gets
+    /// The same for the end of a create that was answered with its customer. Nothing is stored if the customer is the outcome
+    /// of another create already, unless it was deleted since. Of two creates that end at the same time, one gets
     /// [`Finished::Shared`].
     pub async fn finish_created(
         &self,
@@ -187,6 +188,19 @@ impl OperationLog {
         is_undelivered: bool,
     ) -> Result<Finished, StoreError> {
         self.end(id, attempt, end, is_undelivered, true).await
+    }
+
+    /// The newest create, other than `id`, whose outcome is this customer. `None` if there is none, and if the customer was
+    /// updated through the gateway since.
+    pub async fn find_other_create(
+        &self,
+        id: OperationId,
+        of: ContactsOf<'_>,
+        customer: &str,
+    ) -> Result<Option<Record>, StoreError> {
+        let (merchant, connection) = (of.merchant.to_owned(), of.connection.to_owned());
+        let work = earlier::FindOtherCreate { id, merchant, connection, customer: customer.to_owned() };
+        read(&*self.store.database, work).await?.map(|stored| self.opened(stored)).transpose()
     }
 
     /// The same for a write without a key whose client disconnected before the answer: the store keeps the answer as

@@ -87,6 +87,7 @@ const LAWS: &[(&str, Law)] = &[
     ("deleting_an_unknown_customer_is_not_found", records::deleting_an_unknown_customer_is_not_found),
     ("no_reply_that_is_not_a_deletion_is_answered_as_one", records::no_reply_that_is_not_a_deletion_is_answered_as_one),
     ("a_deletion_without_acknowledgement_is_read_back", records::a_deletion_without_acknowledgement_is_read_back),
+    ("an_answer_to_a_create_shows_the_person", records::an_answer_to_a_create_shows_the_person),
     (
         "a_look_up_that_several_customers_match_is_ambiguous",
         records::a_look_up_that_several_customers_match_is_ambiguous,

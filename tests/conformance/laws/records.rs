@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use libtest_mimic::Failed;
 use passerelle_providers::{
     VendorServer,
-    engine::{self, Conditions, Language},
+    engine::{self, Conditions, Language, existing::Person},
     kit::Transport,
     model::{
         Command, CreateCustomer, Created, Customer, CustomerFields, Effect, Error, Field, Kind, Lookup, LossPolicy,
@@ -183,6 +183,22 @@ pub(super) fn a_deletion_without_acknowledgement_is_read_back(subject: Subject) 
         }
     }
     Ok(())
+}
+
+/// For the clients of every vendor, the answer to a create shows whose record it is.
+pub(super) fn an_answer_to_a_create_shows_the_person(subject: Subject) -> Result<(), Failed> {
+    let customer = Customer {
+        email: Some(Text::from_static("awa@example.com")),
+        name: Some(Text::from_static("Awa Diop")),
+        ..customer(subject, subject.id().public())
+    };
+    let create = Command::create(CustomerFields::default());
+    let Ok(answer) = subject.server().answer(&create, &Reply::created(customer)) else { return Ok(()) };
+    let expected = Person::in_answer(br#"{"email":"awa@example.com","name":"Awa Diop"}"#);
+    match Person::in_answer(answer.body()) {
+        person if person == expected && person.is_some() => Ok(()),
+        person => Err(format!("{person:?} in {}", String::from_utf8_lossy(answer.body())).into()),
+    }
 }
 
 /// A write with such an answer is unknown: the provider has changed a customer, but it is not known which one.

@@ -10,4 +10,5 @@ mod lists;
 mod losses;
 mod operations;
 mod phones;
+mod records;
 mod signed;

@@ -1,9 +1,9 @@
 //! How writes end, and which answers the deletion of a customer erases.
 
-use passerelle::store::{Claim, ContactChanges, End, Finished, NewOperation, OperationId, State};
+use passerelle::store::{Claim, ContactChanges, ContactsOf, End, Finished, NewOperation, OperationId, State};
 
 use super::{HOUR, check_audit};
-use crate::bed::{Bed, answer, claim, done, keyed};
+use crate::bed::{Bed, answer, claim, done, keyed, keyless};
 
 pub(crate) async fn an_unknown_outcome_is_found_as_unknown(bed: &Bed) {
     let store = bed.open().await;
@@ -182,4 +182,64 @@ pub(crate) async fn a_customer_is_the_outcome_of_one_create(bed: &Bed) {
     store.operations().finish(deleted, 1, end).await.expect("finished");
     let third = claim(&store, keyed("acme", "third", "third")).await;
     assert_eq!(finish(third).await, Ok(Finished::Stored));
+}
+
+/// Also at two replicas, where the database has several.
+pub(crate) async fn of_creates_that_end_at_once_one_made_the_customer(bed: &Bed) {
+    let mut stores = vec![bed.open().await];
+    if bed.shared {
+        stores.push(bed.open().await);
+    }
+    for round in 0..5 {
+        let customer = format!("c{round}");
+        let mut ending = Vec::new();
+        for number in 0..4 {
+            let store = &stores[number % stores.len()];
+            let (name, operations) = (format!("{round}-{number}"), store.operations().clone());
+            let new = if number < 2 { keyed("acme", &name, &name) } else { keyless("acme", &name) };
+            let id = claim(store, new).await;
+            let customer = Some(customer.clone());
+            ending.push(tokio::spawn(async move {
+                let end = End::Done { customer, contacts: ContactChanges::default(), answer: answer(201) };
+                operations.finish_created(id, 1, end, false).await.expect("an end")
+            }));
+        }
+        let mut stored = 0;
+        for task in ending {
+            match task.await.expect("a task") {
+                Finished::Stored => stored += 1,
+                other => assert_eq!(other, Finished::Shared),
+            }
+        }
+        assert_eq!(stored, 1, "round {round}");
+    }
+}
+
+pub(crate) async fn the_other_create_of_a_customer_is_found_until_the_customer_is_updated(bed: &Bed) {
+    let store = bed.open().await;
+    let first = claim(&store, keyed("acme", "first", "first")).await;
+    let second = claim(&store, keyed("acme", "second", "second")).await;
+    let find = async |connection: &str| {
+        let of = ContactsOf { merchant: "acme", connection };
+        store.operations().find_other_create(second, of, "c1").await.expect("a store").map(|record| record.id)
+    };
+    assert_eq!(find("main").await, None);
+    assert_eq!(store.operations().finish_created(first, 1, done(), false).await, Ok(Finished::Stored));
+    assert_eq!((find("main").await, find("spare").await), (Some(first), None));
+    let update = NewOperation {
+        operation: "update".to_owned(),
+        customer: Some("c1".to_owned()),
+        ..keyed("acme", "update", "update")
+    };
+    let updated = claim(&store, update).await;
+    store.operations().finish(updated, 1, End::Failed { answer: answer(422) }).await.expect("finished");
+    assert_eq!(find("main").await, Some(first), "the update did not happen");
+    let update = NewOperation {
+        operation: "update".to_owned(),
+        customer: Some("c1".to_owned()),
+        ..keyed("acme", "again", "again")
+    };
+    let updated = claim(&store, update).await;
+    store.operations().finish(updated, 1, done()).await.expect("finished");
+    assert_eq!(find("main").await, None);
 }

@@ -48,6 +48,8 @@ suite![
     ends::an_answer_after_the_deletion_of_its_customer_is_not_stored,
     ends::a_deletion_keeps_its_answer_after_another_deletion,
     ends::a_customer_is_the_outcome_of_one_create,
+    ends::of_creates_that_end_at_once_one_made_the_customer,
+    ends::the_other_create_of_a_customer_is_found_until_the_customer_is_updated,
     contacts::a_customer_is_found_by_its_contacts_once_its_create_is_stored,
     contacts::an_update_replaces_the_contacts_that_it_names,
     contacts::a_deletion_deletes_the_contacts_of_its_customer,

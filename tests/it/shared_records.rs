@@ -1,0 +1,263 @@
+//! Creates that a provider answers with a record that existed, at every provider that has creates.
+
+use passerelle_providers::{
+    model::{Command, Created, Customer, Error, Kind, Operation, Reply, Written},
+    text::Text,
+};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    played::{LONG_AGO, Played, echoing, ids_of, playing, playing_bodies, reply_with},
+    stand_in::StandIn,
+    support::{Answer, Gateway, JsonText},
+};
+
+/// The providers that have creates. Bitnob alone declares that an e-mail address is unique.
+pub(crate) const CREATING: [&str; 4] = ["modempay", "lomi", "bitnob", "notchpay"];
+
+const ALREADY_HAD: &str = "the provider answered the customer it already had";
+
+async fn create(gateway: &Gateway, key: Option<&str>, name: &str, email: &str) -> Answer {
+    let body = json!({ "name": name, "email": email, "phone": "+221771234567" });
+    let request = gateway.request(Method::POST, "/v1/customers").json_text(&body);
+    gateway.send(key.into_iter().fold(request, |request, key| request.header("idempotency-key", key))).await
+}
+
+async fn front(provider: &str, vendor: &StandIn) -> Gateway {
+    Gateway::in_front_of(provider, &vendor.url(), "").await
+}
+
+fn is_reported(answer: &Answer) -> bool {
+    let entry = json!({ "field": "id", "outcome": "derived", "rule": ALREADY_HAD });
+    answer.body["fidelity"].as_array().is_some_and(|report| report.contains(&entry))
+}
+
+/// Test systems answer creates with the times of their documents.
+#[tokio::test]
+async fn an_old_record_with_the_sent_values_is_made_where_nothing_is_unique() {
+    for provider in CREATING {
+        let vendor = echoing(provider, Some(LONG_AGO)).await;
+        let created = create(&front(provider, &vendor).await, None, "Awa Diop", "awa@example.com").await;
+        let is_unique = provider == "bitnob";
+        assert_eq!(created.status, if is_unique { 200 } else { 201 }, "{provider}: {}", created.text);
+        assert_eq!(is_reported(&created), is_unique, "{provider}: {}", created.text);
+    }
+}
+
+#[tokio::test]
+async fn an_old_record_with_another_email_or_name_belongs_to_another_customer() {
+    for provider in CREATING {
+        for (name, email, expected) in [
+            ("Awa Diop", "fatou@example.com", 409),
+            ("Fatou Sow", "awa@example.com", 409),
+            ("awa  DIOP", "AWA@example.com", if provider == "bitnob" { 200 } else { 201 }),
+        ] {
+            let record = Customer {
+                id: Text::from(ids_of(provider)[0]),
+                name: Some(Text::from_static(name)),
+                email: Some(Text::from_static(email)),
+                phone: Some(Text::from_static("+221771234567")),
+                created_at: Some(Text::from_static(LONG_AGO)),
+                ..Customer::default()
+            };
+            let answer = Reply::Written(Written::Created(Created::new(record.clone())));
+            let vendor = playing(provider, move |command| {
+                Ok(if matches!(command, Command::Create(_)) { answer.clone() } else { Reply::Customer(record.clone()) })
+            })
+            .await;
+            let created = create(&front(provider, &vendor).await, None, "Awa Diop", "awa@example.com").await;
+            assert_eq!(created.status, expected, "{provider}: {name}, {email}: {}", created.text);
+            if expected == 409 {
+                assert_eq!(created.body["code"], "vendor_record_shared");
+                assert_eq!(created.body["provider"]["id"], ids_of(provider)[0]);
+            }
+        }
+    }
+}
+
+/// The provider's answer repeats what each create sent, so only the first create shows whose record it is.
+#[tokio::test]
+async fn one_id_that_is_answered_to_two_creates_belongs_to_the_first_one() {
+    for provider in CREATING {
+        for created_at in [None, Some(LONG_AGO)] {
+            let vendor = echoing(provider, created_at).await;
+            let gateway = front(provider, &vendor).await;
+            let first = create(&gateway, Some("first"), "Awa Diop", "awa@example.com").await;
+            assert!(first.status.is_success(), "{provider}: {}", first.text);
+            for (key, name, email) in [
+                (Some("other"), "Fatou Sow", "fatou@example.com"),
+                (Some("other-name"), "Fatou Sow", "awa@example.com"),
+                (Some("other-email"), "Awa Diop", "fatou@example.com"),
+                (None, "Fatou Sow", "fatou@example.com"),
+            ] {
+                let other = create(&gateway, key, name, email).await;
+                let case = format!("{provider}, {created_at:?}, {key:?}: {}", other.text);
+                assert_eq!(other.status_and_code(), (409, "vendor_record_shared"), "{case}");
+                assert_eq!(other.body["provider"]["id"], ids_of(provider)[0], "{case}");
+            }
+            for key in [Some("same"), None] {
+                let same = create(&gateway, key, "awa DIOP", "Awa@example.com").await;
+                assert_eq!((same.status.as_u16(), is_reported(&same)), (200, true), "{provider}: {}", same.text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_create_without_a_key_is_the_first_one_too() {
+    for provider in CREATING {
+        let vendor = echoing(provider, None).await;
+        let gateway = front(provider, &vendor).await;
+        assert_eq!(create(&gateway, None, "Awa Diop", "awa@example.com").await.status, 201, "{provider}");
+        let other = create(&gateway, None, "Fatou Sow", "fatou@example.com").await;
+        assert_eq!(other.status_and_code(), (409, "vendor_record_shared"), "{provider}: {}", other.text);
+    }
+}
+
+/// The customer has another name since, so the answer to its create does not show whose record it is.
+#[tokio::test]
+async fn a_record_that_was_updated_since_is_compared_as_the_provider_answers_it() {
+    for provider in CREATING {
+        let vendor = playing(provider, move |command| {
+            let mut customer = Customer { id: Text::from(ids_of(provider)[0]), ..Customer::default() };
+            customer.email = Some(Text::from_static("awa@example.com"));
+            match command {
+                Command::Create(create) => create.fields.apply_to(&mut customer),
+                Command::Update(update) => update.fields.apply_to(&mut customer),
+                _ => {}
+            }
+            Ok(match command {
+                Command::Create(_) => Reply::Written(Written::Created(Created::new(customer))),
+                Command::Retrieve(_) => Reply::Customer(customer),
+                _ => Reply::changed(customer),
+            })
+        })
+        .await;
+        let gateway = front(provider, &vendor).await;
+        assert_eq!(create(&gateway, None, "Awa Diop", "awa@example.com").await.status, 201, "{provider}");
+        let path = format!("/v1/customers/{}", ids_of(provider)[0]);
+        let updated = gateway.patch(&path, json!({ "name": "Awa Sow" })).await;
+        assert_eq!(updated.status, 200, "{provider}: {}", updated.text);
+        let again = create(&gateway, None, "Awa Sow", "awa@example.com").await;
+        assert_eq!((again.status.as_u16(), is_reported(&again)), (200, true), "{provider}: {}", again.text);
+    }
+}
+
+#[tokio::test]
+async fn of_two_creates_at_once_one_has_made_the_record() {
+    for provider in CREATING {
+        let vendor = echoing(provider, None).await;
+        let gateway = front(provider, &vendor).await;
+        let answers = tokio::join!(
+            create(&gateway, Some("one"), "Awa Diop", "awa@example.com"),
+            create(&gateway, Some("two"), "Fatou Sow", "fatou@example.com"),
+            create(&gateway, None, "Aïcha Ba", "aicha@example.com"),
+        );
+        let mut statuses = [answers.0, answers.1, answers.2].map(|answer| answer.status.as_u16());
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409, 409], "{provider}");
+    }
+}
+
+fn match_of(id: &str) -> Customer {
+    let mut customer = Customer { id: Text::from(id), ..Customer::default() };
+    customer.name = Some(Text::from_static("Awa Diop"));
+    customer.email = Some(Text::from_static("awa@example.com"));
+    customer
+}
+
+fn distinct() -> serde_json::Value {
+    json!({ "name": "Awa Diop", "email": "awa@example.com" })
+}
+
+/// Also where the provider itself decides on distinct creates. At Bitnob at most one customer has an address.
+#[tokio::test]
+async fn a_distinct_create_that_several_customers_match_is_not_sent() {
+    for provider in ["modempay", "lomi", "notchpay"] {
+        let ids = ids_of(provider);
+        let customers = ids.map(match_of);
+        let vendor = playing(provider, move |command| match command {
+            Command::Create(_) => Ok(Reply::created(customers[0].clone())),
+            command => reply_with(&customers, command),
+        })
+        .await;
+        let gateway = front(provider, &vendor).await;
+        let refused = gateway.post("/v1/customers?distinct=true", distinct()).await;
+        assert_eq!(refused.status_and_code(), (409, "lookup_ambiguous"), "{provider}: {}", refused.text);
+        assert_eq!((&refused.body["ids"], &refused.body["outcome"]), (&json!(ids), &json!("none")), "{provider}");
+        let mut body = distinct();
+        body["config"] = json!({ "distinct": true });
+        let request = gateway.plain(Method::POST, "/as/modempay/v1/customers").bearer_auth("sk_acme");
+        let refused = gateway.send_to_dialect(request.json_text(&body)).await;
+        assert_eq!(refused.body["message"], "several customers match", "{provider}: {}", refused.text);
+        assert!(vendor.requests().iter().all(|request| request.starts_with("GET ")), "{provider}");
+    }
+}
+
+/// The provider that decides itself answers the customer as if it were new, or its list fails.
+#[tokio::test]
+async fn a_distinct_create_at_a_provider_that_decides_is_answered_with_the_match() {
+    const PROVIDER: &str = "modempay";
+    let found = || match_of(ids_of(PROVIDER)[0]);
+    let as_new = playing(PROVIDER, move |command| match command {
+        Command::Create(_) => Ok(Reply::created(found())),
+        command => reply_with(&[found()], command),
+    })
+    .await;
+    let without_list = playing(PROVIDER, move |command| match command {
+        Command::Create(_) => Ok(Reply::Written(Written::Created(Created { customer: found(), existing: true }))),
+        _ => Err(Error::new(Kind::ProviderFailed, "the list fails")),
+    })
+    .await;
+    for vendor in [as_new, without_list] {
+        let answer = front(PROVIDER, &vendor).await.post("/v1/customers?distinct=true", distinct()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert!(answer.text.contains("existing customer matched by email, by the provider"), "{}", answer.text);
+    }
+}
+
+/// In the API, and for the clients of the same provider.
+#[tokio::test]
+async fn a_success_that_does_not_acknowledge_a_deletion_is_none() {
+    for (provider, path, key) in [
+        ("modempay", "/as/modempay/v1/customers", "authorization"),
+        ("lomi", "/as/lomi/v1/customers", "x-api-key"),
+        ("notchpay", "/as/notchpay/customers", "authorization"),
+    ] {
+        for body in ["[]", "null", "7", "{}", r#"{"deleted":false}"#] {
+            for is_gone in [true, false] {
+                let case = format!("{provider}, {body}, gone: {is_gone}");
+                let deleted = std::sync::atomic::AtomicBool::new(false);
+                let vendor = playing_bodies(provider, move |command| {
+                    use std::sync::atomic::Ordering::Relaxed;
+                    if command.operation() == Operation::Delete {
+                        deleted.store(true, Relaxed);
+                        return Ok(Played::Body(body));
+                    }
+                    let customers =
+                        if is_gone && deleted.load(Relaxed) { Vec::new() } else { vec![match_of(ids_of(provider)[0])] };
+                    reply_with(&customers, command).map(Played::Reply)
+                })
+                .await;
+                let gateway = Gateway::in_front_of(provider, &vendor.url(), "visibility_lag = \"10m\"").await;
+                let answer = gateway.delete(&format!("/v1/customers/{}", ids_of(provider)[0])).await;
+                if is_gone {
+                    assert_eq!((answer.status.as_u16(), &answer.body["deleted"]), (200, &json!(true)), "{case}");
+                } else {
+                    assert_eq!(answer.status_and_code(), (502, "outcome_unknown"), "{case}: {}", answer.text);
+                    assert_eq!(answer.body["operation_id"], answer.header("x-operation-id"), "{case}");
+                }
+                if is_gone {
+                    continue;
+                }
+                let prefix = if provider == "modempay" { "Bearer " } else { "" };
+                let request = gateway.plain(Method::DELETE, &format!("{path}/{}", ids_of(provider)[0]));
+                let request = request.header(key, format!("{prefix}sk_acme")).header("idempotency-key", "k");
+                let answer = gateway.send_to_dialect(request).await;
+                assert!(answer.status.is_server_error(), "{case}: {}", answer.text);
+                assert_eq!(answer.header("passerelle-outcome"), "unknown", "{case}");
+            }
+        }
+    }
+}
