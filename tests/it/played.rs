@@ -30,13 +30,13 @@ pub(crate) async fn playing(
     provider: &str,
     reply: impl Fn(&Command) -> Result<Reply, Error> + Send + Sync + 'static,
 ) -> StandIn {
-    playing_bodies(provider, move |command| reply(command).map(Played::Reply)).await
+    playing_bodies(provider, move |command| reply(command).map(|reply| Played::Reply(Box::new(reply)))).await
 }
 
 /// What a played provider does with a command.
 pub(crate) enum Played {
     /// It answers this reply.
-    Reply(Reply),
+    Reply(Box<Reply>),
     /// It answers success with this body.
     Body(&'static str),
 }

@@ -237,7 +237,7 @@ async fn a_success_that_does_not_acknowledge_a_deletion_is_none() {
                     }
                     let customers =
                         if is_gone && deleted.load(Relaxed) { Vec::new() } else { vec![match_of(ids_of(provider)[0])] };
-                    reply_with(&customers, command).map(Played::Reply)
+                    reply_with(&customers, command).map(|reply| Played::Reply(Box::new(reply)))
                 })
                 .await;
                 let gateway = Gateway::in_front_of(provider, &vendor.url(), "visibility_lag = \"10m\"").await;
