@@ -225,7 +225,7 @@ fn read_fields(request: &VendorRequest<'_>, create: bool) -> Result<CustomerFiel
     // An update may send the national digits alone. The record keeps its dial code then.
     let has_code = code.is_some() || input.country_code == Patch::Clear;
     if !create && !has_code && fields.phone.set().is_some_and(|phone| phone::is_national(phone)) {
-        fields.rewritten.add(Field::Phone, phone::BESIDE_RECORD);
+        fields.rewritten.add(Field::Phone, phone::BESIDE_RECORD, None);
     }
     Ok(fields)
 }

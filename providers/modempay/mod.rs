@@ -170,7 +170,7 @@ impl CustomerProvider for ModemPay {
             .then("/payment-methods")
             .number("offset", position.offset())
             .number("limit", limit.into());
-        draft.plan(translate::refusal, move |answer| {
+        draft.for_many().plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             translate::page(parse(source.as_str())?, &position, limit, |received| {
                 translate::payment_method(received, &source, region)

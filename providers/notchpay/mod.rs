@@ -148,7 +148,7 @@ impl CustomerProvider for NotchPay {
     fn plan_payment_methods(&self, command: &ListOfCustomer) -> Result<Plan<Page<PaymentMethod>>, Error> {
         let ListOfCustomer { id, limit, position, .. } = command.clone();
         // Notch Pay answers all of them at once.
-        Draft::get("/customers").segment(id.at_provider())?.then("/payment_methods").plan(
+        Draft::get("/customers").segment(id.at_provider())?.then("/payment_methods").for_many().plan(
             translate::refusal,
             move |answer| {
                 let source = answer.source()?;
@@ -167,7 +167,7 @@ impl CustomerProvider for NotchPay {
             .number("limit", limit.into())
             .number("page", position.page(limit))
             .maybe("status", status.as_deref());
-        draft.plan(translate::refusal, move |answer| {
+        draft.for_many().plan(translate::refusal, move |answer| {
             let source = answer.source()?;
             translate::page(parse(source.as_str())?, &position, limit, |received| translate::payment(received, &source))
         })

@@ -181,6 +181,7 @@ impl CustomerProvider for PaymentKit {
     fn plan_overdue_invoices(&self, id: &CustomerId) -> Result<Plan<OverdueInvoices>, Error> {
         let draft = Draft::get(CUSTOMERS).segment(id.at_provider())?.then("/overdue/invoices");
         let region = self.region;
-        self.with_mode(draft).plan(translate::refusal, move |answer| translate::overdue(&answer.source()?, region))
+        self.with_mode(draft.for_many())
+            .plan(translate::refusal, move |answer| translate::overdue(&answer.source()?, region))
     }
 }

@@ -119,7 +119,8 @@ pub struct Outbound {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub connect_timeout: Duration,
-    /// How large a provider's reply may be, in bytes, after decompression.
+    /// How large a provider's reply with many records may be, in bytes, after decompression: at most 8388608. A reply with
+    /// one record may have at most 1048576.
     pub max_reply: usize,
     /// How many requests of one connection may be in flight at once.
     pub max_in_flight: usize,

@@ -34,7 +34,7 @@ pub use surface::surface;
 use crate::{
     body::{BodyLimits, read_body},
     execution::{self, ProviderTransport},
-    merchant::{Gateway, Merchant},
+    merchant::{Connection, Gateway, Merchant},
     problem::{AlreadyWritten, Code, Problem},
     state::{Admitted, App, Seen},
     writes::{NewWrite, SentRequest, over_http},
@@ -136,9 +136,12 @@ impl DropInCall {
         if command.is_write() {
             return self.write(app, merchant, command).await;
         }
-        let reply = self.read_from(app, merchant, command.clone()).await.map_err(of_command)?;
+        let (reply, connection) = self.read_from(app, merchant, command.clone()).await.map_err(of_command)?;
         let answer = server.answer(&command, &reply).map_err(of_command)?;
-        Ok(answer::with_losses(answer, &reply, &self.lost))
+        let (head, body) = answer::with_losses(answer, &reply, &self.lost).into_parts();
+        // The answer takes the place that the reply had.
+        drop(reply);
+        Ok(http::Response::from_parts(head, connection.upstream.answer(body).map_err(of_command)?))
     }
 
     /// Executes a write.
@@ -231,18 +234,25 @@ impl DropInCall {
         }
     }
 
-    /// Executes a command that only reads.
-    async fn read_from(&self, app: &App, merchant: &Merchant, mut command: Command) -> Result<Reply, Error> {
+    /// Executes a command that only reads, and returns the connection that answered.
+    async fn read_from(
+        &self,
+        app: &App,
+        merchant: &Merchant,
+        mut command: Command,
+    ) -> Result<(Reply, Arc<Connection>), Error> {
         let connection = execution::resolve(merchant, &mut command).await?;
         let conditions = Conditions { on_loss: merchant.on_loss, language: Language::Imitated };
         let planned = execution::plan(&connection, &command, conditions)?;
         let ends = Instant::now() + self.gateway.deadline;
         let transport =
             ProviderTransport::new(&connection, command.operation(), ends).knowing(app.store.contacts(), merchant);
-        match execution::read(merchant, &transport, planned).await? {
-            Reply::Found(None) => Err(not_found()),
-            reply if self.dialect.is_spoken_by(&connection) => Ok(reply),
-            reply => Ok(drop_in::without_extra(reply)),
-        }
+        let reply = match execution::read(merchant, &transport, planned).await? {
+            Reply::Found(None) => return Err(not_found()),
+            reply if self.dialect.is_spoken_by(&connection) => reply,
+            reply => drop_in::without_extra(reply),
+        };
+        drop(transport);
+        Ok((reply, connection))
     }
 }

@@ -4,7 +4,10 @@
 //! What must hold: no request is sent or awaited after the deadline of the operation, and a request that writes is not
 //! sent after its lease. See `store/lease.rs`.
 
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use async_trait::async_trait;
 use passerelle_providers::{
@@ -51,12 +54,22 @@ pub struct ProviderTransport<'c> {
     permit: Option<Permit<'c>>,
     exchanges: Option<Mutex<Vec<Exchange>>>,
     known: Option<KnownAtConnection<'c>>,
+    received: AtomicUsize,
 }
 
 impl<'c> ProviderTransport<'c> {
     /// A transport for reads, with a deadline for everything that it sends and receives.
     pub const fn new(connection: &'c Connection, operation: Operation, deadline: Instant) -> Self {
-        Self { connection, operation, deadline, lease: None, permit: None, exchanges: None, known: None }
+        Self {
+            connection,
+            operation,
+            deadline,
+            lease: None,
+            permit: None,
+            exchanges: None,
+            known: None,
+            received: AtomicUsize::new(0),
+        }
     }
 
     /// The same transport, which keeps the provider's answers if `shows` is set.
@@ -102,6 +115,11 @@ impl<'c> ProviderTransport<'c> {
         Times { send_until, answer_until: self.deadline }
     }
 
+    /// The size of the largest answer that arrived, in bytes. Zero if none was large.
+    pub fn received(&self) -> usize {
+        self.received.load(Ordering::Relaxed)
+    }
+
     /// Takes the answers that were kept. `None` if none are to be shown.
     pub fn exchanges(&self) -> Option<Vec<Exchange>> {
         let mut exchanges = self.exchanges.as_ref()?.lock().ok()?;
@@ -112,7 +130,8 @@ impl<'c> ProviderTransport<'c> {
     fn exchange(&self, response: &Response) -> Exchange {
         let text = match response.body().len() {
             0..=LARGE_REPLY => String::from_utf8_lossy(response.body()).into_owned(),
-            length => format!("a body of {length} bytes, which is too large to be shown"),
+            // A large refusal is not read to its end.
+            _ => format!("a body of more than {LARGE_REPLY} bytes, which is too large to be shown"),
         };
         let text = self.connection.redacted(text);
         let body = serde_json::from_str::<Box<RawValue>>(&text).or_else(|_| to_raw_value(&text));
@@ -140,6 +159,9 @@ impl Transport for ProviderTransport<'_> {
             status = response.status().as_u16(),
             "the provider answered"
         );
+        if response.body().len() > LARGE_REPLY {
+            self.received.fetch_max(response.body().len(), Ordering::Relaxed);
+        }
         if let Some(exchanges) = &self.exchanges
             && let Ok(mut exchanges) = exchanges.lock()
         {

@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 
-use axum::response::Response;
+use axum::{body::Body, response::Response};
 use http::{HeaderValue, StatusCode, header};
 use passerelle_providers::{
     api::view::{CustomerView, EachView, FidelityView, ListView, Origin, OverdueView, summary},
@@ -23,6 +23,9 @@ use crate::{
 
 /// The initial buffer size for an answer with one customer, in bytes. Most fit.
 const USUAL_SIZE: usize = 1536;
+
+/// A document, and the cursor of the next page if it is one of a list.
+type Written = (Vec<u8>, Option<String>);
 
 /// The future of an answer. It is boxed, because a future is copied whenever a caller moves it.
 pub type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
@@ -51,36 +54,49 @@ impl Call {
                 .knowing(&call.contacts, &call.merchant);
         if let (Some(list), Command::List(_), None) = (&list, &command, &call.merchant.middleware) {
             // Without a middleware no id is changed, so the page is written directly from the provider's answer.
-            let shown = execution::show_list(&transport, planned, |page| list.customers(&call, page)).await;
+            let received = || transport.received();
+            let shown = execution::show_list(&transport, planned, |page| list.customers(&call, page, received())).await;
             let raw = transport.exchanges();
-            return match shown {
-                Ok((document, next)) => {
-                    Ok(list.linked(json_response(StatusCode::OK, with_raw(document, raw.as_deref())), next))
-                }
-                Err(error) => Err(call.failure(&error).with_raw(raw)),
+            let written = match shown {
+                Ok((document, next)) => Ok((with_raw(document, raw.as_deref()), next)),
+                Err(error) => Err(call.failure(&error)),
             };
+            return call.sent(written, Some(list)).map_err(|failure| failure.with_raw(raw));
         }
         let reply = execution::read(&call.merchant, &transport, planned).await;
         let raw = transport.exchanges();
-        let answered = match reply {
-            Ok(reply) => call.answer_reply(&command, list.as_ref(), reply, raw.as_deref()),
+        let written = match reply {
+            Ok(reply) => call.write_reply(&command, list.as_ref(), reply, raw.as_deref(), transport.received()),
             Err(error) => Err(call.failure(&error)),
         };
-        answered.map_err(|failure| failure.with_raw(raw))
+        call.sent(written, list.as_ref()).map_err(|failure| failure.with_raw(raw))
     }
 
-    /// Writes a reply as an answer of the API.
-    fn answer_reply(
+    /// The response with a document, and with the cursor of the next page in a list. It takes the place of the reply in
+    /// memory, which is dropped by now.
+    fn sent(&self, written: Result<Written, Problem>, list: Option<&ListRequest>) -> Result<Response, Problem> {
+        let (document, next) = written?;
+        let body = self.connection.upstream.answer(document).map_err(|error| self.failure(&error))?;
+        let response = json_response(StatusCode::OK, body);
+        Ok(match list {
+            Some(list) => list.linked(response, next),
+            None => response,
+        })
+    }
+
+    /// Writes a reply as a document of the API. `received` is the size of the provider's answer if it is large.
+    fn write_reply(
         &self,
         command: &Command,
         list: Option<&ListRequest>,
         reply: Reply,
         raw: Option<&[Exchange]>,
-    ) -> Result<Response, Problem> {
+        received: usize,
+    ) -> Result<Written, Problem> {
         Ok(match (reply, list) {
             (Reply::Customer(customer) | Reply::Found(Some(customer)), _) => {
                 let view = CustomerView { customer: &customer, origin: self.origin() };
-                json_response(StatusCode::OK, written(&view, raw, USUAL_SIZE))
+                (written(&view, raw, USUAL_SIZE), None)
             }
             (Reply::Found(None), _) => {
                 let key = if let Command::Find(lookup) = command { lookup.key() } else { "id" };
@@ -95,16 +111,16 @@ impl Call {
                 return Err(self.failure(&Error::new(Kind::NotFound, detail)));
             }
             (Reply::Customers(page), Some(list)) => {
-                let (document, next) = list.customers(self, page);
-                list.linked(json_response(StatusCode::OK, with_raw(document, raw)), next)
+                let (document, next) = list.customers(self, page, received);
+                (with_raw(document, raw), next)
             }
             (Reply::PaymentMethods(page), Some(list)) => {
-                let (document, next) = list.entries(self, &page);
-                list.linked(json_response(StatusCode::OK, with_raw(document, raw)), next)
+                let (document, next) = list.entries(self, &page, received);
+                (with_raw(document, raw), next)
             }
             (Reply::Payments(page), Some(list)) => {
-                let (document, next) = list.entries(self, &page);
-                list.linked(json_response(StatusCode::OK, with_raw(document, raw)), next)
+                let (document, next) = list.entries(self, &page, received);
+                (with_raw(document, raw), next)
             }
             (Reply::OverdueInvoices(overdue), _) => {
                 let fidelity: Fidelity = Fidelity::default();
@@ -122,7 +138,7 @@ impl Call {
                         summary: summary(&overdue),
                     }),
                 };
-                json_response(StatusCode::OK, written(&view, raw, 2048))
+                (written(&view, raw, 2048), None)
             }
             (Reply::Written(_) | Reply::Customers(_) | Reply::PaymentMethods(_) | Reply::Payments(_), _) => {
                 return Err(Problem::new(Code::Internal, "a provider's adapter returned a reply of another command"));
@@ -193,7 +209,7 @@ pub fn json(status: StatusCode, body: &impl Serialize, size: usize) -> Response 
     json_response(status, buffer)
 }
 
-fn json_response(status: StatusCode, body: Vec<u8>) -> Response {
+fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

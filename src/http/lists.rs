@@ -157,11 +157,13 @@ impl ListRequest {
         ListOfCustomer { id, limit, position, status }
     }
 
-    /// Writes a page of customers, and returns the cursor of the next page.
+    /// Writes a page of customers, and returns the cursor of the next page. `received` is the size of the provider's answer if it
+    /// is large: the page is about as large, and its buffer does not have to grow.
     pub(super) fn customers<T: JsonText + Clone + PartialEq>(
         &self,
         call: &Call,
         page: Page<Customer<T>>,
+        received: usize,
     ) -> (Vec<u8>, Option<String>) {
         let Page { mut items, next, total } = page;
         let fidelity = Fidelity::hoist(items.iter_mut().map(|customer| &mut customer.fidelity));
@@ -173,12 +175,12 @@ impl ListRequest {
             fidelity: &fidelity,
             overdue: None,
         };
-        let document = written(&view, None, 512 + items.len() * 1100);
+        let document = written(&view, None, 512 + items.len() * 1100 + received);
         (document, view.next_cursor)
     }
 
     /// Writes a page of entries that belong to a customer, and returns the cursor of the next page.
-    pub(super) fn entries<T: Shown>(&self, call: &Call, page: &Page<T>) -> (Vec<u8>, Option<String>) {
+    pub(super) fn entries<T: Shown>(&self, call: &Call, page: &Page<T>, received: usize) -> (Vec<u8>, Option<String>) {
         let fidelity: Fidelity = Fidelity::default();
         let view = ListView {
             data: EachView(&page.items),
@@ -188,7 +190,7 @@ impl ListRequest {
             fidelity: &fidelity,
             overdue: None,
         };
-        let document = written(&view, None, 512 + page.items.len() * 512);
+        let document = written(&view, None, 512 + page.items.len() * 512 + received);
         (document, view.next_cursor)
     }
 

@@ -12,13 +12,21 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use passerelle_providers::model::{Error, Kind, Request, Response};
+use passerelle_providers::model::{AsksForMany, Error, Kind, Request, Response};
 use reqwest::{redirect, retry};
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
-use super::{Outgoing, Shared, base::Base, failure, proxy::Proxy, reply, resolve::AddressResolver};
+use super::{
+    Outgoing,
+    base::Base,
+    failure,
+    proxy::Proxy,
+    reply::{self, Limit},
+    resolve::AddressResolver,
+    shares::Replies,
+};
 use crate::tls;
 
 /// How the outbound client is built.
@@ -114,7 +122,7 @@ struct Parts {
     base: Base,
     timeout: Duration,
     max_reply: usize,
-    shared: Shared,
+    replies: Arc<Replies>,
 }
 
 impl ProviderClient {
@@ -124,7 +132,7 @@ impl ProviderClient {
         base_url: &str,
         timeout: Duration,
         max_reply: usize,
-        shared: Shared,
+        replies: Arc<Replies>,
     ) -> Result<Self, String> {
         let base = Base::new(base_url)?;
         if client.encrypted_only && !base.is_encrypted() {
@@ -138,7 +146,7 @@ impl ProviderClient {
             Some((client, proxy)) => (client, Some(proxy)),
             None => (client.direct, None),
         };
-        Ok(Self(Arc::new(Parts { client, proxy, base, timeout, max_reply, shared })))
+        Ok(Self(Arc::new(Parts { client, proxy, base, timeout, max_reply, replies })))
     }
 }
 
@@ -167,12 +175,13 @@ impl Parts {
     async fn exchange(
         &self,
         response: impl Future<Output = reqwest::Result<reqwest::Response>>,
+        limit: Limit,
         writes: bool,
     ) -> Result<Response, Error> {
         let response = response.await.map_err(|error| failure::classify(&error, self.proxy.as_deref()))?;
         match self.refusing_proxy(response.status()) {
             Some(proxy) => Err(failure::proxy_unauthorized(proxy)),
-            None => reply::read(response, self.max_reply, self.shared.budget().share(writes)).await,
+            None => reply::read(response, limit, self.replies.share(writes)).await,
         }
     }
 }
@@ -193,13 +202,17 @@ impl Service<Outgoing> for ProviderClient {
         if now >= times.send_until {
             return Box::pin(async { Err(too_late().into()) });
         }
+        let limit = match request.extensions().get::<AsksForMany>() {
+            Some(AsksForMany) => Limit::of_page(parts.max_reply),
+            None => Limit::of_record(parts.max_reply),
+        };
         let deadline = times.answer_until.min(now + parts.timeout);
         // Created outside the async block, which then has to store only this future and not the request. It sends nothing
         // before it is polled.
         let response = parts.to_reqwest(&request, headers).map(|request| parts.client.execute(request));
         Box::pin(async move {
             // Pinned here, because otherwise the timer would contain a second copy of this large future.
-            let exchange = pin!(parts.exchange(response?, writes));
+            let exchange = pin!(parts.exchange(response?, limit, writes));
             match complete_before(deadline, exchange).await {
                 Some(result) => Ok(result?),
                 None => Err(Error::new(Kind::TimedOut, "the provider did not answer in time").into()),
@@ -234,7 +247,11 @@ mod tests {
     use http::Uri;
 
     use super::*;
-    use crate::upstream::Times;
+    use crate::upstream::{Shared, Times};
+
+    fn replies() -> Arc<Replies> {
+        Arc::new(Shared::default().replies("http://127.0.0.1"))
+    }
 
     fn client(allow_insecure: bool) -> HttpClient {
         let connect_timeout = Duration::from_secs(1);
@@ -245,7 +262,7 @@ mod tests {
     /// The error of a request that may be sent until `send_until`.
     async fn send(client: HttpClient, base: &str, path: &'static str, send_until: Instant) -> Error {
         let mut client =
-            ProviderClient::new(client, base, Duration::from_secs(1), 1024, Shared::default()).expect("a base URL");
+            ProviderClient::new(client, base, Duration::from_secs(1), 1024, replies()).expect("a base URL");
         let times = Times { send_until, answer_until: Instant::now() + Duration::from_mins(1) };
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = Uri::from_static(path);
@@ -282,7 +299,7 @@ mod tests {
         let refused = send(client(false), &format!("https://localhost:{port}"), "/", later).await;
         assert_eq!(refused.kind, Kind::Unreachable);
         let base = format!("http://127.0.0.1:{port}");
-        let plain = ProviderClient::new(client(false), &base, Duration::from_secs(1), 1024, Shared::default());
+        let plain = ProviderClient::new(client(false), &base, Duration::from_secs(1), 1024, replies());
         assert!(plain.err().is_some_and(|error| error.contains("does not begin with https://")));
         assert!(!was_connected());
     }

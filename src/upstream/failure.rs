@@ -20,6 +20,9 @@ pub(super) fn classify(error: &reqwest::Error, proxy: Option<&Proxy>) -> Error {
             "the provider refused the request, or closed the connection, and did not process it; nothing was done";
         return Error::new(Kind::Unreachable, message);
     }
+    if is_no_http(error) {
+        return Error::bad_response("a head that is not HTTP, or is too large");
+    }
     if !error.is_connect() {
         return Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came");
     }
@@ -60,6 +63,12 @@ fn was_refused_by_protocol(error: &reqwest::Error) -> bool {
         let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
         error.is_remote() && (closed || refused)
     })
+}
+
+/// Whether the head of the answer cannot be parsed, or is larger than the client accepts.
+fn is_no_http(error: &reqwest::Error) -> bool {
+    !error.is_connect()
+        && causes(error).filter_map(|error| error.downcast_ref::<hyper::Error>()).any(hyper::Error::is_parse)
 }
 
 /// Why the TLS handshake failed. Empty if something else failed.

@@ -38,6 +38,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use passerelle_providers::{
@@ -60,7 +61,7 @@ pub use client::{ClientSettings, HttpClient, http_client};
 pub use proxy::{Exception, Proxy};
 pub use shares::{ConnectionName, MaxInFlight, Shared};
 
-use self::shares::{Places, Taken};
+use self::shares::{Places, Replies, Taken};
 use crate::config::Rate;
 
 /// A request to the provider. Its path is below the provider's base URL, and `headers` are those of one attempt.
@@ -114,6 +115,7 @@ pub struct UpstreamSettings<'n> {
 pub struct Upstream {
     endpoint: Endpoint,
     admission: Admission,
+    replies: Arc<Replies>,
     shared: Shared,
     stack: Retry<retry::Policy, Filter<client::ProviderClient, Authorizer>>,
 }
@@ -130,12 +132,14 @@ impl Upstream {
         let UpstreamSettings { name, endpoint, scheme, credentials, timeout, rate_limit, max_in_flight, max_reply } =
             settings;
         let shared = shared.clone();
-        let client = client::ProviderClient::new(client, endpoint.base_url(), timeout, max_reply, shared.clone())?;
+        let replies = Arc::new(shared.replies(endpoint.base_url()));
+        let client =
+            client::ProviderClient::new(client, endpoint.base_url(), timeout, max_reply, Arc::clone(&replies))?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(client);
         let places = shared.places(name, endpoint.base_url(), max_in_flight);
         let admission = Admission { limiter: rate_limit.map(rate_limiter), places };
-        Ok(Self { endpoint, admission, shared, stack })
+        Ok(Self { endpoint, admission, replies, shared, stack })
     }
 
     /// Where the provider is.
@@ -173,6 +177,12 @@ impl Upstream {
         }
         let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times };
         self.stack.clone().oneshot(outgoing).await.map_err(describe)
+    }
+
+    /// The answer that is written from a reply. A large answer takes a part of the memory for replies until the client has
+    /// read it, as the reply did before. The error says that there is no room for it.
+    pub fn answer(&self, body: impl Into<Bytes>) -> Result<Bytes, Error> {
+        self.replies.share(false).into_answer(body.into())
     }
 
     /// Runs work that takes long on a thread that serves no requests.

@@ -1,44 +1,82 @@
 //! Reads the body of a provider's answer, up to a limit on its decompressed size. `client` calls it.
 
 use bytes::Bytes;
-use passerelle_providers::model::{Error, Response};
+use passerelle_providers::{
+    kit::LARGE_REPLY,
+    model::{Error, MAX_RECORD, Response},
+};
 
 use super::budget::Share;
 
+/// How large a reply may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    bytes: usize,
+    /// What the limit is, for the error.
+    name: &'static str,
+}
+
+impl Limit {
+    /// The limit of a reply with many records.
+    pub(super) const fn of_page(max_reply: usize) -> Self {
+        Self { bytes: max_reply, name: "the limit `outbound.max_reply`" }
+    }
+
+    /// The limit of a reply with one record.
+    pub(super) const fn of_record(max_reply: usize) -> Self {
+        match max_reply {
+            0..=MAX_RECORD => Self::of_page(max_reply),
+            _ => Self { bytes: MAX_RECORD, name: "the limit of an answer with one record" },
+        }
+    }
+
+    fn exceeded(self) -> Error {
+        Error::bad_response(format_args!("a body of more than {} bytes, {}", self.bytes, self.name))
+    }
+}
+
 /// Reads a reply to its end. A body that arrives as one chunk is not copied. The chunks of any other body are copied:
 /// each chunk, however small, keeps alive the whole buffer that it was read into, so a provider that sends single bytes
-/// could fill the memory. No more is kept than `share` has room for.
+/// could fill the memory. No more is kept than `share` has room for. Only the status of a large refusal is used, so it is
+/// not read to its end.
 pub(super) async fn read(
     mut response: reqwest::Response,
-    max_reply: usize,
+    limit: Limit,
     mut share: Share<'_>,
 ) -> Result<Response, Error> {
     let broken = |_| Error::bad_response("a body that is cut off or cannot be decompressed");
+    let is_refusal = !response.status().is_success();
+    let most = if is_refusal { LARGE_REPLY } else { limit.bytes };
     let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    if expected > most && !is_refusal {
+        return Err(limit.exceeded());
+    }
     let (mut first, mut copied, mut length) = (Bytes::new(), Vec::new(), 0_usize);
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         length = length.saturating_add(chunk.len());
-        if length > max_reply {
-            let why = format_args!("a body of more than {max_reply} bytes, the limit `outbound.max_reply`");
-            return Err(Error::bad_response(why));
+        if length > most && !is_refusal {
+            return Err(limit.exceeded());
         }
         if length > share.size() {
             // Doubled where the length is not known, so that the body is copied only a few times.
-            let next = if expected > length { expected } else { share.size().saturating_mul(2).max(length) };
-            share.grow(next.min(max_reply)).await?;
+            let next = if expected > length { expected } else { share.size().saturating_mul(2) };
+            share.grow(next.min(most).max(length)).await?;
         }
         if first.is_empty() && copied.is_empty() {
             first = chunk;
-            continue;
+        } else {
+            if length > copied.capacity() {
+                let room = if expected > length { expected } else { length.saturating_mul(2) };
+                copied.reserve_exact(room.clamp(length, share.size()).saturating_sub(copied.len()));
+            }
+            if copied.is_empty() {
+                copied.extend_from_slice(&std::mem::take(&mut first));
+            }
+            copied.extend_from_slice(&chunk);
         }
-        if length > copied.capacity() {
-            let room = if expected > length { expected } else { length.saturating_mul(2) };
-            copied.reserve_exact(room.clamp(length, share.size()).saturating_sub(copied.len()));
+        if length > most {
+            break;
         }
-        if copied.is_empty() {
-            copied.extend_from_slice(&std::mem::take(&mut first));
-        }
-        copied.extend_from_slice(&chunk);
     }
     let body = if copied.is_empty() { first } else { copied.into() };
     let mut reply = Response::new(share.into_body(body));
@@ -89,16 +127,18 @@ mod tests {
     #[tokio::test]
     async fn the_chunks_of_a_reply_are_not_kept_until_its_end() {
         const SENT: usize = 100;
+        let budget = Budget::whole();
         let (reply, most_alive) = chunked_reply(SENT);
-        let reply = read(reply, SENT, Budget::default().share(false)).await.expect("a reply");
+        let reply = read(reply, Limit::of_page(SENT), Share::new([&budget, &budget], false)).await.expect("a reply");
         assert_eq!(*reply.body(), "x".repeat(SENT));
         assert_eq!(most_alive.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
     async fn a_reply_larger_than_the_limit_is_refused() {
-        let budget = Budget::default();
-        let read = |count, limit| read(chunked_reply(count).0, limit, budget.share(false));
+        let budget = Budget::whole();
+        let read =
+            |count, limit| read(chunked_reply(count).0, Limit::of_page(limit), Share::new([&budget, &budget], false));
         assert!(read(9, 8).await.is_err());
         assert_eq!(read(8, 8).await.expect("a reply").body().len(), 8);
         assert_eq!(read(0, 0).await.expect("a reply").body().len(), 0);

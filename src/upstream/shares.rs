@@ -1,6 +1,7 @@
-//! Limits how many requests are in flight, so that one provider that hangs does not use up the process: each connection,
-//! each host of a provider and the process have a number of places. [`Shared`] outlives a reload of the configuration,
-//! and so do the places that requests hold; a reload changes only the limits.
+//! Limits how many requests are in flight and how much memory their replies need, so that one provider does not use up the
+//! process: each connection, each host of a provider and the process have a number of places, and a host has at most half
+//! of the memory for replies. [`Shared`] outlives a reload of the configuration, and so does what requests hold; a reload
+//! changes only the limits.
 
 use std::{
     collections::HashMap,
@@ -15,16 +16,15 @@ use passerelle_providers::model::{Error, Kind};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::budget::Budget;
+use super::budget::{Budget, Share};
 
 /// What the connections of a process share. All clones are one.
 #[derive(Clone, Default)]
 pub struct Shared(Arc<Parts>);
 
 struct Parts {
-    process: Arc<InFlight>,
-    others: Mutex<HashMap<Owner, Arc<InFlight>>>,
-    budget: Budget,
+    process: Arc<Held>,
+    others: Mutex<HashMap<Owner, Arc<Held>>>,
     decoders: Semaphore,
 }
 
@@ -33,9 +33,8 @@ impl Default for Parts {
         // The other half of the cores answers everybody else meanwhile.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            process: Arc::default(),
+            process: Arc::new(Held { in_flight: AtomicUsize::default(), replies: Budget::whole() }),
             others: Mutex::default(),
-            budget: Budget::default(),
             decoders: Semaphore::new((cores / 2).max(1)),
         }
     }
@@ -47,7 +46,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Who has a number of places.
+/// Who has a number of places and a part of the memory.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Owner {
     /// The scheme, the host and the port of a base URL.
@@ -56,9 +55,20 @@ enum Owner {
     Connection(String, String),
 }
 
-/// The number of requests in flight.
-#[derive(Debug, Default)]
-struct InFlight(AtomicUsize);
+/// What requests hold of an owner.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The number of requests in flight.
+    in_flight: AtomicUsize,
+    /// The memory for their replies.
+    pub(super) replies: Budget,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self { in_flight: AtomicUsize::default(), replies: Budget::half() }
+    }
+}
 
 /// The names of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -80,29 +90,45 @@ pub struct MaxInFlight {
     pub total: usize,
 }
 
+impl Owner {
+    fn host(base_url: &str) -> Self {
+        let origin = Url::parse(base_url).map(|url| url.origin().ascii_serialization());
+        Self::Host(origin.unwrap_or_else(|_| base_url.to_owned()))
+    }
+}
+
+/// The memory for the replies of one host.
+#[derive(Debug)]
+pub(super) struct Replies([Arc<Held>; 2]);
+
+impl Replies {
+    /// The share of a new reply.
+    pub(super) fn share(&self, writes: bool) -> Share<'_> {
+        Share::new([&self.0[0].replies, &self.0[1].replies], writes)
+    }
+}
+
 impl Shared {
     /// The places for the requests of a connection.
     pub(super) fn places(&self, name: ConnectionName<'_>, base_url: &str, limits: MaxInFlight) -> Places {
-        let origin = Url::parse(base_url).map(|url| url.origin().ascii_serialization());
-        let host = Owner::Host(origin.unwrap_or_else(|_| base_url.to_owned()));
         let connection = Owner::Connection(name.merchant.to_owned(), name.connection.to_owned());
         Places([
-            Place { of: "this connection", limit: limits.per_connection, in_flight: self.in_flight(connection) },
-            Place { of: "this provider's host", limit: limits.per_host, in_flight: self.in_flight(host) },
-            Place { of: "the gateway", limit: limits.total, in_flight: Arc::clone(&self.0.process) },
+            Place { of: "this connection", limit: limits.per_connection, held: self.held(connection) },
+            Place { of: "this provider's host", limit: limits.per_host, held: self.held(Owner::host(base_url)) },
+            Place { of: "the gateway", limit: limits.total, held: Arc::clone(&self.0.process) },
         ])
     }
 
-    fn in_flight(&self, owner: Owner) -> Arc<InFlight> {
-        let mut others = self.0.others.lock().unwrap_or_else(PoisonError::into_inner);
-        // Only the map still knows the places of a connection that an earlier reload removed.
-        others.retain(|_, in_flight| Arc::strong_count(in_flight) > 1);
-        Arc::clone(others.entry(owner).or_default())
+    /// The memory for the replies of a host: its own, and that of the process.
+    pub(super) fn replies(&self, base_url: &str) -> Replies {
+        Replies([self.held(Owner::host(base_url)), Arc::clone(&self.0.process)])
     }
 
-    /// The memory for replies.
-    pub(super) fn budget(&self) -> &Budget {
-        &self.0.budget
+    fn held(&self, owner: Owner) -> Arc<Held> {
+        let mut others = self.0.others.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only the map still knows the places of a connection that an earlier reload removed.
+        others.retain(|_, held| Arc::strong_count(held) > 1);
+        Arc::clone(others.entry(owner).or_default())
     }
 
     /// Runs work on a thread that serves no requests. Only a part of the cores does such work at once.
@@ -124,7 +150,7 @@ pub(super) struct Places([Place; 3]);
 struct Place {
     of: &'static str,
     limit: usize,
-    in_flight: Arc<InFlight>,
+    held: Arc<Held>,
 }
 
 impl Places {
@@ -137,7 +163,7 @@ impl Places {
 
 impl Place {
     fn take(&self) -> Result<Taken<'_>, Error> {
-        let count = &self.in_flight.0;
+        let count = &self.held.in_flight;
         let taken =
             count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < self.limit).then_some(count + 1));
         taken.map(|_| Taken(count)).map_err(|_| {

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::{
-    stand_in::{Act, StandIn, bytes_of, json as json_answer, response},
+    stand_in::{Act, StandIn, json as json_answer},
     support::{Gateway, PROVIDERS},
 };
 
 /// A record of a provider.
-fn record(provider: &str, number: usize) -> String {
+pub(crate) fn record(provider: &str, number: usize) -> String {
     match provider {
         "lomi" => format!(r#"{{"customer_id":"b78de3c9-7f76-4f43-9c5d-{number:012}","name":"N"}}"#),
         "bitnob" => format!(r#"{{"id":"b78de3c9-7f76-4f43-9c5d-{number:012}","email":"a@example.com"}}"#),
@@ -19,7 +19,7 @@ fn record(provider: &str, number: usize) -> String {
 }
 
 /// A provider's page of records, with the number of all records where the provider answers it.
-fn page(provider: &str, records: &[String], total: usize) -> String {
+pub(crate) fn page(provider: &str, records: &[String], total: usize) -> String {
     let records = records.join(",");
     match provider {
         "lomi" => format!(r#"{{"data":[{records}]}}"#),
@@ -124,75 +124,8 @@ async fn a_large_page_is_served_like_a_small_one() {
     }
 }
 
-/// Four replies that promise 8 MiB use up the part of the budget that is for large replies.
-#[tokio::test]
-async fn a_large_read_beyond_the_budget_is_overloaded_and_small_requests_are_not() {
-    let begun = || {
-        let mut bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 8388608\r\n\r\n".to_vec();
-        bytes.resize(bytes.len() + 300 * 1024, b' ');
-        Act::Keep(bytes)
-    };
-    let one = format!(r#"{{"data":{}}}"#, record("lomi", 1));
-    let small = Act::Keep(bytes_of("200 OK", &[], one.as_bytes()));
-    let mut acts: Vec<Act> = (0..5).map(|_| begun()).collect();
-    acts.extend([small.clone(), small]);
-    let vendor = StandIn::start(acts).await;
-    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
-    let mut waiting = Vec::new();
-    for sent in 1..=4 {
-        waiting.push(tokio::spawn(gateway.request(reqwest::Method::GET, "/v1/customers").send()));
-        vendor.received(sent).await;
-    }
-    // The fifth is refused after the first four have begun, so at most one of them is still on its way.
-    let refused = loop {
-        let answer = gateway.get("/v1/customers").await;
-        if answer.code() == "overloaded" {
-            break answer;
-        }
-        assert_eq!(answer.status, 200, "{}", answer.text);
-    };
-    assert_eq!(refused.status_and_code(), (503, "overloaded"), "{}", refused.text);
-    assert_eq!(gateway.get("/v1/customers/b78de3c9-7f76-4f43-9c5d-000000000001").await.status, 200);
-    let created = gateway.post("/v1/customers", json!({"name": "Amadou Ba", "email": "amadou.ba@example.com"})).await;
-    assert_eq!(created.status, 201, "{}", created.text);
-    waiting.iter().for_each(tokio::task::JoinHandle::abort);
-}
-
-#[tokio::test]
-async fn a_flood_of_interim_responses_ends_the_connection() {
-    let vendor = StandIn::always(Act::Flood(b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100))).await;
-    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "timeout = \"200ms\"").await;
-    let answer = gateway.get("/v1/customers").await;
-    assert_eq!(answer.status_and_code(), (504, "provider_timeout"), "{}", answer.text);
-    vendor.closed(vendor.connections()).await;
-    let created = gateway.post("/v1/customers", json!({"name": "Amadou Ba", "email": "amadou.ba@example.com"})).await;
-    assert_eq!(created.code(), "outcome_unknown", "{}", created.text);
-    vendor.closed(vendor.connections()).await;
-}
-
-#[tokio::test]
-async fn a_few_interim_responses_are_ignored() {
-    let mut bytes = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(3);
-    bytes.extend(bytes_of("200 OK", &[("connection", "close")], page("lomi", &[record("lomi", 1)], 1).as_bytes()));
-    let vendor = StandIn::always(Act::Send(bytes)).await;
-    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
-    assert_eq!(gateway.get("/v1/customers").await.status, 200);
-}
-
-/// A refusal is small. A large one is not read, so only its status is used.
-#[tokio::test]
-async fn a_large_refusal_is_read_by_its_status() {
-    for provider in PROVIDERS {
-        let body = format!(r#"{{"message":"no","errors":[{}{{}}]}}"#, "{},".repeat(100_000));
-        let vendor = StandIn::always(response("404 Not Found", &[("content-type", "application/json")], body)).await;
-        let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
-        let answer = gateway.get("/v1/customers").await;
-        assert!(!answer.status.is_success() && !answer.text.contains("\"no\""), "{provider}: {}", answer.text);
-    }
-}
-
 /// Merchants whose provider hangs, and one at another host.
-fn merchants(hanging: &str, other: &str) -> String {
+pub(crate) fn merchants(hanging: &str, other: &str) -> String {
     let merchant = |name: &str, url: &str| {
         format!(
             "[merchants.{name}]\napi_keys = [\"sk_{name}\"]\nactive = \"main\"\n[merchants.{name}.connections.main]\n\
@@ -241,7 +174,7 @@ async fn a_provider_that_hangs_uses_up_the_places_of_its_host_only_and_a_reload_
 fn limits_that_leave_nothing_for_others_are_mistakes() {
     for (wrong, key) in [
         ("max_in_flight_per_host = 2048", "outbound.max_in_flight_per_host"),
-        ("max_reply = 33554433", "outbound.max_reply"),
+        ("max_reply = 8388609", "outbound.max_reply"),
     ] {
         let configuration = merchants("http://127.0.0.1:9", "http://127.0.0.1:9");
         let configuration = configuration.replace("max_in_flight_per_host = 4\nmax_in_flight_total = 6", wrong);

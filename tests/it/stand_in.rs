@@ -22,6 +22,10 @@ pub(crate) enum Act {
     Keep(Vec<u8>),
     /// Sends these bytes again and again, until the gateway closes the connection.
     Flood(Vec<u8>),
+    /// Sends the first bytes, and then the others again and again.
+    Endless(Vec<u8>, Vec<u8>),
+    /// Sends these bytes, and then a space every few milliseconds.
+    Drip(Vec<u8>),
     /// Reads the request and never answers.
     Hang,
     /// Reads the request and resets the connection.
@@ -145,6 +149,19 @@ async fn serve(
             }
             Some(Act::Keep(bytes)) => {
                 let _ = stream.write_all(&bytes).await;
+            }
+            Some(Act::Endless(first, bytes)) => {
+                let _ = stream.write_all(&first).await;
+                while stream.write_all(&bytes).await.is_ok() {}
+                return;
+            }
+            Some(Act::Drip(bytes)) => {
+                let _ = stream.write_all(&bytes).await;
+                let mut ticks = tokio::time::interval(Duration::from_millis(5));
+                while stream.write_all(b" ").await.is_ok() {
+                    ticks.tick().await;
+                }
+                return;
             }
             Some(Act::Flood(bytes)) => {
                 while stream.write_all(&bytes).await.is_ok() {}

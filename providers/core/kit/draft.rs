@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::{
     kit::{Answer, CustomerPage, Plan, Step, plan::Later},
-    model::{BorrowedCustomer, Error, Fidelity, Kind, Page, Request},
+    model::{AsksForMany, BorrowedCustomer, Error, Fidelity, Kind, Page, Request},
 };
 
 /// A request that a vendor is building.
@@ -20,6 +20,7 @@ pub struct Draft {
     path: Cow<'static, str>,
     has_query: bool,
     body: Bytes,
+    asks_for_many: bool,
 }
 
 /// The bytes that are escaped in a path segment. `@` stays unescaped, because the providers' own clients send it so.
@@ -48,7 +49,7 @@ const SEGMENT: &AsciiSet = &CONTROLS
 impl Draft {
     /// A request to a path below the provider's base URL.
     const fn new(method: Method, path: &'static str) -> Self {
-        Self { method, path: Cow::Borrowed(path), has_query: false, body: Bytes::new() }
+        Self { method, path: Cow::Borrowed(path), has_query: false, body: Bytes::new(), asks_for_many: false }
     }
 
     /// A `GET`.
@@ -138,6 +139,12 @@ impl Draft {
         Ok(self)
     }
 
+    /// The same request, for an answer that may have many records.
+    #[must_use]
+    pub fn for_many(self) -> Self {
+        Self { asks_for_many: true, ..self }
+    }
+
     /// Plans the request. `read` reads an answer with a success status; `refusal` makes the error of any other answer.
     pub fn plan<T: 'static>(
         self,
@@ -153,7 +160,7 @@ impl Draft {
         refusal: fn(&Answer) -> Error,
         read: impl for<'a> Fn(&'a Answer) -> Result<Page<BorrowedCustomer<'a>>, Error> + Send + Sync + 'static,
     ) -> Result<Plan<CustomerPage>, Error> {
-        self.plan_whole(refusal, move |answer| Ok(CustomerPage { answer, read: Box::new(read) }))
+        self.for_many().plan_whole(refusal, move |answer| Ok(CustomerPage { answer, read: Box::new(read) }))
     }
 
     fn plan_whole<T: 'static>(
@@ -180,6 +187,9 @@ impl Draft {
         let mut request = Request::new(self.body);
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
+        if self.asks_for_many {
+            request.extensions_mut().insert(AsksForMany);
+        }
         Ok(request)
     }
 }

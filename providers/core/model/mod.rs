@@ -32,7 +32,7 @@ pub use fields::CustomerFields;
 pub use filter::{CustomerFilter, Lookup};
 pub use id::{CustomerId, IdPattern};
 pub use loss::LossPolicy;
-pub use message::{Request, Response};
+pub use message::{AsksForMany, MAX_RECORD, Request, Response};
 pub use operation::Operation;
 pub use page::{Page, Position};
 pub use patch::{Patch, str_patch};
