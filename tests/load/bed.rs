@@ -43,9 +43,10 @@ impl Gateway {
     pub(crate) fn start(merchants: &[(String, SocketAddr)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("passerelle.toml");
-        let mut text =
-            "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n"
-                .to_owned();
+        let mut text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite:{}\"\n[outbound]\nallow_insecure = true\n",
+            folder.path().join("passerelle.db").display()
+        );
         for (name, provider) in merchants {
             text.push_str(&format!(
                 "[merchants.{name}]\napi_keys = [\"sk_{name}\"]\nactive = \"main\"\n[merchants.{name}.connections.main]\n\
@@ -88,6 +89,10 @@ pub(crate) async fn provider(answers: Answers) -> SocketAddr {
             let answers = Arc::clone(&answers);
             tokio::spawn(async move {
                 while let Some(head) = read_head(&mut stream).await {
+                    let length = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+                    if tokio::io::copy(&mut (&mut stream).take(length), &mut tokio::io::sink()).await.is_err() {
+                        return;
+                    }
                     let Some(answer) = answers(head.lines().next().unwrap_or_default()) else {
                         return std::future::pending().await;
                     };
@@ -95,6 +100,22 @@ pub(crate) async fn provider(answers: Answers) -> SocketAddr {
                         return;
                     }
                 }
+            });
+        }
+    });
+    address
+}
+
+/// A provider that answers each request with these bytes, again and again.
+pub(crate) async fn flooding_provider(bytes: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let bytes = bytes.clone();
+            tokio::spawn(async move {
+                read_head(&mut stream).await;
+                while stream.write_all(&bytes).await.is_ok() {}
             });
         }
     });
@@ -125,6 +146,12 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8_lossy(&read).into_owned())
 }
 
+/// The value of a header.
+pub(crate) fn header(head: &str, name: &str) -> Option<String> {
+    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+}
+
 /// A client of one merchant, with a connection that it keeps.
 pub(crate) struct Client {
     gateway: SocketAddr,
@@ -139,25 +166,48 @@ impl Client {
 
     /// Sends a `GET`, reads the whole answer, and returns its status. Zero is no answer.
     pub(crate) async fn get(&mut self, path: &str) -> u16 {
-        timeout(PATIENCE, self.exchange(path)).await.ok().flatten().unwrap_or_else(|| {
+        self.send("GET", path, "").await
+    }
+
+    /// Sends a request, reads the whole answer, and returns its status. Zero is no answer.
+    pub(crate) async fn send(&mut self, method: &str, path: &str, body: &str) -> u16 {
+        timeout(PATIENCE, self.exchange(method, path, body)).await.ok().flatten().unwrap_or_else(|| {
             self.stream = None;
             0
         })
     }
 
-    async fn exchange(&mut self, path: &str) -> Option<u16> {
+    /// Sends a `GET` and reads nothing of the answer after its head, until this client is dropped.
+    pub(crate) async fn get_head(&mut self, path: &str) -> Option<String> {
+        let stream = self.write("GET", path, "").await?;
+        read_head(stream).await
+    }
+
+    /// Closes the connection.
+    pub(crate) fn close(&mut self) {
+        self.stream = None;
+    }
+
+    async fn write(&mut self, method: &str, path: &str, body: &str) -> Option<&mut TcpStream> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             none => none.insert(TcpStream::connect(self.gateway).await.ok()?),
         };
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer sk_{}\r\n\r\n", self.merchant);
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer sk_{}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.merchant,
+            body.len()
+        );
         stream.write_all(request.as_bytes()).await.ok()?;
+        Some(stream)
+    }
+
+    async fn exchange(&mut self, method: &str, path: &str, body: &str) -> Option<u16> {
+        let stream = self.write(method, path, body).await?;
         let head = read_head(stream).await?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        let length = head
-            .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok())?;
+        let length = header(&head, "content-length")?.parse().ok()?;
         tokio::io::copy(&mut stream.take(length), &mut tokio::io::sink()).await.ok()?;
         Some(status)
     }
