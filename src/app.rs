@@ -13,6 +13,7 @@ use std::{
 
 use axum::{
     BoxError, Router,
+    body::Body,
     extract::Request,
     response::{IntoResponse, Response},
     routing::MethodRouter,
@@ -55,7 +56,8 @@ pub fn operator_router(app: Arc<App>) -> Edge {
 }
 
 /// Answers a request whose head is not valid HTTP/1.1, or too large for the connection. It never reaches the routes.
-pub fn refuse_head(status: u16) -> http::Response<Bytes> {
+/// `start` is the beginning of the head.
+pub fn refuse_head(status: u16, start: &[u8]) -> http::Response<Bytes> {
     let failure = match status {
         414 => uri_too_long(),
         431 => headers_too_large(),
@@ -64,9 +66,20 @@ pub fn refuse_head(status: u16) -> http::Response<Bytes> {
     let id = request_id(&HeaderMap::new());
     let (id_text, code, detail) = (id.to_str().unwrap_or_default(), failure.code().name(), failure.detail());
     tracing::debug!(request.id = id_text, status, code, "a head was refused: {detail}");
-    let mut response = failure.clone().problem(id_text);
+    // A head that is not HTTP has no path.
+    let target = target(start).filter(|_| failure.code() != Code::MalformedRequest);
+    let refused = target.and_then(|(method, uri)| drop_in::refuse(&method, &uri, &failure));
+    let mut response = refused.unwrap_or_else(|| failure.problem(id_text));
     finish_headers(response.headers_mut(), id, true);
     response
+}
+
+/// The method and the path of a head of which only the beginning is known. The end of the path may be missing.
+fn target(start: &[u8]) -> Option<(Method, Uri)> {
+    let mut words = start.trim_ascii_start().split(u8::is_ascii_whitespace);
+    let method = Method::from_bytes(words.next()?).ok()?;
+    let path = words.next()?.split(|byte| *byte == b'?').next()?;
+    Some((method, Uri::try_from(path).ok()?))
 }
 
 /// The routes with the one inbound layer. The layer is outermost because it knows the request's id: it turns a panic into
@@ -181,7 +194,9 @@ impl Arrival {
         }
         if let Some(failure) = failure {
             let allow = response.headers_mut().remove(header::ALLOW);
-            response = failure.into_problem(id_text);
+            // A drop-in client gets every refusal in the form of the provider that its path names.
+            let refused = drop_in::refuse(&method, &uri, &failure);
+            response = refused.map_or_else(|| failure.into_problem(id_text), |refused| refused.map(Body::from));
             if let (Some(allow), false) = (allow, response.headers().contains_key(header::ALLOW)) {
                 response.headers_mut().insert(header::ALLOW, allow);
             }
@@ -264,7 +279,7 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::Body, routing::get};
+    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::*;

@@ -13,7 +13,7 @@ use crate::{
         document::Spelled,
         members::{patch_text, str_of},
         server::{
-            broken, cannot, in_one_text, is_malformed_email, json_response, mismatched_reply, no_route, total,
+            broken, cannot, in_one_text, is_malformed_email, json_response, mismatched_reply, no_route, reason, total,
             usual_status, uuid,
         },
         vendor_request::{given_members, read_document},
@@ -80,11 +80,12 @@ impl VendorServer for Bitnob {
 
     fn refuse(&self, request: &Request, error: &Error, _: Timestamp) -> Response {
         let default_status = usual_status(error.kind);
-        // The official v1 client crashes on a server error other than 500, and on 409 (py).
+        // The official v1 client crashes on the other statuses (py).
         let status = match default_status {
-            409 if !self.is_v2 => 400,
             status if self.is_v2 => status,
-            status => status.min(500),
+            400 | 401 | 404 | 429 => default_status,
+            500.. => 500,
+            _ => 400,
         };
         let (code, title, message) = match status {
             401 => ("UNAUTHORIZED", "Unauthorized", "Authentication failed".to_owned()),
@@ -92,8 +93,10 @@ impl VendorServer for Bitnob {
             404 => ("NOT_FOUND", "Not Found", "customer not found".to_owned()),
             429 => ("RATE_LIMIT_EXCEEDED", "Too Many Requests", error.detail.to_string()),
             500.. => ("INTERNAL_ERROR", "Internal Server Error", "an unexpected error occurred".to_owned()),
-            _ if self.is_v2 => ("VALIDATION_ERROR", "Validation Error", in_one_text(error, &translate::V2_WORDS, " ")),
-            _ => ("BAD_REQUEST", "Bad Request", error.detail.to_string()),
+            _ if self.is_v2 && !matches!(error.kind, Kind::Refused(_)) => {
+                ("VALIDATION_ERROR", "Validation Error", in_one_text(error, &translate::V2_WORDS, " "))
+            }
+            _ => ("BAD_REQUEST", reason(status), error.detail.to_string()),
         };
         if self.is_v2 {
             let url = format!("https://api.bitnob.com/errors/{code}");

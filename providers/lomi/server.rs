@@ -92,7 +92,7 @@ impl VendorServer for Lomi {
             Kind::Invalid | Kind::Rejected | Kind::CardData => {
                 ("INVALID_REQUEST", "Invalid request body".to_owned(), Some(by_field(&error.fields)))
             }
-            Kind::NotSupported | Kind::SharedRecord | Kind::Ambiguous | Kind::Conflict | Kind::Malformed => {
+            Kind::NotSupported | Kind::SharedRecord | Kind::Ambiguous | Kind::Refused(_) | Kind::Malformed => {
                 ("INVALID_REQUEST", error.detail.to_string(), None)
             }
             _ => ("INTERNAL_ERROR", "Internal server error".to_owned(), None),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,7 +13,9 @@ use crate::{
     json::ObjectOrOther,
     kit::{
         NestsAddress, VendorRequest, VendorServer,
-        server::{broken, is_malformed_email, json_response, mismatched_reply, no_route, token, total, usual_status},
+        server::{
+            broken, is_malformed_email, json_response, mismatched_reply, no_route, reason, token, total, usual_status,
+        },
         vendor_request::read_document,
     },
     model::{
@@ -112,7 +114,8 @@ impl VendorServer for NotchPay {
             Kind::Unauthorized => (401, "Invalid API key".to_owned()),
             Kind::NotFound | Kind::InvalidId => (404, "Customer not found".to_owned()),
             Kind::NoRoute => (404, "Route not found".to_owned()),
-            Kind::SharedRecord | Kind::Ambiguous | Kind::Conflict => (409, error.detail.to_string()),
+            Kind::SharedRecord | Kind::Ambiguous => (409, error.detail.to_string()),
+            Kind::Refused(status) => (status, error.detail.to_string()),
             Kind::NotSupported => (400, error.detail.to_string()),
             Kind::RateLimited => (429, format!("Rate limit exceeded. Try again in {seconds} seconds")),
             _ => (usual_status(error.kind), "An unexpected error occurred".to_owned()),
@@ -195,8 +198,4 @@ struct Enveloped<T> {
 
 fn enveloped(code: u16, message: &'static str, content: impl Serialize) -> Response {
     json_response(code, &Enveloped { code, status: reason(code), message, content })
-}
-
-fn reason(code: u16) -> &'static str {
-    StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
 }

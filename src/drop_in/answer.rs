@@ -2,7 +2,7 @@
 //! what that form cannot express is in headers. The outermost layer logs a failure and does not change its body.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, header};
 use jiff::Timestamp;
 use passerelle_providers::{
     VendorServer,
@@ -53,13 +53,12 @@ impl From<Error> for Refusal {
 impl From<Problem> for Refusal {
     /// A body or a header that the gateway refuses, an idempotency key that cannot be used, or a fault of the gateway.
     fn from(failure: Problem) -> Self {
-        let kind = match failure.code() {
-            Code::Internal => Kind::ProviderFailed,
-            Code::StoreUnavailable | Code::Overloaded => Kind::Overloaded,
-            Code::IdempotencyInProgress | Code::IdempotencyKeyExpired | Code::ReplayErased => Kind::Conflict,
-            Code::IdempotencyKeyReused => Kind::Rejected,
-            // Every dialect shows the detail of this kind.
-            _ => Kind::NotSupported,
+        let kind = match failure.status() {
+            429 => Kind::RateLimited,
+            503 => Kind::Overloaded,
+            504 => Kind::TimedOut,
+            500.. => Kind::ProviderFailed,
+            status => Kind::Refused(status),
         };
         let effect = failure.effect();
         let error =
@@ -102,9 +101,6 @@ pub(super) fn refuse(
     };
     let mut response = server.refuse(vendor_request, &error, now);
     if let Some(problem) = &refusal.gateway_problem {
-        if let Ok(status) = StatusCode::from_u16(problem.status()) {
-            *response.status_mut() = status;
-        }
         let mut headers = problem.headers();
         for name in [OPERATION_ID, IDEMPOTENCY_STATUS, header::RETRY_AFTER] {
             response.headers_mut().extend(headers.remove(&name).map(|value| (name, value)));
@@ -159,13 +155,46 @@ mod tests {
     use super::*;
 
     /// The refusals of a problem, in every dialect.
-    fn refused(problem: &Problem) -> impl Iterator<Item = (&'static str, Response<Bytes>)> {
-        VENDORS.iter().map(|vendor| {
-            let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
+    fn refused(problem: &Problem) -> impl Iterator<Item = (String, Response<Bytes>)> {
+        let dialects =
+            VENDORS.iter().flat_map(|vendor| vendor.manifests.iter().map(move |manifest| (vendor, manifest)));
+        dialects.map(|(vendor, manifest)| {
+            let settings = Settings { generation: manifest.generation, region: None, livemode: true };
             let refusal = problem.clone().into();
-            let server = (vendor.server)(settings);
-            (vendor.name(), refuse(&*server, &Request::default(), None, &refusal, Timestamp::UNIX_EPOCH).0)
+            let refused =
+                refuse(&*(vendor.server)(settings), &Request::default(), None, &refusal, Timestamp::UNIX_EPOCH);
+            (format!("{} {}", manifest.name, manifest.generation), refused.0)
         })
+    }
+
+    /// Where an error of a dialect has its status.
+    fn status_in_body(response: &Response<Bytes>) -> Option<u16> {
+        let body: serde_json::Value = serde_json::from_slice(response.body()).ok()?;
+        let found = ["/statusCode", "/error/status", "/status", "/code"].into_iter().filter_map(|place| {
+            let status = body.pointer(place)?.as_u64()?;
+            u16::try_from(status).ok()
+        });
+        found.into_iter().next()
+    }
+
+    #[test]
+    fn every_problem_has_one_status_in_every_dialect() {
+        for code in Code::ALL {
+            let problem = Problem::new(*code, "the reason");
+            for (dialect, refused) in refused(&problem) {
+                let status = refused.status().as_u16();
+                assert_eq!(status_in_body(&refused).unwrap_or(status), status, "{dialect}: {code:?}");
+                let is_4xx = (400..500).contains(&code.status());
+                assert_eq!(is_4xx, refused.status().is_client_error(), "{dialect}: {code:?}");
+                let own = match &*dialect {
+                    "bitnob v1" => [400, 401, 404, 429, 500].contains(&status),
+                    // Its documents have 427 for too many requests.
+                    "modempay v1" if code.status() == 429 => status == 427,
+                    _ => is_4xx.then_some(code.status()).is_none_or(|expected| status == expected),
+                };
+                assert!(own, "{dialect}: {code:?} is {status}");
+            }
+        }
     }
 
     #[test]
@@ -183,7 +212,8 @@ mod tests {
     #[test]
     fn a_store_that_cannot_record_writes_is_not_the_fault_of_the_request() {
         for (dialect, refused) in refused(&Problem::new(Code::StoreUnavailable, "the store is gone")) {
-            assert_eq!(refused.status(), 503, "{dialect}");
+            // A client of Bitnob v1 crashes on any other server error.
+            assert_eq!(refused.status(), if dialect == "bitnob v1" { 500 } else { 503 }, "{dialect}");
             assert_eq!(refused.headers()[header::RETRY_AFTER], "1", "{dialect}");
             let body = String::from_utf8_lossy(refused.body()).into_owned();
             assert!(!body.contains("400") && !body.contains("Invalid"), "{dialect}: {body}");

@@ -9,7 +9,7 @@ use passerelle_providers::{Settings, Vendor, VendorServer, kit::server::base_pat
 use crate::merchant::{Connection, Merchant};
 
 /// The path of all dialects.
-const ROOT: &str = "/as/";
+pub(super) const ROOT: &str = "/as/";
 
 /// An imitated provider, in one generation of its API.
 pub(super) struct Dialect {

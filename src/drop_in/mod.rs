@@ -17,7 +17,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::Uri;
+use http::{Method, Uri};
 use jiff::Timestamp;
 use passerelle_providers::{
     VendorServer,
@@ -47,6 +47,16 @@ use surface::DropInSurface;
 /// The routes of all dialects.
 pub fn routes() -> [(&'static str, MethodRouter<Arc<App>>); 3] {
     ["/as/{provider}", "/as/{provider}/", "/as/{provider}/{*path}"].map(|path| (path, any(serve)))
+}
+
+/// Writes a refusal that the gateway makes before a route is called, in the form of the provider that the path names.
+/// `None` if it names no provider.
+pub fn refuse(method: &Method, uri: &Uri, problem: &Problem) -> Option<http::Response<Bytes>> {
+    let (dialect, below) = Dialect::of(uri)?;
+    let mut vendor_request = Request::default();
+    (*vendor_request.method_mut(), *vendor_request.uri_mut()) = (method.clone(), below);
+    let refusal = Refusal::from(problem.clone());
+    Some(answer::refuse(&*dialect.server(None), &vendor_request, None, &refusal, Timestamp::now()).0)
 }
 
 /// Serves every request below `/as`.

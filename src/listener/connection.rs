@@ -19,13 +19,14 @@ use tokio::{
 use super::{
     admission::Admitted,
     progress::Progress,
-    refusal::{RefuseHead, encoded, refused_by_hyper},
+    refusal::{HeadStart, RefuseHead, encoded, refused_by_hyper},
 };
 
-/// How long and how much a connection still reads after its last answer was a failure. If it closed while the client is
-/// sending, the client's system would discard the answer.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 8 << 20;
+/// How long a connection still reads after its last answer was a failure: until the client has sent nothing for the
+/// shorter time, and for the longer time at most. If the connection closed while the client is sending, the client's
+/// system would discard the answer. A client that reads only after it has sent everything needs this.
+const LINGER_SILENT: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(30);
 
 /// A timer that exists only once it is needed. It is seldom set again, because that costs more than a request can spare:
 /// where the time to wait for becomes later, the timer ends too early once, and only then is set to the later time.
@@ -60,16 +61,16 @@ pub(super) struct Connection {
     head_ends: Option<Instant>,
     /// When the next head must have begun. `None` unless the connection is idle.
     idle_ends: Option<Instant>,
-    /// Whether the first line of the head has arrived.
-    has_whole_line: bool,
+    /// The beginning of the head that is arriving.
+    head: HeadStart,
     timer: Timer,
     /// When the client must have taken more of an answer. `None` while it takes what is written.
     write_ends: Option<Instant>,
     write_timer: Timer,
     /// The answer that is sent instead of one of hyper's, and how much of it is sent.
     refusal: Option<(Vec<u8>, usize)>,
-    /// How much was read since the connection only waits for the client to close. `None` before.
-    lingering: Option<usize>,
+    /// When the connection stops waiting for the client to close. `None` before it waits.
+    linger_ends: Option<Instant>,
 }
 
 impl Connection {
@@ -83,12 +84,12 @@ impl Connection {
             head_ends: Some(Instant::now() + admitted.limits().head_timeout),
             idle_ends: None,
             admitted,
-            has_whole_line: false,
+            head: HeadStart::EMPTY,
             timer: Timer::default(),
             write_ends: None,
             write_timer: Timer::default(),
             refusal: None,
-            lingering: None,
+            linger_ends: None,
         }
     }
 
@@ -109,7 +110,7 @@ impl Connection {
         if self.requests != requests {
             self.requests = requests;
             self.head_ends = None;
-            self.has_whole_line = false;
+            self.head = HeadStart::EMPTY;
         }
     }
 
@@ -120,7 +121,7 @@ impl Connection {
         }
         self.note_requests();
         self.idle_ends = None;
-        self.has_whole_line |= bytes.contains(&b'\n');
+        self.head.add(bytes);
         if self.head_ends.is_none() {
             self.head_ends = Some(Instant::now() + self.admitted.limits().head_timeout);
         }
@@ -149,8 +150,8 @@ impl Connection {
         let status = refused_by_hyper(bytes)?;
         self.progress.fail();
         // hyper only knows that its buffer is full. If not even the first line has ended, the URI is too long.
-        let status = if status == 431 && !self.has_whole_line { 414 } else { status };
-        Some((encoded(&(self.refuse_head)(status)), 0))
+        let status = if status == 431 && !self.head.has_whole_line { 414 } else { status };
+        Some((encoded(&(self.refuse_head)(status, self.head.bytes())), 0))
     }
 
     /// Sends the gateway's refusal instead of `bytes`, if hyper refused a head with them. `None` if it did not.
@@ -173,23 +174,24 @@ impl Connection {
         Poll::Ready(Some(Ok(())))
     }
 
-    /// Reads what the client still sends, until it closes or the limits are reached.
-    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Reads what the client still sends, until it closes or is silent, or until `linger_ends`.
+    fn poll_linger(&mut self, context: &mut Context<'_>, linger_ends: Instant) -> Poll<()> {
         let mut scratch = [0; 4096];
-        while self.lingering.is_some_and(|read| read < LINGER_BYTES) {
+        loop {
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    self.lingering = self.lingering.map(|read| read + buffer.filled().len());
-                }
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.head_ends = None,
                 Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => {
-                    let ends = *self.head_ends.get_or_insert_with(|| Instant::now() + LINGER);
-                    return self.timer.poll_until(context, ends);
-                }
+                Poll::Pending => break,
             }
         }
-        Poll::Ready(())
+        // A client that sends without a pause never lets the timer end: tokio interrupts this task before it is polled.
+        let now = Instant::now();
+        if now >= linger_ends {
+            return Poll::Ready(());
+        }
+        let silent_ends = *self.head_ends.get_or_insert(now + LINGER_SILENT);
+        self.timer.poll_until(context, linger_ends.min(silent_ends))
     }
 }
 
@@ -227,14 +229,17 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.lingering.is_none() {
+        let ends = if let Some(ends) = self.linger_ends {
+            ends
+        } else {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
             if !self.progress.has_failed() {
                 return Poll::Ready(Ok(()));
             }
-            (self.lingering, self.head_ends) = (Some(0), None);
-        }
-        self.poll_linger(context).map(Ok)
+            self.head_ends = None;
+            *self.linger_ends.insert(Instant::now() + LINGER)
+        };
+        self.poll_linger(context, ends).map(Ok)
     }
 
     fn poll_write_vectored(

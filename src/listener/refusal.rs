@@ -1,11 +1,37 @@
 //! Answers of the HTTP layer itself. Where the head of a request cannot be parsed, hyper answers with an empty body and
-//! closes. The connection recognizes such an answer and sends a problem instead, so that errors have one form.
+//! closes. The connection recognizes such an answer and sends a refusal of the gateway instead, so that errors have one form.
 
 use bytes::Bytes;
 use http::Response;
 
-/// Writes the answer to a request whose head was refused with this status.
-pub type RefuseHead = fn(u16) -> Response<Bytes>;
+/// Writes the answer to a request whose head was refused with this status. It gets the beginning of the head, too.
+pub type RefuseHead = fn(u16, &[u8]) -> Response<Bytes>;
+
+/// The beginning of a head: enough of it to know what the request is for.
+#[derive(Debug)]
+pub(super) struct HeadStart {
+    bytes: [u8; 128],
+    length: usize,
+    /// Whether the first line has arrived.
+    pub(super) has_whole_line: bool,
+}
+
+impl HeadStart {
+    pub(super) const EMPTY: Self = Self { bytes: [0; 128], length: 0, has_whole_line: false };
+
+    /// Adds bytes of the head as they are received.
+    pub(super) fn add(&mut self, received: &[u8]) {
+        let free = &mut self.bytes[self.length..];
+        let added = received.len().min(free.len());
+        free[..added].copy_from_slice(&received[..added]);
+        self.length += added;
+        self.has_whole_line |= received.contains(&b'\n');
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
 
 /// The status, if these bytes are an answer of hyper itself and not one of the gateway, which all have a request id.
 pub(super) fn refused_by_hyper(bytes: &[u8]) -> Option<u16> {

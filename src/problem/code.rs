@@ -166,8 +166,7 @@ impl Code {
             Kind::StoreUnavailable => Self::StoreUnavailable,
             Kind::Throttled => Self::RateLimited,
             Kind::TimedOut => Self::ProviderTimeout,
-            Kind::Conflict => Self::IdempotencyInProgress,
-            Kind::NoRoute => Self::Internal,
+            Kind::NoRoute | Kind::Refused(_) => Self::Internal,
         };
         (code, code.status())
     }

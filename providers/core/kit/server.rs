@@ -34,7 +34,8 @@ pub trait VendorServer: Debug + Send + Sync + 'static {
     /// Writes a reply to a command in the vendor's format.
     fn answer(&self, command: &Command, reply: &Reply) -> Result<Response, Error>;
 
-    /// Writes a failure in the vendor's error shape, with the vendor's status.
+    /// Writes a failure in the vendor's error shape, with the vendor's status. The status in the body is that of the
+    /// response. The details of [`Kind::Refused`] are for the client.
     fn refuse(&self, request: &Request, error: &Error, now: Timestamp) -> Response;
 
     /// Fills in what the vendor generates for a new record: an id, and the fields that a client cannot write.
@@ -151,12 +152,17 @@ pub const fn usual_status(kind: Kind) -> u16 {
         Kind::Unauthorized => 401,
         // No customer has an id of another form, so it is an unknown customer.
         Kind::NotFound | Kind::InvalidId | Kind::NoRoute => 404,
-        Kind::Conflict => 409,
+        Kind::Refused(status) => status,
         Kind::RateLimited | Kind::Throttled => 429,
         Kind::ProviderFailed | Kind::BadResponse | Kind::Interrupted => 500,
         Kind::Unreachable | Kind::Overloaded | Kind::ScanBound | Kind::StoreUnavailable => 503,
         Kind::TimedOut => 504,
     }
+}
+
+/// The usual phrase for an HTTP status, such as `Not Found`.
+pub fn reason(status: u16) -> &'static str {
+    StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
 }
 
 /// A random UUID (version 4) from sixteen random bytes.

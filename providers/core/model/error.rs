@@ -50,8 +50,9 @@ pub enum Kind {
     ScanBound,
     /// The gateway's store cannot be read: nothing was sent, or only reads.
     StoreUnavailable,
-    /// The same write is in flight, or the answer to its idempotency key is not stored any more. Nothing was sent.
-    Conflict,
+    /// The gateway itself refused a client of an imitated provider, with this HTTP status: for example a body that is too
+    /// large, or an idempotency key that is in flight. Nothing was sent.
+    Refused(u16),
     /// The imitated provider has no such route.
     NoRoute,
 }

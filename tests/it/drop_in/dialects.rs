@@ -158,6 +158,12 @@ impl Dialect {
         send(self.request(gateway, key, method, below, body)).await
     }
 
+    /// The status of a 4xx with which the gateway refuses a request itself. A client of Bitnob v1 has no class for most of
+    /// them, and crashes on these.
+    pub(super) fn refusal(&self, status: u16) -> u16 {
+        if self.name == "bitnob" { 400 } else { status }
+    }
+
     /// Asserts that the answer is an ordinary error in the shape of this dialect, with no status that has another
     /// meaning.
     pub(super) fn assert_refusal(&self, answer: &DialectAnswer) {

@@ -48,7 +48,7 @@ async fn errors_have_the_shape_of_the_imitated_provider() {
         assert!([400, 404].contains(&broken.status.as_u16()), "{case}: {}", broken.text);
         let large = dialect.request(gateway, key, dialect.update, "/x", None).body(vec![b' '; (1 << 20) + 1]);
         let large = send(large).await;
-        assert_eq!(large.status, 413, "{case}: {}", large.text);
+        assert_eq!(large.status, dialect.refusal(413), "{case}: {}", large.text);
         assert!(!large.at(dialect.error).is_null(), "{case}: {}", large.text);
     })
     .await;
@@ -106,7 +106,7 @@ async fn failures_of_the_provider_are_errors_of_the_dialect() {
 }
 
 /// The second request with a key that is in flight is refused with 409 in every dialect, also where the dialect has no
-/// such error of its own.
+/// such error of its own. Only a client of Bitnob v1 crashes on a 409.
 #[tokio::test]
 async fn a_key_that_is_in_flight_is_a_conflict_with_the_headers_of_the_write() {
     let [modempay, lomi, _, bitnob, notchpay] = &DIALECTS;
@@ -118,10 +118,11 @@ async fn a_key_that_is_in_flight_is_a_conflict_with_the_headers_of_the_write() {
             send(request.header("idempotency-key", "key-1"))
         };
         let (one, other) = tokio::join!(request(), request());
-        let (conflict, first) = if one.status == 409 { (one, other) } else { (other, one) };
+        let expected = dialect.refusal(409);
+        let (conflict, first) = if one.status == expected { (one, other) } else { (other, one) };
         let case = dialect.name;
-        assert_eq!(conflict.status, 409, "{case}: {}", conflict.text);
-        assert_ne!(first.status, 409, "{case}: {}", first.text);
+        assert_eq!(conflict.status, expected, "{case}: {}", conflict.text);
+        assert_ne!(first.status, expected, "{case}: {}", first.text);
         assert_eq!(conflict.header("idempotency-status"), "in_progress", "{case}");
         assert_eq!(conflict.header("retry-after"), "1", "{case}");
         assert!(conflict.header("x-operation-id").starts_with("op_"), "{case}");

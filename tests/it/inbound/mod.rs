@@ -2,6 +2,7 @@
 
 mod bodies;
 mod connections;
+mod dialects;
 mod heads;
 mod timing;
 
