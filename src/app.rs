@@ -14,9 +14,9 @@ use std::{
 use axum::{
     BoxError, Router,
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     response::{IntoResponse, Response},
-    routing::MethodRouter,
+    routing::{MethodRouter, get},
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -50,9 +50,15 @@ pub fn router(app: Arc<App>) -> Edge {
     Edge::new(routes, app, "the API does not have this path; GET /docs lists the paths")
 }
 
-/// The routes of the operator's listener: only health.
+/// The routes of the operator's listener: health and metrics.
 pub fn operator_router(app: Arc<App>) -> Edge {
-    Edge::new(api::health_routes(), app, "the operator's listener has only GET /livez and GET /readyz")
+    let routes = api::health_routes().into_iter().chain([("/metrics", get(metrics))]);
+    Edge::new(routes, app, "the operator's listener has only GET /livez, /readyz and /metrics")
+}
+
+/// `GET /metrics`, only for the operator.
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics().text())
 }
 
 /// Answers a request whose head is not valid HTTP/1.1, or too large for the connection. It never reaches the routes.
@@ -279,7 +285,6 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::*;

@@ -31,6 +31,7 @@ pub mod http;
 pub mod listener;
 mod memory;
 pub mod merchant;
+pub mod metrics;
 pub mod problem;
 pub mod state;
 pub mod store;

@@ -35,6 +35,7 @@ use crate::{
     body::{BodyLimits, read_body},
     execution::{self, ProviderTransport},
     merchant::{Connection, Gateway, Merchant},
+    metrics::bytes,
     problem::{AlreadyWritten, Code, Problem},
     state::{Admitted, App, Seen},
     writes::{NewWrite, SentRequest, over_http},
@@ -136,6 +137,10 @@ impl DropInCall {
             }
         };
         let merchant = &Arc::clone(self.merchant.insert(merchant));
+        let body = self.vendor_request.body();
+        if !body.is_empty() {
+            app.metrics().body_bytes(&merchant.name).observe(bytes(body.len()));
+        }
         if !self.dialect.is_served {
             return Err(outside_base().into());
         }

@@ -29,7 +29,7 @@ pub async fn create(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let call = caller.call(Operation::Create, &["distinct"])?;
-    let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
+    let fields = call.fields(&app, &body)?;
     let distinct = call.query.flag("distinct")?.unwrap_or_default();
     let command = CreateCustomer { fields: fields.without_clears(), distinct };
     call.write(&app, Command::Create(command), Some(body)).await
@@ -98,7 +98,7 @@ pub async fn update(
 ) -> Result<Response, Problem> {
     let mut call = caller.call(Operation::Update, &[])?;
     let id = call.id(id)?;
-    let fields = input::fields(&body, call.merchant.region).map_err(|error| call.failure(&error))?;
+    let fields = call.fields(&app, &body)?;
     call.write(&app, Command::Update(UpdateCustomer { id, fields }), Some(body)).await
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use http::{HeaderMap, HeaderName, header, request::Parts};
 use passerelle_providers::{
+    api::input,
     engine::{Conditions, Planned},
-    model::{Command, CustomerId, Error, LossPolicy, Operation, manifest::Manifest},
+    model::{Command, CustomerFields, CustomerId, Error, LossPolicy, Operation, manifest::Manifest},
     text::{Source, Text},
 };
 
@@ -16,6 +17,7 @@ use crate::{
     body::{BodyLimits, read_body},
     execution,
     merchant::{Connection, Gateway, Merchant},
+    metrics::bytes,
     problem::{Code, Problem},
     state::{App, RequestId},
     store::Contacts,
@@ -204,6 +206,12 @@ impl Call {
             }
             None => Err(self.failure(&error)),
         }
+    }
+
+    /// Reads the fields of a customer from the body of the request.
+    pub fn fields(&self, app: &App, body: &Source) -> Result<CustomerFields, Problem> {
+        app.metrics().body_bytes(&self.merchant.name).observe(bytes(body.as_str().len()));
+        input::fields(body, self.merchant.region).map_err(|error| self.failure(&error))
     }
 
     /// Finds the connection that executes a command, and gives the command the customer's id at that connection.

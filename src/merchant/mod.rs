@@ -84,6 +84,8 @@ pub struct Signer {
 /// A connection: one provider with credentials, ready to be called.
 #[derive(Debug)]
 pub struct Connection {
+    /// The name of its merchant.
+    pub merchant: String,
     /// The name in the configuration.
     pub name: String,
     /// The adapter.

@@ -247,6 +247,7 @@ impl Resolver<'_> {
             }
         };
         Some(Arc::new(Connection {
+            merchant: merchant.to_owned(),
             name: name.to_owned(),
             provider: (vendor.connect)(settings),
             manifest,

@@ -14,6 +14,7 @@ pub use replays::{Admitted, Once, Repeated, Replays, Seen};
 
 use crate::{
     merchant::Gateway,
+    metrics::Metrics,
     store::Store,
     upstream::Shared,
     writes::{FindSurface, Writes},
@@ -52,6 +53,11 @@ impl App {
             replays: Replays::default(),
             bodies,
         })
+    }
+
+    /// The metrics of the process.
+    pub fn metrics(&self) -> &Metrics {
+        self.shared.metrics()
     }
 }
 

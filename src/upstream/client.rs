@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
 use super::{
-    Outgoing,
+    ConnectionName, Outgoing, Shared,
     base::Base,
     failure,
     proxy::Proxy,
@@ -120,19 +120,32 @@ struct Parts {
     client: reqwest::Client,
     proxy: Option<Arc<Proxy>>,
     base: Base,
-    timeout: Duration,
-    max_reply: usize,
+    limits: Limits,
     replies: Arc<Replies>,
+    shared: Shared,
+    /// The names of the merchant and of the connection, for metrics.
+    merchant: String,
+    connection: String,
+}
+
+/// What one attempt may need.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How long it may take.
+    pub(super) timeout: Duration,
+    /// The largest reply, in bytes.
+    pub(super) max_reply: usize,
 }
 
 impl ProviderClient {
     /// The client for the provider at `base_url`. The error says what is wrong with the URL.
     pub(super) fn new(
         client: HttpClient,
+        name: ConnectionName<'_>,
         base_url: &str,
-        timeout: Duration,
-        max_reply: usize,
+        limits: Limits,
         replies: Arc<Replies>,
+        shared: Shared,
     ) -> Result<Self, String> {
         let base = Base::new(base_url)?;
         if client.encrypted_only && !base.is_encrypted() {
@@ -146,7 +159,8 @@ impl ProviderClient {
             Some((client, proxy)) => (client, Some(proxy)),
             None => (client.direct, None),
         };
-        Ok(Self(Arc::new(Parts { client, proxy, base, timeout, max_reply, replies })))
+        let (merchant, connection) = (name.merchant.to_owned(), name.connection.to_owned());
+        Ok(Self(Arc::new(Parts { client, proxy, base, limits, replies, shared, merchant, connection })))
     }
 }
 
@@ -179,10 +193,16 @@ impl Parts {
         writes: bool,
     ) -> Result<Response, Error> {
         let response = response.await.map_err(|error| failure::classify(&error, self.proxy.as_deref()))?;
-        match self.refusing_proxy(response.status()) {
-            Some(proxy) => Err(failure::proxy_unauthorized(proxy)),
-            None => reply::read(response, limit, self.replies.share(writes)).await,
+        if let Some(proxy) = self.refusing_proxy(response.status()) {
+            return Err(failure::proxy_unauthorized(proxy));
         }
+        let reply = reply::read(response, limit, self.replies.share(writes)).await;
+        // Only the budget fails in this way after the request was sent.
+        reply.inspect_err(|error| {
+            if error.kind == Kind::Overloaded {
+                self.shared.metrics().replies_refused(&self.merchant, &self.connection).inc();
+            }
+        })
     }
 }
 
@@ -203,10 +223,10 @@ impl Service<Outgoing> for ProviderClient {
             return Box::pin(async { Err(too_late().into()) });
         }
         let limit = match request.extensions().get::<AsksForMany>() {
-            Some(AsksForMany) => Limit::of_page(parts.max_reply),
-            None => Limit::of_record(parts.max_reply),
+            Some(AsksForMany) => Limit::of_page(parts.limits.max_reply),
+            None => Limit::of_record(parts.limits.max_reply),
         };
-        let deadline = times.answer_until.min(now + parts.timeout);
+        let deadline = times.answer_until.min(now + parts.limits.timeout);
         // Created outside the async block, which then has to store only this future and not the request. It sends nothing
         // before it is polled.
         let response = parts.to_reqwest(&request, headers).map(|request| parts.client.execute(request));
@@ -259,10 +279,13 @@ mod tests {
         http_client(settings).expect("a client")
     }
 
+    const NAME: ConnectionName<'_> = ConnectionName { merchant: "acme", connection: "main" };
+    const LIMITS: Limits = Limits { timeout: Duration::from_secs(1), max_reply: 1024 };
+
     /// The error of a request that may be sent until `send_until`.
     async fn send(client: HttpClient, base: &str, path: &'static str, send_until: Instant) -> Error {
         let mut client =
-            ProviderClient::new(client, base, Duration::from_secs(1), 1024, replies()).expect("a base URL");
+            ProviderClient::new(client, NAME, base, LIMITS, replies(), Shared::default()).expect("a base URL");
         let times = Times { send_until, answer_until: Instant::now() + Duration::from_mins(1) };
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = Uri::from_static(path);
@@ -299,7 +322,7 @@ mod tests {
         let refused = send(client(false), &format!("https://localhost:{port}"), "/", later).await;
         assert_eq!(refused.kind, Kind::Unreachable);
         let base = format!("http://127.0.0.1:{port}");
-        let plain = ProviderClient::new(client(false), &base, Duration::from_secs(1), 1024, replies());
+        let plain = ProviderClient::new(client(false), NAME, &base, LIMITS, replies(), Shared::default());
         assert!(plain.err().is_some_and(|error| error.contains("does not begin with https://")));
         assert!(!was_connected());
     }

@@ -62,7 +62,7 @@ pub use proxy::{Exception, Proxy};
 pub use shares::{ConnectionName, MaxInFlight, Shared};
 
 use self::shares::{Places, Replies, Taken};
-use crate::config::Rate;
+use crate::{config::Rate, metrics::Metrics};
 
 /// A request to the provider. Its path is below the provider's base URL, and `headers` are those of one attempt.
 #[derive(Debug, Clone)]
@@ -133,8 +133,10 @@ impl Upstream {
             settings;
         let shared = shared.clone();
         let replies = Arc::new(shared.replies(endpoint.base_url()));
+        let limits = client::Limits { timeout, max_reply };
+        let base_url = endpoint.base_url();
         let client =
-            client::ProviderClient::new(client, endpoint.base_url(), timeout, max_reply, Arc::clone(&replies))?;
+            client::ProviderClient::new(client, name, base_url, limits, Arc::clone(&replies), shared.clone())?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(client);
         let places = shared.places(name, endpoint.base_url(), max_in_flight);
@@ -145,6 +147,11 @@ impl Upstream {
     /// Where the provider is.
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The metrics of the process.
+    pub fn metrics(&self) -> &Metrics {
+        self.shared.metrics()
     }
 
     /// Whether the number of requests in a period is limited.

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::budget::{Budget, Share};
+use crate::metrics::Metrics;
 
 /// What the connections of a process share. All clones are one.
 #[derive(Clone, Default)]
@@ -26,6 +27,7 @@ struct Parts {
     process: Arc<Held>,
     others: Mutex<HashMap<Owner, Arc<Held>>>,
     decoders: Semaphore,
+    metrics: Metrics,
 }
 
 impl Default for Parts {
@@ -36,6 +38,7 @@ impl Default for Parts {
             process: Arc::new(Held { in_flight: AtomicUsize::default(), replies: Budget::whole() }),
             others: Mutex::default(),
             decoders: Semaphore::new((cores / 2).max(1)),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -129,6 +132,11 @@ impl Shared {
         // Only the map still knows the places of a connection that an earlier reload removed.
         others.retain(|_, held| Arc::strong_count(held) > 1);
         Arc::clone(others.entry(owner).or_default())
+    }
+
+    /// The metrics of the process.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// Runs work on a thread that serves no requests. Only a part of the cores does such work at once.

@@ -127,6 +127,8 @@ async fn slow_large_replies_of_one_host_refuse_neither_small_ones_nor_those_of_a
     // The first reply is still on its way, or has taken its place: one of both is refused.
     let refused = gateway.get("/v1/customers").await;
     assert_eq!(refused.status_and_code(), (503, "overloaded"), "{}", refused.text);
+    let series = r#"passerelle_provider_replies_refused_total{merchant="one",connection="main"}"#;
+    assert!(gateway.metric(series) >= 1.0, "the refused reply is counted");
     assert_eq!(gateway.get("/v1/customers/b78de3c9-7f76-4f43-9c5d-000000000001").await.status, 200);
     let created = gateway.post("/v1/customers", json!({"name": "N"})).await;
     assert_eq!(created.status, 201, "{}", created.text);

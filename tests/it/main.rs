@@ -18,6 +18,7 @@ mod imports;
 mod inbound;
 mod large_replies;
 mod lists;
+mod metrics;
 mod partial_lists;
 mod phones;
 mod played;

@@ -131,6 +131,13 @@ impl Gateway {
         self.running.address
     }
 
+    /// The value of one series of a metric, such as `name_total{merchant="acme"}`. Zero if it was never recorded.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let text = self.running.app.metrics().text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_default()
+    }
+
     /// The address of the operator's listener.
     pub(crate) fn operator_address(&self) -> Option<std::net::SocketAddr> {
         self.running.operator_address

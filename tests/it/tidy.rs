@@ -104,6 +104,7 @@ const SHELL: &[&str] = &[
     "capabilities",
     "config",
     "memory",
+    "metrics",
     "tls",
     "upstream",
     "store",
