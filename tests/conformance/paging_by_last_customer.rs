@@ -12,13 +12,13 @@ use passerelle_providers::{
     CustomerProvider, Settings, Vendor, VendorServer,
     engine::{self, Conditions, Language, drop_in},
     kit::{
-        CustomerPage, Draft, Endpoint, Plan, Transport, VendorRequest,
+        CustomerPage, Draft, Endpoint, Plan, Transport, VendorRequest, paging,
         server::{json_response, mismatched_reply, no_route, usual_status, uuid},
     },
     model::{
         BorrowedCustomer, Command, CreateCustomer, Created, Customer, CustomerFields, CustomerFilter, CustomerId,
-        Error, Field, IdPattern, Kind, ListCustomers, LossPolicy, Operation, Page, Patch, Position, Reply, Request,
-        Response, Written,
+        Error, Field, IdPattern, Kind, ListCustomers, LossPolicy, Operation, Patch, Position, Reply, Request, Response,
+        Written,
         auth::{AuthScheme, Credentials, Stamp},
         manifest::{
             Clears, Dedupe, Dedupes, FieldSupport, FilterSupport, Filters, ListCoverage, Lookups, Manifest, NameStyle,
@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 use crate::{
     case::block_on,
-    laws::{SECRET, subjects},
+    laws::{SECRET, Subject, requests::the_server_side_decodes_pages_as_planned, subjects},
     sample,
 };
 
@@ -44,6 +44,9 @@ const LIMIT: u16 = 13;
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![
         trial("its_adapter_walks_its_twin", || block_on(its_adapter_walks_its_twin())),
+        trial("its_server_side_decodes_pages_as_planned", || {
+            the_server_side_decodes_pages_as_planned(Subject { vendor: &EXAMPLE, manifest: &MANIFEST })
+        }),
         trial("an_unknown_last_customer_is_not_taken_for_the_beginning", || {
             block_on(an_unknown_last_customer_is_not_taken_for_the_beginning())
         }),
@@ -326,26 +329,14 @@ impl CustomerProvider for Example {
     }
 
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
-        let last = match &command.position {
-            Position::Token(last) => Some(last),
-            Position::AfterCustomer(last) => Some(last.at_provider()),
-            Position::Offset(0) => None,
-            Position::Offset(_) | Position::Within { .. } => {
-                return Err(Error::new(Kind::Malformed, "a list begins at its beginning, or after a customer"));
-            }
-        };
-        Draft::get("/customers")
-            .number("limit", command.limit.into())
-            .maybe("starting_after", last.map(|last| &**last))
-            .plan_page(
-                |answer| answer.refusal(None, None),
-                |answer| {
-                    let WirePage { data, has_more } = parse(answer.text()?)?;
-                    let last = data.last().filter(|_| has_more).map(|last| Position::Token(last.id.into()));
-                    let items = data.into_iter().map(WireCustomer::decode).collect();
-                    Ok(Page { items, next: last, total: None })
-                },
-            )
+        let last = paging::last_customer(&command.position)?;
+        Draft::get("/customers").number("limit", command.limit.into()).maybe("starting_after", last).plan_page(
+            |answer| answer.refusal(None, None),
+            |answer| {
+                let WirePage { data, has_more } = parse(answer.text()?)?;
+                Ok(paging::page_of_more(data.into_iter().map(WireCustomer::decode).collect(), has_more))
+            },
+        )
     }
 }
 
@@ -364,14 +355,11 @@ impl VendorServer for Example {
                 let fields = CustomerFields { name: text("name"), email: text("email"), ..CustomerFields::default() };
                 Ok(Command::create(fields))
             }
-            ("GET", below) if below.is_empty() => {
-                let last = asked.query_text("starting_after").map(|last| CustomerId::parse(last, ids)).transpose()?;
-                Ok(Command::List(ListCustomers {
-                    limit: asked.limit("limit", 10, MANIFEST.paging.max_limit)?,
-                    position: last.map_or(Position::START, Position::AfterCustomer),
-                    filter: CustomerFilter::default(),
-                }))
-            }
+            ("GET", below) if below.is_empty() => Ok(Command::List(ListCustomers {
+                limit: asked.limit("limit", 10, MANIFEST.paging.max_limit)?,
+                position: paging::accept_last_customer(&asked, "starting_after", ids)?,
+                filter: CustomerFilter::default(),
+            })),
             _ => Err(no_route()),
         }
     }

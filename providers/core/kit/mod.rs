@@ -11,6 +11,7 @@ mod known;
 pub mod marker;
 pub mod members;
 mod page;
+pub mod paging;
 mod plan;
 mod provider;
 pub mod render;

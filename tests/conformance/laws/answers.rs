@@ -12,7 +12,7 @@ use passerelle_providers::{
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
 
-use super::{Subject, compare_customers, fail, requests::position_of_a_client, run_cases, usual};
+use super::{Subject, compare_customers, fail, requests::page_of_a_client, run_cases, usual};
 use crate::{fields::full, sample, show};
 
 /// The result of a plan that must need no other request.
@@ -72,8 +72,8 @@ pub(super) fn the_client_side_decodes_a_page_as_encoded(subject: Subject) -> Res
         let total = position.offset() + items.len() as u64;
         let reply = Reply::Customers(Page::of_total(items.clone(), &position, total));
         let answer = server.answer(&Command::List(list.clone()), &reply).map_err(fails)?;
-        let asked = position_of_a_client(subject, &list).map_err(|failed| fail(format!("{failed:?}")))?;
-        let sent = ListCustomers { position: asked, ..list };
+        let asked = page_of_a_client(subject, &list).map_err(|failed| fail(format!("{failed:?}")))?;
+        let sent = ListCustomers { position: asked.sent, ..list };
         let decoded = done(provider.plan_list(&sent).map_err(fails)?.into_owned().read(answer))?;
         prop_assert_eq!(decoded.items.len(), items.len());
         prop_assert_eq!(&decoded.next, &None);

@@ -16,7 +16,7 @@ mod partial;
 mod planning;
 mod previews;
 mod records;
-mod requests;
+pub(crate) mod requests;
 mod safety;
 mod truth;
 
@@ -60,6 +60,7 @@ const LAWS: &[(&str, Law)] = &[
         previews::an_explained_update_is_the_sent_one_but_for_what_it_takes_from_the_record,
     ),
     ("the_server_side_decodes_every_command_as_planned", requests::the_server_side_decodes_every_command_as_planned),
+    ("the_server_side_decodes_pages_as_planned", requests::the_server_side_decodes_pages_as_planned),
     ("the_server_side_decodes_filters_as_declared", requests::the_server_side_decodes_filters_as_declared),
     ("exactly_the_declared_lookups_are_planned", planning::exactly_the_declared_lookups_are_planned),
     ("the_client_side_decodes_a_customer_as_encoded", answers::the_client_side_decodes_a_customer_as_encoded),

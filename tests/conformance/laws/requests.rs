@@ -81,30 +81,53 @@ pub(super) fn the_server_side_decodes_every_command_as_planned(subject: Subject)
             return Err(message.into());
         }
     }
+    Ok(())
+}
+
+/// Every style of paging: what the client side sends for a page is what the server side decodes.
+pub(crate) fn the_server_side_decodes_pages_as_planned(subject: Subject) -> Result<(), Failed> {
+    let (provider, server) = (subject.provider(), subject.server());
     for (limit, page) in [(1, 1), (7, 3), (subject.manifest.paging.max_limit, 2)] {
         let list = |position| ListCustomers { limit, position, filter: Default::default() };
-        let expected = list(Position::of_page(page, limit));
-        let sent = list(position_of_a_client(subject, &expected)?);
-        let accepted = server.accept(&plan(&provider, &Command::List(sent))?.0[0])?;
-        if accepted != Command::List(expected) {
+        let PageOfAClient { sent, decoded } = page_of_a_client(subject, &list(Position::of_page(page, limit)))?;
+        let accepted = server.accept(&plan(&provider, &Command::List(list(sent)))?.0[0])?;
+        if accepted != Command::List(list(decoded)) {
             return Err(format!("a page of {limit} was decoded as {}", show::command(&accepted)).into());
         }
     }
     Ok(())
 }
 
-/// The position that a client sends for a page. Where the vendor pages with tokens, it is the token in the answer to
-/// the page before.
-pub(super) fn position_of_a_client(subject: Subject, list: &ListCustomers) -> Result<Position, Failed> {
-    if subject.manifest.paging.style != PagingStyle::Token || list.position == Position::START {
-        return Ok(list.position.clone());
+/// One page in the vendor's style.
+pub(super) struct PageOfAClient {
+    /// The position for which the client side plans the request.
+    pub(super) sent: Position,
+    /// The position that the server side decodes from it.
+    pub(super) decoded: Position,
+}
+
+/// The page of a list in the vendor's style. Where the vendor pages with tokens, its client has the token from the answer
+/// to the page before; where it pages by the last customer, the client has the id of one.
+pub(super) fn page_of_a_client(subject: Subject, list: &ListCustomers) -> Result<PageOfAClient, Failed> {
+    let decoded = list.position.clone();
+    if decoded == Position::START {
+        return Ok(PageOfAClient { sent: decoded.clone(), decoded });
     }
-    let first = ListCustomers { position: Position::START, ..list.clone() };
-    let page = Page { items: Vec::new(), next: Some(list.position.clone()), total: None };
-    let answer = subject.server().answer(&Command::List(first.clone()), &Reply::Customers(page))?;
-    match subject.provider().plan_list(&first)?.into_owned().read(answer)? {
-        Step::Done(Page { next: Some(next), .. }) => Ok(next),
-        _ => Err("a page that is not the last has no position of the next one".into()),
+    match subject.manifest.paging.style {
+        PagingStyle::Pages | PagingStyle::Offset => Ok(PageOfAClient { sent: decoded.clone(), decoded }),
+        PagingStyle::AfterCustomer => {
+            let last = Position::AfterCustomer(subject.id());
+            Ok(PageOfAClient { sent: last.clone(), decoded: last })
+        }
+        PagingStyle::Token => {
+            let first = ListCustomers { position: Position::START, ..list.clone() };
+            let page = Page { items: Vec::new(), next: Some(decoded.clone()), total: None };
+            let answer = subject.server().answer(&Command::List(first.clone()), &Reply::Customers(page))?;
+            match subject.provider().plan_list(&first)?.into_owned().read(answer)? {
+                Step::Done(Page { next: Some(sent), .. }) => Ok(PageOfAClient { sent, decoded }),
+                _ => Err("a page that is not the last has no position of the next one".into()),
+            }
+        }
     }
 }
 
