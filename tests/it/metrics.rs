@@ -11,10 +11,9 @@ async fn only_the_operators_listener_shows_the_metrics() {
     let operator =
         passerelle::config::SANDBOX.replacen("listen = \"127.0.0.1:8080\"", "[operator]\nlisten = \"127.0.0.1:0\"", 1);
     let gateway = Gateway::start(&operator).await;
-    let address = gateway.operator_address().expect("the operator's listener");
     let request = gateway.plain(Method::POST, "/as/lomi/v1/customers").header("x-api-key", "sk_sandbox_lomi");
     gateway.send_to_dialect(request.json_text(&json!({ "name": "Amadou Ba" }))).await;
-    let answer = reqwest::get(format!("http://{address}/metrics")).await.expect("an answer");
+    let answer = gateway.at_operator("/metrics").send().await.expect("an answer");
     assert_eq!(answer.headers()["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
     let text = answer.text().await.expect("a text");
     assert!(text.contains("# TYPE passerelle_request_body_bytes histogram") && text.ends_with("# EOF\n"), "{text}");

@@ -138,6 +138,12 @@ impl Gateway {
         value.unwrap_or_default()
     }
 
+    /// A `GET` at the operator's listener.
+    pub(crate) fn at_operator(&self, path: &str) -> reqwest::RequestBuilder {
+        let address = self.operator_address().expect("the operator's listener");
+        self.client.get(format!("http://{address}{path}"))
+    }
+
     /// The address of the operator's listener.
     pub(crate) fn operator_address(&self) -> Option<std::net::SocketAddr> {
         self.running.operator_address
