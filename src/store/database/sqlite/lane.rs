@@ -87,21 +87,23 @@ pub(super) fn write_groups(connection: Connection, clock: &Clock, file: Option<(
             continue;
         }
         group.retain(|job| !job.abandoned());
-        let mut outcomes = Vec::new();
-        let committed = commit(&mut session, clock, &mut group, &mut outcomes);
-        if let Err(failure) = &committed {
-            if !session.0.is_autocommit() {
-                let _ = session.0.execute_batch("ROLLBACK");
+        match transact(&mut session, clock, guard, &mut group) {
+            // A job that fails must not fail the others, so each now has a transaction of its own. That is rare. A
+            // savepoint around each job would copy every page that the job changes.
+            Err(failure) if failure.is_of_job && group.len() > 1 => {
+                for job in group {
+                    let mut alone = [job];
+                    let result = transact(&mut session, clock, guard, &mut alone);
+                    let [job] = alone;
+                    job.settle(result.map_err(|failure| failure.error));
+                }
             }
-            failure.note(guard);
-        }
-        let committed = committed.map_err(|failure| failure.error);
-        outcomes.resize(group.len(), Ok(()));
-        for (job, outcome) in group.into_iter().zip(outcomes) {
-            if let (Some(guard), Err(error)) = (guard, &outcome) {
-                guard.judge(error);
+            result => {
+                let result = result.map_err(|failure| failure.error);
+                for job in group {
+                    job.settle(result.clone());
+                }
             }
-            job.settle(committed.clone().and(outcome));
         }
         if let (Some(checkpoints), Some(guard)) = (&mut checkpoints, guard)
             && guard.broken().is_none()
@@ -140,9 +142,11 @@ fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, busy: bool) {
     }
 }
 
-/// Why a whole group failed.
+/// Why a transaction failed.
 struct LaneError {
     error: StoreError,
+    /// Whether only the work of a job failed.
+    is_of_job: bool,
     /// Whether the writer must not try again: after a failed sync, it is not known what is on the disk.
     lasting: bool,
 }
@@ -165,48 +169,48 @@ impl From<rusqlite::Error> for LaneError {
     fn from(error: rusqlite::Error) -> Self {
         let code = error.sqlite_error().map(|error| error.extended_code);
         let lasting = matches!(code, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC));
-        Self { error: failure(&error), lasting }
+        Self { error: failure(&error), is_of_job: false, lasting }
     }
 }
 
 impl From<StoreError> for LaneError {
     fn from(error: StoreError) -> Self {
-        Self { error, lasting: false }
+        Self { error, is_of_job: false, lasting: false }
     }
 }
 
-/// Runs a group in one transaction, and each job in a savepoint: a job that fails does not fail the others.
-fn commit(
+/// Runs jobs in one transaction. If it fails, it is rolled back, and the guard is asked what that means for the file.
+fn transact(
     session: &mut SqliteSession,
     clock: &Clock,
+    guard: Option<&Guard>,
     jobs: &mut [Box<dyn Job>],
-    outcomes: &mut Vec<Result<(), StoreError>>,
 ) -> Result<(), LaneError> {
-    session.0.execute_batch("BEGIN IMMEDIATE")?;
+    commit(session, clock, jobs).inspect_err(|failure| {
+        if !session.0.is_autocommit() {
+            let _ = session.run("ROLLBACK");
+        }
+        match guard {
+            Some(guard) if failure.is_of_job => guard.judge(&failure.error),
+            None if failure.is_of_job => {}
+            guard => failure.note(guard),
+        }
+    })
+}
+
+fn commit(session: &mut SqliteSession, clock: &Clock, jobs: &mut [Box<dyn Job>]) -> Result<(), LaneError> {
+    session.run("BEGIN IMMEDIATE")?;
     let head = head::read(ready(session.rows(head::READ, &[]))?.first_mut().ok_or_else(head::missing)?)?;
     let mut group = Group { now: clock().as_millisecond(), head: Some(head) };
     for job in jobs {
-        let before = group;
-        session.run("SAVEPOINT job")?;
-        let outcome = ready(job.perform(session, &mut group));
-        if outcome.is_err() {
+        ready(job.perform(session, &mut group)).map_err(|error| {
             // A full disk ends the whole transaction.
-            if session.0.is_autocommit() {
-                outcome?;
-            } else {
-                session.run("ROLLBACK TO job")?;
-                group = before;
-                outcomes.push(outcome);
-                session.run("RELEASE job")?;
-                continue;
-            }
-        }
-        session.run("RELEASE job")?;
-        outcomes.push(Ok(()));
+            LaneError { error, is_of_job: !session.0.is_autocommit(), lasting: false }
+        })?;
     }
     if let Some(moved) = group.head.filter(|moved| *moved != head) {
         ready(session.execute(head::MOVE, &head::values(&moved)))?;
     }
-    session.0.execute_batch("COMMIT")?;
+    session.run("COMMIT")?;
     Ok(())
 }
