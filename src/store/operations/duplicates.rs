@@ -147,7 +147,7 @@ impl Identity {
         session: &mut dyn Session,
         group: &mut Group,
     ) -> Result<Found, StoreError> {
-        if !self.joins {
+        if !self.joins || self.earlier_fingerprint.is_none() && !self.has_duplicate(session, group).await? {
             return Ok(Found::Nothing);
         }
         Ok(match self.open_duplicate(session, group).await? {
@@ -158,6 +158,17 @@ impl Identity {
                 None => Found::Nothing,
             },
         })
+    }
+
+    /// Whether one of the two searches by content would find a write. Most writes are new, and for those this one
+    /// statement is enough. It sorts nothing, for which SQLite would make a temporary table.
+    async fn has_duplicate(&self, session: &mut dyn Session, group: &Group) -> Result<bool, StoreError> {
+        let select = "SELECT CAST(1 AS BIGINT) \
+                      WHERE EXISTS (SELECT 1 FROM operations WHERE merchant = ?1 AND fingerprint = ?2 \
+                      AND state IN ('sending', 'unknown') AND created_at > ?3) \
+                      OR EXISTS (SELECT 1 FROM operations WHERE merchant = ?1 AND fingerprint = ?2 \
+                      AND unheard = 1 AND answer IS NOT NULL AND created_at > ?3)";
+        Ok(!session.rows(select, &self.content(&self.fingerprint, group)).await?.is_empty())
     }
 
     /// The parameters of a search by content in the last `Terms::joining`.
