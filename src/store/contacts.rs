@@ -2,13 +2,23 @@
 //! look-up needs them at a provider whose lists do not show every customer. [`Contacts`] is their handle. The values
 //! themselves never reach the database.
 //!
-//! They change in the transaction that finishes a create, an update or a deletion (`operations/ends.rs`). A look-up that
-//! finds out that the provider has another value corrects them ([`Contacts::correct`]). The secret of the hashes belongs
-//! to the store, so a new `store.key` does not change them.
+//! A contact is in one of two places, and look-ups ask both in one statement:
+//!
+//! - in the row in `operations` of the write that set it. The statement that finishes the write sets it there
+//!   (`operations/ends.rs`), so a create costs no statement and no row more, only an entry in each of two indexes;
+//! - in the table `contacts`, after that row was deleted because of its age ([`delete_operations`]). Versions before
+//!   wrote every contact there.
+//!
+//! Only one place has a contact of a customer: a write that sets or clears it removes it from all others
+//! ([`remove_others`]). While an older replica writes to the table, both can have one. The provider decides then: a
+//! look-up retrieves the customer, compares, and corrects what differs ([`Contacts::correct`]).
+//!
+//! The secret of the hashes belongs to the store, so a new `store.key` does not change them.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use passerelle_providers::model::Patch;
 
 use super::{
     database::{
@@ -43,6 +53,14 @@ impl ContactKind {
             Self::Phone => "phone",
         }
     }
+
+    /// The column of `operations`.
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Email => "email_hash",
+            Self::Phone => "phone_hash",
+        }
+    }
 }
 
 /// The customers of one connection of a merchant.
@@ -57,19 +75,20 @@ pub struct ContactsOf<'a> {
 /// What the end of a write changes about the contacts of its customer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContactChanges {
-    changes: Vec<(ContactKind, Option<Hash>)>,
+    pub(in crate::store) email: Patch<Hash>,
+    pub(in crate::store) phone: Patch<Hash>,
 }
 
 impl ContactChanges {
-    /// The changes of a create, for tests of the database alone.
-    #[cfg(test)]
-    pub(in crate::store) fn of_hashes(email: Hash, phone: Hash) -> Self {
-        Self { changes: vec![(ContactKind::Email, Some(email)), (ContactKind::Phone, Some(phone))] }
+    /// The changes of a deletion: no contact is kept.
+    pub const fn forget() -> Self {
+        Self { email: Patch::Clear, phone: Patch::Clear }
     }
 
-    /// The changes of a deletion: no contact is kept.
-    pub fn forget() -> Self {
-        Self { changes: vec![(ContactKind::Email, None), (ContactKind::Phone, None)] }
+    /// The kinds of contact that change.
+    fn kinds(&self) -> impl Iterator<Item = ContactKind> {
+        let changes = [(ContactKind::Email, &self.email), (ContactKind::Phone, &self.phone)];
+        changes.into_iter().filter(|(_, change)| !change.is_absent()).map(|(kind, _)| kind)
     }
 }
 
@@ -97,12 +116,15 @@ impl Contacts {
         of: ContactsOf<'_>,
         values: impl IntoIterator<Item = (ContactKind, Option<&'v str>)>,
     ) -> ContactChanges {
-        let mut changes: Vec<(ContactKind, Option<Hash>)> = Vec::new();
+        let mut changes = ContactChanges::default();
         for (kind, value) in values {
-            changes.retain(|(other, _)| *other != kind);
-            changes.push((kind, value.map(|value| self.hash(of, kind, value))));
+            let change = value.map_or(Patch::Clear, |value| Patch::Set(self.hash(of, kind, value)));
+            match kind {
+                ContactKind::Email => changes.email = change,
+                ContactKind::Phone => changes.phone = change,
+            }
         }
-        ContactChanges { changes }
+        changes
     }
 
     /// The ids of at most `limit` customers with a value, the one that was changed last first.
@@ -113,7 +135,7 @@ impl Contacts {
         value: &str,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
-        read(&*self.store.database, Find { hash: self.hash(of, kind, value), limit }).await
+        read(&*self.store.database, Find { kind, hash: self.hash(of, kind, value), limit }).await
     }
 
     /// Corrects a customer's contact that has the value `from` to the value `to`, or deletes it (`None`). Nothing changes
@@ -155,6 +177,7 @@ impl Owner {
 
 /// The customers with a contact. The hash is different for every merchant, connection and kind.
 pub(in crate::store) struct Find {
+    pub(in crate::store) kind: ContactKind,
     pub(in crate::store) hash: Hash,
     pub(in crate::store) limit: usize,
 }
@@ -166,9 +189,17 @@ impl Work for Find {
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<String>, StoreError> {
-        let select = "SELECT customer FROM contacts WHERE hash = ?1 ORDER BY changed_at DESC LIMIT ?2";
+        let column = self.kind.column();
+        // An older replica that erases an operation leaves its hashes.
+        let select = format!(
+            "SELECT customer FROM (SELECT * FROM (SELECT customer, finished_at AS changed_at FROM operations \
+             WHERE {column} = ?1 AND erased = 0 ORDER BY finished_at DESC LIMIT ?2) AS newer \
+             UNION ALL SELECT * FROM (SELECT customer, changed_at FROM contacts \
+             WHERE hash = ?1 ORDER BY changed_at DESC LIMIT ?2) AS older) AS found \
+             GROUP BY customer ORDER BY max(changed_at) DESC LIMIT ?2"
+        );
         let values = [Value::Bytes(&self.hash), Value::Integer(limited(self.limit))];
-        session.rows(select, &values).await?.into_iter().map(|mut row| row.text()).collect()
+        session.rows(&select, &values).await?.into_iter().map(|mut row| row.text()).collect()
     }
 }
 
@@ -184,58 +215,92 @@ pub(in crate::store) struct Correct {
 impl Work for Correct {
     type Done = ();
 
-    /// One statement, which changes the contact only while it still has the hash that the caller has read. A concurrent
-    /// end of a write sets the hash whatever it was, so its value stays in either order.
+    /// Each statement changes the contact only while it still has the hash that the caller has read. A concurrent end of
+    /// a write sets the hash whatever it was, so its value stays in either order. A concurrent reaper moves the contact
+    /// from the first place to the second, and so do the statements: the first waits for the reaper to commit, and the
+    /// second then finds the contact.
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
         let Owner { merchant, connection, customer } = &self.owner;
         let settled = i64::try_from(SETTLED.as_millis()).unwrap_or(i64::MAX);
-        let values = [
-            Value::Text(merchant),
-            Value::Text(connection),
-            Value::Text(customer),
-            Value::Text(self.kind.as_str()),
-            Value::Bytes(&self.from),
-            Value::Integer(group.now.saturating_sub(settled)),
-        ];
-        if let Some(to) = &self.to {
+        let (kind, column) = (Value::Text(self.kind.as_str()), self.kind.column());
+        let owner = [merchant, connection, customer].map(|text| Value::Text(text));
+        let expected = [Value::Bytes(&self.from), Value::Integer(group.now.saturating_sub(settled))];
+        let to = Value::bytes(self.to.as_ref().map(|hash| &hash[..]));
+        let update = format!(
+            "UPDATE operations SET {column} = ?6 WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
+             AND {column} = ?4 AND finished_at <= ?5"
+        );
+        session.execute(&update, &[&owner[..], &expected, &[to]].concat()).await?;
+        if self.to.is_some() {
             let update = "UPDATE contacts SET hash = ?7 WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
                           AND kind = ?4 AND hash = ?5 AND changed_at <= ?6";
-            session.execute(update, &[&values[..], &[Value::Bytes(to)]].concat()).await?;
+            session.execute(update, &[&owner[..], &[kind], &expected, &[to]].concat()).await?;
         } else {
             let delete = "DELETE FROM contacts WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
                           AND kind = ?4 AND hash = ?5 AND changed_at <= ?6";
-            session.execute(delete, &values).await?;
+            session.execute(delete, &[&owner[..], &[kind], &expected].concat()).await?;
         }
         Ok(())
     }
 }
 
-/// The statement that sets the contacts in these rows.
-/// Changes the contacts of a customer, in the transaction that finishes the write.
-pub(super) async fn change(
+/// Removes the contacts that a write has set or cleared from every other place than its own row. It belongs to the
+/// transaction that finishes the write. A create that was answered needs none of it: its customer is new.
+pub(super) async fn remove_others(
     session: &mut dyn Session,
-    group: &Group,
     of: ContactsOf<'_>,
     customer: &str,
     changes: &ContactChanges,
+    own_row: &str,
 ) -> Result<(), StoreError> {
-    let [merchant, connection, customer] = [of.merchant, of.connection, customer].map(Value::Text);
-    for (kind, hash) in &changes.changes {
-        let kind = Value::Text(kind.as_str());
-        if let Some(hash) = hash {
-            // A statement that inserts several rows would need a journal of its own.
-            let insert = "INSERT INTO contacts (merchant, connection, customer, kind, hash, changed_at) \
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (merchant, connection, customer, kind) \
-                          DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at";
-            let values = [merchant, connection, customer, kind, Value::Bytes(hash), Value::Integer(group.now)];
-            session.execute(insert, &values).await?;
-        } else {
-            let delete = "DELETE FROM contacts WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
-                          AND kind = ?4";
-            session.execute(delete, &[merchant, connection, customer, kind]).await?;
-        }
+    let owner = [of.merchant, of.connection, customer].map(Value::Text);
+    for kind in changes.kinds() {
+        // In this order, because a concurrent reaper moves contacts from the first place to the second.
+        let column = kind.column();
+        let update = format!(
+            "UPDATE operations SET {column} = NULL WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
+             AND id <> ?4 AND {column} IS NOT NULL"
+        );
+        session.execute(&update, &[&owner[..], &[Value::Text(own_row)]].concat()).await?;
+        let delete = "DELETE FROM contacts WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 AND kind = ?4";
+        session.execute(delete, &[&owner[..], &[Value::Text(kind.as_str())]].concat()).await?;
     }
     Ok(())
+}
+
+/// Deletes rows from `operations`, and moves their contacts to the table `contacts`. `delete` is the statement, without
+/// its `RETURNING`. Returns how many rows were deleted.
+pub(super) async fn delete_operations(
+    session: &mut dyn Session,
+    delete: &str,
+    values: &[Value<'_>],
+) -> Result<u64, StoreError> {
+    let delete = format!(
+        "{delete} RETURNING CASE WHEN erased = 1 THEN NULL ELSE email_hash END, \
+         CASE WHEN erased = 1 THEN NULL ELSE phone_hash END, merchant, connection, customer, finished_at"
+    );
+    let rows = session.rows(&delete, values).await?;
+    let deleted = rows.len() as u64;
+    for mut row in rows {
+        let hashes = [(ContactKind::Email, row.maybe_bytes()?), (ContactKind::Phone, row.maybe_bytes()?)];
+        if hashes.iter().all(|(_, hash)| hash.is_none()) {
+            continue;
+        }
+        let (merchant, connection, customer) = (row.text()?, row.text()?, row.text()?);
+        let changed_at = row.integer()?;
+        for (kind, hash) in hashes {
+            let Some(hash) = hash else { continue };
+            // A contact that is there already was written by an older replica, after this one.
+            let insert = "INSERT INTO contacts (merchant, connection, customer, kind, hash, changed_at) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+                          ON CONFLICT (merchant, connection, customer, kind) DO NOTHING";
+            let [merchant, connection, customer, kind] =
+                [&merchant, &connection, &customer, kind.as_str()].map(Value::Text);
+            let values = [merchant, connection, customer, kind, Value::Bytes(&hash), Value::Integer(changed_at)];
+            session.execute(insert, &values).await?;
+        }
+    }
+    Ok(deleted)
 }

@@ -4,11 +4,13 @@
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
-use passerelle::store::{Adopted, Claim, State, StoreError};
+use passerelle::store::{
+    Adopted, Claim, ContactKind, ContactsOf, End, NewOperation, OperationId, State, Store, StoreError,
+};
 use tokio_postgres::{Client, NoTls};
 
 use crate::{
-    bed::{Bed, claim, done, keyed, keyless},
+    bed::{Bed, answer, claim, done, keyed, keyless},
     cluster, server,
     trial::trial,
 };
@@ -35,6 +37,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_lease_that_is_renewed_during_a_takeover_is_kept,
         a_key_that_is_reaped_during_a_claim_is_claimed,
         one_customer_is_adopted_by_one_replica,
+        a_contact_that_is_moved_during_an_update_is_replaced,
+        a_contact_of_an_older_replica_is_found_once_and_replaced,
     ];
     trials.into_iter().map(cluster::or_ignored).collect()
 }
@@ -152,4 +156,65 @@ async fn one_customer_is_adopted_by_one_replica() {
         adopted.push(task.await.expect("a task").expect("adopted"));
     }
     assert!(adopted.contains(&Adopted::Own) && adopted.contains(&Adopted::Refused), "{adopted:?}");
+}
+
+const OF: ContactsOf<'_> = ContactsOf { merchant: "acme", connection: "main" };
+
+/// The end of a write that leaves its customer with one contact.
+fn with_email(store: &Store, customer: Option<&str>, email: &str) -> End {
+    let contacts = store.contacts().changes(OF, [(ContactKind::Email, Some(email))]);
+    End::Done { customer: customer.map(str::to_owned), contacts, answer: answer(200) }
+}
+
+/// A store with customer `c1`, whose e-mail address is `old@example.com`, and an update of it that is in flight.
+async fn updating(bed: &Bed) -> (Store, OperationId) {
+    let store = bed.open().await;
+    let create = claim(&store, keyed("acme", "create", "r")).await;
+    store.operations().finish(create, 1, with_email(&store, Some("c1"), "old@example.com")).await.expect("finished");
+    let update = NewOperation {
+        operation: "update".to_owned(),
+        customer: Some("c1".to_owned()),
+        ..keyed("acme", "update", "r")
+    };
+    let update = claim(&store, update).await;
+    (store, update)
+}
+
+async fn by_email(store: &Store, email: &str) -> Vec<String> {
+    store.contacts().find(OF, ContactKind::Email, email, 10).await.expect("read")
+}
+
+async fn a_contact_that_is_moved_during_an_update_is_replaced() {
+    let bed = server::bed();
+    let (store, update) = updating(&bed).await;
+    let (reaper, observer) = (session(&bed).await, session(&bed).await);
+    let moving = "BEGIN; WITH gone AS (DELETE FROM operations WHERE operation = 'create' RETURNING *) \
+                  INSERT INTO contacts SELECT merchant, connection, customer, 'email', email_hash, finished_at FROM gone";
+    reaper.batch_execute(moving).await.expect("moved");
+    let (operations, end) = (store.operations().clone(), with_email(&store, None, "new@example.com"));
+    let finishing = tokio::spawn(async move { operations.finish(update, 1, end).await });
+    until(&observer, WAITING, 1).await;
+    assert_eq!(by_email(&store, "old@example.com").await, ["c1"]);
+    reaper.batch_execute("COMMIT").await.expect("committed");
+    assert_eq!(finishing.await.expect("a task"), Ok(true));
+    assert!(by_email(&store, "old@example.com").await.is_empty());
+    assert_eq!(by_email(&store, "new@example.com").await, ["c1"]);
+}
+
+/// A replica of schema 5 keeps contacts in the table `contacts` alone.
+async fn a_contact_of_an_older_replica_is_found_once_and_replaced() {
+    let bed = server::bed();
+    let (store, update) = updating(&bed).await;
+    let older = "INSERT INTO contacts SELECT merchant, connection, customer, 'email', email_hash, finished_at \
+                 FROM operations WHERE operation = 'create'";
+    let other = session(&bed).await;
+    other.batch_execute(older).await.expect("inserted");
+    assert_eq!(by_email(&store, "old@example.com").await, ["c1"]);
+    store.operations().finish(update, 1, with_email(&store, None, "new@example.com")).await.expect("finished");
+    assert!(by_email(&store, "old@example.com").await.is_empty());
+    other.batch_execute("UPDATE operations SET answer = NULL, erased = 1 WHERE customer = 'c1'").await.expect("erased");
+    assert!(by_email(&store, "new@example.com").await.is_empty(), "its customer was deleted by an older replica");
+    bed.clock.move_by(Duration::from_hours(31 * 24));
+    store.operations().reap().await.expect("reaped");
+    assert!(by_email(&store, "new@example.com").await.is_empty());
 }

@@ -1,6 +1,6 @@
 //! The columns of bytes in both schemas: which of them are sealed, and that a new key seals all of those again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use libtest_mimic::Trial;
 use passerelle::store::{ContactKind, ContactsOf, End};
@@ -14,13 +14,15 @@ use crate::{
 /// The columns whose values are sealed. Each must be in the list of `src/store/sealed.rs`, too.
 const SEALED: [&str; 3] = ["meta.value", "operations.answer", "operations.command"];
 /// The columns of bytes that contain hashes. A new key does not change them.
-const PLAIN: [&str; 6] = [
+const PLAIN: [&str; 8] = [
     "audit.hash",
     "audit.request_hash",
     "chain.hash",
     "contacts.hash",
+    "operations.email_hash",
     "operations.fingerprint",
     "operations.key_hash",
+    "operations.phone_hash",
 ];
 
 /// The length of the version and the id of the key, with which sealed bytes begin.
@@ -70,11 +72,20 @@ async fn columns(bed: &Bed) -> Columns {
 
 async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
     let store = bed.open().await;
-    let ended = claim(&store, keyed("acme", "ended", "r")).await;
     let of = ContactsOf { merchant: "acme", connection: "main" };
-    let contacts = store.contacts().changes(of, [(ContactKind::Email, Some("awa@example.com"))]);
-    let end = End::Done { customer: Some("c1".to_owned()), contacts, answer: answer(201) };
-    store.operations().finish(ended, 1, end).await.expect("finished");
+    let create = async |customer: &str| {
+        let id = claim(&store, keyed("acme", customer, "r")).await;
+        let email = format!("{customer}@example.com");
+        let contacts = [(ContactKind::Email, Some(email.as_str())), (ContactKind::Phone, Some("+221771234567"))];
+        let contacts = store.contacts().changes(of, contacts);
+        let end = End::Done { customer: Some(customer.to_owned()), contacts, answer: answer(201) };
+        store.operations().finish(id, 1, end).await.expect("finished");
+    };
+    create("c1").await;
+    // The contacts of an old row move to the table `contacts`.
+    bed.clock.move_by(Duration::from_hours(31 * 24));
+    store.operations().reap().await.expect("reaped");
+    create("c2").await;
     let open = claim(&store, keyed("acme", "open", "r")).await;
     let unknown = End::Unknown { reconcile_after: None, answer: answer(504) };
     store.operations().finish(open, 1, unknown).await.expect("finished");
@@ -101,7 +112,9 @@ async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
     }
     // The new key alone opens everything.
     let store = bed.try_open(&format!("key = \"{}\"", key('2'))).await.expect("a store");
-    let found = store.contacts().find(of, ContactKind::Email, "awa@example.com", 10).await;
-    assert_eq!(found, Ok(vec!["c1".to_owned()]));
+    for customer in ["c1", "c2"] {
+        let found = store.contacts().find(of, ContactKind::Email, &format!("{customer}@example.com"), 10).await;
+        assert_eq!(found, Ok(vec![customer.to_owned()]));
+    }
     assert_eq!(store.operations().list(None, None, None, 10).await.map(|records| records.len()), Ok(2));
 }

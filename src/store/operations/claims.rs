@@ -17,6 +17,7 @@ use super::{
 };
 use crate::store::{
     audit::{Event, Subject, record},
+    contacts,
     database::{Group, Session, Work, values::Value},
     error::StoreError,
     operation_id::OperationId,
@@ -65,7 +66,8 @@ impl Work for MakeClaim {
         let id = existing.id.to_string();
         let found = self.identity.judge(existing, group.now);
         if matches!(found, Found::Nothing) {
-            session.execute("DELETE FROM operations WHERE id = ?1", &[Value::Text(&id)]).await?;
+            let delete = "DELETE FROM operations WHERE id = ?1";
+            contacts::delete_operations(session, delete, &[Value::Text(&id)]).await?;
             self.insert(session, group).await?;
         }
         Ok(found)

@@ -23,8 +23,7 @@ use crate::store::{
     terms::Terms,
 };
 
-/// Selects the oldest write of `Terms::joining` with a content. To sort the rows instead, SQLite would open a temporary
-/// table in every claim, although there is seldom a row.
+/// Selects the oldest write of `Terms::joining` with a content.
 macro_rules! oldest {
     ($condition:literal) => {
         concat!(
@@ -32,9 +31,7 @@ macro_rules! oldest {
             columns!(),
             " FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND ",
             $condition,
-            " AND created_at = (SELECT min(created_at) FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND ",
-            $condition,
-            " AND created_at > ?3) LIMIT 1"
+            " AND created_at > ?3 ORDER BY created_at LIMIT 1"
         )
     };
 }
@@ -147,7 +144,7 @@ impl Identity {
         session: &mut dyn Session,
         group: &mut Group,
     ) -> Result<Found, StoreError> {
-        if !self.joins || self.earlier_fingerprint.is_none() && !self.has_duplicate(session, group).await? {
+        if !self.joins || self.joined_earlier.is_empty() && !self.has_duplicate(session, group).await? {
             return Ok(Found::Nothing);
         }
         Ok(match self.open_duplicate(session, group).await? {

@@ -11,7 +11,10 @@ use super::record::{Finished, State};
 use crate::store::{
     audit::{Event, Subject, record},
     contacts::{self, ContactChanges, ContactsOf},
-    database::{Group, Session, Work, values::Value},
+    database::{
+        Group, Session, Work,
+        values::{Row, Value},
+    },
     error::StoreError,
     operation_id::OperationId,
 };
@@ -22,11 +25,61 @@ const ERASE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 
                      AND connection = ?2 AND customer = ?3 AND NOT (operation = 'delete' AND state = 'done') \
                      AND (answer IS NOT NULL OR state IN ('sending', 'unknown'))";
 
-/// After a create: the same for its own row, where its customer was deleted before the create was finished.
-const ERASE_LATE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 0 WHERE id = ?1 \
-                          AND EXISTS (SELECT 1 FROM operations AS other WHERE other.merchant = ?2 \
-                          AND other.connection = ?3 AND other.customer = ?4 AND other.id > ?1 \
-                          AND other.operation = 'delete' AND other.state = 'done')";
+/// The open operation of an attempt. For a create, there is one row for each other create of its customer, and for each
+/// deletion of its customer; if there is none, one row with NULL.
+const ENDING: &str = "SELECT this.merchant, this.connection, this.operation, this.fingerprint, \
+                      coalesce(?3, this.customer), this.erased, other.operation, other.id \
+                      FROM operations AS this LEFT JOIN operations AS other ON this.operation = 'create' \
+                      AND other.merchant = this.merchant AND other.connection = this.connection \
+                      AND other.customer = coalesce(?3, this.customer) AND other.id <> this.id \
+                      AND (other.operation = 'create' AND other.state <> 'failed' \
+                      OR other.operation = 'delete' AND other.state = 'done') \
+                      WHERE this.id = ?1 AND this.attempt = ?2 AND this.state IN ('sending', 'unknown')";
+
+/// An operation that is about to end.
+struct Ending {
+    merchant: String,
+    connection: String,
+    operation: String,
+    fingerprint: Vec<u8>,
+    customer: Option<String>,
+    /// Whether a deletion that ended before has erased it: then it keeps nothing about the customer.
+    is_erased: bool,
+    /// Whether a later write deleted the customer of this create. It could not know that the create made it.
+    is_deleted: bool,
+    /// Whether its customer is the outcome of another create, and was not deleted through the gateway since.
+    is_shared: bool,
+}
+
+impl Ending {
+    fn read(id: &str, rows: Vec<Row>) -> Result<Option<Self>, StoreError> {
+        let mut ending = None;
+        let (mut last_create, mut last_deletion) = (None, None);
+        for mut row in rows {
+            ending = Some(Self {
+                merchant: row.text()?,
+                connection: row.text()?,
+                operation: row.text()?,
+                fingerprint: row.bytes()?,
+                customer: row.maybe_text()?,
+                is_erased: row.integer()? == 1,
+                is_deleted: false,
+                is_shared: false,
+            });
+            let last = match row.maybe_text()?.as_deref() {
+                None => continue,
+                Some("create") => &mut last_create,
+                Some(_) => &mut last_deletion,
+            };
+            *last = row.maybe_text()?.max(last.take());
+        }
+        if let Some(ending) = &mut ending {
+            ending.is_shared = last_create > last_deletion;
+            ending.is_deleted = last_deletion.as_deref() > Some(id);
+        }
+        Ok(ending)
+    }
+}
 
 /// The end of an attempt, with its answer sealed.
 pub(in crate::store) struct Finish {
@@ -53,93 +106,83 @@ impl Work for Finish {
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Finished, StoreError> {
         let id = self.id.to_string();
-        if self.refuses_shared && self.is_shared(session, &id).await? {
-            return Ok(Finished::Shared);
-        }
         let state = match self.event {
             Event::Done => Some(State::Done),
             Event::Failed => Some(State::Failed),
             Event::NotSent => None,
             Event::Intent | Event::TakenOver | Event::Unknown | Event::Held => Some(State::Unknown),
         };
-        let rows = match state {
-            None => {
-                let delete = "DELETE FROM operations WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
-                              RETURNING merchant, connection, operation, fingerprint, customer, erased";
-                session.rows(delete, &[Value::Text(&id), Value::Integer(self.attempt.into())]).await?
-            }
-            Some(state) => {
-                let update = "UPDATE operations SET state = ?3, customer = coalesce(?4, customer), status = ?5, \
-                              answer = CASE WHEN erased = 1 THEN answer ELSE ?6 END, finished_at = ?7, \
-                              reconcile_after = ?8, worker = NULL, leased_at = NULL, lease_until = NULL, unheard = ?9, \
-                              command = CASE WHEN CAST(?7 AS BIGINT) IS NULL THEN command ELSE NULL END \
-                              WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') \
-                              RETURNING merchant, connection, operation, fingerprint, customer, erased";
-                let values = [
-                    Value::Text(&id),
-                    Value::Integer(self.attempt.into()),
-                    Value::Text(state.as_str()),
-                    Value::text(self.customer.as_deref()),
-                    Value::integer(self.status.map(i64::from)),
-                    Value::bytes(self.answer.as_deref()),
-                    Value::integer(state.is_final().then_some(group.now)),
-                    Value::integer(self.reconcile_after),
-                    Value::Integer((self.is_undelivered && state.is_final()).into()),
-                ];
-                session.rows(update, &values).await?
-            }
-        };
-        let Some(mut row) = rows.into_iter().next() else {
+        let open = [Value::Text(&id), Value::Integer(self.attempt.into()), Value::text(self.customer.as_deref())];
+        let Some(ending) = Ending::read(&id, session.rows(ENDING, &open).await?)? else {
             return Ok(if self.is_repeated(session, &id, state).await? {
                 Finished::Stored
             } else {
                 Finished::Overtaken
             });
         };
-        let (merchant, connection, operation) = (row.text()?, row.text()?, row.text()?);
-        let subject = Subject {
-            id: self.id,
-            merchant: &merchant,
-            connection: &connection,
-            operation: &operation,
-            attempt: self.attempt,
-            fingerprint: &row.bytes()?,
+        if self.refuses_shared && self.customer.is_some() && ending.is_shared {
+            return Ok(Finished::Shared);
+        }
+        let Some(state) = state else {
+            session.execute("DELETE FROM operations WHERE id = ?1", &open[..1]).await?;
+            self.audit(session, group, &ending).await?;
+            return Ok(Finished::Stored);
         };
-        record(session, group, self.event, subject).await?;
-        if self.event == Event::Done
-            && let Some(customer) = row.maybe_text()?
-        {
-            let values = [&id, &merchant, &connection, &customer].map(|text| Value::Text(text.as_str()));
-            let is_customer_deleted = row.integer()? == 1;
-            let of = ContactsOf { merchant: &merchant, connection: &connection };
-            match Operation::parse(&operation) {
-                Some(Operation::Delete) => {
-                    session.execute(ERASE, &values[1..]).await?;
-                    contacts::change(session, group, of, &customer, &self.contacts).await?;
-                }
-                // The customer was deleted before this write was finished: nothing is recorded about it any more.
-                Some(Operation::Create) if session.execute(ERASE_LATE, &values).await? > 0 => {}
-                _ if is_customer_deleted => {}
-                _ => contacts::change(session, group, of, &customer, &self.contacts).await?,
-            }
+        let is_erased = ending.is_erased || self.event == Event::Done && ending.is_deleted;
+        let kept = |_: &&[u8]| !is_erased;
+        let update = "UPDATE operations SET state = ?2, customer = ?3, status = ?4, answer = ?5, finished_at = ?6, \
+                      reconcile_after = ?7, worker = NULL, leased_at = NULL, lease_until = NULL, unheard = ?8, \
+                      command = CASE WHEN CAST(?6 AS BIGINT) IS NULL THEN command ELSE NULL END, erased = ?9, \
+                      email_hash = ?10, phone_hash = ?11 WHERE id = ?1";
+        let values = [
+            Value::Text(&id),
+            Value::Text(state.as_str()),
+            Value::text(ending.customer.as_deref()),
+            Value::integer(self.status.map(i64::from)),
+            Value::bytes(self.answer.as_deref().filter(kept)),
+            Value::integer(state.is_final().then_some(group.now)),
+            Value::integer(self.reconcile_after),
+            Value::Integer((self.is_undelivered && state.is_final() && !is_erased).into()),
+            Value::Integer(is_erased.into()),
+            Value::bytes(self.contacts.email.set().map(|hash| &hash[..]).filter(kept)),
+            Value::bytes(self.contacts.phone.set().map(|hash| &hash[..]).filter(kept)),
+        ];
+        session.execute(update, &values).await?;
+        self.audit(session, group, &ending).await?;
+        if self.event == Event::Done {
+            self.change_others(session, &id, &ending).await?;
         }
         Ok(Finished::Stored)
     }
 }
 
 impl Finish {
-    /// Whether the customer is the outcome of another create, and was not deleted through the gateway since.
-    async fn is_shared(&self, session: &mut dyn Session, id: &str) -> Result<bool, StoreError> {
-        let select = "SELECT other.id FROM operations AS this JOIN operations AS other \
-                      ON other.merchant = this.merchant AND other.connection = this.connection \
-                      WHERE this.id = ?1 AND this.attempt = ?2 AND other.customer = ?3 AND other.id <> ?1 \
-                      AND other.operation = 'create' AND other.state <> 'failed' \
-                      AND NOT EXISTS (SELECT 1 FROM operations AS deletion WHERE deletion.merchant = this.merchant \
-                      AND deletion.customer = ?3 AND deletion.id > other.id AND deletion.connection = this.connection \
-                      AND deletion.operation = 'delete' AND deletion.state = 'done') LIMIT 1";
-        let Some(customer) = &self.customer else { return Ok(false) };
-        let values = [Value::Text(id), Value::Integer(self.attempt.into()), Value::Text(customer)];
-        Ok(!session.rows(select, &values).await?.is_empty())
+    async fn audit(&self, session: &mut dyn Session, group: &mut Group, ending: &Ending) -> Result<(), StoreError> {
+        let subject = Subject {
+            id: self.id,
+            merchant: &ending.merchant,
+            connection: &ending.connection,
+            operation: &ending.operation,
+            attempt: self.attempt,
+            fingerprint: &ending.fingerprint,
+        };
+        record(session, group, self.event, subject).await
+    }
+
+    /// Changes what other rows keep about the customer of a write that is done.
+    async fn change_others(&self, session: &mut dyn Session, id: &str, ending: &Ending) -> Result<(), StoreError> {
+        let Ending { merchant, connection, operation, customer: Some(customer), .. } = ending else { return Ok(()) };
+        match Operation::parse(operation) {
+            // The customer is new. A create that was reconciled can have a customer that was changed since.
+            Some(Operation::Create) if self.attempt == 1 => return Ok(()),
+            Some(Operation::Delete) => {
+                let values = [merchant, connection, customer].map(|text| Value::Text(text));
+                session.execute(ERASE, &values).await?;
+            }
+            _ if ending.is_erased || ending.is_deleted => return Ok(()),
+            _ => {}
+        }
+        contacts::remove_others(session, ContactsOf { merchant, connection }, customer, &self.contacts, id).await
     }
 
     /// Whether the same attempt has ended in the same way before: the commit was durable, but the database's answer was

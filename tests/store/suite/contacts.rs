@@ -108,6 +108,42 @@ pub(crate) async fn a_deletion_deletes_the_contacts_of_its_customer(bed: &Bed) {
     assert!(by_phone(&store, PHONE).await.is_empty());
 }
 
+pub(crate) async fn contacts_outlive_the_row_of_their_write(bed: &Bed) {
+    let store = bed.open().await;
+    let reaped = async || store.operations().reap().await.expect("reaped").tombstones;
+    created(&store, "c1", AWA, Some(PHONE)).await;
+    created(&store, "c2", AWA, None).await;
+    bed.clock.move_by(31 * 24 * HOUR);
+    assert_eq!(reaped().await, 2);
+    created(&store, "c3", AWA, None).await;
+    let first = by_email(&store, AWA).await;
+    assert_eq!((first.len(), first[0].as_str()), (3, "c3"), "the newest first, wherever it is");
+    assert_eq!(by_phone(&store, PHONE).await, ["c1"]);
+    let id = claim(&store, about("update", "update", "c1")).await;
+    finish(&store, id, end(&store, None, Some("new@example.com"), Some(PHONE))).await;
+    assert_eq!(by_email(&store, "new@example.com").await, ["c1"]);
+    assert_eq!(by_phone(&store, PHONE).await, ["c1"], "one place has it");
+    deleted(&store, "c2").await;
+    assert_eq!(by_email(&store, AWA).await, ["c3"]);
+    store.contacts().correct(MAIN, "c3", ContactKind::Email, AWA, None).await.expect("corrected");
+    bed.clock.move_by(31 * 24 * HOUR);
+    assert_eq!(reaped().await, 3);
+    assert_eq!(by_email(&store, AWA).await, ["c3"], "the write that set it was new");
+    store.contacts().correct(MAIN, "c3", ContactKind::Email, AWA, Some("c3@example.com")).await.expect("corrected");
+    assert!(by_email(&store, AWA).await.is_empty());
+    assert_eq!(by_email(&store, "c3@example.com").await, ["c3"]);
+    assert_eq!(by_email(&store, "new@example.com").await, ["c1"]);
+}
+
+pub(crate) async fn contacts_outlive_a_row_whose_key_is_claimed_again(bed: &Bed) {
+    let store = bed.open().await;
+    created(&store, "c1", AWA, Some(PHONE)).await;
+    bed.clock.move_by(31 * 24 * HOUR);
+    claim(&store, keyed("acme", "create c1", "another")).await;
+    assert_eq!(by_email(&store, AWA).await, ["c1"]);
+    assert_eq!(by_phone(&store, PHONE).await, ["c1"]);
+}
+
 /// The store accepts nothing from an attempt that another attempt has taken over, so no contacts either.
 pub(crate) async fn an_older_attempt_records_no_contacts(bed: &Bed) {
     let store = bed.open().await;

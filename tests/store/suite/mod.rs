@@ -53,6 +53,8 @@ suite![
     contacts::a_customer_is_found_by_its_contacts_once_its_create_is_stored,
     contacts::an_update_replaces_the_contacts_that_it_names,
     contacts::a_deletion_deletes_the_contacts_of_its_customer,
+    contacts::contacts_outlive_the_row_of_their_write,
+    contacts::contacts_outlive_a_row_whose_key_is_claimed_again,
     contacts::an_older_attempt_records_no_contacts,
     contacts::a_correction_changes_only_what_no_write_has_changed_since,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,

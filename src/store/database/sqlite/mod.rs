@@ -88,9 +88,6 @@ impl Sqlite {
         }
         refuse_foreign(&connection)?;
         migrate(&mut connection)?;
-        // The gateway writes only states that it has names for. To check them again, SQLite would fill a temporary table
-        // in every insertion and every update.
-        connection.pragma_update(None, "ignore_check_constraints", true).map_err(|error| failure(&error))?;
         let reader = connect()?;
         reader.pragma_update(None, "query_only", true).map_err(|error| failure(&error))?;
         let page_size = connection.pragma_query_value(None, "page_size", |row| row.get(0));
