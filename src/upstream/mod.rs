@@ -135,8 +135,7 @@ impl Upstream {
         let replies = Arc::new(shared.replies(endpoint.base_url()));
         let limits = client::Limits { timeout, max_reply };
         let base_url = endpoint.base_url();
-        let client =
-            client::ProviderClient::new(client, name, base_url, limits, Arc::clone(&replies), shared.clone())?;
+        let client = client::ProviderClient::new(client, name, base_url, limits, Arc::clone(&replies), shared.clone())?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(client);
         let places = shared.places(name, endpoint.base_url(), max_in_flight);
