@@ -46,15 +46,10 @@ impl Compared {
         median(&self.loaded).as_secs_f64() / median(&self.quiet).as_secs_f64()
     }
 
-    /// Fails if others lost a request.
-    pub(crate) fn judge_losses(&self, name: &str) {
-        assert_eq!(self.failed, 0, "{name}: others lose no request");
-    }
-
     /// Fails if others lost a request, or if their p99 grew by more than the limit. Times are judged only in full size and
     /// in a release build.
     pub(crate) fn judge(&self, name: &str) {
-        self.judge_losses(name);
+        assert_eq!(self.failed, 0, "{name}: others lose no request");
         if is_full() && !cfg!(debug_assertions) {
             assert!(self.growth() <= MOST_GROWTH, "{name}: {self}");
         }

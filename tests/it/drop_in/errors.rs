@@ -150,7 +150,9 @@ async fn a_key_of_another_request_is_refused_with_the_operation_to_read() {
         assert!(first.status.is_success(), "{}: {}", dialect.name, first.text);
         let reused = create("another@example.com").await;
         let id = first.header("x-operation-id");
-        assert_eq!((reused.status.as_u16(), reused.header("x-operation-id")), (422, id), "{}", reused.text);
+        // The published client of Bitnob v1 crashes on a status that it does not know.
+        let status = if dialect.name == "bitnob" { 400 } else { 422 };
+        assert_eq!((reused.status.as_u16(), reused.header("x-operation-id")), (status, id), "{}", reused.text);
         assert!(reused.text.contains(&format!("/v1/operations/{id}")), "{}: {}", dialect.name, reused.text);
         assert!(dialect.name != "notchpay" || reused.body["code"] == json!(422), "{}", reused.text);
     }
