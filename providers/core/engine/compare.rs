@@ -63,7 +63,8 @@ impl AskedFields {
     /// Completes the fidelity report of the customer that the provider answered: what happened on the way out
     /// (`sent`), on the way back, and every field that is not as it was asked for. If the answer does not show a field
     /// that was sent, this reads the customer once, and takes the field from there. The same holds for a field that the
-    /// answer to a write only repeats. `before` is the record from which an update was completed.
+    /// answer to an update only repeats. After a create this would double the requests, so such a field is reported as
+    /// not verified. `before` is the record from which an update was completed.
     pub(super) async fn check(
         &self,
         transport: &dyn Transport,
@@ -75,24 +76,34 @@ impl AskedFields {
         let manifest = self.provider.manifest();
         let completed = before.map(|before| Completed::of(&self.fields, before, &*self.provider));
         let asked = completed.as_ref().map_or(&self.fields, |completed| &completed.patch);
+        let is_echoed = |field: &Field| asked.state(*field) == Patch::Set(()) && customer.held(*field).has_value();
+        let mut echoed = FieldList::new();
         if answered == Answered::ByWrite {
-            for field in manifest.echoes.iter().copied().filter(|field| asked.state(*field) == Patch::Set(())) {
-                customer.take_value(&mut Customer::default(), field);
-                customer.fidelity.retain(|entry| entry.field != field);
-            }
+            echoed.extend(manifest.echoes.iter().copied().filter(is_echoed));
         }
         let whole = completed.as_ref().map_or(asked, |completed| &completed.whole);
-        let missing = differences::not_shown(whole, customer, manifest);
+        let mut missing = differences::not_shown(whole, customer, manifest);
+        if self.id.is_some() {
+            missing.extend(echoed.iter().copied());
+        }
         let mut unverified = FieldList::new();
         if !missing.is_empty() && answered != Answered::ByRead {
             match self.read(transport, customer).await {
-                Some(read) => add_missing(customer, read, &missing),
+                Some(read) => {
+                    for field in echoed.iter().copied().filter(|field| missing.contains(field)) {
+                        customer.take_value(&mut Customer::default(), field);
+                        customer.fidelity.retain(|entry| entry.field != field);
+                    }
+                    echoed.retain(|field| !missing.contains(field));
+                    add_missing(customer, read, &missing);
+                }
                 None => unverified = missing,
             }
         }
         let decoded = std::mem::replace(&mut customer.fidelity, sent);
         customer.fidelity.append(decoded);
         differences::report(asked, completed.as_ref(), customer, manifest, &unverified);
+        differences::report_echoed(&echoed, customer);
     }
 
     /// The same for the result of a create. Where the create matched a customer that existed before, nothing of it was

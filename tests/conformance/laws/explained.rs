@@ -46,8 +46,11 @@ const VALUES: [&str; 29] = [
 ];
 
 /// The rules of the comparison with what the provider keeps. Only an answer can have them.
-const COMPARED: [&str; 2] =
-    ["the provider keeps it in another spelling", "the provider keeps one name, which splits at another space"];
+const COMPARED: [&str; 3] = [
+    "the provider keeps it in another spelling",
+    "the provider keeps one name, which splits at another space",
+    "the provider repeats it in its answer, also where it does not store it",
+];
 
 /// The report of a write has every entry of its explanation and of a later read, and otherwise only those of the
 /// comparison.

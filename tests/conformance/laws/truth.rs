@@ -126,7 +126,13 @@ fn check(subject: Subject, operation: Operation, field: Field, tampering: Tamper
         Err(error) if error.kind == Kind::SharedRecord && tampering != Tampering::Nothing => return Ok(()),
         result => customer(result?)?,
     };
+    // After a create it would cost a second request to find out.
+    let is_echoed = operation == Operation::Create && subject.manifest.echoes.contains(&field);
     match tampering {
+        Tampering::Nothing | Tampering::OnlyAnswerShows if is_echoed => {
+            require(&customer, field, Outcome::Unverified)?;
+            if reads > 0 { Err("a create was read again".into()) } else { Ok(()) }
+        }
         Tampering::Drops | Tampering::OnlyAnswerShows => require(&customer, field, Outcome::Lost),
         Tampering::Changes => require(&customer, field, Outcome::Altered),
         Tampering::ReadFails => require(&customer, field, Outcome::Unverified),
