@@ -10,7 +10,8 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _},
+    io::{self, BufReader, Read},
+    os::unix::fs::FileExt as _,
     path::Path,
 };
 
@@ -41,11 +42,13 @@ impl LogEnd {
     }
 
     /// Reads a note. It is there twice: a torn one counts as none.
-    fn read(mut lock: &File) -> io::Result<Option<Self>> {
-        let mut note = Vec::with_capacity(2 * Self::LENGTH);
-        lock.seek(SeekFrom::Start(0))?;
-        lock.take(2 * Self::LENGTH as u64).read_to_end(&mut note)?;
-        let Some((first, second)) = note.split_first_chunk::<{ Self::LENGTH }>() else { return Ok(None) };
+    fn read(lock: &File) -> io::Result<Option<Self>> {
+        let mut note = [0; 2 * Self::LENGTH];
+        match lock.read_exact_at(&mut note, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        let (first, second) = note.split_at(Self::LENGTH);
         if first != second {
             return Ok(None);
         }
@@ -75,13 +78,11 @@ impl Note {
     /// Notes that a commit is durable, and that the log has this many pages after it.
     pub(super) fn commit(&self, pages: u32) -> io::Result<()> {
         let Some(before) = pages.checked_sub(1) else { return Ok(()) };
-        let (mut log, mut lock) = (&self.log, &self.lock);
         let mut header = [0; PAGE_HEADER];
-        log.seek(SeekFrom::Start(HEADER as u64 + u64::from(before) * (PAGE_HEADER as u64 + self.page_size)))?;
-        log.read_exact(&mut header)?;
+        let place = HEADER as u64 + u64::from(before) * (PAGE_HEADER as u64 + self.page_size);
+        self.log.read_exact_at(&mut header, place)?;
         let note = LogEnd { salts: part(&header, 8), pages, checksum: part(&header, 16) }.to_bytes();
-        lock.seek(SeekFrom::Start(0))?;
-        lock.write_all([note, note].as_flattened())
+        self.lock.write_all_at([note, note].as_flattened(), 0)
     }
 }
 
