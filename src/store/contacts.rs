@@ -13,6 +13,10 @@
 //! ([`remove_others`]). While an older replica writes to the table, both can have one. The provider decides then: a
 //! look-up retrieves the customer, compares, and corrects what differs ([`Contacts::correct`]).
 //!
+//! `operations` has only the beginning of a hash ([`beginning`]), and so have the contacts that were moved from there to the
+//! table. Shorter rows and indexes make a create cheaper. Two values with the same beginning would do no harm, because a
+//! look-up retrieves the customer and compares.
+//!
 //! The secret of the hashes belongs to the store, so a new `store.key` does not change them.
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -35,6 +39,11 @@ use super::{
 /// How old a contact must be before a look-up may correct it. A provider may answer a retrieval with an older state of
 /// the customer for a while, and such an answer must not replace what a write has just recorded.
 const SETTLED: Duration = Duration::from_mins(10);
+
+/// The part of a hash that is in `operations`.
+pub(super) fn beginning(hash: &Hash) -> &[u8] {
+    hash.split_at(8).0
+}
 
 /// What a customer is found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,12 +202,13 @@ impl Work for Find {
         // An older replica that erases an operation leaves its hashes.
         let select = format!(
             "SELECT customer FROM (SELECT * FROM (SELECT customer, finished_at AS changed_at FROM operations \
-             WHERE {column} = ?1 AND erased = 0 ORDER BY finished_at DESC LIMIT ?2) AS newer \
+             WHERE {column} = ?1 AND erased = 0 ORDER BY finished_at DESC LIMIT ?3) AS newer \
              UNION ALL SELECT * FROM (SELECT customer, changed_at FROM contacts \
-             WHERE hash = ?1 ORDER BY changed_at DESC LIMIT ?2) AS older) AS found \
-             GROUP BY customer ORDER BY max(changed_at) DESC LIMIT ?2"
+             WHERE hash IN (?1, ?2) ORDER BY changed_at DESC LIMIT ?3) AS older) AS found \
+             GROUP BY customer ORDER BY max(changed_at) DESC LIMIT ?3"
         );
-        let values = [Value::Bytes(&self.hash), Value::Integer(limited(self.limit))];
+        let limit = Value::Integer(limited(self.limit));
+        let values = [Value::Bytes(beginning(&self.hash)), Value::Bytes(&self.hash), limit];
         session.rows(&select, &values).await?.into_iter().map(|mut row| row.text()).collect()
     }
 }
@@ -226,21 +236,22 @@ impl Work for Correct {
         let settled = i64::try_from(SETTLED.as_millis()).unwrap_or(i64::MAX);
         let (kind, column) = (Value::Text(self.kind.as_str()), self.kind.column());
         let owner = [merchant, connection, customer].map(|text| Value::Text(text));
-        let expected = [Value::Bytes(&self.from), Value::Integer(group.now.saturating_sub(settled))];
-        let to = Value::bytes(self.to.as_ref().map(|hash| &hash[..]));
+        let expected = [Value::Bytes(beginning(&self.from)), Value::Integer(group.now.saturating_sub(settled))];
+        let whole = Value::Bytes(&self.from);
+        let to = Value::bytes(self.to.as_ref().map(beginning));
         let update = format!(
             "UPDATE operations SET {column} = ?6 WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
              AND {column} = ?4 AND finished_at <= ?5"
         );
         session.execute(&update, &[&owner[..], &expected, &[to]].concat()).await?;
         if self.to.is_some() {
-            let update = "UPDATE contacts SET hash = ?7 WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
-                          AND kind = ?4 AND hash = ?5 AND changed_at <= ?6";
-            session.execute(update, &[&owner[..], &[kind], &expected, &[to]].concat()).await?;
+            let update = "UPDATE contacts SET hash = ?8 WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
+                          AND kind = ?4 AND hash IN (?5, ?7) AND changed_at <= ?6";
+            session.execute(update, &[&owner[..], &[kind], &expected, &[whole, to]].concat()).await?;
         } else {
             let delete = "DELETE FROM contacts WHERE merchant = ?1 AND connection = ?2 AND customer = ?3 \
-                          AND kind = ?4 AND hash = ?5 AND changed_at <= ?6";
-            session.execute(delete, &[&owner[..], &[kind], &expected].concat()).await?;
+                          AND kind = ?4 AND hash IN (?5, ?7) AND changed_at <= ?6";
+            session.execute(delete, &[&owner[..], &[kind], &expected, &[whole]].concat()).await?;
         }
         Ok(())
     }

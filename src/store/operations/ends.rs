@@ -10,7 +10,7 @@ use passerelle_providers::model::Operation;
 use super::record::{Finished, State};
 use crate::store::{
     audit::{Event, Subject, record},
-    contacts::{self, ContactChanges, ContactsOf},
+    contacts::{self, ContactChanges, ContactsOf, beginning},
     database::{
         Group, Session, Work,
         values::{Row, Value},
@@ -144,8 +144,8 @@ impl Work for Finish {
             Value::integer(self.reconcile_after),
             Value::Integer((self.is_undelivered && state.is_final() && !is_erased).into()),
             Value::Integer(is_erased.into()),
-            Value::bytes(self.contacts.email.set().map(|hash| &hash[..]).filter(kept)),
-            Value::bytes(self.contacts.phone.set().map(|hash| &hash[..]).filter(kept)),
+            Value::bytes(self.contacts.email.set().map(beginning).filter(kept)),
+            Value::bytes(self.contacts.phone.set().map(beginning).filter(kept)),
         ];
         session.execute(update, &values).await?;
         self.audit(session, group, &ending).await?;
