@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The largest reply with one record, in bytes.
-const MAX_RECORD: usize = 1 << 20;
+const MAX_RECORD: usize = 512 << 10;
 
 /// An answer of a provider with one record, of so many bytes.
 fn one(provider: &str, size: usize) -> String {
@@ -32,7 +32,7 @@ fn id(provider: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_record_of_up_to_1_mib_is_read_and_a_larger_one_is_a_bad_response() {
+async fn a_record_of_up_to_512_kib_is_read_and_a_larger_one_is_a_bad_response() {
     for provider in PROVIDERS {
         let path = format!("/v1/customers/{}", id(provider));
         for (size, expected) in [(MAX_RECORD, (200, "")), (MAX_RECORD + 1, (502, "provider_bad_response"))] {

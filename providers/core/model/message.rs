@@ -11,7 +11,7 @@ pub type Request = http::Request<Bytes>;
 pub struct AsksForMany;
 
 /// The largest answer with one record, in bytes. Customers are far smaller.
-pub const MAX_RECORD: usize = 1 << 20;
+pub const MAX_RECORD: usize = 512 << 10;
 
 /// A provider's response, read to its end.
 pub type Response = http::Response<Bytes>;
