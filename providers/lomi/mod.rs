@@ -120,11 +120,12 @@ impl CustomerProvider for Lomi {
         let region = self.region;
         // The answer may lack the customer, and does not show whether the id is known (run). Then the plan retrieves
         // it.
-        let plan = Draft::patch("/customers")
-            .segment(command.id.at_provider())?
-            .json(&translate::input(&command.fields))?
-            .plan(translate::refusal, move |answer| translate::one(&answer.source()?, region))?;
-        Ok(plan.or_read(self.plan_retrieve(&command.id)?))
+        let draft = Draft::patch("/customers").segment(command.id.at_provider())?;
+        draft.json(&translate::input(&command.fields))?.plan_or_read(
+            translate::refusal,
+            move |answer| translate::one(&answer.source()?, region),
+            self.plan_retrieve(&command.id)?,
+        )
     }
 
     fn plan_delete(&self, id: &CustomerId) -> Result<Plan<()>, Error> {

@@ -184,7 +184,7 @@ impl NotchPay {
     /// A plan for a change of one customer. Its answer may lack the customer (py); then the plan retrieves it.
     fn plan_change(&self, id: &CustomerId, draft: Draft) -> Result<Plan<Customer>, Error> {
         let region = self.region;
-        let plan = draft.plan(translate::refusal, move |answer| translate::one(answer, region))?;
-        Ok(plan.or_read(self.plan_retrieve(id)?))
+        let retrieve = self.plan_retrieve(id)?;
+        draft.plan_or_read(translate::refusal, move |answer| translate::one(answer, region), retrieve)
     }
 }

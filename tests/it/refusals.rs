@@ -137,3 +137,51 @@ async fn in_drop_in_an_operation_that_the_providers_api_lacks_is_one_answer_for_
         assert!(text.contains("lacks this operation for this account"), "{method} {path}: {text}");
     }
 }
+
+/// In the API, and for the clients of an imitated provider. The status of the reads is 500.
+#[tokio::test]
+async fn a_change_that_the_provider_refuses_with_a_success_status_is_not_done() {
+    for (provider, id) in [("lomi", "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985"), ("notchpay", "cus_123456789")] {
+        for (body, outcome) in [
+            (r#"{"success":false,"message":"no"}"#, "unknown"),
+            (r#"{"code":422,"errors":{"email":["taken"]}}"#, "none"),
+        ] {
+            let vendor = StandIn::answering(move |requests| {
+                let is_read = requests.last()?.starts_with("GET ");
+                Some(if is_read { json_answer("500 Error", "{}") } else { json_answer("200 OK", body) })
+            })
+            .await;
+            let gateway = Gateway::in_front_of(provider, &vendor.url(), "visibility_lag = \"10m\"").await;
+            let email = json!({ "email": "awa@example.com" });
+            let refused = gateway.patch(&format!("/v1/customers/{id}"), email.clone()).await;
+            let expected = if outcome == "none" { 422 } else { 502 };
+            assert_eq!(refused.status, expected, "{provider}, {body}: {}", refused.text);
+            assert_eq!(refused.body["outcome"], outcome, "{provider}, {body}: {}", refused.text);
+            let request = gateway.plain(Method::PUT, &format!("/as/notchpay/customers/{id}"));
+            let request = request.header("authorization", "sk_acme").header("idempotency-key", "k").json_text(&email);
+            let refused = gateway.send_to_dialect(request).await;
+            assert!(!refused.status.is_success(), "{provider}, {body}: {}", refused.text);
+            let expected = if outcome == "none" { "" } else { outcome };
+            assert_eq!(refused.header("passerelle-outcome"), expected, "{provider}, {body}: {}", refused.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_update_of_a_customer_that_only_the_read_after_it_does_not_find_has_no_outcome() {
+    let vendor = StandIn::answering(|requests| {
+        let is_read = requests.last()?.starts_with("GET ");
+        let answer = if is_read {
+            ("404 Not Found", r#"{"error":{"message":"no"}}"#)
+        } else {
+            ("200 OK", r#"{"data":{"metadata":null}}"#)
+        };
+        Some(json_answer(answer.0, answer.1))
+    })
+    .await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
+    let path = "/v1/customers/b78de3c9-7f76-4f43-9c5d-19d9f5c7c985";
+    let refused = gateway.patch(path, json!({ "email": "awa@example.com" })).await;
+    assert_eq!(refused.status_and_code(), (404, "customer_not_found"), "{}", refused.text);
+    assert_eq!(refused.body["outcome"], "none", "{}", refused.text);
+}

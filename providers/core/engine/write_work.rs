@@ -168,7 +168,11 @@ impl WriteWork {
                 let sent = std::mem::take(&mut plan.fidelity);
                 let ran = run_to_end(transport, plan);
                 Box::pin(async move {
-                    let Ran { result, was_read } = ran.await?;
+                    let Ran { result, was_read } = ran.await.map_err(|error| match error.kind {
+                        // There was no customer to change, also where only the read after the change shows it.
+                        Kind::NotFound => error.after(false, false),
+                        _ => error,
+                    })?;
                     // The provider has changed a customer, but it is not known which one.
                     let Updated { mut customer, before } = *result;
                     asked.check(&customer).map_err(|error| error.after(writes, false))?;

@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt::Debug};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::{Timestamp, fmt::rfc2822};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     kit::{LARGE_REPLY, Words},
@@ -61,6 +62,16 @@ impl Answer {
         (body.len() <= MAX_REFUSAL).then(|| serde_json::from_slice(body).ok())?
     }
 
+    /// The failure that the body of a success reports, if it does. With an error status in the body it is the refusal
+    /// with that status. Otherwise the outcome is unknown.
+    pub fn reported_failure(&self, refusal: fn(&Self) -> Error) -> Option<Error> {
+        let body: Value = self.error_body()?;
+        match stated_status(&body).and_then(|status| self.with_error_status(status)) {
+            Some(refused) => Some(refusal(&refused)),
+            None => reports_failure(&body).then(|| Error::bad_response("that the request failed")),
+        }
+    }
+
     /// Whether the body is an HTML page.
     pub fn is_html(&self) -> bool {
         self.0.body().trim_ascii_start().starts_with(b"<")
@@ -111,6 +122,44 @@ impl Answer {
             let now = date(header(header::DATE)?)?;
             u64::try_from(date(retry_after)? - now).ok()
         })
+    }
+}
+
+/// Whether a body reports a failure, with any status of the answer: by an error status, an error member or a negative
+/// flag.
+pub(super) fn reports_failure(body: &Value) -> bool {
+    let has_error = |object: &Value| ["error", "errors"].iter().any(|member| !is_blank(&object[member]));
+    let has_negative_flag = |object: &Value| ["success", "status"].iter().any(|flag| is_negative(&object[flag]));
+    let objects = [body, &body["data"], &body["customer"]];
+    stated_status(body).is_some() || objects.into_iter().any(|object| has_error(object) || has_negative_flag(object))
+}
+
+/// The error status, or the provider's own number of an error, that a body states.
+fn stated_status(body: &Value) -> Option<u64> {
+    let number = |member: &Value| member.as_u64().or_else(|| member.as_str()?.trim().parse().ok());
+    let members = [body, &body["error"]].map(|object| ["statusCode", "status", "code"].map(|name| &object[name]));
+    members.into_iter().flatten().filter_map(number).find(|status| *status >= 400)
+}
+
+/// Whether the value of an error member says that there is no error.
+fn is_blank(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(entries) => entries.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
+/// Whether the value of a flag says no.
+pub(super) fn is_negative(flag: &Value) -> bool {
+    const NEGATIVE: [&str; 8] = ["false", "0", "no", "error", "fail", "failed", "failure", "not found"];
+    match flag {
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::String(text) => NEGATIVE.iter().any(|negative| text.trim().eq_ignore_ascii_case(negative)),
+        _ => false,
     }
 }
 

@@ -154,6 +154,21 @@ impl Draft {
         self.plan_whole(refusal, move |answer| read(&answer))
     }
 
+    /// Plans a change whose answer may lack the customer. `read` gives `None` then: the plan fails if the answer reports a
+    /// failure, and otherwise continues with `retrieve`.
+    pub fn plan_or_read<T: 'static>(
+        self,
+        refusal: fn(&Answer) -> Error,
+        read: impl FnOnce(&Answer) -> Result<Option<T>, Error> + Send + 'static,
+        retrieve: Plan<T>,
+    ) -> Result<Plan<T>, Error> {
+        let plan = self.plan(refusal, move |answer| match read(answer)? {
+            Some(record) => Ok(Some(record)),
+            None => answer.reported_failure(refusal).map_or(Ok(None), Err),
+        })?;
+        Ok(plan.or_read(retrieve))
+    }
+
     /// Plans the request of a page of customers. The result keeps the answer, and reads it when the page is used.
     pub fn plan_page(
         self,

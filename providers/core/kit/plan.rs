@@ -171,7 +171,7 @@ impl<T: 'static> Plan<Option<T>> {
 
     /// The same plan, followed by the plan `retrieve` if the answer does not contain the record.
     #[must_use]
-    pub fn or_read(self, retrieve: Plan<T>) -> Plan<T> {
+    pub(super) fn or_read(self, retrieve: Plan<T>) -> Plan<T> {
         let request = retrieve.request.clone();
         self.and_then(|record| Ok(record.map_or_else(|| retrieve.into(), Step::Done))).followed_by([request])
     }

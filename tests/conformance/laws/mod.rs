@@ -4,10 +4,11 @@
 //! about: `planning` and `previews` the plans of the client side, `requests` the path from the client side to the server side,
 //! `answers` the way back, `kept` what updates change and keep, `explained`
 //! whether a write does what its explanation says, `truth` what the result of a write says about what the provider keeps, `errors` answers that are
-//! refusals, damaged or unknown, `records` whose record an answer is, `partial` lists that do not show every customer,
+//! refusals, damaged or unknown, `changes` changes that are refused with a success status, `records` whose record an answer is, `partial` lists that do not show every customer,
 //! `safety` ids and secrets, `fixtures` the folders of recorded answers.
 
 mod answers;
+mod changes;
 mod errors;
 mod explained;
 mod fixtures;
@@ -88,6 +89,14 @@ const LAWS: &[(&str, Law)] = &[
     ("deleting_an_unknown_customer_is_not_found", records::deleting_an_unknown_customer_is_not_found),
     ("no_reply_that_is_not_a_deletion_is_answered_as_one", records::no_reply_that_is_not_a_deletion_is_answered_as_one),
     ("a_deletion_without_acknowledgement_is_read_back", records::a_deletion_without_acknowledgement_is_read_back),
+    (
+        "a_change_that_is_refused_with_a_success_status_is_not_done",
+        changes::a_change_that_is_refused_with_a_success_status_is_not_done,
+    ),
+    (
+        "a_change_of_a_customer_that_the_read_after_it_does_not_find_has_no_effect",
+        changes::a_change_of_a_customer_that_the_read_after_it_does_not_find_has_no_effect,
+    ),
     ("an_answer_to_a_create_shows_the_person", records::an_answer_to_a_create_shows_the_person),
     (
         "a_look_up_that_several_customers_match_is_ambiguous",

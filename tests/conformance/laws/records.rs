@@ -58,7 +58,7 @@ impl Transport for Answering {
 }
 
 /// A customer with the usual fields and this id.
-fn customer(subject: Subject, id: &str) -> Customer {
+pub(super) fn customer(subject: Subject, id: &str) -> Customer {
     let mut customer = Customer { id: Text::from(id), ..Customer::default() };
     sample::usual_create(subject.manifest).fields.apply_to(&mut customer);
     customer
@@ -71,7 +71,7 @@ fn other_id(subject: Subject) -> &'static str {
 }
 
 /// The conditions of the API, and those of a client of an imitated provider.
-fn all_conditions() -> [Conditions; 2] {
+pub(super) fn all_conditions() -> [Conditions; 2] {
     let canonical = Conditions::canonical(LossPolicy::Drop);
     [canonical, Conditions { language: Language::Imitated, ..canonical }]
 }
