@@ -225,7 +225,7 @@ async fn a_success_that_does_not_acknowledge_a_deletion_is_none() {
         ("lomi", "/as/lomi/v1/customers", "x-api-key"),
         ("notchpay", "/as/notchpay/customers", "authorization"),
     ] {
-        for body in ["[]", "null", "7", "{}", r#"{"deleted":false}"#] {
+        for body in ["[]", "null", "7", "{}", r#"{"deleted":false}"#, r#"{"status":"error","message":"no"}"#] {
             for is_gone in [true, false] {
                 let case = format!("{provider}, {body}, gone: {is_gone}");
                 let deleted = std::sync::atomic::AtomicBool::new(false);

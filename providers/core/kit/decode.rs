@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     json::{self, JsonObject, Loose, ObjectOrOther, Raw},
-    kit::{Answer, NestedAddress, marker},
+    kit::{Answer, NestedAddress, answer, marker},
     model::{BorrowedCustomer, CustomerId, Error, Fidelity, Field},
     text::{
         Str,
@@ -53,15 +53,13 @@ pub fn deletion(answer: &Answer, id: &CustomerId, member: &str) -> Result<(), Er
     if !ids.iter().all(|answered| id.is_at_provider(answered)) {
         return Err(Error::bad_response("the deletion of another customer"));
     }
-    let has_flag = |is: bool| objects.iter().any(|object| FLAGS.iter().any(|flag| object[flag] == is));
-    let has_error = !matches!(&body["error"], Value::Null | Value::Bool(false)) && body["error"] != "";
-    let states_failure = ["code", "status", "statusCode"].iter().any(|code| body[code].as_u64() >= Some(400));
-    if has_error || states_failure || has_flag(false) {
+    let has_flag = objects.iter().any(|object| FLAGS.iter().any(|flag| object[flag] == true));
+    if answer::reports_failure(&body) || objects.iter().any(|object| answer::is_negative(&object["deleted"])) {
         return Err(Error::bad_response("that the customer is not deleted"));
     }
     let has_message = objects.iter().any(|object| object["message"].as_str().is_some_and(|text| !text.is_empty()));
     let is_deleted = objects.iter().any(|object| object["deleted"] == true);
-    match is_deleted || (ids.is_empty() && (has_flag(true) || has_message)) {
+    match is_deleted || (ids.is_empty() && (has_flag || has_message)) {
         true => Ok(()),
         false => Err(Error::bad_response("something that does not acknowledge the deletion")),
     }

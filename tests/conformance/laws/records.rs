@@ -100,7 +100,7 @@ pub(super) fn deleting_an_unknown_customer_is_not_found(subject: Subject) -> Res
 }
 
 /// Answers that do not acknowledge a deletion.
-const NO_ACKNOWLEDGEMENTS: [&str; 13] = [
+const NO_ACKNOWLEDGEMENTS: [&str; 18] = [
     "<!DOCTYPE html><html></html>",
     "ok",
     "[]",
@@ -114,6 +114,11 @@ const NO_ACKNOWLEDGEMENTS: [&str; 13] = [
     r#"{"data":{"deleted":false}}"#,
     r#"{"error":{"message":"no"}}"#,
     r#"{"code":404,"message":"no such customer"}"#,
+    r#"{"status":"error","message":"no"}"#,
+    r#"{"success":"false","message":"no"}"#,
+    r#"{"errors":["x"],"message":"m"}"#,
+    r#"{"status":0,"message":"x"}"#,
+    r#"{"data":{"deleted":"no"},"message":"x"}"#,
 ];
 
 pub(super) fn no_reply_that_is_not_a_deletion_is_answered_as_one(subject: Subject) -> Result<(), Failed> {
