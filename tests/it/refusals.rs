@@ -119,6 +119,27 @@ async fn an_operation_that_the_providers_api_lacks_is_not_a_customer_that_does_n
     assert_eq!(lists.status_and_code(), (502, "provider_bad_response"), "the address is wrong: {}", lists.text);
 }
 
+/// At every provider, in whichever form it writes its own refusals.
+#[tokio::test]
+async fn a_missing_route_is_an_operation_that_the_provider_lacks() {
+    let body = r#"{"statusCode":404,"message":"Cannot GET /customers/x","error":"Not Found"}"#;
+    for (provider, id) in [
+        ("bitnob", "c1"),
+        ("modempay", "c1"),
+        ("notchpay", "cus_123456789"),
+        ("lomi", "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985"),
+        ("paymentkit", "cus_1"),
+    ] {
+        let vendor = StandIn::always(json_answer("404 Not Found", body)).await;
+        let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
+        let refused = gateway.get(&format!("/v1/customers/{id}")).await;
+        assert_eq!(refused.status_and_code(), (405, "operation_not_supported"), "{provider}: {}", refused.text);
+        let request = gateway.plain(Method::GET, &format!("/as/notchpay/customers/{id}"));
+        let refused = gateway.send_to_dialect(request.header("authorization", "sk_acme")).await;
+        assert!(refused.text.contains("lacks this operation for this account"), "{provider}: {}", refused.text);
+    }
+}
+
 /// Clients of an imitated provider get the answer that they get for the other operations.
 #[tokio::test]
 async fn in_drop_in_an_operation_that_the_providers_api_lacks_is_one_answer_for_every_operation() {

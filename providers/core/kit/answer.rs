@@ -88,7 +88,9 @@ impl Answer {
         let status = self.status().as_u16();
         let kind = match kind {
             Kind::NotFound if self.is_html() => Kind::BadResponse,
-            Kind::NotFound if message.is_some_and(names_a_missing_route) => Kind::NotSupported,
+            Kind::NotFound if message.is_some_and(names_a_missing_route) || self.names_a_missing_route() => {
+                Kind::NotSupported
+            }
             kind => kind,
         };
         let detail = match kind {
@@ -112,6 +114,14 @@ impl Answer {
             code,
             message: message.map(presentable).filter(|message| !message.is_empty()),
         })
+    }
+
+    /// Whether the body says that a route does not exist, also where the vendor writes its refusals in another form: a
+    /// framework or a proxy answers these.
+    fn names_a_missing_route(&self) -> bool {
+        let body: Value = self.error_body().unwrap_or_default();
+        let texts = [&body["message"], &body["error"], &body["error"]["message"]].into_iter().filter_map(Value::as_str);
+        texts.chain(self.text().ok()).any(names_a_missing_route)
     }
 
     /// The `Retry-After` header in seconds. The provider may send seconds or a date.

@@ -85,6 +85,23 @@ pub(super) fn every_error_status_maps_to_the_kind_in_the_snapshot(subject: Subje
     Ok(())
 }
 
+/// In the forms of common frameworks. No vendor's customer is meant, so it is not "no such customer" at any vendor.
+pub(super) fn a_missing_route_is_not_an_unknown_customer(subject: Subject) -> Result<(), Failed> {
+    let provider = subject.provider();
+    for body in [
+        r#"{"statusCode":404,"message":"Cannot GET /customers/x","error":"Not Found"}"#,
+        r#"{"error":{"message":"Cannot GET /customers/x"}}"#,
+        r#"{"error":"Cannot GET /customers/x"}"#,
+        "Cannot GET /customers/x\n",
+    ] {
+        match provider.plan_retrieve(&subject.id())?.read(answer_of(404, body)) {
+            Err(error) if error.kind == Kind::NotSupported => {}
+            other => return Err(format!("{body}: {other:?}").into()),
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn arbitrary_bytes_never_panic(subject: Subject) -> Result<(), Failed> {
     let provider = subject.provider();
     let server = subject.server();

@@ -83,6 +83,7 @@ const LAWS: &[(&str, Law)] = &[
         "every_error_status_maps_to_the_kind_in_the_snapshot",
         errors::every_error_status_maps_to_the_kind_in_the_snapshot,
     ),
+    ("a_missing_route_is_not_an_unknown_customer", errors::a_missing_route_is_not_an_unknown_customer),
     ("arbitrary_bytes_never_panic", errors::arbitrary_bytes_never_panic),
     ("damaged_answers_are_bad_responses", errors::damaged_answers_are_bad_responses),
     ("unknown_members_are_preserved", errors::unknown_members_are_preserved),
