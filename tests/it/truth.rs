@@ -101,6 +101,32 @@ async fn a_field_that_an_update_did_not_ask_for_and_the_provider_changed_is_repo
     }
 }
 
+/// The customer as Notch Pay answers it.
+fn notchpay(members: Value) -> String {
+    let mut customer = json!({ "id": "cus.a", "name": "Amadou Ba", "email": "amadou.ba@example.com" });
+    for (key, value) in members.as_object().into_iter().flatten() {
+        customer[key] = value.clone();
+    }
+    json!({ "customer": customer }).to_string()
+}
+
+#[tokio::test]
+async fn an_altered_number_is_shown_as_the_provider_keeps_it_also_where_it_was_sent_as_written() {
+    let number = "+237655555555";
+    let cases = [
+        ("notchpay", "cus.a", "phone", notchpay(json!({ "phone": number }))),
+        ("lomi", ID, "phone", lomi(json!({ "phone_number": number }))),
+        ("lomi", ID, "whatsapp", lomi(json!({ "whatsapp_number": number }))),
+    ];
+    for (provider, id, field, kept) in cases {
+        let vendor = StandIn::always(json_answer("200 OK", &kept)).await;
+        let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
+        let answer = gateway.patch(&format!("/v1/customers/{id}"), json!({ field: "12345" })).await;
+        let expected = [("transformed".to_owned(), json!("12345")), ("altered".to_owned(), json!(number))];
+        assert_eq!(entries(&answer, field), expected, "{provider}: {}", answer.text);
+    }
+}
+
 #[tokio::test]
 async fn drop_in_names_lost_and_altered_fields_in_a_header() {
     let answer = lomi(json!({ "city": "Thiès" }));

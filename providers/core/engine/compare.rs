@@ -100,9 +100,7 @@ impl AskedFields {
                 None => unverified = missing,
             }
         }
-        let decoded = std::mem::replace(&mut customer.fidelity, sent);
-        customer.fidelity.append(decoded);
-        differences::report(asked, completed.as_ref(), customer, manifest, &unverified);
+        differences::report(asked, completed.as_ref(), customer, sent, manifest, &unverified);
         differences::report_echoed(&echoed, customer);
     }
 

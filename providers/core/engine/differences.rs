@@ -55,18 +55,22 @@ pub(super) fn not_shown(fields: &CustomerFields, customer: &Customer, manifest: 
     Field::WRITABLE.into_iter().filter(is_asked).filter(|field| !is_shown(*field)).collect()
 }
 
-/// Adds every difference between the fields and the customer to the customer's fidelity report. Of an update that was
-/// completed from the customer's record, this also reports what the provider changed in the values of the record that
-/// were sent again. The fields in `unverified` could not be compared.
+/// Completes the customer's fidelity report, which has what happened on the way back: adds what happened on the way out
+/// (`sent`) and every difference between the fields and the customer. Of an update that was completed from the
+/// customer's record, this also reports what the provider changed in the values of the record that were sent again. The
+/// fields in `unverified` could not be compared.
 pub(super) fn report(
     fields: &CustomerFields,
     completed: Option<&Completed<'_>>,
     customer: &mut Customer,
+    sent: Fidelity,
     manifest: &Manifest,
     unverified: &[Field],
 ) {
-    let report = std::mem::take(&mut customer.fidelity);
-    let mut differences = Differences { customer, unverified, report };
+    let decoded = std::mem::take(&mut customer.fidelity);
+    let mut report = sent;
+    report.extend(&decoded);
+    let mut differences = Differences { customer, unverified, decoded, report };
     differences.names(fields, completed, manifest);
     let is_text = |field: &Field| !is_name(*field) && *field != Field::Metadata;
     for field in Field::WRITABLE.into_iter().filter(is_text) {
@@ -141,6 +145,8 @@ pub(super) fn report_echoed(echoed: &[Field], customer: &mut Customer) {
 struct Differences<'c> {
     customer: &'c Customer,
     unverified: &'c [Field],
+    /// What happened on the way back.
+    decoded: Fidelity,
     report: Fidelity,
 }
 
@@ -164,7 +170,7 @@ impl Differences<'_> {
 
     /// The provider's text of a field, if the decoder has converted it.
     fn converted_from(&self, field: Field) -> Option<&Text> {
-        self.report.entries().iter().filter(|entry| entry.field == field).find_map(|entry| entry.from.as_ref())
+        self.decoded.entries().iter().filter(|entry| entry.field == field).find_map(|entry| entry.from.as_ref())
     }
 
     /// Compares the text that was asked for with the customer's.
