@@ -69,12 +69,15 @@ impl AskedFields {
         &self,
         transport: &dyn Transport,
         customer: &mut Customer,
-        sent: Fidelity,
+        mut sent: Fidelity,
         answered: Answered,
         before: Option<&Customer>,
     ) {
         let manifest = self.provider.manifest();
         let completed = before.map(|before| Completed::of(&self.fields, before, &*self.provider));
+        if let Some(completed) = &completed {
+            completed.correct(&mut sent);
+        }
         let asked = completed.as_ref().map_or(&self.fields, |completed| &completed.patch);
         let is_echoed = |field: &Field| asked.state(*field) == Patch::Set(()) && customer.held(*field).has_value();
         let mut echoed = FieldList::new();

@@ -181,7 +181,7 @@ impl Differences<'_> {
             (Patch::Clear, Some(current)) => self.altered(field, NOT_CLEARED, current),
             (Patch::Set(asked), None) if asked.trim().is_empty() => {}
             (Patch::Set(_), None) => self.missing(field, NOT_STORED),
-            (Patch::Set(asked), Some(current)) if asked == current => {}
+            (Patch::Set(asked), Some(current)) if asked == current || self.converted_from(field) == Some(asked) => {}
             (Patch::Set(asked), Some(current)) if is_same(field, asked, current) => {
                 // The decoder may have reported the provider's spelling.
                 if self.converted_from(field).is_none() {

@@ -142,6 +142,17 @@ impl<'c> Completed<'c> {
         let whole = complete(&patch, before, provider.manifest());
         Self { patch, whole, before }
     }
+
+    /// Corrects the report of the way out where the dial code of the record does not complete the client's number.
+    pub(super) fn correct(&self, sent: &mut Fidelity) {
+        let number = self.patch.phone.set().filter(|number| phone::is_national(number));
+        let has_code = self.before.phone.as_deref().and_then(phone::split).is_some();
+        if let (Some(number), true, true) = (number, has_code, self.patch.rewritten.has_dial_code_in_record()) {
+            let (field, rule) = (Field::Phone, phone::NOT_BESIDE_RECORD);
+            sent.retain(|entry| entry.rule != phone::BESIDE_RECORD);
+            sent.push(Entry { field, outcome: Outcome::Altered, rule, from: Some(number.clone()) });
+        }
+    }
 }
 
 /// The patch, with the current values added wherever the provider accepts an object only whole.

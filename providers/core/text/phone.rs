@@ -19,6 +19,9 @@ pub const NO_REGION: &str = "the merchant has no region to complete a national n
 pub const FROM_DIAL_CODE: &str = "dial code and national number joined to E.164";
 /// The rule for a national number that a client sent without the dial code, which the customer's record has.
 pub const BESIDE_RECORD: &str = "national number completed with the dial code of the customer's number, if it has one";
+/// The rule for such a number that is not valid with that dial code.
+pub const NOT_BESIDE_RECORD: &str =
+    "not a valid number with the dial code of the customer's number, so it stays as written";
 /// The rule for an international number in another form.
 pub const REWRITTEN: &str = "international number rewritten as E.164";
 /// The rule for a number that is sent as national digits.
@@ -64,10 +67,13 @@ pub struct Respelled {
     pub rule: &'static str,
 }
 
-/// The canonical form of a number that replaces another one of the same customer, whose dial code it has.
+/// The canonical form of a number that replaces another one of the same customer. A national number gets the dial code
+/// of that one if it is a valid number then, and stays as it is written otherwise.
 pub fn beside(text: &Text, replaced: Option<&Text>, region: Option<Region>) -> Text {
-    let joined = replaced.and_then(|replaced| split(replaced)).and_then(|(code, _)| join(code, text));
-    joined.map_or_else(|| canonical_text(text, region), |joined| Text::from(joined.number))
+    let code = replaced.and_then(|replaced| split(replaced)).filter(|_| !has_international_prefix(text));
+    let Some((code, _)) = code else { return canonical_text(text, region) };
+    let joined = join(code, text).filter(|joined| parse(&joined.number, None).is_some_and(|number| is_valid(&number)));
+    joined.map_or_else(|| text.clone(), |joined| Text::from(joined.number))
 }
 
 /// The canonical form of a number as text: E.164, or the text itself if it cannot be converted.
