@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod blocks;
 mod code_map;
 mod contract;
 mod documents;

@@ -20,12 +20,12 @@ pub(super) type FieldList = SmallVec<[Field; 4]>;
 const NOT_STORED: &str = "the provider did not store it";
 const NOT_EVERY_KEY: &str = "the provider did not store every key";
 const NOT_CLEARED: &str = "the provider did not clear it";
-const OTHER_VALUE: &str = "the provider keeps another value";
+pub(super) const OTHER_VALUE: &str = "the provider keeps another value";
 const RESPELLED: &str = "the provider keeps it in another spelling";
 const SPLIT_CHANGED: &str = "the provider keeps one name, which splits at another space";
 const NOT_KEPT: &str = "not asked for: the provider does not show it after the update";
 const CHANGED_TOO: &str = "not asked for: the provider changed it with the update";
-const READ_FAILED: &str = "the answer does not show it, and the read that compares it failed";
+pub(super) const READ_FAILED: &str = "the answer does not show it, and the read that compares it failed";
 const ECHOED: &str = "the provider repeats it in its answer, also where it does not store it";
 
 /// The fields that were asked for and that the customer does not show. A field that was cleared is one of them if the customer

@@ -34,8 +34,8 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
         Command::Create(create) => Work::Write(WriteWork::create(provider, create, conditions)?),
         Command::Update(update) => Work::Write(WriteWork::update(provider, update, conditions)?),
         Command::Delete(id) => Work::Write(WriteWork::delete(provider, id)?),
-        Command::Block(id) => Work::Write(WriteWork::change(provider.plan_block(id)?, Asked::new(id, manifest))),
-        Command::Unblock(id) => Work::Write(WriteWork::change(provider.plan_unblock(id)?, Asked::new(id, manifest))),
+        Command::Block(id) => Work::Write(WriteWork::block(provider, id, true)?),
+        Command::Unblock(id) => Work::Write(WriteWork::block(provider, id, false)?),
         Command::Retrieve(id) => Work::Retrieve(provider.plan_retrieve(id)?, Asked::new(id, manifest)),
         Command::RetrieveOrCreate(id) => {
             Work::Retrieve(provider.plan_retrieve_or_create(id)?, Asked::new(id, manifest))

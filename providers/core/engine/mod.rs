@@ -2,6 +2,7 @@
 //! a command against the provider's manifest before a vendor plans it.
 
 mod after_customer;
+mod block;
 mod compare;
 mod differences;
 mod distinct;

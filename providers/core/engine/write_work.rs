@@ -8,6 +8,7 @@ use std::{borrow::Cow, pin::Pin, sync::Arc};
 use http::Method;
 
 use super::{
+    block,
     compare::{Answered, AskedFields},
     distinct::Match,
     execute::retrieve,
@@ -33,10 +34,17 @@ pub(super) enum WriteWork {
     Change {
         plan: Plan<Updated>,
         asked: Asked,
-        /// The fields of an update, to compare them with the result. A block and an unblock have none.
-        fields: Option<Box<AskedFields>>,
+        /// The fields, to compare them with the result.
+        fields: Box<AskedFields>,
         /// Whether the plan sends a write. An update without a field that the provider stores only reads.
         writes: bool,
+    },
+    Block {
+        plan: Plan<Customer>,
+        provider: Arc<dyn CustomerProvider>,
+        id: CustomerId,
+        /// Whether the customer is blocked after it.
+        wanted: bool,
     },
     Delete {
         /// The read before the deletion, at a provider that answers success for any id.
@@ -48,9 +56,10 @@ pub(super) enum WriteWork {
 }
 
 impl WriteWork {
-    /// A block or an unblock.
-    pub(super) fn change(plan: Plan<Customer>, asked: Asked) -> Self {
-        Self::Change { plan: plan.map(Updated::without_read), asked, fields: None, writes: true }
+    /// A block, or an unblock where the customer is not `wanted` as blocked.
+    pub(super) fn block(provider: &Arc<dyn CustomerProvider>, id: &CustomerId, wanted: bool) -> Result<Self, Error> {
+        let plan = if wanted { provider.plan_block(id)? } else { provider.plan_unblock(id)? };
+        Ok(Self::Block { plan, provider: Arc::clone(provider), id: id.clone(), wanted })
     }
 
     pub(super) fn create(
@@ -93,7 +102,7 @@ impl WriteWork {
         loss::enforce_policy(&plan.fidelity, &update.fields, conditions, manifest)?;
         let fields = AskedFields::new(provider, Some(&update.id), &update.fields, &plan.fidelity);
         let writes = plan.requests().iter().any(|request| request.method() != Method::GET);
-        Ok(Self::Change { plan, asked: Asked::new(&update.id, manifest), fields: Some(fields), writes })
+        Ok(Self::Change { plan, asked: Asked::new(&update.id, manifest), fields, writes })
     }
 
     pub(super) fn delete(provider: &Arc<dyn CustomerProvider>, id: &CustomerId) -> Result<Self, Error> {
@@ -112,6 +121,7 @@ impl WriteWork {
                 existing.iter().flat_map(|existing| existing.requests()).chain(create.requests()).collect()
             }
             Self::Change { plan, .. } => plan.requests(),
+            Self::Block { plan, .. } => plan.requests(),
             Self::Delete { read, delete, .. } => {
                 read.iter().flat_map(|read| read.0.requests()).chain(delete.requests()).collect()
             }
@@ -123,7 +133,7 @@ impl WriteWork {
         match self {
             Self::Create { create, .. } => create.fidelity.clone(),
             Self::Change { plan, .. } => plan.fidelity.clone(),
-            Self::Delete { .. } => Fidelity::default(),
+            Self::Block { .. } | Self::Delete { .. } => Fidelity::default(),
         }
     }
 
@@ -134,7 +144,7 @@ impl WriteWork {
                 asked.check_created(transport, &mut created, create.fidelity, Answered::InList).await;
                 Written::Created(created)
             }
-            (Self::Change { plan, fields: Some(fields), .. }, Written::Changed(mut customer)) => {
+            (Self::Change { plan, fields, .. }, Written::Changed(mut customer)) => {
                 // The record from before the update is not known any more. The customer itself has the same values in
                 // every field that the update does not mention.
                 let before = customer.clone();
@@ -176,10 +186,20 @@ impl WriteWork {
                     // The provider has changed a customer, but it is not known which one.
                     let Updated { mut customer, before } = *result;
                     asked.check(&customer).map_err(|error| error.after(writes, false))?;
-                    if let Some(fields) = fields {
-                        let answered = Answered::of(was_read);
-                        fields.check(transport, &mut customer, sent, answered, before.as_deref()).await;
-                    }
+                    let answered = Answered::of(was_read);
+                    fields.check(transport, &mut customer, sent, answered, before.as_deref()).await;
+                    Ok(Written::Changed(customer))
+                })
+            }
+            Self::Block { plan, provider, id, wanted } => {
+                let ran = run_to_end(transport, plan);
+                Box::pin(async move {
+                    let Ran { result, was_read } = ran.await?;
+                    let mut customer = *result;
+                    let asked = Asked::new(&id, provider.manifest());
+                    asked.check(&customer).map_err(|error| error.after(true, false))?;
+                    let answered = Answered::of(was_read);
+                    block::check(&provider, transport, (&id, wanted), &mut customer, answered).await;
                     Ok(Written::Changed(customer))
                 })
             }

@@ -127,7 +127,7 @@ pub(in crate::http) struct FidelityEntry {
 }
 
 /// `transformed` (same meaning, different spelling), `derived` (computed by the gateway) or `carried` (stored by the
-/// gateway). In the answer to a create or an update also `altered` (the provider keeps another value than was asked for),
+/// gateway). In the answer to a create, an update or a block also `altered` (the provider keeps another value than was asked for),
 /// `unverified` (sent, but neither the answer nor a read shows what the provider keeps) or `lost` (stored nowhere).
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
