@@ -41,5 +41,6 @@ mod tls;
 mod tls_front;
 mod truth;
 mod twin_faults;
+mod unasked;
 mod wire;
 mod writes;

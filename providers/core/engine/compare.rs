@@ -62,7 +62,7 @@ impl AskedFields {
 
     /// Completes the fidelity report of the customer that the provider answered: what happened on the way out
     /// (`sent`), on the way back, and every field that is not as it was asked for. If the answer does not show a field
-    /// that was sent, this reads the customer once, and takes the field from there. The same holds for a field that the
+    /// that was sent or that the record had, this reads the customer once, and takes the field from there. The same holds for a field that the
     /// answer to an update only repeats. After a create this would double the requests, so such a field is reported as
     /// not verified. `before` is the record from which an update was completed.
     pub(super) async fn check(
@@ -88,6 +88,9 @@ impl AskedFields {
         let mut missing = differences::not_shown(whole, customer, manifest);
         if self.id.is_some() {
             missing.extend(echoed.iter().copied());
+        }
+        if let Some(completed) = &completed {
+            missing.extend(differences::unsent_not_shown(completed, customer));
         }
         let mut unverified = FieldList::new();
         if !missing.is_empty() && answered != Answered::ByRead {

@@ -17,6 +17,8 @@ use super::prepare::Completed;
 /// Some fields of a write. Few writes have more than four of them in such a list.
 pub(super) type FieldList = SmallVec<[Field; 4]>;
 
+const NAMES: [Field; 3] = [Field::Name, Field::FirstName, Field::LastName];
+
 const NOT_STORED: &str = "the provider did not store it";
 const NOT_EVERY_KEY: &str = "the provider did not store every key";
 const NOT_CLEARED: &str = "the provider did not clear it";
@@ -55,10 +57,22 @@ pub(super) fn not_shown(fields: &CustomerFields, customer: &Customer, manifest: 
     Field::WRITABLE.into_iter().filter(is_asked).filter(|field| !is_shown(*field)).collect()
 }
 
+/// The fields that an update did not send, that the record had, and that the customer does not show.
+pub(super) fn unsent_not_shown(completed: &Completed<'_>, customer: &Customer) -> FieldList {
+    let is_gone = |field: &Field| completed.before.held(*field).has_value() && !customer.held(*field).has_value();
+    Field::WRITABLE.into_iter().filter(|field| is_unsent(&completed.whole, *field)).filter(is_gone).collect()
+}
+
+/// Whether an update leaves a field alone. The fields of a name are one, and a balance changes by itself.
+fn is_unsent(whole: &CustomerFields, field: Field) -> bool {
+    let is_absent = |field: &Field| whole.state(*field).is_absent();
+    if is_name(field) { NAMES.iter().all(is_absent) } else { field != Field::Balance && is_absent(&field) }
+}
+
 /// Completes the customer's fidelity report, which has what happened on the way back: adds what happened on the way out
 /// (`sent`) and every difference between the fields and the customer. Of an update that was completed from the
-/// customer's record, this also reports what the provider changed in the values of the record that were sent again. The
-/// fields in `unverified` could not be compared.
+/// customer's record, this also reports what the provider changed in the other values of the record. The fields in
+/// `unverified` could not be compared.
 pub(super) fn report(
     fields: &CustomerFields,
     completed: Option<&Completed<'_>>,
@@ -74,19 +88,21 @@ pub(super) fn report(
     differences.names(fields, completed, manifest);
     let is_text = |field: &Field| !is_name(*field) && *field != Field::Metadata;
     for field in Field::WRITABLE.into_iter().filter(is_text) {
-        let sent_again = completed.filter(|completed| completed.whole.state(field) == Patch::Set(()));
+        let is_kept = |whole| CustomerFields::state(whole, field) == Patch::Set(()) || is_unsent(whole, field);
         if !fields.state(field).is_absent() {
             let current = text_of(differences.customer, field);
             differences.value(field, &asked_text(fields, field), current.as_ref());
-        } else if let Some(completed) = sent_again {
+        } else if let Some(completed) = completed.filter(|completed| is_kept(&completed.whole)) {
             differences.kept(field, text_of(completed.before, field).as_ref());
         }
     }
     differences.metadata(&fields.metadata);
-    if let (Patch::Set(patch), Some(Completed { whole: CustomerFields { metadata: Patch::Set(merged), .. }, .. })) =
-        (&fields.metadata, completed)
-    {
-        differences.kept_metadata(patch, merged);
+    if let Some(Completed { whole, before, .. }) = completed {
+        match (&fields.metadata, &whole.metadata) {
+            (Patch::Set(patch), Patch::Set(merged)) => differences.kept_metadata(patch, merged),
+            (Patch::Absent, _) => differences.kept_metadata(&JsonObject::default(), &before.metadata),
+            _ => {}
+        }
     }
     customer.fidelity = differences.report;
 }
@@ -192,7 +208,7 @@ impl Differences<'_> {
         }
     }
 
-    /// Compares a value of the record, which an update sent again, with the customer's. Another spelling is no
+    /// Compares a value of the record, which an update did not change, with the customer's. Another spelling is no
     /// difference: the update did not ask for any.
     fn kept(&mut self, field: Field, before: Option<&Text>) {
         let Some(before) = before else { return };
@@ -211,7 +227,11 @@ impl Differences<'_> {
     fn names(&mut self, fields: &CustomerFields, completed: Option<&Completed<'_>>, manifest: &Manifest) {
         let CustomerFields { name, first_name, last_name, .. } = fields;
         let whole = completed.map_or(fields, |completed| &completed.whole);
-        if [Field::Name, Field::FirstName, Field::LastName].iter().all(|field| whole.state(*field).is_absent()) {
+        if is_unsent(whole, Field::Name) {
+            let names = if manifest.update.names == NameStyle::Full { &NAMES[..1] } else { &NAMES[1..] };
+            if let Some(Completed { before, .. }) = completed {
+                names.iter().for_each(|name| self.kept(*name, before.text(*name)));
+            }
             return;
         }
         let full = self.customer.name.clone().or_else(|| Some(Text::from(&*self.customer.full_name()?)));
@@ -295,7 +315,7 @@ impl Differences<'_> {
         }
     }
 
-    /// Compares the keys of the record's metadata, which an update sent again, with the customer's.
+    /// Compares the keys of the record's metadata, which an update did not change, with the customer's.
     fn kept_metadata(&mut self, patch: &JsonObject, merged: &JsonObject) {
         let current = &self.customer.metadata;
         if has_same_text(merged, current) {
