@@ -195,26 +195,51 @@ async fn a_distinct_create_that_several_customers_match_is_not_sent() {
     }
 }
 
-/// The provider that decides itself answers the customer as if it were new, or its list fails.
+/// The provider that decides itself may compare addresses in another way than the gateway.
 #[tokio::test]
-async fn a_distinct_create_at_a_provider_that_decides_is_answered_with_the_match() {
+async fn a_distinct_create_that_one_customer_matches_is_not_sent() {
+    for provider in CREATING {
+        let existing =
+            || Customer { email: Some(Text::from_static("Awa@Example.com")), ..match_of(ids_of(provider)[0]) };
+        let vendor = playing(provider, move |command| match command {
+            Command::Create(_) => Ok(Reply::created(match_of(ids_of(provider)[1]))),
+            command => reply_with(&[existing()], command),
+        })
+        .await;
+        let gateway = front(provider, &vendor).await;
+        let answer = gateway.post("/v1/customers?distinct=true", distinct()).await;
+        assert_eq!(answer.status, 200, "{provider}: {}", answer.text);
+        assert!(
+            answer.text.contains("existing customer matched by email, by the gateway"),
+            "{provider}: {}",
+            answer.text
+        );
+        let mut body = distinct();
+        body["config"] = json!({ "distinct": true });
+        let request = gateway.plain(Method::POST, "/as/modempay/v1/customers").bearer_auth("sk_acme");
+        let imitated = gateway.send_to_dialect(request.json_text(&body)).await;
+        assert_eq!(imitated.status, 200, "{provider}: {}", imitated.text);
+        for answer in [answer, imitated] {
+            assert_eq!(answer.body["email"], "Awa@Example.com", "{provider}: {}", answer.text);
+        }
+        assert!(vendor.requests().iter().all(|request| request.starts_with("GET ")), "{provider}");
+    }
+}
+
+#[tokio::test]
+async fn a_distinct_create_whose_look_up_fails_is_decided_by_the_provider() {
     const PROVIDER: &str = "modempay";
-    let found = || match_of(ids_of(PROVIDER)[0]);
-    let as_new = playing(PROVIDER, move |command| match command {
-        Command::Create(_) => Ok(Reply::created(found())),
-        command => reply_with(&[found()], command),
-    })
-    .await;
-    let without_list = playing(PROVIDER, move |command| match command {
-        Command::Create(_) => Ok(Reply::Written(Written::Created(Created { customer: found(), existing: true }))),
+    let vendor = playing(PROVIDER, move |command| match command {
+        Command::Create(_) => {
+            let customer = match_of(ids_of(PROVIDER)[0]);
+            Ok(Reply::Written(Written::Created(Created { customer, existing: true })))
+        }
         _ => Err(Error::new(Kind::ProviderFailed, "the list fails")),
     })
     .await;
-    for vendor in [as_new, without_list] {
-        let answer = front(PROVIDER, &vendor).await.post("/v1/customers?distinct=true", distinct()).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        assert!(answer.text.contains("existing customer matched by email, by the provider"), "{}", answer.text);
-    }
+    let answer = front(PROVIDER, &vendor).await.post("/v1/customers?distinct=true", distinct()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(answer.text.contains("existing customer matched by email, by the provider"), "{}", answer.text);
 }
 
 /// In the API, and for the clients of the same provider.

@@ -1,9 +1,9 @@
 //! Distinct creates: an existing customer that matches is the answer, instead of a second one. It means the same at every
 //! provider: the e-mail address decides if there is one, otherwise the phone number.
 //!
-//! The gateway looks the customer up before it sends the create, at every provider: several matches are an error before
-//! anything is written. Where the provider can decide by the e-mail address itself, the create is sent also if one customer
-//! matches, and the provider decides. So another system cannot create the customer in between.
+//! The gateway looks the customer up before it sends the create, at every provider: one match is the answer, and several
+//! are an error. Where no customer matches and the provider can decide by the e-mail address itself, the provider does:
+//! another system may have created the customer in between.
 
 use std::sync::Arc;
 
@@ -61,11 +61,9 @@ impl Match {
         }
     }
 
-    /// The answer of a provider that decides itself. It answered an existing customer if it says so, or if the customer is
-    /// the `found` one. Such a customer must match.
-    pub(super) fn confirm(lookup: &Lookup, created: Created, found: Option<&Created>) -> Result<Created, Error> {
-        let is_found = found.is_some_and(|found| found.customer.id == created.customer.id);
-        if !created.existing && !is_found {
+    /// The answer of a provider that decides itself. An existing customer that it answers must match.
+    pub(super) fn confirm(lookup: &Lookup, created: Created) -> Result<Created, Error> {
+        if !created.existing {
             return Ok(created);
         }
         if !CustomerFilter::from(lookup).matches(&created.customer) {

@@ -162,17 +162,13 @@ impl WriteWork {
                 executed(created(create, asked, transport), Written::Created)
             }
             Self::Create { existing: Some(existing), create, asked } => Box::pin(async move {
-                let (by_provider, lookup) = (existing.by_provider, existing.lookup.clone());
-                match existing.find(transport).await? {
-                    Some(mut found) if !by_provider => {
-                        asked.check_created(transport, &mut found, create.fidelity, Answered::InList).await;
-                        Ok(Written::Created(found))
-                    }
-                    found => {
-                        let created = created(create, asked, transport).await?;
-                        Match::confirm(&lookup, created, found.as_ref()).map(Written::Created)
-                    }
+                let lookup = existing.lookup.clone();
+                if let Some(mut found) = existing.find(transport).await? {
+                    asked.check_created(transport, &mut found, create.fidelity, Answered::InList).await;
+                    return Ok(Written::Created(found));
                 }
+                let created = created(create, asked, transport).await?;
+                Match::confirm(&lookup, created).map(Written::Created)
             }),
             Self::Change { mut plan, asked, fields, writes } => {
                 let sent = std::mem::take(&mut plan.fidelity);

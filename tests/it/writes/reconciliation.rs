@@ -45,12 +45,19 @@ async fn an_unknown_create_in_a_dialect_is_reconciled() {
     }
 }
 
+/// The list with which a distinct create looks for its customer fails, also the two times that the gateway sends it again.
+/// So the provider decides. Its answer is lost: the create fails too.
+fn list_and_create_fail(first: u64) -> String {
+    let faults = "error_after = 0.5\nonly = [\"create\", \"list\"]";
+    let failing = first..first + 4;
+    with_fitting_seed(faults, |plan| (1..10).all(|request| create_fails(plan, request) == failing.contains(&request)))
+}
+
 /// The provider matched an existing customer, and its answer was lost. It created no customer that the gateway could
 /// find.
 #[tokio::test]
 async fn an_unknown_distinct_create_is_reconciled_to_the_existing_customer() {
-    let faults = "error_after = 1.0\nonly = [\"create\"]";
-    let (gateway, folder) = gateway_and_twin("modempay", faults, "visibility_lag = \"10ms\"").await;
+    let (gateway, folder) = gateway_and_twin("modempay", &list_and_create_fail(1), "visibility_lag = \"10ms\"").await;
     let send = async || {
         let body = json!({ "name": "Amadou Ba", "email": "amadou.ba@example.com" });
         let request = gateway.request(Method::POST, "/v1/customers?distinct=true").json_text(&body);
@@ -69,9 +76,7 @@ async fn an_unknown_distinct_create_is_reconciled_to_the_existing_customer() {
 /// Another create made the customer a moment ago. The distinct create did not make it, but matches it.
 #[tokio::test]
 async fn an_unknown_distinct_create_may_match_the_customer_of_another_create() {
-    let faults = "error_after = 0.5\nonly = [\"create\"]";
-    let faults = with_fitting_seed(faults, |plan| !create_fails(plan, 1) && create_fails(plan, 2));
-    let (gateway, folder) = gateway_and_twin("modempay", &faults, "visibility_lag = \"10ms\"").await;
+    let (gateway, folder) = gateway_and_twin("modempay", &list_and_create_fail(2), "visibility_lag = \"10ms\"").await;
     let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });
     let created = create(&gateway, None, &awa).await;
     assert_eq!(created.status, 201, "{}", created.text);
