@@ -24,7 +24,7 @@ use passerelle_providers::{
     api::input,
     engine::{Conditions, Language, drop_in},
     kit::server::{no_route, not_found, outside_base},
-    model::{Command, Error, FieldError, Kind, LossPolicy, Reply, Request},
+    model::{Command, Error, FieldError, IdPattern, Kind, LossPolicy, Reply, Request},
     text::Source,
 };
 use tokio::time::Instant;
@@ -168,8 +168,8 @@ impl DropInCall {
     ) -> Result<http::Response<Bytes>, Refusal> {
         let operation = command.operation();
         let of_command = |error| Refusal::of(error, operation);
-        let connection = execution::resolve(merchant, &mut command).await.map_err(of_command)?;
-        let refusal = self.refusal.clone().or_else(|| connection.manifest.require(operation).err());
+        let (connection, refusal) = execution::resolve_write(merchant, &mut command).await;
+        let refusal = self.refusal.clone().or(refusal);
         let surface =
             DropInSurface::of(self.vendor_request.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
         let surface = surface.ok_or_else(no_route)?;
@@ -231,21 +231,19 @@ impl DropInCall {
         over_http::idempotency(self.vendor_request.headers()).is_ok_and(|given| given.key.is_some())
     }
 
-    /// Reads the command. A write with a key can have an id of a connection that is not active any more.
+    /// Reads the command. A write with a key can have an id of another provider, whose connection is not active any more;
+    /// it is refused after the search for an earlier write.
     fn accept(&mut self, server: &dyn VendorServer, merchant: &Merchant) -> Result<Command, Refusal> {
         let error = match server.accept_for(&self.vendor_request, merchant.id_pattern()) {
             Ok(command) => return Ok(command),
             Err(error) => error,
         };
-        let may_repeat = merchant.has_other_connections() && self.is_keyed();
-        let others = merchant.connections.values().filter(|_| may_repeat);
-        let mut accepted = others.filter_map(|other| server.accept_for(&self.vendor_request, &other.manifest.id).ok());
-        match accepted.find(Command::is_write) {
-            Some(command) => {
+        match server.accept_for(&self.vendor_request, &IdPattern::PUBLIC) {
+            Ok(command) if command.is_write() && self.is_keyed() => {
                 self.refusal = Some(error);
                 Ok(command)
             }
-            None => Err(error.into()),
+            _ => Err(error.into()),
         }
     }
 

@@ -29,6 +29,18 @@ pub async fn resolve(merchant: &Merchant, command: &mut Command) -> Result<Arc<C
     }
 }
 
+/// The same for a write, with the reason why it cannot be executed now. The write is refused only after the search for
+/// an earlier one with its key, so a connection is given in any case.
+pub async fn resolve_write(merchant: &Merchant, command: &mut Command) -> (Arc<Connection>, Option<Error>) {
+    match resolve(merchant, command).await {
+        Ok(connection) => {
+            let refusal = connection.manifest.require(command.operation()).err();
+            (connection, refusal)
+        }
+        Err(error) => (Arc::clone(&merchant.active), Some(error)),
+    }
+}
+
 /// Plans a command for a connection's provider. Nothing is sent.
 pub fn plan(connection: &Connection, command: &Command, conditions: Conditions) -> Result<Planned, Error> {
     engine::plan(&connection.provider, command, conditions)

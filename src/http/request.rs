@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, header, request::Parts};
 use passerelle_providers::{
     api::input,
     engine::{Conditions, Planned},
-    model::{Command, CustomerFields, CustomerId, Error, LossPolicy, Operation, manifest::Manifest},
+    model::{Command, CustomerFields, CustomerId, Error, IdPattern, LossPolicy, Operation, manifest::Manifest},
     text::{Source, Text},
 };
 
@@ -103,9 +103,10 @@ pub struct Call {
     pub idempotency: Result<Idempotency, Problem>,
     /// The request's id. Only requests that may write have it.
     pub request_id: Option<RequestId>,
-    /// Whether the request can repeat a write that another connection executed.
+    /// Whether the request can repeat an earlier write, and is refused only after the search for it.
     may_repeat: bool,
-    /// Why the connection cannot execute the write. The write may still be one that another connection has executed.
+    /// Why the connection cannot execute the write. It may still be one that another connection has executed, which need
+    /// not be in the configuration any more.
     pub refusal: Option<Error>,
 }
 
@@ -119,7 +120,7 @@ impl Caller {
     pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Problem> {
         let connection = Arc::clone(&self.merchant.active);
         // With a middleware, another connection may execute the operation, so its provider decides later. The refusal
-        // also waits where another connection may have executed the same write.
+        // also waits where the request may repeat a write of another connection.
         let refusal = match &self.merchant.middleware {
             None => connection.manifest.require(operation).err(),
             Some(_) => None,
@@ -167,11 +168,9 @@ impl Caller {
         })
     }
 
-    /// Whether the request can repeat a write that a connection executed which is not active now.
+    /// Whether the request can repeat an earlier write: it is a write with a key.
     fn may_repeat(&self, operation: Operation) -> bool {
-        operation.is_write()
-            && self.merchant.has_other_connections()
-            && self.idempotency.as_ref().is_ok_and(|idempotency| idempotency.key.is_some())
+        operation.is_write() && self.idempotency.as_ref().is_ok_and(|idempotency| idempotency.key.is_some())
     }
 }
 
@@ -189,22 +188,20 @@ impl Call {
         self.connection.manifest
     }
 
-    /// The customer's id from the path, if it has the form of the merchant's ids. A write that another connection may
-    /// have executed can have an id of that connection.
+    /// The customer's id from the path, if it has the form of the merchant's ids. A write that may repeat an earlier one
+    /// can have an id of another provider; it is refused after the search for that write.
     pub fn id(&mut self, CustomerPath(id): CustomerPath) -> Result<CustomerId, Problem> {
         let id = Text::from(id);
         let error = match CustomerId::parse(id.clone(), self.merchant.id_pattern()) {
             Ok(id) => return Ok(id),
             Err(error) => error,
         };
-        let mut others = self.merchant.connections.values().filter(|_| self.may_repeat);
-        let known = others.find_map(|other| CustomerId::parse(id.clone(), &other.manifest.id).ok());
-        match known {
-            Some(id) => {
+        match CustomerId::parse(id, &IdPattern::PUBLIC) {
+            Ok(id) if self.may_repeat => {
                 self.refusal.get_or_insert(error);
                 Ok(id)
             }
-            None => Err(self.failure(&error)),
+            _ => Err(self.failure(&error)),
         }
     }
 

@@ -15,6 +15,7 @@ use passerelle_providers::{
 
 use super::{answer::written, request::Call};
 use crate::{
+    execution,
     merchant::Connection,
     problem::{Code, Problem, preference_applied},
     state::{App, RequestId},
@@ -31,9 +32,14 @@ const USUAL_SIZE: usize = 1536;
 impl Call {
     /// Executes a write, or explains it, and writes the answer. `body` is what the client sent.
     pub async fn write(mut self, app: &App, mut command: Command, body: Option<Source>) -> Result<Response, Problem> {
-        self.resolve(&mut command).await?;
+        let (connection, unresolved) = execution::resolve_write(&self.merchant, &mut command).await;
+        self.connection = connection;
+        self.refusal = self.refusal.or(unresolved);
         let call = self;
         if call.explain {
+            if let Some(error) = &call.refusal {
+                return Err(call.failure(error));
+            }
             return call.explanation(&call.plan(&command)?);
         }
         let request_id = call.request_id.as_ref().and_then(|RequestId(id)| id.to_str().ok()).map(str::to_owned);

@@ -179,11 +179,6 @@ impl Merchant {
             None => &self.active.manifest.id,
         }
     }
-
-    /// Whether a connection that is not active now can have executed a write.
-    pub fn has_other_connections(&self) -> bool {
-        self.connections.len() > 1
-    }
 }
 
 impl Connection {

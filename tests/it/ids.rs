@@ -341,3 +341,21 @@ async fn use_as_a_client(vendor: &'static Vendor, gateway: &Gateway, provider: &
     }
     client.answers.into_inner().expect("no other test panicked")
 }
+
+#[tokio::test]
+async fn a_key_is_answered_although_the_middleware_does_not_know_the_id() {
+    let gateway = Gateway::sandbox("notchpay").await;
+    let created = gateway.post("/v1/customers", json!({ "name": "Awa Diop", "email": "awa@example.com" })).await;
+    let path = format!("/v1/customers/{}", text(&created, "id"));
+    let block = async |key: &str| {
+        gateway.send(gateway.request(Method::POST, &format!("{path}/block")).header("idempotency-key", key)).await
+    };
+    let first = block("blocked").await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    gateway.install(&(Arc::new(Renaming::default()) as Arc<dyn Middleware>));
+    let again = block("blocked").await;
+    assert_eq!((again.status, &again.text), (first.status, &first.text));
+    assert_eq!(again.header("idempotency-status"), "replayed");
+    let another = block("another").await;
+    assert_eq!(another.status_and_code(), (404, "customer_not_found"), "{}", another.text);
+}

@@ -28,6 +28,16 @@ impl Switched {
         self.gateway.reload(&configuration(&self.lomi.0, &self.notchpay.0, connection));
     }
 
+    /// The configuration has only this provider from now on. Nothing listens at its address.
+    fn replace_connections(&self, provider: &str, credentials: &str) {
+        self.gateway.reload(&format!(
+            "[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n\
+             [merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"new\"\nregion = \"SN\"\n\
+             [merchants.acme.connections.new]\nprovider = \"{provider}\"\nbase_url = \"http://127.0.0.1:9\"\n\
+             credentials = {{ {credentials} = \"sk_test_secret\" }}\n"
+        ));
+    }
+
     fn effects(&self) -> (usize, usize) {
         (count_effects(&self.lomi.1), count_effects(&self.notchpay.1))
     }
@@ -126,6 +136,83 @@ async fn a_key_is_answered_although_the_active_connection_has_other_ids_and_oper
     let invalid = drop_in("another").send().await.expect("an answer");
     assert_eq!(invalid.status(), 404);
     assert_eq!(switched.effects(), effects);
+}
+
+/// The providers that replace Notch Pay, with the name of their credentials.
+const OTHERS: [(&str, &str); 4] =
+    [("lomi", "api_key"), ("modempay", "secret_key"), ("bitnob", "secret_key"), ("paymentkit", "access_key")];
+
+#[tokio::test]
+async fn a_key_is_answered_although_its_connection_is_not_configured_any_more() {
+    let switched = Switched::start("").await;
+    switched.activate("notchpay");
+    let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let created = create(&switched.gateway, Some("created"), &awa).await;
+    let id = created.body["id"].as_str().expect("an id");
+    let path = format!("{CUSTOMERS}/{id}");
+    let drop_in = async |path: &str, key: &str, body| {
+        let request = switched.gateway.plain(Method::PUT, &format!("{path}/{id}")).header("authorization", key);
+        switched.gateway.send(request.header("idempotency-key", path).json_text(&body)).await
+    };
+    let repeated = async || {
+        [
+            create(&switched.gateway, Some("created"), &awa).await,
+            switched.keyed(Method::PATCH, &path, "changed", Some(json!({ "name": "Awa Ndiaye" }))).await,
+            switched.keyed(Method::POST, &format!("{path}/block"), "blocked", None).await,
+            switched.keyed(Method::POST, &format!("{path}/unblock"), "unblocked", None).await,
+            drop_in("/as/notchpay/customers", "sk_acme", json!({ "name": "Awa Fall" })).await,
+            drop_in("/as/modempay/v1/customers", "Bearer sk_acme", json!({ "data": { "name": "Awa Sow" } })).await,
+        ]
+    };
+    let first = repeated().await;
+    assert_replayed(&first[0], &created);
+    for answer in &first {
+        assert!(answer.status.is_success(), "{}", answer.text);
+    }
+    let effects = switched.effects();
+    for (provider, credentials) in OTHERS {
+        switched.replace_connections(provider, credentials);
+        for (again, first) in repeated().await.iter().zip(&first) {
+            assert_replayed(again, first);
+        }
+        let reused = switched.keyed(Method::PATCH, &path, "changed", Some(json!({ "name": "Awa Ba" }))).await;
+        assert_eq!(reused.status_and_code(), (422, "idempotency_key_reused"), "{provider}: {}", reused.text);
+        let foreign = switched.keyed(Method::PATCH, &path, "another", Some(json!({ "name": "Awa Ba" }))).await;
+        assert_eq!(foreign.status_and_code(), (400, "invalid_id"), "{provider}: {}", foreign.text);
+    }
+    // PaymentKit creates no customers.
+    let refused = create(&switched.gateway, Some("another"), &awa).await;
+    assert_eq!(refused.status_and_code(), (405, "operation_not_supported"), "{}", refused.text);
+    switched.activate("notchpay");
+    let deleted = switched.keyed(Method::DELETE, &path, "deleted", None).await;
+    assert_eq!(deleted.status, 200, "{}", deleted.text);
+    for (provider, credentials) in OTHERS {
+        switched.replace_connections(provider, credentials);
+        assert_replayed(&switched.keyed(Method::DELETE, &path, "deleted", None).await, &deleted);
+        let erased = switched.keyed(Method::POST, &format!("{path}/block"), "blocked", None).await;
+        assert_eq!(erased.status_and_code(), (410, "replay_erased"), "{provider}: {}", erased.text);
+    }
+    assert_eq!(switched.effects(), (effects.0, effects.1 + 1));
+}
+
+#[tokio::test]
+async fn a_write_that_is_unknown_stays_unknown_although_its_connection_is_not_configured_any_more() {
+    let switched = Switched::start("error_after = 1.0\nonly = [\"create\"]").await;
+    let awa = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let unknown = create(&switched.gateway, Some("order-1"), &awa).await;
+    assert_eq!(unknown.code(), "outcome_unknown", "{}", unknown.text);
+    switched.replace_connections("paymentkit", "access_key");
+    let ends = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let again = loop {
+        let again = create(&switched.gateway, Some("order-1"), &awa).await;
+        if again.code() != "idempotency_in_progress" || std::time::Instant::now() > ends {
+            break again;
+        }
+    };
+    // A worker may have reconciled it before the configuration changed.
+    assert!(again.body["outcome"] == "unknown" || again.status == 201, "{}", again.text);
+    assert_eq!(again.header("x-operation-id"), unknown.header("x-operation-id"));
+    assert_eq!(switched.effects(), (1, 0));
 }
 
 #[tokio::test]
