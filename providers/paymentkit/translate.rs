@@ -28,6 +28,10 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 
 /// Decodes a customer. Unknown members go to `extra`.
 pub(super) fn customer(received: wire::Customer<'_>, region: Option<Region>) -> Result<BorrowedCustomer<'_>, Error> {
+    // With the two swapped, the id that the merchant stores would be the DID.
+    if received.did.as_ref().is_some_and(|did| did.starts_with("cus_")) {
+        return Err(Error::bad_response("a customer whose DID is an id"));
+    }
     let mut customer = BorrowedCustomer {
         id: decode::id(received.id, "id")?,
         did: present(received.did),

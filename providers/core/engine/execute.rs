@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    identity::Asked,
+    identity::{self, Asked},
     lists::{self, PlannedList, PlannedLookup},
     loss::{Conditions, Language},
     offset_pages,
@@ -57,8 +57,8 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
 
 /// The plan of a page of entries that belong to a customer. A provider may answer more of them than it was asked for: the
 /// next pages for the client are then read from the same page of the provider.
-fn plan_entries<T: 'static>(
-    manifest: &Manifest,
+fn plan_entries<T: identity::Entry>(
+    manifest: &'static Manifest,
     list: &ListOfCustomer,
     plan: impl FnOnce(&ListOfCustomer) -> Result<Plan<Page<T>>, Error>,
 ) -> Result<Plan<Page<T>>, Error> {
@@ -66,6 +66,7 @@ fn plan_entries<T: 'static>(
     let (begin, skip) = list.position.in_page();
     let begin = begin.clone();
     let plan = plan(&ListOfCustomer { position: begin.clone(), ..list.clone() })?;
+    let plan = identity::checked_entries(plan, &list.id, manifest);
     Ok(plan.map(move |page| page.that_continues(limit, style)?.part(begin, skip, limit)))
 }
 
@@ -232,9 +233,15 @@ fn overdue_work(provider: &Arc<dyn CustomerProvider>, id: &CustomerId) -> Result
     let retrieve = provider.plan_retrieve(id)?;
     Ok(Work::OverdueInvoices(plan.and_then(move |mut overdue| {
         if let Some(customer) = overdue.customer.take() {
-            return Ok(Step::Done(OverdueInvoices { customer: Some(asked.checked(customer)?), ..overdue }));
+            return Ok(Step::Done(with_customer(&asked, customer, overdue)?));
         }
-        let with = move |customer| Ok(OverdueInvoices { customer: Some(asked.checked(customer)?), ..overdue });
+        let with = move |customer| with_customer(&asked, customer, overdue);
         Ok(retrieve.map(with).into())
     })))
+}
+
+fn with_customer(asked: &Asked, customer: Customer, overdue: OverdueInvoices) -> Result<OverdueInvoices, Error> {
+    let customer = asked.checked(customer)?;
+    asked.check_entries(&overdue.invoices, Some(&customer))?;
+    Ok(OverdueInvoices { customer: Some(customer), ..overdue })
 }

@@ -2,11 +2,15 @@
 //! hands it out and later puts it into URLs. An answer about one customer must be about the customer that was asked for.
 //!
 //! `execute`, `prepare`, `lists`, `offset_pages` and `after_customer` call this for every customer that they read. A page
-//! with one unusable id is refused as a whole: leaving the entry out would lose a customer without a word.
+//! with one unusable id is refused as a whole: leaving the entry out would lose a customer without a word. The same is true
+//! of the payment methods, payments and invoices of a customer, which may name no other customer.
+
+use serde_json::Value;
 
 use crate::{
+    json::Extra,
     kit::{CustomerPage, Plan},
-    model::{Customer, CustomerId, Error, Page, manifest::Manifest},
+    model::{Customer, CustomerId, Error, IdPattern, Invoice, Page, Payment, PaymentMethod, manifest::Manifest},
 };
 
 /// Refuses an id that does not match the provider's pattern. The error does not repeat the id.
@@ -39,6 +43,56 @@ pub(super) fn owned_page(plan: Plan<CustomerPage>, manifest: &'static Manifest) 
     })
 }
 
+/// A record that belongs to a customer.
+pub(super) trait Entry: 'static {
+    fn id(&self) -> &str;
+    fn extra(&self) -> &Extra;
+}
+
+macro_rules! entries {
+    ($($name:ident),*) => {$(
+        impl Entry for $name {
+            fn id(&self) -> &str {
+                &self.id
+            }
+
+            fn extra(&self) -> &Extra {
+                &self.extra
+            }
+        }
+    )*};
+}
+
+entries!(PaymentMethod, Payment, Invoice);
+
+/// The customers whom an entry names: an id, alone or in an object.
+fn named_customers(entry: &impl Entry) -> Vec<String> {
+    let mut named = Vec::new();
+    for (name, value) in entry.extra().members() {
+        if matches!(&*name, "customer" | "customer_id" | "customerId") {
+            match serde_json::from_str(value.get()).unwrap_or_default() {
+                Value::String(id) => named.push(id),
+                Value::Object(customer) => named.extend(customer.get("id").and_then(Value::as_str).map(str::to_owned)),
+                _ => {}
+            }
+        }
+    }
+    named
+}
+
+/// The plan of a page of entries, which are checked.
+pub(super) fn checked_entries<T: Entry>(
+    plan: Plan<Page<T>>,
+    id: &CustomerId,
+    manifest: &'static Manifest,
+) -> Plan<Page<T>> {
+    let asked = Asked::new(id, manifest);
+    plan.map(move |page| {
+        asked.check_entries(&page.items, None)?;
+        Ok(page)
+    })
+}
+
 /// The customer that a command asks for.
 pub(super) struct Asked {
     id: CustomerId,
@@ -65,6 +119,26 @@ impl Asked {
             true => Ok(()),
             false => Err(Error::bad_response("another customer than the one that was asked for")),
         }
+    }
+
+    /// Checks that entries have usable ids, and that each belongs to the customer, if it names one. `customer` is the
+    /// record of the customer, where it is known: an entry may name the customer by its other id.
+    pub(super) fn check_entries(&self, entries: &[impl Entry], customer: Option<&Customer>) -> Result<(), Error> {
+        let is_own = |named: &str| {
+            self.id.is_at_provider(named)
+                || customer.is_some_and(|own| {
+                    *own.id == *named || own.did.as_deref().is_some_and(|did| is_did(named, did) || is_did(did, named))
+                })
+        };
+        for entry in entries {
+            if !IdPattern::PUBLIC.matches(entry.id()) {
+                return Err(Error::bad_response("a record of a customer with an unusable id"));
+            }
+            if !named_customers(entry).iter().all(|named| is_own(named)) {
+                return Err(Error::bad_response("a record of another customer than the one that was asked for"));
+            }
+        }
+        Ok(())
     }
 }
 

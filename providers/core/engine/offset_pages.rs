@@ -69,8 +69,13 @@ pub(super) async fn payment_methods(
     transport: &dyn Transport,
     list: &ListOfCustomer,
 ) -> Result<Page<PaymentMethod>, Error> {
-    let plan = |limit, position| provider.plan_payment_methods(&ListOfCustomer { limit, position, ..list.clone() });
-    let paging = provider.manifest().paging;
+    let manifest = provider.manifest();
+    let plan = |limit, position| {
+        provider
+            .plan_payment_methods(&ListOfCustomer { limit, position, ..list.clone() })
+            .map(|plan| identity::checked_entries(plan, &list.id, manifest))
+    };
+    let paging = manifest.paging;
     OffsetList { paging, plan: &plan, matches: None }.slice(transport, offset_of(&list.position)?, list.limit).await
 }
 
@@ -80,8 +85,13 @@ pub(super) async fn payments(
     transport: &dyn Transport,
     list: &ListOfCustomer,
 ) -> Result<Page<Payment>, Error> {
-    let plan = |limit, position| provider.plan_payments(&ListOfCustomer { limit, position, ..list.clone() });
-    let paging = provider.manifest().paging;
+    let manifest = provider.manifest();
+    let plan = |limit, position| {
+        provider
+            .plan_payments(&ListOfCustomer { limit, position, ..list.clone() })
+            .map(|plan| identity::checked_entries(plan, &list.id, manifest))
+    };
+    let paging = manifest.paging;
     OffsetList { paging, plan: &plan, matches: None }.slice(transport, offset_of(&list.position)?, list.limit).await
 }
 
