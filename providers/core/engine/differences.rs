@@ -43,7 +43,10 @@ pub(super) fn not_shown(fields: &CustomerFields, customer: &Customer, manifest: 
         Field::Name => has_name && (manifest.update.names == NameStyle::Full || has_both_parts()),
         Field::FirstName | Field::LastName if manifest.update.names == NameStyle::Full => has_name,
         Field::Metadata if customer.metadata.is_empty() => {
-            fields.metadata.set().is_some_and(|patch| asked_keys(patch).next().is_none())
+            // An answer that shows the marker shows the metadata.
+            let is_empty = |patch: &JsonObject| asked_keys(patch).next().is_none();
+            let is_whole = |patch: &JsonObject| patch.is_empty() || customer.marker.is_some();
+            fields.metadata.set().is_some_and(|patch| is_empty(patch) && is_whole(patch))
         }
         Field::Metadata => fields.metadata.set().is_none_or(|patch| {
             has_same_text(patch, &customer.metadata)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{preview, required};
 use crate::{
     engine::identity::Asked,
-    kit::{CustomerProvider, Plan, Step},
+    kit::{CustomerProvider, Plan, Step, marker},
     model::{
         CreateCustomer, Created, Customer, CustomerFields, Entry, Error, Fidelity, Field, Operation, Outcome, Patch,
         UpdateCustomer,
@@ -90,7 +90,7 @@ fn needs_current(fields: &CustomerFields, manifest: &Manifest) -> bool {
     style.replaces_record
         || fields.rewritten.has_dial_code_in_record()
         || (style.names == NameStyle::Full && has_one_name_part)
-        || fields.metadata.set().is_some()
+        || !fields.metadata.is_absent()
         || (style.whole_address && fields.mentions_address())
 }
 
@@ -178,9 +178,7 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
         whole.first_name = whole.first_name.or_keep(current.first_name.as_ref());
         whole.last_name = whole.last_name.or_keep(current.last_name.as_ref());
     }
-    if let Patch::Set(patch) = &fields.metadata {
-        whole.metadata = Patch::Set(current.metadata.merged(patch));
-    }
+    whole.metadata = marker::kept_in(&fields.metadata, current);
     if replaces_record || (style.whole_address && fields.mentions_address()) {
         for ((_, part), (_, current)) in whole.address.parts_mut().into_iter().zip(current.address.parts()) {
             *part = part.or_keep(current.as_ref());

@@ -1,13 +1,14 @@
 //! The idempotency marker: the id of a create, which the gateway adds to the customer's metadata at the provider.
 //!
 //! If the answer of the create does not arrive, reconciliation identifies the created customer by its marker with
-//! certainty. The gateway removes the marker from every customer that it reads, so clients never see it.
+//! certainty. The gateway removes the marker from every customer that it reads, so clients never see it. An update of
+//! the metadata sends the marker of the record again, because the provider may replace the metadata as a whole.
 
 use std::ops::Deref;
 
 use crate::{
     json::{self, JsonObject},
-    model::{CreateCustomer, Field, Patch, manifest::Manifest},
+    model::{CreateCustomer, Customer, Field, Patch, manifest::Manifest},
     text::Str,
 };
 
@@ -23,13 +24,25 @@ pub fn is_supported_by(manifest: &Manifest) -> bool {
 /// The same create with a marker in its metadata.
 #[must_use]
 pub fn with_marker(mut create: CreateCustomer, marker: &str) -> CreateCustomer {
+    create.fields.metadata = Patch::Set(beside(create.fields.metadata.set(), marker));
+    create
+}
+
+/// The metadata of an update that the provider may store in place of the customer's metadata: the patch, merged into
+/// the metadata, with the marker of the record.
+pub(crate) fn kept_in(patch: &Patch<JsonObject>, current: &Customer) -> Patch<JsonObject> {
+    let merged = patch.map(|patch| current.metadata.merged(patch));
+    match &current.marker {
+        Some(marker) if !patch.is_absent() => Patch::Set(beside(merged.set(), marker)),
+        _ => merged,
+    }
+}
+
+/// Metadata with a marker.
+fn beside(metadata: Option<&JsonObject>, marker: &str) -> JsonObject {
     let member = serde_json::json!({ MARKER: marker }).to_string();
     let member = JsonObject::in_string(&member).unwrap_or_default();
-    create.fields.metadata = Patch::Set(match create.fields.metadata.set() {
-        Some(metadata) => metadata.merged(&member),
-        None => member,
-    });
-    create
+    metadata.map(|metadata| metadata.merged(&member)).unwrap_or(member)
 }
 
 /// Splits metadata into the client's own keys and the marker.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use http::Method;
 use passerelle::twin::log;
-use serde_json::json;
+use passerelle_providers::model::Operation;
+use serde_json::{Value, json};
 
-use super::helpers::{CUSTOMERS, count_customers, create, gateway_and_twin};
+use super::helpers::{CUSTOMERS, count_customers, create, gateway_and_twin, wait_for_outcome};
 use crate::{
     stand_in::{Act, StandIn},
-    support::Gateway,
+    support::{Gateway, JsonText},
 };
 
 #[tokio::test]
@@ -145,4 +146,75 @@ async fn an_idempotency_marker_is_written_for_a_key_and_never_shown() {
     let log = log::read(&folder.path().join("log")).expect("a log");
     let markers: Vec<_> = log::effects(&log).map(|effect| effect.marker.as_deref()).collect();
     assert_eq!(markers, [Some(keyed.header("x-operation-id")), None]);
+}
+
+#[tokio::test]
+async fn an_update_of_metadata_keeps_the_idempotency_marker() {
+    for (provider, imitated) in
+        [("lomi", "/as/lomi/v1/customers"), ("lomi", "/as/notchpay/customers"), ("notchpay", "/as/notchpay/customers")]
+    {
+        let (gateway, folder) = gateway_and_twin(provider, "", "").await;
+        let awa = json!({ "name": "Awa Diop", "email": "awa@example.com", "metadata": { "a": "1" } });
+        let keyed = create(&gateway, Some("k"), &awa).await;
+        let id = keyed.body["id"].as_str().expect("an id").to_owned();
+        let paths = [format!("{CUSTOMERS}/{id}"), format!("{imitated}/{id}")];
+        for path in &paths {
+            let patches = [json!({ "b": "2" }), json!({ "a": null, "b": null }), json!({ "c": "3" }), Value::Null];
+            // lomi cannot clear a field.
+            for metadata in patches.into_iter().filter(|patch| provider != "lomi" || !patch.is_null()) {
+                let method = if path.starts_with("/as/notchpay") { Method::PUT } else { Method::PATCH };
+                let request = match path.split('/').nth(2) {
+                    Some("lomi") => gateway.plain(method, path).header("x-api-key", "sk_acme"),
+                    Some("notchpay") => gateway.plain(method, path).header("authorization", "sk_acme"),
+                    _ => gateway.request(method, path),
+                };
+                let update = request.json_text(&json!({ "metadata": metadata }));
+                let answer = gateway.send(update).await;
+                assert_eq!(answer.status, 200, "{provider} {path} {metadata}: {}", answer.text);
+                for shown in [&answer, &gateway.get(&paths[0]).await] {
+                    assert!(!shown.text.contains("passerelle_op"), "{provider} {path} {metadata}: {}", shown.text);
+                }
+            }
+        }
+        let log = log::read(&folder.path().join("log")).expect("a log");
+        let markers: Vec<_> = log::effects(&log).map(|effect| effect.marker.as_deref()).collect();
+        assert!(markers.len() > 6, "{provider}: {markers:?}");
+        let marker = Some(keyed.header("x-operation-id"));
+        assert!(markers.iter().all(|sent| *sent == marker), "{provider} {imitated}: {markers:?}");
+    }
+}
+
+#[tokio::test]
+async fn metadata_that_was_cleared_is_reported_as_cleared_beside_the_marker() {
+    let (gateway, _folder) = gateway_and_twin("notchpay", "", "").await;
+    let awa = json!({ "name": "Awa Diop", "email": "awa@example.com", "metadata": { "a": "1" } });
+    let keyed = create(&gateway, Some("k"), &awa).await;
+    let path = format!("{CUSTOMERS}/{}", keyed.body["id"].as_str().expect("an id"));
+    let cleared = gateway.patch(&path, json!({ "metadata": null })).await;
+    assert_eq!((cleared.status.as_u16(), &cleared.body["metadata"]), (200, &json!({})), "{}", cleared.text);
+    let fidelity = cleared.body["fidelity"].to_string();
+    assert!(!fidelity.contains(r#""metadata""#), "{fidelity}");
+}
+
+#[tokio::test]
+async fn a_customer_whose_metadata_was_changed_is_still_the_outcome_of_its_create() {
+    let faults = "error_after = 1.0\nonly = [\"create\"]";
+    let connection = "visibility_lag = \"300ms\"\non_ambiguous = \"resend_after_lag\"";
+    let (gateway, folder) = gateway_and_twin("notchpay", faults, connection).await;
+    let awa = json!({ "name": "Awa Diop", "email": "awa@example.com", "metadata": { "a": "1" } });
+    let first = create(&gateway, Some("k"), &awa).await;
+    assert_eq!(first.status_and_code(), (502, "outcome_unknown"));
+    let found = gateway.get(&format!("{CUSTOMERS}?email=awa@example.com")).await;
+    let id = found.body["data"][0]["id"].as_str().expect("an id").to_owned();
+    let path = format!("{CUSTOMERS}/{id}");
+    for metadata in [json!({ "b": "2" }), Value::Null] {
+        assert_eq!(gateway.patch(&path, json!({ "metadata": metadata })).await.status, 200);
+    }
+    let operation = wait_for_outcome(&gateway, first.header("x-operation-id"), "unknown").await;
+    assert_eq!(operation["outcome"], "done", "{operation}");
+    let again = create(&gateway, Some("k"), &awa).await;
+    assert_eq!((again.status.as_u16(), again.body["id"].as_str()), (201, Some(&*id)), "{}", again.text);
+    let log = log::read(&folder.path().join("log")).expect("a log");
+    let creates = log::effects(&log).filter(|effect| effect.operation.0 == Operation::Create).count();
+    assert_eq!(creates, 1);
 }
