@@ -233,7 +233,9 @@ impl Differences<'_> {
         if is_unsent(whole, Field::Name) {
             let names = if manifest.update.names == NameStyle::Full { &NAMES[..1] } else { &NAMES[1..] };
             if let Some(Completed { before, .. }) = completed {
-                names.iter().for_each(|name| self.kept(*name, before.text(*name)));
+                for name in names {
+                    self.kept(*name, before.text(*name));
+                }
             }
             return;
         }
