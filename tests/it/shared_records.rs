@@ -45,6 +45,35 @@ async fn an_old_record_with_the_sent_values_is_made_where_nothing_is_unique() {
     }
 }
 
+/// Bitnob may write the time of a record in other forms, and only in the answers to reads.
+#[tokio::test]
+async fn an_old_record_is_known_however_its_time_is_shown() {
+    const PROVIDER: &str = "bitnob";
+    for (in_create, in_read) in [
+        (Some("2020-01-01"), None),
+        (Some("2020-01-01 00:00:00"), None),
+        (None, Some("2020-01-01 00:00:00")),
+        (None, Some(LONG_AGO)),
+    ] {
+        let record = |time: Option<&'static str>| Customer {
+            phone: Some(Text::from_static("+221771234567")),
+            created_at: time.map(Text::from_static),
+            ..match_of(ids_of(PROVIDER)[0])
+        };
+        let vendor = playing(PROVIDER, move |command| match command {
+            Command::Create(_) => Ok(Reply::created(record(in_create))),
+            command => reply_with(&[record(in_read)], command),
+        })
+        .await;
+        let gateway = front(PROVIDER, &vendor).await;
+        let created = create(&gateway, None, "Awa Diop", "awa@example.com").await;
+        let case = format!("{in_create:?}, {in_read:?}: {}", created.text);
+        assert_eq!(created.status, 200, "{case}");
+        assert!(is_reported(&created), "{case}");
+        assert_eq!(vendor.requests().len(), 1 + usize::from(in_read.is_some()), "{case}");
+    }
+}
+
 #[tokio::test]
 async fn an_old_record_with_another_email_or_name_belongs_to_another_customer() {
     for provider in CREATING {

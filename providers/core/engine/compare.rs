@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     kit::{CustomerProvider, Transport, run},
-    model::{Created, Customer, CustomerFields, CustomerId, Fidelity, Field, Outcome, Patch, manifest::Manifest},
+    model::{
+        Created, Customer, CustomerFields, CustomerId, Fidelity, Field, Operation, Outcome, Patch,
+        manifest::{Dedupe, Manifest},
+    },
 };
 
 /// Where a customer comes from that is compared.
@@ -62,9 +65,10 @@ impl AskedFields {
 
     /// Completes the fidelity report of the customer that the provider answered: what happened on the way out
     /// (`sent`), on the way back, and every field that is not as it was asked for. If the answer does not show a field
-    /// that was sent or that the record had, this reads the customer once, and takes the field from there. The same holds for a field that the
-    /// answer to an update only repeats. After a create this would double the requests, so such a field is reported as
-    /// not verified. `before` is the record from which an update was completed.
+    /// that was sent or that the record had, this reads the customer once, and takes the field from there. The same holds
+    /// for a field that the answer to an update only repeats. After a create this would double the requests, so such a
+    /// field is reported as not verified. The same read shows when a customer was made, where that decides whether it is
+    /// new. `before` is the record from which an update was completed.
     pub(super) async fn check(
         &self,
         transport: &dyn Transport,
@@ -92,10 +96,14 @@ impl AskedFields {
         if let Some(completed) = &completed {
             missing.extend(differences::unsent_not_shown(completed, customer));
         }
+        let needs_time = answered == Answered::ByWrite && self.needs_time(customer);
         let mut unverified = FieldList::new();
-        if !missing.is_empty() && answered != Answered::ByRead {
+        if (!missing.is_empty() && answered != Answered::ByRead) || needs_time {
             match self.read(transport, customer).await {
-                Some(read) => {
+                Some(mut read) => {
+                    if needs_time {
+                        add_time(customer, &mut read);
+                    }
                     for field in echoed.iter().copied().filter(|field| missing.contains(field)) {
                         customer.take_value(&mut Customer::default(), field);
                         customer.fidelity.retain(|entry| entry.field != field);
@@ -125,6 +133,16 @@ impl AskedFields {
         self.check(transport, &mut created.customer, sent, answered, None).await;
     }
 
+    /// Whether only a read can show when the customer of a create was made. Where a second create answers the first record,
+    /// `existing` judges by that time.
+    fn needs_time(&self, customer: &Customer) -> bool {
+        let manifest = self.provider.manifest();
+        self.id.is_none()
+            && customer.created_at.is_none()
+            && manifest.dedupe(Operation::Create) == Some(Dedupe::Unique)
+            && manifest.field(Field::CreatedAt).read.is_supported()
+    }
+
     /// Reads the customer. `None` if the read fails or answers another customer: the write stays done.
     async fn read(&self, transport: &dyn Transport, answered: &Customer) -> Option<Customer> {
         let id = match &self.id {
@@ -133,6 +151,14 @@ impl AskedFields {
         };
         let read = run(transport, self.provider.plan_retrieve(&id).ok()?).await.ok()?;
         (read.id == answered.id).then_some(read)
+    }
+}
+
+/// Takes the time of creation from the customer that was read, with its entries in the report.
+fn add_time(customer: &mut Customer, read: &mut Customer) {
+    customer.created_at = read.created_at.take();
+    for entry in read.fidelity.entries().iter().filter(|entry| entry.field == Field::CreatedAt) {
+        customer.fidelity.push(entry.clone());
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         CreateCustomer, Created, Error, Field, Kind, Operation,
         manifest::{Dedupe, Manifest},
     },
-    text::{Str, email, name},
+    text::{Str, email, name, time},
 };
 
 /// The rule in the report of a create that made no customer.
@@ -100,10 +100,10 @@ pub fn judge(
         return Ok(Created { customer, existing });
     }
     let is_unique = manifest.dedupe(Operation::Create) == Some(Dedupe::Unique);
-    let made = customer.created_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-    let is_old = made.is_some_and(|made| began.checked_sub(CLOCK_SKEW).is_ok_and(|earliest| made < earliest));
+    let made = customer.created_at.as_deref().and_then(time::moments);
+    let is_old = made.is_some_and(|(_, last)| began.checked_sub(CLOCK_SKEW).is_ok_and(|earliest| last < earliest));
     // Times of records may lack fractions of a second.
-    let is_certainly_new = made.is_some_and(|made| made.as_second() >= began.as_second());
+    let is_certainly_new = made.is_some_and(|(first, _)| first.as_second() >= began.as_second());
     let answered = Person { email: customer.email.as_deref().map(Str::new), name: customer.full_name() };
     let differed = matches!(answered_before, AnsweredBefore::As(person) if person.differs(create, &answered));
     let may_be_old = if is_unique { !is_certainly_new } else { is_old };
@@ -183,10 +183,15 @@ mod tests {
             ("bitnob", "Awa Diop", WITHIN_SKEW, &NO, "new"),
             ("bitnob", "Awa Diop", NEW, &NO, "new"),
             ("bitnob", "Awa Diop", None, &NO, "new"),
+            ("bitnob", "Awa Diop", Some("2020-01-01"), &NO, "existing"),
+            ("bitnob", "Awa Diop", Some("2020-01-01 00:00:00"), &NO, "existing"),
+            ("bitnob", "Awa Diop", Some("2026-11-20"), &NO, "new"),
+            ("bitnob", "Awa Diop", Some("2026-11-20 12:00:00"), &NO, "new"),
             ("bitnob", "Awa Diop", NEW, &BEFORE, "existing"),
             ("bitnob", "Awa Ba", OLD, &NO, "shared"),
             ("bitnob", "Awa Ba", WITHIN_SKEW, &NO, "shared"),
             ("bitnob", "Awa Ba", None, &NO, "shared"),
+            ("bitnob", "Awa Ba", Some("2026-11-20"), &NO, "shared"),
             ("bitnob", "Awa Ba", NEW, &NO, "new"),
             ("bitnob", "Awa Ba", NEW, &BEFORE, "shared"),
             // At the others every create makes a record, so its time alone proves nothing.

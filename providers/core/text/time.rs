@@ -1,6 +1,10 @@
 //! Converts times to RFC 3339 in UTC with three fraction digits, or with more digits if the provider wrote more.
 
-use jiff::Timestamp;
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime, time},
+    tz::TimeZone,
+};
 
 /// The rule for a time that was converted.
 pub const TO_UTC: &str = "time written in UTC with milliseconds";
@@ -24,6 +28,22 @@ pub fn write(time: Timestamp) -> String {
         _ => 9,
     };
     format!("{time:.digits$}")
+}
+
+/// The first and the last moment that a provider's time can mean. A time without an offset is UTC, and a date means any
+/// moment of its day. `None` if the text is not a time.
+pub fn moments(text: &str) -> Option<(Timestamp, Timestamp)> {
+    const DATE: usize = "0000-00-00".len();
+    if let Ok(moment) = text.parse() {
+        return Some((moment, moment));
+    }
+    let in_utc = |written: DateTime| written.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    if text.len() == DATE {
+        let date: Date = text.parse().ok()?;
+        return Some((in_utc(date.at(0, 0, 0, 0))?, in_utc(date.to_datetime(time(23, 59, 59, 999_999_999)))?));
+    }
+    let moment = in_utc(text.parse().ok()?)?;
+    Some((moment, moment))
 }
 
 /// Whether a text already has the canonical form, with milliseconds.
@@ -57,5 +77,21 @@ mod tests {
         assert_eq!(canonical("2025-04-04T14:21:49.955Z"), None);
         assert_eq!(canonical("yesterday"), None);
         assert_eq!(canonical(""), None);
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_utc_and_a_date_is_any_moment_of_its_day() {
+        for (text, first, last) in [
+            ("2020-01-01", "2020-01-01T00:00:00Z", "2020-01-01T23:59:59.999999999Z"),
+            ("2020-01-01 10:20:30", "2020-01-01T10:20:30Z", "2020-01-01T10:20:30Z"),
+            ("2020-01-01T10:20:30.5", "2020-01-01T10:20:30.5Z", "2020-01-01T10:20:30.5Z"),
+            ("2020-01-01T10:20:30+01:00", "2020-01-01T09:20:30Z", "2020-01-01T09:20:30Z"),
+        ] {
+            let expected = [first, last].map(|text| text.parse().expect("a time"));
+            assert_eq!(moments(text), Some(expected.into()), "{text}");
+        }
+        for text in ["", "yesterday", "2020-13-01", "1577836800"] {
+            assert_eq!(moments(text), None, "{text}");
+        }
     }
 }
