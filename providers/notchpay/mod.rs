@@ -124,8 +124,8 @@ impl CustomerProvider for NotchPay {
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         let ListCustomers { limit, position, filter } = command.clone();
         // Notch Pay has one search, so only one of the three can be sent. The gateway compares the other filters
-        // itself. A phone number is sent without its plus, because Notch Pay may store it without one.
-        let digits = filter.phone.as_deref().map(|phone| phone.trim_start_matches('+'));
+        // itself.
+        let digits = filter.phone.as_deref().map(|phone| translate::searched_digits(phone, self.region));
         let search = filter.search.as_deref().or(filter.email.as_deref()).or(digits);
         let draft = Draft::get("/customers")
             .number("limit", limit.into())

@@ -30,6 +30,12 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
     }
 }
 
+/// The part of a phone number that every spelling contains which [`customer`] reads as this number: Notch Pay may store it
+/// without the plus, and a number of the merchant's region without the dial code.
+pub(super) fn searched_digits(number: &str, region: Option<Region>) -> &str {
+    phone::national(number, region).unwrap_or_else(|| number.trim_start_matches('+'))
+}
+
 /// Decodes an answer that should hold one customer. `None`: the answer lacks it.
 pub(super) fn one(answer: &Answer, region: Option<Region>) -> Result<Option<Customer>, Error> {
     let source = answer.source()?;

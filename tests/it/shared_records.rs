@@ -255,6 +255,31 @@ async fn a_distinct_create_that_one_customer_matches_is_not_sent() {
     }
 }
 
+/// Also where the provider searches: its search compares the texts that it stores.
+#[tokio::test]
+async fn a_phone_number_finds_the_customer_in_each_spelling_that_reads_show_as_this_number() {
+    const PHONE: &str = "+221771234567";
+    for (provider, stored) in [
+        ("notchpay", "771234567"),
+        ("notchpay", "221771234567"),
+        ("notchpay", PHONE),
+        ("modempay", "771234567"),
+        ("lomi", "771234567"),
+    ] {
+        let stored = Customer { phone: Some(Text::from_static(stored)), ..match_of(ids_of(provider)[0]) };
+        let vendor = playing(provider, move |command| reply_with(std::slice::from_ref(&stored), command)).await;
+        let gateway = front(provider, &vendor).await;
+        let found = gateway.get("/v1/customers/lookup?phone=%2B221771234567").await;
+        let listed = gateway.get("/v1/customers?phone=%2B221771234567").await;
+        let body = json!({ "name": "Awa Diop", "phone": PHONE });
+        let matched = gateway.post("/v1/customers?distinct=true", body).await;
+        for (answer, shown) in [(&found, &found.body), (&listed, &listed.body["data"][0]), (&matched, &matched.body)] {
+            assert_eq!(answer.status, 200, "{provider}: {}", answer.text);
+            assert_eq!(shown["phone"], PHONE, "{provider}: {}", answer.text);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_distinct_create_whose_look_up_fails_is_decided_by_the_provider() {
     const PROVIDER: &str = "modempay";
