@@ -12,10 +12,12 @@ use super::{
 use crate::{
     kit::{CustomerProvider, Transport, run},
     model::{
-        Created, Customer, CustomerFields, CustomerId, Fidelity, Field, Operation, Outcome, Patch,
+        Created, Customer, CustomerFields, CustomerId, Entry, Fidelity, Field, Operation, Outcome, Patch,
         manifest::{Dedupe, Manifest},
     },
 };
+
+const ECHOED: &str = "the provider repeats it in its answer, also where it does not store it";
 
 /// Where a customer comes from that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +117,7 @@ impl AskedFields {
             }
         }
         differences::report(asked, completed.as_ref(), customer, sent, manifest, &unverified);
-        differences::report_echoed(&echoed, customer);
+        report_echoed(&echoed, customer);
     }
 
     /// The same for the result of a create. Where the create matched a customer that existed before, nothing of it was
@@ -159,6 +161,16 @@ fn add_time(customer: &mut Customer, read: &mut Customer) {
     customer.created_at = read.created_at.take();
     for entry in read.fidelity.entries().iter().filter(|entry| entry.field == Field::CreatedAt) {
         customer.fidelity.push(entry.clone());
+    }
+}
+
+/// Reports the fields of which an answer is no evidence, unless they differ even there.
+fn report_echoed(echoed: &[Field], customer: &mut Customer) {
+    for field in echoed {
+        let differs = |entry: &Entry| entry.field == *field && entry.outcome != Outcome::Transformed;
+        if !customer.fidelity.entries().iter().any(differs) {
+            customer.fidelity.push(Entry { field: *field, outcome: Outcome::Unverified, rule: ECHOED, from: None });
+        }
     }
 }
 

@@ -28,7 +28,6 @@ const SPLIT_CHANGED: &str = "the provider keeps one name, which splits at anothe
 const NOT_KEPT: &str = "not asked for: the provider does not show it after the update";
 const CHANGED_TOO: &str = "not asked for: the provider changed it with the update";
 pub(super) const READ_FAILED: &str = "the answer does not show it, and the read that compares it failed";
-const ECHOED: &str = "the provider repeats it in its answer, also where it does not store it";
 
 /// The fields that were asked for and that the customer does not show. A field that was cleared is one of them if the customer
 /// has no value: the answer may only leave it out.
@@ -147,16 +146,6 @@ fn is_same(field: Field, one: &str, other: &str) -> bool {
         Field::Balance => decimal::same(one, other),
         Field::Type | Field::Did => false,
         _ => name::same_words(one, other),
-    }
-}
-
-/// Reports the fields of which an answer is no evidence, unless they differ even there.
-pub(super) fn report_echoed(echoed: &[Field], customer: &mut Customer) {
-    for field in echoed {
-        let differs = |entry: &Entry| entry.field == *field && entry.outcome != Outcome::Transformed;
-        if !customer.fidelity.entries().iter().any(differs) {
-            customer.fidelity.push(Entry { field: *field, outcome: Outcome::Unverified, rule: ECHOED, from: None });
-        }
     }
 }
 

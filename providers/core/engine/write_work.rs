@@ -174,11 +174,7 @@ impl WriteWork {
                 let sent = std::mem::take(&mut plan.fidelity);
                 let ran = run_to_end(transport, plan);
                 Box::pin(async move {
-                    let Ran { result, was_read } = ran.await.map_err(|error| match error.kind {
-                        // There was no customer to change, also where only the read after the change shows it.
-                        Kind::NotFound => error.after(false, false),
-                        _ => error,
-                    })?;
+                    let Ran { result, was_read } = ran.await.map_err(not_changed)?;
                     // The provider has changed a customer, but it is not known which one.
                     let Updated { mut customer, before } = *result;
                     asked.check(&customer).map_err(|error| error.after(writes, false))?;
@@ -190,7 +186,7 @@ impl WriteWork {
             Self::Block { plan, provider, id, wanted } => {
                 let ran = run_to_end(transport, plan);
                 Box::pin(async move {
-                    let Ran { result, was_read } = ran.await?;
+                    let Ran { result, was_read } = ran.await.map_err(not_changed)?;
                     let mut customer = *result;
                     let asked = Asked::new(&id, provider.manifest());
                     asked.check(&customer).map_err(|error| error.after(true, false))?;
@@ -215,6 +211,14 @@ impl WriteWork {
                 }
             }),
         }
+    }
+}
+
+/// The error of a change. There was no customer to change, also where only the read after the change shows it.
+fn not_changed(error: Error) -> Error {
+    match error.kind {
+        Kind::NotFound => error.after(false, false),
+        _ => error,
     }
 }
 
