@@ -76,7 +76,7 @@ pub(crate) fn canonicalized(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// The canonical form of a client's document, the same as that of [`canonicalized`]. A usual document is an object with few
+/// The canonical form of a client's document, the same as that of `canonicalized`. A usual document is an object with few
 /// members, most of them strings without escapes. These are canonical already, and are copied.
 pub fn canonical_document(json: &str) -> String {
     let Ok(Members(mut members)) = from_str(json) else { return canonicalized(json).into_owned() };
