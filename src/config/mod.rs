@@ -120,7 +120,7 @@ pub struct Outbound {
     #[schemars(with = "String")]
     pub connect_timeout: Duration,
     /// How large a provider's reply with many records may be, in bytes, after decompression: at most 8388608. A reply with
-    /// one record may have at most 1048576.
+    /// one record may have at most 524288.
     pub max_reply: usize,
     /// How many requests of one connection may be in flight at once.
     pub max_in_flight: usize,
