@@ -31,15 +31,15 @@ fn entries(answer: &Value) -> Vec<&Value> {
     answer["fidelity"].as_array().into_iter().flatten().filter(|entry| entry["field"] == "phone").collect()
 }
 
+/// The entry of a number that went to the provider as it was written.
+fn as_written(rule: &str) -> Value {
+    json!({ "field": "phone", "outcome": "transformed", "rule": rule, "from": ABROAD })
+}
+
 #[tokio::test]
 async fn a_national_number_that_is_not_valid_in_the_region_stays_as_written_and_fidelity_says_why() {
     let mut gateway = gateway_in_cameroon().await;
-    let reported = json!({
-        "field": "phone",
-        "outcome": "transformed",
-        "rule": "not a valid number of the merchant's region, so it stays as written",
-        "from": ABROAD,
-    });
+    let reported = as_written("not a valid number of the merchant's region, so it stays as written");
     for provider in CREATING {
         gateway = gateway.with_key(&format!("sk_{provider}"));
         let body = json!({ "name": "Awa Diop", "email": "awa@example.com", "phone": ABROAD });
@@ -71,12 +71,7 @@ async fn a_national_number_that_is_not_valid_in_the_region_stays_as_written_and_
 #[tokio::test]
 async fn a_national_number_without_a_region_stays_as_written_and_fidelity_says_why() {
     let mut gateway = gateway_in("").await;
-    let reported = json!({
-        "field": "phone",
-        "outcome": "transformed",
-        "rule": "the merchant has no region to complete a national number with, so it stays as written",
-        "from": ABROAD,
-    });
+    let reported = as_written("the merchant has no region to complete a national number with, so it stays as written");
     for provider in CREATING {
         gateway = gateway.with_key(&format!("sk_{provider}"));
         let body = json!({ "name": "Awa Diop", "email": "awa@example.com", "phone": ABROAD });

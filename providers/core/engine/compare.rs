@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    differences::{self, FieldList},
+    differences::{self, FieldList, is_name},
     prepare::Completed,
 };
 use crate::{
@@ -176,9 +176,8 @@ fn report_echoed(echoed: &[Field], customer: &mut Customer) {
 
 /// Takes the fields that an answer did not show from the customer that was read, with their entries in its report.
 fn add_missing(customer: &mut Customer, mut read: Customer, missing: &[Field]) {
-    const NAMES: [Field; 3] = [Field::Name, Field::FirstName, Field::LastName];
-    let is_name_missing = NAMES.iter().any(|name| missing.contains(name));
-    let is_taken = |field: Field| missing.contains(&field) || (is_name_missing && NAMES.contains(&field));
+    let is_name_missing = missing.iter().copied().any(is_name);
+    let is_taken = |field: Field| missing.contains(&field) || (is_name_missing && is_name(field));
     let report = std::mem::take(&mut read.fidelity);
     customer.fidelity.retain(|entry| !is_taken(entry.field) || !read.held(entry.field).has_value());
     for entry in report.entries().iter().filter(|entry| is_taken(entry.field)) {

@@ -109,7 +109,7 @@ pub(super) fn report(
     customer.fidelity = differences.report;
 }
 
-const fn is_name(field: Field) -> bool {
+pub(super) const fn is_name(field: Field) -> bool {
     matches!(field, Field::Name | Field::FirstName | Field::LastName)
 }
 

@@ -96,6 +96,7 @@ pub fn judge(
 ) -> Result<Created, Error> {
     let Created { mut customer, existing } = created;
     let is_answered_before = *answered_before != AnsweredBefore::No;
+    // The match that a distinct create asked for.
     if existing && !is_answered_before {
         return Ok(Created { customer, existing });
     }
@@ -111,10 +112,11 @@ pub fn judge(
         let detail = "the provider answered an existing customer whose e-mail or name differs from the request";
         return Err(Error::new(Kind::SharedRecord, detail).with_existing(&*customer.id));
     }
-    if !existing && (is_answered_before || (is_unique && is_old)) {
+    let existed = is_answered_before || (is_unique && is_old);
+    if existed && !existing {
         customer.fidelity.derived(Field::Id, ALREADY_HAD);
     }
-    Ok(Created { existing: existing || is_answered_before || (is_unique && is_old), customer })
+    Ok(Created { existing: existing || existed, customer })
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ macro_rules! entries {
 
 entries!(PaymentMethod, Payment, Invoice);
 
-/// The customers whom an entry names: an id, alone or in an object.
+/// The ids of customers in an entry. A provider writes such an id alone, or in an object with the customer.
 fn named_customers(entry: &impl Entry) -> Vec<String> {
     let mut named = Vec::new();
     for (name, value) in entry.extra().members() {

@@ -23,14 +23,28 @@ use crate::store::{
     terms::Terms,
 };
 
-/// Selects the oldest write of `Terms::joining` with a content.
+/// The condition of a write that is `sending` or `unknown`.
+macro_rules! is_open {
+    () => {
+        "state IN ('sending', 'unknown')"
+    };
+}
+
+/// The condition of a finished write whose answer is undelivered. `rows` explains the column.
+macro_rules! is_undelivered {
+    () => {
+        "unheard = 1 AND answer IS NOT NULL"
+    };
+}
+
+/// Selects the oldest write of `Terms::joining` with a content, of those with a condition.
 macro_rules! oldest {
-    ($condition:literal) => {
+    ($condition:ident) => {
         concat!(
             "SELECT ",
             columns!(),
             " FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND ",
-            $condition,
+            $condition!(),
             " AND created_at > ?3 ORDER BY created_at LIMIT 1"
         )
     };
@@ -160,11 +174,13 @@ impl Identity {
     /// Whether one of the two searches by content would find a write. Most writes are new, and for those this one
     /// statement is enough. It sorts nothing, for which SQLite would make a temporary table.
     async fn has_duplicate(&self, session: &mut dyn Session, group: &Group) -> Result<bool, StoreError> {
-        let select = "SELECT CAST(1 AS BIGINT) \
-                      WHERE EXISTS (SELECT 1 FROM operations WHERE merchant = ?1 AND fingerprint = ?2 \
-                      AND state IN ('sending', 'unknown') AND created_at > ?3) \
-                      OR EXISTS (SELECT 1 FROM operations WHERE merchant = ?1 AND fingerprint = ?2 \
-                      AND unheard = 1 AND answer IS NOT NULL AND created_at > ?3)";
+        let select = concat!(
+            "SELECT CAST(1 AS BIGINT) WHERE EXISTS (SELECT 1 FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND ",
+            is_open!(),
+            " AND created_at > ?3) OR EXISTS (SELECT 1 FROM operations WHERE merchant = ?1 AND fingerprint = ?2 AND ",
+            is_undelivered!(),
+            " AND created_at > ?3)"
+        );
         Ok(!session.rows(select, &self.content(&self.fingerprint, group)).await?.is_empty())
     }
 
@@ -190,7 +206,7 @@ impl Identity {
 
     /// The oldest write of the last `Terms::joining` that has the same content and is `sending` or `unknown`.
     async fn open_duplicate(&self, session: &mut dyn Session, group: &Group) -> Result<Option<Stored>, StoreError> {
-        self.oldest(oldest!("state IN ('sending', 'unknown')"), session, group).await
+        self.oldest(oldest!(is_open), session, group).await
     }
 
     /// A finished write with the same content, whose answer is undelivered. Its client disconnected before the answer,
@@ -201,7 +217,7 @@ impl Identity {
         session: &mut dyn Session,
         group: &mut Group,
     ) -> Result<Option<Stored>, StoreError> {
-        let select = oldest!("unheard = 1 AND answer IS NOT NULL");
+        let select = oldest!(is_undelivered);
         let Some(undelivered) = self.oldest(select, session, group).await? else { return Ok(None) };
         MarkDelivered { id: undelivered.id, is_delivered: true }.perform(session, group).await?;
         Ok(Some(undelivered))

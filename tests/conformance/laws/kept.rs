@@ -1,5 +1,5 @@
-//! The laws of updates at a provider that keeps what it receives, and at one that also changes what nobody asked for. A
-//! provider is played by its server side over records in memory.
+//! The laws of updates at a provider that keeps what it receives, and at one that also changes fields that the update
+//! did not name. A provider is played by its server side over records in memory.
 
 use std::{
     borrow::Cow,

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::helpers::{CUSTOMERS, count_effects, start_twin};
+use super::helpers::{CUSTOMERS, assert_replayed, count_effects, start_twin};
 use crate::support::{Answer, Gateway, JsonText};
 
 /// A number of Senegal, as it is dialled there.
@@ -50,12 +50,6 @@ fn configuration(base: &str, merchant: &str) -> String {
          [merchants.acme.connections.main]\nprovider = \"lomi\"\nbase_url = \"{base}\"\n\
          credentials = {{ api_key = \"sk_test_secret\" }}\n"
     )
-}
-
-fn assert_replayed(again: &Answer, first: &Answer) {
-    assert_eq!((again.status, &again.text), (first.status, &first.text), "byte for byte");
-    assert_eq!(again.header("x-operation-id"), first.header("x-operation-id"));
-    assert_eq!(again.header("idempotency-status"), "replayed");
 }
 
 #[tokio::test]

@@ -78,3 +78,10 @@ pub(super) async fn wait_for_outcome(gateway: &Gateway, id: &str, from: &str) ->
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
+
+/// A repeated request has the answer of the first one.
+pub(super) fn assert_replayed(again: &Answer, first: &Answer) {
+    assert_eq!((again.status, &again.text), (first.status, &first.text), "byte for byte");
+    assert_eq!(again.header("x-operation-id"), first.header("x-operation-id"));
+    assert_eq!(again.header("idempotency-status"), "replayed");
+}

@@ -5,7 +5,7 @@ use passerelle::config;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::helpers::{CUSTOMERS, count_effects, create, start_twin};
+use super::helpers::{CUSTOMERS, assert_replayed, count_effects, create, start_twin};
 use crate::support::{Answer, Gateway, JsonText};
 
 /// A merchant with two connections, each to a twin of its own: lomi and Notch Pay.
@@ -59,12 +59,6 @@ fn configuration(lomi: &str, notchpay: &str, active: &str) -> String {
     );
     config::load_text(&text, "test.toml").expect("a configuration");
     text
-}
-
-fn assert_replayed(again: &Answer, first: &Answer) {
-    assert_eq!((again.status, &again.text), (first.status, &first.text), "byte for byte");
-    assert_eq!(again.header("x-operation-id"), first.header("x-operation-id"));
-    assert_eq!(again.header("idempotency-status"), "replayed");
 }
 
 #[tokio::test]

@@ -107,8 +107,9 @@ pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     // An older version runs on a newer schema, because migrations only add. Grouped, each is applied with its record.
     let runner = embedded::migrations::runner().set_abort_missing(false).set_grouped(true);
     runner.run_async(&mut *client).await.map(|_| ()).map_err(|error| {
-        StoreError::Damaged(format!("the schema of the store cannot be migrated to this version, and was not changed: {error}. Start the version that \
-             wrote it, or restore a backup"
+        StoreError::Damaged(format!(
+            "the schema of the store cannot be migrated to this version, and was not changed: {error}. Start the version \
+             that wrote it, or restore a backup"
         ))
     })
 }

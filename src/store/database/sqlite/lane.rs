@@ -190,10 +190,10 @@ fn transact(
         if !session.0.is_autocommit() {
             let _ = session.run("ROLLBACK");
         }
-        match guard {
-            Some(guard) if failure.is_of_job => guard.judge(&failure.error),
-            None if failure.is_of_job => {}
-            guard => failure.note(guard),
+        if !failure.is_of_job {
+            failure.note(guard);
+        } else if let Some(guard) = guard {
+            guard.judge(&failure.error);
         }
     })
 }

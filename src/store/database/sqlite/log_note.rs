@@ -11,7 +11,6 @@
 use std::{
     fs::File,
     io::{self, BufReader, Read},
-    os::unix::fs::FileExt as _,
     path::Path,
 };
 
@@ -44,7 +43,7 @@ impl LogEnd {
     /// Reads a note. It is there twice: a torn one counts as none.
     fn read(lock: &File) -> io::Result<Option<Self>> {
         let mut note = [0; 2 * Self::LENGTH];
-        match lock.read_exact_at(&mut note, 0) {
+        match read_at(lock, &mut note, 0) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             read => read?,
         }
@@ -60,6 +59,30 @@ impl LogEnd {
 /// The part of some bytes that begins at a place. The caller knows that there are enough.
 fn part<const LENGTH: usize>(bytes: &[u8], from: usize) -> [u8; LENGTH] {
     bytes.get(from..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or([0; LENGTH])
+}
+
+/// Fills a buffer from a place in a file.
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], place: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, place)
+}
+
+#[cfg(not(unix))]
+fn read_at(mut file: &File, buffer: &mut [u8], place: u64) -> io::Result<()> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(place))?;
+    file.read_exact(buffer)
+}
+
+/// Writes bytes at a place in a file.
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], place: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, place)
+}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, bytes: &[u8], place: u64) -> io::Result<()> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(place))?;
+    io::Write::write_all(&mut file, bytes)
 }
 
 /// Keeps the note about the log of an open store.
@@ -80,9 +103,9 @@ impl Note {
         let Some(before) = pages.checked_sub(1) else { return Ok(()) };
         let mut header = [0; PAGE_HEADER];
         let place = HEADER as u64 + u64::from(before) * (PAGE_HEADER as u64 + self.page_size);
-        self.log.read_exact_at(&mut header, place)?;
+        read_at(&self.log, &mut header, place)?;
         let note = LogEnd { salts: part(&header, 8), pages, checksum: part(&header, 16) }.to_bytes();
-        self.lock.write_all_at([note, note].as_flattened(), 0)
+        write_at(&self.lock, [note, note].as_flattened(), 0)
     }
 }
 
