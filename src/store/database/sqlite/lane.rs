@@ -21,8 +21,8 @@ use crate::store::{
     settings::Clock,
 };
 
-/// How long a busy writer waits for more jobs before it commits: about as long as a commit takes.
-const GATHERING: Duration = Duration::from_micros(300);
+/// How long the writer waits at most for as many jobs as it committed last: about as long as a commit takes.
+const GATHERING: Duration = Duration::from_micros(600);
 
 /// A thread with a connection, and the jobs that wait for it.
 pub(super) struct Lane {
@@ -75,11 +75,11 @@ pub(super) fn read_alone(connection: Connection, clock: &Clock, guard: Option<&G
 pub(super) fn write_groups(connection: Connection, clock: &Clock, file: Option<(Checkpoints, &Guard)>, mut jobs: Jobs) {
     let mut session = SqliteSession(connection);
     let (mut checkpoints, guard) = file.unzip();
-    let mut busy = false;
+    let mut last_size = 1;
     while let Some(first) = jobs.blocking_recv() {
         let mut group = vec![first];
-        gather(&mut group, &mut jobs, busy);
-        busy = group.len() > 1;
+        gather(&mut group, &mut jobs, last_size);
+        last_size = group.len();
         if let Some(Err(error)) = guard.map(|guard| guard.check(&session.0)) {
             for job in group {
                 job.settle(Err(error.clone()));
@@ -130,13 +130,14 @@ fn close(connection: &Connection, guard: &Guard) {
     }
 }
 
-/// Adds the waiting jobs to a group. While the store is busy, it also waits a moment for further jobs.
-fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, busy: bool) {
+/// Adds the waiting jobs to a group. If they are fewer than in the group before, it also waits a moment for further jobs:
+/// the clients whose writes were committed last usually send the next ones now.
+fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, last_size: usize) {
     let until = std::time::Instant::now() + GATHERING;
     while group.len() < GROUP {
         match jobs.try_recv() {
             Ok(job) => group.push(job),
-            Err(_) if busy && std::time::Instant::now() < until => thread::sleep(GATHERING / 6),
+            Err(_) if group.len() < last_size && std::time::Instant::now() < until => thread::sleep(GATHERING / 6),
             Err(_) => break,
         }
     }
