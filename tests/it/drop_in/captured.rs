@@ -20,7 +20,7 @@ pub(super) fn captured(path: &Path) -> (String, Vec<String>, String) {
 async fn captured_requests_are_answered() {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    for dialect in &DIALECTS {
+    for dialect in DIALECTS {
         let recorded = fixtures.join(dialect.name).join("captured");
         // `signed.rs` sends the signed requests of generation v2.
         let folder = if dialect.name == "bitnob" { recorded.join("pypi_v1") } else { recorded };

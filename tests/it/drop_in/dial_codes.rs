@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
-    dialects::{DIALECTS, DialectAnswer, send},
+    dialects::{DialectAnswer, dialect, send},
     signed::Signature,
 };
 use crate::{
@@ -84,7 +84,7 @@ async fn an_update_of_the_national_digits_alone_keeps_the_dial_code() {
 #[tokio::test]
 async fn the_dial_code_of_the_record_completes_only_valid_numbers() {
     let gateway = gateway_in_cameroon().await;
-    let client = &DIALECTS[3];
+    let client = dialect("bitnob");
     for provider in CREATING {
         let key = format!("sk_{provider}");
         for (code, digits) in [("+237", "677123456"), ("+233", "241234567")] {

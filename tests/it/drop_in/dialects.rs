@@ -24,7 +24,7 @@ pub(super) struct Dialect {
     pub(super) change: fn(&str) -> Value,
 }
 
-pub(super) const DIALECTS: [Dialect; 5] = [
+pub(super) const DIALECTS: &[Dialect] = &[
     Dialect {
         name: "modempay",
         path: "/as/modempay/v1/customers",
@@ -96,6 +96,11 @@ pub(super) const DIALECTS: [Dialect; 5] = [
         change: |email| json!({ "email": email }),
     },
 ];
+
+/// The dialect of a vendor.
+pub(super) fn dialect(name: &str) -> &'static Dialect {
+    DIALECTS.iter().find(|dialect| dialect.name == name).expect("a dialect")
+}
 
 /// An answer in any shape.
 #[derive(Debug)]
@@ -183,7 +188,7 @@ pub(super) fn key_of(provider: &str) -> String {
 /// Runs the test for every pair of dialect and provider, on one sandbox gateway.
 pub(super) async fn for_every_pair(test: impl AsyncFn(&Gateway, &Dialect, &str, &str)) {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
-    for dialect in &DIALECTS {
+    for dialect in DIALECTS {
         for provider in PROVIDERS {
             test(&gateway, dialect, provider, &key_of(provider)).await;
         }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::dialects::{DIALECTS, Dialect, for_every_pair};
+use super::dialects::{Dialect, dialect, for_every_pair};
 use crate::{
     stand_in::{StandIn, json as json_answer},
     support::Gateway,
@@ -87,7 +87,8 @@ async fn overdue_invoices_have_their_customer_also_if_the_provider_leaves_it_out
     for (answers, requests) in [(vec![with_customer], 1), (vec![r#"{"invoices":[]}"#.into(), customer.to_owned()], 2)] {
         let vendor = StandIn::start(answers.iter().map(|body| json_answer("200 OK", body)).collect()).await;
         let gateway = Gateway::in_front_of("paymentkit", &vendor.url(), "").await;
-        let answer = DIALECTS[2].send(&gateway, "sk_acme", "GET", "/cus_1/overdue/invoices", None).await;
+        let paymentkit = dialect("paymentkit");
+        let answer = paymentkit.send(&gateway, "sk_acme", "GET", "/cus_1/overdue/invoices", None).await;
         assert_eq!((answer.status.as_u16(), &answer.body["customer"]["email"]), (200, &json!("awa@example.com")));
         assert_eq!(vendor.requests().len(), requests, "{}", answer.text);
     }
