@@ -36,7 +36,8 @@ use crate::{
     sample,
 };
 
-/// More than two of the largest pages that a vendor in the registry has.
+/// More than the largest page of every vendor in the registry, so that a client reads beyond it. Fewer, with those of a
+/// twin's own, than the made-up vendor shows in one scan (`SCAN_PAGES` of its largest pages).
 const CUSTOMERS: usize = 120;
 /// More than one page of the made-up vendor.
 const LIMIT: u16 = 13;
@@ -207,7 +208,10 @@ struct DropIn {
 impl Transport for DropIn {
     async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
         let answered = self.answer(&request).await;
-        Ok(answered.unwrap_or_else(|error| self.server.refuse(&request, &error, Timestamp::UNIX_EPOCH)))
+        Ok(answered.unwrap_or_else(|error| {
+            let error = drop_in::for_client(error, Some(Operation::List));
+            self.server.refuse(&request, &error, Timestamp::UNIX_EPOCH)
+        }))
     }
 }
 

@@ -15,6 +15,10 @@ use crate::{
     model::{Customer, CustomerId, Error, Kind, ListCustomers, Page, Position, manifest::PagingStyle},
 };
 
+/// The list has no such customer. The client named that customer, so the client gets a 404. `Kind::NotFound` of a list
+/// would say that the operator configured a wrong address.
+const UNKNOWN: Kind = Kind::InvalidId;
+
 /// Reads the customers that follow `last` in the provider's list, at most `limit` of them.
 pub(super) async fn customers(
     provider: &Arc<dyn CustomerProvider>,
@@ -24,7 +28,8 @@ pub(super) async fn customers(
 ) -> Result<Page<Customer>, Error> {
     let manifest = provider.manifest();
     if manifest.paging.style == PagingStyle::AfterCustomer {
-        return PlannedList::new(provider, list)?.read(transport).await;
+        let page = PlannedList::new(provider, list)?.read(transport).await;
+        return page.map_err(|error| if error.kind == Kind::NotFound { error.with_kind(UNKNOWN) } else { error });
     }
     let SplitFilter { provider: provider_filter, gateway: gateway_filter } = split_filter(&list.filter, manifest)?;
     let mut page =
@@ -49,10 +54,7 @@ pub(super) async fn customers(
             Some(next) => page.position = next,
             None if is_after => return Ok(Page { items, next: None, total: None }),
             None => {
-                return Err(Error::new(
-                    Kind::NotFound,
-                    "the list has no customer with the id after which the page begins",
-                ));
+                return Err(Error::new(UNKNOWN, "the list has no customer with the id after which the page begins"));
             }
         }
     }
