@@ -45,7 +45,7 @@ impl App {
         let bodies = BodyBudget::new(gateway.max_bodies);
         let gateway = Arc::new(ArcSwap::from_pointee(gateway));
         Arc::new(Self {
-            writes: Writes::new(&store, Arc::clone(&gateway), find_surface),
+            writes: Writes::new(&store, Arc::clone(&gateway), find_surface, shared.metrics().clone()),
             shared,
             store,
             gateway,
