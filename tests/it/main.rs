@@ -6,6 +6,7 @@
 mod blocks;
 mod code_map;
 mod contract;
+mod deletions;
 mod documents;
 mod drop_in;
 mod earlier_keys;

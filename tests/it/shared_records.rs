@@ -1,14 +1,14 @@
 //! Creates that a provider answers with a record that existed, at every provider that has creates.
 
 use passerelle_providers::{
-    model::{Command, Created, Customer, Error, Kind, Operation, Reply, Written},
+    model::{Command, Created, Customer, Error, Kind, Reply, Written},
     text::Text,
 };
 use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    played::{LONG_AGO, Played, echoing, ids_of, playing, playing_bodies, reply_with},
+    played::{LONG_AGO, echoing, ids_of, playing, reply_with},
     stand_in::StandIn,
     support::{Answer, Gateway, JsonText},
 };
@@ -294,49 +294,4 @@ async fn a_distinct_create_whose_look_up_fails_is_decided_by_the_provider() {
     let answer = front(PROVIDER, &vendor).await.post("/v1/customers?distinct=true", distinct()).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert!(answer.text.contains("existing customer matched by email, by the provider"), "{}", answer.text);
-}
-
-/// In the API, and for the clients of the same provider.
-#[tokio::test]
-async fn a_success_that_does_not_acknowledge_a_deletion_is_none() {
-    for (provider, path, key) in [
-        ("modempay", "/as/modempay/v1/customers", "authorization"),
-        ("lomi", "/as/lomi/v1/customers", "x-api-key"),
-        ("notchpay", "/as/notchpay/customers", "authorization"),
-    ] {
-        for body in ["[]", "null", "7", "{}", r#"{"deleted":false}"#, r#"{"status":"error","message":"no"}"#] {
-            for is_gone in [true, false] {
-                let case = format!("{provider}, {body}, gone: {is_gone}");
-                let deleted = std::sync::atomic::AtomicBool::new(false);
-                let vendor = playing_bodies(provider, move |command| {
-                    use std::sync::atomic::Ordering::Relaxed;
-                    if command.operation() == Operation::Delete {
-                        deleted.store(true, Relaxed);
-                        return Ok(Played::Body(body));
-                    }
-                    let customers =
-                        if is_gone && deleted.load(Relaxed) { Vec::new() } else { vec![match_of(ids_of(provider)[0])] };
-                    reply_with(&customers, command).map(|reply| Played::Reply(Box::new(reply)))
-                })
-                .await;
-                let gateway = Gateway::in_front_of(provider, &vendor.url(), "visibility_lag = \"10m\"").await;
-                let answer = gateway.delete(&format!("/v1/customers/{}", ids_of(provider)[0])).await;
-                if is_gone {
-                    assert_eq!((answer.status.as_u16(), &answer.body["deleted"]), (200, &json!(true)), "{case}");
-                } else {
-                    assert_eq!(answer.status_and_code(), (502, "outcome_unknown"), "{case}: {}", answer.text);
-                    assert_eq!(answer.body["operation_id"], answer.header("x-operation-id"), "{case}");
-                }
-                if is_gone {
-                    continue;
-                }
-                let prefix = if provider == "modempay" { "Bearer " } else { "" };
-                let request = gateway.plain(Method::DELETE, &format!("{path}/{}", ids_of(provider)[0]));
-                let request = request.header(key, format!("{prefix}sk_acme")).header("idempotency-key", "k");
-                let answer = gateway.send_to_dialect(request).await;
-                assert!(answer.status.is_server_error(), "{case}: {}", answer.text);
-                assert_eq!(answer.header("passerelle-outcome"), "unknown", "{case}");
-            }
-        }
-    }
 }

@@ -47,8 +47,8 @@ pub(super) enum WriteWork {
         wanted: bool,
     },
     Delete {
-        /// The read before the deletion, at a provider that answers success for any id.
-        read: Option<Box<(Plan<Customer>, Asked)>>,
+        /// The read before the deletion. A provider may answer success for any id.
+        read: Box<Plan<Customer>>,
         delete: Plan<()>,
         provider: Arc<dyn CustomerProvider>,
         id: CustomerId,
@@ -106,11 +106,7 @@ impl WriteWork {
     }
 
     pub(super) fn delete(provider: &Arc<dyn CustomerProvider>, id: &CustomerId) -> Result<Self, Error> {
-        let manifest = provider.manifest();
-        let read = match manifest.deletes_unknown {
-            true => Some(Box::new((provider.plan_retrieve(id)?, Asked::new(id, manifest)))),
-            false => None,
-        };
+        let read = Box::new(provider.plan_retrieve(id)?);
         Ok(Self::Delete { read, delete: provider.plan_delete(id)?, provider: Arc::clone(provider), id: id.clone() })
     }
 
@@ -122,9 +118,7 @@ impl WriteWork {
             }
             Self::Change { plan, .. } => plan.requests(),
             Self::Block { plan, .. } => plan.requests(),
-            Self::Delete { read, delete, .. } => {
-                read.iter().flat_map(|read| read.0.requests()).chain(delete.requests()).collect()
-            }
+            Self::Delete { read, delete, .. } => read.requests().into_iter().chain(delete.requests()).collect(),
         }
     }
 
@@ -196,10 +190,8 @@ impl WriteWork {
                 })
             }
             Self::Delete { read, delete, provider, id } => Box::pin(async move {
-                if let Some(read) = read {
-                    let (read, asked) = *read;
-                    asked.checked(run(transport, read).await?)?;
-                }
+                let asked = Asked::new(&id, provider.manifest());
+                asked.checked(run(transport, *read).await?)?;
                 match run(transport, delete).await {
                     Ok(()) => Ok(Written::Deleted),
                     // The answer does not acknowledge the deletion. A customer who does not exist any more is deleted.

@@ -38,28 +38,20 @@ pub fn required<T>(member: Option<T>, name: &'static str) -> Result<T, Error> {
     member.ok_or_else(|| Error::bad_response(format_args!("JSON without `{name}`")))
 }
 
-/// Checks that the answer to a deletion acknowledges it. No vendor documents one form for all cases, so these count: an
-/// empty body, and an object with a positive flag or a message. Nothing else does: no other document, no error, no other
-/// record's id, and no record that `deleted` does not say of. The engine then reads the customer. `member` is the vendor's
-/// name of the id.
+/// Checks that the answer to a deletion acknowledges it: it must say `"deleted": true`, of no other customer, and report no
+/// failure. Vendors answer all else to deletions that they did not execute too, such as an empty body or a message. The
+/// engine then reads the customer. `member` is the vendor's name of the id.
 pub fn deletion(answer: &Answer, id: &CustomerId, member: &str) -> Result<(), Error> {
-    const FLAGS: [&str; 3] = ["deleted", "success", "status"];
-    if answer.0.body().trim_ascii().is_empty() {
-        return Ok(());
-    }
     let body: Value = answer.error_body().unwrap_or_default();
     let objects = [&body, &body["data"], &body["customer"]];
-    let ids: Vec<&str> = objects.iter().filter_map(|object| object[member].as_str()).collect();
-    if !ids.iter().all(|answered| id.is_at_provider(answered)) {
+    let mut ids = objects.iter().filter_map(|object| object[member].as_str());
+    if ids.any(|answered| !id.is_at_provider(answered)) {
         return Err(Error::bad_response("the deletion of another customer"));
     }
-    let has_flag = objects.iter().any(|object| FLAGS.iter().any(|flag| object[flag] == true));
     if answer::reports_failure(&body) || objects.iter().any(|object| answer::is_negative(&object["deleted"])) {
         return Err(Error::bad_response("that the customer is not deleted"));
     }
-    let has_message = objects.iter().any(|object| object["message"].as_str().is_some_and(|text| !text.is_empty()));
-    let is_deleted = objects.iter().any(|object| object["deleted"] == true);
-    match is_deleted || (ids.is_empty() && (has_flag || has_message)) {
+    match objects.iter().any(|object| object["deleted"] == true) {
         true => Ok(()),
         false => Err(Error::bad_response("something that does not acknowledge the deletion")),
     }

@@ -310,8 +310,8 @@ pub struct Manifest {
     pub id: IdPattern,
     /// What prevents a second effect of repeated writes.
     pub dedupe: Dedupes,
-    /// Whether it answers success for the deletion of a customer who does not exist. The gateway then reads the customer
-    /// first, so that such a deletion is a 404 at every provider.
+    /// Whether it answers success for the deletion of a customer who does not exist. Its twin does the same. The gateway
+    /// does not rely on it: it reads the customer before every deletion.
     pub deletes_unknown: bool,
     /// Whether the provider itself can answer an existing customer instead of creating a second one.
     pub distinct: Support,

@@ -124,8 +124,9 @@ impl Harness {
             },
         };
         match (&answer, command) {
-            // The twin may refuse the second delete, or the second create. The first one is done then.
-            (Err(error), Command::Delete(_)) if error.kind == Kind::NotFound => {}
+            // The twin may refuse the second delete, or the second create. The first one is done then. Its answer to a
+            // delete may not acknowledge it.
+            (Err(error), Command::Delete(_)) if matches!(error.kind, Kind::NotFound | Kind::BadResponse) => {}
             (Err(error), Command::Create(_)) if error.kind == Kind::Rejected => {}
             (Err(error), _) => {
                 return Err(format!("the twin refused a valid {}: {error}", command.operation().name()).into());
