@@ -1,4 +1,4 @@
-//! Blocks that a provider ignores.
+//! Blocks that a provider ignores, and those that it makes or ends unasked.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -66,4 +66,24 @@ async fn drop_in_names_an_ignored_block_in_a_header() {
     let answer = request.send().await.expect("an answer");
     let header = answer.headers().get("passerelle-loss").and_then(|value| value.to_str().ok()).map(str::to_owned);
     assert_eq!((answer.status().as_u16(), header.as_deref()), (202, Some("blocked")));
+}
+
+/// Known where the record was read before the update.
+#[tokio::test]
+async fn a_block_that_an_update_changed_unasked_is_reported() {
+    for (before, after) in [(Some(false), true), (Some(true), false), (Some(true), true), (None, true)] {
+        let record =
+            |name: &str, blocked: Option<bool>| customer("notchpay", json!({ "name": name, "blocked": blocked }));
+        let vendor = StandIn::start(vec![record("John Doe", before), record("John Smith", Some(after))]).await;
+        let gateway = Gateway::in_front_of("notchpay", &vendor.url(), "").await;
+        let answer = gateway.patch("/v1/customers/c1", json!({ "last_name": "Smith" })).await;
+        let case = format!("{before:?}, {after}: {}", answer.text);
+        assert_eq!((answer.status.as_u16(), &answer.body["blocked"]), (200, &json!(after)), "{case}");
+        let report = answer.body["fidelity"].as_array().into_iter().flatten();
+        let entries: Vec<_> = report.filter(|entry| entry["field"] == "blocked").collect();
+        let rule = "not asked for: the provider changed it with the update";
+        let altered = json!({ "field": "blocked", "outcome": "altered", "rule": rule, "from": after.to_string() });
+        assert_eq!(entries, if before == Some(!after) { vec![&altered] } else { Vec::new() }, "{case}");
+        assert_eq!(vendor.requests().len(), 2, "{case}");
+    }
 }

@@ -1,12 +1,13 @@
-//! Compares the result of a block or an unblock with what it asked for. A provider may answer the record unchanged.
+//! Compares the result of a block or an unblock with what it asked for. A provider may answer the record unchanged. Of an
+//! update, compares whether the customer is blocked with the record before.
 //!
-//! `write_work` calls it after the provider has answered the write.
+//! `write_work` and `compare` call it after the provider has answered the write.
 
 use std::sync::Arc;
 
 use super::{
     compare::Answered,
-    differences::{OTHER_VALUE, READ_FAILED},
+    differences::{CHANGED_TOO, OTHER_VALUE, READ_FAILED},
     execute::retrieve,
 };
 use crate::{
@@ -34,9 +35,22 @@ pub(super) async fn check(
     }
     let (outcome, rule, from) = match customer.blocked {
         Some(blocked) if blocked == wanted => return,
-        Some(true) => (Outcome::Altered, OTHER_VALUE, Some(Text::from_static("true"))),
-        Some(false) => (Outcome::Altered, OTHER_VALUE, Some(Text::from_static("false"))),
+        Some(blocked) => (Outcome::Altered, OTHER_VALUE, Some(text_of(blocked))),
         None => (Outcome::Unverified, unverified, None),
     };
     customer.fidelity.push(Entry { field: Field::Blocked, outcome, rule, from });
+}
+
+/// Reports a block that an update made or ended, although it did not ask for that.
+pub(super) fn report_unasked(before: &Customer, customer: &mut Customer) {
+    if let (Some(before), Some(blocked)) = (before.blocked, customer.blocked)
+        && before != blocked
+    {
+        let (outcome, from) = (Outcome::Altered, Some(text_of(blocked)));
+        customer.fidelity.push(Entry { field: Field::Blocked, outcome, rule: CHANGED_TOO, from });
+    }
+}
+
+fn text_of(flag: bool) -> Text {
+    Text::from_static(if flag { "true" } else { "false" })
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{
+    block,
     differences::{self, FieldList, is_name},
     prepare::Completed,
 };
@@ -117,6 +118,9 @@ impl AskedFields {
             }
         }
         differences::report(asked, completed.as_ref(), customer, sent, manifest, &unverified);
+        if let Some(before) = before {
+            block::report_unasked(before, customer);
+        }
         report_echoed(&echoed, customer);
     }
 

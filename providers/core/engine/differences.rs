@@ -26,7 +26,7 @@ pub(super) const OTHER_VALUE: &str = "the provider keeps another value";
 const RESPELLED: &str = "the provider keeps it in another spelling";
 const SPLIT_CHANGED: &str = "the provider keeps one name, which splits at another space";
 const NOT_KEPT: &str = "not asked for: the provider does not show it after the update";
-const CHANGED_TOO: &str = "not asked for: the provider changed it with the update";
+pub(super) const CHANGED_TOO: &str = "not asked for: the provider changed it with the update";
 pub(super) const READ_FAILED: &str = "the answer does not show it, and the read that compares it failed";
 
 /// The fields that were asked for and that the customer does not show. A field that was cleared is one of them if the customer
