@@ -191,7 +191,7 @@ impl Writes {
                     }
                 }
             }
-            Ok(Found::NotHappened) if gives_up => {
+            Ok(Found::NotHappened | Found::Unclear) if gives_up => {
                 self.hold_for_operator(&record, Some(&attempt), "the provider shows no trace of it").await;
                 return None;
             }
@@ -204,7 +204,7 @@ impl Writes {
             Err(error) if error.kind == Kind::NotFound && !matches!(attempt.command, Command::Create(_)) => {
                 self.conclude(&attempt, Err(error), transport.exchanges()).await
             }
-            Ok(Found::NotHappened) | Err(_) => {
+            Ok(Found::NotHappened | Found::Unclear) | Err(_) => {
                 self.leave_unknown(&attempt, "the provider does not show yet whether the write happened").await
             }
         };

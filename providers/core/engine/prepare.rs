@@ -191,20 +191,43 @@ fn complete(fields: &CustomerFields, current: &Customer, manifest: &Manifest) ->
 }
 
 /// The parts of a customer's name, as an update of one part keeps the other one: those that reads show. Where the
-/// provider stores one name and it already ends with the new last name, this is all of its last name, also if it has
-/// several words: otherwise the first of them would be added again with each repetition of the update.
+/// provider stores one name, it may already be the result of this update, and split at another space. So a name that ends
+/// with the new last name has it as its last name, and a name that is the new part has no other part. Otherwise words would
+/// be added again when the update is sent again.
 pub(super) fn kept_name<'c>(
     fields: &CustomerFields,
     current: &'c Customer,
     manifest: &Manifest,
 ) -> (Option<&'c str>, Option<&'c str>) {
-    if let (NameStyle::Full, Some(last), Some(full)) = (manifest.update.names, fields.last_name.set(), &current.name)
-        && let Some(first) = full.strip_suffix(&**last).filter(|first| first.ends_with(char::is_whitespace))
+    let split = current.split_name();
+    let (NameStyle::Full, Some(full)) = (manifest.update.names, &current.name) else { return split };
+    let full: &str = full;
+    if let Some(last) = fields.last_name.set()
+        && let Some(first) = full.strip_suffix(&**last)
+        && (first.is_empty() || first.ends_with(char::is_whitespace))
     {
         let last = full.get(first.len()..);
         return (Some(first.trim()).filter(|first| !first.is_empty()), last);
     }
-    current.split_name()
+    match fields.first_name.set() {
+        Some(first) if **first == *full => (Some(full), None),
+        _ => split,
+    }
+}
+
+/// Whether an update removes one part of a customer's name at a provider that stores one name. The result shows no such
+/// removal, and a second one removes another word.
+pub(super) fn removes_name_part(fields: &CustomerFields, manifest: &Manifest) -> bool {
+    let CustomerFields { name, first_name, last_name, .. } = fields;
+    let is_removed = |part: &Patch<Text>| match part {
+        Patch::Absent => false,
+        Patch::Clear => true,
+        Patch::Set(text) => text.trim().is_empty(),
+    };
+    manifest.update.names == NameStyle::Full
+        && name.is_absent()
+        && first_name.is_absent() != last_name.is_absent()
+        && (is_removed(first_name) || is_removed(last_name))
 }
 
 /// Adds the current values of the fields that the patch does not mention, because the provider would clear them. The
@@ -255,26 +278,43 @@ mod tests {
     use crate::vendor;
 
     #[test]
-    fn a_last_name_that_the_full_name_ends_with_is_replaced_as_a_whole() {
-        let kept = |provider: &str, name: &'static str, last: &'static str| {
+    fn an_update_of_a_name_part_has_the_same_result_when_it_is_sent_again() {
+        let fields = |first: &'static str, last: &'static str| {
+            let part =
+                |text: &'static str| if text.is_empty() { Patch::Absent } else { Patch::Set(Text::from_static(text)) };
+            CustomerFields { first_name: part(first), last_name: part(last), ..CustomerFields::default() }
+        };
+        let updated = |provider: &str, name: &str, patch: &CustomerFields| {
             let (first_name, last_name) = name::split(name);
             let (first_name, last_name) = (first_name.map(Text::from), last_name.map(Text::from));
-            let current =
-                Customer { name: Some(Text::from_static(name)), first_name, last_name, ..Customer::default() };
-            let fields = CustomerFields { last_name: Patch::Set(Text::from_static(last)), ..CustomerFields::default() };
+            let name = Some(Text::from(name)).filter(|name| !name.is_empty());
+            let current = Customer { name, first_name, last_name, ..Customer::default() };
             let manifest = vendor(provider).expect("a provider").manifests[0];
-            kept_name(&fields, &current, manifest).0.map(str::to_owned)
+            let (first, last) = kept_name(patch, &current, manifest);
+            let first = patch.first_name.apply(first.map(Text::from));
+            let last = patch.last_name.apply(last.map(Text::from));
+            name::join(first.as_deref(), last.as_deref()).unwrap_or_default().into_owned()
         };
-        for (provider, name, last, first) in [
-            ("modempay", "Awa Ndiaye Fall", "Sow", Some("Awa Ndiaye")),
-            ("modempay", "Awa Ndiaye Fall", "Fall", Some("Awa Ndiaye")),
-            ("modempay", "Awa Ndiaye Fall", "Ndiaye Fall", Some("Awa")),
-            ("modempay", "Awa Ndiaye Fall", "aye Fall", Some("Awa Ndiaye")),
-            ("modempay", "Fall", "Fall", Some("Fall")),
-            ("modempay", " Fall", "Fall", None),
-            ("bitnob", "Awa Ndiaye Fall", "Ndiaye Fall", Some("Awa Ndiaye")),
+        for (provider, name, first, last, expected) in [
+            ("modempay", "Awa Ndiaye Fall", "", "Sow", "Awa Ndiaye Sow"),
+            ("modempay", "Awa Ndiaye Fall", "", "Fall", "Awa Ndiaye Fall"),
+            ("modempay", "Awa Sow", "", "Ndiaye Fall", "Awa Ndiaye Fall"),
+            ("modempay", "Awa Ndiaye Fall", "", "Ndiaye Fall", "Awa Ndiaye Fall"),
+            ("modempay", "Awa Ndiaye Fall", "", "aye Fall", "Awa Ndiaye aye Fall"),
+            ("modempay", "Awa", "", "Ndiaye Fall", "Awa Ndiaye Fall"),
+            ("modempay", "", "", "Fall", "Fall"),
+            ("modempay", "", "", "Ndiaye Fall", "Ndiaye Fall"),
+            ("modempay", " Fall", "", "Fall", "Fall"),
+            ("modempay", "Awa Ndiaye Fall", "Awa", "", "Awa Fall"),
+            ("modempay", "Awa Fall", "Awa Ndiaye", "", "Awa Ndiaye Fall"),
+            ("modempay", "Awa", "Awa Ndiaye", "", "Awa Ndiaye"),
+            ("modempay", "", "Awa Ndiaye", "", "Awa Ndiaye"),
         ] {
-            assert_eq!(kept(provider, name, last).as_deref(), first, "{last} after {name} at {provider}");
+            let patch = fields(first, last);
+            let once = updated(provider, name, &patch);
+            assert_eq!(once, expected, "{first}, {last} after {name}");
+            assert_eq!(updated(provider, &once, &patch), once, "{first}, {last} after {name}, twice");
         }
+        assert_eq!(updated("bitnob", "Awa Ndiaye Fall", &fields("", "Ndiaye Fall")), "Awa Ndiaye Ndiaye Fall");
     }
 }

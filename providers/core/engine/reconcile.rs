@@ -11,7 +11,7 @@ use crate::{
         execute::retrieve,
         known::{contact_lookups, known_candidates},
         lists::{self, PlannedList},
-        prepare::kept_name,
+        prepare::{kept_name, removes_name_part},
     },
     json::canonical::canonicalized,
     kit::{CustomerProvider, Transport},
@@ -30,6 +30,8 @@ pub enum Found {
     Happened(Box<Written>),
     /// The provider shows no effect of the write at this time.
     NotHappened,
+    /// The record does not show whether the update happened, and a second update could change it once more.
+    Unclear,
     /// Several customers match the write, so an operator has to decide.
     Several,
 }
@@ -60,7 +62,8 @@ pub async fn find_outcome(
             let mut stored = without_losses(&update.fields, Operation::Update, manifest);
             stored.phone = stored.phone_beside(customer.phone.as_ref(), provider.region());
             let has_happened = matches_fields(&customer, &completed(&stored, &customer, manifest), manifest);
-            Ok(if has_happened { Found::happened(Written::Changed(customer)) } else { Found::NotHappened })
+            let not_shown = if removes_name_part(&stored, manifest) { Found::Unclear } else { Found::NotHappened };
+            Ok(if has_happened { Found::happened(Written::Changed(customer)) } else { not_shown })
         }
         Command::Block(id) => check_blocked(provider, transport, id, true).await,
         Command::Unblock(id) => check_blocked(provider, transport, id, false).await,
@@ -87,10 +90,8 @@ async fn check_blocked(
     wanted: bool,
 ) -> Result<Found, Error> {
     let customer = retrieve(provider, transport, id).await?;
-    Ok(match customer.blocked == Some(wanted) {
-        true => Found::happened(Written::Changed(customer)),
-        false => Found::NotHappened,
-    })
+    let is_wanted = customer.blocked == Some(wanted);
+    Ok(if is_wanted { Found::happened(Written::Changed(customer)) } else { Found::NotHappened })
 }
 
 /// Finds the customer that a distinct create matches. The caller has found no customer that the create made. A match is
@@ -354,7 +355,7 @@ mod tests {
                 other => panic!("not a create: {other:?}"),
             },
             Found::NotHappened => None,
-            Found::Several => panic!("no two customers match"),
+            Found::Unclear | Found::Several => panic!("no two customers match"),
         }
     }
 

@@ -1,14 +1,13 @@
 //! Updates and deletions with an unknown outcome: the gateway repeats them, because that is safe.
 
 use http::Method;
-use jiff::Timestamp;
 use passerelle::twin::faults::FaultPlan;
 use passerelle_providers::model::Operation;
 use serde_json::json;
 
 use super::helpers::{CUSTOMERS, count_effects, create, gateway_and_twin, wait_for_outcome, with_fitting_seed};
 use crate::{
-    stand_in::{Act, StandIn},
+    stand_in::{Act, StandIn, json as json_answer},
     support::{Gateway, JsonText},
 };
 
@@ -76,6 +75,52 @@ async fn a_deletion_in_another_dialect_is_replayed() {
     assert_eq!(count_effects(&folder), 2);
 }
 
+/// Notch Pay stores one name. It shows the first update late, and the gateway sends it again.
+#[tokio::test]
+async fn an_update_of_a_name_part_that_is_sent_again_adds_no_word() {
+    for (before, patch, after) in [
+        ("Awa", json!({ "first_name": "Awa Ndiaye" }), "Awa Ndiaye"),
+        ("Fall", json!({ "first_name": "Awa Ndiaye" }), "Awa Ndiaye"),
+        ("Awa Sow", json!({ "last_name": "Ndiaye Fall" }), "Awa Ndiaye Fall"),
+        ("", json!({ "last_name": "Ndiaye Fall" }), "Ndiaye Fall"),
+    ] {
+        // The read before the update, the update, the late read of reconciliation, the read before the second update.
+        let acts = vec![named(before), failed(), named(before), named(after), named(after)];
+        let vendor = StandIn::start(acts).await;
+        let gateway = Gateway::in_front_of("notchpay", &vendor.url(), "visibility_lag = \"10ms\"").await;
+        let first = gateway.patch(&format!("{CUSTOMERS}/cus.abc"), patch).await;
+        assert_eq!(first.status_and_code(), (502, "outcome_unknown"), "{before}: {}", first.text);
+        let operation = wait_for_outcome(&gateway, first.header("x-operation-id"), "unknown").await;
+        assert_eq!(operation["outcome"], "done", "{before}: {operation}");
+        let requests = vendor.requests();
+        let written: Vec<_> = requests.iter().filter(|request| !request.starts_with("GET ")).collect();
+        assert_eq!(written.len(), 2, "{before}: sent again");
+        let sent = json!({ "name": after }).to_string();
+        assert!(written.iter().all(|request| request.ends_with(&sent)), "{before}: {written:?}");
+    }
+}
+
+/// A second removal would remove another word, and the name does not show the first one.
+#[tokio::test]
+async fn the_removal_of_a_name_part_is_never_sent_again() {
+    for (patch, after) in [(json!({ "last_name": null }), "Awa Ndiaye"), (json!({ "first_name": null }), "Fall")] {
+        let vendor = StandIn::start(vec![named("Awa Ndiaye Fall"), failed(), named(after)]).await;
+        let gateway = Gateway::in_front_of("notchpay", &vendor.url(), "visibility_lag = \"10ms\"").await;
+        let first = gateway.patch(&format!("{CUSTOMERS}/cus.abc"), patch).await;
+        assert_eq!(first.status_and_code(), (502, "outcome_unknown"), "{after}: {}", first.text);
+        let operation = wait_for_outcome(&gateway, first.header("x-operation-id"), "unknown").await;
+        assert_eq!((&operation["outcome"], &operation["held"]), (&json!("unknown"), &json!(true)), "{operation}");
+        let written = vendor.requests().iter().filter(|request| !request.starts_with("GET ")).count();
+        assert_eq!(written, 1, "{after}");
+    }
+    // A name of one word shows that the removal happened.
+    let vendor = StandIn::start(vec![named("Awa Fall"), failed(), named("Awa")]).await;
+    let gateway = Gateway::in_front_of("notchpay", &vendor.url(), "visibility_lag = \"10ms\"").await;
+    let first = gateway.patch(&format!("{CUSTOMERS}/cus.abc"), json!({ "last_name": null })).await;
+    let operation = wait_for_outcome(&gateway, first.header("x-operation-id"), "unknown").await;
+    assert_eq!(operation["outcome"], "done", "{operation}");
+}
+
 /// PaymentKit accepts a customer's DID in place of its id, and answers with the id.
 #[tokio::test]
 async fn an_older_update_by_did_does_not_undo_a_newer_one() {
@@ -90,15 +135,16 @@ async fn an_older_update_by_did_does_not_undo_a_newer_one() {
     let first = gateway.patch(&path, json!({ "name": "Old Name" })).await;
     assert_eq!(first.status_and_code(), (502, "outcome_unknown"));
     assert_eq!(gateway.patch(&path, json!({ "name": "New Name" })).await.status, 200);
-    let operation_path = format!("/v1/operations/{}", first.header("x-operation-id"));
-    let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
-    loop {
-        let operation = gateway.get(&operation_path).await.body;
-        if operation["held"] == true || operation["outcome"] != "unknown" {
-            break;
-        }
-        assert!(Timestamp::now() < ends, "{operation}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    wait_for_outcome(&gateway, first.header("x-operation-id"), "unknown").await;
     assert_eq!(gateway.get(&path).await.body["name"], "New Name", "the newer name stays");
+}
+
+/// The customer of Notch Pay with this name.
+fn named(name: &str) -> Act {
+    let customer = json!({ "id": "cus.abc", "name": name, "email": "awa@example.com" });
+    json_answer("200 OK", &json!({ "code": 200, "status": "OK", "customer": customer }).to_string())
+}
+
+fn failed() -> Act {
+    json_answer("500 Internal Server Error", "{}")
 }
