@@ -115,13 +115,19 @@ pub(super) fn refuse(
     (response, failure(refusal, merchant))
 }
 
-/// The error that the client may see. A refusal without field errors shows the provider's own message, without secrets.
+/// The error that the client may see. A refusal without field errors shows the provider's own message, without secrets. An
+/// operation that the provider's API lacks shows it after the detail.
 fn for_client(refusal: &Refusal, merchant: &Merchant) -> Error {
     let error = drop_in::for_client(refusal.error.clone(), refusal.operation);
     let vendor_message = error.vendor.as_ref().and_then(|vendor| vendor.message.clone());
-    match vendor_message.filter(|_| error.kind == Kind::Rejected && error.fields.is_empty()) {
-        Some(message) => Error::new(Kind::Rejected, merchant.active.redacted(message)),
-        None => error,
+    let Some(message) = vendor_message.map(|message| merchant.active.redacted(message)) else { return error };
+    match error.kind {
+        Kind::Rejected if error.fields.is_empty() => Error::new(Kind::Rejected, message),
+        Kind::NotSupported => {
+            let detail = format!("{}; the provider's message: {message}", error.detail);
+            error.with_detail(detail)
+        }
+        _ => error,
     }
 }
 

@@ -56,8 +56,8 @@ codes! {
     /// The API does not have this path, or the path names something that does not exist, such as an operation.
     NotFound = "not_found", 404, "The path does not exist";
     /// The merchant's provider does not support this operation. `detail` says why, and which providers support it.
-    /// `Allow` lists the methods that work on this path. Nothing was sent to the provider. If `provider.status` is 404, the
-    /// provider has the operation, and its API for this account lacks it: nothing was changed.
+    /// `Allow` lists the methods that work on this path. Nothing was sent to the provider. If `provider.status` is 404 or
+    /// 405, the provider has the operation, and its API for this account lacks it: nothing was changed.
     OperationNotSupported = "operation_not_supported", 405, "The provider does not support this";
     /// The path does not have this method. `Allow` lists the methods that it has.
     MethodNotAllowed = "method_not_allowed", 405, "The path does not have this method";

@@ -140,6 +140,41 @@ async fn a_missing_route_is_an_operation_that_the_provider_lacks() {
     }
 }
 
+/// A 404 that names the route, and a 405, at every provider that has look-ups. The detail has no address of a customer.
+#[tokio::test]
+async fn a_look_up_that_the_providers_api_lacks_says_so() {
+    const LACKS: &str = "the provider's API lacks the look-up of customers for this account";
+    for (status, body) in [
+        ("404 Not Found", r#"{"statusCode":404,"message":"Cannot POST /customers/fetch_customer"}"#),
+        ("405 Method Not Allowed", r#"{"statusCode":405,"message":"Cannot POST /customers/fetch_customer"}"#),
+    ] {
+        for provider in ["bitnob", "modempay", "notchpay", "lomi", "paymentkit"] {
+            let vendor = StandIn::always(json_answer(status, body)).await;
+            let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
+            let refused = gateway.get("/v1/customers/lookup?email=awa%40example.com").await;
+            assert_eq!(refused.status_and_code(), (405, "operation_not_supported"), "{provider}: {}", refused.text);
+            let detail = refused.body["detail"].as_str().unwrap_or_default();
+            assert!(detail.starts_with(LACKS) && detail.contains("is `base_url` right"), "{provider}: {detail}");
+            let request = gateway.plain(Method::POST, "/as/bitnob/api/v1/customers/fetch_customer");
+            let request = request.header("authorization", "Bearer sk_acme");
+            let refused = gateway.send_to_dialect(request.json_text(&json!({ "email": "awa@example.com" }))).await;
+            assert_eq!(refused.status, 400, "{provider}: {}", refused.text);
+            assert!(refused.text.contains(LACKS), "{provider}: {}", refused.text);
+            // Only these two write their refusals in this form.
+            if ["bitnob", "modempay"].contains(&provider) {
+                assert!(refused.text.contains("Cannot POST /customers/fetch_customer"), "{}", refused.text);
+            }
+        }
+    }
+    // The look-up of a create that asks for the customer who exists.
+    let vendor = StandIn::always(json_answer("405 Method Not Allowed", "{}")).await;
+    let gateway = Gateway::in_front_of("bitnob", &vendor.url(), "").await;
+    let refused =
+        gateway.post("/v1/customers?distinct=true", json!({ "name": "Awa", "email": "awa@example.com" })).await;
+    assert_eq!(refused.status_and_code(), (405, "operation_not_supported"), "{}", refused.text);
+    assert!(refused.text.contains(LACKS), "{}", refused.text);
+}
+
 /// Clients of an imitated provider get the answer that they get for the other operations.
 #[tokio::test]
 async fn in_drop_in_an_operation_that_the_providers_api_lacks_is_one_answer_for_every_operation() {

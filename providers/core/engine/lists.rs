@@ -23,6 +23,10 @@ pub const SCAN_PAGES: usize = 20;
 /// The most customers that a look-up reports as matching. One more would not help the client to choose.
 const MOST_MATCHES: u16 = 100;
 
+/// The detail of a look-up that fails because the provider does not have its route.
+const LACKS_LOOKUP: &str =
+    "the provider's API lacks the look-up of customers for this account; is `base_url` right, and `generation`?";
+
 /// The rule in the report of a look-up that found one customer, and did not reach the end of the list.
 const ONLY_MATCH_READ: &str =
     "the only match in the first pages of the provider's list, which is longer than the gateway reads";
@@ -250,6 +254,13 @@ impl PlannedLookup {
 
     /// Sends the look-up. `None` means that no customer matches; a search that reached its bound is an error.
     pub(super) async fn run(self, transport: &dyn Transport) -> Result<Option<Customer>, Error> {
+        self.search(transport).await.map_err(|error| match error.kind {
+            Kind::NotSupported => error.with_detail(LACKS_LOOKUP),
+            _ => error,
+        })
+    }
+
+    async fn search(self, transport: &dyn Transport) -> Result<Option<Customer>, Error> {
         let list = match self {
             Self::Native(plan, manifest) => {
                 let found = run(transport, *plan).await?;

@@ -195,6 +195,13 @@ impl Error {
         self
     }
 
+    /// Replaces the detail.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+
     /// Adds the wrong fields.
     #[must_use]
     pub fn with_fields(mut self, fields: Vec<FieldError>) -> Self {
@@ -261,6 +268,7 @@ impl Kind {
         match status {
             401 | 403 | 407 => Self::Unauthorized,
             404 | 410 => Self::NotFound,
+            405 => Self::NotSupported,
             429 => Self::RateLimited,
             408 | 425 | 500..=599 => Self::ProviderFailed,
             400..=499 => Self::Rejected,
