@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     problem::{Code, Problem},
-    state::{BodyBudget, Reservation, SMALL_BODY},
+    state::{Reservation, SMALL_BODY},
 };
 
 /// What a body may be, and how slowly it may arrive.
@@ -33,13 +33,13 @@ const MINIMUM_RATE: u32 = 1 << 10;
 /// The first memory of a body whose length is not declared.
 const FIRST_CAPACITY: usize = 1 << 10;
 
-/// Reads a whole body within its limits. A compressed body is refused, because its size is not known before it is
+/// Reads a whole body within its limits, and within what its owner may hold of the memory for bodies. A compressed body is refused, because its size is not known before it is
 /// decompressed.
 pub(crate) async fn read_body(
     headers: &HeaderMap,
     body: Body,
     limits: BodyLimits,
-    budget: &BodyBudget,
+    reservation: Reservation,
 ) -> Result<Bytes, Problem> {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Problem::new(
@@ -56,7 +56,7 @@ pub(crate) async fn read_body(
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    collect(body, declared, limits, GRACE, budget).await
+    collect(body, declared, limits, GRACE, reservation).await
 }
 
 async fn collect(
@@ -64,9 +64,9 @@ async fn collect(
     declared: Option<usize>,
     limits: BodyLimits,
     grace: Duration,
-    budget: &BodyBudget,
+    reservation: Reservation,
 ) -> Result<Bytes, Problem> {
-    let mut collected = Collected { bytes: Vec::new(), reservation: Reservation::default() };
+    let mut collected = Collected { bytes: Vec::new(), reservation };
     let expected = declared.unwrap_or(limits.size);
     let begin = Instant::now();
     loop {
@@ -81,13 +81,13 @@ async fn collect(
         if piece.len() > limits.size - collected.bytes.len() {
             return Err(too_large(limits.size));
         }
-        collected.make_room(piece.len(), expected, budget)?;
+        collected.make_room(piece.len(), expected)?;
         collected.bytes.extend_from_slice(piece);
     }
     Ok(Bytes::from_owner(collected))
 }
 
-/// A body in memory, with the part of the budget that it occupies.
+/// A body in memory, with its reservation.
 struct Collected {
     bytes: Vec<u8>,
     reservation: Reservation,
@@ -102,7 +102,7 @@ impl AsRef<[u8]> for Collected {
 impl Collected {
     /// Makes room for more bytes. A small body of declared length gets its memory at once. A larger one gets more as it
     /// arrives, because a client can declare a length and send nothing.
-    fn make_room(&mut self, more: usize, expected: usize, budget: &BodyBudget) -> Result<(), Problem> {
+    fn make_room(&mut self, more: usize, expected: usize) -> Result<(), Problem> {
         let needed = self.bytes.len() + more;
         if needed <= self.bytes.capacity() {
             return Ok(());
@@ -112,8 +112,10 @@ impl Collected {
             false => (2 * self.bytes.capacity()).max(FIRST_CAPACITY).min(expected),
         };
         let capacity = needed.max(comfortable);
-        budget.grow(&mut self.reservation, capacity).map_err(|_| {
-            Problem::new(Code::Overloaded, "the gateway holds as many request bodies as its memory allows; try again")
+        self.reservation.grow(capacity).map_err(|_| {
+            let detail = "the request bodies of this client's merchant, or those of all clients together, occupy as much \
+                          memory as the gateway allows; try again";
+            Problem::new(Code::Overloaded, detail)
         })?;
         self.bytes.reserve_exact(capacity - self.bytes.len());
         Ok(())
@@ -140,6 +142,7 @@ mod tests {
     use futures_util::{StreamExt, stream};
 
     use super::*;
+    use crate::state::{BodyBudget, BodyOwner};
 
     const LIMITS: BodyLimits = BodyLimits { size: 1 << 20, timeout: Duration::from_mins(1) };
 
@@ -149,8 +152,12 @@ mod tests {
         Body::from_stream(pieces.chain(stream::pending()))
     }
 
+    fn reservation(budget: &BodyBudget) -> Reservation {
+        budget.reservation(BodyOwner::Merchant("acme".to_owned()))
+    }
+
     async fn refusal(body: Body, grace: Duration, budget: usize) -> Code {
-        let read = collect(body, None, LIMITS, grace, &BodyBudget::new(budget)).await;
+        let read = collect(body, None, LIMITS, grace, reservation(&BodyBudget::new(budget))).await;
         read.expect_err("a refusal").code()
     }
 
@@ -160,13 +167,12 @@ mod tests {
         let pieces: Vec<_> = (0..10_000).map(|_| Ok::<_, Infallible>(buffer.slice(..1))).collect();
         let budget = BodyBudget::new(64 << 10);
         let body = Body::from_stream(stream::iter(pieces));
-        let read = collect(body, None, LIMITS, GRACE, &budget).await.expect("a body");
+        let read = collect(body, None, LIMITS, GRACE, reservation(&budget)).await.expect("a body");
         assert_eq!(read.len(), 10_000);
         assert!(buffer.is_unique(), "no piece keeps the buffer that it was read into");
-        let mut others = Reservation::default();
-        assert!(budget.grow(&mut others, 56 << 10).is_err(), "the body occupies its part of the budget");
+        assert!(reservation(&budget).grow(23 << 10).is_err(), "the body occupies its part of the budget");
         drop(read);
-        budget.grow(&mut Reservation::default(), 16 << 10).expect("its part is returned");
+        reservation(&budget).grow(24 << 10).expect("its part is returned");
     }
 
     #[tokio::test]

@@ -29,7 +29,6 @@ pub mod drop_in;
 pub mod execution;
 pub mod http;
 pub mod listener;
-mod memory;
 pub mod merchant;
 pub mod metrics;
 pub mod problem;

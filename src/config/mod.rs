@@ -67,7 +67,8 @@ pub struct ServerConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// How large a request body may be, in bytes.
     pub max_body: usize,
-    /// How much memory all request bodies may occupy together, in bytes.
+    /// How much memory all request bodies may occupy together, in bytes. The bodies of one merchant never occupy more than
+    /// is still free.
     pub max_bodies: usize,
 }
 

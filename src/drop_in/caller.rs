@@ -11,7 +11,7 @@ use passerelle_providers::model::{
 };
 
 use crate::{
-    merchant::{Gateway, Merchant, digest_of},
+    merchant::{Gateway, Merchant, SignerId, digest_of},
     state::Once,
 };
 
@@ -19,8 +19,9 @@ use crate::{
 pub(super) enum Authentication {
     /// A valid key of this merchant.
     Key(Arc<Merchant>),
-    /// A signature. It can only be verified with the whole request.
-    Signature(&'static AuthScheme),
+    /// A signature. It can only be verified with the whole request. It names this signer, or several, of which this is the
+    /// first.
+    Signature(&'static AuthScheme, SignerId),
 }
 
 /// Reads the authentication of a request. An unknown key, and a signature of a client that is not configured, are
@@ -33,11 +34,10 @@ pub(super) fn authentication(
     let used = manifest.auth.iter().find(|scheme| scheme.is_used(vendor_request));
     let scheme = used.ok_or_else(|| refused("the request has no key"))?;
     let Some(key) = scheme.presented(vendor_request) else {
-        if let AuthScheme::Signed { ingress, .. } = scheme {
-            let signer = header(vendor_request, ingress.signer_header);
-            gateway.signers(manifest.name, signer).next().ok_or_else(unknown_client)?;
-        }
-        return Ok(Authentication::Signature(scheme));
+        let AuthScheme::Signed { ingress, .. } = scheme else { return Err(unknown_client()) };
+        let name = header(vendor_request, ingress.signer_header);
+        let signer = gateway.signers(manifest.name, name).next().ok_or_else(unknown_client)?;
+        return Ok(Authentication::Signature(scheme, signer.id));
     };
     let merchant = gateway.merchant(key).ok_or_else(|| refused("the key is not known"))?;
     Ok(Authentication::Key(Arc::clone(merchant)))

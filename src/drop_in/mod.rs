@@ -37,7 +37,7 @@ use crate::{
     merchant::{Connection, Gateway, Merchant},
     metrics::bytes,
     problem::{AlreadyWritten, Code, Problem},
-    state::{Admitted, App, Seen},
+    state::{Admitted, App, BodyOwner, Seen},
     writes::{NewWrite, SentRequest, over_http},
 };
 use answer::Refusal;
@@ -122,10 +122,15 @@ impl DropInCall {
     async fn answer(&mut self, body: Body, app: &App) -> Result<http::Response<Bytes>, Refusal> {
         let authentication = caller::authentication(&self.gateway, self.dialect.manifest, &self.vendor_request)?;
         let limits = BodyLimits { size: self.gateway.max_body, timeout: self.gateway.body_timeout };
-        *self.vendor_request.body_mut() = read_body(self.vendor_request.headers(), body, limits, &app.bodies).await?;
+        let owner = match &authentication {
+            Authentication::Key(merchant) => BodyOwner::Merchant(merchant.name.clone()),
+            Authentication::Signature(_, signer) => BodyOwner::Signer(*signer),
+        };
+        let reservation = app.bodies.reservation(owner);
+        *self.vendor_request.body_mut() = read_body(self.vendor_request.headers(), body, limits, reservation).await?;
         let merchant = match authentication {
             Authentication::Key(merchant) => merchant,
-            Authentication::Signature(scheme) => {
+            Authentication::Signature(scheme, _) => {
                 let mut signed = self.vendor_request.clone();
                 *signed.uri_mut() = self.uri.clone();
                 let (merchant, once) = caller::signed(&self.gateway, self.dialect.manifest, scheme, &signed, self.now)?;

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
 use passerelle_providers::{
     api::input,
     model::{Command, CreateCustomer, FieldError, Lookup, Operation, UpdateCustomer},
@@ -11,7 +14,7 @@ use passerelle_providers::{
 };
 
 use super::{
-    request::{Call, Caller, CustomerPath, JsonBody},
+    request::{Call, Caller, CustomerPath},
     schema,
 };
 use crate::{problem::Problem, state::App};
@@ -23,11 +26,8 @@ use crate::{problem::Problem, state::App};
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "The customer that exists already: with `distinct=true`, or where the provider answered its own record, which `fidelity` says; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
 )]
-pub async fn create(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    JsonBody(body): JsonBody,
-) -> Result<Response, Problem> {
+pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Problem> {
+    let body = caller.json_body(&app, request).await?;
     let call = caller.call(Operation::Create, &["distinct"])?;
     let fields = call.fields(&app, &body)?;
     let distinct = call.query.flag("distinct")?.unwrap_or_default();
@@ -94,8 +94,9 @@ pub async fn update(
     State(app): State<Arc<App>>,
     caller: Caller,
     id: CustomerPath,
-    JsonBody(body): JsonBody,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let body = caller.json_body(&app, request).await?;
     let mut call = caller.call(Operation::Update, &[])?;
     let id = call.id(id)?;
     let fields = call.fields(&app, &body)?;

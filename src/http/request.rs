@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequestParts, Path, Request};
 use http::{HeaderMap, HeaderName, header, request::Parts};
 use passerelle_providers::{
     api::input,
@@ -19,7 +19,7 @@ use crate::{
     merchant::{Connection, Gateway, Merchant},
     metrics::bytes,
     problem::{Code, Problem},
-    state::{App, RequestId},
+    state::{App, BodyOwner, RequestId},
     store::Contacts,
     writes::{Idempotency, over_http::idempotency},
 };
@@ -114,6 +114,23 @@ impl Caller {
     /// The query string.
     pub fn query(&self) -> &str {
         self.query.as_deref().unwrap_or_default()
+    }
+
+    /// Reads the JSON body of the caller's request. It is valid UTF-8; [`input`] parses it.
+    pub async fn json_body(&self, app: &App, request: Request) -> Result<Source, Problem> {
+        let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+            let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            let names: [&[u8]; 2] = [b"application/json", b"application/merge-patch+json"];
+            names.iter().any(|name| essence.eq_ignore_ascii_case(name))
+        });
+        if !is_json {
+            return Err(Problem::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`"));
+        }
+        let limits = BodyLimits { size: self.gateway.max_body, timeout: self.gateway.body_timeout };
+        let reservation = app.bodies.reservation(BodyOwner::Merchant(self.merchant.name.clone()));
+        let (parts, body) = request.into_parts();
+        let body = read_body(&parts.headers, body, limits, reservation).await?;
+        Source::new(&body).ok_or_else(|| Problem::new(Code::MalformedRequest, "the body is not UTF-8 text"))
     }
 
     /// Begins an operation, if the provider supports it and all parameters are valid.
@@ -245,35 +262,6 @@ impl<S: Send + Sync> FromRequestParts<S> for CustomerPath {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(id)) => Ok(Self(id)),
             Err(_) => Err(Problem::new(Code::InvalidId, "the id in the path is not UTF-8 text")),
-        }
-    }
-}
-
-/// A whole JSON body that is valid UTF-8. [`passerelle_providers::api::input`] parses it.
-#[derive(Debug)]
-pub struct JsonBody(pub Source);
-
-impl FromRequest<Arc<App>> for JsonBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
-            let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-            let names: [&[u8]; 2] = [b"application/json", b"application/merge-patch+json"];
-            names.iter().any(|name| essence.eq_ignore_ascii_case(name))
-        });
-        if !is_json {
-            return Err(Problem::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`"));
-        }
-        let limits = {
-            let gateway = app.gateway.load();
-            BodyLimits { size: gateway.max_body, timeout: gateway.body_timeout }
-        };
-        let (parts, body) = request.into_parts();
-        let body = read_body(&parts.headers, body, limits, &app.bodies).await?;
-        match Source::new(&body) {
-            Some(source) => Ok(Self(source)),
-            None => Err(Problem::new(Code::MalformedRequest, "the body is not UTF-8 text")),
         }
     }
 }

@@ -93,9 +93,9 @@ impl Gateway {
                 format!("must be at most {LARGEST_REPLY}: larger replies do not fit into the memory for replies");
             resolver.mistake("outbound.max_reply", most);
         }
-        // Three quarters of `max_bodies` are for bodies that are not small.
-        if config.server.max_bodies / 2 < config.server.max_body {
-            let what = "must be at least twice `server.max_body`, otherwise the largest bodies are always refused";
+        // Signing clients have half of it, and one of them half of that.
+        if config.server.max_bodies / 4 < config.server.max_body {
+            let what = "must be at least four times `server.max_body`, otherwise the largest bodies are always refused";
             resolver.mistake("server.max_bodies", what);
         }
         if let Err(error) = store::Settings::from(config.store.as_ref()) {

@@ -120,8 +120,9 @@ codes! {
     /// not document; it is about another customer than the one that was asked for; or an id in it does not have the form
     /// of the provider's ids.
     ProviderBadResponse = "provider_bad_response", 502, "The provider's answer cannot be used";
-    /// The gateway already has as many requests in flight to providers as it allows, or the bodies of requests or the
-    /// replies of providers need all the memory that it allows. Nothing was changed. Try again.
+    /// The gateway already has as many requests in flight to providers as it allows, or the bodies of the merchant's
+    /// requests, those of all requests, or the replies of providers need all the memory that it allows. Nothing was
+    /// changed. Try again.
     Overloaded = "overloaded", 503, "Too many requests are in flight";
     /// The provider cannot be reached, or the gateway has read as many pages as it may for one search and has not found
     /// the end. Nothing was changed. Try again later.

@@ -9,7 +9,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 
-pub use bodies::{BodyBudget, OverBudget, Reservation, SMALL_BODY};
+pub use bodies::{BodyBudget, BodyOwner, OverBudget, Reservation, SMALL_BODY};
 pub use replays::{Admitted, Once, Repeated, Replays, Seen};
 
 use crate::{

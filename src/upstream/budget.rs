@@ -21,7 +21,8 @@ use passerelle_providers::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::memory::{KIB, reserve};
+/// The unit in which memory is counted, in bytes: one permit of a semaphore.
+const KIB: usize = 1024;
 
 /// The bytes that every reply has without asking: 32 MiB for the default of 2048 requests in flight.
 pub(super) const FREE: usize = 16 * KIB;
@@ -138,6 +139,22 @@ impl<'b> Share<'b> {
         self.size = answer.len();
         Ok(self.into_body(answer))
     }
+}
+
+/// Extends a reservation until it is worth `bytes`. Returns whether the limit allows it; if not, the reservation stays as it
+/// is.
+fn reserve(limit: &Arc<Semaphore>, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> bool {
+    let missing = bytes.div_ceil(KIB).saturating_sub(held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+    if missing == 0 {
+        return true;
+    }
+    let Ok(missing) = u32::try_from(missing) else { return false };
+    let Ok(permit) = Arc::clone(limit).try_acquire_many_owned(missing) else { return false };
+    match held {
+        Some(held) => held.merge(permit),
+        None => *held = Some(permit),
+    }
+    true
 }
 
 fn no_room() -> Error {

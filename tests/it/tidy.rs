@@ -103,7 +103,6 @@ const CORE: &[&str] = &["text", "json", "model", "api", "kit", "engine"];
 const SHELL: &[&str] = &[
     "capabilities",
     "config",
-    "memory",
     "metrics",
     "tls",
     "upstream",

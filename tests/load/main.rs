@@ -7,6 +7,7 @@
 #![expect(clippy::print_stderr, reason = "the tests print measured figures")]
 
 mod bed;
+mod bodies;
 mod compared;
 mod inbound;
 mod replies;

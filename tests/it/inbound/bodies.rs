@@ -52,8 +52,9 @@ async fn large_is_answered(gateway: &Gateway, expected: (u16, &str)) {
 
 #[tokio::test]
 async fn bodies_share_a_budget_which_large_ones_cannot_take_from_small_ones() {
-    let gateway = Gateway::start(&sandbox("max_body = 32768\nmax_bodies = 65536")).await;
+    let gateway = Gateway::start(&sandbox("max_body = 32768\nmax_bodies = 131072")).await;
     large_is_answered(&gateway, (400, "malformed_request")).await;
+    // Half of three quarters of the memory holds one of them.
     let mut holding = Client::connect(gateway.address()).await;
     holding.send(head("/v1/customers", 32 << 10)).await;
     holding.send(vec![b' '; (32 << 10) - 1]).await;
@@ -69,7 +70,7 @@ async fn bodies_share_a_budget_which_large_ones_cannot_take_from_small_ones() {
 
 #[tokio::test]
 async fn a_declared_length_alone_reserves_no_memory() {
-    let gateway = Gateway::start(&sandbox("max_body = 32768\nmax_bodies = 65536")).await;
+    let gateway = Gateway::start(&sandbox("max_body = 32768\nmax_bodies = 131072")).await;
     let mut declaring = Vec::new();
     for _ in 0..8 {
         let mut client = Client::connect(gateway.address()).await;

@@ -89,7 +89,7 @@ async fn without_its_section_there_is_no_operators_listener() {
 fn mistakes_in_the_limits_are_reported_with_their_line() {
     for (typed, expected) in [
         ("trusted_proxies = [\"proxy.internal\"]", "must have addresses and networks"),
-        ("max_bodies = 1048576", "must be at least twice `server.max_body`"),
+        ("max_bodies = 1048576", "must be at least four times `server.max_body`"),
         ("body_timeout = \"0s\"", "must be a duration above zero"),
     ] {
         let text = sandbox(typed);
