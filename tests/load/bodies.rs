@@ -123,7 +123,7 @@ async fn the_slow_bodies_of_one_merchant_refuse_no_write_of_another() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_slow_bodies_of_several_merchants_refuse_no_usual_write_of_another() {
-    let mut count = sized(40, 1080);
+    let mut count = sized(40, 1380);
     let (filling, others) = MERCHANTS.split_at(6);
     let (memory, largest) = limits();
     let mut share = memory * 3 / 4 / largest;
