@@ -123,7 +123,7 @@ async fn the_slow_bodies_of_one_merchant_refuse_no_write_of_another() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_slow_bodies_of_several_merchants_refuse_no_usual_write_of_another() {
-    let mut count = sized(40, 1380);
+    let count = sized(40, 600);
     let (filling, others) = MERCHANTS.split_at(6);
     let (memory, largest) = limits();
     let mut share = memory * 3 / 4 / largest;
@@ -131,14 +131,15 @@ async fn the_slow_bodies_of_several_merchants_refuse_no_usual_write_of_another()
     let (before, begun) = (gateway.resident(), Instant::now());
     let (mut slow, mut clients) = (Vec::new(), 0);
     for merchant in filling {
-        (share, count) = (share / 2, count / 2 + 10);
+        share /= 2;
         clients += count;
         slow.push(fill(&gateway, head_of, merchant, (share, count)).await);
     }
     assert_served(&gateway, others, 100).await;
     let peak = gateway.peak_above(before);
     report("slow bodies of six merchants", clients, begun, peak);
-    assert!(peak < 128 * MIB, "{peak}");
+    // The connections have buffers of their own.
+    assert!(peak < 128 * MIB + clients as u64 * (32 << 10), "{peak}");
     drop(slow);
 }
 
