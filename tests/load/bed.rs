@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
     net::{TcpListener, TcpStream},
     time::{interval, timeout},
 };
@@ -85,8 +85,9 @@ pub(crate) async fn provider(answers: Answers) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
+        while let Ok((stream, _)) = listener.accept().await {
             let answers = Arc::clone(&answers);
+            let mut stream = BufStream::new(stream);
             tokio::spawn(async move {
                 while let Some(head) = read_head(&mut stream).await {
                     let length = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
@@ -96,7 +97,7 @@ pub(crate) async fn provider(answers: Answers) -> SocketAddr {
                     let Some(answer) = answers(head.lines().next().unwrap_or_default()) else {
                         return std::future::pending().await;
                     };
-                    if stream.write_all(&answer).await.is_err() {
+                    if stream.write_all(&answer).await.is_err() || stream.flush().await.is_err() {
                         return;
                     }
                 }
@@ -111,8 +112,9 @@ pub(crate) async fn flooding_provider(bytes: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
+        while let Ok((stream, _)) = listener.accept().await {
             let bytes = bytes.clone();
+            let mut stream = BufStream::new(stream);
             tokio::spawn(async move {
                 read_head(&mut stream).await;
                 while stream.write_all(&bytes).await.is_ok() {}
@@ -137,13 +139,14 @@ pub(crate) async fn healthy_provider() -> SocketAddr {
 /// The id of every customer.
 pub(crate) const ID: &str = "b78de3c9-7f76-4f43-9c5d-7a84a7c5b2f1";
 
-async fn read_head(stream: &mut TcpStream) -> Option<String> {
-    let mut read = Vec::new();
-    while !read.ends_with(b"\r\n\r\n") {
-        let byte = stream.read_u8().await.ok()?;
-        read.push(byte);
+async fn read_head(stream: &mut (impl AsyncBufRead + Unpin)) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).await.ok()? == 0 {
+            return None;
+        }
     }
-    Some(String::from_utf8_lossy(&read).into_owned())
+    Some(head)
 }
 
 /// The value of a header.
@@ -156,7 +159,7 @@ pub(crate) fn header(head: &str, name: &str) -> Option<String> {
 pub(crate) struct Client {
     gateway: SocketAddr,
     merchant: String,
-    stream: Option<TcpStream>,
+    stream: Option<BufStream<TcpStream>>,
 }
 
 impl Client {
@@ -177,21 +180,17 @@ impl Client {
         })
     }
 
-    /// Sends a `GET` and reads nothing of the answer after its head, until this client is dropped.
+    /// Sends a `GET` over a new connection, and reads nothing of the answer after its head.
     pub(crate) async fn get_head(&mut self, path: &str) -> Option<String> {
+        self.stream = None;
         let stream = self.write("GET", path, "").await?;
         read_head(stream).await
     }
 
-    /// Closes the connection.
-    pub(crate) fn close(&mut self) {
-        self.stream = None;
-    }
-
-    async fn write(&mut self, method: &str, path: &str, body: &str) -> Option<&mut TcpStream> {
+    async fn write(&mut self, method: &str, path: &str, body: &str) -> Option<&mut BufStream<TcpStream>> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            none => none.insert(TcpStream::connect(self.gateway).await.ok()?),
+            none => none.insert(BufStream::new(TcpStream::connect(self.gateway).await.ok()?)),
         };
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer sk_{}\r\n\
@@ -200,6 +199,7 @@ impl Client {
             body.len()
         );
         stream.write_all(request.as_bytes()).await.ok()?;
+        stream.flush().await.ok()?;
         Some(stream)
     }
 

@@ -15,8 +15,11 @@ pub(crate) fn rounds() -> usize {
 
 /// How long each half of a round takes.
 fn duration() -> Duration {
-    if is_full() { Duration::from_secs(4) } else { Duration::from_secs(1) }
+    if is_full() { Duration::from_secs(2) } else { Duration::from_secs(1) }
 }
+
+/// How many requests are measured in a second.
+const PER_SECOND: u32 = 200;
 
 /// The p99 of each round.
 #[derive(Debug, Default)]
@@ -30,13 +33,13 @@ impl Compared {
     /// Measures while the gateway is quiet.
     pub(crate) async fn quiet(&mut self, gateway: &Gateway, merchant: &str) {
         // What the round before left behind ends first.
-        retrieve_steadily(gateway, merchant, 100, duration() / 4).await;
-        self.quiet.push(retrieve_steadily(gateway, merchant, 100, duration()).await.p99());
+        retrieve_steadily(gateway, merchant, PER_SECOND, duration() / 4).await;
+        self.quiet.push(retrieve_steadily(gateway, merchant, PER_SECOND, duration()).await.p99());
     }
 
     /// Measures while the test loads the gateway.
     pub(crate) async fn loaded(&mut self, gateway: &Gateway, merchant: &str) {
-        let mut seen = retrieve_steadily(gateway, merchant, 100, duration()).await;
+        let mut seen = retrieve_steadily(gateway, merchant, PER_SECOND, duration()).await;
         self.failed += seen.failed;
         self.loaded.push(seen.p99());
     }

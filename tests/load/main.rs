@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "the tests print measured figures")]
 
+mod background;
 mod bed;
 mod bodies;
 mod compared;

@@ -6,10 +6,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
+use futures_util::future::join_all;
+use tokio::task::JoinHandle;
+
 use crate::{
+    background,
     bed::{Client, Gateway, ID, answer, flooding_provider, healthy_provider, is_full, provider},
     compared::{Compared, rounds},
 };
@@ -24,9 +27,6 @@ const MAX_PEAK: u64 = 160;
 /// The clients that ask at once.
 const CLIENTS: usize = 32;
 
-/// How often all clients ask for a large reply at once.
-const PAUSE: Duration = Duration::from_secs(2);
-
 /// A text that repeats a part up to about `size` bytes.
 fn repeated(begin: &str, part: &str, end: &str, size: usize) -> String {
     format!("{begin}{}{end}", part.repeat((size - begin.len() - end.len()) / part.len()))
@@ -37,12 +37,21 @@ fn repeated(begin: &str, part: &str, end: &str, size: usize) -> String {
 enum Clients {
     /// List customers.
     List,
-    /// List customers, and read nothing of the answer after its head.
+    /// List customers, and read nothing of the answer after its head before the next round.
     ListWithoutReading,
     /// Retrieve a customer.
     Retrieve,
     /// Create a customer.
     Create,
+    /// Update a customer.
+    Update,
+}
+
+/// The id of a customer of which only this request knows.
+fn new_id() -> String {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let number = format!("{:012x}", MADE.fetch_add(1, Ordering::Relaxed));
+    format!("{}{number}", &ID[..ID.len() - number.len()])
 }
 
 impl Clients {
@@ -56,13 +65,12 @@ impl Clients {
                 let number = CREATED.fetch_add(1, Ordering::Relaxed);
                 client.send("POST", "/v1/customers", &format!(r#"{{"name":"Amadou Ba {number}"}}"#)).await
             }
+            Self::Update => {
+                client.send("PATCH", &format!("/v1/customers/{}", new_id()), r#"{"name":"Amadou Ba"}"#).await
+            }
             Self::ListWithoutReading => {
-                let head = client.get_head("/v1/customers?limit=100").await.expect("every request is answered");
-                if head.starts_with("HTTP/1.1 200") {
-                    return std::future::pending().await;
-                }
-                // The next answer comes over a new connection.
-                return client.close();
+                client.get_head("/v1/customers?limit=100").await.expect("every request is answered");
+                return;
             }
         };
         assert_ne!(status, 0, "every request is answered");
@@ -73,8 +81,20 @@ impl Clients {
 async fn others_are_served_during(name: &str, clients: Clients, status: &'static str, body: String) {
     let large = answer(status, &body);
     drop(body);
-    let large = provider(Arc::new(move |head| Some(of_a_new_customer(&large, head)))).await;
+    let answers = provider(Arc::new(move |head| Some(with_its_id(&large, head))));
+    let large = background::spawn(answers).await.expect("a provider");
     beside(name, clients, large).await.judge(name);
+}
+
+/// All clients ask at once, and again when the last of them is answered. So the gateway handles large replies in every
+/// moment in which others are measured: a pause between the rounds would hide how long they wait.
+fn ask_again_and_again(gateway: &Gateway, clients: Clients) -> JoinHandle<()> {
+    let mut all: Vec<_> = (0..CLIENTS).map(|_| Client::new(gateway, "large")).collect();
+    background::spawn(async move {
+        loop {
+            join_all(all.iter_mut().map(|client| clients.send(client))).await;
+        }
+    })
 }
 
 /// Clients use a provider, while others retrieve a customer at another one. Compares how long the others wait.
@@ -84,21 +104,11 @@ async fn beside(name: &str, clients: Clients, large: SocketAddr) -> Compared {
     let mut compared = Compared::default();
     for _ in 0..rounds() {
         compared.quiet(&gateway, "other").await;
-        let senders = (0..CLIENTS).map(|_| {
-            let mut client = Client::new(&gateway, "large");
-            tokio::spawn(async move {
-                // All clients at once, then a pause.
-                let mut ticks = tokio::time::interval(PAUSE);
-                loop {
-                    ticks.tick().await;
-                    clients.send(&mut client).await;
-                }
-            })
-        });
-        let senders: Vec<_> = senders.collect();
+        let load = ask_again_and_again(&gateway, clients);
         compared.loaded(&gateway, "other").await;
-        assert!(senders.iter().all(|sender| !sender.is_finished()), "{name}: a request was not answered");
-        senders.iter().for_each(tokio::task::JoinHandle::abort);
+        assert!(!load.is_finished(), "{name}: a request was not answered");
+        load.abort();
+        let _ = load.await;
     }
     let peak = gateway.peak();
     eprintln!("{name}: {CLIENTS} at once, peak {peak} MiB, {compared}");
@@ -111,17 +121,20 @@ async fn beside(name: &str, clients: Clients, large: SocketAddr) -> Compared {
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_of_interim_responses_need_no_memory() {
     let heads = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n".repeat(100);
-    beside("interim responses", Clients::Retrieve, flooding_provider(heads).await).await;
+    let flooding = background::spawn(flooding_provider(heads)).await.expect("a provider");
+    beside("interim responses", Clients::Retrieve, flooding).await;
 }
 
-/// The answer to a request. Each create makes a customer with an id of its own.
-fn of_a_new_customer(answer: &Arc<Vec<u8>>, head: &str) -> Arc<Vec<u8>> {
-    static MADE: AtomicUsize = AtomicUsize::new(0);
-    let id = answer.windows(ID.len()).take(1024).position(|window| window == ID.as_bytes());
-    let (true, Some(begin)) = (head.starts_with("POST"), id) else { return Arc::clone(answer) };
-    let number = format!("{:012x}", MADE.fetch_add(1, Ordering::Relaxed));
-    let end = begin + ID.len();
-    Arc::new([&answer[..end - number.len()], number.as_bytes(), &answer[end..]].concat())
+/// The answer to a request, with the id that its path has. Each create makes a customer with an id of its own.
+fn with_its_id(answer: &Arc<Vec<u8>>, head: &str) -> Arc<Vec<u8>> {
+    let prefix = &ID[..ID.len() - 12];
+    let id = match head.starts_with("POST") {
+        true => new_id(),
+        false => head.find(prefix).and_then(|begin| head.get(begin..begin + ID.len())).unwrap_or(ID).to_owned(),
+    };
+    let shown = answer.windows(ID.len()).take(1024).position(|window| window == ID.as_bytes());
+    let (true, Some(begin)) = (id != ID, shown) else { return Arc::clone(answer) };
+    Arc::new([&answer[..begin], id.as_bytes(), &answer[begin + ID.len()..]].concat())
 }
 
 fn size() -> usize {
@@ -208,13 +221,14 @@ async fn repeated_rounds_need_no_more_memory_than_one() {
     let rounds = if is_full() { 50 } else { 3 };
     let body = page_of_one(&format!(r#""note":"{}""#, "N".repeat(size() - 100)));
     let large = answer("200 OK", &body);
-    let merchants = [("large".to_owned(), provider(Arc::new(move |_| Some(Arc::clone(&large)))).await)];
+    let large = background::spawn(provider(Arc::new(move |_| Some(Arc::clone(&large))))).await.expect("a provider");
+    let merchants = [("large".to_owned(), large)];
     let gateway = Gateway::start(&merchants);
     let mut served = 0;
     for _ in 0..rounds {
         let clients = (0..CLIENTS).map(|_| {
             let mut client = Client::new(&gateway, "large");
-            tokio::spawn(async move { client.get("/v1/customers?limit=100").await })
+            background::spawn(async move { client.get("/v1/customers?limit=100").await })
         });
         for status in clients.collect::<Vec<_>>() {
             served += usize::from(status.await.expect("a client") == 200);
@@ -241,4 +255,10 @@ async fn retrieves_that_are_answered_with_a_large_record() {
 async fn creates_that_are_answered_with_a_large_record() {
     others_are_served_during("creates, 8 MB", Clients::Create, "201 Created", record_of(size())).await;
     others_are_served_during("creates, 512 KiB", Clients::Create, "201 Created", record_of(MAX_RECORD)).await;
+}
+
+/// The largest records that are accepted: each is held until its write is answered, and none may be lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_that_are_answered_with_a_large_record() {
+    others_are_served_during("updates, 0.4 MB", Clients::Update, "200 OK", record_of(400_000)).await;
 }

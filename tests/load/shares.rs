@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    background,
     bed::{Client, Gateway, ID, healthy_provider, provider},
     compared::{Compared, rounds},
 };
@@ -15,7 +16,7 @@ const PER_SECOND: u32 = 15;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn merchants_at_other_hosts_lose_no_request_while_a_provider_hangs() {
-    let hanging = provider(Arc::new(|_| None)).await;
+    let hanging = background::spawn(provider(Arc::new(|_| None))).await.expect("a provider");
     let mut merchants: Vec<_> = (0..MERCHANTS).map(|number| (format!("hangs{number}"), hanging)).collect();
     merchants.push(("other".to_owned(), healthy_provider().await));
     let gateway = Arc::new(Gateway::start(&merchants));
@@ -24,7 +25,7 @@ async fn merchants_at_other_hosts_lose_no_request_while_a_provider_hangs() {
         compared.quiet(&gateway, "other").await;
         let senders = merchants.iter().take(MERCHANTS).map(|(name, _)| {
             let (gateway, name) = (Arc::clone(&gateway), name.clone());
-            tokio::spawn(async move {
+            background::spawn(async move {
                 let mut ticks = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
                 loop {
                     ticks.tick().await;
