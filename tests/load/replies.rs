@@ -257,7 +257,7 @@ async fn creates_that_are_answered_with_a_large_record() {
     others_are_served_during("creates, 512 KiB", Clients::Create, "201 Created", record_of(MAX_RECORD)).await;
 }
 
-/// The largest records that are accepted: each is held until its write is answered, and none may be lost.
+/// Records below the largest size that is accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn updates_that_are_answered_with_a_large_record() {
     others_are_served_during("updates, 0.4 MB", Clients::Update, "200 OK", record_of(400_000)).await;
