@@ -21,8 +21,8 @@ use crate::store::{
     settings::Clock,
 };
 
-/// How long the writer waits at most for as many jobs as it committed last: about as long as a commit takes.
-const GATHERING: Duration = Duration::from_micros(600);
+/// How long the writer waits at most for as many jobs as it committed last: as long as a commit takes on a slow disk.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// A thread with a connection, and the jobs that wait for it.
 pub(super) struct Lane {
@@ -137,7 +137,7 @@ fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, last_size: usize) {
     while group.len() < GROUP {
         match jobs.try_recv() {
             Ok(job) => group.push(job),
-            Err(_) if group.len() < last_size && std::time::Instant::now() < until => thread::sleep(GATHERING / 6),
+            Err(_) if group.len() < last_size && std::time::Instant::now() < until => thread::sleep(GATHERING / 8),
             Err(_) => break,
         }
     }
