@@ -1,9 +1,10 @@
 //! Reads the body of a provider's answer, up to a limit on its decompressed size. `client` calls it.
 
 use bytes::Bytes;
+use memmap2::MmapMut;
 use passerelle_providers::{
     kit::LARGE_REPLY,
-    model::{Error, MAX_RECORD, Response},
+    model::{Error, Kind, MAX_RECORD, Response},
 };
 
 use super::budget::Share;
@@ -51,7 +52,7 @@ pub(super) async fn read(
     if expected > most && !is_refusal {
         return Err(limit.exceeded());
     }
-    let (mut first, mut copied, mut length) = (Bytes::new(), Vec::new(), 0_usize);
+    let (mut first, mut copied, mut length) = (Bytes::new(), Copied::default(), 0_usize);
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         length = length.saturating_add(chunk.len());
         if length > most && !is_refusal {
@@ -67,22 +68,81 @@ pub(super) async fn read(
         } else {
             if length > copied.capacity() {
                 let room = if expected > length { expected } else { length.saturating_mul(2) };
-                copied.reserve_exact(room.clamp(length, share.size()).saturating_sub(copied.len()));
+                copied.reserve(room.clamp(length, share.size()))?;
             }
             if copied.is_empty() {
-                copied.extend_from_slice(&std::mem::take(&mut first));
+                copied.extend(&std::mem::take(&mut first));
             }
-            copied.extend_from_slice(&chunk);
+            copied.extend(&chunk);
         }
         if length > most {
             break;
         }
     }
-    let body = if copied.is_empty() { first } else { copied.into() };
+    let body = if copied.is_empty() { first } else { copied.into_bytes() };
     let mut reply = Response::new(share.into_body(body));
     *reply.status_mut() = response.status();
     *reply.headers_mut() = std::mem::take(response.headers_mut());
     Ok(reply)
+}
+
+/// The chunks of a body, one after the other. A large body has pages of memory of its own, which the system gets back at
+/// once: an allocator keeps a large block that another thread frees, and several threads handle one reply.
+#[derive(Default)]
+struct Copied {
+    small: Vec<u8>,
+    large: Option<MmapMut>,
+    length: usize,
+}
+
+impl Copied {
+    const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    fn capacity(&self) -> usize {
+        self.large.as_ref().map_or(self.small.capacity(), |pages| pages.len())
+    }
+
+    /// Makes room for so many bytes in total.
+    fn reserve(&mut self, total: usize) -> Result<(), Error> {
+        if total <= LARGE_REPLY && self.large.is_none() {
+            self.small.reserve_exact(total.saturating_sub(self.length));
+            return Ok(());
+        }
+        let mut pages = MmapMut::map_anon(total).map_err(|error| {
+            Error::new(Kind::Overloaded, format!("the system gave no memory for the provider's answer: {error}"))
+        })?;
+        if let Some(begin) = pages.get_mut(..self.length) {
+            begin.copy_from_slice(self.bytes());
+        }
+        (self.small, self.large) = (Vec::new(), Some(pages));
+        Ok(())
+    }
+
+    /// Adds a chunk, for which there is room.
+    fn extend(&mut self, chunk: &[u8]) {
+        let end = self.length + chunk.len();
+        match &mut self.large {
+            None => self.small.extend_from_slice(chunk),
+            Some(pages) => pages[self.length..end].copy_from_slice(chunk),
+        }
+        self.length = end;
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.large {
+            None => &self.small,
+            Some(pages) => &pages[..self.length],
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self.large {
+            None => self.small.into(),
+            Some(pages) => Bytes::from_owner(pages).slice(..self.length),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +192,18 @@ mod tests {
         let reply = read(reply, Limit::of_page(SENT), Share::new([&budget, &budget], false)).await.expect("a reply");
         assert_eq!(*reply.body(), "x".repeat(SENT));
         assert_eq!(most_alive.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_grows_large_is_read_whole() {
+        const CHUNK: usize = 100 << 10;
+        let part = |number: u8| Bytes::from(vec![number; CHUNK]);
+        let chunks = stream::iter(0..7).map(move |number| Ok::<_, Infallible>(Frame::data(part(number))));
+        let reply = http::Response::new(reqwest::Body::wrap(StreamBody::new(chunks))).into();
+        let budget = Budget::whole();
+        let share = Share::new([&budget, &budget], false);
+        let read = read(reply, Limit::of_page(8 * CHUNK), share).await.expect("a reply");
+        assert!(*read.body() == (0..7).flat_map(part).collect::<Vec<u8>>());
     }
 
     #[tokio::test]

@@ -155,16 +155,22 @@ pub(crate) fn header(head: &str, name: &str) -> Option<String> {
     fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
 }
 
+fn retry_after(head: &str) -> Option<Duration> {
+    header(head, "retry-after")?.parse().ok().map(Duration::from_secs)
+}
+
 /// A client of one merchant, with a connection that it keeps.
 pub(crate) struct Client {
     gateway: SocketAddr,
     merchant: String,
     stream: Option<BufStream<TcpStream>>,
+    /// How long the last answer asked the client to wait.
+    retry_after: Option<Duration>,
 }
 
 impl Client {
     pub(crate) fn new(gateway: &Gateway, merchant: &str) -> Self {
-        Self { gateway: gateway.address, merchant: merchant.to_owned(), stream: None }
+        Self { gateway: gateway.address, merchant: merchant.to_owned(), stream: None, retry_after: None }
     }
 
     /// Sends a `GET`, reads the whole answer, and returns its status. Zero is no answer.
@@ -184,7 +190,16 @@ impl Client {
     pub(crate) async fn get_head(&mut self, path: &str) -> Option<String> {
         self.stream = None;
         let stream = self.write("GET", path, "").await?;
-        read_head(stream).await
+        let head = read_head(stream).await?;
+        self.retry_after = retry_after(&head);
+        Some(head)
+    }
+
+    /// Waits as long as the last answer asked for (`Retry-After`), as clients do that are refused.
+    pub(crate) async fn wait(&mut self) {
+        if let Some(pause) = self.retry_after.take() {
+            tokio::time::sleep(pause).await;
+        }
     }
 
     async fn write(&mut self, method: &str, path: &str, body: &str) -> Option<&mut BufStream<TcpStream>> {
@@ -209,6 +224,7 @@ impl Client {
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let length = header(&head, "content-length")?.parse().ok()?;
         tokio::io::copy(&mut stream.take(length), &mut tokio::io::sink()).await.ok()?;
+        self.retry_after = retry_after(&head);
         Some(status)
     }
 }

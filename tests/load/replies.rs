@@ -86,14 +86,18 @@ async fn others_are_served_during(name: &str, clients: Clients, status: &'static
     beside(name, clients, large).await.judge(name);
 }
 
-/// All clients ask at once, and again when the last of them is answered. So the gateway handles large replies in every
-/// moment in which others are measured: a pause between the rounds would hide how long they wait.
+/// All clients ask at once, and each again when it is answered. One that is refused first waits as long as the answer
+/// says. So the gateway always handles as many large replies as it accepts, and refuses the others once a second.
 fn ask_again_and_again(gateway: &Gateway, clients: Clients) -> JoinHandle<()> {
-    let mut all: Vec<_> = (0..CLIENTS).map(|_| Client::new(gateway, "large")).collect();
+    let all: Vec<_> = (0..CLIENTS).map(|_| Client::new(gateway, "large")).collect();
     background::spawn(async move {
-        loop {
-            join_all(all.iter_mut().map(|client| clients.send(client))).await;
-        }
+        join_all(all.into_iter().map(|mut client| async move {
+            loop {
+                clients.send(&mut client).await;
+                client.wait().await;
+            }
+        }))
+        .await;
     })
 }
 
