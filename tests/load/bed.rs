@@ -16,6 +16,8 @@ use tokio::{
     time::{interval, timeout},
 };
 
+use crate::priority;
+
 /// The longest that a test waits for an answer.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -133,7 +135,8 @@ pub(crate) fn answer(status: &str, body: &str) -> Arc<Vec<u8>> {
 /// A provider that answers one customer at once.
 pub(crate) async fn healthy_provider() -> SocketAddr {
     let customer = answer("200 OK", &format!(r#"{{"data":{{"customer_id":"{ID}","name":"Amadou Ba"}}}}"#));
-    provider(Arc::new(move |_| Some(Arc::clone(&customer)))).await
+    let answers = provider(Arc::new(move |_| Some(Arc::clone(&customer))));
+    priority::high(answers).await.expect("a provider")
 }
 
 /// The id of every customer.
@@ -249,7 +252,7 @@ pub(crate) async fn retrieve_steadily(gateway: &Gateway, merchant: &str, per_sec
     const CLIENTS: u32 = 4;
     let clients = (0..CLIENTS).map(|_| {
         let mut client = Client::new(gateway, merchant);
-        tokio::spawn(async move {
+        priority::high(async move {
             let mut seen = Seen::default();
             let mut ticks = interval(Duration::from_secs(1) * CLIENTS / per_second);
             let end = Instant::now() + duration;

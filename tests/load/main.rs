@@ -6,10 +6,10 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "the tests print measured figures")]
 
-mod background;
 mod bed;
 mod bodies;
 mod compared;
 mod inbound;
+mod priority;
 mod replies;
 mod shares;

@@ -12,9 +12,9 @@ use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
 use crate::{
-    background,
     bed::{Client, Gateway, ID, answer, flooding_provider, healthy_provider, is_full, provider},
     compared::{Compared, rounds},
+    priority,
 };
 
 /// The largest reply that is accepted by default.
@@ -82,7 +82,7 @@ async fn others_are_served_during(name: &str, clients: Clients, status: &'static
     let large = answer(status, &body);
     drop(body);
     let answers = provider(Arc::new(move |head| Some(with_its_id(&large, head))));
-    let large = background::spawn(answers).await.expect("a provider");
+    let large = priority::low(answers).await.expect("a provider");
     beside(name, clients, large).await.judge(name);
 }
 
@@ -90,7 +90,7 @@ async fn others_are_served_during(name: &str, clients: Clients, status: &'static
 /// says. So the gateway always handles as many large replies as it accepts, and refuses the others once a second.
 fn ask_again_and_again(gateway: &Gateway, clients: Clients) -> JoinHandle<()> {
     let all: Vec<_> = (0..CLIENTS).map(|_| Client::new(gateway, "large")).collect();
-    background::spawn(async move {
+    priority::low(async move {
         join_all(all.into_iter().map(|mut client| async move {
             loop {
                 clients.send(&mut client).await;
@@ -125,7 +125,7 @@ async fn beside(name: &str, clients: Clients, large: SocketAddr) -> Compared {
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_of_interim_responses_need_no_memory() {
     let heads = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n".repeat(100);
-    let flooding = background::spawn(flooding_provider(heads)).await.expect("a provider");
+    let flooding = priority::low(flooding_provider(heads)).await.expect("a provider");
     beside("interim responses", Clients::Retrieve, flooding).await;
 }
 
@@ -225,14 +225,14 @@ async fn repeated_rounds_need_no_more_memory_than_one() {
     let rounds = if is_full() { 50 } else { 3 };
     let body = page_of_one(&format!(r#""note":"{}""#, "N".repeat(size() - 100)));
     let large = answer("200 OK", &body);
-    let large = background::spawn(provider(Arc::new(move |_| Some(Arc::clone(&large))))).await.expect("a provider");
+    let large = priority::low(provider(Arc::new(move |_| Some(Arc::clone(&large))))).await.expect("a provider");
     let merchants = [("large".to_owned(), large)];
     let gateway = Gateway::start(&merchants);
     let mut served = 0;
     for _ in 0..rounds {
         let clients = (0..CLIENTS).map(|_| {
             let mut client = Client::new(&gateway, "large");
-            background::spawn(async move { client.get("/v1/customers?limit=100").await })
+            priority::low(async move { client.get("/v1/customers?limit=100").await })
         });
         for status in clients.collect::<Vec<_>>() {
             served += usize::from(status.await.expect("a client") == 200);

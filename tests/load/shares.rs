@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    background,
     bed::{Client, Gateway, ID, healthy_provider, provider},
     compared::{Compared, rounds},
+    priority,
 };
 
 /// The merchants at the provider that hangs.
@@ -16,7 +16,7 @@ const PER_SECOND: u32 = 15;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn merchants_at_other_hosts_lose_no_request_while_a_provider_hangs() {
-    let hanging = background::spawn(provider(Arc::new(|_| None))).await.expect("a provider");
+    let hanging = priority::low(provider(Arc::new(|_| None))).await.expect("a provider");
     let mut merchants: Vec<_> = (0..MERCHANTS).map(|number| (format!("hangs{number}"), hanging)).collect();
     merchants.push(("other".to_owned(), healthy_provider().await));
     let gateway = Arc::new(Gateway::start(&merchants));
@@ -25,7 +25,7 @@ async fn merchants_at_other_hosts_lose_no_request_while_a_provider_hangs() {
         compared.quiet(&gateway, "other").await;
         let senders = merchants.iter().take(MERCHANTS).map(|(name, _)| {
             let (gateway, name) = (Arc::clone(&gateway), name.clone());
-            background::spawn(async move {
+            priority::low(async move {
                 let mut ticks = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
                 loop {
                     ticks.tick().await;

@@ -1,0 +1,37 @@
+//! Two runtimes whose threads have another priority than the gateway. Elsewhere, providers and clients are other machines;
+//! here they run on the cores of the gateway, and without these runtimes a test would judge them and not the gateway.
+
+use std::sync::LazyLock;
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinHandle,
+};
+
+/// For providers with large replies, and for the clients that cause them: they take only the time that nothing else needs.
+static LOW: LazyLock<Runtime> = LazyLock::new(|| runtime(19));
+
+/// For the clients that measure, and for their provider: they wait for nothing but the gateway. Only root may have such a
+/// priority; other users measure with the usual one.
+static HIGH: LazyLock<Runtime> = LazyLock::new(|| runtime(-15));
+
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "it would be the priority of the process"))]
+fn runtime(nice: i32) -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all();
+    #[cfg(target_os = "linux")]
+    builder.on_thread_start(move || {
+        let _ = rustix::process::setpriority_process(None, nice);
+    });
+    builder.build().expect("a runtime")
+}
+
+/// Runs a task, and the tasks that it spawns, with the lowest priority.
+pub(crate) fn low<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    LOW.spawn(task)
+}
+
+/// Runs a task, and the tasks that it spawns, before the gateway.
+pub(crate) fn high<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    HIGH.spawn(task)
+}
