@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `operations/` | every write with its outcome, so that none is sent twice | [`OperationLog`] |
 //! | `contacts.rs` | hashes of e-mail addresses and phone numbers, for look-ups where lists are not complete | [`Contacts`] |
+//! | `ids/` | the ids of customers of merchants who switch providers | [`Ids`] |
 //! | `audit/` | a record of every intent and outcome, in a chain | [`AuditLog`] |
 //! | `secret.rs` | the secret that hashes derive from | none |
 //!
@@ -25,6 +26,7 @@ pub mod audit;
 mod contacts;
 mod database;
 mod error;
+mod ids;
 mod inspection;
 mod keyring;
 mod lease;
@@ -47,6 +49,7 @@ use uuid::Uuid;
 pub use audit::{AuditLog, AuditRecord, Event};
 pub use contacts::{ContactChanges, ContactKind, Contacts, ContactsOf};
 pub use error::StoreError;
+pub use ids::{Added, Ids, KnownCustomer, NewId, Resolved, Routing};
 pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};
 pub use operation_id::{NoOperationId, OperationId};
@@ -72,6 +75,7 @@ pub struct Store {
     opened: Arc<Opened>,
     operations: OperationLog,
     contacts: Contacts,
+    ids: Ids,
     audit: AuditLog,
 }
 
@@ -133,8 +137,8 @@ impl Store {
             last_refusal: Mutex::default(),
         });
         let (operations, contacts) = (OperationLog::of(&opened), Contacts::of(&opened));
-        let audit = AuditLog::of(&opened.database);
-        let store = Self { opened, operations, contacts, audit };
+        let (ids, audit) = (Ids::of(&opened).await?, AuditLog::of(&opened.database));
+        let store = Self { opened, operations, contacts, ids, audit };
         if !settings.previous_keys.is_empty() {
             store.reseal().await?;
         }
@@ -154,6 +158,11 @@ impl Store {
     /// The contacts of customers.
     pub const fn contacts(&self) -> &Contacts {
         &self.contacts
+    }
+
+    /// The ids of customers of merchants who switch providers.
+    pub const fn ids(&self) -> &Ids {
+        &self.ids
     }
 
     /// The audit of the writes.

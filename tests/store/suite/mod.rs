@@ -3,6 +3,7 @@
 mod claims;
 mod contacts;
 mod ends;
+mod ids;
 mod kept;
 mod takeovers;
 
@@ -57,6 +58,13 @@ suite![
     contacts::contacts_outlive_a_row_whose_key_is_claimed_again,
     contacts::an_older_attempt_records_no_contacts,
     contacts::a_correction_changes_only_what_no_write_has_changed_since,
+    ids::a_merchant_without_a_routing_row_has_no_ids,
+    ids::an_id_is_resolved_by_public_id_first_and_then_by_any_connection,
+    ids::an_id_of_two_customers_names_both,
+    ids::ids_are_unique_both_ways_at_each_connection,
+    ids::uuids_are_compared_in_lower_case,
+    ids::a_page_of_any_length_is_mapped_in_its_order,
+    ids::the_first_routing_row_stays,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,

@@ -1,0 +1,183 @@
+//! The statements over the tables of ids, the same for both databases.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use super::{Added, KnownCustomer, NewId, Resolved, Routing};
+use crate::store::{
+    database::{
+        Group, Session, Work,
+        values::{Value, unsigned},
+    },
+    error::StoreError,
+};
+
+/// The most ids of one statement.
+const CHUNK: usize = 512;
+
+/// The merchants with a routing row.
+pub(in crate::store) struct ReadRouted;
+
+#[async_trait]
+impl Work for ReadRouted {
+    type Done = BTreeSet<String>;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<BTreeSet<String>, StoreError> {
+        session.rows("SELECT merchant FROM routing", &[]).await?.into_iter().map(|mut row| row.text()).collect()
+    }
+}
+
+/// Writes the first routing row of a merchant.
+pub(in crate::store) struct Route {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) connection: String,
+}
+
+#[async_trait]
+impl Work for Route {
+    type Done = ();
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
+        let insert = "INSERT INTO routing (merchant, connection, epoch) VALUES (?1, ?2, 0) \
+                      ON CONFLICT (merchant) DO NOTHING";
+        session.execute(insert, &[Value::Text(&self.merchant), Value::Text(&self.connection)]).await.map(|_| ())
+    }
+}
+
+/// Adds the id of a customer at a connection.
+pub(in crate::store) struct Add {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) new: NewId,
+}
+
+#[async_trait]
+impl Work for Add {
+    type Done = Added;
+
+    /// It reads the row that it could not write, and then writes another table.
+    const RUNS_ALONE: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Added, StoreError> {
+        let NewId { public_id, connection, provider_id, pinned } = &self.new;
+        let [merchant, public, connection, provider] =
+            [&self.merchant, public_id, connection, provider_id].map(|text| Value::Text(text));
+        if session.rows("SELECT epoch FROM routing WHERE merchant = ?1", &[merchant]).await?.is_empty() {
+            return Ok(Added::NotRouted);
+        }
+        let insert = "INSERT INTO customer_ids (merchant, public_id, connection, provider_id) \
+                      VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+        if session.execute(insert, &[merchant, public, connection, provider]).await? == 0 {
+            let select = "SELECT provider_id FROM customer_ids \
+                          WHERE merchant = ?1 AND public_id = ?2 AND connection = ?3 AND provider_id = ?4";
+            let same = session.rows(select, &[merchant, public, connection, provider]).await?;
+            return Ok(if same.is_empty() { Added::Taken } else { Added::Stored });
+        }
+        let insert = "INSERT INTO customers (merchant, public_id, pinned) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        session.execute(insert, &[merchant, public, Value::text(pinned.as_deref())]).await?;
+        Ok(Added::Stored)
+    }
+}
+
+/// The routing of a merchant, and every row of the customers that an id names.
+const RESOLVE: &str = "SELECT connection, epoch, NULL, NULL, NULL, NULL FROM routing WHERE merchant = ?1 \
+                       UNION ALL \
+                       SELECT NULL, NULL, customers.public_id, customers.pinned, ids.connection, ids.provider_id \
+                       FROM customers CROSS JOIN customer_ids AS ids \
+                       WHERE customers.merchant = ?1 AND customers.public_id = ?2 \
+                       AND ids.merchant = ?1 AND ids.public_id = ?2 \
+                       UNION ALL \
+                       SELECT NULL, NULL, customers.public_id, customers.pinned, ids.connection, ids.provider_id \
+                       FROM customer_ids AS named CROSS JOIN customers CROSS JOIN customer_ids AS ids \
+                       WHERE named.merchant = ?1 AND named.provider_id = ?2 \
+                       AND customers.merchant = ?1 AND customers.public_id = named.public_id \
+                       AND ids.merchant = ?1 AND ids.public_id = named.public_id";
+
+/// What an id means.
+pub(in crate::store) struct Resolve {
+    pub(in crate::store) merchant: String,
+    /// `None`: only the routing is read.
+    pub(in crate::store) id: Option<String>,
+}
+
+#[async_trait]
+impl Work for Resolve {
+    type Done = Option<Resolved>;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Option<Resolved>, StoreError> {
+        let merchant = Value::Text(&self.merchant);
+        let Some(id) = &self.id else {
+            let select = "SELECT connection, epoch FROM routing WHERE merchant = ?1";
+            let row = session.rows(select, &[merchant]).await?.pop();
+            let routing = row.map(|mut row| {
+                Ok::<_, StoreError>(Routing { connection: row.text()?, epoch: unsigned(row.integer()?) })
+            });
+            return Ok(routing.transpose()?.map(|routing| Resolved { routing, customers: Vec::new() }));
+        };
+        let (mut routing, mut customers) = (None, Vec::<KnownCustomer>::new());
+        for mut row in session.rows(RESOLVE, &[merchant, Value::Text(id)]).await? {
+            if let (Some(connection), Some(epoch)) = (row.maybe_text()?, row.maybe_integer()?) {
+                routing = Some(Routing { connection, epoch: unsigned(epoch) });
+                continue;
+            }
+            let (public_id, pinned, connection, provider_id) =
+                (row.text()?, row.maybe_text()?, row.text()?, row.text()?);
+            match customers.iter_mut().find(|customer| customer.public_id == public_id) {
+                Some(customer) => drop(customer.at.insert(connection, provider_id)),
+                None => customers.push(KnownCustomer { public_id, pinned, at: [(connection, provider_id)].into() }),
+            }
+        }
+        if customers.iter().any(|customer| customer.public_id == *id) {
+            customers.retain(|customer| customer.public_id == *id);
+        }
+        Ok(routing.map(|routing| Resolved { routing, customers }))
+    }
+}
+
+/// A customer at a connection, as a row has it.
+pub(in crate::store) struct AtConnection {
+    pub(in crate::store) connection: String,
+    pub(in crate::store) provider_id: String,
+    pub(in crate::store) public_id: String,
+}
+
+/// The customers who have these ids at any connection.
+pub(in crate::store) struct ReadPublic {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) provider_ids: Vec<String>,
+}
+
+#[async_trait]
+impl Work for ReadPublic {
+    type Done = Vec<AtConnection>;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<AtConnection>, StoreError> {
+        let mut found = Vec::new();
+        for ids in self.provider_ids.chunks(CHUNK) {
+            // The databases keep every statement prepared, so there are few: the last id fills the places to the next
+            // power of two.
+            let places = ids.len().next_power_of_two();
+            let filling = ids.last().into_iter().cycle();
+            let mut values = vec![Value::Text(&self.merchant)];
+            values.extend(ids.iter().chain(filling).take(places).map(|id| Value::Text(id)));
+            let named: Vec<String> = (2..places + 2).map(|number| format!("?{number}")).collect();
+            let select = format!(
+                "SELECT connection, provider_id, public_id FROM customer_ids \
+                 WHERE merchant = ?1 AND provider_id IN ({})",
+                named.join(", ")
+            );
+            for mut row in session.rows(&select, &values).await? {
+                found.push(AtConnection { connection: row.text()?, provider_id: row.text()?, public_id: row.text()? });
+            }
+        }
+        Ok(found)
+    }
+}
