@@ -128,7 +128,7 @@ pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     let mut warnings = resolved.warnings;
     let bound = Bound::new(&loaded.config, &mut warnings)?;
     let app = app::new(resolved.gateway, store, shared);
-    let watch = app.writes.run_in_background();
+    let watch = app.run_in_background();
     let (Listener { address, handle, task }, operator) = bound.serve(&app)?;
     let operator_address = operator.as_ref().map(|operator| operator.address);
     Ok(Running { address, operator_address, app, handle, twins, warnings, task, operator, watch })
@@ -259,7 +259,7 @@ async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
                 for warning in &resolved.warnings {
                     tracing::warn!("{warning}");
                 }
-                app.gateway.store(Arc::new(resolved.gateway));
+                app.replace_gateway(resolved.gateway);
                 tracing::info!("the configuration was reloaded");
             }
             Err(error) => tracing::error!(

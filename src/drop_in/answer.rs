@@ -120,7 +120,9 @@ pub(super) fn refuse(
 fn for_client(refusal: &Refusal, merchant: &Merchant) -> Error {
     let error = drop_in::for_client(refusal.error.clone(), refusal.operation);
     let vendor_message = error.vendor.as_ref().and_then(|vendor| vendor.message.clone());
-    let Some(message) = vendor_message.map(|message| merchant.active.redacted(message)) else { return error };
+    // The customer may live at another connection than the active one.
+    let redacted = |message| merchant.connections.values().fold(message, |text, one| one.redacted(text));
+    let Some(message) = vendor_message.map(redacted) else { return error };
     match error.kind {
         Kind::Rejected if error.fields.is_empty() => Error::new(Kind::Rejected, message),
         Kind::NotSupported => {

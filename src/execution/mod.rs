@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use passerelle_providers::{
     engine::{self, Conditions, Planned},
-    model::{BorrowedCustomer, Command, Error, Page, Reply, Written},
+    model::{BorrowedCustomer, Command, CustomerFilter, Error, ListCustomers, Page, Position, Reply, Written},
 };
 
 pub use transport::{Exchange, ProviderTransport};
@@ -27,6 +27,12 @@ pub async fn resolve(merchant: &Merchant, command: &mut Command) -> Result<Arc<C
         None => Ok(Arc::clone(&merchant.active)),
         Some(middleware) => middleware.resolve(merchant, command).await,
     }
+}
+
+/// The connection that serves commands which name no customer.
+pub async fn active(merchant: &Merchant) -> Result<Arc<Connection>, Error> {
+    let filter = CustomerFilter::default();
+    resolve(merchant, &mut Command::List(ListCustomers { limit: 1, position: Position::START, filter })).await
 }
 
 /// The same for a write, with the reason why it cannot be executed now. The write is refused only after the search for

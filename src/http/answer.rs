@@ -44,6 +44,9 @@ impl Call {
     async fn execute(mut self, mut command: Command, list: Option<ListRequest>) -> Result<Response, Problem> {
         self.resolve(&mut command).await?;
         let call = self;
+        if let Some(list) = &list {
+            list.check_connection(&call.connection)?;
+        }
         let planned = call.plan(&command)?;
         if call.explain {
             return call.explanation(&planned);

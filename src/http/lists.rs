@@ -22,7 +22,7 @@ use super::{
     schema,
 };
 use crate::{
-    merchant::Cursor,
+    merchant::{Connection, Cursor, NotThisList},
     problem::{Code, Problem},
 };
 
@@ -91,6 +91,8 @@ pub struct ListRequest {
     parameters: Vec<(&'static str, String)>,
     filter: CustomerFilter,
     cursor: Cursor,
+    /// The connection whose cursor the client sent.
+    began_at: Option<String>,
 }
 
 impl ListRequest {
@@ -128,10 +130,11 @@ impl ListRequest {
     ) -> Result<Self, Problem> {
         let limit = call.query.limit()?;
         let first_page = Cursor { position: Position::START, limit: limit.unwrap_or(DEFAULT_LIMIT) };
-        let mut list = Self { path, parameters, filter, cursor: first_page };
+        let mut list = Self { path, parameters, filter, cursor: first_page, began_at: None };
         if let Some(sealed) = call.query.get("cursor") {
-            let opened = call.connection.cursor_key.open(sealed, &list.identity());
-            list.cursor = opened.map_err(|error| Problem::new(Code::InvalidCursor, error.to_string()))?;
+            let (cursor, connection) = opened(call, sealed, &list.identity())?;
+            list.cursor = cursor;
+            list.began_at = Some(connection);
             if limit.is_some_and(|limit| limit != list.cursor.limit) {
                 let message = format!(
                     "the cursor belongs to limit={0}; send limit={0}, or start without a cursor",
@@ -141,6 +144,22 @@ impl ListRequest {
             }
         }
         Ok(list)
+    }
+
+    /// Refuses a cursor of another connection than the one that serves the list now: a position in the list of one
+    /// provider means nothing in the list of another.
+    pub(super) fn check_connection(&self, connection: &Connection) -> Result<(), Problem> {
+        match &self.began_at {
+            Some(began_at) if *began_at != connection.name => {
+                let message = format!(
+                    "the list began at the connection `{began_at}`, and is read from `{}` now; request the first page \
+                     again, without a cursor",
+                    connection.name
+                );
+                Err(Problem::new(Code::InvalidCursor, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The list that a cursor is sealed for: its path and its filters.
@@ -215,6 +234,18 @@ impl ListRequest {
         // A cursor needs no escaping in a URL.
         format!("<{}?{}&cursor={cursor}>; rel=\"next\"", self.path, query.finish())
     }
+}
+
+/// Opens a cursor, and names the connection that sealed it. Which connection serves the list is not known yet where the
+/// merchant has a middleware.
+fn opened(call: &Call, sealed: &str, identity: &str) -> Result<(Cursor, String), Problem> {
+    let open = |connection: &Connection| {
+        let cursor = connection.cursor_key.open(sealed, identity)?;
+        Ok::<_, NotThisList>((cursor, connection.name.clone()))
+    };
+    let others = call.merchant.middleware.iter().flat_map(|_| call.merchant.connections.values());
+    let opened = others.fold(open(&call.connection), |opened, other| opened.or_else(|_| open(other)));
+    opened.map_err(|error| Problem::new(Code::InvalidCursor, error.to_string()))
 }
 
 /// The parameters that filter the list, as the client sent them.

@@ -2,12 +2,16 @@
 
 use axum::{extract::Path, response::Response};
 use http::StatusCode;
+use passerelle_providers::model::Operation;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{answer::json, request::Caller, schema};
-use crate::capabilities::{ProviderView, manifests, manifests_of};
-use crate::problem::{Code, Problem};
+use crate::{
+    capabilities::{ProviderView, manifests, manifests_of},
+    execution,
+    problem::{Code, Problem},
+};
 
 /// Every provider.
 #[derive(Serialize, ToSchema)]
@@ -81,15 +85,18 @@ pub async fn one(
     get, path = "/v1/merchant", operation_id = "retrieve_merchant", tag = "capabilities", summary = "What the caller's provider supports",
     responses((status = 200, description = "The merchant and its active connection.", body = MerchantView), schema::Problems),
 )]
-pub async fn merchant(caller: Caller) -> Response {
+pub async fn merchant(caller: Caller) -> Result<Response, Problem> {
     let merchant = &caller.merchant;
+    let active = execution::active(merchant)
+        .await
+        .map_err(|error| Problem::from_error(&error, Operation::List, &merchant.active))?;
     let body = MerchantView {
         object: "merchant",
         name: merchant.name.clone(),
         region: merchant.region.map(passerelle_providers::text::country::Region::alpha2),
         on_loss: merchant.on_loss.as_str(),
-        connection: merchant.active.name.clone(),
-        provider: merchant.active.manifest.into(),
+        connection: active.name.clone(),
+        provider: active.manifest.into(),
     };
-    json(StatusCode::OK, &body, 8192)
+    Ok(json(StatusCode::OK, &body, 8192))
 }

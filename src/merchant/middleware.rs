@@ -1,6 +1,6 @@
 //! The interface of a middleware, which translates between a merchant and its connections: which connection has a
-//! customer, and which id the customer has there. `execution` calls it. A merchant that has not switched providers has
-//! none: its commands go to the active connection unchanged.
+//! customer, and which id the customer has there. `execution` calls it. A merchant that has not begun to switch providers
+//! has none: its commands go to the active connection unchanged. `homes` is the one of the product.
 
 use std::{fmt::Debug, sync::Arc};
 

@@ -2,6 +2,7 @@
 //! one snapshot of it in memory. A reload replaces the snapshot as a whole; a request keeps the one that it began with.
 
 mod cursor;
+mod homes;
 mod middleware;
 mod resolve;
 mod secrets;
@@ -31,6 +32,7 @@ pub use middleware::Middleware;
 use crate::{config::OnAmbiguous, upstream::Upstream};
 
 /// A snapshot of everything that requests need.
+#[derive(Clone)]
 pub struct Gateway {
     /// The merchants by the digests of their keys.
     by_key: BTreeMap<[u8; 32], Arc<Merchant>>,
@@ -59,7 +61,7 @@ pub struct Merchant {
     pub connections: BTreeMap<String, Arc<Connection>>,
     /// The connection that serves the merchant's requests.
     pub active: Arc<Connection>,
-    /// Translates between the merchant and its connections. `None` as long as the merchant has not switched providers.
+    /// Translates between the merchant and its connections. `None` as long as the merchant has no routing row.
     pub middleware: Option<Arc<dyn Middleware>>,
 }
 
@@ -67,7 +69,7 @@ pub struct Merchant {
 pub type SignerId = [u8; 32];
 
 /// A drop-in client that signs its requests, as configured under `ingress`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Signer {
     /// Its name in the records of signatures.
     pub id: SignerId,

@@ -78,6 +78,9 @@ codes! {
     /// Several customers match a look-up, or a create with `distinct=true`. `ids` has their ids, at most a hundred. Nothing
     /// was created. Retrieve the customer that you mean by its id.
     LookupAmbiguous = "lookup_ambiguous", 409, "Several customers match";
+    /// The id is not one that the merchant was given first, and several customers have it, each at another connection. `ids`
+    /// has the ids that the merchant was given. Nothing was sent to a provider. Use the one of the customer that you mean.
+    IdAmbiguous = "id_ambiguous", 409, "The id names several customers";
     /// The body of the request arrived too slowly. The gateway closes the connection. Send the request again.
     RequestTimeout = "request_timeout", 408, "The body did not arrive in time";
     /// The body is larger than the gateway accepts (`server.max_body`).
@@ -128,7 +131,8 @@ codes! {
     /// the end. Nothing was changed. Try again later.
     ProviderUnavailable = "provider_unavailable", 503, "The provider cannot be reached";
     /// The gateway cannot record writes in its store, so it sends none. Nothing was sent to the provider. Reads still work,
-    /// except look-ups at a provider whose lists do not show every customer: these need the store. Try again.
+    /// except look-ups at a provider whose lists do not show every customer, and all reads of a merchant who has begun to
+    /// switch providers: these need the store. Try again.
     StoreUnavailable = "store_unavailable", 503, "Writes cannot be recorded";
     /// The provider did not answer in time. Nothing was changed. Try again.
     ProviderTimeout = "provider_timeout", 504, "The provider did not answer in time";
@@ -156,6 +160,7 @@ impl Code {
             Kind::Rejected => Self::ProviderRejected,
             Kind::SharedRecord => Self::VendorRecordShared,
             Kind::Ambiguous => Self::LookupAmbiguous,
+            Kind::AmbiguousId => Self::IdAmbiguous,
             Kind::RateLimited => Self::ProviderRateLimited,
             Kind::Unauthorized => Self::ProviderUnauthorized,
             Kind::ProviderFailed | Kind::BadResponse if unknown => return (Self::OutcomeUnknown, 502),

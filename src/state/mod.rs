@@ -4,10 +4,14 @@
 mod bodies;
 mod replays;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+use tokio::task::JoinHandle;
 
 pub use bodies::{BodyBudget, BodyOwner, OverBudget, Reservation, SMALL_BODY};
 pub use replays::{Admitted, Once, Repeated, Replays, Seen};
@@ -15,10 +19,13 @@ pub use replays::{Admitted, Once, Repeated, Replays, Seen};
 use crate::{
     merchant::Gateway,
     metrics::Metrics,
-    store::Store,
+    store::{Store, StoreError},
     upstream::Shared,
     writes::{FindSurface, Writes},
 };
+
+/// How often a replica looks for merchants who have begun to switch providers.
+const LEARN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state that all requests share.
 #[derive(Debug)]
@@ -43,7 +50,7 @@ impl App {
     /// The state for a resolved configuration and a store. `find_surface` makes the surface of a stored write again.
     pub fn new(gateway: Gateway, store: Store, shared: Shared, find_surface: FindSurface) -> Arc<Self> {
         let bodies = BodyBudget::new(gateway.max_bodies);
-        let gateway = Arc::new(ArcSwap::from_pointee(gateway));
+        let gateway = Arc::new(ArcSwap::from_pointee(gateway.with_ids(store.ids())));
         Arc::new(Self {
             writes: Writes::new(&store, Arc::clone(&gateway), find_surface, shared.metrics().clone()),
             shared,
@@ -53,6 +60,41 @@ impl App {
             replays: Replays::default(),
             bodies,
         })
+    }
+
+    /// Replaces the configuration.
+    pub fn replace_gateway(&self, gateway: Gateway) {
+        self.gateway.store(Arc::new(gateway.with_ids(self.store.ids())));
+    }
+
+    /// Learns from the store which merchants have begun to switch providers. Their ids go through the store from then on.
+    /// Until a replica has learned of the first routing row, it serves as the configuration says, and so does that row:
+    /// the first change of a routing row comes later.
+    pub async fn learn_routing(&self) -> Result<(), StoreError> {
+        let ids = self.store.ids();
+        ids.learn().await?;
+        // The snapshot is compared each time: a reload may have replaced it while the store answered.
+        if self.gateway.load().lacks_ids(ids) {
+            self.gateway.rcu(|gateway| Gateway::clone(gateway).with_ids(ids));
+        }
+        Ok(())
+    }
+
+    /// Starts the workers. They run until the handle is aborted.
+    pub fn run_in_background(self: &Arc<Self>) -> JoinHandle<()> {
+        let app = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::join!(app.writes.run_workers(), app.keep_learning());
+        })
+    }
+
+    async fn keep_learning(&self) {
+        loop {
+            tokio::time::sleep(LEARN_INTERVAL).await;
+            if let Err(error) = self.learn_routing().await {
+                tracing::warn!("the store does not say which merchants have begun to switch providers: {error}");
+            }
+        }
     }
 
     /// The metrics of the process.

@@ -1,5 +1,5 @@
 //! Writes: every command that changes something at a provider. `http` and `drop_in` call [`Writes::execute`];
-//! `serve` starts the background workers ([`Writes::run_in_background`]).
+//! `App` starts the background workers ([`Writes::run_workers`]).
 //!
 //! A provider can execute a write and lose the answer, a client can disconnect, and this process can die at any time.
 //! So these rules hold, and every change must keep them:

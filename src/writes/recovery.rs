@@ -27,7 +27,7 @@ use passerelle_providers::{
     },
 };
 use tokio::{
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
     time::{Interval, MissedTickBehavior, interval},
 };
 
@@ -59,12 +59,8 @@ fn every(period: Duration) -> Interval {
 }
 
 impl Writes {
-    /// Starts the workers. They run until the handle is aborted.
-    pub fn run_in_background(self: &Arc<Self>) -> JoinHandle<()> {
-        tokio::spawn(Arc::clone(self).run_workers())
-    }
-
-    async fn run_workers(self: Arc<Self>) {
+    /// Runs the workers. It never ends.
+    pub async fn run_workers(self: &Arc<Self>) {
         // The workers run concurrently. If a renewal had to wait for other work, a slow database would let leases run
         // out.
         tokio::join!(self.renew_leases(), self.reconcile_due_writes(), self.reap_old_answers());

@@ -14,6 +14,7 @@ mod endless_replies;
 mod explain;
 mod faults;
 mod health;
+mod homes;
 mod http2;
 mod ids;
 mod imports;

@@ -259,7 +259,7 @@ async fn contacts_are_kept_over_restarts() {
 }
 
 /// Opens the store of a gateway that has stopped.
-async fn open(file: &Path) -> Store {
+pub(crate) async fn open(file: &Path) -> Store {
     let text = format!("[store]\nurl = \"sqlite:{}\"\n", file.display());
     let loaded = load_text(&text, "test").expect("a configuration");
     let settings = StoreSettings::from(loaded.config.store.as_ref()).expect("settings");

@@ -103,7 +103,17 @@ impl Gateway {
         let loaded = load_text(configuration, "test.toml").expect("a configuration");
         let shared = &self.running.app.shared;
         let resolved = passerelle::merchant::Gateway::resolve(&loaded, Some(&self.running.twins), shared);
-        self.running.app.gateway.store(Arc::new(resolved.expect("a gateway").gateway));
+        self.running.app.replace_gateway(resolved.expect("a gateway").gateway);
+    }
+
+    /// The ids in the store.
+    pub(crate) fn ids(&self) -> &passerelle::store::Ids {
+        self.running.app.store.ids()
+    }
+
+    /// Learns at once which merchants have a routing row.
+    pub(crate) async fn learn_routing(&self) {
+        self.running.app.learn_routing().await.expect("read");
     }
 
     /// How many audit records the store has.

@@ -98,6 +98,8 @@ pub fn for_client(error: Error, operation: Option<Operation>) -> Error {
         Kind::NotFound if is_collection => Kind::BadResponse,
         Kind::Unauthorized => Kind::ProviderFailed,
         Kind::Throttled => Kind::RateLimited,
+        // No provider has such an error.
+        Kind::AmbiguousId => Kind::Refused(409),
         kind => kind,
     };
     match error.kind {

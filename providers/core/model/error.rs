@@ -28,6 +28,8 @@ pub enum Kind {
     SharedRecord,
     /// Several customers match where one was asked for.
     Ambiguous,
+    /// The id names several customers of the merchant: nothing was sent.
+    AmbiguousId,
     /// The provider limits the rate of requests.
     RateLimited,
     /// The provider refused the gateway's credentials.
