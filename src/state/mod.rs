@@ -89,11 +89,15 @@ impl App {
     }
 
     async fn keep_learning(&self) {
+        let mut failed = false;
         loop {
             tokio::time::sleep(LEARN_INTERVAL).await;
-            if let Err(error) = self.learn_routing().await {
+            let learned = self.learn_routing().await;
+            // A failure is logged once, not every second.
+            if let (Err(error), false) = (&learned, failed) {
                 tracing::warn!("the store does not say which merchants have begun to switch providers: {error}");
             }
+            failed = learned.is_err();
         }
     }
 
