@@ -4,7 +4,7 @@ use bytes::Bytes;
 use memmap2::MmapMut;
 use passerelle_providers::{
     kit::LARGE_REPLY,
-    model::{Error, Kind, MAX_RECORD, Response},
+    model::{Error, MAX_RECORD, Response},
 };
 
 use super::budget::Share;
@@ -110,8 +110,9 @@ impl Copied {
             self.small.reserve_exact(total.saturating_sub(self.length));
             return Ok(());
         }
+        // The provider has executed the request by now, so this is an answer that cannot be used, and no overload.
         let mut pages = MmapMut::map_anon(total).map_err(|error| {
-            Error::new(Kind::Overloaded, format!("the system gave no memory for the provider's answer: {error}"))
+            Error::bad_response(format_args!("a body for which the system gave no memory ({error})"))
         })?;
         if let Some(begin) = pages.get_mut(..self.length) {
             begin.copy_from_slice(self.bytes());
