@@ -168,12 +168,14 @@ impl Planned {
             }
             Work::PaymentMethods(plan) => executed(run(transport, plan), Reply::PaymentMethods),
             Work::PaymentMethodsFromOffset(provider, list) => Box::pin(async move {
-                offset_pages::payment_methods(&*provider, transport, &list).await.map(Reply::PaymentMethods)
+                let plan = |list: &_| provider.plan_payment_methods(list);
+                offset_pages::entries(provider.manifest(), transport, &list, plan).await.map(Reply::PaymentMethods)
             }),
             Work::Payments(plan) => executed(run(transport, plan), Reply::Payments),
-            Work::PaymentsFromOffset(provider, list) => {
-                Box::pin(async move { offset_pages::payments(&*provider, transport, &list).await.map(Reply::Payments) })
-            }
+            Work::PaymentsFromOffset(provider, list) => Box::pin(async move {
+                let plan = |list: &_| provider.plan_payments(list);
+                offset_pages::entries(provider.manifest(), transport, &list, plan).await.map(Reply::Payments)
+            }),
             Work::OverdueInvoices(plan) => executed(run(transport, plan), Reply::OverdueInvoices),
         }
     }

@@ -12,8 +12,8 @@ use crate::{
     },
     kit::{CustomerProvider, Plan, Transport, run},
     model::{
-        Customer, Error, Kind, ListCustomers, ListOfCustomer, Page, Payment, PaymentMethod, Position,
-        manifest::{Paging, PagingStyle},
+        Customer, Error, Kind, ListCustomers, ListOfCustomer, Page, Position,
+        manifest::{Manifest, Paging, PagingStyle},
     },
 };
 
@@ -63,32 +63,15 @@ pub(super) fn offset_of(position: &Position) -> Result<u64, Error> {
     }
 }
 
-/// Reads a customer's payment methods from an offset.
-pub(super) async fn payment_methods(
-    provider: &dyn CustomerProvider,
+/// Reads the entries that belong to a customer from an offset. `plan` plans one page of them.
+pub(super) async fn entries<T: identity::Entry + Send>(
+    manifest: &'static Manifest,
     transport: &dyn Transport,
     list: &ListOfCustomer,
-) -> Result<Page<PaymentMethod>, Error> {
-    let manifest = provider.manifest();
+    plan: impl Fn(&ListOfCustomer) -> Result<Plan<Page<T>>, Error> + Sync,
+) -> Result<Page<T>, Error> {
     let plan = |limit, position| {
-        provider
-            .plan_payment_methods(&ListOfCustomer { limit, position, ..list.clone() })
-            .map(|plan| identity::checked_entries(plan, &list.id, manifest))
-    };
-    let paging = manifest.paging;
-    OffsetList { paging, plan: &plan, matches: None }.slice(transport, offset_of(&list.position)?, list.limit).await
-}
-
-/// Reads a customer's payments from an offset.
-pub(super) async fn payments(
-    provider: &dyn CustomerProvider,
-    transport: &dyn Transport,
-    list: &ListOfCustomer,
-) -> Result<Page<Payment>, Error> {
-    let manifest = provider.manifest();
-    let plan = |limit, position| {
-        provider
-            .plan_payments(&ListOfCustomer { limit, position, ..list.clone() })
+        plan(&ListOfCustomer { limit, position, ..list.clone() })
             .map(|plan| identity::checked_entries(plan, &list.id, manifest))
     };
     let paging = manifest.paging;
