@@ -5,8 +5,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use rusqlite::Connection;
-
 use super::{
     Added, NewId,
     rows::{Add, ReadPublic, ReadRouted, Resolve, Route},
@@ -14,7 +12,7 @@ use super::{
 use crate::store::database::{
     Group, Work,
     head::Head,
-    sqlite::{SqliteSession, keep_plans, migrate, ready},
+    sqlite::{SqliteSession, counted, ready},
 };
 
 struct Bench {
@@ -33,17 +31,8 @@ fn id(number: u32) -> NewId {
 
 impl Bench {
     fn of(customers: u32) -> Self {
-        let mut connection = Connection::open_in_memory().expect("a database");
-        keep_plans(&connection).expect("settings");
-        migrate(&mut connection).expect("its form");
-        let steps = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&steps);
-        let step = move || {
-            counted.fetch_add(1, Ordering::Relaxed);
-            false
-        };
-        connection.progress_handler(1, Some(step)).expect("a count");
-        let mut bench = Self { session: SqliteSession(connection), steps };
+        let (session, steps) = counted();
+        let mut bench = Self { session, steps };
         bench.run(&Route { merchant: "acme".to_owned(), connection: "main".to_owned() });
         for number in 0..customers {
             assert_eq!(bench.add(id(number)), Added::Stored);

@@ -83,7 +83,7 @@ impl Work for Add {
     }
 }
 
-/// The routing of a merchant, and every row of the customers that an id names.
+/// The routing of a merchant, and every row of the customers that an id names. No id names none.
 const RESOLVE: &str = "SELECT connection, epoch, NULL, NULL, NULL, NULL FROM routing WHERE merchant = ?1 \
                        UNION ALL \
                        SELECT NULL, NULL, customers.public_id, customers.pinned, ids.connection, ids.provider_id \
@@ -111,17 +111,9 @@ impl Work for Resolve {
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Option<Resolved>, StoreError> {
-        let merchant = Value::Text(&self.merchant);
-        let Some(id) = &self.id else {
-            let select = "SELECT connection, epoch FROM routing WHERE merchant = ?1";
-            let row = session.rows(select, &[merchant]).await?.pop();
-            let routing = row.map(|mut row| {
-                Ok::<_, StoreError>(Routing { connection: row.text()?, epoch: unsigned(row.integer()?) })
-            });
-            return Ok(routing.transpose()?.map(|routing| Resolved { routing, customers: Vec::new() }));
-        };
+        let values = [Value::Text(&self.merchant), Value::text(self.id.as_deref())];
         let (mut routing, mut customers) = (None, Vec::<KnownCustomer>::new());
-        for mut row in session.rows(RESOLVE, &[merchant, Value::Text(id)]).await? {
+        for mut row in session.rows(RESOLVE, &values).await? {
             if let (Some(connection), Some(epoch)) = (row.maybe_text()?, row.maybe_integer()?) {
                 routing = Some(Routing { connection, epoch: unsigned(epoch) });
                 continue;
@@ -133,8 +125,9 @@ impl Work for Resolve {
                 None => customers.push(KnownCustomer { public_id, pinned, at: [(connection, provider_id)].into() }),
             }
         }
-        if customers.iter().any(|customer| customer.public_id == *id) {
-            customers.retain(|customer| customer.public_id == *id);
+        let has_public_id = |customer: &KnownCustomer| Some(&customer.public_id) == self.id.as_ref();
+        if customers.iter().any(has_public_id) {
+            customers.retain(has_public_id);
         }
         Ok(routing.map(|routing| Resolved { routing, customers }))
     }

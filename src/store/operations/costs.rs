@@ -11,10 +11,7 @@ use std::{
 };
 
 use passerelle_providers::model::Patch;
-use rusqlite::{
-    Connection,
-    hooks::{AuthContext, Authorization},
-};
+use rusqlite::hooks::{AuthContext, Authorization};
 
 use super::{
     claims::MakeClaim,
@@ -31,7 +28,7 @@ use crate::store::{
     database::{
         Group, Work,
         head::Head,
-        sqlite::{SqliteSession, keep_plans, migrate, ready},
+        sqlite::{SqliteSession, counted, ready},
     },
     keyring::Hashes,
     operation_id::OperationId,
@@ -71,17 +68,7 @@ const DAY: i64 = 24 * 3_600_000;
 impl Bench {
     /// A database with `count` finished writes, and an older one that is open.
     fn of(count: u32) -> Self {
-        let mut connection = Connection::open_in_memory().expect("a database");
-        keep_plans(&connection).expect("settings");
-        migrate(&mut connection).expect("its form");
-        let steps = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&steps);
-        let step = move || {
-            counted.fetch_add(1, Ordering::Relaxed);
-            false
-        };
-        connection.progress_handler(1, Some(step)).expect("a count");
-        let session = SqliteSession(connection);
+        let (session, steps) = counted();
         let terms = Terms {
             worker: "this".to_owned(),
             is_exclusive: true,

@@ -8,6 +8,8 @@ mod log;
 mod log_note;
 mod session;
 
+#[cfg(test)]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fmt, fs::File, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -143,6 +145,22 @@ pub(in crate::store) fn keep_plans(connection: &Connection) -> rusqlite::Result<
     // SQLite would build a temporary table of the permitted words for every row that is written. They come from enums.
     connection.pragma_update(None, "ignore_check_constraints", true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
+}
+
+/// A store in memory without a thread, and a count of the steps that its virtual machine has taken.
+#[cfg(test)]
+pub(in crate::store) fn counted() -> (SqliteSession, Arc<AtomicU64>) {
+    let mut connection = Connection::open_in_memory().expect("a database");
+    keep_plans(&connection).expect("settings");
+    migrate(&mut connection).expect("its form");
+    let steps = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&steps);
+    let step = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        false
+    };
+    connection.progress_handler(1, Some(step)).expect("a count");
+    (SqliteSession(connection), steps)
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
