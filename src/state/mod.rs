@@ -52,7 +52,7 @@ impl App {
         let bodies = BodyBudget::new(gateway.max_bodies);
         let gateway = Arc::new(ArcSwap::from_pointee(gateway.with_ids(store.ids())));
         Arc::new(Self {
-            writes: Writes::new(&store, Arc::clone(&gateway), find_surface, shared.metrics().clone()),
+            writes: Writes::new(&store, Arc::clone(&gateway), find_surface),
             shared,
             store,
             gateway,

@@ -56,7 +56,6 @@ pub use surface::{EndedWrite, FindSurface, StoredSurface, Surface};
 use crate::{
     execution::{self, Exchange},
     merchant::Gateway,
-    metrics::Metrics,
     problem::Problem,
     store::{
         Claim, ContactChanges, Contacts, End, Finished, NewOperation, OperationId, OperationLog, Record, Store,
@@ -119,21 +118,14 @@ pub struct Writes {
     gateway: Arc<ArcSwap<Gateway>>,
     find_surface: FindSurface,
     in_flight: InFlightRegister,
-    /// The metrics of the process, for what no connection counts.
-    pub metrics: Metrics,
 }
 
 impl Writes {
     /// Writes over a store. Workers find the connection of a stored write in the current configuration, and its surface
     /// with `find_surface`.
-    pub fn new(
-        store: &Store,
-        gateway: Arc<ArcSwap<Gateway>>,
-        find_surface: FindSurface,
-        metrics: Metrics,
-    ) -> Arc<Self> {
+    pub fn new(store: &Store, gateway: Arc<ArcSwap<Gateway>>, find_surface: FindSurface) -> Arc<Self> {
         let (store, contacts) = (store.operations().clone(), store.contacts().clone());
-        Arc::new(Self { store, contacts, gateway, find_surface, in_flight: InFlightRegister::default(), metrics })
+        Arc::new(Self { store, contacts, gateway, find_surface, in_flight: InFlightRegister::default() })
     }
 
     /// Executes a write, or answers it with the answer to an earlier request for the same write. If the client
