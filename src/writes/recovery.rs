@@ -187,8 +187,13 @@ impl Writes {
                     }
                 }
             }
-            Ok(Found::NotHappened | Found::Unclear) if gives_up => {
+            Ok(Found::NotHappened) if gives_up => {
                 self.hold_for_operator(&record, Some(&attempt), "the provider shows no trace of it").await;
+                return None;
+            }
+            Ok(Found::Unclear) if gives_up => {
+                let why = "it removes a part of a name, and the provider's record does not show whether that happened";
+                self.hold_for_operator(&record, Some(&attempt), why).await;
                 return None;
             }
             Ok(Found::Several) => {
