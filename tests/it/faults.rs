@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    stand_in::{Act, StandIn, json as json_answer, response},
+    stand_in::{Act, StandIn, json as json_answer, refusing_address, response},
     support::{Answer, Gateway, JsonText, PROVIDERS, SECRET},
 };
 
@@ -175,9 +175,7 @@ async fn a_request_ends_at_its_deadline_before_its_attempts_time_out() {
 
 #[tokio::test]
 async fn nothing_is_sent_to_a_provider_that_cannot_be_reached() {
-    // Nothing listens on this port: it was free a moment ago.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let gateway = Gateway::in_front_of("lomi", &format!("http://{address}"), "").await;
+    let gateway = Gateway::in_front_of("lomi", &format!("http://{}", refusing_address()), "").await;
     for answer in [read(&gateway).await, write(&gateway, "lomi").await] {
         assert_eq!(answer.status_and_code(), (503, "provider_unavailable"));
         assert_eq!((&answer.body["outcome"], &answer.body["safe_to_retry"]), (&json!("none"), &json!(true)));

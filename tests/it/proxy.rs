@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     faults::{read, write},
-    stand_in::{Act, StandIn, json as json_answer},
+    stand_in::{Act, StandIn, json as json_answer, refusing_address},
     support::{Answer, Gateway, SECRET},
     terminal::{err, file, out},
     tls::check_in,
@@ -74,11 +74,6 @@ async fn serve(mut stream: TcpStream, act: ProxyAct, received: mpsc::UnboundedSe
             let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
         }
     }
-}
-
-/// A loopback address at which nothing listens: the port was free a moment ago.
-fn unused_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address")
 }
 
 fn no_customers() -> Act {
@@ -159,7 +154,7 @@ async fn a_proxy_that_refuses_is_named_with_what_to_check() {
 
 #[tokio::test]
 async fn a_proxy_that_does_not_answer_is_named_with_what_to_check() {
-    let address = unused_address();
+    let address = refusing_address();
     for scheme in ["http", "https", "socks5h"] {
         for (base_url, insecure) in [("https://provider.test", false), ("http://provider.test", true)] {
             let outbound = format!("allow_insecure = {insecure}\nproxy = \"{scheme}://user:hush@{address}\"");
@@ -210,7 +205,7 @@ async fn exceptions_and_twins_are_called_without_the_proxy() {
     for (host, exception) in [("127.0.0.1", "127.0.0.0/8"), ("127.0.0.1", "127.0.0.1"), ("localhost", "localhost")] {
         let base_url = format!("http://{host}:{}", vendor.address().port());
         let outbound = |exception: &str| {
-            format!("allow_insecure = true\nproxy = \"http://{}\"\nno_proxy = [\"{exception}\"]", unused_address())
+            format!("allow_insecure = true\nproxy = \"http://{}\"\nno_proxy = [\"{exception}\"]", refusing_address())
         };
         let bypassing = gateway(&base_url, &outbound(exception)).await;
         assert_eq!(bypassing.get("/v1/customers").await.status, 200, "{host} is in {exception}");
@@ -220,7 +215,7 @@ async fn exceptions_and_twins_are_called_without_the_proxy() {
     let sandbox = format!(
         "[outbound]\nproxy = \"http://{}\"\n[store]\nurl = \"sqlite::memory:\"\n[merchants.acme]\n\
          api_keys = [\"sk_acme\"]\nactive = \"main\"\nconnections.main = {{ provider = \"lomi\", sandbox = true }}\n",
-        unused_address()
+        refusing_address()
     );
     let gateway = Gateway::start(&sandbox).await.with_key("sk_acme");
     assert_eq!(gateway.get("/v1/customers").await.status, 200);
@@ -232,7 +227,7 @@ async fn proxy_variables_of_the_environment_are_ignored() {
     let trusted = authority.file();
     let vendor = StandIn::always(no_customers()).await;
     let front = TlsFront::in_front_of(&vendor, authority.certificate("localhost")).await;
-    let dead = format!("http://{}", unused_address());
+    let dead = format!("http://{}", refusing_address());
     let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let environment = names.map(|name| (name, dead.as_str()));
     let written = configuration(&front.url("localhost"), "allow_insecure = true");

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
 };
 
@@ -217,4 +217,14 @@ pub(crate) fn bytes_of(status: &str, headers: &[(&str, &str)], body: &[u8]) -> V
 /// A JSON response.
 pub(crate) fn json(status: &str, body: &str) -> Act {
     response(status, &[("content-type", "application/json")], body)
+}
+
+/// A loopback address at which nothing listens. Its port stays taken as long as the process runs, so that no other test can
+/// get it and answer.
+pub(crate) fn refusing_address() -> SocketAddr {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let address = socket.local_addr().expect("an address");
+    std::mem::forget(socket);
+    address
 }
