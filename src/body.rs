@@ -33,8 +33,8 @@ const MINIMUM_RATE: u32 = 1 << 10;
 /// The first memory of a body whose length is not declared.
 const FIRST_CAPACITY: usize = 1 << 10;
 
-/// Reads a whole body within its limits, and within what its owner may hold of the memory for bodies. A compressed body is refused, because its size is not known before it is
-/// decompressed.
+/// Reads a whole body within its limits, and within what its owner may hold of the memory for bodies. A compressed body
+/// is refused, because its size is not known before it is decompressed.
 pub(crate) async fn read_body(
     headers: &HeaderMap,
     body: Body,

@@ -27,7 +27,14 @@ pub(super) fn describe(error: &figment::Error, text: &str, name: &str) -> String
             (path, format!("cannot be `{value}`; {hint}"))
         }
         // The value may be a secret, so the message names only its type.
-        Kind::InvalidType(found, expected) => (path, format!("must be {expected}, not {}", type_of(found))),
+        Kind::InvalidType(found, expected) => {
+            // A Rust type says nothing to an operator.
+            let expected = match expected.as_str() {
+                "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number",
+                other => other,
+            };
+            (path, format!("must be {expected}, not {}", type_of(found)))
+        }
         other => (path, other.to_string()),
     };
     if from_environment {
