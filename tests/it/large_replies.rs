@@ -108,6 +108,22 @@ async fn a_page_may_be_larger_than_a_record() {
     }
 }
 
+#[tokio::test]
+async fn a_page_with_a_record_of_more_than_512_kib_is_a_bad_response() {
+    for provider in PROVIDERS {
+        let with_note = |note: &str| record(provider, 1).replacen('}', &format!(r#","note":"{note}"}}"#), 1);
+        let of_size = |size: usize| with_note(&"N".repeat(size - with_note("").len()));
+        for (size, expected) in [(MAX_RECORD, (200, "")), (MAX_RECORD + 1, (502, "provider_bad_response"))] {
+            let records = [record(provider, 0), of_size(size)];
+            let vendor = StandIn::always(json_answer("200 OK", &page(provider, &records, 2))).await;
+            let gateway = Gateway::in_front_of(provider, &vendor.url(), "").await;
+            let answer = gateway.get("/v1/customers").await;
+            let text: String = answer.text.chars().take(400).collect();
+            assert_eq!(answer.status_and_code(), expected, "{provider}: {text}");
+        }
+    }
+}
+
 /// A reply of 8 MiB takes the half of its host. So a further one is refused, and one of another host is not.
 #[tokio::test]
 async fn slow_large_replies_of_one_host_refuse_neither_small_ones_nor_those_of_another_host() {

@@ -206,11 +206,13 @@ async fn records_with_one_large_metadata_value() {
     others_are_served_during("one large metadata value", Clients::List, "200 OK", body).await;
 }
 
-/// Text with escapes is copied when it is read.
+/// Text with escapes is copied when it is read, and a name is answered twice. Each record has nearly the largest size.
 #[tokio::test(flavor = "multi_thread")]
-async fn records_with_one_large_escaped_text() {
-    let body = page_of_one(&format!(r#""name":"{}""#, r"\n".repeat(size() / 2 - 100)));
-    others_are_served_during("one large escaped text", Clients::List, "200 OK", body).await;
+async fn records_with_large_escaped_texts() {
+    let record = format!(r#"{{"customer_id":"{ID}","name":"{}"}}"#, r"\n".repeat(MAX_RECORD / 2 - 100));
+    let records = vec![record; size() / MAX_RECORD - 1].join(",");
+    let body = format!(r#"{{"data":[{records}]}}"#);
+    others_are_served_during("large escaped texts", Clients::List, "200 OK", body).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The error of the JSON reader.
 
-use super::value::MAX_ENTRIES;
+use super::value::{MAX_ENTRIES, MAX_ENTRY};
 
 /// Why a document could not be read. It never contains a value of the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,7 @@ enum Reason {
     /// An entry of a list lacks the member that names it.
     NotARecord(&'static str),
     TooManyEntries,
+    EntryTooLarge,
 }
 
 impl ParseError {
@@ -42,11 +43,17 @@ impl ParseError {
         Self(Box::new(Reason::TooManyEntries))
     }
 
+    #[cold]
+    pub(super) fn entry_too_large() -> Self {
+        Self(Box::new(Reason::EntryTooLarge))
+    }
+
     /// What is wrong with a list whose text may be JSON. `None` if something else is wrong.
     pub fn wrong_list(&self) -> Option<String> {
         match &*self.0 {
             Reason::NotARecord(member) => Some(format!("a record without `{member}`")),
             Reason::TooManyEntries => Some(format!("a list of more than {MAX_ENTRIES} entries")),
+            Reason::EntryTooLarge => Some(format!("a list with a record of more than {MAX_ENTRY} bytes")),
             Reason::Malformed | Reason::WrongType(_) => None,
         }
     }

@@ -15,5 +15,5 @@ pub use mistake::ParseError;
 pub use object::{Extra, JsonObject, serialize_extra};
 pub use reader::{FromJson, Reader, from_str};
 pub use scalar::{Loose, Number, ObjectOrOther};
-pub use value::{Members, Raw, each_member, members};
+pub use value::{MAX_ENTRY, Members, Raw, each_member, members};
 pub use write::{Json, to_raw};

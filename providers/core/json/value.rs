@@ -129,6 +129,9 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Option<T> {
 /// answer its whole list. An entry needs much more memory than its text.
 pub(super) const MAX_ENTRIES: usize = 10_000;
 
+/// The largest entry of a list that is read, in bytes. An answer with one record has the same limit.
+pub const MAX_ENTRY: usize = 512 << 10;
+
 impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
         let mut items = Self::new();
@@ -141,7 +144,11 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
             if items.len() == MAX_ENTRIES {
                 return Err(ParseError::too_many_entries());
             }
+            let begin = reader.at;
             let item = T::read(reader)?;
+            if reader.at - begin > MAX_ENTRY {
+                return Err(ParseError::entry_too_large());
+            }
             item.check_entry()?;
             items.push(item);
             more = reader.next_item()?;

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::json::MAX_ENTRY;
+
 /// A provider's request.
 pub type Request = http::Request<Bytes>;
 
@@ -10,8 +12,8 @@ pub type Request = http::Request<Bytes>;
 #[derive(Debug, Clone, Copy)]
 pub struct AsksForMany;
 
-/// The largest answer with one record, in bytes. Customers are far smaller.
-pub const MAX_RECORD: usize = 512 << 10;
+/// The largest answer with one record, and the largest record of a list, in bytes. Customers are far smaller.
+pub const MAX_RECORD: usize = MAX_ENTRY;
 
 /// A provider's response, read to its end.
 pub type Response = http::Response<Bytes>;
