@@ -29,7 +29,7 @@ pub mod paymentkit;
 pub use crate::core::{
     api, engine, json,
     kit::{self, CustomerProvider, Settings, Vendor, VendorServer},
-    model, text,
+    model, switch, text,
 };
 
 /// The registry: every vendor, in the order of the names. A new vendor needs a line here, and its module above.

@@ -13,6 +13,7 @@ mod laws;
 mod paging_by_last_customer;
 mod sample;
 mod show;
+mod switch;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -25,5 +26,6 @@ fn main() {
     trials.extend(dedupe::trials());
     trials.extend(fields::trials());
     trials.extend(paging_by_last_customer::trials());
+    trials.extend(switch::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -28,12 +28,23 @@ fn the_document_of_the_problems_is_up_to_date() {
 
 /// Checks the part of a document that is generated from the manifests.
 fn assert_table_up_to_date(path: &str, table: &str) {
-    const BEGIN: &str = "<!-- providers: made from the manifests -->\n";
+    assert_part_up_to_date(path, "<!-- providers: made from the manifests -->\n", table);
+}
+
+/// Checks the part of a document between a line that begins it and `<!-- end -->`.
+fn assert_part_up_to_date(path: &str, begin: &str, part: &str) {
     const END: &str = "<!-- end -->";
     let document = fs::read_to_string(project_file(path)).expect("a document");
-    let (head, rest) = document.split_once(BEGIN).expect("the table's beginning");
-    let (_, tail) = rest.split_once(END).expect("the table's end");
-    assert_up_to_date(path, &format!("{head}{BEGIN}{table}{END}{tail}"));
+    let (head, rest) = document.split_once(begin).expect("the part's beginning");
+    let (_, tail) = rest.split_once(END).expect("the part's end");
+    assert_up_to_date(path, &format!("{head}{begin}{part}{END}{tail}"));
+}
+
+/// R17: every code of a finding is documented.
+#[test]
+fn the_table_of_the_codes_of_a_switch_is_up_to_date() {
+    let table = passerelle_providers::switch::codes_markdown();
+    assert_part_up_to_date("docs/switching.md", "<!-- codes: made from the code -->\n", &table);
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn no_code_skips_certificate_checks_or_is_unfinished() {
 }
 
 /// The folders of the core. Each imports only those before it.
-const CORE: &[&str] = &["text", "json", "model", "api", "kit", "engine"];
+const CORE: &[&str] = &["text", "json", "model", "api", "kit", "engine", "switch"];
 
 /// The modules of the shell. Each imports only those before it.
 const SHELL: &[&str] = &[

@@ -137,7 +137,7 @@ fn text_of(customer: &Customer, field: Field) -> Option<Text> {
 }
 
 /// Whether two texts of a field have the same meaning.
-fn is_same(field: Field, one: &str, other: &str) -> bool {
+pub(crate) fn is_same(field: Field, one: &str, other: &str) -> bool {
     match field {
         _ if one == other => true,
         Field::Email => email::same(one, other),

@@ -21,6 +21,8 @@ pub mod records;
 mod required;
 mod write_work;
 
+#[cfg(test)]
+pub(crate) use differences::is_same;
 pub use execute::{Planned, execute, plan, retrieve};
 pub use loss::{Conditions, Language};
 pub use write_work::Executed;

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The beginning of the metadata keys that the gateway reserves for itself, such as its idempotency marker.
-const RESERVED_METADATA: &str = "passerelle_";
+pub(crate) const RESERVED_METADATA: &str = "passerelle_";
 
 /// The fields of a create or an update. A create never clears.
 #[derive(Clone, Default, PartialEq)]

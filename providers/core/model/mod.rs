@@ -29,6 +29,7 @@ pub use error::{Effect, Error, ErrorParts, FieldError, Kind, VendorAnswer};
 pub use fidelity::{Entry, Fidelity, Outcome};
 pub use field::Field;
 pub use fields::CustomerFields;
+pub(crate) use fields::RESERVED_METADATA;
 pub use filter::{CustomerFilter, Lookup};
 pub use id::{CustomerId, IdPattern};
 pub use loss::LossPolicy;

@@ -19,7 +19,7 @@ mod previews;
 mod records;
 pub(crate) mod requests;
 mod safety;
-mod truth;
+pub(crate) mod truth;
 
 use std::sync::Arc;
 
@@ -174,7 +174,7 @@ impl Subject {
         Endpoint::new(self.manifest.base_url.unwrap_or("https://app.example.com/payment"))
     }
 
-    fn supports(self, operation: Operation) -> bool {
+    pub(crate) fn supports(self, operation: Operation) -> bool {
         self.manifest.operation(operation).is_supported()
     }
 
@@ -183,7 +183,7 @@ impl Subject {
     }
 
     /// The fields that a client can write and that answers show.
-    fn written_and_shown(self) -> Vec<Field> {
+    pub(crate) fn written_and_shown(self) -> Vec<Field> {
         let is_both = |field: &Field| {
             let support = self.manifest.field(*field);
             support.read.is_supported() && (support.create.is_supported() || support.update.is_supported())
@@ -200,7 +200,16 @@ impl Subject {
 
 /// Checks generated values, the same ones in every run.
 fn run_cases<S: Strategy>(strategy: &S, check: impl Fn(S::Value) -> Result<(), TestCaseError>) -> Result<(), Failed> {
-    let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
+    run_some_cases(128, strategy, check)
+}
+
+/// Checks this many generated values, the same ones in every run.
+pub(crate) fn run_some_cases<S: Strategy>(
+    cases: u32,
+    strategy: &S,
+    check: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) -> Result<(), Failed> {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(
         config,
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
@@ -208,7 +217,7 @@ fn run_cases<S: Strategy>(strategy: &S, check: impl Fn(S::Value) -> Result<(), T
     runner.run(strategy, check).map_err(|failure| Failed::from(failure.to_string()))
 }
 
-fn fail(message: impl Into<String>) -> TestCaseError {
+pub(crate) fn fail(message: impl Into<String>) -> TestCaseError {
     TestCaseError::fail(message.into())
 }
 

@@ -100,7 +100,7 @@ pub(super) fn what_a_provider_does_not_clear_is_reported(subject: Subject) -> Re
     Ok(())
 }
 
-fn fields(json: &str) -> Result<CustomerFields, Failed> {
+pub(crate) fn fields(json: &str) -> Result<CustomerFields, Failed> {
     let source = Source::new(&json.to_owned().into()).ok_or("not a text")?;
     Ok(input::fields(&source, sample::region())?)
 }
@@ -268,7 +268,7 @@ fn earlier_value(field: Field) -> Option<(Field, &'static str)> {
 }
 
 /// Gives a field another value than the samples have, or none.
-fn set_value(customer: &mut Customer, field: Field, has_value: bool) {
+pub(crate) fn set_value(customer: &mut Customer, field: Field, has_value: bool) {
     let some = |text: &'static str| has_value.then(|| Text::from_static(text));
     let address = &mut customer.address;
     match field {

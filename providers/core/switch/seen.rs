@@ -1,0 +1,107 @@
+//! What both sides of a copy last had in common, as keyed hashes.
+
+use std::fmt;
+
+use super::{
+    Side,
+    value::{comparable, full_name},
+};
+use crate::model::{Customer, Field};
+
+/// Makes the keyed hash of some bytes.
+pub type Hash<'h> = &'h (dyn Fn(&[u8]) -> [u8; 8] + Send + Sync);
+
+/// For each field, the hash of the value that the gateway last wrote or read at the other side and that the home had as well
+/// (R18). It is the common base of both sides, so it is the same for the way back. A field that differed has no hash: it is
+/// never overwritten, until both sides agree once.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Seen(Vec<(Field, [u8; 8])>);
+
+/// The version of the encoded form.
+const VERSION: u8 = 1;
+/// The bytes of a field and its hash.
+const ENTRY: usize = 9;
+/// The fields in the encoded form, by their position. New ones are only added at the end, because rows are kept.
+const ENCODED: [Field; 17] = [
+    Field::Name,
+    Field::FirstName,
+    Field::LastName,
+    Field::Email,
+    Field::Phone,
+    Field::Whatsapp,
+    Field::Line1,
+    Field::Line2,
+    Field::City,
+    Field::State,
+    Field::PostalCode,
+    Field::Country,
+    Field::Type,
+    Field::Did,
+    Field::Balance,
+    Field::Metadata,
+    Field::Blocked,
+];
+
+impl Seen {
+    /// What the two sides have in common after a copy: `source` was read at the home, and `target` is what the other side
+    /// then shows.
+    pub fn common(source: (&Customer, &Side<'_>), target: (&Customer, &Side<'_>), hash: Hash<'_>) -> Self {
+        let entry = |field| {
+            let base = base(source.0, field, source.1);
+            (base == self::base(target.0, field, target.1)).then(|| (field, hashed(field, base.as_deref(), hash)))
+        };
+        Self(ENCODED.into_iter().filter_map(entry).collect())
+    }
+
+    /// Whether a record still has what both sides last had in common in this field.
+    pub(super) fn matches(&self, customer: &Customer, field: Field, side: &Side<'_>, hash: Hash<'_>) -> bool {
+        let current = || hashed(field, base(customer, field, side).as_deref(), hash);
+        self.0.iter().any(|(known, seen)| *known == field && *seen == current())
+    }
+
+    /// Whether both sides once had this field in common.
+    pub(super) fn knows(&self, field: Field) -> bool {
+        self.0.iter().any(|(known, _)| *known == field)
+    }
+
+    /// The form in which it is stored.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        for (number, field) in (0..).zip(ENCODED) {
+            for (_, hash) in self.0.iter().filter(|(known, _)| *known == field) {
+                bytes.push(number);
+                bytes.extend_from_slice(hash);
+            }
+        }
+        bytes
+    }
+
+    /// Reads the stored form. A form of another version knows nothing, so that nothing is overwritten because of it.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let Some((&VERSION, entries)) = bytes.split_first() else { return Self::default() };
+        let entry = |bytes: &[u8]| {
+            let (number, hash) = bytes.split_first()?;
+            Some((*ENCODED.get(usize::from(*number))?, hash.try_into().ok()?))
+        };
+        Self(entries.chunks_exact(ENTRY).filter_map(entry).collect())
+    }
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.iter().map(|(field, _)| field.name())).finish()
+    }
+}
+
+/// A field's value as both sides can compare it. A name is compared whole: one side may store it in parts.
+fn base(customer: &Customer, field: Field, side: &Side<'_>) -> Option<String> {
+    match field {
+        Field::Name => full_name(customer),
+        _ => comparable(customer, field, side),
+    }
+}
+
+fn hashed(field: Field, value: Option<&str>, hash: Hash<'_>) -> [u8; 8] {
+    let state = if value.is_some() { "set" } else { "empty" };
+    hash(format!("{}\n{state}\n{}", field.name(), value.unwrap_or_default()).as_bytes())
+}
