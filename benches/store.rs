@@ -16,7 +16,10 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use passerelle::{
     config,
-    store::{Claim, ContactChanges, EarlierContents, End, NewOperation, OperationId, Settings, Store, StoredAnswer},
+    store::{
+        Claim, ContactChanges, CreatedContacts, EarlierContents, End, NewOperation, OperationId, Settings, Store,
+        StoredAnswer,
+    },
 };
 
 fn main() {
@@ -76,6 +79,8 @@ async fn claim_and_finish(store: &Store) {
         request: body.clone(),
         earlier: EarlierContents::default(),
         command: body.clone(),
+        home: None,
+        contacts: CreatedContacts::default(),
     };
     let Ok(Claim::New { attempt }) = store.operations().claim(new).await else { return };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];

@@ -38,7 +38,7 @@ use crate::{
     metrics::bytes,
     problem::{AlreadyWritten, Code, Problem},
     state::{Admitted, App, BodyOwner, Seen},
-    writes::{NewWrite, SentRequest, over_http},
+    writes::{MOST_PLANS, NewWrite, Refused, SentRequest, over_http},
 };
 use answer::Refusal;
 use caller::Authentication;
@@ -171,9 +171,27 @@ impl DropInCall {
         merchant: &Arc<Merchant>,
         mut command: Command,
     ) -> Result<http::Response<Bytes>, Refusal> {
+        let mut merchant = Arc::clone(merchant);
+        for _ in 0..MOST_PLANS {
+            match self.write_at_home(app, &merchant, command).await? {
+                Ok(response) => return Ok(response),
+                Err(moved) => command = moved.command,
+            }
+            merchant = app.merchant_of_moved(merchant).await;
+        }
+        Err(Refusal::from(over_http::moved_too_often()))
+    }
+
+    /// Executes a write at the home of its customer. An inner error: the customer was moved between the plan and the claim.
+    async fn write_at_home(
+        &self,
+        app: &App,
+        merchant: &Arc<Merchant>,
+        mut command: Command,
+    ) -> Result<Result<http::Response<Bytes>, Box<NewWrite>>, Refusal> {
         let operation = command.operation();
         let of_command = |error| Refusal::of(error, operation);
-        let (connection, refusal) = execution::resolve_write(merchant, &mut command).await;
+        let (home, refusal) = execution::resolve_write(merchant, &mut command).await;
         let refusal = self.refusal.clone().or(refusal);
         let surface =
             DropInSurface::of(self.vendor_request.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
@@ -182,7 +200,8 @@ impl DropInCall {
         let body = Some(self.vendor_request.body()).filter(|body| !body.is_empty()).and_then(Source::new);
         let new = NewWrite {
             merchant: Arc::clone(merchant),
-            connection,
+            home: home.of_write(),
+            connection: home.connection,
             command,
             sent: SentRequest { body, ..SentRequest::default() },
             is_keyed: idempotency.key.is_some(),
@@ -191,7 +210,8 @@ impl DropInCall {
             refusal,
         };
         match app.writes.execute(new, idempotency).await.map_err(of_command)? {
-            Ok(answer) => Ok(over_http::response(answer)),
+            Ok(answer) => Ok(Ok(over_http::response(answer))),
+            Err(Refused::Moved(moved)) => Ok(Err(moved)),
             Err(refused) => Err(Refusal::from(over_http::refusal(refused))),
         }
     }
@@ -259,7 +279,7 @@ impl DropInCall {
         merchant: &Merchant,
         mut command: Command,
     ) -> Result<(Reply, Arc<Connection>), Error> {
-        let connection = execution::resolve(merchant, &mut command).await?;
+        let connection = execution::resolve(merchant, &mut command).await?.connection;
         let conditions = Conditions { on_loss: merchant.on_loss, language: Language::Imitated };
         let planned = execution::plan(&connection, &command, conditions)?;
         let ends = Instant::now() + self.gateway.deadline;

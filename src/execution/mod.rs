@@ -12,19 +12,23 @@ mod transport;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use passerelle_providers::{
     engine::{self, Conditions, Planned},
-    model::{BorrowedCustomer, Command, CustomerFilter, Error, ListCustomers, Page, Position, Reply, Written},
+    model::{BorrowedCustomer, Command, CustomerFilter, Error, Kind, ListCustomers, Page, Position, Reply, Written},
 };
 
 pub use transport::{Exchange, ProviderTransport};
 
-use crate::merchant::{Connection, Merchant, Middleware};
+use crate::merchant::{Connection, Home, Merchant, Middleware};
+
+/// Why the outcome of a create is unknown although the provider has answered.
+const NOT_KEPT: &str = "the provider has answered, and the gateway's store could not keep the customer's id";
 
 /// Decides which connection executes a command, and gives the command the customer's id at that connection.
-pub async fn resolve(merchant: &Merchant, command: &mut Command) -> Result<Arc<Connection>, Error> {
+pub async fn resolve(merchant: &Merchant, command: &mut Command) -> Result<Home, Error> {
     match &merchant.middleware {
-        None => Ok(Arc::clone(&merchant.active)),
+        None => Ok(Home::at(Arc::clone(&merchant.active))),
         Some(middleware) => middleware.resolve(merchant, command).await,
     }
 }
@@ -32,18 +36,19 @@ pub async fn resolve(merchant: &Merchant, command: &mut Command) -> Result<Arc<C
 /// The connection that serves commands which name no customer.
 pub async fn active(merchant: &Merchant) -> Result<Arc<Connection>, Error> {
     let filter = CustomerFilter::default();
-    resolve(merchant, &mut Command::List(ListCustomers { limit: 1, position: Position::START, filter })).await
+    let list = ListCustomers { limit: 1, position: Position::START, filter };
+    Ok(resolve(merchant, &mut Command::List(list)).await?.connection)
 }
 
 /// The same for a write, with the reason why it cannot be executed now. The write is refused only after the search for
 /// an earlier one with its key, so a connection is given in any case.
-pub async fn resolve_write(merchant: &Merchant, command: &mut Command) -> (Arc<Connection>, Option<Error>) {
+pub async fn resolve_write(merchant: &Merchant, command: &mut Command) -> (Home, Option<Error>) {
     match resolve(merchant, command).await {
-        Ok(connection) => {
-            let refusal = connection.manifest.require(command.operation()).err();
-            (connection, refusal)
+        Ok(home) => {
+            let refusal = home.connection.manifest.require(command.operation()).err();
+            (home, refusal)
         }
-        Err(error) => (Arc::clone(&merchant.active), Some(error)),
+        Err(error) => (Home::at(Arc::clone(&merchant.active)), Some(error)),
     }
 }
 
@@ -93,13 +98,26 @@ async fn present(
 
 /// Gives the customer in the result of a write the id that the merchant knows. The provider has executed the write by
 /// then: an error of this function after a success says so (`Effect::Done`).
+///
+/// A customer that a create made gets its row here, before the answer is written: `sent_at` is when the create was first
+/// sent. Where the row cannot be written, the outcome counts as unknown, so that a worker finds the customer and tries again.
 pub async fn present_written(
     merchant: &Merchant,
     connection: &Connection,
     result: Result<Written, Error>,
+    sent_at: Timestamp,
 ) -> Result<Written, Error> {
     let Some(middleware) = &merchant.middleware else { return result };
     match result {
+        Ok(Written::Created(mut created)) => {
+            let (is_new, customer) = (!created.existing, &mut created.customer);
+            match middleware.present_created(merchant, connection, customer, is_new.then_some(sent_at)).await {
+                Ok(()) => Ok(Written::Created(created)),
+                // No other kind says that the customer may have been made.
+                Err(_) if is_new => Err(Error::new(Kind::Interrupted, NOT_KEPT).after(true, false)),
+                Err(error) => Err(error),
+            }
+        }
         Ok(written) => {
             let mut reply = Reply::Written(written);
             let presented = middleware.present(merchant, connection, &mut reply).await.and_then(|()| reply.try_into());

@@ -231,7 +231,7 @@ impl Call {
     /// Finds the connection that executes a command, and gives the command the customer's id at that connection.
     pub async fn resolve(&mut self, command: &mut Command) -> Result<(), Problem> {
         self.connection = match execution::resolve(&self.merchant, command).await {
-            Ok(connection) => connection,
+            Ok(home) => home.connection,
             Err(error) => return Err(self.failure(&error)),
         };
         Ok(())

@@ -19,10 +19,10 @@ use crate::{
     merchant::Connection,
     problem::{Code, Problem, preference_applied},
     state::{App, RequestId},
-    store::{OperationId, StoredAnswer},
+    store::{HomeOfWrite, OperationId, StoredAnswer},
     writes::{
-        EndedWrite, NewWrite, Refused, SentRequest, StoredSurface, Surface,
-        over_http::{answer, refusal, response},
+        EndedWrite, MOST_PLANS, NewWrite, Refused, SentRequest, StoredSurface, Surface,
+        over_http::{answer, moved_too_often, refusal, response},
     },
 };
 
@@ -32,22 +32,43 @@ const USUAL_SIZE: usize = 1536;
 impl Call {
     /// Executes a write, or explains it, and writes the answer. `body` is what the client sent.
     pub async fn write(mut self, app: &App, mut command: Command, body: Option<Source>) -> Result<Response, Problem> {
-        let (connection, unresolved) = execution::resolve_write(&self.merchant, &mut command).await;
-        self.connection = connection;
-        self.refusal = self.refusal.or(unresolved);
-        let call = self;
-        if call.explain {
-            if let Some(error) = &call.refusal {
-                return Err(call.failure(error));
+        let own_refusal = self.refusal.take();
+        for _ in 0..MOST_PLANS {
+            let (home, unresolved) = execution::resolve_write(&self.merchant, &mut command).await;
+            let planned_for = home.of_write();
+            self.connection = home.connection;
+            self.refusal = own_refusal.clone().or(unresolved);
+            if self.explain {
+                if let Some(error) = &self.refusal {
+                    return Err(self.failure(error));
+                }
+                return self.explanation(&self.plan(&command)?);
             }
-            return call.explanation(&call.plan(&command)?);
+            match self.write_at(app, planned_for, command, body.clone()).await? {
+                Ok(response) => return Ok(response),
+                Err(moved) => command = moved.command,
+            }
+            self.merchant = app.merchant_of_moved(self.merchant).await;
         }
+        Err(moved_too_often())
+    }
+
+    /// Executes a write at the connection that was resolved. An inner error: the customer was moved since.
+    async fn write_at(
+        &self,
+        app: &App,
+        home: Option<HomeOfWrite>,
+        command: Command,
+        body: Option<Source>,
+    ) -> Result<Result<Response, Box<NewWrite>>, Problem> {
+        let call = self;
         let request_id = call.request_id.as_ref().and_then(|RequestId(id)| id.to_str().ok()).map(str::to_owned);
         let surface = Api { request_id: request_id.clone(), include_raw: call.include_raw, on_loss: call.on_loss };
         let distinct = matches!(&command, Command::Create(create) if create.distinct);
         let new = NewWrite {
             merchant: Arc::clone(&call.merchant),
             connection: Arc::clone(&call.connection),
+            home,
             command,
             sent: SentRequest { body, distinct, on_loss: call.preferred_loss },
             is_keyed: call.idempotency.as_ref().is_ok_and(|idempotency| idempotency.key.is_some()),
@@ -67,8 +88,9 @@ impl Call {
                 {
                     answer.answer.body = body;
                 }
-                Ok(response(answer).map(Body::from))
+                Ok(Ok(response(answer).map(Body::from)))
             }
+            Err(Refused::Moved(moved)) => Ok(Err(moved)),
             Err(refused) => {
                 let connection = match &refused {
                     // The id of the customer is that of the connection that executed the write.

@@ -27,7 +27,8 @@ use passerelle_providers::{
 };
 
 pub use cursor::{Cursor, CursorKey, NotThisList};
-pub use middleware::Middleware;
+pub use homes::Homes;
+pub use middleware::{Home, Middleware};
 
 use crate::{config::OnAmbiguous, upstream::Upstream};
 
@@ -132,6 +133,11 @@ impl Gateway {
     /// The merchant that has a key.
     pub fn merchant(&self, key: &str) -> Option<&Arc<Merchant>> {
         self.by_key.get(&digest_of(key))
+    }
+
+    /// The merchant with a name.
+    pub fn merchant_named(&self, name: &str) -> Option<&Arc<Merchant>> {
+        self.by_name.get(name)
     }
 
     /// A connection and its merchant by their names, active or not.

@@ -17,7 +17,7 @@ pub use bodies::{BodyBudget, BodyOwner, OverBudget, Reservation, SMALL_BODY};
 pub use replays::{Admitted, Once, Repeated, Replays, Seen};
 
 use crate::{
-    merchant::Gateway,
+    merchant::{Gateway, Merchant},
     metrics::Metrics,
     store::{Store, StoreError},
     upstream::Shared,
@@ -78,6 +78,21 @@ impl App {
             self.gateway.rcu(|gateway| Gateway::clone(gateway).with_ids(ids));
         }
         Ok(())
+    }
+
+    /// The merchant for another plan of a write that was planned for another home than there is now. If this process did not
+    /// know of its routing row, it learns of it first.
+    pub async fn merchant_of_moved(&self, merchant: Arc<Merchant>) -> Arc<Merchant> {
+        if merchant.middleware.is_some() {
+            return merchant;
+        }
+        if let Err(error) = self.learn_routing().await {
+            tracing::warn!(
+                merchant = merchant.name,
+                "the store does not say which connection serves a merchant: {error}"
+            );
+        }
+        self.gateway.load().merchant_named(&merchant.name).map_or(merchant, Arc::clone)
     }
 
     /// Starts the workers. They run until the handle is aborted.

@@ -33,16 +33,22 @@ use super::{
         write,
     },
     error::StoreError,
+    keyring::Hashes,
     opened::Opened,
 };
 
 /// How old a contact must be before a look-up may correct it. A provider may answer a retrieval with an older state of
 /// the customer for a while, and such an answer must not replace what a write has just recorded.
-const SETTLED: Duration = Duration::from_mins(10);
+pub(super) const SETTLED: Duration = Duration::from_mins(10);
 
 /// The part of a hash that is in `operations`.
 pub(super) fn beginning(hash: &Hash) -> &[u8] {
     hash.split_at(8).0
+}
+
+/// The hash of a contact that counts at whichever connection the customer is. No connection has an empty name.
+pub(super) fn wherever(hashes: &Hashes, merchant: &str, kind: ContactKind, value: &str) -> Hash {
+    hashes.contact(merchant, "", kind.as_str(), value)
 }
 
 /// What a customer is found by.
@@ -56,15 +62,15 @@ pub enum ContactKind {
 
 impl ContactKind {
     /// The word of the database.
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Email => "email",
             Self::Phone => "phone",
         }
     }
 
-    /// The column of `operations`.
-    const fn column(self) -> &'static str {
+    /// The column of `operations` and of `customers`.
+    pub(super) const fn column(self) -> &'static str {
         match self {
             Self::Email => "email_hash",
             Self::Phone => "phone_hash",
@@ -86,12 +92,25 @@ pub struct ContactsOf<'a> {
 pub struct ContactChanges {
     pub(in crate::store) email: Patch<Hash>,
     pub(in crate::store) phone: Patch<Hash>,
+    /// What changes in the row of the customer, if there is one.
+    pub(in crate::store) row_email: Patch<Hash>,
+    pub(in crate::store) row_phone: Patch<Hash>,
 }
 
 impl ContactChanges {
     /// The changes of a deletion: no contact is kept.
     pub const fn forget() -> Self {
-        Self { email: Patch::Clear, phone: Patch::Clear }
+        Self { email: Patch::Clear, phone: Patch::Clear, row_email: Patch::Clear, row_phone: Patch::Clear }
+    }
+
+    /// What changes in the row of the customer.
+    pub(super) fn of_row(&self) -> RowContacts<'_> {
+        let [email, phone] = [&self.row_email, &self.row_phone].map(|change| match change {
+            Patch::Absent => Patch::Absent,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(hash) => Patch::Set(beginning(hash)),
+        });
+        RowContacts { email, phone }
     }
 
     /// The kinds of contact that change.
@@ -99,6 +118,13 @@ impl ContactChanges {
         let changes = [(ContactKind::Email, &self.email), (ContactKind::Phone, &self.phone)];
         changes.into_iter().filter(|(_, change)| !change.is_absent()).map(|(kind, _)| kind)
     }
+}
+
+/// What the end of a write changes about the contacts of its customer's row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RowContacts<'a> {
+    pub(super) email: Patch<&'a [u8]>,
+    pub(super) phone: Patch<&'a [u8]>,
 }
 
 /// The contacts that a store keeps. Clones share one store.
@@ -131,6 +157,26 @@ impl Contacts {
             match kind {
                 ContactKind::Email => changes.email = change,
                 ContactKind::Phone => changes.phone = change,
+            }
+        }
+        changes
+    }
+
+    /// Adds what a write changes in the row of its customer, for a merchant with a routing row. The values are given as for
+    /// [`Contacts::changes`].
+    #[must_use]
+    pub fn with_row<'v>(
+        &self,
+        merchant: &str,
+        mut changes: ContactChanges,
+        values: impl IntoIterator<Item = (ContactKind, Option<&'v str>)>,
+    ) -> ContactChanges {
+        for (kind, value) in values {
+            let change =
+                value.map_or(Patch::Clear, |value| Patch::Set(wherever(&self.store.hashes, merchant, kind, value)));
+            match kind {
+                ContactKind::Email => changes.row_email = change,
+                ContactKind::Phone => changes.row_phone = change,
             }
         }
         changes

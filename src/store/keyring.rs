@@ -245,6 +245,7 @@ pub(super) struct Hashes {
     requests: hmac::Key,
     keys: hmac::Key,
     contacts: hmac::Key,
+    ids: hmac::Key,
 }
 
 impl fmt::Debug for Hashes {
@@ -262,7 +263,12 @@ impl Hashes {
     pub(super) fn derive(secret: &[u8]) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let derive = |use_of: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, use_of).as_ref());
-        Self { requests: derive(b"requests"), keys: derive(b"keys"), contacts: derive(b"contacts") }
+        Self {
+            requests: derive(b"requests"),
+            keys: derive(b"keys"),
+            contacts: derive(b"contacts"),
+            ids: derive(b"ids"),
+        }
     }
 
     /// The fingerprint of a merchant's request.
@@ -282,6 +288,16 @@ impl Hashes {
         let length = |text: &str| (text.len() as u64).to_be_bytes();
         let parts = [&length(connection)[..], connection.as_bytes(), &length(kind), kind.as_bytes(), value.as_bytes()];
         keyed(&self.contacts, merchant, &parts.concat())
+    }
+
+    /// The public id of a customer whose id at its connection belongs to another customer: a UUID. `number` is 0, and
+    /// higher where that UUID is taken too.
+    pub(super) fn public_id(&self, merchant: &str, connection: &str, provider_id: &str, number: u32) -> String {
+        let length = (connection.len() as u64).to_be_bytes();
+        let parts = [&length[..], connection.as_bytes(), &number.to_be_bytes(), provider_id.as_bytes()];
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(keyed(&self.ids, merchant, &parts.concat()).split_at(16).0);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
     }
 
     /// The hash of a merchant's idempotency key.

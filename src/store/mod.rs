@@ -49,13 +49,16 @@ use uuid::Uuid;
 pub use audit::{AuditLog, AuditRecord, Event};
 pub use contacts::{ContactChanges, ContactKind, Contacts, ContactsOf};
 pub use error::StoreError;
-pub use ids::{Added, Ids, KnownCustomer, NewId, Resolved, Routing};
+pub use ids::{
+    Added, AdoptedId, Deletion, HomeOfWrite, IdAt, IdCounts, IdOrigin, Ids, KnownCustomer, NewId, OpenSwitch, Resolved,
+    Routing, ShownRecord,
+};
 pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};
 pub use operation_id::{NoOperationId, OperationId};
 pub use operations::{
-    Adopted, Claim, EarlierContents, End, Finished, NewOperation, OperationLog, Reaped, Record, Resend, State,
-    StoredAnswer,
+    Adopted, Claim, CreatedContacts, EarlierContents, End, Finished, NewOperation, OperationLog, Reaped, Record,
+    Resend, State, StoredAnswer,
 };
 pub use settings::{Clock, Settings, is_literal};
 

@@ -53,6 +53,8 @@ pub(super) struct Attempt<'o> {
     pub(super) conditions: Conditions,
     pub(super) surface: &'o dyn Surface,
     pub(super) is_keyed: bool,
+    /// Whether it is a write of the copier.
+    pub(super) is_copy: bool,
     /// When the first attempt may have sent the write first.
     pub(super) first_sent_at: Timestamp,
     /// When to reconcile next, if this attempt leaves the outcome unknown. `None`: one `visibility_lag` after its end,
@@ -94,6 +96,7 @@ impl<'o> Attempt<'o> {
             conditions,
             surface: &*write.surface,
             is_keyed: write.is_keyed,
+            is_copy: write.home.as_ref().is_some_and(|home| home.is_copy),
             first_sent_at: Timestamp::now(),
             next_reconcile_at: None,
             waiters,

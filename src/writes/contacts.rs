@@ -7,44 +7,61 @@ use passerelle_providers::{
     text::Text,
 };
 
-use super::Attempt;
-use crate::store::{ContactChanges, ContactKind, Contacts, ContactsOf};
+use super::{Attempt, NewWrite};
+use crate::store::{ContactChanges, ContactKind, Contacts, ContactsOf, CreatedContacts};
 
 impl Attempt<'_> {
-    /// The changes, as hashes.
+    /// The changes, as hashes. A merchant with a routing row keeps them in the row of the customer, too.
     pub(super) fn contact_changes(&self, contacts: &Contacts, result: &Result<Written, Error>) -> ContactChanges {
         let Ok(written) = result else { return ContactChanges::default() };
-        if self.connection.manifest.lists.is_complete() {
+        let is_complete = self.connection.manifest.lists.is_complete();
+        let is_routed = self.merchant.middleware.is_some() && !self.is_copy;
+        if is_complete && !is_routed {
             return ContactChanges::default();
         }
-        let of = ContactsOf { merchant: &self.merchant.name, connection: &self.connection.name };
-        match (self.command, written) {
+        let (sent, customer) = match (self.command, written) {
             (Command::Create(create), Written::Created(Created { customer, existing: false })) => {
-                changes(contacts, of, &create.fields, customer)
+                (&create.fields, customer)
             }
-            (Command::Update(update), Written::Changed(customer)) => changes(contacts, of, &update.fields, customer),
-            (_, Written::Deleted) => ContactChanges::forget(),
+            (Command::Update(update), Written::Changed(customer)) => (&update.fields, customer),
+            (_, Written::Deleted) => return ContactChanges::forget(),
             // The lists showed a customer that a create matched, or the store knows it already. Other writes change no
             // e-mail address and no phone number.
-            (_, Written::Created(_) | Written::Changed(_)) => ContactChanges::default(),
-        }
+            (_, Written::Created(_) | Written::Changed(_)) => return ContactChanges::default(),
+        };
+        let comparable = comparable(sent, customer);
+        let values = || comparable.iter().map(|(kind, value)| (*kind, value.as_deref()));
+        let of = ContactsOf { merchant: &self.merchant.name, connection: &self.connection.name };
+        let changes = if is_complete { ContactChanges::default() } else { contacts.changes(of, values()) };
+        if is_routed { contacts.with_row(of.merchant, changes, values()) } else { changes }
+    }
+}
+
+/// The contacts of the customer that a create is to make, for a merchant with a routing row.
+pub(super) fn of_create(write: &NewWrite) -> CreatedContacts {
+    let (Some(_), Command::Create(create)) = (&write.home, &write.command) else { return CreatedContacts::default() };
+    let comparable = |value: &Patch<Text>, kind: fn(Text) -> Lookup| {
+        value.set().map(|value| kind(value.clone()).comparable().into_owned())
+    };
+    CreatedContacts {
+        email: comparable(&create.fields.email, Lookup::Email),
+        phone: comparable(&create.fields.phone, Lookup::Phone),
     }
 }
 
 /// The contacts of the customer in the answer. Where the answer lacks a value, the command decides.
-fn changes(contacts: &Contacts, of: ContactsOf<'_>, sent: &CustomerFields, customer: &Customer) -> ContactChanges {
+fn comparable(sent: &CustomerFields, customer: &Customer) -> Vec<(ContactKind, Option<String>)> {
     let email = value(customer.email.as_ref(), &sent.email).map(|email| Lookup::Email(email.clone()));
     let phone = value(customer.phone.as_ref(), &sent.phone).map(|phone| Lookup::Phone(phone.clone()));
     let changed = [(ContactKind::Email, email), (ContactKind::Phone, phone)];
-    let comparable: Vec<(ContactKind, Option<String>)> = changed
+    changed
         .into_iter()
         .filter_map(|(kind, change)| match change {
             Patch::Absent => None,
             Patch::Clear => Some((kind, None)),
             Patch::Set(lookup) => Some((kind, Some(lookup.comparable().into_owned()))),
         })
-        .collect();
-    contacts.changes(of, comparable.iter().map(|(kind, value)| (*kind, value.as_deref())))
+        .collect()
 }
 
 /// The value of a field after the write: absent if it is not known, cleared if the customer has none any more.

@@ -97,6 +97,9 @@ pub enum Refused {
     Expired(Formerly),
     /// The customer was deleted since, and the answer was erased with it.
     Erased(Formerly),
+    /// The customer lives at another connection than the write was planned for, and nothing was sent.
+    /// The caller resolves and plans the command anew.
+    Moved(Box<NewWrite>),
     /// The task of the write panicked. If the write was claimed, a worker reconciles it when its lease has run out.
     Fault,
 }
@@ -109,6 +112,9 @@ pub struct Formerly {
     /// The connection that executed it, by its name.
     pub connection: String,
 }
+
+/// How often a write is planned, if its customer is moved between each plan and the claim.
+pub const MOST_PLANS: usize = 3;
 
 /// Executes writes.
 #[derive(Debug)]
@@ -202,6 +208,9 @@ impl Writes {
         let claim = self.store.claim(new).await.map_err(Refused::Store)?;
         let Claim::New { attempt: number } = claim else {
             drop(permit);
+            if claim == Claim::Moved {
+                return Err(Refused::Moved(Box::new(write)));
+            }
             // An earlier request made the write. So this task drops its registration. A client that joined it gets no
             // answer here, and makes its own claim at once.
             drop(in_flight_write);
@@ -250,7 +259,10 @@ impl Writes {
     ) -> WriteAnswer {
         let Attempt { merchant, connection, .. } = *attempt;
         let mut contacts = attempt.contact_changes(&self.contacts, &result);
-        let mut result = execution::present_written(merchant, connection, result).await;
+        let mut result = match attempt.is_copy {
+            true => result,
+            false => execution::present_written(merchant, connection, result, attempt.first_sent_at).await,
+        };
         let mut is_compared = false;
         loop {
             let answer = attempt.write_answer(&result, exchanges.as_deref());
@@ -372,6 +384,8 @@ fn new_operation(
         request: content,
         earlier: earlier::contents(write),
         command: document,
+        home: write.home.clone(),
+        contacts: contacts::of_create(write),
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     execution,
     merchant::{Connection, Merchant},
-    store::OperationId,
+    store::{HomeOfWrite, OperationId},
 };
 
 /// A write that a client requested.
@@ -30,6 +30,8 @@ pub struct NewWrite {
     pub merchant: Arc<Merchant>,
     /// The connection that executes it.
     pub connection: Arc<Connection>,
+    /// What the claim is made against. `None`: the merchant has no routing row.
+    pub home: Option<HomeOfWrite>,
     /// The command, with completed values.
     pub command: Command,
     /// What the client sent. It decides whether another request is the same write.

@@ -102,12 +102,19 @@ pub fn refusal(refused: Refused) -> Problem {
             let detail = "the customer was deleted since, and the answer to this `Idempotency-Key` was erased with it";
             Problem::new(Code::ReplayErased, detail).with_existing(customer)
         }
+        Refused::Moved(_) => moved_too_often(),
         Refused::Fault => {
             let detail = "an unexpected fault, which is in the gateway's log; if the write was sent, the gateway \
                           reconciles it";
             Problem::new(Code::Internal, detail).with_unknown_outcome()
         }
     }
+}
+
+/// The problem of a write whose customer was moved as often as it was planned.
+pub fn moved_too_often() -> Problem {
+    let detail = "the customers of the merchant are being moved to another connection, and nothing was sent; try again";
+    Problem::new(Code::StoreUnavailable, detail)
 }
 
 /// The answer that the store keeps, from a response.

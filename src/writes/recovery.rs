@@ -34,7 +34,7 @@ use tokio::{
 use super::{Attempt, AttemptTime, ClientPresence, End, Record, StoredWrite, Waiters, WriteAnswer, Writes};
 use crate::{
     config::OnAmbiguous,
-    execution::ProviderTransport,
+    execution::{self, ProviderTransport},
     merchant::Connection,
     store::{Adopted, Resend, State, StoredAnswer},
 };
@@ -145,6 +145,7 @@ impl Writes {
             conditions: stored_write.surface.conditions(connection),
             surface: &*stored_write.surface,
             is_keyed: record.keyed,
+            is_copy: record.is_copy,
             first_sent_at: record.created_at,
             next_reconcile_at: phase.next_reconcile_at(&record, connection),
             waiters: Waiters { client, in_flight_write: &in_flight_write },
@@ -182,10 +183,14 @@ impl Writes {
                         self.hold_for_operator(&record, Some(&attempt), why).await;
                         return None;
                     }
-                    Ok(Resend::Lost) | Err(_) => {
+                    Ok(Resend::Moved) if gives_up => self.give_up_elsewhere(&attempt).await,
+                    Ok(Resend::Lost | Resend::Moved) | Err(_) => {
                         self.leave_unknown(&attempt, "the write could not be sent once more").await
                     }
                 }
+            }
+            Ok(Found::NotHappened) if gives_up && attempt.is_create_elsewhere().await => {
+                self.give_up_elsewhere(&attempt).await
             }
             Ok(Found::NotHappened) if gives_up => {
                 self.hold_for_operator(&record, Some(&attempt), "the provider shows no trace of it").await;
@@ -247,6 +252,16 @@ impl Writes {
         Ok(outcome)
     }
 
+    /// Ends a write that the provider does not show, at a connection where it is not sent again: its customer lives elsewhere
+    /// now, or new customers are created elsewhere. The claim is released, and the key is free.
+    async fn give_up_elsewhere(&self, attempt: &Attempt<'_>) -> WriteAnswer {
+        let detail = "the write did not happen at the connection that it was sent to, and the merchant is served by \
+                      another one now; send it again";
+        let answer = attempt.write_answer(&Err(Error::new(Kind::Overloaded, detail)), None);
+        let stored = self.store_end(attempt, answer, End::NotSent, false).await;
+        stored.unwrap_or_else(|| attempt.unknown_answer(detail))
+    }
+
     /// Holds a write: stores that its outcome is unknown, without a time to reconcile. The workers do not reconcile the
     /// write any more. If a client repeats its request, the gateway reconciles the write once.
     async fn hold_for_operator(&self, record: &Record, attempt: Option<&Attempt<'_>>, why: &'static str) {
@@ -303,6 +318,17 @@ impl ReconcilePhase {
 }
 
 impl Attempt<'_> {
+    /// Whether this is a create at a connection that is not active any more, whose lists would show its customer. It is
+    /// looked for and never sent again.
+    async fn is_create_elsewhere(&self) -> bool {
+        let is_shown = self.connection.manifest.lists.is_complete();
+        let is_create = matches!(self.command, Command::Create(_)) && !self.is_copy;
+        if !is_create || !is_shown || self.merchant.middleware.is_none() {
+            return false;
+        }
+        execution::active(self.merchant).await.is_ok_and(|active| active.name != self.connection.name)
+    }
+
     /// What prevents a second execution of this write, according to the provider's manifest.
     fn dedupe(&self) -> Option<Dedupe> {
         self.connection.manifest.dedupe(self.command.operation())

@@ -46,8 +46,8 @@ impl Writes {
         client: &ClientPresence,
     ) -> Result<WriteAnswer, Refused> {
         match claim {
-            // The caller sends a new write.
-            Claim::New { .. } => Err(Refused::Fault),
+            // The caller sends a new write, or plans it anew.
+            Claim::New { .. } | Claim::Moved => Err(Refused::Fault),
             Claim::InFlight(record) if is_keyed => Err(Refused::InProgress(record.id)),
             Claim::InFlight(record) => self.join(&record, time.deadline, client).await,
             Claim::Unknown(record) => Box::pin(self.reconcile_now(record, time, client)).await,

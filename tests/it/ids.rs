@@ -8,13 +8,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use passerelle::merchant::{Connection, Merchant, Middleware};
+use jiff::Timestamp;
+use passerelle::merchant::{Connection, Home, Merchant, Middleware};
 use passerelle_providers::{
     CustomerProvider, Settings, VENDORS, Vendor,
     kit::{Endpoint, Transport, run, server::base_path},
     model::{
-        Command, CustomerFields, CustomerFilter, CustomerId, Error, IdPattern, Kind, ListCustomers, ListOfCustomer,
-        Operation, Patch, Position, Reply, Request, Response,
+        Command, Customer, CustomerFields, CustomerFilter, CustomerId, Error, IdPattern, Kind, ListCustomers,
+        ListOfCustomer, Operation, Patch, Position, Reply, Request, Response,
         auth::{Credentials, Stamp},
         manifest::Manifest,
     },
@@ -55,7 +56,7 @@ impl Renaming {
 
 #[async_trait]
 impl Middleware for Renaming {
-    async fn resolve(&self, merchant: &Merchant, command: &mut Command) -> Result<Arc<Connection>, Error> {
+    async fn resolve(&self, merchant: &Merchant, command: &mut Command) -> Result<Home, Error> {
         let connection = Arc::clone(&merchant.active);
         if let Some(id) = command.customer_mut() {
             let unknown = || Error::new(Kind::NotFound, "no such customer");
@@ -63,7 +64,7 @@ impl Middleware for Renaming {
             let at_provider = Text::from(reversed.chars().rev().collect::<String>());
             *id = id.clone().at(at_provider, &connection.manifest.id)?;
         }
-        Ok(connection)
+        Ok(Home::at(connection))
     }
 
     async fn present(&self, _: &Merchant, _: &Connection, reply: &mut Reply) -> Result<(), Error> {
@@ -71,6 +72,18 @@ impl Middleware for Renaming {
             let public = self.rename(customer.id_at_provider());
             customer.set_public_id(public);
         }
+        Ok(())
+    }
+
+    async fn present_created(
+        &self,
+        _: &Merchant,
+        _: &Connection,
+        customer: &mut Customer,
+        _: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let public = self.rename(customer.id_at_provider());
+        customer.set_public_id(public);
         Ok(())
     }
 

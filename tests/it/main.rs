@@ -15,6 +15,8 @@ mod explain;
 mod faults;
 mod health;
 mod homes;
+mod homes_of_creates;
+mod homes_of_writes;
 mod http2;
 mod ids;
 mod imports;

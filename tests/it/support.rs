@@ -5,7 +5,7 @@ use std::sync::Arc;
 use passerelle::{
     command::{Running, start},
     config::load_text,
-    merchant::Middleware,
+    merchant::{Merchant, Middleware},
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
@@ -96,6 +96,12 @@ impl Gateway {
             passerelle::merchant::Gateway::resolve(&loaded, Some(&self.running.twins), &self.running.app.shared);
         let gateway = resolved.expect("a gateway").gateway.with_middleware(|_| Some(Arc::clone(middleware)));
         self.running.app.gateway.store(Arc::new(gateway));
+    }
+
+    /// Puts another middleware between merchants and their connections. It is given the merchant with the present one.
+    pub(crate) fn wrap_middleware(&self, middleware: impl Fn(&Merchant) -> Option<Arc<dyn Middleware>>) {
+        let gateway = passerelle::merchant::Gateway::clone(&self.running.app.gateway.load());
+        self.running.app.gateway.store(Arc::new(gateway.with_middleware(middleware)));
     }
 
     /// Replaces the configuration, as a reload does.

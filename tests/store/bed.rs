@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use passerelle::{
     config,
     store::{
-        Claim, ContactChanges, EarlierContents, End, NewOperation, OperationId, Record, Settings, Store, StoreError,
-        StoredAnswer,
+        Claim, ContactChanges, CreatedContacts, EarlierContents, End, NewOperation, OperationId, Record, Settings,
+        Store, StoreError, StoredAnswer,
     },
 };
 use tempfile::TempDir;
@@ -111,6 +111,8 @@ pub(crate) fn keyless(merchant: &str, request: &str) -> NewOperation {
         request: Bytes::from(request.to_owned()),
         earlier: EarlierContents::default(),
         command: Bytes::from(format!("{{\"command\":\"{request}\"}}")),
+        home: None,
+        contacts: CreatedContacts::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use libtest_mimic::Trial;
-use passerelle::store::{ContactKind, ContactsOf, End};
+use passerelle::store::{ContactKind, ContactsOf, End, IdOrigin, ShownRecord};
 
 use crate::{
     bed::{Bed, answer, claim, key, keyed},
@@ -14,11 +14,14 @@ use crate::{
 /// The columns whose values are sealed. Each must be in the list of `src/store/sealed.rs`, too.
 const SEALED: [&str; 3] = ["meta.value", "operations.answer", "operations.command"];
 /// The columns of bytes that contain hashes. A new key does not change them.
-const PLAIN: [&str; 8] = [
+const PLAIN: [&str; 11] = [
     "audit.hash",
     "audit.request_hash",
     "chain.hash",
     "contacts.hash",
+    "customer_ids.seen",
+    "customers.email_hash",
+    "customers.phone_hash",
     "operations.email_hash",
     "operations.fingerprint",
     "operations.key_hash",
@@ -89,6 +92,10 @@ async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
     let open = claim(&store, keyed("acme", "open", "r")).await;
     let unknown = End::Unknown { reconcile_after: None, answer: answer(504) };
     store.operations().finish(open, 1, unknown).await.expect("finished");
+    store.ids().route("routed", "main").await.expect("stored");
+    let record = ShownRecord { provider_id: "c3", email: Some("c3@example.com"), phone: Some("+221771234567") };
+    store.ids().adopt("routed", "main", &[record]).await.expect("adopted");
+    store.ids().copied("routed", "c3", 0, "new", "n3", IdOrigin::Created, &[1; 8]).await.expect("stored");
     drop(store);
     let before = columns(&bed).await;
     let old = before["meta.value"][0][..PREFIX].to_vec();

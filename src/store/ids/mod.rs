@@ -13,78 +13,45 @@
 //!
 //! UUIDs are kept in lower case, and compared so. All other ids are kept and compared as they are.
 
+mod adopting;
 #[cfg(test)]
 mod costs;
+mod homes;
+mod marks;
+mod routes;
 mod rows;
+mod types;
 
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use uuid::{Uuid, fmt::Hyphenated};
 
-use self::rows::{Add, ReadPublic, ReadRouted, Resolve, Route};
+pub(in crate::store) use self::homes::{Planned, confirm, lift};
+use self::{
+    adopting::{Adopt, NewRow, Page, ReadAdopted},
+    marks::{Copied, Count, NoteGone, Pin, ReadCustomers, Unpin, Which},
+    routes::{Activate, Begin, EndSwitch, Flip},
+    rows::{Add, ReadPublic, ReadRouted, Resolve, Route},
+};
+pub use self::{
+    homes::HomeOfWrite,
+    types::{
+        Added, AdoptedId, Deletion, IdAt, IdCounts, IdOrigin, KnownCustomer, NewId, OpenSwitch, Resolved, Routing,
+        ShownRecord,
+    },
+};
 use super::{
+    contacts::{ContactKind, beginning, wherever},
     database::{read, write},
     error::StoreError,
     opened::Opened,
 };
-
-/// The connection that serves a merchant, and how often that was changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Routing {
-    /// The active connection.
-    pub connection: String,
-    /// The number of changes so far.
-    pub epoch: u64,
-}
-
-/// A customer at a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewId {
-    /// The id that the merchant knows.
-    pub public_id: String,
-    /// The connection.
-    pub connection: String,
-    /// The id at the connection.
-    pub provider_id: String,
-    /// Where the customer stays whichever connection is active. It counts if this is the first row of the customer.
-    pub pinned: Option<String>,
-}
-
-/// What became of a [`NewId`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Added {
-    /// It is stored, now or before.
-    Stored,
-    /// The customer has another id at this connection, or the id there is that of another customer.
-    Taken,
-    /// The merchant has no routing row.
-    NotRouted,
-}
-
-/// A customer, with its id at every connection that holds it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KnownCustomer {
-    /// The id that the merchant knows.
-    pub public_id: String,
-    /// Where the customer stays whichever connection is active.
-    pub pinned: Option<String>,
-    /// The ids by the names of the connections.
-    pub at: HashMap<String, String>,
-}
-
-/// What an id means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
-    /// The merchant's routing.
-    pub routing: Routing,
-    /// The customers that the id names: the one whose public id it is, otherwise those who have it at a connection.
-    pub customers: Vec<KnownCustomer>,
-}
 
 /// The ids that a store keeps. Clones share one store.
 #[derive(Clone)]
@@ -161,10 +128,209 @@ impl Ids {
         let found = customers.iter().zip(wanted);
         Ok(found.map(|((connection, _), id)| known.get(&(connection.clone(), id)).cloned()).collect())
     }
+
+    /// Gives every record of a connection a row, and says under which id the merchant knows it. A record that has one
+    /// costs one query for up to 512 of them, and a write only where its contacts are others.
+    ///
+    /// A new row is pinned to the connection while a switch is open, and where the connection is not the active one.
+    pub async fn adopt(
+        &self,
+        merchant: &str,
+        connection: &str,
+        records: &[ShownRecord<'_>],
+    ) -> Result<Vec<AdoptedId>, StoreError> {
+        self.adopt_all(merchant, connection, records, None).await
+    }
+
+    /// The same for the record that a create made, which was first sent at `sent_at`, in milliseconds since 1970. If the
+    /// id at the provider is that of a customer who was deleted before, the record is a new customer.
+    pub async fn adopt_created(
+        &self,
+        merchant: &str,
+        connection: &str,
+        record: ShownRecord<'_>,
+        sent_at: i64,
+    ) -> Result<Option<AdoptedId>, StoreError> {
+        Ok(self.adopt_all(merchant, connection, &[record], Some(sent_at)).await?.pop())
+    }
+
+    async fn adopt_all(
+        &self,
+        merchant: &str,
+        connection: &str,
+        records: &[ShownRecord<'_>],
+        sent_at: Option<i64>,
+    ) -> Result<Vec<AdoptedId>, StoreError> {
+        let records: Vec<NewRow> = records.iter().map(|record| self.new_row(merchant, record)).collect();
+        let page = Page { merchant: merchant.to_owned(), connection: connection.to_owned(), records, sent_at };
+        let page = Arc::new(page);
+        match read(&*self.store.database, ReadAdopted(Arc::clone(&page))).await? {
+            Some(adopted) => Ok(adopted),
+            None => write(&*self.store.database, Adopt { page, hashes: Arc::clone(&self.store.hashes) }).await,
+        }
+    }
+
+    fn new_row(&self, merchant: &str, record: &ShownRecord<'_>) -> NewRow {
+        NewRow {
+            provider_id: folded(record.provider_id),
+            email: record.email.map(|value| self.contact(merchant, ContactKind::Email, value)),
+            phone: record.phone.map(|value| self.contact(merchant, ContactKind::Phone, value)),
+        }
+    }
+
+    fn contact(&self, merchant: &str, kind: ContactKind, value: &str) -> Vec<u8> {
+        beginning(&wherever(&self.store.hashes, merchant, kind, value)).to_vec()
+    }
+
+    /// Opens a switch: writes the first routing row, or opens the switch in the row that there is. The routing that is
+    /// returned names another switch if that one is open.
+    pub async fn begin(
+        &self,
+        merchant: &str,
+        connection: &str,
+        switch_id: &str,
+        other: &str,
+    ) -> Result<Routing, StoreError> {
+        let [merchant, connection, switch_id, other] = [merchant, connection, switch_id, other].map(str::to_owned);
+        write(&*self.store.database, Begin { merchant, connection, switch_id, other }).await
+    }
+
+    /// Closes the open switch. `false`: it is not the open one, or the epoch is another.
+    pub async fn end_switch(&self, merchant: &str, switch_id: &str, epoch: u64) -> Result<bool, StoreError> {
+        let (merchant, switch_id) = (merchant.to_owned(), switch_id.to_owned());
+        write(&*self.store.database, EndSwitch { merchant, switch_id, epoch }).await
+    }
+
+    /// Makes the other side active, and raises the epoch. `false`: the routing is another than `from`.
+    pub async fn flip(&self, merchant: &str, switch_id: &str, from: &Routing, to: &str) -> Result<bool, StoreError> {
+        let [merchant, switch_id, to] = [merchant, switch_id, to].map(str::to_owned);
+        write(&*self.store.database, Flip { merchant, switch_id, from: from.clone(), to }).await
+    }
+
+    /// Makes a connection active, under an epoch that is higher than the one that is kept, and higher than `above`. It is
+    /// the way out of a restored backup. `None`: the merchant has no routing row.
+    pub async fn activate(&self, merchant: &str, connection: &str, above: u64) -> Result<Option<Routing>, StoreError> {
+        let (merchant, connection) = (merchant.to_owned(), connection.to_owned());
+        write(&*self.store.database, Activate { merchant, connection, above }).await
+    }
+
+    /// Pins customers who are pinned nowhere to the active connection: those among the first `limit` after `after`. Returns
+    /// where the next call begins.
+    ///
+    /// A switch does that before it copies anything, because customers can have rows of an earlier switch.
+    pub async fn pin(&self, merchant: &str, after: Option<&str>, limit: usize) -> Result<Option<String>, StoreError> {
+        let pin = Pin { merchant: merchant.to_owned(), after: after.unwrap_or_default().to_owned(), limit };
+        write(&*self.store.database, pin).await
+    }
+
+    /// Lets a customer follow the active connection. It must be copied up to `version`, which must still be its version;
+    /// both sides of the open switch must have it; no write to it may be open or unknown, nor a deletion claimed; and its
+    /// last write must have ended a `lag` ago. Otherwise it is `false`, and nothing changes.
+    pub async fn unpin(
+        &self,
+        merchant: &str,
+        public_id: &str,
+        lag: Duration,
+        version: u64,
+    ) -> Result<bool, StoreError> {
+        let lag = i64::try_from(lag.as_millis()).unwrap_or(i64::MAX);
+        write(
+            &*self.store.database,
+            Unpin { merchant: merchant.to_owned(), public_id: folded(public_id), lag, version },
+        )
+        .await
+    }
+
+    /// Keeps that a customer is at a connection as `provider_id`, in the state of `version`. An origin that is kept stays.
+    /// `false`: the customer has another id there, or the id belongs to another customer; or its deletion was claimed, or
+    /// a newer version was copied. Where the customer was deleted, the id is kept all the same, so that the record can be
+    /// deleted too.
+    #[expect(clippy::too_many_arguments, reason = "what a copy is, in one call")]
+    pub async fn copied(
+        &self,
+        merchant: &str,
+        public_id: &str,
+        version: u64,
+        connection: &str,
+        provider_id: &str,
+        origin: IdOrigin,
+        seen: &[u8],
+    ) -> Result<bool, StoreError> {
+        let copied = Copied {
+            merchant: merchant.to_owned(),
+            public_id: folded(public_id),
+            version,
+            connection: connection.to_owned(),
+            provider_id: folded(provider_id),
+            origin,
+            seen: seen.to_vec(),
+        };
+        write(&*self.store.database, copied).await
+    }
+
+    /// Notes that a customer is not found at its home any more, or that it is found again.
+    pub async fn note_gone(&self, merchant: &str, public_id: &str, is_gone: bool) -> Result<(), StoreError> {
+        let note = NoteGone { merchant: merchant.to_owned(), public_id: folded(public_id), is_gone };
+        write(&*self.store.database, note).await
+    }
+
+    /// Customers whose version is above the copied version, except those whose deletion is confirmed, by their public ids.
+    pub async fn marked(
+        &self,
+        merchant: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<KnownCustomer>, StoreError> {
+        self.customers(merchant, Which::Marked { after: after.unwrap_or_default().to_owned() }, limit).await
+    }
+
+    /// Customers who are pinned to a connection, by their public ids.
+    pub async fn pinned_to(
+        &self,
+        merchant: &str,
+        connection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<KnownCustomer>, StoreError> {
+        let (connection, after) = (connection.to_owned(), after.unwrap_or_default().to_owned());
+        self.customers(merchant, Which::Pinned { connection, after }, limit).await
+    }
+
+    /// All customers, by their public ids.
+    pub async fn all(
+        &self,
+        merchant: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<KnownCustomer>, StoreError> {
+        self.customers(merchant, Which::All { after: after.unwrap_or_default().to_owned() }, limit).await
+    }
+
+    /// The customers whose row has a contact. Equal values must be given as equal texts. A row can lag behind the provider:
+    /// the caller compares with the record.
+    pub async fn by_contact(
+        &self,
+        merchant: &str,
+        kind: ContactKind,
+        value: &str,
+    ) -> Result<Vec<KnownCustomer>, StoreError> {
+        const MOST: usize = 32;
+        let hash = self.contact(merchant, kind, value);
+        self.customers(merchant, Which::HasContact { kind, hash }, MOST).await
+    }
+
+    async fn customers(&self, merchant: &str, which: Which, limit: usize) -> Result<Vec<KnownCustomer>, StoreError> {
+        read(&*self.store.database, ReadCustomers { merchant: merchant.to_owned(), which, limit }).await
+    }
+
+    /// How many customers are pinned where, and how many are marked.
+    pub async fn counts(&self, merchant: &str) -> Result<IdCounts, StoreError> {
+        read(&*self.store.database, Count { merchant: merchant.to_owned() }).await
+    }
 }
 
 /// An id as it is kept and compared: a UUID in lower case, every other id as it is.
-fn folded(id: &str) -> String {
+pub(in crate::store) fn folded(id: &str) -> String {
     match id.len() == Hyphenated::LENGTH && Uuid::try_parse(id).is_ok() {
         true => id.to_ascii_lowercase(),
         false => id.to_owned(),

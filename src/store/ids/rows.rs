@@ -1,20 +1,20 @@
 //! The statements over the tables of ids, the same for both databases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 
-use super::{Added, KnownCustomer, NewId, Resolved, Routing};
+use super::{Added, Deletion, IdAt, IdOrigin, KnownCustomer, NewId, Resolved, routes};
 use crate::store::{
     database::{
         Group, Session, Work,
-        values::{Value, unsigned},
+        values::{Row, Value, unsigned},
     },
     error::StoreError,
 };
 
 /// The most ids of one statement.
-const CHUNK: usize = 512;
+pub(super) const CHUNK: usize = 512;
 
 /// The merchants with a routing row.
 pub(in crate::store) struct ReadRouted;
@@ -83,19 +83,55 @@ impl Work for Add {
     }
 }
 
+/// The columns of a customer at a connection, in the order of [`collect`].
+macro_rules! customer {
+    () => {
+        "customers.public_id, customers.pinned, customers.version, customers.copied_version, customers.written_at, \
+         customers.deletion, customers.gone_at, ids.connection, ids.provider_id, ids.origin"
+    };
+}
+pub(super) use customer;
+
+/// Adds a row to its customer. A customer whose last id was given to another one has no id.
+pub(super) fn collect(customers: &mut Vec<KnownCustomer>, public_id: String, row: &mut Row) -> Result<(), StoreError> {
+    let customer = KnownCustomer {
+        public_id,
+        pinned: row.maybe_text()?,
+        at: HashMap::new(),
+        version: unsigned(row.integer()?),
+        copied_version: unsigned(row.integer()?),
+        written_at: row.integer()?.max(0),
+        deletion: row.maybe_text()?.as_deref().and_then(Deletion::parse),
+        gone_at: row.maybe_integer()?,
+    };
+    let at = row.maybe_text()?.zip(row.maybe_text()?);
+    let origin = row.maybe_text()?.as_deref().and_then(IdOrigin::parse).unwrap_or_default();
+    let place = customers.iter().rposition(|known| known.public_id == customer.public_id).unwrap_or_else(|| {
+        customers.push(customer);
+        customers.len() - 1
+    });
+    if let Some((connection, provider_id)) = at {
+        customers[place].at.insert(connection, IdAt { provider_id, origin });
+    }
+    Ok(())
+}
+
 /// The routing of a merchant, and every row of the customers that an id names. No id names none.
-const RESOLVE: &str = "SELECT connection, epoch, NULL, NULL, NULL, NULL FROM routing WHERE merchant = ?1 \
-                       UNION ALL \
-                       SELECT NULL, NULL, customers.public_id, customers.pinned, ids.connection, ids.provider_id \
-                       FROM customers CROSS JOIN customer_ids AS ids \
-                       WHERE customers.merchant = ?1 AND customers.public_id = ?2 \
-                       AND ids.merchant = ?1 AND ids.public_id = ?2 \
-                       UNION ALL \
-                       SELECT NULL, NULL, customers.public_id, customers.pinned, ids.connection, ids.provider_id \
-                       FROM customer_ids AS named CROSS JOIN customers CROSS JOIN customer_ids AS ids \
-                       WHERE named.merchant = ?1 AND named.provider_id = ?2 \
-                       AND customers.merchant = ?1 AND customers.public_id = named.public_id \
-                       AND ids.merchant = ?1 AND ids.public_id = named.public_id";
+const RESOLVE: &str = concat!(
+    "SELECT connection AS active, epoch, switch_id, other, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+     FROM routing WHERE merchant = ?1 \
+     UNION ALL SELECT NULL, NULL, NULL, NULL, ",
+    customer!(),
+    " FROM customers LEFT JOIN customer_ids AS ids \
+     ON ids.merchant = customers.merchant AND ids.public_id = customers.public_id \
+     WHERE customers.merchant = ?1 AND customers.public_id = ?2 \
+     UNION ALL SELECT NULL, NULL, NULL, NULL, ",
+    customer!(),
+    " FROM customer_ids AS named CROSS JOIN customers CROSS JOIN customer_ids AS ids \
+     WHERE named.merchant = ?1 AND named.provider_id = ?2 \
+     AND customers.merchant = ?1 AND customers.public_id = named.public_id \
+     AND ids.merchant = ?1 AND ids.public_id = named.public_id"
+);
 
 /// What an id means.
 pub(in crate::store) struct Resolve {
@@ -114,16 +150,13 @@ impl Work for Resolve {
         let values = [Value::Text(&self.merchant), Value::text(self.id.as_deref())];
         let (mut routing, mut customers) = (None, Vec::<KnownCustomer>::new());
         for mut row in session.rows(RESOLVE, &values).await? {
-            if let (Some(connection), Some(epoch)) = (row.maybe_text()?, row.maybe_integer()?) {
-                routing = Some(Routing { connection, epoch: unsigned(epoch) });
+            if let Some(connection) = row.maybe_text()? {
+                routing = Some(routes::read(connection, &mut row)?);
                 continue;
             }
-            let (public_id, pinned, connection, provider_id) =
-                (row.text()?, row.maybe_text()?, row.text()?, row.text()?);
-            match customers.iter_mut().find(|customer| customer.public_id == public_id) {
-                Some(customer) => drop(customer.at.insert(connection, provider_id)),
-                None => customers.push(KnownCustomer { public_id, pinned, at: [(connection, provider_id)].into() }),
-            }
+            let _ = (row.maybe_integer()?, row.maybe_text()?, row.maybe_text()?);
+            let public_id = row.text()?;
+            collect(&mut customers, public_id, &mut row)?;
         }
         let has_public_id = |customer: &KnownCustomer| Some(&customer.public_id) == self.id.as_ref();
         if customers.iter().any(has_public_id) {
@@ -131,6 +164,15 @@ impl Work for Resolve {
         }
         Ok(routing.map(|routing| Resolved { routing, customers }))
     }
+}
+
+/// Adds at least one value, and returns its places in the statement. The databases keep every statement prepared, so there
+/// are few: the last value fills the places to the next power of two.
+pub(super) fn places<'v>(values: &mut Vec<Value<'v>>, texts: impl ExactSizeIterator<Item = &'v str> + Clone) -> String {
+    let (first, places) = (values.len() + 1, texts.len().next_power_of_two());
+    let filling = texts.clone().last().into_iter().cycle();
+    values.extend(texts.chain(filling).take(places).map(Value::Text));
+    (first..first + places).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
 }
 
 /// A customer at a connection, as a row has it.
@@ -155,17 +197,11 @@ impl Work for ReadPublic {
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<AtConnection>, StoreError> {
         let mut found = Vec::new();
         for ids in self.provider_ids.chunks(CHUNK) {
-            // The databases keep every statement prepared, so there are few: the last id fills the places to the next
-            // power of two.
-            let places = ids.len().next_power_of_two();
-            let filling = ids.last().into_iter().cycle();
             let mut values = vec![Value::Text(&self.merchant)];
-            values.extend(ids.iter().chain(filling).take(places).map(|id| Value::Text(id)));
-            let named: Vec<String> = (2..places + 2).map(|number| format!("?{number}")).collect();
+            let places = places(&mut values, ids.iter().map(String::as_str));
             let select = format!(
                 "SELECT connection, provider_id, public_id FROM customer_ids \
-                 WHERE merchant = ?1 AND provider_id IN ({})",
-                named.join(", ")
+                 WHERE merchant = ?1 AND provider_id IN ({places})"
             );
             for mut row in session.rows(&select, &values).await? {
                 found.push(AtConnection { connection: row.text()?, provider_id: row.text()?, public_id: row.text()? });

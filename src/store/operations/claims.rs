@@ -20,6 +20,7 @@ use crate::store::{
     contacts,
     database::{Group, Session, Work, values::Value},
     error::StoreError,
+    ids::{HomeOfWrite, Planned},
     operation_id::OperationId,
 };
 
@@ -31,6 +32,9 @@ pub(in crate::store) struct MakeClaim {
     pub(in crate::store) operation: String,
     pub(in crate::store) customer: Option<String>,
     pub(in crate::store) command: Vec<u8>,
+    pub(in crate::store) home: Option<HomeOfWrite>,
+    /// The hashes of the e-mail address and the phone number of the customer that a create makes.
+    pub(in crate::store) contacts: [Option<Vec<u8>>; 2],
     /// The claim sets this when it has inserted the row. The transaction may still fail afterwards, or the database may
     /// not answer its commit.
     pub(in crate::store) inserted: Arc<AtomicBool>,
@@ -47,9 +51,39 @@ impl Work for MakeClaim {
     const ONLY_IF_AWAITED: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Found, StoreError> {
+        let Some(home) = &self.home else { return self.make(session, group).await };
+        let Some(allowed) = self.planned(home).allowed(session, Some(home)).await? else {
+            return Ok(match self.identity.find(session, group).await? {
+                Found::Nothing => Found::Moved,
+                found => found,
+            });
+        };
+        let found = self.make(session, group).await?;
+        if matches!(found, Found::Nothing) {
+            self.planned(home).claim(session, &allowed).await?;
+        }
+        Ok(found)
+    }
+}
+
+impl MakeClaim {
+    fn planned(&self, home: &HomeOfWrite) -> Planned<'_> {
+        Planned {
+            merchant: &self.identity.merchant,
+            connection: &self.connection,
+            operation: &self.operation,
+            customer: self.customer.as_deref(),
+            is_copy: home.is_copy,
+        }
+    }
+
+    /// Inserts the row, or finds that of the same write. A row without a home is only inserted where the merchant has no
+    /// routing row: this process may not have learned of that row yet.
+    async fn make(&self, session: &mut dyn Session, group: &mut Group) -> Result<Found, StoreError> {
         let Some(key_hash) = &self.identity.key_hash else {
             return match self.identity.find_by_content(session, group).await? {
-                Found::Nothing => self.insert(session, group).await.map(|_| Found::Nothing),
+                Found::Nothing if self.insert(session, group).await? => Ok(Found::Nothing),
+                Found::Nothing => Ok(Found::Moved),
                 found => Ok(found),
             };
         };
@@ -59,28 +93,31 @@ impl Work for MakeClaim {
         }
         let Some(existing) = self.identity.with_key(key_hash, session).await? else {
             // Between the two statements, another replica has reaped (deleted) the row with the key. The key is free
-            // now, because no other claim can run between the two statements.
-            let gone = || StoreError::Damaged("an idempotency key is taken by a row that is not there".to_owned());
-            return self.insert(session, group).await?.then_some(Found::Nothing).ok_or_else(gone);
+            // now, because no other claim can run between the two statements. Or the merchant has a routing row.
+            let is_inserted = self.insert(session, group).await?;
+            return Ok(if is_inserted { Found::Nothing } else { Found::Moved });
         };
         let id = existing.id.to_string();
         let found = self.identity.judge(existing, group.now);
         if matches!(found, Found::Nothing) {
             let delete = "DELETE FROM operations WHERE id = ?1";
             contacts::delete_operations(session, delete, &[Value::Text(&id)]).await?;
-            self.insert(session, group).await?;
+            if !self.insert(session, group).await? {
+                return Ok(Found::Moved);
+            }
         }
         Ok(found)
     }
-}
 
-impl MakeClaim {
-    /// Inserts the row. `false`: another row has the key.
+    /// Inserts the row. `false`: another row has the key, or the merchant has a routing row and this write no home.
     async fn insert(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
         let insert = "INSERT INTO operations (id, merchant, connection, operation, customer, key_hash, fingerprint, \
-                      state, attempt, created_at, sent_at, worker, leased_at, lease_until, command) \
-                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'sending', 1, ?8, ?8, ?9, ?8, ?10, ?11) \
+                      state, attempt, created_at, sent_at, worker, leased_at, lease_until, command, is_copy, \
+                      email_hash, phone_hash) \
+                      SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'sending', 1, ?8, ?8, ?9, ?8, ?10, ?11, ?12, ?13, ?14 \
+                      WHERE CAST(?15 AS BIGINT) = 1 OR NOT EXISTS (SELECT 1 FROM routing WHERE merchant = ?2) \
                       ON CONFLICT (merchant, key_hash) DO NOTHING";
+        let [email, phone] = &self.contacts;
         let values = [
             Value::Text(&self.id.to_string()),
             Value::Text(&self.identity.merchant),
@@ -93,6 +130,10 @@ impl MakeClaim {
             Value::Text(&self.identity.terms.worker),
             Value::Integer(after(group.now, self.identity.terms.lease)),
             Value::Bytes(&self.command),
+            Value::Integer(self.home.as_ref().is_some_and(|home| home.is_copy).into()),
+            Value::bytes(email.as_deref()),
+            Value::bytes(phone.as_deref()),
+            Value::Integer(self.home.is_some().into()),
         ];
         if session.execute(insert, &values).await? == 0 {
             return Ok(false);

@@ -57,8 +57,8 @@ fn hash(number: u32) -> [u8; 32] {
 }
 
 /// The changes of a write that sets both contacts.
-const fn contacts(email: [u8; 32], phone: [u8; 32]) -> ContactChanges {
-    ContactChanges { email: Patch::Set(email), phone: Patch::Set(phone) }
+fn contacts(email: [u8; 32], phone: [u8; 32]) -> ContactChanges {
+    ContactChanges { email: Patch::Set(email), phone: Patch::Set(phone), ..ContactChanges::default() }
 }
 
 const MERCHANT: &str = "acme";
@@ -118,6 +118,8 @@ impl Bench {
             operation: "update".to_owned(),
             customer: Some(format!("customer-{}", self.made)),
             command: vec![0; 300],
+            home: None,
+            contacts: [None, None],
             inserted: Arc::default(),
         }
     }

@@ -60,6 +60,8 @@ pub(in crate::store) enum Found {
     Reused(OperationId),
     Expired(Stored),
     Erased(Stored),
+    /// Nothing, but the write has to be planned anew. Only a claim finds that.
+    Moved,
 }
 
 /// The write that a claim is about, as other requests for the same write are recognized.

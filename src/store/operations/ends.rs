@@ -16,6 +16,7 @@ use crate::store::{
         values::{Row, Value},
     },
     error::StoreError,
+    ids::{self, Planned},
     operation_id::OperationId,
 };
 
@@ -28,7 +29,9 @@ const ERASE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 
 /// The open operation of an attempt. For a create, there is one row for each other create of its customer, and for each
 /// deletion of its customer; if there is none, one row with NULL.
 const ENDING: &str = "SELECT this.merchant, this.connection, this.operation, this.fingerprint, \
-                      coalesce(?3, this.customer), this.erased, other.operation, other.id \
+                      coalesce(?3, this.customer), this.erased, this.is_copy, \
+                      (SELECT routing.connection FROM routing WHERE routing.merchant = this.merchant), \
+                      other.operation, other.id \
                       FROM operations AS this LEFT JOIN operations AS other ON this.operation = 'create' \
                       AND other.merchant = this.merchant AND other.connection = this.connection \
                       AND other.customer = coalesce(?3, this.customer) AND other.id <> this.id \
@@ -45,6 +48,9 @@ struct Ending {
     customer: Option<String>,
     /// Whether a deletion that ended before has erased it: then it keeps nothing about the customer.
     is_erased: bool,
+    is_copy: bool,
+    /// Whether its merchant has a routing row.
+    is_routed: bool,
     /// Whether a later write deleted the customer of this create. It could not know that the create made it.
     is_deleted: bool,
     /// Whether its customer is the outcome of another create, and was not deleted through the gateway since.
@@ -63,6 +69,8 @@ impl Ending {
                 fingerprint: row.bytes()?,
                 customer: row.maybe_text()?,
                 is_erased: row.integer()? == 1,
+                is_copy: row.integer()? == 1,
+                is_routed: row.maybe_text()?.is_some(),
                 is_deleted: false,
                 is_shared: false,
             });
@@ -126,6 +134,7 @@ impl Work for Finish {
         let Some(state) = state else {
             session.execute("DELETE FROM operations WHERE id = ?1", &open[..1]).await?;
             self.audit(session, group, &ending).await?;
+            self.change_home(session, group, &ending).await?;
             return Ok(Finished::Stored);
         };
         let is_erased = ending.is_erased || self.event == Event::Done && ending.is_deleted;
@@ -133,7 +142,8 @@ impl Work for Finish {
         let update = "UPDATE operations SET state = ?2, customer = ?3, status = ?4, answer = ?5, finished_at = ?6, \
                       reconcile_after = ?7, worker = NULL, leased_at = NULL, lease_until = NULL, unheard = ?8, \
                       command = CASE WHEN CAST(?6 AS BIGINT) IS NULL THEN command ELSE NULL END, erased = ?9, \
-                      email_hash = ?10, phone_hash = ?11 WHERE id = ?1";
+                      email_hash = CASE WHEN CAST(?6 AS BIGINT) IS NULL THEN email_hash ELSE ?10 END, \
+                      phone_hash = CASE WHEN CAST(?6 AS BIGINT) IS NULL THEN phone_hash ELSE ?11 END WHERE id = ?1";
         let values = [
             Value::Text(&id),
             Value::Text(state.as_str()),
@@ -149,6 +159,7 @@ impl Work for Finish {
         ];
         session.execute(update, &values).await?;
         self.audit(session, group, &ending).await?;
+        self.change_home(session, group, &ending).await?;
         if self.event == Event::Done {
             self.change_others(session, &id, &ending).await?;
         }
@@ -167,6 +178,25 @@ impl Finish {
             fingerprint: &ending.fingerprint,
         };
         record(session, group, self.event, subject).await
+    }
+
+    /// Changes the row of the customer, for a merchant with a routing row. A write of the copier changes none.
+    async fn change_home(&self, session: &mut dyn Session, group: &Group, ending: &Ending) -> Result<(), StoreError> {
+        if !ending.is_routed || ending.is_copy {
+            return Ok(());
+        }
+        let planned = Planned {
+            merchant: &ending.merchant,
+            connection: &ending.connection,
+            operation: &ending.operation,
+            customer: ending.customer.as_deref(),
+            is_copy: false,
+        };
+        match self.event {
+            Event::Done => ids::confirm(session, planned, self.contacts.of_row(), group.now).await,
+            Event::Failed | Event::NotSent => ids::lift(session, planned).await,
+            Event::Intent | Event::TakenOver | Event::Unknown | Event::Held => Ok(()),
+        }
     }
 
     /// Changes what other rows keep about the customer of a write that is done.

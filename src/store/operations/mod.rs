@@ -14,7 +14,8 @@
 //! 5. When it is old, a process **reaps** (deletes) its answer and later its row (`reaping`). A row without its answer
 //!    is a *tombstone*.
 //!
-//! `duplicates` says which row is that of the same write, `reading` reads rows, `rows` decodes one, `record` has the types of the public interface. A process is called
+//! `duplicates` says which row is that of the same write, `reading` reads rows, `unfinished` finds open creates by their
+//! contacts, `rows` decodes one, `record` has the types of the public interface. A process is called
 //! `worker` in the columns and in `Terms`, which has the settings of the store. Work *runs alone* if no other such work
 //! of any replica runs between its statements. Which steps run alone, and what that guarantees, is in the module
 //! comment of `database`.
@@ -30,6 +31,7 @@ mod reaping;
 mod record;
 mod rows;
 mod takeovers;
+mod unfinished;
 
 use std::{
     fmt,
@@ -42,7 +44,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub use record::{
-    Adopted, Claim, EarlierContents, End, Finished, NewOperation, Reaped, Record, Resend, State, StoredAnswer,
+    Adopted, Claim, CreatedContacts, EarlierContents, End, Finished, NewOperation, Reaped, Record, Resend, State,
+    StoredAnswer,
 };
 
 pub(super) use self::reading::HasOperations;
@@ -56,6 +59,7 @@ use super::{
     contacts::{ContactChanges, ContactsOf},
     database::{Database, TIMEOUT, Work, closed, job, read, silent, write},
     error::StoreError,
+    ids::folded,
     lease::Lease,
     opened::Opened,
     operation_id::OperationId,
@@ -92,13 +96,19 @@ impl OperationLog {
         }
         let row = new.id.to_string();
         let command = self.store.keyring.seal(COMMAND.at(&row), &new.command)?;
+        let contacts = new.contacts.hashes(&self.store.hashes, &new.merchant);
         let work = claims::MakeClaim {
             identity: self.identity(&new),
             id: new.id,
             connection: new.connection,
             operation: new.operation,
-            customer: new.customer,
+            customer: match &new.home {
+                Some(_) => new.customer.as_deref().map(folded),
+                None => new.customer,
+            },
             command,
+            home: new.home,
+            contacts,
             inserted: Arc::default(),
         };
         let found = self.claim_or_release(new.id, work).await?;
@@ -124,6 +134,7 @@ impl OperationLog {
             Found::Reused(id) => Claim::Reused(id),
             Found::Expired(stored) => Claim::Expired(self.opened(stored)?),
             Found::Erased(stored) => Claim::Erased(self.opened(stored)?),
+            Found::Moved => Claim::Moved,
         }))
     }
 

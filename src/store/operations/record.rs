@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
-use crate::store::{contacts::ContactChanges, operation_id::OperationId};
+use crate::store::{contacts::ContactChanges, ids::HomeOfWrite, operation_id::OperationId};
 
 /// What the store did with the end of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,8 @@ pub struct Record {
     pub status: Option<u16>,
     /// What was answered.
     pub answer: Option<StoredAnswer>,
+    /// Whether it is a write of the copier.
+    pub is_copy: bool,
 }
 
 impl fmt::Debug for Record {
@@ -194,6 +196,25 @@ pub struct NewOperation {
     pub earlier: EarlierContents,
     /// The canonical command, kept sealed until the outcome is known.
     pub command: Bytes,
+    /// Where it was planned for. `None`: its merchant had no routing row.
+    pub home: Option<HomeOfWrite>,
+    /// The contacts of the customer that a create makes, for a merchant with a routing row.
+    pub contacts: CreatedContacts,
+}
+
+/// The contacts of a customer that an unfinished create makes. Equal values must be given as equal texts.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct CreatedContacts {
+    /// The e-mail address.
+    pub email: Option<String>,
+    /// The phone number.
+    pub phone: Option<String>,
+}
+
+impl fmt::Debug for CreatedContacts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("CreatedContacts")
+    }
 }
 
 impl fmt::Debug for NewOperation {
@@ -245,6 +266,9 @@ pub enum Claim {
     Expired(Record),
     /// The same write was answered, and its customer was deleted since, with all that was kept of it.
     Erased(Record),
+    /// No such write, but it was planned for another epoch or another home than there is now. Nothing is claimed, and the
+    /// caller plans anew.
+    Moved,
 }
 
 /// Whether an attempt may send again a write that it has taken over.
@@ -256,6 +280,8 @@ pub enum Resend {
     Overtaken,
     /// The lease has run out, or another attempt has taken the operation over.
     Lost,
+    /// The connection is not the home of the customer any more, or, for a create, not the active one.
+    Moved,
 }
 
 /// Whether a create made a customer that was found.

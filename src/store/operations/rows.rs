@@ -35,19 +35,25 @@ pub(in crate::store) struct Stored {
     pub(in crate::store) answer: Option<Vec<u8>>,
     pub(in crate::store) fingerprint: Vec<u8>,
     pub(in crate::store) erased: bool,
+    pub(in crate::store) is_copy: bool,
 }
 
 /// The columns of [`Stored`], in its order.
 macro_rules! columns {
     () => {
         "id, merchant, connection, operation, customer, key_hash, state, attempt, created_at, sent_at, finished_at, \
-         reconcile_after, command, status, answer, fingerprint, erased"
+         reconcile_after, command, status, answer, fingerprint, erased, is_copy"
     };
 }
 pub(in crate::store) use columns;
 
 impl Stored {
     pub(in crate::store) fn read(mut row: Row) -> Result<Self, StoreError> {
+        Self::read_first(&mut row)
+    }
+
+    /// Reads the columns, and leaves those behind them.
+    pub(in crate::store) fn read_first(row: &mut Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: row.parsed(|text| text.parse().ok())?,
             merchant: row.text()?,
@@ -66,6 +72,7 @@ impl Stored {
             answer: row.maybe_bytes()?,
             fingerprint: row.bytes()?,
             erased: row.integer()? == 1,
+            is_copy: row.integer()? == 1,
         })
     }
 
@@ -100,6 +107,7 @@ impl Stored {
             command,
             status: self.status,
             answer,
+            is_copy: self.is_copy,
         }
     }
 

@@ -19,6 +19,7 @@ use crate::store::{
         values::{Value, limited},
     },
     error::StoreError,
+    ids::{Planned, folded},
     lease::LONGEST_ATTEMPT,
     operation_id::OperationId,
     terms::Terms,
@@ -71,7 +72,8 @@ impl Work for SendAgain {
         let select = concat!(
             "SELECT ",
             columns!(),
-            " FROM operations WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') AND worker = ?3 \
+            ", (SELECT routing.connection FROM routing WHERE routing.merchant = operations.merchant) \
+             FROM operations WHERE id = ?1 AND attempt = ?2 AND state IN ('sending', 'unknown') AND worker = ?3 \
              AND lease_until > ?4"
         );
         let id = self.id.to_string();
@@ -81,10 +83,13 @@ impl Work for SendAgain {
             Value::Text(&self.terms.worker),
             Value::Integer(group.now),
         ];
-        let Some(row) = session.rows(select, &values).await?.pop() else { return Ok(Resend::Lost) };
-        let stored = Stored::read(row)?;
+        let Some(mut row) = session.rows(select, &values).await?.pop() else { return Ok(Resend::Lost) };
+        let stored = Stored::read_first(&mut row)?;
         if Self::is_overtaken(session, &stored).await? {
             return Ok(Resend::Overtaken);
+        }
+        if row.maybe_text()?.is_some() && !Self::claim(session, &stored).await? {
+            return Ok(Resend::Moved);
         }
         // `reconcile_after`: if this attempt dies too, the next process reconciles at once. `sent_at`: the
         // time that the provider has to show the write counts from now on.
@@ -97,6 +102,21 @@ impl Work for SendAgain {
 }
 
 impl SendAgain {
+    /// Claims the customer's home again, for a merchant with a routing row. `false`: it is elsewhere now.
+    async fn claim(session: &mut dyn Session, stored: &Stored) -> Result<bool, StoreError> {
+        let customer = stored.customer.as_deref().map(folded);
+        let planned = Planned {
+            merchant: &stored.merchant,
+            connection: &stored.connection,
+            operation: &stored.operation,
+            customer: customer.as_deref(),
+            is_copy: stored.is_copy,
+        };
+        let Some(allowed) = planned.allowed(session, None).await? else { return Ok(false) };
+        planned.claim(session, &allowed).await?;
+        Ok(true)
+    }
+
     /// Whether a newer write has overtaken this one: it changed the same customer, and sending again would undo it.
     async fn is_overtaken(session: &mut dyn Session, stored: &Stored) -> Result<bool, StoreError> {
         let undone = match stored.operation.as_str() {

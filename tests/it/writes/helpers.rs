@@ -35,7 +35,7 @@ pub(super) async fn gateway_and_twin(provider: &str, faults: &str, connection: &
 }
 
 /// Starts a twin with a plan of faults. Returns its URL and the folder of its log.
-pub(super) fn start_twin(provider: &str, faults: &str) -> (String, tempfile::TempDir) {
+pub(crate) fn start_twin(provider: &str, faults: &str) -> (String, tempfile::TempDir) {
     let vendor = vendor(provider).expect("a vendor");
     let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
     let folder = tempfile::tempdir().expect("a folder");
@@ -52,7 +52,7 @@ pub(super) fn start_twin(provider: &str, faults: &str) -> (String, tempfile::Tem
     (base, folder)
 }
 
-pub(super) fn count_effects(folder: &tempfile::TempDir) -> usize {
+pub(crate) fn count_effects(folder: &tempfile::TempDir) -> usize {
     log::effects(&log::read(&folder.path().join("log")).expect("a log")).count()
 }
 
@@ -68,7 +68,7 @@ pub(super) fn create_fails(plan: &FaultPlan, create: u64) -> bool {
 }
 
 /// Reads the operation until its outcome is no longer `from`, or until it waits for an operator (`held`).
-pub(super) async fn wait_for_outcome(gateway: &Gateway, id: &str, from: &str) -> Value {
+pub(crate) async fn wait_for_outcome(gateway: &Gateway, id: &str, from: &str) -> Value {
     let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
     loop {
         let operation = gateway.get(&format!("/v1/operations/{id}")).await.body;

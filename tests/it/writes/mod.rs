@@ -5,7 +5,7 @@ mod admission;
 mod coalescing;
 mod content;
 mod disconnects;
-mod helpers;
+pub(crate) mod helpers;
 mod keys;
 mod reconciliation;
 mod switches;

@@ -58,11 +58,11 @@ pub(crate) async fn an_id_is_resolved_by_public_id_first_and_then_by_any_connect
     add(&store, id("c1", "spare", "s1")).await;
     add(&store, id("c2", "spare", "c1")).await;
     let found = resolve(&store, "c1").await;
-    assert_eq!(found.routing, Routing { connection: "main".to_owned(), epoch: 0 });
+    assert_eq!(found.routing, Routing { connection: "main".to_owned(), epoch: 0, open: None });
     assert_eq!(found.customers.len(), 1, "{found:?}");
     let customer = &found.customers[0];
     assert_eq!((customer.public_id.as_str(), customer.pinned.as_deref()), ("c1", Some("main")));
-    assert_eq!((customer.at["main"].as_str(), customer.at["spare"].as_str()), ("c1", "s1"));
+    assert_eq!((customer.id_at("main"), customer.id_at("spare")), (Some("c1"), Some("s1")));
     assert_eq!(named(&store, "s1").await, ["c1"], "by its id at the other connection");
     assert_eq!(named(&store, "c2").await, ["c2"]);
     assert!(named(&store, "unknown").await.is_empty());

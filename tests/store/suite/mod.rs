@@ -3,8 +3,10 @@
 mod claims;
 mod contacts;
 mod ends;
+mod homes;
 mod ids;
 mod kept;
+mod marks;
 mod takeovers;
 
 use std::time::Duration;
@@ -65,6 +67,26 @@ suite![
     ids::uuids_are_compared_in_lower_case,
     ids::a_page_of_any_length_is_mapped_in_its_order,
     ids::the_first_routing_row_stays,
+    homes::a_claim_raises_the_version_and_pins_while_a_switch_is_open,
+    homes::a_claim_for_another_epoch_or_home_claims_nothing,
+    homes::a_replay_is_found_whatever_the_epoch,
+    homes::a_claim_without_a_home_is_refused_once_there_is_a_routing_row,
+    homes::an_end_raises_the_version_and_changes_the_contacts,
+    homes::a_row_that_only_a_claim_made_goes_with_a_definite_failure,
+    homes::a_deletion_is_claimed_lifted_and_confirmed,
+    homes::a_write_is_not_sent_again_where_its_customer_does_not_live,
+    homes::a_copy_goes_to_the_other_side_and_raises_no_version,
+    homes::an_unfinished_create_is_found_by_its_contacts,
+    marks::a_switch_is_begun_flipped_and_ended_under_its_epoch,
+    marks::a_connection_is_activated_above_every_epoch_that_was_seen,
+    marks::records_get_rows_before_they_are_shown,
+    marks::an_id_that_is_taken_is_derived_and_stays_the_same,
+    marks::the_id_of_a_deleted_customer_is_a_new_customer_only_for_a_later_create,
+    marks::a_row_has_the_contacts_of_its_home,
+    marks::a_copy_is_believed_only_up_to_its_version,
+    marks::a_customer_is_unpinned_only_when_its_copy_is_complete,
+    marks::an_end_of_a_switch_keeps_ids_pins_and_tombstones,
+    marks::customers_of_an_earlier_switch_are_pinned_in_chunks,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,

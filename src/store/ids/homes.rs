@@ -1,0 +1,221 @@
+//! What a write does to the row of its customer. The statements belong to the transaction of a claim or of an end, in
+//! `operations`. A merchant without a routing row needs none of them.
+
+use passerelle_providers::model::Patch;
+
+use super::{Deletion, Routing, adopting::ONLY_CLAIMED, folded, routes::routing};
+use crate::store::{
+    contacts::{ContactKind, RowContacts},
+    database::{Session, values::Value},
+    error::StoreError,
+};
+
+/// Where a write was planned for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HomeOfWrite {
+    /// The epoch of the routing.
+    pub epoch: u64,
+    /// The public id of its customer, if that has a row.
+    pub public_id: Option<String>,
+    /// Whether it is a write of the copier, to the other side.
+    pub is_copy: bool,
+}
+
+/// A write that is about to be sent to a connection.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Planned<'a> {
+    pub(in crate::store) merchant: &'a str,
+    pub(in crate::store) connection: &'a str,
+    pub(in crate::store) operation: &'a str,
+    /// The id of its customer at the connection.
+    pub(in crate::store) customer: Option<&'a str>,
+    pub(in crate::store) is_copy: bool,
+}
+
+/// The customer of a write, as its row has it.
+struct Row {
+    public_id: String,
+    home: String,
+    deletion: Option<Deletion>,
+}
+
+/// What a claim may do to the row of its customer. It says nothing any more once another statement has changed the row.
+pub(in crate::store) struct Allowed {
+    routing: Routing,
+    row: Option<Row>,
+}
+
+impl Planned<'_> {
+    fn deletes(&self) -> bool {
+        self.operation == "delete"
+    }
+
+    /// Whether the write may be claimed, or sent again. `None`: it has to be planned anew.
+    ///
+    /// A write of a client goes to the home of its customer, a new customer to the active connection. A copy goes to a
+    /// connection that is not the home. `planned` is what the write was planned for; a write that is sent again has none.
+    pub(in crate::store) async fn allowed(
+        &self,
+        session: &mut dyn Session,
+        planned: Option<&HomeOfWrite>,
+    ) -> Result<Option<Allowed>, StoreError> {
+        let Some(routing) = routing(session, self.merchant).await? else { return Ok(None) };
+        if planned.is_some_and(|planned| planned.epoch != routing.epoch) {
+            return Ok(None);
+        }
+        let is_active = routing.connection == self.connection;
+        let public_id = planned.and_then(|planned| planned.public_id.as_deref());
+        let row = match (self.customer, public_id) {
+            (Some(customer), _) => self.at_connection(session, &routing, customer).await?,
+            (None, Some(public_id)) => self.named(session, &routing, public_id).await?,
+            (None, None) => None,
+        };
+        let may = match &row {
+            // The row of the plan is gone, or belongs to another customer.
+            None if public_id.is_some() => false,
+            Some(row) if public_id.is_some_and(|planned| planned != row.public_id) => false,
+            Some(row) if self.is_copy => self.deletes() || row.home != self.connection && row.deletion.is_none(),
+            Some(row) => row.home == self.connection && row.deletion != Some(Deletion::Confirmed),
+            None if self.is_copy => self.deletes(),
+            None => is_active && !self.is_anothers_id(session).await?,
+        };
+        Ok(may.then_some(Allowed { routing, row }))
+    }
+
+    /// Whether the id belongs to a customer who is not the one of this write.
+    async fn is_anothers_id(&self, session: &mut dyn Session) -> Result<bool, StoreError> {
+        let Some(customer) = self.customer else { return Ok(false) };
+        let select = "SELECT public_id FROM customers WHERE merchant = ?1 AND public_id = ?2";
+        let rows = session.rows(select, &[Value::Text(self.merchant), Value::Text(customer)]).await?;
+        Ok(!rows.is_empty())
+    }
+
+    async fn at_connection(
+        &self,
+        session: &mut dyn Session,
+        routing: &Routing,
+        customer: &str,
+    ) -> Result<Option<Row>, StoreError> {
+        let select = "SELECT customers.public_id, customers.pinned, customers.deletion \
+                      FROM customer_ids AS ids CROSS JOIN customers \
+                      WHERE ids.merchant = ?1 AND ids.provider_id = ?2 AND ids.connection = ?3 \
+                      AND customers.merchant = ?1 AND customers.public_id = ids.public_id";
+        let values = [self.merchant, customer, self.connection].map(Value::Text);
+        Self::read(session, routing, select, &values).await
+    }
+
+    async fn named(
+        &self,
+        session: &mut dyn Session,
+        routing: &Routing,
+        public_id: &str,
+    ) -> Result<Option<Row>, StoreError> {
+        let select = "SELECT public_id, pinned, deletion FROM customers WHERE merchant = ?1 AND public_id = ?2";
+        Self::read(session, routing, select, &[self.merchant, public_id].map(Value::Text)).await
+    }
+
+    async fn read(
+        session: &mut dyn Session,
+        routing: &Routing,
+        select: &str,
+        values: &[Value<'_>],
+    ) -> Result<Option<Row>, StoreError> {
+        let Some(mut row) = session.rows(select, values).await?.pop() else { return Ok(None) };
+        Ok(Some(Row {
+            public_id: row.text()?,
+            home: row.maybe_text()?.unwrap_or_else(|| routing.connection.clone()),
+            deletion: row.maybe_text()?.as_deref().and_then(Deletion::parse),
+        }))
+    }
+
+    /// Raises the version of the customer. While a switch is open, this pins the customer to its home, and writes a row that
+    /// is missing. A deletion is kept with the customer from here on, so it writes a missing row always.
+    pub(in crate::store) async fn claim(&self, session: &mut dyn Session, by: &Allowed) -> Result<(), StoreError> {
+        if self.is_copy {
+            return Ok(());
+        }
+        let pinned = by.routing.open.as_ref().map(|_| self.connection);
+        let deletion = self.deletes().then_some(Deletion::Claimed.as_str());
+        let (merchant, pinned, deletion) = (Value::Text(self.merchant), Value::text(pinned), Value::text(deletion));
+        match (&by.row, self.customer) {
+            (Some(row), _) => {
+                let update = "UPDATE customers SET version = version + 1, pinned = coalesce(pinned, ?3), \
+                              deletion = coalesce(deletion, ?4) WHERE merchant = ?1 AND public_id = ?2";
+                session.execute(update, &[merchant, Value::Text(&row.public_id), pinned, deletion]).await?;
+            }
+            (None, Some(customer)) if by.routing.open.is_some() || self.deletes() => {
+                let (customer, connection) = (Value::Text(customer), Value::Text(self.connection));
+                let insert = "INSERT INTO customers (merchant, public_id, pinned, deletion, version, written_at) \
+                              VALUES (?1, ?2, ?3, ?4, 1, ?5)";
+                let values = [merchant, customer, pinned, deletion, Value::Integer(ONLY_CLAIMED)];
+                session.execute(insert, &values).await?;
+                let insert = "INSERT INTO customer_ids (merchant, public_id, connection, provider_id) \
+                              VALUES (?1, ?2, ?3, ?2)";
+                session.execute(insert, &[merchant, customer, connection]).await?;
+            }
+            (None, _) => {}
+        }
+        Ok(())
+    }
+}
+
+/// The end of a write that happened: raises the version of the customer, and confirms a deletion. What a confirmed deletion
+/// leaves behind are ids.
+pub(in crate::store) async fn confirm(
+    session: &mut dyn Session,
+    of: Planned<'_>,
+    contacts: RowContacts<'_>,
+    now: i64,
+) -> Result<(), StoreError> {
+    let Some(customer) = of.customer.map(folded) else { return Ok(()) };
+    let id = [of.merchant, &customer, of.connection].map(Value::Text);
+    let (mut set, mut values) = (String::new(), [&id[..], &[Value::Integer(now)]].concat());
+    let contacts = match of.deletes() {
+        true => RowContacts { email: Patch::Clear, phone: Patch::Clear },
+        false => contacts,
+    };
+    for (kind, hash) in [(ContactKind::Email, contacts.email), (ContactKind::Phone, contacts.phone)] {
+        if !hash.is_absent() {
+            values.push(Value::bytes(hash.set().copied()));
+            set += &format!(", {} = ?{}", kind.column(), values.len());
+        }
+    }
+    if of.deletes() {
+        set += ", deletion = 'confirmed'";
+    }
+    let update = format!(
+        "UPDATE customers SET version = version + 1, written_at = ?4{set} WHERE merchant = ?1 AND public_id = \
+         (SELECT public_id FROM customer_ids WHERE merchant = ?1 AND provider_id = ?2 AND connection = ?3) \
+         AND (deletion IS NULL OR deletion <> 'confirmed')"
+    );
+    session.execute(&update, &values).await.map(|_| ())
+}
+
+/// The end of a write that did not happen: raises the version of the customer, and lifts a deletion. A row that only
+/// claims made goes: nothing shows that there is such a customer. The operation itself has ended before.
+pub(in crate::store) async fn lift(session: &mut dyn Session, of: Planned<'_>) -> Result<(), StoreError> {
+    let Some(customer) = of.customer.map(folded) else { return Ok(()) };
+    let id = [of.merchant, &customer, of.connection].map(Value::Text);
+    let others = |which: &str| {
+        format!(
+            "SELECT 1 FROM operations WHERE merchant = ?1 AND customer = ?2 AND connection = ?3 {which} \
+             AND state IN ('sending', 'unknown')"
+        )
+    };
+    let public = "(SELECT public_id FROM customer_ids WHERE merchant = ?1 AND provider_id = ?2 AND connection = ?3)";
+    let delete = format!(
+        "DELETE FROM customers WHERE merchant = ?1 AND public_id = {public} AND written_at < 0 \
+         AND NOT EXISTS ({})",
+        others("")
+    );
+    if session.execute(&delete, &id).await? == 1 {
+        let delete = "DELETE FROM customer_ids WHERE merchant = ?1 AND provider_id = ?2 AND connection = ?3";
+        return session.execute(delete, &id).await.map(|_| ());
+    }
+    let update = format!(
+        "UPDATE customers SET version = version + 1, deletion = CASE WHEN deletion = 'claimed' AND NOT EXISTS ({}) \
+         THEN NULL ELSE deletion END WHERE merchant = ?1 AND public_id = {public}",
+        others("AND operation = 'delete'")
+    );
+    session.execute(&update, &id).await.map(|_| ())
+}

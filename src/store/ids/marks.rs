@@ -1,0 +1,254 @@
+//! What a switch keeps once a customer: versions, the copied version, pins. And the customers that it walks through.
+
+use async_trait::async_trait;
+
+use super::{
+    IdCounts, IdOrigin, KnownCustomer,
+    rows::{collect, customer},
+};
+use crate::store::{
+    contacts::ContactKind,
+    database::{
+        Group, Session, Work,
+        values::{Value, limited, unsigned},
+    },
+    error::StoreError,
+};
+
+/// The condition of a customer who is marked. A deleted one is not.
+macro_rules! is_marked {
+    () => {
+        "version > copied_version AND (deletion IS NULL OR deletion <> 'confirmed')"
+    };
+}
+
+fn number(version: u64) -> Value<'static> {
+    Value::Integer(i64::try_from(version).unwrap_or(i64::MAX))
+}
+
+/// Pins customers who are pinned nowhere.
+pub(in crate::store) struct Pin {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) after: String,
+    pub(in crate::store) limit: usize,
+}
+
+#[async_trait]
+impl Work for Pin {
+    type Done = Option<String>;
+
+    /// It reads which customers are next and which connection is active.
+    const RUNS_ALONE: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Option<String>, StoreError> {
+        let select = "SELECT max(public_id) FROM (SELECT public_id FROM customers \
+                      WHERE merchant = ?1 AND public_id > ?2 ORDER BY public_id LIMIT ?3) AS next";
+        let (merchant, after) = (Value::Text(&self.merchant), Value::Text(&self.after));
+        let limit = Value::Integer(limited(self.limit));
+        let last = match session.rows(select, &[merchant, after, limit]).await?.pop() {
+            Some(mut row) => row.maybe_text()?,
+            None => None,
+        };
+        let Some(last) = last else { return Ok(None) };
+        let update = "UPDATE customers SET pinned = (SELECT connection FROM routing WHERE merchant = ?1) \
+                      WHERE merchant = ?1 AND public_id > ?2 AND public_id <= ?3 AND pinned IS NULL";
+        session.execute(update, &[merchant, after, Value::Text(&last)]).await?;
+        Ok(Some(last))
+    }
+}
+
+/// Lets a customer follow the active connection.
+pub(in crate::store) struct Unpin {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) public_id: String,
+    pub(in crate::store) lag: i64,
+    pub(in crate::store) version: u64,
+}
+
+/// A write to the customer `?1`, `?2` that is open or unknown, at any connection.
+const OPEN_WRITE: &str = "SELECT 1 FROM customer_ids AS ids JOIN operations ON operations.merchant = ids.merchant \
+                          AND operations.customer = ids.provider_id AND operations.connection = ids.connection \
+                          WHERE ids.merchant = ?1 AND ids.public_id = ?2 \
+                          AND operations.state IN ('sending', 'unknown')";
+
+#[async_trait]
+impl Work for Unpin {
+    type Done = bool;
+
+    /// No claim is between its look at the open writes and its change.
+    const RUNS_ALONE: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
+        let update = format!(
+            "UPDATE customers SET pinned = NULL WHERE merchant = ?1 AND public_id = ?2 AND version = ?3 \
+             AND copied_version = ?3 AND written_at <= ?4 AND deletion IS NULL AND gone_at IS NULL \
+             AND EXISTS (SELECT 1 FROM routing WHERE merchant = ?1 AND switch_id IS NOT NULL) \
+             AND NOT EXISTS (SELECT 1 FROM routing LEFT JOIN customer_ids AS here ON here.merchant = ?1 \
+             AND here.public_id = ?2 AND here.connection = routing.connection LEFT JOIN customer_ids AS there \
+             ON there.merchant = ?1 AND there.public_id = ?2 AND there.connection = routing.other \
+             WHERE routing.merchant = ?1 AND (here.provider_id IS NULL OR there.provider_id IS NULL)) \
+             AND NOT EXISTS ({OPEN_WRITE})"
+        );
+        let values = [
+            Value::Text(&self.merchant),
+            Value::Text(&self.public_id),
+            number(self.version),
+            Value::Integer(group.now.saturating_sub(self.lag)),
+        ];
+        Ok(session.execute(&update, &values).await? == 1)
+    }
+}
+
+/// Keeps where a copy is, and which version it reflects.
+pub(in crate::store) struct Copied {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) public_id: String,
+    pub(in crate::store) version: u64,
+    pub(in crate::store) connection: String,
+    pub(in crate::store) provider_id: String,
+    pub(in crate::store) origin: IdOrigin,
+    pub(in crate::store) seen: Vec<u8>,
+}
+
+#[async_trait]
+impl Work for Copied {
+    type Done = bool;
+
+    /// It writes two tables, the second by what became of the first.
+    const RUNS_ALONE: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
+        let id = [&self.merchant, &self.public_id, &self.connection, &self.provider_id].map(|text| Value::Text(text));
+        let [merchant, public_id, ..] = id;
+        let insert = "INSERT INTO customer_ids (merchant, public_id, connection, provider_id, origin, seen) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+        let how = [Value::Text(self.origin.as_str()), Value::Bytes(&self.seen)];
+        if session.execute(insert, &[&id[..], &how].concat()).await? == 0 {
+            let update = "UPDATE customer_ids SET seen = ?5 WHERE merchant = ?1 AND public_id = ?2 \
+                          AND connection = ?3 AND provider_id = ?4";
+            if session.execute(update, &[&id[..], &how[1..]].concat()).await? == 0 {
+                return Ok(false);
+            }
+        }
+        let update = "UPDATE customers SET copied_version = ?3 WHERE merchant = ?1 AND public_id = ?2 \
+                      AND copied_version <= ?3 AND version >= ?3 AND deletion IS NULL";
+        Ok(session.execute(update, &[merchant, public_id, number(self.version)]).await? == 1)
+    }
+}
+
+/// Notes whether a customer is found at its home.
+pub(in crate::store) struct NoteGone {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) public_id: String,
+    pub(in crate::store) is_gone: bool,
+}
+
+#[async_trait]
+impl Work for NoteGone {
+    type Done = ();
+
+    /// One statement on one row.
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
+        let update = "UPDATE customers SET gone_at = CASE WHEN CAST(?3 AS BIGINT) IS NULL THEN NULL \
+                      WHEN gone_at IS NULL THEN CAST(?3 AS BIGINT) ELSE gone_at END \
+                      WHERE merchant = ?1 AND public_id = ?2";
+        let at = Value::integer(self.is_gone.then_some(group.now));
+        session.execute(update, &[Value::Text(&self.merchant), Value::Text(&self.public_id), at]).await.map(|_| ())
+    }
+}
+
+/// Which customers are read.
+pub(in crate::store) enum Which {
+    All { after: String },
+    Marked { after: String },
+    Pinned { connection: String, after: String },
+    HasContact { kind: ContactKind, hash: Vec<u8> },
+}
+
+impl Which {
+    /// The condition, with its parameters from `?3` on.
+    fn condition(&self) -> (&'static str, Vec<Value<'_>>) {
+        match self {
+            Self::All { after } => ("public_id > ?3", vec![Value::Text(after)]),
+            Self::Marked { after } => (concat!(is_marked!(), " AND public_id > ?3"), vec![Value::Text(after)]),
+            Self::Pinned { connection, after } => (
+                "pinned IS NOT NULL AND pinned = ?4 AND public_id > ?3",
+                vec![Value::Text(after), Value::Text(connection)],
+            ),
+            Self::HasContact { kind: ContactKind::Email, hash } => {
+                ("email_hash IS NOT NULL AND email_hash = ?3", vec![Value::Bytes(hash)])
+            }
+            Self::HasContact { kind: ContactKind::Phone, hash } => {
+                ("phone_hash IS NOT NULL AND phone_hash = ?3", vec![Value::Bytes(hash)])
+            }
+        }
+    }
+}
+
+/// Customers with all of their ids, by their public ids.
+pub(in crate::store) struct ReadCustomers {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) which: Which,
+    pub(in crate::store) limit: usize,
+}
+
+#[async_trait]
+impl Work for ReadCustomers {
+    type Done = Vec<KnownCustomer>;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<KnownCustomer>, StoreError> {
+        let (condition, mut values) = self.which.condition();
+        values.splice(0..0, [Value::Text(&self.merchant), Value::Integer(limited(self.limit))]);
+        let select = format!(
+            concat!(
+                "SELECT ",
+                customer!(),
+                " FROM (SELECT public_id AS chosen FROM customers WHERE merchant = ?1 AND {condition} \
+                 ORDER BY public_id LIMIT ?2) AS page CROSS JOIN customers LEFT JOIN customer_ids AS ids \
+                 ON ids.merchant = customers.merchant AND ids.public_id = customers.public_id \
+                 WHERE customers.merchant = ?1 AND customers.public_id = page.chosen ORDER BY customers.public_id"
+            ),
+            condition = condition
+        );
+        let mut customers = Vec::new();
+        for mut row in session.rows(&select, &values).await? {
+            let public_id = row.text()?;
+            collect(&mut customers, public_id, &mut row)?;
+        }
+        Ok(customers)
+    }
+}
+
+/// Counts the customers of a merchant.
+pub(in crate::store) struct Count {
+    pub(in crate::store) merchant: String,
+}
+
+#[async_trait]
+impl Work for Count {
+    type Done = IdCounts;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<IdCounts, StoreError> {
+        let merchant = [Value::Text(&self.merchant)];
+        let select =
+            "SELECT pinned, count(*) FROM customers WHERE merchant = ?1 AND pinned IS NOT NULL GROUP BY pinned";
+        let mut counts = IdCounts::default();
+        for mut row in session.rows(select, &merchant).await? {
+            counts.pinned.insert(row.text()?, unsigned(row.integer()?));
+        }
+        let select = concat!(
+            "SELECT count(*), min(CASE WHEN written_at > 0 THEN written_at END) FROM customers WHERE merchant = ?1 AND ",
+            is_marked!()
+        );
+        if let Some(mut row) = session.rows(select, &merchant).await?.pop() {
+            (counts.marked, counts.oldest_mark) = (unsigned(row.integer()?), row.maybe_integer()?);
+        }
+        Ok(counts)
+    }
+}

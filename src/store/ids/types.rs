@@ -1,0 +1,191 @@
+//! The types of the interface.
+
+use std::collections::HashMap;
+
+/// The connection that serves a merchant, and how often that was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routing {
+    /// The active connection.
+    pub connection: String,
+    /// The number of changes so far.
+    pub epoch: u64,
+    /// The switch that is open: from its first run until it is completed or abandoned.
+    pub open: Option<OpenSwitch>,
+}
+
+/// A switch that is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSwitch {
+    /// Its id.
+    pub id: String,
+    /// The connection of the switch that is not active.
+    pub other: String,
+}
+
+/// A customer at a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewId {
+    /// The id that the merchant knows.
+    pub public_id: String,
+    /// The connection.
+    pub connection: String,
+    /// The id at the connection.
+    pub provider_id: String,
+    /// Where the customer stays whichever connection is active. It counts if this is the first row of the customer.
+    pub pinned: Option<String>,
+}
+
+/// What became of a [`NewId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is stored, now or before.
+    Stored,
+    /// The customer has another id at this connection, or the id there is that of another customer.
+    Taken,
+    /// The merchant has no routing row.
+    NotRouted,
+}
+
+/// A record of a connection. Equal contacts must be given as equal texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShownRecord<'a> {
+    /// Its id at the connection.
+    pub provider_id: &'a str,
+    /// Its e-mail address.
+    pub email: Option<&'a str>,
+    /// Its phone number.
+    pub phone: Option<&'a str>,
+}
+
+/// What is known of a record that was adopted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdoptedId {
+    /// The id that the merchant knows.
+    pub public_id: String,
+    /// Whether the customer was deleted: the record is not shown.
+    pub is_tombstoned: bool,
+}
+
+/// How a customer came to be at a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IdOrigin {
+    /// It was known there before any copy.
+    #[default]
+    First,
+    /// A copy made it.
+    Created,
+    /// It was matched with a record that was there.
+    Linked,
+}
+
+impl IdOrigin {
+    /// The word of the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Created => "created",
+            Self::Linked => "linked",
+        }
+    }
+
+    /// The origin that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::First, Self::Created, Self::Linked].into_iter().find(|origin| origin.as_str() == word)
+    }
+}
+
+/// How far the deletion of a customer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// It is claimed: nothing is copied. A definite failure lifts it.
+    Claimed,
+    /// It happened. That stays for ever.
+    Confirmed,
+}
+
+impl Deletion {
+    /// The word of the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Confirmed => "confirmed",
+        }
+    }
+
+    /// The state that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Claimed, Self::Confirmed].into_iter().find(|deletion| deletion.as_str() == word)
+    }
+}
+
+/// A customer at one connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdAt {
+    /// The id there.
+    pub provider_id: String,
+    /// How the customer came to be there.
+    pub origin: IdOrigin,
+}
+
+/// A customer, with its id at every connection that holds it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownCustomer {
+    /// The id that the merchant knows.
+    pub public_id: String,
+    /// Where the customer stays whichever connection is active.
+    pub pinned: Option<String>,
+    /// The ids by the names of the connections.
+    pub at: HashMap<String, IdAt>,
+    /// How many claims and ends of writes there were.
+    pub version: u64,
+    /// The version that the other side reflects.
+    pub copied_version: u64,
+    /// When the last write ended, in milliseconds since 1970. 0: there was none.
+    pub written_at: i64,
+    /// How far its deletion has come.
+    pub deletion: Option<Deletion>,
+    /// Since when it is not found at its home, in milliseconds since 1970.
+    pub gone_at: Option<i64>,
+}
+
+impl KnownCustomer {
+    /// Whether its deletion is confirmed: nothing is sent for it any more, and it is not shown.
+    pub fn is_tombstoned(&self) -> bool {
+        self.deletion == Some(Deletion::Confirmed)
+    }
+
+    /// Whether it was written since it was copied.
+    pub const fn is_marked(&self) -> bool {
+        self.version > self.copied_version
+    }
+
+    /// The connection where it lives.
+    pub fn home<'a>(&'a self, routing: &'a Routing) -> &'a str {
+        self.pinned.as_deref().unwrap_or(&routing.connection)
+    }
+
+    /// Its id at a connection.
+    pub fn id_at(&self, connection: &str) -> Option<&str> {
+        self.at.get(connection).map(|at| at.provider_id.as_str())
+    }
+}
+
+/// What an id means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The merchant's routing.
+    pub routing: Routing,
+    /// The customers that the id names: the one whose public id it is, otherwise those who have it at a connection.
+    pub customers: Vec<KnownCustomer>,
+}
+
+/// Counts of a merchant's customers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdCounts {
+    /// How many are pinned, by connection.
+    pub pinned: HashMap<String, u64>,
+    /// How many are marked.
+    pub marked: u64,
+    /// The oldest end of a write among the marked ones, in milliseconds since 1970.
+    pub oldest_mark: Option<i64>,
+}
