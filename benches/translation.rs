@@ -38,7 +38,7 @@ fn create(criterion: &mut Criterion) {
         let source = Source::new(&body).expect("it is text");
         input::fields(&source, Region::parse("SN")).expect("it is a customer")
     };
-    let command = CreateCustomer { fields: read_body(), distinct: false };
+    let command = CreateCustomer { fields: read_body(), ..CreateCustomer::default() };
     let mut group = criterion.benchmark_group("create");
     group.bench_function("read the merchant's body", |bencher| bencher.iter(read_body));
     group.bench_function("plan", |bencher| bencher.iter(|| provider.plan_create(&command)));
@@ -65,7 +65,7 @@ fn list(criterion: &mut Criterion) {
     group.bench_function("write ours", |bencher| {
         let origin = Origin { provider: "lomi", connection: "main" };
         let write = |mut buffer: Vec<u8>| {
-            CustomersView { customers: &borrowed.items, origin }.write(&mut buffer);
+            CustomersView { customers: &borrowed.items, origin, origins: &[] }.write(&mut buffer);
             buffer
         };
         bencher.iter_batched(|| Vec::with_capacity(128 * 1024), write, BatchSize::SmallInput);

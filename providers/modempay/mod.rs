@@ -114,7 +114,7 @@ impl CustomerProvider for ModemPay {
     }
 
     fn plan_create(&self, command: &CreateCustomer) -> Result<Plan<Created>, Error> {
-        let CreateCustomer { fields, distinct } = command;
+        let CreateCustomer { fields, distinct, .. } = command;
         let (mut input, report_of_input) = self.input(fields);
         input.config = Patch::Set(wire::Config { distinct: Patch::Set(*distinct) });
         let (read, distinct) = (self.one(), *distinct);

@@ -156,7 +156,7 @@ impl ModemPay {
         if fields.name.is_absent() {
             return Err(Error::invalid(vec![FieldError::new("/name", "is required")]));
         }
-        Ok(Command::Create(CreateCustomer { fields, distinct }))
+        Ok(Command::Create(CreateCustomer { fields, distinct, existing: None }))
     }
 
     fn update(&self, id: CustomerId, request: &VendorRequest<'_>) -> Result<Command, Error> {

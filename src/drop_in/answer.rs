@@ -22,6 +22,9 @@ const LOSS: HeaderName = HeaderName::from_static("passerelle-loss");
 /// Whether the provider executed a write that failed: `unknown` or `done`. Absent if it did not.
 const OUTCOME: HeaderName = HeaderName::from_static("passerelle-outcome");
 
+/// How many customers of the merchant live elsewhere than at the connection whose list has the page.
+const ELSEWHERE: HeaderName = HeaderName::from_static("passerelle-elsewhere");
+
 /// Why a request failed.
 pub(super) struct Refusal {
     error: Error,
@@ -83,6 +86,14 @@ pub(super) fn with_losses(mut response: Response<Bytes>, reply: &Reply, unknown:
     }
     if let (false, Ok(lost)) = (lost.is_empty(), HeaderValue::try_from(lost.join(", "))) {
         response.headers_mut().insert(LOSS, lost);
+    }
+    response
+}
+
+/// Adds the header that says how many customers live elsewhere than at the connection whose list has the page.
+pub(super) fn with_elsewhere(mut response: Response<Bytes>, elsewhere: Option<u64>) -> Response<Bytes> {
+    if let Some(elsewhere) = elsewhere {
+        response.headers_mut().insert(ELSEWHERE, HeaderValue::from(elsewhere));
     }
     response
 }

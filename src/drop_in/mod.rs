@@ -5,6 +5,7 @@
 mod answer;
 mod caller;
 mod dialect;
+mod homes;
 mod surface;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
@@ -33,7 +34,7 @@ pub use surface::surface;
 
 use crate::{
     body::{BodyLimits, read_body},
-    execution::{self, ProviderTransport},
+    execution::{self, ProviderTransport, Reader},
     merchant::{Connection, Gateway, Merchant},
     metrics::bytes,
     problem::{AlreadyWritten, Code, Problem},
@@ -80,6 +81,7 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
         merchant: None,
         seen: None,
         lost: Vec::new(),
+        elsewhere: None,
         refusal: None,
     };
     let result = AssertUnwindSafe(call.answer(body, &app)).catch_unwind().await;
@@ -112,6 +114,8 @@ struct DropInCall {
     seen: Option<Seen>,
     /// The members of the body that no command has a place for.
     lost: Vec<String>,
+    /// How many customers live elsewhere than at the active connection, for a page of its list.
+    elsewhere: Option<u64>,
     /// Why the command cannot be executed now. The write may still be one that was executed earlier, by another connection
     /// or under another `on_loss`.
     refusal: Option<Error>,
@@ -158,7 +162,8 @@ impl DropInCall {
         }
         let (reply, connection) = self.read_from(app, merchant, command.clone()).await.map_err(of_command)?;
         let answer = server.answer(&command, &reply).map_err(of_command)?;
-        let (head, body) = answer::with_losses(answer, &reply, &self.lost).into_parts();
+        let answer = answer::with_losses(answer, &reply, &self.lost);
+        let (head, body) = answer::with_elsewhere(answer, self.elsewhere).into_parts();
         // The answer takes the place that the reply had.
         drop(reply);
         Ok(http::Response::from_parts(head, connection.upstream.answer(body).map_err(of_command)?))
@@ -191,7 +196,9 @@ impl DropInCall {
     ) -> Result<Result<http::Response<Bytes>, Box<NewWrite>>, Refusal> {
         let operation = command.operation();
         let of_command = |error| Refusal::of(error, operation);
-        let (home, refusal) = execution::resolve_write(merchant, &mut command).await;
+        let ends = Instant::now() + self.gateway.deadline;
+        let reader = Reader::new(merchant, app.store.contacts(), conditions(merchant), ends);
+        let (home, refusal) = execution::resolve_write(merchant, &mut command, Some(&reader)).await;
         let refusal = self.refusal.clone().or(refusal);
         let surface =
             DropInSurface::of(self.vendor_request.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());
@@ -274,14 +281,16 @@ impl DropInCall {
 
     /// Executes a command that only reads, and returns the connection that answered.
     async fn read_from(
-        &self,
+        &mut self,
         app: &App,
         merchant: &Merchant,
         mut command: Command,
     ) -> Result<(Reply, Arc<Connection>), Error> {
-        let connection = execution::resolve(merchant, &mut command).await?.connection;
-        let conditions = Conditions { on_loss: merchant.on_loss, language: Language::Imitated };
-        let planned = execution::plan(&connection, &command, conditions)?;
+        if let Some(homes) = merchant.homes() {
+            return Box::pin(self.read_at_homes(app, merchant, homes, command)).await;
+        }
+        let connection = execution::resolve(merchant, &mut command, None).await?.connection;
+        let planned = execution::plan(&connection, &command, conditions(merchant))?;
         let ends = Instant::now() + self.gateway.deadline;
         let transport =
             ProviderTransport::new(&connection, command.operation(), ends).knowing(app.store.contacts(), merchant);
@@ -293,4 +302,8 @@ impl DropInCall {
         drop(transport);
         Ok((reply, connection))
     }
+}
+
+fn conditions(merchant: &Merchant) -> Conditions {
+    Conditions { on_loss: merchant.on_loss, language: Language::Imitated }
 }

@@ -7,8 +7,13 @@
 //! [`read`], [`show_list`] and [`write()`] are the only functions that send a command of a client. The requests with which
 //! the gateway finds out how a write ended are not commands of a client; `writes/recovery.rs` sends them.
 
+mod at_homes;
+mod finding;
 mod known;
+mod reader;
 mod transport;
+mod unknown;
+mod walk;
 
 use std::sync::Arc;
 
@@ -18,18 +23,29 @@ use passerelle_providers::{
     model::{BorrowedCustomer, Command, CustomerFilter, Error, Kind, ListCustomers, Page, Position, Reply, Written},
 };
 
+pub use at_homes::{Answered, Start, at_start, read_at_homes};
+pub use reader::Reader;
 pub use transport::{Exchange, ProviderTransport};
+pub use walk::{Place, Walk};
 
 use crate::merchant::{Connection, Home, Merchant, Middleware};
 
 /// Why the outcome of a create is unknown although the provider has answered.
 const NOT_KEPT: &str = "the provider has answered, and the gateway's store could not keep the customer's id";
 
-/// Decides which connection executes a command, and gives the command the customer's id at that connection.
-pub async fn resolve(merchant: &Merchant, command: &mut Command) -> Result<Home, Error> {
-    match &merchant.middleware {
-        None => Ok(Home::at(Arc::clone(&merchant.active))),
-        Some(middleware) => middleware.resolve(merchant, command).await,
+/// Decides which connection executes a command, and gives the command the customer's id at that connection. Where the store
+/// does not know the customer, connections are asked with `reader`. Without one, nothing is sent.
+pub async fn resolve(merchant: &Merchant, command: &mut Command, reader: Option<&Reader<'_>>) -> Result<Home, Error> {
+    let Some(middleware) = &merchant.middleware else { return Ok(Home::at(Arc::clone(&merchant.active))) };
+    let home = middleware.resolve(merchant, command).await?;
+    let Some(homes) = middleware.homes() else { return Ok(home) };
+    match (reader, &mut *command) {
+        (Some(reader), Command::Create(create)) if create.distinct => {
+            Box::pin(finding::match_distinct(reader, homes, create, home)).await
+        }
+        (None, _) | (_, Command::List(_)) => unknown::at_active(command, home),
+        (Some(reader), _) if home.customer.is_none() => Box::pin(unknown::ask(reader, homes, command, home)).await,
+        (Some(_), _) => Ok(home),
     }
 }
 
@@ -37,13 +53,17 @@ pub async fn resolve(merchant: &Merchant, command: &mut Command) -> Result<Home,
 pub async fn active(merchant: &Merchant) -> Result<Arc<Connection>, Error> {
     let filter = CustomerFilter::default();
     let list = ListCustomers { limit: 1, position: Position::START, filter };
-    Ok(resolve(merchant, &mut Command::List(list)).await?.connection)
+    Ok(resolve(merchant, &mut Command::List(list), None).await?.connection)
 }
 
 /// The same for a write, with the reason why it cannot be executed now. The write is refused only after the search for
 /// an earlier one with its key, so a connection is given in any case.
-pub async fn resolve_write(merchant: &Merchant, command: &mut Command) -> (Home, Option<Error>) {
-    match resolve(merchant, command).await {
+pub async fn resolve_write(
+    merchant: &Merchant,
+    command: &mut Command,
+    reader: Option<&Reader<'_>>,
+) -> (Home, Option<Error>) {
+    match resolve(merchant, command, reader).await {
         Ok(home) => {
             let refusal = home.connection.manifest.require(command.operation()).err();
             (home, refusal)

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{lists::ListRequest, request::Call};
 use crate::{
-    execution::{self, Exchange, ProviderTransport},
+    execution::{self, Exchange, ProviderTransport, Walk},
     problem::{Code, Problem},
 };
 
@@ -25,7 +25,7 @@ use crate::{
 const USUAL_SIZE: usize = 1536;
 
 /// A document, and the cursor of the next page if it is one of a list.
-type Written = (Vec<u8>, Option<String>);
+pub(super) type Written = (Vec<u8>, Option<String>);
 
 /// The future of an answer. It is boxed, because a future is copied whenever a caller moves it.
 pub type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
@@ -42,6 +42,9 @@ impl Call {
     }
 
     async fn execute(mut self, mut command: Command, list: Option<ListRequest>) -> Result<Response, Problem> {
+        if self.merchant.homes().is_some() {
+            return Box::pin(self.execute_at_homes(command, list)).await;
+        }
         self.resolve(&mut command).await?;
         let call = self;
         if let Some(list) = &list {
@@ -58,7 +61,8 @@ impl Call {
         if let (Some(list), Command::List(_), None) = (&list, &command, &call.merchant.middleware) {
             // Without a middleware no id is changed, so the page is written directly from the provider's answer.
             let received = || transport.received();
-            let shown = execution::show_list(&transport, planned, |page| list.customers(&call, page, received())).await;
+            let shown =
+                execution::show_list(&transport, planned, |page| list.customers(&call, page, None, received())).await;
             let raw = transport.exchanges();
             let written = match shown {
                 Ok((document, next)) => Ok((with_raw(document, raw.as_deref()), next)),
@@ -69,7 +73,7 @@ impl Call {
         let reply = execution::read(&call.merchant, &transport, planned).await;
         let raw = transport.exchanges();
         let written = match reply {
-            Ok(reply) => call.write_reply(&command, list.as_ref(), reply, raw.as_deref(), transport.received()),
+            Ok(reply) => call.write_reply(&command, list.as_ref(), (reply, None), raw.as_deref(), transport.received()),
             Err(error) => Err(call.failure(&error)),
         };
         call.sent(written, list.as_ref()).map_err(|failure| failure.with_raw(raw))
@@ -77,7 +81,11 @@ impl Call {
 
     /// The response with a document, and with the cursor of the next page in a list. It takes the place of the reply in
     /// memory, which is dropped by now.
-    fn sent(&self, written: Result<Written, Problem>, list: Option<&ListRequest>) -> Result<Response, Problem> {
+    pub(super) fn sent(
+        &self,
+        written: Result<Written, Problem>,
+        list: Option<&ListRequest>,
+    ) -> Result<Response, Problem> {
         let (document, next) = written?;
         let body = self.connection.upstream.answer(document).map_err(|error| self.failure(&error))?;
         let response = json_response(StatusCode::OK, body);
@@ -87,12 +95,12 @@ impl Call {
         })
     }
 
-    /// Writes a reply as a document of the API. `received` is the size of the provider's answer if it is large.
-    fn write_reply(
+    /// Writes a reply as a document of the API, with the walk if it is a page of one. `received` is the size of the provider's answer if it is large.
+    pub(super) fn write_reply(
         &self,
         command: &Command,
         list: Option<&ListRequest>,
-        reply: Reply,
+        (reply, walk): (Reply, Option<&Walk>),
         raw: Option<&[Exchange]>,
         received: usize,
     ) -> Result<Written, Problem> {
@@ -114,7 +122,7 @@ impl Call {
                 return Err(self.failure(&Error::new(Kind::NotFound, detail)));
             }
             (Reply::Customers(page), Some(list)) => {
-                let (document, next) = list.customers(self, page, received);
+                let (document, next) = list.customers(self, page, walk, received);
                 (with_raw(document, raw), next)
             }
             (Reply::PaymentMethods(page), Some(list)) => {
@@ -151,7 +159,7 @@ impl Call {
 
     /// The provider and the connection that answer this call.
     pub fn origin(&self) -> Origin<'_> {
-        Origin { provider: self.manifest().name, connection: &self.connection.name }
+        self.connection.origin()
     }
 
     /// Answers with the requests that the gateway would send.

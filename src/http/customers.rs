@@ -31,7 +31,7 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Reques
     let call = caller.call(Operation::Create, &["distinct"])?;
     let fields = call.fields(&app, &body)?;
     let distinct = call.query.flag("distinct")?.unwrap_or_default();
-    let command = CreateCustomer { fields: fields.without_clears(), distinct };
+    let command = CreateCustomer { fields: fields.without_clears(), distinct, existing: None };
     call.write(&app, Command::Create(command), Some(body)).await
 }
 

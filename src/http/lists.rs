@@ -6,7 +6,7 @@ use http::{HeaderValue, header};
 use passerelle_providers::{
     api::{
         input,
-        view::{CustomersView, EachView, ListView, Shown},
+        view::{CustomersView, EachView, ListView, Origin, Shown},
     },
     engine::lists::FilteredBy,
     model::{
@@ -22,6 +22,7 @@ use super::{
     schema,
 };
 use crate::{
+    execution::{Place, Walk},
     merchant::{Connection, Cursor, NotThisList},
     problem::{Code, Problem},
 };
@@ -38,7 +39,7 @@ const DEFAULT_LIMIT: u16 = 20;
 pub async fn customers(caller: Caller) -> Result<Response, Problem> {
     let call = caller.call(Operation::List, &["limit", "cursor", "email", "phone", "did", "blocked", "search"])?;
     let list = ListRequest::of_customers(&call)?;
-    let Cursor { position, limit } = list.cursor.clone();
+    let Cursor { position, limit, .. } = list.cursor.clone();
     let command = ListCustomers { limit, position, filter: list.filter.clone() };
     call.read_list(Command::List(command), Some(list)).await
 }
@@ -91,8 +92,8 @@ pub struct ListRequest {
     parameters: Vec<(&'static str, String)>,
     filter: CustomerFilter,
     cursor: Cursor,
-    /// The connection whose cursor the client sent.
-    began_at: Option<String>,
+    /// Where the list began, and whose list is read, by the cursor that the client sent.
+    place: Option<Place>,
 }
 
 impl ListRequest {
@@ -129,12 +130,13 @@ impl ListRequest {
         filter: CustomerFilter,
     ) -> Result<Self, Problem> {
         let limit = call.query.limit()?;
-        let first_page = Cursor { position: Position::START, limit: limit.unwrap_or(DEFAULT_LIMIT) };
-        let mut list = Self { path, parameters, filter, cursor: first_page, began_at: None };
+        let first_page = Cursor { position: Position::START, limit: limit.unwrap_or(DEFAULT_LIMIT), began_at: None };
+        let mut list = Self { path, parameters, filter, cursor: first_page, place: None };
         if let Some(sealed) = call.query.get("cursor") {
             let (cursor, connection) = opened(call, sealed, &list.identity())?;
             list.cursor = cursor;
-            list.began_at = Some(connection);
+            let began_at = list.cursor.began_at.clone().unwrap_or_else(|| connection.clone());
+            list.place = Some(Place { began_at, at: connection });
             if limit.is_some_and(|limit| limit != list.cursor.limit) {
                 let message = format!(
                     "the cursor belongs to limit={0}; send limit={0}, or start without a cursor",
@@ -149,8 +151,8 @@ impl ListRequest {
     /// Refuses a cursor of another connection than the one that serves the list now: a position in the list of one
     /// provider means nothing in the list of another.
     pub(super) fn check_connection(&self, connection: &Connection) -> Result<(), Problem> {
-        match &self.began_at {
-            Some(began_at) if *began_at != connection.name => {
+        match &self.place {
+            Some(Place { began_at, .. }) if *began_at != connection.name => {
                 let message = format!(
                     "the list began at the connection `{began_at}`, and is read from `{}` now; request the first page \
                      again, without a cursor",
@@ -172,7 +174,7 @@ impl ListRequest {
     }
 
     fn command(&self, id: CustomerId, status: Option<Text>) -> ListOfCustomer {
-        let Cursor { position, limit } = self.cursor.clone();
+        let Cursor { position, limit, .. } = self.cursor.clone();
         ListOfCustomer { id, limit, position, status }
     }
 
@@ -182,13 +184,19 @@ impl ListRequest {
         &self,
         call: &Call,
         page: Page<Customer<T>>,
+        walk: Option<&Walk>,
         received: usize,
     ) -> (Vec<u8>, Option<String>) {
         let Page { mut items, next, total } = page;
         let fidelity = Fidelity::hoist(items.iter_mut().map(|customer| &mut customer.fidelity));
+        let homes = walk.map_or(&[][..], |walk| &walk.homes);
+        let origins: Vec<Origin<'_>> = homes.iter().map(|home| home.origin()).collect();
         let view = ListView {
-            data: CustomersView { customers: &items, origin: call.origin() },
-            next_cursor: self.sealed(call, next),
+            data: CustomersView { customers: &items, origin: call.origin(), origins: &origins },
+            next_cursor: match walk {
+                None => self.sealed(call, next),
+                Some(walk) => self.sealed_at(&walk.next_at, &walk.began_at, next),
+            },
             total_count: total,
             filtered_by: FilteredBy::of(&self.filter, call.manifest()).as_str(),
             fidelity: &fidelity,
@@ -215,8 +223,19 @@ impl ListRequest {
 
     /// Seals the cursor of the page that begins at a position.
     fn sealed(&self, call: &Call, next: Option<Position>) -> Option<String> {
-        let cursor = Cursor { position: next?, limit: self.cursor.limit };
-        call.connection.cursor_key.seal(&cursor, &self.identity())
+        self.sealed_at(&call.connection, &call.connection, next)
+    }
+
+    /// Seals the cursor of a page in the list of a connection, of a walk that began at another one.
+    fn sealed_at(&self, at: &Connection, began_at: &Connection, next: Option<Position>) -> Option<String> {
+        let began_at = (began_at.name != at.name).then(|| began_at.name.clone());
+        let cursor = Cursor { position: next?, limit: self.cursor.limit, began_at };
+        at.cursor_key.seal(&cursor, &self.identity())
+    }
+
+    /// Where the list began, if the client sent a cursor.
+    pub(super) const fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     /// Adds the `Link` header with the URL of the next page.

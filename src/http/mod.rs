@@ -5,6 +5,7 @@ pub mod answer;
 pub mod customers;
 pub mod docs;
 pub mod health;
+mod homes;
 pub mod lists;
 pub mod openapi;
 pub mod operations;

@@ -230,7 +230,7 @@ impl Call {
 
     /// Finds the connection that executes a command, and gives the command the customer's id at that connection.
     pub async fn resolve(&mut self, command: &mut Command) -> Result<(), Problem> {
-        self.connection = match execution::resolve(&self.merchant, command).await {
+        self.connection = match execution::resolve(&self.merchant, command, None).await {
             Ok(home) => home.connection,
             Err(error) => return Err(self.failure(&error)),
         };

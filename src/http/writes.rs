@@ -12,10 +12,11 @@ use passerelle_providers::{
     model::{Command, Effect, LossPolicy, Written},
     text::Source,
 };
+use tokio::time::Instant;
 
 use super::{answer::written, request::Call};
 use crate::{
-    execution,
+    execution::{self, Reader},
     merchant::Connection,
     problem::{Code, Problem, preference_applied},
     state::{App, RequestId},
@@ -34,7 +35,11 @@ impl Call {
     pub async fn write(mut self, app: &App, mut command: Command, body: Option<Source>) -> Result<Response, Problem> {
         let own_refusal = self.refusal.take();
         for _ in 0..MOST_PLANS {
-            let (home, unresolved) = execution::resolve_write(&self.merchant, &mut command).await;
+            let merchant = Arc::clone(&self.merchant);
+            let ends = Instant::now() + self.gateway.deadline;
+            let reader = Reader::new(&merchant, app.store.contacts(), Conditions::canonical(self.on_loss), ends);
+            let asking = (!self.explain).then_some(&reader);
+            let (home, unresolved) = execution::resolve_write(&merchant, &mut command, asking).await;
             let planned_for = home.of_write();
             self.connection = home.connection;
             self.refusal = own_refusal.clone().or(unresolved);

@@ -32,6 +32,8 @@ pub struct Cursor {
     pub position: Position,
     /// The page size of the first request.
     pub limit: u16,
+    /// The connection where the list began, if the page is in the list of another one.
+    pub began_at: Option<String>,
 }
 
 /// A cursor belongs to another list, or was changed. The error does not say which.
@@ -59,6 +61,8 @@ struct Sealed<'a> {
     skip: u16,
     #[serde(rename = "l")]
     limit: u16,
+    #[serde(rename = "b", skip_serializing_if = "Option::is_none")]
+    began_at: Option<std::borrow::Cow<'a, str>>,
 }
 
 impl CursorKey {
@@ -89,7 +93,8 @@ impl CursorKey {
             Position::Token(token) => (None, Some(std::borrow::Cow::Borrowed(&**token))),
             Position::AfterCustomer(_) | Position::Within { .. } => return None,
         };
-        let sealed = Sealed { offset, token, skip, limit: cursor.limit };
+        let began_at = cursor.began_at.as_deref().map(std::borrow::Cow::Borrowed);
+        let sealed = Sealed { offset, token, skip, limit: cursor.limit, began_at };
         let mut bytes = serde_json::to_vec(&sealed).ok()?;
         let nonce = self.0.as_ref()?.seal_in_place_append_tag(Aad::from(list.as_bytes()), &mut bytes).ok()?;
         let mut nonce_and_sealed = nonce.as_ref().to_vec();
@@ -111,7 +116,8 @@ impl CursorKey {
             (None, Some(token)) => Position::Token(Text::from(token.as_ref())),
             _ => return Err(refused()),
         };
-        Ok(Cursor { position: position.within(sealed.skip), limit: sealed.limit })
+        let began_at = sealed.began_at.map(std::borrow::Cow::into_owned);
+        Ok(Cursor { position: position.within(sealed.skip), limit: sealed.limit, began_at })
     }
 }
 
@@ -125,7 +131,7 @@ mod tests {
     }
 
     fn cursor() -> Cursor {
-        Cursor { position: Position::Offset(40).within(3), limit: 20 }
+        Cursor { position: Position::Offset(40).within(3), limit: 20, began_at: Some("old".to_owned()) }
     }
 
     #[test]

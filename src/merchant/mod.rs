@@ -18,6 +18,7 @@ use std::{
 use aws_lc_rs::digest;
 use passerelle_providers::{
     CustomerProvider,
+    api::view::Origin,
     model::{
         IdPattern, LossPolicy,
         auth::{AuthScheme, Credentials},
@@ -27,7 +28,7 @@ use passerelle_providers::{
 };
 
 pub use cursor::{Cursor, CursorKey, NotThisList};
-pub use homes::Homes;
+pub use homes::{Homes, connection, held};
 pub use middleware::{Home, Middleware};
 
 use crate::{config::OnAmbiguous, upstream::Upstream};
@@ -179,6 +180,11 @@ impl Gateway {
 }
 
 impl Merchant {
+    /// The rows of the merchant's customers. `None` as long as the merchant has no routing row.
+    pub fn homes(&self) -> Option<&Homes> {
+        self.middleware.as_ref()?.homes()
+    }
+
     /// The pattern of the customer ids that the merchant may send. Without a middleware, it is that of the active
     /// connection's provider.
     pub fn id_pattern(&self) -> &IdPattern {
@@ -190,6 +196,11 @@ impl Merchant {
 }
 
 impl Connection {
+    /// The provider and the connection, as answers name them.
+    pub fn origin(&self) -> Origin<'_> {
+        Origin { provider: self.manifest.name, connection: &self.name }
+    }
+
     /// A text from the provider, with this connection's secrets replaced by `***`.
     pub fn redacted(&self, mut text: String) -> String {
         for secret in self.secrets.secrets().filter(|secret| !secret.is_empty()) {

@@ -42,8 +42,8 @@ codes! {
     /// The body is not JSON, or the query cannot be decoded. JSON that programs decode differently is refused, too: a
     /// key that occurs twice, a string with U+0000, an integer of more than 64 bits. Correct the request.
     MalformedRequest = "malformed_request", 400, "The request cannot be decoded";
-    /// The cursor belongs to another merchant, connection, filter or page size, or it was changed. Start the list again
-    /// without a cursor.
+    /// The cursor belongs to another merchant, connection, filter or page size, or it was changed; or the list began at a
+    /// connection that the merchant has left: its switch of providers is completed. Start the list again without a cursor.
     InvalidCursor = "invalid_cursor", 400, "The cursor cannot be used";
     /// The id in the path does not have the form of the provider's ids. Nothing was sent to the provider.
     InvalidId = "invalid_id", 400, "The id has the wrong form";
@@ -62,7 +62,8 @@ codes! {
     /// The path does not have this method. `Allow` lists the methods that it has.
     MethodNotAllowed = "method_not_allowed", 405, "The path does not have this method";
     /// The gateway still executes a write with this `Idempotency-Key`. Send the same request again after `Retry-After`:
-    /// it gets the answer of the first one.
+    /// it gets the answer of the first one. While a merchant switches providers, it also means that a create of the same e-mail
+    /// address or phone number has not ended at another connection.
     IdempotencyInProgress = "idempotency_in_progress", 409, "The same request is in flight";
     /// A write with this `Idempotency-Key` was executed so long ago that its answer is not stored any more.
     /// `provider.id` is the customer's id. Nothing was sent now. Retrieve the customer, or use a new key for a new write.
@@ -161,6 +162,7 @@ impl Code {
             Kind::SharedRecord => Self::VendorRecordShared,
             Kind::Ambiguous => Self::LookupAmbiguous,
             Kind::AmbiguousId => Self::IdAmbiguous,
+            Kind::InProgress => Self::IdempotencyInProgress,
             Kind::RateLimited => Self::ProviderRateLimited,
             Kind::Unauthorized => Self::ProviderUnauthorized,
             Kind::ProviderFailed | Kind::BadResponse if unknown => return (Self::OutcomeUnknown, 502),

@@ -50,7 +50,7 @@ impl App {
     /// The state for a resolved configuration and a store. `find_surface` makes the surface of a stored write again.
     pub fn new(gateway: Gateway, store: Store, shared: Shared, find_surface: FindSurface) -> Arc<Self> {
         let bodies = BodyBudget::new(gateway.max_bodies);
-        let gateway = Arc::new(ArcSwap::from_pointee(gateway.with_ids(store.ids())));
+        let gateway = Arc::new(ArcSwap::from_pointee(gateway.with_ids(&store)));
         Arc::new(Self {
             writes: Writes::new(&store, Arc::clone(&gateway), find_surface),
             shared,
@@ -64,7 +64,7 @@ impl App {
 
     /// Replaces the configuration.
     pub fn replace_gateway(&self, gateway: Gateway) {
-        self.gateway.store(Arc::new(gateway.with_ids(self.store.ids())));
+        self.gateway.store(Arc::new(gateway.with_ids(&self.store)));
     }
 
     /// Learns from the store which merchants have begun to switch providers. Their ids go through the store from then on.
@@ -75,7 +75,7 @@ impl App {
         ids.learn().await?;
         // The snapshot is compared each time: a reload may have replaced it while the store answered.
         if self.gateway.load().lacks_ids(ids) {
-            self.gateway.rcu(|gateway| Gateway::clone(gateway).with_ids(ids));
+            self.gateway.rcu(|gateway| Gateway::clone(gateway).with_ids(&self.store));
         }
         Ok(())
     }

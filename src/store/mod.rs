@@ -50,8 +50,8 @@ pub use audit::{AuditLog, AuditRecord, Event};
 pub use contacts::{ContactChanges, ContactKind, Contacts, ContactsOf};
 pub use error::StoreError;
 pub use ids::{
-    Added, AdoptedId, Deletion, HomeOfWrite, IdAt, IdCounts, IdOrigin, Ids, KnownCustomer, NewId, OpenSwitch, Resolved,
-    Routing, ShownRecord,
+    Added, AdoptedId, Deletion, Epochs, HomeOfWrite, IdAt, IdCounts, IdOrigin, Ids, KnownCustomer, NewId, OpenSwitch,
+    Resolved, Routing, Seen, ShownRecord,
 };
 pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};

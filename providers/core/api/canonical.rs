@@ -23,6 +23,9 @@ impl Command {
                 if create.distinct {
                     members.raw("distinct", "true");
                 }
+                if let Some(existing) = &create.existing {
+                    members.text("existing", existing.at_provider());
+                }
             }
             Self::Update(update) => {
                 members.text("id", update.id.public());
@@ -109,7 +112,7 @@ mod tests {
     use crate::{
         api::input,
         json::canonical::canonical_document,
-        model::{CreateCustomer, Error, Operation},
+        model::{CreateCustomer, CustomerId, Error, IdPattern, Operation},
         text::Source,
         vendor,
     };
@@ -177,8 +180,12 @@ mod tests {
             balance: set("1e3"),
             ..CustomerFields::default()
         };
-        let create = Command::Create(CreateCustomer { fields, distinct: true });
-        assert_eq!(read_back(&create), Ok(create));
+        let existing = CustomerId::parse("b78de3c9-7f76-4f43-9c5d-19d9f5c7c985".into(), &IdPattern::UUID).ok();
+        assert!(existing.is_some());
+        for existing in [None, existing] {
+            let create = Command::Create(CreateCustomer { fields: fields.clone(), distinct: true, existing });
+            assert_eq!(read_back(&create), Ok(create));
+        }
     }
 
     fn value() -> impl Strategy<Value = Value> {

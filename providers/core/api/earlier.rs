@@ -60,7 +60,7 @@ mod tests {
         let body = r#"{"phone":"77 123 45 67","whatsapp":"6 77 12 34 56","address":{"country":"UK"}}"#;
         let source = Source::new(&Bytes::from_static(body.as_bytes())).expect("text");
         let fields = input::fields(&source, region).expect("fields");
-        let create = Command::Create(CreateCustomer { fields, distinct: false });
+        let create = Command::Create(CreateCustomer { fields, ..CreateCustomer::default() });
         let text = |command: Command| String::from_utf8(command.to_canonical_json()).expect("text");
         assert_eq!(
             text(completed(create.clone(), region)),

@@ -109,8 +109,11 @@ impl<'s> BodyReader<'s> {
         let command = match operation {
             Operation::Create => {
                 let distinct = self.flag("distinct")?.unwrap_or_default();
+                // Only the gateway itself says who exists.
+                let existing = if self.is_stored { self.parameter("existing")? } else { None };
+                let existing = existing.map(|id| CustomerId::parse(id, &manifest.id)).transpose()?;
                 let fields = self.finish()?.without_clears();
-                return Ok(Command::Create(CreateCustomer { fields, distinct }));
+                return Ok(Command::Create(CreateCustomer { fields, distinct, existing }));
             }
             Operation::Update => return Ok(Command::Update(UpdateCustomer { id: id?, fields: self.finish()? })),
             Operation::Retrieve => Command::Retrieve(id?),

@@ -218,13 +218,15 @@ macro_rules! shown {
 
 shown!(PaymentMethod as PaymentMethodView, Payment as PaymentView, Invoice as InvoiceView);
 
-/// Customers of one origin, as a JSON array.
+/// Customers, as a JSON array.
 #[derive(Debug)]
 pub struct CustomersView<'a, T = Text> {
     /// The customers.
     pub customers: &'a [Customer<T>],
     /// The provider and the connection that they come from.
     pub origin: Origin<'a>,
+    /// The origin of each customer, where they differ.
+    pub origins: &'a [Origin<'a>],
 }
 
 impl<T: JsonText> Json for CustomersView<'_, T> {
@@ -235,7 +237,10 @@ impl<T: JsonText> Json for CustomersView<'_, T> {
             if index > 0 {
                 out.push(b',');
             }
-            customer.write_with(&origin, out);
+            match self.origins.get(index) {
+                Some(own) => customer.write_with(&own.members(), out),
+                None => customer.write_with(&origin, out),
+            }
         }
         out.push(b']');
     }
@@ -371,7 +376,7 @@ mod tests {
                 [Customer::default(), Customer { name: Some("Awa \"Fifi\" Diop".into()), ..Default::default() }];
             let origin = Origin { provider: "lomi", connection };
             let mut out = Vec::new();
-            CustomersView { customers: &customers, origin }.write(&mut out);
+            CustomersView { customers: &customers, origin, origins: &[] }.write(&mut out);
             let written: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
             assert_eq!(written[1]["name"], "Awa \"Fifi\" Diop");
             assert_eq!(

@@ -34,6 +34,12 @@ impl Match {
             return Ok(None);
         }
         let manifest = provider.manifest();
+        if let Some(existing) = &command.existing
+            && let Some(lookup) = contact_lookups(&command.fields).into_iter().flatten().next()
+        {
+            let planned = PlannedLookup::of_known(provider, existing, &lookup)?;
+            return Ok(Some(Self { lookup, planned, by_provider: false }));
+        }
         let Some(lookup) = matching_lookup(manifest, command) else {
             return Err(Error::invalid(vec![FieldError::new(
                 "distinct",

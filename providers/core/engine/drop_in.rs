@@ -99,7 +99,7 @@ pub fn for_client(error: Error, operation: Option<Operation>) -> Error {
         Kind::Unauthorized => Kind::ProviderFailed,
         Kind::Throttled => Kind::RateLimited,
         // No provider has such an error.
-        Kind::AmbiguousId => Kind::Refused(409),
+        Kind::AmbiguousId | Kind::InProgress => Kind::Refused(409),
         kind => kind,
     };
     match error.kind {

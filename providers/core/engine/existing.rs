@@ -150,7 +150,7 @@ mod tests {
             created_at: made.map(Text::from_static),
             ..Customer::default()
         };
-        let create = CreateCustomer { fields, distinct: false };
+        let create = CreateCustomer { fields, ..CreateCustomer::default() };
         let began = BEGAN.parse().expect("a time");
         match judge(Created::new(customer), &create, manifest, began, answered_before) {
             Ok(Created { existing: false, customer }) => {

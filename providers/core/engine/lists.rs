@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::known::PartialLookup;
 use crate::{
-    engine::identity,
+    engine::identity::{self, Asked},
     kit::{CustomerPage, CustomerProvider, Plan, Transport, read_large, run},
     model::{
-        BorrowedCustomer, Customer, CustomerFilter, Error, Field, FieldError, Kind, ListCustomers, Lookup, Operation,
-        Page, Position, Request,
+        BorrowedCustomer, Customer, CustomerFilter, CustomerId, Error, Field, FieldError, Kind, ListCustomers, Lookup,
+        Operation, Page, Position, Request,
         manifest::{FilterSupport, Manifest, PagingStyle},
     },
 };
@@ -226,6 +226,32 @@ pub(super) enum PlannedLookup {
     Scan(Box<PlannedList>),
     /// The same, at a provider whose lists do not show every customer.
     Partial(Box<PartialLookup>),
+    /// The gateway knows the customer, and only compares it.
+    Known(Box<KnownMatch>),
+}
+
+/// A customer that the gateway knows, with what it has to match.
+pub(super) struct KnownMatch {
+    plan: Plan<Customer>,
+    asked: Asked,
+    filter: CustomerFilter,
+}
+
+impl KnownMatch {
+    async fn run(self, transport: &dyn Transport) -> Result<Customer, Error> {
+        let Self { plan, asked, filter } = self;
+        let changed = || {
+            let detail = "the existing customer was changed or deleted after it had been found; nothing was created; try \
+                          again";
+            Error::new(Kind::StoreUnavailable, detail)
+        };
+        let customer = run(transport, plan).await.map_err(|error| match error.kind {
+            Kind::NotFound => changed(),
+            _ => error,
+        })?;
+        let customer = asked.checked(customer)?;
+        if filter.matches(&customer) { Ok(customer) } else { Err(changed()) }
+    }
 }
 
 impl PlannedLookup {
@@ -243,12 +269,24 @@ impl PlannedLookup {
         Ok(PartialLookup::around(search, provider, lookup))
     }
 
+    /// A look-up of which the gateway knows the result.
+    pub(super) fn of_known(
+        provider: &Arc<dyn CustomerProvider>,
+        id: &CustomerId,
+        lookup: &Lookup,
+    ) -> Result<Self, Error> {
+        let asked = Asked::new(id, provider.manifest());
+        let known = KnownMatch { plan: provider.plan_retrieve(id)?, asked, filter: lookup.into() };
+        Ok(Self::Known(Box::new(known)))
+    }
+
     /// The first request, and the later ones that are already known.
     pub(super) fn requests(&self) -> Vec<&Request> {
         match self {
             Self::Native(plan, _) => plan.requests(),
             Self::Scan(list) => list.first().requests(),
             Self::Partial(lookup) => lookup.requests(),
+            Self::Known(known) => known.plan.requests(),
         }
     }
 
@@ -270,6 +308,7 @@ impl PlannedLookup {
                 return Ok(found);
             }
             Self::Partial(lookup) => return lookup.run(transport).await,
+            Self::Known(known) => return known.run(transport).await.map(Some),
             Self::Scan(list) => list,
         };
         let Page { items, next, .. } = list.read(transport).await?;

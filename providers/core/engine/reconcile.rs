@@ -343,7 +343,7 @@ mod tests {
         let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
         let list_only = ListOnly { vendor: (vendor.server)(settings), customers: customers.to_vec() };
         let fields = fields(r#"{"name":"Awa Diop","email":"awa@example.com"}"#);
-        let command = Command::Create(CreateCustomer { fields, distinct });
+        let command = Command::Create(CreateCustomer { fields, distinct, existing: None });
         let provider = (vendor.connect)(settings);
         let finding =
             find_outcome(&provider, &list_only, &command, "2026-11-20T12:00:00Z".parse().expect("a time"), marker);

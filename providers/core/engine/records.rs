@@ -295,7 +295,7 @@ mod tests {
     }
 
     fn create(email: &'static str) -> Command {
-        Command::Create(CreateCustomer { fields: with_email(email), distinct: false })
+        Command::Create(CreateCustomer { fields: with_email(email), ..CreateCustomer::default() })
     }
 
     /// Lists and searches show a new customer after the lag, and a changed one in its previous state until then.

@@ -70,7 +70,7 @@ impl WriteWork {
         let manifest = provider.manifest();
         let create = match loss::intended_fields(&create.fields, conditions.language, manifest) {
             Cow::Borrowed(_) => Cow::Borrowed(create),
-            Cow::Owned(fields) => Cow::Owned(CreateCustomer { fields, distinct: create.distinct }),
+            Cow::Owned(fields) => Cow::Owned(CreateCustomer { fields, ..create.clone() }),
         };
         let existing = Match::of(provider, &create);
         let create = match &existing {

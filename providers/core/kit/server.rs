@@ -152,7 +152,7 @@ pub const fn usual_status(kind: Kind) -> u16 {
         Kind::Unauthorized => 401,
         // No customer has an id of another form, so it is an unknown customer.
         Kind::NotFound | Kind::InvalidId | Kind::NoRoute => 404,
-        Kind::AmbiguousId => 409,
+        Kind::AmbiguousId | Kind::InProgress => 409,
         Kind::Refused(status) => status,
         Kind::RateLimited | Kind::Throttled => 429,
         Kind::ProviderFailed | Kind::BadResponse | Kind::Interrupted => 500,

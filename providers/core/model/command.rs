@@ -12,6 +12,9 @@ pub struct CreateCustomer {
     pub fields: CustomerFields,
     /// Whether an existing customer that matches is the answer, instead of a second customer.
     pub distinct: bool,
+    /// The existing customer of a distinct create, where the gateway knows already who it is. Then no customer is made, and
+    /// the provider is asked for no other one.
+    pub existing: Option<CustomerId>,
 }
 
 /// Change some fields of a customer.
@@ -68,7 +71,7 @@ pub enum Command {
 impl Command {
     /// A create with these fields. It drops clears, because a new record has nothing to clear.
     pub fn create(fields: CustomerFields) -> Self {
-        Self::Create(CreateCustomer { fields: fields.without_clears(), distinct: false })
+        Self::Create(CreateCustomer { fields: fields.without_clears(), ..CreateCustomer::default() })
     }
 
     /// An update with these fields.

@@ -30,6 +30,8 @@ pub enum Kind {
     Ambiguous,
     /// The id names several customers of the merchant: nothing was sent.
     AmbiguousId,
+    /// A create that has not ended may make the customer: nothing was sent.
+    InProgress,
     /// The provider limits the rate of requests.
     RateLimited,
     /// The provider refused the gateway's credentials.

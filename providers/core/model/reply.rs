@@ -62,6 +62,11 @@ impl Reply {
     /// The customer is deleted.
     pub const DELETED: Self = Self::Written(Written::Deleted);
 
+    /// Whether it is the result of a write.
+    pub const fn is_written(&self) -> bool {
+        matches!(self, Self::Written(_))
+    }
+
     /// Every customer in the reply.
     pub fn customers(&self) -> impl Iterator<Item = &Customer> {
         let (one, many): (Option<&Customer>, &[Customer]) = match self {

@@ -47,7 +47,7 @@ pub fn create_command(
             set(&mut fields, field, source);
         }
     }
-    planned(Command::Create(CreateCustomer { fields: fields.without_clears(), distinct: false }), sides)
+    planned(Command::Create(CreateCustomer { fields: fields.without_clears(), distinct: false, existing: None }), sides)
 }
 
 /// Whether a record without the field means the same, and the other side cannot hold it. Then nothing is lost.

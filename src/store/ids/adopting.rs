@@ -13,7 +13,7 @@ use super::{
     rows::{CHUNK, places},
 };
 use crate::store::{
-    contacts::SETTLED,
+    contacts::{ContactKind, SETTLED},
     database::{Group, Session, Work, values::Value},
     error::StoreError,
     keyring::Hashes,
@@ -118,10 +118,39 @@ impl Page {
         }
     }
 
+    /// Whether a create at this connection that has not ended, of a client or of the copier, may have made a record (R22). Its
+    /// end gives the record its row. A second row would make another customer of it.
+    async fn may_be_made(&self, session: &mut dyn Session, record: &NewRow) -> Result<bool, StoreError> {
+        for (kind, hash) in [(ContactKind::Email, &record.email), (ContactKind::Phone, &record.phone)] {
+            let Some(hash) = hash else { continue };
+            let select = format!(
+                "SELECT id FROM operations WHERE {} = ?1 AND finished_at IS NULL AND merchant = ?2 AND connection = ?3 \
+                 AND operation = 'create' LIMIT 1",
+                kind.column()
+            );
+            let values = [Value::Bytes(hash), Value::Text(&self.merchant), Value::Text(&self.connection)];
+            if !session.rows(&select, &values).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn adopted(&self, known: &HashMap<String, Known>) -> Vec<AdoptedId> {
         let adopted = self.records.iter().map(|record| match known.get(&record.provider_id) {
-            Some(known) => AdoptedId { public_id: known.public_id.clone(), is_tombstoned: known.is_tombstoned },
-            None => AdoptedId { public_id: record.provider_id.clone(), is_tombstoned: false },
+            Some(known) => AdoptedId {
+                public_id: known.public_id.clone(),
+                home: known.home.clone(),
+                is_tombstoned: known.is_tombstoned,
+                is_held: false,
+            },
+            // Every record gets a row, except those that are held.
+            None => AdoptedId {
+                public_id: record.provider_id.clone(),
+                home: self.connection.clone(),
+                is_tombstoned: false,
+                is_held: true,
+            },
         });
         adopted.collect()
     }
@@ -171,6 +200,7 @@ impl Work for Adopt {
             let need = page.need(record, row, group.now);
             let public_id = match (need, row) {
                 (Need::Nothing, _) => continue,
+                (Need::Row, _) if page.sent_at.is_none() && page.may_be_made(session, record).await? => continue,
                 (Need::Refresh, Some(row)) => {
                     let update = "UPDATE customers SET email_hash = ?3, phone_hash = ?4, \
                                   written_at = CASE WHEN written_at < 0 THEN 0 ELSE written_at END \

@@ -15,6 +15,7 @@ use super::{
     adopting::{Adopt, NewRow, Page, ReadAdopted},
     homes::{Planned, confirm, lift},
     marks::{Copied, NoteGone, Pin, ReadCustomers, Unpin, Which},
+    pages::{CountPinned, ReadPage},
     routes::{Activate, Begin, EndSwitch, Flip},
     rows::{Add, ReadPublic, ReadRouted, Resolve, Route},
 };
@@ -162,6 +163,15 @@ impl Bench {
         });
         let pinned = || Which::Pinned { connection: "main".to_owned(), after: "provider-1".to_owned() };
         of("the tail", self, &mut |bench| assert_eq!(bench.read(pinned(), 10), 10));
+        of("counting the tail", self, &mut |bench| {
+            let (merchant, connection) = (merchant.clone(), "main".to_owned());
+            assert_eq!(bench.run(&CountPinned { merchant, connection, most: 10 }), 10);
+        });
+        of("the homes of a page", self, &mut |bench| {
+            let provider_ids = (0..20).map(|number| format!("provider-{number}")).collect();
+            let (merchant, connection) = (merchant.clone(), "main".to_owned());
+            assert_eq!(bench.run(&ReadPage { merchant, connection, provider_ids }).len(), 20);
+        });
         of("all", self, &mut |bench| assert_eq!(bench.read(Which::All { after: "provider-1".to_owned() }, 10), 10));
         of("by a contact", self, &mut |bench| {
             assert_eq!(bench.read(Which::HasContact { kind: ContactKind::Email, hash: hash(3) }, 10), 1);

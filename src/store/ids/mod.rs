@@ -16,8 +16,10 @@
 mod adopting;
 #[cfg(test)]
 mod costs;
+mod epochs;
 mod homes;
 mod marks;
+mod pages;
 mod routes;
 mod rows;
 mod types;
@@ -40,6 +42,7 @@ use self::{
     rows::{Add, ReadPublic, ReadRouted, Resolve, Route},
 };
 pub use self::{
+    epochs::{Epochs, Seen},
     homes::HomeOfWrite,
     types::{
         Added, AdoptedId, Deletion, IdAt, IdCounts, IdOrigin, KnownCustomer, NewId, OpenSwitch, Resolved, Routing,
@@ -58,6 +61,7 @@ use super::{
 pub struct Ids {
     store: Arc<Opened>,
     routed: Arc<ArcSwap<BTreeSet<String>>>,
+    epochs: Arc<Epochs>,
 }
 
 impl fmt::Debug for Ids {
@@ -68,7 +72,7 @@ impl fmt::Debug for Ids {
 
 impl Ids {
     pub(super) async fn of(store: &Arc<Opened>) -> Result<Self, StoreError> {
-        let ids = Self { store: Arc::clone(store), routed: Arc::default() };
+        let ids = Self { store: Arc::clone(store), routed: Arc::default(), epochs: Arc::default() };
         ids.learn().await?;
         Ok(ids)
     }

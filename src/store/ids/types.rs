@@ -62,8 +62,20 @@ pub struct ShownRecord<'a> {
 pub struct AdoptedId {
     /// The id that the merchant knows.
     pub public_id: String,
+    /// The connection where the customer lives.
+    pub home: String,
     /// Whether the customer was deleted: the record is not shown.
     pub is_tombstoned: bool,
+    /// Whether the record has no row, because a create that has not ended may have made it: it is not shown until the create
+    /// has ended.
+    pub is_held: bool,
+}
+
+impl AdoptedId {
+    /// Whether the record is shown.
+    pub const fn is_shown(&self) -> bool {
+        !self.is_tombstoned && !self.is_held
+    }
 }
 
 /// How a customer came to be at a connection.

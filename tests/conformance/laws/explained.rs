@@ -80,7 +80,7 @@ fn check(subject: Subject, operation: Operation, value: &str) -> Result<(), Fail
     // The API refuses an empty text, in an explanation as in the write.
     let Ok(fields) = fields(&format!("{{{}}}", usual.join(","))) else { return Ok(()) };
     let command = match operation {
-        Operation::Create => Command::Create(CreateCustomer { fields, distinct: false }),
+        Operation::Create => Command::Create(CreateCustomer { fields, ..CreateCustomer::default() }),
         _ => Command::Update(UpdateCustomer { id: vendor.id.clone(), fields }),
     };
     let conditions = Conditions::canonical(LossPolicy::Drop);

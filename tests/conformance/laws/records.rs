@@ -325,7 +325,7 @@ pub(super) fn a_distinct_create_that_several_customers_match_is_ambiguous(subjec
     if !subject.supports(Operation::Create) {
         return Ok(());
     }
-    let distinct = |fields| Command::Create(CreateCustomer { fields, distinct: true });
+    let distinct = |fields| Command::Create(CreateCustomer { fields, distinct: true, existing: None });
     let execute = |vendor: &Answering, fields, conditions| {
         block_on(engine::execute(&subject.provider(), vendor, &distinct(fields), conditions))
     };

@@ -6,6 +6,7 @@ mod customers;
 mod dial_codes;
 mod dialects;
 mod errors;
+mod homes;
 mod lists;
 mod losses;
 mod operations;

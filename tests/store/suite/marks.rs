@@ -115,7 +115,11 @@ pub(crate) async fn the_id_of_a_deleted_customer_is_a_new_customer_only_for_a_la
     let deletion = claim(&store, write_to("c1", "delete", "d")).await;
     finish(&store, deletion, done()).await;
     let shown = store.ids().adopt("acme", "main", &[record("c1")]).await.expect("read");
-    assert_eq!(shown, [AdoptedId { public_id: "c1".to_owned(), is_tombstoned: true }], "a list that lags behind");
+    assert_eq!(
+        shown,
+        [AdoptedId { public_id: "c1".to_owned(), home: "main".to_owned(), is_tombstoned: true, is_held: false }],
+        "a list that lags behind"
+    );
     let created = async |sent_at| store.ids().adopt_created("acme", "main", record("c1"), sent_at).await;
     let earlier = created(before).await.expect("read").expect("one");
     assert!(earlier.is_tombstoned, "the create made the customer who was deleted since");

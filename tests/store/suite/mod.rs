@@ -7,6 +7,7 @@ mod homes;
 mod ids;
 mod kept;
 mod marks;
+mod pages;
 mod takeovers;
 
 use std::time::Duration;
@@ -87,6 +88,9 @@ suite![
     marks::a_customer_is_unpinned_only_when_its_copy_is_complete,
     marks::an_end_of_a_switch_keeps_ids_pins_and_tombstones,
     marks::customers_of_an_earlier_switch_are_pinned_in_chunks,
+    pages::a_page_is_mapped_with_every_id_of_its_customers,
+    pages::a_record_that_an_unfinished_create_may_have_made_gets_no_row,
+    pages::pinned_customers_are_counted_up_to_a_number,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,
