@@ -17,8 +17,8 @@ use http::{HeaderValue, header};
 use passerelle::{
     config,
     store::{
-        Claim, ContactChanges, CreatedContacts, EarlierContents, End, NewOperation, OperationId, Settings, Store,
-        StoredAnswer,
+        CarriedChanges, Claim, ContactChanges, CreatedContacts, EarlierContents, End, NewOperation, OperationId,
+        Settings, Store, StoredAnswer,
     },
 };
 
@@ -85,6 +85,11 @@ async fn claim_and_finish(store: &Store) {
     let Ok(Claim::New { attempt }) = store.operations().claim(new).await else { return };
     let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let answer = StoredAnswer { status: 201, headers, body: Bytes::from(vec![b'x'; 900]) };
-    let end = End::Done { customer: Some(id.to_string()), contacts: ContactChanges::default(), answer };
+    let end = End::Done {
+        customer: Some(id.to_string()),
+        contacts: ContactChanges::default(),
+        carried: CarriedChanges::default(),
+        answer,
+    };
     assert_eq!(store.operations().finish(id, attempt, end).await, Ok(true));
 }

@@ -149,10 +149,14 @@ pub struct MerchantConfig {
     /// The home region as an ISO 3166-1 alpha-2 code. It completes national phone numbers that are
     /// valid there.
     pub region: Option<String>,
-    /// What happens to fields that the provider cannot store: `reject` refuses the request, `drop` leaves them out.
+    /// What happens to fields that the provider cannot store: `reject` refuses the request, `carry` keeps them in
+    /// the gateway's store, `drop` leaves them out.
     #[serde(default)]
     #[schemars(schema_with = "loss_policies")]
     pub on_loss: LossPolicy,
+    /// Whether a request may ask for `Prefer: loss=carry`. `on_loss = "carry"` allows it, too.
+    #[serde(default)]
+    pub allow_carry: bool,
     /// The credentials that verify drop-in clients which sign their requests, by the provider whose API they use.
     #[serde(default)]
     pub ingress: BTreeMap<String, BTreeMap<String, Secret>>,
@@ -278,9 +282,9 @@ fn maybe_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rate>
     deserializer.deserialize_str(InString { form: FORM, parse: Rate::parse }).map(Some)
 }
 
-/// The loss policies that a configuration may name. `carry` is refused: this version does not have it.
+/// The loss policies that a configuration may name.
 fn loss_policies(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    let words = [LossPolicy::Reject, LossPolicy::Drop].map(LossPolicy::as_str);
+    let words = LossPolicy::ALL.map(LossPolicy::as_str);
     schemars::json_schema!({ "type": "string", "enum": words })
 }
 

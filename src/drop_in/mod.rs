@@ -198,7 +198,11 @@ impl DropInCall {
         let of_command = |error| Refusal::of(error, operation);
         let ends = Instant::now() + self.gateway.deadline;
         let reader = Reader::new(merchant, app.store.contacts(), conditions(merchant), ends);
-        let (home, refusal) = execution::resolve_write(merchant, &mut command, Some(&reader)).await;
+        let (home, refusal) = execution::resolve_write(merchant, &mut command, Some(&reader), merchant.on_loss).await;
+        if merchant.carried.is_some() && refusal.is_none() {
+            let completed = execution::complete_name(merchant, &home.connection, &mut command, self.gateway.deadline);
+            Box::pin(completed).await.map_err(of_command)?;
+        }
         let refusal = self.refusal.clone().or(refusal);
         let surface =
             DropInSurface::of(self.vendor_request.method(), &self.uri, merchant, merchant.on_loss, self.lost.clone());

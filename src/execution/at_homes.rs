@@ -8,7 +8,7 @@ use passerelle_providers::{
 };
 
 use super::{
-    Reader, finding,
+    Reader, carrying, finding,
     walk::{self, Place, Walk},
 };
 use crate::merchant::{Connection, Home, Homes, Middleware, connection};
@@ -60,6 +60,22 @@ pub fn at_start(
 
 /// Executes a command that only reads.
 pub async fn read_at_homes(
+    reader: &Reader<'_>,
+    homes: &Homes,
+    home: &Home,
+    start: Start,
+    command: &Command,
+) -> Result<Answered, Error> {
+    let mut answered = read(reader, homes, home, start, command).await?;
+    if let Some(carried) = &reader.merchant.carried {
+        let Answered { reply, connection, walk } = &mut answered;
+        let home = |index: usize| &**walk.as_ref().and_then(|walk| walk.homes.get(index)).unwrap_or(connection);
+        carrying::show(carried, reader.merchant, home, reply).await?;
+    }
+    Ok(answered)
+}
+
+async fn read(
     reader: &Reader<'_>,
     homes: &Homes,
     home: &Home,

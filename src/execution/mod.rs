@@ -8,6 +8,7 @@
 //! the gateway finds out how a write ended are not commands of a client; `writes/recovery.rs` sends them.
 
 mod at_homes;
+mod carrying;
 mod finding;
 mod known;
 mod reader;
@@ -19,11 +20,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use passerelle_providers::{
-    engine::{self, Conditions, Planned},
-    model::{BorrowedCustomer, Command, CustomerFilter, Error, Kind, ListCustomers, Page, Position, Reply, Written},
+    engine::{self, Conditions, Planned, carry},
+    model::{
+        BorrowedCustomer, Command, CustomerFilter, Error, Kind, ListCustomers, LossPolicy, Page, Position, Reply,
+        Written,
+    },
 };
 
 pub use at_homes::{Answered, Start, at_start, read_at_homes};
+pub use carrying::{complete_name, complete_write};
 pub use reader::Reader;
 pub use transport::{Exchange, ProviderTransport};
 pub use walk::{Place, Walk};
@@ -62,10 +67,11 @@ pub async fn resolve_write(
     merchant: &Merchant,
     command: &mut Command,
     reader: Option<&Reader<'_>>,
+    on_loss: LossPolicy,
 ) -> (Home, Option<Error>) {
     match resolve(merchant, command, reader).await {
         Ok(home) => {
-            let refusal = home.connection.manifest.require(command.operation()).err();
+            let refusal = carry::require(home.connection.manifest, command.operation(), on_loss).err();
             (home, refusal)
         }
         Err(error) => (Home::at(Arc::clone(&merchant.active)), Some(error)),
@@ -80,14 +86,21 @@ pub fn plan(connection: &Connection, command: &Command, conditions: Conditions) 
 /// Executes a planned command that only reads, and gives the customers in the reply the ids that the merchant knows.
 pub async fn read(merchant: &Merchant, transport: &ProviderTransport<'_>, planned: Planned) -> Result<Reply, Error> {
     let reply = planned.execute(transport).await;
-    match &merchant.middleware {
+    let reply = match &merchant.middleware {
         None => reply,
         Some(middleware) => Box::pin(present(&**middleware, merchant, transport.connection(), reply)).await,
+    };
+    match (&merchant.carried, reply) {
+        (Some(carried), Ok(mut reply)) => {
+            Box::pin(carrying::show(carried, merchant, |_| transport.connection(), &mut reply)).await?;
+            Ok(reply)
+        }
+        (_, reply) => reply,
     }
 }
 
 /// Executes a planned list of customers, and passes the page to `show` while its text still borrows from the provider's
-/// answer. It changes no ids, so it is only for a merchant without a middleware.
+/// answer. It changes no customer, so it is only for a merchant whose customers pass through unchanged.
 pub async fn show_list<R>(
     transport: &ProviderTransport<'_>,
     planned: Planned,

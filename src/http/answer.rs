@@ -58,8 +58,8 @@ impl Call {
             ProviderTransport::new(&call.connection, call.operation, Instant::now() + call.gateway.deadline)
                 .showing_exchanges(call.include_raw)
                 .knowing(&call.contacts, &call.merchant);
-        if let (Some(list), Command::List(_), None) = (&list, &command, &call.merchant.middleware) {
-            // Without a middleware no id is changed, so the page is written directly from the provider's answer.
+        if let (Some(list), Command::List(_), true) = (&list, &command, call.merchant.passes_through()) {
+            // No customer is changed, so the page is written directly from the provider's answer.
             let received = || transport.received();
             let shown =
                 execution::show_list(&transport, planned, |page| list.customers(&call, page, None, received())).await;

@@ -22,7 +22,7 @@ use crate::{problem::Problem, state::App};
 /// `POST /v1/customers`
 #[utoipa::path(
     post, path = "/v1/customers", operation_id = "create_customer", tag = "customers", summary = "Create a customer",
-    params(("distinct" = Option<bool>, Query, description = "`true`: if the customer exists already, answer with it instead of creating a second one. It is matched by `email`, otherwise by `phone`; one of them is required. If several match: 409 `lookup_ambiguous`."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: whether the request is refused, or fields are left out, if the provider cannot store them."), schema::IdempotencyHeaders),
+    params(("distinct" = Option<bool>, Query, description = "`true`: if the customer exists already, answer with it instead of creating a second one. It is matched by `email`, otherwise by `phone`; one of them is required. If several match: 409 `lookup_ambiguous`."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject`, `loss=carry` or `loss=drop`: whether the request is refused, the gateway keeps the fields, or they are left out, if the provider cannot store them. `carry` must be allowed by the merchant's configuration."), schema::IdempotencyHeaders),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "The customer that exists already: with `distinct=true`, or where the provider answered its own record, which `fidelity` says; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
 )]
@@ -86,7 +86,7 @@ fn read_lookup(call: &Call) -> Result<Lookup, Problem> {
 /// `PATCH /v1/customers/{id}`
 #[utoipa::path(
     patch, path = "/v1/customers/{id}", operation_id = "update_customer", tag = "customers", summary = "Change a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject` or `loss=drop`: whether the request is refused, or fields are left out, if the provider cannot store them."), schema::IdempotencyHeaders),
+    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject`, `loss=carry` or `loss=drop`: whether the request is refused, the gateway keeps the fields, or they are left out, if the provider cannot store them. `carry` must be allowed by the merchant's configuration."), schema::IdempotencyHeaders),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, Path, Request};
 use http::{HeaderMap, HeaderName, header, request::Parts};
 use passerelle_providers::{
     api::input,
-    engine::{Conditions, Planned},
+    engine::{Conditions, Planned, carry},
     model::{Command, CustomerFields, CustomerId, Error, IdPattern, LossPolicy, Operation, manifest::Manifest},
     text::{Source, Text},
 };
@@ -136,10 +136,13 @@ impl Caller {
     /// Begins an operation, if the provider supports it and all parameters are valid.
     pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Problem> {
         let connection = Arc::clone(&self.merchant.active);
+        let preferred_loss = self.preferred_loss();
+        let preferred = preferred_loss.as_ref().ok().copied().flatten();
+        let on_loss = preferred.unwrap_or(self.merchant.on_loss);
         // With a middleware, another connection may execute the operation, so its provider decides later. The refusal
         // also waits where the request may repeat a write of another connection.
         let refusal = match &self.merchant.middleware {
-            None => connection.manifest.require(operation).err(),
+            None => carry::require(connection.manifest, operation, on_loss).err(),
             Some(_) => None,
         };
         if refusal.is_some() && !self.may_repeat(operation) {
@@ -152,21 +155,8 @@ impl Caller {
             Some("raw") => true,
             Some(_) => return Err(Problem::invalid_one("include", "must be `raw`")),
         };
-        let preferred_loss = match self.prefer.as_deref().and_then(loss_preference) {
-            None => None,
-            Some(word) => match LossPolicy::parse(word) {
-                Some(policy @ (LossPolicy::Reject | LossPolicy::Drop)) => Some(policy),
-                Some(LossPolicy::Carry) => {
-                    return Err(Problem::invalid_one(
-                        "Prefer",
-                        "`loss=carry` is not supported; use `reject` or `drop`",
-                    ));
-                }
-                None => return Err(Problem::invalid_one("Prefer", "`loss` must be `reject` or `drop`")),
-            },
-        };
+        let preferred_loss = preferred_loss?;
         let may_repeat = !explain && self.may_repeat(operation);
-        let on_loss = preferred_loss.unwrap_or(self.merchant.on_loss);
         Ok(Call {
             may_repeat,
             gateway: self.gateway,
@@ -183,6 +173,20 @@ impl Caller {
             request_id: self.request_id,
             refusal,
         })
+    }
+
+    /// The loss policy that the client asks for.
+    fn preferred_loss(&self) -> Result<Option<LossPolicy>, Problem> {
+        let Some(word) = self.prefer.as_deref().and_then(loss_preference) else { return Ok(None) };
+        match LossPolicy::parse(word) {
+            Some(LossPolicy::Carry) if !self.merchant.allows_carry => {
+                let message = "`loss=carry` is not allowed by the merchant's configuration, which has `allow_carry`; use \
+                               `reject` or `drop`";
+                Err(Problem::invalid_one("Prefer", message))
+            }
+            Some(policy) => Ok(Some(policy)),
+            None => Err(Problem::invalid_one("Prefer", "`loss` must be `reject`, `carry` or `drop`")),
+        }
     }
 
     /// Whether the request can repeat an earlier write: it is a write with a key.

@@ -39,7 +39,7 @@ impl Call {
             let ends = Instant::now() + self.gateway.deadline;
             let reader = Reader::new(&merchant, app.store.contacts(), Conditions::canonical(self.on_loss), ends);
             let asking = (!self.explain).then_some(&reader);
-            let (home, unresolved) = execution::resolve_write(&merchant, &mut command, asking).await;
+            let (home, unresolved) = execution::resolve_write(&merchant, &mut command, asking, self.on_loss).await;
             let planned_for = home.of_write();
             self.connection = home.connection;
             self.refusal = own_refusal.clone().or(unresolved);
@@ -48,6 +48,11 @@ impl Call {
                     return Err(self.failure(error));
                 }
                 return self.explanation(&self.plan(&command)?);
+            }
+            if self.merchant.carried.is_some() && self.refusal.is_none() {
+                let (connection, deadline) = (&self.connection, self.gateway.deadline);
+                let completed = execution::complete_name(&self.merchant, connection, &mut command, deadline);
+                Box::pin(completed).await.map_err(|error| self.failure(&error))?;
             }
             match self.write_at(app, planned_for, command, body.clone()).await? {
                 Ok(response) => return Ok(response),

@@ -1,6 +1,7 @@
 //! The configuration as requests need it: merchants by their keys, and connections that can be called. [`Gateway`] is
 //! one snapshot of it in memory. A reload replaces the snapshot as a whole; a request keeps the one that it began with.
 
+mod carries;
 mod cursor;
 mod homes;
 mod middleware;
@@ -31,7 +32,7 @@ pub use cursor::{Cursor, CursorKey, NotThisList};
 pub use homes::{Homes, connection, held};
 pub use middleware::{Home, Middleware};
 
-use crate::{config::OnAmbiguous, upstream::Upstream};
+use crate::{config::OnAmbiguous, store::Carried, upstream::Upstream};
 
 /// A snapshot of everything that requests need.
 #[derive(Clone)]
@@ -59,12 +60,16 @@ pub struct Merchant {
     pub region: Option<Region>,
     /// What happens to fields that the provider has no place for, unless the request says otherwise.
     pub on_loss: LossPolicy,
+    /// Whether the gateway may keep fields that the provider has no place for.
+    pub allows_carry: bool,
     /// Every connection by name, active or not: a write is reconciled at the connection that sent it.
     pub connections: BTreeMap<String, Arc<Connection>>,
     /// The connection that serves the merchant's requests.
     pub active: Arc<Connection>,
     /// Translates between the merchant and its connections. `None` as long as the merchant has no routing row.
     pub middleware: Option<Arc<dyn Middleware>>,
+    /// What the gateway keeps of the merchant's customers. `None` as long as it keeps nothing and may keep nothing.
+    pub carried: Option<Carried>,
 }
 
 /// Names a signer in the records of signatures. It stays the same over a reload.
@@ -158,9 +163,14 @@ impl Gateway {
     /// merchant.
     #[must_use]
     pub fn with_middleware(mut self, middleware: impl Fn(&Merchant) -> Option<Arc<dyn Middleware>>) -> Self {
+        self.change_merchants(|merchant| merchant.middleware = middleware(merchant));
+        self
+    }
+
+    /// Changes every merchant, once.
+    fn change_merchants(&mut self, change: impl Fn(&mut Merchant)) {
         for merchant in self.by_name.values_mut() {
-            let middleware = middleware(merchant);
-            Arc::make_mut(merchant).middleware = middleware;
+            change(Arc::make_mut(merchant));
         }
         let by_name = &self.by_name;
         let signing = self.signers.iter_mut().map(|signer| &mut signer.merchant);
@@ -169,7 +179,6 @@ impl Gateway {
                 *merchant = Arc::clone(wrapped);
             }
         }
-        self
     }
 
     /// The signed clients of an imitated provider that may send this name.
@@ -183,6 +192,11 @@ impl Merchant {
     /// The rows of the merchant's customers. `None` as long as the merchant has no routing row.
     pub fn homes(&self) -> Option<&Homes> {
         self.middleware.as_ref()?.homes()
+    }
+
+    /// Whether an answer has the customers as the provider answered them, with the same ids.
+    pub const fn passes_through(&self) -> bool {
+        self.middleware.is_none() && self.carried.is_none()
     }
 
     /// The pattern of the customer ids that the merchant may send. Without a middleware, it is that of the active

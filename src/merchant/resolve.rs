@@ -171,9 +171,6 @@ impl Resolver<'_> {
             }
             region
         });
-        if typed.on_loss == LossPolicy::Carry {
-            self.mistake(&format!("{at}.on_loss"), "cannot be \"carry\" yet; use \"reject\" or \"drop\"");
-        }
         let mut connections = BTreeMap::new();
         for (connection_name, connection) in &typed.connections {
             if let Some(built) = self.connection(name, connection_name, connection, region, &keys) {
@@ -190,8 +187,16 @@ impl Resolver<'_> {
             self.mistake(&format!("{at}.active"), format!("names no connection; {hint}"));
         }
         let active = connections.get(&typed.active).cloned()?;
-        let merchant =
-            Merchant { name: name.to_owned(), region, on_loss: typed.on_loss, connections, active, middleware: None };
+        let merchant = Merchant {
+            name: name.to_owned(),
+            region,
+            on_loss: typed.on_loss,
+            allows_carry: typed.allow_carry || typed.on_loss == LossPolicy::Carry,
+            connections,
+            active,
+            middleware: None,
+            carried: None,
+        };
         Some((keys, Arc::new(merchant)))
     }
 

@@ -93,7 +93,8 @@ codes! {
     /// Fields or parameters are wrong. `errors` names each field by a JSON Pointer, and each parameter by its name.
     InvalidRequest = "invalid_request", 422, "A field is wrong";
     /// The provider cannot store some of the fields, or cannot clear them, and the loss policy is `reject`. `errors`
-    /// names them. Leave them out, or send `Prefer: loss=drop`. Nothing was sent to the provider.
+    /// names them. Leave them out, send `Prefer: loss=drop`, or, where the
+    /// merchant's configuration allows it, `Prefer: loss=carry`. Nothing was sent to the provider.
     FieldsNotSupported = "fields_not_supported", 422, "The provider cannot store these fields";
     /// The provider's own validation refused the request. `errors` has the provider's errors, with the field names of this
     /// API.

@@ -50,7 +50,7 @@ impl App {
     /// The state for a resolved configuration and a store. `find_surface` makes the surface of a stored write again.
     pub fn new(gateway: Gateway, store: Store, shared: Shared, find_surface: FindSurface) -> Arc<Self> {
         let bodies = BodyBudget::new(gateway.max_bodies);
-        let gateway = Arc::new(ArcSwap::from_pointee(gateway.with_ids(&store)));
+        let gateway = Arc::new(ArcSwap::from_pointee(gateway.with_ids(&store).with_carried(store.carried())));
         Arc::new(Self {
             writes: Writes::new(&store, Arc::clone(&gateway), find_surface),
             shared,
@@ -64,18 +64,21 @@ impl App {
 
     /// Replaces the configuration.
     pub fn replace_gateway(&self, gateway: Gateway) {
-        self.gateway.store(Arc::new(gateway.with_ids(&self.store)));
+        let gateway = gateway.with_ids(&self.store).with_carried(self.store.carried());
+        self.gateway.store(Arc::new(gateway));
     }
 
-    /// Learns from the store which merchants have begun to switch providers. Their ids go through the store from then on.
+    /// Learns from the store which merchants have begun to switch providers, and which have carried fields. Their ids go through the store from then on.
     /// Until a replica has learned of the first routing row, it serves as the configuration says, and so does that row:
     /// the first change of a routing row comes later.
     pub async fn learn_routing(&self) -> Result<(), StoreError> {
-        let ids = self.store.ids();
+        let (ids, carried) = (self.store.ids(), self.store.carried());
         ids.learn().await?;
+        carried.learn().await?;
         // The snapshot is compared each time: a reload may have replaced it while the store answered.
-        if self.gateway.load().lacks_ids(ids) {
-            self.gateway.rcu(|gateway| Gateway::clone(gateway).with_ids(&self.store));
+        let gateway = self.gateway.load();
+        if gateway.lacks_ids(ids) || gateway.lacks_carried(carried) {
+            self.gateway.rcu(|gateway| Gateway::clone(gateway).with_ids(&self.store).with_carried(carried));
         }
         Ok(())
     }

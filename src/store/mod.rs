@@ -6,6 +6,7 @@
 //! | `operations/` | every write with its outcome, so that none is sent twice | [`OperationLog`] |
 //! | `contacts.rs` | hashes of e-mail addresses and phone numbers, for look-ups where lists are not complete | [`Contacts`] |
 //! | `ids/` | the ids of customers of merchants who switch providers | [`Ids`] |
+//! | `carried/` | what the gateway keeps of customers because their provider cannot hold it | [`Carried`] |
 //! | `audit/` | a record of every intent and outcome, in a chain | [`AuditLog`] |
 //! | `secret.rs` | the secret that hashes derive from | none |
 //!
@@ -23,6 +24,7 @@
 //! `docs/store.md` is for operators.
 
 pub mod audit;
+mod carried;
 mod contacts;
 mod database;
 mod error;
@@ -47,6 +49,7 @@ use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
 
 pub use audit::{AuditLog, AuditRecord, Event};
+pub use carried::{Carried, CarriedChanges};
 pub use contacts::{ContactChanges, ContactKind, Contacts, ContactsOf};
 pub use error::StoreError;
 pub use ids::{
@@ -79,6 +82,7 @@ pub struct Store {
     operations: OperationLog,
     contacts: Contacts,
     ids: Ids,
+    carried: Carried,
     audit: AuditLog,
 }
 
@@ -131,7 +135,7 @@ impl Store {
         let has_operations = database::read(&*database, operations::HasOperations).await?;
         let opened = Arc::new(Opened {
             database,
-            keyring,
+            keyring: Arc::new(keyring),
             hashes,
             joins_earlier_until: has_operations.then(|| Instant::now() + settings.joining),
             terms,
@@ -140,8 +144,9 @@ impl Store {
             last_refusal: Mutex::default(),
         });
         let (operations, contacts) = (OperationLog::of(&opened), Contacts::of(&opened));
-        let (ids, audit) = (Ids::of(&opened).await?, AuditLog::of(&opened.database));
-        let store = Self { opened, operations, contacts, ids, audit };
+        let (ids, carried) = (Ids::of(&opened).await?, Carried::of(&opened).await?);
+        let audit = AuditLog::of(&opened.database);
+        let store = Self { opened, operations, contacts, ids, carried, audit };
         if !settings.previous_keys.is_empty() {
             store.reseal().await?;
         }
@@ -166,6 +171,11 @@ impl Store {
     /// The ids of customers of merchants who switch providers.
     pub const fn ids(&self) -> &Ids {
         &self.ids
+    }
+
+    /// What the gateway keeps of customers because their provider cannot hold it.
+    pub const fn carried(&self) -> &Carried {
+        &self.carried
     }
 
     /// The audit of the writes.

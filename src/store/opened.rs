@@ -27,7 +27,9 @@ const REFUSAL_LASTS: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) database: Arc<dyn Database>,
-    pub(super) keyring: Keyring,
+    /// Shared with works that seal: a work must not hold the whole store, because the thread of the database would then
+    /// close the store that it belongs to.
+    pub(super) keyring: Arc<Keyring>,
     pub(super) hashes: Arc<Hashes>,
     pub(super) terms: Arc<Terms>,
     pub(super) renewals: Arc<Renewals>,

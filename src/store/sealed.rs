@@ -2,12 +2,14 @@
 //! line in [`SEALED`]: a test walks through every column of bytes in the schema, and names the one that a new key does
 //! not reach.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 
 use super::{
     database::{
         Database, Group, Session, Work, read,
-        values::{Value, limited},
+        values::{Row, Value, limited},
         write,
     },
     error::StoreError,
@@ -21,23 +23,27 @@ const PAGE: usize = 200;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SealedColumn {
     table: &'static str,
-    /// The column of texts that is the table's primary key. A sealed value is bound to it.
-    key: &'static str,
+    /// The columns of texts that are the table's primary key. A sealed value is bound to them.
+    key: &'static [&'static str],
     column: &'static str,
 }
 
 /// The store's own secret.
-pub(super) static META: SealedColumn = SealedColumn { table: "meta", key: "name", column: "value" };
+pub(super) static META: SealedColumn = SealedColumn { table: "meta", key: &["name"], column: "value" };
 /// The command of a write, until its outcome is known.
-pub(super) static COMMAND: SealedColumn = SealedColumn { table: "operations", key: "id", column: "command" };
+pub(super) static COMMAND: SealedColumn = SealedColumn { table: "operations", key: &["id"], column: "command" };
 /// The answer to a write.
-pub(super) static ANSWER: SealedColumn = SealedColumn { table: "operations", key: "id", column: "answer" };
+pub(super) static ANSWER: SealedColumn = SealedColumn { table: "operations", key: &["id"], column: "answer" };
+
+/// What the gateway keeps of a customer.
+pub(super) static CARRIED: SealedColumn =
+    SealedColumn { table: "carried", key: &["merchant", "public_id", "field"], column: "value" };
 
 /// Every column that holds sealed bytes.
-static SEALED: [&SealedColumn; 3] = [&META, &COMMAND, &ANSWER];
+static SEALED: [&SealedColumn; 4] = [&META, &COMMAND, &ANSWER, &CARRIED];
 
 impl SealedColumn {
-    /// The place of the value of one row.
+    /// The place of the value of one row: the columns of its key, one a line.
     pub(super) const fn at<'a>(&self, row: &'a str) -> Place<'a> {
         Place { table: self.table, column: self.column, row }
     }
@@ -47,13 +53,13 @@ impl SealedColumn {
 pub(super) async fn reseal(database: &dyn Database, keyring: &Keyring) -> Result<u64, StoreError> {
     let mut count = 0;
     for column in SEALED {
-        let mut after = String::new();
+        let mut after = vec![String::new(); column.key.len()];
         loop {
             let page = read(database, ReadSealed { column, after: after.clone(), limit: PAGE }).await?;
             let Some((last, _)) = page.last() else { break };
             after.clone_from(last);
             for (row, old) in page {
-                if let Some(new) = keyring.reseal(column.at(&row), &old)? {
+                if let Some(new) = keyring.reseal(column.at(&row.join("\n")), &old)? {
                     write(database, ReplaceSealed { column, row, old, new }).await?;
                     count += 1;
                 }
@@ -63,33 +69,48 @@ pub(super) async fn reseal(database: &dyn Database, keyring: &Keyring) -> Result
     Ok(count)
 }
 
+/// The parameters of a statement with these numbers.
+fn placed(numbers: RangeInclusive<usize>) -> String {
+    numbers.map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
+}
+
 /// The sealed values of a column with their keys, in the order of the keys.
 struct ReadSealed {
     column: &'static SealedColumn,
-    after: String,
+    after: Vec<String>,
     limit: usize,
 }
 
 #[async_trait]
 impl Work for ReadSealed {
-    type Done = Vec<(String, Vec<u8>)>;
+    type Done = Vec<(Vec<String>, Vec<u8>)>;
 
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Self::Done, StoreError> {
         let SealedColumn { table, key, column } = self.column;
+        let (count, after) = (key.len(), placed(1..=key.len()));
+        let key = key.join(", ");
         let select = format!(
-            "SELECT {key}, {column} FROM {table} WHERE {key} > ?1 AND {column} IS NOT NULL ORDER BY {key} LIMIT ?2"
+            "SELECT {key}, {column} FROM {table} WHERE ({key}) > ({after}) AND {column} IS NOT NULL ORDER BY {key} \
+             LIMIT ?{}",
+            count + 1
         );
-        let rows = session.rows(&select, &[Value::Text(&self.after), Value::Integer(limited(self.limit))]).await?;
-        rows.into_iter().map(|mut row| Ok((row.text()?, row.bytes()?))).collect()
+        let mut values: Vec<Value<'_>> = self.after.iter().map(|text| Value::Text(text)).collect();
+        values.push(Value::Integer(limited(self.limit)));
+        let rows = session.rows(&select, &values).await?;
+        let read = |mut row: Row| {
+            let key: Result<Vec<String>, StoreError> = (0..count).map(|_| row.text()).collect();
+            Ok((key?, row.bytes()?))
+        };
+        rows.into_iter().map(read).collect()
     }
 }
 
 /// Replaces a sealed value, if it is still what was read.
 struct ReplaceSealed {
     column: &'static SealedColumn,
-    row: String,
+    row: Vec<String>,
     old: Vec<u8>,
     new: Vec<u8>,
 }
@@ -103,8 +124,10 @@ impl Work for ReplaceSealed {
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
         let SealedColumn { table, key, column } = self.column;
-        let update = format!("UPDATE {table} SET {column} = ?3 WHERE {key} = ?1 AND {column} = ?2");
-        let values = [Value::Text(&self.row), Value::Bytes(&self.old), Value::Bytes(&self.new)];
+        let (key, row) = (key.join(", "), placed(3..=key.len() + 2));
+        let update = format!("UPDATE {table} SET {column} = ?2 WHERE ({key}) = ({row}) AND {column} = ?1");
+        let mut values = vec![Value::Bytes(&self.old), Value::Bytes(&self.new)];
+        values.extend(self.row.iter().map(|text| Value::Text(text)));
         session.execute(&update, &values).await.map(|_| ())
     }
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     execution::{Exchange, ProviderTransport},
     merchant::{Connection, Merchant},
-    store::{Contacts, ContactsOf, Lease, OperationId, OperationLog},
+    store::{Carried, Contacts, ContactsOf, Lease, OperationId, OperationLog},
 };
 
 /// The time that an attempt has. The caller must make it before the claim or the takeover of the write, because the
@@ -116,12 +116,23 @@ impl<'o> Attempt<'o> {
     /// The result that reconciliation found, compared with what the command asked for. Its report is the one that the
     /// answer to the write would have had.
     pub(super) async fn compared(&self, transport: &ProviderTransport<'_>, found: Written) -> Written {
-        // The loss policy applied before the write was sent.
-        let conditions = Conditions { on_loss: LossPolicy::Drop, ..self.conditions };
+        // The loss policy applied before the write was sent. What it would have refused was lost.
+        let on_loss = match self.conditions.on_loss {
+            LossPolicy::Reject => LossPolicy::Drop,
+            on_loss => on_loss,
+        };
+        let conditions = Conditions { on_loss, ..self.conditions };
         match plan(self.connection, self.command, self.is_keyed, self.id, conditions) {
             Ok(planned) => planned.compare(transport, found).await,
             Err(_) => found,
         }
+    }
+
+    /// The store of carried fields, if the write may change some: not of a copy, whose customer lives elsewhere. A write that was sent under this policy keeps its
+    /// fields also after the merchant's configuration has changed.
+    pub(super) fn carried<'c>(&'c self, store: &'c Carried) -> Option<&'c Carried> {
+        let carries = self.conditions.on_loss == LossPolicy::Carry;
+        self.merchant.carried.as_ref().or_else(|| carries.then_some(store)).filter(|_| !self.is_copy)
     }
 
     /// Whether this is a deletion that an earlier attempt may have sent already.

@@ -8,9 +8,19 @@ use passerelle_providers::{
 };
 
 use super::{Attempt, NewWrite};
-use crate::store::{ContactChanges, ContactKind, Contacts, ContactsOf, CreatedContacts};
+use crate::{
+    execution,
+    store::{Carried, CarriedChanges, ContactChanges, ContactKind, Contacts, ContactsOf, CreatedContacts},
+};
 
 impl Attempt<'_> {
+    /// Completes the result with what the gateway keeps of the customer, and returns what the write changes about that.
+    pub(super) async fn complete(&self, store: &Carried, result: &mut Result<Written, Error>) -> CarriedChanges {
+        let Some(carried) = self.carried(store) else { return CarriedChanges::default() };
+        let write = (self.command, self.conditions.on_loss);
+        Box::pin(execution::complete_write(carried, self.merchant, self.connection, write, result)).await
+    }
+
     /// The changes, as hashes. A merchant with a routing row keeps them in the row of the customer, too.
     pub(super) fn contact_changes(&self, contacts: &Contacts, result: &Result<Written, Error>) -> ContactChanges {
         let Ok(written) = result else { return ContactChanges::default() };

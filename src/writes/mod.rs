@@ -58,8 +58,8 @@ use crate::{
     merchant::Gateway,
     problem::Problem,
     store::{
-        Claim, ContactChanges, Contacts, End, Finished, NewOperation, OperationId, OperationLog, Record, Store,
-        StoreError, StoredAnswer,
+        Carried, CarriedChanges, Claim, ContactChanges, Contacts, End, Finished, NewOperation, OperationId,
+        OperationLog, Record, Store, StoreError, StoredAnswer,
     },
     upstream::Permit,
 };
@@ -121,6 +121,7 @@ pub const MOST_PLANS: usize = 3;
 pub struct Writes {
     store: OperationLog,
     contacts: Contacts,
+    carried: Carried,
     gateway: Arc<ArcSwap<Gateway>>,
     find_surface: FindSurface,
     in_flight: InFlightRegister,
@@ -130,8 +131,9 @@ impl Writes {
     /// Writes over a store. Workers find the connection of a stored write in the current configuration, and its surface
     /// with `find_surface`.
     pub fn new(store: &Store, gateway: Arc<ArcSwap<Gateway>>, find_surface: FindSurface) -> Arc<Self> {
-        let (store, contacts) = (store.operations().clone(), store.contacts().clone());
-        Arc::new(Self { store, contacts, gateway, find_surface, in_flight: InFlightRegister::default() })
+        let (contacts, carried) = (store.contacts().clone(), store.carried().clone());
+        let store = store.operations().clone();
+        Arc::new(Self { store, contacts, carried, gateway, find_surface, in_flight: InFlightRegister::default() })
     }
 
     /// Executes a write, or answers it with the answer to an earlier request for the same write. If the client
@@ -263,23 +265,24 @@ impl Writes {
             true => result,
             false => execution::present_written(merchant, connection, result, attempt.first_sent_at).await,
         };
+        let mut carried = attempt.complete(&self.carried, &mut result).await;
         let mut is_compared = false;
         loop {
             let answer = attempt.write_answer(&result, exchanges.as_deref());
+            let done = |customer, carried| End::Done {
+                customer,
+                contacts: contacts.clone(),
+                carried,
+                answer: answer.answer.clone(),
+            };
             let end = match &result {
                 // This attempt sent nothing, but an earlier one may have sent the write. So the claim must stay.
                 Err(error) if error.effect == Effect::None && attempt.number > 1 && !is_permanent(error.kind) => {
                     return self.leave_unknown(attempt, "the write could not be sent once more").await;
                 }
-                Ok(written) => End::Done {
-                    customer: created_customer(written),
-                    contacts: contacts.clone(),
-                    answer: answer.answer.clone(),
-                },
+                Ok(written) => done(created_customer(written), carried.clone()),
                 Err(error) => match error.effect {
-                    Effect::Done => {
-                        End::Done { customer: None, contacts: contacts.clone(), answer: answer.answer.clone() }
-                    }
+                    Effect::Done => done(None, CarriedChanges::default()),
                     Effect::Unknown => {
                         End::Unknown { reconcile_after: attempt.time_to_reconcile(), answer: answer.answer.clone() }
                     }
@@ -293,7 +296,7 @@ impl Writes {
                 return answer;
             }
             // The customer is the outcome of another create. The result says so from here on, and is stored.
-            (is_compared, contacts) = (true, ContactChanges::default());
+            (is_compared, contacts, carried) = (true, ContactChanges::default(), CarriedChanges::default());
             result = match result {
                 Ok(written) => attempt.judged_as_shared(&self.store, written).await,
                 Err(error) => Err(error),

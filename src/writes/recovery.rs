@@ -20,7 +20,10 @@ use std::{
 use bytes::Bytes;
 use jiff::Timestamp;
 use passerelle_providers::{
-    engine::reconcile::{self, Found},
+    engine::{
+        carry,
+        reconcile::{self, Found},
+    },
     model::{
         Command, Created, Error, Kind, Written,
         manifest::{Dedupe, ListCoverage},
@@ -331,7 +334,10 @@ impl Attempt<'_> {
 
     /// What prevents a second execution of this write, according to the provider's manifest.
     fn dedupe(&self) -> Option<Dedupe> {
-        self.connection.manifest.dedupe(self.command.operation())
+        let operation = self.command.operation();
+        // Only the gateway keeps it, so a repetition sets the same value.
+        let is_kept = carry::keeps_block(self.connection.manifest, operation, self.conditions.on_loss);
+        if is_kept { Some(Dedupe::Id) } else { self.connection.manifest.dedupe(operation) }
     }
 
     /// Whether this attempt may send the write again, after the provider did not show it.

@@ -21,6 +21,9 @@ use crate::merchant::{Connection, Merchant};
 
 /// The version of the records that this version of the gateway writes.
 const VERSION: u32 = 2;
+/// The version of a record whose write may carry fields. Earlier versions of the gateway do not execute it: they would lose
+/// the fields.
+const CARRYING: u32 = 3;
 
 /// The members before `command` in a request.
 #[derive(Serialize)]
@@ -103,7 +106,8 @@ impl StoredWrite {
         };
         let rewritten = fields.into_iter().flat_map(|fields| fields.rewritten.entries());
         let rewritten = rewritten.map(|(field, rule)| (field.name(), rule)).collect();
-        let head = RecordHead { version: VERSION, on_loss, lost, rewritten, provider_id };
+        let version = if on_loss == LossPolicy::Carry { CARRYING } else { VERSION };
+        let head = RecordHead { version, on_loss, lost, rewritten, provider_id };
         with_member(&head, br#","request":"#, &request(command, &surface.name(), on_loss)).into()
     }
 
@@ -117,7 +121,7 @@ impl StoredWrite {
     ) -> Option<Self> {
         let (request, mut kept_surface, rewritten, provider_id) =
             match serde_json::from_slice::<RecordDocument<'_>>(record) {
-                Ok(document) if document.version > VERSION => return None,
+                Ok(document) if document.version > CARRYING => return None,
                 Ok(RecordDocument { on_loss, lost, rewritten, provider_id, request, .. }) => {
                     let surface = StoredSurface { name: String::new(), on_loss, lost };
                     (request.get().as_bytes(), surface, rewritten, provider_id)

@@ -117,7 +117,17 @@ impl Gateway {
         self.running.app.store.ids()
     }
 
-    /// Learns at once which merchants have a routing row.
+    /// What the gateway keeps of customers because their provider cannot hold it.
+    pub(crate) fn carried(&self) -> &passerelle::store::Carried {
+        self.running.app.store.carried()
+    }
+
+    /// The configuration as requests see it now.
+    pub(crate) fn snapshot(&self) -> Arc<passerelle::merchant::Gateway> {
+        self.running.app.gateway.load_full()
+    }
+
+    /// Learns at once which merchants have a routing row or carried fields.
     pub(crate) async fn learn_routing(&self) {
         self.running.app.learn_routing().await.expect("read");
     }

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use passerelle::{
     config,
     store::{
-        Claim, ContactChanges, CreatedContacts, EarlierContents, End, NewOperation, OperationId, Record, Settings,
-        Store, StoreError, StoredAnswer,
+        CarriedChanges, Claim, ContactChanges, CreatedContacts, EarlierContents, End, NewOperation, OperationId,
+        Record, Settings, Store, StoreError, StoredAnswer,
     },
 };
 use tempfile::TempDir;
@@ -122,7 +122,12 @@ pub(crate) fn answer(status: u16) -> StoredAnswer {
 }
 
 pub(crate) fn done() -> End {
-    End::Done { customer: Some("c1".to_owned()), contacts: ContactChanges::default(), answer: answer(201) }
+    End::Done {
+        customer: Some("c1".to_owned()),
+        contacts: ContactChanges::default(),
+        carried: CarriedChanges::default(),
+        answer: answer(201),
+    }
 }
 
 /// Claims a write that must be new.

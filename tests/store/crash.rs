@@ -10,7 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use libtest_mimic::Trial;
-use passerelle::store::{Claim, ContactChanges, End, OperationId, State, Store, StoreError, StoredAnswer};
+use passerelle::store::{
+    CarriedChanges, Claim, ContactChanges, End, OperationId, State, Store, StoreError, StoredAnswer,
+};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use rustix::process::{Resource, Rlimit};
 
@@ -105,7 +107,12 @@ async fn load(store: &Store) {
                     assert_eq!(store.operations().claim(new).await, Ok(Claim::New { attempt: 1 }));
                     print(&format!("claimed {id}"));
                     let answer = StoredAnswer { status: 201, headers: Vec::new(), body: Bytes::from(vec![b'x'; 500]) };
-                    let end = End::Done { customer: None, contacts: ContactChanges::default(), answer };
+                    let end = End::Done {
+                        customer: None,
+                        contacts: ContactChanges::default(),
+                        carried: CarriedChanges::default(),
+                        answer,
+                    };
                     assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
                     print(&format!("finished {id}"));
                 }

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use libtest_mimic::Trial;
 use passerelle::store::{
-    Claim, ContactKind, ContactsOf, EarlierContents, End, NewOperation, StoreError, audit::Broken,
+    CarriedChanges, Claim, ContactKind, ContactsOf, EarlierContents, End, NewOperation, StoreError, audit::Broken,
 };
 use rusqlite::Connection;
 
@@ -258,7 +258,12 @@ async fn nothing_of_a_customer_is_in_the_files() {
                 let of = ContactsOf { merchant: "acme", connection: "main" };
                 let email = format!("canaryaddress{number}@example.com");
                 let contacts = store.contacts().changes(of, [(ContactKind::Email, Some(email.as_str()))]);
-                let end = End::Done { customer: Some(format!("c{number}")), contacts, answer: answer(201) };
+                let end = End::Done {
+                    customer: Some(format!("c{number}")),
+                    contacts,
+                    carried: CarriedChanges::default(),
+                    answer: answer(201),
+                };
                 assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
             }
             1 => assert_eq!(store.operations().finish(id, 1, End::NotSent).await, Ok(true)),

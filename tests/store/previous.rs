@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use libtest_mimic::Trial;
-use passerelle::store::{ContactChanges, ContactKind, ContactsOf, End, NewOperation, OperationId, State};
+use passerelle::store::{
+    CarriedChanges, ContactChanges, ContactKind, ContactsOf, End, NewOperation, OperationId, State,
+};
 use serde_json::Value;
 
 use crate::{
@@ -51,7 +53,7 @@ async fn contacts_are_found_and_changed() {
             ..keyless("acme", operation)
         };
         let id = claim(&store, about).await;
-        let end = End::Done { customer: None, contacts, answer: answer(200) };
+        let end = End::Done { customer: None, contacts, carried: CarriedChanges::default(), answer: answer(200) };
         assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
     };
     ended("update", awa, contacts.changes(OF, [(ContactKind::Email, Some("awa@example.org"))])).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use passerelle::store::{
-    Adopted, Claim, ContactKind, ContactsOf, End, NewOperation, OperationId, State, Store, StoreError,
+    Adopted, CarriedChanges, Claim, ContactKind, ContactsOf, End, NewOperation, OperationId, State, Store, StoreError,
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -163,7 +163,12 @@ const OF: ContactsOf<'_> = ContactsOf { merchant: "acme", connection: "main" };
 /// The end of a write that leaves its customer with one contact.
 fn with_email(store: &Store, customer: Option<&str>, email: &str) -> End {
     let contacts = store.contacts().changes(OF, [(ContactKind::Email, Some(email))]);
-    End::Done { customer: customer.map(str::to_owned), contacts, answer: answer(200) }
+    End::Done {
+        customer: customer.map(str::to_owned),
+        contacts,
+        carried: CarriedChanges::default(),
+        answer: answer(200),
+    }
 }
 
 /// A store with customer `c1`, whose e-mail address is `old@example.com`, and an update of it that is in flight.

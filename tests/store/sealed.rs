@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use libtest_mimic::Trial;
-use passerelle::store::{ContactKind, ContactsOf, End, IdOrigin, ShownRecord};
+use passerelle::store::{CarriedChanges, ContactKind, ContactsOf, End, IdOrigin, ShownRecord};
+use passerelle_providers::{engine::carry::Change, model::Field};
 
 use crate::{
     bed::{Bed, answer, claim, key, keyed},
@@ -12,11 +13,12 @@ use crate::{
 };
 
 /// The columns whose values are sealed. Each must be in the list of `src/store/sealed.rs`, too.
-const SEALED: [&str; 3] = ["meta.value", "operations.answer", "operations.command"];
+const SEALED: [&str; 4] = ["carried.value", "meta.value", "operations.answer", "operations.command"];
 /// The columns of bytes that contain hashes. A new key does not change them.
-const PLAIN: [&str; 11] = [
+const PLAIN: [&str; 12] = [
     "audit.hash",
     "audit.request_hash",
+    "carried.native_hash",
     "chain.hash",
     "contacts.hash",
     "customer_ids.seen",
@@ -73,6 +75,12 @@ async fn columns(bed: &Bed) -> Columns {
     found
 }
 
+fn city(customer: &str) -> CarriedChanges {
+    let put = Change::Put { field: Field::City, value: Some("Dakar".to_owned()), native: Some([7; 8]) };
+    let [public_id, connection] = [customer, "main"].map(str::to_owned);
+    CarriedChanges { public_id, connection, changes: vec![put], forgets: false }
+}
+
 async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
     let store = bed.open().await;
     let of = ContactsOf { merchant: "acme", connection: "main" };
@@ -81,7 +89,8 @@ async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
         let email = format!("{customer}@example.com");
         let contacts = [(ContactKind::Email, Some(email.as_str())), (ContactKind::Phone, Some("+221771234567"))];
         let contacts = store.contacts().changes(of, contacts);
-        let end = End::Done { customer: Some(customer.to_owned()), contacts, answer: answer(201) };
+        let end =
+            End::Done { customer: Some(customer.to_owned()), contacts, carried: city(customer), answer: answer(201) };
         store.operations().finish(id, 1, end).await.expect("finished");
     };
     create("c1").await;
@@ -122,6 +131,8 @@ async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
     for customer in ["c1", "c2"] {
         let found = store.contacts().find(of, ContactKind::Email, &format!("{customer}@example.com"), 10).await;
         assert_eq!(found, Ok(vec![customer.to_owned()]));
+        let kept = store.carried().parts("acme", &[customer]).await.expect("read");
+        assert_eq!(kept[0][0].value.as_deref(), Some("Dakar"));
     }
     assert_eq!(store.operations().list(None, None, None, 10).await.map(|records| records.len()), Ok(2));
 }

@@ -43,7 +43,7 @@ pub(super) struct AskedFields {
     provider: Arc<dyn CustomerProvider>,
     /// The customer of an update. The customer of a create gets its id from the answer.
     id: Option<CustomerId>,
-    /// The fields without those that the plan reports as lost.
+    /// The fields without those that the plan reports as lost or carried.
     fields: CustomerFields,
 }
 
@@ -56,8 +56,8 @@ impl AskedFields {
         report: &Fidelity,
     ) -> Box<Self> {
         let mut fields = fields.clone();
-        for lost in report.losses() {
-            fields.forget(lost.field);
+        for entry in report.unsent() {
+            fields.forget(entry.field);
         }
         Box::new(Self { provider: Arc::clone(provider), id: id.cloned(), fields })
     }

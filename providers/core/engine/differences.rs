@@ -114,7 +114,7 @@ pub(super) const fn is_name(field: Field) -> bool {
 }
 
 /// The patch of a field that is one text. The type of a customer is a word.
-fn asked_text(fields: &CustomerFields, field: Field) -> Patch<Text> {
+pub(super) fn asked_text(fields: &CustomerFields, field: Field) -> Patch<Text> {
     let address = || fields.address.parts().into_iter().find(|(part, _)| *part == field).map(|(_, text)| text.clone());
     match field {
         Field::Email => fields.email.clone(),

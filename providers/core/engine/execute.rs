@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::{
+    carry,
     identity::{self, Asked},
     lists::{self, PlannedList, PlannedLookup},
     loss::{Conditions, Language},
@@ -28,14 +29,14 @@ pub fn plan(provider: &Arc<dyn CustomerProvider>, command: &Command, conditions:
     let is_canonical = conditions.language == Language::Canonical;
     let manifest = provider.manifest();
     if !matches!(command, Command::RetrieveOrCreate(_)) {
-        manifest.require(command.operation())?;
+        carry::require(manifest, command.operation(), conditions.on_loss)?;
     }
     Ok(Planned(match command {
         Command::Create(create) => Work::Write(WriteWork::create(provider, create, conditions)?),
         Command::Update(update) => Work::Write(WriteWork::update(provider, update, conditions)?),
         Command::Delete(id) => Work::Write(WriteWork::delete(provider, id)?),
-        Command::Block(id) => Work::Write(WriteWork::block(provider, id, true)?),
-        Command::Unblock(id) => Work::Write(WriteWork::block(provider, id, false)?),
+        Command::Block(id) => Work::Write(WriteWork::block(provider, id, true, conditions)?),
+        Command::Unblock(id) => Work::Write(WriteWork::block(provider, id, false, conditions)?),
         Command::Retrieve(id) => Work::Retrieve(provider.plan_retrieve(id)?, Asked::new(id, manifest)),
         Command::RetrieveOrCreate(id) => {
             Work::Retrieve(provider.plan_retrieve_or_create(id)?, Asked::new(id, manifest))

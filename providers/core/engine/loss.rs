@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::carry;
 use crate::{
     json::JsonObject,
     model::{
@@ -43,11 +44,12 @@ impl Conditions {
 /// already empty: it is removed from the command.
 pub(super) fn intended_fields<'f>(
     fields: &'f CustomerFields,
-    language: Language,
+    conditions: Conditions,
     manifest: &Manifest,
 ) -> Cow<'f, CustomerFields> {
     let mut intended = Cow::Borrowed(fields);
-    if language == Language::Canonical {
+    // The gateway may keep a value of the field that is cleared.
+    if conditions.language == Language::Canonical || conditions.on_loss == LossPolicy::Carry {
         return intended;
     }
     for field in Field::WRITABLE {
@@ -64,20 +66,20 @@ pub(super) fn intended_fields<'f>(
     intended
 }
 
-/// Refuses a plan that loses fields, unless the loss policy accepts the loss.
+/// Refuses a plan that loses fields, unless the loss policy accepts the loss. If the gateway keeps them, the report says so.
 pub(super) fn enforce_policy(
-    fidelity: &Fidelity,
+    fidelity: &mut Fidelity,
     fields: &CustomerFields,
     conditions: Conditions,
     manifest: &Manifest,
 ) -> Result<(), Error> {
-    let is_accepted = match conditions.on_loss {
-        LossPolicy::Drop => true,
-        // The gateway cannot store fields itself yet. `Carry` would lose them, so it refuses like `Reject`.
-        LossPolicy::Reject | LossPolicy::Carry => false,
-    };
-    if is_accepted {
-        return Ok(());
+    match conditions.on_loss {
+        LossPolicy::Drop => return Ok(()),
+        LossPolicy::Carry => {
+            carry::report_plan(fidelity, fields, manifest);
+            return Ok(());
+        }
+        LossPolicy::Reject => {}
     }
     let mut lost = fidelity.loss_errors();
     // Clients of imitated providers send `individual` with every customer. It is also the default meaning of a customer

@@ -3,6 +3,7 @@
 
 mod after_customer;
 mod block;
+pub mod carry;
 mod compare;
 mod differences;
 mod distinct;

@@ -65,6 +65,12 @@ pub async fn find_outcome(
             let not_shown = if removes_name_part(&stored, manifest) { Found::Unclear } else { Found::NotHappened };
             Ok(if has_happened { Found::happened(Written::Changed(customer)) } else { not_shown })
         }
+        // Only the gateway keeps this. The provider shows nothing of it.
+        Command::Block(_) | Command::Unblock(_)
+            if !provider.manifest().operation(command.operation()).is_supported() =>
+        {
+            Ok(Found::NotHappened)
+        }
         Command::Block(id) => check_blocked(provider, transport, id, true).await,
         Command::Unblock(id) => check_blocked(provider, transport, id, false).await,
         Command::Delete(id) => match retrieve(provider, transport, id).await {

@@ -8,7 +8,7 @@ use std::{borrow::Cow, pin::Pin, sync::Arc};
 use http::Method;
 
 use super::{
-    block,
+    block, carry,
     compare::{Answered, AskedFields},
     distinct::Match,
     execute::retrieve,
@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     kit::{CustomerProvider, Plan, Ran, Transport, run, run_to_end},
-    model::{CreateCustomer, Created, Customer, CustomerId, Error, Fidelity, Kind, Request, UpdateCustomer, Written},
+    model::{
+        CreateCustomer, Created, Customer, CustomerFields, CustomerId, Error, Fidelity, Kind, Operation, Request,
+        UpdateCustomer, Written,
+    },
 };
 
 /// The result of a command that is being sent.
@@ -57,7 +60,20 @@ pub(super) enum WriteWork {
 
 impl WriteWork {
     /// A block, or an unblock where the customer is not `wanted` as blocked.
-    pub(super) fn block(provider: &Arc<dyn CustomerProvider>, id: &CustomerId, wanted: bool) -> Result<Self, Error> {
+    pub(super) fn block(
+        provider: &Arc<dyn CustomerProvider>,
+        id: &CustomerId,
+        wanted: bool,
+        conditions: Conditions,
+    ) -> Result<Self, Error> {
+        let manifest = provider.manifest();
+        let operation = if wanted { Operation::Block } else { Operation::Unblock };
+        if carry::keeps_block(manifest, operation, conditions.on_loss) {
+            // The customer is only read: it must exist.
+            let plan = provider.plan_retrieve(id)?.map(Updated::without_read).reporting(carry::report_block);
+            let fields = AskedFields::new(provider, Some(id), &CustomerFields::default(), &plan.fidelity);
+            return Ok(Self::Change { plan, asked: Asked::new(id, manifest), fields, writes: false });
+        }
         let plan = if wanted { provider.plan_block(id)? } else { provider.plan_unblock(id)? };
         Ok(Self::Block { plan, provider: Arc::clone(provider), id: id.clone(), wanted })
     }
@@ -68,7 +84,7 @@ impl WriteWork {
         conditions: Conditions,
     ) -> Result<Self, Error> {
         let manifest = provider.manifest();
-        let create = match loss::intended_fields(&create.fields, conditions.language, manifest) {
+        let create = match loss::intended_fields(&create.fields, conditions, manifest) {
             Cow::Borrowed(_) => Cow::Borrowed(create),
             Cow::Owned(fields) => Cow::Owned(CreateCustomer { fields, ..create.clone() }),
         };
@@ -82,7 +98,7 @@ impl WriteWork {
         };
         let mut plan = prepare::create(&**provider, &create)?;
         create.fields.rewritten.report(&mut plan.fidelity);
-        loss::enforce_policy(&plan.fidelity, &create.fields, conditions, manifest)?;
+        loss::enforce_policy(&mut plan.fidelity, &create.fields, conditions, manifest)?;
         let asked = AskedFields::new(provider, None, &create.fields, &plan.fidelity);
         Ok(Self::Create { existing: existing?.map(Box::new), create: plan, asked })
     }
@@ -93,13 +109,13 @@ impl WriteWork {
         conditions: Conditions,
     ) -> Result<Self, Error> {
         let manifest = provider.manifest();
-        let update = match loss::intended_fields(&update.fields, conditions.language, manifest) {
+        let update = match loss::intended_fields(&update.fields, conditions, manifest) {
             Cow::Borrowed(_) => Cow::Borrowed(update),
             Cow::Owned(fields) => Cow::Owned(UpdateCustomer { id: update.id.clone(), fields }),
         };
         let mut plan = prepare::update(provider, &update)?;
         update.fields.rewritten.report(&mut plan.fidelity);
-        loss::enforce_policy(&plan.fidelity, &update.fields, conditions, manifest)?;
+        loss::enforce_policy(&mut plan.fidelity, &update.fields, conditions, manifest)?;
         let fields = AskedFields::new(provider, Some(&update.id), &update.fields, &plan.fidelity);
         let writes = plan.requests().iter().any(|request| request.method() != Method::GET);
         Ok(Self::Change { plan, asked: Asked::new(&update.id, manifest), fields, writes })

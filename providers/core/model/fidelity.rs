@@ -173,6 +173,15 @@ impl<T: Clone + PartialEq> Fidelity<T> {
         self.0.iter().filter(|entry| entry.outcome == Outcome::Lost)
     }
 
+    /// The fields that the provider did not get: lost, or carried by the gateway. A part of a name was sent in any case.
+    pub fn unsent(&self) -> impl Iterator<Item = &Entry<T>> {
+        let is_part = |entry: &Entry<T>| matches!(entry.field, Field::FirstName | Field::LastName);
+        self.0.iter().filter(move |entry| match entry.outcome {
+            Outcome::Carried => !is_part(entry),
+            outcome => outcome == Outcome::Lost,
+        })
+    }
+
     /// The losses as field errors, for a request that must not lose a field.
     pub fn loss_errors(&self) -> Vec<FieldError> {
         self.losses().map(|entry| FieldError::new(entry.field.pointer(), entry.rule)).collect()

@@ -9,7 +9,7 @@ pub enum LossPolicy {
     /// It refuses the request before it sends anything.
     #[default]
     Reject,
-    /// It stores the fields itself. Not implemented yet: the configuration and the API refuse this policy.
+    /// It keeps the fields itself, and answers them as if the provider held them.
     Carry,
     /// It sends the other fields, and the answer reports the loss.
     Drop,

@@ -128,7 +128,8 @@ pub(in crate::http) struct FidelityEntry {
 
 /// `transformed` (same meaning, different spelling), `derived` (computed by the gateway) or `carried` (stored by the
 /// gateway). In the answer to a create, an update or a block also `altered` (the provider keeps another value than was asked for),
-/// `unverified` (sent, but neither the answer nor a read shows what the provider keeps) or `lost` (stored nowhere).
+/// `unverified` (sent, but neither the answer nor a read shows what the provider keeps) or `lost` (stored nowhere). In the
+/// answer to a read, `lost` is a field that the gateway kept for a value which was changed at the provider since.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(in crate::http) enum Outcome {

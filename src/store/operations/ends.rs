@@ -4,12 +4,15 @@
 //! [`Finish`] changes the row only if the row still has the number of the attempt that finishes. After a takeover, the
 //! former process finishes an older attempt, and changes nothing.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use passerelle_providers::model::Operation;
 
 use super::record::{Finished, State};
 use crate::store::{
     audit::{Event, Subject, record},
+    carried::{self, CarriedChanges},
     contacts::{self, ContactChanges, ContactsOf, beginning},
     database::{
         Group, Session, Work,
@@ -17,6 +20,7 @@ use crate::store::{
     },
     error::StoreError,
     ids::{self, Planned},
+    keyring::Keyring,
     operation_id::OperationId,
 };
 
@@ -96,6 +100,8 @@ pub(in crate::store) struct Finish {
     pub(in crate::store) event: Event,
     pub(in crate::store) customer: Option<String>,
     pub(in crate::store) contacts: ContactChanges,
+    /// What changes about the fields that the gateway keeps of the customer, and the keys that seal them.
+    pub(in crate::store) carried: Option<(Arc<Keyring>, CarriedChanges)>,
     pub(in crate::store) reconcile_after: Option<i64>,
     pub(in crate::store) status: Option<u16>,
     pub(in crate::store) answer: Option<Vec<u8>>,
@@ -162,6 +168,11 @@ impl Work for Finish {
         self.change_home(session, group, &ending).await?;
         if self.event == Event::Done {
             self.change_others(session, &id, &ending).await?;
+            if let Some((keyring, carried)) =
+                self.carried.as_ref().filter(|(_, carried)| (carried.forgets || !is_erased) && !ending.is_copy)
+            {
+                carried::change(session, keyring, &ending.merchant, self.id, carried).await?;
+            }
         }
         Ok(Finished::Stored)
     }

@@ -56,6 +56,7 @@ use self::{
 };
 use super::{
     audit::Event,
+    carried::CarriedChanges,
     contacts::{ContactChanges, ContactsOf},
     database::{Database, TIMEOUT, Work, closed, job, read, silent, write},
     error::StoreError,
@@ -240,10 +241,10 @@ impl OperationLog {
         is_undelivered: bool,
         refuses_shared: bool,
     ) -> Result<Finished, StoreError> {
-        let mut contact_changes = ContactChanges::default();
+        let (mut contact_changes, mut carried) = (ContactChanges::default(), CarriedChanges::default());
         let (event, customer, reconcile_after, answer) = match end {
-            End::Done { customer, contacts, answer } => {
-                contact_changes = contacts;
+            End::Done { customer, contacts, carried: changes, answer } => {
+                (contact_changes, carried) = (contacts, changes);
                 (Event::Done, customer, None, Some(answer))
             }
             End::Failed { answer } => (Event::Failed, None, None, Some(answer)),
@@ -259,6 +260,7 @@ impl OperationLog {
             event,
             customer,
             contacts: contact_changes,
+            carried: (!carried.is_empty()).then(|| (Arc::clone(&self.store.keyring), carried)),
             reconcile_after: reconcile_after.map(Timestamp::as_millisecond),
             status: answer.map(|answer| answer.status),
             answer: sealed.transpose()?,

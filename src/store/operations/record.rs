@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
-use crate::store::{contacts::ContactChanges, ids::HomeOfWrite, operation_id::OperationId};
+use crate::store::{carried::CarriedChanges, contacts::ContactChanges, ids::HomeOfWrite, operation_id::OperationId};
 
 /// What the store did with the end of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,6 +297,7 @@ pub enum Adopted {
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "most writes end like this, and an end is moved a few times only")]
 pub enum End {
     /// It happened.
     Done {
@@ -304,6 +305,8 @@ pub enum End {
         customer: Option<String>,
         /// What changes about the customer's contacts.
         contacts: ContactChanges,
+        /// What changes about the fields that the gateway keeps of the customer.
+        carried: CarriedChanges,
         /// The answer to the client.
         answer: StoredAnswer,
     },

@@ -288,6 +288,11 @@ impl Played {
         block_on(engine::execute(&self.subject.provider(), self, command, conditions))
     }
 
+    /// Executes a command that may lose nothing: the gateway keeps what the provider cannot hold.
+    pub(super) fn execute_carrying(&self, command: &Command) -> Result<Reply, Error> {
+        block_on(engine::execute(&self.subject.provider(), self, command, Conditions::canonical(LossPolicy::Carry)))
+    }
+
     pub(super) fn sent(&self) -> Option<CustomerFields> {
         self.state.lock().expect("no panic while the lock was held").sent.clone()
     }

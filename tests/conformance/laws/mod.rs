@@ -2,12 +2,13 @@
 //!
 //! [`trials`] makes one named test for each law and each vendor in each generation. The files say what the laws are
 //! about: `planning` and `previews` the plans of the client side, `requests` the path from the client side to the server side,
-//! `answers` the way back, `kept` what updates change and keep, `explained`
+//! `answers` the way back, `carried` what the gateway keeps for the provider, `kept` what updates change and keep, `explained`
 //! whether a write does what its explanation says, `truth` what the result of a write says about what the provider keeps, `errors` answers that are
 //! refusals, damaged or unknown, `changes` changes that are refused with a success status, `records` whose record an answer is, `partial` lists that do not show every customer,
 //! `safety` ids and secrets, `fixtures` the folders of recorded answers.
 
 mod answers;
+mod carried;
 mod changes;
 mod errors;
 mod explained;
@@ -112,6 +113,9 @@ const LAWS: &[(&str, Law)] = &[
     ("whatever_a_provider_keeps_differently_is_reported", truth::whatever_a_provider_keeps_differently_is_reported),
     ("what_a_provider_does_not_clear_is_reported", truth::what_a_provider_does_not_clear_is_reported),
     ("a_changed_name_is_answered_as_later_reads_show_it", kept::a_changed_name_is_answered_as_later_reads_show_it),
+    ("what_is_written_with_carry_reads_back_equal", carried::what_is_written_with_carry_reads_back_equal),
+    ("what_is_cleared_with_carry_reads_back_empty", carried::what_is_cleared_with_carry_reads_back_empty),
+    ("what_a_copy_cannot_hold_reads_back_equal", carried::what_a_copy_cannot_hold_reads_back_equal),
     ("what_an_update_changes_unasked_is_reported", kept::what_an_update_changes_unasked_is_reported),
     ("a_write_is_reported_as_its_explanation_says", explained::a_write_is_reported_as_its_explanation_says),
     ("no_update_removes_what_a_create_requires", explained::no_update_removes_what_a_create_requires),

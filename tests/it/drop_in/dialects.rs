@@ -6,25 +6,25 @@ use serde_json::{Value, json};
 use crate::support::{Gateway, PROVIDERS};
 
 /// A dialect as its clients see it: its path, how a client sends its key, and where an answer holds each value.
-pub(super) struct Dialect {
-    pub(super) name: &'static str,
-    pub(super) path: &'static str,
-    pub(super) key_header: &'static str,
-    pub(super) key_prefix: &'static str,
+pub(crate) struct Dialect {
+    pub(crate) name: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) key_header: &'static str,
+    pub(crate) key_prefix: &'static str,
     /// Where an answer holds one customer, the customers of a page, and the text of an error: JSON pointers.
-    pub(super) one: &'static str,
-    pub(super) many: &'static str,
-    pub(super) error: &'static str,
-    pub(super) id_member: &'static str,
+    pub(crate) one: &'static str,
+    pub(crate) many: &'static str,
+    pub(crate) error: &'static str,
+    pub(crate) id_member: &'static str,
     /// The query for a page, from its number (the first is 0) and its size.
-    pub(super) page: fn(u64, u64) -> String,
-    pub(super) update: &'static str,
+    pub(crate) page: fn(u64, u64) -> String,
+    pub(crate) update: &'static str,
     /// The body of a create with this e-mail address, and of an update to it.
-    pub(super) new: fn(&str) -> Value,
-    pub(super) change: fn(&str) -> Value,
+    pub(crate) new: fn(&str) -> Value,
+    pub(crate) change: fn(&str) -> Value,
 }
 
-pub(super) const DIALECTS: &[Dialect] = &[
+pub(crate) const DIALECTS: &[Dialect] = &[
     Dialect {
         name: "modempay",
         path: "/as/modempay/v1/customers",
@@ -98,30 +98,30 @@ pub(super) const DIALECTS: &[Dialect] = &[
 ];
 
 /// The dialect of a vendor.
-pub(super) fn dialect(name: &str) -> &'static Dialect {
+pub(crate) fn dialect(name: &str) -> &'static Dialect {
     DIALECTS.iter().find(|dialect| dialect.name == name).expect("a dialect")
 }
 
 /// An answer in any shape.
 #[derive(Debug)]
-pub(super) struct DialectAnswer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) text: String,
-    pub(super) body: Value,
+pub(crate) struct DialectAnswer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    pub(crate) body: Value,
 }
 
 impl DialectAnswer {
-    pub(super) fn at(&self, pointer: &str) -> &Value {
+    pub(crate) fn at(&self, pointer: &str) -> &Value {
         self.body.pointer(pointer).unwrap_or(&Value::Null)
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-pub(super) async fn send(request: RequestBuilder) -> DialectAnswer {
+pub(crate) async fn send(request: RequestBuilder) -> DialectAnswer {
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
     let text = response.text().await.expect("a body");
@@ -134,7 +134,7 @@ pub(super) async fn send(request: RequestBuilder) -> DialectAnswer {
 
 impl Dialect {
     /// A request as this dialect's client sends it, with a merchant's API key.
-    pub(super) fn request(
+    pub(crate) fn request(
         &self,
         gateway: &Gateway,
         key: &str,
@@ -152,7 +152,7 @@ impl Dialect {
         }
     }
 
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         gateway: &Gateway,
         key: &str,
@@ -165,13 +165,13 @@ impl Dialect {
 
     /// The status of a 4xx with which the gateway refuses a request itself. A client of Bitnob v1 has no class for most of
     /// them, and crashes on these.
-    pub(super) fn refusal(&self, status: u16) -> u16 {
+    pub(crate) fn refusal(&self, status: u16) -> u16 {
         if self.name == "bitnob" { 400 } else { status }
     }
 
     /// Asserts that the answer is an ordinary error in the shape of this dialect, with no status that has another
     /// meaning.
-    pub(super) fn assert_refusal(&self, answer: &DialectAnswer) {
+    pub(crate) fn assert_refusal(&self, answer: &DialectAnswer) {
         assert!(answer.status.is_client_error(), "{}: {}", answer.status, answer.text);
         assert!(![401, 403, 429].contains(&answer.status.as_u16()), "{}", answer.text);
         assert!(!answer.at(self.error).is_null(), "{}: {}", self.name, answer.text);
@@ -181,12 +181,12 @@ impl Dialect {
     }
 }
 
-pub(super) fn key_of(provider: &str) -> String {
+pub(crate) fn key_of(provider: &str) -> String {
     format!("sk_sandbox_{provider}")
 }
 
 /// Runs the test for every pair of dialect and provider, on one sandbox gateway.
-pub(super) async fn for_every_pair(test: impl AsyncFn(&Gateway, &Dialect, &str, &str)) {
+pub(crate) async fn for_every_pair(test: impl AsyncFn(&Gateway, &Dialect, &str, &str)) {
     let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     for dialect in DIALECTS {
         for provider in PROVIDERS {
@@ -196,7 +196,7 @@ pub(super) async fn for_every_pair(test: impl AsyncFn(&Gateway, &Dialect, &str, 
 }
 
 /// A sample customer of the merchant, as the dialect shows it.
-pub(super) async fn sample_customer(gateway: &Gateway, dialect: &Dialect, key: &str) -> Value {
+pub(crate) async fn sample_customer(gateway: &Gateway, dialect: &Dialect, key: &str) -> Value {
     let listed = dialect.send(gateway, key, "GET", &(dialect.page)(0, 100), None).await;
     let items = listed.at(dialect.many).as_array().expect("a list");
     items.iter().find(|one| one["email"] == "amadou.ba@example.com").expect("a sample").clone()

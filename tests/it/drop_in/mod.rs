@@ -4,7 +4,7 @@
 mod captured;
 mod customers;
 mod dial_codes;
-mod dialects;
+pub(crate) mod dialects;
 mod errors;
 mod homes;
 mod lists;

@@ -1,6 +1,8 @@
 //! Contacts: the keyed hashes by which a look-up finds customers that their provider does not list.
 
-use passerelle::store::{ContactChanges, ContactKind, ContactsOf, End, NewOperation, OperationId, Store};
+use passerelle::store::{
+    CarriedChanges, ContactChanges, ContactKind, ContactsOf, End, NewOperation, OperationId, Store,
+};
 
 use super::HOUR;
 use crate::bed::{Bed, answer, claim, done, keyed, take_over_one};
@@ -18,6 +20,7 @@ fn end(store: &Store, customer: Option<&str>, email: Option<&str>, phone: Option
     End::Done {
         customer: customer.map(str::to_owned),
         contacts: store.contacts().changes(MAIN, values),
+        carried: CarriedChanges::default(),
         answer: answer(201),
     }
 }
@@ -38,7 +41,12 @@ async fn created(store: &Store, customer: &str, email: &str, phone: Option<&str>
 
 async fn deleted(store: &Store, customer: &str) {
     let id = claim(store, about(&format!("delete {customer}"), "delete", customer)).await;
-    let end = End::Done { customer: None, contacts: ContactChanges::forget(), answer: answer(200) };
+    let end = End::Done {
+        customer: None,
+        contacts: ContactChanges::forget(),
+        carried: CarriedChanges::default(),
+        answer: answer(200),
+    };
     finish(store, id, end).await;
 }
 
@@ -81,13 +89,23 @@ pub(crate) async fn an_update_replaces_the_contacts_that_it_names(bed: &Bed) {
     created(&store, "c1", AWA, Some(PHONE)).await;
     let id = claim(&store, about("e-mail", "update", "c1")).await;
     let email = store.contacts().changes(MAIN, [(ContactKind::Email, Some("new@example.com"))]);
-    finish(&store, id, End::Done { customer: None, contacts: email, answer: answer(200) }).await;
+    finish(
+        &store,
+        id,
+        End::Done { customer: None, contacts: email, carried: CarriedChanges::default(), answer: answer(200) },
+    )
+    .await;
     assert!(by_email(&store, AWA).await.is_empty());
     assert_eq!(by_email(&store, "new@example.com").await, ["c1"]);
     assert_eq!(by_phone(&store, PHONE).await, ["c1"], "a contact that the update does not name stays");
     let id = claim(&store, about("phone", "update", "c1")).await;
     let phone = store.contacts().changes(MAIN, [(ContactKind::Phone, None)]);
-    finish(&store, id, End::Done { customer: None, contacts: phone, answer: answer(200) }).await;
+    finish(
+        &store,
+        id,
+        End::Done { customer: None, contacts: phone, carried: CarriedChanges::default(), answer: answer(200) },
+    )
+    .await;
     assert!(by_phone(&store, PHONE).await.is_empty());
     assert_eq!(by_email(&store, "new@example.com").await, ["c1"]);
 }

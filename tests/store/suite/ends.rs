@@ -1,6 +1,8 @@
 //! How writes end, and which answers the deletion of a customer erases.
 
-use passerelle::store::{Claim, ContactChanges, ContactsOf, End, Finished, NewOperation, OperationId, State};
+use passerelle::store::{
+    CarriedChanges, Claim, ContactChanges, ContactsOf, End, Finished, NewOperation, OperationId, State,
+};
 
 use super::{HOUR, check_audit};
 use crate::bed::{Bed, answer, claim, done, keyed, keyless};
@@ -57,6 +59,7 @@ pub(crate) async fn a_deletion_erases_the_answers_about_its_customer(bed: &Bed) 
     let end = |customer: &str| End::Done {
         customer: Some(customer.to_owned()),
         contacts: ContactChanges::default(),
+        carried: CarriedChanges::default(),
         answer: answer(200),
     };
     let created = claim(&store, keyed("acme", "created", "created")).await;
@@ -75,7 +78,16 @@ pub(crate) async fn a_deletion_erases_the_answers_about_its_customer(bed: &Bed) 
     let deleted = claim(&store, about("deleted", "delete", "c1")).await;
     store
         .operations()
-        .finish(deleted, 1, End::Done { customer: None, contacts: ContactChanges::default(), answer: answer(200) })
+        .finish(
+            deleted,
+            1,
+            End::Done {
+                customer: None,
+                contacts: ContactChanges::default(),
+                carried: CarriedChanges::default(),
+                answer: answer(200),
+            },
+        )
         .await
         .expect("finished");
     for new in [keyed("acme", "created", "created"), about("blocked", "block", "c1")] {
@@ -113,7 +125,16 @@ pub(crate) async fn an_answer_after_the_deletion_of_its_customer_is_not_stored(b
     let deleted = claim(&store, about("deleted", "delete")).await;
     store
         .operations()
-        .finish(deleted, 1, End::Done { customer: None, contacts: ContactChanges::default(), answer: answer(200) })
+        .finish(
+            deleted,
+            1,
+            End::Done {
+                customer: None,
+                contacts: ContactChanges::default(),
+                carried: CarriedChanges::default(),
+                answer: answer(200),
+            },
+        )
         .await
         .expect("finished");
     for id in [created, sending, unknown] {
@@ -143,7 +164,16 @@ pub(crate) async fn a_deletion_keeps_its_answer_after_another_deletion(bed: &Bed
         let id = claim(&store, deletion(key)).await;
         store
             .operations()
-            .finish(id, 1, End::Done { customer: None, contacts: ContactChanges::default(), answer: answer(200) })
+            .finish(
+                id,
+                1,
+                End::Done {
+                    customer: None,
+                    contacts: ContactChanges::default(),
+                    carried: CarriedChanges::default(),
+                    answer: answer(200),
+                },
+            )
             .await
             .expect("finished");
     }
@@ -178,7 +208,12 @@ pub(crate) async fn a_customer_is_the_outcome_of_one_create(bed: &Bed) {
         ..keyed("acme", "deletion", "deletion")
     };
     let deleted = claim(&store, deletion).await;
-    let end = End::Done { customer: None, contacts: ContactChanges::default(), answer: answer(200) };
+    let end = End::Done {
+        customer: None,
+        contacts: ContactChanges::default(),
+        carried: CarriedChanges::default(),
+        answer: answer(200),
+    };
     store.operations().finish(deleted, 1, end).await.expect("finished");
     let third = claim(&store, keyed("acme", "third", "third")).await;
     assert_eq!(finish(third).await, Ok(Finished::Stored));
@@ -200,7 +235,12 @@ pub(crate) async fn of_creates_that_end_at_once_one_made_the_customer(bed: &Bed)
             let id = claim(store, new).await;
             let customer = Some(customer.clone());
             ending.push(tokio::spawn(async move {
-                let end = End::Done { customer, contacts: ContactChanges::default(), answer: answer(201) };
+                let end = End::Done {
+                    customer,
+                    contacts: ContactChanges::default(),
+                    carried: CarriedChanges::default(),
+                    answer: answer(201),
+                };
                 operations.finish_created(id, 1, end, false).await.expect("an end")
             }));
         }

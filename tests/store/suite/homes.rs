@@ -1,8 +1,8 @@
 //! Claims and ends of writes of a merchant who switches: against the epoch and the customer's home.
 
 use passerelle::store::{
-    Claim, ContactChanges, ContactKind, CreatedContacts, Deletion, End, HomeOfWrite, KnownCustomer, NewOperation,
-    OperationId, Resend, ShownRecord, Store,
+    CarriedChanges, Claim, ContactChanges, ContactKind, CreatedContacts, Deletion, End, HomeOfWrite, KnownCustomer,
+    NewOperation, OperationId, Resend, ShownRecord, Store,
 };
 
 use super::SECOND;
@@ -42,7 +42,9 @@ fn unknown(customer: &str, operation: &str, key: &str) -> NewOperation {
 
 pub(super) async fn finish(store: &Store, id: OperationId, end: End) {
     let end = match end {
-        End::Done { contacts, answer, .. } => End::Done { customer: None, contacts, answer },
+        End::Done { contacts, answer, .. } => {
+            End::Done { customer: None, contacts, carried: CarriedChanges::default(), answer }
+        }
         other => other,
     };
     assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
@@ -162,7 +164,12 @@ pub(crate) async fn an_end_raises_the_version_and_changes_the_contacts(bed: &Bed
     bed.clock.move_by(SECOND);
     let values = [(ContactKind::Email, Some("new@example.com")), (ContactKind::Phone, None)];
     let contacts = store.contacts().with_row("acme", ContactChanges::default(), values);
-    finish(&store, update, End::Done { customer: None, contacts, answer: answer(200) }).await;
+    finish(
+        &store,
+        update,
+        End::Done { customer: None, contacts, carried: CarriedChanges::default(), answer: answer(200) },
+    )
+    .await;
     let found = customer(&store, "c1").await;
     assert_eq!((found.version, found.written_at), (2, bed.clock.now().as_millisecond()));
     let by = async |value| store.ids().by_contact("acme", ContactKind::Email, value).await.expect("read").len();
@@ -172,7 +179,12 @@ pub(crate) async fn an_end_raises_the_version_and_changes_the_contacts(bed: &Bed
     assert_eq!(customer(&store, "c1").await.version, 3, "an unknown outcome is no end");
     let create = claim(&store, NewOperation { home: home_of(0, ""), ..keyed("acme", "c", "c") }).await;
     adopt(&store, "main", "made").await;
-    let end = End::Done { customer: Some("made".to_owned()), contacts: ContactChanges::default(), answer: answer(201) };
+    let end = End::Done {
+        customer: Some("made".to_owned()),
+        contacts: ContactChanges::default(),
+        carried: CarriedChanges::default(),
+        answer: answer(201),
+    };
     assert_eq!(store.operations().finish(create, 1, end).await, Ok(true));
     assert_eq!(customer(&store, "made").await.version, 1, "so that the copier finds it");
 }
@@ -214,7 +226,17 @@ pub(crate) async fn a_deletion_is_claimed_lifted_and_confirmed(bed: &Bed) {
     assert_eq!(deletion().await, None);
     let third = claim(&store, write_to("c1", "delete", "3")).await;
     let open = claim(&store, write_to("c1", "update", "4")).await;
-    finish(&store, third, End::Done { contacts: ContactChanges::forget(), customer: None, answer: answer(200) }).await;
+    finish(
+        &store,
+        third,
+        End::Done {
+            contacts: ContactChanges::forget(),
+            customer: None,
+            carried: CarriedChanges::default(),
+            answer: answer(200),
+        },
+    )
+    .await;
     assert_eq!(deletion().await, Some(Deletion::Confirmed));
     let by = store.ids().by_contact("acme", ContactKind::Email, "awa@example.com").await.expect("read");
     assert!(by.is_empty(), "no contact is kept");
@@ -246,7 +268,12 @@ pub(crate) async fn a_write_is_not_sent_again_where_its_customer_does_not_live(b
         assert_eq!(store.ids().flip("acme", "sw_1", &back, &routing.connection).await, Ok(true));
         let record = store.operations().get("acme", id).await.expect("read").expect("a record");
         let customer = record.customer.clone();
-        let end = End::Done { customer, contacts: ContactChanges::default(), answer: answer(200) };
+        let end = End::Done {
+            customer,
+            contacts: ContactChanges::default(),
+            carried: CarriedChanges::default(),
+            answer: answer(200),
+        };
         assert_eq!(store.operations().finish(id, 2, end).await, Ok(true));
     }
     let versions = customer(&store, "c1").await.version;
@@ -267,7 +294,12 @@ pub(crate) async fn a_copy_goes_to_the_other_side_and_raises_no_version(bed: &Be
     let moved = store.operations().claim(copy("create", None, "main", "0")).await;
     assert_eq!(moved, Ok(Claim::Moved), "the home is no other side");
     let made = claim(&store, copy("create", None, "new", "1")).await;
-    let end = End::Done { customer: Some("n1".to_owned()), contacts: ContactChanges::default(), answer: answer(201) };
+    let end = End::Done {
+        customer: Some("n1".to_owned()),
+        contacts: ContactChanges::default(),
+        carried: CarriedChanges::default(),
+        answer: answer(201),
+    };
     assert_eq!(store.operations().finish(made, 1, end).await, Ok(true));
     let (copied, origin) = (store.ids(), passerelle::store::IdOrigin::Created);
     assert_eq!(copied.copied("acme", "c1", 0, "new", "n1", origin, &[]).await, Ok(true));

@@ -1,5 +1,6 @@
 //! The tests that run on every database.
 
+mod carried;
 mod claims;
 mod contacts;
 mod ends;
@@ -91,6 +92,12 @@ suite![
     pages::a_page_is_mapped_with_every_id_of_its_customers,
     pages::a_record_that_an_unfinished_create_may_have_made_gets_no_row,
     pages::pinned_customers_are_counted_up_to_a_number,
+    carried::carried_fields_are_written_with_the_end_of_their_write,
+    carried::carried_fields_are_merged_replaced_and_removed,
+    carried::an_older_write_does_not_change_what_a_newer_one_carries,
+    carried::a_deletion_forgets_the_carried_fields_of_its_customer,
+    carried::the_store_knows_which_merchants_have_carried_fields,
+    carried::native_values_are_hashed_by_merchant_and_field,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,
