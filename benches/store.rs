@@ -69,6 +69,7 @@ async fn claim_and_finish(store: &Store) {
     let body =
         Bytes::from(format!("{{\"name\":\"Amadou Ba\",\"email\":\"{id}@example.com\",\"phone\":\"+221771234567\"}}"));
     let new = NewOperation {
+        copy: None,
         id,
         merchant: "acme".to_owned(),
         connection: "main".to_owned(),

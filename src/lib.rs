@@ -34,6 +34,7 @@ pub mod metrics;
 pub mod problem;
 pub mod state;
 pub mod store;
+pub mod switch;
 mod tls;
 pub mod twin;
 pub mod upstream;

@@ -128,6 +128,8 @@ pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     let mut warnings = resolved.warnings;
     let bound = Bound::new(&loaded.config, &mut warnings)?;
     let app = app::new(resolved.gateway, store, shared);
+    let checked = app.switches.check(&app.gateway.load_full()).await.map_err(|refused| refused.to_string())?;
+    warnings.extend(checked);
     let watch = app.run_in_background();
     let (Listener { address, handle, task }, operator) = bound.serve(&app)?;
     let operator_address = operator.as_ref().map(|operator| operator.address);
@@ -255,13 +257,19 @@ async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
         };
         let resolved = config::load(Some(file)).and_then(|loaded| Gateway::resolve(&loaded, Some(&twins), &app.shared));
         match resolved {
-            Ok(resolved) => {
-                for warning in &resolved.warnings {
-                    tracing::warn!("{warning}");
+            Ok(resolved) => match app.reload(resolved.gateway).await {
+                Ok(warnings) => {
+                    for warning in resolved.warnings.iter().chain(&warnings) {
+                        tracing::warn!("{warning}");
+                    }
+                    tracing::info!("the configuration was reloaded");
                 }
-                app.replace_gateway(resolved.gateway);
-                tracing::info!("the configuration was reloaded");
-            }
+                Err(refused) => {
+                    tracing::error!(
+                        "the configuration was not reloaded; the gateway keeps the one it serves: {refused}"
+                    );
+                }
+            },
             Err(error) => tracing::error!(
                 "the configuration has a mistake and was not reloaded; the gateway keeps the one it serves: {error}"
             ),

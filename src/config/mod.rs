@@ -222,7 +222,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads a rate such as `60/min`.
+    pub fn parse(text: &str) -> Option<Self> {
         let (requests, unit) = text.split_once('/')?;
         let seconds = match unit.trim() {
             "s" | "sec" | "second" => 1,

@@ -219,6 +219,7 @@ impl DropInCall {
             surface: Arc::new(surface),
             deadline: self.gateway.deadline,
             refusal,
+            copy: None,
         };
         match app.writes.execute(new, idempotency).await.map_err(of_command)? {
             Ok(answer) => Ok(Ok(over_http::response(answer))),

@@ -85,6 +85,7 @@ impl Call {
             surface: Arc::new(surface),
             deadline: call.gateway.deadline,
             refusal: call.refusal.clone(),
+            copy: None,
         };
         let is_keyed = new.is_keyed;
         let executed = app.writes.execute(new, call.idempotency.clone()?).await;

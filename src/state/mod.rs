@@ -20,6 +20,7 @@ use crate::{
     merchant::{Gateway, Merchant},
     metrics::Metrics,
     store::{Store, StoreError},
+    switch::{Switches, context::Context, service::Refused},
     upstream::Shared,
     writes::{FindSurface, Writes},
 };
@@ -38,6 +39,8 @@ pub struct App {
     pub store: Store,
     /// Executes everything that changes something at a provider.
     pub writes: Arc<Writes>,
+    /// Switches merchants from one provider to another.
+    pub switches: Switches,
     /// Whether the process is about to stop. Readiness probes then fail, so that the balancer sends no more requests.
     pub draining: AtomicBool,
     /// The signatures of drop-in clients that were used.
@@ -51,8 +54,11 @@ impl App {
     pub fn new(gateway: Gateway, store: Store, shared: Shared, find_surface: FindSurface) -> Arc<Self> {
         let bodies = BodyBudget::new(gateway.max_bodies);
         let gateway = Arc::new(ArcSwap::from_pointee(gateway.with_ids(&store).with_carried(store.carried())));
+        let writes = Writes::new(&store, Arc::clone(&gateway), find_surface);
+        let context = Context { store: store.clone(), gateway: Arc::clone(&gateway), writes: Arc::clone(&writes) };
         Arc::new(Self {
-            writes: Writes::new(&store, Arc::clone(&gateway), find_surface),
+            writes,
+            switches: Switches::new(context),
             shared,
             store,
             gateway,
@@ -60,6 +66,14 @@ impl App {
             replays: Replays::default(),
             bodies,
         })
+    }
+
+    /// Accepts the configuration of a reload, and replaces the one before. The error says why it is not accepted. Otherwise
+    /// there are warnings for the operator.
+    pub async fn reload(&self, gateway: Gateway) -> Result<Vec<String>, Refused> {
+        let warnings = self.switches.reload(&gateway).await?;
+        self.replace_gateway(gateway);
+        Ok(warnings)
     }
 
     /// Replaces the configuration.
@@ -72,15 +86,7 @@ impl App {
     /// Until a replica has learned of the first routing row, it serves as the configuration says, and so does that row:
     /// the first change of a routing row comes later.
     pub async fn learn_routing(&self) -> Result<(), StoreError> {
-        let (ids, carried) = (self.store.ids(), self.store.carried());
-        ids.learn().await?;
-        carried.learn().await?;
-        // The snapshot is compared each time: a reload may have replaced it while the store answered.
-        let gateway = self.gateway.load();
-        if gateway.lacks_ids(ids) || gateway.lacks_carried(carried) {
-            self.gateway.rcu(|gateway| Gateway::clone(gateway).with_ids(&self.store).with_carried(carried));
-        }
-        Ok(())
+        self.switches.learn_routing().await
     }
 
     /// The merchant for another plan of a write that was planned for another home than there is now. If this process did not
@@ -102,7 +108,7 @@ impl App {
     pub fn run_in_background(self: &Arc<Self>) -> JoinHandle<()> {
         let app = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::join!(app.writes.run_workers(), app.keep_learning());
+            tokio::join!(app.writes.run_workers(), app.keep_learning(), app.switches.work());
         })
     }
 

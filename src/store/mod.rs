@@ -7,6 +7,7 @@
 //! | `contacts.rs` | hashes of e-mail addresses and phone numbers, for look-ups where lists are not complete | [`Contacts`] |
 //! | `ids/` | the ids of customers of merchants who switch providers | [`Ids`] |
 //! | `carried/` | what the gateway keeps of customers because their provider cannot hold it | [`Carried`] |
+//! | `switches/` | switches of providers, and what has become of each customer | [`SwitchLog`] |
 //! | `audit/` | a record of every intent and outcome, in a chain | [`AuditLog`] |
 //! | `secret.rs` | the secret that hashes derive from | none |
 //!
@@ -38,6 +39,7 @@ mod operations;
 mod sealed;
 mod secret;
 mod settings;
+mod switches;
 mod terms;
 
 use std::{
@@ -60,10 +62,13 @@ pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};
 pub use operation_id::{NoOperationId, OperationId};
 pub use operations::{
-    Adopted, Claim, CreatedContacts, EarlierContents, End, Finished, NewOperation, OperationLog, Reaped, Record,
-    Resend, State, StoredAnswer,
+    Adopted, Claim, CopyOf, CreatedContacts, EarlierContents, End, Finished, NewOperation, OperationLog, Reaped,
+    Record, Resend, State, StoredAnswer,
 };
 pub use settings::{Clock, Settings, is_literal};
+pub use switches::{
+    Held, NewSwitch, RecordChange, RecordCount, RecordRow, Step, Switch, SwitchChange, SwitchLog, SwitchState, Target,
+};
 
 use database::{
     Database, closed,
@@ -83,6 +88,7 @@ pub struct Store {
     contacts: Contacts,
     ids: Ids,
     carried: Carried,
+    switches: SwitchLog,
     audit: AuditLog,
 }
 
@@ -146,7 +152,8 @@ impl Store {
         let (operations, contacts) = (OperationLog::of(&opened), Contacts::of(&opened));
         let (ids, carried) = (Ids::of(&opened).await?, Carried::of(&opened).await?);
         let audit = AuditLog::of(&opened.database);
-        let store = Self { opened, operations, contacts, ids, carried, audit };
+        let switches = SwitchLog::of(&opened);
+        let store = Self { opened, operations, contacts, ids, carried, switches, audit };
         if !settings.previous_keys.is_empty() {
             store.reseal().await?;
         }
@@ -176,6 +183,11 @@ impl Store {
     /// What the gateway keeps of customers because their provider cannot hold it.
     pub const fn carried(&self) -> &Carried {
         &self.carried
+    }
+
+    /// The switches of providers.
+    pub const fn switches(&self) -> &SwitchLog {
+        &self.switches
     }
 
     /// The audit of the writes.

@@ -105,12 +105,17 @@ impl<'o> Attempt<'o> {
 
     /// The idempotency marker that this create was sent with, if any.
     pub(super) fn marker(&self) -> Option<String> {
-        marker_of(self.connection, self.command, self.is_keyed, self.id)
+        marker_of(self.connection, self.command, self.is_keyed, self.id, self.surface)
+    }
+
+    /// Whether it is the create of a copy.
+    pub(super) fn is_copied_create(&self) -> bool {
+        self.is_copy && matches!(self.command, Command::Create(_))
     }
 
     /// The plan for sending the write again.
     pub(super) fn plan(&self) -> Result<Planned, Error> {
-        plan(self.connection, self.command, self.is_keyed, self.id, self.conditions)
+        plan(self.connection, self.command, self.marker().as_deref(), self.conditions)
     }
 
     /// The result that reconciliation found, compared with what the command asked for. Its report is the one that the
@@ -122,7 +127,7 @@ impl<'o> Attempt<'o> {
             on_loss => on_loss,
         };
         let conditions = Conditions { on_loss, ..self.conditions };
-        match plan(self.connection, self.command, self.is_keyed, self.id, conditions) {
+        match plan(self.connection, self.command, self.marker().as_deref(), conditions) {
             Ok(planned) => planned.compare(transport, found).await,
             Err(_) => found,
         }

@@ -42,9 +42,11 @@ struct Head<'c> {
 
 /// The content of a request: the same bytes for the same request, however its JSON is written.
 pub(super) fn content(command: &Command, sent: &SentRequest, surface: &dyn Surface) -> Bytes {
+    // The name of a copy's surface differs for each customer, but two copies with equal contents have the same content.
+    let surface = if surface.copy_marker().is_some() { "copy".to_owned() } else { surface.name() };
     let head = Head {
         version: VERSION,
-        surface: &surface.name(),
+        surface: &surface,
         operation: command.operation().name(),
         id: command.customer().map(|id| &**id.public()),
         distinct: sent.distinct,

@@ -21,7 +21,7 @@
 //! `new_write` is a write before its claim, `content` what makes two requests the same write, `admission` asks for a place
 //! at the provider, `attempt` one attempt, `ends` stores how it ended, `contacts` what it changes about the contacts of its
 //! customer, `in_flight` the writes of this process that clients can join, `repetition` answers a request that repeats an
-//! earlier one, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the format of
+//! earlier one, `copies` the writes by which the gateway copies customers, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the format of
 //! answers, `over_http` the headers, `earlier` what earlier versions compared. `docs/reliability.md` follows a lost answer
 //! through all of it.
 
@@ -29,6 +29,7 @@ mod admission;
 mod attempt;
 mod contacts;
 mod content;
+mod copies;
 mod earlier;
 mod ends;
 mod in_flight;
@@ -42,14 +43,14 @@ mod surface;
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use passerelle_providers::{
     engine::{Planned, existing::AnsweredBefore},
-    model::{Command, Effect, Error, Kind, Written},
+    model::{Effect, Error, Kind, Written},
 };
 use tokio::time::Instant;
 
 pub use content::SentRequest;
+pub use copies::{CopyEnd, NewCopy};
 pub use new_write::{Idempotency, NewWrite};
 pub use surface::{EndedWrite, FindSurface, StoredSurface, Surface};
 
@@ -68,7 +69,8 @@ use attempt::{Attempt, AttemptTime, Waiters};
 use contacts::created_customer;
 use ends::{finish, finish_later};
 use in_flight::{ClientPresence, InFlightRegister, InFlightWrite};
-use new_write::{PreparedWrite, Write};
+use new_write::{PreparedWrite, Write, new_operation};
+use repetition::Ran;
 use stored_write::StoredWrite;
 
 /// The answer to a write.
@@ -181,7 +183,7 @@ impl Writes {
         }
     }
 
-    /// Claims the write, and does what the claim allows. Only [`Claim::New`] sends it.
+    /// Executes a client's write, or answers it with the answer to an earlier request.
     async fn run(
         self: Arc<Self>,
         prepared: PreparedWrite,
@@ -189,40 +191,51 @@ impl Writes {
         time: AttemptTime,
         client: ClientPresence,
     ) -> Result<WriteAnswer, Refused> {
+        let (is_keyed, merchant) = (prepared.idempotency.key.is_some(), Arc::clone(&prepared.write.new.merchant));
+        match self.claim_and_send(prepared, in_flight_write, &time, &client).await.map_err(Refused::Store)? {
+            Ran::Sent(answer) => Ok(answer),
+            Ran::Moved(write) => Err(Refused::Moved(write)),
+            Ran::Repeats(claim) => self.answer_repetition(*claim, is_keyed, &merchant, &time, &client).await,
+        }
+    }
+
+    /// Claims the write, and does what the claim allows. Only [`Claim::New`] sends it.
+    async fn claim_and_send(
+        &self,
+        prepared: PreparedWrite,
+        in_flight_write: InFlightWrite,
+        time: &AttemptTime,
+        client: &ClientPresence,
+    ) -> Result<Ran, StoreError> {
         let PreparedWrite { write: Write { new: write, id, conditions, planned }, idempotency, document, content } =
             prepared;
-        let is_keyed = idempotency.key.is_some();
         let new = new_operation(&write, id, idempotency, content.request, document);
-        let waiters = Waiters { client: &client, in_flight_write: &in_flight_write };
-        let permit = match self.admit(&write.connection, &new).await.map_err(Refused::Store)? {
+        let waiters = Waiters { client, in_flight_write: &in_flight_write };
+        let permit = match self.admit(&write.connection, &new).await? {
             Admission::Permit(permit) => permit,
-            Admission::Repetition(claim) => {
-                drop(in_flight_write);
-                return self.answer_repetition(*claim, is_keyed, &write.merchant, &time, &client).await;
-            }
+            // An earlier request made the write. So the registration ends here: a client that joined it gets no answer, and
+            // makes its own claim at once.
+            Admission::Repetition(claim) => return Ok(Ran::Repeats(claim)),
             // Nothing is claimed, so the store keeps nothing of this request.
             Admission::Refused(error) => {
                 let answer = Attempt::of(&write, id, 1, conditions, waiters).write_answer(&Err(error), None);
                 self.deliver(in_flight_write, &answer).await;
-                return Ok(answer);
+                return Ok(Ran::Sent(answer));
             }
         };
-        let claim = self.store.claim(new).await.map_err(Refused::Store)?;
+        let claim = self.store.claim(new).await?;
         let Claim::New { attempt: number } = claim else {
             drop(permit);
-            if claim == Claim::Moved {
-                return Err(Refused::Moved(Box::new(write)));
-            }
-            // An earlier request made the write. So this task drops its registration. A client that joined it gets no
-            // answer here, and makes its own claim at once.
-            drop(in_flight_write);
-            return self.answer_repetition(claim, is_keyed, &write.merchant, &time, &client).await;
+            return Ok(match claim {
+                Claim::Moved => Ran::Moved(Box::new(write)),
+                earlier => Ran::Repeats(Box::new(earlier)),
+            });
         };
         let attempt = Attempt::of(&write, id, number, conditions, waiters);
         // Boxed: this future is large, and would make the futures of all other branches as large.
-        let answer = Box::pin(self.send(attempt, Some(permit), Ok(planned), &time)).await;
+        let answer = Box::pin(self.send(attempt, Some(permit), Ok(planned), time)).await;
         self.deliver(in_flight_write, &answer).await;
-        Ok(answer)
+        Ok(Ran::Sent(answer))
     }
 
     /// The time for an attempt whose claim or takeover comes after this call.
@@ -261,6 +274,7 @@ impl Writes {
     ) -> WriteAnswer {
         let Attempt { merchant, connection, .. } = *attempt;
         let mut contacts = attempt.contact_changes(&self.contacts, &result);
+        // A copy is read by the gateway alone, which knows the customer by the provider's id.
         let mut result = match attempt.is_copy {
             true => result,
             false => execution::present_written(merchant, connection, result, attempt.first_sent_at).await,
@@ -282,6 +296,10 @@ impl Writes {
                 }
                 Ok(written) => done(created_customer(written), carried.clone()),
                 Err(error) => match error.effect {
+                    // A copy needs the id of the record that it made. Reconciliation finds it.
+                    Effect::Done if attempt.is_copied_create() => {
+                        End::Unknown { reconcile_after: attempt.time_to_reconcile(), answer: answer.answer.clone() }
+                    }
                     Effect::Done => done(None, CarriedChanges::default()),
                     Effect::Unknown => {
                         End::Unknown { reconcile_after: attempt.time_to_reconcile(), answer: answer.answer.clone() }
@@ -366,33 +384,4 @@ impl Writes {
 /// After any other failure without an effect, the gateway releases the claim, and the client may send the key again.
 const fn is_permanent(kind: Kind) -> bool {
     matches!(kind, Kind::NotFound | Kind::Rejected | Kind::FieldsNotSupported | Kind::SharedRecord)
-}
-
-/// A write as the store claims it.
-fn new_operation(
-    write: &NewWrite,
-    id: OperationId,
-    Idempotency { key, joins }: Idempotency,
-    content: Bytes,
-    document: Bytes,
-) -> NewOperation {
-    NewOperation {
-        id,
-        merchant: write.merchant.name.clone(),
-        connection: write.connection.name.clone(),
-        operation: write.command.operation().name().to_owned(),
-        customer: named_customer(&write.command),
-        key,
-        joins,
-        request: content,
-        earlier: earlier::contents(write),
-        command: document,
-        home: write.home.clone(),
-        contacts: contacts::of_create(write),
-    }
-}
-
-/// The provider's id of the customer that a command names. A create names no customer.
-fn named_customer(command: &Command) -> Option<String> {
-    command.customer().map(|id| id.at_provider().to_string())
 }

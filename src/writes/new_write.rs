@@ -12,15 +12,16 @@ use passerelle_providers::{
 };
 
 use super::{
-    Surface,
+    Surface, contacts,
     content::{SentRequest, content},
+    earlier,
     in_flight::Content,
     stored_write::StoredWrite,
 };
 use crate::{
     execution,
     merchant::{Connection, Merchant},
-    store::{HomeOfWrite, OperationId},
+    store::{CopyOf, CreatedContacts, HomeOfWrite, NewOperation, OperationId},
 };
 
 /// A write that a client requested.
@@ -44,6 +45,8 @@ pub struct NewWrite {
     pub deadline: Duration,
     /// Why the connection cannot execute the command, if that is known before it is planned.
     pub refusal: Option<Error>,
+    /// The customer of whom this is a copy. `None`: a client requested the write.
+    pub copy: Option<CopyOf>,
 }
 
 /// A write that is planned and keeps the loss policy. It can be executed.
@@ -61,7 +64,10 @@ impl NewWrite {
         let id = OperationId::now();
         let conditions = self.surface.conditions(&self.connection);
         let planned = match self.refusal.take() {
-            None => plan(&self.connection, &self.command, self.is_keyed, id, conditions),
+            None => {
+                let marker = marker_of(&self.connection, &self.command, self.is_keyed, id, &*self.surface);
+                plan(&self.connection, &self.command, marker.as_deref(), conditions)
+            }
             Some(error) => Err(error),
         };
         match planned {
@@ -84,17 +90,17 @@ pub(super) struct Unplanned {
 
 /// Plans a command. A create with an idempotency key gets the id of the write as an idempotency marker, where the
 /// provider has a place for it, so that the gateway can recognize the customer that the create made. A create without a
-/// key gets none: its client asked for a plain create, and the gateway writes nothing that the client did not send.
+/// key gets none: its client asked for a plain create, and the gateway writes nothing that the client did not send. A copy
+/// gets the marker of its customer.
 pub(super) fn plan(
     connection: &Connection,
     command: &Command,
-    is_keyed: bool,
-    id: OperationId,
+    marker: Option<&str>,
     conditions: Conditions,
 ) -> Result<Planned, Error> {
-    match (command, marker_of(connection, command, is_keyed, id)) {
+    match (command, marker) {
         (Command::Create(create), Some(marker)) => {
-            let with_marker = Command::Create(marker::with_marker(create.clone(), &marker));
+            let with_marker = Command::Create(marker::with_marker(create.clone(), marker));
             execution::plan(connection, &with_marker, conditions)
         }
         _ => execution::plan(connection, command, conditions),
@@ -103,9 +109,15 @@ pub(super) fn plan(
 
 /// The idempotency marker of a write, if it has one. It depends only on what the store keeps, so that a later attempt
 /// gets the same marker.
-pub(super) fn marker_of(connection: &Connection, command: &Command, is_keyed: bool, id: OperationId) -> Option<String> {
+pub(super) fn marker_of(
+    connection: &Connection,
+    command: &Command,
+    is_keyed: bool,
+    id: OperationId,
+    surface: &dyn Surface,
+) -> Option<String> {
     let has_marker = is_keyed && matches!(command, Command::Create(_)) && marker::is_supported_by(connection.manifest);
-    has_marker.then(|| id.to_string())
+    has_marker.then(|| surface.copy_marker().map_or_else(|| id.to_string(), str::to_owned))
 }
 
 /// What a client says about repetitions of its request.
@@ -142,4 +154,35 @@ impl PreparedWrite {
         let Idempotency { key, joins } = &self.idempotency;
         key.is_none() && *joins
     }
+}
+
+/// A write as the store claims it.
+pub(super) fn new_operation(
+    write: &NewWrite,
+    id: OperationId,
+    Idempotency { key, joins }: Idempotency,
+    content: Bytes,
+    document: Bytes,
+) -> NewOperation {
+    NewOperation {
+        id,
+        merchant: write.merchant.name.clone(),
+        connection: write.connection.name.clone(),
+        operation: write.command.operation().name().to_owned(),
+        customer: named_customer(&write.command),
+        key,
+        joins,
+        request: content,
+        earlier: earlier::contents(write),
+        command: document,
+        copy: write.copy.clone(),
+        home: write.home.clone(),
+        // The customer of a copy has a row with its contacts.
+        contacts: if write.copy.is_some() { CreatedContacts::default() } else { contacts::of_create(write) },
+    }
+}
+
+/// The provider's id of the customer that a command names. A create names no customer.
+fn named_customer(command: &Command) -> Option<String> {
+    command.customer().map(|id| id.at_provider().to_string())
 }

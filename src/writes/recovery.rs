@@ -175,6 +175,11 @@ impl Writes {
                 let written = attempt.compared(&transport, *written).await;
                 self.conclude(&attempt, Ok(written), transport.exchanges()).await
             }
+            // The next copy of the customer reads it again, and is claimed against its version and its home.
+            Ok(Found::NotHappened) if attempt.is_copy && attempt.may_be_sent_again(gives_up) => {
+                let error = Error::new(Kind::Rejected, "the provider did not execute the copy");
+                self.conclude(&attempt, Err(error), transport.exchanges()).await
+            }
             Ok(Found::NotHappened) if attempt.may_be_sent_again(gives_up) => {
                 match self.store.send_again(record.id, record.attempt).await {
                     Ok(Resend::Noted) => {

@@ -12,6 +12,16 @@ use super::{
 };
 use crate::{execution, merchant::Merchant};
 
+/// What became of a write in the task that claims it.
+pub(super) enum Ran {
+    /// It was sent, or refused before its claim.
+    Sent(WriteAnswer),
+    /// Its claim found an earlier write.
+    Repeats(Box<Claim>),
+    /// Its customer lives elsewhere than it was planned for.
+    Moved(Box<NewWrite>),
+}
+
 impl Writes {
     /// Answers a request with a key that cannot be executed now, if it repeats an earlier write. That write was executed by
     /// another connection, or under other settings of the merchant. `None` if there is none.

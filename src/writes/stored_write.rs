@@ -16,7 +16,10 @@ use passerelle_providers::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::surface::{FindSurface, StoredSurface, Surface};
+use super::{
+    copies::CopySurface,
+    surface::{FindSurface, StoredSurface, Surface},
+};
 use crate::merchant::{Connection, Merchant};
 
 /// The version of the records that this version of the gateway writes.
@@ -145,6 +148,10 @@ impl StoredWrite {
                 fields.rewritten.add_stored(field, rule);
             }
         }
-        Some(Self { command, surface: find_surface(&kept_surface, merchant)? })
+        let surface = match CopySurface::named(&kept_surface.name) {
+            Some(copy) => Arc::new(copy) as Arc<dyn Surface>,
+            None => find_surface(&kept_surface, merchant)?,
+        };
+        Some(Self { command, surface })
     }
 }

@@ -31,6 +31,11 @@ pub trait Surface: Debug + Send + Sync {
         &[]
     }
 
+    /// The marker of the records that a copy of a customer makes. `None`: the write is no copy, but a client's.
+    fn copy_marker(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether the answer includes the provider's own answers.
     fn shows_exchanges(&self) -> bool {
         false

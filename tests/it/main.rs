@@ -43,6 +43,7 @@ mod signed;
 mod stand_in;
 mod sub_lists;
 mod support;
+mod switch;
 mod terminal;
 mod tidy;
 mod tls;

@@ -112,6 +112,24 @@ impl Gateway {
         self.running.app.replace_gateway(resolved.expect("a gateway").gateway);
     }
 
+    /// Replaces the configuration as a reload does, with its checks.
+    pub(crate) async fn try_reload(&self, configuration: &str) -> Result<(), passerelle::switch::service::Refused> {
+        let loaded = load_text(configuration, "test.toml").expect("a configuration");
+        let shared = &self.running.app.shared;
+        let resolved = passerelle::merchant::Gateway::resolve(&loaded, Some(&self.running.twins), shared);
+        self.running.app.reload(resolved.expect("a gateway").gateway).await.map(|_| ())
+    }
+
+    /// The switches of providers.
+    pub(crate) fn switches(&self) -> &passerelle::switch::Switches {
+        &self.running.app.switches
+    }
+
+    /// The state that the handlers use.
+    pub(crate) fn app(&self) -> &Arc<passerelle::state::App> {
+        &self.running.app
+    }
+
     /// The ids in the store.
     pub(crate) fn ids(&self) -> &passerelle::store::Ids {
         self.running.app.store.ids()

@@ -111,6 +111,7 @@ const SHELL: &[&str] = &[
     "execution",
     "problem",
     "writes",
+    "switch",
     "state",
     "body",
     "http",

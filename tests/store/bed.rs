@@ -110,6 +110,7 @@ pub(crate) fn keyless(merchant: &str, request: &str) -> NewOperation {
         joins: true,
         request: Bytes::from(request.to_owned()),
         earlier: EarlierContents::default(),
+        copy: None,
         command: Bytes::from(format!("{{\"command\":\"{request}\"}}")),
         home: None,
         contacts: CreatedContacts::default(),

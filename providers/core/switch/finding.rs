@@ -81,6 +81,9 @@ codes! {
     /// The home does not find the customer by its id any more. Nothing is deleted at the other side. Decide `leave`, or delete
     /// the customer through the gateway.
     CustomerGone = "customer_gone", Action;
+    /// The other side does not find the customer's record any more, which a copy made or was linked with. Decide `leave`, or
+    /// make the record again by other means and decide `link ID`.
+    CopyMissing = "copy_missing", Action;
     /// The provider answers this customer's id with another customer's record: it has merged the two. Nothing is copied until
     /// a decision.
     RecordMerged = "record_merged", Action;
@@ -90,6 +93,9 @@ codes! {
     MatchedByEmail = "matched_by_email", Info;
     /// One record at the target has the same reference, and nothing contradicts.
     MatchedByReference = "matched_by_reference", Info;
+    /// The customer was deleted, and its record at the other side stays: it was there before the switch, or the provider
+    /// cannot delete it.
+    RecordStays = "record_stays", Info;
     /// The operator decided on this record.
     MatchedByDecision = "matched_by_decision", Info;
 }

@@ -22,6 +22,7 @@ mod marks;
 mod pages;
 mod routes;
 mod rows;
+mod seen;
 mod types;
 
 use std::{

@@ -58,6 +58,11 @@ impl Work for MakeClaim {
                 found => found,
             });
         };
+        if let Some(copy) = &self.identity.copy
+            && !copy.is_of_current_state(session, &self.identity.merchant).await?
+        {
+            return Ok(Found::Moved);
+        }
         let found = self.make(session, group).await?;
         if matches!(found, Found::Nothing) {
             self.planned(home).claim(session, &allowed).await?;

@@ -108,6 +108,7 @@ impl Bench {
             key_hash: keyed.then_some(hash),
             joins: true,
             fingerprint: hash,
+            copy: None,
             earlier: EarlierContents::default(),
             joined_earlier: if keyed { Vec::new() } else { vec![[1; 32], [2; 32]] },
         };

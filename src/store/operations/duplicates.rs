@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
+    copies::Copy,
     ends::MarkDelivered,
     record::{EarlierContents, NewOperation, State},
     rows::{Stored, before, columns},
@@ -74,6 +75,8 @@ pub(in crate::store) struct Identity {
     /// Whether, without a key, it may join another write with the same content.
     pub(in crate::store) joins: bool,
     pub(in crate::store) fingerprint: Hash,
+    /// The copy that it is.
+    pub(in crate::store) copy: Option<Copy>,
     pub(in crate::store) earlier: EarlierContents,
     /// The fingerprints that earlier versions gave the same request at the same connection. Only a write that may join
     /// another one by its content needs them, and only shortly after the start of a process that found such writes.
@@ -94,7 +97,11 @@ impl Identity {
             terms: Arc::clone(terms),
             hashes: Arc::clone(hashes),
             merchant: new.merchant.clone(),
-            key_hash: new.key.as_deref().map(|key| hashes.key(&new.merchant, key)),
+            key_hash: match &new.copy {
+                Some(copy) => Some(copy.key(hashes, &new.merchant, &new.connection)),
+                None => new.key.as_deref().map(|key| hashes.key(&new.merchant, key)),
+            },
+            copy: new.copy.clone().map(|of| Copy { of, is_create: new.operation == "create" }),
             joins: new.joins,
             fingerprint: hashes.fingerprint(&new.merchant, &new.request),
             earlier: new.earlier.clone(),
@@ -129,6 +136,9 @@ impl Identity {
         // A row whose lifetime is over does not count, even if no replica has deleted it yet.
         if existing.is_older(self.terms.tombstones, now) {
             return Found::Nothing;
+        }
+        if let Some(copy) = &self.copy {
+            return copy.judge(existing);
         }
         if !self.has_content_of(&existing) {
             return Found::Reused(existing.id);

@@ -14,13 +14,14 @@
 //! 5. When it is old, a process **reaps** (deletes) its answer and later its row (`reaping`). A row without its answer
 //!    is a *tombstone*.
 //!
-//! `duplicates` says which row is that of the same write, `reading` reads rows, `unfinished` finds open creates by their
+//! `copies` has the key space of copies of customers. `duplicates` says which row is that of the same write, `reading` reads rows, `unfinished` finds open creates by their
 //! contacts, `rows` decodes one, `record` has the types of the public interface. A process is called
 //! `worker` in the columns and in `Terms`, which has the settings of the store. Work *runs alone* if no other such work
 //! of any replica runs between its statements. Which steps run alone, and what that guarantees, is in the module
 //! comment of `database`.
 
 mod claims;
+mod copies;
 #[cfg(test)]
 mod costs;
 mod duplicates;
@@ -44,8 +45,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub use record::{
-    Adopted, Claim, CreatedContacts, EarlierContents, End, Finished, NewOperation, Reaped, Record, Resend, State,
-    StoredAnswer,
+    Adopted, Claim, CopyOf, CreatedContacts, EarlierContents, End, Finished, NewOperation, Reaped, Record, Resend,
+    State, StoredAnswer,
 };
 
 pub(super) use self::reading::HasOperations;

@@ -196,6 +196,8 @@ pub struct NewOperation {
     pub earlier: EarlierContents,
     /// The canonical command, kept sealed until the outcome is known.
     pub command: Bytes,
+    /// The customer of whom this write is a copy. `None`: a client requested the write.
+    pub copy: Option<CopyOf>,
     /// Where it was planned for. `None`: its merchant had no routing row.
     pub home: Option<HomeOfWrite>,
     /// The contacts of the customer that a create makes, for a merchant with a routing row.
@@ -215,6 +217,16 @@ impl fmt::Debug for CreatedContacts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("CreatedContacts")
     }
+}
+
+/// The customer of whom a write is a copy. Copies have keys of their own: one for each customer at each connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyOf {
+    /// The id that the merchant knows.
+    pub public_id: String,
+    /// The version of the customer whose state is copied. The claim is refused if that is another by then. `None`: a
+    /// deletion copies no state.
+    pub version: Option<u64>,
 }
 
 impl fmt::Debug for NewOperation {

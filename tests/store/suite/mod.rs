@@ -3,12 +3,14 @@
 mod carried;
 mod claims;
 mod contacts;
+mod copies;
 mod ends;
 mod homes;
 mod ids;
 mod kept;
 mod marks;
 mod pages;
+mod switches;
 mod takeovers;
 
 use std::time::Duration;
@@ -46,6 +48,12 @@ suite![
     claims::a_write_that_may_not_join_is_always_new,
     claims::a_thousand_duplicates_of_twenty_keys_leave_one_each,
     claims::an_id_that_is_taken_is_refused,
+    copies::no_key_of_a_client_names_a_copy_and_no_write_joins_one,
+    copies::one_copy_of_a_customer_at_a_connection_is_open_whatever_it_does,
+    copies::a_create_that_happened_is_found_by_the_next_create_and_gives_way_to_other_copies,
+    copies::the_key_of_a_copy_that_failed_is_free,
+    copies::a_copy_of_an_older_state_claims_nothing,
+    copies::markers_differ_by_merchant_customer_and_store,
     ends::an_unknown_outcome_is_found_as_unknown,
     ends::finishing_twice_with_the_same_end_succeeds,
     ends::a_command_is_stored_until_the_outcome_is_known,
@@ -98,6 +106,11 @@ suite![
     carried::a_deletion_forgets_the_carried_fields_of_its_customer,
     carried::the_store_knows_which_merchants_have_carried_fields,
     carried::native_values_are_hashed_by_merchant_and_field,
+    switches::a_merchant_has_one_open_switch_and_a_plan_that_was_not_run_gives_way,
+    switches::a_switch_changes_only_for_the_state_and_epoch_that_were_decided_on,
+    switches::one_worker_has_the_lease_and_a_page_is_stored_only_under_it,
+    switches::records_are_counted_and_keep_what_a_change_does_not_name,
+    switches::a_target_is_found_by_its_contacts_and_belongs_to_one_customer,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,

@@ -1,0 +1,291 @@
+//! The statements over the customers of a switch, the same for both databases.
+
+use async_trait::async_trait;
+
+use crate::store::{
+    database::{
+        Group, Session, Work,
+        values::{Row, Value, limited, unsigned},
+    },
+    error::StoreError,
+};
+
+/// The columns of a [`RecordRow`].
+const COLUMNS: &str = "public_id, source_id, target_id, planned, outcome, code, level, field, detail, differences, \
+                       candidates, decision, attempts, updated_at";
+
+/// What a switch knows of a customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// The id that the merchant knows.
+    pub public_id: String,
+    /// The id at the source.
+    pub source_id: Option<String>,
+    /// The id at the target.
+    pub target_id: Option<String>,
+    /// What the plan foresees.
+    pub planned: Option<String>,
+    /// What has become of the customer.
+    pub outcome: String,
+    /// Why, as a code.
+    pub code: Option<String>,
+    /// How grave it is.
+    pub level: Option<String>,
+    /// Because of which field.
+    pub field: Option<String>,
+    /// Why, in words.
+    pub detail: Option<String>,
+    /// The differences that a verification found, as JSON with keyed hashes.
+    pub differences: Option<String>,
+    /// The ids at the target that the planner compared, as JSON.
+    pub candidates: Option<String>,
+    /// What the operator decided.
+    pub decision: Option<String>,
+    /// How often the customer was copied, or tried to be.
+    pub attempts: u64,
+    /// When this last changed, in milliseconds since 1970.
+    pub updated_at: i64,
+}
+
+/// What is new about a customer. What is `None` stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordChange {
+    /// The id that the merchant knows.
+    pub public_id: String,
+    /// The id at the source.
+    pub source_id: Option<String>,
+    /// The id at the target.
+    pub target_id: Option<String>,
+    /// What the plan foresees.
+    pub planned: Option<String>,
+    /// What has become of the customer. A new record without it is `pending`.
+    pub outcome: Option<String>,
+    /// Why, as a code. It is replaced, like the next three, where `planned` or `outcome` is given.
+    pub code: Option<String>,
+    /// How grave it is.
+    pub level: Option<String>,
+    /// Because of which field.
+    pub field: Option<String>,
+    /// Why, in words. It contains no value of a customer.
+    pub detail: Option<String>,
+    /// The differences, as JSON. An empty text clears them.
+    pub differences: Option<String>,
+    /// The ids at the target that the planner compared, as JSON.
+    pub candidates: Option<String>,
+    /// The pass in which the source showed the customer.
+    pub seen_in: Option<u64>,
+}
+
+/// How many customers have an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordCount {
+    /// What has become of them.
+    pub outcome: String,
+    /// What the plan foresees for them.
+    pub planned: Option<String>,
+    /// The code of the reason.
+    pub code: Option<String>,
+    /// How many.
+    pub count: u64,
+}
+
+fn record(mut row: Row) -> Result<RecordRow, StoreError> {
+    Ok(RecordRow {
+        public_id: row.text()?,
+        source_id: row.maybe_text()?,
+        target_id: row.maybe_text()?,
+        planned: row.maybe_text()?,
+        outcome: row.text()?,
+        code: row.maybe_text()?,
+        level: row.maybe_text()?,
+        field: row.maybe_text()?,
+        detail: row.maybe_text()?,
+        differences: row.maybe_text()?,
+        candidates: row.maybe_text()?,
+        decision: row.maybe_text()?,
+        attempts: unsigned(row.integer()?),
+        updated_at: row.integer()?,
+    })
+}
+
+/// Stores what is new about customers.
+pub(in crate::store) struct KeepRecords {
+    pub(in crate::store) switch_id: String,
+    pub(in crate::store) records: Vec<RecordChange>,
+}
+
+impl KeepRecords {
+    pub(super) async fn perform(&self, session: &mut dyn Session, group: &Group) -> Result<(), StoreError> {
+        let upsert = "INSERT INTO switch_records (switch_id, public_id, source_id, target_id, planned, outcome, code, \
+                      level, field, detail, differences, attempts, seen_in, updated_at, candidates) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, COALESCE(CAST(?6 AS TEXT), 'pending'), ?7, ?8, ?9, ?10, NULLIF(CAST(?11 AS TEXT), ''), ?14, \
+                      COALESCE(CAST(?12 AS BIGINT), 0), ?13, ?16) \
+                      ON CONFLICT (switch_id, public_id) DO UPDATE SET \
+                      source_id = COALESCE(excluded.source_id, switch_records.source_id), \
+                      target_id = COALESCE(excluded.target_id, switch_records.target_id), \
+                      planned = COALESCE(excluded.planned, switch_records.planned), \
+                      outcome = CASE WHEN CAST(?6 AS TEXT) IS NULL THEN switch_records.outcome ELSE excluded.outcome END, \
+                      code = CASE WHEN CAST(?15 AS BIGINT) = 0 THEN switch_records.code ELSE excluded.code END, \
+                      level = CASE WHEN CAST(?15 AS BIGINT) = 0 THEN switch_records.level ELSE excluded.level END, \
+                      field = CASE WHEN CAST(?15 AS BIGINT) = 0 THEN switch_records.field ELSE excluded.field END, \
+                      detail = CASE WHEN CAST(?15 AS BIGINT) = 0 THEN switch_records.detail ELSE excluded.detail END, \
+                      differences = CASE WHEN CAST(?11 AS TEXT) IS NULL THEN switch_records.differences ELSE excluded.differences END, \
+                      candidates = COALESCE(excluded.candidates, switch_records.candidates), \
+                      attempts = switch_records.attempts + excluded.attempts, \
+                      seen_in = CASE WHEN CAST(?12 AS BIGINT) IS NULL THEN switch_records.seen_in ELSE excluded.seen_in END, \
+                      updated_at = excluded.updated_at";
+        for change in &self.records {
+            let has_reason = change.planned.is_some() || change.outcome.is_some();
+            let values = [
+                Value::Text(&self.switch_id),
+                Value::Text(&change.public_id),
+                Value::text(change.source_id.as_deref()),
+                Value::text(change.target_id.as_deref()),
+                Value::text(change.planned.as_deref()),
+                Value::text(change.outcome.as_deref()),
+                Value::text(change.code.as_deref()),
+                Value::text(change.level.as_deref()),
+                Value::text(change.field.as_deref()),
+                Value::text(change.detail.as_deref()),
+                Value::text(change.differences.as_deref()),
+                Value::integer(change.seen_in.map(|pass| i64::try_from(pass).unwrap_or(i64::MAX))),
+                Value::Integer(group.now),
+                Value::Integer(i64::from(change.outcome.is_some())),
+                Value::Integer(i64::from(has_reason)),
+                Value::text(change.candidates.as_deref()),
+            ];
+            session.execute(upsert, &values).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds customers without a lease.
+pub(in crate::store) struct AddRecords(pub(in crate::store) KeepRecords);
+
+#[async_trait]
+impl Work for AddRecords {
+    type Done = ();
+
+    /// Each statement is about one row.
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
+        self.0.perform(session, group).await
+    }
+}
+
+/// How many customers have each outcome.
+pub(in crate::store) struct Count {
+    pub(in crate::store) switch_id: String,
+}
+
+#[async_trait]
+impl Work for Count {
+    type Done = Vec<RecordCount>;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<RecordCount>, StoreError> {
+        let select = "SELECT outcome, planned, code, COUNT(*) FROM switch_records WHERE switch_id = ?1 \
+                      GROUP BY outcome, planned, code";
+        let rows = session.rows(select, &[Value::Text(&self.switch_id)]).await?;
+        let count = |mut row: Row| {
+            Ok(RecordCount {
+                outcome: row.text()?,
+                planned: row.maybe_text()?,
+                code: row.maybe_text()?,
+                count: unsigned(row.integer()?),
+            })
+        };
+        rows.into_iter().map(count).collect()
+    }
+}
+
+/// The record of a customer.
+pub(in crate::store) struct ReadRecord {
+    pub(in crate::store) switch_id: String,
+    pub(in crate::store) public_id: String,
+}
+
+#[async_trait]
+impl Work for ReadRecord {
+    type Done = Option<RecordRow>;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Option<RecordRow>, StoreError> {
+        let select = format!("SELECT {COLUMNS} FROM switch_records WHERE switch_id = ?1 AND public_id = ?2");
+        let values = [Value::Text(&self.switch_id), Value::Text(&self.public_id)];
+        session.rows(&select, &values).await?.pop().map(record).transpose()
+    }
+}
+
+/// The records of a switch, or those with an outcome.
+pub(in crate::store) struct ReadRecords {
+    pub(in crate::store) switch_id: String,
+    /// Whether `outcome` is what the plan foresees.
+    pub(in crate::store) of_plan: bool,
+    pub(in crate::store) outcome: Option<String>,
+    pub(in crate::store) after: String,
+    pub(in crate::store) limit: usize,
+}
+
+#[async_trait]
+impl Work for ReadRecords {
+    type Done = Vec<RecordRow>;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<RecordRow>, StoreError> {
+        let (limit, outcome) = (Value::Integer(limited(self.limit)), self.outcome.as_deref());
+        let mut values = vec![Value::Text(&self.switch_id), Value::Text(&self.after), limit];
+        values.extend(outcome.map(Value::Text));
+        let and = match (outcome, self.of_plan) {
+            (None, _) => "",
+            (Some(_), false) => "AND outcome = ?4",
+            // A decision to leave a customer counts before the run, too.
+            (Some(_), true) => "AND CASE WHEN outcome = 'left' THEN outcome ELSE COALESCE(planned, outcome) END = ?4",
+        };
+        let select = format!(
+            "SELECT {COLUMNS} FROM switch_records WHERE switch_id = ?1 AND public_id > ?2 {and} \
+             ORDER BY public_id LIMIT ?3"
+        );
+        session.rows(&select, &values).await?.into_iter().map(record).collect()
+    }
+}
+
+/// Stores decisions.
+pub(in crate::store) struct Decide {
+    pub(in crate::store) switch_id: String,
+    /// Public ids, each with its decision.
+    pub(in crate::store) decisions: Vec<(String, String)>,
+}
+
+#[async_trait]
+impl Work for Decide {
+    type Done = Vec<String>;
+
+    /// Each `UPDATE` decides about one row.
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Vec<String>, StoreError> {
+        // What was decided is copied anew, or not at all any more.
+        let update = "UPDATE switch_records SET decision = CAST(?3 AS TEXT), updated_at = ?4, \
+                      outcome = CASE WHEN CAST(?3 AS TEXT) = 'leave' THEN 'left' ELSE 'pending' END \
+                      WHERE switch_id = ?1 AND public_id = ?2";
+        let mut unknown = Vec::new();
+        for (public_id, decision) in &self.decisions {
+            let values = [
+                Value::Text(&self.switch_id),
+                Value::Text(public_id),
+                Value::Text(decision),
+                Value::Integer(group.now),
+            ];
+            if session.execute(update, &values).await? == 0 {
+                unknown.push(public_id.clone());
+            }
+        }
+        Ok(unknown)
+    }
+}

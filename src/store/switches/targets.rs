@@ -1,0 +1,137 @@
+//! The statements over what the planner saw at the target, the same for both databases.
+
+use async_trait::async_trait;
+
+use super::rows::progressed;
+use crate::store::{
+    database::{
+        Group, Session, Work,
+        values::{Value, limited},
+    },
+    error::StoreError,
+};
+
+/// A record at the target, as the planner saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its id there.
+    pub provider_id: String,
+    /// The hash of its e-mail address.
+    pub email_hash: Option<String>,
+    /// The hash of its phone number.
+    pub phone_hash: Option<String>,
+    /// The gateway's marker in its metadata.
+    pub marker: Option<String>,
+    /// The customer that it belongs to.
+    pub linked: Option<String>,
+}
+
+/// Stores what the planner saw at the target, and where its walk goes on.
+pub(in crate::store) struct KeepTargets {
+    pub(in crate::store) switch_id: String,
+    pub(in crate::store) worker: String,
+    pub(in crate::store) progress: String,
+    pub(in crate::store) targets: Vec<Target>,
+}
+
+#[async_trait]
+impl Work for KeepTargets {
+    type Done = bool;
+
+    /// The `UPDATE` of the switch decides, and locks its row.
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
+        if !progressed(session, group, &self.switch_id, &self.worker, Some(&self.progress)).await? {
+            return Ok(false);
+        }
+        let upsert = "INSERT INTO switch_targets (switch_id, provider_id, email_hash, phone_hash, marker, linked) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (switch_id, provider_id) DO UPDATE SET \
+                      email_hash = excluded.email_hash, phone_hash = excluded.phone_hash, marker = excluded.marker, \
+                      linked = COALESCE(excluded.linked, switch_targets.linked)";
+        for target in &self.targets {
+            let values = [
+                Value::Text(&self.switch_id),
+                Value::Text(&target.provider_id),
+                Value::text(target.email_hash.as_deref()),
+                Value::text(target.phone_hash.as_deref()),
+                Value::text(target.marker.as_deref()),
+                Value::text(target.linked.as_deref()),
+            ];
+            session.execute(upsert, &values).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// The targets that a customer may be. Each place has an index of its own.
+pub(in crate::store) struct Candidates {
+    pub(in crate::store) switch_id: String,
+    pub(in crate::store) public_id: String,
+    pub(in crate::store) marker: String,
+    pub(in crate::store) email_hash: Option<String>,
+    pub(in crate::store) phone_hash: Option<String>,
+}
+
+/// The most candidates that are compared. More are ambiguous in any case.
+const CANDIDATES: usize = 8;
+
+#[async_trait]
+impl Work for Candidates {
+    type Done = Vec<Target>;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<Target>, StoreError> {
+        let places = [
+            ("linked", Some(&self.public_id)),
+            ("marker", Some(&self.marker)),
+            ("email_hash", self.email_hash.as_ref()),
+            ("phone_hash", self.phone_hash.as_ref()),
+        ];
+        let mut found: Vec<Target> = Vec::new();
+        for (column, value) in places {
+            let Some(value) = value else { continue };
+            let select = format!(
+                "SELECT provider_id, email_hash, phone_hash, marker, linked FROM switch_targets \
+                 WHERE switch_id = ?1 AND {column} = ?2 ORDER BY provider_id LIMIT ?3"
+            );
+            let limit = Value::Integer(limited(CANDIDATES));
+            for mut row in session.rows(&select, &[Value::Text(&self.switch_id), Value::Text(value), limit]).await? {
+                let target = Target {
+                    provider_id: row.text()?,
+                    email_hash: row.maybe_text()?,
+                    phone_hash: row.maybe_text()?,
+                    marker: row.maybe_text()?,
+                    linked: row.maybe_text()?,
+                };
+                if !found.iter().any(|known| known.provider_id == target.provider_id) {
+                    found.push(target);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Binds a target to a customer.
+pub(in crate::store) struct Link {
+    pub(in crate::store) switch_id: String,
+    pub(in crate::store) provider_id: String,
+    pub(in crate::store) public_id: String,
+}
+
+#[async_trait]
+impl Work for Link {
+    type Done = bool;
+
+    /// One `UPDATE` decides.
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
+        let update = "UPDATE switch_targets SET linked = ?3 \
+                      WHERE switch_id = ?1 AND provider_id = ?2 AND (linked IS NULL OR linked = ?3)";
+        let values = [&self.switch_id, &self.provider_id, &self.public_id].map(|text| Value::Text(text));
+        Ok(session.execute(update, &values).await? == 1)
+    }
+}

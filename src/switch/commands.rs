@@ -1,0 +1,357 @@
+//! What each command checks and changes. Every command that changes a switch carries the state and the epoch that it was
+//! decided on.
+
+use super::{
+    Switches,
+    gates::{self, Evidence},
+    planner,
+    progress::{Loaded, Progress, Settings, Verification, encoded, parse_rate},
+    provider::configured,
+    service::{Accepted, Decided, Decision, PlanOptions, Refused, RefusedKind, RunOptions, VerifyOptions},
+    show::shown_state,
+    view::{DecisionKind, Reason, SwitchView},
+};
+use crate::store::{NewSwitch, Routing, Step, StoreError, Switch, SwitchChange, SwitchState};
+
+/// The most ids of `only` and `except`.
+const MOST_NAMED: usize = 10_000;
+/// The most decisions that are stored at once.
+const DECISIONS: usize = 500;
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        tracing::error!("a command of a switch was refused: {error}");
+        Self::new(RefusedKind::StoreUnavailable, "the gateway's store cannot be used now; try again")
+    }
+}
+
+fn refused(kind: RefusedKind, detail: impl Into<String>) -> Refused {
+    Refused::new(kind, detail)
+}
+
+fn changed(switch: &Switch) -> Refused {
+    let state = shown_state(switch.state).as_str();
+    let detail = format!(
+        "the switch is `{state}` in epoch {} by now, which is not what this command was decided on: look at its status",
+        switch.epoch
+    );
+    refused(RefusedKind::Changed, detail)
+}
+
+/// The gate is closed.
+fn closed(command: &str, reasons: Vec<Reason>) -> Result<(), Refused> {
+    match reasons.first() {
+        None => Ok(()),
+        Some(first) => {
+            let detail = format!("`{command}` is not possible now: {}", first.detail);
+            Err(refused(RefusedKind::NotAllowed, detail).because(reasons))
+        }
+    }
+}
+
+impl Switches {
+    /// The switch, if it is as the command was decided on and the step is possible. Returns the state after the step.
+    async fn decided(&self, id: &str, decided: Decided, step: Option<Step>) -> Result<(Loaded, SwitchState), Refused> {
+        let loaded = self.settled(id).await?;
+        let switch = &loaded.switch;
+        if shown_state(switch.state) != decided.state || switch.epoch != decided.epoch {
+            return Err(changed(switch));
+        }
+        let Some(step) = step else {
+            let state = switch.state;
+            return Ok((loaded, state));
+        };
+        let Some(after) = switch.state.after(step) else {
+            let state = shown_state(switch.state).as_str();
+            return Err(refused(
+                RefusedKind::NotAllowed,
+                format!("this is not possible for a switch that is `{state}`"),
+            ));
+        };
+        Ok((loaded, after))
+    }
+
+    /// Changes the switch, if it is still as it was read.
+    async fn change(&self, loaded: &Loaded, change: SwitchChange) -> Result<SwitchView, Refused> {
+        let switch = &loaded.switch;
+        if !self.context.store.switches().change(switch, false, change).await? {
+            return Err(changed(&self.settled(&switch.id).await?.switch));
+        }
+        self.has_work.notify_one();
+        self.view(&switch.id).await
+    }
+
+    pub(super) async fn make_plan(
+        &self,
+        merchant: &str,
+        options: PlanOptions,
+        has_file: bool,
+    ) -> Result<SwitchView, Refused> {
+        let PlanOptions { to, idempotency_key, .. } = options;
+        let gateway = self.context.gateway.load_full();
+        let (configured_merchant, target) = gateway.connection(merchant, &to).ok_or_else(|| {
+            let detail = format!("there is no connection `{to}` of a merchant `{merchant}` in the configuration");
+            refused(RefusedKind::NotFound, detail)
+        })?;
+        let (log, ids) = (self.context.store.switches(), self.context.store.ids());
+        if let (Some(key), Some(newest)) = (&idempotency_key, log.of_merchant(merchant).await?) {
+            let newest = Loaded::try_from(newest)?;
+            if newest.settings.key.as_ref() == Some(key) {
+                let detail = "the idempotency key belongs to a plan with another target";
+                return match newest.switch.to == to {
+                    true => self.view(&newest.switch.id).await,
+                    false => Err(refused(RefusedKind::KeyReused, detail)),
+                };
+            }
+        }
+        let routing = ids.resolve(merchant, None).await?.map(|resolved| resolved.routing);
+        let epoch = routing.as_ref().map_or(0, |routing| routing.epoch);
+        let from = routing.map_or_else(|| configured_merchant.active.name.clone(), |routing| routing.connection);
+        if from == to {
+            return Err(refused(RefusedKind::Invalid, format!("`{to}` is the active connection already")));
+        }
+        let source = gateway.connection(merchant, &from).ok_or_else(|| {
+            refused(
+                RefusedKind::NotAllowed,
+                format!("the active connection `{from}` is not in the configuration: add it"),
+            )
+        })?;
+        if source.1.livemode != target.livemode {
+            let detail = format!("one of `{from}` and `{to}` has live records, and the other one test records");
+            let reason = Reason { code: "mode_mismatch".to_owned(), detail: detail.clone() };
+            return Err(refused(RefusedKind::NotAllowed, detail).because(vec![reason]));
+        }
+        let settings = encoded(&Settings { key: idempotency_key, has_file, ..Settings::default() })?;
+        let progress = encoded(&Progress::default())?;
+        let merchant = merchant.to_owned();
+        match log.open(NewSwitch { merchant, from, to, epoch, settings, progress, is_stopped: has_file }).await? {
+            Ok(switch) => {
+                self.has_work.notify_one();
+                self.view(&switch.id).await
+            }
+            Err(open) => {
+                let state = shown_state(open.state).as_str();
+                let detail =
+                    format!("the switch {} of this merchant is `{state}`: complete or abandon it first", open.id);
+                Err(refused(RefusedKind::NotAllowed, detail))
+            }
+        }
+    }
+
+    /// Goes on with a plan whose file is read.
+    pub(super) async fn go_on(&self, id: &str) -> Result<SwitchView, Refused> {
+        let loaded = self.settled(id).await?;
+        self.change(&loaded, SwitchChange { is_stopped: Some(false), ..SwitchChange::default() }).await
+    }
+
+    pub(super) async fn begin(&self, id: &str, options: RunOptions, decided: Decided) -> Result<SwitchView, Refused> {
+        let (loaded, after) = self.decided(id, decided, Some(Step::Run)).await?;
+        let named = [&options.only, &options.except].into_iter().flatten().map(Vec::len).sum::<usize>();
+        if named > MOST_NAMED {
+            return Err(refused(
+                RefusedKind::Invalid,
+                format!("`only` and `except` name at most {MOST_NAMED} customers"),
+            ));
+        }
+        let Loaded { switch, settings, progress, .. } = &loaded;
+        let RunOptions { first, only, except } = options;
+        let settings = Settings { first, only, except, ..settings.clone() };
+        let mut next = Progress { copied: 0, next_pass_at: 0, ..progress.clone() };
+        let mut epoch = switch.epoch;
+        if switch.state == SwitchState::Planned {
+            epoch = self.open_routing(switch).await?.epoch;
+            next = Progress { forecast: Vec::new(), back: Vec::new(), ..next.of_pass(1) };
+        }
+        let change = SwitchChange {
+            state: Some(after),
+            epoch: Some(epoch),
+            settings: Some(encoded(&settings)?),
+            progress: Some(encoded(&next)?),
+            is_stopped: Some(false),
+            blocked_by: Some(None),
+            ..SwitchChange::default()
+        };
+        self.change(&loaded, change).await
+    }
+
+    /// Opens the switch in the merchant's routing row. The plan must be made of what is configured now.
+    async fn open_routing(&self, switch: &Switch) -> Result<Routing, Refused> {
+        let side = |name: &str| {
+            configured(&self.context, &switch.merchant, name)
+                .map_err(|stalled| refused(RefusedKind::NotAllowed, stalled.detail))
+        };
+        let hash = planner::hash(&side(&switch.from)?, &side(&switch.to)?);
+        if switch.plan_hash.as_ref() != Some(&hash) {
+            let detail = "the connections, the region or the rules are not those of the plan any more: plan again";
+            let reason = Reason { code: "plan_changed".to_owned(), detail: detail.to_owned() };
+            return Err(refused(RefusedKind::NotAllowed, detail).because(vec![reason]));
+        }
+        let ids = self.context.store.ids();
+        let routing = ids.begin(&switch.merchant, &switch.from, &switch.id, &switch.to).await?;
+        let is_open = routing.open.as_ref().is_some_and(|open| open.id == switch.id);
+        if !is_open || routing.connection != switch.from {
+            let detail = format!("the active connection is `{}` by now: plan again", routing.connection);
+            return Err(refused(RefusedKind::Changed, detail));
+        }
+        self.learn_routing().await?;
+        Ok(routing)
+    }
+
+    pub(super) async fn end_sending(&self, id: &str) -> Result<SwitchView, Refused> {
+        let loaded = self.settled(id).await?;
+        if !loaded.switch.state.has_work() {
+            return self.view(id).await;
+        }
+        self.change(&loaded, SwitchChange { is_stopped: Some(true), ..SwitchChange::default() }).await
+    }
+
+    pub(super) async fn limit(&self, id: &str, limit: Option<String>) -> Result<SwitchView, Refused> {
+        if let Some(limit) = &limit
+            && parse_rate(limit).is_none()
+        {
+            let detail = "a rate is a number of customers in a period, such as `60/min`, `5/s` or `1000/hour`";
+            return Err(refused(RefusedKind::Invalid, detail));
+        }
+        let loaded = self.settled(id).await?;
+        let settings = encoded(&Settings { rate: limit, ..loaded.settings.clone() })?;
+        self.change(&loaded, SwitchChange { settings: Some(settings), ..SwitchChange::default() }).await
+    }
+
+    pub(super) async fn activate(&self, merchant: &str, connection: &str) -> Result<u64, Refused> {
+        if self.context.gateway.load().connection(merchant, connection).is_none() {
+            let detail =
+                format!("there is no connection `{connection}` of a merchant `{merchant}` in the configuration");
+            return Err(refused(RefusedKind::NotFound, detail));
+        }
+        let newest = self.context.store.switches().of_merchant(merchant).await?;
+        let above = newest.as_ref().map_or(0, |switch| switch.epoch);
+        let routing = self.context.store.ids().activate(merchant, connection, above).await?.ok_or_else(|| {
+            let detail = "this merchant never ran a switch: edit `active` in the configuration file, and reload";
+            refused(RefusedKind::NotAllowed, detail)
+        })?;
+        tracing::warn!(merchant, connection, epoch = routing.epoch, "the operator has set the active connection");
+        if let Some(switch) = newest.filter(|switch| switch.state.is_open()) {
+            self.settled(&switch.id).await?;
+        }
+        Ok(routing.epoch)
+    }
+
+    pub(super) async fn take_decisions(
+        &self,
+        id: &str,
+        decisions: Vec<Decision>,
+        decided: Decided,
+    ) -> Result<SwitchView, Refused> {
+        let (loaded, _) = self.decided(id, decided, None).await?;
+        let log = self.context.store.switches();
+        let mut unknown = Vec::new();
+        let mut texts = Vec::new();
+        for Decision { public_id, decision, link_id } in decisions {
+            let text = match (decision, link_id) {
+                (DecisionKind::Link, Some(id)) => format!("link {id}"),
+                (DecisionKind::Link, None) => {
+                    let detail =
+                        format!("the decision `link` about {public_id} does not say with which record: add `link_id`");
+                    return Err(refused(RefusedKind::Invalid, detail));
+                }
+                (kind, _) => kind.as_str().to_owned(),
+            };
+            if log.record(id, &public_id).await?.is_none() {
+                unknown.push(public_id.clone());
+            }
+            texts.push((public_id, text));
+        }
+        if !unknown.is_empty() {
+            let reasons = unknown.iter().take(20).map(|public_id| Reason {
+                code: "record_unknown".to_owned(),
+                detail: format!("the switch has no record `{public_id}`"),
+            });
+            let detail = format!("{} of the decisions name no record of the switch; none was taken", unknown.len());
+            return Err(refused(RefusedKind::Invalid, detail).because(reasons.collect()));
+        }
+        for chunk in texts.chunks(DECISIONS) {
+            log.decide(id, chunk.to_vec()).await?;
+        }
+        self.has_work.notify_one();
+        self.view(&loaded.switch.id).await
+    }
+
+    pub(super) async fn begin_verify(
+        &self,
+        id: &str,
+        options: VerifyOptions,
+        decided: Decided,
+    ) -> Result<SwitchView, Refused> {
+        let (loaded, state) = self.decided(id, decided, None).await?;
+        if !matches!(state, SwitchState::Copied | SwitchState::Switched) {
+            return Err(refused(RefusedKind::NotAllowed, "only what is copied can be verified: wait for `copied`"));
+        }
+        let VerifyOptions { sample, ids_only, repair } = options;
+        let goes_on = loaded.verification.as_ref().is_some_and(|verification| {
+            let same = (verification.sample, verification.ids_only, verification.repair) == (sample, ids_only, repair);
+            !verification.shown.complete && same
+        });
+        let pass = loaded.progress.pass;
+        let begun = Verification { sample, ids_only, repair, pass, ..Verification::default() };
+        let verified = if goes_on { None } else { Some(encoded(&begun)?) };
+        self.change(&loaded, SwitchChange { verified, is_stopped: Some(false), ..SwitchChange::default() }).await
+    }
+
+    pub(super) async fn flip(
+        &self,
+        id: &str,
+        step: Step,
+        accepted: &Accepted,
+        decided: Decided,
+    ) -> Result<SwitchView, Refused> {
+        let (loaded, after) = self.decided(id, decided, Some(step)).await?;
+        let switch = &loaded.switch;
+        let to = if step == Step::Cutover { &switch.to } else { &switch.from };
+        if step == Step::Cutover {
+            let evidence = Evidence::of(&self.context, &loaded).await?;
+            closed("cutover", gates::cutover(&loaded, &evidence, accepted))?;
+        }
+        let ids = self.context.store.ids();
+        let routing = ids.resolve(&switch.merchant, None).await?.map(|resolved| resolved.routing);
+        let Some(routing) = routing.filter(|routing| routing.epoch == switch.epoch) else {
+            return Err(changed(switch));
+        };
+        if !ids.flip(&switch.merchant, &switch.id, &routing, to).await? {
+            return Err(changed(switch));
+        }
+        tracing::warn!(
+            merchant = switch.merchant,
+            connection = to,
+            epoch = switch.epoch + 1,
+            state = after.as_str(),
+            "the active connection has changed"
+        );
+        // The routing row is the truth: if this process ends here, the next look at the switch reads it.
+        let settled = self.settled(id).await?;
+        self.has_work.notify_one();
+        self.view(&settled.switch.id).await
+    }
+
+    pub(super) async fn end(
+        &self,
+        id: &str,
+        step: Step,
+        accepted: &Accepted,
+        decided: Decided,
+    ) -> Result<SwitchView, Refused> {
+        let (loaded, after) = self.decided(id, decided, Some(step)).await?;
+        let switch = &loaded.switch;
+        let evidence = Evidence::of(&self.context, &loaded).await?;
+        match step {
+            Step::Complete => closed("complete", gates::complete(&loaded, &evidence, accepted))?,
+            _ => closed("abandon", gates::abandon(&loaded, &evidence, accepted))?,
+        }
+        let ids = self.context.store.ids();
+        let routing = ids.resolve(&switch.merchant, None).await?.map(|resolved| resolved.routing);
+        let is_open = routing.is_some_and(|routing| routing.open.is_some_and(|open| open.id == switch.id));
+        if is_open && !ids.end_switch(&switch.merchant, &switch.id, switch.epoch).await? {
+            return Err(changed(switch));
+        }
+        self.change(&loaded, SwitchChange { state: Some(after), ..SwitchChange::default() }).await
+    }
+}

@@ -1,0 +1,137 @@
+//! What a worker of a switch may do now: whether it still has the lease, whether the operator has stopped it, and how fast it
+//! may go. A watcher beside the work renews the lease, reads the operator's wishes, and reports a stall.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout_at},
+};
+
+use crate::store::{SwitchLog, SwitchState};
+
+/// How often the watcher reads what the operator wishes. `stop` ends sending within a second.
+const LOOK: Duration = Duration::from_millis(250);
+/// After this time without any answer, a switch counts as stalled. It is shown within two seconds.
+const STALLED: Duration = Duration::from_millis(1200);
+
+/// Shared by the work on one switch and its watcher.
+#[derive(Debug)]
+pub(super) struct Control {
+    must_end: AtomicBool,
+    has_changed: Notify,
+    /// When the work last did something; `None` while it waits on purpose.
+    active: Mutex<Option<Instant>>,
+    next: Mutex<Instant>,
+}
+
+/// Why the watcher ended, or what it saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// The work goes on.
+    Fine,
+    /// No answer has come for a while.
+    Stalled,
+    /// The operator wants no more, or the state is another one.
+    MustEnd,
+    /// The lease may be another's.
+    LeaseLost,
+}
+
+impl Control {
+    pub(super) fn new() -> Self {
+        Self {
+            must_end: AtomicBool::new(false),
+            has_changed: Notify::new(),
+            active: Mutex::new(Some(Instant::now())),
+            next: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Whether nothing may be sent any more.
+    pub(super) fn must_end(&self) -> bool {
+        self.must_end.load(Ordering::Relaxed)
+    }
+
+    /// Ends the work after what is in flight.
+    pub(super) fn end(&self) {
+        self.must_end.store(true, Ordering::Relaxed);
+        self.has_changed.notify_one();
+    }
+
+    /// Notes that the work goes on.
+    pub(super) fn progressed(&self) {
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn waits(&self) {
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn is_stalled(&self) -> bool {
+        let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        active.is_some_and(|since| since.elapsed() >= STALLED)
+    }
+
+    /// Waits on purpose. It ends early where nothing may be sent any more.
+    pub(super) async fn pause(&self, time: Duration) {
+        self.waits();
+        if !self.must_end() {
+            let _ = timeout_at(Instant::now() + time, self.has_changed.notified()).await;
+        }
+        self.progressed();
+    }
+
+    /// Waits for the turn of the next customer. Returns whether it may be sent.
+    pub(super) async fn turn(&self, interval: Option<Duration>) -> bool {
+        if let Some(interval) = interval {
+            let turn = {
+                let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+                let turn = (*next).max(Instant::now());
+                *next = turn + interval;
+                turn
+            };
+            while !self.must_end() && Instant::now() < turn {
+                self.waits();
+                sleep_until(turn.min(Instant::now() + LOOK)).await;
+            }
+            self.progressed();
+        }
+        !self.must_end()
+    }
+
+    /// The clock of a watcher.
+    pub(super) fn ticks() -> Interval {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    }
+
+    /// Looks at the lease, at the operator's wishes, and at the work. The lease was last renewed at `renewed`.
+    pub(super) async fn look(&self, log: &SwitchLog, id: &str, state: SwitchState, renewed: &mut Instant) -> Seen {
+        let asked = Instant::now();
+        if asked.duration_since(*renewed) >= log.lease() / 3 {
+            match log.renew(id).await {
+                Ok(Some(_)) => *renewed = asked,
+                Ok(None) => return Seen::LeaseLost,
+                Err(error) => tracing::warn!(switch = id, "the lease of a switch cannot be renewed: {error}"),
+            }
+        }
+        // A third of the lease is left for what lies between this look and the sending.
+        if renewed.elapsed() >= log.lease() / 3 * 2 {
+            return Seen::LeaseLost;
+        }
+        match log.get(id).await {
+            Ok(Some(switch)) if switch.state == state && !switch.is_stopped => {}
+            Ok(_) => return Seen::MustEnd,
+            Err(error) => tracing::warn!(switch = id, "a switch cannot be read: {error}"),
+        }
+        if self.is_stalled() { Seen::Stalled } else { Seen::Fine }
+    }
+}

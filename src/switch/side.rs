@@ -1,0 +1,171 @@
+//! Reads of one customer at one side of a switch.
+
+use std::sync::Arc;
+
+use passerelle_providers::{
+    engine::{self, Conditions},
+    kit,
+    model::{Command, Customer, CustomerId, Error, IdPattern, Kind, Lookup, LossPolicy, Operation, Reply},
+    switch::{Finding, FindingCode, Side},
+    text::Text,
+};
+use tokio::time::Instant;
+
+use super::context::{Context, Stalled};
+use crate::{
+    execution::{self, ProviderTransport},
+    merchant::{Connection, Merchant},
+};
+
+/// A read of a customer.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// The connection shows the customer.
+    Found(Box<Customer>),
+    /// The connection does not find the customer, twice, a visibility lag apart.
+    Missing,
+    /// The answer is about another customer: the provider has merged the two records.
+    Merged,
+    /// The answer cannot be read, or the provider refuses to give it.
+    Unreadable(Error),
+}
+
+impl Read {
+    /// The finding of a read at a home that stops a copy.
+    pub(super) fn finding(&self, connection: &Connection) -> Finding {
+        let name = &connection.name;
+        match self {
+            Self::Missing => {
+                Finding::new(FindingCode::CustomerGone, None, format!("`{name}` does not find the customer any more"))
+            }
+            Self::Merged => {
+                Finding::new(FindingCode::RecordMerged, None, format!("`{name}` answers another customer's record"))
+            }
+            Self::Unreadable(error) => Finding::refused_by_provider(error),
+            Self::Found(_) => Finding::new(FindingCode::ProviderRefused, None, "the customer was read"),
+        }
+    }
+}
+
+/// One side: a connection of the merchant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'r> {
+    pub(super) context: &'r Context,
+    pub(super) merchant: &'r Merchant,
+    pub(super) connection: &'r Arc<Connection>,
+}
+
+impl Reader<'_> {
+    fn transport(&self, operation: Operation) -> ProviderTransport<'_> {
+        let deadline = Instant::now() + self.context.gateway.load().deadline;
+        ProviderTransport::new(self.connection, operation, deadline)
+            .knowing(self.context.store.contacts(), self.merchant)
+    }
+
+    /// Reads the customer as a client sees it, at its home.
+    pub(super) async fn as_client(&self, public_id: &str, provider_id: &str) -> Result<Read, Stalled> {
+        self.twice(Some(public_id), provider_id).await
+    }
+
+    async fn once_as_client(&self, public_id: &str, provider_id: &str) -> Result<Customer, Error> {
+        let public = CustomerId::parse(Text::from(public_id), &IdPattern::PUBLIC)?;
+        let id = public.at(Text::from(provider_id), &self.connection.manifest.id)?;
+        let conditions = Conditions::canonical(LossPolicy::Drop);
+        let planned = execution::plan(self.connection, &Command::Retrieve(id), conditions)?;
+        let transport = self.transport(Operation::Retrieve);
+        match execution::read(self.merchant, &transport, planned).await? {
+            Reply::Customer(customer) => Ok(customer),
+            _ => Err(Error::new(Kind::BadResponse, "the provider answered something else than a customer")),
+        }
+    }
+
+    /// Reads the record of an id at the provider.
+    pub(super) async fn record(&self, provider_id: &str) -> Result<Read, Stalled> {
+        self.twice(None, provider_id).await
+    }
+
+    async fn once(&self, provider_id: &str) -> Result<Customer, Error> {
+        let id = CustomerId::parse(Text::from(provider_id), &self.connection.manifest.id)?;
+        engine::retrieve(&self.connection.provider, &self.transport(Operation::Retrieve), &id).await
+    }
+
+    /// A provider may show a new record late, and a broken answer may be an accident. So both are read again.
+    async fn twice(&self, public_id: Option<&str>, provider_id: &str) -> Result<Read, Stalled> {
+        let mut last = Read::Missing;
+        for attempt in 0..2 {
+            if attempt > 0 {
+                tokio::time::sleep(self.connection.visibility_lag).await;
+            }
+            let read = match public_id {
+                Some(public_id) => self.once_as_client(public_id, provider_id).await,
+                None => self.once(provider_id).await,
+            };
+            last = match read {
+                Ok(customer) => return Ok(Read::Found(Box::new(customer))),
+                Err(error) => match Stalled::of(&error, self.connection) {
+                    Some(stalled) => return Err(stalled),
+                    None if error.kind == Kind::NotFound => Read::Missing,
+                    None if error.kind == Kind::BadResponse && self.is_another(provider_id).await => Read::Merged,
+                    None => Read::Unreadable(error),
+                },
+            };
+        }
+        tracing::debug!(connection = self.connection.name, "the record {provider_id} was not read: {last:?}");
+        Ok(last)
+    }
+
+    /// Whether the provider answers the id with the record of another id.
+    async fn is_another(&self, provider_id: &str) -> bool {
+        let Ok(id) = CustomerId::parse(Text::from(provider_id), &self.connection.manifest.id) else { return false };
+        let Ok(plan) = self.connection.provider.plan_retrieve(&id) else { return false };
+        match kit::run(&self.transport(Operation::Retrieve), plan).await {
+            Ok(customer) => !id.is_at_provider(&customer.id) && customer.did.as_ref() != Some(id.at_provider()),
+            Err(_) => false,
+        }
+    }
+
+    /// The records that look-ups by the e-mail address and the phone number of a customer find.
+    pub(super) async fn matching(&self, customer: &Customer) -> Result<Result<Vec<Customer>, Finding>, Stalled> {
+        let lookups = [
+            customer.email.clone().filter(|text| !text.is_empty()).map(Lookup::Email),
+            customer.phone.clone().filter(|text| !text.is_empty()).map(Lookup::Phone),
+        ];
+        let mut found: Vec<Customer> = Vec::new();
+        for lookup in lookups.into_iter().flatten() {
+            let command = Command::Find(lookup);
+            // A provider that does not keep the value has no record with it.
+            let Ok(planned) = execution::plan(self.connection, &command, Conditions::canonical(LossPolicy::Drop))
+            else {
+                continue;
+            };
+            match planned.execute(&self.transport(Operation::Find)).await {
+                Ok(Reply::Found(Some(customer))) => add(&mut found, customer),
+                Ok(_) => {}
+                Err(error) if error.kind == Kind::NotFound => {}
+                Err(error) if error.kind == Kind::Ambiguous => {
+                    for id in &error.matching {
+                        if let Read::Found(customer) = self.record(id).await? {
+                            add(&mut found, *customer);
+                        }
+                    }
+                }
+                Err(error) => match Stalled::of(&error, self.connection) {
+                    Some(stalled) => return Err(stalled),
+                    None => return Ok(Err(Finding::refused_by_provider(&error))),
+                },
+            }
+        }
+        Ok(Ok(found))
+    }
+}
+
+fn add(found: &mut Vec<Customer>, customer: Customer) {
+    if found.iter().all(|known| known.id_at_provider() != customer.id_at_provider()) {
+        found.push(customer);
+    }
+}
+
+/// A connection as a side of a copy.
+pub(super) fn side(connection: &Connection) -> Side<'_> {
+    Side { connection: &connection.name, provider: &connection.provider }
+}

@@ -1,0 +1,253 @@
+//! The switches of a gateway.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use tokio::sync::Notify;
+
+use super::{
+    context::Context,
+    gates::{self, Evidence},
+    progress::Loaded,
+    service::{
+        Accepted, Decided, Decision, Listed, ListedCustomer, Page, PlanOptions, Refused, RefusedKind, RunOptions,
+        SwitchService, Tried, VerifyOptions,
+    },
+    show, steps,
+    view::{MapEntry, Outcome, Steps, SwitchRecord, SwitchView},
+};
+use crate::merchant::Gateway;
+use crate::store::{IdCounts, KnownCustomer, RecordChange, Step, StoreError, SwitchChange, SwitchState};
+
+/// The customers of a file that are stored at once.
+const LISTED: usize = 500;
+/// The most entries of a page.
+const PAGE: usize = 500;
+
+/// Plans, runs, verifies, cuts over and ends switches. Clones share one.
+#[derive(Debug, Clone)]
+pub struct Switches {
+    pub(super) context: Context,
+    /// Wakes the worker of this process.
+    pub(super) has_work: Arc<Notify>,
+}
+
+impl Switches {
+    /// The switches of a store.
+    pub fn new(context: Context) -> Self {
+        Self { context, has_work: Arc::new(Notify::new()) }
+    }
+
+    /// Learns from the store which merchants have begun to switch providers. Their ids go through the store from then on.
+    pub async fn learn_routing(&self) -> Result<(), StoreError> {
+        let (store, gateway) = (&self.context.store, &self.context.gateway);
+        let (ids, carried) = (store.ids(), store.carried());
+        ids.learn().await?;
+        carried.learn().await?;
+        // The snapshot is compared each time: a reload may have replaced it while the store answered.
+        let now = gateway.load();
+        if now.lacks_ids(ids) || now.lacks_carried(carried) {
+            gateway.rcu(|gateway| Gateway::clone(gateway).with_ids(store).with_carried(carried));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn load(&self, id: &str) -> Result<Option<Loaded>, StoreError> {
+        self.context.store.switches().get(id).await?.map(Loaded::try_from).transpose()
+    }
+
+    /// The switch, after what the routing row says: a process may have ended between the flip and the new state.
+    pub(super) async fn settled(&self, id: &str) -> Result<Loaded, Refused> {
+        let not_found = || Refused::new(RefusedKind::NotFound, format!("there is no switch `{id}`"));
+        let loaded = self.load(id).await?.ok_or_else(not_found)?;
+        let switch = &loaded.switch;
+        if !matches!(switch.state, SwitchState::Copying | SwitchState::Copied | SwitchState::Switched) {
+            return Ok(loaded);
+        }
+        let resolved = self.context.store.ids().resolve(&switch.merchant, None).await?;
+        let Some(routing) = resolved.map(|resolved| resolved.routing) else { return Ok(loaded) };
+        let is_open = routing.open.as_ref().is_some_and(|open| open.id == switch.id);
+        if !is_open || routing.epoch <= switch.epoch {
+            return Ok(loaded);
+        }
+        let state = match (switch.state, routing.connection == switch.to) {
+            (_, true) => SwitchState::Switched,
+            (SwitchState::Switched, false) => SwitchState::Copied,
+            (state, false) => state,
+        };
+        let change = SwitchChange { state: Some(state), epoch: Some(routing.epoch), ..SwitchChange::default() };
+        self.context.store.switches().change(switch, false, change).await?;
+        self.load(id).await?.ok_or_else(not_found)
+    }
+
+    pub(super) async fn view(&self, id: &str) -> Result<SwitchView, Refused> {
+        let loaded = self.settled(id).await?;
+        self.shown(&loaded).await
+    }
+
+    async fn shown(&self, loaded: &Loaded) -> Result<SwitchView, Refused> {
+        let (switch, store) = (&loaded.switch, &self.context.store);
+        let is_running = switch.state.is_open() && switch.state != SwitchState::Planning;
+        if is_running {
+            let Evidence { counts, ids, way_back, .. } = Evidence::of(&self.context, loaded).await?;
+            return Ok(show::view(loaded, &counts, &ids, Some(way_back)));
+        }
+        let counts = store.switches().counts(&switch.id).await?;
+        Ok(show::view(loaded, &counts, &IdCounts::default(), None))
+    }
+
+    /// Keeps who is in the file. A plan with a file is stopped until the whole file is read.
+    async fn keep_listed(&self, id: &str, listed: Listed) -> Result<(), Refused> {
+        let log = self.context.store.switches();
+        let mut chunks = listed.chunks(LISTED);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.into_iter().collect::<Result<Vec<ListedCustomer>, Refused>>()?;
+            let switch = self.settled(id).await?.switch;
+            let at_source: Vec<_> = chunk.iter().map(|one| (switch.from.clone(), one.id.clone())).collect();
+            let known = self.context.store.ids().public_ids(&switch.merchant, &at_source).await?;
+            let records = chunk.into_iter().zip(known).map(|(ListedCustomer { id, .. }, known)| RecordChange {
+                public_id: known.unwrap_or_else(|| id.clone()),
+                source_id: Some(id),
+                ..RecordChange::default()
+            });
+            log.add_records(id, records.collect()).await?;
+        }
+        Ok(())
+    }
+
+    async fn customer(&self, merchant: &str, public_id: &str) -> Result<Option<KnownCustomer>, StoreError> {
+        let resolved = self.context.store.ids().resolve(merchant, Some(public_id)).await?;
+        let customers = resolved.into_iter().flat_map(|resolved| resolved.customers);
+        Ok(customers.into_iter().find(|customer| customer.public_id == public_id))
+    }
+}
+
+#[async_trait]
+impl SwitchService for Switches {
+    async fn plan(&self, merchant: &str, options: PlanOptions, listed: Option<Listed>) -> Result<SwitchView, Refused> {
+        let Some(listed) = listed else { return self.make_plan(merchant, options, false).await };
+        let planned = self.make_plan(merchant, options, true).await?;
+        if let Err(refused) = self.keep_listed(&planned.id, listed).await {
+            let switch = self.settled(&planned.id).await?.switch;
+            let failed = SwitchChange { state: Some(SwitchState::Failed), ..SwitchChange::default() };
+            self.context.store.switches().change(&switch, false, failed).await?;
+            return Err(refused);
+        }
+        self.go_on(&planned.id).await
+    }
+
+    async fn run(&self, id: &str, options: RunOptions, decided: Decided) -> Result<SwitchView, Refused> {
+        self.begin(id, options, decided).await
+    }
+
+    async fn stop(&self, id: &str) -> Result<SwitchView, Refused> {
+        self.end_sending(id).await
+    }
+
+    async fn set_rate(&self, id: &str, limit: Option<String>) -> Result<SwitchView, Refused> {
+        self.limit(id, limit).await
+    }
+
+    async fn set_active(&self, merchant: &str, connection: &str) -> Result<u64, Refused> {
+        self.activate(merchant, connection).await
+    }
+
+    async fn decide(&self, id: &str, decisions: Vec<Decision>, decided: Decided) -> Result<SwitchView, Refused> {
+        self.take_decisions(id, decisions, decided).await
+    }
+
+    async fn verify(&self, id: &str, options: VerifyOptions, decided: Decided) -> Result<SwitchView, Refused> {
+        self.begin_verify(id, options, decided).await
+    }
+
+    async fn cutover(&self, id: &str, accepted: Accepted, decided: Decided) -> Result<SwitchView, Refused> {
+        self.flip(id, Step::Cutover, &accepted, decided).await
+    }
+
+    async fn rollback(&self, id: &str, accepted: Accepted, decided: Decided) -> Result<SwitchView, Refused> {
+        self.flip(id, Step::Rollback, &accepted, decided).await
+    }
+
+    async fn complete(&self, id: &str, accepted: Accepted, decided: Decided) -> Result<SwitchView, Refused> {
+        self.end(id, Step::Complete, &accepted, decided).await
+    }
+
+    async fn abandon(&self, id: &str, accepted: Accepted, undo: bool, decided: Decided) -> Result<SwitchView, Refused> {
+        if undo {
+            let detail = "this version does not delete what a switch has created at the target: abandon without `undo`";
+            return Err(Refused::new(RefusedKind::Invalid, detail));
+        }
+        self.end(id, Step::Abandon, &accepted, decided).await
+    }
+
+    async fn steps(&self, id: &str, command: Tried, decided: Decided) -> Result<Steps, Refused> {
+        let loaded = self.settled(id).await?;
+        let evidence = Evidence::of(&self.context, &loaded).await?;
+        let refused = match &command {
+            Tried::Run(_) | Tried::Rollback(_) => Vec::new(),
+            Tried::Cutover(accepted) => gates::cutover(&loaded, &evidence, accepted),
+            Tried::Complete(accepted) => gates::complete(&loaded, &evidence, accepted),
+            Tried::Abandon { accepted, .. } => gates::abandon(&loaded, &evidence, accepted),
+        };
+        Ok(steps::of(&loaded, &command, decided, refused))
+    }
+
+    async fn get(&self, id: &str) -> Result<SwitchView, Refused> {
+        self.view(id).await
+    }
+
+    async fn list(
+        &self,
+        merchant: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<SwitchView>, Refused> {
+        let mut views = Vec::new();
+        for switch in self.context.store.switches().list(merchant, after, limit.min(PAGE)).await? {
+            views.push(self.view(&switch.id).await?);
+        }
+        Ok(views)
+    }
+
+    async fn records(
+        &self,
+        id: &str,
+        outcome: Option<Outcome>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<SwitchRecord>, Refused> {
+        let switch = self.settled(id).await?.switch;
+        let (log, limit) = (self.context.store.switches(), limit.clamp(1, PAGE));
+        let is_plan = show::shows_plan(switch.state);
+        let rows = log.shown_records(id, is_plan, outcome.map(Outcome::as_str), after, limit).await?;
+        let next = (rows.len() == limit).then(|| rows.last().map(|last| last.public_id.clone())).flatten();
+        let routing = self.context.store.ids().resolve(&switch.merchant, None).await?.map(|resolved| resolved.routing);
+        let mut entries = Vec::new();
+        for row in rows {
+            let customer = match &routing {
+                Some(_) => self.customer(&switch.merchant, &row.public_id).await?,
+                None => None,
+            };
+            entries.push(show::record(switch.state, row, customer.as_ref(), routing.as_ref()));
+        }
+        Ok(Page { entries, next })
+    }
+
+    async fn map(&self, id: &str, after: Option<&str>, limit: usize) -> Result<Page<MapEntry>, Refused> {
+        let switch = self.settled(id).await?.switch;
+        let (ids, limit) = (self.context.store.ids(), limit.clamp(1, PAGE));
+        let routing = ids.resolve(&switch.merchant, None).await?.map(|resolved| resolved.routing);
+        let Some(routing) = routing else { return Ok(Page { entries: Vec::new(), next: None }) };
+        let customers = ids.all(&switch.merchant, after, limit).await?;
+        let next = (customers.len() == limit).then(|| customers.last().map(|last| last.public_id.clone())).flatten();
+        let entry = |customer: KnownCustomer| MapEntry {
+            source_id: customer.id_at(&switch.from).map(str::to_owned),
+            target_id: customer.id_at(&switch.to).map(str::to_owned),
+            home: customer.home(&routing).to_owned(),
+            public_id: customer.public_id,
+        };
+        let shown = customers.into_iter().filter(|customer| !customer.is_tombstoned());
+        Ok(Page { entries: shown.map(entry).collect(), next })
+    }
+}

@@ -1,0 +1,250 @@
+//! Compares the customers of a page at both sides of a switch (R29). It writes nothing at a provider.
+//!
+//! A difference is read again after the visibility lag before it is believed. A customer who was written in between, or who
+//! waits for its copy, is `busy`: its other side may be older without a mistake. The caller copies again what differs, and
+//! stores the results together with the position, so that a process that dies verifies the page again and counts each
+//! record once.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use passerelle_providers::{
+    model::{Customer, Field},
+    switch::{Comparison, Equality, Finding, Sides, compare, value_hash},
+};
+
+use super::{
+    context::{Context, Pair, Stalled},
+    side::{Read, Reader, side},
+    view::Difference,
+};
+use crate::{
+    merchant::{Connection, Gateway, Merchant},
+    store::KnownCustomer,
+};
+
+/// How many customers of a page are read at the same time.
+const CONCURRENT: usize = 8;
+
+/// How a page is verified.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PageOptions {
+    /// Only whether each record exists.
+    pub ids_only: bool,
+}
+
+/// The result for one customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verification {
+    /// Both sides have the same values.
+    Equal,
+    /// Both sides have the same values by rules.
+    EqualAfterRule,
+    /// A field differs.
+    Differs,
+    /// The other side does not find the record.
+    Missing,
+    /// The customer changed while it was compared, or waits for its copy.
+    Busy,
+    /// A side did not give a record that can be compared.
+    Unreadable,
+}
+
+impl Verification {
+    /// The word of the results.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::EqualAfterRule => "equal_after_rule",
+            Self::Differs => "differs",
+            Self::Missing => "missing",
+            Self::Busy => "busy",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
+    /// Whether it counts as a difference, so that the customer is copied again.
+    pub const fn is_difference(self) -> bool {
+        matches!(self, Self::Differs | Self::Missing | Self::Unreadable)
+    }
+}
+
+/// A customer that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The id that the merchant knows.
+    pub public_id: String,
+    /// The id at the connection that the switch leads away from.
+    pub source_id: String,
+    /// The id at the connection that the switch leads to.
+    pub target_id: String,
+    /// The version that was compared.
+    pub version: u64,
+    /// The result.
+    pub result: Verification,
+    /// The fields that differ, with keyed hashes of the values.
+    pub differences: Vec<Difference>,
+    /// Why a record was not read.
+    pub finding: Option<Finding>,
+}
+
+/// A page that was verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifiedPage {
+    /// The customers of the page who have a record at both sides, by their public ids.
+    pub checked: Vec<Verified>,
+    /// The customers of the page without a record at the other side: no copy was made of them.
+    pub without_copy: u64,
+    /// Where the next page begins. `None`: this was the last one.
+    pub next: Option<String>,
+}
+
+/// Verifies the customers after a public id.
+pub async fn verify_page(
+    context: &Context,
+    pair: &Pair,
+    after: Option<&str>,
+    limit: usize,
+    options: PageOptions,
+) -> Result<VerifiedPage, Stalled> {
+    let customers = context.store.ids().all(&pair.merchant, after, limit).await?;
+    let next = customers.last().filter(|_| customers.len() >= limit).map(|last| last.public_id.clone());
+    let mut page = VerifiedPage { next, ..VerifiedPage::default() };
+    let gateway = context.gateway.load_full();
+    let customers = customers.into_iter().filter(|customer| customer.deletion.is_none());
+    // Collected, so that no function is held while this waits: the future could not move between threads.
+    let verifying: Vec<_> = customers.map(|customer| verify_one(context, pair, &gateway, customer, options)).collect();
+    let mut compared = stream::iter(verifying).buffered(CONCURRENT);
+    while let Some(verified) = compared.next().await {
+        match verified? {
+            Some(verified) => page.checked.push(verified),
+            None => page.without_copy += 1,
+        }
+    }
+    Ok(page)
+}
+
+/// What the two reads of a customer show.
+struct Comparing {
+    result: Verification,
+    differences: Vec<Difference>,
+    finding: Option<Finding>,
+}
+
+impl Comparing {
+    const fn of(result: Verification) -> Self {
+        Self { result, differences: Vec::new(), finding: None }
+    }
+}
+
+/// Verifies a customer. `None`: it has no record at the other side.
+async fn verify_one(
+    context: &Context,
+    pair: &Pair,
+    gateway: &Gateway,
+    customer: KnownCustomer,
+    options: PageOptions,
+) -> Result<Option<Verified>, Stalled> {
+    let (Some(source_id), Some(target_id)) = (customer.id_at(&pair.from), customer.id_at(&pair.to)) else {
+        return Ok(None);
+    };
+    let (source_id, target_id) = (source_id.to_owned(), target_id.to_owned());
+    let connection = |name| gateway.connection(&pair.merchant, name).ok_or_else(|| Stalled::not_configured(name));
+    let ((merchant, from), (_, to)) = (connection(&*pair.from)?, connection(&*pair.to)?);
+    let compared = Verifying { context, pair, merchant, from, to, options };
+    let mut version = customer.version;
+    let mut comparing = compared.once(&customer).await?;
+    if comparing.result.is_difference() {
+        tokio::time::sleep(compared.lag()).await;
+        let before = compared.current(&customer.public_id).await?;
+        comparing = match &before {
+            Some(now) if now.version == customer.version && !now.is_marked() => compared.once(now).await?,
+            _ => Comparing::of(Verification::Busy),
+        };
+        // A write may have come between the two reads.
+        let after = compared.current(&customer.public_id).await?;
+        let is_same = |now: &KnownCustomer| (now.version, &now.pinned) == (version, &customer.pinned);
+        if comparing.result.is_difference() && !after.as_ref().is_some_and(is_same) {
+            comparing = Comparing::of(Verification::Busy);
+        }
+        version = after.map_or(version, |now| now.version);
+    }
+    let Comparing { result, differences, finding } = comparing;
+    let KnownCustomer { public_id, .. } = customer;
+    Ok(Some(Verified { public_id, source_id, target_id, version, result, differences, finding }))
+}
+
+#[derive(Clone, Copy)]
+struct Verifying<'v> {
+    context: &'v Context,
+    pair: &'v Pair,
+    merchant: &'v Arc<Merchant>,
+    from: &'v Arc<Connection>,
+    to: &'v Arc<Connection>,
+    options: PageOptions,
+}
+
+impl Verifying<'_> {
+    fn lag(&self) -> Duration {
+        self.from.visibility_lag.max(self.to.visibility_lag)
+    }
+
+    async fn current(&self, public_id: &str) -> Result<Option<KnownCustomer>, Stalled> {
+        let resolved = self.context.store.ids().resolve(&self.pair.merchant, Some(public_id)).await?;
+        let customers = resolved.into_iter().flat_map(|resolved| resolved.customers);
+        Ok(customers.into_iter().find(|customer| customer.public_id == public_id && customer.deletion.is_none()))
+    }
+
+    /// Reads both sides and compares: the home as a client sees it, the other side as it is.
+    async fn once(&self, customer: &KnownCustomer) -> Result<Comparing, Stalled> {
+        let resolved = self.context.store.ids().resolve(&self.pair.merchant, None).await?;
+        let Some(routing) = resolved.map(|resolved| resolved.routing) else {
+            return Ok(Comparing::of(Verification::Busy));
+        };
+        let is_at_to = customer.home(&routing) == self.pair.to;
+        let (home, other) = if is_at_to { (self.to, self.from) } else { (self.from, self.to) };
+        let ids = (customer.id_at(&home.name), customer.id_at(&other.name));
+        let (Some(at_home), Some(at_other)) = ids else { return Ok(Comparing::of(Verification::Busy)) };
+        let reader = |connection| Reader { context: self.context, merchant: self.merchant, connection };
+        let target = match reader(other).record(at_other).await? {
+            Read::Found(target) => target,
+            Read::Missing => return Ok(Comparing::of(Verification::Missing)),
+            read => return Ok(unreadable(&read, other)),
+        };
+        if self.options.ids_only {
+            return Ok(Comparing::of(Verification::Equal));
+        }
+        let source = match reader(home).as_client(&customer.public_id, at_home).await? {
+            Read::Found(source) => source,
+            read => return Ok(unreadable(&read, home)),
+        };
+        let sides = Sides { reference: self.pair.reference.as_deref(), ..Sides::new(side(home), side(other)) };
+        Ok(self.judged(&source, &target, &sides, is_at_to))
+    }
+
+    fn judged(&self, source: &Customer, target: &Customer, sides: &Sides<'_>, is_at_to: bool) -> Comparing {
+        let comparison: Comparison = compare(source, target, sides);
+        let result = match comparison.equality() {
+            Equality::Equal => Verification::Equal,
+            Equality::EqualAfterRule => Verification::EqualAfterRule,
+            Equality::Differs => Verification::Differs,
+        };
+        let hash = |bytes: &[u8]| self.context.store.operations().copied_value_hash(&self.pair.merchant, bytes);
+        let hashed = |customer, field: Field, side| {
+            let hash = value_hash(customer, field, side, &hash)?;
+            Some(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        };
+        let differences = comparison.differences.iter().map(|difference| {
+            let home = hashed(source, difference.field, &sides.from);
+            let other = hashed(target, difference.field, &sides.to);
+            let (source_hash, target_hash) = if is_at_to { (other, home) } else { (home, other) };
+            let (field, rule) = (difference.field.name().to_owned(), Some(difference.rule.to_owned()));
+            Difference { field, rule, source_hash, target_hash }
+        });
+        Comparing { result, differences: differences.collect(), finding: None }
+    }
+}
+
+fn unreadable(read: &Read, connection: &Connection) -> Comparing {
+    Comparing { finding: Some(read.finding(connection)), ..Comparing::of(Verification::Unreadable) }
+}

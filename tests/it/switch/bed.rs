@@ -1,0 +1,260 @@
+//! A merchant between two twins, whose customers are copied by hand: no planner and no driver runs.
+
+use passerelle::{
+    store::{KnownCustomer, ShownRecord},
+    switch::{
+        context::{Context, Copied, Order, Pair, Stalled},
+        copy::copy_one,
+        verify::{PageOptions, Verified, verify_page},
+        view::Outcome,
+    },
+    twin::{
+        Twin,
+        faults::{FaultPlan, OperationName},
+        log::{self, Log},
+    },
+};
+use passerelle_providers::{
+    Settings,
+    kit::server::base_path,
+    model::{Operation, auth::Credentials},
+    vendor,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    partial_lists::open,
+    support::{Answer, Gateway},
+};
+
+/// The providers that can create customers.
+pub(super) const CREATING: [&str; 4] = ["modempay", "lomi", "bitnob", "notchpay"];
+
+/// A twin over HTTP, and the folder of its log.
+pub(super) struct Vendor {
+    pub(super) provider: &'static str,
+    base: String,
+    folder: TempDir,
+}
+
+impl Vendor {
+    pub(super) fn start(provider: &'static str, faults: &str) -> Self {
+        let vendor = vendor(provider).expect("a vendor");
+        let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
+        let folder = tempfile::tempdir().expect("a folder");
+        let plan = FaultPlan::read(faults, "faults.toml").expect("a plan");
+        let log = Log::open(&folder.path().join("log")).expect("a log");
+        let twin = Twin::new(vendor, settings, Credentials::default()).with_faults(plan).with_log(log);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(twin.serve(listener, axum_server::Handle::new()));
+        Self { provider, base: format!("http://{address}{}", base_path(vendor.manifests[0])), folder }
+    }
+
+    fn connection(&self) -> String {
+        let credentials = match self.provider {
+            "lomi" => "api_key",
+            "modempay" | "bitnob" => "secret_key",
+            _ => "public_key",
+        };
+        // Its lists show only a part of the customers, so nothing is sent again there.
+        let ambiguous = if self.provider == "lomi" { "" } else { "on_ambiguous = \"resend_after_lag\", " };
+        format!(
+            "{{ provider = \"{}\", base_url = \"{}\", visibility_lag = \"1ms\", timeout = \"2s\", \
+             {ambiguous}credentials = {{ {credentials} = \"secret_7411\" }} }}",
+            self.provider, self.base
+        )
+    }
+
+    /// How many requests of an operation had an effect.
+    pub(super) fn effects(&self, operation: Operation) -> usize {
+        let entries = log::read(&self.folder.path().join("log")).expect("a log");
+        log::effects(&entries).filter(|effect| effect.operation == OperationName(operation)).count()
+    }
+
+    /// How many requests changed something.
+    pub(super) fn changes(&self) -> usize {
+        let entries = log::read(&self.folder.path().join("log")).expect("a log");
+        log::effects(&entries).count()
+    }
+
+    /// A gateway of its own in front of it, with a store of its own: what it shows, the provider has.
+    pub(super) async fn looked_at(&self) -> Gateway {
+        Gateway::in_front_of(self.provider, &self.base, "").await
+    }
+
+    /// The records with an e-mail address.
+    pub(super) async fn with_email(&self, email: &str) -> Vec<Value> {
+        let listed = self.looked_at().await.get(&format!("/v1/customers?limit=100&email={email}")).await;
+        assert_eq!(listed.status, 200, "{}", listed.text);
+        listed.body["data"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+/// A merchant with a switch from `old` to `new`.
+pub(super) struct Bed {
+    pub(super) gateway: Gateway,
+    pub(super) old: Vendor,
+    pub(super) new: Vendor,
+    pub(super) folder: TempDir,
+    pub(super) pair: Pair,
+}
+
+impl Bed {
+    /// A merchant at `from`, before the switch to `to`.
+    pub(super) async fn start(from: &'static str, to: &'static str, faults: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::between(Vendor::start(from, ""), Vendor::start(to, faults), folder).await
+    }
+
+    /// A process between two vendors, on the store in a folder.
+    pub(super) async fn between(old: Vendor, new: Vendor, folder: TempDir) -> Self {
+        let gateway = Gateway::start(&configuration(&folder, &old, &new)).await.with_key("sk_acme");
+        let pair = Pair {
+            switch_id: "sw_1".to_owned(),
+            merchant: "acme".to_owned(),
+            from: "old".to_owned(),
+            to: "new".to_owned(),
+            reference: None,
+        };
+        Self { gateway, old, new, folder, pair }
+    }
+
+    /// The same with these customers at the home, and the switch begun.
+    pub(super) async fn with(from: &'static str, to: &'static str, faults: &str, count: usize) -> Self {
+        let bed = Self::start(from, to, faults).await;
+        for number in 0..count {
+            bed.create(&person(number)).await;
+        }
+        bed.begin().await;
+        bed
+    }
+
+    pub(super) async fn create(&self, body: &Value) -> String {
+        let created = self.gateway.post("/v1/customers", body.clone()).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+        created.body["id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Opens the switch, and gives the customers that were created through the gateway their rows.
+    pub(super) async fn begin(&self) {
+        let ids = self.gateway.ids();
+        ids.begin("acme", "old", "sw_1", "new").await.expect("begun");
+        self.gateway.learn_routing().await;
+        let listed = self.gateway.get("/v1/customers?limit=100").await;
+        assert_eq!(listed.status, 200, "{}", listed.text);
+        for customer in listed.body["data"].as_array().into_iter().flatten() {
+            let record = ShownRecord {
+                provider_id: customer["provider"]["id"].as_str().unwrap_or_default(),
+                email: customer["email"].as_str(),
+                phone: customer["phone"].as_str(),
+            };
+            ids.adopt("acme", "old", &[record]).await.expect("adopted");
+        }
+    }
+
+    pub(super) fn context(&self) -> Context {
+        let app = self.gateway.app();
+        Context { store: app.store.clone(), gateway: app.gateway.clone(), writes: app.writes.clone() }
+    }
+
+    pub(super) async fn copy(&self, public_id: &str) -> Result<Copied, Stalled> {
+        copy_one(&self.context(), &self.pair, public_id, &Order::default()).await
+    }
+
+    pub(super) async fn ordered(&self, public_id: &str, order: &Order) -> Copied {
+        copy_one(&self.context(), &self.pair, public_id, order).await.expect("no stall")
+    }
+
+    /// Copies a customer until its other side is current.
+    pub(super) async fn copy_fully(&self, public_id: &str) -> Copied {
+        let ends = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let copied = self.copy(public_id).await;
+            match copied {
+                Ok(copied) if copied.is_current => return copied,
+                Ok(copied) => {
+                    let is_waiting = matches!(copied.outcome, Outcome::InDoubt | Outcome::Pending);
+                    assert!(is_waiting && tokio::time::Instant::now() < ends, "{public_id}: {copied:?}");
+                }
+                Err(stalled) => assert!(tokio::time::Instant::now() < ends, "{public_id}: {stalled:?}"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The customers of the switch that these tests made.
+    pub(super) async fn customers(&self) -> Vec<KnownCustomer> {
+        self.gateway.ids().all("acme", None, 1000).await.expect("customers")
+    }
+
+    pub(super) async fn copy_all(&self) -> Vec<Copied> {
+        let mut all = Vec::new();
+        for customer in self.customers().await {
+            all.push(self.copy_fully(&customer.public_id).await);
+        }
+        all
+    }
+
+    pub(super) async fn verified(&self) -> Vec<Verified> {
+        let page = verify_page(&self.context(), &self.pair, None, 1000, PageOptions::default()).await;
+        page.expect("no stall").checked
+    }
+
+    pub(super) async fn patch(&self, public_id: &str, body: Value) -> Answer {
+        let patched = self.gateway.patch(&format!("/v1/customers/{public_id}"), body).await;
+        assert_eq!(patched.status, 200, "{}", patched.text);
+        patched
+    }
+
+    /// What remains when the process dies.
+    pub(super) fn killed(self) -> (Vendor, Vendor, TempDir) {
+        (self.old, self.new, self.folder)
+    }
+
+    /// The same for a process that stops.
+    pub(super) async fn killed_softly(self) -> (Vendor, Vendor, TempDir) {
+        self.gateway.stop().await;
+        drop(open(&self.folder.path().join("store.db")).await);
+        (self.old, self.new, self.folder)
+    }
+
+    /// Makes the other side active.
+    pub(super) async fn flip(&self, to: &str) {
+        let ids = self.gateway.ids();
+        let routing = ids.resolve("acme", None).await.expect("read").expect("a routing row").routing;
+        assert!(ids.flip("acme", "sw_1", &routing, to).await.expect("flipped"));
+    }
+
+    /// The customer with an e-mail address, as the merchant knows it.
+    pub(super) async fn public_id(&self, number: usize) -> String {
+        let found = self.gateway.get(&format!("/v1/customers/lookup?email=awa{number}@example.com")).await;
+        assert_eq!(found.status, 200, "{}", found.text);
+        found.body["id"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+fn configuration(folder: &TempDir, old: &Vendor, new: &Vendor) -> String {
+    format!(
+        "[store]\nurl = \"sqlite:{}\"\n[outbound]\nallow_insecure = true\n\
+         [merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"old\"\nregion = \"SN\"\non_loss = \"drop\"\n\
+         connections.old = {}\nconnections.new = {}\n",
+        folder.path().join("store.db").display(),
+        old.connection(),
+        new.connection()
+    )
+}
+
+/// A customer whom every provider accepts.
+pub(super) fn person(number: usize) -> Value {
+    json!({
+        "first_name": "Awa", "last_name": format!("Ndiaye{}", letters(number)),
+        "email": format!("awa{number}@example.com"), "phone": format!("+22177123{number:04}"),
+    })
+}
+
+/// A number in letters, because some providers accept no digits in a name.
+fn letters(number: usize) -> String {
+    number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+}

@@ -1,0 +1,127 @@
+//! What a plan says, and when it is not run.
+
+use passerelle::switch::{
+    service::{Decided, ListedCustomer, PlanOptions, RefusedKind, RunOptions, SwitchService},
+    view::{Outcome, SwitchState},
+};
+use serde_json::{Map, json};
+
+use super::merchant::{Bed, decided, is_copied, to_new};
+
+/// R17: a plan writes to no provider, and the run makes of each customer what the plan said.
+#[tokio::test]
+async fn a_plan_says_what_the_run_makes_of_each_customer() {
+    let bed = Bed::start(["lomi", "modempay"]).await;
+    bed.create(0..5).await;
+    let writes = bed.gateway.audited().await;
+    let planned = bed.plan().await;
+    assert_eq!(bed.gateway.audited().await, writes, "nothing was written");
+    let before = bed.records(&planned.id, None).await;
+    bed.run(&planned).await;
+    let copied = bed.wait(&planned.id, "the copies", is_copied).await;
+    let after = bed.records(&copied.id, None).await;
+    assert_eq!(before.len(), after.len());
+    for (planned, copied) in before.iter().zip(&after) {
+        assert_eq!(
+            (&planned.public_id, planned.outcome),
+            (&copied.public_id, copied.outcome),
+            "{planned:?} {copied:?}"
+        );
+    }
+    assert_eq!(planned.records, copied.records);
+}
+
+/// R18: two customers of the source who match one record of the target need a decision, both of them.
+#[tokio::test]
+async fn two_customers_who_match_one_record_both_need_a_decision() {
+    let bed = Bed::start(["notchpay", "modempay"]).await;
+    let one = bed.create_one("Awa Ndiaye", "family@example.com").await;
+    let two = bed.create_one("Awa Ndiaye", "family@example.com").await;
+    bed.gateway.reload(&bed.configuration("new"));
+    let there = bed.create_one("Awa Ndiaye", "family@example.com").await;
+    bed.gateway.reload(&bed.configuration("old"));
+    let planned = bed.plan().await;
+    let undecided = |records: &[passerelle::switch::view::SwitchRecord]| {
+        let mut ids: Vec<String> = records
+            .iter()
+            .filter(|record| record.code.as_deref() == Some("shared_match"))
+            .filter_map(|record| record.public_id.clone())
+            .collect();
+        ids.sort();
+        ids
+    };
+    let mut both = vec![one.clone(), two.clone()];
+    both.sort();
+    assert_eq!(undecided(&bed.records(&planned.id, Some(Outcome::NeedsDecision)).await), both);
+    bed.run(&planned).await;
+    let copied = bed.wait(&planned.id, "the copies", is_copied).await;
+    assert_eq!(
+        undecided(&bed.records(&copied.id, Some(Outcome::NeedsDecision)).await),
+        both,
+        "the run guesses nothing"
+    );
+    let decision = |public_id: &str, decision, link_id: Option<&str>| passerelle::switch::service::Decision {
+        public_id: public_id.to_owned(),
+        decision,
+        link_id: link_id.map(str::to_owned),
+    };
+    use passerelle::switch::view::DecisionKind;
+    let decisions = vec![decision(&one, DecisionKind::Link, Some(&there)), decision(&two, DecisionKind::Create, None)];
+    bed.switches().decide(&copied.id, decisions, decided(&copied)).await.expect("decided");
+    let is_done = |view: &passerelle::switch::view::SwitchView| is_copied(view) && view.records.needs_decision == 0;
+    bed.wait(&copied.id, "the decided copies", is_done).await;
+    let records = bed.records(&copied.id, None).await;
+    let of = |id: &str| records.iter().find(|record| record.public_id.as_deref() == Some(id)).expect("a record");
+    assert_eq!((of(&one).outcome, of(&one).target_id.as_deref()), (Outcome::Linked, Some(there.as_str())));
+    assert_eq!(of(&two).outcome, Outcome::Created);
+    assert_ne!(of(&two).target_id.as_deref(), Some(there.as_str()));
+}
+
+/// R24: a file says who there is, and the values are read from the source.
+#[tokio::test]
+async fn a_file_says_who_there_is() {
+    let bed = Bed::start(["notchpay", "modempay"]).await;
+    let ids = bed.create(0..4).await;
+    let listed: Vec<_> = [ids[1].as_str(), ids[3].as_str(), "cus_unknown"]
+        .map(|id| Ok(ListedCustomer { id: id.to_owned(), fields: Map::from_iter([("id".to_owned(), json!(id))]) }))
+        .into();
+    let listed = Box::pin(futures_util::stream::iter(listed));
+    let planned = bed.switches().plan("acme", to_new(), Some(listed)).await.expect("a plan begins");
+    let planned = bed.wait(&planned.id, "the plan", |view| view.state == SwitchState::Planned).await;
+    assert_eq!((planned.records.total, planned.records.created, planned.records.gone), (3, 2, 1), "{planned:#?}");
+}
+
+/// R27: a plan is not run when what it depends on has changed.
+#[tokio::test]
+async fn a_plan_whose_inputs_changed_is_not_run() {
+    let bed = Bed::start(["notchpay", "modempay"]).await;
+    let planned = bed.plan().await;
+    bed.gateway.reload(&bed.configuration("old").replace("region = \"CM\"", "region = \"SN\""));
+    let refused = bed.switches().run(&planned.id, RunOptions::default(), decided(&planned)).await.expect_err("changed");
+    assert_eq!(refused.reasons.first().map(|reason| reason.code.as_str()), Some("plan_changed"), "{refused:?}");
+    bed.gateway.reload(&bed.configuration("old"));
+    bed.run(&planned).await;
+}
+
+#[tokio::test]
+async fn a_plan_is_refused_where_there_is_no_other_side_or_another_switch_is_open() {
+    let bed = Bed::start(["notchpay", "modempay"]).await;
+    let to = |to: &str| PlanOptions { to: to.to_owned(), ..to_new() };
+    let kind = async |merchant: &str, options: PlanOptions| {
+        bed.switches().plan(merchant, options, None).await.map(|view| view.id).map_err(|refused| refused.kind)
+    };
+    assert_eq!(kind("acme", to("old")).await, Err(RefusedKind::Invalid), "it is active already");
+    assert_eq!(kind("acme", to("other")).await, Err(RefusedKind::NotFound));
+    assert_eq!(kind("other", to("new")).await, Err(RefusedKind::NotFound));
+    let keyed = || PlanOptions { idempotency_key: Some("k1".to_owned()), ..to_new() };
+    let first = kind("acme", keyed()).await.expect("a plan");
+    assert_eq!(kind("acme", keyed()).await, Ok(first.clone()), "the same key");
+    let planned = bed.wait(&first, "the plan", |view| view.state == SwitchState::Planned).await;
+    bed.run(&planned).await;
+    assert_eq!(kind("acme", to_new()).await, Err(RefusedKind::NotAllowed), "it runs");
+    let wrong = Decided { epoch: 9, ..decided(&planned) };
+    assert_eq!(
+        bed.switches().run(&first, RunOptions::default(), wrong).await.map_err(|one| one.kind),
+        Err(RefusedKind::Changed)
+    );
+}

@@ -1,0 +1,186 @@
+//! Switches: their states, their lease, and the customers of a switch.
+
+use std::time::Duration;
+
+use passerelle::store::{
+    ContactKind, NewSwitch, RecordChange, RecordCount, Store, Switch, SwitchChange, SwitchState, Target,
+};
+
+use crate::bed::Bed;
+
+fn new(merchant: &str) -> NewSwitch {
+    let [merchant, from, to, text] = [merchant, "main", "new", "{}"].map(str::to_owned);
+    NewSwitch { merchant, from, to, epoch: 0, settings: text.clone(), progress: text, is_stopped: false }
+}
+
+async fn open(store: &Store) -> Switch {
+    store.switches().open(new("acme")).await.expect("stored").expect("none is open")
+}
+
+async fn to_state(store: &Store, id: &str, state: SwitchState) -> Switch {
+    let seen = store.switches().get(id).await.expect("read").expect("a switch");
+    let change = SwitchChange { state: Some(state), ..SwitchChange::default() };
+    assert_eq!(store.switches().change(&seen, false, change).await, Ok(true));
+    store.switches().get(id).await.expect("read").expect("a switch")
+}
+
+fn seen(public_id: &str, pass: u64) -> RecordChange {
+    let public_id = public_id.to_owned();
+    RecordChange {
+        source_id: Some(format!("at-{public_id}")),
+        public_id,
+        seen_in: Some(pass),
+        ..RecordChange::default()
+    }
+}
+
+pub(crate) async fn a_merchant_has_one_open_switch_and_a_plan_that_was_not_run_gives_way(bed: &Bed) {
+    let store = bed.open().await;
+    let first = open(&store).await;
+    assert_eq!((first.state, first.from.as_str(), first.other_side("new")), (SwitchState::Planning, "main", "main"));
+    let refused = store.switches().open(new("acme")).await.expect("read").expect_err("one is open");
+    assert_eq!(refused.id, first.id);
+    assert!(store.switches().open(new("other")).await.expect("stored").is_ok(), "another merchant's");
+    to_state(&store, &first.id, SwitchState::Planned).await;
+    bed.clock.move_by(Duration::from_secs(1));
+    let second = open(&store).await;
+    assert_eq!(store.switches().get(&first.id).await.expect("read").expect("a switch").state, SwitchState::Abandoned);
+    assert_eq!(store.switches().of_merchant("acme").await, Ok(Some(second.clone())));
+    to_state(&store, &second.id, SwitchState::Failed).await;
+    assert_ne!(open(&store).await.id, second.id);
+    assert_eq!(store.switches().list(None, None, 10).await.expect("read").len(), 4);
+}
+
+pub(crate) async fn a_switch_changes_only_for_the_state_and_epoch_that_were_decided_on(bed: &Bed) {
+    let store = bed.open().await;
+    let seen = open(&store).await;
+    let planned = to_state(&store, &seen.id, SwitchState::Planned).await;
+    let change = || SwitchChange { state: Some(SwitchState::Copying), ..SwitchChange::default() };
+    assert_eq!(store.switches().change(&seen, false, change()).await, Ok(false), "another state");
+    let other_epoch = Switch { epoch: 1, ..planned.clone() };
+    assert_eq!(store.switches().change(&other_epoch, false, change()).await, Ok(false), "another epoch");
+    assert_eq!(store.switches().change(&planned, true, change()).await, Ok(false), "not this worker's");
+    let blocked_by = |text: Option<&str>| SwitchChange { blocked_by: Some(text.map(str::to_owned)), ..change() };
+    assert_eq!(store.switches().change(&planned, false, blocked_by(Some("{}"))).await, Ok(true));
+    let copying = store.switches().get(&seen.id).await.expect("read").expect("a switch");
+    assert_eq!((copying.state, copying.blocked_by.as_deref()), (SwitchState::Copying, Some("{}")));
+    assert_eq!(store.switches().change(&copying, false, blocked_by(None)).await, Ok(true));
+    assert_eq!(store.switches().get(&seen.id).await.expect("read").expect("a switch").blocked_by, None);
+}
+
+pub(crate) async fn one_worker_has_the_lease_and_a_page_is_stored_only_under_it(bed: &Bed) {
+    let store = bed.open().await;
+    let log = store.switches();
+    assert!(log.lease_free().await.expect("read").is_empty());
+    let switch = open(&store).await;
+    assert_eq!(log.store_page(&switch.id, Some("p1".to_owned()), vec![seen("c1", 1)]).await, Ok(false), "no lease");
+    assert_eq!(log.counts(&switch.id).await, Ok(Vec::new()));
+    let leased = log.lease_free().await.expect("leased");
+    assert_eq!(leased.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), [switch.id.as_str()]);
+    assert!(log.lease_free().await.expect("read").is_empty(), "it is held");
+    assert_eq!(log.store_page(&switch.id, Some("p1".to_owned()), vec![seen("c1", 1)]).await, Ok(true));
+    assert_eq!(log.get(&switch.id).await.expect("read").expect("a switch").progress, "p1");
+    if bed.shared {
+        let other = bed.open().await;
+        assert!(other.switches().lease_free().await.expect("read").is_empty(), "held by the first");
+        assert_eq!(other.switches().renew(&switch.id).await, Ok(None));
+        bed.clock.move_by(log.lease() + Duration::from_secs(1));
+        assert_eq!(other.switches().lease_free().await.expect("leased").len(), 1, "the first has gone");
+        assert_eq!(log.renew(&switch.id).await, Ok(None));
+        assert_eq!(log.store_page(&switch.id, Some("p2".to_owned()), Vec::new()).await, Ok(false));
+        other.switches().release(&switch.id).await.expect("released");
+        assert_eq!(log.lease_free().await.expect("leased").len(), 1);
+    }
+    let held = log.renew(&switch.id).await.expect("renewed").expect("held");
+    assert_eq!((held.state, held.is_stopped), (SwitchState::Planning, false));
+    let now = log.get(&switch.id).await.expect("read").expect("a switch");
+    let stop = SwitchChange { is_stopped: Some(true), ..SwitchChange::default() };
+    assert_eq!(log.change(&now, false, stop).await, Ok(true));
+    assert!(log.renew(&switch.id).await.expect("renewed").expect("held").is_stopped);
+    log.release(&switch.id).await.expect("released");
+    assert!(log.lease_free().await.expect("read").is_empty(), "a stopped switch has no work");
+}
+
+pub(crate) async fn records_are_counted_and_keep_what_a_change_does_not_name(bed: &Bed) {
+    let store = bed.open().await;
+    let log = store.switches();
+    let id = open(&store).await.id;
+    log.lease_free().await.expect("leased");
+    let planned = |public_id: &str, planned: &str, code: Option<&str>| RecordChange {
+        planned: Some(planned.to_owned()),
+        code: code.map(str::to_owned),
+        ..seen(public_id, 1)
+    };
+    let page = vec![planned("c1", "created", None), planned("c2", "needs_decision", Some("ambiguous")), seen("c3", 1)];
+    assert_eq!(log.store_page(&id, None, page).await, Ok(true));
+    let created = RecordChange {
+        public_id: "c1".to_owned(),
+        target_id: Some("t1".to_owned()),
+        outcome: Some("created".to_owned()),
+        ..RecordChange::default()
+    };
+    assert_eq!(log.store_page(&id, None, vec![created, seen("c1", 2), seen("c2", 2)]).await, Ok(true));
+    let c1 = log.record(&id, "c1").await.expect("read").expect("a record");
+    assert_eq!((c1.source_id.as_deref(), c1.target_id.as_deref(), c1.attempts), (Some("at-c1"), Some("t1"), 1));
+    assert_eq!((c1.outcome.as_str(), c1.planned.as_deref()), ("created", Some("created")), "a pass changes neither");
+    let c2 = log.record(&id, "c2").await.expect("read").expect("a record");
+    assert_eq!((c2.outcome.as_str(), c2.code.as_deref()), ("pending", Some("ambiguous")));
+    let mut counts = log.counts(&id).await.expect("read");
+    counts.sort_by(|one, other| one.planned.cmp(&other.planned));
+    let count = |outcome: &str, planned: Option<&str>, code: Option<&str>| RecordCount {
+        outcome: outcome.to_owned(),
+        planned: planned.map(str::to_owned),
+        code: code.map(str::to_owned),
+        count: 1,
+    };
+    let expected = [
+        count("pending", None, None),
+        count("created", Some("created"), None),
+        count("pending", Some("needs_decision"), Some("ambiguous")),
+    ];
+    assert_eq!(counts, expected);
+    let pending = log.records(&id, Some("pending"), None, 10).await.expect("read");
+    assert_eq!(pending.iter().map(|one| one.public_id.as_str()).collect::<Vec<_>>(), ["c2", "c3"]);
+    assert_eq!(log.records(&id, None, Some("c2"), 10).await.expect("read").len(), 1);
+    let decisions = [("c2", "create"), ("c3", "leave"), ("c9", "leave")].map(|(id, to)| (id.to_owned(), to.to_owned()));
+    assert_eq!(log.decide(&id, decisions.into()).await, Ok(vec!["c9".to_owned()]));
+    assert_eq!(log.record(&id, "c2").await.expect("read").expect("a record").decision.as_deref(), Some("create"));
+    assert_eq!(log.record(&id, "c3").await.expect("read").expect("a record").outcome, "left");
+}
+
+/// R18: two customers of the source never share a target.
+pub(crate) async fn a_target_is_found_by_its_contacts_and_belongs_to_one_customer(bed: &Bed) {
+    let store = bed.open().await;
+    let log = store.switches();
+    let id = open(&store).await.id;
+    log.lease_free().await.expect("leased");
+    let email = log.contact_hash("acme", ContactKind::Email, "awa@example.com");
+    let phone = log.contact_hash("acme", ContactKind::Phone, "+221771234567");
+    assert_ne!(email, log.contact_hash("other", ContactKind::Email, "awa@example.com"));
+    let target = |provider_id: &str, email_hash: Option<&String>, phone_hash: Option<&String>| Target {
+        provider_id: provider_id.to_owned(),
+        email_hash: email_hash.cloned(),
+        phone_hash: phone_hash.cloned(),
+        marker: None,
+        linked: None,
+    };
+    let page =
+        vec![target("t1", Some(&email), Some(&phone)), target("t2", None, Some(&phone)), target("t3", None, None)];
+    assert_eq!(log.store_targets(&id, "p".to_owned(), page.clone()).await, Ok(true));
+    let found = async |email: Option<&String>, phone: Option<&String>| {
+        let found = log.candidates(&id, "c1", "copy_1".to_owned(), email.cloned(), phone.cloned()).await.expect("read");
+        found.into_iter().map(|target| target.provider_id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Some(&email), Some(&phone)).await, ["t1", "t2"]);
+    assert_eq!(found(Some(&email), None).await, ["t1"]);
+    assert!(found(None, None).await.is_empty());
+    let marked = Target { marker: Some("copy_1".to_owned()), ..target("t4", None, None) };
+    assert_eq!(log.store_targets(&id, "p".to_owned(), vec![marked]).await, Ok(true));
+    assert_eq!(found(None, None).await, ["t4"]);
+    assert_eq!(log.link(&id, "t3", "c1").await, Ok(true));
+    assert_eq!(log.link(&id, "t3", "c2").await, Ok(false), "it is another customer's");
+    assert_eq!(log.link(&id, "t3", "c1").await, Ok(true), "again");
+    assert_eq!(found(None, None).await, ["t3", "t4"]);
+    assert_eq!(log.store_targets(&id, "p".to_owned(), page).await, Ok(true), "a page is read again");
+    assert_eq!(found(None, None).await, ["t3", "t4"], "and stays linked");
+}
