@@ -14,9 +14,9 @@ use std::{
 use axum::{
     BoxError, Router,
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get},
+    routing::MethodRouter,
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -27,9 +27,11 @@ use uuid::Uuid;
 use crate::{
     drop_in, http as api,
     merchant::{Gateway, Merchant},
+    operator,
     problem::{AlreadyWritten, Code, Problem},
     state::{App, RequestId},
     store::Store,
+    switch::service::SwitchService,
     upstream::Shared,
     writes::{StoredSurface, Surface},
 };
@@ -50,15 +52,10 @@ pub fn router(app: Arc<App>) -> Edge {
     Edge::new(routes, app, "the API does not have this path; GET /docs lists the paths")
 }
 
-/// The routes of the operator's listener: health and metrics.
-pub fn operator_router(app: Arc<App>) -> Edge {
-    let routes = api::health_routes().into_iter().chain([("/metrics", get(metrics))]);
-    Edge::new(routes, app, "the operator's listener has only GET /livez, /readyz and /metrics")
-}
-
-/// `GET /metrics`, only for the operator.
-async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics().text())
+/// The operator's listener: health, metrics and the operator's API.
+pub fn operator_router(app: Arc<App>, switches: Arc<dyn SwitchService>) -> Edge {
+    let routes = operator::routes(&app, switches);
+    Edge::new(routes, app, operator::UNKNOWN_PATH)
 }
 
 /// Answers a request whose head is not valid HTTP/1.1, or too large for the connection. It never reaches the routes.
@@ -285,6 +282,7 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::*;

@@ -2,11 +2,17 @@
 //! one of its outcome, and each record contains the hash of the record before it.
 
 use clap::{Args, Subcommand};
-use data_encoding::HEXLOWER;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::{CommandError, Configuration, operations::open, serve::runtime, terminal};
-use crate::store::AuditRecord;
+use super::{
+    CommandError, Configuration,
+    operations::open,
+    serve::runtime,
+    switch::{Target, client::Client},
+    terminal,
+};
+use crate::{operator::AuditView, store::StoreError};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -18,6 +24,8 @@ pub(super) struct Arguments {
     /// Print at most this many records.
     #[arg(long, default_value_t = 100)]
     limit: usize,
+    #[command(flatten)]
+    target: Target,
 }
 
 #[derive(Debug, Subcommand)]
@@ -27,37 +35,60 @@ enum Audit {
 }
 
 pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), CommandError> {
-    let failed = |error: crate::store::StoreError| CommandError::Failed(error.to_string());
     runtime()?.block_on(async {
-        let store = open(configuration)?;
-        match arguments.command {
-            Some(Audit::Verify) => match store.audit().verify().await.map_err(failed)? {
-                Ok(head) => terminal::print(&format!("{} records, none missing, none changed", head.sequence)),
-                Err(broken) => {
-                    Err(CommandError::Failed(format!("{broken}; restore the store from a backup and compare")))
-                }
-            },
-            None => {
-                let records = store.audit().records(arguments.after, arguments.limit).await.map_err(failed)?;
-                // One JSON object per line, for other programs.
-                let lines: Vec<String> = records.iter().map(|record| line(record).to_string()).collect();
-                terminal::print(&lines.join("\n"))
+        let client = Client::if_served(configuration, &arguments.target).await?;
+        match (&arguments.command, client) {
+            (Some(Audit::Verify), client) => verify(configuration, client).await,
+            (None, Some(client)) => print(&of_gateway(&client, arguments).await?),
+            (None, None) => {
+                let records = open(configuration)?.audit().records(arguments.after, arguments.limit).await;
+                let views: Vec<AuditView> = records.map_err(failed)?.iter().map(AuditView::from).collect();
+                print(&views)
             }
         }
     })
 }
 
-fn line(record: &AuditRecord) -> Value {
-    json!({
-        "sequence": record.sequence,
-        "at": record.at.to_string(),
-        "event": record.event.as_str(),
-        "merchant": record.merchant,
-        "connection": record.connection,
-        "operation": record.operation,
-        "operation_id": record.id.to_string(),
-        "attempt": record.attempt,
-        "request_hash": HEXLOWER.encode(&record.request_hash),
-        "hash": HEXLOWER.encode(&record.hash),
-    })
+fn failed(error: StoreError) -> CommandError {
+    CommandError::Failed(error.to_string())
+}
+
+/// Prints one JSON object a line, for other programs.
+fn print(records: &[impl Serialize]) -> Result<(), CommandError> {
+    let lines: Result<Vec<String>, _> = records.iter().map(serde_json::to_string).collect();
+    terminal::print(&lines.map_err(|error| CommandError::Failed(error.to_string()))?.join("\n"))
+}
+
+async fn of_gateway(client: &Client, arguments: &Arguments) -> Result<Vec<Value>, CommandError> {
+    const MOST: usize = 100;
+    let (mut records, mut after) = (Vec::new(), arguments.after.to_string());
+    while records.len() < arguments.limit {
+        let wanted = (arguments.limit - records.len()).min(MOST);
+        let mut page: Value = client.get(&format!("/v1/audit?limit={wanted}&cursor={after}")).await?;
+        if let Some(found) = page["data"].as_array_mut() {
+            records.append(found);
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => next.clone_into(&mut after),
+            None => break,
+        }
+    }
+    Ok(records)
+}
+
+async fn verify(configuration: &Configuration, client: Option<Client>) -> Result<(), CommandError> {
+    let (count, broken) = match client {
+        Some(client) => {
+            let found: Value = client.get("/v1/audit/verification").await?;
+            (found["records"].as_u64().unwrap_or_default(), found["broken"].as_str().map(str::to_owned))
+        }
+        None => match open(configuration)?.audit().verify().await.map_err(failed)? {
+            Ok(head) => (head.sequence, None),
+            Err(broken) => (0, Some(broken.to_string())),
+        },
+    };
+    match broken {
+        None => terminal::print(&format!("{count} records, none missing, none changed")),
+        Some(broken) => Err(CommandError::Failed(format!("{broken}; restore the store from a backup and compare"))),
+    }
 }

@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     listener::{self, HEAD_TIMEOUT, IDLE_TIMEOUT, Limits, WRITE_TIMEOUT, connections_within_file_limit},
     state::App,
+    switch::service::SwitchService,
 };
 
 /// How many connections the operator's listener accepts. Probes and people are few, and a port that is open to more than
@@ -41,6 +42,16 @@ impl Bound {
                 server.max_connections
             ));
         }
+        if let (Some(config), Some(socket)) = (&config.operator, &operator)
+            && !config.keys.is_empty()
+            && socket.local_addr().is_ok_and(|address| !address.ip().is_loopback())
+        {
+            let listen = &config.listen;
+            warnings.push(format!(
+                "`operator.listen` = \"{listen}\" is reached from other machines, and the operator's key crosses the \
+                 network without encryption; listen on 127.0.0.1, or put a proxy that terminates TLS in front of it"
+            ));
+        }
         let limits = Limits {
             max_connections,
             max_connections_per_address: server.max_connections_per_address,
@@ -52,8 +63,12 @@ impl Bound {
         Ok(Self { clients, operator, limits })
     }
 
-    /// Serves the API, and health to the operator.
-    pub(super) fn serve(self, app: &Arc<App>) -> Result<(Listener, Option<Listener>), String> {
+    /// Serves the API, and the operator's API.
+    pub(super) fn serve(
+        self,
+        app: &Arc<App>,
+        switches: Arc<dyn SwitchService>,
+    ) -> Result<(Listener, Option<Listener>), String> {
         let clients = Listener::start(self.clients, app::router(Arc::clone(app)), self.limits)?;
         let operator = self.operator.map(|socket| {
             let limits = Limits {
@@ -64,7 +79,7 @@ impl Bound {
                 idle_timeout: IDLE_TIMEOUT,
                 write_timeout: WRITE_TIMEOUT,
             };
-            Listener::start(socket, app::operator_router(Arc::clone(app)), limits)
+            Listener::start(socket, app::operator_router(Arc::clone(app), switches), limits)
         });
         Ok((clients, operator.transpose()?))
     }

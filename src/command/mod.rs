@@ -9,6 +9,7 @@ mod listeners;
 mod operations;
 mod providers;
 mod serve;
+mod switch;
 mod terminal;
 mod twin;
 
@@ -16,7 +17,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-pub use serve::{Running, start};
+pub use serve::{Running, start, start_with};
 
 /// One customers API in front of many payment providers.
 #[derive(Debug, Parser)]
@@ -63,8 +64,14 @@ enum Command {
     Audit(audit::Arguments),
     /// Make API keys for merchants.
     Keys(keys::Arguments),
+    /// Switch a merchant from one provider to another: plan, run, verify, cutover, roll back.
+    Switch(switch::Arguments),
     /// Print the OpenAPI document of the API.
-    Openapi,
+    Openapi {
+        /// The document of the operator's API.
+        #[arg(long)]
+        operator: bool,
+    },
     /// Serve a twin of one provider: a sandbox with the provider's own API.
     #[command(long_about = twin::LONG_ABOUT)]
     Twin(twin::Arguments),
@@ -77,6 +84,8 @@ pub enum CommandError {
     Usage(String),
     /// The command failed: exit code 1.
     Failed(String),
+    /// The command has ended, and something needs a person or is not done: exit code 1. The text may be empty.
+    Open(String),
 }
 
 impl CommandLine {
@@ -92,7 +101,9 @@ impl CommandLine {
             Some(Command::Operations(arguments)) => operations::run(&configuration, &arguments),
             Some(Command::Audit(arguments)) => audit::run(&configuration, &arguments),
             Some(Command::Keys(arguments)) => keys::run(&arguments),
-            Some(Command::Openapi) => terminal::print(&crate::http::openapi::json()),
+            Some(Command::Switch(arguments)) => switch::run(&configuration, arguments),
+            Some(Command::Openapi { operator: false }) => terminal::print(&crate::http::openapi::json()),
+            Some(Command::Openapi { operator: true }) => terminal::print(&crate::operator::openapi::json()),
             Some(Command::Twin(arguments)) => twin::run(arguments),
         };
         match result {
@@ -100,6 +111,12 @@ impl CommandLine {
             Err(CommandError::Usage(message)) => {
                 terminal::print_error(&message);
                 ExitCode::from(2)
+            }
+            Err(CommandError::Open(message)) => {
+                if !message.is_empty() {
+                    terminal::print_notice(&message);
+                }
+                ExitCode::FAILURE
             }
             Err(CommandError::Failed(message)) => {
                 terminal::print_error(&message);

@@ -1,12 +1,22 @@
 //! `passerelle operations`: lists the writes in the store with their outcomes, above all those whose outcome is not known.
-//! It only reads, and can run beside a gateway that uses the store.
+//! It asks the gateway where one serves the operator's API; otherwise it reads the store itself.
 
 use clap::Args;
+use serde_json::{Value, json};
 
-use super::{CommandError, Configuration, providers::table, serve::runtime, terminal};
+use super::{
+    CommandError, Configuration,
+    providers::table,
+    serve::runtime,
+    switch::{
+        Target,
+        client::{Client, encoded},
+    },
+    terminal,
+};
 use crate::{
     config,
-    http::operations::OperationList,
+    operator::OperationOfMerchantList,
     store::{Inspection, OperationId, Settings, State},
 };
 
@@ -22,15 +32,18 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ID", value_parser = operation)]
     after: Option<OperationId>,
     /// List at most this many.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = at_least_one)]
     limit: usize,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    target: Target,
 }
 
 fn outcome(word: &str) -> Result<State, &'static str> {
     State::parse(word).ok_or("the outcome must be sending, done, failed or unknown")
+}
+
+fn at_least_one(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or("must be a number above zero")
 }
 
 fn operation(text: &str) -> Result<OperationId, String> {
@@ -38,39 +51,73 @@ fn operation(text: &str) -> Result<OperationId, String> {
 }
 
 pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), CommandError> {
-    let records = runtime()?.block_on(async {
-        let store = open(configuration)?;
-        let Arguments { outcome, merchant, after, limit, .. } = arguments;
-        let listed = store.operations(merchant.as_deref(), *outcome, *after, limit.saturating_add(1)).await;
-        listed.map_err(|error| CommandError::Failed(error.to_string()))
+    let list = runtime()?.block_on(async {
+        match Client::if_served(configuration, &arguments.target).await? {
+            Some(client) => of_gateway(&client, arguments).await,
+            None => of_store(configuration, arguments).await,
+        }
     })?;
-    if arguments.json {
-        return terminal::print_json(&OperationList::of(records, arguments.limit));
+    if arguments.target.json {
+        return terminal::print_json(&list);
     }
-    if records.is_empty() {
+    let writes = list["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if writes.is_empty() {
         return terminal::print("no such writes");
     }
     let mut table = table();
     table.set_header(["id", "merchant", "connection", "operation", "outcome", "customer", "created at"]);
-    for record in records.iter().take(arguments.limit) {
-        let is_held = record.state == State::Unknown && record.reconcile_after.is_none();
+    for write in writes {
+        let text = |name: &str| write[name].as_str().unwrap_or_default().to_owned();
+        let outcome = if write["held"] == true { "unknown, held".to_owned() } else { text("outcome") };
         table.add_row([
-            record.id.to_string(),
-            record.merchant.clone(),
-            record.connection.clone(),
-            record.operation.clone(),
-            if is_held { "unknown, held".to_owned() } else { record.state.as_str().to_owned() },
-            record.customer.clone().unwrap_or_default(),
-            record.created_at.to_string(),
+            text("id"),
+            text("merchant"),
+            text("connection"),
+            text("operation"),
+            outcome,
+            text("customer"),
+            text("created_at"),
         ]);
     }
     let mut text = table.to_string();
-    if records.len() > arguments.limit
-        && let Some(last) = records.get(arguments.limit.saturating_sub(1))
-    {
-        text.push_str(&format!("\n\nthere are more; show them with --after {}", last.id));
+    if let Some(last) = list["next_cursor"].as_str() {
+        text.push_str(&format!("\n\nthere are more; show them with --after {last}"));
     }
     terminal::print(&text)
+}
+
+/// The writes as the store has them.
+async fn of_store(configuration: &Configuration, arguments: &Arguments) -> Result<Value, CommandError> {
+    let store = open(configuration)?;
+    let Arguments { outcome, merchant, after, limit, .. } = arguments;
+    let listed = store.operations(merchant.as_deref(), *outcome, *after, limit.saturating_add(1)).await;
+    let records = listed.map_err(|error| CommandError::Failed(error.to_string()))?;
+    let list = OperationOfMerchantList::of(records, *limit);
+    serde_json::to_value(list).map_err(|error| CommandError::Failed(error.to_string()))
+}
+
+/// The writes as a gateway tells them.
+async fn of_gateway(client: &Client, arguments: &Arguments) -> Result<Value, CommandError> {
+    const MOST: usize = 100;
+    let Arguments { outcome, merchant, after, limit, .. } = arguments;
+    let filters: String = [("outcome", outcome.map(State::as_str)), ("merchant", merchant.as_deref())]
+        .iter()
+        .filter_map(|(name, value)| Some(format!("&{name}={}", encoded((*value)?))))
+        .collect();
+    let (mut writes, mut cursor) = (Vec::new(), after.map(|id| id.to_string()));
+    loop {
+        let wanted = (limit - writes.len()).min(MOST);
+        let from = cursor.as_ref().map_or(String::new(), |cursor| format!("&cursor={}", encoded(cursor)));
+        let mut page: Value = client.get(&format!("/v1/operations?limit={wanted}{filters}{from}")).await?;
+        cursor = page["next_cursor"].as_str().map(str::to_owned);
+        if let Some(found) = page["data"].as_array_mut() {
+            writes.append(found);
+        }
+        if cursor.is_none() || writes.len() >= *limit {
+            break;
+        }
+    }
+    Ok(json!({ "object": "list", "data": writes, "has_more": cursor.is_some(), "next_cursor": cursor }))
 }
 
 /// Opens the store of a configuration for reading.

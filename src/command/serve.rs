@@ -24,6 +24,7 @@ use crate::{
     merchant::{Gateway, Twins},
     state::App,
     store::{self, Store},
+    switch::service::SwitchService,
     twin::Twin,
     upstream::Shared,
 };
@@ -119,6 +120,14 @@ impl Running {
 
 /// Starts the twins and the API of a configuration.
 pub async fn start(loaded: &Loaded) -> Result<Running, String> {
+    start_with(loaded, |app| Arc::new(app.switches.clone())).await
+}
+
+/// Like [`start`], with the switches that the operator's API serves.
+pub async fn start_with(
+    loaded: &Loaded,
+    switches: impl FnOnce(&Arc<App>) -> Arc<dyn SwitchService>,
+) -> Result<Running, String> {
     text::phone::warm_up();
     let twins = start_twins(loaded)?;
     let shared = Shared::default();
@@ -131,7 +140,7 @@ pub async fn start(loaded: &Loaded) -> Result<Running, String> {
     let checked = app.switches.check(&app.gateway.load_full()).await.map_err(|refused| refused.to_string())?;
     warnings.extend(checked);
     let watch = app.run_in_background();
-    let (Listener { address, handle, task }, operator) = bound.serve(&app)?;
+    let (Listener { address, handle, task }, operator) = bound.serve(&app, switches(&app))?;
     let operator_address = operator.as_ref().map(|operator| operator.address);
     Ok(Running { address, operator_address, app, handle, twins, warnings, task, operator, watch })
 }
@@ -172,7 +181,7 @@ async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError
     }
     tracing::info!(server.address = %running.address, "serving on http://{}", running.address);
     if let Some(address) = running.operator_address {
-        tracing::info!(server.address = %address, "serving health to the operator on http://{address}");
+        tracing::info!(server.address = %address, "serving the operator on http://{address}");
     }
     tokio::spawn(stop_on_signal(Arc::clone(&running.app), running.handle.clone()));
     tokio::spawn(reload_on_signal(Arc::clone(&running.app), running.twins.clone(), file));

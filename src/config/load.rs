@@ -95,7 +95,8 @@ pub fn load_text(text: &str, name: &str) -> Result<Loaded, ConfigError> {
 const PREFIX: &str = "PASSERELLE_";
 
 /// The variables that the command line reads itself. They have no key in the file.
-const WITHOUT_KEY: [&str; 2] = ["PASSERELLE_CONFIG", "PASSERELLE_LOG"];
+const WITHOUT_KEY: [&str; 4] =
+    ["PASSERELLE_CONFIG", "PASSERELLE_LOG", "PASSERELLE_OPERATOR", "PASSERELLE_OPERATOR_KEY"];
 
 /// A warning about variables that look like configuration and set no key. Kubernetes sets such variables for a service
 /// that is named `passerelle`, so they do not keep the gateway from starting. A variable that the configuration names as

@@ -72,14 +72,21 @@ pub struct ServerConfig {
     pub max_bodies: usize,
 }
 
-/// The operator's listener. It serves health, with a cap of its own, so that health is answered when clients use all
-/// connections of the API.
+/// The operator's listener. It serves health, metrics and, with a key, the operator's API. It has a cap of its own, so that
+/// health is answered when clients use all connections of the API.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Operator")]
 pub struct OperatorConfig {
     /// The address and port to listen on.
     pub listen: String,
+    /// The keys of the operator's API. Without one, only health and metrics are served.
+    #[serde(default)]
+    pub keys: Vec<ApiKey>,
+    /// More names that the `Host` header may have, such as `passerelle.internal`. IP addresses and `localhost` are always
+    /// allowed.
+    #[serde(default)]
+    pub hosts: Vec<String>,
 }
 
 /// Where the gateway stores what must survive a restart.

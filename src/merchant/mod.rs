@@ -5,6 +5,7 @@ mod carries;
 mod cursor;
 mod homes;
 mod middleware;
+mod operator;
 mod resolve;
 mod secrets;
 
@@ -31,6 +32,7 @@ use passerelle_providers::{
 pub use cursor::{Cursor, CursorKey, NotThisList};
 pub use homes::{Homes, connection, held};
 pub use middleware::{Home, Middleware};
+pub use operator::{OperatorAccess, SANDBOX_OPERATOR_KEY};
 
 use crate::{config::OnAmbiguous, store::Carried, upstream::Upstream};
 
@@ -41,6 +43,8 @@ pub struct Gateway {
     by_key: BTreeMap<[u8; 32], Arc<Merchant>>,
     by_name: BTreeMap<String, Arc<Merchant>>,
     signers: Vec<Signer>,
+    /// Who may use the operator's API.
+    pub operator: OperatorAccess,
     /// How long a whole request may take.
     pub deadline: Duration,
     /// How large a request body may be, in bytes.

@@ -73,6 +73,7 @@ impl Gateway {
                 }
             }
         }
+        let operator = resolver.operator(|key| by_key.contains_key(key));
         // The deadline may be longer than `store.lease`, because the lease is renewed while a write is in flight. But
         // it is not renewed for longer than `LONGEST_ATTEMPT`.
         if config.server.deadline > store::LONGEST_ATTEMPT {
@@ -117,6 +118,7 @@ impl Gateway {
                     by_key,
                     by_name,
                     signers,
+                    operator,
                     deadline: config.server.deadline,
                     max_body: config.server.max_body,
                     body_timeout: config.server.body_timeout,

@@ -13,7 +13,7 @@ use passerelle_providers::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{digest_of, resolve::Resolver};
+use super::{OperatorAccess, SANDBOX_OPERATOR_KEY, digest_of, resolve::Resolver};
 use crate::{
     config::{self, ApiKey, nearest},
     upstream::{Exception, Proxy},
@@ -36,26 +36,60 @@ impl Resolver<'_> {
         let is_sandbox = typed.connections.values().all(|connection| connection.sandbox);
         let mut keys = Vec::new();
         for key in &typed.api_keys {
-            match key {
-                ApiKey::Sha256(digest) => {
-                    let bytes = HEXLOWER_PERMISSIVE.decode(digest.as_bytes()).ok();
-                    match bytes.and_then(|bytes| bytes.try_into().ok()) {
-                        Some(bytes) => keys.push(bytes),
-                        None => self.mistake(&at, "has a digest that is not 64 hexadecimal digits"),
-                    }
+            keys.extend(self.key(&at, key, is_sandbox));
+        }
+        keys
+    }
+
+    /// The digest of one key. A literal key is only usual in a sandbox.
+    fn key(&mut self, at: &str, key: &ApiKey, is_sandbox: bool) -> Option<[u8; 32]> {
+        match key {
+            ApiKey::Sha256(digest) => {
+                let bytes = HEXLOWER_PERMISSIVE.decode(digest.as_bytes()).ok();
+                let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+                if bytes.is_none() {
+                    self.mistake(at, "has a digest that is not 64 hexadecimal digits");
                 }
-                ApiKey::Key(secret) => {
-                    if secret.is_literal() && !is_sandbox {
-                        self.warn(&at, "holds a key itself; use { sha256 = \"…\" } or { env = \"NAME\" }");
-                    }
-                    match secret.resolve() {
-                        Ok(key) => keys.push(digest_of(key.expose_secret())),
-                        Err(error) => self.mistake(&at, error),
+                bytes
+            }
+            ApiKey::Key(secret) => {
+                if secret.is_literal() && !is_sandbox {
+                    self.warn(at, "holds a key itself; use { sha256 = \"…\" } or { env = \"NAME\" }");
+                }
+                match secret.resolve() {
+                    Ok(key) => Some(digest_of(key.expose_secret())),
+                    Err(error) => {
+                        self.mistake(at, error);
+                        None
                     }
                 }
             }
         }
-        keys
+    }
+
+    /// The keys of the operator's API, and the names by which its listener is called. The public key `op_sandbox` is one
+    /// of them where every connection is a sandbox, and refused everywhere else.
+    pub(super) fn operator(&mut self, is_merchants_key: impl Fn(&[u8; 32]) -> bool) -> OperatorAccess {
+        const AT: &str = "operator.keys";
+        let config = &self.loaded.config;
+        let Some(typed) = &config.operator else { return OperatorAccess::default() };
+        let mut connections = config.merchants.values().flat_map(|merchant| merchant.connections.values());
+        let is_sandbox = !config.merchants.is_empty() && connections.all(|connection| connection.sandbox);
+        let mut keys: Vec<[u8; 32]> = typed.keys.iter().filter_map(|key| self.key(AT, key, is_sandbox)).collect();
+        if keys.iter().any(is_merchants_key) {
+            let what = "has a key of a merchant's client, which could then switch providers; make a new one with \
+                        `passerelle keys new`";
+            self.mistake(AT, what);
+        }
+        let public = digest_of(SANDBOX_OPERATOR_KEY);
+        match (is_sandbox, keys.contains(&public)) {
+            (true, false) => keys.push(public),
+            (false, true) => {
+                self.mistake(AT, "has `op_sandbox`, which is public; make a key with `passerelle keys new`");
+            }
+            _ => {}
+        }
+        OperatorAccess::new(keys, &typed.listen, &typed.hosts)
     }
 
     /// The signed drop-in clients of a merchant: for each the imitated provider, the name that the client sends, and

@@ -82,6 +82,12 @@ codes! {
     /// The id is not one that the merchant was given first, and several customers have it, each at another connection. `ids`
     /// has the ids that the merchant was given. Nothing was sent to a provider. Use the one of the customer that you mean.
     IdAmbiguous = "id_ambiguous", 409, "The id names several customers";
+    /// The switch is in another state, or its merchant's active connection has changed, since the operator decided on this
+    /// command. Nothing was changed. Read the switch again, and decide again.
+    SwitchChanged = "switch_changed", 409, "The switch has changed";
+    /// The switch is in a state that does not allow this command, or the command's conditions are not met. `reasons` says
+    /// which, and how to meet them; those that can be accepted have a code for `accept`. Nothing was changed.
+    SwitchRefused = "switch_refused", 409, "The switch does not allow this now";
     /// The body of the request arrived too slowly. The gateway closes the connection. Send the request again.
     RequestTimeout = "request_timeout", 408, "The body did not arrive in time";
     /// The body is larger than the gateway accepts (`server.max_body`).
@@ -90,6 +96,9 @@ codes! {
     UriTooLong = "uri_too_long", 414, "The path and query are too long";
     /// The body is not declared as `application/json` (or `application/merge-patch+json` for an update).
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be JSON";
+    /// The `Host` header names neither the address of the operator's listener nor one of `operator.hosts`. A web page that
+    /// has its own name point at the listener sends such a request.
+    WrongHost = "wrong_host", 421, "The request is for another host";
     /// Fields or parameters are wrong. `errors` names each field by a JSON Pointer, and each parameter by its name.
     InvalidRequest = "invalid_request", 422, "A field is wrong";
     /// The provider cannot store some of the fields, or cannot clear them, and the loss policy is `reject`. `errors`

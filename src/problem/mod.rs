@@ -11,11 +11,16 @@ use passerelle_providers::{
     api::view::FieldErrorView,
     model::{Effect, Error, FieldError, Kind, LossPolicy, Operation, VendorAnswer, manifest::Manifest},
 };
-use serde::Serialize;
 
+mod allow;
+mod body;
 mod code;
 
+pub use body::ProblemReason;
 pub use code::Code;
+
+use allow::allowed_methods;
+use body::{ProblemBody, ProblemBodyProvider};
 
 use crate::{execution::Exchange, merchant::Connection};
 
@@ -76,6 +81,7 @@ pub struct Parts {
     vendor: Option<VendorAnswer>,
     existing: Option<String>,
     matching: Vec<String>,
+    reasons: Vec<ProblemReason>,
     operation_id: Option<String>,
     raw: Option<Vec<Exchange>>,
     on_loss: Option<LossPolicy>,
@@ -97,6 +103,7 @@ impl Problem {
             vendor: None,
             existing: None,
             matching: Vec::new(),
+            reasons: Vec::new(),
             operation_id: None,
             raw: None,
             on_loss: None,
@@ -187,6 +194,13 @@ impl Problem {
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors = errors;
+        self
+    }
+
+    /// Adds the reasons of a refusal.
+    #[must_use]
+    pub fn with_reasons(mut self, reasons: Vec<ProblemReason>) -> Self {
+        self.0.reasons = reasons;
         self
     }
 
@@ -301,6 +315,7 @@ impl Problem {
             safe_to_retry: parts.safe_to_retry,
             operation_id: parts.operation_id.as_deref(),
             ids: &parts.matching,
+            reasons: &parts.reasons,
             provider,
             raw: parts.raw.as_deref(),
         };
@@ -345,56 +360,4 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-#[derive(Serialize)]
-struct ProblemBody<'a> {
-    #[serde(rename = "type")]
-    kind: String,
-    title: &'static str,
-    status: u16,
-    code: &'static str,
-    detail: &'a str,
-    errors: Vec<FieldErrorView<'a>>,
-    request_id: &'a str,
-    outcome: &'static str,
-    safe_to_retry: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    ids: &'a [String],
-    provider: Option<ProblemBodyProvider<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    raw: Option<&'a [Exchange]>,
-}
-
-#[derive(Serialize)]
-struct ProblemBodyProvider<'a> {
-    name: &'static str,
-    connection: &'a str,
-    status: Option<u16>,
-    code: Option<&'a str>,
-    message: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-}
-
-/// The methods that the provider supports on the path of an operation, as far as `is_allowed` does not exclude them.
-fn allowed_methods(manifest: &Manifest, operation: Operation, is_allowed: impl Fn(Operation) -> bool) -> String {
-    let operations_on_path: &[(Operation, &str)] = match operation {
-        Operation::Create | Operation::List => &[(Operation::List, "GET"), (Operation::Create, "POST")],
-        Operation::Retrieve | Operation::Update | Operation::Delete => {
-            &[(Operation::Retrieve, "GET"), (Operation::Update, "PATCH"), (Operation::Delete, "DELETE")]
-        }
-        Operation::Find
-        | Operation::Block
-        | Operation::Unblock
-        | Operation::PaymentMethods
-        | Operation::Payments
-        | Operation::OverdueInvoices => &[],
-    };
-    let supported = operations_on_path
-        .iter()
-        .filter(|(operation, _)| manifest.operation(*operation).is_supported() && is_allowed(*operation));
-    supported.map(|(_, method)| *method).collect::<Vec<_>>().join(", ")
 }

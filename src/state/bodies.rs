@@ -28,6 +28,8 @@ pub enum BodyOwner {
     /// The signing client that the request names. The signature can only be verified with the whole body, so any client
     /// may have sent the request.
     Signer(SignerId),
+    /// The operator.
+    Operator,
 }
 
 /// The budget has no more memory for this owner.

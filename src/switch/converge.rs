@@ -35,10 +35,7 @@ impl One<'_> {
         })?;
         let Some((command, _)) = command else { return self.converge_block(source, target, linked).await };
         let linked = self.with_row(linked).await?;
-        let target = match self.send(command, source).await?.record {
-            Some(record) => record,
-            None => return Err(Stop::Moved),
-        };
+        let Some(target) = self.send(command, source).await?.record else { return Err(Stop::Moved) };
         self.converge_block(source, target, linked).await
     }
 

@@ -11,6 +11,7 @@ mod converge;
 pub mod copy;
 mod driver;
 mod file;
+pub mod files;
 mod gates;
 mod passes;
 mod planner;

@@ -7,6 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use data_encoding::HEXLOWER;
 use futures_util::{StreamExt, stream};
 use passerelle_providers::{
     model::{Customer, Field},
@@ -232,7 +233,7 @@ impl Verifying<'_> {
         let hash = |bytes: &[u8]| self.context.store.operations().copied_value_hash(&self.pair.merchant, bytes);
         let hashed = |customer, field: Field, side| {
             let hash = value_hash(customer, field, side, &hash)?;
-            Some(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+            Some(HEXLOWER.encode(&hash))
         };
         let differences = comparison.differences.iter().map(|difference| {
             let home = hashed(source, difference.field, &sides.from);

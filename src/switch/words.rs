@@ -8,8 +8,9 @@ macro_rules! words {
     ($(#[$about:meta])* $name:ident { $( $(#[$doc:meta])* $variant:ident = $word:literal, )* }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
         pub enum $name {
-            $( $(#[$doc])* #[serde(rename = $word)] $variant, )*
+            $( $(#[$doc])* $variant, )*
         }
 
         impl $name {
@@ -165,7 +166,7 @@ words! {
     /// The kind of a document.
     StepsObject {
         /// The steps of a command that was not executed.
-        Steps = "switch_steps",
+        SwitchSteps = "switch_steps",
     }
 }
 
@@ -182,5 +183,29 @@ words! {
         Complete = "complete",
         /// Ends the switch before the target became active.
         Abandon = "abandon",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_the_same_in_json_and_everywhere_else() {
+        fn check<T: Copy + Serialize>(values: &[T], word: impl Fn(T) -> &'static str) {
+            for value in values {
+                assert_eq!(serde_json::to_value(value).expect("JSON"), word(*value));
+            }
+        }
+        check(SwitchState::ALL, SwitchState::as_str);
+        check(BlockedCode::ALL, BlockedCode::as_str);
+        check(Outcome::ALL, Outcome::as_str);
+        check(Level::ALL, Level::as_str);
+        check(DecisionKind::ALL, DecisionKind::as_str);
+        check(CommandName::ALL, CommandName::as_str);
+        check(SwitchObject::ALL, SwitchObject::as_str);
+        check(SwitchRecordObject::ALL, SwitchRecordObject::as_str);
+        check(ListObject::ALL, ListObject::as_str);
+        check(StepsObject::ALL, StepsObject::as_str);
     }
 }

@@ -14,6 +14,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use passerelle_providers::{
     engine::Conditions,
     model::{Command, Effect, Error, LossPolicy, Written},
@@ -84,7 +85,7 @@ impl Writes {
         let NewCopy { merchant, connection, of, epoch, command, seen } = copy;
         let home = HomeOfWrite { epoch, public_id: Some(of.public_id.clone()), is_copy: true };
         let marker = self.store.copy_marker(&merchant.name, &of.public_id);
-        let surface = Arc::new(CopySurface::new(marker, hex(&seen)));
+        let surface = Arc::new(CopySurface::new(marker, HEXLOWER.encode(&seen)));
         let deadline = self.gateway.load().deadline;
         let write = NewWrite {
             merchant,
@@ -162,7 +163,7 @@ impl Writes {
 /// The end of a copy that happened before.
 fn done_before(Record { customer, answer, .. }: Record) -> CopyEnd {
     let kept = answer.map_or_else(KeptEnd::default, |answer| KeptEnd::read(&answer.body));
-    CopyEnd::Done { provider_id: customer, existing: kept.existing, seen: unhex(&kept.seen), written: None }
+    CopyEnd::Done { provider_id: customer, existing: kept.existing, seen: kept.seen(), written: None }
 }
 
 /// The answer to a copy as the store keeps it: nothing in it is a value of the customer.
@@ -192,6 +193,11 @@ enum KeptEffect {
 }
 
 impl KeptEnd {
+    /// The hashes; none where a digit is wrong.
+    fn seen(&self) -> Vec<u8> {
+        HEXLOWER.decode(self.seen.as_bytes()).unwrap_or_default()
+    }
+
     fn read(body: &Bytes) -> Self {
         serde_json::from_slice(body).unwrap_or_default()
     }
@@ -223,7 +229,7 @@ impl From<KeptEnd> for CopyEnd {
     fn from(kept: KeptEnd) -> Self {
         match kept.effect {
             KeptEffect::Done => {
-                Self::Done { provider_id: kept.id, existing: kept.existing, seen: unhex(&kept.seen), written: None }
+                Self::Done { seen: kept.seen(), provider_id: kept.id, existing: kept.existing, written: None }
             }
             // Why is not kept. The next copy finds out.
             KeptEffect::None => Self::Moved,
@@ -297,14 +303,4 @@ impl Surface for CopySurface {
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         (StoredAnswer { status, headers: Vec::new(), body }, None)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The bytes of hexadecimal digits; none where a digit is wrong.
-fn unhex(digits: &str) -> Vec<u8> {
-    let byte = |at| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    (0..digits.len()).step_by(2).map(byte).collect::<Option<_>>().unwrap_or_default()
 }

@@ -17,6 +17,11 @@ static SHARED: LazyLock<Arc<Contract>> = LazyLock::new(|| {
     Arc::new(Contract { document, validators: Mutex::default() })
 });
 
+static OPERATOR: LazyLock<Arc<Contract>> = LazyLock::new(|| {
+    let document = serde_json::from_str(&passerelle::operator::openapi::json()).expect("the document is JSON");
+    Arc::new(Contract { document, validators: Mutex::default() })
+});
+
 /// The OpenAPI document, and validators for the schemas that were used.
 pub(crate) struct Contract {
     document: Value,
@@ -26,6 +31,21 @@ pub(crate) struct Contract {
 impl Contract {
     pub(crate) fn shared() -> Arc<Self> {
         Arc::clone(&SHARED)
+    }
+
+    /// The contract of the operator's API.
+    pub(crate) fn operator() -> Arc<Self> {
+        Arc::clone(&OPERATOR)
+    }
+
+    /// Every method and path of the document.
+    pub(crate) fn routes(&self) -> Vec<(Method, String)> {
+        let paths = self.document["paths"].as_object().expect("paths");
+        let routes = paths.iter().flat_map(|(path, operations)| {
+            let methods = operations.as_object().expect("operations").keys();
+            methods.map(move |method| (method.to_uppercase().parse().expect("a method"), path.clone()))
+        });
+        routes.collect()
     }
 
     /// Fails the test when the document does not allow the answer.
@@ -41,12 +61,14 @@ impl Contract {
         let status = answer.status.as_u16().to_string();
         let response = &operation["responses"][&status];
         assert!(response.is_object(), "{method} {template} answered {status}, which is not documented");
-        let media_type = answer.header("content-type");
+        let media_type = answer.header("content-type").split(';').next().unwrap_or_default();
         let schema = &response["content"][media_type]["schema"];
         assert!(schema.is_object(), "{method} {template} answered {status} as {media_type}, which is not documented");
         let validator = self.validator(&format!("{method} {template} {status}"), schema);
+        let text = Value::from(answer.text.as_str());
+        let body = if media_type.ends_with("json") { &answer.body } else { &text };
         let wrong: Vec<String> =
-            validator.iter_errors(&answer.body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            validator.iter_errors(body).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert!(wrong.is_empty(), "{method} {template} {status}: {wrong:#?}\n{}", answer.text);
     }
 

@@ -48,16 +48,13 @@ async fn a_look_up_finds_a_customer_at_its_home_and_never_by_a_copy() {
         let found = two.gateway.get(&format!("/v1/customers/lookup?email={email}")).await;
         let filtered = two.gateway.get(&format!("/v1/customers?email={email}")).await;
         let data = filtered.body["data"].as_array().expect("a page");
-        match expected {
-            Some(expected) => {
-                check(&found, expected);
-                assert_eq!(data.len(), 1, "{email}: {}", filtered.text);
-                assert_eq!((text(&data[0], "id"), text(&data[0]["provider"], "connection")), (expected.0, expected.1));
-            }
-            None => {
-                assert_eq!(found.status_and_code(), (404, "customer_not_found"), "{email}: {}", found.text);
-                assert!(data.is_empty(), "{email}: {}", filtered.text);
-            }
+        if let Some(expected) = expected {
+            check(&found, expected);
+            assert_eq!(data.len(), 1, "{email}: {}", filtered.text);
+            assert_eq!((text(&data[0], "id"), text(&data[0]["provider"], "connection")), (expected.0, expected.1));
+        } else {
+            assert_eq!(found.status_and_code(), (404, "customer_not_found"), "{email}: {}", found.text);
+            assert!(data.is_empty(), "{email}: {}", filtered.text);
         }
     }
     two.pin(&public, None);

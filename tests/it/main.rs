@@ -28,6 +28,7 @@ mod inbound;
 mod large_replies;
 mod lists;
 mod metrics;
+mod operator;
 mod partial_lists;
 mod phones;
 mod played;

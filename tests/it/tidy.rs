@@ -116,6 +116,8 @@ const SHELL: &[&str] = &[
     "body",
     "http",
     "drop_in",
+    "report",
+    "operator",
     "twin",
     "app",
     "listener",

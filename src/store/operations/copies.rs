@@ -7,6 +7,7 @@
 //! happened is the memory of it for the next create.
 
 use async_trait::async_trait;
+use data_encoding::HEXLOWER;
 
 use super::{
     OperationLog,
@@ -35,7 +36,7 @@ impl Copy {
         match existing.state {
             State::Sending => Found::InFlight(existing),
             State::Unknown => Found::Unknown(existing),
-            State::Done if self.is_create && existing.operation == "create" && self.remembers(&existing) => {
+            State::Done if self.is_create && existing.operation == "create" && Self::remembers(&existing) => {
                 Found::Finished(existing)
             }
             State::Done | State::Failed => Found::Nothing,
@@ -57,7 +58,7 @@ impl Copy {
     }
 
     /// Whether the record that an earlier create made exists, as far as the gateway knows.
-    fn remembers(&self, existing: &Stored) -> bool {
+    fn remembers(existing: &Stored) -> bool {
         existing.customer.is_some() && !existing.erased
     }
 }
@@ -87,8 +88,7 @@ impl OperationLog {
     /// the same secret makes the same one, so the marker of another gateway or of another merchant never equals it.
     pub fn copy_marker(&self, merchant: &str, public_id: &str) -> String {
         let hash = self.store.hashes.contact(merchant, "", "copy marker", public_id);
-        let digits: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("copy_{digits}")
+        format!("copy_{}", HEXLOWER.encode(&hash[..16]))
     }
 
     /// The beginning of the keyed hash of a value of a customer: by it a copy recognizes what the gateway wrote before.

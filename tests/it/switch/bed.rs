@@ -1,5 +1,7 @@
 //! A merchant between two twins, whose customers are copied by hand: no planner and no driver runs.
 
+use std::sync::Arc;
+
 use passerelle::{
     store::{KnownCustomer, ShownRecord},
     switch::{
@@ -156,7 +158,7 @@ impl Bed {
 
     pub(super) fn context(&self) -> Context {
         let app = self.gateway.app();
-        Context { store: app.store.clone(), gateway: app.gateway.clone(), writes: app.writes.clone() }
+        Context { store: app.store.clone(), gateway: Arc::clone(&app.gateway), writes: Arc::clone(&app.writes) }
     }
 
     pub(super) async fn copy(&self, public_id: &str) -> Result<Copied, Stalled> {
@@ -169,7 +171,7 @@ impl Bed {
 
     /// Copies a customer until its other side is current.
     pub(super) async fn copy_fully(&self, public_id: &str) -> Copied {
-        let ends = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+        let ends = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
         loop {
             let copied = self.copy(public_id).await;
             match copied {

@@ -102,12 +102,10 @@ impl Bed {
             if is_so(&view) {
                 return view;
             }
-            if Instant::now() >= until {
-                let open = self.records(id, None).await;
-                let open: Vec<_> =
-                    open.iter().filter(|one| one.code.is_some() || one.outcome == Outcome::Pending).collect();
-                panic!("{what} did not come: {open:#?}\n{view:#?}");
-            }
+            let is_late = Instant::now() >= until;
+            let mut open = if is_late { self.records(id, None).await } else { Vec::new() };
+            open.retain(|one| one.code.is_some() || one.outcome == Outcome::Pending);
+            assert!(!is_late, "{what} did not come: {open:#?}\n{view:#?}");
             sleep(Duration::from_millis(20)).await;
         }
     }

@@ -2,7 +2,7 @@
 
 use passerelle::switch::{
     service::{Decided, ListedCustomer, PlanOptions, RefusedKind, RunOptions, SwitchService},
-    view::{Outcome, SwitchState},
+    view::{DecisionKind, Outcome, SwitchState},
 };
 use serde_json::{Map, json};
 
@@ -65,7 +65,6 @@ async fn two_customers_who_match_one_record_both_need_a_decision() {
         decision,
         link_id: link_id.map(str::to_owned),
     };
-    use passerelle::switch::view::DecisionKind;
     let decisions = vec![decision(&one, DecisionKind::Link, Some(&there)), decision(&two, DecisionKind::Create, None)];
     bed.switches().decide(&copied.id, decisions, decided(&copied)).await.expect("decided");
     let is_done = |view: &passerelle::switch::view::SwitchView| is_copied(view) && view.records.needs_decision == 0;

@@ -1,0 +1,150 @@
+//! Who may call, and what a request says: its key, its host, its parameters and its JSON body.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{FromRef, FromRequestParts, Path},
+};
+use http::{HeaderMap, header, request::Parts};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    body::{BodyLimits, read_body},
+    http::{query::Query, request::bearer},
+    problem::{Code, Problem},
+    state::{App, BodyOwner},
+};
+
+/// How many entries a page has if the request does not say it.
+const DEFAULT_LIMIT: u16 = 20;
+
+/// A request to the operator's listener by one of its names.
+#[derive(Debug)]
+pub(super) struct Addressed;
+
+/// A request with a key of the operator.
+#[derive(Debug)]
+pub(super) struct Authorized {
+    query: Option<String>,
+    headers: HeaderMap,
+    limits: BodyLimits,
+    app: Arc<App>,
+}
+
+impl<S> FromRequestParts<S> for Addressed
+where
+    S: Send + Sync,
+    Arc<App>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let app = Arc::<App>::from_ref(state);
+        let access = &app.gateway.load().operator;
+        let host = parts.uri.authority().map(http::uri::Authority::as_str);
+        let host = host.or_else(|| parts.headers.get(header::HOST)?.to_str().ok()).unwrap_or_default();
+        if !access.is_named_by(host) {
+            let detail = "the `Host` header does not name this listener; call it by its address, or add the name to \
+                          `operator.hosts`";
+            return Err(Problem::new(Code::WrongHost, detail));
+        }
+        if !access.has_key() {
+            let detail = "the operator's API is not served, because `operator.keys` is empty: make a key with \
+                          `passerelle keys new`, write `keys = [{ sha256 = \"…\" }]` with its digest below `[operator]`, \
+                          and reload the configuration (SIGHUP)";
+            return Err(Problem::new(Code::NotFound, detail));
+        }
+        Ok(Self)
+    }
+}
+
+impl<S> FromRequestParts<S> for Authorized
+where
+    S: Send + Sync,
+    Arc<App>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Addressed::from_request_parts(parts, state).await?;
+        let app = Arc::<App>::from_ref(state);
+        let gateway = app.gateway.load_full();
+        let key = bearer(&parts.headers).ok_or_else(|| {
+            Problem::new(Code::Unauthorized, "send the operator's key as `Authorization: Bearer <key>`")
+        })?;
+        if !gateway.operator.accepts(key) {
+            let detail = match gateway.merchant(key) {
+                Some(_) => "this is the key of a merchant's client; the operator's API needs one of `operator.keys`",
+                None => "the key is not one of `operator.keys`",
+            };
+            return Err(Problem::new(Code::Unauthorized, detail));
+        }
+        Ok(Self {
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers.clone(),
+            limits: BodyLimits { size: gateway.max_body, timeout: gateway.body_timeout },
+            app,
+        })
+    }
+}
+
+impl Authorized {
+    /// The parameters of the request.
+    pub(super) fn query(&self, known: &[&'static str]) -> Result<Query, Problem> {
+        Query::read(self.query.as_deref().unwrap_or_default(), &[known])
+    }
+
+    /// The headers of the request.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// What a body may be.
+    pub(super) fn limits(&self) -> BodyLimits {
+        self.limits
+    }
+
+    /// Whether the body is declared as this media type.
+    pub(super) fn has_body_of(&self, media_type: &str) -> bool {
+        self.headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type))
+    }
+
+    /// Reads a JSON body.
+    pub(super) async fn body<T: DeserializeOwned>(&self, body: Body) -> Result<T, Problem> {
+        if !self.has_body_of("application/json") {
+            return Err(Problem::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`"));
+        }
+        let bytes =
+            read_body(&self.headers, body, self.limits, self.app.bodies.reservation(BodyOwner::Operator)).await?;
+        serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => {
+                Problem::new(Code::InvalidRequest, format!("the body is wrong: {error}"))
+            }
+            _ => Problem::new(Code::MalformedRequest, format!("the body is not JSON: {error}")),
+        })
+    }
+}
+
+/// The size of a page, and the position after which it begins.
+pub(super) fn page(query: &Query) -> Result<(usize, Option<&str>), Problem> {
+    Ok((usize::from(query.limit()?.unwrap_or(DEFAULT_LIMIT)), query.text("cursor")?))
+}
+
+/// A part of the path, decoded.
+#[derive(Debug)]
+pub(super) struct Named(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(_) => Err(Problem::new(Code::InvalidId, "the path is not UTF-8 text")),
+        }
+    }
+}

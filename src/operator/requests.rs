@@ -1,0 +1,117 @@
+//! The bodies of the operator's requests. The commands write them, and the handlers read them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::switch::service::{Decided, Decision};
+
+/// Plans a switch.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanBody {
+    /// The merchant.
+    pub merchant: String,
+    /// The connection that becomes active.
+    pub to: String,
+    /// How many records are read a second time, and shown in full. The default is 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<u32>,
+}
+
+/// Copies customers.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunBody {
+    /// The state and the epoch that the command was decided on.
+    pub decided: Decided,
+    /// Copy only this many customers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub first: Option<u64>,
+    /// Copy only these customers, by any id that the merchant knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
+    /// Copy all customers but these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub except: Option<Vec<String>>,
+    /// `true`: answer with the steps, and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Makes the target or the source active, or ends the switch.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionsBody {
+    /// The state and the epoch that the command was decided on.
+    pub decided: Decided,
+    /// The codes of the conditions that the operator accepts.
+    #[serde(default)]
+    pub accept: Vec<String>,
+    /// `true`: answer with the steps, and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Ends the switch before the target became active.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AbandonBody {
+    /// The state and the epoch that the command was decided on.
+    pub decided: Decided,
+    /// The codes of the conditions that the operator accepts.
+    #[serde(default)]
+    pub accept: Vec<String>,
+    /// `true`: delete what the switch created at the target.
+    #[serde(default)]
+    pub undo: bool,
+    /// `true`: answer with the steps, and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Compares both sides.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyBody {
+    /// The state and the epoch that the command was decided on.
+    pub decided: Decided,
+    /// Compare only this many records, chosen at random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub sample: Option<u64>,
+    /// `true`: compare only whether each record exists.
+    #[serde(default)]
+    pub ids_only: bool,
+    /// `true`: copy records that this switch created again where they differ.
+    #[serde(default)]
+    pub repair: bool,
+}
+
+/// What the operator decided about records.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionsBody {
+    /// The state and the epoch that the decisions were made on.
+    pub decided: Decided,
+    /// The decisions: all are taken, or none.
+    #[schema(min_items = 1)]
+    pub decisions: Vec<Decision>,
+}
+
+/// The limit of requests.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateBody {
+    /// The most requests, such as `60/min`; `null` for the limit of the connection alone.
+    #[schema(required, example = "60/min")]
+    pub limit: Option<String>,
+}
+
+/// The active connection after a restored backup.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActiveBody {
+    /// The connection that is really active.
+    pub connection: String,
+}

@@ -1,0 +1,332 @@
+//! The handlers for switches: plan, run, steer, decide, verify, cut over, roll back, and end.
+
+use axum::{body::Body, extract::State, response::Response};
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    Operator,
+    access::{Authorized, Named, page},
+    answer::{document, problem},
+    listed,
+    requests::{AbandonBody, ActiveBody, ConditionsBody, DecisionsBody, PlanBody, RateBody, RunBody, VerifyBody},
+    schema::Problems,
+};
+use crate::{
+    problem::{Code, Problem},
+    switch::{
+        service::{Decided, PlanOptions, Refused, RunOptions, Tried, VerifyOptions},
+        view::{ListObject, Steps, SwitchList, SwitchView},
+    },
+    writes::over_http::idempotency,
+};
+
+/// How many records a plan reads a second time, if the request does not say it.
+const SAMPLE: u32 = 20;
+
+/// The most decisions of one request.
+const MOST_DECISIONS: usize = 5000;
+
+type Answer = Result<Response, Problem>;
+
+fn switch(status: StatusCode, switch: Result<SwitchView, Refused>) -> Answer {
+    switch.map(|switch| document(status, &switch)).map_err(problem)
+}
+
+/// `POST /v1/switches`
+#[utoipa::path(
+    post, path = "/v1/switches", operation_id = "plan_switch", tag = "switches", summary = "Plan a switch",
+    description = "Reads both connections in the background, compares their customers, and forecasts what becomes of each field. Nothing is written to a provider. With `Content-Type: application/x-ndjson`, the body is a list of customers, one JSON object a line with at least `id`; the other options are then parameters.",
+    params(
+        ("merchant" = Option<String>, Query, description = "With a list of customers: the merchant."),
+        ("to" = Option<String>, Query, description = "With a list of customers: the connection that becomes active."),
+        ("sample" = Option<u32>, Query, description = "With a list of customers: how many records are read a second time."),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters. A request with the same key gets the switch that the first one has made."),
+    ),
+    request_body(content((PlanBody = "application/json"), (String = "application/x-ndjson")), description = "What to plan."),
+    responses((status = 201, description = "The switch, which is being planned.", body = SwitchView), Problems),
+)]
+pub(super) async fn plan(State(operator): State<Operator>, caller: Authorized, body: Body) -> Answer {
+    let idempotency_key = idempotency(caller.headers())?.key;
+    let (plan, listed) = if caller.has_body_of("application/x-ndjson") {
+        let query = caller.query(&["merchant", "to", "sample"])?;
+        let named = |name: &'static str| match query.text(name)? {
+            Some(value) => Ok(value.to_owned()),
+            None => Err(Problem::invalid_one(name, "is needed with a list of customers")),
+        };
+        let sample = query
+            .text("sample")?
+            .map(|text| text.parse().map_err(|_| Problem::invalid_one("sample", "must be a number from 0 to 1000")));
+        let plan = PlanBody { merchant: named("merchant")?, to: named("to")?, sample: sample.transpose()? };
+        (plan, Some(listed::customers(body, caller.limits().timeout)))
+    } else {
+        caller.query(&[])?;
+        (caller.body::<PlanBody>(body).await?, None)
+    };
+    let sample = plan.sample.unwrap_or(SAMPLE);
+    if sample > 1000 {
+        return Err(Problem::invalid_one("sample", "must be a number from 0 to 1000"));
+    }
+    let options = PlanOptions { to: plan.to, sample, idempotency_key };
+    switch(StatusCode::CREATED, operator.switches.plan(&plan.merchant, options, listed).await)
+}
+
+/// `GET /v1/switches`
+#[utoipa::path(
+    get, path = "/v1/switches", operation_id = "list_switches", tag = "switches", summary = "List switches",
+    params(
+        ("merchant" = Option<String>, Query, description = "Only switches of this merchant."),
+        ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many switches a page has at most. The default is 20."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page, the newest first.", body = SwitchList), Problems),
+)]
+pub(super) async fn all(State(operator): State<Operator>, caller: Authorized) -> Answer {
+    let query = caller.query(&["merchant", "limit", "cursor"])?;
+    let (limit, after) = page(&query)?;
+    let mut data = operator.switches.list(query.text("merchant")?, after, limit + 1).await.map_err(problem)?;
+    let has_more = data.len() > limit;
+    data.truncate(limit);
+    let next_cursor = data.last().filter(|_| has_more).map(|last| last.id.clone());
+    Ok(document(StatusCode::OK, &SwitchList { object: ListObject::List, data, has_more, next_cursor }))
+}
+
+/// `GET /v1/switches/{id}`
+#[utoipa::path(
+    get, path = "/v1/switches/{id}", operation_id = "retrieve_switch", tag = "switches", summary = "Retrieve a switch",
+    params(("id" = String, Path, description = "The id.")),
+    responses((status = 200, description = "The switch as it is now.", body = SwitchView), Problems),
+)]
+pub(super) async fn one(State(operator): State<Operator>, caller: Authorized, Named(id): Named) -> Answer {
+    caller.query(&[])?;
+    switch(StatusCode::OK, operator.switches.get(&id).await)
+}
+
+/// `GET /v1/merchants/{merchant}/switch`
+#[utoipa::path(
+    get, path = "/v1/merchants/{merchant}/switch", operation_id = "retrieve_switch_of_merchant", tag = "switches", summary = "Retrieve the newest switch of a merchant",
+    params(("merchant" = String, Path, description = "The merchant.")),
+    responses((status = 200, description = "The newest switch, open or not.", body = SwitchView), Problems),
+)]
+pub(super) async fn of_merchant(
+    State(operator): State<Operator>,
+    caller: Authorized,
+    Named(merchant): Named,
+) -> Answer {
+    caller.query(&[])?;
+    let mut found = operator.switches.list(Some(&merchant), None, 1).await.map_err(problem)?;
+    match found.pop() {
+        Some(found) => Ok(document(StatusCode::OK, &found)),
+        None => Err(Problem::new(Code::NotFound, format!("merchant `{merchant}` has no switch; plan one first"))),
+    }
+}
+
+/// `POST /v1/switches/{id}/run`
+#[utoipa::path(
+    post, path = "/v1/switches/{id}/run", operation_id = "run_switch", tag = "switches", summary = "Copy customers",
+    description = "Copies in the background, or goes on after `stop`. From now on changes reach both sides until the switch is complete.",
+    params(("id" = String, Path, description = "The id.")), request_body = RunBody,
+    responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
+)]
+pub(super) async fn run(State(operator): State<Operator>, caller: Authorized, Named(id): Named, body: Body) -> Answer {
+    caller.query(&[])?;
+    let RunBody { decided, first, only, except, dry_run } = caller.body(body).await?;
+    if first == Some(0) {
+        return Err(Problem::invalid_one("/first", "must be at least 1"));
+    }
+    let options = RunOptions { first, only, except };
+    if dry_run {
+        return steps(&operator, &id, Tried::Run(options), decided).await;
+    }
+    switch(StatusCode::OK, operator.switches.run(&id, options, decided).await)
+}
+
+async fn steps(operator: &Operator, id: &str, command: Tried, decided: Decided) -> Answer {
+    let steps = operator.switches.steps(id, command, decided).await.map_err(problem)?;
+    Ok(document(StatusCode::OK, &steps))
+}
+
+/// A switch, or with `dry_run` the steps of the command.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it only describes")]
+enum SwitchOrSteps {
+    Switch(Box<SwitchView>),
+    Steps(Steps),
+}
+
+/// `POST /v1/switches/{id}/stop`
+#[utoipa::path(
+    post, path = "/v1/switches/{id}/stop", operation_id = "stop_switch", tag = "switches", summary = "Stop sending",
+    description = "Ends sending within a second of what is in flight. `run` goes on.",
+    params(("id" = String, Path, description = "The id.")),
+    responses((status = 200, description = "The switch.", body = SwitchView), Problems),
+)]
+pub(super) async fn stop(State(operator): State<Operator>, caller: Authorized, Named(id): Named) -> Answer {
+    caller.query(&[])?;
+    switch(StatusCode::OK, operator.switches.stop(&id).await)
+}
+
+/// `POST /v1/switches/{id}/rate`
+#[utoipa::path(
+    post, path = "/v1/switches/{id}/rate", operation_id = "set_rate_of_switch", tag = "switches", summary = "Set the limit of requests",
+    params(("id" = String, Path, description = "The id.")), request_body = RateBody,
+    responses((status = 200, description = "The switch.", body = SwitchView), Problems),
+)]
+pub(super) async fn rate(State(operator): State<Operator>, caller: Authorized, Named(id): Named, body: Body) -> Answer {
+    caller.query(&[])?;
+    let RateBody { limit } = caller.body(body).await?;
+    switch(StatusCode::OK, operator.switches.set_rate(&id, limit).await)
+}
+
+/// `POST /v1/switches/{id}/decisions`
+#[utoipa::path(
+    post, path = "/v1/switches/{id}/decisions", operation_id = "decide_records", tag = "switches", summary = "Decide about records",
+    params(("id" = String, Path, description = "The id.")), request_body = DecisionsBody,
+    responses((status = 200, description = "The switch.", body = SwitchView), Problems),
+)]
+pub(super) async fn decisions(
+    State(operator): State<Operator>,
+    caller: Authorized,
+    Named(id): Named,
+    body: Body,
+) -> Answer {
+    caller.query(&[])?;
+    let DecisionsBody { decided, decisions } = caller.body(body).await?;
+    if decisions.is_empty() || decisions.len() > MOST_DECISIONS {
+        return Err(Problem::invalid_one("/decisions", "must have 1 to 5000 decisions; send more in several requests"));
+    }
+    switch(StatusCode::OK, operator.switches.decide(&id, decisions, decided).await)
+}
+
+/// `POST /v1/switches/{id}/verify`
+#[utoipa::path(
+    post, path = "/v1/switches/{id}/verify", operation_id = "verify_switch", tag = "switches", summary = "Compare both sides",
+    description = "Begins a verification in the background, or goes on with the one that has not ended.",
+    params(("id" = String, Path, description = "The id.")), request_body = VerifyBody,
+    responses((status = 200, description = "The switch. `verified.complete` says when the verification has ended.", body = SwitchView), Problems),
+)]
+pub(super) async fn verify(
+    State(operator): State<Operator>,
+    caller: Authorized,
+    Named(id): Named,
+    body: Body,
+) -> Answer {
+    caller.query(&[])?;
+    let VerifyBody { decided, sample, ids_only, repair } = caller.body(body).await?;
+    switch(StatusCode::OK, operator.switches.verify(&id, VerifyOptions { sample, ids_only, repair }, decided).await)
+}
+
+/// `POST /v1/switches/{id}/cutover`
+#[utoipa::path(
+    post, path = "/v1/switches/{id}/cutover", operation_id = "cut_over", tag = "switches", summary = "Make the target active",
+    params(("id" = String, Path, description = "The id.")), request_body = ConditionsBody,
+    responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
+)]
+pub(super) async fn cutover(
+    State(operator): State<Operator>,
+    caller: Authorized,
+    Named(id): Named,
+    body: Body,
+) -> Answer {
+    caller.query(&[])?;
+    let ConditionsBody { decided, accept, dry_run } = caller.body(body).await?;
+    match dry_run {
+        true => steps(&operator, &id, Tried::Cutover(accept), decided).await,
+        false => switch(StatusCode::OK, operator.switches.cutover(&id, accept, decided).await),
+    }
+}
+
+/// `POST /v1/switches/{id}/rollback`
+#[utoipa::path(
+    post, path = "/v1/switches/{id}/rollback", operation_id = "roll_back", tag = "switches", summary = "Make the source active again",
+    params(("id" = String, Path, description = "The id.")), request_body = ConditionsBody,
+    responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
+)]
+pub(super) async fn rollback(
+    State(operator): State<Operator>,
+    caller: Authorized,
+    Named(id): Named,
+    body: Body,
+) -> Answer {
+    caller.query(&[])?;
+    let ConditionsBody { decided, accept, dry_run } = caller.body(body).await?;
+    match dry_run {
+        true => steps(&operator, &id, Tried::Rollback(accept), decided).await,
+        false => switch(StatusCode::OK, operator.switches.rollback(&id, accept, decided).await),
+    }
+}
+
+/// `POST /v1/switches/{id}/complete`
+#[utoipa::path(
+    post, path = "/v1/switches/{id}/complete", operation_id = "complete_switch", tag = "switches", summary = "End a switch for ever",
+    description = "Ends copying back. This cannot be undone. The ids that the merchant knows stay valid.",
+    params(("id" = String, Path, description = "The id.")), request_body = ConditionsBody,
+    responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
+)]
+pub(super) async fn complete(
+    State(operator): State<Operator>,
+    caller: Authorized,
+    Named(id): Named,
+    body: Body,
+) -> Answer {
+    caller.query(&[])?;
+    let ConditionsBody { decided, accept, dry_run } = caller.body(body).await?;
+    match dry_run {
+        true => steps(&operator, &id, Tried::Complete(accept), decided).await,
+        false => switch(StatusCode::OK, operator.switches.complete(&id, accept, decided).await),
+    }
+}
+
+/// `POST /v1/switches/{id}/abandon`
+#[utoipa::path(
+    post, path = "/v1/switches/{id}/abandon", operation_id = "abandon_switch", tag = "switches", summary = "End a switch before its cutover",
+    params(("id" = String, Path, description = "The id.")), request_body = AbandonBody,
+    responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
+)]
+pub(super) async fn abandon(
+    State(operator): State<Operator>,
+    caller: Authorized,
+    Named(id): Named,
+    body: Body,
+) -> Answer {
+    caller.query(&[])?;
+    let AbandonBody { decided, accept: accepted, undo, dry_run } = caller.body(body).await?;
+    match dry_run {
+        true => steps(&operator, &id, Tried::Abandon { accepted, undo }, decided).await,
+        false => switch(StatusCode::OK, operator.switches.abandon(&id, accepted, undo, decided).await),
+    }
+}
+
+/// The active connection of a merchant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ActiveView {
+    /// Always `active_connection`.
+    object: &'static str,
+    /// The merchant.
+    merchant: String,
+    /// The connection.
+    connection: String,
+    /// The new epoch.
+    epoch: u64,
+}
+
+/// `PUT /v1/merchants/{merchant}/active`
+#[utoipa::path(
+    put, path = "/v1/merchants/{merchant}/active", operation_id = "set_active", tag = "switches", summary = "Say which connection is active, after a restored backup",
+    description = "Only for a merchant whose reads and writes are stopped, because the store has a lower epoch than was seen. To switch providers, use `cutover`.",
+    params(("merchant" = String, Path, description = "The merchant.")), request_body = ActiveBody,
+    responses((status = 200, description = "The connection is active.", body = ActiveView), Problems),
+)]
+pub(super) async fn active(
+    State(operator): State<Operator>,
+    caller: Authorized,
+    Named(merchant): Named,
+    body: Body,
+) -> Answer {
+    caller.query(&[])?;
+    let ActiveBody { connection } = caller.body(body).await?;
+    let epoch = operator.switches.set_active(&merchant, &connection).await.map_err(problem)?;
+    Ok(document(StatusCode::OK, &ActiveView { object: "active_connection", merchant, connection, epoch }))
+}

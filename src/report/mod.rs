@@ -1,0 +1,9 @@
+//! Reports for people: one page that needs nothing else. [`chart`] draws, [`page`] writes the report of a switch.
+
+pub mod chart;
+mod examples;
+mod html;
+mod page;
+
+pub use examples::Examples;
+pub use page::page;
