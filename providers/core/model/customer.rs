@@ -181,7 +181,7 @@ impl Customer {
 
 impl<T> Customer<T> {
     /// The same customer with every text converted to another text type.
-    fn convert_texts<'a, U>(&'a self, convert: impl Fn(&'a T) -> U) -> Customer<U> {
+    pub(crate) fn convert_texts<'a, U>(&'a self, convert: impl Fn(&'a T) -> U) -> Customer<U> {
         let optional = |text: &'a Option<T>| text.as_ref().map(&convert);
         Customer {
             id: convert(&self.id),

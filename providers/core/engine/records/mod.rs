@@ -4,29 +4,38 @@
 //! `src/twin` owns the records. The code here is the same for every vendor; differences come from the vendor's manifest
 //! and server side. The caller passes in the time and the random bytes.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod lists;
+mod shelf;
+mod stored;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::{
+    shelf::{Key, Number, Shelf},
+    stored::Stored,
+};
 use crate::{
     engine::offset_pages::offset_of,
     kit::{VendorServer, server::not_found},
     model::{
-        Command, Created, Customer, CustomerFields, Error, Field, ListCustomers, ListOfCustomer, Lookup,
-        OverdueInvoices, Page, Patch, Payment, PaymentMethod, Position, Reply, Written, manifest::Manifest,
+        Command, Created, Customer, CustomerFields, Error, Field, Kind, ListOfCustomer, OverdueInvoices, Page, Patch,
+        Payment, PaymentMethod, Position, Reply, Written, manifest::Manifest,
     },
     text::{Text, email, time},
 };
 
 /// The records of a sandbox vendor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Records {
-    customers: Vec<Customer>,
+    customers: Shelf,
+    most: usize,
     payment_methods: HashMap<Text, Vec<PaymentMethod>>,
     payments: HashMap<Text, Vec<Payment>>,
     invoices: HashMap<Text, OverdueInvoices>,
     /// The customers with completed or refunded transactions.
-    with_transactions: HashSet<Text>,
+    with_transactions: BTreeSet<Number>,
     /// Whether lists and searches show only these.
     lists_only_with_transactions: bool,
     search_lag: SignedDuration,
@@ -38,12 +47,39 @@ pub struct Records {
 #[derive(Debug)]
 struct Change {
     at: Timestamp,
-    id: Text,
+    number: Number,
     /// The customer before the change; `None` if the change created it.
-    before: Option<Customer>,
+    before: Option<Box<Stored>>,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            customers: Shelf::default(),
+            most: Self::MOST,
+            payment_methods: HashMap::new(),
+            payments: HashMap::new(),
+            invoices: HashMap::new(),
+            with_transactions: BTreeSet::new(),
+            lists_only_with_transactions: false,
+            search_lag: SignedDuration::ZERO,
+            hidden: VecDeque::new(),
+        }
+    }
 }
 
 impl Records {
+    /// The most customers. A create above it is refused, and no customer leaves: a client that still has its id would take
+    /// it for lost.
+    pub const MOST: usize = 2_000_000;
+
+    /// The same records with another bound.
+    #[must_use]
+    pub fn with_most(mut self, most: usize) -> Self {
+        self.most = most;
+        self
+    }
+
     /// Adds a customer with a time of creation. Returns its id.
     pub fn add(
         &mut self,
@@ -53,9 +89,8 @@ impl Records {
         random: [u8; 16],
     ) -> Text {
         let customer = new_customer(vendor, fields, created, random);
-        let id = customer.id.clone();
-        self.customers.push(customer);
-        id
+        self.customers.add(&customer);
+        customer.id
     }
 
     /// Sets a customer's payment methods.
@@ -75,7 +110,7 @@ impl Records {
 
     /// Notes that a customer has completed or refunded transactions.
     pub fn set_with_transactions(&mut self, id: Text) {
-        self.with_transactions.insert(id);
+        self.with_transactions.extend(self.number_of_id(&id));
     }
 
     /// From now on, lists and searches show only customers with completed or refunded transactions. A retrieval by id
@@ -103,123 +138,104 @@ impl Records {
                 let returns_existing = create.distinct || vendor.is_email_unique();
                 let existing = create.fields.email.set().filter(|_| returns_existing);
                 if let Some(customer) = existing.and_then(|address| self.by_email(address)) {
-                    return Ok(Reply::Written(Written::Created(Created {
-                        customer: customer.clone(),
-                        existing: true,
-                    })));
+                    return Ok(Reply::Written(Written::Created(Created { customer, existing: true })));
                 }
-                let customer = new_customer(vendor, &create.fields, now, random);
-                self.hide(&customer.id, None, now);
-                self.customers.push(customer.clone());
-                Reply::created(customer)
+                Reply::created(self.create(vendor, &create.fields, now, random)?)
             }
-            Command::Retrieve(id) => Reply::Customer(self.by_id(id.public())?.clone()),
+            Command::Retrieve(id) => Reply::Customer(self.by_id(id.public())?.1),
             Command::RetrieveOrCreate(id) => {
-                let existing = self.by_id(id.public()).ok().cloned();
-                Reply::Customer(existing.unwrap_or_else(|| {
-                    let fields = CustomerFields { did: Patch::Set(id.public().clone()), ..CustomerFields::default() };
-                    let customer = new_customer(vendor, &fields, now, random);
-                    self.hide(&customer.id, None, now);
-                    self.customers.push(customer.clone());
-                    customer
-                }))
+                if let Ok((_, customer)) = self.by_id(id.public()) {
+                    return Ok(Reply::Customer(customer));
+                }
+                let fields = CustomerFields { did: Patch::Set(id.public().clone()), ..CustomerFields::default() };
+                Reply::Customer(self.create(vendor, &fields, now, random)?)
             }
-            Command::Find(lookup) => Reply::Found(Some(self.find(lookup, now)?.clone())),
+            Command::Find(lookup) => Reply::Found(Some(self.find(lookup, now)?)),
             Command::Update(update) => self.change(update.id.public(), now, |customer| {
                 clear_replaced_names(&update.fields, customer);
                 let phone = update.fields.phone_beside(customer.phone.as_ref(), None);
                 CustomerFields { phone, ..update.fields.clone() }.apply_to(customer);
             })?,
             Command::Delete(id) => {
-                let index = self.customers.iter().position(|customer| customer.id == *id.public());
-                self.customers.remove(index.ok_or_else(not_found)?);
+                self.customers.remove(self.number_of_id(id.public()).ok_or_else(not_found)?);
                 Reply::DELETED
             }
             Command::List(list) => Reply::Customers(self.list(vendor.searched_fields(), list, now)?),
             Command::Block(id) => self.change(id.public(), now, |customer| customer.blocked = Some(true))?,
             Command::Unblock(id) => self.change(id.public(), now, |customer| customer.blocked = Some(false))?,
             Command::PaymentMethods(list) => {
-                let id = self.by_id(list.id.public())?.id.clone();
+                let id = self.by_id(list.id.public())?.1.id;
                 Reply::PaymentMethods(page(self.payment_methods.get(&id), list, |_| true)?)
             }
             Command::Payments(list) => {
-                let id = self.by_id(list.id.public())?.id.clone();
+                let id = self.by_id(list.id.public())?.1.id;
                 let matches = |payment: &Payment| list.status.is_none() || payment.status == list.status;
                 Reply::Payments(page(self.payments.get(&id), list, matches)?)
             }
             Command::OverdueInvoices(id) => {
-                let customer = self.by_id(id.public())?.clone();
+                let (_, customer) = self.by_id(id.public())?;
                 let invoices = self.invoices.get(&customer.id).cloned().unwrap_or_default();
                 Reply::OverdueInvoices(OverdueInvoices { customer: Some(customer), ..invoices })
             }
         })
     }
 
-    /// A customer by its id, or by its decentralised identifier where it has one.
-    fn by_id(&self, id: &Text) -> Result<&Customer, Error> {
-        self.customers
-            .iter()
-            .find(|customer| customer.id == *id || customer.did.as_ref() == Some(id))
-            .ok_or_else(not_found)
-    }
-
-    fn by_email(&self, address: &str) -> Option<&Customer> {
-        self.customers.iter().find(|customer| has_email(customer, address))
-    }
-
-    /// The customers that lists and searches show, each in its state before its oldest hidden change.
-    fn visible(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = &Customer> {
-        let mut before: HashMap<&Text, Option<&Customer>> = HashMap::new();
-        for change in self.hidden.iter().filter(|change| now.duration_since(change.at) < self.search_lag) {
-            before.entry(&change.id).or_insert(change.before.as_ref());
+    fn create(
+        &mut self,
+        vendor: &dyn VendorServer,
+        fields: &CustomerFields,
+        now: Timestamp,
+        random: [u8; 16],
+    ) -> Result<Customer, Error> {
+        if self.customers.len() >= self.most {
+            let detail = format!("the twin keeps at most {} customers; delete some, or start it again", self.most);
+            return Err(Error::new(Kind::Rejected, detail));
         }
-        let shown = self
-            .customers
-            .iter()
-            .filter_map(move |customer| before.get(&customer.id).copied().unwrap_or(Some(customer)));
-        shown.filter(|customer| !self.lists_only_with_transactions || self.with_transactions.contains(&customer.id))
+        let customer = new_customer(vendor, fields, now, random);
+        let number = self.customers.add(&customer);
+        self.hide(number, None, now);
+        Ok(customer)
+    }
+
+    /// The oldest customer that a key may find and that fits.
+    fn oldest(&self, key: Key<'_>, fits: impl Fn(&Customer) -> bool) -> Option<(Number, Customer)> {
+        let candidates = self.customers.candidates(key);
+        let customers = candidates.filter_map(|number| Some((number, self.customers.get(number)?.customer())));
+        customers.into_iter().find(|(_, customer)| fits(customer))
+    }
+
+    fn number_of_id(&self, id: &Text) -> Option<Number> {
+        self.oldest(Key::Id(id), |customer| customer.id == *id).map(|(number, _)| number)
+    }
+
+    /// A customer by its id, or by its decentralised identifier where it has one.
+    fn by_id(&self, id: &Text) -> Result<(Number, Customer), Error> {
+        let by_id = self.oldest(Key::Id(id), |customer| customer.id == *id);
+        let by_did = self.oldest(Key::Did(id), |customer| customer.did.as_ref() == Some(id));
+        by_id.into_iter().chain(by_did).min_by_key(|(number, _)| *number).ok_or_else(not_found)
+    }
+
+    fn by_email(&self, address: &str) -> Option<Customer> {
+        self.oldest(Key::Email(address), |customer| has_email(customer, address)).map(|(_, customer)| customer)
     }
 
     /// Records that lists and searches show a customer's previous state until the lag has passed.
-    fn hide(&mut self, id: &Text, before: Option<Customer>, now: Timestamp) {
+    fn hide(&mut self, number: Number, before: Option<Box<Stored>>, now: Timestamp) {
         let lag = self.search_lag;
         if lag.is_zero() {
             return;
         }
         while self.hidden.pop_front_if(|change| now.duration_since(change.at) >= lag).is_some() {}
-        self.hidden.push_back(Change { at: now, id: id.clone(), before });
-    }
-
-    fn find(&self, lookup: &Lookup, now: Timestamp) -> Result<&Customer, Error> {
-        let mut visible = self.visible(now);
-        let found = match lookup {
-            Lookup::Email(address) => visible.find(|customer| has_email(customer, address)),
-            Lookup::Phone(number) => visible.find(|customer| customer.phone.as_ref() == Some(number)),
-            Lookup::Did(did) => visible.find(|customer| customer.did.as_ref() == Some(did)),
-            // At no vendor can a client write a reference, so a reference matches only an id.
-            Lookup::Reference(reference) => self.customers.iter().find(|customer| customer.id == *reference),
-        };
-        found.ok_or_else(not_found)
+        self.hidden.push_back(Change { at: now, number, before });
     }
 
     fn change(&mut self, id: &Text, now: Timestamp, change: impl FnOnce(&mut Customer)) -> Result<Reply, Error> {
-        let before = self.by_id(id)?.clone();
-        let id = before.id.clone();
-        self.hide(&id, Some(before), now);
-        let customer = self.customers.iter_mut().find(|customer| customer.id == id).ok_or_else(not_found)?;
-        change(customer);
+        let (number, mut customer) = self.by_id(id)?;
+        change(&mut customer);
         customer.updated_at = Some(Text::from(time::write(to_milliseconds(now))));
-        Ok(Reply::changed(customer.clone()))
-    }
-
-    fn list(&self, searched: &[Field], list: &ListCustomers, now: Timestamp) -> Result<Page<Customer>, Error> {
-        let matches = |customer: &&Customer| list.filter.matches_searching(customer, searched);
-        let matching: Vec<&Customer> = self.visible(now).rev().filter(matches).collect();
-        let Position::AfterCustomer(last) = &list.position else {
-            return slice(&matching, &list.position, list.limit);
-        };
-        let index = matching.iter().position(|customer| customer.id == *last.public()).ok_or_else(not_found)?;
-        slice(&matching, &Position::Offset(index as u64 + 1), list.limit)
+        let before = self.customers.replace(number, &customer);
+        self.hide(number, before, now);
+        Ok(Reply::changed(customer))
     }
 }
 
@@ -283,59 +299,38 @@ fn to_milliseconds(time: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        lists::tests::{create, server},
+        *,
+    };
     use crate::{
-        Settings,
-        model::{CreateCustomer, CustomerFilter, CustomerId, UpdateCustomer},
-        vendor,
+        Settings, VENDORS,
+        model::{CustomerId, Effect, Request},
     };
 
-    fn with_email(email: &'static str) -> CustomerFields {
-        CustomerFields { email: Patch::Set(Text::from_static(email)), ..CustomerFields::default() }
-    }
-
-    fn create(email: &'static str) -> Command {
-        Command::Create(CreateCustomer { fields: with_email(email), ..CreateCustomer::default() })
-    }
-
-    /// Lists and searches show a new customer after the lag, and a changed one in its previous state until then.
+    /// No customer leaves for another one. A deletion makes room.
     #[test]
-    fn lists_and_searches_lag_but_retrieval_by_id_does_not() {
-        let vendor = vendor("lomi").expect("a provider");
-        let generation = vendor.manifests[0].generation;
-        let server = (vendor.server)(Settings { generation, region: None, livemode: true });
-        let mut records = Records::default();
-        records.lag_searches(SignedDuration::from_secs(2));
-        let at = |milliseconds: i64| Timestamp::from_millisecond(1_000_000 + milliseconds).expect("a time");
-        let mut execute_at = |milliseconds, command: &Command| {
-            records.execute(&*server, command, at(milliseconds), [9; 16]).map_err(|error| error.kind)
+    fn a_create_above_the_bound_is_refused() {
+        let (server, mut records) = (server(), Records::default().with_most(2));
+        let mut number = 0;
+        let mut execute = |command: &Command| {
+            number += 1;
+            records.execute(&*server, command, Timestamp::UNIX_EPOCH, [number; 16])
         };
-        let first_email = |reply: &Reply| match reply {
-            Reply::Customers(page) => page.items[0].email.as_ref().map(ToString::to_string).unwrap_or_default(),
-            _ => String::new(),
-        };
-        let list = Command::List(ListCustomers {
-            limit: 10,
-            position: Position::START,
-            filter: CustomerFilter { search: Some("awa".into()), ..CustomerFilter::default() },
-        });
-        let count = |reply: &Reply| if let Reply::Customers(page) = reply { page.items.len() } else { 99 };
-        let Ok(Reply::Written(Written::Created(created))) = execute_at(0, &create("awa@example.com")) else {
+        let Ok(Reply::Written(Written::Created(first))) = execute(&create("1@example.com")) else {
             panic!("it is created")
         };
-        let id = CustomerId::parse(created.customer.id.clone(), &vendor.manifests[0].id).expect("an id");
-        let find = Command::Find(Lookup::Email("awa@example.com".into()));
-
-        assert!(execute_at(1, &Command::Retrieve(id.clone())).is_ok(), "a retrieval by id finds it at once");
-        assert_eq!(count(&execute_at(1_999, &list).expect("a page")), 0);
-        assert!(execute_at(1_999, &find).is_err());
-
-        let fields = with_email("awa@example.org");
-        execute_at(1_000, &Command::Update(UpdateCustomer { id: id.clone(), fields })).expect("it is changed");
-        assert_eq!(first_email(&execute_at(2_000, &list).expect("a page")), "awa@example.com", "as it was created");
-        assert!(execute_at(2_000, &find).is_ok());
-        assert_eq!(first_email(&execute_at(3_000, &list).expect("a page")), "awa@example.org", "as it was changed");
-        execute_at(3_001, &Command::Delete(id)).expect("it is deleted");
-        assert_eq!(count(&execute_at(3_001, &list).expect("a page")), 0, "a deleted customer disappears at once");
+        execute(&create("2@example.com")).expect("it is created");
+        let refused = execute(&create("3@example.com")).expect_err("it is one too many");
+        assert_eq!((refused.kind, refused.effect), (Kind::Rejected, Effect::None));
+        for vendor in VENDORS {
+            let generation = vendor.manifests[0].generation;
+            let server = (vendor.server)(Settings { generation, region: None, livemode: true });
+            let answer = server.refuse(&Request::default(), &refused, Timestamp::UNIX_EPOCH);
+            assert!([400, 422].contains(&answer.status().as_u16()), "{}: {}", vendor.name(), answer.status());
+        }
+        let id = CustomerId::parse(first.customer.id, &server.manifest().id).expect("an id");
+        execute(&Command::Delete(id)).expect("it is deleted");
+        execute(&create("3@example.com")).expect("there is room");
     }
 }
