@@ -1,6 +1,6 @@
 //! Writes what brings a record at the other side to the state of the home, and notes which version that is.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use passerelle_providers::{
     model::{Command, Customer, CustomerId, Error, Kind, Operation, Written},
@@ -108,12 +108,12 @@ impl One<'_> {
         });
         ended.set_other_id(self, &linked.id);
         ended.is_current = true;
-        let may_move = self.customer.pinned.is_some() && self.routing.connection == self.other.name;
-        if may_move {
+        // The claim of a copy pins the customer.
+        if self.customer.pinned.is_some() || self.has_sent.load(Ordering::Relaxed) {
             let lag = self.home.visibility_lag.max(self.other.visibility_lag);
-            let ids = self.context.store.ids();
-            ended.has_moved =
-                ids.unpin(&self.pair.merchant, &self.customer.public_id, lag, self.customer.version).await?;
+            let (ids, public_id) = (self.context.store.ids(), &self.customer.public_id);
+            let is_unpinned = ids.unpin(&self.pair.merchant, public_id, lag, self.customer.version).await?;
+            ended.has_moved = is_unpinned && self.routing.connection == self.other.name;
         }
         Ok(ended)
     }
@@ -137,6 +137,7 @@ impl One<'_> {
 
     /// Makes a write at the other side.
     pub(super) async fn send(&self, command: Command, source: &Customer) -> Result<Sent, Stop> {
+        self.has_sent.store(true, Ordering::Relaxed);
         let copy = NewCopy {
             merchant: Arc::clone(self.merchant),
             connection: Arc::clone(self.other),

@@ -8,7 +8,7 @@
 //! All memory is in the store: the row of a customer at a connection, and the operation of the last copy. A process that
 //! dies at any step leaves a state from which the next call goes on.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use passerelle_providers::{
     model::Customer,
@@ -47,7 +47,8 @@ pub async fn copy_one(context: &Context, pair: &Pair, public_id: &str, order: &O
         let Some(other) = pair.other(home) else { return Ok(Copied::of(Outcome::Left)) };
         let connection = |name| gateway.connection(&pair.merchant, name).ok_or_else(|| Stalled::not_configured(name));
         let ((merchant, home), (_, other)) = (connection(home)?, connection(other)?);
-        let one = One { context, pair, order, merchant, home, other, customer: &customer, routing: &resolved.routing };
+        let (customer, routing, has_sent) = (&customer, &resolved.routing, AtomicBool::new(false));
+        let one = One { context, pair, order, merchant, home, other, customer, routing, has_sent };
         match one.copy().await {
             Ok(end) => return Ok(end),
             Err(Stop::End(end)) => return Ok(*end),
@@ -99,6 +100,8 @@ pub(super) struct One<'o> {
     /// The customer, with the version that was read before the customer itself.
     pub(super) customer: &'o KnownCustomer,
     pub(super) routing: &'o Routing,
+    /// Whether a copy was claimed.
+    pub(super) has_sent: AtomicBool,
 }
 
 /// The record of a customer at the other side.

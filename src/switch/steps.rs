@@ -46,5 +46,10 @@ pub(super) fn of(loaded: &Loaded, command: &Tried, decided: Decided, mut refused
         Tried::Abandon { .. } => vec![("end", "ends the switch; ids and tombstones stay".to_owned(), false)],
     };
     let step = |(code, detail, reversible): (&str, String, bool)| Step { code: code.to_owned(), detail, reversible };
-    Steps { object: StepsObject::SwitchSteps, command: command.name(), steps: steps.into_iter().map(step).collect(), refused }
+    Steps {
+        object: StepsObject::SwitchSteps,
+        command: command.name(),
+        steps: steps.into_iter().map(step).collect(),
+        refused,
+    }
 }

@@ -294,6 +294,10 @@ impl Writes {
                 Err(error) if error.effect == Effect::None && attempt.number > 1 && !is_permanent(error.kind) => {
                     return self.leave_unknown(attempt, "the write could not be sent once more").await;
                 }
+                Ok(Written::Created(created)) if attempt.is_copy && !created.existing => End::Copied {
+                    provider_id: created.customer.id_at_provider().to_string(),
+                    answer: answer.answer.clone(),
+                },
                 Ok(written) => done(created_customer(written), carried.clone()),
                 Err(error) => match error.effect {
                     // A copy needs the id of the record that it made. Reconciliation finds it.
@@ -346,7 +350,7 @@ impl Writes {
         let (id, number) = (attempt.id, attempt.number);
         // A client can ask for the answer by its key, or waits for it now.
         let can_reach_client = attempt.is_keyed || attempt.waiters.are_waiting();
-        let is_final = matches!(end, End::Done { .. } | End::Failed { .. });
+        let is_final = matches!(end, End::Done { .. } | End::Copied { .. } | End::Failed { .. });
         let stored = finish(&self.store, id, number, end.clone(), can_reach_client, refuses_shared).await;
         if !can_reach_client && is_final && stored == Ok(Finished::Stored) {
             attempt.waiters.in_flight_write.set_stored_undelivered();

@@ -14,6 +14,7 @@ mod identity;
 mod known;
 pub mod lists;
 mod loss;
+mod matching;
 mod offset_pages;
 mod prepare;
 mod preview;

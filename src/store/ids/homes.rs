@@ -128,11 +128,20 @@ impl Planned<'_> {
         }))
     }
 
+    /// A copy pins its customer to the home. Otherwise a flip while the copy is open would move the customer to the
+    /// connection that is being written, and the copy could undo what a client writes there after the flip.
+    async fn pin_to_home(&self, session: &mut dyn Session, by: &Allowed) -> Result<(), StoreError> {
+        let (Some(row), false) = (&by.row, self.deletes()) else { return Ok(()) };
+        let update = "UPDATE customers SET pinned = ?3 WHERE merchant = ?1 AND public_id = ?2 AND pinned IS NULL";
+        let values = [self.merchant, &row.public_id, &row.home].map(Value::Text);
+        session.execute(update, &values).await.map(|_| ())
+    }
+
     /// Raises the version of the customer. While a switch is open, this pins the customer to its home, and writes a row that
     /// is missing. A deletion is kept with the customer from here on, so it writes a missing row always.
     pub(in crate::store) async fn claim(&self, session: &mut dyn Session, by: &Allowed) -> Result<(), StoreError> {
         if self.is_copy {
-            return Ok(());
+            return self.pin_to_home(session, by).await;
         }
         let pinned = by.routing.open.as_ref().map(|_| self.connection);
         let deletion = self.deletes().then_some(Deletion::Claimed.as_str());
@@ -157,6 +166,13 @@ impl Planned<'_> {
         }
         Ok(())
     }
+}
+
+/// The row of a record that a copy has made: merchant, public id, connection and the id there. A row that is there stays.
+pub(in crate::store) async fn keep_copied(session: &mut dyn Session, row: [Value<'_>; 4]) -> Result<(), StoreError> {
+    let insert = "INSERT INTO customer_ids (merchant, public_id, connection, provider_id, origin) \
+                  VALUES (?1, ?2, ?3, ?4, 'created') ON CONFLICT DO NOTHING";
+    session.execute(insert, &row).await.map(|_| ())
 }
 
 /// The end of a write that happened: raises the version of the customer, and confirms a deletion. What a confirmed deletion

@@ -35,7 +35,7 @@ use std::{
 use arc_swap::ArcSwap;
 use uuid::{Uuid, fmt::Hyphenated};
 
-pub(in crate::store) use self::homes::{Planned, confirm, lift};
+pub(in crate::store) use self::homes::{Planned, confirm, keep_copied, lift};
 use self::{
     adopting::{Adopt, NewRow, Page, ReadAdopted},
     marks::{Copied, Count, NoteGone, Pin, ReadCustomers, Unpin, Which},

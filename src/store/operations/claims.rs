@@ -117,12 +117,13 @@ impl MakeClaim {
     /// Inserts the row. `false`: another row has the key, or the merchant has a routing row and this write no home.
     async fn insert(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
         let insert = "INSERT INTO operations (id, merchant, connection, operation, customer, key_hash, fingerprint, \
-                      state, attempt, created_at, sent_at, worker, leased_at, lease_until, command, is_copy, \
+                      state, attempt, created_at, sent_at, worker, leased_at, lease_until, command, copy_of, \
                       email_hash, phone_hash) \
                       SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'sending', 1, ?8, ?8, ?9, ?8, ?10, ?11, ?12, ?13, ?14 \
                       WHERE CAST(?15 AS BIGINT) = 1 OR NOT EXISTS (SELECT 1 FROM routing WHERE merchant = ?2) \
                       ON CONFLICT (merchant, key_hash) DO NOTHING";
         let [email, phone] = &self.contacts;
+        let copied = self.home.as_ref().filter(|home| home.is_copy);
         let values = [
             Value::Text(&self.id.to_string()),
             Value::Text(&self.identity.merchant),
@@ -135,7 +136,7 @@ impl MakeClaim {
             Value::Text(&self.identity.terms.worker),
             Value::Integer(after(group.now, self.identity.terms.lease)),
             Value::Bytes(&self.command),
-            Value::Integer(self.home.as_ref().is_some_and(|home| home.is_copy).into()),
+            Value::text(copied.and_then(|home| home.public_id.as_deref())),
             Value::bytes(email.as_deref()),
             Value::bytes(phone.as_deref()),
             Value::Integer(self.home.is_some().into()),

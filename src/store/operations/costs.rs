@@ -151,6 +151,7 @@ impl Bench {
     /// The end of a create that leaves its customer with contacts.
     fn end_with_contacts(&mut self, id: OperationId, customer: String, contacts: ContactChanges) {
         let end = Finish {
+            makes_record: false,
             id,
             attempt: 1,
             event: Event::Done,
@@ -168,6 +169,7 @@ impl Bench {
 
     fn end_of(&mut self, id: OperationId, event: Event, is_undelivered: bool, customer: Option<&str>) {
         let end = Finish {
+            makes_record: false,
             id,
             attempt: 1,
             event,

@@ -33,7 +33,7 @@ const ERASE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 
 /// The open operation of an attempt. For a create, there is one row for each other create of its customer, and for each
 /// deletion of its customer; if there is none, one row with NULL.
 const ENDING: &str = "SELECT this.merchant, this.connection, this.operation, this.fingerprint, \
-                      coalesce(?3, this.customer), this.erased, this.is_copy, \
+                      coalesce(?3, this.customer), this.erased, this.copy_of, \
                       (SELECT routing.connection FROM routing WHERE routing.merchant = this.merchant), \
                       other.operation, other.id \
                       FROM operations AS this LEFT JOIN operations AS other ON this.operation = 'create' \
@@ -52,7 +52,8 @@ struct Ending {
     customer: Option<String>,
     /// Whether a deletion that ended before has erased it: then it keeps nothing about the customer.
     is_erased: bool,
-    is_copy: bool,
+    /// Of a write of the copier: the public id of the customer that it copies.
+    copy_of: Option<String>,
     /// Whether its merchant has a routing row.
     is_routed: bool,
     /// Whether a later write deleted the customer of this create. It could not know that the create made it.
@@ -73,7 +74,7 @@ impl Ending {
                 fingerprint: row.bytes()?,
                 customer: row.maybe_text()?,
                 is_erased: row.integer()? == 1,
-                is_copy: row.integer()? == 1,
+                copy_of: row.maybe_text()?,
                 is_routed: row.maybe_text()?.is_some(),
                 is_deleted: false,
                 is_shared: false,
@@ -109,6 +110,9 @@ pub(in crate::store) struct Finish {
     pub(in crate::store) is_undelivered: bool,
     /// Whether nothing is stored if the customer is the outcome of another create already.
     pub(in crate::store) refuses_shared: bool,
+    /// Whether a copy has made a new record. Its row is written with this end: without a row, a list or a pass would take the
+    /// record for a new customer.
+    pub(in crate::store) makes_record: bool,
 }
 
 #[async_trait]
@@ -169,7 +173,7 @@ impl Work for Finish {
         if self.event == Event::Done {
             self.change_others(session, &id, &ending).await?;
             if let Some((keyring, carried)) =
-                self.carried.as_ref().filter(|(_, carried)| (carried.forgets || !is_erased) && !ending.is_copy)
+                self.carried.as_ref().filter(|(_, carried)| (carried.forgets || !is_erased) && ending.copy_of.is_none())
             {
                 carried::change(session, keyring, &ending.merchant, self.id, carried).await?;
             }
@@ -191,10 +195,17 @@ impl Finish {
         record(session, group, self.event, subject).await
     }
 
-    /// Changes the row of the customer, for a merchant with a routing row. A write of the copier changes none.
+    /// Changes the row of the customer, for a merchant with a routing row. A write of the copier changes
+    /// none: it only writes the row of a record that it has made.
     async fn change_home(&self, session: &mut dyn Session, group: &Group, ending: &Ending) -> Result<(), StoreError> {
-        if !ending.is_routed || ending.is_copy {
+        if !ending.is_routed {
             return Ok(());
+        }
+        if let Some(public_id) = &ending.copy_of {
+            let is_made = self.event == Event::Done && self.makes_record;
+            let (true, Some(provider_id)) = (is_made, &ending.customer) else { return Ok(()) };
+            let row = [&ending.merchant, public_id, &ending.connection, provider_id].map(|text| Value::Text(text));
+            return ids::keep_copied(session, row).await;
         }
         let planned = Planned {
             merchant: &ending.merchant,

@@ -49,7 +49,7 @@ pub use record::{
     State, StoredAnswer,
 };
 
-pub(super) use self::reading::HasOperations;
+pub(super) use self::reading::{HasOperations, list_unopened};
 use self::{
     duplicates::{FindDuplicate, Found, Identity},
     reading::ReadOperations,
@@ -59,7 +59,7 @@ use super::{
     audit::Event,
     carried::CarriedChanges,
     contacts::{ContactChanges, ContactsOf},
-    database::{Database, TIMEOUT, Work, closed, job, read, silent, write},
+    database::{TIMEOUT, Work, closed, job, read, silent, write},
     error::StoreError,
     ids::folded,
     lease::Lease,
@@ -243,11 +243,13 @@ impl OperationLog {
         refuses_shared: bool,
     ) -> Result<Finished, StoreError> {
         let (mut contact_changes, mut carried) = (ContactChanges::default(), CarriedChanges::default());
+        let makes_record = matches!(end, End::Copied { .. });
         let (event, customer, reconcile_after, answer) = match end {
             End::Done { customer, contacts, carried: changes, answer } => {
                 (contact_changes, carried) = (contacts, changes);
                 (Event::Done, customer, None, Some(answer))
             }
+            End::Copied { provider_id, answer } => (Event::Done, Some(provider_id), None, Some(answer)),
             End::Failed { answer } => (Event::Failed, None, None, Some(answer)),
             End::Unknown { reconcile_after: Some(after), answer } => (Event::Unknown, None, Some(after), Some(answer)),
             End::Unknown { reconcile_after: None, answer } => (Event::Held, None, None, Some(answer)),
@@ -267,6 +269,7 @@ impl OperationLog {
             answer: sealed.transpose()?,
             is_undelivered,
             refuses_shared,
+            makes_record,
         })
         .await
     }
@@ -384,16 +387,4 @@ impl OperationLog {
         let answer = answer.map(|bytes| StoredAnswer::from_bytes(bytes).ok_or_else(unreadable)).transpose()?;
         Ok(stored.record(command, answer))
     }
-}
-
-/// Operations, the newest first, without their sealed parts, for readers that have no key.
-pub(super) async fn list_unopened(
-    database: &dyn Database,
-    merchant: Option<&str>,
-    state: Option<State>,
-    after: Option<OperationId>,
-    limit: usize,
-) -> Result<Vec<Record>, StoreError> {
-    let work = ReadOperations { merchant: merchant.map(str::to_owned), id: None, state, after, limit };
-    Ok(read(database, work).await?.into_iter().map(|stored| stored.record(None, None)).collect())
 }

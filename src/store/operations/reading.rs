@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 
 use super::{
-    record::State,
+    record::{Record, State},
     rows::{Stored, columns},
 };
 use crate::store::{
     database::{
-        Group, Session, Work,
+        Database, Group, Session, Work, read,
         values::{Value, limited},
     },
     error::StoreError,
@@ -76,4 +76,16 @@ impl Work for ReadOperations {
         select.push_str(&format!(" ORDER BY {order} DESC LIMIT ?{}", values.len()));
         session.rows(&select, &values).await?.into_iter().map(Stored::read).collect()
     }
+}
+
+/// Operations, the newest first, without their sealed parts, for readers that have no key.
+pub(in crate::store) async fn list_unopened(
+    database: &dyn Database,
+    merchant: Option<&str>,
+    state: Option<State>,
+    after: Option<OperationId>,
+    limit: usize,
+) -> Result<Vec<Record>, StoreError> {
+    let work = ReadOperations { merchant: merchant.map(str::to_owned), id: None, state, after, limit };
+    Ok(read(database, work).await?.into_iter().map(|stored| stored.record(None, None)).collect())
 }

@@ -322,6 +322,13 @@ pub enum End {
         /// The answer to the client.
         answer: StoredAnswer,
     },
+    /// It was a copy, and has made a new record. The row of the record is written with this end.
+    Copied {
+        /// The id of the record.
+        provider_id: String,
+        /// What is kept instead of an answer.
+        answer: StoredAnswer,
+    },
     /// It did not happen, for a definite reason.
     Failed {
         /// The answer to the client.

@@ -42,7 +42,7 @@ pub(in crate::store) struct Stored {
 macro_rules! columns {
     () => {
         "id, merchant, connection, operation, customer, key_hash, state, attempt, created_at, sent_at, finished_at, \
-         reconcile_after, command, status, answer, fingerprint, erased, is_copy"
+         reconcile_after, command, status, answer, fingerprint, erased, copy_of"
     };
 }
 pub(in crate::store) use columns;
@@ -72,7 +72,7 @@ impl Stored {
             answer: row.maybe_bytes()?,
             fingerprint: row.bytes()?,
             erased: row.integer()? == 1,
-            is_copy: row.integer()? == 1,
+            is_copy: row.maybe_text()?.is_some(),
         })
     }
 

@@ -58,7 +58,7 @@ impl Work for UnfinishedCreates {
                 "SELECT ",
                 columns!(),
                 " FROM operations WHERE {column} = ?1 AND finished_at IS NULL AND merchant = ?2 \
-                 AND operation = 'create' AND is_copy = 0 ORDER BY created_at LIMIT 8"
+                 AND operation = 'create' AND copy_of IS NULL ORDER BY created_at LIMIT 8"
             ),
             column = self.kind.column()
         );

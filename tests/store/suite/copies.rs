@@ -1,6 +1,11 @@
 //! Copies of customers to another connection: their keys are in a space of their own (R19).
 
-use passerelle::store::{Claim, CopyOf, End, HomeOfWrite, NewOperation, OperationId, ShownRecord, State, Store};
+use std::time::Duration;
+
+use passerelle::store::{
+    Claim, CopyOf, End, HomeOfWrite, IdOrigin, KnownCustomer, NewOperation, OperationId, Routing, ShownRecord, State,
+    Store,
+};
 
 use super::homes::{self, begun, write_to};
 use crate::bed::{Bed, answer, claim, done, keyed, keyless};
@@ -98,6 +103,60 @@ pub(crate) async fn a_copy_of_an_older_state_claims_nothing(bed: &Bed) {
     let id = claim(&store, of_version(2, "create")).await;
     let found = again(&store, of_version(2, "create")).await;
     assert!(matches!(&found, Claim::InFlight(record) if record.id == id), "{found:?}");
+}
+
+/// R2, R19: a copy that is open when the sides are exchanged could undo what a client writes afterwards. So its claim pins the
+/// customer to its home, and only the copier removes the pin.
+pub(crate) async fn a_copy_pins_its_customer_until_it_has_ended(bed: &Bed) {
+    let store = begun(bed).await;
+    let ids = store.ids();
+    let record = ShownRecord { provider_id: "c1", email: None, phone: None };
+    ids.adopt("acme", "main", &[record]).await.expect("adopted");
+    assert_eq!(ids.copied("acme", "c1", 0, "new", "n1", IdOrigin::Created, b"").await, Ok(true));
+    assert_eq!(ids.unpin("acme", "c1", Duration::ZERO, 0).await, Ok(true));
+    let of_customer = |operation: &str| NewOperation {
+        connection: "new".to_owned(),
+        customer: Some("n1".to_owned()),
+        home: Some(HomeOfWrite { epoch: 0, public_id: Some("c1".to_owned()), is_copy: true }),
+        copy: Some(CopyOf { public_id: "c1".to_owned(), version: Some(0) }),
+        ..copy(operation, "r")
+    };
+    let id = claim(&store, of_customer("update")).await;
+    assert_eq!(ids.unpin("acme", "c1", Duration::ZERO, 0).await, Ok(false), "the copy is open");
+    let routing = resolved(&store, "c1").await.0;
+    assert_eq!(ids.flip("acme", "sw_1", &routing, "new").await, Ok(true));
+    assert_eq!(resolved(&store, "c1").await.1.pinned.as_deref(), Some("main"));
+    finish(&store, id, done()).await;
+    assert_eq!(ids.unpin("acme", "c1", Duration::ZERO, 0).await, Ok(true));
+    assert_eq!(resolved(&store, "c1").await.1.pinned, None);
+}
+
+/// R19, R22: between the end of a copy and its note, a list or a pass may show the record.
+pub(crate) async fn the_record_of_a_copy_has_its_row_with_the_end_of_the_copy(bed: &Bed) {
+    let store = begun(bed).await;
+    let ids = store.ids();
+    let record = ShownRecord { provider_id: "c1", email: None, phone: None };
+    ids.adopt("acme", "main", &[record]).await.expect("adopted");
+    let create = NewOperation {
+        connection: "new".to_owned(),
+        home: Some(HomeOfWrite { epoch: 0, public_id: Some("c1".to_owned()), is_copy: true }),
+        copy: Some(CopyOf { public_id: "c1".to_owned(), version: Some(0) }),
+        ..copy("create", "r")
+    };
+    let id = claim(&store, create).await;
+    finish(&store, id, End::Copied { provider_id: "n1".to_owned(), answer: answer(200) }).await;
+    let shown = ShownRecord { provider_id: "n1", email: None, phone: None };
+    let adopted = ids.adopt("acme", "new", &[shown]).await.expect("adopted");
+    assert_eq!(adopted[0].public_id, "c1");
+    let known = resolved(&store, "c1").await.1;
+    assert_eq!(known.at["new"].origin, IdOrigin::Created);
+    assert_eq!(ids.copied("acme", "c1", 0, "new", "n1", IdOrigin::Created, b"seen").await, Ok(true));
+}
+
+async fn resolved(store: &Store, id: &str) -> (Routing, KnownCustomer) {
+    let found = store.ids().resolve("acme", Some(id)).await.expect("resolved").expect("a routing row");
+    let [customer] = &found.customers[..] else { unreachable!("{found:?}") };
+    (found.routing, customer.clone())
 }
 
 /// A marker of another store, of another merchant or of another customer is never taken for one's own.

@@ -53,6 +53,8 @@ suite![
     copies::a_create_that_happened_is_found_by_the_next_create_and_gives_way_to_other_copies,
     copies::the_key_of_a_copy_that_failed_is_free,
     copies::a_copy_of_an_older_state_claims_nothing,
+    copies::a_copy_pins_its_customer_until_it_has_ended,
+    copies::the_record_of_a_copy_has_its_row_with_the_end_of_the_copy,
     copies::markers_differ_by_merchant_customer_and_store,
     ends::an_unknown_outcome_is_found_as_unknown,
     ends::finishing_twice_with_the_same_end_succeeds,

@@ -25,5 +25,5 @@ CREATE INDEX customers_marked ON customers (merchant, public_id, version, copied
 ALTER TABLE customer_ids ADD COLUMN origin TEXT NOT NULL DEFAULT 'first';
 ALTER TABLE customer_ids ADD COLUMN seen BYTEA;
 
--- Whether the write is one of the copier.
-ALTER TABLE operations ADD COLUMN is_copy BIGINT NOT NULL DEFAULT 0;
+-- Of a write of the copier: the public id of the customer that it copies.
+ALTER TABLE operations ADD COLUMN copy_of TEXT;
