@@ -32,8 +32,11 @@ impl Bound {
     pub(super) fn new(config: &Config, warnings: &mut Vec<String>) -> Result<Self, String> {
         let server = &config.server;
         let clients = bind(&server.listen, "--listen or PASSERELLE_SERVER__LISTEN")?;
-        let operator =
-            config.operator.as_ref().map(|operator| bind(&operator.listen, "operator.listen")).transpose()?;
+        let operator = config
+            .operator
+            .as_ref()
+            .map(|operator| bind(&operator.listen, "operator.listen or PASSERELLE_OPERATOR__LISTEN"))
+            .transpose()?;
         let max_connections = connections_within_file_limit(server.max_connections);
         if max_connections < server.max_connections {
             warnings.push(format!(

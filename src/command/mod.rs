@@ -26,8 +26,8 @@ pub use serve::{Running, start, start_with};
     version,
     about,
     long_about = "One customers API in front of many payment providers.\n\nWithout a command and without a configuration \
-                  file, passerelle serves a sandbox: five merchants, one per provider. A twin in this process imitates \
-                  each provider. Nothing leaves this machine.",
+                  file, passerelle serves a sandbox: five merchants, one per provider, and one who switches. A twin in this \
+                  process imitates each provider. Nothing leaves this machine.",
     after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.\n\nExamples:\n  passerelle                                     \
                   serves the sandbox and prints curl commands to try\n  passerelle serve --config passerelle.toml\n  passerelle check --config \
                   passerelle.toml --probe\n  passerelle providers lomi\n  passerelle explain --provider bitnob create \

@@ -11,6 +11,7 @@ use std::{
 use axum_server::Handle;
 use clap::Args;
 use passerelle_providers::{Settings, model::auth::Credentials, text, vendor};
+use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 
 use super::{
@@ -20,12 +21,12 @@ use super::{
 };
 use crate::{
     app,
-    config::{self, Loaded},
+    config::{self, ApiKey, Loaded, MerchantConfig},
     merchant::{Gateway, Twins},
     state::App,
     store::{self, Store},
     switch::service::SwitchService,
-    twin::Twin,
+    twin::{self, Twin},
     upstream::Shared,
 };
 
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 }
+
+/// The public key of the sandbox merchant who switches providers.
+const SWITCH_KEY: &str = "sk_sandbox_switch";
 
 /// How long the gateway still accepts connections after the signal to stop, so that load balancers see that it is not
 /// ready. It does not wait if no client is connected.
@@ -128,8 +132,16 @@ pub async fn start_with(
     loaded: &Loaded,
     switches: impl FnOnce(&Arc<App>) -> Arc<dyn SwitchService>,
 ) -> Result<Running, String> {
+    start_beside(loaded, start_twins(loaded)?, switches).await
+}
+
+/// Like [`start_with`], beside twins that are served already.
+pub(super) async fn start_beside(
+    loaded: &Loaded,
+    twins: Twins,
+    switches: impl FnOnce(&Arc<App>) -> Arc<dyn SwitchService>,
+) -> Result<Running, String> {
     text::phone::warm_up();
-    let twins = start_twins(loaded)?;
     let shared = Shared::default();
     let resolved = Gateway::resolve(loaded, Some(&twins), &shared).map_err(|error| error.to_string())?;
     let settings = store::Settings::from(loaded.config.store.as_ref());
@@ -145,6 +157,16 @@ pub async fn start_with(
     Ok(Running { address, operator_address, app, handle, twins, warnings, task, operator, watch })
 }
 
+/// Whether a merchant is the one of the sandbox who switches providers. Its key is public, so no other merchant has it.
+fn is_sandbox_switch(merchant: &MerchantConfig) -> bool {
+    merchant.api_keys.iter().any(|key| match key {
+        ApiKey::Key(secret) => {
+            secret.is_literal() && secret.resolve().is_ok_and(|key| key.expose_secret() == SWITCH_KEY)
+        }
+        ApiKey::Sha256(_) => false,
+    })
+}
+
 fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
     let mut twins = Twins::new();
     for (merchant_name, merchant) in &loaded.config.merchants {
@@ -157,7 +179,10 @@ fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
                 region: merchant.region.as_deref().and_then(text::country::Region::parse),
                 livemode: connection.livemode.unwrap_or(true),
             };
-            let twin = Twin::new(vendor, settings, Credentials::default());
+            let mut twin = Twin::new(vendor, settings, Credentials::default());
+            if is_sandbox_switch(merchant) {
+                twin = twin.with_customers(twin::of_sandbox(name));
+            }
             let listener = bind("127.0.0.1:0", "another port")?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             tokio::spawn(twin.serve(listener, Handle::new()));
@@ -211,7 +236,8 @@ fn refuse_public_sandbox(listen: &str) -> Result<(), CommandError> {
 fn greeting(address: SocketAddr) -> String {
     format!(
         "Passerelle's sandbox is served on http://{address}. Nothing leaves this machine, and nothing is stored on disk.\n\
-         It has five merchants, one per provider. Their API keys: sk_sandbox_modempay, _lomi, _paymentkit, _bitnob, _notchpay.\n\n  \
+         It has five merchants, one per provider. Their API keys: sk_sandbox_modempay, _lomi, _paymentkit, _bitnob, _notchpay.\n\
+         A sixth, `shop` (sk_sandbox_switch), can switch from lomi to Bitnob: passerelle switch plan shop --to new\n\n  \
          curl http://{address}/v1/customers -H 'Authorization: Bearer sk_sandbox_lomi'\n\n  \
          curl http://{address}/v1/customers -H 'Authorization: Bearer sk_sandbox_bitnob' \\\n    \
          -H 'Content-Type: application/json' \\\n    \

@@ -220,7 +220,7 @@ pub fn json(status: StatusCode, body: &impl Serialize, size: usize) -> Response 
     json_response(status, buffer)
 }
 
-fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
+pub(super) fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

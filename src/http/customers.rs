@@ -14,6 +14,7 @@ use passerelle_providers::{
 };
 
 use super::{
+    erasure,
     request::{Call, Caller, CustomerPath},
     schema,
 };
@@ -106,12 +107,15 @@ pub async fn update(
 /// `DELETE /v1/customers/{id}`
 #[utoipa::path(
     delete, path = "/v1/customers/{id}", operation_id = "delete_customer", tag = "customers", summary = "Delete a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters, schema::IdempotencyHeaders),
-    responses((status = 200, description = "Deleted.", body = schema::Deleted), schema::Problems),
+    params(("id" = String, Path, description = "The customer's id."), schema::ErasureParameters, schema::CommonParameters, schema::IdempotencyHeaders),
+    responses((status = 200, description = "Deleted. After a switch of providers, `receipts` says what happens at each connection that holds the customer.", body = schema::Deleted), schema::Problems),
 )]
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
-    let mut call = caller.call(Operation::Delete, &[])?;
+    let mut call = caller.call(Operation::Delete, &["elsewhere"])?;
     let id = call.id(id)?;
+    if call.query.flag("elsewhere")?.unwrap_or_default() {
+        return erasure::erase_elsewhere(&app, &call, id).await;
+    }
     call.write(&app, Command::Delete(id), None).await
 }
 

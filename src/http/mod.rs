@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod customers;
 pub mod docs;
+mod erasure;
 pub mod health;
 mod homes;
 pub mod lists;

@@ -198,7 +198,7 @@ impl Api {
             Written::Changed(customer) => self.answer(ended, 200, &CustomerView { customer, origin }),
             Written::Deleted => {
                 let id = ended.command.customer().map_or("", |id| id.public());
-                self.answer(ended, 200, &DeletedView { id })
+                self.answer(ended, 200, &DeletedView { id, deleted: true, receipts: ended.receipts })
             }
         }
     }

@@ -116,10 +116,11 @@ pub(super) async fn of_merchant(
 ) -> Answer {
     caller.query(&[])?;
     let mut found = operator.switches.list(Some(&merchant), None, 1).await.map_err(problem)?;
-    match found.pop() {
-        Some(found) => Ok(document(StatusCode::OK, &found)),
-        None => Err(Problem::new(Code::NotFound, format!("merchant `{merchant}` has no switch; plan one first"))),
+    if let Some(found) = found.pop() {
+        return Ok(document(StatusCode::OK, &found));
     }
+    let next = format!("begin one with `passerelle switch plan {merchant} --to CONNECTION`");
+    Err(Problem::new(Code::NotFound, format!("merchant `{merchant}` has no switch; {next}")))
 }
 
 /// `POST /v1/switches/{id}/run`

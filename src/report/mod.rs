@@ -1,4 +1,4 @@
-//! Reports for people: one page that needs nothing else. [`chart`] draws, [`page`] writes the report of a switch.
+//! Reports for people: one page that needs nothing else. [`chart`] draws, [`page()`] writes the report of a switch.
 
 pub mod chart;
 mod examples;

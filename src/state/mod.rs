@@ -108,7 +108,7 @@ impl App {
     pub fn run_in_background(self: &Arc<Self>) -> JoinHandle<()> {
         let app = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::join!(app.writes.run_workers(), app.keep_learning(), app.switches.work());
+            tokio::join!(app.writes.run_workers(), app.keep_learning(), app.switches.work(), app.switches.erase());
         })
     }
 

@@ -1,14 +1,17 @@
 //! What each command checks and changes. Every command that changes a switch carries the state and the epoch that it was
 //! decided on.
 
+use passerelle_providers::{engine::carry, model::Field};
+
 use super::{
     Switches,
     gates::{self, Evidence},
     planner,
-    progress::{Loaded, Progress, Settings, Verification, encoded, parse_rate},
+    progress::{Facts, Loaded, Progress, Settings, Verification, encoded, parse_rate},
     provider::configured,
     service::{Accepted, Decided, Decision, PlanOptions, Refused, RefusedKind, RunOptions, VerifyOptions},
     show::shown_state,
+    steps,
     view::{DecisionKind, Reason, SwitchView},
 };
 use crate::store::{NewSwitch, Routing, Step, StoreError, Switch, SwitchChange, SwitchState};
@@ -25,11 +28,11 @@ impl From<StoreError> for Refused {
     }
 }
 
-fn refused(kind: RefusedKind, detail: impl Into<String>) -> Refused {
+pub(super) fn refused(kind: RefusedKind, detail: impl Into<String>) -> Refused {
     Refused::new(kind, detail)
 }
 
-fn changed(switch: &Switch) -> Refused {
+pub(super) fn changed(switch: &Switch) -> Refused {
     let state = shown_state(switch.state).as_str();
     let detail = format!(
         "the switch is `{state}` in epoch {} by now, which is not what this command was decided on: look at its status",
@@ -39,19 +42,22 @@ fn changed(switch: &Switch) -> Refused {
 }
 
 /// The gate is closed.
-fn closed(command: &str, reasons: Vec<Reason>) -> Result<(), Refused> {
-    match reasons.first() {
-        None => Ok(()),
-        Some(first) => {
-            let detail = format!("`{command}` is not possible now: {}", first.detail);
-            Err(refused(RefusedKind::NotAllowed, detail).because(reasons))
-        }
+pub(super) fn closed(command: &str, reasons: Vec<Reason>) -> Result<(), Refused> {
+    if reasons.is_empty() {
+        return Ok(());
     }
+    let detail = format!("`{command}` is not possible now, and nothing was changed");
+    Err(refused(RefusedKind::NotAllowed, detail).because(reasons))
 }
 
 impl Switches {
     /// The switch, if it is as the command was decided on and the step is possible. Returns the state after the step.
-    async fn decided(&self, id: &str, decided: Decided, step: Option<Step>) -> Result<(Loaded, SwitchState), Refused> {
+    pub(super) async fn decided(
+        &self,
+        id: &str,
+        decided: Decided,
+        step: Option<Step>,
+    ) -> Result<(Loaded, SwitchState), Refused> {
         let loaded = self.settled(id).await?;
         let switch = &loaded.switch;
         if shown_state(switch.state) != decided.state || switch.epoch != decided.epoch {
@@ -62,17 +68,13 @@ impl Switches {
             return Ok((loaded, state));
         };
         let Some(after) = switch.state.after(step) else {
-            let state = shown_state(switch.state).as_str();
-            return Err(refused(
-                RefusedKind::NotAllowed,
-                format!("this is not possible for a switch that is `{state}`"),
-            ));
+            return Err(refused(RefusedKind::NotAllowed, steps::wrong_state(switch, step)));
         };
         Ok((loaded, after))
     }
 
     /// Changes the switch, if it is still as it was read.
-    async fn change(&self, loaded: &Loaded, change: SwitchChange) -> Result<SwitchView, Refused> {
+    pub(super) async fn change(&self, loaded: &Loaded, change: SwitchChange) -> Result<SwitchView, Refused> {
         let switch = &loaded.switch;
         if !self.context.store.switches().change(switch, false, change).await? {
             return Err(changed(&self.settled(&switch.id).await?.switch));
@@ -121,7 +123,12 @@ impl Switches {
             let reason = Reason { code: "mode_mismatch".to_owned(), detail: detail.clone() };
             return Err(refused(RefusedKind::NotAllowed, detail).because(vec![reason]));
         }
-        let settings = encoded(&Settings { key: idempotency_key, has_file, ..Settings::default() })?;
+        let settings = encoded(&Settings {
+            key: idempotency_key,
+            has_file,
+            sides: [source.1, target].map(|side| Facts::of(side)).into(),
+            ..Settings::default()
+        })?;
         let progress = encoded(&Progress::default())?;
         let merchant = merchant.to_owned();
         match log.open(NewSwitch { merchant, from, to, epoch, settings, progress, is_stopped: has_file }).await? {
@@ -286,6 +293,9 @@ impl Switches {
         if !matches!(state, SwitchState::Copied | SwitchState::Switched) {
             return Err(refused(RefusedKind::NotAllowed, "only what is copied can be verified: wait for `copied`"));
         }
+        if loaded.settings.undo {
+            return Err(refused(RefusedKind::NotAllowed, "the switch is being abandoned: what it created is deleted"));
+        }
         let VerifyOptions { sample, ids_only, repair } = options;
         let goes_on = loaded.verification.as_ref().is_some_and(|verification| {
             let same = (verification.sample, verification.ids_only, verification.repair) == (sample, ids_only, repair);
@@ -297,39 +307,38 @@ impl Switches {
         self.change(&loaded, SwitchChange { verified, is_stopped: Some(false), ..SwitchChange::default() }).await
     }
 
-    pub(super) async fn flip(
+    /// Deletes in the background what the switch has created at the target. The switch is abandoned when that is done.
+    pub(super) async fn begin_undo(
         &self,
         id: &str,
-        step: Step,
         accepted: &Accepted,
         decided: Decided,
     ) -> Result<SwitchView, Refused> {
-        let (loaded, after) = self.decided(id, decided, Some(step)).await?;
-        let switch = &loaded.switch;
-        let to = if step == Step::Cutover { &switch.to } else { &switch.from };
-        if step == Step::Cutover {
-            let evidence = Evidence::of(&self.context, &loaded).await?;
-            closed("cutover", gates::cutover(&loaded, &evidence, accepted))?;
+        let (loaded, _) = self.decided(id, decided, Some(Step::Abandon)).await?;
+        if !matches!(loaded.switch.state, SwitchState::Copying | SwitchState::Copied) {
+            // Nothing has been written yet.
+            return self.end(id, Step::Abandon, accepted, decided).await;
         }
-        let ids = self.context.store.ids();
-        let routing = ids.resolve(&switch.merchant, None).await?.map(|resolved| resolved.routing);
-        let Some(routing) = routing.filter(|routing| routing.epoch == switch.epoch) else {
-            return Err(changed(switch));
+        let evidence = Evidence::of(&self.context, &loaded).await?;
+        closed("abandon", gates::abandon(&loaded, &evidence, accepted))?;
+        let settings = encoded(&Settings { undo: true, ..loaded.settings.clone() })?;
+        let change = SwitchChange {
+            settings: Some(settings),
+            is_stopped: Some(false),
+            blocked_by: Some(None),
+            ..SwitchChange::default()
         };
-        if !ids.flip(&switch.merchant, &switch.id, &routing, to).await? {
-            return Err(changed(switch));
-        }
-        tracing::warn!(
-            merchant = switch.merchant,
-            connection = to,
-            epoch = switch.epoch + 1,
-            state = after.as_str(),
-            "the active connection has changed"
-        );
-        // The routing row is the truth: if this process ends here, the next look at the switch reads it.
-        let settled = self.settled(id).await?;
-        self.has_work.notify_one();
-        self.view(&settled.switch.id).await
+        self.change(&loaded, change).await
+    }
+
+    /// Forgets what the gateway kept for the former connection where the new one holds the field itself (R28).
+    async fn forget_held(&self, switch: &Switch) -> Result<(), Refused> {
+        let gateway = self.context.gateway.load_full();
+        let Some((merchant, connection)) = gateway.connection(&switch.merchant, &switch.to) else { return Ok(()) };
+        let Some(carried) = &merchant.carried else { return Ok(()) };
+        let is_held = |field: &Field| carry::is_held(*field, true, connection.manifest);
+        let fields: Vec<Field> = Field::ALL.into_iter().filter(is_held).collect();
+        Ok(carried.forget_held(&switch.merchant, &switch.to, &fields).await?)
     }
 
     pub(super) async fn end(
@@ -351,6 +360,9 @@ impl Switches {
         let is_open = routing.is_some_and(|routing| routing.open.is_some_and(|open| open.id == switch.id));
         if is_open && !ids.end_switch(&switch.merchant, &switch.id, switch.epoch).await? {
             return Err(changed(switch));
+        }
+        if step == Step::Complete {
+            self.forget_held(switch).await?;
         }
         self.change(&loaded, SwitchChange { state: Some(after), ..SwitchChange::default() }).await
     }

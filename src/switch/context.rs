@@ -62,6 +62,20 @@ pub struct Order {
     pub candidates: Option<Vec<String>>,
     /// The fields in which another customer of the home, who is not linked yet, has the same value.
     pub rivals: Vec<Field>,
+    /// What is done beyond copying.
+    pub task: Task,
+}
+
+/// What is done with a customer's record at the other side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Task {
+    /// It is brought to the state of the home, unless other hands have changed it.
+    #[default]
+    Copy,
+    /// The same; what other hands changed in a record that a copy made is overwritten.
+    Repair,
+    /// A record that a copy made is deleted, if it still is as a copy left it.
+    Undo,
 }
 
 /// What became of a customer.

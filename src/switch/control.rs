@@ -70,6 +70,11 @@ impl Control {
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
+    /// The work may wait this long on purpose before it goes on.
+    pub(super) fn expects(&self, wait: Duration) {
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
+    }
+
     fn waits(&self) {
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

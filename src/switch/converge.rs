@@ -3,7 +3,8 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use passerelle_providers::{
-    model::{Command, Customer, CustomerId, Error, Kind, Operation, Written},
+    engine::carry,
+    model::{Command, Customer, CustomerId, Error, Kind, LossPolicy, Operation, Written},
     switch::{Base, Finding, FindingCode, Seen, block_command, update_command},
     text::Text,
 };
@@ -15,7 +16,7 @@ use super::{
     view::Outcome,
 };
 use crate::{
-    store::{CopyOf, IdOrigin},
+    store::{CarriedChanges, CopyOf, IdOrigin},
     writes::{CopyEnd, NewCopy},
 };
 
@@ -30,11 +31,15 @@ pub(super) struct Sent {
 impl One<'_> {
     /// Brings a record to the state of the home: the update, then the block.
     pub(super) async fn converge(&self, source: &Customer, target: Customer, linked: Linked) -> Result<Copied, Stop> {
+        let linked = self.repairing(linked, &target);
         let command = self.planned(&linked, |base| {
             update_command(source, &target, base, &self.sides(), self.order.decision.as_ref())
         })?;
         let Some((command, _)) = command else { return self.converge_block(source, target, linked).await };
         let linked = self.with_row(linked).await?;
+        if let Some(taken) = self.taken(&command, source, &linked).await? {
+            return Ok(taken);
+        }
         let Some(target) = self.send(command, source).await?.record else { return Err(Stop::Moved) };
         self.converge_block(source, target, linked).await
     }
@@ -61,45 +66,34 @@ impl One<'_> {
         self.conclude(source, &target, &linked).await
     }
 
-    /// Plans with what both sides last had in common. If that is a conflict, the values may be those of a copy whose
-    /// process died before it noted them.
+    /// Plans with what both sides last had in common. That can be what a copy wrote whose process died before it noted it.
     fn planned<T>(&self, linked: &Linked, plan: impl Fn(Base<'_>) -> Result<T, Finding>) -> Result<T, Stop> {
-        let hash = |bytes: &[u8]| self.hash(bytes);
-        let nothing = [Seen::default()];
-        let seen = if linked.seen.is_empty() { &nothing[..] } else { &linked.seen };
-        let mut planned = None;
-        for seen in seen {
-            let result = plan(Base { seen, hash: &hash });
-            let is_conflict = matches!(&result, Err(finding) if finding.code == FindingCode::FieldConflict);
-            planned = Some(result);
-            if !is_conflict {
-                break;
-            }
-        }
-        match planned {
-            Some(result) => result.map_err(|finding| {
-                let mut stopped = self.found(finding);
-                stopped.set_other_id(self, &linked.id);
-                Stop::End(Box::new(stopped))
-            }),
-            None => Err(Stop::Moved),
-        }
+        let (seen, hash) = (Seen::merged(&linked.seen), |bytes: &[u8]| self.hash(bytes));
+        plan(Base { seen: &seen, hash: &hash }).map_err(|finding| {
+            let mut stopped = self.found(finding);
+            stopped.set_other_id(self, &linked.id);
+            Stop::End(Box::new(stopped))
+        })
     }
 
     /// Writes the row of the record, because the claim of an update needs it. It says nothing about the version yet.
+    ///
+    /// The claim of the next copy removes the memory of the last one. So what only that memory had is noted before: if the
+    /// next copy does not happen, its values would be taken for those of other hands.
     async fn with_row(&self, linked: Linked) -> Result<Linked, Stop> {
-        if linked.has_row {
+        if linked.has_row && !linked.has_memory {
             return Ok(linked);
         }
-        let seen = linked.seen.first().map(Seen::to_bytes).unwrap_or_default();
+        let seen = Seen::merged(&linked.seen).to_bytes();
         self.keep(&linked, self.customer.copied_version, &seen).await?;
-        Ok(Linked { has_row: true, ..linked })
+        Ok(Linked { has_row: true, has_memory: false, ..linked })
     }
 
     async fn conclude(&self, source: &Customer, target: &Customer, linked: &Linked) -> Result<Copied, Stop> {
         let sides = self.sides();
         let hash = |bytes: &[u8]| self.hash(bytes);
-        let seen = Seen::common((source, &sides.from), (target, &sides.to), &hash).to_bytes();
+        let target = self.carried(source, target).await?;
+        let seen = Seen::common((source, &sides.from), (&target, &sides.to), &hash).to_bytes();
         self.keep(linked, self.customer.version, &seen).await?;
         let mut ended = self.ended(match linked.origin {
             IdOrigin::Created => Outcome::Created,
@@ -116,6 +110,33 @@ impl One<'_> {
             ended.has_moved = is_unpinned && self.routing.connection == self.other.name;
         }
         Ok(ended)
+    }
+
+    /// What the gateway keeps of the customer.
+    pub(super) async fn parts(&self) -> Result<Vec<carry::Part>, Stop> {
+        let Some(carried) = &self.merchant.carried else { return Ok(Vec::new()) };
+        Ok(carried.parts(&self.pair.merchant, &[&*self.customer.public_id]).await?.pop().unwrap_or_default())
+    }
+
+    /// Keeps what the other side cannot hold, where the merchant carries fields (R28), before the customer may move there.
+    /// Returns the record as a client would read it there.
+    async fn carried(&self, source: &Customer, target: &Customer) -> Result<Customer, Stop> {
+        let (mut target, merchant) = (target.clone(), &self.pair.merchant);
+        let carried = self.merchant.carried.as_ref().filter(|_| self.merchant.on_loss == LossPolicy::Carry);
+        let Some(carried) = carried else { return Ok(target) };
+        let (public_id, parts) = (&*self.customer.public_id, self.parts().await?);
+        let hash = |field, value: &str| carried.hash(merchant, field, value);
+        let at = carry::At { connection: &self.other.name, manifest: self.other.manifest, hash: &hash };
+        let changes = carry::complete_copy(source, self.home.manifest, &mut target, parts, &at);
+        if changes.is_empty() {
+            return Ok(target);
+        }
+        let (public_id, connection) = (public_id.to_owned(), self.other.name.clone());
+        let changes = CarriedChanges { public_id, connection, changes, forgets: false };
+        match carried.apply_copy(merchant, self.customer.version, changes).await? {
+            true => Ok(target),
+            false => Err(Stop::Moved),
+        }
     }
 
     /// Notes that the record is the customer's, in the state of a version.
@@ -175,15 +196,19 @@ impl One<'_> {
         }
     }
 
-    /// Deletes what a copy made of a customer who was deleted (R23). A record that was there before stays.
+    /// Deletes the record of a customer who was deleted (R23, R31).
     pub(super) async fn delete(&self) -> Result<Copied, Stop> {
         let Some(linked) = self.linked().await? else { return Ok(self.ended(Outcome::Deleted)) };
         let mut ended = self.ended(Outcome::Deleted);
         ended.set_other_id(self, &linked.id);
-        let why = match linked.origin {
-            IdOrigin::Created => self.other.manifest.require(Operation::Delete).err().map(|error| error.to_string()),
-            IdOrigin::First | IdOrigin::Linked => Some("the record was there before the switch".to_owned()),
-        };
+        if !linked.has_row {
+            // The copy happened, but its outcome became known after the deletion. Without a row, a list that shows the
+            // record would make a new customer of it. A deleted customer has no copied version, so the answer is `false`.
+            let (ids, of) = (self.context.store.ids(), self.customer);
+            let (merchant, public_id, connection) = (&self.pair.merchant, &of.public_id, &self.other.name);
+            ids.copied(merchant, public_id, of.copied_version, connection, &linked.id, linked.origin, &[]).await?;
+        }
+        let why = self.other.manifest.require(Operation::Delete).err().map(|error| error.to_string());
         // It was deleted before, or a provider shows it late: then a later call deletes it.
         let is_there = !matches!(self.reader(self.other).record(&linked.id).await?, Read::Missing);
         match why {

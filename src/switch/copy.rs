@@ -11,12 +11,13 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use passerelle_providers::{
-    model::Customer,
+    engine::carry,
+    model::{Customer, Operation},
     switch::{Candidate, Decision, Finding, FindingCode, Level, Seen, Sides, Source, Verdict, create_command, judge},
 };
 
 use super::{
-    context::{Context, Copied, Order, Pair, Stalled},
+    context::{Context, Copied, Order, Pair, Stalled, Task},
     side::{Read, Reader, side},
     view::Outcome,
 };
@@ -40,8 +41,14 @@ pub async fn copy_one(context: &Context, pair: &Pair, public_id: &str, order: &O
         let resolved = context.store.ids().resolve(&pair.merchant, Some(public_id)).await?;
         let Some(resolved) = resolved else { return Ok(copied) };
         let is_named = |customer: &KnownCustomer| customer.public_id == public_id;
-        let Some(customer) = resolved.customers.into_iter().find(is_named) else { return Ok(copied) };
         let gateway = context.gateway.load_full();
+        let Some(customer) = resolved.customers.into_iter().find(is_named) else {
+            // The next attempt finds the row.
+            match adopt(context, pair, &resolved.routing.connection, public_id).await? {
+                None => continue,
+                Some(ended) => return Ok(ended),
+            }
+        };
         let home = customer.home(&resolved.routing);
         // The customer of another switch stays where it is.
         let Some(other) = pair.other(home) else { return Ok(Copied::of(Outcome::Left)) };
@@ -57,6 +64,21 @@ pub async fn copy_one(context: &Context, pair: &Pair, public_id: &str, order: &O
         }
     }
     Ok(copied)
+}
+
+/// A customer of the plan without a row: the first pass did not list it. Lists prove nothing, so it is read by its id, which
+/// gives it a row. `Some`: it cannot be read, such as a customer who was deleted between the plan and the first `run`.
+async fn adopt(context: &Context, pair: &Pair, active: &str, public_id: &str) -> Result<Option<Copied>, Stalled> {
+    let gateway = context.gateway.load_full();
+    let found = gateway.connection(&pair.merchant, active).ok_or_else(|| Stalled::not_configured(active))?;
+    let (merchant, connection) = found;
+    let reader = Reader { context, merchant, connection };
+    let (outcome, finding) = match reader.as_client(public_id, public_id).await? {
+        Read::Found(_) => return Ok(None),
+        read @ Read::Missing => (Outcome::Gone, read.finding(connection)),
+        read => (Outcome::NeedsDecision, read.finding(connection)),
+    };
+    Ok(Some(Copied { finding: Some(finding), ..Copied::of(outcome) }))
 }
 
 impl Copied {
@@ -108,9 +130,11 @@ pub(super) struct One<'o> {
 pub(super) struct Linked {
     pub(super) id: String,
     pub(super) origin: IdOrigin,
-    /// What both sides last had in common, the likeliest first.
+    /// What both sides had in common, from every place that knows it.
     pub(super) seen: Vec<Seen>,
     pub(super) has_row: bool,
+    /// Whether a part of it is kept only with the last copy, and not in a row.
+    pub(super) has_memory: bool,
 }
 
 impl One<'_> {
@@ -121,6 +145,9 @@ impl One<'_> {
             Some(Deletion::Claimed) => return Ok(self.ended(Outcome::Pending)),
             None => {}
         }
+        if self.order.task == Task::Undo {
+            return self.undo().await;
+        }
         if self.order.decision == Some(Decision::Leave) {
             return Ok(self.ended(Outcome::Left));
         }
@@ -129,7 +156,10 @@ impl One<'_> {
             return Ok(self.found(Finding::new(FindingCode::RecordUnknown, None, detail)));
         };
         let source = match self.reader(self.home).as_client(&self.customer.public_id, own).await? {
-            Read::Found(source) => source,
+            Read::Found(mut source) => {
+                carry::report_removed(&mut source, &self.parts().await?);
+                source
+            }
             read => return self.unread_at_home(&read).await,
         };
         if self.customer.gone_at.is_some() {
@@ -147,7 +177,7 @@ impl One<'_> {
         let finding = read.finding(self.home);
         let mut ended = self.found(finding);
         if matches!(read, Read::Missing) {
-            self.context.store.ids().note_gone(&self.pair.merchant, &self.customer.public_id, true).await?;
+            // Whether this is believed depends on how many there are (R22): the caller notes it.
             ended.outcome = Outcome::Gone;
         }
         Ok(ended)
@@ -179,29 +209,49 @@ impl One<'_> {
         };
         let last = last.filter(|seen| !seen.is_empty()).map(|seen| Seen::from_bytes(&seen));
         if let Some(at) = self.customer.at.get(&self.other.name) {
-            // What both sides had in common is kept with the side that was written. After a flip that is the home.
-            let mut seen = Vec::new();
-            for connection in [self.other, self.home] {
-                let kept = ids.seen(&self.pair.merchant, &self.customer.public_id, &connection.name).await?;
+            // What both sides had in common is kept with the side that was written. After a flip that is the home. If the
+            // other side was the home in an earlier switch, it is the side to which that switch led.
+            let own = [&self.other.name, &self.home.name];
+            let earlier = self.customer.at.keys().filter(|connection| !own.contains(connection));
+            let (mut seen, has_memory) = (Vec::new(), last.is_some());
+            for connection in own.into_iter().chain(earlier) {
+                let kept = ids.seen(&self.pair.merchant, &self.customer.public_id, connection).await?;
                 seen.extend(kept.filter(|kept| !kept.is_empty()).map(|kept| Seen::from_bytes(&kept)));
             }
             seen.extend(last);
-            return Ok(Some(Linked { id: at.provider_id.clone(), origin: at.origin, seen, has_row: true }));
+            let (id, origin) = (at.provider_id.clone(), at.origin);
+            return Ok(Some(Linked { id, origin, seen, has_row: true, has_memory }));
         }
         let origin = if existing { IdOrigin::Linked } else { IdOrigin::Created };
-        Ok(id.map(|id| Linked { id, origin, seen: last.into_iter().collect(), has_row: false }))
+        Ok(id.map(|id| Linked { id, origin, seen: last.into_iter().collect(), has_row: false, has_memory: false }))
     }
 
     /// Brings a record that stands at the other side to the state of the home.
     async fn bring_up(&self, source: &Customer, linked: Linked) -> Result<Copied, Stop> {
         match self.reader(self.other).record(&linked.id).await? {
             Read::Found(target) => self.converge(source, *target, linked).await,
+            Read::Missing if self.order.decision == Some(Decision::Create) => self.create_again(source, &linked).await,
+            Read::Missing
+                if self.repairs(&linked) && self.other.manifest.operation(Operation::Delete).is_supported() =>
+            {
+                self.make_again(&linked).await
+            }
             Read::Missing => {
                 let detail = format!("`{}` does not find the record of the customer any more", self.other.name);
                 Ok(self.found(Finding::new(FindingCode::CopyMissing, None, detail)))
             }
             read => Ok(self.found(read.finding(self.other))),
         }
+    }
+
+    /// Makes a record again that others have deleted at the other side, as the operator decided. The row of the former record
+    /// goes first, with the memory of the copy that made it. If the process ends after that, the next call goes on here.
+    async fn create_again(&self, source: &Customer, linked: &Linked) -> Result<Copied, Stop> {
+        let (ids, public_id) = (self.context.store.ids(), &self.customer.public_id);
+        if !ids.forget_copy(&self.pair.merchant, public_id, &self.other.name, &linked.id).await? {
+            return Err(Stop::Moved);
+        }
+        self.find_or_create(source).await
     }
 
     async fn find_or_create(&self, source: &Customer) -> Result<Copied, Stop> {
@@ -223,7 +273,7 @@ impl One<'_> {
                 let Some(found) = found else { return Err(Stop::Moved) };
                 // The gateway made a record that has its marker.
                 let origin = if found.has_marker { IdOrigin::Created } else { IdOrigin::Linked };
-                let linked = Linked { id: id.to_string(), origin, seen: Vec::new(), has_row: false };
+                let linked = Linked { id: id.to_string(), origin, seen: Vec::new(), has_row: false, has_memory: false };
                 let mut linked = self.converge(source, found.customer.clone(), linked).await?;
                 linked.finding.get_or_insert(finding);
                 Ok(linked)
@@ -242,7 +292,7 @@ impl One<'_> {
         let origin = if sent.existing { IdOrigin::Linked } else { IdOrigin::Created };
         // A copy that happened in an earlier call may be of an older state, so its record is compared.
         let seen = if sent.record.is_some() { vec![self.everything(source)] } else { Vec::new() };
-        let linked = Linked { id, origin, seen, has_row: false };
+        let linked = Linked { id, origin, seen, has_row: false, has_memory: false };
         match sent.record {
             Some(record) if !sent.existing => self.converge_block(source, record, linked).await,
             _ => Err(Stop::Moved),

@@ -137,6 +137,9 @@ impl Switches {
         if state == SwitchState::Planning {
             return planner::step(&self.context, control, &loaded).await;
         }
+        if loaded.settings.undo {
+            return passes::step(&self.context, control, &loaded).await;
+        }
         if loaded.verification.as_ref().is_some_and(|verification| !verification.shown.complete) {
             return verifying::step(&self.context, control, &loaded).await;
         }

@@ -4,14 +4,18 @@
 
 use super::{
     Switches,
+    progress::{Facts, Loaded},
     service::{Decided, Refused, RefusedKind, SwitchService},
     show::shown_state,
     view::Reason,
 };
 use crate::{
     merchant::{Gateway, Merchant},
-    store::Routing,
+    store::{Routing, SwitchState},
 };
+
+/// The switches of a merchant that are looked at. Each names both of its connections.
+const SWITCHES: usize = 100;
 
 impl Switches {
     /// Refuses a configuration that lacks a connection which the store names (R10), and returns warnings about files that
@@ -43,7 +47,6 @@ impl Switches {
             let Some(routing) = self.routing(merchant).await? else { continue };
             reasons.extend(self.missing(merchant, &routing).await?);
             reasons.extend(third(merchant, &routing));
-            reasons.extend(changed(&before, merchant, &routing));
         }
         refuse(reasons)?;
         for merchant in self.routed(gateway) {
@@ -80,22 +83,48 @@ impl Switches {
         Ok(self.context.store.ids().resolve(&merchant.name, None).await?.map(|resolved| resolved.routing))
     }
 
-    /// The connections that the store names and the configuration lacks.
+    /// The connections that the store names and the configuration lacks, or has with another provider, generation, address or
+    /// mode than their ids are of (R10).
     async fn missing(&self, merchant: &Merchant, routing: &Routing) -> Result<Vec<Reason>, Refused> {
         let counts = self.context.store.ids().counts(&merchant.name).await?;
         let mut named: Vec<&String> = counts.pinned.keys().chain([&routing.connection]).collect();
         named.extend(routing.open.as_ref().map(|open| &open.other));
         named.sort();
         named.dedup();
-        let missing = named.into_iter().filter(|name| !merchant.connections.contains_key(*name));
-        let reason = |name: &String| Reason {
-            code: "connection_needed".to_owned(),
-            detail: format!(
-                "merchants.{0}.connections.{name}: customers of `{0}` live at this connection; keep it in the file",
-                merchant.name
-            ),
-        };
-        Ok(missing.map(reason).collect())
+        let facts = self.facts(merchant).await?;
+        let mut reasons = Vec::new();
+        for name in named {
+            let Some(connection) = merchant.connections.get(name) else {
+                let detail = format!(
+                    "merchants.{0}.connections.{name}: customers of `{0}` live at this connection; keep it in the file",
+                    merchant.name
+                );
+                reasons.push(Reason { code: "connection_needed".to_owned(), detail });
+                continue;
+            };
+            let known = facts.iter().find(|facts| facts.connection == *name);
+            if let Some(key) = known.and_then(|known| known.changed(&Facts::of(connection))) {
+                let detail = format!(
+                    "merchants.{}.connections.{name}.{key}: it is another one than when the switch was planned, and the ids \
+                     in the store are records of that one; set it back, or add a connection with another name",
+                    merchant.name
+                );
+                reasons.push(Reason { code: "connection_changed".to_owned(), detail });
+            }
+        }
+        Ok(reasons)
+    }
+
+    /// What the connections of a merchant were when its switches were planned, the newest first.
+    async fn facts(&self, merchant: &Merchant) -> Result<Vec<Facts>, Refused> {
+        let mut facts = Vec::new();
+        for switch in self.context.store.switches().list(Some(&merchant.name), None, SWITCHES).await? {
+            // A plan that was not run has given no customer an id.
+            if !matches!(switch.state, SwitchState::Planning | SwitchState::Planned | SwitchState::Failed) {
+                facts.extend(Loaded::try_from(switch)?.settings.sides);
+            }
+        }
+        Ok(facts)
     }
 }
 
@@ -111,24 +140,6 @@ fn third(merchant: &Merchant, routing: &Routing) -> Option<Reason> {
             merchant.name, routing.connection
         ),
     })
-}
-
-/// Connections that have another provider or mode than before.
-fn changed(before: &Gateway, merchant: &Merchant, routing: &Routing) -> Vec<Reason> {
-    let names = [Some(&routing.connection), routing.open.as_ref().map(|open| &open.other)];
-    let differs = |name: &&String| match (before.connection(&merchant.name, name), merchant.connections.get(*name)) {
-        (Some((_, before)), Some(now)) => before.manifest.name != now.manifest.name || before.livemode != now.livemode,
-        _ => false,
-    };
-    let reason = |name: &String| Reason {
-        code: "connection_changed".to_owned(),
-        detail: format!(
-            "merchants.{}.connections.{name}: its customers are records of another provider or mode; add a connection \
-             with another name instead",
-            merchant.name
-        ),
-    };
-    names.into_iter().flatten().filter(differs).map(reason).collect()
 }
 
 fn refuse(reasons: Vec<Reason>) -> Result<(), Refused> {

@@ -20,6 +20,9 @@ const PROOF: Duration = Duration::from_hours(1);
 /// The writes of a merchant among which the proof is looked for.
 const WRITES: usize = 200;
 
+/// The code of a way back that no write has shown to be open.
+pub(super) const UNPROVEN: &str = "way_back_unproven";
+
 /// What the gates look at.
 pub(super) struct Evidence {
     pub(super) counts: Vec<RecordCount>,
@@ -69,7 +72,8 @@ impl Evidence {
             *by_code.entry((code, words)).or_default() += count.count;
         }
         let reason = |((code, words), count)| {
-            let detail = format!("{count} customers are {words} ({code}): decide about them, or accept `{code}`");
+            let first = if words == "in doubt" { "wait until it is known" } else { "decide about them" };
+            let detail = format!("{count} customers are {words}: {first}, or add `--accept {code}`");
             Reason { code, detail }
         };
         by_code.into_iter().map(reason).collect()
@@ -85,7 +89,7 @@ async fn way_back(context: &Context, loaded: &Loaded) -> Result<Result<(), Reaso
     };
     if !source.manifest.operation(Operation::Create).is_supported() {
         let detail = format!(
-            "{} cannot create customers, so new customers stay at `{}` after a rollback: accept `way_back_partial`",
+            "{} cannot create customers, so new customers stay at `{}` after a rollback: add `--accept way_back_partial`",
             source.manifest.name, switch.to
         );
         return Ok(Err(reason("way_back_partial", detail)));
@@ -99,11 +103,11 @@ async fn way_back(context: &Context, loaded: &Loaded) -> Result<Result<(), Reaso
         return Ok(Ok(()));
     }
     let detail = format!(
-        "`{}` has accepted no write within the last hour: update any customer there through the gateway, or accept \
-         `way_back_unproven`",
+        "`{}` has accepted no write within the last hour; `cutover` writes one record's own values back there. If that is \
+         refused, update any customer there through the gateway, or add `--accept {UNPROVEN}`",
         switch.from
     );
-    Ok(Err(reason("way_back_unproven", detail)))
+    Ok(Err(reason(UNPROVEN, detail)))
 }
 
 fn reason(code: &str, detail: impl Into<String>) -> Reason {
@@ -118,6 +122,10 @@ fn unless_accepted(reasons: Vec<Reason>, accepted: &[String]) -> impl Iterator<I
 /// R14: why the target cannot become active now.
 pub(super) fn cutover(loaded: &Loaded, evidence: &Evidence, accepted: &[String]) -> Vec<Reason> {
     let mut closed = Vec::new();
+    let merchant = &loaded.switch.merchant;
+    if loaded.settings.undo {
+        closed.push(reason("abandoning", "the switch is being abandoned: what it created is deleted"));
+    }
     let marks = evidence.ids.marked.saturating_add(evidence.count(Outcome::Pending));
     if marks > MARKS.max(evidence.total() / 100) {
         let detail = format!("{marks} customers are not copied in their last state: wait until `run` has copied them");
@@ -129,14 +137,18 @@ pub(super) fn cutover(loaded: &Loaded, evidence: &Evidence, accepted: &[String])
         }
         Some(verification) if verification.shown.differences() > 0 => {
             let detail = format!(
-                "the last verification found {} differences: run `verify` again when they are copied, or \
-                                  look at `records`",
+                "the last verification found {} differences: `passerelle switch verify {merchant}` again when they are \
+                 copied; `passerelle switch results {merchant} --out results.csv` names them",
                 verification.shown.differences()
             );
             closed.push(reason("verify_differs", detail));
         }
         Some(verification) if verification.is_whole() => {}
-        _ => closed.push(reason("not_verified", "not every customer was compared since the plan: run `switch verify`")),
+        _ => {
+            let detail =
+                format!("not every customer was compared since the plan: `passerelle switch verify {merchant}`");
+            closed.push(reason("not_verified", detail));
+        }
     }
     let mut open = evidence.open();
     open.extend(evidence.way_back.clone().err());
@@ -167,7 +179,8 @@ pub(super) fn complete(loaded: &Loaded, evidence: &Evidence, accepted: &[String]
     }
     let pinned = evidence.pinned(&switch.from);
     if pinned > 0 {
-        let detail = format!("{pinned} customers still live at `{}`, and stay there: accept `pinned`", switch.from);
+        let detail =
+            format!("{pinned} customers still live at `{}`, and stay there: add `--accept pinned`", switch.from);
         closed.push(reason("pinned", detail));
     }
     closed.extend(evidence.open());
@@ -181,7 +194,7 @@ pub(super) fn abandon(loaded: &Loaded, evidence: &Evidence, accepted: &[String])
     if matches!(switch.state, SwitchState::Planning | SwitchState::Planned) || pinned == 0 {
         return Vec::new();
     }
-    let detail = format!("{pinned} customers live at `{}`, and stay there: accept `pinned`", switch.to);
+    let detail = format!("{pinned} customers live at `{}`, and stay there: add `--accept pinned`", switch.to);
     unless_accepted(vec![reason("pinned", detail)], accepted).collect()
 }
 

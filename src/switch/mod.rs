@@ -1,8 +1,9 @@
 //! Switching a merchant from one provider to another. [`view`] has the documents that operators and commands see, and
 //! [`service`] what can be done to a switch; [`Switches`] does it. `commands` checks and changes, `gates` says why a command
-//! is not possible now, `driver` works in the background: `planner` makes a plan, `passes` copies, `verifying` compares.
-//! `copy` brings one customer to the other side, `verify` compares a page of both sides, and [`context`] has what both work
-//! with.
+//! is not possible now, `driver` works in the background: `planner` makes a plan, `passes` copies, `walks` finds what
+//! other hands changed, `verifying` compares. `copy` brings one customer to the other side, `undo` deletes what it made,
+//! `verify` compares a page of both sides, `erasing` reaches every connection with a deletion, and [`context`] has what all
+//! of them work with.
 
 mod commands;
 pub mod context;
@@ -10,21 +11,28 @@ mod control;
 mod converge;
 pub mod copy;
 mod driver;
+mod ending;
+pub mod erasing;
 mod file;
 pub mod files;
+mod flips;
 mod gates;
 mod passes;
 mod planner;
 mod progress;
 mod provider;
+mod rowless;
 pub mod service;
 mod show;
 mod side;
 mod steps;
 mod switches;
+mod undo;
+mod unique;
 pub mod verify;
 mod verifying;
 pub mod view;
+mod walks;
 mod words;
 
 pub use switches::Switches;

@@ -1,8 +1,7 @@
-//! Passes and copies: a pass walks the list of the active connection and writes the rows of the customers that it shows; then
-//! every customer is copied who was not copied yet; then marks are copied until the next pass is due. It goes on until the
-//! switch is completed.
+//! Passes and copies: a pass walks both sides (`walks`); then every customer is copied who was not copied yet; then marks are
+//! copied until the next pass is due. It goes on until the switch is completed.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
@@ -13,35 +12,43 @@ use passerelle_providers::{
 use tokio::time::Instant;
 
 use super::{
-    context::{Context, Copied, Order, Pair, Stalled},
+    context::{Context, Copied, Order, Pair, Stalled, Task},
     control::Control,
     copy::copy_one,
     driver::Done,
+    ending::STALE,
     planner::with_finding,
-    progress::{Loaded, Phase, Place, Progress, encoded},
-    provider::{Contacts, configured, page},
+    progress::{Loaded, Phase, Progress, encoded},
+    provider::configured,
+    rowless,
     view::Outcome,
 };
 use crate::store::{KnownCustomer, RecordChange, RecordRow, Switch, SwitchChange, SwitchState};
 
 /// The customers of one chunk of copies.
-const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 64;
 /// How many customers are copied at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 /// The rows that are pinned with one statement.
-const PINNED: usize = 512;
+pub(super) const PINNED: usize = 512;
 /// The time after which customers are tried again.
 const AGAIN: Duration = Duration::from_millis(200);
 /// The time between the end of a pass and the next one.
 const PASS_PAUSE: Duration = Duration::from_mins(1);
-/// How long other processes may take until they know that the merchant has a routing row.
-const LEARNING: Duration = Duration::from_secs(3);
 
 /// Does one step of a switch that is run.
 pub(super) async fn step(context: &Context, control: &Control, loaded: &Loaded) -> Result<Done, Stalled> {
-    let work = Work { context, control, loaded };
+    let work = Work::new(context, control, loaded);
+    if loaded.settings.undo {
+        return work.undo().await;
+    }
+    if loaded.settings.stale && loaded.switch.state == SwitchState::Copied {
+        work.follow_stale().await?;
+    }
     match loaded.progress.phase {
         Phase::Targets | Phase::Sources | Phase::Rows => work.rows().await,
+        Phase::Others => work.others().await,
+        Phase::Absent => work.absent().await,
         Phase::Copies => work.copies().await,
         Phase::Marks => work.marks().await,
     }
@@ -54,81 +61,66 @@ pub(super) fn pair(loaded: &Loaded) -> Pair {
     Pair { switch_id, merchant, from, to, reference: None }
 }
 
-/// Copies customers again whose other side differs. What other hands have written there is not overwritten.
-pub(super) async fn copy_again(
+/// Repairs the records that this switch has created for these customers: what differs there is overwritten. Returns whether
+/// there were any. Records that it has linked stay as they are.
+pub(super) async fn repair(
     context: &Context,
     control: &Control,
     loaded: &Loaded,
     public_ids: &[String],
-) -> Result<(), Stalled> {
-    let mut records = Vec::new();
-    for public_id in public_ids {
-        let record = context.store.switches().record(&loaded.switch.id, public_id).await?;
-        records.extend(record.filter(|record| is_copied_again(&record.outcome)));
-    }
-    Work { context, control, loaded }.copy_all(records).await.map(|_| ())
+) -> Result<bool, Stalled> {
+    let work = Work { task: Task::Repair, ..Work::new(context, control, loaded) };
+    let repaired = work.copy_named(public_ids, |record| !is_of_earlier_switch(record) && is_repaired(record)).await?;
+    work.keep_missing().await?;
+    Ok(repaired > 0)
 }
 
-struct Work<'w> {
-    context: &'w Context,
-    control: &'w Control,
-    loaded: &'w Loaded,
+/// The work on a switch that is run.
+pub(super) struct Work<'w> {
+    pub(super) context: &'w Context,
+    pub(super) control: &'w Control,
+    pub(super) loaded: &'w Loaded,
+    /// The customers whom their home does not find.
+    pub(super) missing: Mutex<BTreeSet<String>>,
+    pub(super) task: Task,
+}
+
+impl<'w> Work<'w> {
+    fn new(context: &'w Context, control: &'w Control, loaded: &'w Loaded) -> Self {
+        Self { context, control, loaded, missing: Mutex::new(loaded.progress.missing.clone()), task: Task::Copy }
+    }
 }
 
 impl Work<'_> {
-    fn progress(&self) -> &Progress {
+    pub(super) fn progress(&self) -> &Progress {
         &self.loaded.progress
     }
 
+    /// Copies the customers with these ids whose record is wanted. Returns how many they were.
+    pub(super) async fn copy_named(
+        &self,
+        public_ids: &[String],
+        is_wanted: fn(&RecordRow) -> bool,
+    ) -> Result<u64, Stalled> {
+        let mut records = Vec::new();
+        for public_id in public_ids {
+            let record = self.context.store.switches().record(&self.loaded.switch.id, public_id).await?;
+            records.extend(record.filter(is_wanted));
+        }
+        self.copy_all(records).await
+    }
+
     /// The connection that is active in this state.
-    fn active(&self) -> &str {
+    pub(super) fn active(&self) -> &str {
         let switch = &self.loaded.switch;
         if switch.state == SwitchState::Switched { &switch.to } else { &switch.from }
     }
 
-    /// Writes the rows of one page of the active connection's list.
-    async fn rows(&self) -> Result<Done, Stalled> {
-        let (switch, progress, store) = (&self.loaded.switch, self.progress(), &self.context.store);
-        if progress.pass == 1 && progress.place.is_none() {
-            // Claims of a process that does not know the routing row yet pin no customer.
-            if !store.switches().is_exclusive() {
-                self.control.pause(LEARNING).await;
-            }
-            let mut after = None;
-            loop {
-                after = store.ids().pin(&switch.merchant, after.as_deref(), PINNED).await?;
-                self.control.progressed();
-                if after.is_none() {
-                    break;
-                }
-            }
+    pub(super) async fn store(&self, next: Option<Progress>, records: Vec<RecordChange>) -> Result<Done, Stalled> {
+        if next.is_some() && self.has_vanished().await? {
+            return self.stop_vanished().await;
         }
-        if self.control.must_end() {
-            return Ok(Done::Ended);
-        }
-        let (_, connection) = configured(self.context, &switch.merchant, self.active())?;
-        let read = page(self.context, &connection, progress.place.as_ref()).await?;
-        self.control.progressed();
-        let contacts: Vec<Contacts> = read.items.iter().map(Contacts::of).collect();
-        let shown: Vec<_> = read.items.iter().zip(&contacts).map(|(one, contacts)| contacts.record(one)).collect();
-        let adopted = store.ids().adopt(&switch.merchant, self.active(), &shown).await?;
-        let is_from = self.active() == switch.from;
-        let records = read.items.iter().zip(adopted).filter(|(_, adopted)| !adopted.is_tombstoned);
-        let records = records.map(|(customer, adopted)| {
-            let own = Some(customer.id_at_provider().to_string());
-            let (source_id, target_id) = if is_from { (own, None) } else { (None, own) };
-            let seen_in = Some(progress.pass);
-            RecordChange { public_id: adopted.public_id, source_id, target_id, seen_in, ..RecordChange::default() }
-        });
-        let records: Vec<RecordChange> = records.collect();
-        let place = read.next.as_ref().map(Place::of);
-        let phase = if place.is_some() { Phase::Rows } else { Phase::Copies };
-        let next = Progress { phase, place, after: None, ..progress.clone() };
-        self.control.turn(self.loaded.settings.interval()).await;
-        self.store(Some(next), records).await
-    }
-
-    async fn store(&self, next: Option<Progress>, records: Vec<RecordChange>) -> Result<Done, Stalled> {
+        let next = next.map(|next| Progress { missing: self.missing(), ..next });
         let next = next.as_ref().map(encoded).transpose()?;
         let is_held = self.context.store.switches().store_page(&self.loaded.switch.id, next, records).await?;
         Ok(if is_held { Done::More } else { Done::LeaseLost })
@@ -139,16 +131,21 @@ impl Work<'_> {
         let (switch, progress, log) = (&self.loaded.switch, self.progress(), self.context.store.switches());
         let pending = Outcome::Pending.as_str();
         let records = log.records(&switch.id, Some(pending), progress.after.as_deref(), CHUNK).await?;
-        if records.is_empty() && progress.after.is_some() {
-            // Customers before this place may have come in the meantime, or could not be copied yet.
+        let waits = records.is_empty() && !self.has_only_missing().await?;
+        if waits && progress.after.is_some() {
+            // Customers before this place may have come in the meantime, or could not be copied yet. The others must not
+            // wait for them.
+            self.copy_marks(false).await?;
+            self.follow().await?;
             self.control.pause(AGAIN).await;
             return self.store(Some(Progress { after: None, ..progress.clone() }), Vec::new()).await;
         }
         if records.is_empty() {
             let due = Timestamp::now().as_millisecond().saturating_add(millis(PASS_PAUSE));
             let next = Progress { phase: Phase::Marks, after: None, next_pass_at: due, ..progress.clone() };
-            if self.store(Some(next), Vec::new()).await? == Done::LeaseLost {
-                return Ok(Done::LeaseLost);
+            match self.settle_missing(next).await? {
+                Done::More => {}
+                ended => return Ok(ended),
             }
             if switch.state != SwitchState::Copying {
                 return Ok(Done::More);
@@ -186,7 +183,9 @@ impl Work<'_> {
     }
 
     /// Copies customers, some of them at once. Each result is stored before the next chunk begins.
-    async fn copy_all(&self, records: Vec<RecordRow>) -> Result<u64, Stalled> {
+    pub(super) async fn copy_all(&self, mut records: Vec<RecordRow>) -> Result<u64, Stalled> {
+        let missing = self.missing();
+        records.retain(|record| !missing.contains(&record.public_id));
         let mut waiting = records.into_iter();
         let mut running: FuturesUnordered<_> =
             waiting.by_ref().take(AT_ONCE).map(|one| self.copy(one).boxed()).collect();
@@ -218,32 +217,62 @@ impl Work<'_> {
             decision: record.decision.as_deref().and_then(Decision::parse),
             // The planner has read the whole list of the target. Most providers find nobody by phone without that.
             candidates: record.candidates.as_deref().and_then(|ids| serde_json::from_str(ids).ok()),
-            rivals: match record.code.as_deref() == Some(FindingCode::SharedMatch.as_str()) {
-                true => vec![Field::Email, Field::Phone],
-                false => Vec::new(),
+            rivals: match record
+                .code
+                .as_deref()
+                .and_then(|code| FindingCode::ALL.iter().find(|known| known.as_str() == code))
+            {
+                Some(FindingCode::SharedMatch) => vec![Field::Email, Field::Phone],
+                Some(FindingCode::UniqueValueTaken) if record.planned.as_deref() == Some("needs_decision") => {
+                    vec![Field::Email]
+                }
+                _ => Vec::new(),
             },
+            task: self.task,
         };
-        let copied = copy_one(self.context, &pair(self.loaded), &record.public_id, &order).await?;
+        let mut copied = copy_one(self.context, &pair(self.loaded), &record.public_id, &order).await?;
+        let has_no_row = copied == Copied::of(Outcome::Pending);
+        if has_no_row {
+            copied = rowless::find(self.context, &pair(self.loaded), &record).await?;
+        }
         self.control.progressed();
+        if copied.outcome == Outcome::Gone && !has_no_row {
+            self.misses(&record.public_id);
+            return Ok(true);
+        }
         self.store(None, vec![change_of(&record, copied)]).await?;
         Ok(true)
     }
 
-    /// Copies what was written since it was copied, lets customers follow the active connection, and begins the next pass when
-    /// it is due.
-    async fn marks(&self) -> Result<Done, Stalled> {
-        let (switch, progress, store) = (&self.loaded.switch, self.progress(), &self.context.store);
-        let marked = store.ids().marked(&switch.merchant, None, CHUNK).await?;
-        let mut work = self.known(marked, |record| is_copied_again(&record.outcome)).await?;
-        let doubtful = store.switches().records(&switch.id, Some(Outcome::InDoubt.as_str()), None, CHUNK).await?;
-        work.extend(doubtful);
-        let has_pending = !store.switches().records(&switch.id, Some("pending"), None, 1).await?.is_empty();
-        let is_due = Timestamp::now().as_millisecond() >= progress.next_pass_at;
-        if !work.is_empty() {
+    /// Copies what was written since it was copied. Those who wait for a person are tried again if `tries_open` is set: they
+    /// were written, so the reason may be gone.
+    async fn copy_marks(&self, tries_open: bool) -> Result<(), Stalled> {
+        let (switch, store) = (&self.loaded.switch, &self.context.store);
+        let is_wanted = |record: &RecordRow| is_copied_again(record) || (tries_open && is_open(record));
+        let (mut after, mut has_more) = (None, true);
+        while has_more && !self.control.must_end() {
+            let marked = store.ids().marked(&switch.merchant, after.as_deref(), CHUNK).await?;
+            has_more = marked.len() == CHUNK;
+            after = marked.last().map(|last| last.public_id.clone());
+            let work = self.known(marked, is_wanted).await?;
             self.copy_all(work).await?;
         }
+        let doubtful = store.switches().records(&switch.id, Some(Outcome::InDoubt.as_str()), None, CHUNK).await?;
+        self.copy_all(doubtful).await.map(|_| ())
+    }
+
+    /// Copies marks, lets customers follow the active connection, and begins the next pass when it is due.
+    async fn marks(&self) -> Result<Done, Stalled> {
+        let (switch, progress, store) = (&self.loaded.switch, self.progress(), &self.context.store);
+        let is_due = Timestamp::now().as_millisecond() >= progress.next_pass_at;
+        self.copy_marks(is_due).await?;
+        match self.keep_missing().await? {
+            Done::More => {}
+            ended => return Ok(ended),
+        }
+        let pending = store.switches().records(&switch.id, Some("pending"), None, 1).await?;
         self.follow().await?;
-        if has_pending {
+        if !pending.is_empty() && !self.has_only_missing().await? {
             return self
                 .store(Some(Progress { phase: Phase::Copies, after: None, ..progress.clone() }), Vec::new())
                 .await;
@@ -307,14 +336,36 @@ impl Work<'_> {
 }
 
 /// Whether a mark of a customer with this outcome is copied. The others wait for a person.
-fn is_copied_again(outcome: &str) -> bool {
+pub(super) fn is_copied_again(record: &RecordRow) -> bool {
     !matches!(
-        Outcome::parse(outcome),
+        Outcome::parse(&record.outcome),
         Some(Outcome::Refused | Outcome::NeedsDecision | Outcome::Left | Outcome::Gone | Outcome::InDoubt)
     )
 }
 
-fn changed(public_id: &str, outcome: Outcome) -> RecordChange {
+/// Whether the record at the target is that of an earlier switch.
+pub(super) fn is_of_earlier_switch(record: &RecordRow) -> bool {
+    record.planned.as_deref() == Some(Outcome::AlreadyLinked.as_str())
+}
+
+/// Whether a repair may be about this customer.
+fn is_repaired(record: &RecordRow) -> bool {
+    let codes = [FindingCode::FieldConflict, FindingCode::CopyMissing].map(FindingCode::as_str);
+    let is_conflict = record.code.as_deref().is_some_and(|code| codes.contains(&code));
+    match Outcome::parse(&record.outcome) {
+        Some(Outcome::Created) => true,
+        Some(Outcome::NeedsDecision) => is_conflict && record.decision.is_none(),
+        _ => false,
+    }
+}
+
+/// Whether a customer waits for a person because of something that a write may have mended.
+fn is_open(record: &RecordRow) -> bool {
+    let waits = matches!(Outcome::parse(&record.outcome), Some(Outcome::Refused | Outcome::NeedsDecision));
+    waits && record.code.as_deref() != Some(STALE)
+}
+
+pub(super) fn changed(public_id: &str, outcome: Outcome) -> RecordChange {
     RecordChange {
         public_id: public_id.to_owned(),
         outcome: Some(outcome.as_str().to_owned()),
@@ -327,6 +378,8 @@ fn change_of(record: &RecordRow, copied: Copied) -> RecordChange {
     let before = Outcome::parse(&record.outcome);
     let outcome = match (before, copied.outcome) {
         (Some(before @ (Outcome::Created | Outcome::Linked)), Outcome::AlreadyLinked) => before,
+        // An earlier switch has made or matched the record.
+        (_, Outcome::Created | Outcome::Linked) if is_of_earlier_switch(record) => Outcome::AlreadyLinked,
         (_, now) => now,
     };
     let change = RecordChange {

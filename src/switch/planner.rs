@@ -19,6 +19,7 @@ use super::{
     driver::Done,
     progress::{KeptForecast, Loaded, Phase, Place, Progress, encoded},
     provider::{Configured, Contacts, configured, customer, page},
+    unique,
     view::{ForecastEntry, Outcome},
 };
 use crate::{
@@ -28,6 +29,8 @@ use crate::{
 
 /// The version of the rules. A plan of another version is not run.
 const RULES: u32 = 1;
+/// The id of a record that the plan will make at a target that keeps e-mail addresses unique.
+const PLANNED: &str = "planned/";
 /// The customers of a file that are read at a time.
 const CHUNK: usize = 100;
 
@@ -67,12 +70,12 @@ fn side(connection: &Connection) -> Side<'_> {
     Side { connection: &connection.name, provider: &connection.provider }
 }
 
-struct Planner<'p> {
-    context: &'p Context,
+pub(super) struct Planner<'p> {
+    pub(super) context: &'p Context,
     control: &'p Control,
-    loaded: &'p Loaded,
-    from: Configured,
-    to: Configured,
+    pub(super) loaded: &'p Loaded,
+    pub(super) from: Configured,
+    pub(super) to: Configured,
 }
 
 impl Planner<'_> {
@@ -102,7 +105,7 @@ impl Planner<'_> {
         Ok(if is_held { Done::More } else { Done::LeaseLost })
     }
 
-    fn hashes(&self, contacts: &Contacts) -> (Option<String>, Option<String>) {
+    pub(super) fn hashes(&self, contacts: &Contacts) -> (Option<String>, Option<String>) {
         let (log, merchant) = (self.context.store.switches(), &self.loaded.switch.merchant);
         let hash = |kind, value: &Option<String>| value.as_ref().map(|value| log.contact_hash(merchant, kind, value));
         (hash(ContactKind::Email, &contacts.email), hash(ContactKind::Phone, &contacts.phone))
@@ -172,6 +175,13 @@ impl Planner<'_> {
         let targets =
             log.candidates(&switch.id, public_id, marker.clone(), email_hash.clone(), phone_hash.clone()).await?;
         let (mut records, mut rivals, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let (planned, targets): (Vec<_>, Vec<_>) =
+            targets.into_iter().partition(|target| target.provider_id.starts_with(PLANNED));
+        let rival = planned.into_iter().filter_map(|target| target.linked.filter(|_| target.email_hash == email_hash));
+        let rival = rival.into_iter().find(|rival| rival != public_id && email_hash.is_some());
+        if rival.is_some() {
+            rivals.push(Field::Email);
+        }
         for target in &targets {
             let is_others = target.linked.as_deref().is_some_and(|linked| linked != public_id);
             // The plan itself has linked the record with another customer. Then it matches both.
@@ -197,7 +207,23 @@ impl Planner<'_> {
             })
             .collect();
         let source_of = Source { rivals: &rivals, ..Source::new(public_id, source) };
-        let verdict = judge(&source_of, &candidates, &self.sides(), decision);
+        let mut verdict = judge(&source_of, &candidates, &self.sides(), decision);
+        if matches!(verdict, Verdict::AlreadyLinked { .. })
+            && let Some(circle) = self.circle(public_id, email_hash.clone()).await?
+        {
+            verdict = Verdict::NeedsDecision(circle);
+        }
+        if let (Some(rival), Verdict::NeedsDecision(finding)) = (&rival, &verdict)
+            && finding.code == FindingCode::UniqueValueTaken
+        {
+            judged.shares(rival, FindingCode::UniqueValueTaken);
+        }
+        if verdict == Verdict::Create && email_hash.is_some() && unique::is_unique_at(&self.to.1) {
+            // Whoever comes later with the same address needs the record that this one will have.
+            let (linked, provider_id) = (Some(public_id.to_owned()), format!("{PLANNED}{public_id}"));
+            let target = Target { provider_id, email_hash: email_hash.clone(), phone_hash: None, marker: None, linked };
+            log.store_targets(&switch.id, encoded(&self.loaded.progress)?, vec![target]).await?;
+        }
         if let Verdict::Link { id, .. } = &verdict
             && !log.link(&switch.id, id, public_id).await?
         {
@@ -207,7 +233,7 @@ impl Planner<'_> {
         } else {
             if matches!(&verdict, Verdict::NeedsDecision(finding) if finding.code == FindingCode::SharedMatch) {
                 for other in &others {
-                    judged.shares(other);
+                    judged.shares(other, FindingCode::SharedMatch);
                 }
             }
             judged.add(public_id, source, &targets, verdict);
@@ -297,14 +323,18 @@ impl Judged {
         }
     }
 
-    /// The plan has linked this customer with a record that another customer matches, too.
-    fn shares(&mut self, public_id: &str) {
+    /// Another customer matches the record that the plan has linked this one with, or needs the value of the record that the
+    /// plan makes for this one.
+    fn shares(&mut self, public_id: &str, code: FindingCode) {
         self.records.push(RecordChange {
             public_id: public_id.to_owned(),
             planned: Some(Outcome::NeedsDecision.as_str().to_owned()),
-            code: Some(FindingCode::SharedMatch.as_str().to_owned()),
-            level: Some(FindingCode::SharedMatch.level().as_str().to_owned()),
-            detail: Some("another customer of the source matches the same record".to_owned()),
+            code: Some(code.as_str().to_owned()),
+            level: Some(code.level().as_str().to_owned()),
+            detail: Some(match code {
+                FindingCode::SharedMatch => "another customer of the source matches the same record".to_owned(),
+                _ => "another customer of the source has this value, and the target keeps it unique".to_owned(),
+            }),
             ..RecordChange::default()
         });
     }
@@ -336,12 +366,13 @@ pub(super) fn with_finding(change: RecordChange, finding: Option<&Finding>) -> R
     let Some(finding) = finding else { return change };
     // A provider may repeat values of the customer in its own words.
     if finding.code == FindingCode::ProviderRefused {
-        let meaning = finding.code.meaning().lines().next().unwrap_or_default().trim().to_owned();
+        let meaning = finding.code.meaning().split_whitespace().collect::<Vec<_>>().join(" ");
         let field = finding.field.map(|field| field.name().to_owned());
         let (code, level) = (finding.code.as_str().to_owned(), finding.level().as_str().to_owned());
         return RecordChange { code: Some(code), level: Some(level), field, detail: Some(meaning), ..change };
     }
-    let limit = finding.limit.as_ref().map(|limit| format!(": {limit}")).unwrap_or_default();
+    let limit = finding.limit.as_deref().filter(|limit| *limit != finding.detail);
+    let limit = limit.map(|limit| format!(": {limit}")).unwrap_or_default();
     RecordChange {
         code: Some(finding.code.as_str().to_owned()),
         level: Some(finding.level().as_str().to_owned()),

@@ -1,14 +1,16 @@
 //! What a switch keeps for itself: what the operator chose, where its walks are, and what was verified. The store keeps
 //! these as JSON. A process that is killed goes on where the last page was stored.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use passerelle_providers::{model::Position, text::Text};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::view::{BlockedBy, ForecastEntry, Verified};
 use crate::{
     config::Rate,
+    merchant::Connection,
     store::{StoreError, Switch},
 };
 
@@ -28,6 +30,55 @@ pub(super) struct Settings {
     pub(super) only: Option<Vec<String>>,
     /// Copy all but these.
     pub(super) except: Option<Vec<String>>,
+    /// What both connections were when the switch was planned.
+    pub(super) sides: Vec<Facts>,
+    /// Whether the switch is abandoned as soon as what it created at the target is deleted.
+    pub(super) undo: bool,
+    /// Whether customers who are not copied back follow the rollback all the same.
+    pub(super) stale: bool,
+}
+
+/// What a connection is: with another one of these, the ids in the store name other records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Facts {
+    /// The name of the connection.
+    pub(super) connection: String,
+    /// The provider.
+    pub(super) provider: String,
+    /// The generation of its API.
+    pub(super) generation: String,
+    /// The base URL; none on this machine, where a twin has another port with each start.
+    pub(super) address: Option<String>,
+    /// Whether its records are live.
+    pub(super) livemode: bool,
+}
+
+impl Facts {
+    pub(super) fn of(connection: &Connection) -> Self {
+        let base_url = connection.upstream.endpoint().base_url();
+        let host = Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let is_here =
+            host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let address = (!is_here).then(|| base_url.to_owned());
+        Self {
+            connection: connection.name.clone(),
+            provider: connection.manifest.name.to_owned(),
+            generation: connection.manifest.generation.to_owned(),
+            address,
+            livemode: connection.livemode,
+        }
+    }
+
+    /// The first fact that is another one now.
+    pub(super) fn changed(&self, now: &Self) -> Option<&'static str> {
+        let pairs = [
+            (self.provider == now.provider, "provider"),
+            (self.generation == now.generation, "generation"),
+            (self.livemode == now.livemode, "livemode"),
+            (self.address == now.address, "base_url"),
+        ];
+        pairs.into_iter().find(|(is_same, _)| !is_same).map(|(_, key)| key)
+    }
 }
 
 impl Settings {
@@ -60,6 +111,10 @@ pub(super) enum Phase {
     Sources,
     /// A pass walks the list of the active connection, and writes rows.
     Rows,
+    /// A pass walks the list of the other side.
+    Others,
+    /// A pass reads the customers by id whom no list has shown.
+    Absent,
     /// Customers are copied who were not copied yet.
     Copies,
     /// Marks are copied, until the next pass is due.
@@ -100,8 +155,14 @@ pub(super) struct Progress {
     pub(super) phase: Phase,
     /// Where the walk through a list goes on; `None`: at its beginning.
     pub(super) place: Option<Place>,
+    /// The connection whose list `place` is of.
+    pub(super) walked: Option<String>,
+    /// The customers whom their home did not find since the last pass has ended. Only the end of the pass decides about them.
+    pub(super) missing: BTreeSet<String>,
     /// The public id after which the walk through the records goes on.
     pub(super) after: Option<String>,
+    /// The public id after which the deletion of what the switch created goes on.
+    pub(super) undone: Option<String>,
     /// The number of the pass.
     pub(super) pass: u64,
     /// How many customers this run has copied.

@@ -129,7 +129,8 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.detail)
+        formatter.write_str(&self.detail)?;
+        self.reasons.iter().try_for_each(|Reason { code, detail }| write!(formatter, "; {code}: {detail}"))
     }
 }
 

@@ -139,7 +139,7 @@ fn blocked_by(loaded: &Loaded, records: &RecordCounts, ids: &IdCounts) -> Option
     (is_waiting && records.needs_decision > 0).then(|| BlockedBy {
         code: BlockedCode::DecisionNeeded,
         detail: format!(
-            "{} customers need a decision; `passerelle switch errors {}` lists them",
+            "{} customers need a decision; `passerelle switch errors {} --out errors.csv` lists them",
             records.needs_decision, switch.merchant
         ),
         since,
@@ -157,13 +157,16 @@ fn next(loaded: &Loaded, records: &RecordCounts) -> Option<String> {
         state if state.has_work() && loaded.switch.is_stopped => "run",
         SwitchState::Planned => "run",
         SwitchState::Planning | SwitchState::Copying => "status",
-        SwitchState::Copied | SwitchState::Switched if records.needs_decision > 0 => "decide",
+        SwitchState::Copied | SwitchState::Switched if records.needs_decision > 0 => {
+            return Some(format!("passerelle switch errors {merchant} --out errors.csv"));
+        }
         SwitchState::Copied if is_verified => "cutover",
         SwitchState::Copied => "verify",
         SwitchState::Switched => "complete",
         SwitchState::Failed | SwitchState::Completed | SwitchState::Abandoned => return None,
     };
-    Some(format!("passerelle switch {command} {merchant}"))
+    let file = if command == "decide" { " decisions.csv" } else { "" };
+    Some(format!("passerelle switch {command} {merchant}{file}"))
 }
 
 /// A record, with the customer's row if there is one.

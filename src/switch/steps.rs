@@ -1,12 +1,29 @@
 //! What a command would do, in order, without doing it.
 
 use super::{
+    gates,
     progress::Loaded,
     service::{Decided, Tried},
     show::shown_state,
     view::{Reason, Step, Steps, StepsObject},
 };
-use crate::store::{self, SwitchState};
+use crate::store::{self, Switch, SwitchState};
+
+/// Why a step is not possible in the state of a switch, and what to look at.
+pub(super) fn wrong_state(switch: &Switch, step: store::Step) -> String {
+    let state = shown_state(switch.state).as_str();
+    let needed = match step {
+        store::Step::Cutover => "a cutover needs a switch that is `copied`",
+        store::Step::Rollback => "a rollback needs a switch that is `switched`: the source is active already",
+        store::Step::Complete => "only a switch that is `switched` can be completed",
+        store::Step::Abandon => "only a switch before its cutover can be abandoned: roll back first",
+        _ => "`run` needs a complete plan, and a switch that has not ended",
+    };
+    format!(
+        "the switch is `{state}`, and {needed}; `passerelle switch status {}` says what comes next",
+        switch.merchant
+    )
+}
 
 /// The steps of a command, and why it would be refused now.
 pub(super) fn of(loaded: &Loaded, command: &Tried, decided: Decided, mut refused: Vec<Reason>) -> Steps {
@@ -19,12 +36,13 @@ pub(super) fn of(loaded: &Loaded, command: &Tried, decided: Decided, mut refused
         Tried::Abandon { .. } => store::Step::Abandon,
     };
     let state = shown_state(switch.state);
+    // The command itself proves it.
+    refused.retain(|reason| reason.code != gates::UNPROVEN);
     if (state, switch.epoch) != (decided.state, decided.epoch) {
         let detail = format!("the switch is `{}` in epoch {} by now", state.as_str(), switch.epoch);
         refused.insert(0, Reason { code: "switch_changed".to_owned(), detail });
     } else if switch.state.after(step).is_none() {
-        let detail = format!("this is not possible for a switch that is `{}`", state.as_str());
-        refused.insert(0, Reason { code: "wrong_state".to_owned(), detail });
+        refused.insert(0, Reason { code: "wrong_state".to_owned(), detail: wrong_state(switch, step) });
     }
     let (from, to) = (&switch.from, &switch.to);
     let steps: Vec<(&str, String, bool)> = match command {
@@ -35,6 +53,11 @@ pub(super) fn of(loaded: &Loaded, command: &Tried, decided: Decided, mut refused
         ],
         Tried::Run(_) => vec![("copy", "copies what is pending and what is marked".to_owned(), false)],
         Tried::Cutover(_) => vec![
+            (
+                "prove",
+                format!("writes one record's own values back to `{from}`, if it has accepted no write lately"),
+                true,
+            ),
             ("flip", format!("makes `{to}` active: new customers are created there"), true),
             ("follow", format!("lets the customers of `{from}` move to `{to}` as their copies are complete"), true),
         ],
@@ -43,6 +66,10 @@ pub(super) fn of(loaded: &Loaded, command: &Tried, decided: Decided, mut refused
             ("follow", format!("lets the customers of `{to}` move to `{from}` as their copies are complete"), true),
         ],
         Tried::Complete(_) => vec![("end", "ends passes and copying back; ids and tombstones stay".to_owned(), false)],
+        Tried::Abandon { undo: true, .. } => vec![
+            ("undo", format!("deletes at `{to}` what this switch created and what still stands as it was left"), false),
+            ("end", "ends the switch; ids and tombstones stay".to_owned(), false),
+        ],
         Tried::Abandon { .. } => vec![("end", "ends the switch; ids and tombstones stay".to_owned(), false)],
     };
     let step = |(code, detail, reversible): (&str, String, bool)| Step { code: code.to_owned(), detail, reversible };

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::{
     context::Context,
+    erasing,
     gates::{self, Evidence},
     progress::Loaded,
     service::{
@@ -51,6 +52,11 @@ impl Switches {
             gateway.rcu(|gateway| Gateway::clone(gateway).with_ids(store).with_carried(carried));
         }
         Ok(())
+    }
+
+    /// Erases deleted customers at every connection that holds them. It never ends.
+    pub async fn erase(&self) {
+        erasing::erase(&self.context).await;
     }
 
     pub(super) async fn load(&self, id: &str) -> Result<Option<Loaded>, StoreError> {
@@ -175,8 +181,7 @@ impl SwitchService for Switches {
 
     async fn abandon(&self, id: &str, accepted: Accepted, undo: bool, decided: Decided) -> Result<SwitchView, Refused> {
         if undo {
-            let detail = "this version does not delete what a switch has created at the target: abandon without `undo`";
-            return Err(Refused::new(RefusedKind::Invalid, detail));
+            return self.begin_undo(id, &accepted, decided).await;
         }
         self.end(id, Step::Abandon, &accepted, decided).await
     }

@@ -3,7 +3,8 @@
 //! A difference is read again after the visibility lag before it is believed. A customer who was written in between, or who
 //! waits for its copy, is `busy`: its other side may be older without a mistake. The caller copies again what differs, and
 //! stores the results together with the position, so that a process that dies verifies the page again and counts each
-//! record once.
+//! record once. What the operator has decided is no difference: a customer who is left is not compared, and a field that a
+//! decision leaves as it stands counts as equal after a rule.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,13 +12,15 @@ use data_encoding::HEXLOWER;
 use futures_util::{StreamExt, stream};
 use passerelle_providers::{
     model::{Customer, Field},
-    switch::{Comparison, Equality, Finding, Sides, compare, value_hash},
+    switch::{
+        Base, Comparison, Decision, Equality, Finding, Seen, Sides, block_command, compare, update_command, value_hash,
+    },
 };
 
 use super::{
     context::{Context, Pair, Stalled},
     side::{Read, Reader, side},
-    view::Difference,
+    view::{Difference, Outcome},
 };
 use crate::{
     merchant::{Connection, Gateway, Merchant},
@@ -156,6 +159,9 @@ async fn verify_one(
     let mut version = customer.version;
     let mut comparing = compared.once(&customer).await?;
     if comparing.result.is_difference() {
+        if compared.is_left(&customer.public_id).await? {
+            return Ok(None);
+        }
         tokio::time::sleep(compared.lag()).await;
         let before = compared.current(&customer.public_id).await?;
         comparing = match &before {
@@ -220,7 +226,46 @@ impl Verifying<'_> {
             read => return Ok(unreadable(&read, home)),
         };
         let sides = Sides { reference: self.pair.reference.as_deref(), ..Sides::new(side(home), side(other)) };
-        Ok(self.judged(&source, &target, &sides, is_at_to))
+        let mut comparing = self.judged(&source, &target, &sides, is_at_to);
+        if comparing.result == Verification::Differs
+            && self.is_decided(customer, (&source, &target), &sides, [other, home]).await?
+        {
+            comparing.result = Verification::EqualAfterRule;
+        }
+        Ok(comparing)
+    }
+
+    /// Whether the operator has decided to leave the customer where it is.
+    async fn is_left(&self, public_id: &str) -> Result<bool, Stalled> {
+        let record = self.context.store.switches().record(&self.pair.switch_id, public_id).await?;
+        Ok(record.is_some_and(|record| record.outcome == Outcome::Left.as_str()))
+    }
+
+    /// Whether what differs is what a decision of the operator leaves as it stands: a copy would write nothing.
+    async fn is_decided(
+        &self,
+        customer: &KnownCustomer,
+        (source, target): (&Customer, &Customer),
+        sides: &Sides<'_>,
+        connections: [&Connection; 2],
+    ) -> Result<bool, Stalled> {
+        let (merchant, public_id) = (&self.pair.merchant, &customer.public_id);
+        let record = self.context.store.switches().record(&self.pair.switch_id, public_id).await?;
+        let decision = record.and_then(|record| Decision::parse(record.decision.as_deref()?));
+        let Some(decision @ (Decision::Create | Decision::Link(_))) = decision else { return Ok(false) };
+        let mut seen = Seen::default();
+        for connection in connections {
+            let kept = self.context.store.ids().seen(merchant, public_id, &connection.name).await?;
+            if let Some(kept) = kept.filter(|kept| !kept.is_empty()) {
+                seen = Seen::from_bytes(&kept);
+                break;
+            }
+        }
+        let hash = |bytes: &[u8]| self.context.store.operations().copied_value_hash(merchant, bytes);
+        let base = || Base { seen: &seen, hash: &hash };
+        let update = update_command(source, target, base(), sides, Some(&decision));
+        let block = block_command(source, target, base(), sides, Some(&decision));
+        Ok(matches!((update, block), (Ok(None), Ok(None))))
     }
 
     fn judged(&self, source: &Customer, target: &Customer, sides: &Sides<'_>, is_at_to: bool) -> Comparing {

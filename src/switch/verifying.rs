@@ -1,6 +1,8 @@
 //! The verification of a switch, page by page. Its counts are stored with the page, so a process that dies verifies the page
 //! again and counts each customer once.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{
@@ -9,6 +11,7 @@ use super::{
     driver::Done,
     passes,
     progress::{Loaded, Verification, encoded},
+    provider::configured,
     verify::{PageOptions, Verification as Verdict, verify_page},
     view::Verified,
 };
@@ -28,8 +31,17 @@ pub(super) async fn step(context: &Context, control: &Control, loaded: &Loaded) 
     if limit > 0 {
         let options = PageOptions { ids_only: verification.ids_only };
         let pair = passes::pair(loaded);
-        let page = verify_page(context, &pair, verification.after.as_deref(), limit, options).await?;
+        control.expects(lag(context, loaded)?);
+        let after = verification.after.as_deref();
+        let mut page = verify_page(context, &pair, after, limit, options).await?;
         control.progressed();
+        let differing = page.checked.iter().filter(|one| one.result.is_difference());
+        let differing: Vec<String> = differing.map(|one| one.public_id.clone()).collect();
+        // What counts is the state after the repair.
+        if verification.repair && !differing.is_empty() && passes::repair(context, control, loaded, &differing).await? {
+            page = verify_page(context, &pair, after, limit, options).await?;
+            control.progressed();
+        }
         for one in &page.checked {
             count(&mut next.shown, one.result);
             records.push(RecordChange {
@@ -43,21 +55,22 @@ pub(super) async fn step(context: &Context, control: &Control, loaded: &Loaded) 
                 ..RecordChange::default()
             });
         }
-        let differing = page.checked.iter().filter(|one| one.result.is_difference());
-        let differing: Vec<String> = differing.map(|one| one.public_id.clone()).collect();
         next.after = page.next;
         next.shown.complete = next.after.is_none();
-        // The store keeps the result before the copier looks at what differs.
-        if !keep(context, loaded, &next, records).await? {
-            return Ok(Done::LeaseLost);
-        }
-        passes::copy_again(context, control, loaded, &differing).await?;
-        return Ok(Done::More);
+        return Ok(if keep(context, loaded, &next, records).await? { Done::More } else { Done::LeaseLost });
     }
     next.shown.complete = true;
     let change = SwitchChange { verified: Some(encoded(&next)?), ..SwitchChange::default() };
     log.change(switch, true, change).await?;
     Ok(Done::More)
+}
+
+/// How long a difference waits before it is read again.
+fn lag(context: &Context, loaded: &Loaded) -> Result<Duration, Stalled> {
+    let switch = &loaded.switch;
+    let (_, from) = configured(context, &switch.merchant, &switch.from)?;
+    let (_, to) = configured(context, &switch.merchant, &switch.to)?;
+    Ok(from.visibility_lag.max(to.visibility_lag))
 }
 
 async fn keep(

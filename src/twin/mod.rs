@@ -4,6 +4,7 @@
 
 pub mod faults;
 pub mod log;
+mod people;
 mod play;
 mod samples;
 
@@ -22,11 +23,13 @@ use passerelle_providers::{
     Settings, Vendor, VendorServer,
     engine::records::Records,
     kit::server::base_path,
-    model::{Command, Error, Kind, Reply, Request, auth::Credentials, manifest::Manifest},
+    model::{Command, CustomerId, Error, Kind, Reply, Request, auth::Credentials, manifest::Manifest},
 };
 
 use faults::{Fault, FaultPlan};
 use log::{Applied, Entry, Log, Received};
+pub(crate) use people::of_sandbox;
+pub use people::{Person, many};
 use play::ConnectionSocket;
 
 /// A sandbox vendor.
@@ -74,6 +77,23 @@ impl Twin {
         let manifest = server.manifest();
         let memory = Mutex::new(Memory { records: samples::records(&*server), requests: 0, log: None });
         Self { vendor: server, manifest, credentials, faults: FaultPlan::default(), memory }
+    }
+
+    /// The same twin with more customers.
+    #[must_use]
+    pub fn with_customers(mut self, people: impl IntoIterator<Item = Person>) -> Self {
+        let now = Timestamp::now();
+        if let Ok(memory) = self.memory.get_mut() {
+            for Person { random, fields, is_blocked } in people {
+                let id = memory.records.add(&*self.vendor, &fields, now, random);
+                memory.records.set_with_transactions(id.clone());
+                // A vendor that cannot block keeps the customer as it is.
+                if is_blocked && let Ok(id) = CustomerId::parse(id, &self.manifest.id) {
+                    let _ = memory.records.execute(&*self.vendor, &Command::Block(id), now, random);
+                }
+            }
+        }
+        self
     }
 
     /// The same twin with faults.

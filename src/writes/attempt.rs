@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use passerelle_providers::{
+    api::view::Receipt,
     engine::{
         Conditions, Planned,
         existing::{self, AnsweredBefore, Person},
@@ -177,6 +178,16 @@ impl<'o> Attempt<'o> {
 
     /// Encodes the answer to the client.
     pub(super) fn write_answer(&self, result: &Result<Written, Error>, exchanges: Option<&[Exchange]>) -> WriteAnswer {
+        self.write_answer_with(result, &[], exchanges)
+    }
+
+    /// The same with the receipts of a deletion.
+    pub(super) fn write_answer_with(
+        &self,
+        result: &Result<Written, Error>,
+        receipts: &[Receipt],
+        exchanges: Option<&[Exchange]>,
+    ) -> WriteAnswer {
         let Self { id, merchant, connection, command, .. } = *self;
         let (answer, failure) = self.surface.write_answer(&EndedWrite {
             id,
@@ -184,6 +195,7 @@ impl<'o> Attempt<'o> {
             connection,
             command,
             result: result.as_ref(),
+            receipts,
             exchanges,
         });
         WriteAnswer { id, answer, failure, is_replay: false }

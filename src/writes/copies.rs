@@ -85,8 +85,33 @@ impl Writes {
         let NewCopy { merchant, connection, of, epoch, command, seen } = copy;
         let home = HomeOfWrite { epoch, public_id: Some(of.public_id.clone()), is_copy: true };
         let marker = self.store.copy_marker(&merchant.name, &of.public_id);
-        let surface = Arc::new(CopySurface::new(marker, HEXLOWER.encode(&seen)));
-        let deadline = self.gateway.load().deadline;
+        let surface = CopySurface::new(marker, HEXLOWER.encode(&seen));
+        self.make(merchant, connection, home, command, surface, Some(of)).await
+    }
+
+    /// Writes values of a customer to its home that stand there already, so that it is known that the home accepts writes.
+    /// It is a write like a client's, but no client is answered.
+    pub async fn write_back(
+        self: &Arc<Self>,
+        merchant: Arc<Merchant>,
+        connection: Arc<Connection>,
+        home: HomeOfWrite,
+        command: Command,
+    ) -> Result<CopyEnd, StoreError> {
+        let surface = CopySurface::new("back".to_owned(), String::new());
+        self.make(merchant, connection, home, command, surface, None).await
+    }
+
+    async fn make(
+        self: &Arc<Self>,
+        merchant: Arc<Merchant>,
+        connection: Arc<Connection>,
+        home: HomeOfWrite,
+        command: Command,
+        surface: CopySurface,
+        copy: Option<CopyOf>,
+    ) -> Result<CopyEnd, StoreError> {
+        let (surface, deadline) = (Arc::new(surface), self.gateway.load().deadline);
         let write = NewWrite {
             merchant,
             connection,
@@ -94,11 +119,11 @@ impl Writes {
             // Two copies with equal contents may have made the same record. Reconciliation compares that.
             sent: SentRequest { body: Source::new(&Bytes::from(command.to_canonical_json())), ..Default::default() },
             command,
-            is_keyed: true,
+            is_keyed: copy.is_some(),
             surface: Arc::clone(&surface) as Arc<dyn Surface>,
             deadline,
             refusal: None,
-            copy: Some(of),
+            copy,
         };
         let write = match write.plan() {
             Ok(write) => write,

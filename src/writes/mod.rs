@@ -35,6 +35,7 @@ mod ends;
 mod in_flight;
 mod new_write;
 pub mod over_http;
+mod receipts;
 mod recovery;
 mod repetition;
 mod stored_write;
@@ -52,6 +53,7 @@ use tokio::time::Instant;
 pub use content::SentRequest;
 pub use copies::{CopyEnd, NewCopy};
 pub use new_write::{Idempotency, NewWrite};
+pub use receipts::{CONNECTION_REMOVED, receipt};
 pub use surface::{EndedWrite, FindSurface, StoredSurface, Surface};
 
 use crate::{
@@ -59,7 +61,7 @@ use crate::{
     merchant::Gateway,
     problem::Problem,
     store::{
-        Carried, CarriedChanges, Claim, ContactChanges, Contacts, End, Finished, NewOperation, OperationId,
+        Carried, CarriedChanges, Claim, ContactChanges, Contacts, End, Finished, Ids, NewOperation, OperationId,
         OperationLog, Record, Store, StoreError, StoredAnswer,
     },
     upstream::Permit,
@@ -124,6 +126,7 @@ pub struct Writes {
     store: OperationLog,
     contacts: Contacts,
     carried: Carried,
+    ids: Ids,
     gateway: Arc<ArcSwap<Gateway>>,
     find_surface: FindSurface,
     in_flight: InFlightRegister,
@@ -133,9 +136,9 @@ impl Writes {
     /// Writes over a store. Workers find the connection of a stored write in the current configuration, and its surface
     /// with `find_surface`.
     pub fn new(store: &Store, gateway: Arc<ArcSwap<Gateway>>, find_surface: FindSurface) -> Arc<Self> {
-        let (contacts, carried) = (store.contacts().clone(), store.carried().clone());
+        let (contacts, carried, ids) = (store.contacts().clone(), store.carried().clone(), store.ids().clone());
         let store = store.operations().clone();
-        Arc::new(Self { store, contacts, carried, gateway, find_surface, in_flight: InFlightRegister::default() })
+        Arc::new(Self { store, contacts, carried, ids, gateway, find_surface, in_flight: InFlightRegister::default() })
     }
 
     /// Executes a write, or answers it with the answer to an earlier request for the same write. If the client
@@ -281,8 +284,9 @@ impl Writes {
         };
         let mut carried = attempt.complete(&self.carried, &mut result).await;
         let mut is_compared = false;
+        let receipts = self.receipts_of(attempt, &result).await;
         loop {
-            let answer = attempt.write_answer(&result, exchanges.as_deref());
+            let answer = attempt.write_answer_with(&result, &receipts, exchanges.as_deref());
             let done = |customer, carried| End::Done {
                 customer,
                 contacts: contacts.clone(),

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     execution,
     merchant::{Connection, Merchant},
-    store::{CopyOf, CreatedContacts, HomeOfWrite, NewOperation, OperationId},
+    store::{CopyOf, HomeOfWrite, NewOperation, OperationId},
 };
 
 /// A write that a client requested.
@@ -177,8 +177,8 @@ pub(super) fn new_operation(
         command: document,
         copy: write.copy.clone(),
         home: write.home.clone(),
-        // The customer of a copy has a row with its contacts.
-        contacts: if write.copy.is_some() { CreatedContacts::default() } else { contacts::of_create(write) },
+        // A record with the contacts of an open create gets no row, also where the create is a copy.
+        contacts: contacts::of_create(write),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::{fmt::Debug, sync::Arc};
 
 use passerelle_providers::{
+    api::view::Receipt,
     engine::Conditions,
     model::{Command, Error, LossPolicy, Written},
 };
@@ -70,6 +71,8 @@ pub struct EndedWrite<'e> {
     pub command: &'e Command,
     /// Its result.
     pub result: Result<&'e Written, &'e Error>,
+    /// For a deletion of a merchant who switches providers: what happens at each connection that holds the customer.
+    pub receipts: &'e [Receipt],
     /// The provider's own answers, if the surface shows them.
     pub exchanges: Option<&'e [Exchange]>,
 }

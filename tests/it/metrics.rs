@@ -8,9 +8,7 @@ use crate::support::{Gateway, JsonText};
 
 #[tokio::test]
 async fn only_the_operators_listener_shows_the_metrics() {
-    let operator =
-        passerelle::config::SANDBOX.replacen("listen = \"127.0.0.1:8080\"", "[operator]\nlisten = \"127.0.0.1:0\"", 1);
-    let gateway = Gateway::start(&operator).await;
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
     let request = gateway.plain(Method::POST, "/as/lomi/v1/customers").header("x-api-key", "sk_sandbox_lomi");
     gateway.send_to_dialect(request.json_text(&json!({ "name": "Amadou Ba" }))).await;
     let answer = gateway.at_operator("/metrics").send().await.expect("an answer");

@@ -50,6 +50,11 @@ impl Gateway {
     pub(crate) async fn start(configuration: &str) -> Self {
         let mut loaded = load_text(configuration, "test.toml").expect("a configuration");
         loaded.config.server.listen = "127.0.0.1:0".to_owned();
+        if let Some(operator) = &mut loaded.config.operator
+            && operator.listen == "127.0.0.1:9464"
+        {
+            operator.listen = "127.0.0.1:0".to_owned();
+        }
         let running = start(&loaded).await.expect("a gateway");
         #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not of a provider")]
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");

@@ -16,9 +16,11 @@ mod duplicates;
 mod keyless;
 mod kills;
 mod late;
+mod live;
 mod outage;
 mod points;
 mod relay;
+mod switch;
 mod throughput;
 #[path = "../shared/trial.rs"]
 mod trial;
@@ -35,10 +37,12 @@ fn main() {
     trials.extend(departures::trials());
     trials.extend(keyless::trials());
     trials.extend(late::trials());
+    trials.extend(live::trials());
     trials.extend(outage::trials());
     trials.extend(points::trials());
     trials.extend(zombies::trials());
     trials.extend(kills::trials());
+    trials.extend(switch::trials());
     trials.extend(throughput::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     cluster::stop();

@@ -116,7 +116,7 @@ async fn late_sending() {
     .await;
     pair.stop();
     for (key, method, path, body) in [create, update, ("newer", Method::PATCH, customer.clone(), tier("gold"))] {
-        let outcome = pair.living.send_until_known(method, &path, key, &body).await;
+        let outcome = pair.living.send_until_known(method, &path, key, Some(&body)).await;
         assert!(matches!(outcome, Outcome::Done(_)), "{key}: {outcome:?}");
     }
     let sent = || (pair.received(Operation::Create), pair.received(Operation::Update));

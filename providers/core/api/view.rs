@@ -3,6 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
+pub use super::deleted::{DeletedView, Receipt};
 use crate::{
     json::{
         Extra, Json, JsonObject, Raw, to_raw,
@@ -127,20 +128,6 @@ impl<T: JsonText> Json for FidelityView<'_, T> {
 impl Serialize for FidelityView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         to_raw(self).serialize(serializer)
-    }
-}
-
-/// A customer that was deleted.
-#[derive(Debug)]
-pub struct DeletedView<'a> {
-    /// The id.
-    pub id: &'a str,
-}
-
-impl Json for DeletedView<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
-        member!(out, r#"{"object":"customer","id":"#, Some(&Str::new(self.id)));
-        out.extend_from_slice(br#","deleted":true}"#);
     }
 }
 

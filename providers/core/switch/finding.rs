@@ -42,8 +42,8 @@ codes! {
     /// A value is beyond a limit of the target, or the target cannot express it. `limit` says which limit. Change the value
     /// at the home, or leave the customer.
     ValueRefused = "value_refused", Blocker;
-    /// The target refused the copy with its own validation. Its reason is in `detail`. Change the value at the home, or leave
-    /// the customer.
+    /// The target refused the copy with its own validation. Its words are not kept, because they may repeat values; `field`
+    /// is the field that it named. Change the value at the home, or leave the customer.
     ProviderRefused = "provider_refused", Blocker;
     /// The target cannot create customers, and no record there matches. Create the customer at the target by other means,
     /// and plan again.
@@ -81,8 +81,8 @@ codes! {
     /// The home does not find the customer by its id any more. Nothing is deleted at the other side. Decide `leave`, or delete
     /// the customer through the gateway.
     CustomerGone = "customer_gone", Action;
-    /// The other side does not find the customer's record any more, which a copy made or was linked with. Decide `leave`, or
-    /// make the record again by other means and decide `link ID`.
+    /// The other side does not find the customer's record any more, which a copy made or was linked with. Decide `create`
+    /// to make the record again, or `leave`.
     CopyMissing = "copy_missing", Action;
     /// The provider answers this customer's id with another customer's record: it has merged the two. Nothing is copied until
     /// a decision.
@@ -93,8 +93,7 @@ codes! {
     MatchedByEmail = "matched_by_email", Info;
     /// One record at the target has the same reference, and nothing contradicts.
     MatchedByReference = "matched_by_reference", Info;
-    /// The customer was deleted, and its record at the other side stays: it was there before the switch, or the provider
-    /// cannot delete it.
+    /// The customer was deleted, and its record at the other side stays: the provider cannot delete it.
     RecordStays = "record_stays", Info;
     /// The operator decided on this record.
     MatchedByDecision = "matched_by_decision", Info;

@@ -149,6 +149,9 @@ pub fn judge(
     }
 }
 
+/// How many matching records a finding names.
+const MOST_NAMED: usize = 5;
+
 /// The record that a decision names.
 fn decided<'c>(
     id: &Text,
@@ -195,7 +198,7 @@ fn matching<'c>(source: &Source<'_>, candidates: &'c [Candidate<'c>], sides: &Si
         [] => {}
         // The gateway made the record for this customer: what differs was changed since.
         [only] => return Ok(Some((only, FindingCode::MatchedByMarker))),
-        _ => return Err(several(None, marked.len())),
+        _ => return Err(several(None, &marked, sides)),
     }
     let by_email: Vec<_> = free().filter(|candidate| same(Field::Email, candidate)).collect();
     let by_reference = || free().filter(|candidate| same_reference(candidate)).collect::<Vec<_>>();
@@ -216,27 +219,43 @@ fn matching<'c>(source: &Source<'_>, candidates: &'c [Candidate<'c>], sides: &Si
     let only = match found.as_slice() {
         [] => return Ok(None),
         [only] => *only,
-        _ => return Err(several(Some(field), found.len())),
+        _ => return Err(several(Some(field), &found, sides)),
     };
     if is_unique_everywhere(sides) && !only.is_listed {
         return Err(Finding::new(FindingCode::VendorRecordShared, Some(field), NOT_LISTED));
     }
     if rivals.contains(&field) {
-        let detail = format!("another customer of {} has the same value", sides.from.connection);
+        let detail =
+            format!("another customer of {} has the same value as the record {}", sides.from.connection, named(only));
         return Err(Finding::new(FindingCode::SharedMatch, Some(field), detail));
     }
     if let Some(field) = contradiction(source, only.customer, sides) {
-        let detail = format!("the record that matches has another {}", field.name());
+        let detail = format!("the record {}, which matches, has another {}", named(only), field.name());
         return Err(Finding::new(FindingCode::ContradictingMatch, Some(field), detail));
     }
     if code == FindingCode::PhoneOnlyMatch {
-        return Err(Finding::new(code, Some(field), "only the phone number is the same"));
+        let detail = format!("only the phone number is the same as that of the record {}", named(only));
+        return Err(Finding::new(code, Some(field), detail));
     }
     Ok(Some((only, code)))
 }
 
-fn several(field: Option<Field>, count: usize) -> Finding {
-    Finding::new(FindingCode::SeveralMatches, field, format!("{count} records of the target match"))
+/// The id of a record, which a decision can name.
+fn named(candidate: &Candidate<'_>) -> String {
+    format!("`{}`", candidate.customer.id_at_provider())
+}
+
+fn several(field: Option<Field>, found: &[&Candidate<'_>], sides: &Sides<'_>) -> Finding {
+    let mut detail = format!("{} records of the target match", found.len());
+    // A record outside of the account's list may be another business's.
+    if !is_unique_everywhere(sides) || found.iter().all(|candidate| candidate.is_listed) {
+        let mut ids: Vec<String> = found.iter().map(|candidate| named(candidate)).collect();
+        ids.sort();
+        ids.truncate(MOST_NAMED);
+        let more = if found.len() > MOST_NAMED { ", …" } else { "" };
+        detail.push_str(&format!(": {}{more}", ids.join(", ")));
+    }
+    Finding::new(FindingCode::SeveralMatches, field, detail)
 }
 
 /// A name, an e-mail or a phone that both have and that differs.

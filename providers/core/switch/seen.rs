@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Side,
-    value::{comparable, full_name},
+    value::{comparable, full_name, is_known},
 };
 use crate::model::{Customer, Field};
 
@@ -53,6 +53,17 @@ impl Seen {
         Self(ENCODED.into_iter().filter_map(entry).collect())
     }
 
+    /// What any of these knows: a value counts as unchanged if it is one that the gateway wrote or read there.
+    pub fn merged(seen: &[Self]) -> Self {
+        let mut merged = Vec::new();
+        for entry in seen.iter().flat_map(|seen| &seen.0) {
+            if !merged.contains(entry) {
+                merged.push(*entry);
+            }
+        }
+        Self(merged)
+    }
+
     /// Whether a record still has what both sides last had in common in this field.
     pub(super) fn matches(&self, customer: &Customer, field: Field, side: &Side<'_>, hash: Hash<'_>) -> bool {
         let current = || hashed(field, base(customer, field, side).as_deref(), hash);
@@ -62,6 +73,17 @@ impl Seen {
     /// Whether both sides once had this field in common.
     pub(super) fn knows(&self, field: Field) -> bool {
         self.0.iter().any(|(known, _)| *known == field)
+    }
+
+    /// Whether other hands have changed a record: a field has another value than both sides last had in common. What the
+    /// record's side does not know, and a balance, say nothing.
+    pub fn differs(&self, customer: &Customer, side: &Side<'_>, hash: Hash<'_>) -> bool {
+        let says_something = |field| match field {
+            Field::Balance | Field::Did => false,
+            Field::Name => true,
+            _ => is_known(customer, field, side),
+        };
+        self.0.iter().any(|(field, _)| says_something(*field) && !self.matches(customer, *field, side, hash))
     }
 
     /// The form in which it is stored.

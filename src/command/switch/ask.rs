@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     client::Client,
-    follow::{Goal, follow, tail},
+    follow::{Goal, follow, moving},
     show,
 };
 use crate::{
@@ -180,9 +180,13 @@ async fn moved(client: &Client, json: bool, switch: SwitchView, detach: bool) ->
     }
     let switch = if detach { switch } else { follow(client, switch, Goal::Moved).await? };
     show::print(&switch, json)?;
-    match tail(&switch) {
+    // Those whom the other side cannot hold, and those who were left by a decision, stay, as the operator has accepted.
+    match moving(&switch) {
         count if count > 0 && !detach => {
-            Err(CommandError::Open(format!("{count} customers have not moved; `waits` says why")))
+            let merchant = &switch.merchant;
+            Err(CommandError::Open(format!(
+                "{count} customers have not moved; see why: passerelle switch errors {merchant} --out errors.csv"
+            )))
         }
         _ => Ok(()),
     }

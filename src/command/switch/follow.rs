@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     command::{CommandError, terminal},
-    switch::view::{SwitchState, SwitchView},
+    switch::view::{BlockedCode, SwitchState, SwitchView},
 };
 
 /// How often the switch is read.
@@ -53,9 +53,9 @@ impl Goal {
             Self::Planned => switch.state != SwitchState::Planning,
             Self::Copied { pending } => match switch.state {
                 SwitchState::Copying => pending > 0 && switch.records.pending <= pending,
-                _ => tail(switch) == 0,
+                _ => switch.records.pending <= pending && moving(switch) == 0,
             },
-            Self::Moved => tail(switch) == 0,
+            Self::Moved => moving(switch) == 0,
             Self::Verified => switch.verified.as_ref().is_some_and(|verified| verified.complete),
             Self::Ended { .. } => false,
         }
@@ -63,7 +63,11 @@ impl Goal {
 
     /// Whether the command ends although the goal is not reached, because only a person can go on.
     fn waits_for_a_person(self, switch: &SwitchView) -> bool {
-        let is_blocked = switch.blocked_by.as_ref().is_some_and(|blocked| blocked.code.needs_a_person());
+        let is_blocked = switch.blocked_by.as_ref().is_some_and(|blocked| match blocked.code {
+            // The others are copied and verified meanwhile.
+            BlockedCode::DecisionNeeded => !matches!(self, Self::Verified) && switch.state != SwitchState::Copying,
+            code => code.needs_a_person(),
+        });
         is_blocked && !matches!(self, Self::Ended { .. })
     }
 
@@ -82,14 +86,22 @@ impl Goal {
     }
 }
 
-/// How many customers are pinned to the connection that is not active. Before the first cutover, pins change nothing.
+/// How many customers are pinned to the connection that is not active, and may still move. Before the first cutover, pins
+/// change nothing. After it, those whom the operator has left stay at the source.
 pub(super) fn tail(switch: &SwitchView) -> u64 {
-    let elsewhere = match switch.state {
-        SwitchState::Switched => &switch.from,
+    let (elsewhere, left) = match switch.state {
+        SwitchState::Switched => (&switch.from, switch.records.left),
         _ if switch.epoch == 0 => return 0,
-        _ => &switch.to,
+        _ => (&switch.to, 0),
     };
-    switch.pinned.get(elsewhere).copied().unwrap_or(0)
+    switch.pinned.get(elsewhere).copied().unwrap_or(0).saturating_sub(left)
+}
+
+/// How many customers of the tail move by themselves. The others are refused, undecided, left or gone.
+pub(super) fn moving(switch: &SwitchView) -> u64 {
+    let records = &switch.records;
+    let staying = records.refused + records.needs_decision + records.gone;
+    tail(switch).saturating_sub(staying)
 }
 
 /// Reads the switch until the goal is reached or a person is needed, and shows its progress on stderr.

@@ -5,6 +5,7 @@ mod ask;
 pub(super) mod client;
 mod download;
 mod follow;
+mod rehearse;
 mod show;
 mod start;
 
@@ -111,6 +112,8 @@ enum Switch {
     Errors(File),
     /// Write the report: one page for people.
     Report(File),
+    /// Play a whole switch between two twins in this process, while a client reads and writes. Needs no gateway.
+    Rehearse(rehearse::Rehearse),
 }
 
 /// Where a file is written.
@@ -145,6 +148,9 @@ fn setting(text: &str) -> Result<Setting, &'static str> {
 
 pub(super) fn run(configuration: &Configuration, arguments: Arguments) -> Result<(), CommandError> {
     let Arguments { target, command } = arguments;
+    if let Switch::Rehearse(arguments) = command {
+        return rehearse::run(arguments, target.json);
+    }
     let client = Client::new(configuration, &target)?;
     runtime()?.block_on(execute(&client, target.json, command))
 }
@@ -174,6 +180,8 @@ async fn execute(client: &Client, json: bool, command: Switch) -> Result<(), Com
         Switch::Results(file) => write(client, json, file, "results.csv").await,
         Switch::Errors(file) => write(client, json, file, "errors.csv").await,
         Switch::Report(file) => write(client, json, file, "report.html").await,
+        // It needs no client, so `run` has executed it.
+        Switch::Rehearse(_) => Ok(()),
     }
 }
 

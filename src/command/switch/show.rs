@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::follow::tail;
+use super::follow::{moving, tail};
 use crate::{
     command::{CommandError, providers::table, terminal},
     switch::view::{Outcome, Steps, SwitchState, SwitchView},
@@ -33,7 +33,11 @@ pub(super) fn text(switch: &SwitchView) -> String {
     }
     if tail(switch) > 0 {
         let elsewhere = if switch.state == SwitchState::Switched { from } else { to };
-        line("tail", &format!("{} still at {elsewhere}; they move one by one, without an interruption", tail(switch)));
+        let how = match moving(switch) {
+            0 => "who is refused, undecided, left or gone stays there",
+            _ => "they move one by one, without an interruption",
+        };
+        line("tail", &format!("{} still at {elsewhere}; {how}", tail(switch)));
     }
     if switch.state == SwitchState::Copying || switch.rate.limit.is_some() {
         let limit = switch.rate.limit.as_ref().map(|limit| format!(", at most {limit}")).unwrap_or_default();
@@ -75,12 +79,14 @@ pub(super) fn text(switch: &SwitchView) -> String {
     text.trim_end().to_owned()
 }
 
-fn counts(switch: &SwitchView) -> String {
+pub(super) fn counts(switch: &SwitchView) -> String {
     let mut parts = Vec::new();
     for outcome in Outcome::ALL {
         let words = match (outcome, switch.state) {
             (Outcome::Pending, SwitchState::Planning | SwitchState::Planned) => "to copy",
             (Outcome::Pending, _) => "not copied yet",
+            (Outcome::Created, SwitchState::Planning | SwitchState::Planned) => "to create",
+            (Outcome::Linked, SwitchState::Planning | SwitchState::Planned) => "to link",
             (Outcome::Created, _) => "created",
             (Outcome::Linked, _) => "linked",
             (Outcome::AlreadyLinked, _) => "linked before",

@@ -193,6 +193,19 @@ pub(in crate::http) struct AddressFields {
     country: Option<String>,
 }
 
+/// What the erasure of a customer has reached at one connection.
+#[derive(ToSchema)]
+pub(in crate::http) struct Receipt {
+    /// The connection.
+    connection: String,
+    /// Its provider. Null if the connection is not in the configuration any more.
+    provider: Option<String>,
+    /// `deleted`, `pending`, or `cannot`.
+    outcome: String,
+    /// Why the customer cannot be deleted there.
+    reason: Option<String>,
+}
+
 /// A customer that was deleted.
 #[derive(ToSchema)]
 pub(in crate::http) struct Deleted {
@@ -200,8 +213,11 @@ pub(in crate::http) struct Deleted {
     object: String,
     /// The id.
     id: String,
-    /// Always true.
+    /// Whether the customer is deleted at its home. It is false only with `elsewhere=true`.
     deleted: bool,
+    /// What happens at each connection that holds the customer, its home first. Only for merchants who have begun to switch
+    /// providers. What is pending is tried until it is done.
+    receipts: Option<Vec<Receipt>>,
     /// With `include=raw`: the provider's raw answers.
     raw: Option<Vec<Exchange>>,
 }

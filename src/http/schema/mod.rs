@@ -14,7 +14,9 @@ use utoipa::ToSchema;
 pub(super) use customer::{Customer, CustomerFields, Deleted, FidelityEntry};
 pub(super) use explanation::{Exchange, Explanation};
 pub(super) use lists::{CustomerList, InvoiceList, PaymentList, PaymentMethodList};
-pub(super) use parameters::{CommonParameters, FilterParameters, IdempotencyHeaders, LookupParameters, PageParameters};
+pub(super) use parameters::{
+    CommonParameters, ErasureParameters, FilterParameters, IdempotencyHeaders, LookupParameters, PageParameters,
+};
 pub(super) use problem::{Problem, Problems};
 
 /// The health of the gateway.

@@ -65,3 +65,12 @@ pub(in crate::http) struct LookupParameters {
     /// Your own reference of the customer.
     reference: Option<String>,
 }
+
+/// How far a deletion reaches.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ErasureParameters {
+    /// `true`: for a customer whose provider cannot delete. The customer stays there, and is erased at every other connection
+    /// that holds it. The same request can be sent again to see how far that is.
+    elsewhere: Option<bool>,
+}

@@ -25,7 +25,7 @@ use passerelle_providers::{
 };
 
 pub(super) use self::rows::change;
-use self::rows::{Apply, Forget, ReadMerchants, ReadParts};
+use self::rows::{Apply, ApplyCopy, Forget, ForgetHeld, ReadMerchants, ReadParts};
 use super::{
     contacts::beginning,
     database::{read, write},
@@ -116,10 +116,30 @@ impl Carried {
         NativeHash::try_from(beginning(&hash)).unwrap_or_default()
     }
 
-    /// Changes what is kept of a customer outside the end of a write, as a copy to another connection does.
+    /// Changes what is kept of a customer outside the end of a write.
     pub async fn apply(&self, merchant: &str, changes: CarriedChanges) -> Result<(), StoreError> {
         let keyring = Arc::clone(&self.store.keyring);
         write(&*self.store.database, Apply { keyring, merchant: merchant.to_owned(), changes }).await
+    }
+
+    /// Changes what is kept of a customer who is copied. `false`: the customer has another version by now, or is deleted,
+    /// and nothing changed.
+    pub async fn apply_copy(&self, merchant: &str, version: u64, changes: CarriedChanges) -> Result<bool, StoreError> {
+        let (keyring, version) = (Arc::clone(&self.store.keyring), i64::try_from(version).unwrap_or(i64::MAX));
+        write(&*self.store.database, ApplyCopy { keyring, merchant: merchant.to_owned(), version, changes }).await
+    }
+
+    /// Forgets these fields of all customers who live at a connection, the active one, because it holds them itself.
+    pub async fn forget_held(&self, merchant: &str, connection: &str, fields: &[Field]) -> Result<(), StoreError> {
+        let fields: Vec<&'static str> = fields.iter().map(|field| field.name()).collect();
+        let mut after = String::new();
+        loop {
+            let (merchant, connection, fields) = (merchant.to_owned(), connection.to_owned(), fields.clone());
+            match write(&*self.store.database, ForgetHeld { merchant, connection, fields, after }).await? {
+                Some(last) => after = last,
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Forgets fields of a customer, or everything that is kept of it (`None`).

@@ -203,6 +203,94 @@ impl Work for Apply {
     }
 }
 
+/// Changes what is kept of a customer who is copied, unless the customer was written or deleted since it was read.
+///
+/// A row keeps the write that made it, and a new row has none: the end of a client's write, which may have been claimed
+/// before this, replaces the part in any case.
+pub(in crate::store) struct ApplyCopy {
+    pub(in crate::store) keyring: Arc<Keyring>,
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) version: i64,
+    pub(in crate::store) changes: CarriedChanges,
+}
+
+#[async_trait]
+impl Work for ApplyCopy {
+    type Done = bool;
+
+    /// It reads the version before it writes.
+    const RUNS_ALONE: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
+        let (merchant, public_id) = (&self.merchant, folded(&self.changes.public_id));
+        let customer = [merchant, &*public_id].map(Value::Text);
+        let select = "SELECT public_id FROM customers WHERE merchant = ?1 AND public_id = ?2 AND version = ?3 \
+                      AND deletion IS NULL";
+        let is_current = session.rows(select, &[&customer[..], &[Value::Integer(self.version)]].concat()).await?;
+        if is_current.is_empty() {
+            return Ok(false);
+        }
+        for change in &self.changes.changes {
+            let field = change.field().name();
+            let row = [&customer[..], &[Value::Text(field)]].concat();
+            let (Change::Put { value, native, .. }, place) = (change, place(merchant, &public_id, field)) else {
+                let delete = "DELETE FROM carried WHERE merchant = ?1 AND public_id = ?2 AND field = ?3";
+                session.execute(delete, &row).await?;
+                continue;
+            };
+            let sealed = self.keyring.seal(CARRIED.at(&place), &encoded(value.as_deref()))?;
+            let upsert = "INSERT INTO carried (merchant, public_id, field, value, connection, native_hash, operation) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, '') ON CONFLICT (merchant, public_id, field) DO UPDATE \
+                          SET value = excluded.value, connection = excluded.connection, \
+                          native_hash = excluded.native_hash";
+            let native = Value::bytes(native.as_ref().map(|hash| &hash[..]));
+            let values = [Value::Bytes(&sealed), Value::Text(&self.changes.connection), native];
+            session.execute(upsert, &[&row[..], &values].concat()).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// Forgets parts of customers who live at the active connection: those of fields that it holds itself. It takes the rows
+/// of some customers after a public id, and returns the last of these.
+pub(in crate::store) struct ForgetHeld {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) connection: String,
+    pub(in crate::store) fields: Vec<&'static str>,
+    pub(in crate::store) after: String,
+}
+
+#[async_trait]
+impl Work for ForgetHeld {
+    type Done = Option<String>;
+
+    /// It reads which customers are next.
+    const RUNS_ALONE: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Option<String>, StoreError> {
+        let select = format!(
+            "SELECT max(public_id) FROM (SELECT public_id FROM carried WHERE merchant = ?1 AND public_id > ?2 \
+             ORDER BY public_id LIMIT {CHUNK}) AS next"
+        );
+        let (merchant, after) = (Value::Text(&self.merchant), Value::Text(&self.after));
+        let last = match session.rows(&select, &[merchant, after]).await?.pop() {
+            Some(mut row) => row.maybe_text()?,
+            None => None,
+        };
+        let Some(last) = last else { return Ok(None) };
+        // A part that was written for this connection is a value that it could not take.
+        let delete = "DELETE FROM carried WHERE merchant = ?1 AND public_id > ?2 AND public_id <= ?3 \
+                      AND connection <> ?4 AND field = ?5 AND NOT EXISTS (SELECT 1 FROM customers \
+                      WHERE customers.merchant = ?1 AND customers.public_id = carried.public_id \
+                      AND customers.pinned IS NOT NULL AND customers.pinned <> ?4)";
+        for field in &self.fields {
+            let values = [merchant, after, Value::Text(&last), Value::Text(&self.connection), Value::Text(field)];
+            session.execute(delete, &values).await?;
+        }
+        Ok(Some(last))
+    }
+}
+
 /// Forgets fields of a customer, or all of them.
 pub(in crate::store) struct Forget {
     pub(in crate::store) merchant: String,

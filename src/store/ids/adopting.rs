@@ -133,7 +133,11 @@ impl Page {
                 return Ok(true);
             }
         }
-        Ok(false)
+        // A copy whose record was found, and which has not ended: its end writes the row.
+        let select = "SELECT id FROM operations WHERE merchant = ?1 AND customer = ?2 AND connection = ?3 \
+                      AND copy_of IS NOT NULL AND finished_at IS NULL LIMIT 1";
+        let values = [&self.merchant, &record.provider_id, &self.connection].map(|text| Value::Text(text));
+        Ok(!session.rows(select, &values).await?.is_empty())
     }
 
     fn adopted(&self, known: &HashMap<String, Known>) -> Vec<AdoptedId> {

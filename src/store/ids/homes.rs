@@ -74,7 +74,12 @@ impl Planned<'_> {
             // The row of the plan is gone, or belongs to another customer.
             None if public_id.is_some() => false,
             Some(row) if public_id.is_some_and(|planned| planned != row.public_id) => false,
-            Some(row) if self.is_copy => self.deletes() || row.home != self.connection && row.deletion.is_none(),
+            // Only a deletion may reach the record of a deleted customer, and nothing but the client's own one that of a home.
+            Some(row) if self.is_copy => match row.deletion {
+                Some(Deletion::Confirmed) => self.deletes(),
+                Some(Deletion::Claimed) => false,
+                None => row.home != self.connection,
+            },
             Some(row) => row.home == self.connection && row.deletion != Some(Deletion::Confirmed),
             None if self.is_copy => self.deletes(),
             None => is_active && !self.is_anothers_id(session).await?,

@@ -136,7 +136,7 @@ impl Work for Copied {
     }
 }
 
-/// Notes whether a customer is found at its home.
+/// Notes whether a customer is found at its home, and pins one who is not.
 pub(in crate::store) struct NoteGone {
     pub(in crate::store) merchant: String,
     pub(in crate::store) public_id: String,
@@ -151,11 +151,70 @@ impl Work for NoteGone {
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
+        // Who is gone stays where it was, whatever becomes active.
         let update = "UPDATE customers SET gone_at = CASE WHEN CAST(?3 AS BIGINT) IS NULL THEN NULL \
-                      WHEN gone_at IS NULL THEN CAST(?3 AS BIGINT) ELSE gone_at END \
+                      WHEN gone_at IS NULL THEN CAST(?3 AS BIGINT) ELSE gone_at END, \
+                      pinned = CASE WHEN CAST(?3 AS BIGINT) IS NULL THEN pinned \
+                      ELSE COALESCE(pinned, (SELECT connection FROM routing WHERE merchant = ?1)) END \
                       WHERE merchant = ?1 AND public_id = ?2";
         let at = Value::integer(self.is_gone.then_some(group.now));
         session.execute(update, &[Value::Text(&self.merchant), Value::Text(&self.public_id), at]).await.map(|_| ())
+    }
+}
+
+/// Drops the id of a record that the gateway has made and that does not exist any more.
+pub(in crate::store) struct Forget {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) public_id: String,
+    pub(in crate::store) connection: String,
+    pub(in crate::store) provider_id: String,
+}
+
+#[async_trait]
+impl Work for Forget {
+    type Done = bool;
+
+    /// It looks at the other ids of the customer.
+    const RUNS_ALONE: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
+        let delete = "DELETE FROM customer_ids WHERE merchant = ?1 AND public_id = ?2 AND connection = ?3 \
+                      AND provider_id = ?4 AND origin = 'created' AND EXISTS (SELECT 1 FROM customer_ids AS other \
+                      WHERE other.merchant = ?1 AND other.public_id = ?2 AND other.connection <> ?3)";
+        let values =
+            [&self.merchant, &self.public_id, &self.connection, &self.provider_id].map(|text| Value::Text(text));
+        Ok(session.execute(delete, &values).await? == 1)
+    }
+}
+
+/// Lets customers who are pinned to the side that was left follow the active connection as they are there.
+pub(in crate::store) struct UnpinStale {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) left: String,
+    pub(in crate::store) limit: usize,
+}
+
+#[async_trait]
+impl Work for UnpinStale {
+    type Done = Vec<String>;
+
+    /// No claim is between its look at the open writes and its change.
+    const RUNS_ALONE: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<String>, StoreError> {
+        // Who is not at the active connection stays. So does who is written at this moment, until that has ended.
+        let update = "UPDATE customers SET pinned = NULL WHERE merchant = ?1 AND public_id IN (SELECT stale.public_id \
+                      FROM customers AS stale CROSS JOIN routing CROSS JOIN customer_ids AS here \
+                      WHERE stale.merchant = ?1 AND stale.pinned = ?2 AND stale.deletion IS NULL AND routing.merchant = ?1 \
+                      AND routing.switch_id IS NOT NULL AND routing.other = ?2 AND here.merchant = ?1 \
+                      AND here.public_id = stale.public_id AND here.connection = routing.connection \
+                      AND NOT EXISTS (SELECT 1 FROM customer_ids AS ids JOIN operations \
+                      ON operations.merchant = ids.merchant AND operations.customer = ids.provider_id \
+                      AND operations.connection = ids.connection WHERE ids.merchant = ?1 \
+                      AND ids.public_id = stale.public_id AND operations.state = 'sending') \
+                      ORDER BY stale.public_id LIMIT ?3) RETURNING public_id";
+        let values = [Value::Text(&self.merchant), Value::Text(&self.left), Value::Integer(limited(self.limit))];
+        session.rows(update, &values).await?.into_iter().map(|mut row| row.text()).collect()
     }
 }
 
@@ -236,8 +295,9 @@ impl Work for Count {
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<IdCounts, StoreError> {
         let merchant = [Value::Text(&self.merchant)];
-        let select =
-            "SELECT pinned, count(*) FROM customers WHERE merchant = ?1 AND pinned IS NOT NULL GROUP BY pinned";
+        // A customer who was deleted lives nowhere. Its pin stays with the tombstone.
+        let select = "SELECT pinned, count(*) FROM customers WHERE merchant = ?1 AND pinned IS NOT NULL \
+                      AND (deletion IS NULL OR deletion <> 'confirmed') GROUP BY pinned";
         let mut counts = IdCounts::default();
         for mut row in session.rows(select, &merchant).await? {
             counts.pinned.insert(row.text()?, unsigned(row.integer()?));

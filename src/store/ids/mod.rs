@@ -17,6 +17,7 @@ mod adopting;
 #[cfg(test)]
 mod costs;
 mod epochs;
+mod erasures;
 mod homes;
 mod marks;
 mod pages;
@@ -35,7 +36,6 @@ use std::{
 use arc_swap::ArcSwap;
 use uuid::{Uuid, fmt::Hyphenated};
 
-pub(in crate::store) use self::homes::{Planned, confirm, keep_copied, lift};
 use self::{
     adopting::{Adopt, NewRow, Page, ReadAdopted},
     marks::{Copied, Count, NoteGone, Pin, ReadCustomers, Unpin, Which},
@@ -44,11 +44,16 @@ use self::{
 };
 pub use self::{
     epochs::{Epochs, Seen},
+    erasures::{Erased, Erasure, KeptErasure},
     homes::HomeOfWrite,
     types::{
         Added, AdoptedId, Deletion, IdAt, IdCounts, IdOrigin, KnownCustomer, NewId, OpenSwitch, Resolved, Routing,
         ShownRecord,
     },
+};
+pub(in crate::store) use self::{
+    erasures::reach_deleted,
+    homes::{Planned, confirm, keep_copied, lift},
 };
 use super::{
     contacts::{ContactKind, beginning, wherever},

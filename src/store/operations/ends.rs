@@ -215,7 +215,15 @@ impl Finish {
             is_copy: false,
         };
         match self.event {
-            Event::Done => ids::confirm(session, planned, self.contacts.of_row(), group.now).await,
+            Event::Done => {
+                ids::confirm(session, planned, self.contacts.of_row(), group.now).await?;
+                match (&ending.customer, &*ending.operation) {
+                    (Some(customer), "delete") => {
+                        ids::reach_deleted(session, &ending.merchant, &ending.connection, customer, group.now).await
+                    }
+                    _ => Ok(()),
+                }
+            }
             Event::Failed | Event::NotSent => ids::lift(session, planned).await,
             Event::Intent | Event::TakenOver | Event::Unknown | Event::Held => Ok(()),
         }

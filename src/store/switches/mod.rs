@@ -23,7 +23,7 @@ pub use states::{Step, SwitchState};
 pub use targets::Target;
 
 use self::{
-    records::{AddRecords, Count, Decide, KeepRecords, ReadRecord, ReadRecords},
+    records::{AddRecords, Count, Decide, KeepRecords, ReadRecord, ReadRecords, ReadUnseen},
     rows::{Control, Lease, Open, Read, Release, Selected, Settle, Store},
     targets::{Candidates, KeepTargets, Link},
 };
@@ -308,6 +308,19 @@ impl SwitchLog {
     ) -> Result<Vec<RecordRow>, StoreError> {
         let (outcome, after) = (outcome.map(str::to_owned), after.unwrap_or_default().to_owned());
         read(&*self.store.database, ReadRecords { switch_id: id.to_owned(), of_plan, outcome, after, limit }).await
+    }
+
+    /// The records of customers whom no list has shown in a pass, in the order of their public ids. Those who wait for their
+    /// copy, and those who are known to be deleted, left or gone, are not among them.
+    pub async fn unseen(
+        &self,
+        id: &str,
+        pass: u64,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<RecordRow>, StoreError> {
+        let (switch_id, after) = (id.to_owned(), after.unwrap_or_default().to_owned());
+        read(&*self.store.database, ReadUnseen { switch_id, pass, after, limit }).await
     }
 
     /// Stores the decisions of the operator, and returns the public ids that the switch does not know.

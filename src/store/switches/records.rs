@@ -255,6 +255,32 @@ impl Work for ReadRecords {
     }
 }
 
+/// The customers whom no list has shown in a pass, and who are not known to be elsewhere.
+pub(in crate::store) struct ReadUnseen {
+    pub(in crate::store) switch_id: String,
+    pub(in crate::store) pass: u64,
+    pub(in crate::store) after: String,
+    pub(in crate::store) limit: usize,
+}
+
+#[async_trait]
+impl Work for ReadUnseen {
+    type Done = Vec<RecordRow>;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<RecordRow>, StoreError> {
+        let select = format!(
+            "SELECT {COLUMNS} FROM switch_records WHERE switch_id = ?1 AND public_id > ?2 AND seen_in < ?3 \
+             AND outcome NOT IN ('pending', 'left', 'deleted', 'gone') ORDER BY public_id LIMIT ?4"
+        );
+        let pass = Value::Integer(i64::try_from(self.pass).unwrap_or(i64::MAX));
+        let limit = Value::Integer(limited(self.limit));
+        let values = [Value::Text(&self.switch_id), Value::Text(&self.after), pass, limit];
+        session.rows(&select, &values).await?.into_iter().map(record).collect()
+    }
+}
+
 /// Stores decisions.
 pub(in crate::store) struct Decide {
     pub(in crate::store) switch_id: String,

@@ -9,8 +9,8 @@ use libtest_mimic::Failed;
 use passerelle_providers::{
     engine::carry::{self, Change, Part},
     model::{
-        Command, CreateCustomer, Created, Customer, CustomerFields, CustomerId, Error, Field, LossPolicy, Operation,
-        Outcome, Patch, Reply, UpdateCustomer, Written,
+        Command, CreateCustomer, Created, Customer, CustomerFields, CustomerId, Entry, Error, Field, LossPolicy,
+        Operation, Outcome, Patch, Reply, UpdateCustomer, Written,
     },
     text::Text,
 };
@@ -174,11 +174,15 @@ pub(super) fn what_a_copy_cannot_hold_reads_back_equal(subject: Subject) -> Resu
         let (first, last) = (first.map(Text::from), last.map(Text::from));
         source.name = source.full_name().map(|name| Text::from(&*name));
         (source.first_name, source.last_name) = (first, last);
+        // The values were written at the home, and are not derived there.
+        for field in Field::WRITABLE {
+            source.fidelity.push(Entry { field, outcome: Outcome::Carried, rule: "kept by the gateway", from: None });
+        }
         let create = Command::Create(CreateCustomer { fields: fields.clone(), distinct: false, existing: None });
-        let Reply::Written(Written::Created(copy)) = bed.vendor.execute(&create).map_err(failed)? else {
+        let Reply::Written(Written::Created(mut copy)) = bed.vendor.execute(&create).map_err(failed)? else {
             return Err(fail("not created"));
         };
-        let changes = carry::changes_of_copy(&source, &copy.customer, &bed.at());
+        let changes = carry::complete_copy(&source, subject.manifest, &mut copy.customer, Vec::new(), &bed.at());
         *bed.parts.borrow_mut() = stored(Vec::new(), &changes);
         let id = CustomerId::parse(copy.customer.id, &subject.manifest.id).map_err(failed)?;
         let shown = bed.read(&id).map_err(failed)?;

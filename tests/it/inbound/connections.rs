@@ -82,7 +82,7 @@ async fn the_operators_listener_has_a_cap_of_its_own() {
 
 #[tokio::test]
 async fn without_its_section_there_is_no_operators_listener() {
-    assert_eq!(Gateway::sandbox("lomi").await.operator_address(), None);
+    assert_eq!(Gateway::start(&sandbox("")).await.operator_address(), None);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn mistakes_in_the_limits_are_reported_with_their_line() {
             }
         };
         let mistake = mistake.to_string();
-        assert!(mistake.starts_with("t.toml:5: ") && mistake.contains(expected), "{mistake}");
+        assert!(mistake.starts_with("t.toml:6: ") && mistake.contains(expected), "{mistake}");
     }
 }
 

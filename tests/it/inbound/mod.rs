@@ -106,7 +106,8 @@ fn head(path: &str, length: usize) -> String {
     )
 }
 
-/// The sandbox with these keys of `[server]`.
+/// The sandbox with these keys of `[server]`, and without the listener of the operator.
 fn sandbox(server: &str) -> String {
-    passerelle::config::SANDBOX.replacen("listen = \"127.0.0.1:8080\"", server, 1)
+    let text = passerelle::config::SANDBOX.replacen("listen = \"127.0.0.1:8080\"", server, 1);
+    text.replacen("[operator]\nlisten = \"127.0.0.1:9464\"\n\n", "", 1)
 }

@@ -102,7 +102,11 @@ async fn a_request_for_another_host_is_refused_whatever_its_key() {
 
 #[tokio::test]
 async fn off_loopback_the_gateway_warns_that_the_key_is_not_encrypted() {
-    let text = "[operator]\nlisten = \"0.0.0.0:0\"\nkeys = [\"op_test\"]\n".to_owned() + passerelle::config::SANDBOX;
+    let text = passerelle::config::SANDBOX.replacen(
+        "listen = \"127.0.0.1:9464\"",
+        "listen = \"0.0.0.0:0\"\nkeys = [\"op_test\"]",
+        1,
+    );
     let mut loaded = passerelle::config::load_text(&text, "test.toml").expect("a configuration");
     loaded.config.server.listen = "127.0.0.1:0".to_owned();
     let running = passerelle::command::start(&loaded).await.expect("a gateway");

@@ -165,8 +165,12 @@ async fn a_command_says_how_to_reach_a_gateway() {
         command.env_clear().envs(environment).args(arguments).output().expect("it runs")
     };
     let status = || ["switch", "status", "acme"].map(str::to_owned).to_vec();
-    let sandbox = alone(vec![], status());
-    assert!(err(&sandbox).contains("[operator]") && err(&sandbox).contains("keys = "), "{}", err(&sandbox));
+    let file_without = file(
+        "[merchants.acme]\napi_keys = [\"sk\"]\nactive = \"main\"\nconnections.main = { provider = \"lomi\", sandbox = true }\n",
+    );
+    let without = vec![("PASSERELLE_CONFIG", file_without.path().display().to_string())];
+    let without = alone(without, status());
+    assert!(err(&without).contains("[operator]") && err(&without).contains("keys = "), "{}", err(&without));
     let keyless = alone(vec![("PASSERELLE_OPERATOR", bed.url())], status());
     assert_eq!((code(&keyless), err(&keyless).contains("PASSERELLE_OPERATOR_KEY")), (2, true), "{}", err(&keyless));
     let nowhere =

@@ -7,6 +7,7 @@ mod files;
 mod follow;
 mod memory;
 mod report;
+mod runbook;
 mod story;
 
 use std::sync::Arc;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use passerelle::{
-    store::{KnownCustomer, ShownRecord},
+    store::{Erased, KnownCustomer, ShownRecord},
     switch::{
         context::{Context, Copied, Order, Pair, Stalled},
         copy::copy_one,
+        service::{RunOptions, SwitchService, VerifyOptions},
         verify::{PageOptions, Verified, verify_page},
-        view::Outcome,
+        view::{Outcome, SwitchRecord, SwitchState, SwitchView},
     },
     twin::{
         Twin,
@@ -25,6 +26,7 @@ use passerelle_providers::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::merchant::{codes_of, decided, is_copied, to_new};
 use crate::{
     partial_lists::open,
     support::{Answer, Gateway},
@@ -36,8 +38,8 @@ pub(super) const CREATING: [&str; 4] = ["modempay", "lomi", "bitnob", "notchpay"
 /// A twin over HTTP, and the folder of its log.
 pub(super) struct Vendor {
     pub(super) provider: &'static str,
-    base: String,
-    folder: TempDir,
+    pub(super) base: String,
+    pub(super) folder: TempDir,
 }
 
 impl Vendor {
@@ -54,7 +56,7 @@ impl Vendor {
         Self { provider, base: format!("http://{address}{}", base_path(vendor.manifests[0])), folder }
     }
 
-    fn connection(&self) -> String {
+    pub(super) fn connection(&self) -> String {
         let credentials = match self.provider {
             "lomi" => "api_key",
             "modempay" | "bitnob" => "secret_key",
@@ -169,6 +171,13 @@ impl Bed {
         copy_one(&self.context(), &self.pair, public_id, order).await.expect("no stall")
     }
 
+    /// Waits until no erasure of these customers is pending.
+    pub(super) async fn erased(&self, public_ids: &[String]) {
+        for public_id in public_ids {
+            wait_for_erasures(&self.gateway, public_id).await;
+        }
+    }
+
     /// Copies a customer until its other side is current.
     pub(super) async fn copy_fully(&self, public_id: &str) -> Copied {
         let ends = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
@@ -210,6 +219,50 @@ impl Bed {
         patched
     }
 
+    /// Plans and runs until everything is copied, by the planner and the driver.
+    pub(super) async fn driven(&self) -> SwitchView {
+        let switches = self.gateway.switches();
+        let planned = switches.plan("acme", to_new(), None).await.expect("a plan");
+        let planned = self.wait(&planned.id, "the plan", |view| view.state == SwitchState::Planned).await;
+        self.run(&planned).await;
+        self.wait(&planned.id, "the copies", is_copied).await
+    }
+
+    /// Runs the switch, so that a pass begins.
+    pub(super) async fn run(&self, view: &SwitchView) -> SwitchView {
+        self.gateway.switches().run(&view.id, RunOptions::default(), decided(view)).await.expect("it runs")
+    }
+
+    pub(super) async fn wait(&self, id: &str, what: &str, is_so: impl Fn(&SwitchView) -> bool) -> SwitchView {
+        let ends = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
+        loop {
+            let view = self.gateway.switches().get(id).await.expect("a switch");
+            if is_so(&view) {
+                return view;
+            }
+            assert!(tokio::time::Instant::now() < ends, "{what} did not come: {view:#?}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Verifies, and makes the target active. What the sample customers of the twins lack is accepted, and nothing else.
+    pub(super) async fn cut_over(&self, view: &SwitchView) -> SwitchView {
+        let switches = self.gateway.switches();
+        let ready = switches.get(&view.id).await.expect("a switch");
+        switches.verify(&view.id, VerifyOptions::default(), decided(&ready)).await.expect("it begins");
+        let is_done = |view: &SwitchView| view.verified.as_ref().is_some_and(|verified| verified.complete);
+        let ready = self.wait(&view.id, "the verification", is_done).await;
+        let records = switches.records(&view.id, None, None, 500).await.expect("records").entries;
+        switches.cutover(&view.id, codes_of(&records), decided(&ready)).await.expect("the gate is open")
+    }
+
+    /// The record of a customer in a switch.
+    pub(super) async fn record(&self, id: &str, public_id: &str) -> SwitchRecord {
+        let page = self.gateway.switches().records(id, None, None, 500).await.expect("records");
+        let is_named = |record: &SwitchRecord| record.public_id.as_deref() == Some(public_id);
+        page.entries.into_iter().find(is_named).expect("a record")
+    }
+
     /// What remains when the process dies.
     pub(super) fn killed(self) -> (Vendor, Vendor, TempDir) {
         (self.old, self.new, self.folder)
@@ -237,7 +290,7 @@ impl Bed {
     }
 }
 
-fn configuration(folder: &TempDir, old: &Vendor, new: &Vendor) -> String {
+pub(super) fn configuration(folder: &TempDir, old: &Vendor, new: &Vendor) -> String {
     format!(
         "[store]\nurl = \"sqlite:{}\"\n[outbound]\nallow_insecure = true\n\
          [merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"old\"\nregion = \"SN\"\non_loss = \"drop\"\n\
@@ -246,6 +299,18 @@ fn configuration(folder: &TempDir, old: &Vendor, new: &Vendor) -> String {
         old.connection(),
         new.connection()
     )
+}
+
+/// Waits until no erasure of a customer is pending, and returns the outcomes by connection.
+pub(super) async fn wait_for_erasures(gateway: &Gateway, public_id: &str) -> Vec<(String, Erased)> {
+    for _ in 0..4000 {
+        let kept = gateway.ids().erasures("acme", public_id).await.expect("read");
+        if kept.iter().all(|kept| kept.erased != Erased::Pending) {
+            return kept.into_iter().map(|kept| (kept.connection, kept.erased)).collect();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    unreachable!("{public_id} is not erased")
 }
 
 /// A customer whom every provider accepts.

@@ -153,3 +153,18 @@ async fn another_process_goes_on_where_the_first_one_ended() {
         assert_eq!(bed.new.with_email(&format!("a{number}@example.com")).await.len(), 1, "customer {number}");
     }
 }
+
+/// R22: between the plan and the first `run` no claim writes a row, so a deletion leaves no tombstone.
+#[tokio::test]
+async fn a_customer_who_is_deleted_between_the_plan_and_the_run_is_gone_and_stops_nothing() {
+    let bed = Bed::start(["notchpay", "modempay"]).await;
+    let ids = bed.create(0..3).await;
+    let planned = bed.plan().await;
+    let request = bed.gateway.request(reqwest::Method::DELETE, &format!("/v1/customers/{}", ids[1]));
+    assert_eq!(bed.gateway.send(request).await.status, 200);
+    bed.run(&planned).await;
+    let copied = bed.wait(&planned.id, "the copies", is_copied).await;
+    assert_eq!(copied.records.gone, 1, "{copied:#?}");
+    let gone = bed.records(&copied.id, Some(passerelle::switch::view::Outcome::Gone)).await;
+    assert_eq!((gone[0].public_id.as_deref(), gone[0].code.as_deref()), (Some(&*ids[1]), Some("customer_gone")));
+}

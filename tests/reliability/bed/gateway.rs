@@ -30,6 +30,8 @@ pub(crate) struct Setup {
     pub(crate) vendor: Option<String>,
     /// The URL of a PostgreSQL database. `None` is an SQLite file of this gateway.
     pub(crate) database: Option<String>,
+    /// More tables, behind those of the merchant.
+    pub(crate) tables: String,
 }
 
 impl Setup {
@@ -40,6 +42,7 @@ impl Setup {
             server: String::new(),
             vendor: None,
             database: None,
+            tables: String::new(),
         }
     }
 }
@@ -88,11 +91,6 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start_for(twin: &Twin, setup: &Setup) -> Arc<Self> {
-        let credential = match twin.provider {
-            "lomi" => "api_key",
-            "modempay" | "bitnob" => "secret_key",
-            _ => "public_key",
-        };
         // On a real disk, because `/tmp` may be memory.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         std::fs::create_dir(folder.path().join("store")).expect("a folder");
@@ -103,13 +101,11 @@ impl Gateway {
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\n{place}\n{}\n[outbound]\nallow_insecure = true\n\
              [merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
-             [merchants.acme.connections.main]\nprovider = \"{}\"\nbase_url = \"{}\"\n\
-             credentials = {{ {credential} = \"any\" }}\n{}\n",
+             {}{}",
             setup.server,
             setup.store,
-            twin.provider,
-            twin.url(setup.vendor.as_deref()),
-            setup.connection,
+            twin.connection("main", setup.vendor.as_deref(), &setup.connection),
+            setup.tables,
         );
         std::fs::write(folder.path().join("passerelle.toml"), text).expect("a configuration");
         let gateway = Arc::new(Self {
@@ -140,6 +136,18 @@ impl Gateway {
     /// The address of the current process, or of the last one.
     pub(crate) fn address(&self) -> String {
         self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The address of the operator's listener of the current process.
+    pub(crate) fn operator_address(&self) -> String {
+        self.current().as_ref().expect("a gateway").address_after("serving the operator on http://")
+    }
+
+    /// The address of the operator's listener of the current process, once it serves.
+    pub(crate) fn operator_address_if_served(&self) -> Option<String> {
+        let stderr = self.current().as_ref()?.stderr();
+        let (_, rest) = stderr.split_once("serving the operator on http://")?;
+        Some(rest.split(['"', ',', '\n']).next().unwrap_or_default().trim().to_owned())
     }
 
     /// Starts a process. It must serve, whatever state the last process left in the store.

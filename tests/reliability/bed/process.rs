@@ -51,6 +51,20 @@ impl Process {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 
+    /// The address after a phrase of the log. It waits for the line.
+    pub(super) fn address_after(&self, phrase: &str) -> String {
+        let begun = std::time::Instant::now();
+        loop {
+            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, rest)) = lines.iter().find_map(|line| line.split_once(phrase)) {
+                return rest[..rest.find(['"', ',']).unwrap_or(rest.len())].trim().to_owned();
+            }
+            drop(lines);
+            assert!(begun.elapsed() < PATIENCE, "no line with {phrase}:\n{}", self.stderr());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
     pub(super) fn id(&self) -> Pid {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process")
     }

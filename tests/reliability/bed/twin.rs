@@ -17,7 +17,7 @@ use super::process::Process;
 
 /// A sandbox vendor in a process of its own.
 pub(crate) struct Twin {
-    pub(super) provider: &'static str,
+    pub(crate) provider: &'static str,
     process: Process,
     address: String,
     log: PathBuf,
@@ -46,9 +46,24 @@ impl Twin {
     }
 
     /// The URL of the vendor at its own address, or at the address of a relay.
-    pub(super) fn url(&self, address: Option<&str>) -> String {
+    pub(crate) fn url(&self, address: Option<&str>) -> String {
         let vendor = vendor(self.provider).expect("a vendor");
         format!("http://{}{}", address.unwrap_or(&self.address), base_path(vendor.manifests[0]))
+    }
+
+    /// The configuration of a connection to it.
+    pub(crate) fn connection(&self, name: &str, address: Option<&str>, more: &str) -> String {
+        let credential = match self.provider {
+            "lomi" => "api_key",
+            "modempay" | "bitnob" => "secret_key",
+            _ => "public_key",
+        };
+        format!(
+            "[merchants.acme.connections.{name}]\nprovider = \"{}\"\nbase_url = \"{}\"\n\
+             credentials = {{ {credential} = \"any\" }}\n{more}\n",
+            self.provider,
+            self.url(address),
+        )
     }
 
     pub(crate) fn log(&self) -> Vec<Entry> {

@@ -189,8 +189,12 @@ pub(crate) async fn a_copy_is_believed_only_up_to_its_version(bed: &Bed) {
     assert!(!copied(&store, "c2", 1, "n2").await, "a claimed deletion stops copies");
     assert_eq!(customer(&store, "c2").await.id_at("new"), Some("n2"), "but the id is kept, so that it can be deleted");
     assert_eq!(marked(&store).await, ["c2"]);
+    assert_eq!(store.ids().counts("acme").await.expect("read").pinned["main"], 2, "a claimed deletion may not happen");
     finish(&store, deletion, done()).await;
+    assert_eq!(store.ids().counts("acme").await.expect("read").pinned["main"], 1, "who was deleted lives nowhere");
     assert!(marked(&store).await.is_empty(), "a tombstone is no mark");
+    let counts = store.ids().counts("acme").await.expect("read");
+    assert_eq!(counts.pinned["main"], 1, "a deleted customer lives nowhere, and holds up no end of a switch");
 }
 
 /// R2: the one conditional statement of the copier.

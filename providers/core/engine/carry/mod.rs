@@ -14,7 +14,7 @@ mod parts;
 
 use std::fmt;
 
-pub use copies::changes_of_copy;
+pub use copies::{complete_copy, report_removed};
 pub use names::{complete_name, has_name_parts, needs_name_parts};
 pub use parts::{Change, NativeHash, Part};
 
@@ -257,18 +257,21 @@ enum Verdict {
     Gone,
 }
 
+/// Whether a provider holds a field itself, so that a part of it is hidden. `has_value`: the part is not a removed value.
+pub fn is_held(field: Field, has_value: bool, manifest: &Manifest) -> bool {
+    match field {
+        Field::Blocked => manifest.operation(Operation::Block).is_supported(),
+        field if NAMES.contains(&field) => manifest.update.names == NameStyle::Split,
+        field => {
+            let support = manifest.field(field);
+            has_value && [support.create, support.update, support.read].into_iter().all(Support::is_supported)
+        }
+    }
+}
+
 fn judge(part: &Part, customer: &Customer, at: &At<'_>) -> Verdict {
     let Part { field, value, connection, native } = part;
-    let manifest = at.manifest;
-    let is_held = match field {
-        Field::Blocked => manifest.operation(Operation::Block).is_supported(),
-        field if NAMES.contains(field) => manifest.update.names == NameStyle::Split,
-        field => {
-            let support = manifest.field(*field);
-            value.is_some() && [support.create, support.update, support.read].into_iter().all(Support::is_supported)
-        }
-    };
-    if is_held {
+    if is_held(*field, value.is_some(), at.manifest) {
         return Verdict::Hidden;
     }
     match (native, at.native(customer, *field)) {

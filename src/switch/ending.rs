@@ -1,0 +1,79 @@
+//! Work that follows a command: what `abandon --undo` deletes (R20), and who follows `rollback --accept stale` (R16). Both go
+//! on where they were when a process ends, because the command is stored with the switch.
+
+use std::time::Duration;
+
+use super::{
+    context::{Stalled, Task},
+    driver::Done,
+    passes::{CHUNK, PINNED, Work, is_of_earlier_switch},
+    progress::Progress,
+    view::{Level, Outcome},
+};
+use crate::store::{RecordChange, RecordRow, SwitchChange, SwitchState};
+
+/// The time after which copies in doubt are looked at again.
+const AGAIN: Duration = Duration::from_millis(200);
+/// The code of a customer who follows a rollback without its last writes.
+pub(super) const STALE: &str = "stale";
+
+impl Work<'_> {
+    /// Deletes the records of a chunk of customers that this switch has created. When there are no more, the switch ends.
+    pub(super) async fn undo(self) -> Result<Done, Stalled> {
+        let work = Work { task: Task::Undo, ..self };
+        let (switch, progress) = (&work.loaded.switch, work.progress());
+        let log = work.context.store.switches();
+        let records = log.records(&switch.id, None, progress.undone.as_deref(), CHUNK).await?;
+        let undone = records.last().map(|last| last.public_id.clone());
+        let created = records.into_iter().filter(|record| may_have_created(record) && !is_of_earlier_switch(record));
+        work.copy_all(created.collect()).await?;
+        if work.control.must_end() {
+            return Ok(Done::Ended);
+        }
+        if undone.is_some() {
+            return work.store(Some(Progress { undone, ..progress.clone() }), Vec::new()).await;
+        }
+        if !log.records(&switch.id, Some(Outcome::InDoubt.as_str()), None, 1).await?.is_empty() {
+            // A create whose outcome is unknown may have made a record.
+            work.control.pause(AGAIN).await;
+            return work.store(Some(Progress { undone: None, ..progress.clone() }), Vec::new()).await;
+        }
+        work.context.store.ids().end_switch(&switch.merchant, &switch.id, switch.epoch).await?;
+        let change = SwitchChange { state: Some(SwitchState::Abandoned), ..SwitchChange::default() };
+        log.change(switch, true, change).await?;
+        Ok(Done::Ended)
+    }
+
+    /// Lets customers follow a rollback whose last writes were not copied back, and lists them.
+    pub(super) async fn follow_stale(&self) -> Result<(), Stalled> {
+        let (switch, ids) = (&self.loaded.switch, self.context.store.ids());
+        loop {
+            let stale = ids.unpin_stale(&switch.merchant, &switch.to, PINNED).await?;
+            if stale.is_empty() || self.control.must_end() {
+                return Ok(());
+            }
+            tracing::warn!(
+                switch = switch.id,
+                count = stale.len(),
+                "customers follow the rollback without their last writes"
+            );
+            let listed = stale.into_iter().map(|public_id| RecordChange {
+                public_id,
+                outcome: Some(Outcome::NeedsDecision.as_str().to_owned()),
+                code: Some(STALE.to_owned()),
+                level: Some(Level::Action.as_str().to_owned()),
+                detail: Some(format!(
+                    "the rollback was accepted without the last writes at `{}`; the customer is as `{}` last knew it",
+                    switch.to, switch.from
+                )),
+                ..RecordChange::default()
+            });
+            self.store(None, listed.collect()).await?;
+        }
+    }
+}
+
+/// Whether this switch may have created a record for the customer.
+fn may_have_created(record: &RecordRow) -> bool {
+    !matches!(Outcome::parse(&record.outcome), Some(Outcome::Linked | Outcome::AlreadyLinked | Outcome::Deleted))
+}

@@ -1,0 +1,115 @@
+//! E-mail addresses that a provider keeps unique (R18): customers who exchange theirs, so that none can be copied first.
+
+use std::collections::HashMap;
+
+use passerelle_providers::{
+    model::{Command, Customer, Field, Operation, manifest::Dedupe},
+    switch::{Finding, FindingCode, unique_conflict},
+};
+
+use super::{
+    context::{Copied, Stalled},
+    copy::{Linked, One, Stop},
+    planner::Planner,
+    provider::{Contacts, customer},
+    side::Read,
+};
+use crate::{merchant::Connection, store::Target};
+
+/// The most customers of a circle that are followed.
+const HOPS: usize = 8;
+
+/// Whether a connection keeps e-mail addresses unique.
+pub(super) fn is_unique_at(connection: &Connection) -> bool {
+    connection.manifest.dedupe(Operation::Create) == Some(Dedupe::Unique)
+}
+
+/// Who has the value that a customer needs, one after the other.
+#[derive(Debug, Default)]
+struct Chain(HashMap<String, String>);
+
+impl Chain {
+    /// `holder` has what `needs` needs. `false`: the way has come back to a customer who was there before.
+    fn add(&mut self, needs: &str, holder: &str) -> bool {
+        self.0.insert(needs.to_owned(), holder.to_owned());
+        !self.0.contains_key(holder)
+    }
+
+    /// The finding about the first customer. `None`: no customer has its value.
+    fn finding(&self, first: &str) -> Option<Finding> {
+        let holder = |needs: &str| self.0.get(needs).map(String::as_str);
+        holder(first)?;
+        Some(unique_conflict(Field::Email, first, holder))
+    }
+}
+
+impl One<'_> {
+    /// Why an update cannot give a record this e-mail address: the provider keeps it unique, and another customer has it.
+    pub(super) async fn taken(
+        &self,
+        command: &Command,
+        source: &Customer,
+        linked: &Linked,
+    ) -> Result<Option<Copied>, Stop> {
+        let sets_email = matches!(command, Command::Update(update) if update.fields.email.set().is_some());
+        if !sets_email || !is_unique_at(self.other) {
+            return Ok(None);
+        }
+        let mut chain = Chain::default();
+        let mut current = (self.customer.public_id.clone(), linked.id.clone(), source.email.clone());
+        for _ in 0..HOPS {
+            let (public_id, own, email) = current;
+            let wanted = Customer { email, ..Customer::default() };
+            let Ok(found) = self.reader(self.other).matching(&wanted).await? else { break };
+            let Some(holder) = found.into_iter().find(|record| **record.id_at_provider() != *own) else { break };
+            let at = (self.other.name.clone(), holder.id_at_provider().to_string());
+            let ids = self.context.store.ids();
+            let known = ids.known(&self.pair.merchant, &at.0, &[&at.1]).await?.pop().flatten();
+            let Some(known) = known else { break };
+            if !chain.add(&public_id, &known.public_id) {
+                break;
+            }
+            let Some(at_home) = known.id_at(&self.home.name) else { break };
+            let Read::Found(record) = self.reader(self.home).record(at_home).await? else { break };
+            current = (known.public_id, at.1, record.email);
+        }
+        Ok(chain.finding(&self.customer.public_id).map(|finding| {
+            let mut ended = self.found(finding);
+            ended.set_other_id(self, &linked.id);
+            ended
+        }))
+    }
+}
+
+impl Planner<'_> {
+    /// Whether a customer who has a record at the target needs an address that goes round in a circle.
+    pub(super) async fn circle(&self, public_id: &str, email_hash: Option<String>) -> Result<Option<Finding>, Stalled> {
+        if !is_unique_at(&self.to.1) {
+            return Ok(None);
+        }
+        let (switch, ids) = (&self.loaded.switch, self.context.store.ids());
+        let (mut chain, mut current) = (Chain::default(), (public_id.to_owned(), email_hash));
+        for _ in 0..HOPS {
+            let (needs, wanted) = current;
+            let Some(wanted) = wanted else { break };
+            let log = self.context.store.switches();
+            let found = log.candidates(&switch.id, &needs, String::new(), Some(wanted.clone()), None).await?;
+            let has_it =
+                |target: &Target| target.email_hash.as_ref() == Some(&wanted) && target.linked.as_ref() != Some(&needs);
+            let Some(holder) = found.into_iter().find(has_it).and_then(|target| target.linked) else { break };
+            if !chain.add(&needs, &holder) {
+                break;
+            }
+            let resolved = ids.resolve(&switch.merchant, Some(&holder)).await?;
+            let known = resolved.and_then(|resolved| {
+                resolved.customers.into_iter().find_map(|known| known.id_at(&switch.from).map(str::to_owned))
+            });
+            let Some(holder_there) = customer(self.context, &self.from.1, known.as_deref().unwrap_or(&holder)).await?
+            else {
+                break;
+            };
+            current = (holder, self.hashes(&Contacts::of(&holder_there)).0);
+        }
+        Ok(chain.finding(public_id).filter(|finding| finding.code == FindingCode::UniqueCycle))
+    }
+}

@@ -1,0 +1,19 @@
+//! Switches of a merchant from one provider to another, with real processes that are killed and stopped. The logs and
+//! the records of the twins decide what happened; the store says which customer lives where.
+
+mod bed;
+mod checks;
+mod clients;
+mod doubts;
+mod kills;
+mod operator;
+mod stops;
+
+use libtest_mimic::Trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = kills::trials();
+    trials.extend(stops::trials());
+    trials.extend(doubts::trials());
+    trials
+}
