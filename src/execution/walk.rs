@@ -179,15 +179,17 @@ impl Listed<'_> {
         homes: &Homes,
         records: Vec<Customer>,
     ) -> Result<Vec<(Customer, Arc<Connection>)>, Error> {
-        let records = match self.elsewhere_than {
-            None => records,
-            Some(first) => self.without_row_at(first, reader, homes, records).await?,
-        };
         let adopted = homes.adopt(reader.merchant, self.at, &records.iter().collect::<Vec<_>>()).await?;
+        // Asked after every record has its row: a copy that ends in between gives its record the row of a customer whom the
+        // first list has shown.
+        let belongs_here = match self.elsewhere_than {
+            None => vec![true; records.len()],
+            Some(first) => self.have_no_row_at(first, reader, homes, &records).await?,
+        };
         let mut shown: Vec<(Customer, Arc<Connection>)> = Vec::new();
         let mut away = Vec::new();
-        for (mut record, adopted) in records.into_iter().zip(adopted) {
-            if !adopted.is_shown() {
+        for ((mut record, adopted), belongs_here) in records.into_iter().zip(adopted).zip(belongs_here) {
+            if !adopted.is_shown() || !belongs_here {
                 continue;
             }
             record.set_public_id(Text::from(adopted.public_id));
@@ -219,17 +221,17 @@ impl Listed<'_> {
         Ok(shown)
     }
 
-    /// The records whose customers have no row at a connection.
-    async fn without_row_at(
+    /// For each record, whether its customer has no row at a connection.
+    async fn have_no_row_at(
         &self,
         first: &Connection,
         reader: &Reader<'_>,
         homes: &Homes,
-        records: Vec<Customer>,
-    ) -> Result<Vec<Customer>, Error> {
+        records: &[Customer],
+    ) -> Result<Vec<bool>, Error> {
         let ids: Vec<Text> = records.iter().map(|record| record.id_at_provider().clone()).collect();
         let known: Vec<Option<KnownCustomer>> = homes.known(reader.merchant, self.at, &ids).await?;
-        let is_shown = |known: Option<KnownCustomer>| known.is_none_or(|known| known.id_at(&first.name).is_none());
-        Ok(records.into_iter().zip(known).filter_map(|(record, known)| is_shown(known).then_some(record)).collect())
+        let has_no_row = |known: Option<KnownCustomer>| known.is_none_or(|known| known.id_at(&first.name).is_none());
+        Ok(known.into_iter().map(has_no_row).collect())
     }
 }

@@ -188,6 +188,12 @@ fn page_of_one(members: &str) -> String {
     format!(r#"{{"data":[{{"customer_id":"{ID}",{members}}}]}}"#)
 }
 
+/// A page whose records are nearly as large as they may be.
+fn page_of_notes() -> String {
+    let record = format!(r#"{{"customer_id":"{ID}","note":"{}"}}"#, "N".repeat(MAX_RECORD - 200));
+    format!(r#"{{"data":[{}]}}"#, vec![record; size() / MAX_RECORD - 1].join(","))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn records_with_one_large_field() {
     let body = page_of_one(&format!(r#""name":"{}""#, "N".repeat(size() - 100)));
@@ -217,7 +223,7 @@ async fn records_with_large_escaped_texts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_answers_that_clients_do_not_read() {
-    let body = page_of_one(&format!(r#""note":"{}""#, "N".repeat(size() - 100)));
+    let body = page_of_notes();
     others_are_served_during("unread answers", Clients::ListWithoutReading, "200 OK", body).await;
 }
 
@@ -225,8 +231,7 @@ async fn large_answers_that_clients_do_not_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_rounds_need_no_more_memory_than_one() {
     let rounds = if is_full() { 50 } else { 3 };
-    let body = page_of_one(&format!(r#""note":"{}""#, "N".repeat(size() - 100)));
-    let large = answer("200 OK", &body);
+    let large = answer("200 OK", &page_of_notes());
     let large = priority::low(provider(Arc::new(move |_| Some(Arc::clone(&large))))).await.expect("a provider");
     let merchants = [("large".to_owned(), large)];
     let gateway = Gateway::start(&merchants);
