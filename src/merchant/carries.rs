@@ -1,5 +1,5 @@
-//! Which merchants have carried fields: those whose configuration allows it, and those for whom the store has rows, because
-//! the configuration allowed it earlier. All others make no query for them.
+//! Which merchants have carried fields: those whose configuration allows it, and those with rows in the store from a time
+//! when the configuration allowed it. All others make no query for them.
 
 use super::{Gateway, Merchant};
 use crate::store::Carried;

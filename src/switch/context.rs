@@ -69,10 +69,10 @@ pub struct Order {
 /// What is done with a customer's record at the other side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Task {
-    /// It is brought to the state of the home, unless other hands have changed it.
+    /// It is brought to the state of the home, unless it was changed outside the gateway.
     #[default]
     Copy,
-    /// The same; what other hands changed in a record that a copy made is overwritten.
+    /// The same; what was changed outside the gateway in a record that a copy made is overwritten.
     Repair,
     /// A record that a copy made is deleted, if it still is as a copy left it.
     Undo,

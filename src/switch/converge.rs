@@ -79,7 +79,7 @@ impl One<'_> {
     /// Writes the row of the record, because the claim of an update needs it. It says nothing about the version yet.
     ///
     /// The claim of the next copy removes the memory of the last one. So what only that memory had is noted before: if the
-    /// next copy does not happen, its values would be taken for those of other hands.
+    /// next copy does not happen, its values would be taken for a change outside the gateway.
     async fn with_row(&self, linked: Linked) -> Result<Linked, Stop> {
         if linked.has_row && !linked.has_memory {
             return Ok(linked);

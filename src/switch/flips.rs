@@ -22,7 +22,7 @@ use crate::{
     writes::CopyEnd,
 };
 
-/// The customers among whom one is looked for whose values are written back.
+/// The customers among whom one is chosen whose values are written back.
 const CANDIDATES: usize = 100;
 /// How many of them are tried.
 const TRIED: usize = 3;

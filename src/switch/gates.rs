@@ -17,7 +17,7 @@ use crate::store::{IdCounts, RecordCount, State, StoreError, SwitchState};
 const MARKS: u64 = 100;
 /// How recent a write that the source has accepted must be.
 const PROOF: Duration = Duration::from_hours(1);
-/// The writes of a merchant among which the proof is looked for.
+/// The writes of a merchant among which the proof is searched.
 const WRITES: usize = 200;
 
 /// The code of a way back that no write has shown to be open.

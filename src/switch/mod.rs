@@ -1,7 +1,7 @@
 //! Switching a merchant from one provider to another. [`view`] has the documents that operators and commands see, and
 //! [`service`] what can be done to a switch; [`Switches`] does it. `commands` checks and changes, `gates` says why a command
 //! is not possible now, `driver` works in the background: `planner` makes a plan, `passes` copies, `walks` finds what
-//! other hands changed, `verifying` compares. `copy` brings one customer to the other side, `undo` deletes what it made,
+//! was changed outside the gateway, `verifying` compares. `copy` brings one customer to the other side, `undo` deletes what it made,
 //! `verify` compares a page of both sides, `erasing` reaches every connection with a deletion, and [`context`] has what all
 //! of them work with.
 

@@ -215,7 +215,7 @@ impl Work<'_> {
         }
         let order = Order {
             decision: record.decision.as_deref().and_then(Decision::parse),
-            // The planner has read the whole list of the target. Most providers find nobody by phone without that.
+            // The planner has read the whole list of the target. Most providers find no customer by phone without that.
             candidates: record.candidates.as_deref().and_then(|ids| serde_json::from_str(ids).ok()),
             rivals: match record
                 .code

@@ -219,7 +219,7 @@ impl Planner<'_> {
             judged.shares(rival, FindingCode::UniqueValueTaken);
         }
         if verdict == Verdict::Create && email_hash.is_some() && unique::is_unique_at(&self.to.1) {
-            // Whoever comes later with the same address needs the record that this one will have.
+            // A later customer with the same address needs the record that this one will have.
             let (linked, provider_id) = (Some(public_id.to_owned()), format!("{PLANNED}{public_id}"));
             let target = Target { provider_id, email_hash: email_hash.clone(), phone_hash: None, marker: None, linked };
             log.store_targets(&switch.id, encoded(&self.loaded.progress)?, vec![target]).await?;

@@ -1,5 +1,5 @@
-//! Records of a switch whose customer has no row: a file names customers whom the list of the source does not show (R24), and
-//! a customer can be deleted between the plan and the first run.
+//! Records of a switch whose customer has no row. There are two kinds: customers of a file that the list of the source does
+//! not show (R24), and customers that were deleted between the plan and the first run.
 
 use passerelle_providers::switch::{Finding, FindingCode};
 

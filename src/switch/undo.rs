@@ -1,5 +1,5 @@
 //! What is done with records that a copy made, beyond copying: `abandon --undo` deletes them (R20), and `verify --repair`
-//! overwrites in them what other hands changed (R29). A record that stood there before is never touched.
+//! overwrites in them what was changed outside the gateway (R29). A record that stood there before is never touched.
 
 use passerelle_providers::{
     model::{Command, Customer, CustomerId, Operation},
@@ -37,7 +37,7 @@ impl One<'_> {
             return Ok(self.stays(Some(&linked), "the target cannot delete customers"));
         }
         if !linked.seen.iter().any(|seen| self.stands(seen, &target)) {
-            return Ok(self.stays(Some(&linked), "other hands have changed the record since the last copy"));
+            return Ok(self.stays(Some(&linked), "the record was changed outside the gateway since the last copy"));
         }
         let own = self.customer.id_at(&self.home.name).unwrap_or_default();
         if !matches!(self.reader(self.home).record(own).await?, Read::Found(_)) {
@@ -73,7 +73,7 @@ impl One<'_> {
         ended
     }
 
-    /// Whether what other hands changed in a record is overwritten.
+    /// Whether what was changed in a record outside the gateway is overwritten.
     pub(super) fn repairs(&self, linked: &Linked) -> bool {
         self.order.task == Task::Repair && linked.origin == IdOrigin::Created
     }

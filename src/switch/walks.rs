@@ -1,8 +1,8 @@
 //! The walks of a pass (R22). It walks the list of the active connection and writes the rows of the customers that it shows,
 //! then the list of the other side. Customers whom neither shows are read by id, because a list may lack a customer.
 //!
-//! A record with another value than both sides last had in common was changed by other hands: its customer is copied again.
-//! A copy overwrites nothing that other hands wrote at the other side, so a change there becomes a decision.
+//! A record with another value than both sides last had in common was changed outside the gateway: its customer is copied again.
+//! A copy overwrites nothing that was written at the other side outside the gateway, so a change there becomes a decision.
 
 use std::{collections::BTreeSet, sync::PoisonError, time::Duration};
 
@@ -67,7 +67,7 @@ impl Work<'_> {
     }
 
     /// Walks a page of the other side's list. Before the cutover, a record that only the target knows gets its row when an
-    /// answer shows it (R5). After it, a customer who comes to the source by other hands follows the others.
+    /// answer shows it (R5). After it, a customer who is created at the source outside the gateway follows the others.
     pub(super) async fn others(&self) -> Result<Done, Stalled> {
         let switch = &self.loaded.switch;
         let other = if self.active() == switch.from { &switch.to } else { &switch.from };
@@ -117,7 +117,7 @@ impl Work<'_> {
         self.store(Some(next), records).await
     }
 
-    /// Whether other hands have changed a customer who is copied in its last state.
+    /// Whether a customer who is copied in its last state was changed outside the gateway.
     fn is_changed(&self, customer: &KnownCustomer, shown: &Customer, at: &Connection, kept: &[Vec<u8>]) -> bool {
         let merchant = &self.loaded.switch.merchant;
         let hash = |bytes: &[u8]| self.context.store.operations().copied_value_hash(merchant, bytes);

@@ -327,7 +327,7 @@ impl ReconcilePhase {
 
 impl Attempt<'_> {
     /// Whether this is a create at a connection that is not active any more, whose lists would show its customer. It is
-    /// looked for and never sent again.
+    /// reconciled and never sent again.
     async fn is_create_elsewhere(&self) -> bool {
         let is_shown = self.connection.manifest.lists.is_complete();
         let is_create = matches!(self.command, Command::Create(_)) && !self.is_copy;

@@ -107,7 +107,7 @@ async fn a_distinct_create_is_answered_with_the_customer_who_lives_elsewhere() {
     check(&create("moved@example.com").await, (&tail, "old", &tail));
 }
 
-/// R7: nobody knows yet whether there is such a customer.
+/// R7: it is not known yet whether there is such a customer.
 #[tokio::test]
 async fn while_a_create_elsewhere_has_not_ended_its_contact_is_neither_found_nor_created_again() {
     let black_hole = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -210,7 +210,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![Just(Event::Nothing), Just(Event::Flip), (0_usize..8, pin).prop_map(|(who, pin)| Event::Pin(who, pin))]
 }
 
-/// R7: whoever moves while a client walks, each customer is shown once, as its home has it.
+/// R7: each customer is shown once while customers move during a walk, as its home has it.
 #[tokio::test]
 async fn a_walk_shows_every_customer_once_whatever_moves_meanwhile() {
     let two = Two::start("notchpay", "modempay").await;

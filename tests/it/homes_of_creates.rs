@@ -1,5 +1,5 @@
-//! Creates of a merchant who switches providers: in doubt at a connection that is not active any more, and answered with an
-//! id that belonged to somebody else.
+//! Creates of a merchant who switches providers: creates whose outcome is unknown at a connection that is not active any
+//! more, and creates that the provider answers with the id of a deleted customer.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},

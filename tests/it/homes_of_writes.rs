@@ -63,7 +63,7 @@ impl Bed {
     }
 
     pub(crate) async fn flip(&self) {
-        assert!(flip(self.ids()).await, "nobody else flips");
+        assert!(flip(self.ids()).await, "no other flip happens");
     }
 
     async fn known(&self, id: &str) -> Option<KnownCustomer> {
@@ -143,7 +143,7 @@ impl Middleware for Disturbed {
     async fn resolve(&self, merchant: &Merchant, command: &mut Command) -> Result<Home, Error> {
         let home = self.inner.resolve(merchant, command).await;
         if takes_one(&self.plans) {
-            assert!(flip(&self.ids).await, "nobody else flips");
+            assert!(flip(&self.ids).await, "no other flip happens");
         }
         home
     }

@@ -5,7 +5,7 @@ use crate::{
     state::{By, Case, Copier, Deletion, Kind, Operation, Progress, Side, State},
 };
 
-/// A copier may read any customer at any time, also one that is copied: a pass has found a difference, which other hands
+/// A copier may read any customer at any time, also one that is copied: a pass has found a difference, which a client of the provider
 /// than the gateway's may have made.
 pub(crate) fn read_row(state: &mut State, copier: u8, customer: u8) -> Option<()> {
     let (home, epoch) = (state.home(customer), state.epoch);

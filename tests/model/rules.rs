@@ -12,7 +12,7 @@ pub(crate) enum Rule {
     UnpinAsks,
     /// R11: a claim is made against the epoch and the home of its customer.
     ClaimAsks,
-    /// R12: an unknown create is looked for where it was sent, and not sent to the connection that is active now.
+    /// R12: an unknown create is reconciled where it was sent, and not sent to the connection that is active now.
     CreateStays,
     /// R12: an unknown create is not sent again at a connection that is not active any more.
     CreateIsNotRepeated,

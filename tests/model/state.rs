@@ -255,7 +255,7 @@ pub(crate) struct Case {
     pub(crate) flips: u8,
     /// How many requests are lost at most.
     pub(crate) losses: u8,
-    /// How often somebody changes the old customer at its home without the gateway.
+    /// How often a client of the provider changes the old customer at its home.
     pub(crate) changes: u8,
     pub(crate) without: Option<Rule>,
 }

@@ -51,7 +51,7 @@ pub(crate) enum Action {
     Unpin(u8),
     /// The operator makes the other side active.
     Flip,
-    /// Somebody changes the old customer at its home, without the gateway.
+    /// A client of the provider changes the old customer at its home.
     ChangeByHand,
     /// A replica dies, and starts again with an empty memory.
     Crash(u8),

@@ -75,7 +75,7 @@ impl Seen {
         self.0.iter().any(|(known, _)| *known == field)
     }
 
-    /// Whether other hands have changed a record: a field has another value than both sides last had in common. What the
+    /// Whether a record was changed outside the gateway: a field has another value than both sides last had in common. What the
     /// record's side does not know, and a balance, say nothing.
     pub fn differs(&self, customer: &Customer, side: &Side<'_>, hash: Hash<'_>) -> bool {
         let says_something = |field| match field {

@@ -1,4 +1,4 @@
-//! Values that change by other hands, and connections that hold what was carried.
+//! Values that change outside the gateway, and connections that hold what was carried.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{
     writes::helpers::start_twin,
 };
 
-/// A merchant who carries, and other hands at the same provider.
+/// A merchant who carries, and another client of the same provider account.
 fn configuration(base: &str) -> String {
     format!(
         "[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n\
@@ -28,7 +28,7 @@ async fn by_other_hands(gateway: &Gateway, path: &str, patch: &Value) {
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
-/// R28: the parts of a name go when the name was changed by other hands, and the report says so.
+/// R28: the parts of a name go when the name was changed outside the gateway, and the report says so.
 #[tokio::test]
 async fn a_part_goes_when_its_native_value_was_changed_by_other_hands() {
     let (base, _folder) = start_twin("lomi", "");
@@ -54,7 +54,7 @@ async fn a_part_goes_when_its_native_value_was_changed_by_other_hands() {
     assert_eq!(names(&read.body), ["Awa Ndiaye Fall", "Awa Ndiaye", "Fall"], "{}", read.text);
 }
 
-/// R28: a value that the provider cannot remove is answered as removed, until other hands change it.
+/// R28: a value that the provider cannot remove is answered as removed, until it is changed outside the gateway.
 #[tokio::test]
 async fn a_removal_that_the_provider_cannot_execute_is_carried() {
     let (base, _folder) = start_twin("lomi", "");

@@ -155,7 +155,7 @@ async fn the_runbook_has_what_its_commands_print() {
 /// The README's rehearsal, and one with faults.
 #[test]
 fn a_rehearsal_plays_a_whole_switch_and_counts_what_is_there_afterwards() {
-    const BEGIN: &str = "<!-- rehearsal: its output is made by a test -->\n```sh\npasserelle ";
+    const BEGIN: &str = "<!-- rehearsal: its output is made by a test -->\n```sh\ncargo run -q -- ";
     let run = |arguments: &[&str]| {
         let mut command = assert_cmd::Command::cargo_bin("passerelle").expect("the binary");
         command.env_clear().args(arguments).output().expect("it runs")

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// R20: what this switch created goes, if it stands as the switch left it. What stood there before stays, and so does what
-/// other hands have changed, or what is the customer's only record.
+/// was changed outside the gateway, or what is the customer's only record.
 #[tokio::test]
 async fn undo_deletes_only_what_the_switch_created_and_nobody_changed() {
     let bed = Bed::start("modempay", "notchpay", "").await;
@@ -56,7 +56,7 @@ async fn undo_deletes_only_what_the_switch_created_and_nobody_changed() {
         customer.id_at("new").is_some()
     };
     assert_eq!([0, 1, 2, 3, 4].map(at_new), [false, true, true, false, true], "ids of records that stay are kept");
-    // Nobody at the source was touched.
+    // No customer at the source was touched.
     let kept = bed.gateway.get(&format!("/v1/customers/{}", ids[0])).await;
     assert_eq!(kept.status, StatusCode::OK, "{}", kept.text);
 }
@@ -90,7 +90,7 @@ async fn verified(bed: &Bed, view: &SwitchView, repair: bool) -> Verified {
 }
 
 /// R29: a verification changes nothing. With `--repair` it brings what this switch created to no difference; a record that
-/// stood there before keeps what other hands wrote, and stays listed.
+/// stood there before keeps what was written outside the gateway, and stays listed.
 #[tokio::test]
 async fn only_a_repair_changes_the_other_side_and_only_what_the_switch_created() {
     let bed = Bed::start("modempay", "notchpay", "").await;

@@ -1,4 +1,4 @@
-//! What passes find (R22): changes by other hands, and customers who are gone.
+//! What passes find (R22): changes outside the gateway, and customers who are gone.
 
 use std::{
     net::SocketAddr,
@@ -95,7 +95,7 @@ async fn a_source_whose_key_is_exchanged_for_an_empty_account_stops_the_pass() {
     assert_eq!((view.state, view.records.gone), (SwitchState::Copied, 0));
 }
 
-/// R22: a pass copies what other hands changed at the home, and overwrites nothing that they changed at the other side.
+/// R22: a pass copies what was changed outside the gateway at the home, and overwrites nothing that was changed so at the other side.
 #[tokio::test]
 async fn a_pass_finds_what_other_hands_changed_at_both_sides() {
     let bed = Bed::start("modempay", "notchpay", "").await;

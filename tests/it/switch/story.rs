@@ -29,7 +29,7 @@ async fn a_merchant_switches_there_and_back_and_there_and_every_id_goes_on_to_wo
     assert_eq!(total(&copied), copied.records.total);
     assert!(copied.records.created >= 30, "{copied:#?}");
     for id in &ids {
-        assert_eq!(bed.home(id).await, "old", "before the cutover nobody moves");
+        assert_eq!(bed.home(id).await, "old", "before the cutover no customer moves");
     }
 
     let verified = bed.verified(&copied).await;

@@ -253,7 +253,7 @@ enum Verdict {
     Shown,
     /// The native value: the provider holds the field, or the part was written for another connection.
     Hidden,
-    /// The native value, which was changed by other hands since the part was written.
+    /// The native value, which was changed outside the gateway since the part was written.
     Gone,
 }
 

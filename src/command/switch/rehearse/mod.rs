@@ -166,10 +166,10 @@ async fn rehearse(
     let switches: Arc<dyn SwitchService> = Arc::new(running.app.switches.clone());
     let client = Client::start(running.address, MERCHANT_KEY).await.map_err(CommandError::Failed)?;
     let mut story = Story::new(switches, !json);
-    let told = story.play(&client).await;
+    let result = story.play(&client).await;
     let (lines, left) = story.ended();
     let (seen, known) = client.stop().await;
-    told?;
+    result?;
     let counted = count::count(running.address, OBSERVER_KEYS, &known, left).await.map_err(CommandError::Failed)?;
     running.handle.shutdown();
     let nothing_lost = seen.is_whole() && counted.is_whole();
