@@ -104,7 +104,8 @@ async fn an_overwritten_header_of_the_log_is_refused() {
     for from in [0, 8, 16, 24] {
         for length in [1, 8, whole.len() - from] {
             let mut log = whole.clone();
-            log[from..from + length].fill(0xEE);
+            // The salts and the checksum are random: a fixed byte could be the one that is there.
+            log[from..from + length].iter_mut().for_each(|byte| *byte ^= 0xEE);
             set_log(&bed, &log);
             let message = refusal(&bed).await;
             assert!(message.contains("-wal is damaged: nothing in it can be read"), "{message}");
