@@ -167,8 +167,20 @@ pub struct MerchantConfig {
     /// The credentials that verify drop-in clients which sign their requests, by the provider whose API they use.
     #[serde(default)]
     pub ingress: BTreeMap<String, BTreeMap<String, Secret>>,
+    /// How its customers are matched when it switches providers.
+    #[serde(default)]
+    pub switch: MerchantSwitch,
     /// The connections, by name.
     pub connections: BTreeMap<String, ConnectionConfig>,
+}
+
+/// What a switch of the merchant needs to know.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MerchantSwitch {
+    /// Where a customer has the merchant's own reference, such as `metadata.user_id`. Customers with the same reference are
+    /// the same customer.
+    pub reference: Option<String>,
 }
 
 /// A connection to one account at one provider.

@@ -66,6 +66,8 @@ pub struct Merchant {
     pub on_loss: LossPolicy,
     /// Whether the gateway may keep fields that the provider has no place for.
     pub allows_carry: bool,
+    /// Where a customer has the merchant's own reference: `metadata.KEY`.
+    pub reference: Option<String>,
     /// Every connection by name, active or not: a write is reconciled at the connection that sent it.
     pub connections: BTreeMap<String, Arc<Connection>>,
     /// The connection that serves the merchant's requests.

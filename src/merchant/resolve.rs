@@ -188,11 +188,18 @@ impl Resolver<'_> {
             };
             self.mistake(&format!("{at}.active"), format!("names no connection; {hint}"));
         }
+        let reference = typed.switch.reference.clone();
+        let is_key = |text: &String| text.strip_prefix("metadata.").is_some_and(|key| !key.is_empty());
+        if reference.as_ref().is_some_and(|reference| !is_key(reference)) {
+            let what = "must name a metadata key, such as \"metadata.user_id\"".to_owned();
+            self.mistake(&format!("{at}.switch.reference"), what);
+        }
         let active = connections.get(&typed.active).cloned()?;
         let merchant = Merchant {
             name: name.to_owned(),
             region,
             on_loss: typed.on_loss,
+            reference,
             allows_carry: typed.allow_carry || typed.on_loss == LossPolicy::Carry,
             connections,
             active,

@@ -6,10 +6,12 @@ use axum::body::Body;
 use bytes::BytesMut;
 use futures_util::stream;
 use http_body_util::BodyExt;
-use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::switch::service::{Listed, ListedCustomer, Refused, RefusedKind};
+use crate::switch::{
+    files::listed_in,
+    service::{Listed, ListedCustomer, Refused, RefusedKind},
+};
 
 /// The longest line, in bytes.
 const LONGEST_LINE: usize = 64 << 10;
@@ -69,19 +71,9 @@ impl Lines {
 
     fn read(&mut self, line: &[u8]) {
         self.line += 1;
-        if line.trim_ascii().is_empty() {
-            return;
-        }
-        let wrong = |what: &str| Err(Refused::new(RefusedKind::Invalid, format!("line {}: {what}", self.line)));
-        let item = match serde_json::from_slice(line) {
-            Ok(Value::Object(fields)) => match fields.get("id").and_then(Value::as_str) {
-                Some(id) if !id.is_empty() => Ok(ListedCustomer { id: id.to_owned(), fields }),
-                _ => wrong("it has no `id` that is a text"),
-            },
-            Ok(_) => wrong("it is not a JSON object"),
-            Err(_) => wrong("it is not JSON"),
-        };
-        self.found.push_back(item);
+        let wrong = |what: &str| Refused::new(RefusedKind::Invalid, format!("line {}: {what}", self.line));
+        let listed = listed_in(line).map(|id| id.map(|id| ListedCustomer { id }).map_err(wrong));
+        self.found.extend(listed);
     }
 
     fn end(&mut self, what: String) {

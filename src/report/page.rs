@@ -56,6 +56,14 @@ fn summary(html: &mut String, switch: &SwitchView) {
     if switch.state.is_open() {
         let _ = write!(html, "<p>New customers are created at <code>{}</code>.</p>", Escaped(active));
     }
+    for notice in &switch.notices {
+        let _ = write!(
+            html,
+            "<div class=\"note\"><strong>{}.</strong> {}</div>",
+            Escaped(&notice.code),
+            Escaped(&notice.detail)
+        );
+    }
     if let Some(blocked) = &switch.blocked_by {
         let _ = write!(
             html,

@@ -68,6 +68,7 @@ pub use operations::{
 pub use settings::{Clock, Settings, is_literal};
 pub use switches::{
     Held, NewSwitch, RecordChange, RecordCount, RecordRow, Step, Switch, SwitchChange, SwitchLog, SwitchState, Target,
+    TargetKeys,
 };
 
 use database::{

@@ -6,8 +6,8 @@ use passerelle_providers::{engine::carry, model::Field};
 use super::{
     Switches,
     gates::{self, Evidence},
-    planner,
-    progress::{Facts, Loaded, Progress, Settings, Verification, encoded, parse_rate},
+    notices, planner,
+    progress::{Facts, Loaded, Phase, Progress, Settings, Verification, encoded, parse_rate},
     provider::configured,
     service::{Accepted, Decided, Decision, PlanOptions, Refused, RefusedKind, RunOptions, VerifyOptions},
     show::shown_state,
@@ -127,6 +127,7 @@ impl Switches {
             key: idempotency_key,
             has_file,
             sides: [source.1, target].map(|side| Facts::of(side)).into(),
+            notices: notices::of(source.1, target, has_file),
             ..Settings::default()
         })?;
         let progress = encoded(&Progress::default())?;
@@ -322,8 +323,10 @@ impl Switches {
         let evidence = Evidence::of(&self.context, &loaded).await?;
         closed("abandon", gates::abandon(&loaded, &evidence, accepted))?;
         let settings = encoded(&Settings { undo: true, ..loaded.settings.clone() })?;
+        let progress = Progress { phase: Phase::Targets, place: None, undone: None, ..loaded.progress.clone() };
         let change = SwitchChange {
             settings: Some(settings),
+            progress: Some(encoded(&progress)?),
             is_stopped: Some(false),
             blocked_by: Some(None),
             ..SwitchChange::default()

@@ -117,8 +117,8 @@ impl Stalled {
     /// The stall that a failure at a connection means. `None`: the failure is about this customer alone.
     pub(super) fn of(error: &Error, connection: &Connection) -> Option<Self> {
         let code = match error.kind {
-            Kind::RateLimited | Kind::Throttled => BlockedCode::ProviderRateLimited,
-            Kind::Overloaded => BlockedCode::TargetRate,
+            Kind::RateLimited => BlockedCode::ProviderRateLimited,
+            Kind::Throttled | Kind::Overloaded => BlockedCode::TargetRate,
             Kind::Unauthorized => BlockedCode::CredentialsRefused,
             Kind::ProviderFailed | Kind::Unreachable | Kind::Interrupted | Kind::TimedOut => {
                 BlockedCode::ProviderUnavailable

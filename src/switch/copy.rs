@@ -222,6 +222,12 @@ impl One<'_> {
             let (id, origin) = (at.provider_id.clone(), at.origin);
             return Ok(Some(Linked { id, origin, seen, has_row: true, has_memory }));
         }
+        if let Some(id) = &id
+            && existing
+            && !self.is_own(id).await?
+        {
+            return Err(self.shared(id).await);
+        }
         let origin = if existing { IdOrigin::Linked } else { IdOrigin::Created };
         Ok(id.map(|id| Linked { id, origin, seen: last.into_iter().collect(), has_row: false, has_memory: false }))
     }
@@ -255,15 +261,8 @@ impl One<'_> {
     }
 
     async fn find_or_create(&self, source: &Customer) -> Result<Copied, Stop> {
-        let candidates = self.candidates(source).await?;
-        let candidates: Vec<Candidate<'_>> = candidates
-            .iter()
-            .map(|(customer, linked_to)| Candidate {
-                has_marker: customer.marker.as_deref() == Some(&*self.marker()),
-                linked_to: linked_to.as_deref(),
-                ..Candidate::new(customer)
-            })
-            .collect();
+        let (found, marker) = (self.candidates(source).await?, self.marker());
+        let candidates: Vec<Candidate<'_>> = found.iter().map(|found| found.candidate(&marker)).collect();
         let decision = self.order.decision.as_ref();
         let person = Source { public_id: &self.customer.public_id, customer: source, rivals: &self.order.rivals };
         match judge(&person, &candidates, &self.sides(), decision) {
@@ -299,31 +298,6 @@ impl One<'_> {
         }
     }
 
-    /// The records at the other side that may be this customer, with the customers that they are linked with.
-    async fn candidates(&self, source: &Customer) -> Result<Vec<(Customer, Option<String>)>, Stop> {
-        let reader = self.reader(self.other);
-        let mut found = match self.order.candidates {
-            None => reader.matching(source).await?.map_err(|finding| self.stop_with(finding))?,
-            Some(_) => Vec::new(),
-        };
-        let decided = match &self.order.decision {
-            Some(Decision::Link(id)) => Some(&**id),
-            _ => None,
-        };
-        // Collected, so that no function is held while this waits: the future could not move between threads.
-        let known: Vec<&str> = self.order.candidates.iter().flatten().map(String::as_str).chain(decided).collect();
-        for id in known {
-            let is_new = found.iter().all(|candidate| **candidate.id_at_provider() != *id);
-            if is_new && let Read::Found(candidate) = reader.record(id).await? {
-                found.push(*candidate);
-            }
-        }
-        let at: Vec<_> =
-            found.iter().map(|record| (self.other.name.clone(), record.id_at_provider().to_string())).collect();
-        let linked = self.context.store.ids().public_ids(&self.pair.merchant, &at).await?;
-        Ok(found.into_iter().zip(linked).collect())
-    }
-
     pub(super) fn reader<'r>(&'r self, connection: &'r Arc<Connection>) -> Reader<'r> {
         Reader { context: self.context, merchant: self.merchant, connection }
     }
@@ -332,7 +306,7 @@ impl One<'_> {
         Sides { reference: self.pair.reference.as_deref(), ..Sides::new(side(self.home), side(self.other)) }
     }
 
-    fn marker(&self) -> String {
+    pub(super) fn marker(&self) -> String {
         self.context.store.operations().copy_marker(&self.pair.merchant, &self.customer.public_id)
     }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::{
     context::{Stalled, Task},
     driver::Done,
+    matching::{index, is_unique_at},
     passes::{CHUNK, PINNED, Work, is_of_earlier_switch},
-    progress::Progress,
+    progress::{Phase, Place, Progress},
+    provider::{configured, page},
     view::{Level, Outcome},
 };
 use crate::store::{RecordChange, RecordRow, SwitchChange, SwitchState};
@@ -22,6 +24,9 @@ impl Work<'_> {
     pub(super) async fn undo(self) -> Result<Done, Stalled> {
         let work = Work { task: Task::Undo, ..self };
         let (switch, progress) = (&work.loaded.switch, work.progress());
+        if progress.phase == Phase::Targets {
+            return work.list_target().await;
+        }
         let log = work.context.store.switches();
         let records = log.records(&switch.id, None, progress.undone.as_deref(), CHUNK).await?;
         let undone = records.last().map(|last| last.public_id.clone());
@@ -42,6 +47,24 @@ impl Work<'_> {
         let change = SwitchChange { state: Some(SwitchState::Abandoned), ..SwitchChange::default() };
         log.change(switch, true, change).await?;
         Ok(Done::Ended)
+    }
+
+    /// Reads a page of the target's list into the index, where only the list says which records are the account's own.
+    async fn list_target(&self) -> Result<Done, Stalled> {
+        let (switch, progress) = (&self.loaded.switch, self.progress());
+        let (merchant, target) = configured(self.context, &switch.merchant, &switch.to)?;
+        let mut place = None;
+        if is_unique_at(&target) {
+            let read = page(self.context, &target, progress.place.as_ref()).await?;
+            self.control.progressed();
+            if !index(self.context, &merchant, switch, progress, &read.items).await? {
+                return Ok(Done::LeaseLost);
+            }
+            place = read.next.as_ref().map(Place::of);
+        }
+        let phase = if place.is_some() { Phase::Targets } else { Phase::Copies };
+        self.control.turn(self.loaded.settings.interval()).await;
+        self.store(Some(Progress { phase, place, ..progress.clone() }), Vec::new()).await
     }
 
     /// Lets customers follow a rollback whose last writes were not copied back, and lists them.

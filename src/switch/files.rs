@@ -275,33 +275,60 @@ pub fn ids(file: impl std::io::Read) -> Result<Vec<String>, FileMistake> {
     Ok(ids)
 }
 
-/// Customers of a CSV file, as lines of JSON in the form of the API's customers. A name with a point is a member of an
-/// object, such as `address.city`; empty cells are left out.
-pub fn customers(file: impl std::io::Read, mut line: impl FnMut(String) -> bool) -> Result<(), FileMistake> {
-    let mut table = Table::new(file)?;
-    table.needed("id")?;
-    for record in table.reader.records() {
-        let record = record.map_err(|error| mistake(&error))?;
-        let mut customer = serde_json::Map::new();
-        for (name, value) in table.header.iter().zip(record.iter()).filter(|(_, value)| !value.is_empty()) {
-            let value = serde_json::Value::from(text(value));
-            match name.split_once('.') {
-                None => {
-                    customer.insert(name.to_owned(), value);
-                }
-                Some((object, member)) => {
-                    let object = customer.entry(object).or_insert_with(|| serde_json::json!({}));
-                    if let Some(object) = object.as_object_mut() {
-                        object.insert(member.to_owned(), value);
-                    }
-                }
+/// The most mistakes of a file that are named.
+const MISTAKES: usize = 20;
+
+/// The ids of the customers whom a file names: CSV with a column `id`, or a JSON object a line. `take` is given one id after
+/// the other, and says whether it wants more. Nothing else of the file is read (R24). Mistakes are named with their lines.
+pub fn listed(
+    file: impl std::io::BufRead,
+    is_csv: bool,
+    mut take: impl FnMut(&str) -> bool,
+) -> Result<(), Vec<FileMistake>> {
+    let mut wrong = Vec::new();
+    let mut found = |line: u64, id: Result<&str, &str>| match id {
+        Ok(id) => take(id),
+        Err(what) => {
+            wrong.push(FileMistake(format!("line {line}: {what}")));
+            wrong.len() < MISTAKES
+        }
+    };
+    if is_csv {
+        let mut table = Table::new(file).map_err(|wrong| vec![wrong])?;
+        let column = table.needed("id").map_err(|wrong| vec![wrong])?;
+        for record in table.reader.records() {
+            let record = record.map_err(|error| vec![mistake(&error)])?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let id = at(&record, Some(column));
+            if !found(line, if id.is_empty() { Err("it has no `id`") } else { Ok(id) }) {
+                break;
             }
         }
-        if !line(serde_json::Value::Object(customer).to_string()) {
-            break;
+    } else {
+        for (text, line) in file.lines().zip(1..) {
+            let text = text.map_err(|error| vec![FileMistake(format!("line {line}: it cannot be read: {error}"))])?;
+            let Some(id) = listed_in(text.as_bytes()) else { continue };
+            if !found(line, id.as_deref().map_err(|what| *what)) {
+                break;
+            }
         }
     }
-    Ok(())
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// The id of the customer in a line of JSON. `None`: the line is empty.
+pub fn listed_in(line: &[u8]) -> Option<Result<String, &'static str>> {
+    if line.trim_ascii().is_empty() {
+        return None;
+    }
+    Some(match serde_json::from_slice::<serde_json::Value>(line) {
+        Ok(serde_json::Value::Object(customer)) => match customer.get("id").and_then(serde_json::Value::as_str) {
+            Some(id) if !id.is_empty() => Ok(id.to_owned()),
+            _ => Err("it has no `id` that is a text"),
+        },
+        Ok(_) => Err("it is not a JSON object"),
+        Err(_) => Err("it is not JSON"),
+    })
 }
 
 /// The name of a file of a switch, for the header of its download.

@@ -1,8 +1,8 @@
 //! Switching a merchant from one provider to another. [`view`] has the documents that operators and commands see, and
 //! [`service`] what can be done to a switch; [`Switches`] does it. `commands` checks and changes, `gates` says why a command
-//! is not possible now, `driver` works in the background: `planner` makes a plan, `passes` copies, `walks` finds what
+//! is not possible now, `driver` works in the background: `planner` makes a plan, `passes` and `marks` copy, `walks` finds what
 //! was changed outside the gateway, `verifying` compares. `copy` brings one customer to the other side, `undo` deletes what it made,
-//! `verify` compares a page of both sides, `erasing` reaches every connection with a deletion, and [`context`] has what all
+//! `matching` finds who a customer may be there, `verify` compares a page of both sides, `erasing` reaches every connection with a deletion, and [`context`] has what all
 //! of them work with.
 
 mod commands;
@@ -17,6 +17,9 @@ mod file;
 pub mod files;
 mod flips;
 mod gates;
+mod marks;
+mod matching;
+mod notices;
 mod passes;
 mod planner;
 mod progress;

@@ -55,10 +55,12 @@ pub(super) async fn step(context: &Context, control: &Control, loaded: &Loaded) 
 }
 
 /// The two sides of a switch.
-pub(super) fn pair(loaded: &Loaded) -> Pair {
+pub(super) fn pair(context: &Context, loaded: &Loaded) -> Pair {
     let Switch { id, merchant, from, to, .. } = &loaded.switch;
+    let gateway = context.gateway.load();
+    let reference = gateway.connection(merchant, to).and_then(|(merchant, _)| merchant.reference.clone());
     let [switch_id, merchant, from, to] = [id, merchant, from, to].map(String::clone);
-    Pair { switch_id, merchant, from, to, reference: None }
+    Pair { switch_id, merchant, from, to, reference }
 }
 
 /// Repairs the records that this switch has created for these customers: what differs there is overwritten. Returns whether
@@ -222,7 +224,7 @@ impl Work<'_> {
                 .as_deref()
                 .and_then(|code| FindingCode::ALL.iter().find(|known| known.as_str() == code))
             {
-                Some(FindingCode::SharedMatch) => vec![Field::Email, Field::Phone],
+                Some(FindingCode::SharedMatch) => vec![Field::Email, Field::Phone, Field::Metadata],
                 Some(FindingCode::UniqueValueTaken) if record.planned.as_deref() == Some("needs_decision") => {
                     vec![Field::Email]
                 }
@@ -230,10 +232,10 @@ impl Work<'_> {
             },
             task: self.task,
         };
-        let mut copied = copy_one(self.context, &pair(self.loaded), &record.public_id, &order).await?;
+        let mut copied = copy_one(self.context, &pair(self.context, self.loaded), &record.public_id, &order).await?;
         let has_no_row = copied == Copied::of(Outcome::Pending);
         if has_no_row {
-            copied = rowless::find(self.context, &pair(self.loaded), &record).await?;
+            copied = rowless::find(self.context, &pair(self.context, self.loaded), &record).await?;
         }
         self.control.progressed();
         if copied.outcome == Outcome::Gone && !has_no_row {
@@ -242,23 +244,6 @@ impl Work<'_> {
         }
         self.store(None, vec![change_of(&record, copied)]).await?;
         Ok(true)
-    }
-
-    /// Copies what was written since it was copied. Those who wait for a person are tried again if `tries_open` is set: they
-    /// were written, so the reason may be gone.
-    async fn copy_marks(&self, tries_open: bool) -> Result<(), Stalled> {
-        let (switch, store) = (&self.loaded.switch, &self.context.store);
-        let is_wanted = |record: &RecordRow| is_copied_again(record) || (tries_open && is_open(record));
-        let (mut after, mut has_more) = (None, true);
-        while has_more && !self.control.must_end() {
-            let marked = store.ids().marked(&switch.merchant, after.as_deref(), CHUNK).await?;
-            has_more = marked.len() == CHUNK;
-            after = marked.last().map(|last| last.public_id.clone());
-            let work = self.known(marked, is_wanted).await?;
-            self.copy_all(work).await?;
-        }
-        let doubtful = store.switches().records(&switch.id, Some(Outcome::InDoubt.as_str()), None, CHUNK).await?;
-        self.copy_all(doubtful).await.map(|_| ())
     }
 
     /// Copies marks, lets customers follow the active connection, and begins the next pass when it is due.
@@ -284,10 +269,10 @@ impl Work<'_> {
     }
 
     /// The records of customers. One without a record gets one.
-    async fn known(
+    pub(super) async fn known(
         &self,
         customers: Vec<KnownCustomer>,
-        is_wanted: impl Fn(&RecordRow) -> bool,
+        is_wanted: impl Fn(&RecordRow, &KnownCustomer) -> bool,
     ) -> Result<Vec<RecordRow>, Stalled> {
         let (switch, log) = (&self.loaded.switch, self.context.store.switches());
         let mut records = Vec::new();
@@ -301,7 +286,7 @@ impl Work<'_> {
                 self.store(None, vec![new]).await?;
                 found = log.record(&switch.id, &customer.public_id).await?;
             }
-            records.extend(found.filter(&is_wanted));
+            records.extend(found.filter(|record| is_wanted(record, &customer)));
         }
         Ok(records)
     }
@@ -360,7 +345,7 @@ fn is_repaired(record: &RecordRow) -> bool {
 }
 
 /// Whether a customer waits for a person because of something that a write may have mended.
-fn is_open(record: &RecordRow) -> bool {
+pub(super) fn is_open(record: &RecordRow) -> bool {
     let waits = matches!(Outcome::parse(&record.outcome), Some(Outcome::Refused | Outcome::NeedsDecision));
     waits && record.code.as_deref() != Some(STALE)
 }

@@ -17,20 +17,18 @@ use super::{
     context::{Context, Stalled},
     control::Control,
     driver::Done,
+    matching::{PLANNED, index, is_unique_at, keys},
     progress::{KeptForecast, Loaded, Phase, Place, Progress, encoded},
-    provider::{Configured, Contacts, configured, customer, page},
-    unique,
+    provider::{Configured, configured, customer, page},
     view::{ForecastEntry, Outcome},
 };
 use crate::{
     merchant::Connection,
-    store::{ContactKind, RecordChange, RecordRow, StoreError, SwitchChange, SwitchState, Target},
+    store::{RecordChange, RecordRow, StoreError, SwitchChange, SwitchState, Target, TargetKeys},
 };
 
 /// The version of the rules. A plan of another version is not run.
 const RULES: u32 = 1;
-/// The id of a record that the plan will make at a target that keeps e-mail addresses unique.
-const PLANNED: &str = "planned/";
 /// The customers of a file that are read at a time.
 const CHUNK: usize = 100;
 
@@ -62,6 +60,7 @@ pub(super) fn hash(from: &Configured, to: &Configured) -> String {
         add(connection.upstream.endpoint().base_url());
         add(if connection.livemode { "live" } else { "test" });
         add(&format!("{:?}", merchant.region));
+        add(merchant.reference.as_deref().unwrap_or_default());
     }
     HEXLOWER.encode(context.finish().as_ref())
 }
@@ -80,7 +79,8 @@ pub(super) struct Planner<'p> {
 
 impl Planner<'_> {
     fn sides(&self) -> Sides<'_> {
-        Sides::new(side(&self.from.1), side(&self.to.1))
+        let reference = self.from.0.reference.as_deref();
+        Sides { reference, ..Sides::new(side(&self.from.1), side(&self.to.1)) }
     }
 
     /// Keeps a page of the target.
@@ -88,27 +88,12 @@ impl Planner<'_> {
         let (switch, progress) = (&self.loaded.switch, &self.loaded.progress);
         let read = page(self.context, &self.to.1, progress.place.as_ref()).await?;
         self.control.progressed();
-        let at_target: Vec<_> =
-            read.items.iter().map(|customer| (switch.to.clone(), customer.id_at_provider().to_string())).collect();
-        let linked = self.context.store.ids().public_ids(&switch.merchant, &at_target).await?;
-        let targets = read.items.iter().zip(linked).map(|(customer, linked)| {
-            let (email_hash, phone_hash) = self.hashes(&Contacts::of(customer));
-            let marker = customer.marker.as_ref().map(ToString::to_string);
-            Target { provider_id: customer.id_at_provider().to_string(), email_hash, phone_hash, marker, linked }
-        });
-        let targets: Vec<Target> = targets.collect();
         let place = read.next.as_ref().map(Place::of);
         let phase = if place.is_some() { Phase::Targets } else { Phase::Sources };
         let next = Progress { phase, place, ..progress.clone() };
         self.control.turn(self.loaded.settings.interval()).await;
-        let is_held = self.context.store.switches().store_targets(&switch.id, encoded(&next)?, targets).await?;
+        let is_held = index(self.context, &self.to.0, switch, &next, &read.items).await?;
         Ok(if is_held { Done::More } else { Done::LeaseLost })
-    }
-
-    pub(super) fn hashes(&self, contacts: &Contacts) -> (Option<String>, Option<String>) {
-        let (log, merchant) = (self.context.store.switches(), &self.loaded.switch.merchant);
-        let hash = |kind, value: &Option<String>| value.as_ref().map(|value| log.contact_hash(merchant, kind, value));
-        (hash(ContactKind::Email, &contacts.email), hash(ContactKind::Phone, &contacts.phone))
     }
 
     /// Judges a page of the source.
@@ -170,14 +155,15 @@ impl Planner<'_> {
         judged: &mut Judged,
     ) -> Result<(), Stalled> {
         let (switch, log) = (&self.loaded.switch, self.context.store.switches());
-        let (email_hash, phone_hash) = self.hashes(&Contacts::of(source));
         let marker = self.context.store.operations().copy_marker(&switch.merchant, public_id);
-        let targets =
-            log.candidates(&switch.id, public_id, marker.clone(), email_hash.clone(), phone_hash.clone()).await?;
+        let keys = TargetKeys { marker: Some(marker.clone()), ..keys(&self.context.store, &self.from.0, source) };
+        let targets = log.candidates(&switch.id, public_id, keys.clone()).await?;
+        let email_hash = keys.email_hash.clone();
         let (mut records, mut rivals, mut others) = (Vec::new(), Vec::new(), Vec::new());
         let (planned, targets): (Vec<_>, Vec<_>) =
             targets.into_iter().partition(|target| target.provider_id.starts_with(PLANNED));
-        let rival = planned.into_iter().filter_map(|target| target.linked.filter(|_| target.email_hash == email_hash));
+        let rival =
+            planned.into_iter().filter_map(|target| target.linked.filter(|_| target.keys.email_hash == email_hash));
         let rival = rival.into_iter().find(|rival| rival != public_id && email_hash.is_some());
         if rival.is_some() {
             rivals.push(Field::Email);
@@ -186,11 +172,13 @@ impl Planner<'_> {
             let is_others = target.linked.as_deref().is_some_and(|linked| linked != public_id);
             // The plan itself has linked the record with another customer. Then it matches both.
             if is_others && !self.has_row(&target.provider_id).await? {
-                if email_hash.is_some() && target.email_hash == email_hash {
-                    rivals.push(Field::Email);
-                }
-                if phone_hash.is_some() && target.phone_hash == phone_hash {
-                    rivals.push(Field::Phone);
+                let hashes =
+                    |keys: &TargetKeys| [&keys.email_hash, &keys.phone_hash, &keys.reference_hash].map(Clone::clone);
+                let fields = [Field::Email, Field::Phone, Field::Metadata];
+                for ((field, own), theirs) in fields.into_iter().zip(hashes(&keys)).zip(hashes(&target.keys)) {
+                    if own.is_some() && own == theirs {
+                        rivals.push(field);
+                    }
                 }
                 others.extend(target.linked.clone());
             }
@@ -218,10 +206,11 @@ impl Planner<'_> {
         {
             judged.shares(rival, FindingCode::UniqueValueTaken);
         }
-        if verdict == Verdict::Create && email_hash.is_some() && unique::is_unique_at(&self.to.1) {
+        if verdict == Verdict::Create && email_hash.is_some() && is_unique_at(&self.to.1) {
             // A later customer with the same address needs the record that this one will have.
             let (linked, provider_id) = (Some(public_id.to_owned()), format!("{PLANNED}{public_id}"));
-            let target = Target { provider_id, email_hash: email_hash.clone(), phone_hash: None, marker: None, linked };
+            let keys = TargetKeys { email_hash: email_hash.clone(), ..TargetKeys::default() };
+            let target = Target { provider_id, keys, linked };
             log.store_targets(&switch.id, encoded(&self.loaded.progress)?, vec![target]).await?;
         }
         if let Verdict::Link { id, .. } = &verdict

@@ -7,7 +7,7 @@ use passerelle_providers::{model::Position, text::Text};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::view::{BlockedBy, ForecastEntry, Verified};
+use super::view::{BlockedBy, ForecastEntry, Reason, Verified};
 use crate::{
     config::Rate,
     merchant::Connection,
@@ -32,6 +32,8 @@ pub(super) struct Settings {
     pub(super) except: Option<Vec<String>>,
     /// What both connections were when the switch was planned.
     pub(super) sides: Vec<Facts>,
+    /// What the plan says first.
+    pub(super) notices: Vec<Reason>,
     /// Whether the switch is abandoned as soon as what it created at the target is deleted.
     pub(super) undo: bool,
     /// Whether customers who are not copied back follow the rollback all the same.

@@ -34,13 +34,11 @@ pub struct PlanOptions {
 /// The customers of a file, in its order. The service reads it once, in chunks; it is never in memory as a whole.
 pub type Listed = Pin<Box<dyn Stream<Item = Result<ListedCustomer, Refused>> + Send>>;
 
-/// A customer of a file: who there is.
-#[derive(Debug, Clone, PartialEq)]
+/// A customer of a file. The file says who there is, and nothing more: each provider can be read by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedCustomer {
-    /// The id at the source.
+    /// The id at the source, or the id that the merchant knows.
     pub id: String,
-    /// The customer as the file has it, in the form of the API's customers. It has at least `id`.
-    pub fields: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Which customers a run copies.

@@ -102,6 +102,7 @@ pub(super) fn view(
         to: switch.to.clone(),
         state: shown_state(switch.state),
         epoch: switch.epoch,
+        notices: settings.notices.clone(),
         blocked_by: blocked_by(loaded, &records, ids),
         next: next(loaded, &records),
         progress_at: Some(time(switch.progress_at)),

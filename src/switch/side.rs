@@ -5,7 +5,7 @@ use std::sync::Arc;
 use passerelle_providers::{
     engine::{self, Conditions},
     kit,
-    model::{Command, Customer, CustomerId, Error, IdPattern, Kind, Lookup, LossPolicy, Operation, Reply},
+    model::{Command, Customer, CustomerId, Error, IdPattern, Kind, LossPolicy, Operation, Reply},
     switch::{Finding, FindingCode, Side},
     text::Text,
 };
@@ -56,7 +56,7 @@ pub(super) struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    fn transport(&self, operation: Operation) -> ProviderTransport<'_> {
+    pub(super) fn transport(&self, operation: Operation) -> ProviderTransport<'_> {
         let deadline = Instant::now() + self.context.gateway.load().deadline;
         ProviderTransport::new(self.connection, operation, deadline)
             .knowing(self.context.store.contacts(), self.merchant)
@@ -122,46 +122,6 @@ impl Reader<'_> {
             Ok(customer) => !id.is_at_provider(&customer.id) && customer.did.as_ref() != Some(id.at_provider()),
             Err(_) => false,
         }
-    }
-
-    /// The records that look-ups by the e-mail address and the phone number of a customer find.
-    pub(super) async fn matching(&self, customer: &Customer) -> Result<Result<Vec<Customer>, Finding>, Stalled> {
-        let lookups = [
-            customer.email.clone().filter(|text| !text.is_empty()).map(Lookup::Email),
-            customer.phone.clone().filter(|text| !text.is_empty()).map(Lookup::Phone),
-        ];
-        let mut found: Vec<Customer> = Vec::new();
-        for lookup in lookups.into_iter().flatten() {
-            let command = Command::Find(lookup);
-            // A provider that does not keep the value has no record with it.
-            let Ok(planned) = execution::plan(self.connection, &command, Conditions::canonical(LossPolicy::Drop))
-            else {
-                continue;
-            };
-            match planned.execute(&self.transport(Operation::Find)).await {
-                Ok(Reply::Found(Some(customer))) => add(&mut found, customer),
-                Ok(_) => {}
-                Err(error) if error.kind == Kind::NotFound => {}
-                Err(error) if error.kind == Kind::Ambiguous => {
-                    for id in &error.matching {
-                        if let Read::Found(customer) = self.record(id).await? {
-                            add(&mut found, *customer);
-                        }
-                    }
-                }
-                Err(error) => match Stalled::of(&error, self.connection) {
-                    Some(stalled) => return Err(stalled),
-                    None => return Ok(Err(Finding::refused_by_provider(&error))),
-                },
-            }
-        }
-        Ok(Ok(found))
-    }
-}
-
-fn add(found: &mut Vec<Customer>, customer: Customer) {
-    if found.iter().all(|known| known.id_at_provider() != customer.id_at_provider()) {
-        found.push(customer);
     }
 }
 

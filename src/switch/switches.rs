@@ -112,12 +112,18 @@ impl Switches {
             let switch = self.settled(id).await?.switch;
             let at_source: Vec<_> = chunk.iter().map(|one| (switch.from.clone(), one.id.clone())).collect();
             let known = self.context.store.ids().public_ids(&switch.merchant, &at_source).await?;
-            let records = chunk.into_iter().zip(known).map(|(ListedCustomer { id, .. }, known)| RecordChange {
-                public_id: known.unwrap_or_else(|| id.clone()),
-                source_id: Some(id),
-                ..RecordChange::default()
-            });
-            log.add_records(id, records.collect()).await?;
+            let mut records = Vec::new();
+            for (ListedCustomer { id }, known) in chunk.into_iter().zip(known) {
+                // The merchant knows customers of an earlier switch by ids that the source may not know.
+                let of_merchant = if known.is_none() { self.customer(&switch.merchant, &id).await? } else { None };
+                let source_id = of_merchant.and_then(|customer| customer.id_at(&switch.from).map(str::to_owned));
+                records.push(RecordChange {
+                    public_id: known.unwrap_or_else(|| id.clone()),
+                    source_id: Some(source_id.unwrap_or(id)),
+                    ..RecordChange::default()
+                });
+            }
+            log.add_records(id, records).await?;
         }
         Ok(())
     }

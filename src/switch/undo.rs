@@ -26,6 +26,10 @@ impl One<'_> {
         if linked.origin != IdOrigin::Created {
             return Ok(self.ended(Outcome::Linked));
         }
+        if !self.is_own(&linked.id).await? {
+            // Where addresses are unique beyond the account, a create can be answered with another business's record.
+            return Ok(self.stays(Some(&linked), "the account's own list does not show the record"));
+        }
         let target = match self.reader(self.other).record(&linked.id).await? {
             Read::Found(target) => target,
             Read::Missing => return self.undone(&linked).await,

@@ -3,26 +3,24 @@
 use std::collections::HashMap;
 
 use passerelle_providers::{
-    model::{Command, Customer, Field, Operation, manifest::Dedupe},
+    model::{Command, Customer, Field},
     switch::{Finding, FindingCode, unique_conflict},
 };
 
 use super::{
     context::{Copied, Stalled},
     copy::{Linked, One, Stop},
+    matching::{is_unique_at, keys},
+    passes::is_copied_again,
     planner::Planner,
     provider::{Contacts, customer},
     side::Read,
+    view::Outcome,
 };
-use crate::{merchant::Connection, store::Target};
+use crate::store::{Target, TargetKeys};
 
 /// The most customers of a circle that are followed.
 const HOPS: usize = 8;
-
-/// Whether a connection keeps e-mail addresses unique.
-pub(super) fn is_unique_at(connection: &Connection) -> bool {
-    connection.manifest.dedupe(Operation::Create) == Some(Dedupe::Unique)
-}
 
 /// Who has the value that a customer needs, one after the other.
 #[derive(Debug, Default)]
@@ -55,7 +53,7 @@ impl One<'_> {
         if !sets_email || !is_unique_at(self.other) {
             return Ok(None);
         }
-        let mut chain = Chain::default();
+        let (mut chain, mut will_be_free) = (Chain::default(), false);
         let mut current = (self.customer.public_id.clone(), linked.id.clone(), source.email.clone());
         for _ in 0..HOPS {
             let (public_id, own, email) = current;
@@ -65,19 +63,49 @@ impl One<'_> {
             let at = (self.other.name.clone(), holder.id_at_provider().to_string());
             let ids = self.context.store.ids();
             let known = ids.known(&self.pair.merchant, &at.0, &[&at.1]).await?.pop().flatten();
-            let Some(known) = known else { break };
+            let Some(known) = known else {
+                if public_id == self.customer.public_id {
+                    return self.taken_by_stranger(linked, &at.1).await.map(Some);
+                }
+                break;
+            };
             if !chain.add(&public_id, &known.public_id) {
                 break;
             }
             let Some(at_home) = known.id_at(&self.home.name) else { break };
             let Read::Found(record) = self.reader(self.home).record(at_home).await? else { break };
+            if public_id == self.customer.public_id {
+                will_be_free = self.is_copied(&known.public_id).await?
+                    && Contacts::of(&wanted).email != Contacts::of(&record).email;
+            }
             current = (known.public_id, at.1, record.email);
         }
         Ok(chain.finding(&self.customer.public_id).map(|finding| {
-            let mut ended = self.found(finding);
+            // The holder has another address at its home. Its copy comes first, and then this one.
+            let waits = will_be_free && finding.code == FindingCode::UniqueValueTaken;
+            let mut ended = if waits { self.ended(Outcome::Pending) } else { self.found(finding) };
             ended.set_other_id(self, &linked.id);
             ended
         }))
+    }
+
+    /// A record that belongs to no customer of the merchant has the address.
+    async fn taken_by_stranger(&self, linked: &Linked, holder: &str) -> Result<Copied, Stop> {
+        let (code, detail) = match self.is_own(holder).await? {
+            true => (FindingCode::UniqueValueTaken, "a record at the other side that is no customer's has this value"),
+            false => {
+                (FindingCode::VendorRecordShared, "a record that the account's own list does not show has this value")
+            }
+        };
+        let mut ended = self.found(Finding::new(code, Some(Field::Email), detail));
+        ended.set_other_id(self, &linked.id);
+        Ok(ended)
+    }
+
+    /// Whether a customer is copied, and does not wait for a person.
+    async fn is_copied(&self, public_id: &str) -> Result<bool, Stop> {
+        let record = self.context.store.switches().record(&self.pair.switch_id, public_id).await?;
+        Ok(record.is_none_or(|record| is_copied_again(&record)))
     }
 }
 
@@ -93,9 +121,11 @@ impl Planner<'_> {
             let (needs, wanted) = current;
             let Some(wanted) = wanted else { break };
             let log = self.context.store.switches();
-            let found = log.candidates(&switch.id, &needs, String::new(), Some(wanted.clone()), None).await?;
-            let has_it =
-                |target: &Target| target.email_hash.as_ref() == Some(&wanted) && target.linked.as_ref() != Some(&needs);
+            let by_email = TargetKeys { email_hash: Some(wanted.clone()), ..TargetKeys::default() };
+            let found = log.candidates(&switch.id, &needs, by_email).await?;
+            let has_it = |target: &Target| {
+                target.keys.email_hash.as_ref() == Some(&wanted) && target.linked.as_ref() != Some(&needs)
+            };
             let Some(holder) = found.into_iter().find(has_it).and_then(|target| target.linked) else { break };
             if !chain.add(&needs, &holder) {
                 break;
@@ -108,7 +138,7 @@ impl Planner<'_> {
             else {
                 break;
             };
-            current = (holder, self.hashes(&Contacts::of(&holder_there)).0);
+            current = (holder, keys(&self.context.store, &self.from.0, &holder_there).email_hash);
         }
         Ok(chain.finding(public_id).filter(|finding| finding.code == FindingCode::UniqueCycle))
     }

@@ -30,7 +30,7 @@ pub(super) async fn step(context: &Context, control: &Control, loaded: &Loaded) 
     let mut records = Vec::new();
     if limit > 0 {
         let options = PageOptions { ids_only: verification.ids_only };
-        let pair = passes::pair(loaded);
+        let pair = passes::pair(context, loaded);
         control.expects(lag(context, loaded)?);
         let after = verification.after.as_deref();
         let mut page = verify_page(context, &pair, after, limit, options).await?;

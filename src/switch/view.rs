@@ -30,6 +30,8 @@ pub struct SwitchView {
     pub state: SwitchState,
     /// How often the active connection of the merchant has changed.
     pub epoch: u64,
+    /// What the plan says first: what both providers' lists and limits mean for the whole switch.
+    pub notices: Vec<Reason>,
     /// What the switch waits for; `null` while it makes progress.
     #[schema(required)]
     pub blocked_by: Option<BlockedBy>,

@@ -16,6 +16,7 @@ use passerelle_providers::{
 use super::{
     context::Stalled,
     driver::Done,
+    matching::index,
     passes::{AT_ONCE, CHUNK, PINNED, Work, changed, is_copied_again},
     planner::with_finding,
     progress::{Phase, Place, Progress, encoded},
@@ -61,9 +62,7 @@ impl Work<'_> {
                 }
             }
         }
-        // Customers were read once by their copies when the first pass ends.
-        let then = if progress.pass > 1 { Phase::Others } else { Phase::Copies };
-        self.walk(self.active(), true, Phase::Rows, then).await
+        self.walk(self.active(), true, Phase::Rows, Phase::Others).await
     }
 
     /// Walks a page of the other side's list. Before the cutover, a record that only the target knows gets its row when an
@@ -72,7 +71,9 @@ impl Work<'_> {
         let switch = &self.loaded.switch;
         let other = if self.active() == switch.from { &switch.to } else { &switch.from };
         let writes_rows = switch.state == SwitchState::Switched;
-        self.walk(other, writes_rows, Phase::Others, Phase::Absent).await
+        // Customers were read once by their copies when the first pass ends.
+        let then = if self.progress().pass > 1 { Phase::Absent } else { Phase::Copies };
+        self.walk(other, writes_rows, Phase::Others, then).await
     }
 
     async fn walk(&self, name: &str, writes_rows: bool, phase: Phase, then: Phase) -> Result<Done, Stalled> {
@@ -80,7 +81,7 @@ impl Work<'_> {
         if self.control.must_end() {
             return Ok(Done::Ended);
         }
-        let (_, connection) = configured(self.context, &switch.merchant, name)?;
+        let (merchant, connection) = configured(self.context, &switch.merchant, name)?;
         // A flip in the middle of a walk begins the other list.
         let place = progress.place.as_ref().filter(|_| progress.walked.as_deref() == Some(name));
         let read = page(self.context, &connection, place).await?;
@@ -89,6 +90,9 @@ impl Work<'_> {
             let contacts: Vec<Contacts> = read.items.iter().map(Contacts::of).collect();
             let shown: Vec<_> = read.items.iter().zip(&contacts).map(|(one, contacts)| contacts.record(one)).collect();
             ids.adopt(&switch.merchant, name, &shown).await?;
+        }
+        if name == switch.to && !index(self.context, &merchant, switch, progress, &read.items).await? {
+            return Ok(Done::LeaseLost);
         }
         let at: Vec<&str> = read.items.iter().map(|customer| &**customer.id_at_provider()).collect();
         let known = ids.known(&switch.merchant, name, &at).await?;
@@ -101,7 +105,9 @@ impl Work<'_> {
             let is_home = customer.home(&routing) == name;
             let kept = seen.get(&customer.public_id).map_or(&[][..], Vec::as_slice);
             let is_back = is_home && customer.gone_at.is_some();
-            if is_back || self.is_changed(&customer, shown, &connection, kept) {
+            // The first pass only reads: the customers are copied after it, those whom the operator has chosen.
+            let is_read = progress.pass == 1;
+            if is_back || !is_read && self.is_changed(&customer, shown, &connection, kept) {
                 again.push(customer.public_id.clone());
             }
             let [source_id, target_id] = [&switch.from, &switch.to].map(|side| customer.id_at(side).map(str::to_owned));

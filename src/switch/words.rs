@@ -72,7 +72,7 @@ words! {
         StoreUnavailable = "store_unavailable",
         /// Only records are left that a person must decide about.
         DecisionNeeded = "decision_needed",
-        /// Live traffic uses the whole rate of the target.
+        /// The `rate_limit` of a connection is used up: live traffic goes first.
         TargetRate = "target_rate",
         /// Too many customers are missing at the source at once.
         SourceVanished = "source_vanished",

@@ -96,6 +96,19 @@ impl Twin {
         self
     }
 
+    /// The same twin beside records of another account of the vendor, made at a time. Where e-mail addresses are unique, a
+    /// create with the address of such a record is answered with it. No list and no search shows it.
+    #[must_use]
+    pub fn with_records_of_others(mut self, people: impl IntoIterator<Item = Person>, made: Timestamp) -> Self {
+        if let Ok(memory) = self.memory.get_mut() {
+            for Person { random, fields, .. } in people {
+                let id = memory.records.add(&*self.vendor, &fields, made, random);
+                memory.records.set_of_another_account(&id);
+            }
+        }
+        self
+    }
+
     /// The same twin with faults.
     #[must_use]
     pub fn with_faults(mut self, faults: FaultPlan) -> Self {

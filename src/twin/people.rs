@@ -25,6 +25,13 @@ fn person(random: [u8; 16], name: &str, email: &str, phone: &str) -> Person {
     Person { random, fields, is_blocked: false }
 }
 
+impl Person {
+    /// A customer. The provider's id is made of the number.
+    pub fn new(number: u64, name: &str, email: &str, phone: &str) -> Self {
+        person((u128::from(number) << 64 | 2).to_be_bytes(), name, email, phone)
+    }
+}
+
 /// This many regular customers.
 pub fn many(count: u32) -> impl Iterator<Item = Person> {
     (1..=count).map(|number| {

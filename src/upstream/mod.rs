@@ -24,6 +24,7 @@ mod budget;
 mod client;
 mod failure;
 mod proxy;
+mod recent;
 mod reply;
 mod resolve;
 mod retry;
@@ -139,7 +140,7 @@ impl Upstream {
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(client);
         let places = shared.places(name, endpoint.base_url(), max_in_flight);
-        let admission = Admission { limiter: rate_limit.map(rate_limiter), places };
+        let admission = Admission { limiter: rate_limit.map(rate_limiter), rate_limit, places };
         Ok(Self { endpoint, admission, replies, shared, stack })
     }
 
@@ -156,6 +157,17 @@ impl Upstream {
     /// Whether the number of requests in a period is limited.
     pub const fn has_rate_limit(&self) -> bool {
         self.admission.limiter.is_some()
+    }
+
+    /// The most requests in a minute, where that is limited.
+    pub fn most_per_minute(&self) -> Option<u64> {
+        let Rate { requests, per } = self.admission.rate_limit?;
+        Some(u64::from(requests.get()) * 60 / per.as_secs().max(1))
+    }
+
+    /// How many requests this process has sent in the last minute.
+    pub fn sent_in_last_minute(&self) -> u64 {
+        self.admission.places.sent().per_minute()
     }
 
     /// Reserves a place for the requests of one command, which are sent one after the other.
@@ -181,6 +193,7 @@ impl Upstream {
         if !is_counted {
             self.admission.count(times.send_until).await?;
         }
+        self.admission.places.sent().note();
         let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times };
         self.stack.clone().oneshot(outgoing).await.map_err(describe)
     }
@@ -200,6 +213,7 @@ impl Upstream {
 /// Limits how many requests are sent.
 struct Admission {
     limiter: Option<DefaultDirectRateLimiter>,
+    rate_limit: Option<Rate>,
     places: Places,
 }
 

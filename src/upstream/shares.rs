@@ -16,7 +16,10 @@ use passerelle_providers::model::{Error, Kind};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::budget::{Budget, Share};
+use super::{
+    budget::{Budget, Share},
+    recent::Recent,
+};
 use crate::metrics::Metrics;
 
 /// What the connections of a process share. All clones are one.
@@ -35,7 +38,7 @@ impl Default for Parts {
         // The other half of the cores answers everybody else meanwhile.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            process: Arc::new(Held { in_flight: AtomicUsize::default(), replies: Budget::whole() }),
+            process: Arc::new(Held { replies: Budget::whole(), ..Held::default() }),
             others: Mutex::default(),
             decoders: Semaphore::new((cores / 2).max(1)),
             metrics: Metrics::default(),
@@ -65,11 +68,13 @@ pub(super) struct Held {
     in_flight: AtomicUsize,
     /// The memory for their replies.
     pub(super) replies: Budget,
+    /// The requests of a connection.
+    sent: Recent,
 }
 
 impl Default for Held {
     fn default() -> Self {
-        Self { in_flight: AtomicUsize::default(), replies: Budget::half() }
+        Self { in_flight: AtomicUsize::default(), replies: Budget::half(), sent: Recent::default() }
     }
 }
 
@@ -166,6 +171,11 @@ impl Places {
     pub(super) fn take(&self) -> Result<[Taken<'_>; 3], Error> {
         let [connection, host, process] = &self.0;
         Ok([connection.take()?, host.take()?, process.take()?])
+    }
+
+    /// How many requests the connection has sent lately.
+    pub(super) fn sent(&self) -> &Recent {
+        &self.0[0].held.sent
     }
 }
 

@@ -79,15 +79,16 @@ impl Gateway {
     /// Like `in_front_of`, with the URL of a store.
     pub(crate) async fn with_store(store: &str, provider: &str, base_url: &str, connection: &str) -> Self {
         let credentials = match provider {
-            "lomi" => "api_key",
-            "paymentkit" => "access_key",
-            "modempay" | "bitnob" => "secret_key",
-            _ => "public_key",
+            "lomi" => format!("api_key = \"{SECRET}\""),
+            "paymentkit" => format!("access_key = \"{SECRET}\""),
+            "bitnob" if connection.contains("\"v2\"") => format!("client_id = \"c\", client_secret = \"{SECRET}\""),
+            "modempay" | "bitnob" => format!("secret_key = \"{SECRET}\""),
+            _ => format!("public_key = \"{SECRET}\""),
         };
         let configuration = format!(
             "[store]\nurl = \"{store}\"\n[outbound]\nallow_insecure = true\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
              [merchants.acme.connections.main]\nprovider = \"{provider}\"\nbase_url = \"{base_url}\"\n\
-             credentials = {{ {credentials} = \"{SECRET}\" }}\n{connection}\n"
+             credentials = {{ {credentials} }}\n{connection}\n"
         );
         let mut gateway = Self::start(&configuration).await;
         gateway.key = "sk_acme".to_owned();

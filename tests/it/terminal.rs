@@ -88,7 +88,7 @@ fn explain_prints_the_request_that_would_be_sent() {
 #[test]
 fn check_reports_every_mistake_with_its_line() {
     let file = file(
-        "[merchants.acme]\napi_keys = [{ env = \"NO_SUCH_VARIABLE\" }]\nactive = \"mian\"\nregion = \"Senegal\"\n\n\
+        "[merchants.acme]\napi_keys = [{ env = \"NO_SUCH_VARIABLE\" }]\nactive = \"mian\"\nregion = \"Senegal\"\nswitch.reference = \"user_id\"\n\
          [merchants.acme.connections.main]\nprovider = \"lomy\"\n\n[merchants.acme.connections.old]\nprovider = \"modempay\"\n\
          credentials = { secret = \"x\" }\nbase_url = \"http://127.0.0.1\"\n",
     );
@@ -100,6 +100,7 @@ fn check_reports_every_mistake_with_its_line() {
         ":2: `merchants.acme.api_keys` names the environment variable NO_SUCH_VARIABLE, which is not set",
         ":3: `merchants.acme.active` names no connection; did you mean `main`?",
         ":4: `merchants.acme.region` is not an ISO 3166-1 alpha-2 code",
+        ":5: `merchants.acme.switch.reference` must name a metadata key, such as \"metadata.user_id\"",
         ":7: `merchants.acme.connections.main.provider` is not a provider; did you mean `lomi`?",
         ":11: `merchants.acme.connections.old.credentials.secret` is not a credential of modempay; did you mean `secret_key`?",
     ] {

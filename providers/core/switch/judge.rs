@@ -1,7 +1,7 @@
 //! What becomes of a record in a switch (R17, R18).
 
 use super::{
-    Base, Decision, Finding, FindingCode, Hash, Level, Seen, Sides, create_command, metadata, update_command,
+    Base, Decision, Finding, FindingCode, Hash, Level, Seen, Sides, create_command, reference_of, update_command,
     value::{comparable, full_name},
 };
 use crate::{
@@ -188,10 +188,9 @@ fn matching<'c>(source: &Source<'_>, candidates: &'c [Candidate<'c>], sides: &Si
         wanted.is_some() && wanted == comparable(candidate.customer, field, &sides.to)
     };
     let same_reference = |candidate: &Candidate<'_>| {
-        let key = sides.reference.and_then(|reference| reference.strip_prefix("metadata."));
-        let text = |customer: &Customer| key.and_then(|key| metadata::text(&customer.metadata, key));
-        let wanted = text(source);
-        wanted.is_some() && wanted == text(candidate.customer)
+        let value = |customer| sides.reference.and_then(|reference| reference_of(customer, reference));
+        let wanted = value(source);
+        wanted.is_some() && wanted == value(candidate.customer)
     };
     let marked: Vec<_> = free().filter(|candidate| candidate.has_marker).collect();
     match marked.as_slice() {

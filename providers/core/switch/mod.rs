@@ -30,7 +30,11 @@ pub use judge::{Candidate, Source, Verdict, judge};
 pub use seen::{Hash, Seen};
 pub use value::value_hash;
 
-use crate::{kit::CustomerProvider, model::manifest::Manifest, text::country::Region};
+use crate::{
+    kit::CustomerProvider,
+    model::{Customer, manifest::Manifest},
+    text::country::Region,
+};
 
 /// One side of a switch.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +54,11 @@ impl Side<'_> {
     fn region(&self) -> Option<Region> {
         self.provider.region()
     }
+}
+
+/// The value under the metadata key that a reference such as `metadata.KEY` names.
+pub fn reference_of(customer: &Customer, reference: &str) -> Option<String> {
+    metadata::text(&customer.metadata, reference.strip_prefix("metadata.")?)
 }
 
 /// Both sides of a copy, and the settings of the switch that decide about a record.

@@ -19,7 +19,13 @@ const SHOWN: usize = 12;
 /// A switch as `status` shows it: what happened, what it waits for, and the next command.
 pub(super) fn text(switch: &SwitchView) -> String {
     let SwitchView { merchant, from, to, id, .. } = switch;
-    let mut text = format!("{merchant}: {from} -> {to}, {} ({id})\n\n", switch.state.as_str());
+    let mut text = String::new();
+    if matches!(switch.state, SwitchState::Planning | SwitchState::Planned) {
+        for notice in &switch.notices {
+            let _ = writeln!(text, "{}: {}", notice.code, notice.detail);
+        }
+    }
+    let _ = write!(text, "{merchant}: {from} -> {to}, {} ({id})\n\n", switch.state.as_str());
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<11} {value}");
     };

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::BufReader,
     path::{Path, PathBuf},
 };
 
@@ -169,7 +169,9 @@ fn ended(switch: &SwitchView, next: &str) -> Result<(), CommandError> {
 
 pub(super) async fn run(client: &Client, json: bool, run: Run) -> Result<(), CommandError> {
     let Run { merchant, first, only, except, dry_run, detach } = run;
-    let ids = |file: Option<PathBuf>| file.map(|file| read(&file, files::ids)).transpose();
+    let ids = |file: Option<PathBuf>| {
+        file.map(|file| read(&file, |opened| files::ids(opened).map_err(|wrong| vec![wrong]))).transpose()
+    };
     let (only, except) = (ids(only)?, ids(except)?);
     let switch = client.of_merchant(&merchant).await?;
     let path = format!("/v1/switches/{}/run", switch.id);
@@ -216,14 +218,7 @@ pub(super) async fn verify(client: &Client, json: bool, verify: Verify) -> Resul
 }
 
 pub(super) async fn decide(client: &Client, json: bool, merchant: &str, file: &Path) -> Result<(), CommandError> {
-    let opened = File::open(file).map_err(|error| unreadable(file, &error))?;
-    let decisions = files::decisions(BufReader::new(opened)).map_err(|mistakes| {
-        let mistakes: Vec<String> = mistakes.iter().map(|mistake| format!("{}: {mistake}", file.display())).collect();
-        CommandError::Failed(format!(
-            "{}\nnothing was changed; mend the file and repeat the command",
-            mistakes.join("\n")
-        ))
-    })?;
+    let decisions = read(file, files::decisions)?;
     if decisions.is_empty() {
         let what = "no row has a decision; write create, link or leave into the column `decision`";
         return Err(CommandError::Failed(format!("{}: {what}", file.display())));
@@ -255,19 +250,23 @@ fn unreadable(file: &Path, error: &std::io::Error) -> CommandError {
 
 fn read<T>(
     file: &Path,
-    read: impl FnOnce(BufReader<File>) -> Result<T, files::FileMistake>,
+    read: impl FnOnce(BufReader<File>) -> Result<T, Vec<files::FileMistake>>,
 ) -> Result<T, CommandError> {
     let opened = File::open(file).map_err(|error| unreadable(file, &error))?;
-    read(BufReader::new(opened)).map_err(|mistake| CommandError::Failed(format!("{}: {mistake}", file.display())))
+    read(BufReader::new(opened)).map_err(|mistakes| {
+        let mistakes: Vec<String> = mistakes.iter().map(|mistake| format!("{}: {mistake}", file.display())).collect();
+        CommandError::Failed(format!(
+            "{}\nnothing was changed; mend the file and repeat the command",
+            mistakes.join("\n")
+        ))
+    })
 }
 
-/// Sends a list of customers piece by piece, so that its length does not matter. A CSV file is read once before, so that a
-/// mistake in it is found before anything is sent.
+/// Sends the ids of a list of customers piece by piece, so that its length does not matter. The file is read once before, so
+/// that mistakes in it are found before anything is sent.
 async fn upload(client: &Client, path: &str, file: PathBuf) -> Result<SwitchView, CommandError> {
     let is_csv = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    if is_csv {
-        read(&file, |opened| files::customers(opened, |_| true))?;
-    }
+    read(&file, |opened| files::listed(opened, is_csv, |_| true))?;
     let opened = File::open(&file).map_err(|error| unreadable(&file, &error))?;
     let (send, receive) = mpsc::channel::<Result<Bytes, std::io::Error>>(4);
     let reader = tokio::task::spawn_blocking(move || read_lines(BufReader::new(opened), is_csv, &send));
@@ -280,19 +279,18 @@ async fn upload(client: &Client, path: &str, file: PathBuf) -> Result<SwitchView
     serde_json::from_slice(&bytes).map_err(|error| CommandError::Failed(format!("the answer cannot be read: {error}")))
 }
 
-fn read_lines(mut file: BufReader<File>, is_csv: bool, send: &mpsc::Sender<Result<Bytes, std::io::Error>>) {
+fn read_lines(file: BufReader<File>, is_csv: bool, send: &mpsc::Sender<Result<Bytes, std::io::Error>>) {
     let mut piece = String::with_capacity(PIECE);
     let mut add = |line: &str| {
         piece.push_str(line);
         piece.push('\n');
         piece.len() < PIECE || send.blocking_send(Ok(Bytes::from(std::mem::take(&mut piece)))).is_ok()
     };
-    let read = if is_csv {
-        files::customers(&mut file, |line| add(&line)).map_err(|mistake| std::io::Error::other(mistake.0))
-    } else {
-        // It ends at the end of the file, at an error, or when the request has ended.
-        file.lines().take_while(|line| line.as_ref().map_or(true, |line| add(line))).try_for_each(|line| line.map(drop))
+    // It ends at the end of the file, at a mistake, or when the request has ended.
+    let read = files::listed(file, is_csv, |id| add(&serde_json::json!({ "id": id }).to_string()));
+    let wrong = |mistakes: Vec<files::FileMistake>| {
+        std::io::Error::other(mistakes.into_iter().map(|one| one.0).collect::<String>())
     };
-    let last = read.map(|()| Bytes::from(piece));
+    let last = read.map_err(wrong).map(|()| Bytes::from(piece));
     let _ = send.blocking_send(last);
 }

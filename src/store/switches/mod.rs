@@ -20,12 +20,12 @@ use uuid::Uuid;
 
 pub use records::{RecordChange, RecordCount, RecordRow};
 pub use states::{Step, SwitchState};
-pub use targets::Target;
+pub use targets::{Target, TargetKeys};
 
 use self::{
     records::{AddRecords, Count, Decide, KeepRecords, ReadRecord, ReadRecords, ReadUnseen},
     rows::{Control, Lease, Open, Read, Release, Selected, Settle, Store},
-    targets::{Candidates, KeepTargets, Link},
+    targets::{Candidates, KeepTargets, Link, ReadListed},
 };
 use super::{
     contacts::{ContactKind, beginning},
@@ -240,24 +240,21 @@ impl SwitchLog {
         write(&*self.store.database, AddRecords(KeepRecords { switch_id: id.to_owned(), records })).await
     }
 
-    /// Stores what the planner saw at the target.
+    /// Stores what the list of the target has shown. The plan and the passes call it.
     pub async fn store_targets(&self, id: &str, progress: String, targets: Vec<Target>) -> Result<bool, StoreError> {
         let worker = self.store.terms.worker.clone();
         write(&*self.store.database, KeepTargets { switch_id: id.to_owned(), worker, progress, targets }).await
     }
 
-    /// The targets that a customer may be: by the marker, by e-mail, or by phone.
-    pub async fn candidates(
-        &self,
-        id: &str,
-        public_id: &str,
-        marker: String,
-        email_hash: Option<String>,
-        phone_hash: Option<String>,
-    ) -> Result<Vec<Target>, StoreError> {
-        let work =
-            Candidates { switch_id: id.to_owned(), public_id: public_id.to_owned(), marker, email_hash, phone_hash };
+    /// The targets that a customer may be: by any of the keys.
+    pub async fn candidates(&self, id: &str, public_id: &str, keys: TargetKeys) -> Result<Vec<Target>, StoreError> {
+        let work = Candidates { switch_id: id.to_owned(), public_id: public_id.to_owned(), keys };
         read(&*self.store.database, work).await
+    }
+
+    /// Which of these records the list of the target has shown.
+    pub async fn are_listed(&self, id: &str, provider_ids: Vec<String>) -> Result<Vec<bool>, StoreError> {
+        read(&*self.store.database, ReadListed { switch_id: id.to_owned(), provider_ids }).await
     }
 
     /// Binds a target to a customer. `false`: it is bound to another one.
@@ -273,6 +270,11 @@ impl SwitchLog {
             ContactKind::Phone => "phone",
         };
         HEXLOWER.encode(beginning(&self.store.hashes.contact(merchant, "", kind, value)))
+    }
+
+    /// The same for the value under the metadata key that `switch.reference` names.
+    pub fn reference_hash(&self, merchant: &str, value: &str) -> String {
+        HEXLOWER.encode(beginning(&self.store.hashes.contact(merchant, "", "reference", value)))
     }
 
     /// How many customers of a switch have each outcome.

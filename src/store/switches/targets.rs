@@ -11,17 +11,26 @@ use crate::store::{
     error::StoreError,
 };
 
-/// A record at the target, as the planner saw it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Its id there.
-    pub provider_id: String,
+/// By what a record at the target is found. The hashes are keyed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TargetKeys {
     /// The hash of its e-mail address.
     pub email_hash: Option<String>,
     /// The hash of its phone number.
     pub phone_hash: Option<String>,
+    /// The hash of its reference, where `switch.reference` names one.
+    pub reference_hash: Option<String>,
     /// The gateway's marker in its metadata.
     pub marker: Option<String>,
+}
+
+/// A record that the list of the target has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its id there.
+    pub provider_id: String,
+    /// By what it is found.
+    pub keys: TargetKeys,
     /// The customer that it belongs to.
     pub linked: Option<String>,
 }
@@ -45,18 +54,20 @@ impl Work for KeepTargets {
         if !progressed(session, group, &self.switch_id, &self.worker, Some(&self.progress)).await? {
             return Ok(false);
         }
-        let upsert = "INSERT INTO switch_targets (switch_id, provider_id, email_hash, phone_hash, marker, linked) \
-                      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (switch_id, provider_id) DO UPDATE SET \
+        let upsert = "INSERT INTO switch_targets (switch_id, provider_id, email_hash, phone_hash, marker, linked, reference_hash) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (switch_id, provider_id) DO UPDATE SET \
                       email_hash = excluded.email_hash, phone_hash = excluded.phone_hash, marker = excluded.marker, \
+                      reference_hash = excluded.reference_hash, \
                       linked = COALESCE(excluded.linked, switch_targets.linked)";
-        for target in &self.targets {
+        for Target { provider_id, keys, linked } in &self.targets {
             let values = [
                 Value::Text(&self.switch_id),
-                Value::Text(&target.provider_id),
-                Value::text(target.email_hash.as_deref()),
-                Value::text(target.phone_hash.as_deref()),
-                Value::text(target.marker.as_deref()),
-                Value::text(target.linked.as_deref()),
+                Value::Text(provider_id),
+                Value::text(keys.email_hash.as_deref()),
+                Value::text(keys.phone_hash.as_deref()),
+                Value::text(keys.marker.as_deref()),
+                Value::text(linked.as_deref()),
+                Value::text(keys.reference_hash.as_deref()),
             ];
             session.execute(upsert, &values).await?;
         }
@@ -68,9 +79,7 @@ impl Work for KeepTargets {
 pub(in crate::store) struct Candidates {
     pub(in crate::store) switch_id: String,
     pub(in crate::store) public_id: String,
-    pub(in crate::store) marker: String,
-    pub(in crate::store) email_hash: Option<String>,
-    pub(in crate::store) phone_hash: Option<String>,
+    pub(in crate::store) keys: TargetKeys,
 }
 
 /// The most candidates that are compared. More are ambiguous in any case.
@@ -85,24 +94,28 @@ impl Work for Candidates {
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<Target>, StoreError> {
         let places = [
             ("linked", Some(&self.public_id)),
-            ("marker", Some(&self.marker)),
-            ("email_hash", self.email_hash.as_ref()),
-            ("phone_hash", self.phone_hash.as_ref()),
+            ("marker", self.keys.marker.as_ref()),
+            ("email_hash", self.keys.email_hash.as_ref()),
+            ("phone_hash", self.keys.phone_hash.as_ref()),
+            ("reference_hash", self.keys.reference_hash.as_ref()),
         ];
         let mut found: Vec<Target> = Vec::new();
         for (column, value) in places {
             let Some(value) = value else { continue };
             let select = format!(
-                "SELECT provider_id, email_hash, phone_hash, marker, linked FROM switch_targets \
+                "SELECT provider_id, email_hash, phone_hash, reference_hash, marker, linked FROM switch_targets \
                  WHERE switch_id = ?1 AND {column} = ?2 ORDER BY provider_id LIMIT ?3"
             );
             let limit = Value::Integer(limited(CANDIDATES));
             for mut row in session.rows(&select, &[Value::Text(&self.switch_id), Value::Text(value), limit]).await? {
                 let target = Target {
                     provider_id: row.text()?,
-                    email_hash: row.maybe_text()?,
-                    phone_hash: row.maybe_text()?,
-                    marker: row.maybe_text()?,
+                    keys: TargetKeys {
+                        email_hash: row.maybe_text()?,
+                        phone_hash: row.maybe_text()?,
+                        reference_hash: row.maybe_text()?,
+                        marker: row.maybe_text()?,
+                    },
                     linked: row.maybe_text()?,
                 };
                 if !found.iter().any(|known| known.provider_id == target.provider_id) {
@@ -133,5 +146,28 @@ impl Work for Link {
                       WHERE switch_id = ?1 AND provider_id = ?2 AND (linked IS NULL OR linked = ?3)";
         let values = [&self.switch_id, &self.provider_id, &self.public_id].map(|text| Value::Text(text));
         Ok(session.execute(update, &values).await? == 1)
+    }
+}
+
+/// Which of these records the target's list has shown.
+pub(in crate::store) struct ReadListed {
+    pub(in crate::store) switch_id: String,
+    pub(in crate::store) provider_ids: Vec<String>,
+}
+
+#[async_trait]
+impl Work for ReadListed {
+    type Done = Vec<bool>;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<bool>, StoreError> {
+        let select = "SELECT provider_id FROM switch_targets WHERE switch_id = ?1 AND provider_id = ?2";
+        let mut listed = Vec::new();
+        for provider_id in &self.provider_ids {
+            let values = [Value::Text(&self.switch_id), Value::Text(provider_id)];
+            listed.push(!session.rows(select, &values).await?.is_empty());
+        }
+        Ok(listed)
     }
 }

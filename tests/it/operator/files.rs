@@ -112,23 +112,31 @@ fn a_list_of_ids_is_a_column_or_a_file_of_lines() {
     assert!(files::ids("name,phone\nAwa,+221\n".as_bytes()).is_err());
 }
 
-/// Phone numbers of a file stay text, and nested fields become objects.
+/// R24: a file says who there is. Every mistake is named with its line, also after cells of several lines.
 #[test]
-fn customers_of_a_csv_file_become_lines_of_json() {
-    let file = "id,name,phone,address.city,address.country,metadata.crm\ncus_1,Awa Diop,'+221771234567,Dakar,SN,\ncus_2,\"Ba, Amadou\",,,,'0042\n";
-    let mut lines = Vec::new();
-    let read = files::customers(file.as_bytes(), |line| {
-        lines.push(line);
-        true
-    });
-    read.expect("customers");
-    assert_eq!(
-        lines,
-        [
-            r#"{"address":{"city":"Dakar","country":"SN"},"id":"cus_1","name":"Awa Diop","phone":"+221771234567"}"#,
-            r#"{"id":"cus_2","metadata":{"crm":"0042"},"name":"Ba, Amadou"}"#,
-        ]
-    );
+fn a_list_of_customers_is_read_for_its_ids_and_mistakes_are_named_with_their_lines() {
+    let csv = "name,id,phone\n\"Awa\nDiop\",cus_1,'+221771234567\n\"Ba, Amadou\",'0042,\n";
+    let json = "{\"id\":\"cus_1\",\"name\":\"Awa\"}\n\n{\"id\":\"0042\"}\n";
+    for (file, is_csv) in [(csv, true), (json, false)] {
+        let mut ids = Vec::new();
+        let read = files::listed(file.as_bytes(), is_csv, |id| {
+            ids.push(id.to_owned());
+            true
+        });
+        read.expect("customers");
+        assert_eq!(ids, ["cus_1", "0042"]);
+    }
+    let mistakes = |file: &str, is_csv| -> Vec<String> {
+        let read = files::listed(file.as_bytes(), is_csv, |_| true);
+        read.expect_err("mistakes").into_iter().map(|mistake| mistake.0).collect()
+    };
+    let csv = "id,name\n\"cus\n_1\",Awa\n,Fatou\ncus_2,Awa\n,Aminata\n";
+    assert_eq!(mistakes(csv, true), ["line 4: it has no `id`", "line 6: it has no `id`"]);
+    assert_eq!(mistakes("name\nAwa\n", true), ["the first line has no column `id`; it has name"]);
+    let json = "{\"id\":\"cus_1\"}\n{\"name\":\"Awa\"}\n[]\nAwa\n";
+    let expected =
+        ["line 2: it has no `id` that is a text", "line 3: it is not a JSON object", "line 4: it is not JSON"];
+    assert_eq!(mistakes(json, false), expected);
 }
 
 #[tokio::test]

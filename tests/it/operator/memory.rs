@@ -144,6 +144,7 @@ impl OneSwitch {
             to: to.to_owned(),
             state: SwitchState::Planning,
             epoch: 0,
+            notices: Vec::new(),
             blocked_by: None,
             next: Some(format!("passerelle switch status {merchant}")),
             progress_at: Some(AT.to_owned()),

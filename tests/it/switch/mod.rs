@@ -9,6 +9,7 @@ mod copies_in_doubt;
 mod driving;
 mod endings;
 mod erasure;
+mod matching;
 mod merchant;
 mod passes;
 mod planning;

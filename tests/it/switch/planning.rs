@@ -2,9 +2,8 @@
 
 use passerelle::switch::{
     service::{Decided, ListedCustomer, PlanOptions, RefusedKind, RunOptions, SwitchService},
-    view::{DecisionKind, Outcome, SwitchState},
+    view::{BlockedCode, DecisionKind, Outcome, SwitchState, SwitchView},
 };
-use serde_json::{Map, json};
 
 use super::merchant::{Bed, decided, is_copied, to_new};
 
@@ -67,7 +66,7 @@ async fn two_customers_who_match_one_record_both_need_a_decision() {
     };
     let decisions = vec![decision(&one, DecisionKind::Link, Some(&there)), decision(&two, DecisionKind::Create, None)];
     bed.switches().decide(&copied.id, decisions, decided(&copied)).await.expect("decided");
-    let is_done = |view: &passerelle::switch::view::SwitchView| is_copied(view) && view.records.needs_decision == 0;
+    let is_done = |view: &SwitchView| is_copied(view) && view.records.needs_decision == 0;
     bed.wait(&copied.id, "the decided copies", is_done).await;
     let records = bed.records(&copied.id, None).await;
     let of = |id: &str| records.iter().find(|record| record.public_id.as_deref() == Some(id)).expect("a record");
@@ -81,9 +80,8 @@ async fn two_customers_who_match_one_record_both_need_a_decision() {
 async fn a_file_says_who_there_is() {
     let bed = Bed::start(["notchpay", "modempay"]).await;
     let ids = bed.create(0..4).await;
-    let listed: Vec<_> = [ids[1].as_str(), ids[3].as_str(), "cus_unknown"]
-        .map(|id| Ok(ListedCustomer { id: id.to_owned(), fields: Map::from_iter([("id".to_owned(), json!(id))]) }))
-        .into();
+    let listed: Vec<_> =
+        [ids[1].as_str(), ids[3].as_str(), "cus_unknown"].map(|id| Ok(ListedCustomer { id: id.to_owned() })).into();
     let listed = Box::pin(futures_util::stream::iter(listed));
     let planned = bed.switches().plan("acme", to_new(), Some(listed)).await.expect("a plan begins");
     let planned = bed.wait(&planned.id, "the plan", |view| view.state == SwitchState::Planned).await;
@@ -123,4 +121,43 @@ async fn a_plan_is_refused_where_there_is_no_other_side_or_another_switch_is_ope
         bed.switches().run(&first, RunOptions::default(), wrong).await.map_err(|one| one.kind),
         Err(RefusedKind::Changed)
     );
+}
+
+fn codes(view: &SwitchView) -> Vec<&str> {
+    view.notices.iter().map(|notice| notice.code.as_str()).collect()
+}
+
+/// R24: what the provider's list or API lacks is said first.
+#[tokio::test]
+async fn a_plan_says_first_whom_it_cannot_know_and_what_the_target_cannot_do() {
+    let bed = Bed::start(["lomi", "modempay"]).await;
+    let planned = bed.plan().await;
+    assert_eq!(codes(&planned), ["source_lists_partly"]);
+    assert!(planned.notices[0].detail.contains("--from-file"), "{:?}", planned.notices);
+    let bed = Bed::start(["modempay", "paymentkit"]).await;
+    bed.create(0..2).await;
+    let planned = bed.plan().await;
+    assert_eq!(codes(&planned), ["target_cannot_create"]);
+    let records = bed.records(&planned.id, Some(Outcome::Refused)).await;
+    let refused = records.iter().filter(|record| record.code.as_deref() == Some("target_cannot_create")).count();
+    assert!(refused >= 2, "{records:?}");
+}
+
+/// R26: the merchant's live rate is above the target's, so the plan says it; and while the limit is used up, the switch says
+/// that it waits for it.
+#[tokio::test]
+async fn a_rate_that_the_target_does_not_allow_is_said_by_the_plan_and_while_it_is_used_up() {
+    let bed = Bed::start(["notchpay", "modempay"]).await;
+    bed.create(0..4).await;
+    let limited =
+        bed.configuration("old").replace("connections.new = { ", "connections.new = { rate_limit = \"1/h\", ");
+    bed.gateway.reload(&limited);
+    let planned = bed.switches().plan("acme", to_new(), None).await.expect("a plan begins");
+    assert_eq!(codes(&planned), ["target_rate"]);
+    let is_blocked =
+        |view: &SwitchView| view.blocked_by.as_ref().is_some_and(|blocked| blocked.code == BlockedCode::TargetRate);
+    bed.wait(&planned.id, "the limit", is_blocked).await;
+    bed.gateway.reload(&bed.configuration("old"));
+    let planned = bed.wait(&planned.id, "the plan", |view| view.state == SwitchState::Planned).await;
+    assert_eq!(planned.blocked_by, None);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    ContactKind, NewSwitch, RecordChange, RecordCount, Store, Switch, SwitchChange, SwitchState, Target,
+    ContactKind, NewSwitch, RecordChange, RecordCount, Store, Switch, SwitchChange, SwitchState, Target, TargetKeys,
 };
 
 use crate::bed::Bed;
@@ -159,24 +159,32 @@ pub(crate) async fn a_target_is_found_by_its_contacts_and_belongs_to_one_custome
     assert_ne!(email, log.contact_hash("other", ContactKind::Email, "awa@example.com"));
     let target = |provider_id: &str, email_hash: Option<&String>, phone_hash: Option<&String>| Target {
         provider_id: provider_id.to_owned(),
-        email_hash: email_hash.cloned(),
-        phone_hash: phone_hash.cloned(),
-        marker: None,
+        keys: TargetKeys { email_hash: email_hash.cloned(), phone_hash: phone_hash.cloned(), ..TargetKeys::default() },
         linked: None,
     };
+    let reference = log.reference_hash("acme", "4711");
     let page =
         vec![target("t1", Some(&email), Some(&phone)), target("t2", None, Some(&phone)), target("t3", None, None)];
     assert_eq!(log.store_targets(&id, "p".to_owned(), page.clone()).await, Ok(true));
     let found = async |email: Option<&String>, phone: Option<&String>| {
-        let found = log.candidates(&id, "c1", "copy_1".to_owned(), email.cloned(), phone.cloned()).await.expect("read");
+        let (email_hash, phone_hash) = (email.cloned(), phone.cloned());
+        let keys = TargetKeys { email_hash, phone_hash, reference_hash: None, marker: Some("copy_1".to_owned()) };
+        let found = log.candidates(&id, "c1", keys).await.expect("read");
         found.into_iter().map(|target| target.provider_id).collect::<Vec<_>>()
     };
     assert_eq!(found(Some(&email), Some(&phone)).await, ["t1", "t2"]);
     assert_eq!(found(Some(&email), None).await, ["t1"]);
     assert!(found(None, None).await.is_empty());
-    let marked = Target { marker: Some("copy_1".to_owned()), ..target("t4", None, None) };
-    assert_eq!(log.store_targets(&id, "p".to_owned(), vec![marked]).await, Ok(true));
+    let mut others = [target("t4", None, None), target("t5", None, None)];
+    others[0].keys.marker = Some("copy_1".to_owned());
+    others[1].keys.reference_hash = Some(reference.clone());
+    assert_eq!(log.store_targets(&id, "p".to_owned(), others.into()).await, Ok(true));
     assert_eq!(found(None, None).await, ["t4"]);
+    let keys = TargetKeys { reference_hash: Some(reference), ..TargetKeys::default() };
+    let referred = log.candidates(&id, "c9", keys).await.expect("read");
+    assert_eq!(referred.iter().map(|target| target.provider_id.as_str()).collect::<Vec<_>>(), ["t5"]);
+    let ids = ["t1", "t9", "t5"].map(str::to_owned);
+    assert_eq!(log.are_listed(&id, ids.into()).await, Ok(vec![true, false, true]));
     assert_eq!(log.link(&id, "t3", "c1").await, Ok(true));
     assert_eq!(log.link(&id, "t3", "c2").await, Ok(false), "it is another customer's");
     assert_eq!(log.link(&id, "t3", "c1").await, Ok(true), "again");

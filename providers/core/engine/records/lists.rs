@@ -30,7 +30,8 @@ impl Records {
 
     /// A customer as lists and searches show it. `None`: they do not show it.
     fn shown<'r>(&self, number: Number, stored: &'r Stored, before: &Before<'r>) -> Option<&'r Stored> {
-        let is_listed = !self.lists_only_with_transactions || self.with_transactions.contains(&number);
+        let is_listed = (!self.lists_only_with_transactions || self.with_transactions.contains(&number))
+            && !self.others.contains(&number);
         before.get(&number).copied().unwrap_or(Some(stored)).filter(|_| is_listed)
     }
 
@@ -74,7 +75,7 @@ impl Records {
         now: Timestamp,
     ) -> Result<Page<Customer>, Error> {
         let (filter, before) = (&list.filter, self.before(now));
-        if filter.is_empty() && before.is_empty() && !self.lists_only_with_transactions {
+        if filter.is_empty() && before.is_empty() && !self.lists_only_with_transactions && self.others.is_empty() {
             let all = self.customers.entries();
             let place = |last| self.customers.place(last).map(|place| all.len() - place - 1);
             let newest = all.iter().rev().map(|(_, stored)| &**stored);

@@ -38,6 +38,9 @@ pub struct Records {
     with_transactions: BTreeSet<Number>,
     /// Whether lists and searches show only these.
     lists_only_with_transactions: bool,
+    /// The records of other accounts. No list and no search shows them, but their e-mail addresses count where these are
+    /// unique.
+    others: BTreeSet<Number>,
     search_lag: SignedDuration,
     /// Recent changes, the oldest first. Lists and searches do not show them until `search_lag` has passed.
     hidden: VecDeque<Change>,
@@ -62,6 +65,7 @@ impl Default for Records {
             invoices: HashMap::new(),
             with_transactions: BTreeSet::new(),
             lists_only_with_transactions: false,
+            others: BTreeSet::new(),
             search_lag: SignedDuration::ZERO,
             hidden: VecDeque::new(),
         }
@@ -117,6 +121,11 @@ impl Records {
     /// shows every customer.
     pub fn list_only_with_transactions(&mut self) {
         self.lists_only_with_transactions = true;
+    }
+
+    /// Notes that a record belongs to another account of the vendor: lists and searches do not show it.
+    pub fn set_of_another_account(&mut self, id: &Text) {
+        self.others.extend(self.number_of_id(id));
     }
 
     /// Sets the time after which lists and searches show a new or changed customer. A retrieval by id shows it at once.
