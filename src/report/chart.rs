@@ -1,5 +1,5 @@
 //! Charts as SVG, without a script. A chart is a bar of parts; its numbers stand beside it as text, so that it can be
-//! read on paper, on a phone, and by a screen reader. The parts differ in lightness and pattern, not only in colour.
+//! read on paper, on a phone, and by a screen reader. The parts differ in lightness, not only in colour.
 
 use std::fmt::Write;
 
@@ -46,7 +46,7 @@ pub struct Part<'t> {
     pub tone: Tone,
 }
 
-/// The style of charts. Colours are printed too, and bad parts are striped for printers without colours.
+/// The style of charts. Colours are printed too; bad parts are the darkest ones on a printer without colours.
 pub const STYLE: &str = "\
 .bar{display:block;width:100%;height:1.1rem;border-radius:2px;background:var(--empty)}\
 .key{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;margin:.4rem 0 0;padding:0;list-style:none;font-size:.9rem}\

@@ -192,7 +192,7 @@ fn verification(html: &mut String, verified: Option<&Verified>) {
         part(verified.busy, "changed while they were compared", Tone::Open),
         part(verified.differs, "different", Tone::Bad),
         part(verified.missing, "missing", Tone::Bad),
-        part(verified.extra.unwrap_or(0), "only at the other side", Tone::Bad),
+        part(verified.extra.unwrap_or(0), "only at the other side", Tone::Quiet),
         part(verified.unreadable, "not readable", Tone::Bad),
     ];
     let until = verified.at.as_deref().unwrap_or("–");

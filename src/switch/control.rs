@@ -67,21 +67,24 @@ impl Control {
 
     /// Notes that the work goes on.
     pub(super) fn progressed(&self) {
-        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.expects(Duration::ZERO);
     }
 
-    /// The work may wait this long on purpose before it goes on.
+    /// A part of the work may wait this long on purpose before it goes on. What another part does meanwhile makes that no
+    /// shorter.
     pub(super) fn expects(&self, wait: Duration) {
-        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = Instant::now() + wait;
+        *active = Some(active.map_or(until, |known| known.max(until)));
     }
 
     fn waits(&self) {
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn is_stalled(&self) -> bool {
+    fn is_stalled_at(&self, now: Instant) -> bool {
         let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        active.is_some_and(|since| since.elapsed() >= STALLED)
+        active.is_some_and(|since| now.duration_since(since) >= STALLED)
     }
 
     /// Waits on purpose. It ends early where nothing may be sent any more.
@@ -137,6 +140,53 @@ impl Control {
             Ok(_) => return Seen::MustEnd,
             Err(error) => tracing::warn!(switch = id, "a switch cannot be read: {error}"),
         }
-        if self.is_stalled() { Seen::Stalled } else { Seen::Fine }
+        if self.is_stalled_at(Instant::now()) { Seen::Stalled } else { Seen::Fine }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// 5.7: what the switch waits for is shown within two seconds, also where no answer comes at all. Half a second is left for
+    /// the store.
+    #[test]
+    fn a_silent_provider_is_seen_as_a_stall_within_two_seconds() {
+        let control = Control::new();
+        let latest = Instant::now() + Duration::from_millis(1500);
+        assert!(!control.is_stalled_at(Instant::now()));
+        assert!(control.is_stalled_at(latest - LOOK), "the look before the last one sees it");
+    }
+
+    /// A wait on purpose is no stall, whatever else is done meanwhile, and its end is no stall yet.
+    #[test]
+    fn a_wait_on_purpose_is_no_stall() {
+        let control = Control::new();
+        control.expects(HOUR);
+        control.progressed();
+        let ends = Instant::now() + HOUR;
+        assert!(!control.is_stalled_at(ends));
+        assert!(control.is_stalled_at(ends + STALLED));
+        control.waits();
+        assert!(!control.is_stalled_at(ends + HOUR));
+    }
+
+    /// 5.1: `stop` ends sending within a second: the next look of the watcher ends the work, and what waits for its turn looks
+    /// as often.
+    #[tokio::test]
+    async fn what_waits_for_a_turn_or_pauses_ends_after_a_stop() {
+        const { assert!(LOOK.as_millis() * 2 < 1000) };
+        let control = Control::new();
+        assert!(control.turn(Some(HOUR)).await, "the first turn");
+        let stop = async {
+            tokio::task::yield_now().await;
+            control.end();
+        };
+        let (may_send, ()) = tokio::join!(control.turn(Some(HOUR)), stop);
+        assert!(!may_send);
+        control.pause(HOUR).await;
+        assert!(!control.turn(None).await);
     }
 }

@@ -134,16 +134,18 @@ impl Switches {
         if loaded.switch.state != state || loaded.switch.is_stopped {
             return Ok(Done::Ended);
         }
-        if state == SwitchState::Planning {
-            return planner::step(&self.context, control, &loaded).await;
+        let verifies = loaded.verification.as_ref().is_some_and(|verification| !verification.shown.complete);
+        let done = match state {
+            SwitchState::Planning => planner::step(&self.context, control, &loaded).await?,
+            _ if verifies && !loaded.settings.undo => verifying::step(&self.context, control, &loaded).await?,
+            _ => passes::step(&self.context, control, &loaded).await?,
+        };
+        if loaded.blocked_by.is_some() && matches!(done, Done::More | Done::Idle) && !control.must_end() {
+            // A step that had nothing to store has ended without a stall, too.
+            let change = SwitchChange { blocked_by: Some(None), ..SwitchChange::default() };
+            self.context.store.switches().change(&loaded.switch, true, change).await?;
         }
-        if loaded.settings.undo {
-            return passes::step(&self.context, control, &loaded).await;
-        }
-        if loaded.verification.as_ref().is_some_and(|verification| !verification.shown.complete) {
-            return verifying::step(&self.context, control, &loaded).await;
-        }
-        passes::step(&self.context, control, &loaded).await
+        Ok(done)
     }
 
     /// Keeps why the switch makes no progress. The next stored page removes it.

@@ -1,8 +1,9 @@
 //! Switching a merchant from one provider to another. [`view`] has the documents that operators and commands see, and
 //! [`service`] what can be done to a switch; [`Switches`] does it. `commands` checks and changes, `gates` says why a command
 //! is not possible now, `driver` works in the background: `planner` makes a plan, `passes` and `marks` copy, `walks` finds what
-//! was changed outside the gateway, `verifying` compares. `copy` brings one customer to the other side, `undo` deletes what it made,
-//! `matching` finds who a customer may be there, `verify` compares a page of both sides, `erasing` reaches every connection with a deletion, and [`context`] has what all
+//! was changed outside the gateway, `verifying` compares, and `extras` counts what belongs to no customer. `copy` brings one
+//! customer to the other side, `undo` deletes what it made, `matching` finds who a customer may be there, `verify` compares a
+//! page of both sides, `erasing` reaches every connection with a deletion, and [`context`] has what all
 //! of them work with.
 
 mod commands;
@@ -13,6 +14,7 @@ pub mod copy;
 mod driver;
 mod ending;
 pub mod erasing;
+mod extras;
 mod file;
 pub mod files;
 mod flips;

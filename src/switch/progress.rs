@@ -206,12 +206,37 @@ pub(super) struct Verification {
     pub(super) after: Option<String>,
     /// Only this many.
     pub(super) sample: Option<u64>,
+    /// Which ones these are, once they are chosen.
+    pub(super) chosen: Option<Chosen>,
     /// Whether only the existence is compared.
     pub(super) ids_only: bool,
     /// Whether differences are copied again.
     pub(super) repair: bool,
     /// The pass that had ended when it began.
     pub(super) pass: u64,
+    /// Whether every customer is compared. Then the records are counted that belong to none.
+    pub(super) customers_done: bool,
+    /// Where the walk through the other side's list goes on.
+    pub(super) extras: Extras,
+}
+
+/// The customers of a sample: those whose hash with the seed is at most this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Chosen {
+    pub(super) seed: String,
+    pub(super) most: u64,
+}
+
+/// A walk that counts the records which belong to no customer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Extras {
+    /// Where it goes on in the list; `None`: at its beginning.
+    pub(super) place: Option<Place>,
+    /// The connection whose list it is.
+    pub(super) walked: Option<String>,
+    /// The records of the last page that were counted. A list that grows shows them on the next page again.
+    pub(super) last: Vec<String>,
 }
 
 impl Verification {

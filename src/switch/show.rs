@@ -136,7 +136,9 @@ fn blocked_by(loaded: &Loaded, records: &RecordCounts, ids: &IdCounts) -> Option
     if let Some(blocked_by) = &loaded.blocked_by {
         return Some(blocked_by.clone());
     }
-    let is_waiting = switch.state != SwitchState::Planning && records.pending == 0 && ids.marked == 0;
+    // The mark of a customer who waits for a person is copied after that person.
+    let held_back = records.needs_decision + records.refused + records.left + records.gone;
+    let is_waiting = switch.state != SwitchState::Planning && records.pending == 0 && ids.marked <= held_back;
     (is_waiting && records.needs_decision > 0).then(|| BlockedBy {
         code: BlockedCode::DecisionNeeded,
         detail: format!(

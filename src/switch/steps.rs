@@ -1,6 +1,7 @@
 //! What a command would do, in order, without doing it.
 
 use super::{
+    ending::STALE,
     gates,
     progress::Loaded,
     service::{Decided, Tried},
@@ -36,7 +37,8 @@ pub(super) fn of(loaded: &Loaded, command: &Tried, decided: Decided, mut refused
         Tried::Abandon { .. } => store::Step::Abandon,
     };
     let state = shown_state(switch.state);
-    // The command itself proves it.
+    // The command itself proves it, unless the operator accepts that it is not proven.
+    let proves = refused.iter().any(|reason| reason.code == gates::UNPROVEN);
     refused.retain(|reason| reason.code != gates::UNPROVEN);
     if (state, switch.epoch) != (decided.state, decided.epoch) {
         let detail = format!("the switch is `{}` in epoch {} by now", state.as_str(), switch.epoch);
@@ -52,19 +54,22 @@ pub(super) fn of(loaded: &Loaded, command: &Tried, decided: Decided, mut refused
             ("copy", format!("creates or links each customer at `{to}`"), false),
         ],
         Tried::Run(_) => vec![("copy", "copies what is pending and what is marked".to_owned(), false)],
-        Tried::Cutover(_) => vec![
-            (
-                "prove",
-                format!("writes one record's own values back to `{from}`, if it has accepted no write lately"),
-                true,
-            ),
-            ("flip", format!("makes `{to}` active: new customers are created there"), true),
-            ("follow", format!("lets the customers of `{from}` move to `{to}` as their copies are complete"), true),
-        ],
-        Tried::Rollback(_) => vec![
-            ("flip", format!("makes `{from}` active"), true),
-            ("follow", format!("lets the customers of `{to}` move to `{from}` as their copies are complete"), true),
-        ],
+        Tried::Cutover(_) => {
+            let prove = format!("writes one record's own values back to `{from}`, which has accepted no write lately");
+            let flip = format!("makes `{to}` active: new customers are created there");
+            let follow = format!("lets the customers of `{from}` move to `{to}` as their copies are complete");
+            let mut steps = vec![("prove", prove, true), ("flip", flip, true), ("follow", follow, true)];
+            steps.retain(|(code, ..)| proves || *code != "prove");
+            steps
+        }
+        Tried::Rollback(accepted) => {
+            let flip = format!("makes `{from}` active");
+            let follow = format!("lets the customers of `{to}` move to `{from}` as their copies are complete");
+            let stale = format!("lets the others move to `{from}` as well, without their last writes at `{to}`");
+            let mut steps = vec![("flip", flip, true), ("follow", follow, true), (STALE, stale, false)];
+            steps.retain(|(code, ..)| *code != STALE || accepted.iter().any(|accepted| accepted == STALE));
+            steps
+        }
         Tried::Complete(_) => vec![("end", "ends passes and copying back; ids and tombstones stay".to_owned(), false)],
         Tried::Abandon { undo: true, .. } => vec![
             ("undo", format!("deletes at `{to}` what this switch created and what still stands as it was left"), false),

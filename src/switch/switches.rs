@@ -1,9 +1,10 @@
 //! The switches of a gateway.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
         SwitchService, Tried, VerifyOptions,
     },
     show, steps,
-    view::{MapEntry, Outcome, Steps, SwitchRecord, SwitchView},
+    view::{BlockedBy, BlockedCode, MapEntry, Outcome, Steps, SwitchRecord, SwitchView},
 };
 use crate::merchant::Gateway;
 use crate::store::{IdCounts, KnownCustomer, RecordChange, Step, StoreError, SwitchChange, SwitchState};
@@ -32,12 +33,14 @@ pub struct Switches {
     pub(super) context: Context,
     /// Wakes the worker of this process.
     pub(super) has_work: Arc<Notify>,
+    /// Since when the store cannot record writes. It is kept here, because the store cannot keep it.
+    unready_since: Arc<Mutex<Option<Timestamp>>>,
 }
 
 impl Switches {
     /// The switches of a store.
     pub fn new(context: Context) -> Self {
-        Self { context, has_work: Arc::new(Notify::new()) }
+        Self { context, has_work: Arc::new(Notify::new()), unready_since: Arc::default() }
     }
 
     /// Learns from the store which merchants have begun to switch providers. Their ids go through the store from then on.
@@ -97,10 +100,31 @@ impl Switches {
         let is_running = switch.state.is_open() && switch.state != SwitchState::Planning;
         if is_running {
             let Evidence { counts, ids, way_back, .. } = Evidence::of(&self.context, loaded).await?;
-            return Ok(show::view(loaded, &counts, &ids, Some(way_back)));
+            let view = show::view(loaded, &counts, &ids, Some(way_back));
+            return Ok(self.with_store(loaded, view).await);
         }
         let counts = store.switches().counts(&switch.id).await?;
-        Ok(show::view(loaded, &counts, &IdCounts::default(), None))
+        Ok(self.with_store(loaded, show::view(loaded, &counts, &IdCounts::default(), None)).await)
+    }
+
+    /// The view, which says where the store cannot record writes: nothing is copied then, and the worker cannot store why.
+    async fn with_store(&self, loaded: &Loaded, view: SwitchView) -> SwitchView {
+        if !loaded.switch.state.has_work() || loaded.switch.is_stopped {
+            return view;
+        }
+        let ready = self.context.store.ready().await;
+        let mut since = self.unready_since.lock().unwrap_or_else(PoisonError::into_inner);
+        match ready {
+            Ok(()) => {
+                *since = None;
+                view
+            }
+            Err(error) => {
+                let since = since.get_or_insert_with(Timestamp::now).to_string();
+                let blocked_by = BlockedBy { code: BlockedCode::StoreUnavailable, detail: error.to_string(), since };
+                SwitchView { blocked_by: Some(blocked_by), ..view }
+            }
+        }
     }
 
     /// Keeps who is in the file. A plan with a file is stopped until the whole file is read.

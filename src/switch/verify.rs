@@ -19,6 +19,8 @@ use passerelle_providers::{
 
 use super::{
     context::{Context, Pair, Stalled},
+    control::Control,
+    progress::Chosen,
     side::{Read, Reader, side},
     view::{Difference, Outcome},
 };
@@ -103,6 +105,24 @@ pub struct VerifiedPage {
     pub next: Option<String>,
 }
 
+/// What a worker keeps to while it verifies a page.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'w> {
+    pub(super) control: &'w Control,
+    /// The time between two customers.
+    pub(super) interval: Option<Duration>,
+    /// Only these customers.
+    pub(super) chosen: Option<&'w Chosen>,
+}
+
+impl Chosen {
+    /// The place of a customer in an order that only the seed decides.
+    pub(super) fn rank(context: &Context, pair: &Pair, seed: &str, public_id: &str) -> u64 {
+        let text = format!("{seed} {public_id}");
+        u64::from_be_bytes(context.store.operations().copied_value_hash(&pair.merchant, text.as_bytes()))
+    }
+}
+
 /// Verifies the customers after a public id.
 pub async fn verify_page(
     context: &Context,
@@ -111,13 +131,31 @@ pub async fn verify_page(
     limit: usize,
     options: PageOptions,
 ) -> Result<VerifiedPage, Stalled> {
+    let control = Control::new();
+    page(context, pair, after, limit, options, Work { control: &control, interval: None, chosen: None }).await
+}
+
+/// The same by a worker. The page is incomplete where nothing may be sent any more.
+pub(super) async fn page(
+    context: &Context,
+    pair: &Pair,
+    after: Option<&str>,
+    limit: usize,
+    options: PageOptions,
+    work: Work<'_>,
+) -> Result<VerifiedPage, Stalled> {
     let customers = context.store.ids().all(&pair.merchant, after, limit).await?;
     let next = customers.last().filter(|_| customers.len() >= limit).map(|last| last.public_id.clone());
     let mut page = VerifiedPage { next, ..VerifiedPage::default() };
     let gateway = context.gateway.load_full();
-    let customers = customers.into_iter().filter(|customer| customer.deletion.is_none());
+    let is_chosen = |customer: &KnownCustomer| {
+        let rank = |chosen: &Chosen| Chosen::rank(context, pair, &chosen.seed, &customer.public_id) <= chosen.most;
+        customer.deletion.is_none() && work.chosen.is_none_or(rank)
+    };
+    let customers = customers.into_iter().filter(is_chosen);
     // Collected, so that no function is held while this waits: the future could not move between threads.
-    let verifying: Vec<_> = customers.map(|customer| verify_one(context, pair, &gateway, customer, options)).collect();
+    let verifying: Vec<_> =
+        customers.map(|customer| verify_one(context, pair, &gateway, customer, options, work)).collect();
     let mut compared = stream::iter(verifying).buffered(CONCURRENT);
     while let Some(verified) = compared.next().await {
         match verified? {
@@ -148,6 +186,7 @@ async fn verify_one(
     gateway: &Gateway,
     customer: KnownCustomer,
     options: PageOptions,
+    work: Work<'_>,
 ) -> Result<Option<Verified>, Stalled> {
     let (Some(source_id), Some(target_id)) = (customer.id_at(&pair.from), customer.id_at(&pair.to)) else {
         return Ok(None);
@@ -155,14 +194,22 @@ async fn verify_one(
     let (source_id, target_id) = (source_id.to_owned(), target_id.to_owned());
     let connection = |name| gateway.connection(&pair.merchant, name).ok_or_else(|| Stalled::not_configured(name));
     let ((merchant, from), (_, to)) = (connection(&*pair.from)?, connection(&*pair.to)?);
+    if !work.control.turn(work.interval).await {
+        return Ok(None);
+    }
     let compared = Verifying { context, pair, merchant, from, to, options };
     let mut version = customer.version;
     let mut comparing = compared.once(&customer).await?;
+    work.control.progressed();
     if comparing.result.is_difference() {
         if compared.is_left(&customer.public_id).await? {
             return Ok(None);
         }
+        work.control.expects(compared.lag());
         tokio::time::sleep(compared.lag()).await;
+        if work.control.must_end() {
+            return Ok(None);
+        }
         let before = compared.current(&customer.public_id).await?;
         comparing = match &before {
             Some(now) if now.version == customer.version && !now.is_marked() => compared.once(now).await?,

@@ -1,92 +1,119 @@
-//! The verification of a switch, page by page. Its counts are stored with the page, so a process that dies verifies the page
-//! again and counts each customer once.
+//! The verification of a switch, page by page: first every customer is compared, then the records at the other side are
+//! counted that belong to none (`extras`). Its counts are stored with the page, so a process that dies verifies the page
+//! again and counts each record once.
 
-use std::time::Duration;
+use std::collections::BinaryHeap;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::{
     context::{Context, Stalled},
     control::Control,
     driver::Done,
-    passes,
-    progress::{Loaded, Verification, encoded},
-    provider::configured,
-    verify::{PageOptions, Verification as Verdict, verify_page},
+    extras, passes,
+    progress::{Chosen, Loaded, Verification, encoded},
+    verify::{self, PageOptions, Verification as Verdict, Work},
     view::Verified,
 };
 use crate::store::{RecordChange, SwitchChange};
 
 /// The customers of a page.
 const PAGE: usize = 64;
+/// The customers of a page of which only a few are compared.
+const CHOOSING: usize = 512;
 
 /// Verifies the next page.
 pub(super) async fn step(context: &Context, control: &Control, loaded: &Loaded) -> Result<Done, Stalled> {
-    let (switch, log) = (&loaded.switch, context.store.switches());
     let Some(verification) = &loaded.verification else { return Ok(Done::More) };
-    let room = verification.sample.map(|sample| sample.saturating_sub(verification.shown.checked));
-    let limit = room.and_then(|room| usize::try_from(room).ok()).map_or(PAGE, |room| room.min(PAGE));
-    let mut next = verification.clone();
-    let mut records = Vec::new();
-    if limit > 0 {
-        let options = PageOptions { ids_only: verification.ids_only };
-        let pair = passes::pair(context, loaded);
-        control.expects(lag(context, loaded)?);
-        let after = verification.after.as_deref();
-        let mut page = verify_page(context, &pair, after, limit, options).await?;
-        control.progressed();
-        let differing = page.checked.iter().filter(|one| one.result.is_difference());
-        let differing: Vec<String> = differing.map(|one| one.public_id.clone()).collect();
-        // What counts is the state after the repair.
-        if verification.repair && !differing.is_empty() && passes::repair(context, control, loaded, &differing).await? {
-            page = verify_page(context, &pair, after, limit, options).await?;
-            control.progressed();
-        }
-        for one in &page.checked {
-            count(&mut next.shown, one.result);
-            records.push(RecordChange {
-                public_id: one.public_id.clone(),
-                source_id: Some(one.source_id.clone()),
-                target_id: Some(one.target_id.clone()),
-                differences: Some(match one.differences.is_empty() {
-                    true => String::new(),
-                    false => encoded(&one.differences)?,
-                }),
-                ..RecordChange::default()
-            });
-        }
-        next.after = page.next;
-        next.shown.complete = next.after.is_none();
-        return Ok(if keep(context, loaded, &next, records).await? { Done::More } else { Done::LeaseLost });
+    if verification.customers_done {
+        return extras::step(context, control, loaded, verification).await;
     }
-    next.shown.complete = true;
-    let change = SwitchChange { verified: Some(encoded(&next)?), ..SwitchChange::default() };
-    log.change(switch, true, change).await?;
-    Ok(Done::More)
+    let mut next = verification.clone();
+    if let (Some(sample), None) = (verification.sample, &verification.chosen) {
+        next.chosen = Some(choose(context, control, loaded, sample).await?);
+        return keep(context, loaded, &next, Vec::new()).await;
+    }
+    let options = PageOptions { ids_only: verification.ids_only };
+    let limit = if next.chosen.is_some() { CHOOSING } else { PAGE };
+    let (pair, after) = (passes::pair(context, loaded), verification.after.as_deref());
+    let work = Work { control, interval: loaded.settings.interval(), chosen: verification.chosen.as_ref() };
+    let mut page = verify::page(context, &pair, after, limit, options, work).await?;
+    let differing = page.checked.iter().filter(|one| one.result.is_difference());
+    let differing: Vec<String> = differing.map(|one| one.public_id.clone()).collect();
+    // What counts is the state after the repair.
+    if verification.repair && !differing.is_empty() && passes::repair(context, control, loaded, &differing).await? {
+        page = verify::page(context, &pair, after, limit, options, work).await?;
+    }
+    if control.must_end() {
+        // The page is not complete: it is verified again.
+        return Ok(Done::Ended);
+    }
+    let mut records = Vec::new();
+    for one in &page.checked {
+        count(&mut next.shown, one.result);
+        records.push(RecordChange {
+            public_id: one.public_id.clone(),
+            source_id: Some(one.source_id.clone()),
+            target_id: Some(one.target_id.clone()),
+            differences: Some(match one.differences.is_empty() {
+                true => String::new(),
+                false => encoded(&one.differences)?,
+            }),
+            ..RecordChange::default()
+        });
+    }
+    next.after = page.next;
+    if next.after.is_none() {
+        next.customers_done = true;
+        // A sample says nothing about records that belong to no customer.
+        next.shown.complete = next.sample.is_some() || !extras::are_counted(context, loaded)?;
+    }
+    keep(context, loaded, &next, records).await
 }
 
-/// How long a difference waits before it is read again.
-fn lag(context: &Context, loaded: &Loaded) -> Result<Duration, Stalled> {
-    let switch = &loaded.switch;
-    let (_, from) = configured(context, &switch.merchant, &switch.from)?;
-    let (_, to) = configured(context, &switch.merchant, &switch.to)?;
-    Ok(from.visibility_lag.max(to.visibility_lag))
+/// Chooses the customers of a sample at random. Only a seed and one number are kept of it, so a process that goes on compares
+/// the same ones.
+async fn choose(context: &Context, control: &Control, loaded: &Loaded, sample: u64) -> Result<Chosen, Stalled> {
+    let (pair, seed) = (passes::pair(context, loaded), Uuid::new_v4().simple().to_string());
+    let sample = usize::try_from(sample).unwrap_or(usize::MAX);
+    let (mut smallest, mut after) = (BinaryHeap::new(), None);
+    loop {
+        let customers = context.store.ids().all(&pair.merchant, after.as_deref(), CHOOSING).await?;
+        control.progressed();
+        let is_at_both = |id: &str| id == pair.from || id == pair.to;
+        for customer in customers.iter().filter(|customer| customer.deletion.is_none()) {
+            if customer.at.keys().filter(|connection| is_at_both(connection)).count() == 2 {
+                smallest.push(Chosen::rank(context, &pair, &seed, &customer.public_id));
+            }
+            if smallest.len() > sample {
+                smallest.pop();
+            }
+        }
+        after = customers.last().map(|last| last.public_id.clone());
+        if customers.len() < CHOOSING {
+            return Ok(Chosen { seed, most: smallest.peek().copied().unwrap_or_default() });
+        }
+    }
 }
 
-async fn keep(
+/// Stores what was verified. The switch stays as it is where the lease is another's.
+pub(super) async fn keep(
     context: &Context,
     loaded: &Loaded,
     next: &Verification,
     records: Vec<RecordChange>,
-) -> Result<bool, Stalled> {
+) -> Result<Done, Stalled> {
     let (switch, log) = (&loaded.switch, context.store.switches());
     if !log.store_page(&switch.id, None, records).await? {
-        return Ok(false);
+        return Ok(Done::LeaseLost);
     }
     let shown = Verified { at: Some(Timestamp::now().to_string()), ..next.shown.clone() };
     let next = Verification { shown, ..next.clone() };
     let change = SwitchChange { verified: Some(encoded(&next)?), ..SwitchChange::default() };
-    Ok(log.change(switch, true, change).await?)
+    // The operator may have begun another command meanwhile. Then the page is verified again.
+    log.change(switch, true, change).await?;
+    Ok(Done::More)
 }
 
 fn count(shown: &mut Verified, result: Verdict) {

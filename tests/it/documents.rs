@@ -32,7 +32,7 @@ fn assert_table_up_to_date(path: &str, table: &str) {
 }
 
 /// Checks the part of a document between a line that begins it and `<!-- end -->`.
-fn assert_part_up_to_date(path: &str, begin: &str, part: &str) {
+pub(crate) fn assert_part_up_to_date(path: &str, begin: &str, part: &str) {
     const END: &str = "<!-- end -->";
     let document = fs::read_to_string(project_file(path)).expect("a document");
     let (head, rest) = document.split_once(begin).expect("the part's beginning");

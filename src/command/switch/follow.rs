@@ -75,7 +75,9 @@ impl Goal {
     fn progress(self, switch: &SwitchView) -> (&'static str, u64, u64) {
         let records = &switch.records;
         match (self, switch.state, &switch.verified) {
-            (Self::Verified, _, Some(verified)) => ("verifying", verified.checked, records.total),
+            (Self::Verified, _, Some(verified)) => {
+                ("verifying", verified.checked - verified.extra.unwrap_or_default(), records.total)
+            }
             (_, SwitchState::Planning, _) => ("planning", records.total, 0),
             (_, SwitchState::Copying, _) => ("copying", records.total.saturating_sub(records.pending), records.total),
             (Self::Moved | Self::Copied { .. }, ..) => {

@@ -52,10 +52,11 @@ pub(super) fn text(switch: &SwitchView) -> String {
     }
     if let Some(verified) = &switch.verified {
         let state = if verified.complete { "" } else { ", not ended" };
+        let extra = verified.extra.map(|extra| format!(", {extra} only at the other side")).unwrap_or_default();
         line(
             "verified",
             &format!(
-                "{} compared{state}: {} equal, {} equal after a rule, {} differ, {} missing, {} changing, {} not readable",
+                "{} compared{state}: {} equal, {} equal after a rule, {} differ, {} missing, {} changing, {} not readable{extra}",
                 verified.checked,
                 verified.equal,
                 verified.equal_after_rule,

@@ -109,6 +109,12 @@ impl Vendor {
         log::effects(&entries).filter(|effect| effect.operation == OperationName(operation)).count()
     }
 
+    /// How many requests of an operation came.
+    pub(super) fn requests(&self, operation: Operation) -> usize {
+        let entries = log::read(&self.folder.path().join("log")).expect("a log");
+        log::requests(&entries).filter(|request| request.operation == Some(OperationName(operation))).count()
+    }
+
     /// How many requests changed something.
     pub(super) fn changes(&self) -> usize {
         let entries = log::read(&self.folder.path().join("log")).expect("a log");
@@ -147,14 +153,12 @@ impl Bed {
     /// A process between two vendors, on the store in a folder.
     pub(super) async fn between(old: Vendor, new: Vendor, folder: TempDir) -> Self {
         let gateway = Gateway::start(&configuration(&folder, &old, &new)).await.with_key("sk_acme");
-        let pair = Pair {
-            switch_id: "sw_1".to_owned(),
-            merchant: "acme".to_owned(),
-            from: "old".to_owned(),
-            to: "new".to_owned(),
-            reference: None,
-        };
-        Self { gateway, old, new, folder, pair }
+        Self { gateway, old, new, folder, pair: Self::pair() }
+    }
+
+    pub(super) fn pair() -> Pair {
+        let [switch_id, merchant, from, to] = ["sw_1", "acme", "old", "new"].map(str::to_owned);
+        Pair { switch_id, merchant, from, to, reference: None }
     }
 
     /// The same with these customers at the home, and the switch begun.

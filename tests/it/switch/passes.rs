@@ -1,65 +1,16 @@
 //! What passes find (R22): changes outside the gateway, and customers who are gone.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
-
 use passerelle::switch::{
     service::SwitchService,
     view::{BlockedCode, Outcome, SwitchState, SwitchView},
 };
 use reqwest::StatusCode;
 use serde_json::json;
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
+
+use super::{
+    bed::{Bed, CREATING, Vendor, person},
+    door::Door,
 };
-
-use super::bed::{Bed, CREATING, Vendor, person};
-
-/// A door to one account or to another one, as a key is.
-#[derive(Clone)]
-struct Door {
-    behind: Arc<Mutex<(SocketAddr, JoinSet<()>)>>,
-}
-
-impl Door {
-    /// Stands before a vendor, whose address it takes.
-    async fn before(vendor: &mut Vendor) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let (address, path) = parts(&vendor.base);
-        vendor.base = format!("http://{}{path}", listener.local_addr().expect("an address"));
-        let behind = Arc::new(Mutex::new((address, JoinSet::new())));
-        let door = Self { behind: Arc::clone(&behind) };
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut behind = behind.lock().unwrap_or_else(PoisonError::into_inner);
-                let address = behind.0;
-                behind.1.spawn(async move {
-                    if let Ok(mut server) = TcpStream::connect(address).await {
-                        let _ = copy_bidirectional(&mut client, &mut server).await;
-                    }
-                });
-            }
-        });
-        door
-    }
-
-    /// Leads to another vendor from now on.
-    fn leads_to(&self, vendor: &Vendor) {
-        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
-        behind.0 = parts(&vendor.base).0;
-        behind.1.abort_all();
-    }
-}
-
-fn parts(base: &str) -> (SocketAddr, String) {
-    let rest = base.trim_start_matches("http://");
-    let (address, path) = rest.split_once('/').map_or((rest, String::new()), |(at, path)| (at, format!("/{path}")));
-    (address.parse().expect("an address"), path)
-}
 
 fn is_vanished(view: &SwitchView) -> bool {
     view.blocked_by.as_ref().is_some_and(|blocked| blocked.code == BlockedCode::SourceVanished)

@@ -8,6 +8,7 @@ mod doubts;
 mod kills;
 mod operator;
 mod stops;
+mod verification;
 
 use libtest_mimic::Trial;
 
@@ -15,5 +16,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = kills::trials();
     trials.extend(stops::trials());
     trials.extend(doubts::trials());
+    trials.extend(verification::trials());
     trials
 }

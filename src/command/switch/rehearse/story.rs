@@ -132,7 +132,12 @@ impl Story {
         let shown = verified.verified.unwrap_or_default();
         let result = format!(
             "{} compared: {} equal, {} equal after a rule, {} differ, {} missing, {} changing",
-            shown.checked, shown.equal, shown.equal_after_rule, shown.differs, shown.missing, shown.busy
+            shown.checked - shown.extra.unwrap_or_default(),
+            shown.equal,
+            shown.equal_after_rule,
+            shown.differs,
+            shown.missing,
+            shown.busy
         );
         self.line(name, begun, result)
     }
