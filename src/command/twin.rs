@@ -13,7 +13,7 @@ use super::{
     serve::{runtime, start_logging},
     terminal,
 };
-use crate::twin::{Twin, faults::FaultPlan, log::Log};
+use crate::twin::{Twin, faults::FaultPlan, log::Log, many};
 
 pub(super) const LONG_ABOUT: &str = "\
 Serve a twin of one provider: the provider's own API over records in memory.
@@ -61,6 +61,9 @@ pub(super) struct Arguments {
     /// Which customers lists and searches show. Customers that a client creates have no transactions.
     #[arg(long, value_name = "WHICH", value_enum, default_value_t = Lists::All)]
     lists: Lists,
+    /// Begin with this many regular customers, besides the samples.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    customers: u32,
     /// Fail as this plan says (TOML).
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -92,7 +95,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CommandError> {
         credentials.ok_or_else(|| CommandError::Usage("--credential must have the form NAME=VALUE".to_owned()))?;
     let region = arguments.region.as_deref().and_then(Region::parse);
     let settings = Settings { generation: manifest.generation, region, livemode: true };
-    let mut twin = Twin::new(vendor, settings, Credentials::new(credentials));
+    let mut twin = Twin::new(vendor, settings, Credentials::new(credentials)).with_customers(many(arguments.customers));
     if let Some(file) = &arguments.faults {
         twin = twin.with_faults(FaultPlan::load(file)?);
     }

@@ -40,7 +40,7 @@ pub fn at_start(
     command: &mut Command,
     cursor: Option<&Place>,
 ) -> Result<Result<Start, String>, Error> {
-    let place = match walk::place(home, cursor) {
+    let place = match walk::place(reader.merchant, home, cursor) {
         Ok(place) => place,
         Err(reason) => return Ok(Err(reason)),
     };

@@ -7,10 +7,14 @@
 //! Which list shows a customer depends on its rows alone, and not on where it lives: the home of a customer can change
 //! while a client walks, and then a rule about homes would show a customer twice or not at all. After a flip, the walk goes
 //! on in the list in which it began.
+//!
+//! A copy can make a record at the first connection while a client walks, behind the pages that were read. So a row that a
+//! copy made does not count if it is newer than the walk: the other list, where the copy comes from, shows that customer.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use passerelle_providers::{
     engine::lists::SCAN_PAGES,
     model::{Command, Customer, CustomerFilter, Error, Kind, ListCustomers, Lookup, Page, Position, Reply},
@@ -19,12 +23,14 @@ use passerelle_providers::{
 
 use super::{Reader, finding};
 use crate::{
-    merchant::{Connection, Home, Homes, connection},
-    store::{KnownCustomer, Routing},
+    merchant::{Connection, Home, Homes, Merchant, connection},
+    store::{AdoptedId, KnownCustomer, Routing},
 };
 
 /// How many customers of a page are read at their homes at the same time.
 const AT_ONCE: usize = 8;
+/// How far the clock of a gateway can be from the one of the database.
+const CLOCKS: Duration = Duration::from_secs(1);
 
 /// A page of a walk.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ pub struct Walk {
     pub next_at: Arc<Connection>,
     /// The connection where the walk began.
     pub began_at: Arc<Connection>,
+    /// Rows that a copy made at that connection after this time do not count, in milliseconds since 1970. `None`: all count.
+    pub since: Option<i64>,
 }
 
 /// Where a walk is: the connection where it began, and the one whose list is read.
@@ -52,15 +60,20 @@ pub struct Place {
     pub began_at: String,
     /// Whose list is read.
     pub at: String,
+    /// The rows that count, as in [`Walk::since`].
+    pub since: Option<i64>,
 }
 
 /// The place of a walk, or why a cursor of it is not accepted any more.
-pub(super) fn place(home: &Home, cursor: Option<&Place>) -> Result<Place, String> {
+pub(super) fn place(merchant: &Merchant, home: &Home, cursor: Option<&Place>) -> Result<Place, String> {
     let active = home.routing.as_ref().map_or(&home.connection.name, |routing| &routing.connection);
     let open = home.routing.as_ref().and_then(|routing| routing.open.as_ref());
-    let Some(place) = cursor else { return Ok(Place { began_at: active.clone(), at: active.clone() }) };
+    let Some(place) = cursor else {
+        let since = open.and_then(|open| since(merchant, active, &open.other));
+        return Ok(Place { began_at: active.clone(), at: active.clone(), since });
+    };
     let is_side = |name: &String| name == active || open.is_some_and(|open| open.other == *name);
-    match is_side(&place.began_at) && is_side(&place.at) {
+    match is_side(&place.began_at) && is_side(&place.at) && (place.since.is_none() || open.is_some()) {
         true => Ok(place.clone()),
         false => Err(format!(
             "the list began at the connection `{}`, and the merchant's customers are read from `{active}` now; a cursor \
@@ -69,6 +82,15 @@ pub(super) fn place(home: &Home, cursor: Option<&Place>) -> Result<Place, String
             place.began_at
         )),
     }
+}
+
+/// Which rows count in a walk that begins now. A record that a copy made is in the list of its connection when the visibility lag
+/// is over. `None`: all rows count, because the list of the other side does not show every customer.
+fn since(merchant: &Merchant, first: &str, other: &str) -> Option<i64> {
+    let (first, other) = (merchant.connections.get(first)?, merchant.connections.get(other)?);
+    let before = first.visibility_lag.saturating_add(CLOCKS);
+    let begun = Timestamp::now().as_millisecond().saturating_sub(i64::try_from(before.as_millis()).unwrap_or(i64::MAX));
+    other.manifest.lists.is_complete().then_some(begun)
 }
 
 /// Reads a page of a walk.
@@ -80,59 +102,68 @@ pub(super) async fn walk(
     mut list: ListCustomers,
 ) -> Result<Walked, Error> {
     let merchant = reader.merchant;
-    let is_numbered = reader.is_numbered();
     let routing = home.routing.as_ref().ok_or_else(|| Error::new(Kind::StoreUnavailable, "no routing is known"))?;
     let began_at = connection(merchant, &place.began_at)?;
-    let at = connection(merchant, &place.at)?;
-    let is_tail = began_at.name != at.name;
+    let mut at = connection(merchant, &place.at)?;
     let by_row = ByRow::of(reader, homes, routing, &list).await?;
+    // The rows know who matches a contact, and a numbered page is one of a single list.
+    let has_one_list = by_row.lookup.is_some() || reader.is_numbered();
+    let since = place.since.filter(|_| !has_one_list);
     let mut shown = Vec::new();
-    if let (Position::Offset(0), false) = (&list.position, is_tail) {
+    if list.position == Position::START && at.name == began_at.name {
         shown.extend(by_row.matching);
     }
     let mut total = None;
-    for _ in 0..SCAN_PAGES {
+    for pages in 1..=SCAN_PAGES {
         let Reply::Customers(page) = reader.run(&at, &Command::List(list.clone())).await? else {
             return Err(Error::bad_response("the reply of another command"));
         };
-        let elsewhere_than = is_tail.then_some(&*began_at);
-        let read = Listed { at: &at, elsewhere_than, routing, filter: &list.filter };
+        let (is_first, has_records) = (at.name == began_at.name, !page.items.is_empty());
+        let read = Listed { at: &at, began_at: &began_at, since, routing, filter: &list.filter };
         let listed = read.customers(reader, homes, page.items).await?;
         shown.extend(listed.into_iter().filter(|(customer, _)| !by_row.ids.contains(&*customer.id)));
         total = page.total.filter(|_| routing.open.is_none());
         let next = page.next.filter(|next| *next != list.position);
-        // Few records of the other side are shown. A page without any would only make the client ask again.
+        if let (Some(lookup), None, true) = (&by_row.lookup, &next, shown.is_empty()) {
+            finding::refuse_unfinished(reader, homes, &at, lookup).await?;
+        }
+        let next = match next {
+            Some(next) => Some((Arc::clone(&at), next)),
+            None if is_first && !has_one_list => tail(reader, homes, routing, &began_at, since).await?,
+            None => None,
+        };
         match next {
-            Some(next) if is_tail && shown.is_empty() => list.position = next,
+            // No record of the page is shown. A page without any would only make the client ask again.
+            Some((connection, position)) if shown.is_empty() && (has_records || !is_first) && pages < SCAN_PAGES => {
+                (at, list.position) = (connection, position);
+            }
             next => {
-                if let (Some(lookup), None, true) = (&by_row.lookup, &next, shown.is_empty()) {
-                    finding::refuse_unfinished(reader, homes, &at, lookup).await?;
-                }
-                let (customers, homes_of) = shown.into_iter().unzip();
-                let page = Page { items: customers, next, total };
-                let mut walked = Walked { page, walk: Walk { homes: homes_of, next_at: at, began_at } };
-                if walked.page.next.is_none() && !is_tail && by_row.lookup.is_none() && !is_numbered {
-                    begin_tail(reader, homes, routing, &mut walked).await?;
-                }
-                return Ok(walked);
+                let (items, homes) = shown.into_iter().unzip();
+                let (next_at, next) = next.map_or((at, None), |(connection, position)| (connection, Some(position)));
+                let page = Page { items, next, total };
+                return Ok(Walked { page, walk: Walk { homes, next_at, began_at, since } });
             }
         }
     }
     let page = Page { items: Vec::new(), next: Some(list.position), total };
-    Ok(Walked { page, walk: Walk { homes: Vec::new(), next_at: at, began_at } })
+    Ok(Walked { page, walk: Walk { homes: Vec::new(), next_at: at, began_at, since } })
 }
 
-/// Goes on with the list of the other side, if it can have customers that the first list does not have.
-async fn begin_tail(reader: &Reader<'_>, homes: &Homes, routing: &Routing, walked: &mut Walked) -> Result<(), Error> {
-    let Some(open) = &routing.open else { return Ok(()) };
-    let other = if walked.walk.began_at.name == routing.connection { &open.other } else { &routing.connection };
+/// Where a walk goes on after its first list: in the list of the other side, if that can have customers that the first list does
+/// not have.
+async fn tail(
+    reader: &Reader<'_>,
+    homes: &Homes,
+    routing: &Routing,
+    first: &Connection,
+    since: Option<i64>,
+) -> Result<Option<(Arc<Connection>, Position)>, Error> {
+    let Some(open) = &routing.open else { return Ok(None) };
+    let other = if first.name == routing.connection { &open.other } else { &routing.connection };
     // A customer without a row at the active connection is pinned to the other side.
-    let has_tail = *other == routing.connection || homes.pinned_to(reader.merchant, other, 1).await? > 0;
-    if has_tail {
-        walked.walk.next_at = connection(reader.merchant, other)?;
-        walked.page.next = Some(Position::START);
-    }
-    Ok(())
+    let has_tail = *other == routing.connection
+        || homes.has_tail(reader.merchant, &first.name, other, since.unwrap_or(i64::MAX)).await?;
+    Ok(if has_tail { Some((connection(reader.merchant, other)?, Position::START)) } else { None })
 }
 
 /// The customers that match an exact filter by their rows (R7). Their records in the list can be older than they are.
@@ -164,9 +195,12 @@ impl ByRow {
 
 /// How the records of a list become customers.
 struct Listed<'l> {
+    /// The connection whose list it is.
     at: &'l Arc<Connection>,
-    /// Only customers without a row at this connection are shown.
-    elsewhere_than: Option<&'l Connection>,
+    /// The connection where the walk began.
+    began_at: &'l Connection,
+    /// The rows that count there, as in [`Walk::since`].
+    since: Option<i64>,
     routing: &'l Routing,
     filter: &'l CustomerFilter,
 }
@@ -180,16 +214,12 @@ impl Listed<'_> {
         records: Vec<Customer>,
     ) -> Result<Vec<(Customer, Arc<Connection>)>, Error> {
         let adopted = homes.adopt(reader.merchant, self.at, &records.iter().collect::<Vec<_>>()).await?;
-        // Asked after every record has its row: a copy that ends in between gives its record the row of a customer whom the
-        // first list has shown.
-        let belongs_here = match self.elsewhere_than {
-            None => vec![true; records.len()],
-            Some(first) => self.have_no_row_at(first, reader, homes, &records).await?,
-        };
+        // Asked after every record has its row.
+        let hidden = self.hidden(reader, homes, &records, &adopted).await?;
         let mut shown: Vec<(Customer, Arc<Connection>)> = Vec::new();
         let mut away = Vec::new();
-        for ((mut record, adopted), belongs_here) in records.into_iter().zip(adopted).zip(belongs_here) {
-            if !adopted.is_shown() || !belongs_here {
+        for ((mut record, adopted), is_hidden) in records.into_iter().zip(adopted).zip(hidden) {
+            if !adopted.is_shown() || is_hidden {
                 continue;
             }
             record.set_public_id(Text::from(adopted.public_id));
@@ -221,17 +251,31 @@ impl Listed<'_> {
         Ok(shown)
     }
 
-    /// For each record, whether its customer has no row at a connection.
-    async fn have_no_row_at(
+    /// For each record, whether the other list of the walk shows its customer. In the first list, the rows are read once more only
+    /// where a copy made one after the walk began.
+    async fn hidden(
         &self,
-        first: &Connection,
         reader: &Reader<'_>,
         homes: &Homes,
         records: &[Customer],
+        adopted: &[AdoptedId],
     ) -> Result<Vec<bool>, Error> {
+        let is_first = self.at.name == self.began_at.name;
+        let counts = |copied_at: Option<i64>| copied_at.is_none_or(|at| self.since.is_none_or(|since| at <= since));
+        if is_first && adopted.iter().all(|adopted| counts(adopted.copied_at)) {
+            return Ok(vec![false; records.len()]);
+        }
         let ids: Vec<Text> = records.iter().map(|record| record.id_at_provider().clone()).collect();
-        let known: Vec<Option<KnownCustomer>> = homes.known(reader.merchant, self.at, &ids).await?;
-        let has_no_row = |known: Option<KnownCustomer>| known.is_none_or(|known| known.id_at(&first.name).is_none());
-        Ok(known.into_iter().map(has_no_row).collect())
+        let known = homes.known(reader.merchant, self.at, &ids).await?;
+        let side =
+            |name: &str| name == self.routing.connection || self.routing.open.iter().any(|open| open.other == name);
+        let is_shown_by_other = |known: KnownCustomer| {
+            let belongs_to_first = known.at.get(&self.began_at.name).is_some_and(|row| counts(row.copied_at));
+            match is_first {
+                false => belongs_to_first,
+                true => !belongs_to_first && known.at.keys().any(|name| *name != self.began_at.name && side(name)),
+            }
+        };
+        Ok(known.into_iter().map(|known| known.is_some_and(is_shown_by_other)).collect())
     }
 }

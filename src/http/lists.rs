@@ -130,13 +130,14 @@ impl ListRequest {
         filter: CustomerFilter,
     ) -> Result<Self, Problem> {
         let limit = call.query.limit()?;
-        let first_page = Cursor { position: Position::START, limit: limit.unwrap_or(DEFAULT_LIMIT), began_at: None };
+        let limit_or_default = limit.unwrap_or(DEFAULT_LIMIT);
+        let first_page = Cursor { position: Position::START, limit: limit_or_default, began_at: None, since: None };
         let mut list = Self { path, parameters, filter, cursor: first_page, place: None };
         if let Some(sealed) = call.query.get("cursor") {
             let (cursor, connection) = opened(call, sealed, &list.identity())?;
             list.cursor = cursor;
             let began_at = list.cursor.began_at.clone().unwrap_or_else(|| connection.clone());
-            list.place = Some(Place { began_at, at: connection });
+            list.place = Some(Place { began_at, at: connection, since: list.cursor.since });
             if limit.is_some_and(|limit| limit != list.cursor.limit) {
                 let message = format!(
                     "the cursor belongs to limit={0}; send limit={0}, or start without a cursor",
@@ -195,7 +196,7 @@ impl ListRequest {
             data: CustomersView { customers: &items, origin: call.origin(), origins: &origins },
             next_cursor: match walk {
                 None => self.sealed(call, next),
-                Some(walk) => self.sealed_at(&walk.next_at, &walk.began_at, next),
+                Some(walk) => self.sealed_at(&walk.next_at, &walk.began_at, walk.since, next),
             },
             total_count: total,
             filtered_by: FilteredBy::of(&self.filter, call.manifest()).as_str(),
@@ -223,13 +224,19 @@ impl ListRequest {
 
     /// Seals the cursor of the page that begins at a position.
     fn sealed(&self, call: &Call, next: Option<Position>) -> Option<String> {
-        self.sealed_at(&call.connection, &call.connection, next)
+        self.sealed_at(&call.connection, &call.connection, None, next)
     }
 
     /// Seals the cursor of a page in the list of a connection, of a walk that began at another one.
-    fn sealed_at(&self, at: &Connection, began_at: &Connection, next: Option<Position>) -> Option<String> {
+    fn sealed_at(
+        &self,
+        at: &Connection,
+        began_at: &Connection,
+        since: Option<i64>,
+        next: Option<Position>,
+    ) -> Option<String> {
         let began_at = (began_at.name != at.name).then(|| began_at.name.clone());
-        let cursor = Cursor { position: next?, limit: self.cursor.limit, began_at };
+        let cursor = Cursor { position: next?, limit: self.cursor.limit, began_at, since };
         at.cursor_key.seal(&cursor, &self.identity())
     }
 

@@ -34,6 +34,9 @@ pub struct Cursor {
     pub limit: u16,
     /// The connection where the list began, if the page is in the list of another one.
     pub began_at: Option<String>,
+    /// For a walk of a merchant whose switch is open: rows that a copy made after this time do not count in it, in milliseconds
+    /// since 1970.
+    pub since: Option<i64>,
 }
 
 /// A cursor belongs to another list, or was changed. The error does not say which.
@@ -63,6 +66,8 @@ struct Sealed<'a> {
     limit: u16,
     #[serde(rename = "b", skip_serializing_if = "Option::is_none")]
     began_at: Option<std::borrow::Cow<'a, str>>,
+    #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
+    since: Option<i64>,
 }
 
 impl CursorKey {
@@ -94,7 +99,7 @@ impl CursorKey {
             Position::AfterCustomer(_) | Position::Within { .. } => return None,
         };
         let began_at = cursor.began_at.as_deref().map(std::borrow::Cow::Borrowed);
-        let sealed = Sealed { offset, token, skip, limit: cursor.limit, began_at };
+        let sealed = Sealed { offset, token, skip, limit: cursor.limit, began_at, since: cursor.since };
         let mut bytes = serde_json::to_vec(&sealed).ok()?;
         let nonce = self.0.as_ref()?.seal_in_place_append_tag(Aad::from(list.as_bytes()), &mut bytes).ok()?;
         let mut nonce_and_sealed = nonce.as_ref().to_vec();
@@ -117,7 +122,7 @@ impl CursorKey {
             _ => return Err(refused()),
         };
         let began_at = sealed.began_at.map(std::borrow::Cow::into_owned);
-        Ok(Cursor { position: position.within(sealed.skip), limit: sealed.limit, began_at })
+        Ok(Cursor { position: position.within(sealed.skip), limit: sealed.limit, began_at, since: sealed.since })
     }
 }
 
@@ -131,7 +136,8 @@ mod tests {
     }
 
     fn cursor() -> Cursor {
-        Cursor { position: Position::Offset(40).within(3), limit: 20, began_at: Some("old".to_owned()) }
+        let began_at = Some("old".to_owned());
+        Cursor { position: Position::Offset(40).within(3), limit: 20, began_at, since: Some(7) }
     }
 
     #[test]

@@ -120,6 +120,13 @@ impl Homes {
         counted.map_err(|error| unavailable(merchant, &error))
     }
 
+    /// Whether a walk that began in the list of `first` has to go on in that of `other`. Rows that a copy made after `since` do
+    /// not count.
+    pub async fn has_tail(&self, merchant: &Merchant, first: &str, other: &str, since: i64) -> Result<bool, Error> {
+        let has_tail = self.ids.has_tail(&merchant.name, first, other, since).await;
+        has_tail.map_err(|error| unavailable(merchant, &error))
+    }
+
     /// What an id means. An id without a row can be an alias: the UUID into which drop-in packs an id for clients that accept
     /// only UUIDs (R3).
     async fn resolved(&self, merchant: &Merchant, command: &mut Command) -> Result<Resolved, Error> {

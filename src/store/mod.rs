@@ -161,6 +161,11 @@ impl Store {
         Ok(store)
     }
 
+    /// How many statements this process has executed in the database, without those that begin and end transactions.
+    pub fn statements(&self) -> u64 {
+        self.opened.database.statements()
+    }
+
     /// Whether the store can record writes.
     pub async fn ready(&self) -> Result<(), StoreError> {
         self.opened.ready().await

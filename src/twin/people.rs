@@ -28,14 +28,27 @@ fn person(random: [u8; 16], name: &str, email: &str, phone: &str) -> Person {
 impl Person {
     /// A customer. The provider's id is made of the number.
     pub fn new(number: u64, name: &str, email: &str, phone: &str) -> Self {
-        person((u128::from(number) << 64 | 2).to_be_bytes(), name, email, phone)
+        person(distinct(number, 2), name, email, phone)
     }
+}
+
+/// Bytes of which every provider makes another id for another number. Some make one hexadecimal digit or letter of each byte, so
+/// each byte is such a digit of the number. Numbers of two kinds have nothing in common.
+fn distinct(number: u64, kind: u8) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[15] = kind;
+    let mut rest = number;
+    for byte in bytes[..8].iter_mut().rev() {
+        *byte = u8::try_from(rest % 16).unwrap_or_default();
+        rest /= 16;
+    }
+    bytes
 }
 
 /// This many regular customers.
 pub fn many(count: u32) -> impl Iterator<Item = Person> {
     (1..=count).map(|number| {
-        let random = (u128::from(number) << 64 | 1).to_be_bytes();
+        let random = distinct(u64::from(number), 1);
         let (name, email) = (format!("Awa Ndiaye {number}"), format!("customer{number}@example.com"));
         let mut person = person(random, &name, &email, &format!("+22177{number:07}"));
         if number % 3 == 0 {
@@ -132,4 +145,17 @@ fn at_target() -> Vec<Person> {
         person(random(1), "Kofi Mensah", "kofi@example.com", "+233240000301"),
         person(random(2), "Ama Owusu", "ama@example.com", "+233240000302"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_customer_has_another_id_at_a_provider_that_makes_a_character_of_each_byte() {
+        let ids: HashSet<[u8; 16]> = many(100_000).map(|person| person.random.map(|byte| byte % 16)).collect();
+        assert_eq!(ids.len(), 100_000);
+    }
 }

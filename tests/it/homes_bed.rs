@@ -94,6 +94,15 @@ impl Two {
         self.sql(&format!("UPDATE customers SET pinned = {pinned} WHERE public_id = '{public_id}'"));
     }
 
+    /// Gives a record at `new` to a customer, as a copy does.
+    pub(crate) fn copied(&self, public_id: &str, provider_id: &str, at: Option<i64>) {
+        let at = at.map_or("NULL".to_owned(), |at| at.to_string());
+        self.sql(&format!(
+            "UPDATE customer_ids SET public_id = '{public_id}', copied_at = {at} \
+             WHERE connection = 'new' AND provider_id = '{provider_id}'"
+        ));
+    }
+
     /// Keeps that a customer was deleted.
     pub(crate) fn bury(&self, public_id: &str) {
         self.sql(&format!("UPDATE customers SET deletion = 'confirmed' WHERE public_id = '{public_id}'"));

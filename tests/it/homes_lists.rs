@@ -197,20 +197,30 @@ async fn a_list_of_payments_goes_on_at_the_connection_where_it_began() {
     assert_eq!(two.gateway.get(&next).await.status_and_code(), (400, "invalid_cursor"));
 }
 
+/// How many customers of `old` are copied while a client walks.
+const LATE: usize = 4;
+
 /// What happens between two pages.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Nothing,
     Flip,
     Pin(usize, Option<&'static str>),
+    /// A customer of `old` is copied to `new`.
+    Copy(usize),
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let pin = prop_oneof![Just(None), Just(Some("old")), Just(Some("new"))];
-    prop_oneof![Just(Event::Nothing), Just(Event::Flip), (0_usize..8, pin).prop_map(|(who, pin)| Event::Pin(who, pin))]
+    prop_oneof![
+        Just(Event::Nothing),
+        Just(Event::Flip),
+        (0_usize..8, pin).prop_map(|(who, pin)| Event::Pin(who, pin)),
+        (0_usize..LATE).prop_map(Event::Copy),
+    ]
 }
 
-/// R7: each customer is shown once while customers move during a walk, as its home has it.
+/// R7: each customer is shown once while customers are copied and move during a walk, as its home has it.
 #[tokio::test]
 async fn a_walk_shows_every_customer_once_whatever_moves_meanwhile() {
     let two = Two::start("notchpay", "modempay").await;
@@ -223,11 +233,22 @@ async fn a_walk_shows_every_customer_once_whatever_moves_meanwhile() {
         expected.insert(two.create("old", &format!("Old {number}"), &format!("old{number}@example.com")).await, "old");
         expected.insert(two.create("new", &format!("New {number}"), &format!("new{number}@example.com")).await, "new");
     }
+    let mut late = Vec::new();
+    for number in 8..8 + LATE {
+        late.push(at_both(&two, number).await);
+    }
     two.open("old").await;
     for (public, [old, new]) in &both {
         two.add(public, "old", old, None).await;
         two.add(public, "new", new, None).await;
         expected.insert(public.clone(), "both");
+    }
+    for (public, [old, new]) in &late {
+        two.add(public, "old", old, Some("old")).await;
+        // Until the copy, the record at `new` is hidden as that of a customer who was deleted.
+        two.add(&ghost(public), "new", new, None).await;
+        two.bury(&ghost(public));
+        expected.insert(public.clone(), "old");
     }
     // Everybody else gets a row, also the customers that the twins begin with.
     for _ in 0..2 {
@@ -242,14 +263,17 @@ async fn a_walk_shows_every_customer_once_whatever_moves_meanwhile() {
     let mut pins: Vec<Option<&str>> = vec![None; both.len()];
     for _ in 0..24 {
         let (limit, during, before) = plans.new_tree(&mut runner).expect("a plan").current();
+        for (public, [_, new]) in &late {
+            two.copied(&ghost(public), new, None);
+        }
         for event in &before {
-            happen(&two, &both, &mut pins, *event).await;
+            happen(&two, &both, &late, &mut pins, *event).await;
         }
         // Where everybody lives while each page is read.
         let mut states = vec![(pins.clone(), two.routing().await.connection)];
         let shown = two
             .walk(&format!("limit={limit}"), async |page| {
-                happen(&two, &both, &mut pins, during[page % during.len()]).await;
+                happen(&two, &both, &late, &mut pins, during[page % during.len()]).await;
                 states.push((pins.clone(), two.routing().await.connection));
             })
             .await;
@@ -270,7 +294,18 @@ async fn a_walk_shows_every_customer_once_whatever_moves_meanwhile() {
     }
 }
 
-async fn happen(two: &Two, both: &[(String, [String; 2])], pins: &mut [Option<&'static str>], event: Event) {
+/// The customer who has the record of a copy before it is made.
+fn ghost(public: &str) -> String {
+    format!("ghost_of_{public}")
+}
+
+async fn happen(
+    two: &Two,
+    both: &[(String, [String; 2])],
+    late: &[(String, [String; 2])],
+    pins: &mut [Option<&'static str>],
+    event: Event,
+) {
     match event {
         Event::Nothing => {}
         Event::Flip => two.flip().await,
@@ -278,5 +313,24 @@ async fn happen(two: &Two, both: &[(String, [String; 2])], pins: &mut [Option<&'
             two.pin(&both[who].0, pin);
             pins[who] = pin;
         }
+        Event::Copy(who) => two.copied(&late[who].0, &late[who].1[1], Some(jiff::Timestamp::now().as_millisecond())),
+    }
+}
+
+/// R7: a copy that is older than the walk counts, also after a cutover. The first list shows such a customer without a read at
+/// its home.
+#[tokio::test]
+async fn a_customer_who_was_copied_long_ago_is_shown_by_the_first_list() {
+    let two = Two::start("notchpay", "modempay").await;
+    let (public, [old, new]) = at_both(&two, 1).await;
+    two.open("new").await;
+    two.add(&public, "old", &old, None).await;
+    two.add(&public, "new", &new, None).await;
+    for (seconds, page) in [(3600, 0), (0, 1)] {
+        let at = jiff::Timestamp::now().as_millisecond() - seconds * 1000;
+        two.copied(&public, &new, Some(at));
+        let shown = two.walk("limit=100", async |_| ()).await;
+        let places: Vec<_> = shown.iter().filter(|one| one.id == public).map(|one| (&*one.home, one.page)).collect();
+        assert_eq!(places, [("new", page)], "copied {seconds} s before the walk");
     }
 }

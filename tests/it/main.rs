@@ -17,6 +17,7 @@ mod faults;
 mod health;
 mod homes;
 mod homes_bed;
+mod homes_costs;
 mod homes_lists;
 mod homes_of_creates;
 mod homes_of_writes;

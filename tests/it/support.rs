@@ -136,6 +136,11 @@ impl Gateway {
         &self.running.app
     }
 
+    /// How many statements the store has executed.
+    pub(crate) fn statements(&self) -> u64 {
+        self.running.app.store.statements()
+    }
+
     /// The ids in the store.
     pub(crate) fn ids(&self) -> &passerelle::store::Ids {
         self.running.app.store.ids()

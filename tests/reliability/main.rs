@@ -20,6 +20,7 @@ mod live;
 mod outage;
 mod points;
 mod relay;
+mod scale;
 mod switch;
 mod throughput;
 #[path = "../shared/trial.rs"]
@@ -44,6 +45,7 @@ fn main() {
     trials.extend(kills::trials());
     trials.extend(switch::trials());
     trials.extend(throughput::trials());
+    trials.extend(scale::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     cluster::stop();
     conclusion.exit();

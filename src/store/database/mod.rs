@@ -33,7 +33,14 @@ pub(in crate::store) mod postgres;
 pub(in crate::store) mod sqlite;
 pub(in crate::store) mod values;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -59,9 +66,26 @@ pub(in crate::store) trait Database: fmt::Debug + Send + Sync {
     /// Queues a job that only reads.
     fn read(&self, job: Box<dyn Job>);
 
+    /// How many statements were executed for jobs, in this process.
+    fn statements(&self) -> u64;
+
     /// What can be said about writes without writing. With `is_failing`, a write has failed before.
     fn condition(&self, is_failing: bool) -> Condition {
         if is_failing { Condition::Suspect } else { Condition::Fine }
+    }
+}
+
+/// Counts the statements that sessions execute for jobs. Clones share one count.
+#[derive(Debug, Clone, Default)]
+pub(in crate::store) struct Statements(Arc<AtomicU64>);
+
+impl Statements {
+    fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -51,6 +51,7 @@ struct Known {
     written_at: i64,
     email: Option<Vec<u8>>,
     phone: Option<Vec<u8>>,
+    copied_at: Option<i64>,
 }
 
 impl Known {
@@ -84,10 +85,12 @@ impl Page {
             let places = places(&mut values, records.iter().map(|record| record.provider_id.as_str()));
             let select = format!(
                 "SELECT ids.provider_id, customers.public_id, coalesce(customers.pinned, routing.connection), \
-                 customers.deletion, customers.written_at, customers.email_hash, customers.phone_hash \
-                 FROM routing CROSS JOIN customer_ids AS ids CROSS JOIN customers WHERE routing.merchant = ?1 \
-                 AND ids.merchant = ?1 AND ids.connection = ?2 AND ids.provider_id IN ({places}) \
-                 AND customers.merchant = ?1 AND customers.public_id = ids.public_id"
+                 customers.deletion, customers.written_at, customers.email_hash, customers.phone_hash, ids.copied_at \
+                 FROM routing CROSS JOIN customer_ids AS named CROSS JOIN customers CROSS JOIN customer_ids AS ids \
+                 WHERE routing.merchant = ?1 AND named.merchant = ?1 AND named.connection = ?2 \
+                 AND named.provider_id IN ({places}) AND customers.merchant = ?1 \
+                 AND customers.public_id = named.public_id AND ids.merchant = ?1 \
+                 AND ids.public_id = named.public_id AND ids.connection = ?2"
             );
             for mut row in session.rows(&select, &values).await? {
                 let provider_id = row.text()?;
@@ -98,6 +101,7 @@ impl Page {
                     written_at: row.integer()?,
                     email: row.maybe_bytes()?,
                     phone: row.maybe_bytes()?,
+                    copied_at: row.maybe_integer()?,
                 };
                 known.insert(provider_id, row);
             }
@@ -147,6 +151,7 @@ impl Page {
                 home: known.home.clone(),
                 is_tombstoned: known.is_tombstoned,
                 is_held: false,
+                copied_at: known.copied_at,
             },
             // Every record gets a row, except those that are held.
             None => AdoptedId {
@@ -154,6 +159,7 @@ impl Page {
                 home: self.connection.clone(),
                 is_tombstoned: false,
                 is_held: true,
+                copied_at: None,
             },
         });
         adopted.collect()
@@ -218,7 +224,7 @@ impl Work for Adopt {
             let id = [merchant, connection, provider, Value::Text(&public_id)];
             let keep = match need {
                 Need::NewCustomer => {
-                    "UPDATE customer_ids SET public_id = ?4, origin = 'first', seen = NULL \
+                    "UPDATE customer_ids SET public_id = ?4, origin = 'first', seen = NULL, copied_at = NULL \
                      WHERE merchant = ?1 AND connection = ?2 AND provider_id = ?3"
                 }
                 _ => "INSERT INTO customer_ids (merchant, connection, provider_id, public_id) VALUES (?1, ?2, ?3, ?4)",
@@ -231,6 +237,7 @@ impl Work for Adopt {
                 written_at: 0,
                 email: record.email.clone(),
                 phone: record.phone.clone(),
+                copied_at: None,
             };
             known.insert(record.provider_id.clone(), row);
         }

@@ -15,7 +15,7 @@ use super::{
     adopting::{Adopt, NewRow, Page, ReadAdopted},
     homes::{Planned, confirm, lift},
     marks::{Copied, NoteGone, Pin, ReadCustomers, Unpin, Which},
-    pages::{CountPinned, ReadPage},
+    pages::{CountPinned, HasTail, ReadPage},
     routes::{Activate, Begin, EndSwitch, Flip},
     rows::{Add, ReadPublic, ReadRouted, Resolve, Route},
 };
@@ -166,6 +166,10 @@ impl Bench {
         of("counting the tail", self, &mut |bench| {
             let (merchant, connection) = (merchant.clone(), "main".to_owned());
             assert_eq!(bench.run(&CountPinned { merchant, connection, most: 10 }), 10);
+        });
+        of("asking for the tail of a walk", self, &mut |bench| {
+            let (merchant, first, other) = (merchant.clone(), "new".to_owned(), "main".to_owned());
+            assert!(bench.run(&HasTail { merchant, first, other, since: -1 }));
         });
         of("the homes of a page", self, &mut |bench| {
             let provider_ids = (0..20).map(|number| format!("provider-{number}")).collect();

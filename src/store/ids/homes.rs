@@ -174,10 +174,14 @@ impl Planned<'_> {
 }
 
 /// The row of a record that a copy has made: merchant, public id, connection and the id there. A row that is there stays.
-pub(in crate::store) async fn keep_copied(session: &mut dyn Session, row: [Value<'_>; 4]) -> Result<(), StoreError> {
-    let insert = "INSERT INTO customer_ids (merchant, public_id, connection, provider_id, origin) \
-                  VALUES (?1, ?2, ?3, ?4, 'created') ON CONFLICT DO NOTHING";
-    session.execute(insert, &row).await.map(|_| ())
+pub(in crate::store) async fn keep_copied(
+    session: &mut dyn Session,
+    row: [Value<'_>; 4],
+    now: i64,
+) -> Result<(), StoreError> {
+    let insert = "INSERT INTO customer_ids (merchant, public_id, connection, provider_id, origin, copied_at) \
+                  VALUES (?1, ?2, ?3, ?4, 'created', ?5) ON CONFLICT DO NOTHING";
+    session.execute(insert, &[&row[..], &[Value::Integer(now)]].concat()).await.map(|_| ())
 }
 
 /// The end of a write that happened: raises the version of the customer, and confirms a deletion. What a confirmed deletion

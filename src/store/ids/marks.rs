@@ -117,16 +117,16 @@ impl Work for Copied {
     /// It writes two tables, the second by what became of the first.
     const RUNS_ALONE: bool = true;
 
-    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
         let id = [&self.merchant, &self.public_id, &self.connection, &self.provider_id].map(|text| Value::Text(text));
         let [merchant, public_id, ..] = id;
-        let insert = "INSERT INTO customer_ids (merchant, public_id, connection, provider_id, origin, seen) \
-                      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
-        let how = [Value::Text(self.origin.as_str()), Value::Bytes(&self.seen)];
+        let insert = "INSERT INTO customer_ids (merchant, public_id, connection, provider_id, origin, seen, copied_at) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+        let how = [Value::Text(self.origin.as_str()), Value::Bytes(&self.seen), Value::Integer(group.now)];
         if session.execute(insert, &[&id[..], &how].concat()).await? == 0 {
             let update = "UPDATE customer_ids SET seen = ?5 WHERE merchant = ?1 AND public_id = ?2 \
                           AND connection = ?3 AND provider_id = ?4";
-            if session.execute(update, &[&id[..], &how[1..]].concat()).await? == 0 {
+            if session.execute(update, &[&id[..], &how[1..2]].concat()).await? == 0 {
                 return Ok(false);
             }
         }

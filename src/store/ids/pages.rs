@@ -80,7 +80,39 @@ impl Work for CountPinned {
     }
 }
 
+/// Whether the list of a merchant's other side can have customers whom a walk through the first list does not show.
+pub(in crate::store) struct HasTail {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) first: String,
+    pub(in crate::store) other: String,
+    pub(in crate::store) since: i64,
+}
+
+#[async_trait]
+impl Work for HasTail {
+    type Done = bool;
+
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
+        let select = "SELECT pinned FROM (SELECT pinned FROM customers WHERE merchant = ?1 AND pinned IS NOT NULL \
+                      AND pinned = ?2 AND (deletion IS NULL OR deletion <> 'confirmed') LIMIT 1) AS pinned_there \
+                      UNION ALL SELECT connection FROM (SELECT connection FROM customer_ids WHERE merchant = ?1 \
+                      AND connection = ?3 AND copied_at IS NOT NULL AND copied_at > ?4 LIMIT 1) AS copied";
+        let [merchant, other, first] = [&self.merchant, &self.other, &self.first].map(|text| Value::Text(text));
+        let rows = session.rows(select, &[merchant, other, first, Value::Integer(self.since)]).await?;
+        Ok(!rows.is_empty())
+    }
+}
+
 impl Ids {
+    /// Whether a walk that began in the list of the connection `first` has to go on in that of `other`: a customer is pinned
+    /// there, or a copy made a row at `first` after `since`.
+    pub async fn has_tail(&self, merchant: &str, first: &str, other: &str, since: i64) -> Result<bool, StoreError> {
+        let [merchant, first, other] = [merchant, first, other].map(str::to_owned);
+        read(&*self.store.database, HasTail { merchant, first, other, since }).await
+    }
+
     /// The customers that have these ids at a connection, in the same order. `None` where there is no row. It is one query for
     /// up to 512 ids.
     pub async fn known(

@@ -87,7 +87,7 @@ impl Work for Add {
 macro_rules! customer {
     () => {
         "customers.public_id, customers.pinned, customers.version, customers.copied_version, customers.written_at, \
-         customers.deletion, customers.gone_at, ids.connection, ids.provider_id, ids.origin"
+         customers.deletion, customers.gone_at, ids.connection, ids.provider_id, ids.origin, ids.copied_at"
     };
 }
 pub(super) use customer;
@@ -110,15 +110,16 @@ pub(super) fn collect(customers: &mut Vec<KnownCustomer>, public_id: String, row
         customers.push(customer);
         customers.len() - 1
     });
+    let copied_at = row.maybe_integer()?;
     if let Some((connection, provider_id)) = at {
-        customers[place].at.insert(connection, IdAt { provider_id, origin });
+        customers[place].at.insert(connection, IdAt { provider_id, origin, copied_at });
     }
     Ok(())
 }
 
 /// The routing of a merchant, and every row of the customers that an id names. No id names none.
 const RESOLVE: &str = concat!(
-    "SELECT connection AS active, epoch, switch_id, other, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+    "SELECT connection AS active, epoch, switch_id, other, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
      FROM routing WHERE merchant = ?1 \
      UNION ALL SELECT NULL, NULL, NULL, NULL, ",
     customer!(),

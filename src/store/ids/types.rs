@@ -69,6 +69,8 @@ pub struct AdoptedId {
     /// Whether the record has no row, because a create that has not ended may have made it: it is not shown until the create
     /// has ended.
     pub is_held: bool,
+    /// When a copy made the row, in milliseconds since 1970. `None`: no copy did.
+    pub copied_at: Option<i64>,
 }
 
 impl AdoptedId {
@@ -137,6 +139,8 @@ pub struct IdAt {
     pub provider_id: String,
     /// How the customer came to be there.
     pub origin: IdOrigin,
+    /// When a copy made this row, in milliseconds since 1970. `None`: no copy did.
+    pub copied_at: Option<i64>,
 }
 
 /// A customer, with its id at every connection that holds it.

@@ -205,7 +205,7 @@ impl Finish {
             let is_made = self.event == Event::Done && self.makes_record;
             let (true, Some(provider_id)) = (is_made, &ending.customer) else { return Ok(()) };
             let row = [&ending.merchant, public_id, &ending.connection, provider_id].map(|text| Value::Text(text));
-            return ids::keep_copied(session, row).await;
+            return ids::keep_copied(session, row, group.now).await;
         }
         let planned = Planned {
             merchant: &ending.merchant,

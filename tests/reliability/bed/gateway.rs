@@ -163,6 +163,23 @@ impl Gateway {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The most memory that the current process had so far, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let id = self.current().as_ref().expect("a gateway").id();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", id.as_raw_nonzero())).expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim_end_matches("kB").trim().parse().expect("a number")
+    }
+
+    /// The processor time that the current process has used, in ticks of the system.
+    pub(crate) fn processor_time(&self) -> u64 {
+        let id = self.current().as_ref().expect("a gateway").id();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", id.as_raw_nonzero())).expect("a status");
+        // The name of the program, in brackets, may have spaces.
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&self) {
         if let Some(mut process) = self.current().take() {

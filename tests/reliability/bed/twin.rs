@@ -33,6 +33,16 @@ impl Twin {
         Self { provider, process, address, log, _folder: folder }
     }
 
+    /// A twin that begins with customers and keeps no log.
+    pub(crate) fn with_customers(provider: &'static str, customers: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let count = customers.to_string();
+        let arguments = ["twin", "--provider", provider, "--customers", &count, "--listen", "127.0.0.1:0"];
+        let (process, url) = Process::start(&arguments.map(str::to_owned), " is served on http://").expect("a twin");
+        let address = url.split('/').next().unwrap_or_default().to_owned();
+        Self { provider, process, address, log: folder.path().join("log"), _folder: folder }
+    }
+
     fn process(provider: &str, plan: &Path, log: &Path, listen: &str) -> (Process, String) {
         let (plan, log) = (plan.display().to_string(), log.display().to_string());
         let arguments =

@@ -45,8 +45,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .map(|fleet| {
             let of = if fleet == Fleet::Alone { "one_gateway" } else { "two_replicas" };
             let trial = trial(format!("a_client_does_not_notice_a_switch_of_{of}"), move || switched(fleet));
-            // Timing decides what it meets, so one short run says little: it runs in full size, or with `--ignored`.
-            fleet.or_ignored(trial).with_ignored_flag(sized(true, false))
+            fleet.or_ignored(trial)
         })
         .into()
 }

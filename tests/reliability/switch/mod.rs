@@ -6,7 +6,7 @@ mod checks;
 mod clients;
 mod doubts;
 mod kills;
-mod operator;
+pub(crate) mod operator;
 mod stops;
 mod verification;
 

@@ -117,7 +117,13 @@ pub(crate) async fn the_id_of_a_deleted_customer_is_a_new_customer_only_for_a_la
     let shown = store.ids().adopt("acme", "main", &[record("c1")]).await.expect("read");
     assert_eq!(
         shown,
-        [AdoptedId { public_id: "c1".to_owned(), home: "main".to_owned(), is_tombstoned: true, is_held: false }],
+        [AdoptedId {
+            public_id: "c1".to_owned(),
+            home: "main".to_owned(),
+            is_tombstoned: true,
+            is_held: false,
+            copied_at: None
+        }],
         "a list that lags behind"
     );
     let created = async |sent_at| store.ids().adopt_created("acme", "main", record("c1"), sent_at).await;

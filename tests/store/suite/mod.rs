@@ -99,6 +99,8 @@ suite![
     marks::a_customer_is_unpinned_only_when_its_copy_is_complete,
     marks::an_end_of_a_switch_keeps_ids_pins_and_tombstones,
     marks::customers_of_an_earlier_switch_are_pinned_in_chunks,
+    pages::what_a_read_asks_is_one_statement,
+    pages::rows_that_a_copy_made_later_lead_to_the_other_list,
     pages::a_page_is_mapped_with_every_id_of_its_customers,
     pages::a_record_that_an_unfinished_create_may_have_made_gets_no_row,
     pages::pinned_customers_are_counted_up_to_a_number,

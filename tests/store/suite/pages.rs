@@ -1,6 +1,6 @@
 //! What reads of a merchant who switches ask.
 
-use passerelle::store::{Added, CreatedContacts, End, NewId, NewOperation, ShownRecord, Store};
+use passerelle::store::{Added, ContactKind, CreatedContacts, End, IdOrigin, NewId, NewOperation, ShownRecord, Store};
 
 use super::homes::{begun, finish, home_of};
 use crate::bed::{Bed, answer, claim, keyed};
@@ -76,4 +76,57 @@ pub(crate) async fn a_record_that_an_unfinished_create_may_have_made_gets_no_row
     assert!(!held("new", "c3", Some("awa@example.com"), None).await, "it was sent to another connection");
     finish(&store, id, End::Failed { answer: answer(422) }).await;
     assert!(!held("main", "c1", Some("awa@example.com"), None).await, "it is known by now");
+}
+
+/// R1, R7: the number of statements does not depend on the number of customers.
+pub(crate) async fn what_a_read_asks_is_one_statement(bed: &Bed) {
+    let store = begun(bed).await;
+    let ids: Vec<String> = (0..100).map(|number| format!("c{number}")).collect();
+    for id in &ids {
+        add(&store, id, "main", id, Some("main")).await;
+    }
+    let shown = |id| ShownRecord { provider_id: id, email: Some("awa@example.com"), phone: None };
+    let records: Vec<_> = ids.iter().map(|id| shown(id)).collect();
+    let names: Vec<&str> = ids.iter().map(String::as_str).collect();
+    store.ids().adopt("acme", "main", &records).await.expect("adopted");
+    let mut before = store.statements();
+    let mut cost = || {
+        let cost = store.statements() - before;
+        before += cost;
+        cost
+    };
+    store.ids().resolve("acme", Some("c7")).await.expect("read").expect("a routing row");
+    assert_eq!(cost(), 1, "a customer");
+    store.ids().adopt("acme", "main", &records).await.expect("read");
+    assert_eq!(cost(), 1, "a page whose records have rows");
+    store.ids().known("acme", "main", &names).await.expect("read");
+    assert_eq!(cost(), 1, "the customers of a page");
+    store.ids().by_contact("acme", ContactKind::Email, "awa@example.com").await.expect("read");
+    assert_eq!(cost(), 1, "a contact");
+    store.ids().has_tail("acme", "main", "new", 0).await.expect("read");
+    assert_eq!(cost(), 1, "the tail of a walk");
+}
+
+/// R8
+pub(crate) async fn rows_that_a_copy_made_later_lead_to_the_other_list(bed: &Bed) {
+    let store = begun(bed).await;
+    let ids = store.ids();
+    let has_tail = async |merchant: &str, first: &str, other: &str, since: i64| {
+        ids.has_tail(merchant, first, other, since).await.expect("read")
+    };
+    let now = bed.clock.now().as_millisecond();
+    add(&store, "c1", "main", "c1", None).await;
+    assert!(!has_tail("acme", "new", "main", now - 1).await);
+    assert!(ids.copied("acme", "c1", 0, "new", "n1", IdOrigin::Created, b"seen").await.expect("stored"));
+    assert!(has_tail("acme", "new", "main", now - 1).await, "the copy is newer than the walk");
+    assert!(!has_tail("acme", "new", "main", now).await, "the copy is older than the walk");
+    assert!(!has_tail("acme", "main", "new", now - 1).await, "no copy made a row there");
+    assert!(!has_tail("other", "new", "main", now - 1).await);
+    let at = ids.known("acme", "new", &["n1"]).await.expect("read").pop().flatten().expect("a customer").at;
+    assert_eq!((at["main"].copied_at, at["new"].copied_at), (None, Some(now)));
+    bed.clock.move_by(std::time::Duration::from_secs(1));
+    assert!(ids.copied("acme", "c1", 0, "new", "n1", IdOrigin::Created, b"other").await.expect("stored"));
+    assert!(!has_tail("acme", "new", "main", now).await, "a later copy of the record makes no row");
+    add(&store, "c2", "main", "c2", Some("main")).await;
+    assert!(has_tail("acme", "new", "main", now).await, "a customer is pinned there");
 }

@@ -17,7 +17,7 @@ use self::{
     session::{Entry, PostgresSession, silent, unreachable},
     writer::write_groups,
 };
-use super::{Database, Group, Job, QUEUE, closed, overloaded};
+use super::{Database, Group, Job, QUEUE, Statements, closed, overloaded};
 use crate::store::{error::StoreError, settings::Clock};
 
 /// How long a group may take, waiting for other replicas included.
@@ -31,6 +31,7 @@ const READERS: usize = 4;
 pub(in crate::store) struct Postgres {
     jobs: mpsc::Sender<Box<dyn Job>>,
     readers: Pool,
+    statements: Statements,
 }
 
 impl fmt::Debug for Postgres {
@@ -46,19 +47,24 @@ impl Postgres {
         let (writer, readers) = (server.pool(1)?, server.pool(READERS)?);
         timeout(MIGRATION, migrate(&writer)).await.map_err(|_| silent())??;
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(write_groups(writer, clock, waiting));
-        Ok(Self { jobs, readers })
+        let statements = Statements::default();
+        tokio::spawn(write_groups(writer, clock, statements.clone(), waiting));
+        Ok(Self { jobs, readers, statements })
     }
 
     /// Opens a database that a gateway may be using, to read it only.
     pub(in crate::store) fn open_read_only(url: &SecretString) -> Result<Self, StoreError> {
         // No task receives jobs that write.
         let (jobs, _) = mpsc::channel(1);
-        Ok(Self { jobs, readers: Server::of(url)?.pool(READERS)? })
+        Ok(Self { jobs, readers: Server::of(url)?.pool(READERS)?, statements: Statements::default() })
     }
 }
 
 impl Database for Postgres {
+    fn statements(&self) -> u64 {
+        self.statements.total()
+    }
+
     fn write(&self, job: Box<dyn Job>) {
         match self.jobs.try_send(job) {
             Ok(()) => {}
@@ -68,11 +74,11 @@ impl Database for Postgres {
     }
 
     fn read(&self, mut job: Box<dyn Job>) {
-        let readers = self.readers.clone();
+        let (readers, statements) = (self.readers.clone(), self.statements.clone());
         tokio::spawn(async move {
             let read = async {
                 let client = readers.get().await.map_err(|error| unreachable(&error))?;
-                let mut session = PostgresSession::new(&client, Entry::Beside);
+                let mut session = PostgresSession::new(&client, Entry::Beside, &statements);
                 let mut group = Group { now: 0, head: None };
                 let read = timeout(TIMEOUT, job.perform(&mut session, &mut group)).await;
                 if !matches!(read, Ok(Ok(()))) {

@@ -11,7 +11,7 @@ use tokio_postgres::{
 
 use crate::store::{
     database::{
-        Session, head,
+        Session, Statements, head,
         head::Head,
         not_migrated, overloaded,
         values::{Cell, Row, Value},
@@ -47,6 +47,7 @@ impl Entry {
 pub(super) struct PostgresSession<'c> {
     client: &'c Object,
     entry: Entry,
+    statements: &'c Statements,
     /// Whether it was the database that failed, not a statement.
     pub(super) is_fatal: bool,
     /// Whether it gave up, to be done again alone.
@@ -54,8 +55,8 @@ pub(super) struct PostgresSession<'c> {
 }
 
 impl<'c> PostgresSession<'c> {
-    pub(super) const fn new(client: &'c Object, entry: Entry) -> Self {
-        Self { client, entry, is_fatal: false, has_yielded: false }
+    pub(super) const fn new(client: &'c Object, entry: Entry, statements: &'c Statements) -> Self {
+        Self { client, entry, statements, is_fatal: false, has_yielded: false }
     }
 
     /// Begins, and locks where it must, in one journey. Answers the time of the database, and the end of the chain
@@ -118,6 +119,7 @@ fn is_fatal(error: &tokio_postgres::Error) -> bool {
 #[async_trait]
 impl Session for PostgresSession<'_> {
     async fn rows(&mut self, statement: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.statements.add_one();
         let rows = async {
             let statement = self.client.prepare_cached(&spelled(statement)).await?;
             let rows = self.client.query(&statement, &parameters(values)).await?;
@@ -128,6 +130,7 @@ impl Session for PostgresSession<'_> {
     }
 
     async fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+        self.statements.add_one();
         let changed = async {
             let statement = self.client.prepare_cached(&spelled(statement)).await?;
             self.client.execute(&statement, &parameters(values)).await

@@ -9,12 +9,25 @@ use super::{
     session::{Entry, PostgresSession, silent, unreachable},
 };
 use crate::store::{
-    database::{GROUP, Group, Job},
+    database::{GROUP, Group, Job, Statements},
     error::StoreError,
     settings::Clock,
 };
 
-pub(super) async fn write_groups(pool: Pool, clock: Option<Clock>, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+/// How the writer runs transactions.
+struct Writer {
+    pool: Pool,
+    clock: Option<Clock>,
+    statements: Statements,
+}
+
+pub(super) async fn write_groups(
+    pool: Pool,
+    clock: Option<Clock>,
+    statements: Statements,
+    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+) {
+    let writer = Writer { pool, clock, statements };
     let mut busy = false;
     while let Some(first) = jobs.recv().await {
         let mut group = vec![first];
@@ -28,7 +41,7 @@ pub(super) async fn write_groups(pool: Pool, clock: Option<Clock>, mut jobs: mps
         }
         busy = group.len() > 1;
         group.retain(|job| !job.abandoned());
-        if let Err(error) = write_group(&pool, clock.as_ref(), group).await {
+        if let Err(error) = write_group(&writer, group).await {
             tracing::error!(%error, "the store could not write");
             // The jobs that wait already fail now, and not each after a time-out of its own.
             while let Ok(job) = jobs.try_recv() {
@@ -40,12 +53,12 @@ pub(super) async fn write_groups(pool: Pool, clock: Option<Clock>, mut jobs: mps
 
 /// Runs a group in two transactions: first what runs beside the work of other replicas, then what runs alone, so that
 /// the former does not wait for the lock of the latter. An error means that the database is unreachable.
-async fn write_group(pool: &Pool, clock: Option<&Clock>, group: Vec<Box<dyn Job>>) -> Result<(), StoreError> {
+async fn write_group(writer: &Writer, group: Vec<Box<dyn Job>>) -> Result<(), StoreError> {
     let (alone, beside): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| job.runs_alone());
     let mut result = Ok(());
     for (jobs, entry) in [(beside, Entry::Beside), (alone, Entry::Alone)] {
         match &result {
-            Ok(()) => result = write_jobs(pool, clock, jobs, entry).await,
+            Ok(()) => result = write_jobs(writer, jobs, entry).await,
             Err(error) => jobs.into_iter().for_each(|job| job.settle(Err(error.clone()))),
         }
     }
@@ -53,16 +66,11 @@ async fn write_group(pool: &Pool, clock: Option<&Clock>, group: Vec<Box<dyn Job>
 }
 
 /// Runs jobs in one transaction, or one by one if a statement failed: a failure ends the transaction of all.
-async fn write_jobs(
-    pool: &Pool,
-    clock: Option<&Clock>,
-    mut jobs: Vec<Box<dyn Job>>,
-    entry: Entry,
-) -> Result<(), StoreError> {
+async fn write_jobs(writer: &Writer, mut jobs: Vec<Box<dyn Job>>, entry: Entry) -> Result<(), StoreError> {
     if jobs.is_empty() {
         return Ok(());
     }
-    let mut attempt = Attempt::of(pool, clock, &mut jobs, entry).await;
+    let mut attempt = Attempt::of(writer, &mut jobs, entry).await;
     if jobs.len() == 1 || attempt.is_fatal || attempt.result.is_ok() {
         for job in jobs {
             job.settle(attempt.result.clone());
@@ -71,7 +79,7 @@ async fn write_jobs(
         for job in jobs {
             let mut single = [job];
             if !attempt.is_fatal {
-                attempt = Attempt::of(pool, clock, &mut single, entry).await;
+                attempt = Attempt::of(writer, &mut single, entry).await;
             }
             let [job] = single;
             job.settle(attempt.result.clone());
@@ -91,21 +99,21 @@ struct Attempt {
 
 impl Attempt {
     /// Runs jobs in a transaction, and those that have to yield once more, alone.
-    async fn of(pool: &Pool, clock: Option<&Clock>, jobs: &mut [Box<dyn Job>], entry: Entry) -> Self {
-        let attempt = Self::once(pool, clock, jobs, entry).await;
+    async fn of(writer: &Writer, jobs: &mut [Box<dyn Job>], entry: Entry) -> Self {
+        let attempt = Self::once(writer, jobs, entry).await;
         match attempt.has_yielded {
-            true => Self::once(pool, clock, jobs, Entry::Alone).await,
+            true => Self::once(writer, jobs, Entry::Alone).await,
             false => attempt,
         }
     }
 
-    async fn once(pool: &Pool, clock: Option<&Clock>, jobs: &mut [Box<dyn Job>], entry: Entry) -> Self {
-        let client = match pool.get().await {
+    async fn once(writer: &Writer, jobs: &mut [Box<dyn Job>], entry: Entry) -> Self {
+        let client = match writer.pool.get().await {
             Ok(client) => client,
             Err(error) => return Self { result: Err(unreachable(&error)), is_fatal: true, has_yielded: false },
         };
-        let mut session = PostgresSession::new(&client, entry);
-        let result = timeout(TIMEOUT, commit(&mut session, clock, jobs)).await;
+        let mut session = PostgresSession::new(&client, entry, &writer.statements);
+        let result = timeout(TIMEOUT, commit(&mut session, writer.clock.as_ref(), jobs)).await;
         let has_yielded = session.has_yielded;
         let is_fatal = !has_yielded && (session.is_fatal || result.is_err());
         let result = result.unwrap_or_else(|_| Err(silent()));

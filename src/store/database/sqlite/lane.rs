@@ -16,7 +16,7 @@ use super::{
     session::{SqliteSession, failure, ready},
 };
 use crate::store::{
-    database::{GROUP, Group, Job, QUEUE, Session as _, closed, head, overloaded},
+    database::{GROUP, Group, Job, QUEUE, closed, head, overloaded},
     error::StoreError,
     settings::Clock,
 };
@@ -59,8 +59,7 @@ impl Drop for Lane {
 }
 
 /// A store in a file has a guard, one in memory and one that is inspected have none.
-pub(super) fn read_alone(connection: Connection, clock: &Clock, guard: Option<&Guard>, mut jobs: Jobs) {
-    let mut session = SqliteSession(connection);
+pub(super) fn read_alone(mut session: SqliteSession, clock: &Clock, guard: Option<&Guard>, mut jobs: Jobs) {
     while let Some(mut job) = jobs.blocking_recv() {
         let mut group = Group { now: clock().as_millisecond(), head: None };
         let result = ready(job.perform(&mut session, &mut group));
@@ -72,8 +71,12 @@ pub(super) fn read_alone(connection: Connection, clock: &Clock, guard: Option<&G
 }
 
 /// A store in memory has no file.
-pub(super) fn write_groups(connection: Connection, clock: &Clock, file: Option<(Checkpoints, &Guard)>, mut jobs: Jobs) {
-    let mut session = SqliteSession(connection);
+pub(super) fn write_groups(
+    mut session: SqliteSession,
+    clock: &Clock,
+    file: Option<(Checkpoints, &Guard)>,
+    mut jobs: Jobs,
+) {
     let (mut checkpoints, guard) = file.unzip();
     let mut last_size = 1;
     while let Some(first) = jobs.blocking_recv() {
@@ -201,7 +204,8 @@ fn transact(
 
 fn commit(session: &mut SqliteSession, clock: &Clock, jobs: &mut [Box<dyn Job>]) -> Result<(), LaneError> {
     session.run("BEGIN IMMEDIATE")?;
-    let head = head::read(ready(session.rows(head::READ, &[]))?.first_mut().ok_or_else(head::missing)?)?;
+    let mut row = session.read(head::READ, &[]).map_err(|error| failure(&error))?;
+    let head = head::read(row.first_mut().ok_or_else(head::missing)?)?;
     let mut group = Group { now: clock().as_millisecond(), head: Some(head) };
     for job in jobs {
         ready(job.perform(session, &mut group)).map_err(|error| {
@@ -210,7 +214,7 @@ fn commit(session: &mut SqliteSession, clock: &Clock, jobs: &mut [Box<dyn Job>])
         })?;
     }
     if let Some(moved) = group.head.filter(|moved| *moved != head) {
-        ready(session.execute(head::MOVE, &head::values(&moved)))?;
+        session.change(head::MOVE, &head::values(&moved)).map_err(|error| failure(&error))?;
     }
     session.run("COMMIT")?;
     Ok(())

@@ -24,12 +24,13 @@ use self::{
     log_note::Note,
     session::failure,
 };
-use super::{Condition, Database, Job};
+use super::{Condition, Database, Job, Statements};
 use crate::store::{error::StoreError, settings::Clock};
 
 pub(in crate::store) use self::file::{Reserved, reserve};
+pub(in crate::store) use self::session::SqliteSession;
 #[cfg(test)]
-pub(in crate::store) use self::session::{SqliteSession, ready};
+pub(in crate::store) use self::session::ready;
 
 mod embedded {
     refinery::embed_migrations!("src/store/migrations/sqlite");
@@ -42,6 +43,7 @@ pub(in crate::store) struct Sqlite {
     writer: Lane,
     /// A store in memory has no file.
     guard: Option<Arc<Guard>>,
+    statements: Statements,
     /// The lock on the file. It is the last field, so that it is dropped after the threads have ended.
     _lock: Option<File>,
 }
@@ -59,6 +61,10 @@ impl Database for Sqlite {
 
     fn read(&self, job: Box<dyn Job>) {
         self.reader.as_ref().unwrap_or(&self.writer).send(job);
+    }
+
+    fn statements(&self) -> u64 {
+        self.statements.total()
     }
 
     fn condition(&self, is_failing: bool) -> Condition {
@@ -99,6 +105,8 @@ impl Sqlite {
         let guard = Arc::new(Guard::of(&reserved.path)?);
         let clock = clock.unwrap_or_else(system);
         let (reading, writing) = ((Clock::clone(&clock), Arc::clone(&guard)), (clock, Arc::clone(&guard)));
+        let statements = Statements::default();
+        let [reader, connection] = [reader, connection].map(|connection| SqliteSession(connection, statements.clone()));
         Ok(Self {
             reader: Some(Lane::start("store-reader", move |jobs| {
                 read_alone(reader, &reading.0, Some(&reading.1), jobs);
@@ -107,6 +115,7 @@ impl Sqlite {
                 write_groups(connection, &writing.0, Some((checkpoints, &writing.1)), jobs);
             })?,
             guard: Some(guard),
+            statements,
             _lock: Some(reserved.lock),
         })
     }
@@ -119,8 +128,10 @@ impl Sqlite {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
         let connection = connection.map_err(|error| failure(&error))?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(|error| failure(&error))?;
-        let lane = Lane::start("store-reader", move |jobs| read_alone(connection, &system(), None, jobs))?;
-        Ok(Self { reader: None, writer: lane, guard: None, _lock: None })
+        let statements = Statements::default();
+        let session = SqliteSession(connection, statements.clone());
+        let lane = Lane::start("store-reader", move |jobs| read_alone(session, &system(), None, jobs))?;
+        Ok(Self { reader: None, writer: lane, guard: None, statements, _lock: None })
     }
 
     /// Opens a store in memory, which is lost with the process.
@@ -129,8 +140,10 @@ impl Sqlite {
         keep_plans(&connection).map_err(|error| failure(&error))?;
         migrate(&mut connection)?;
         let clock = clock.unwrap_or_else(system);
-        let writer = Lane::start("store-writer", move |jobs| write_groups(connection, &clock, None, jobs))?;
-        Ok(Self { reader: None, writer, guard: None, _lock: None })
+        let statements = Statements::default();
+        let session = SqliteSession(connection, statements.clone());
+        let writer = Lane::start("store-writer", move |jobs| write_groups(session, &clock, None, jobs))?;
+        Ok(Self { reader: None, writer, guard: None, statements, _lock: None })
     }
 }
 
@@ -160,7 +173,7 @@ pub(in crate::store) fn counted() -> (SqliteSession, Arc<AtomicU64>) {
         false
     };
     connection.progress_handler(1, Some(step)).expect("a count");
-    (SqliteSession(connection), steps)
+    (SqliteSession(connection, Statements::default()), steps)
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode, types::ValueRef};
 
 use crate::store::{
     database::{
-        Session, closed, not_migrated,
+        Session, Statements, closed, not_migrated,
         values::{Cell, Row, Value},
     },
     error::StoreError,
@@ -18,14 +18,19 @@ pub(in crate::store) fn ready<T>(future: impl Future<Output = Result<T, StoreErr
 }
 
 /// A connection, in a transaction or not.
-pub(in crate::store) struct SqliteSession(pub(in crate::store) Connection);
+pub(in crate::store) struct SqliteSession(pub(in crate::store) Connection, pub(in crate::store) Statements);
 
 impl SqliteSession {
     pub(super) fn run(&self, statement: &str) -> rusqlite::Result<usize> {
         self.0.prepare_cached(statement)?.execute([])
     }
 
-    fn read(&self, statement: &str, values: &[Value<'_>]) -> rusqlite::Result<Vec<Row>> {
+    pub(super) fn change(&self, statement: &str, values: &[Value<'_>]) -> rusqlite::Result<u64> {
+        let changed = self.0.prepare_cached(statement)?.execute(rusqlite::params_from_iter(values))?;
+        Ok(changed as u64)
+    }
+
+    pub(super) fn read(&self, statement: &str, values: &[Value<'_>]) -> rusqlite::Result<Vec<Row>> {
         let mut statement = self.0.prepare_cached(statement)?;
         let columns = statement.column_count();
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
@@ -41,15 +46,13 @@ impl SqliteSession {
 #[async_trait]
 impl Session for SqliteSession {
     async fn rows(&mut self, statement: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.1.add_one();
         self.read(statement, values).map_err(|error| failure(&error))
     }
 
     async fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
-        let changed = self
-            .0
-            .prepare_cached(statement)
-            .and_then(|mut statement| statement.execute(rusqlite::params_from_iter(values)));
-        changed.map(|changed| changed as u64).map_err(|error| failure(&error))
+        self.1.add_one();
+        self.change(statement, values).map_err(|error| failure(&error))
     }
 }
 
