@@ -121,6 +121,11 @@ impl CustomerProvider for NotchPay {
         draft.plan(translate::refusal, move |answer| decode::deletion(answer, &customer, "id"))
     }
 
+    /// The lists of the prose have only the id, the name, e-mail, phone and `created_at` of each customer.
+    fn lists_in_full(&self, entry: &Customer) -> bool {
+        entry.updated_at.is_some()
+    }
+
     fn plan_list(&self, command: &ListCustomers) -> Result<Plan<CustomerPage>, Error> {
         let ListCustomers { limit, position, filter } = command.clone();
         // Notch Pay has one search, so only one of the three can be sent. The gateway compares the other filters

@@ -69,29 +69,23 @@ impl Work<'_> {
 
     /// Lets customers follow a rollback whose last writes were not copied back, and lists them.
     pub(super) async fn follow_stale(&self) -> Result<(), Stalled> {
-        let (switch, ids) = (&self.loaded.switch, self.context.store.ids());
+        let switch = &self.loaded.switch;
+        let listed = RecordChange {
+            outcome: Some(Outcome::NeedsDecision.as_str().to_owned()),
+            code: Some(STALE.to_owned()),
+            level: Some(Level::Action.as_str().to_owned()),
+            detail: Some(format!(
+                "the rollback was accepted without the last writes at `{}`; the customer is as `{}` last knew it",
+                switch.to, switch.from
+            )),
+            ..RecordChange::default()
+        };
         loop {
-            let stale = ids.unpin_stale(&switch.merchant, &switch.to, PINNED).await?;
-            if stale.is_empty() || self.control.must_end() {
+            let count = self.context.store.switches().unpin_stale(switch, PINNED, listed.clone()).await?;
+            if count == 0 || self.control.must_end() {
                 return Ok(());
             }
-            tracing::warn!(
-                switch = switch.id,
-                count = stale.len(),
-                "customers follow the rollback without their last writes"
-            );
-            let listed = stale.into_iter().map(|public_id| RecordChange {
-                public_id,
-                outcome: Some(Outcome::NeedsDecision.as_str().to_owned()),
-                code: Some(STALE.to_owned()),
-                level: Some(Level::Action.as_str().to_owned()),
-                detail: Some(format!(
-                    "the rollback was accepted without the last writes at `{}`; the customer is as `{}` last knew it",
-                    switch.to, switch.from
-                )),
-                ..RecordChange::default()
-            });
-            self.store(None, listed.collect()).await?;
+            tracing::warn!(switch = switch.id, count, "customers follow the rollback without their last writes");
         }
     }
 }

@@ -110,7 +110,11 @@ impl Planner<'_> {
                 return Ok(Done::More);
             }
             let public_id = known.unwrap_or_else(|| customer.id_at_provider().to_string());
-            self.judge(&public_id, customer, None, &mut judged).await?;
+            let in_full = match self.from.1.provider.lists_in_full(customer) {
+                true => None,
+                false => self::customer(self.context, &self.from.1, customer.id_at_provider()).await?,
+            };
+            self.judge(&public_id, in_full.as_ref().unwrap_or(customer), None, &mut judged).await?;
             self.control.progressed();
         }
         let place = read.next.as_ref().map(Place::of);

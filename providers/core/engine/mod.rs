@@ -11,6 +11,7 @@ pub mod drop_in;
 mod execute;
 pub mod existing;
 mod identity;
+mod in_full;
 mod known;
 pub mod lists;
 mod loss;

@@ -9,6 +9,7 @@ use crate::{
     engine::{
         CLOCK_SKEW, distinct,
         execute::retrieve,
+        in_full::in_full,
         known::{contact_lookups, known_candidates},
         lists::{self, PlannedList},
         matching::matches_fields,
@@ -126,13 +127,16 @@ async fn find_created(
     let manifest = provider.manifest();
     let stored = without_losses(&create.fields, Operation::Create, manifest);
     let earliest = first_sent_at.checked_sub(CLOCK_SKEW).unwrap_or(first_sent_at);
+    let is_new = |customer: &Customer| {
+        let created = customer.created_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+        created.is_none_or(|created| created >= earliest)
+    };
     // If there is a marker, only the marker decides. Equal values then prove nothing.
     let is_candidate = |customer: &Customer| {
         if marker.is_some() || customer.marker.is_some() {
             return customer.marker.as_deref() == marker;
         }
-        let created = customer.created_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-        created.is_none_or(|created| created >= earliest) && matches_fields(customer, &stored, manifest)
+        is_new(customer) && matches_fields(customer, &stored, manifest)
     };
     let filter = narrowest_filter(manifest, &stored);
     let limit = manifest.paging.max_limit.clamp(1, 100);
@@ -140,7 +144,13 @@ async fn find_created(
     let mut candidates: Vec<Customer> = Vec::new();
     for _ in 0..lists::SCAN_PAGES {
         let page = PlannedList::new(provider, &list)?.read(transport).await?;
-        for customer in page.items.into_iter().filter(is_candidate) {
+        for entry in page.items {
+            // What an entry lacks, such as the metadata with the marker, says nothing about the customer.
+            let customer = match is_new(&entry) || provider.lists_in_full(&entry) {
+                true => in_full(provider, transport, entry).await?,
+                false => None,
+            };
+            let Some(customer) = customer.filter(is_candidate) else { continue };
             // If new customers arrive at the beginning of the list during the scan, the next page repeats entries.
             if candidates.iter().all(|known| known.id != customer.id) {
                 candidates.push(customer);

@@ -63,6 +63,12 @@ pub trait CustomerProvider: Debug + Send + Sync + 'static {
         unsupported(self.manifest(), Operation::List)
     }
 
+    /// Whether an entry of a list shows all that a retrieval of the customer shows. If not, the gateway retrieves the customer
+    /// where it must not overlook a field.
+    fn lists_in_full(&self, _: &Customer) -> bool {
+        true
+    }
+
     /// Blocks a customer: the provider refuses its payments from now on.
     fn plan_block(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
         unsupported(self.manifest(), Operation::Block)

@@ -163,8 +163,13 @@ pub(in crate::store) async fn reach_deleted(
     let Some(mut row) = session.rows(select, &id).await?.pop() else { return Ok(()) };
     let public_id = row.text()?;
     reach(session, merchant, &public_id, home, now).await?;
+    let customer = [merchant, &*public_id].map(Value::Text);
     let delete = "DELETE FROM carried WHERE merchant = ?1 AND public_id = ?2";
-    session.execute(delete, &[merchant, &*public_id].map(Value::Text)).await.map(|_| ())
+    session.execute(delete, &customer).await?;
+    // The open switch counts the customer as deleted from now on, and waits for no decision about it.
+    let note = "UPDATE switch_records SET outcome = 'deleted', code = NULL, level = NULL, field = NULL, detail = NULL \
+                WHERE public_id = ?2 AND switch_id IN (SELECT switch_id FROM routing WHERE merchant = ?1)";
+    session.execute(note, &customer).await.map(|_| ())
 }
 
 /// Whether an erasure is due.

@@ -187,37 +187,6 @@ impl Work for Forget {
     }
 }
 
-/// Lets customers who are pinned to the side that was left follow the active connection as they are there.
-pub(in crate::store) struct UnpinStale {
-    pub(in crate::store) merchant: String,
-    pub(in crate::store) left: String,
-    pub(in crate::store) limit: usize,
-}
-
-#[async_trait]
-impl Work for UnpinStale {
-    type Done = Vec<String>;
-
-    /// No claim is between its look at the open writes and its change.
-    const RUNS_ALONE: bool = true;
-
-    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<String>, StoreError> {
-        // Who is not at the active connection stays. So does who is written at this moment, until that has ended.
-        let update = "UPDATE customers SET pinned = NULL WHERE merchant = ?1 AND public_id IN (SELECT stale.public_id \
-                      FROM customers AS stale CROSS JOIN routing CROSS JOIN customer_ids AS here \
-                      WHERE stale.merchant = ?1 AND stale.pinned = ?2 AND stale.deletion IS NULL AND routing.merchant = ?1 \
-                      AND routing.switch_id IS NOT NULL AND routing.other = ?2 AND here.merchant = ?1 \
-                      AND here.public_id = stale.public_id AND here.connection = routing.connection \
-                      AND NOT EXISTS (SELECT 1 FROM customer_ids AS ids JOIN operations \
-                      ON operations.merchant = ids.merchant AND operations.customer = ids.provider_id \
-                      AND operations.connection = ids.connection WHERE ids.merchant = ?1 \
-                      AND ids.public_id = stale.public_id AND operations.state = 'sending') \
-                      ORDER BY stale.public_id LIMIT ?3) RETURNING public_id";
-        let values = [Value::Text(&self.merchant), Value::Text(&self.left), Value::Integer(limited(self.limit))];
-        session.rows(update, &values).await?.into_iter().map(|mut row| row.text()).collect()
-    }
-}
-
 /// Which customers are read.
 pub(in crate::store) enum Which {
     All { after: String },

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     Ids, folded,
-    marks::{Forget, UnpinStale},
+    marks::Forget,
     rows::{CHUNK, places},
 };
 use crate::store::{
@@ -92,13 +92,6 @@ impl Ids {
         let [merchant, connection] = [merchant, connection].map(str::to_owned);
         let [public_id, provider_id] = [public_id, provider_id].map(folded);
         write(&*self.store.database, Forget { merchant, public_id, connection, provider_id }).await
-    }
-
-    /// Lets customers who are pinned to the side that a rollback left follow the active connection, although their last
-    /// writes were not copied there. Returns who they are.
-    pub async fn unpin_stale(&self, merchant: &str, left: &str, limit: usize) -> Result<Vec<String>, StoreError> {
-        let [merchant, left] = [merchant, left].map(str::to_owned);
-        write(&*self.store.database, UnpinStale { merchant, left, limit }).await
     }
 
     /// What [`Ids::copied`] last kept about the record of a customer at a connection.

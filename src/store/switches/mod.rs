@@ -1,6 +1,6 @@
 //! Switches of providers: what they are, where they stand, and what has become of each customer. [`SwitchLog`] is their
 //! handle. `states` has the states, `rows` the statements over switches, `records` those over the customers of a switch,
-//! `targets` those over what the planner saw at the target.
+//! `stale` those over customers who follow a rollback without their last writes, `targets` those over what the planner saw at the target.
 //!
 //! The store knows the state of a switch and who works on it. What the operator chose, where the walks are, the forecast
 //! and the verification are texts that only `src/switch` reads.
@@ -10,6 +10,7 @@
 
 mod records;
 mod rows;
+mod stale;
 mod states;
 mod targets;
 
@@ -25,6 +26,7 @@ pub use targets::{Target, TargetKeys};
 use self::{
     records::{AddRecords, Count, Decide, KeepRecords, ReadRecord, ReadRecords, ReadUnseen},
     rows::{Control, Lease, Open, Read, Release, Selected, Settle, Store},
+    stale::UnpinStale,
     targets::{Candidates, KeepTargets, Link, ReadListed},
 };
 use super::{
@@ -233,6 +235,14 @@ impl SwitchLog {
         let worker = self.store.terms.worker.clone();
         let keep = KeepRecords { switch_id: id.to_owned(), records };
         write(&*self.store.database, Store { id: id.to_owned(), worker, progress, keep }).await
+    }
+
+    /// Lets customers who are pinned to the target follow a rollback, although their last writes were not copied back. Each of
+    /// them gets this change of its record in the same transaction. Returns how many they are.
+    pub async fn unpin_stale(&self, switch: &Switch, limit: usize, change: RecordChange) -> Result<usize, StoreError> {
+        let Switch { id, merchant, to, .. } = switch;
+        let [switch_id, merchant, left] = [id, merchant, to].map(String::clone);
+        write(&*self.store.database, UnpinStale { merchant, left, limit, switch_id, change }).await
     }
 
     /// Adds customers that a file names, before a worker has the switch.

@@ -115,7 +115,7 @@ pub(in crate::store) struct KeepRecords {
 }
 
 impl KeepRecords {
-    pub(super) async fn perform(&self, session: &mut dyn Session, group: &Group) -> Result<(), StoreError> {
+    pub(in crate::store) async fn perform(&self, session: &mut dyn Session, group: &Group) -> Result<(), StoreError> {
         let upsert = "INSERT INTO switch_records (switch_id, public_id, source_id, target_id, planned, outcome, code, \
                       level, field, detail, differences, attempts, seen_in, updated_at, candidates) \
                       VALUES (?1, ?2, ?3, ?4, ?5, COALESCE(CAST(?6 AS TEXT), 'pending'), ?7, ?8, ?9, ?10, NULLIF(CAST(?11 AS TEXT), ''), ?14, \

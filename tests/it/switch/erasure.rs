@@ -2,7 +2,7 @@
 
 use passerelle::{
     store::Erased,
-    switch::{context::Order, view::Outcome},
+    switch::{context::Order, service::SwitchService, view::Outcome},
 };
 use passerelle_providers::{
     model::Operation,
@@ -54,6 +54,24 @@ async fn a_deletion_reaches_every_connection_and_its_answer_has_receipts() {
     );
     let answered = bed.gateway.delete(&format!("/v1/customers/{kept}")).await;
     assert_eq!(answered.body["receipts"].as_array().map(Vec::len), Some(2), "{}", answered.text);
+}
+
+#[tokio::test]
+async fn a_customer_who_was_deleted_counts_as_deleted_and_waits_for_no_decision() {
+    let bed = Bed::start("modempay", "notchpay", "").await;
+    let copied = bed.create(&person(0)).await;
+    // Notch Pay requires an e-mail address or a phone number, so this customer is refused.
+    let refused = bed.create(&json!({ "name": "Awa Diop" })).await;
+    let view = bed.driven().await;
+    let before = view.records;
+    for id in [&copied, &refused] {
+        let deleted = bed.gateway.delete(&format!("/v1/customers/{id}")).await;
+        assert_eq!(deleted.status, StatusCode::OK, "{}", deleted.text);
+        let record = bed.record(&view.id, id).await;
+        assert_eq!((record.outcome, record.code), (Outcome::Deleted, None), "{id}");
+    }
+    let after = bed.gateway.switches().get(&view.id).await.expect("a switch").records;
+    assert_eq!((after.deleted, after.total, after.open()), (2, before.total, 0), "{before:?} {after:?}");
 }
 
 #[tokio::test]
