@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     problem::Problem,
-    report::{self, Examples},
+    report::{self, Examples, Samples},
     switch::{
         files::{self, MapFormat, Rows},
         service::{Page, Refused},
@@ -221,16 +221,25 @@ const POLICY: &str =
 /// `GET /v1/switches/{id}/report.html`
 #[utoipa::path(
     get, path = "/v1/switches/{id}/report.html", operation_id = "download_report", tag = "files", summary = "The report of a switch",
-    params(("id" = String, Path, description = "The id of the switch.")),
-    responses((status = 200, description = "One page with counts, forecast and verification. It has no value of a customer, no script, and requests nothing.", body = String, content_type = "text/html"), Problems),
+    params(
+        ("id" = String, Path, description = "The id of the switch."),
+        ("show_values" = Option<bool>, Query, description = "Whether the samples of a plan are shown with the values of the customers. Without it they are masked."),
+    ),
+    responses((status = 200, description = "One page with counts, forecast, samples and verification. It has no script, and requests nothing.", body = String, content_type = "text/html"), Problems),
 )]
 pub(super) async fn report(
     State(operator): State<Operator>,
     caller: Authorized,
     Named(id): Named,
 ) -> Result<Response, Problem> {
-    caller.query(&[])?;
+    let query = caller.query(&["show_values"])?;
+    let shows_values = match query.text("show_values")? {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Problem::invalid_one("show_values", "must be true or false")),
+    };
     let switch = operator.switches.get(&id).await.map_err(problem)?;
+    let samples = Samples { list: operator.switches.samples(&id).await.map_err(problem)?, shows_values };
     let mut examples = Examples::default();
     for outcome in files::ERRORS {
         let mut after = None;
@@ -250,7 +259,8 @@ pub(super) async fn report(
             }
         }
     }
-    let page = report::page(&switch, &examples, &jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string());
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let page = report::page(&switch, &examples, &samples, &now);
     let mut response = Response::new(Body::from(page));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

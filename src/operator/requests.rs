@@ -13,7 +13,7 @@ pub struct PlanBody {
     pub merchant: String,
     /// The connection that becomes active.
     pub to: String,
-    /// How many records are read a second time, and shown in full. The default is 20.
+    /// How many customers the report shows before and after. The default is 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<u32>,
 }

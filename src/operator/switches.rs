@@ -22,7 +22,7 @@ use crate::{
     writes::over_http::idempotency,
 };
 
-/// How many records a plan reads a second time, if the request does not say it.
+/// How many customers the report of a plan shows before and after, if the request does not say it.
 const SAMPLE: u32 = 20;
 
 /// The most decisions of one request.
@@ -41,7 +41,7 @@ fn switch(status: StatusCode, switch: Result<SwitchView, Refused>) -> Answer {
     params(
         ("merchant" = Option<String>, Query, description = "With a list of customers: the merchant."),
         ("to" = Option<String>, Query, description = "With a list of customers: the connection that becomes active."),
-        ("sample" = Option<u32>, Query, description = "With a list of customers: how many records are read a second time."),
+        ("sample" = Option<u32>, Query, description = "With a list of customers: how many customers the report shows before and after."),
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters. A request with the same key gets the switch that the first one has made."),
     ),
     request_body(content((PlanBody = "application/json"), (String = "application/x-ndjson")), description = "What to plan."),

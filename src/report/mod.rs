@@ -4,6 +4,8 @@ pub mod chart;
 mod examples;
 mod html;
 mod page;
+mod samples;
 
 pub use examples::Examples;
 pub use page::page;
+pub use samples::Samples;

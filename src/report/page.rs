@@ -1,12 +1,13 @@
 //! The report of a switch: one HTML page without a script and without a request to anything. It has counts, fields, ids
-//! and reasons, and no value of a customer.
+//! and reasons, and no value of a customer that is not masked unless the operator asks for it.
 
 use std::fmt::Write;
 
 use super::{
-    Examples,
+    Examples, Samples,
     chart::{self, Part, Tone},
     html::{Escaped, grouped},
+    samples,
 };
 use crate::switch::view::{ForecastEntry, Outcome, SwitchState, SwitchView, Verified};
 
@@ -26,7 +27,7 @@ td,td.n,td.wide{display:block;width:auto;border:0;padding:.1rem 0;text-align:lef
 @media print{body{max-width:none;padding:0;font-size:11pt}h2{break-after:avoid}tr,.note,svg{break-inside:avoid}}";
 
 /// The report of a switch, as it is at this time.
-pub fn page(switch: &SwitchView, examples: &Examples, now: &str) -> String {
+pub fn page(switch: &SwitchView, examples: &Examples, samples: &Samples, now: &str) -> String {
     let mut html = String::with_capacity(16 << 10);
     let title = format!("Switch of {}: {} to {}", switch.merchant, switch.from, switch.to);
     let _ = write!(
@@ -45,6 +46,7 @@ pub fn page(switch: &SwitchView, examples: &Examples, now: &str) -> String {
     records(&mut html, switch);
     open(&mut html, examples);
     forecast(&mut html, "What becomes of each field at the target", &switch.to, &switch.forecast);
+    samples::write(&mut html, samples);
     verification(&mut html, switch.verified.as_ref());
     way_back(&mut html, switch);
     html.push_str("</body></html>\n");

@@ -89,7 +89,7 @@ impl Switches {
         options: PlanOptions,
         has_file: bool,
     ) -> Result<SwitchView, Refused> {
-        let PlanOptions { to, idempotency_key, .. } = options;
+        let PlanOptions { to, sample, idempotency_key } = options;
         let gateway = self.context.gateway.load_full();
         let (configured_merchant, target) = gateway.connection(merchant, &to).ok_or_else(|| {
             let detail = format!("there is no connection `{to}` of a merchant `{merchant}` in the configuration");
@@ -126,6 +126,7 @@ impl Switches {
         let settings = encoded(&Settings {
             key: idempotency_key,
             has_file,
+            sample,
             sides: [source.1, target].map(|side| Facts::of(side)).into(),
             notices: notices::of(source.1, target, has_file),
             ..Settings::default()

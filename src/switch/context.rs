@@ -26,6 +26,14 @@ pub struct Context {
     pub writes: Arc<Writes>,
 }
 
+impl Context {
+    /// How many customers are copied or read at once. On PostgreSQL, one replica writes at a time, and each statement is a
+    /// journey to the server: a client's write waits for the copies that stand before it.
+    pub(super) fn at_once(&self) -> usize {
+        if self.store.switches().is_exclusive() { 16 } else { 4 }
+    }
+}
+
 /// The switch whose customers are copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {

@@ -27,6 +27,7 @@ mod planner;
 mod progress;
 mod provider;
 mod rowless;
+mod samples;
 pub mod service;
 mod show;
 mod side;

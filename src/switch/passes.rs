@@ -27,8 +27,6 @@ use crate::store::{KnownCustomer, RecordChange, RecordRow, Switch, SwitchChange,
 
 /// The customers of one chunk of copies.
 pub(super) const CHUNK: usize = 64;
-/// How many customers are copied at once.
-pub(super) const AT_ONCE: usize = 8;
 /// The rows that are pinned with one statement.
 pub(super) const PINNED: usize = 512;
 /// The time after which customers are tried again.
@@ -190,7 +188,7 @@ impl Work<'_> {
         records.retain(|record| !missing.contains(&record.public_id));
         let mut waiting = records.into_iter();
         let mut running: FuturesUnordered<_> =
-            waiting.by_ref().take(AT_ONCE).map(|one| self.copy(one).boxed()).collect();
+            waiting.by_ref().take(self.context.at_once()).map(|one| self.copy(one).boxed()).collect();
         let (mut copied, mut stalled) = (0, None);
         while let Some(result) = running.next().await {
             match result {

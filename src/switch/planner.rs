@@ -23,7 +23,7 @@ use super::{
     view::{ForecastEntry, Outcome},
 };
 use crate::{
-    merchant::Connection,
+    merchant::{Connection, Merchant},
     store::{RecordChange, RecordRow, StoreError, SwitchChange, SwitchState, Target, TargetKeys},
 };
 
@@ -67,6 +67,14 @@ pub(super) fn hash(from: &Configured, to: &Configured) -> String {
 
 fn side(connection: &Connection) -> Side<'_> {
     Side { connection: &connection.name, provider: &connection.provider }
+}
+
+/// What a copy does with a value that the target cannot hold.
+pub(super) fn policy(merchant: &Merchant) -> LossPolicy {
+    match merchant.on_loss {
+        LossPolicy::Carry => LossPolicy::Carry,
+        LossPolicy::Reject | LossPolicy::Drop => LossPolicy::Drop,
+    }
 }
 
 pub(super) struct Planner<'p> {
@@ -232,16 +240,9 @@ impl Planner<'_> {
             judged.add(public_id, source, &targets, verdict);
         }
         // A copy loses what the plan accepts, whatever the merchant's policy.
-        let one = forecast(source, &self.sides(), self.policy());
+        let one = forecast(source, &self.sides(), policy(&self.from.0));
         judged.count(&one.there, &one.back);
         Ok(())
-    }
-
-    fn policy(&self) -> LossPolicy {
-        match self.from.0.on_loss {
-            LossPolicy::Carry => LossPolicy::Carry,
-            LossPolicy::Reject | LossPolicy::Drop => LossPolicy::Drop,
-        }
     }
 
     /// Whether a record of the target belongs to a customer whose ids the merchant knows.

@@ -32,6 +32,8 @@ pub(super) struct Settings {
     pub(super) except: Option<Vec<String>>,
     /// What both connections were when the switch was planned.
     pub(super) sides: Vec<Facts>,
+    /// How many customers the report shows before and after.
+    pub(super) sample: u32,
     /// What the plan says first.
     pub(super) notices: Vec<Reason>,
     /// Whether the switch is abandoned as soon as what it created at the target is deleted.

@@ -5,6 +5,7 @@ use std::{fmt, pin::Pin};
 
 use async_trait::async_trait;
 use futures_util::Stream;
+use passerelle_providers::switch::Previewed;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -25,7 +26,7 @@ pub struct Decided {
 pub struct PlanOptions {
     /// The connection that becomes active.
     pub to: String,
-    /// How many records are read a second time, and shown in full.
+    /// How many customers the report shows as they are at the source, and as they will be at the target.
     pub sample: u32,
     /// The client's key. The same key with the same options gives the switch that the first request has made.
     pub idempotency_key: Option<String>,
@@ -225,6 +226,22 @@ pub trait SwitchService: fmt::Debug + Send + Sync {
 
     /// The ids of customers, after a position.
     async fn map(&self, id: &str, after: Option<&str>, limit: usize) -> Result<Page<MapEntry>, Refused>;
+
+    /// The samples of a plan. They are read from the providers. After the first `run` there are none.
+    async fn samples(&self, id: &str) -> Result<Vec<Sample>, Refused>;
+}
+
+/// A customer of a plan before and after. It has values of the customer, and `Debug` shows none of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The id that the merchant knows.
+    pub public_id: String,
+    /// The record that it will be linked with.
+    pub target_id: Option<String>,
+    /// What will become of it.
+    pub outcome: Outcome,
+    /// Its fields.
+    pub fields: Vec<Previewed>,
 }
 
 /// A page, and the position after it if there is more.

@@ -14,7 +14,7 @@ use super::{
     progress::Loaded,
     service::{
         Accepted, Decided, Decision, Listed, ListedCustomer, Page, PlanOptions, Refused, RefusedKind, RunOptions,
-        SwitchService, Tried, VerifyOptions,
+        Sample, SwitchService, Tried, VerifyOptions,
     },
     show, steps,
     view::{BlockedBy, BlockedCode, MapEntry, Outcome, Steps, SwitchRecord, SwitchView},
@@ -267,6 +267,10 @@ impl SwitchService for Switches {
             entries.push(show::record(switch.state, row, customer.as_ref(), routing.as_ref()));
         }
         Ok(Page { entries, next })
+    }
+
+    async fn samples(&self, id: &str) -> Result<Vec<Sample>, Refused> {
+        self.read_samples(id).await
     }
 
     async fn map(&self, id: &str, after: Option<&str>, limit: usize) -> Result<Page<MapEntry>, Refused> {

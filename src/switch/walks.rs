@@ -17,7 +17,7 @@ use super::{
     context::Stalled,
     driver::Done,
     matching::index,
-    passes::{AT_ONCE, CHUNK, PINNED, Work, changed, is_copied_again},
+    passes::{CHUNK, PINNED, Work, changed, is_copied_again},
     planner::with_finding,
     progress::{Phase, Place, Progress, encoded},
     provider::{Contacts, configured, page},
@@ -144,7 +144,7 @@ impl Work<'_> {
             .filter(|record| !missing.contains(&record.public_id))
             .map(|record| self.look_at(record.public_id))
             .collect();
-        let mut looked_at = stream::iter(reading).buffered(AT_ONCE);
+        let mut looked_at = stream::iter(reading).buffered(self.context.at_once());
         let mut again = Vec::new();
         while let Some(absent) = looked_at.next().await {
             match absent? {

@@ -114,7 +114,7 @@ async fn retrieves() {
     for round in 0..=ROUNDS {
         for (merchant, ticks) in MERCHANTS.iter().zip(&mut ticks) {
             let before = gateway.processor_time();
-            for _ in 0..sized(5, 20) {
+            for _ in 0..20 {
                 let (get, merchant) = (&get, *merchant);
                 let asked = paths.iter().map(|path| get(merchant, path));
                 stream::iter(asked).buffer_unordered(8).collect::<Vec<_>>().await;

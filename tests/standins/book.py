@@ -71,7 +71,11 @@ class Book:
         ]
         assert not wrong, "outcomes:\n  " + "\n  ".join(wrong)
         if not rows:
-            waiting = {self.ids[n] for n, (outcome, _) in expected.items() if outcome in ("needs_decision", "refused")}
+            waiting = {
+                self.ids[n]
+                for n, (outcome, _) in expected.items()
+                if outcome in ("needs_decision", "refused", "in_doubt")
+            }
             errors = self.gateway.file("errors")
             same(set(errors), waiting)
             named = {name: person.names for name, person in self.pair.people.items() if person.names}
@@ -116,8 +120,10 @@ class Book:
                 if row[column] and row["public_id"] in names:
                     ids[names[row["public_id"]]] = row[column]
 
-    def codes(self, outcome):
-        return sorted({person.end[1] for person in self.pair.people.values() if person.end[0] == outcome})
+    def open_codes(self):
+        """The codes that close the gate until they are accepted."""
+        ends = {person.end for person in self.pair.people.values()}
+        return sorted({code or outcome for outcome, code in ends if outcome in ("refused", "in_doubt")})
 
     def decide_with(self, decisions, exits=0):
         rows = ["public_id,decision,link_id"]
@@ -126,10 +132,10 @@ class Book:
         return self.gateway.switch("decide", "shop", "decided.csv", exits=exits)
 
     def run_again(self):
-        self.gateway.switch("run", "shop", exits=1 if self.codes("refused") else 0)
+        self.gateway.switch("run", "shop", exits=1 if self.open_codes() else 0)
 
     def flip(self, command):
-        accepted = [word for code in self.codes("refused") for word in ("--accept", code)]
+        accepted = [word for code in self.open_codes() for word in ("--accept", code)]
         self.gateway.switch(command, "shop", "--yes", *(accepted if command == "cutover" else []))
         self.active = "new" if command == "cutover" else "main"
 

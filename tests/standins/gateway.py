@@ -57,9 +57,9 @@ class Account:
     def remove(self, id):
         return self.ask("DELETE", f"/records/{id}")
 
-    def lose(self, count):
-        """Loses the answers to so many next writes. They happen all the same."""
-        self.ask("POST", "/lost", count)
+    def lose(self, count, text=""):
+        """Loses the answers to so many next writes whose body has the text. They happen all the same."""
+        self.ask("POST", "/lost", {"count": count, "text": text})
 
     def records(self):
         return {record["id"]: record for record in self.ask("GET", "/records")}

@@ -34,10 +34,18 @@ class Story(Book):
             self.files,
             self.complete,
         ):
-            try:
-                step()
-            except AssertionError as error:
-                raise AssertionError(f"{step.__name__}: {error}") from error
+            self.take(step)
+
+    def tell_undo(self):
+        """A switch that is given up before its cutover."""
+        for step in (self.plant, self.plan, self.run, self.undo):
+            self.take(step)
+
+    def take(self, step):
+        try:
+            step()
+        except AssertionError as error:
+            raise AssertionError(f"{step.__name__}: {error}") from error
 
     # The steps.
 
@@ -88,9 +96,17 @@ class Story(Book):
 
     def run(self):
         # The vendor makes these customers, and its answer never comes.
-        self.new.lose(self.pair.lost_answers)
+        doubtful = self.pair.in_doubt
+        if doubtful:
+            self.new.lose(1, self.here[doubtful]["email"])
+        else:
+            self.new.lose(3)
         self.gateway.switch("run", "shop", exits=1)
-        self.until("the lost answers", lambda status: not status["records"]["in_doubt"])
+        expected = 1 if doubtful else 0
+        self.until("the lost answers", lambda status: status["records"]["in_doubt"] == expected)
+        if doubtful:
+            [made] = [one for one in self.new.records().values() if one["email"] == self.here[doubtful]["email"]]
+            self.there["never answered"], self.target_ids["never answered"] = made, made["id"]
         self.expect_state("copied")
         self.expect_results("run")
         for name, person in self.pair.people.items():
@@ -113,8 +129,8 @@ class Story(Book):
     def decide(self):
         people = self.pair.people
         self.decide_with([(name, *person.decision) for name, person in people.items() if person.decision])
-        refused = self.codes("refused")
-        self.gateway.switch("run", "shop", exits=1 if refused else 0)
+        codes = self.open_codes()
+        self.gateway.switch("run", "shop", exits=1 if codes else 0)
         self.settle()
         self.expect_results("end")
         for name, person in people.items():
@@ -183,12 +199,12 @@ class Story(Book):
         self.gateway.switch("verify", "shop")
 
     def cutover(self):
-        refused = self.codes("refused")
-        steps = self.gateway.switch("cutover", "shop", "--dry-run", exits=1 if refused else 0)
+        codes = self.open_codes()
+        steps = self.gateway.switch("cutover", "shop", "--dry-run", exits=1 if codes else 0)
         assert "flip" in steps, steps
-        if refused:
+        if codes:
             text = self.gateway.switch("cutover", "shop", "--yes", exits=1)
-            for code in refused:
+            for code in codes:
                 assert f"--accept {code}" in text, text
         self.flip("cutover")
         self.expect_state("switched")
@@ -225,7 +241,7 @@ class Story(Book):
         whom the source cannot have stay at the target.
         """
         strangers = [*self.pair.strangers, *self.pair.stuck]
-        self.gateway.switch("run", "shop", exits=1 if self.codes("refused") else 0)
+        self.gateway.switch("run", "shop", exits=1 if self.open_codes() else 0)
         total = len(self.ids) + len(self.deleted) + len(strangers)
         self.until("the pass", lambda status: status["records"]["total"] == total)
         self.settle()
@@ -251,8 +267,9 @@ class Story(Book):
     def rollback(self):
         self.flip("rollback")
         self.expect_state("copied")
+        # A customer whose last write was not copied yet stays where it is until then.
         self.settle()
-        self.reads()
+        self.eventually(self.reads)
         self.write("main", 2)
         self.gateway.switch("verify", "shop")
         self.compare()
@@ -260,7 +277,7 @@ class Story(Book):
     def cutover_again(self):
         self.flip("cutover")
         self.settle()
-        self.reads()
+        self.eventually(self.reads)
 
     def files(self):
         """The files name every customer with its ids. They are for the operator alone, and replace no other file."""
@@ -286,7 +303,7 @@ class Story(Book):
         assert "file_differs" in text and ("pinned" in text) == bool(staying), text
         self.expect_state("switched")
         self.gateway.reload("new")
-        codes = [*self.codes("refused"), *(["pinned"] if staying else [])]
+        codes = [*self.open_codes(), *(["pinned"] if staying else [])]
         self.gateway.switch("complete", "shop", "--yes", *[word for code in codes for word in ("--accept", code)])
         self.expect_state("completed")
         self.is_complete = True
@@ -306,3 +323,23 @@ class Story(Book):
         self.delete(self.pair.deletes[3])
         self.eventually(self.compare)
         self.reads()
+
+    def undo(self):
+        """What the switch has made is deleted, unless others have changed it. What it has linked keeps its values."""
+        changed, change, _, _ = self.pair.changed_copy
+        self.new.change(self.target_ids[changed], change)
+        self.there[changed] |= change
+        steps = self.gateway.switch("abandon", "shop", "--undo", "--dry-run")
+        assert "NOT REVERSIBLE" in steps, steps
+        self.compare()
+        self.gateway.switch("abandon", "shop", "--undo", "--yes")
+        self.expect_state("abandoned")
+        made = [name for name, person in self.pair.people.items() if person.run[0] == "created" and name != changed]
+        for name in made:
+            self.there.pop(name)
+        self.compare()
+        row = self.gateway.file("results")[self.ids[changed]]
+        same(row["code"], "record_stays")
+        for name, id in self.ids.items():
+            customer = self.ask("GET", f"/v1/customers/{id}")
+            same((self.place_of(customer), values_of(customer)), (("main", id), self.values[name]), name)

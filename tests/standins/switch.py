@@ -66,7 +66,8 @@ class Pair:
     forecast: dict = field(default_factory=dict)
     # What happens before the cutover in this switch alone: a function of the story.
     also: Callable | None = None
-    # How many answers to copies never come. They are found again where the target's list shows who is new.
-    lost_answers: int = 3
+    # Some answers to copies never come. Where the target's list does not show who is new, this customer stays in doubt, and
+    # the copy is not sent again.
+    in_doubt: str | None = None
     # Records of another business at the target.
     elsewhere: list = field(default_factory=list)

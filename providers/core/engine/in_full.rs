@@ -35,10 +35,13 @@ mod tests {
     use super::*;
     use crate::{
         api::input,
-        engine::reconcile::{Found, find_outcome},
+        engine::{
+            lists::PlannedLookup,
+            reconcile::{Found, find_outcome},
+        },
         json::JsonObject,
         kit::{Settings, VendorServer},
-        model::{Command, CreateCustomer, CustomerFields, Page, Reply, Request, Response},
+        model::{Command, CreateCustomer, CustomerFields, Lookup, Page, Reply, Request, Response},
         text::{Source, Text},
         vendor,
     };
@@ -69,30 +72,45 @@ mod tests {
         input::fields(&Source::new(&Bytes::from_static(json.as_bytes())).expect("text"), None).expect("fields")
     }
 
-    /// Notch Pay's list shows no metadata, so the idempotency marker is seen in the customer alone.
-    #[test]
-    fn a_create_is_found_by_its_marker_where_the_list_does_not_show_it() {
+    /// A customer of Notch Pay with metadata, and a provider that lists it without them.
+    fn listed_without_metadata(created_at: &'static str) -> (Arc<dyn CustomerProvider>, ShortLists) {
         let vendor = vendor("notchpay").expect("a vendor");
         let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
-        let provider = (vendor.connect)(settings);
+        let mut customer = Customer {
+            id: Text::from_static("cus_123456789"),
+            metadata: JsonObject::in_string(r#"{"passerelle_op":"op_1","user_id":"12345"}"#).expect("an object"),
+            created_at: Some(Text::from_static(created_at)),
+            updated_at: Some(Text::from_static(created_at)),
+            ..Customer::default()
+        };
+        fields().apply_to(&mut customer);
+        ((vendor.connect)(settings), ShortLists { vendor: (vendor.server)(settings), customer })
+    }
+
+    /// The transport never waits.
+    fn ready<T>(future: impl Future<Output = T>) -> T {
+        let mut context = task::Context::from_waker(task::Waker::noop());
+        let task::Poll::Ready(done) = pin!(future).poll(&mut context) else { panic!("the transport never waits") };
+        done
+    }
+
+    #[test]
+    fn a_create_is_found_by_its_marker_where_the_list_does_not_show_it() {
         for (created_at, is_found) in [("2026-11-20T12:00:01Z", true), ("2025-04-04T14:21:49Z", false)] {
-            let mut customer = Customer {
-                id: Text::from_static("cus_123456789"),
-                metadata: JsonObject::in_string(r#"{"passerelle_op":"op_1"}"#).expect("an object"),
-                created_at: Some(Text::from_static(created_at)),
-                updated_at: Some(Text::from_static(created_at)),
-                ..Customer::default()
-            };
-            fields().apply_to(&mut customer);
-            let transport = ShortLists { vendor: (vendor.server)(settings), customer };
+            let (provider, transport) = listed_without_metadata(created_at);
             let command = Command::Create(CreateCustomer { fields: fields(), distinct: false, existing: None });
             let sent_at = "2026-11-20T12:00:00Z".parse().expect("a time");
-            let finding = find_outcome(&provider, &transport, &command, sent_at, Some("op_1"));
-            let mut context = task::Context::from_waker(task::Waker::noop());
-            let task::Poll::Ready(found) = pin!(finding).poll(&mut context) else {
-                panic!("the transport never waits")
-            };
+            let found = ready(find_outcome(&provider, &transport, &command, sent_at, Some("op_1")));
             assert_eq!(matches!(found.expect("an outcome"), Found::Happened(_)), is_found, "{created_at}");
         }
+    }
+
+    #[test]
+    fn a_look_up_answers_what_the_list_does_not_show() {
+        let (provider, transport) = listed_without_metadata("2026-11-20T12:00:01Z");
+        let lookup = Lookup::Email(Text::from_static("john@example.com"));
+        let found = ready(PlannedLookup::new(&provider, &lookup).expect("a look-up").run(&transport));
+        let found = found.expect("an answer").expect("a customer");
+        assert!(found.metadata.get("user_id").is_some() && found.updated_at.is_some(), "{found:?}");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::known::PartialLookup;
+use super::{in_full::in_full, known::PartialLookup};
 use crate::{
     engine::identity::{self, Asked},
     kit::{CustomerPage, CustomerProvider, Plan, Transport, read_large, run},
@@ -311,6 +311,7 @@ impl PlannedLookup {
             Self::Known(known) => return known.run(transport).await.map(Some),
             Self::Scan(list) => list,
         };
+        let (provider, filter) = (Arc::clone(&list.provider), list.gateway_filter.clone());
         let Page { items, next, .. } = list.read(transport).await?;
         let mut matching: Vec<Customer> = Vec::new();
         for customer in items {
@@ -322,7 +323,11 @@ impl PlannedLookup {
         if matching.len() > 1 {
             return Err(ambiguous(matching));
         }
-        match (matching.pop(), next) {
+        let found = match matching.pop() {
+            Some(entry) => in_full(&provider, transport, entry).await?.filter(|customer| filter.matches(customer)),
+            None => None,
+        };
+        match (found, next) {
             (Some(customer), None) => Ok(Some(customer)),
             (Some(mut customer), Some(_)) => {
                 customer.fidelity.derived(Field::Id, ONLY_MATCH_READ);

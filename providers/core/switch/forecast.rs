@@ -18,12 +18,25 @@ const ANOTHER_SPLIT: &str = "the provider keeps one name, which splits at anothe
 
 /// What becomes of one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Kept,
     Transformed(&'static str),
     Derived(&'static str),
     Carried(&'static str),
     Lost(&'static str),
+}
+
+impl Fate {
+    /// The word of the forecast, and the rule.
+    pub(super) const fn words(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Kept => ("kept", None),
+            Self::Transformed(rule) => ("transformed", Some(rule)),
+            Self::Derived(rule) => ("derived", Some(rule)),
+            Self::Carried(rule) => ("carried", Some(rule)),
+            Self::Lost(rule) => ("lost", Some(rule)),
+        }
+    }
 }
 
 /// The counts of one field. `kept`, `transformed`, `derived`, `carried` and `lost` sum to `held`.
@@ -173,7 +186,7 @@ fn counted(fates: &[(Field, Fate)]) -> Forecast {
 }
 
 /// What becomes of every field that the record holds.
-fn fates(source: &Customer, sides: &Sides<'_>, policy: LossPolicy) -> Vec<(Field, Fate)> {
+pub(super) fn fates(source: &Customer, sides: &Sides<'_>, policy: LossPolicy) -> Vec<(Field, Fate)> {
     let sent = command::report(source, sides);
     let has_value = |field: &Field| match field {
         Field::Type => source.kind.is_some(),
@@ -221,7 +234,7 @@ fn name_fate(source: &Customer, field: Field, sides: &Sides<'_>) -> Option<Fate>
 }
 
 /// The customer as the other side will show it, with what the gateway carries.
-fn arrived(source: &Customer, fates: &[(Field, Fate)], sides: &Sides<'_>) -> Customer {
+pub(super) fn arrived(source: &Customer, fates: &[(Field, Fate)], sides: &Sides<'_>) -> Customer {
     let mut arrived = Customer::default();
     let mut values = source.clone();
     for (field, fate) in fates.iter().filter(|(_, fate)| !matches!(fate, Fate::Lost(_))) {

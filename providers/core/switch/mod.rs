@@ -13,6 +13,7 @@ mod finding;
 mod forecast;
 mod judge;
 mod metadata;
+mod preview;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use decision::Decision;
 pub use finding::{Finding, FindingCode, Level, codes_markdown};
 pub use forecast::{FieldForecast, Forecast, RecordForecast, forecast};
 pub use judge::{Candidate, Source, Verdict, judge};
+pub use preview::{Previewed, preview};
 pub use seen::{Hash, Seen};
 pub use value::value_hash;
 

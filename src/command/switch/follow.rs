@@ -99,10 +99,11 @@ pub(super) fn tail(switch: &SwitchView) -> u64 {
     switch.pinned.get(elsewhere).copied().unwrap_or(0).saturating_sub(left)
 }
 
-/// How many customers of the tail move by themselves. The others are refused, undecided, left or gone.
+/// How many customers of the tail move by themselves. The others are refused, undecided, in doubt, left or gone. A doubt may
+/// never end: at a provider whose lists do not show who is new, only a person can find the record.
 pub(super) fn moving(switch: &SwitchView) -> u64 {
     let records = &switch.records;
-    let staying = records.refused + records.needs_decision + records.gone;
+    let staying = records.refused + records.needs_decision + records.in_doubt + records.gone;
     tail(switch).saturating_sub(staying)
 }
 

@@ -111,7 +111,13 @@ enum Switch {
     /// Write the records that need a person, to mend and to feed back with `decide` or `run --only`.
     Errors(File),
     /// Write the report: one page for people.
-    Report(File),
+    Report {
+        #[command(flatten)]
+        file: File,
+        /// Show the values of the customers of a plan's sample. Without it they are masked.
+        #[arg(long)]
+        show_values: bool,
+    },
     /// Play a whole switch between two twins in this process, while a client reads and writes. Needs no gateway.
     Rehearse(rehearse::Rehearse),
 }
@@ -179,7 +185,10 @@ async fn execute(client: &Client, json: bool, command: Switch) -> Result<(), Com
         }
         Switch::Results(file) => write(client, json, file, "results.csv").await,
         Switch::Errors(file) => write(client, json, file, "errors.csv").await,
-        Switch::Report(file) => write(client, json, file, "report.html").await,
+        Switch::Report { file, show_values } => {
+            let values = if show_values { "?show_values=true" } else { "" };
+            write(client, json, file, &format!("report.html{values}")).await
+        }
         // It needs no client, so `run` has executed it.
         Switch::Rehearse(_) => Ok(()),
     }

@@ -40,7 +40,7 @@ pub(super) fn text(switch: &SwitchView) -> String {
     if tail(switch) > 0 {
         let elsewhere = if switch.state == SwitchState::Switched { from } else { to };
         let how = match moving(switch) {
-            0 => "who is refused, undecided, left or gone stays there",
+            0 => "who is refused, undecided, in doubt, left or gone stays there",
             _ => "they move one by one, without an interruption",
         };
         line("tail", &format!("{} still at {elsewhere}; {how}", tail(switch)));

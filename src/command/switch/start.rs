@@ -45,9 +45,12 @@ pub(super) struct Plan {
     /// A list of the customers, where the source cannot list all of them: CSV with a column `id`, or a JSON object a line.
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
-    /// How many records are read a second time, and shown in full.
-    #[arg(long, default_value_t = 20)]
+    /// How many customers the report shows as they are at the source, and as they will be at the target.
+    #[arg(long, value_name = "N", default_value_t = 20)]
     sample: u32,
+    /// Show the values of these customers in the report. Without it they are masked.
+    #[arg(long, requires = "out")]
+    show_values: bool,
     /// Write decisions.csv, results.csv and report.html into this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -96,7 +99,7 @@ pub(super) struct Verify {
 }
 
 pub(super) async fn plan(client: &Client, json: bool, plan: Plan) -> Result<(), CommandError> {
-    let Plan { merchant, to, from_file, sample, out, detach } = plan;
+    let Plan { merchant, to, from_file, sample, show_values, out, detach } = plan;
     if let Some(folder) = &out {
         make_folder(folder)?;
     }
@@ -113,7 +116,8 @@ pub(super) async fn plan(client: &Client, json: bool, plan: Plan) -> Result<(), 
     let switch = follow(client, switch, Goal::Planned).await?;
     if let Some(folder) = &out {
         for name in ["decisions.csv", "results.csv", "report.html"] {
-            download(client, &format!("/v1/switches/{}/{name}", switch.id), &folder.join(name)).await?;
+            let values = if show_values && name == "report.html" { "?show_values=true" } else { "" };
+            download(client, &format!("/v1/switches/{}/{name}{values}", switch.id), &folder.join(name)).await?;
         }
     }
     show::print(&switch, json)?;

@@ -131,6 +131,12 @@ pub(in crate::store) trait Work: Send + Sync + 'static {
     /// Whether the writer skips it where its caller has stopped waiting.
     const ONLY_IF_AWAITED: bool = false;
 
+    /// Whether it reads a few rows by an index. SQLite then executes it on the thread of its caller if it can: handing it to
+    /// another thread and back costs several times as much.
+    fn is_short(&self) -> bool {
+        false
+    }
+
     /// Executes it. After a transaction that failed, the writer may execute it again from the beginning.
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Self::Done, StoreError>;
 }
@@ -140,6 +146,9 @@ pub(in crate::store) trait Work: Send + Sync + 'static {
 pub(in crate::store) trait Job: Send {
     /// Whether the work runs alone.
     fn runs_alone(&self) -> bool;
+
+    /// Whether the work reads a few rows.
+    fn is_short(&self) -> bool;
 
     /// Executes the work and keeps its result until the transaction has ended.
     async fn perform(&mut self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError>;
@@ -180,6 +189,10 @@ impl<W: Work> Job for Pending<W> {
 
     fn runs_alone(&self) -> bool {
         W::RUNS_ALONE
+    }
+
+    fn is_short(&self) -> bool {
+        self.work.is_short()
     }
 
     fn abandoned(&self) -> bool {

@@ -175,6 +175,10 @@ impl Work for ReadAdopted {
 
     const RUNS_ALONE: bool = false;
 
+    fn is_short(&self) -> bool {
+        true
+    }
+
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Self::Done, StoreError> {
         // A reader has no time. So every other contact counts as settled here, and the writer decides.
         let known = self.0.known(session).await?;

@@ -22,7 +22,7 @@ use super::{
 use crate::store::{
     contacts::{ContactKind, RowContacts},
     database::{
-        Group, Work,
+        Group, Session as _, Work,
         head::Head,
         sqlite::{SqliteSession, counted, ready},
     },
@@ -55,6 +55,13 @@ impl Bench {
         bench.run(&Route { merchant: "acme".to_owned(), connection: "main".to_owned() });
         bench.begin();
         bench.adopt(0..customers);
+        for number in 0..customers {
+            let insert = format!(
+                "INSERT INTO operations (id, merchant, connection, operation, customer, fingerprint, state, attempt, created_at, \
+                 sent_at, finished_at) VALUES ('{number}', 'acme', 'main', 'update', 'provider-{number}', x'00', 'done', 1, 0, 0, 0)"
+            );
+            ready(bench.session.execute(&insert, &[])).expect("stored");
+        }
         bench
     }
 

@@ -66,9 +66,11 @@ pub(in crate::store) struct Unpin {
 }
 
 /// A write to the customer `?1`, `?2` that is open or unknown, at any connection.
-const OPEN_WRITE: &str = "SELECT 1 FROM customer_ids AS ids JOIN operations ON operations.merchant = ids.merchant \
+///
+/// The order of the tables is fixed: otherwise SQLite reads all operations of the merchant.
+const OPEN_WRITE: &str = "SELECT 1 FROM customer_ids AS ids CROSS JOIN operations \
+                          WHERE ids.merchant = ?1 AND ids.public_id = ?2 AND operations.merchant = ?1 \
                           AND operations.customer = ids.provider_id AND operations.connection = ids.connection \
-                          WHERE ids.merchant = ?1 AND ids.public_id = ?2 \
                           AND operations.state IN ('sending', 'unknown')";
 
 #[async_trait]
@@ -227,6 +229,10 @@ impl Work for ReadCustomers {
     type Done = Vec<KnownCustomer>;
 
     const RUNS_ALONE: bool = false;
+
+    fn is_short(&self) -> bool {
+        matches!(self.which, Which::HasContact { .. })
+    }
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<KnownCustomer>, StoreError> {
         let (condition, mut values) = self.which.condition();

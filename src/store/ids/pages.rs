@@ -29,6 +29,10 @@ impl Work for ReadPage {
 
     const RUNS_ALONE: bool = false;
 
+    fn is_short(&self) -> bool {
+        true
+    }
+
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Self::Done, StoreError> {
         let mut customers = Vec::new();
         for ids in self.provider_ids.chunks(CHUNK) {
@@ -93,6 +97,10 @@ impl Work for HasTail {
     type Done = bool;
 
     const RUNS_ALONE: bool = false;
+
+    fn is_short(&self) -> bool {
+        true
+    }
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
         let select = "SELECT pinned FROM (SELECT pinned FROM customers WHERE merchant = ?1 AND pinned IS NOT NULL \

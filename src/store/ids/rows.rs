@@ -117,7 +117,8 @@ pub(super) fn collect(customers: &mut Vec<KnownCustomer>, public_id: String, row
     Ok(())
 }
 
-/// The routing of a merchant, and every row of the customers that an id names. No id names none.
+/// The routing of a merchant, and every row of the customers that an id names. No id names none. An id that is a public id names
+/// no other customer.
 const RESOLVE: &str = concat!(
     "SELECT connection AS active, epoch, switch_id, other, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
      FROM routing WHERE merchant = ?1 \
@@ -131,7 +132,8 @@ const RESOLVE: &str = concat!(
     " FROM customer_ids AS named CROSS JOIN customers CROSS JOIN customer_ids AS ids \
      WHERE named.merchant = ?1 AND named.provider_id = ?2 \
      AND customers.merchant = ?1 AND customers.public_id = named.public_id \
-     AND ids.merchant = ?1 AND ids.public_id = named.public_id"
+     AND ids.merchant = ?1 AND ids.public_id = named.public_id \
+     AND NOT EXISTS (SELECT 1 FROM customers WHERE merchant = ?1 AND public_id = ?2)"
 );
 
 /// What an id means.
@@ -147,6 +149,10 @@ impl Work for Resolve {
 
     const RUNS_ALONE: bool = false;
 
+    fn is_short(&self) -> bool {
+        true
+    }
+
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Option<Resolved>, StoreError> {
         let values = [Value::Text(&self.merchant), Value::text(self.id.as_deref())];
         let (mut routing, mut customers) = (None, Vec::<KnownCustomer>::new());
@@ -158,10 +164,6 @@ impl Work for Resolve {
             let _ = (row.maybe_integer()?, row.maybe_text()?, row.maybe_text()?);
             let public_id = row.text()?;
             collect(&mut customers, public_id, &mut row)?;
-        }
-        let has_public_id = |customer: &KnownCustomer| Some(&customer.public_id) == self.id.as_ref();
-        if customers.iter().any(has_public_id) {
-            customers.retain(has_public_id);
         }
         Ok(routing.map(|routing| Resolved { routing, customers }))
     }

@@ -36,10 +36,10 @@ impl Work for UnpinStale {
                       WHERE stale.merchant = ?1 AND stale.pinned = ?2 AND stale.deletion IS NULL AND routing.merchant = ?1 \
                       AND routing.switch_id IS NOT NULL AND routing.other = ?2 AND here.merchant = ?1 \
                       AND here.public_id = stale.public_id AND here.connection = routing.connection \
-                      AND NOT EXISTS (SELECT 1 FROM customer_ids AS ids JOIN operations \
-                      ON operations.merchant = ids.merchant AND operations.customer = ids.provider_id \
-                      AND operations.connection = ids.connection WHERE ids.merchant = ?1 \
-                      AND ids.public_id = stale.public_id AND operations.state = 'sending') \
+                      AND NOT EXISTS (SELECT 1 FROM customer_ids AS ids CROSS JOIN operations \
+                      WHERE ids.merchant = ?1 AND ids.public_id = stale.public_id AND operations.merchant = ?1 \
+                      AND operations.customer = ids.provider_id AND operations.connection = ids.connection \
+                      AND operations.state = 'sending') \
                       ORDER BY stale.public_id LIMIT ?3) RETURNING public_id";
         let values = [Value::Text(&self.merchant), Value::Text(&self.left), Value::Integer(limited(self.limit))];
         let mut records = Vec::new();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use passerelle::switch::{
-    service::{Decided, Refused, RefusedKind, Tried},
+    service::{Decided, Refused, RefusedKind, Sample, Tried},
     view::{
         ForecastEntry, Level, Marks, Outcome, Rate, RecordCounts, Step, SwitchObject, SwitchRecord, SwitchRecordObject,
         SwitchState, SwitchView, WayBack,
@@ -32,6 +32,7 @@ struct Kept {
     /// How often each command arrived, and with which options.
     log: Vec<String>,
     is_failing: bool,
+    samples: Vec<Sample>,
 }
 
 #[derive(Debug)]
@@ -56,6 +57,11 @@ impl Memory {
     pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut SwitchView)) {
         let mut kept = self.lock();
         change(&mut kept.find(id).expect("a switch").view);
+    }
+
+    /// Shows these samples in every plan.
+    pub(super) fn show(&self, samples: Vec<Sample>) {
+        self.lock().samples = samples;
     }
 
     /// Adds a record with these texts.

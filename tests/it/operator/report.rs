@@ -1,13 +1,42 @@
 //! The report: what it shows, and what it never does.
 
-use passerelle::switch::view::{BlockedBy, BlockedCode, Outcome, Verified};
+use passerelle::switch::{
+    service::Sample,
+    view::{BlockedBy, BlockedCode, Outcome, Verified},
+};
+use passerelle_providers::{model::Field, switch::Previewed};
 
 use super::{Bed, memory::record};
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'&\u{202e}";
 
-async fn report(bed: &Bed, id: &str) -> String {
-    let answer = bed.get(&format!("/v1/switches/{id}/report.html")).await;
+fn sample(text: &str) -> Sample {
+    let value = || Some(text.to_owned());
+    let field =
+        |field| Previewed { field, source: value(), target: value(), outcome: Some("kept"), rule: Some("a rule") };
+    Sample {
+        public_id: text.to_owned(),
+        target_id: value(),
+        outcome: Outcome::Linked,
+        fields: vec![field(Field::Name)],
+    }
+}
+
+/// R32: values are masked unless the operator asks for them.
+#[tokio::test]
+async fn the_samples_of_a_plan_are_masked_unless_the_operator_asks_for_their_values() {
+    let bed = Bed::start().await;
+    let id = bed.planned().await;
+    bed.memory.show(vec![sample("Awa Diop")]);
+    let masked = report(&bed, &format!("{id}/report.html")).await;
+    assert!(masked.contains("A•••") && !masked.contains("<td data-label=\"At the source\">Awa Diop"), "{masked}");
+    let shown = report(&bed, &format!("{id}/report.html?show_values=true")).await;
+    assert!(shown.contains("<td data-label=\"At the target\">Awa Diop</td>"), "{shown}");
+    assert_eq!(bed.get(&format!("/v1/switches/{id}/report.html?show_values=all")).await.status, 422);
+}
+
+async fn report(bed: &Bed, path: &str) -> String {
+    let answer = bed.get(&format!("/v1/switches/{path}")).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "text/html; charset=utf-8"));
     assert!(answer.header("content-security-policy").starts_with("default-src 'none';"));
     answer.text
@@ -42,7 +71,8 @@ async fn every_text_in_the_report_is_escaped_and_the_page_requests_nothing() {
     (wrong.public_id, wrong.code, wrong.detail, wrong.field) =
         (Some(HOSTILE.to_owned()), Some(HOSTILE.to_owned()), Some(HOSTILE.to_owned()), Some(HOSTILE.to_owned()));
     bed.memory.add(&id, wrong);
-    let page = report(&bed, &id).await;
+    bed.memory.show(vec![sample(HOSTILE)]);
+    let page = report(&bed, &format!("{id}/report.html?show_values=true")).await;
     assert!(page.matches("&lt;script&gt;").count() > 10, "the texts are shown: {page}");
     for never in ["<script", "\u{202e}", "src=", "href=", "url(", "@import", "http://", "https://", "onload"] {
         assert!(!page.contains(never), "{never} in {page}");
@@ -67,7 +97,7 @@ async fn the_report_of_a_verified_switch_is_readable_without_colours_scripts_or_
         view.marks.pending = 12;
         view.pinned.insert("main".to_owned(), 40);
     });
-    let page = report(&bed, &id).await;
+    let page = report(&bed, &format!("{id}/report.html")).await;
     for (element, count) in [
         ("<html", 1),
         ("</html>", 1),

@@ -17,6 +17,7 @@ mod merchant;
 mod passes;
 mod planning;
 mod steps;
+mod samples;
 mod story;
 mod trial;
 mod unique;

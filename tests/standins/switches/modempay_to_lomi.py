@@ -25,6 +25,9 @@ PEOPLE = {f"plain {number}": plain(number) for number in range(1, 11)} | {
     "with a balance": Person(
         customer(11, "Lamin Ceesay", "lamin@example.com", balance=25), copy("Lamin Ceesay", "lamin@example.com")
     ),
+    "never answered about": Person(
+        customer(16, "Jainaba Faye", "jainaba@example.com"), plan=("created", ""), run=("in_doubt", "")
+    ),
     "without an address": Person(
         customer(12, "Fatou Jallow", phone="7000012"), copy("Fatou Jallow", phone="+2207000012")
     ),
@@ -123,14 +126,14 @@ PAIR = Pair(
     filled={"one match": {"phone_number": "+2207000020"}},
     shows={"one match": {"phone": "+2207009999"}, "another name": {"name": "Some Body", "phone": "+2207000099"}},
     lost={"balance"},
-    lost_answers=0,
+    in_doubt="never answered about",
     strangers={
         "collision": customer(None, "Only There", "only.there@example.com"),
         "phone": customer(None, "Musa Touray", phone="7000025"),
         "several 1": customer(None, "Several", "several@example.com"),
         "several 2": customer(None, "Several", "several@example.com"),
     },
-    forecast={"balance": (1, 0, 0, 0, 1), "email": (20, 20, 0, 0, 0)},
+    forecast={"balance": (1, 0, 0, 0, 1), "email": (21, 21, 0, 0, 0)},
     collision="plain 3",
     stuck={},
     changed_copy=("plain 1", {"name": "Changed"}, "name", {}),

@@ -9,7 +9,8 @@ endpoint is below `/control`, which no vendor has:
     PATCH  /control/accounts/NAME/records/ID    changes a record, as another client of the vendor would
     DELETE /control/accounts/NAME/records/ID    deletes a record, as another client of the vendor would
     GET    /control/accounts/NAME/writes        the requests of clients that were no reads, the oldest first
-    POST   /control/accounts/NAME/lost          loses the answers to so many next writes, which happen all the same
+    POST   /control/accounts/NAME/lost          loses the answers to so many next writes, which happen all the same:
+                                                those whose body has a text
 """
 
 import json
@@ -47,7 +48,7 @@ class Account:
 
     def __init__(self, name, credentials):
         self.name, self.credentials = name, credentials
-        self.records, self.writes, self.lost = {}, [], 0
+        self.records, self.writes, self.lost, self.lost_text = {}, [], 0, ""
 
 
 class StandIn:
@@ -116,7 +117,7 @@ class StandIn:
                 if is_write:
                     account.writes.append({"method": request.method, "path": request.target, "body": request.json})
                 answer = self.answer(request, account)
-                if is_write and account.lost:
+                if is_write and account.lost and account.lost_text.encode() in request.body:
                     account.lost -= 1
                     return None
                 return answer
@@ -135,7 +136,8 @@ class StandIn:
             case "POST", ["accounts", name, "records"]:
                 return 200, [self.add(self.accounts[name], fields) for fields in json.loads(request.body)]
             case "POST", ["accounts", name, "lost"]:
-                self.accounts[name].lost = json.loads(request.body)
+                account, asked = self.accounts[name], json.loads(request.body)
+                account.lost, account.lost_text = asked["count"], asked["text"]
                 return 200, None
             case "PATCH", ["accounts", name, "records", id]:
                 record = self.accounts[name].records[id]

@@ -248,7 +248,7 @@ fn no_debug_shows_a_value() {
             judge(&Source::new("public", &source), &candidates, sides, None),
             update_command(&source, &target, base(&seen), sides, Some(&Decision::Create)),
             create_command(&source, sides, Some(&Decision::Create)),
-            candidates,
+            (candidates, preview(&source, Some(&target), sides, LossPolicy::Drop)),
             (&seen, base(&seen), forecast(&source, sides, LossPolicy::Drop)),
         );
         for value in ["Amadou", "Fatou", "example.com", "77123", "canary"] {
@@ -269,4 +269,30 @@ fn every_code_is_unique_and_documented() {
         assert!(table.contains(&format!("| `{}` | {} |", code.as_str(), code.level().as_str())), "{code:?}");
         assert!(code.level() == Level::Info || code.meaning().len() > 60, "{code:?} does not say what to do");
     }
+}
+
+/// R17: a record that is created has what the forecast says, and one that is linked keeps what it has.
+#[test]
+fn a_preview_shows_a_record_before_and_after() {
+    let source = Customer { metadata: object(r#"{"plan":"gold"}"#), ..amadou() };
+    let of = |fields: &[Previewed], field: Field| {
+        let found = fields.iter().find(|one| one.field == field).expect("a field").clone();
+        (found.source, found.target, found.outcome)
+    };
+    let some = |text: &str| Some(text.to_owned());
+    check("notchpay", "bitnob", |sides| {
+        let created = preview(&source, None, sides, LossPolicy::Drop);
+        let email = some("amadou.ba@example.com");
+        assert_eq!(of(&created, Field::Email), (email.clone(), email.clone(), Some("kept")));
+        assert_eq!(of(&created, Field::FirstName), (None, some("Amadou"), None));
+        assert_eq!(of(&created, Field::Metadata), (some(r#"{"plan":"gold"}"#), None, Some("lost")));
+        let carried = preview(&source, None, sides, LossPolicy::Carry);
+        assert_eq!(of(&carried, Field::Metadata).2, Some("carried"));
+    });
+    check("notchpay", "lomi", |sides| {
+        let target = Customer { phone: None, name: text("Amadou  BA"), metadata: JsonObject::default(), ..amadou() };
+        let linked = preview(&source, Some(&target), sides, LossPolicy::Drop);
+        assert_eq!(of(&linked, Field::Name), (some("Amadou Ba"), some("Amadou  BA"), None), "it keeps its own");
+        assert_eq!(of(&linked, Field::Phone).1, some("+221771234567"), "what is empty is filled");
+    });
 }

@@ -2,7 +2,7 @@
 //! writes commits what waits together, in groups.
 
 use std::{
-    sync::Mutex,
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -60,13 +60,37 @@ impl Drop for Lane {
 
 /// A store in a file has a guard, one in memory and one that is inspected have none.
 pub(super) fn read_alone(mut session: SqliteSession, clock: &Clock, guard: Option<&Guard>, mut jobs: Jobs) {
-    while let Some(mut job) = jobs.blocking_recv() {
-        let mut group = Group { now: clock().as_millisecond(), head: None };
-        let result = ready(job.perform(&mut session, &mut group));
-        if let (Some(guard), Err(error)) = (guard, &result) {
-            guard.judge(error);
-        }
-        job.settle(result);
+    while let Some(job) = jobs.blocking_recv() {
+        read_one(&mut session, clock, guard, job);
+    }
+}
+
+fn read_one(session: &mut SqliteSession, clock: &Clock, guard: Option<&Guard>, mut job: Box<dyn Job>) {
+    let mut group = Group { now: clock().as_millisecond(), head: None };
+    let result = ready(job.perform(session, &mut group));
+    if let (Some(guard), Err(error)) = (guard, &result) {
+        guard.judge(error);
+    }
+    job.settle(result);
+}
+
+/// A connection for reads of a few rows, on the thread of the caller.
+pub(super) struct Short {
+    session: Mutex<SqliteSession>,
+    clock: Clock,
+    guard: Arc<Guard>,
+}
+
+impl Short {
+    pub(super) fn of(session: SqliteSession, clock: &Clock, guard: &Arc<Guard>) -> Self {
+        Self { session: Mutex::new(session), clock: Clock::clone(clock), guard: Arc::clone(guard) }
+    }
+
+    /// Executes a job now. While another thread reads, it returns the job: no caller waits here.
+    pub(super) fn read(&self, job: Box<dyn Job>) -> Option<Box<dyn Job>> {
+        let Ok(mut session) = self.session.try_lock() else { return Some(job) };
+        read_one(&mut session, &self.clock, Some(&self.guard), job);
+        None
     }
 }
 

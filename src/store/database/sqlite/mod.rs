@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use self::{
     file::unusable,
     guard::{Guard, log_of},
-    lane::{Lane, read_alone, write_groups},
+    lane::{Lane, Short, read_alone, write_groups},
     log::Checkpoints,
     log_note::Note,
     session::failure,
@@ -38,6 +38,8 @@ mod embedded {
 
 /// An open SQLite store.
 pub(in crate::store) struct Sqlite {
+    /// Reads a few rows on the thread of the caller. It is closed first, like the reader.
+    short: Option<Short>,
     /// A store in memory has but one connection. The reader is closed before the writer, which then removes the log.
     reader: Option<Lane>,
     writer: Lane,
@@ -60,6 +62,13 @@ impl Database for Sqlite {
     }
 
     fn read(&self, job: Box<dyn Job>) {
+        let job = match &self.short {
+            Some(short) if job.is_short() => match short.read(job) {
+                Some(job) => job,
+                None => return,
+            },
+            _ => job,
+        };
         self.reader.as_ref().unwrap_or(&self.writer).send(job);
     }
 
@@ -96,8 +105,11 @@ impl Sqlite {
         }
         refuse_foreign(&connection)?;
         migrate(&mut connection)?;
-        let reader = connect()?;
-        reader.pragma_update(None, "query_only", true).map_err(|error| failure(&error))?;
+        let readers = [connect()?, connect()?];
+        for reader in &readers {
+            reader.pragma_update(None, "query_only", true).map_err(|error| failure(&error))?;
+        }
+        let [reader, short] = readers;
         let page_size = connection.pragma_query_value(None, "page_size", |row| row.get(0));
         let note = Note::of(&log_of(&reserved.path), &reserved.lock, page_size.map_err(|error| failure(&error))?);
         let note = note.map_err(|error| unusable(&reserved.path, &error))?;
@@ -106,8 +118,10 @@ impl Sqlite {
         let clock = clock.unwrap_or_else(system);
         let (reading, writing) = ((Clock::clone(&clock), Arc::clone(&guard)), (clock, Arc::clone(&guard)));
         let statements = Statements::default();
-        let [reader, connection] = [reader, connection].map(|connection| SqliteSession(connection, statements.clone()));
+        let sessions = [reader, short, connection].map(|connection| SqliteSession(connection, statements.clone()));
+        let [reader, short, connection] = sessions;
         Ok(Self {
+            short: Some(Short::of(short, &reading.0, &guard)),
             reader: Some(Lane::start("store-reader", move |jobs| {
                 read_alone(reader, &reading.0, Some(&reading.1), jobs);
             })?),
@@ -131,7 +145,7 @@ impl Sqlite {
         let statements = Statements::default();
         let session = SqliteSession(connection, statements.clone());
         let lane = Lane::start("store-reader", move |jobs| read_alone(session, &system(), None, jobs))?;
-        Ok(Self { reader: None, writer: lane, guard: None, statements, _lock: None })
+        Ok(Self { short: None, reader: None, writer: lane, guard: None, statements, _lock: None })
     }
 
     /// Opens a store in memory, which is lost with the process.
@@ -143,7 +157,7 @@ impl Sqlite {
         let statements = Statements::default();
         let session = SqliteSession(connection, statements.clone());
         let writer = Lane::start("store-writer", move |jobs| write_groups(session, &clock, None, jobs))?;
-        Ok(Self { reader: None, writer, guard: None, statements, _lock: None })
+        Ok(Self { short: None, reader: None, writer, guard: None, statements, _lock: None })
     }
 }
 

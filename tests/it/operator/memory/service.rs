@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use passerelle::switch::{
     service::{
-        Accepted, Decided, Decision, Listed, Page, PlanOptions, Refused, RefusedKind, RunOptions, SwitchService, Tried,
-        VerifyOptions,
+        Accepted, Decided, Decision, Listed, Page, PlanOptions, Refused, RefusedKind, RunOptions, Sample,
+        SwitchService, Tried, VerifyOptions,
     },
     view::{
         BlockedBy, BlockedCode, DecisionKind, MapEntry, Outcome, Reason, Steps, StepsObject, SwitchRecord, SwitchState,
@@ -21,6 +21,10 @@ type Changed = Result<SwitchView, Refused>;
 
 #[async_trait]
 impl SwitchService for Memory {
+    async fn samples(&self, _: &str) -> Result<Vec<Sample>, Refused> {
+        Ok(self.lock().samples.clone())
+    }
+
     async fn plan(&self, merchant: &str, options: PlanOptions, listed: Option<Listed>) -> Changed {
         let (mut customers, mut wrong) = (CUSTOMERS, Vec::new());
         if let Some(mut listed) = listed {
