@@ -33,6 +33,8 @@ pub struct Config {
     pub store: Option<StoreConfig>,
     /// How providers are called.
     pub outbound: Outbound,
+    /// How a merchant is switched to another provider.
+    pub switch: SwitchConfig,
     /// The merchants, by name.
     #[serde(default)]
     pub merchants: BTreeMap<String, MerchantConfig>,
@@ -142,6 +144,18 @@ pub struct Outbound {
     /// What is called without the proxy: hosts with their subdomains, or networks such as `203.0.113.0/24`.
     #[serde(default)]
     pub no_proxy: Vec<String>,
+}
+
+/// How a merchant is switched to another provider.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Switch")]
+pub struct SwitchConfig {
+    /// How long the writes to one customer may wait while it moves to the other side, such as `2s`. It is needed only for a
+    /// customer who is written more often than the provider needs to show a write.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub hold: Duration,
 }
 
 /// A merchant: the keys of its clients, and its connections to providers.

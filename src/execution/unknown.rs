@@ -3,7 +3,7 @@
 //! connection that cannot be asked is never taken for one that does not have the customer.
 //!
 //! A DID is an alias of a customer, so it has no row either (R3). It is asked for at every connection whose provider has DIDs,
-//! also without an open switch.
+//! also without an open switch. The claim of a write finds the row of its customer by the provider's id, and not by an alias.
 
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ pub(super) async fn ask(reader: &Reader<'_>, homes: &Homes, command: &mut Comman
     let candidates = candidates(reader, &home, &asked)?;
     if let [only] = &candidates[..]
         && Arc::ptr_eq(only, &home.connection)
+        && !(command.is_write() && is_did(&asked))
     {
         return at_active(command, home);
     }

@@ -5,7 +5,7 @@
 //! `execution` decides where an id without a row is asked for. Where the store cannot be asked, every command is
 //! refused, and none is answered with 404: the customer may exist.
 
-use std::{iter, sync::Arc};
+use std::{iter, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -13,11 +13,17 @@ use passerelle_providers::{
     model::{Command, Customer, CustomerId, Error, IdPattern, Kind, Lookup, Reply},
     text::{Text, email, packed},
 };
+use tokio::time::{Instant, sleep};
 
 use super::{Connection, Gateway, Home, Merchant, Middleware};
 use crate::store::{
     AdoptedId, ContactKind, Ids, KnownCustomer, OperationLog, Resolved, Routing, Seen, ShownRecord, Store, StoreError,
 };
+
+/// How often a write looks whether its customer has moved.
+const LOOK: Duration = Duration::from_millis(20);
+/// After this time beyond its end, a hold is that of a process that has died. The clocks of processes differ by less.
+const FORGOTTEN: i64 = 5000;
 
 /// The ids and homes of customers, from the store. Every customer has a home of its own: the connection to which it is pinned,
 /// otherwise the active one.
@@ -25,6 +31,8 @@ use crate::store::{
 pub struct Homes {
     ids: Ids,
     operations: OperationLog,
+    /// How long a write waits for the move of its customer.
+    hold: Duration,
 }
 
 impl Gateway {
@@ -32,10 +40,10 @@ impl Gateway {
     /// A merchant who has a middleware keeps it.
     #[must_use]
     pub fn with_ids(self, store: &Store) -> Self {
-        let ids = store.ids();
+        let (ids, hold) = (store.ids(), self.hold);
         self.with_middleware(|merchant| match &merchant.middleware {
             None if ids.is_routed(&merchant.name) => {
-                Some(Arc::new(Homes { ids: ids.clone(), operations: store.operations().clone() }))
+                Some(Arc::new(Homes { ids: ids.clone(), operations: store.operations().clone(), hold }))
             }
             middleware => middleware.clone(),
         })
@@ -155,7 +163,16 @@ impl Homes {
 #[async_trait]
 impl Middleware for Homes {
     async fn resolve(&self, merchant: &Merchant, command: &mut Command) -> Result<Home, Error> {
-        let Resolved { routing, customers } = self.resolved(merchant, command).await?;
+        let mut resolved = self.resolved(merchant, command).await?;
+        // A customer who is being moved is written at its new home (R15). The wait holds nothing in the database.
+        if command.is_write() && is_held(&resolved) {
+            let begun = Instant::now();
+            while is_held(&resolved) && begun.elapsed() < self.hold {
+                sleep(LOOK).await;
+                resolved = self.resolved(merchant, command).await?;
+            }
+        }
+        let Resolved { routing, customers } = resolved;
         // A list begins after one of its own customers, wherever that customer lives.
         let is_list = matches!(command, Command::List(_));
         let active = connection(merchant, &routing.connection)?;
@@ -239,6 +256,13 @@ impl Middleware for Homes {
     fn homes(&self) -> Option<&Homes> {
         Some(self)
     }
+}
+
+/// Whether the claims on the customer wait for its move. The claim itself asks again, by the clock of the database.
+fn is_held(resolved: &Resolved) -> bool {
+    let now = Timestamp::now().as_millisecond();
+    let is_held = |customer: &KnownCustomer| customer.held_until > 0 && !customer.shown.is_empty();
+    resolved.customers.iter().any(|one| is_held(one) && now < one.held_until.saturating_add(FORGOTTEN))
 }
 
 /// The kind of contact that a look-up compares. Rows have no others.

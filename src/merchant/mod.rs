@@ -47,6 +47,8 @@ pub struct Gateway {
     pub operator: OperatorAccess,
     /// How long a whole request may take.
     pub deadline: Duration,
+    /// How long writes to one customer may wait while it moves to another connection.
+    pub hold: Duration,
     /// How large a request body may be, in bytes.
     pub max_body: usize,
     /// How long a request body may take to arrive.

@@ -120,6 +120,7 @@ impl Gateway {
                     signers,
                     operator,
                     deadline: config.server.deadline,
+                    hold: config.switch.hold,
                     max_body: config.server.max_body,
                     body_timeout: config.server.body_timeout,
                     max_bodies: config.server.max_bodies,

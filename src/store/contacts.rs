@@ -95,12 +95,14 @@ pub struct ContactChanges {
     /// What changes in the row of the customer, if there is one.
     pub(in crate::store) row_email: Patch<Hash>,
     pub(in crate::store) row_phone: Patch<Hash>,
+    /// What the home shows after the write, as keyed hashes. It goes into the row of the customer, too.
+    pub shown: Option<Vec<u8>>,
 }
 
 impl ContactChanges {
     /// The changes of a deletion: no contact is kept.
     pub const fn forget() -> Self {
-        Self { email: Patch::Clear, phone: Patch::Clear, row_email: Patch::Clear, row_phone: Patch::Clear }
+        Self { email: Patch::Clear, phone: Patch::Clear, row_email: Patch::Clear, row_phone: Patch::Clear, shown: None }
     }
 
     /// What changes in the row of the customer.
@@ -110,7 +112,7 @@ impl ContactChanges {
             Patch::Clear => Patch::Clear,
             Patch::Set(hash) => Patch::Set(beginning(hash)),
         });
-        RowContacts { email, phone }
+        RowContacts { email, phone, shown: self.shown.as_deref() }
     }
 
     /// The kinds of contact that change.
@@ -125,6 +127,8 @@ impl ContactChanges {
 pub(super) struct RowContacts<'a> {
     pub(super) email: Patch<&'a [u8]>,
     pub(super) phone: Patch<&'a [u8]>,
+    /// What the home shows after the write.
+    pub(super) shown: Option<&'a [u8]>,
 }
 
 /// The contacts that a store keeps. Clones share one store.

@@ -368,6 +368,8 @@ impl Switches {
         if step == Step::Complete {
             self.forget_held(switch).await?;
         }
+        // Before the state changes: if the process ends in between, the command is repeated.
+        self.context.store.switches().forget_details(&switch.id).await?;
         self.change(&loaded, SwitchChange { state: Some(after), ..SwitchChange::default() }).await
     }
 }

@@ -100,6 +100,8 @@ pub struct Copied {
     /// Whether the other side now has the state of the version that was read, and the store has noted that. Otherwise the
     /// customer has to be copied again.
     pub is_current: bool,
+    /// Whether the customer lives at the side that is not active, and moves when it is copied.
+    pub is_of_tail: bool,
     /// Whether this removed the customer's pin, so that it follows the active connection.
     pub has_moved: bool,
 }

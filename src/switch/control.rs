@@ -2,8 +2,9 @@
 //! may go. A watcher beside the work renews the lease, reads the operator's wishes, and reports a stall.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -29,6 +30,8 @@ pub(super) struct Control {
     /// When the work last did something; `None` while it waits on purpose.
     active: Mutex<Option<Instant>>,
     next: Mutex<Instant>,
+    /// The customers of the tail who are written again and again, and in how many looks that was so.
+    busy: Mutex<BTreeMap<String, u32>>,
 }
 
 /// Why the watcher ended, or what it saw.
@@ -51,12 +54,18 @@ impl Control {
             has_changed: Notify::new(),
             active: Mutex::new(Some(Instant::now())),
             next: Mutex::new(Instant::now()),
+            busy: Mutex::default(),
         }
     }
 
     /// Whether nothing may be sent any more.
     pub(super) fn must_end(&self) -> bool {
         self.must_end.load(Ordering::Relaxed)
+    }
+
+    /// The customers of the tail who are written again and again, and in how many looks that was so.
+    pub(super) fn busy(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the work after what is in flight.

@@ -1,6 +1,9 @@
 //! Writes what brings a record at the other side to the state of the home, and notes which version that is.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use passerelle_providers::{
     engine::carry,
@@ -92,19 +95,23 @@ impl One<'_> {
     async fn conclude(&self, source: &Customer, target: &Customer, linked: &Linked) -> Result<Copied, Stop> {
         let sides = self.sides();
         let hash = |bytes: &[u8]| self.hash(bytes);
-        let target = self.carried(source, target).await?;
-        let seen = Seen::common((source, &sides.from), (&target, &sides.to), &hash).to_bytes();
-        self.keep(linked, self.customer.version, &seen).await?;
+        let with_carried = self.carried(source, target).await?;
+        let seen = Seen::common((source, &sides.from), (&with_carried, &sides.to), &hash).to_bytes();
+        // A state that may be older than the version is copied, and not believed (R21): the customer stays marked.
+        let is_believed = self.is_believed.load(Ordering::Relaxed);
+        let version = if is_believed { self.customer.version } else { self.customer.copied_version };
+        self.keep(linked, version, &seen).await?;
         let mut ended = self.ended(match linked.origin {
             IdOrigin::Created => Outcome::Created,
             IdOrigin::Linked => Outcome::Linked,
             IdOrigin::First => Outcome::AlreadyLinked,
         });
         ended.set_other_id(self, &linked.id);
-        ended.is_current = true;
+        ended.is_current = is_believed;
         // The claim of a copy pins the customer.
-        if self.customer.pinned.is_some() || self.has_sent.load(Ordering::Relaxed) {
-            let lag = self.home.visibility_lag.max(self.other.visibility_lag);
+        if is_believed && (self.customer.pinned.is_some() || self.has_sent.load(Ordering::Relaxed)) {
+            let lag =
+                if self.shows_copy(target, &linked.id).await { Duration::ZERO } else { self.other.visibility_lag };
             let (ids, public_id) = (self.context.store.ids(), &self.customer.public_id);
             let is_unpinned = ids.unpin(&self.pair.merchant, public_id, lag, self.customer.version).await?;
             ended.has_moved = is_unpinned && self.routing.connection == self.other.name;

@@ -8,7 +8,10 @@
 //! All memory is in the store: the row of a customer at a connection, and the operation of the last copy. A process that
 //! dies at any step leaves a state from which the next call goes on.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use passerelle_providers::{
     engine::carry,
@@ -18,6 +21,7 @@ use passerelle_providers::{
 
 use super::{
     context::{Context, Copied, Order, Pair, Stalled, Task},
+    rowless,
     side::{Read, Reader, side},
     view::Outcome,
 };
@@ -44,7 +48,7 @@ pub async fn copy_one(context: &Context, pair: &Pair, public_id: &str, order: &O
         let gateway = context.gateway.load_full();
         let Some(customer) = resolved.customers.into_iter().find(is_named) else {
             // The next attempt finds the row.
-            match adopt(context, pair, &resolved.routing.connection, public_id).await? {
+            match rowless::adopt(context, pair, &resolved.routing.connection, public_id).await? {
                 None => continue,
                 Some(ended) => return Ok(ended),
             }
@@ -54,8 +58,9 @@ pub async fn copy_one(context: &Context, pair: &Pair, public_id: &str, order: &O
         let Some(other) = pair.other(home) else { return Ok(Copied::of(Outcome::Left)) };
         let connection = |name| gateway.connection(&pair.merchant, name).ok_or_else(|| Stalled::not_configured(name));
         let ((merchant, home), (_, other)) = (connection(home)?, connection(other)?);
-        let (customer, routing, has_sent) = (&customer, &resolved.routing, AtomicBool::new(false));
-        let one = One { context, pair, order, merchant, home, other, customer, routing, has_sent };
+        let (customer, routing) = (&customer, &resolved.routing);
+        let (has_sent, is_believed) = (AtomicBool::new(false), AtomicBool::new(false));
+        let one = One { context, pair, order, merchant, home, other, customer, routing, has_sent, is_believed };
         match one.copy().await {
             Ok(end) => return Ok(end),
             Err(Stop::End(end)) => return Ok(*end),
@@ -66,25 +71,18 @@ pub async fn copy_one(context: &Context, pair: &Pair, public_id: &str, order: &O
     Ok(copied)
 }
 
-/// A customer of the plan without a row: the first pass did not list it. Lists prove nothing, so it is read by its id, which
-/// gives it a row. `Some`: it cannot be read, such as a customer who was deleted between the plan and the first `run`.
-async fn adopt(context: &Context, pair: &Pair, active: &str, public_id: &str) -> Result<Option<Copied>, Stalled> {
-    let gateway = context.gateway.load_full();
-    let found = gateway.connection(&pair.merchant, active).ok_or_else(|| Stalled::not_configured(active))?;
-    let (merchant, connection) = found;
-    let reader = Reader { context, merchant, connection };
-    let (outcome, finding) = match reader.as_client(public_id, public_id).await? {
-        Read::Found(_) => return Ok(None),
-        read @ Read::Missing => (Outcome::Gone, read.finding(connection)),
-        read => (Outcome::NeedsDecision, read.finding(connection)),
-    };
-    Ok(Some(Copied { finding: Some(finding), ..Copied::of(outcome) }))
-}
-
 impl Copied {
     /// An outcome of which nothing more is known.
     pub(super) const fn of(outcome: Outcome) -> Self {
-        Self { outcome, finding: None, source_id: None, target_id: None, is_current: false, has_moved: false }
+        Self {
+            outcome,
+            finding: None,
+            source_id: None,
+            target_id: None,
+            is_current: false,
+            is_of_tail: false,
+            has_moved: false,
+        }
     }
 }
 
@@ -124,6 +122,8 @@ pub(super) struct One<'o> {
     pub(super) routing: &'o Routing,
     /// Whether a copy was claimed.
     pub(super) has_sent: AtomicBool,
+    /// Whether the state that was read at the home is certainly the one of the version.
+    pub(super) is_believed: AtomicBool,
 }
 
 /// The record of a customer at the other side.
@@ -162,6 +162,8 @@ impl One<'_> {
             }
             read => return self.unread_at_home(&read).await,
         };
+        // Copied all the same: the customer must not wait for its first copy until it is written less often.
+        self.is_believed.store(self.shows_last_write(&source), Ordering::Relaxed);
         if self.customer.gone_at.is_some() {
             self.context.store.ids().note_gone(&self.pair.merchant, &self.customer.public_id, false).await?;
         }
@@ -236,7 +238,7 @@ impl One<'_> {
     async fn bring_up(&self, source: &Customer, linked: Linked) -> Result<Copied, Stop> {
         match self.reader(self.other).record(&linked.id).await? {
             Read::Found(target) => self.converge(source, *target, linked).await,
-            Read::Missing if self.order.decision == Some(Decision::Create) => self.create_again(source, &linked).await,
+            Read::Missing if self.replaces(&linked).await? => self.replace(source, &linked).await,
             Read::Missing
                 if self.repairs(&linked) && self.other.manifest.operation(Operation::Delete).is_supported() =>
             {
@@ -250,9 +252,25 @@ impl One<'_> {
         }
     }
 
-    /// Makes a record again that others have deleted at the other side, as the operator decided. The row of the former record
-    /// goes first, with the memory of the copy that made it. If the process ends after that, the next call goes on here.
-    async fn create_again(&self, source: &Customer, linked: &Linked) -> Result<Copied, Stop> {
+    /// Whether the operator decided on another record in the place of one that the other side does not show any more: a new
+    /// one, or one that stands there.
+    async fn replaces(&self, linked: &Linked) -> Result<bool, Stop> {
+        Ok(match &self.order.decision {
+            Some(Decision::Create) => true,
+            Some(Decision::Link(id)) if **id != *linked.id => {
+                if !matches!(self.reader(self.other).record(id).await?, Read::Found(_)) {
+                    let detail = format!("`{}` does not show the record that the decision names", self.other.name);
+                    return Err(self.stop_with(Finding::new(FindingCode::RecordUnknown, None, detail)));
+                }
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Makes or links another record, as the operator decided. The row of the former record goes first, with the memory of the
+    /// copy that made it. If the process ends after that, the next call goes on here.
+    async fn replace(&self, source: &Customer, linked: &Linked) -> Result<Copied, Stop> {
         let (ids, public_id) = (self.context.store.ids(), &self.customer.public_id);
         if !ids.forget_copy(&self.pair.merchant, public_id, &self.other.name, &linked.id).await? {
             return Err(Stop::Moved);
@@ -323,7 +341,8 @@ impl One<'_> {
     pub(super) fn ended(&self, outcome: Outcome) -> Copied {
         let id = |connection: &str| self.customer.id_at(connection).map(str::to_owned);
         let (source_id, target_id) = (id(&self.pair.from), id(&self.pair.to));
-        Copied { source_id, target_id, ..Copied::of(outcome) }
+        let is_of_tail = self.routing.connection == self.other.name;
+        Copied { source_id, target_id, is_of_tail, ..Copied::of(outcome) }
     }
 
     /// The end that a finding means.

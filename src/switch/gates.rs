@@ -39,7 +39,7 @@ impl Evidence {
         let configured = gateway.connection(&switch.merchant, &switch.from);
         Ok(Self {
             counts: store.switches().counts(&switch.id).await?,
-            ids: store.ids().counts(&switch.merchant).await?,
+            ids: store.ids().counts_in(&switch.merchant, &switch.id).await?,
             in_file: configured.map(|(merchant, _)| merchant.active.name.clone()),
             way_back: way_back(context, loaded).await?,
         })

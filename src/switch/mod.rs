@@ -3,7 +3,8 @@
 //! is not possible now, `driver` works in the background: `planner` makes a plan, `passes` and `marks` copy, `walks` finds what
 //! was changed outside the gateway, `verifying` compares, and `extras` counts what belongs to no customer. `copy` brings one
 //! customer to the other side, `undo` deletes what it made, `matching` finds who a customer may be there, `verify` compares a
-//! page of both sides, `erasing` reaches every connection with a deletion, and [`context`] has what all
+//! page of both sides, `holding` moves who is written all the time, `erasing` reaches every connection with a deletion, and
+//! [`context`] has what all
 //! of them work with.
 
 mod commands;
@@ -19,6 +20,7 @@ mod file;
 pub mod files;
 mod flips;
 mod gates;
+mod holding;
 mod marks;
 mod matching;
 mod notices;
@@ -38,6 +40,7 @@ mod unique;
 pub mod verify;
 mod verifying;
 pub mod view;
+mod visible;
 mod walks;
 mod words;
 

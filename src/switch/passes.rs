@@ -19,7 +19,6 @@ use super::{
     ending::STALE,
     planner::with_finding,
     progress::{Loaded, Phase, Progress, encoded},
-    provider::configured,
     rowless,
     view::Outcome,
 };
@@ -288,34 +287,6 @@ impl Work<'_> {
         }
         Ok(records)
     }
-
-    /// Removes the pins of customers who are copied. Before the cutover that changes nothing.
-    async fn follow(&self) -> Result<(), Stalled> {
-        let (switch, ids) = (&self.loaded.switch, self.context.store.ids());
-        for home in [&switch.from, &switch.to] {
-            let (_, connection) = configured(self.context, &switch.merchant, home)?;
-            let mut after: Option<String> = None;
-            loop {
-                let pinned = ids.pinned_to(&switch.merchant, home, after.as_deref(), PINNED).await?;
-                for customer in &pinned {
-                    let is_at_both = [&switch.from, &switch.to].iter().all(|side| customer.id_at(side).is_some());
-                    if is_at_both && !customer.is_marked() && !customer.is_tombstoned() {
-                        let lag = connection.visibility_lag;
-                        ids.unpin(&switch.merchant, &customer.public_id, lag, customer.version).await?;
-                    }
-                    if self.control.must_end() {
-                        return Ok(());
-                    }
-                }
-                self.control.progressed();
-                after = pinned.last().map(|last| last.public_id.clone());
-                if pinned.len() < PINNED {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Whether a mark of a customer with this outcome is copied. The others wait for a person.
@@ -365,9 +336,20 @@ fn change_of(record: &RecordRow, copied: Copied) -> RecordChange {
         (_, Outcome::Created | Outcome::Linked) if is_of_earlier_switch(record) => Outcome::AlreadyLinked,
         (_, now) => now,
     };
+    // It is named until it has moved.
+    let is_busy = record.code.as_deref() == Some(FindingCode::WrittenTooOften.as_str());
+    let stays_named = is_busy && copied.finding.is_none() && copied.is_of_tail && !copied.has_moved;
+    let (code, level, detail) = match stays_named {
+        true => (record.code.clone(), record.level.clone(), record.detail.clone()),
+        false => (None, None, None),
+    };
     let change = RecordChange {
         source_id: copied.source_id,
         target_id: copied.target_id,
+        code,
+        level,
+        detail,
+        decided: Some(record.decision.clone().unwrap_or_default()),
         ..changed(&record.public_id, outcome)
     };
     with_finding(change, copied.finding.as_ref())

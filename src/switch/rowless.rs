@@ -11,6 +11,26 @@ use super::{
 };
 use crate::store::RecordRow;
 
+/// A customer of the plan without a row: the first pass did not list it. Lists prove nothing, so it is read by its id, which
+/// gives it a row. `Some`: it cannot be read, such as a customer who was deleted between the plan and the first `run`.
+pub(super) async fn adopt(
+    context: &Context,
+    pair: &Pair,
+    active: &str,
+    public_id: &str,
+) -> Result<Option<Copied>, Stalled> {
+    let gateway = context.gateway.load_full();
+    let found = gateway.connection(&pair.merchant, active).ok_or_else(|| Stalled::not_configured(active))?;
+    let (merchant, connection) = found;
+    let reader = Reader { context, merchant, connection };
+    let (outcome, finding) = match reader.as_client(public_id, public_id).await? {
+        Read::Found(_) => return Ok(None),
+        read @ Read::Missing => (Outcome::Gone, read.finding(connection)),
+        read => (Outcome::NeedsDecision, read.finding(connection)),
+    };
+    Ok(Some(Copied { finding: Some(finding), ..Copied::of(outcome) }))
+}
+
 /// Gives the customer of a record its row, if the source knows the customer: then it is copied in its turn.
 pub(super) async fn find(context: &Context, pair: &Pair, record: &RecordRow) -> Result<Copied, Stalled> {
     let pending = Copied::of(Outcome::Pending);

@@ -84,7 +84,7 @@ impl Reader<'_> {
         self.twice(None, provider_id).await
     }
 
-    async fn once(&self, provider_id: &str) -> Result<Customer, Error> {
+    pub(super) async fn once(&self, provider_id: &str) -> Result<Customer, Error> {
         let id = CustomerId::parse(Text::from(provider_id), &self.connection.manifest.id)?;
         engine::retrieve(&self.connection.provider, &self.transport(Operation::Retrieve), &id).await
     }

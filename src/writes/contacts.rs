@@ -1,16 +1,19 @@
 //! The customer of a finished write: its id for the store, and what the write changes about its contacts. Contacts are
 //! the keyed hashes by which a look-up finds a customer that the lists of its provider do not show. Where the lists show
-//! every customer, none are recorded.
+//! every customer, none are recorded. And what the home shows after the write, for the copies of a switch.
 
 use passerelle_providers::{
     model::{Command, Created, Customer, CustomerFields, Error, Lookup, Patch, Written},
+    switch::{Seen, Side},
     text::Text,
 };
 
 use super::{Attempt, NewWrite};
 use crate::{
     execution,
-    store::{Carried, CarriedChanges, ContactChanges, ContactKind, Contacts, ContactsOf, CreatedContacts},
+    store::{
+        Carried, CarriedChanges, ContactChanges, ContactKind, Contacts, ContactsOf, CreatedContacts, OperationLog,
+    },
 };
 
 impl Attempt<'_> {
@@ -45,6 +48,20 @@ impl Attempt<'_> {
         let changes = if is_complete { ContactChanges::default() } else { contacts.changes(of, values()) };
         if is_routed { contacts.with_row(of.merchant, changes, values()) } else { changes }
     }
+}
+
+/// What the home showed in the answer to a write, as keyed hashes. A copy that reads the same has read the state after the
+/// write. Only a merchant with a routing row needs it.
+pub(super) fn shown(attempt: &Attempt<'_>, store: &OperationLog, result: &Result<Written, Error>) -> Option<Vec<u8>> {
+    let Ok(Written::Changed(customer) | Written::Created(Created { customer, existing: false })) = result else {
+        return None;
+    };
+    if attempt.is_copy || attempt.merchant.middleware.is_none() {
+        return None;
+    }
+    let side = Side { connection: &attempt.connection.name, provider: &attempt.connection.provider };
+    let hash = |bytes: &[u8]| store.copied_value_hash(&attempt.merchant.name, bytes);
+    Some(Seen::common((customer, &side), (customer, &side), &hash).to_bytes())
 }
 
 /// The contacts of the customer that a create is to make, for a merchant with a routing row.

@@ -118,7 +118,7 @@ pub struct Formerly {
 }
 
 /// How often a write is planned, if its customer is moved between each plan and the claim.
-pub const MOST_PLANS: usize = 3;
+pub const MOST_PLANS: usize = 8;
 
 /// Executes writes.
 #[derive(Debug)]
@@ -283,6 +283,7 @@ impl Writes {
             false => execution::present_written(merchant, connection, result, attempt.first_sent_at).await,
         };
         let mut carried = attempt.complete(&self.carried, &mut result).await;
+        contacts.shown = contacts::shown(attempt, &self.store, &result);
         let mut is_compared = false;
         let receipts = self.receipts_of(attempt, &result).await;
         loop {

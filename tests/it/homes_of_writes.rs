@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use passerelle::{
     merchant::{Connection, Home, Homes, Merchant, Middleware},
     store::{ContactKind, Deletion, IdOrigin, Ids, KnownCustomer, Routing, ShownRecord},
+    writes::MOST_PLANS,
 };
 use passerelle_providers::model::{Command, Customer, Error, Kind, Reply};
 use reqwest::Method;
@@ -213,7 +214,7 @@ async fn a_write_whose_merchant_is_flipped_after_its_plan_is_planned_anew_and_se
     assert_eq!(now, (effects.0 + 2, effects.1 + 1), "each was sent once, to its home");
     assert_eq!(bed.routing().await.epoch, 3);
     let before = operations(gateway).await;
-    bed.flip_after_plans(3);
+    bed.flip_after_plans(MOST_PLANS);
     let refused = gateway.patch(&path, json!({ "email": "late@example.com" })).await;
     assert_eq!(refused.status_and_code(), (503, "store_unavailable"), "{}", refused.text);
     assert_eq!(operations(gateway).await, before, "nothing is claimed");
@@ -234,7 +235,7 @@ async fn a_write_of_a_drop_in_client_is_planned_anew_as_well() {
     assert!(created.status.is_success(), "{}", created.text);
     let found = bed.ids().by_contact("acme", ContactKind::Email, "fatou@example.com").await.expect("read");
     assert_eq!(found[0].pinned.as_deref(), Some("old"), "two flips lead back to it");
-    bed.flip_after_plans(3);
+    bed.flip_after_plans(MOST_PLANS);
     let refused = send("/as/notchpay/customers", body).await;
     assert_eq!(refused.status, 503, "{}", refused.text);
     assert_eq!((count_effects(&bed.old.1), count_effects(&bed.new.1)), (1, 0));

@@ -82,7 +82,7 @@ codes! {
     /// the customer through the gateway.
     CustomerGone = "customer_gone", Action;
     /// The other side does not find the customer's record any more, which a copy made or was linked with. Decide `create`
-    /// to make the record again, or `leave`.
+    /// to make the record again, `link ID` with another record, or `leave`.
     CopyMissing = "copy_missing", Action;
     /// The provider answers this customer's id with another customer's record: it has merged the two. Nothing is copied until
     /// a decision.
@@ -97,6 +97,9 @@ codes! {
     RecordStays = "record_stays", Info;
     /// The operator decided on this record.
     MatchedByDecision = "matched_by_decision", Info;
+    /// The customer is written so often that it could not be moved while its writes waited for `switch.hold`. It stays where it
+    /// is, with every write, and is tried again after a minute.
+    WrittenTooOften = "written_too_often", Info;
 }
 
 /// How much a finding stops.

@@ -1,7 +1,7 @@
 //! Gives records of a connection their rows, before an answer shows them.
 //!
-//! The public id of a record without a row is its id at the connection. If that is the public id of another customer, it
-//! is a UUID that derives from the store's secret, so that every replica derives the same.
+//! The public id of a record without a row is its id at the connection. If that names another customer, as its public id or
+//! at another connection, it is a UUID that derives from the store's secret, so that every replica derives the same.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -250,6 +250,14 @@ impl Work for Adopt {
 }
 
 impl Adopt {
+    /// Whether another customer has the id of a record at another connection. Answers have shown it as that customer's, so
+    /// it must not become the public id of this one: public ids come first (R3).
+    async fn is_named(&self, session: &mut dyn Session, record: &NewRow) -> Result<bool, StoreError> {
+        let select = "SELECT public_id FROM customer_ids WHERE merchant = ?1 AND provider_id = ?2 LIMIT 1";
+        let id = [&self.page.merchant, &record.provider_id].map(|text| Value::Text(text));
+        Ok(!session.rows(select, &id).await?.is_empty())
+    }
+
     /// Inserts a new customer, and returns its public id.
     async fn insert(
         &self,
@@ -259,7 +267,8 @@ impl Adopt {
         need: Need,
     ) -> Result<String, StoreError> {
         let Page { merchant, connection, .. } = &*self.page;
-        let own = (need == Need::Row).then(|| record.provider_id.clone());
+        let is_free = need == Need::Row && !self.is_named(session, record).await?;
+        let own = is_free.then(|| record.provider_id.clone());
         let derived =
             (0..MOST_DERIVED).map(|number| self.hashes.public_id(merchant, connection, &record.provider_id, number));
         for public_id in own.into_iter().chain(derived) {

@@ -140,7 +140,7 @@ impl Bench {
         of("a failure", self, &mut |bench| ready(lift(&mut bench.session, planned)).expect("ended"));
         of("an end", self, &mut |bench| {
             let email = hash(1 << 22);
-            let contacts = RowContacts { email: Patch::Set(&email), phone: Patch::Clear };
+            let contacts = RowContacts { email: Patch::Set(&email), phone: Patch::Clear, shown: Some(&[1; 100]) };
             ready(confirm(&mut bench.session, planned, contacts, 0)).expect("ended");
         });
         of("the marks", self, &mut |bench| {

@@ -182,7 +182,7 @@ impl Work for HasDue {
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
-        let select = "SELECT 1 FROM erasures WHERE outcome = 'pending' AND due_at <= ?1 LIMIT 1";
+        let select = "SELECT merchant FROM erasures WHERE outcome = 'pending' AND due_at <= ?1 LIMIT 1";
         Ok(!session.rows(select, &[Value::Integer(group.now)]).await?.is_empty())
     }
 }

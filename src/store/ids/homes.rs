@@ -10,6 +10,12 @@ use crate::store::{
     error::StoreError,
 };
 
+/// The value of `shown` while a write is open. A second claim and a second end find another value, so a value that is
+/// known at rest is the answer to the last write, and no other write overlapped that one.
+const OPEN: Value<'_> = Value::Bytes(&[0]);
+/// The value of `shown` where it is not known what the home shows.
+const UNKNOWN: Value<'_> = Value::Bytes(&[]);
+
 /// Where a write was planned for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HomeOfWrite {
@@ -37,12 +43,23 @@ struct Row {
     public_id: String,
     home: String,
     deletion: Option<Deletion>,
+    held_until: i64,
+    /// Whether no write is open of which the state is about to be known, and that after the last one is not known.
+    is_unknown: bool,
 }
 
 /// What a claim may do to the row of its customer. It says nothing any more once another statement has changed the row.
 pub(in crate::store) struct Allowed {
     routing: Routing,
     row: Option<Row>,
+}
+
+impl Allowed {
+    /// Whether the claim of a client waits, because the customer is being moved (R15). Where it is not known what the home shows
+    /// after the last write, one write may pass: the state after that one is known.
+    pub(in crate::store) fn is_held(&self, now: i64) -> bool {
+        self.row.as_ref().is_some_and(|row| row.held_until > now && !row.is_unknown)
+    }
 }
 
 impl Planned<'_> {
@@ -101,7 +118,8 @@ impl Planned<'_> {
         routing: &Routing,
         customer: &str,
     ) -> Result<Option<Row>, StoreError> {
-        let select = "SELECT customers.public_id, customers.pinned, customers.deletion \
+        let select = "SELECT customers.public_id, customers.pinned, customers.deletion, customers.held_until, \
+                      CAST(length(customers.shown) AS BIGINT) \
                       FROM customer_ids AS ids CROSS JOIN customers \
                       WHERE ids.merchant = ?1 AND ids.provider_id = ?2 AND ids.connection = ?3 \
                       AND customers.merchant = ?1 AND customers.public_id = ids.public_id";
@@ -115,7 +133,8 @@ impl Planned<'_> {
         routing: &Routing,
         public_id: &str,
     ) -> Result<Option<Row>, StoreError> {
-        let select = "SELECT public_id, pinned, deletion FROM customers WHERE merchant = ?1 AND public_id = ?2";
+        let select = "SELECT public_id, pinned, deletion, held_until, CAST(length(shown) AS BIGINT) FROM customers \
+                      WHERE merchant = ?1 AND public_id = ?2";
         Self::read(session, routing, select, &[self.merchant, public_id].map(Value::Text)).await
     }
 
@@ -130,6 +149,8 @@ impl Planned<'_> {
             public_id: row.text()?,
             home: row.maybe_text()?.unwrap_or_else(|| routing.connection.clone()),
             deletion: row.maybe_text()?.as_deref().and_then(Deletion::parse),
+            held_until: row.integer()?,
+            is_unknown: row.integer()? == 0,
         }))
     }
 
@@ -148,20 +169,24 @@ impl Planned<'_> {
         if self.is_copy {
             return self.pin_to_home(session, by).await;
         }
+        // PostgreSQL learns the type of the `CASE` below from its first branch, which no row takes.
         let pinned = by.routing.open.as_ref().map(|_| self.connection);
         let deletion = self.deletes().then_some(Deletion::Claimed.as_str());
         let (merchant, pinned, deletion) = (Value::Text(self.merchant), Value::text(pinned), Value::text(deletion));
         match (&by.row, self.customer) {
             (Some(row), _) => {
                 let update = "UPDATE customers SET version = version + 1, pinned = coalesce(pinned, ?3), \
-                              deletion = coalesce(deletion, ?4) WHERE merchant = ?1 AND public_id = ?2";
-                session.execute(update, &[merchant, Value::Text(&row.public_id), pinned, deletion]).await?;
+                              deletion = coalesce(deletion, ?4), \
+                              shown = CASE WHEN version < 0 THEN shown WHEN shown = ?5 THEN ?6 ELSE ?5 END \
+                              WHERE merchant = ?1 AND public_id = ?2";
+                let values = [merchant, Value::Text(&row.public_id), pinned, deletion, OPEN, UNKNOWN];
+                session.execute(update, &values).await?;
             }
             (None, Some(customer)) if by.routing.open.is_some() || self.deletes() => {
                 let (customer, connection) = (Value::Text(customer), Value::Text(self.connection));
-                let insert = "INSERT INTO customers (merchant, public_id, pinned, deletion, version, written_at) \
-                              VALUES (?1, ?2, ?3, ?4, 1, ?5)";
-                let values = [merchant, customer, pinned, deletion, Value::Integer(ONLY_CLAIMED)];
+                let insert = "INSERT INTO customers (merchant, public_id, pinned, deletion, version, written_at, shown) \
+                              VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)";
+                let values = [merchant, customer, pinned, deletion, Value::Integer(ONLY_CLAIMED), OPEN];
                 session.execute(insert, &values).await?;
                 let insert = "INSERT INTO customer_ids (merchant, public_id, connection, provider_id) \
                               VALUES (?1, ?2, ?3, ?2)";
@@ -196,7 +221,7 @@ pub(in crate::store) async fn confirm(
     let id = [of.merchant, &customer, of.connection].map(Value::Text);
     let (mut set, mut values) = (String::new(), [&id[..], &[Value::Integer(now)]].concat());
     let contacts = match of.deletes() {
-        true => RowContacts { email: Patch::Clear, phone: Patch::Clear },
+        true => RowContacts { email: Patch::Clear, phone: Patch::Clear, shown: None },
         false => contacts,
     };
     for (kind, hash) in [(ContactKind::Email, contacts.email), (ContactKind::Phone, contacts.phone)] {
@@ -208,6 +233,15 @@ pub(in crate::store) async fn confirm(
     if of.deletes() {
         set += ", deletion = 'confirmed'";
     }
+    values.push(OPEN);
+    let open = values.len();
+    values.extend([contacts.shown.map_or(UNKNOWN, Value::Bytes), UNKNOWN]);
+    // The end of a create is the first write of its customer.
+    set += &format!(
+        ", shown = CASE WHEN version < 0 THEN shown WHEN shown = ?{open} OR version = 0 THEN ?{} ELSE ?{} END",
+        open + 1,
+        open + 2
+    );
     let update = format!(
         "UPDATE customers SET version = version + 1, written_at = ?4{set} WHERE merchant = ?1 AND public_id = \
          (SELECT public_id FROM customer_ids WHERE merchant = ?1 AND provider_id = ?2 AND connection = ?3) \
@@ -239,8 +273,8 @@ pub(in crate::store) async fn lift(session: &mut dyn Session, of: Planned<'_>) -
     }
     let update = format!(
         "UPDATE customers SET version = version + 1, deletion = CASE WHEN deletion = 'claimed' AND NOT EXISTS ({}) \
-         THEN NULL ELSE deletion END WHERE merchant = ?1 AND public_id = {public}",
+         THEN NULL ELSE deletion END, shown = ?4 WHERE merchant = ?1 AND public_id = {public}",
         others("AND operation = 'delete'")
     );
-    session.execute(&update, &id).await.map(|_| ())
+    session.execute(&update, &[&id[..], &[UNKNOWN]].concat()).await.map(|_| ())
 }

@@ -82,8 +82,8 @@ impl Work for Unpin {
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
         let update = format!(
-            "UPDATE customers SET pinned = NULL WHERE merchant = ?1 AND public_id = ?2 AND version = ?3 \
-             AND copied_version = ?3 AND written_at <= ?4 AND deletion IS NULL AND gone_at IS NULL \
+            "UPDATE customers SET pinned = NULL, held_until = 0 WHERE merchant = ?1 AND public_id = ?2 AND version = ?3 \
+             AND copied_version = ?3 AND copied_at <= ?4 AND deletion IS NULL AND gone_at IS NULL \
              AND EXISTS (SELECT 1 FROM routing WHERE merchant = ?1 AND switch_id IS NOT NULL) \
              AND NOT EXISTS (SELECT 1 FROM routing LEFT JOIN customer_ids AS here ON here.merchant = ?1 \
              AND here.public_id = ?2 AND here.connection = routing.connection LEFT JOIN customer_ids AS there \
@@ -132,9 +132,10 @@ impl Work for Copied {
                 return Ok(false);
             }
         }
-        let update = "UPDATE customers SET copied_version = ?3 WHERE merchant = ?1 AND public_id = ?2 \
+        let update = "UPDATE customers SET copied_version = ?3, copied_at = ?4 WHERE merchant = ?1 AND public_id = ?2 \
                       AND copied_version <= ?3 AND version >= ?3 AND deletion IS NULL";
-        Ok(session.execute(update, &[merchant, public_id, number(self.version)]).await? == 1)
+        let values = [merchant, public_id, number(self.version), Value::Integer(group.now)];
+        Ok(session.execute(update, &values).await? == 1)
     }
 }
 
@@ -161,6 +162,28 @@ impl Work for NoteGone {
                       WHERE merchant = ?1 AND public_id = ?2";
         let at = Value::integer(self.is_gone.then_some(group.now));
         session.execute(update, &[Value::Text(&self.merchant), Value::Text(&self.public_id), at]).await.map(|_| ())
+    }
+}
+
+/// Lets claims on a customer wait, or go on.
+pub(in crate::store) struct Hold {
+    pub(in crate::store) merchant: String,
+    pub(in crate::store) public_id: String,
+    pub(in crate::store) time: Option<i64>,
+}
+
+#[async_trait]
+impl Work for Hold {
+    type Done = ();
+
+    /// One statement on one row.
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
+        let update = "UPDATE customers SET held_until = ?3 WHERE merchant = ?1 AND public_id = ?2";
+        let until = self.time.map_or(0, |time| group.now.saturating_add(time));
+        let values = [Value::Text(&self.merchant), Value::Text(&self.public_id), Value::Integer(until)];
+        session.execute(update, &values).await.map(|_| ())
     }
 }
 
@@ -260,6 +283,8 @@ impl Work for ReadCustomers {
 /// Counts the customers of a merchant.
 pub(in crate::store) struct Count {
     pub(in crate::store) merchant: String,
+    /// The marks of customers whom this switch does not copy until a person decides are not counted.
+    pub(in crate::store) switch_id: Option<String>,
 }
 
 #[async_trait]
@@ -279,9 +304,12 @@ impl Work for Count {
         }
         let select = concat!(
             "SELECT count(*), min(CASE WHEN written_at > 0 THEN written_at END) FROM customers WHERE merchant = ?1 AND ",
-            is_marked!()
+            is_marked!(),
+            " AND NOT EXISTS (SELECT 1 FROM switch_records AS record WHERE record.switch_id = ?2 \
+             AND record.public_id = customers.public_id AND record.outcome IN ('left', 'refused', 'needs_decision', 'gone'))"
         );
-        if let Some(mut row) = session.rows(select, &merchant).await?.pop() {
+        let of_switch = Value::Text(self.switch_id.as_deref().unwrap_or_default());
+        if let Some(mut row) = session.rows(select, &[merchant[0], of_switch]).await?.pop() {
             (counts.marked, counts.oldest_mark) = (unsigned(row.integer()?), row.maybe_integer()?);
         }
         Ok(counts)

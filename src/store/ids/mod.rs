@@ -235,7 +235,7 @@ impl Ids {
 
     /// Lets a customer follow the active connection. It must be copied up to `version`, which must still be its version;
     /// both sides of the open switch must have it; no write to it may be open or unknown, nor a deletion claimed; and its
-    /// last write must have ended a `lag` ago. Otherwise it is `false`, and nothing changes.
+    /// last copy must have been noted a `lag` ago. Otherwise it is `false`, and nothing changes.
     pub async fn unpin(
         &self,
         merchant: &str,
@@ -335,7 +335,14 @@ impl Ids {
 
     /// How many customers are pinned where, and how many are marked.
     pub async fn counts(&self, merchant: &str) -> Result<IdCounts, StoreError> {
-        read(&*self.store.database, Count { merchant: merchant.to_owned() }).await
+        read(&*self.store.database, Count { merchant: merchant.to_owned(), switch_id: None }).await
+    }
+
+    /// The same, without the marks of customers whom a switch does not copy until a person decides about them, such as those
+    /// who were left.
+    pub async fn counts_in(&self, merchant: &str, switch_id: &str) -> Result<IdCounts, StoreError> {
+        let switch_id = Some(switch_id.to_owned());
+        read(&*self.store.database, Count { merchant: merchant.to_owned(), switch_id }).await
     }
 }
 

@@ -87,7 +87,8 @@ impl Work for Add {
 macro_rules! customer {
     () => {
         "customers.public_id, customers.pinned, customers.version, customers.copied_version, customers.written_at, \
-         customers.deletion, customers.gone_at, ids.connection, ids.provider_id, ids.origin, ids.copied_at"
+         customers.deletion, customers.gone_at, customers.held_until, customers.shown, ids.connection, ids.provider_id, \
+         ids.origin, ids.copied_at"
     };
 }
 pub(super) use customer;
@@ -103,6 +104,8 @@ pub(super) fn collect(customers: &mut Vec<KnownCustomer>, public_id: String, row
         written_at: row.integer()?.max(0),
         deletion: row.maybe_text()?.as_deref().and_then(Deletion::parse),
         gone_at: row.maybe_integer()?,
+        held_until: row.integer()?,
+        shown: row.bytes()?,
     };
     let at = row.maybe_text()?.zip(row.maybe_text()?);
     let origin = row.maybe_text()?.as_deref().and_then(IdOrigin::parse).unwrap_or_default();
@@ -120,8 +123,8 @@ pub(super) fn collect(customers: &mut Vec<KnownCustomer>, public_id: String, row
 /// The routing of a merchant, and every row of the customers that an id names. No id names none. An id that is a public id names
 /// no other customer.
 const RESOLVE: &str = concat!(
-    "SELECT connection AS active, epoch, switch_id, other, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
-     FROM routing WHERE merchant = ?1 \
+    "SELECT connection AS active, epoch, switch_id, other, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+     NULL, NULL, NULL, NULL FROM routing WHERE merchant = ?1 \
      UNION ALL SELECT NULL, NULL, NULL, NULL, ",
     customer!(),
     " FROM customers LEFT JOIN customer_ids AS ids \

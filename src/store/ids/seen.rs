@@ -1,12 +1,12 @@
 //! What a copy keeps about a record: keyed hashes of what both sides last had in common.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 
 use super::{
     Ids, folded,
-    marks::Forget,
+    marks::{Forget, Hold},
     rows::{CHUNK, places},
 };
 use crate::store::{
@@ -92,6 +92,13 @@ impl Ids {
         let [merchant, connection] = [merchant, connection].map(str::to_owned);
         let [public_id, provider_id] = [public_id, provider_id].map(folded);
         write(&*self.store.database, Forget { merchant, public_id, connection, provider_id }).await
+    }
+
+    /// Lets the claims on a customer wait for so long, while it is moved. `None`: they go on.
+    pub async fn hold(&self, merchant: &str, public_id: &str, time: Option<Duration>) -> Result<(), StoreError> {
+        let time = time.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        let hold = Hold { merchant: merchant.to_owned(), public_id: folded(public_id), time };
+        write(&*self.store.database, hold).await
     }
 
     /// What [`Ids::copied`] last kept about the record of a customer at a connection.

@@ -162,6 +162,11 @@ pub struct KnownCustomer {
     pub deletion: Option<Deletion>,
     /// Since when it is not found at its home, in milliseconds since 1970.
     pub gone_at: Option<i64>,
+    /// Until when its claims wait, in milliseconds since 1970. 0: they do not.
+    pub held_until: i64,
+    /// What its home showed in the answer to its last write, as keyed hashes. One byte while a write is open; empty where it is
+    /// not known, because writes overlapped or the last answer was lost.
+    pub shown: Vec<u8>,
 }
 
 impl KnownCustomer {

@@ -52,7 +52,8 @@ impl Work for MakeClaim {
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Found, StoreError> {
         let Some(home) = &self.home else { return self.make(session, group).await };
-        let Some(allowed) = self.planned(home).allowed(session, Some(home)).await? else {
+        let allowed = self.planned(home).allowed(session, Some(home)).await?;
+        let Some(allowed) = allowed.filter(|allowed| home.is_copy || !allowed.is_held(group.now)) else {
             return Ok(match self.identity.find(session, group).await? {
                 Found::Nothing => Found::Moved,
                 found => found,

@@ -24,7 +24,7 @@ pub use states::{Step, SwitchState};
 pub use targets::{Target, TargetKeys};
 
 use self::{
-    records::{AddRecords, Count, Decide, KeepRecords, ReadRecord, ReadRecords, ReadUnseen},
+    records::{AddRecords, Count, Decide, ForgetDetails, KeepRecords, ReadRecord, ReadRecords, ReadUnseen},
     rows::{Control, Lease, Open, Read, Release, Selected, Settle, Store},
     stale::UnpinStale,
     targets::{Candidates, KeepTargets, Link, ReadListed},
@@ -333,6 +333,11 @@ impl SwitchLog {
     ) -> Result<Vec<RecordRow>, StoreError> {
         let (switch_id, after) = (id.to_owned(), after.unwrap_or_default().to_owned());
         read(&*self.store.database, ReadUnseen { switch_id, pass, after, limit }).await
+    }
+
+    /// Forgets the differences of a switch that has ended, and what the planner compared.
+    pub async fn forget_details(&self, id: &str) -> Result<(), StoreError> {
+        write(&*self.store.database, ForgetDetails { switch_id: id.to_owned() }).await
     }
 
     /// Stores the decisions of the operator, and returns the public ids that the switch does not know.

@@ -74,6 +74,9 @@ pub struct RecordChange {
     pub candidates: Option<String>,
     /// The pass in which the source showed the customer.
     pub seen_in: Option<u64>,
+    /// The decision under which a copy had this outcome; empty: there was none. If another one was taken since, the outcome
+    /// and its reason stay as they are. `None`: they are replaced whatever was decided.
+    pub decided: Option<String>,
 }
 
 /// How many customers have an outcome.
@@ -116,7 +119,9 @@ pub(in crate::store) struct KeepRecords {
 
 impl KeepRecords {
     pub(in crate::store) async fn perform(&self, session: &mut dyn Session, group: &Group) -> Result<(), StoreError> {
-        let upsert = "INSERT INTO switch_records (switch_id, public_id, source_id, target_id, planned, outcome, code, \
+        let stays = "COALESCE(switch_records.decision, '') <> COALESCE(CAST(?17 AS TEXT), switch_records.decision, '')";
+        let upsert = format!(
+            "INSERT INTO switch_records (switch_id, public_id, source_id, target_id, planned, outcome, code, \
                       level, field, detail, differences, attempts, seen_in, updated_at, candidates) \
                       VALUES (?1, ?2, ?3, ?4, ?5, COALESCE(CAST(?6 AS TEXT), 'pending'), ?7, ?8, ?9, ?10, NULLIF(CAST(?11 AS TEXT), ''), ?14, \
                       COALESCE(CAST(?12 AS BIGINT), 0), ?13, ?16) \
@@ -124,16 +129,17 @@ impl KeepRecords {
                       source_id = COALESCE(excluded.source_id, switch_records.source_id), \
                       target_id = COALESCE(excluded.target_id, switch_records.target_id), \
                       planned = COALESCE(excluded.planned, switch_records.planned), \
-                      outcome = CASE WHEN CAST(?6 AS TEXT) IS NULL THEN switch_records.outcome ELSE excluded.outcome END, \
-                      code = CASE WHEN CAST(?15 AS BIGINT) = 0 THEN switch_records.code ELSE excluded.code END, \
-                      level = CASE WHEN CAST(?15 AS BIGINT) = 0 THEN switch_records.level ELSE excluded.level END, \
-                      field = CASE WHEN CAST(?15 AS BIGINT) = 0 THEN switch_records.field ELSE excluded.field END, \
-                      detail = CASE WHEN CAST(?15 AS BIGINT) = 0 THEN switch_records.detail ELSE excluded.detail END, \
+                      outcome = CASE WHEN CAST(?6 AS TEXT) IS NULL OR {stays} THEN switch_records.outcome ELSE excluded.outcome END, \
+                      code = CASE WHEN CAST(?15 AS BIGINT) = 0 OR {stays} THEN switch_records.code ELSE excluded.code END, \
+                      level = CASE WHEN CAST(?15 AS BIGINT) = 0 OR {stays} THEN switch_records.level ELSE excluded.level END, \
+                      field = CASE WHEN CAST(?15 AS BIGINT) = 0 OR {stays} THEN switch_records.field ELSE excluded.field END, \
+                      detail = CASE WHEN CAST(?15 AS BIGINT) = 0 OR {stays} THEN switch_records.detail ELSE excluded.detail END, \
                       differences = CASE WHEN CAST(?11 AS TEXT) IS NULL THEN switch_records.differences ELSE excluded.differences END, \
                       candidates = COALESCE(excluded.candidates, switch_records.candidates), \
                       attempts = switch_records.attempts + excluded.attempts, \
                       seen_in = CASE WHEN CAST(?12 AS BIGINT) IS NULL THEN switch_records.seen_in ELSE excluded.seen_in END, \
-                      updated_at = excluded.updated_at";
+                      updated_at = excluded.updated_at"
+        );
         for change in &self.records {
             let has_reason = change.planned.is_some() || change.outcome.is_some();
             let values = [
@@ -153,8 +159,9 @@ impl KeepRecords {
                 Value::Integer(i64::from(change.outcome.is_some())),
                 Value::Integer(i64::from(has_reason)),
                 Value::text(change.candidates.as_deref()),
+                Value::text(change.decided.as_deref()),
             ];
-            session.execute(upsert, &values).await?;
+            session.execute(&upsert, &values).await?;
         }
         Ok(())
     }
@@ -313,5 +320,26 @@ impl Work for Decide {
             }
         }
         Ok(unknown)
+    }
+}
+
+/// Forgets what a switch that has ended does not need any more: differences, and what the planner compared.
+pub(in crate::store) struct ForgetDetails {
+    pub(in crate::store) switch_id: String,
+}
+
+#[async_trait]
+impl Work for ForgetDetails {
+    type Done = ();
+
+    /// Each statement sets the same values whatever they were.
+    const RUNS_ALONE: bool = false;
+
+    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
+        let id = [Value::Text(&self.switch_id)];
+        let update = "UPDATE switch_records SET differences = NULL, candidates = NULL WHERE switch_id = ?1 \
+                      AND (differences IS NOT NULL OR candidates IS NOT NULL)";
+        session.execute(update, &id).await?;
+        session.execute("DELETE FROM switch_targets WHERE switch_id = ?1", &id).await.map(|_| ())
     }
 }

@@ -6,24 +6,12 @@ use passerelle_providers::{
     model::Field,
     vendor,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     bed::{CREATING, Vendor},
-    chain::{Chain, values, whole},
+    chain::{Chain, differing, whole},
 };
-
-/// The fields in which two customers differ.
-fn differing(one: &Value, other: &Value) -> Vec<String> {
-    let (one, other) = (values(one), values(other));
-    let members = one.as_object().into_iter().flatten();
-    let differing = members.filter(|(name, value)| match name.as_str() {
-        // A customer who is not blocked and one whose provider says nothing about it are the same.
-        "blocked" => (**value == Value::Bool(true)) != (other["blocked"] == Value::Bool(true)),
-        name => **value != other[name],
-    });
-    differing.map(|(name, value)| format!("{name}: {value} and {}", other[name])).collect()
-}
 
 async fn there_and_back(from: &'static str, to: &'static str) {
     let chain = Chain::of(vec![Vendor::start(from, ""), Vendor::start(to, "")]).await;

@@ -31,6 +31,18 @@ pub(super) fn values(body: &Value) -> Value {
     names.into_iter().chain(["blocked"]).map(|name| (name.to_owned(), body[name].clone())).collect()
 }
 
+/// The fields in which two customers differ.
+pub(super) fn differing(one: &Value, other: &Value) -> Vec<String> {
+    let (one, other) = (values(one), values(other));
+    let members = one.as_object().into_iter().flatten();
+    let differing = members.filter(|(name, value)| match name.as_str() {
+        // A customer who is not blocked and one whose provider says nothing about it are the same.
+        "blocked" => (**value == Value::Bool(true)) != (other["blocked"] == Value::Bool(true)),
+        name => **value != other[name],
+    });
+    differing.map(|(name, value)| format!("{name}: {value} and {}", other[name])).collect()
+}
+
 impl Chain {
     pub(super) async fn of(vendors: Vec<Vendor>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");

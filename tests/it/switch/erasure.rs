@@ -1,5 +1,7 @@
 //! R31 and R23: the deletion of a customer reaches every connection that holds it.
 
+use std::time::Duration;
+
 use passerelle::{
     store::Erased,
     switch::{context::Order, service::SwitchService, view::Outcome},
@@ -54,6 +56,31 @@ async fn a_deletion_reaches_every_connection_and_its_answer_has_receipts() {
     );
     let answered = bed.gateway.delete(&format!("/v1/customers/{kept}")).await;
     assert_eq!(answered.body["receipts"].as_array().map(Vec::len), Some(2), "{}", answered.text);
+}
+
+/// R23: the customer is deleted while the create of its copy is in flight, and the answer to that is lost.
+#[tokio::test]
+async fn a_copy_that_is_in_doubt_at_the_deletion_leaves_no_record() {
+    let faults = "delay = \"250ms..300ms\"\nreset_after = 1.0\nonly = [\"create\"]\n";
+    let bed = Bed::with("modempay", "notchpay", faults, 1).await;
+    let public_id = bed.public_id(0).await;
+    let (context, pair, id) = (bed.context(), bed.pair.clone(), public_id.clone());
+    let copying =
+        tokio::spawn(async move { passerelle::switch::copy::copy_one(&context, &pair, &id, &Order::default()).await });
+    let operations = bed.context().store.operations().clone();
+    while operations.find_copy("acme", "new", &public_id).await.expect("read").is_none() {
+        assert!(!copying.is_finished(), "the copy has ended");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let deleted = bed.gateway.delete(&format!("/v1/customers/{public_id}")).await;
+    assert_eq!(receipts(&deleted.body)[1], ("new", "notchpay", "pending"), "{}", deleted.text);
+    let copied = copying.await.expect("no panic").expect("no stall");
+    assert!(!copied.is_current, "{copied:?}");
+    assert_eq!(wait_for_erasures(&bed.gateway, &public_id).await, [("new".to_owned(), Erased::Deleted)]);
+    assert_eq!(bed.new.effects(Operation::Create), 1, "the create was executed");
+    assert_eq!(bed.new.with_email("awa0@example.com").await.len(), 0);
+    let again = bed.copy(&public_id).await.expect("no stall");
+    assert_eq!((again.outcome, bed.new.effects(Operation::Create)), (Outcome::Deleted, 1), "{again:?}");
 }
 
 #[tokio::test]

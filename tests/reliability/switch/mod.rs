@@ -6,6 +6,7 @@ mod checks;
 mod clients;
 mod doubts;
 mod kills;
+mod often;
 pub(crate) mod operator;
 mod stops;
 mod verification;
@@ -17,5 +18,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(stops::trials());
     trials.extend(doubts::trials());
     trials.extend(verification::trials());
+    trials.extend(often::trials());
     trials
 }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    Added, AdoptedId, ContactKind, IdOrigin, KnownCustomer, NewId, NewOperation, OpenSwitch, Routing, ShownRecord,
-    Store,
+    Added, AdoptedId, CarriedChanges, Claim, ContactChanges, ContactKind, End, IdOrigin, KnownCustomer, NewId,
+    NewOperation, NewSwitch, OpenSwitch, RecordChange, Routing, ShownRecord, Store,
 };
 
 use super::{
     SECOND,
     homes::{begun, customer, finish, home_of, write_to},
 };
-use crate::bed::{Bed, claim, done};
+use crate::bed::{Bed, answer, claim, done};
 
 const LAG: Duration = Duration::from_secs(30);
 
@@ -104,6 +104,24 @@ pub(crate) async fn an_id_that_is_taken_is_derived_and_stays_the_same(bed: &Bed)
     let found = customer(&store, &derived).await;
     assert_eq!((found.id_at("new"), found.pinned.as_deref()), (Some("7"), Some("new")));
     assert_eq!(customer(&store, "7").await.id_at("new"), None);
+}
+
+/// R3, R5: the id was shown as that of the customer who has it at the other connection. It names both now, and never the
+/// stranger alone.
+pub(crate) async fn an_id_that_another_customer_has_elsewhere_is_derived(bed: &Bed) {
+    let store = begun(bed).await;
+    let [public_id, connection, provider_id] = ["c1", "main", "7"].map(str::to_owned);
+    let id = NewId { public_id, connection, provider_id, pinned: None };
+    assert_eq!(store.ids().add("acme", &id).await, Ok(Added::Stored));
+    let derived = adopt(&store, "new", &["7"]).await.remove(0);
+    assert_ne!(derived, "7");
+    assert_eq!(customer(&store, &derived).await.id_at("new"), Some("7"));
+    let named = store.ids().resolve("acme", Some("7")).await.expect("read").expect("a routing row").customers;
+    let mut named: Vec<&str> = named.iter().map(|customer| &*customer.public_id).collect();
+    named.sort_unstable();
+    let mut expected = ["c1", &*derived];
+    expected.sort_unstable();
+    assert_eq!(named, expected, "so a request with it is refused");
 }
 
 /// R23
@@ -268,4 +286,104 @@ pub(crate) async fn customers_of_an_earlier_switch_are_pinned_in_chunks(bed: &Be
     let counts = store.ids().counts("acme").await.expect("read");
     assert_eq!((counts.pinned["main"], counts.pinned["old"]), (5, 1));
     assert_eq!(ids(store.ids().all("acme", Some("b"), 2).await.expect("read")), ["c", "c2"]);
+}
+
+/// The marks of customers who wait for a person, or who were left, do not hold up the end of a switch.
+pub(crate) async fn customers_who_are_not_copied_do_not_count_as_marked(bed: &Bed) {
+    let store = begun(bed).await;
+    adopt(&store, "main", &["c1", "c2"]).await;
+    for id in ["c1", "c2"] {
+        let update = claim(&store, write_to(id, "update", id)).await;
+        finish(&store, update, done()).await;
+    }
+    let [merchant, from, to, text] = ["acme", "main", "new", "{}"].map(str::to_owned);
+    let (settings, progress) = (text.clone(), text);
+    let new = NewSwitch { merchant, from, to, epoch: 0, settings, progress, is_stopped: false };
+    let switch = store.switches().open(new).await.expect("stored").expect("none is open");
+    let record = |id: &str| RecordChange { public_id: id.to_owned(), ..RecordChange::default() };
+    store.switches().add_records(&switch.id, vec![record("c1"), record("c2")]).await.expect("stored");
+    let marked = async || store.ids().counts_in("acme", &switch.id).await.expect("read").marked;
+    assert_eq!(marked().await, 2);
+    let leave = vec![("c1".to_owned(), "leave".to_owned())];
+    store.switches().decide(&switch.id, leave).await.expect("stored");
+    assert_eq!((marked().await, store.ids().counts("acme").await.expect("read").marked), (1, 2));
+}
+
+/// R15: what a write was answered with is known at rest only where no other write overlapped it.
+pub(crate) async fn the_state_after_the_last_write_is_known_unless_writes_overlapped(bed: &Bed) {
+    let store = begun(bed).await;
+    adopt(&store, "main", &["c1"]).await;
+    let end = |shown: &[u8]| {
+        let mut contacts = ContactChanges::default();
+        contacts.shown = Some(shown.to_vec());
+        End::Done { customer: None, contacts, carried: CarriedChanges::default(), answer: answer(200) }
+    };
+    let shown = async || customer(&store, "c1").await.shown;
+    assert_eq!(shown().await, b"");
+    let first = claim(&store, write_to("c1", "update", "1")).await;
+    assert!(shown().await.len() < 2, "a write is open");
+    finish(&store, first, end(b"first")).await;
+    assert_eq!(shown().await, b"first");
+    let second = claim(&store, write_to("c1", "update", "2")).await;
+    let third = claim(&store, write_to("c1", "update", "3")).await;
+    finish(&store, third, end(b"third")).await;
+    let fourth = claim(&store, write_to("c1", "update", "4")).await;
+    finish(&store, fourth, end(b"fourth")).await;
+    finish(&store, second, end(b"second")).await;
+    assert_eq!(shown().await, b"", "they overlapped");
+    let fifth = claim(&store, write_to("c1", "update", "5")).await;
+    finish(&store, fifth, end(b"fifth")).await;
+    assert_eq!(shown().await, b"fifth");
+    let sixth = claim(&store, write_to("c1", "update", "6")).await;
+    finish(&store, sixth, End::NotSent).await;
+    assert_eq!(shown().await, b"");
+    let seventh = claim(&store, write_to("c1", "delete", "7")).await;
+    finish(&store, seventh, end(b"seventh")).await;
+    assert_eq!(shown().await, b"", "nothing is kept of a deleted customer");
+}
+
+/// R15: a hold ends by itself, and with the move.
+pub(crate) async fn a_hold_ends_with_its_time_or_with_the_move(bed: &Bed) {
+    let store = begun(bed).await;
+    adopt(&store, "main", &["c1"]).await;
+    let held = async || customer(&store, "c1").await.held_until;
+    let now = bed.clock.now().as_millisecond();
+    store.ids().hold("acme", "c1", Some(SECOND * 2)).await.expect("written");
+    assert_eq!(held().await, now + 2000);
+    store.ids().hold("acme", "c1", None).await.expect("written");
+    assert_eq!(held().await, 0);
+    store.ids().hold("acme", "c1", Some(SECOND * 2)).await.expect("written");
+    assert!(copied(&store, "c1", 0, "n1").await);
+    assert_eq!(store.ids().unpin("acme", "c1", SECOND, 0).await, Ok(false), "it was just copied");
+    bed.clock.move_by(SECOND);
+    assert_eq!(store.ids().unpin("acme", "c1", SECOND, 0).await, Ok(true));
+    assert_eq!(held().await, 0);
+}
+
+/// R15: the claims of every process wait. Where the state after the last write is not known, one write passes alone.
+pub(crate) async fn a_claim_of_any_process_waits_for_a_hold(bed: &Bed) {
+    let store = begun(bed).await;
+    adopt(&store, "main", &["c1"]).await;
+    let other = if bed.shared { bed.open().await } else { store.clone() };
+    let shown = |text: &[u8]| {
+        let mut contacts = ContactChanges::default();
+        contacts.shown = Some(text.to_vec());
+        End::Done { customer: None, contacts, carried: CarriedChanges::default(), answer: answer(200) }
+    };
+    let hold = async || store.ids().hold("acme", "c1", Some(SECOND * 2)).await.expect("written");
+    hold().await;
+    let alone = claim(&other, write_to("c1", "update", "1")).await;
+    let beside = other.operations().claim(write_to("c1", "update", "2")).await;
+    assert_eq!(beside, Ok(Claim::Moved), "another one is open");
+    finish(&other, alone, shown(b"one")).await;
+    for waiting in [&store, &other] {
+        assert_eq!(waiting.operations().claim(write_to("c1", "update", "3")).await, Ok(Claim::Moved), "it is known");
+    }
+    bed.clock.move_by(SECOND * 2);
+    let after = claim(&other, write_to("c1", "update", "4")).await;
+    finish(&other, after, shown(b"four")).await;
+    hold().await;
+    assert_eq!(other.operations().claim(write_to("c1", "update", "5")).await, Ok(Claim::Moved));
+    store.ids().hold("acme", "c1", None).await.expect("written");
+    claim(&other, write_to("c1", "update", "5")).await;
 }

@@ -5,6 +5,7 @@ mod claims;
 mod contacts;
 mod copies;
 mod ends;
+mod erasures;
 mod homes;
 mod ids;
 mod kept;
@@ -93,6 +94,7 @@ suite![
     marks::a_connection_is_activated_above_every_epoch_that_was_seen,
     marks::records_get_rows_before_they_are_shown,
     marks::an_id_that_is_taken_is_derived_and_stays_the_same,
+    marks::an_id_that_another_customer_has_elsewhere_is_derived,
     marks::the_id_of_a_deleted_customer_is_a_new_customer_only_for_a_later_create,
     marks::a_row_has_the_contacts_of_its_home,
     marks::a_copy_is_believed_only_up_to_its_version,
@@ -110,6 +112,16 @@ suite![
     carried::a_deletion_forgets_the_carried_fields_of_its_customer,
     carried::the_store_knows_which_merchants_have_carried_fields,
     carried::native_values_are_hashed_by_merchant_and_field,
+    erasures::the_end_of_a_deletion_begins_the_erasures_elsewhere,
+    erasures::an_erasure_is_tried_until_it_has_its_outcome,
+    erasures::a_customer_is_erased_elsewhere_and_lives_on_at_its_home,
+    erasures::what_a_copy_carries_gives_way_to_the_write_of_a_client,
+    marks::customers_who_are_not_copied_do_not_count_as_marked,
+    marks::the_state_after_the_last_write_is_known_unless_writes_overlapped,
+    marks::a_hold_ends_with_its_time_or_with_the_move,
+    marks::a_claim_of_any_process_waits_for_a_hold,
+    switches::the_outcome_of_a_copy_counts_only_under_the_decision_that_it_was_made_under,
+    switches::a_switch_that_has_ended_keeps_no_details,
     switches::a_merchant_has_one_open_switch_and_a_plan_that_was_not_run_gives_way,
     switches::a_switch_changes_only_for_the_state_and_epoch_that_were_decided_on,
     switches::one_worker_has_the_lease_and_a_page_is_stored_only_under_it,

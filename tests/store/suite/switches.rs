@@ -192,3 +192,61 @@ pub(crate) async fn a_target_is_found_by_its_contacts_and_belongs_to_one_custome
     assert_eq!(log.store_targets(&id, "p".to_owned(), page).await, Ok(true), "a page is read again");
     assert_eq!(found(None, None).await, ["t3", "t4"], "and stays linked");
 }
+
+/// A copy in flight ends after the operator has decided: its outcome is that of another decision, so it does not count.
+pub(crate) async fn the_outcome_of_a_copy_counts_only_under_the_decision_that_it_was_made_under(bed: &Bed) {
+    let store = bed.open().await;
+    let log = store.switches();
+    let id = open(&store).await.id;
+    log.lease_free().await.expect("leased");
+    assert_eq!(log.store_page(&id, None, vec![seen("c1", 1)]).await, Ok(true));
+    let ended = |outcome: &str, decided: &str| RecordChange {
+        public_id: "c1".to_owned(),
+        target_id: Some("t1".to_owned()),
+        outcome: Some(outcome.to_owned()),
+        code: Some("found".to_owned()),
+        decided: Some(decided.to_owned()),
+        ..RecordChange::default()
+    };
+    let decide = async |decision: &str| {
+        assert_eq!(log.decide(&id, vec![("c1".to_owned(), decision.to_owned())]).await, Ok(Vec::new()));
+    };
+    let now = async || {
+        let record = log.record(&id, "c1").await.expect("read").expect("a record");
+        (record.outcome, record.code)
+    };
+    let found = Some("found".to_owned());
+    assert_eq!(log.store_page(&id, None, vec![ended("needs_decision", "")]).await, Ok(true));
+    assert_eq!(now().await, ("needs_decision".to_owned(), found.clone()));
+    decide("leave").await;
+    assert_eq!(log.store_page(&id, None, vec![ended("created", "")]).await, Ok(true));
+    assert_eq!(now().await.0, "left", "it was decided meanwhile");
+    assert_eq!(log.record(&id, "c1").await.expect("read").expect("a record").target_id.as_deref(), Some("t1"));
+    decide("create").await;
+    for decided in ["", "leave"] {
+        assert_eq!(log.store_page(&id, None, vec![ended("needs_decision", decided)]).await, Ok(true));
+        assert_eq!(now().await.0, "pending", "after {decided:?}");
+    }
+    assert_eq!(log.store_page(&id, None, vec![ended("created", "create")]).await, Ok(true));
+    assert_eq!(now().await, ("created".to_owned(), found));
+}
+
+/// R32: an ended switch keeps no difference, and nothing of what the planner compared.
+pub(crate) async fn a_switch_that_has_ended_keeps_no_details(bed: &Bed) {
+    let store = bed.open().await;
+    let log = store.switches();
+    let id = open(&store).await.id;
+    log.lease_free().await.expect("leased");
+    let email = log.contact_hash("acme", ContactKind::Email, "awa@example.com");
+    let keys = TargetKeys { email_hash: Some(email), ..TargetKeys::default() };
+    let target = Target { provider_id: "t1".to_owned(), keys: keys.clone(), linked: None };
+    assert_eq!(log.store_targets(&id, "p".to_owned(), vec![target]).await, Ok(true));
+    let differs =
+        RecordChange { differences: Some("[]".to_owned()), candidates: Some("[\"t1\"]".to_owned()), ..seen("c1", 1) };
+    assert_eq!(log.store_page(&id, None, vec![differs]).await, Ok(true));
+    log.forget_details(&id).await.expect("written");
+    let record = log.record(&id, "c1").await.expect("read").expect("a record");
+    assert_eq!((record.differences, record.candidates), (None, None));
+    let found = log.candidates(&id, "c1", keys).await.expect("read");
+    assert!(found.is_empty(), "{found:?}");
+}

@@ -9,6 +9,7 @@ mod writer;
 use std::{fmt, time::Duration};
 
 use deadpool_postgres::{Object, Pool};
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::{sync::mpsc, time::timeout};
 
@@ -32,6 +33,8 @@ pub(in crate::store) struct Postgres {
     jobs: mpsc::Sender<Box<dyn Job>>,
     readers: Pool,
     statements: Statements,
+    /// The clock of a test.
+    clock: Option<Clock>,
 }
 
 impl fmt::Debug for Postgres {
@@ -48,15 +51,16 @@ impl Postgres {
         timeout(MIGRATION, migrate(&writer)).await.map_err(|_| silent())??;
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let statements = Statements::default();
-        tokio::spawn(write_groups(writer, clock, statements.clone(), waiting));
-        Ok(Self { jobs, readers, statements })
+        tokio::spawn(write_groups(writer, clock.clone(), statements.clone(), waiting));
+        Ok(Self { jobs, readers, statements, clock })
     }
 
     /// Opens a database that a gateway may be using, to read it only.
     pub(in crate::store) fn open_read_only(url: &SecretString) -> Result<Self, StoreError> {
         // No task receives jobs that write.
         let (jobs, _) = mpsc::channel(1);
-        Ok(Self { jobs, readers: Server::of(url)?.pool(READERS)?, statements: Statements::default() })
+        let readers = Server::of(url)?.pool(READERS)?;
+        Ok(Self { jobs, readers, statements: Statements::default(), clock: None })
     }
 }
 
@@ -75,11 +79,13 @@ impl Database for Postgres {
 
     fn read(&self, mut job: Box<dyn Job>) {
         let (readers, statements) = (self.readers.clone(), self.statements.clone());
+        // The clock of this process: a read decides nothing by it that a write does not decide again by the database's.
+        let now = self.clock.as_ref().map_or_else(Timestamp::now, |clock| clock()).as_millisecond();
         tokio::spawn(async move {
             let read = async {
                 let client = readers.get().await.map_err(|error| unreachable(&error))?;
                 let mut session = PostgresSession::new(&client, Entry::Beside, &statements);
-                let mut group = Group { now: 0, head: None };
+                let mut group = Group { now, head: None };
                 let read = timeout(TIMEOUT, job.perform(&mut session, &mut group)).await;
                 if !matches!(read, Ok(Ok(()))) {
                     drop(Object::take(client));

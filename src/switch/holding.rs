@@ -1,0 +1,155 @@
+//! Customers follow the active connection when their copies are complete. One who is written so often that no copy is complete
+//! before the next write would never follow: the claims on it wait while it moves (R15).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use passerelle_providers::switch::{Finding, FindingCode};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    context::Stalled,
+    passes::{PINNED, Work, changed, is_copied_again},
+    planner::with_finding,
+    provider::configured,
+    view::Outcome,
+};
+use crate::store::KnownCustomer;
+
+/// In how many looks a customer was just written before the claims on it are held.
+const LOOKS: u32 = 3;
+/// The looks after a hold that was not enough, until the next one.
+const REST: u32 = 120;
+/// The time between two attempts to move a customer whose claims wait.
+const AGAIN: Duration = Duration::from_millis(20);
+
+impl Work<'_> {
+    /// Removes the pins of customers who are copied. Before the cutover that changes nothing.
+    pub(super) async fn follow(&self) -> Result<(), Stalled> {
+        let (switch, ids) = (&self.loaded.switch, self.context.store.ids());
+        let mut has_held = false;
+        for (home, other) in [(&switch.from, &switch.to), (&switch.to, &switch.from)] {
+            let (_, there) = configured(self.context, &switch.merchant, other)?;
+            let is_tail = home != self.active();
+            let mut after: Option<String> = None;
+            loop {
+                let pinned = ids.pinned_to(&switch.merchant, home, after.as_deref(), PINNED).await?;
+                for customer in &pinned {
+                    let is_at_both = [home, other].iter().all(|side| customer.id_at(side).is_some());
+                    let may_follow = is_at_both && customer.deletion.is_none() && customer.gone_at.is_none();
+                    let (lag, public_id) = (there.visibility_lag, &customer.public_id);
+                    let has_followed = may_follow
+                        && !customer.is_marked()
+                        && ids.unpin(&switch.merchant, public_id, lag, customer.version).await?;
+                    match (is_tail && may_follow, has_followed) {
+                        (true, true) => self.is_not_busy(public_id).await?,
+                        // One after the other, so that no look takes long.
+                        (true, false) if !has_held => has_held = self.hold_if_busy(customer, lag).await?,
+                        _ => {}
+                    }
+                    if self.control.must_end() {
+                        return Ok(());
+                    }
+                }
+                self.control.progressed();
+                after = pinned.last().map(|last| last.public_id.clone());
+                if pinned.len() < PINNED {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A customer who followed is not written too often any more.
+    async fn is_not_busy(&self, public_id: &str) -> Result<(), Stalled> {
+        self.control.busy().remove(public_id);
+        let Some(record) = self.context.store.switches().record(&self.loaded.switch.id, public_id).await? else {
+            return Ok(());
+        };
+        if record.code.as_deref() != Some(FindingCode::WrittenTooOften.as_str()) {
+            return Ok(());
+        }
+        let outcome = Outcome::parse(&record.outcome).unwrap_or(Outcome::Created);
+        self.store(None, vec![changed(public_id, outcome)]).await.map(|_| ())
+    }
+
+    /// Counts in how many looks a customer of the tail was just written. If these are enough, it is moved while the claims on
+    /// it wait. Returns whether they did.
+    async fn hold_if_busy(&self, customer: &KnownCustomer, lag: Duration) -> Result<bool, Stalled> {
+        let public_id = &customer.public_id;
+        if !customer.is_marked() && !was_just_written(customer, lag) {
+            self.control.busy().remove(public_id);
+            return Ok(false);
+        }
+        let looks = {
+            let mut busy = self.control.busy();
+            let looks = busy.entry(public_id.clone()).or_default();
+            *looks = if *looks >= REST { 1 } else { *looks + 1 };
+            *looks
+        };
+        if looks == LOOKS && self.move_held(customer).await? {
+            self.is_not_busy(public_id).await?;
+        }
+        Ok(looks == LOOKS)
+    }
+
+    /// Moves a customer while the claims on it wait. Returns whether it has moved.
+    async fn move_held(&self, customer: &KnownCustomer) -> Result<bool, Stalled> {
+        let (switch, ids) = (&self.loaded.switch, self.context.store.ids());
+        let (merchant, public_id) = (&switch.merchant, &customer.public_id);
+        let record = self.context.store.switches().record(&switch.id, public_id).await?;
+        // If it waits for a person, a hold does not move it.
+        let Some(record) = record.filter(is_copied_again) else { return Ok(false) };
+        let hold = self.context.gateway.load().hold;
+        let until = Instant::now() + hold;
+        ids.hold(merchant, public_id, Some(hold)).await?;
+        let moved = self.try_move(public_id, until).await;
+        // Also after a failure: no client waits for nothing.
+        ids.hold(merchant, public_id, None).await?;
+        self.control.progressed();
+        if moved? {
+            return Ok(true);
+        }
+        let home = customer.pinned.as_deref().unwrap_or_default();
+        let detail = format!("it was not moved while its writes waited for {hold:?}, and stays at `{home}`");
+        tracing::warn!(switch = switch.id, merchant, "a customer is written too often: {detail}");
+        let finding = Finding::new(FindingCode::WrittenTooOften, None, detail);
+        // A copy has stored another outcome since, perhaps.
+        let record = self.context.store.switches().record(&switch.id, public_id).await?.unwrap_or(record);
+        let outcome = Outcome::parse(&record.outcome).unwrap_or(Outcome::Pending);
+        self.store(None, vec![with_finding(changed(public_id, outcome), Some(&finding))]).await?;
+        Ok(false)
+    }
+
+    /// The visibility lag of a customer's home.
+    fn lag_of(&self, customer: &KnownCustomer) -> Result<Duration, Stalled> {
+        let home = customer.pinned.as_deref().unwrap_or_else(|| self.active());
+        Ok(configured(self.context, &self.loaded.switch.merchant, home)?.1.visibility_lag)
+    }
+
+    async fn try_move(&self, public_id: &str, until: Instant) -> Result<bool, Stalled> {
+        let (switch, ids) = (&self.loaded.switch, self.context.store.ids());
+        while Instant::now() < until && !self.control.must_end() {
+            let resolved = ids.resolve(&switch.merchant, Some(public_id)).await?;
+            let customers = resolved.into_iter().flat_map(|resolved| resolved.customers);
+            let Some(now) = customers.into_iter().find(|known| known.public_id == public_id) else { return Ok(false) };
+            if now.pinned.is_none() {
+                return Ok(true);
+            }
+            // The copy removes the pin where the other side shows what it wrote. It needs the state after the last write: while
+            // a write is open, or where several overlapped, that is not known.
+            if now.shown.len() > 1 || !was_just_written(&now, self.lag_of(&now)?) {
+                self.copy_named(&[public_id.to_owned()], is_copied_again).await?;
+            }
+            sleep(AGAIN).await;
+        }
+        Ok(false)
+    }
+}
+
+/// Whether the home may show an older state than that after the last write.
+fn was_just_written(customer: &KnownCustomer, lag: Duration) -> bool {
+    let lag = i64::try_from(lag.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::now().as_millisecond().saturating_sub(customer.written_at) < lag
+}
