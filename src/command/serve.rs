@@ -74,7 +74,9 @@ pub(super) fn start_logging() {
     // The migrations of the store log every step at `info`.
     let usual = || EnvFilter::new("info,refinery_core=warn");
     let filter = EnvFilter::try_from_env("PASSERELLE_LOG").unwrap_or_else(|_| usual());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written is dropped. It would be reported with a panic otherwise, in the task that wrote the line.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // One JSON object per line for machines, plain lines on a terminal.
     let _ = match std::io::stderr().is_terminal() {
         true => builder.with_target(false).try_init(),

@@ -164,12 +164,12 @@ impl Switches {
         }
         let Loaded { switch, settings, progress, .. } = &loaded;
         let RunOptions { first, only, except } = options;
-        let settings = Settings { first, only, except, ..settings.clone() };
-        let mut next = Progress { copied: 0, next_pass_at: 0, ..progress.clone() };
+        let settings = Settings { first, only, except, runs: settings.runs + 1, ..settings.clone() };
+        let mut next = Progress { copied: 0, ..progress.clone() };
         let mut epoch = switch.epoch;
         if switch.state == SwitchState::Planned {
             epoch = self.open_routing(switch).await?.epoch;
-            next = Progress { forecast: Vec::new(), back: Vec::new(), ..next.of_pass(1) };
+            next = Progress { forecast: Vec::new(), back: Vec::new(), ..next.of_pass(1, settings.runs) };
         }
         let change = SwitchChange {
             state: Some(after),

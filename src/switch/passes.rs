@@ -246,7 +246,8 @@ impl Work<'_> {
     /// Copies marks, lets customers follow the active connection, and begins the next pass when it is due.
     async fn marks(&self) -> Result<Done, Stalled> {
         let (switch, progress, store) = (&self.loaded.switch, self.progress(), &self.context.store);
-        let is_due = Timestamp::now().as_millisecond() >= progress.next_pass_at;
+        let runs = self.loaded.settings.runs;
+        let is_due = runs != progress.runs || Timestamp::now().as_millisecond() >= progress.next_pass_at;
         self.copy_marks(is_due).await?;
         match self.keep_missing().await? {
             Done::More => {}
@@ -260,7 +261,7 @@ impl Work<'_> {
                 .await;
         }
         if is_due {
-            return self.store(Some(progress.of_pass(progress.pass + 1)), Vec::new()).await;
+            return self.store(Some(progress.of_pass(progress.pass + 1, runs)), Vec::new()).await;
         }
         Ok(Done::Idle)
     }

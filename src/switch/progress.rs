@@ -24,6 +24,8 @@ pub(super) struct Settings {
     pub(super) key: Option<String>,
     /// Whether a file says who there is at the source.
     pub(super) has_file: bool,
+    /// How often the operator has run it. The worker writes the progress, and no setting, so no command gets lost between them.
+    pub(super) runs: u64,
     /// Copy this many, then stop.
     pub(super) first: Option<u64>,
     /// Copy only these.
@@ -171,6 +173,8 @@ pub(super) struct Progress {
     pub(super) pass: u64,
     /// How many customers this run has copied.
     pub(super) copied: u64,
+    /// The number of the run with which the last pass began.
+    pub(super) runs: u64,
     /// When the next pass is due, in milliseconds since 1970.
     pub(super) next_pass_at: i64,
     /// The customers a second of the last chunk.
@@ -183,8 +187,8 @@ pub(super) struct Progress {
 
 impl Progress {
     /// A pass that begins.
-    pub(super) fn of_pass(&self, pass: u64) -> Self {
-        Self { phase: Phase::Rows, place: None, after: None, pass, ..self.clone() }
+    pub(super) fn of_pass(&self, pass: u64, runs: u64) -> Self {
+        Self { phase: Phase::Rows, place: None, after: None, pass, runs, ..self.clone() }
     }
 }
 

@@ -256,7 +256,10 @@ impl Work<'_> {
         );
         tracing::error!(switch = switch.id, merchant = switch.merchant, "the switch stops: {detail}");
         let blocked_by = BlockedBy { code: BlockedCode::SourceVanished, detail, since: Timestamp::now().to_string() };
-        let next = Progress { missing: BTreeSet::new(), ..self.progress().of_pass(self.progress().pass) };
+        let next = Progress {
+            missing: BTreeSet::new(),
+            ..self.progress().of_pass(self.progress().pass, self.loaded.settings.runs)
+        };
         let change = SwitchChange {
             is_stopped: Some(true),
             progress: Some(encoded(&next)?),

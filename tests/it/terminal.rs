@@ -239,3 +239,34 @@ fn variables_of_kubernetes_do_not_keep_the_gateway_from_starting() {
     assert!(err(&wrong).contains(expected), "{}", err(&wrong));
     assert_eq!(err(&check(&[("PASSERELLE_LOG", "warn")])), "");
 }
+
+/// The reader of the log can end before the gateway.
+#[cfg(unix)]
+#[test]
+fn a_gateway_whose_log_has_no_reader_any_more_still_stops() {
+    use std::{
+        io::{BufRead as _, BufReader},
+        process::Stdio,
+        time::Duration,
+    };
+
+    let configuration = file(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite::memory:\"\n[merchants.acme]\napi_keys = [\"sk_acme\"]\n\
+         active = \"main\"\nregion = \"SN\"\nconnections.main = { provider = \"lomi\", sandbox = true }\n",
+    );
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_passerelle"));
+    command.args(["serve", "--config"]).arg(configuration.path()).env_remove("PASSERELLE_LOG");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut log = BufReader::new(child.stderr.take().expect("a log")).lines();
+    assert!(log.by_ref().map_while(Result::ok).any(|line| line.contains("serving on http://")));
+    drop(log);
+    let id = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("the signal is sent");
+    let (sender, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait()));
+    let Ok(status) = ended.recv_timeout(Duration::from_mins(1)) else {
+        rustix::process::kill_process(id, rustix::process::Signal::KILL).expect("the signal is sent");
+        unreachable!("the gateway does not end");
+    };
+    assert!(status.expect("a status").success());
+}

@@ -61,7 +61,10 @@ class Story(Book):
     def plan(self):
         words = ["plan", "shop", "--to", "new", "--out", "plan"]
         if self.pair.source == "lomi":
-            # The list of lomi does not show everybody, so the merchant's own list says who there is.
+            # The list of lomi does not show everybody, which the plan says first. Then the merchant's own list says who
+            # there is, and the new plan replaces the other one.
+            text = self.gateway.switch("plan", "shop", "--to", "new", exits=1)
+            assert text.splitlines()[1].startswith("source_lists_partly"), text
             (self.gateway.folder / "customers.csv").write_text("\n".join(["id", *self.ids.values()]) + "\n")
             words += ["--from-file", "customers.csv"]
         self.gateway.switch(*words, exits=1)

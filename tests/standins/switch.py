@@ -66,8 +66,8 @@ class Pair:
     forecast: dict = field(default_factory=dict)
     # What happens before the cutover in this switch alone: a function of the story.
     also: Callable | None = None
-    # Some answers to copies never come. Where the target's list does not show who is new, this customer stays in doubt, and
-    # the copy is not sent again.
+    # Some answers to copies never come. Where the target's list does not show who is new, this customer stays in doubt,
+    # and the copy is not sent again.
     in_doubt: str | None = None
     # Records of another business at the target.
     elsewhere: list = field(default_factory=list)

@@ -199,7 +199,7 @@ async fn decision_needed_is_shown_and_goes_with_the_decision() {
     blocked.bed.patch(&blocked.ids[0], json!({ "email": "ours@example.com" })).await;
     blocked.until(Some("decision_needed"), || true).await;
     let now = blocked.bed.gateway.switches().get(&blocked.switch.id).await.expect("a switch");
-    assert_eq!((now.records.needs_decision, now.marks.pending), (1, 1), "what was written waits as well: {now:#?}");
+    assert_eq!((now.records.needs_decision, now.marks.pending), (1, 0), "who waits for a person is no mark: {now:#?}");
     let (public_id, link_id) = (blocked.ids[0].clone(), record.target_id);
     let decision = Decision { public_id, decision: DecisionKind::Link, link_id };
     let switches = blocked.bed.gateway.switches();

@@ -10,6 +10,8 @@ use super::{
 
 /// The provider that cannot create.
 const LINKING: &str = "paymentkit";
+/// The providers that cannot delete.
+const CANNOT_DELETE: [&str; 2] = ["bitnob", LINKING];
 
 /// What a client changes on a leg. Providers hold different parts of it.
 fn changes(leg: usize) -> Value {
@@ -57,6 +59,7 @@ async fn journey(providers: &[&'static str], rolls_back: bool) {
         journey.check_values("completed").await;
         journey.check_list("completed").await;
         journey.check_routes(traveller, "completed").await;
+        journey.check_parts(traveller, "completed").await;
         journey.check_routes(blocked, "completed, blocked").await;
         stays = journey.create().await;
     }
@@ -149,6 +152,58 @@ async fn journey_by_links(providers: &[&'static str]) {
     }
     let dids = |person: &Person| person.ids.iter().any(|id| id.starts_with('z'));
     assert!([amadou, john].iter().all(|number| dids(&journey.people[*number])), "their DIDs were given out");
+}
+
+/// The clients of every vendor go on with the ids that they have, whatever answers them.
+async fn journey_of_clients(providers: &[&'static str]) {
+    let mut journey = Journey::start(providers).await;
+    let (traveller, blocked) = (journey.create().await, journey.create().await);
+    let mut stays = Some(journey.create().await);
+    journey.block(blocked, "block").await;
+    let amadou = journey.adopt("amadou.ba@example.com").await;
+    let legs = providers.len();
+    for leg in 0..legs {
+        let to = (leg + 1) % legs;
+        let copied = journey.copied(to, stays).await;
+        let switched = journey.cut_over(&copied, to).await;
+        journey.check_pages("switched").await;
+        for number in [traveller].into_iter().chain(stays) {
+            journey.check_dialects(number, "switched").await;
+        }
+        journey.check_values("switched").await;
+        let back = journey.roll_back(&switched, leg).await;
+        journey.check_dialects(traveller, "rolled back").await;
+        let switched = journey.cut_over(&back, to).await;
+        journey.complete(&switched).await;
+        journey.check_pages("completed").await;
+        for number in [blocked, amadou] {
+            journey.check_dialects(number, "completed").await;
+        }
+        journey.check_values("completed").await;
+        stays = None;
+        if providers[to] != LINKING {
+            stays = Some(journey.create().await);
+        }
+    }
+    if !CANNOT_DELETE.contains(&providers[0]) {
+        for (number, vendor) in [(traveller, "modempay"), (blocked, "lomi"), (amadou, "notchpay")] {
+            let id = journey.people[number].ids.iter().next_back().expect("an id").clone();
+            journey.delete_as(vendor, number, &id).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_every_vendor_go_on_with_their_ids_over_every_switch() {
+    let mut failed = Vec::new();
+    let circles = [["modempay", "lomi", "bitnob"], ["notchpay", "modempay", LINKING], ["lomi", "notchpay", LINKING]];
+    let running = circles.map(|circle| (circle, tokio::spawn(async move { journey_of_clients(&circle).await })));
+    for (circle, journey) in running {
+        if journey.await.is_err() {
+            failed.push(circle.join(" to "));
+        }
+    }
+    assert!(failed.is_empty(), "these failed: {failed:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -322,7 +322,7 @@ impl Journey {
             self.gateway.switches().rollback(&view.id, Vec::new(), decided(&ready)).await.expect("it asks nothing");
         self.active = from;
         let to = back.to.clone();
-        self.current(&view.id, "the way back", |view| view.pinned[&to] == 0).await
+        self.current(&view.id, "the way back", |view| view.pinned[&to] <= view.records.left).await
     }
 
     /// Writes the target into the file, and ends the switch.

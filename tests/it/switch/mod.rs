@@ -21,6 +21,7 @@ mod merchant;
 mod passes;
 mod planning;
 mod routes;
+mod routes_of_dialects;
 mod samples;
 mod steps;
 mod story;

@@ -5,7 +5,7 @@ use passerelle::switch::{
     view::{BlockedCode, DecisionKind, Outcome, SwitchState, SwitchView},
 };
 
-use super::merchant::{Bed, decided, is_copied, to_new};
+use super::merchant::{Bed, codes_of, decided, is_copied, to_new};
 
 /// R17: a plan writes to no provider, and the run makes of each customer what the plan said.
 #[tokio::test]
@@ -160,4 +160,30 @@ async fn a_rate_that_the_target_does_not_allow_is_said_by_the_plan_and_while_it_
     bed.gateway.reload(&bed.configuration("old"));
     let planned = bed.wait(&planned.id, "the plan", |view| view.state == SwitchState::Planned).await;
     assert_eq!(planned.blocked_by, None);
+}
+
+/// R3, R24: the merchant knows its customers by the ids of the first provider, and its file has those.
+#[tokio::test]
+async fn a_file_may_have_the_ids_that_the_merchant_knows_from_an_earlier_switch() {
+    let bed = Bed::start(["notchpay", "modempay"]).await;
+    let ids = bed.create(0..3).await;
+    let copied = bed.copied().await;
+    let verified = bed.verified(&copied).await;
+    let accepted = codes_of(&bed.records(&copied.id, None).await);
+    let switched = bed.switches().cutover(&copied.id, accepted, decided(&verified)).await.expect("the gate is open");
+    let moved = |view: &SwitchView| view.pinned["old"] <= view.records.refused + view.records.needs_decision;
+    let switched = bed.wait(&switched.id, "the move", moved).await;
+    let mut accepted = codes_of(&bed.records(&switched.id, None).await);
+    accepted.extend(["pinned", "file_differs", "marks_pending"].map(str::to_owned));
+    bed.switches().complete(&switched.id, accepted, decided(&switched)).await.expect("completed");
+    let listed: Vec<_> = ids.iter().map(|id| Ok(ListedCustomer { id: id.clone() })).collect();
+    let options = PlanOptions { to: "old".to_owned(), ..to_new() };
+    let planned =
+        bed.switches().plan("acme", options, Some(Box::pin(futures_util::stream::iter(listed)))).await.expect("a plan");
+    let planned = bed.wait(&planned.id, "the plan", |view| view.state == SwitchState::Planned).await;
+    assert_eq!((planned.records.total, planned.records.already_linked), (3, 3), "{planned:#?}");
+    for record in bed.records(&planned.id, None).await {
+        assert!(ids.contains(record.public_id.as_ref().expect("an id")), "{record:?}");
+        assert_ne!(record.source_id, record.public_id, "the source knows it by another id");
+    }
 }

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use passerelle_providers::{
+    engine::carry::{self, Part},
+    vendor,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -82,6 +86,19 @@ impl Journey {
         let replayed = self.send_create(number, &person.created.0).await;
         assert_eq!(replayed.header("idempotency-status"), "replayed", "{which}: {}", replayed.text);
         assert_eq!(replayed.text, person.created.1, "{which}");
+    }
+
+    /// R28: what the active connection holds itself is not kept by the gateway any more.
+    pub(super) async fn check_parts(&self, number: usize, when: &str) {
+        let manifest = vendor(self.vendors[self.active].provider).expect("a vendor").manifests[0];
+        let public_id = &*self.people[number].public_id;
+        let parts = self.gateway.carried().parts("acme", &[public_id]).await.expect("read").pop().unwrap_or_default();
+        let active = name(self.active);
+        let is_left = |part: &&Part| {
+            part.connection != active && part.value.is_some() && carry::is_held(part.field, true, manifest)
+        };
+        let left: Vec<&Part> = parts.iter().filter(is_left).collect();
+        assert!(left.is_empty(), "{}, {when}: {left:?}", self.way());
     }
 
     /// Nothing answers for a deleted customer.

@@ -96,9 +96,10 @@ async fn customers_who_exchange_their_addresses_wait_for_a_person() {
         assert_eq!(home.body["provider"]["connection"], "old");
     }
     bed.patch(&ids[0], json!({ "email": "between@example.com" })).await;
-    bed.wait(&view.id, "the copies", is_copied).await;
+    let are_copied = |view: &SwitchView| is_copied(view) && view.records.needs_decision == 0;
+    bed.wait(&view.id, "the copies", are_copied).await;
     bed.patch(&ids[0], json!({ "email": "awa1@example.com" })).await;
-    bed.wait(&view.id, "the last copy", is_copied).await;
+    bed.wait(&view.id, "the last copy", are_copied).await;
     let addresses = [there(&bed, &view.id, &ids[0]).await, there(&bed, &view.id, &ids[1]).await];
     assert_eq!(addresses, ["awa1@example.com", "awa0@example.com"]);
 }

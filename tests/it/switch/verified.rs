@@ -1,17 +1,17 @@
 //! What a whole verification counts (R29): each record once, and each kind of difference.
 
 use passerelle::switch::{
-    service::{SwitchService, VerifyOptions},
-    view::{Outcome, SwitchView, Verified},
+    service::{Decision, SwitchService, VerifyOptions},
+    view::{DecisionKind, Outcome, SwitchState, SwitchView, Verified},
 };
 use passerelle_providers::model::Operation;
 use serde_json::{Value, json};
 
 use super::{
-    bed::{Bed, person},
-    merchant::{decided, is_copied},
+    bed::{Bed, Vendor, person},
+    merchant::{decided, is_copied, to_new},
 };
-use crate::support::Gateway;
+use crate::support::{Gateway, JsonText};
 
 /// The sum of everything that a record can be.
 fn sum(verified: &Verified) -> u64 {
@@ -189,4 +189,62 @@ async fn a_stopped_verification_goes_on_where_it_was() {
     let done = copied.bed.wait(&copied.switch.id, "the verification", |view| is_done(view) && is_copied(view)).await;
     let verified = done.verified.expect("a verification");
     assert_eq!((verified.checked, verified.differences()), (sum(&verified), 0), "{verified:?}");
+}
+
+/// The list of lomi shows only a part, so nothing can be said about the rest.
+#[tokio::test]
+async fn what_only_a_target_has_that_lists_a_part_is_not_counted() {
+    let bed = Bed::start("modempay", "lomi", "").await;
+    for number in 0..3 {
+        bed.create(&person(number)).await;
+    }
+    let switch = bed.driven().await;
+    let found = verify(&bed, &switch, VerifyOptions::default()).await;
+    assert_eq!((found.extra, found.differences()), (None, 0), "{found:?}");
+    assert!(found.checked >= 3, "{found:?}");
+    assert!(bed.cut_over(&switch).await.epoch > switch.epoch, "it opens the gate");
+}
+
+/// After the cutover the source is the other side: what others make there belongs to no customer, until a pass finds it.
+#[tokio::test]
+async fn after_the_cutover_the_records_of_the_source_are_counted() {
+    let copied = Copied::start(3).await;
+    let switched = copied.bed.cut_over(&copied.switch).await;
+    copied
+        .bed
+        .wait(&switched.id, "the move", |view| view.pinned["old"] <= view.records.refused + view.records.needs_decision)
+        .await;
+    let before = copied.verify(VerifyOptions::default()).await;
+    let created = copied.bed.old.looked_at().await.post("/v1/customers", person(70)).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    let found = copied.verify(VerifyOptions::default()).await;
+    assert_eq!(found.extra, before.extra.map(|extra| extra + 1), "{before:?} {found:?}");
+    assert_eq!(found.checked, before.checked + 1);
+}
+
+/// The records of copies in doubt belong to customers, although nothing says yet to whom.
+#[tokio::test]
+async fn a_record_that_a_copy_in_doubt_may_have_made_is_busy() {
+    let [old, new] = ["", "hang_after = 1.0\nonly = [\"create\"]\n"].map(|faults| Vendor::start("modempay", faults));
+    let bed = Bed::between(old, new, tempfile::tempdir().expect("a folder")).await;
+    let theirs = bed.new.looked_at().await;
+    let has_before = theirs.get("/v1/customers?limit=100").await.body["data"].as_array().map_or(0, Vec::len) as u64;
+    // Nothing in the records of Modem Pay tells the copies of identical customers apart.
+    let mut decisions = Vec::new();
+    for key in ["one", "two"] {
+        let create = bed.gateway.request(reqwest::Method::POST, "/v1/customers").header("idempotency-key", key);
+        let created = bed.gateway.send(create.json_text(&person(0))).await;
+        let public_id = created.body["id"].as_str().expect("an id").to_owned();
+        decisions.push(Decision { public_id, decision: DecisionKind::Create, link_id: None });
+    }
+    let switches = bed.gateway.switches();
+    let planned = switches.plan("acme", to_new(), None).await.expect("a plan");
+    let planned = bed.wait(&planned.id, "the plan", |view| view.state == SwitchState::Planned).await;
+    switches.decide(&planned.id, decisions, decided(&planned)).await.expect("decided");
+    bed.run(&planned).await;
+    let is_doubtful = |view: &SwitchView| view.state == SwitchState::Copied && view.records.in_doubt == 2;
+    let switch = bed.wait(&planned.id, "the doubt", is_doubtful).await;
+    let found = verify(&bed, &switch, VerifyOptions::default()).await;
+    let linked = switch.records.linked + switch.records.already_linked;
+    assert_eq!((found.busy, found.extra), (2, Some(has_before - linked)), "{found:?} {switch:#?}");
 }

@@ -102,7 +102,8 @@ impl Story {
             |view: &SwitchView| view.state == SwitchState::Copied && view.records.pending + view.records.in_doubt == 0;
         self.wait(id, "the copies", is_copied).await?;
         self.leave_open(id).await?;
-        let copied = self.get(id).await?;
+        // The client goes on to create customers.
+        let copied = self.wait(id, "the copies", is_copied).await?;
         self.left = copied.records.left;
         let result = format!("{}{}", outcomes(&copied), self.reasons(id).await?);
         self.line("run", begun, result)
