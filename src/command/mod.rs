@@ -9,6 +9,7 @@ mod listeners;
 mod operations;
 mod providers;
 mod serve;
+mod signals;
 mod switch;
 mod terminal;
 mod twin;

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::{
     CommandError, Configuration,
     listeners::{Bound, Listener, bind},
+    signals::{ReloadSignals, StopSignals},
     terminal,
 };
 use crate::{
@@ -199,7 +200,12 @@ async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError
     if is_sandbox {
         refuse_public_sandbox(&loaded.config.server.listen)?;
     }
-    let running = start(&loaded).await.map_err(CommandError::Failed)?;
+    // A signal must find its receiver as soon as the log says that the gateway serves.
+    let (mut stops, reloads) = (StopSignals::new(), ReloadSignals::new());
+    let running = tokio::select! {
+        running = start(&loaded) => running.map_err(CommandError::Failed)?,
+        () = stops.next() => return Ok(()),
+    };
     for warning in &running.warnings {
         terminal::print_warning(warning);
     }
@@ -210,8 +216,8 @@ async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError
     if let Some(address) = running.operator_address {
         tracing::info!(server.address = %address, "serving the operator on http://{address}");
     }
-    tokio::spawn(stop_on_signal(Arc::clone(&running.app), running.handle.clone()));
-    tokio::spawn(reload_on_signal(Arc::clone(&running.app), running.twins.clone(), file));
+    tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone()));
+    tokio::spawn(reload_on_signal(reloads, Arc::clone(&running.app), running.twins.clone(), file));
     let stopped = running.stopped().await.map_err(CommandError::Failed);
     tracing::info!("stopped");
     stopped
@@ -249,45 +255,27 @@ fn greeting(address: SocketAddr) -> String {
 }
 
 /// Drains on the first SIGTERM or SIGINT, and stops at once on the second.
-async fn stop_on_signal(app: Arc<App>, handle: Handle<SocketAddr>) {
-    wait_for_stop().await;
+async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: Handle<SocketAddr>) {
+    signals.next().await;
     app.draining.store(true, Ordering::Relaxed);
     if handle.connection_count() > 0 {
         tracing::info!("stopping: /readyz answers 503, new connections are accepted for {} s", NOTICE.as_secs());
         tokio::select! {
             () = tokio::time::sleep(NOTICE) => {}
-            () = wait_for_stop() => return handle.shutdown(),
+            () = signals.next() => return handle.shutdown(),
         }
     }
     tracing::info!("stopping: no new connections, requests in flight have {} s", DRAIN.as_secs());
     handle.graceful_shutdown(Some(DRAIN));
-    wait_for_stop().await;
+    signals.next().await;
     handle.shutdown();
-}
-
-pub(super) async fn wait_for_stop() {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupted => {}
-                _ = terminated.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = interrupted.await;
 }
 
 /// Reloads the configuration on SIGHUP. If it has a mistake, the gateway keeps the one that it serves. The
 /// addresses, the limits of connections, the memory for bodies and the store are set at the start only.
-#[cfg(unix)]
-async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    while hangup.recv().await.is_some() {
+async fn reload_on_signal(mut signals: ReloadSignals, app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
+    loop {
+        signals.next().await;
         let Some(file) = &file else {
             tracing::info!("the sandbox has no configuration file, so there is nothing to reload");
             continue;
@@ -313,6 +301,3 @@ async fn reload_on_signal(app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
         }
     }
 }
-
-#[cfg(not(unix))]
-async fn reload_on_signal(_: Arc<App>, _: Twins, _: Option<PathBuf>) {}

@@ -11,6 +11,7 @@ use super::{
     listeners::bind,
     providers::{unknown, unknown_generation},
     serve::{runtime, start_logging},
+    signals::StopSignals,
     terminal,
 };
 use crate::twin::{Twin, faults::FaultPlan, log::Log, many};
@@ -126,9 +127,9 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CommandError> {
             terminal::print_notice(&format!("It writes every request and every change to {}.", file.display()));
         }
         let handle = Handle::new();
-        let stop = handle.clone();
+        let (stop, mut signals) = (handle.clone(), StopSignals::new());
         tokio::spawn(async move {
-            super::serve::wait_for_stop().await;
+            signals.next().await;
             stop.shutdown();
         });
         let served = twin.serve(listener, handle).await;

@@ -24,6 +24,7 @@ const PLAIN: [&str; 12] = [
     "customer_ids.seen",
     "customers.email_hash",
     "customers.phone_hash",
+    "customers.shown",
     "operations.email_hash",
     "operations.fingerprint",
     "operations.key_hash",

@@ -224,8 +224,9 @@ impl Work for ApplyCopy {
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<bool, StoreError> {
         let (merchant, public_id) = (&self.merchant, folded(&self.changes.public_id));
         let customer = [merchant, &*public_id].map(Value::Text);
+        // A copy that ends after the end of its switch keeps nothing: the parts that its connection needs are forgotten then.
         let select = "SELECT public_id FROM customers WHERE merchant = ?1 AND public_id = ?2 AND version = ?3 \
-                      AND deletion IS NULL";
+                      AND deletion IS NULL AND EXISTS (SELECT 1 FROM routing WHERE merchant = ?1 AND switch_id IS NOT NULL)";
         let is_current = session.rows(select, &[&customer[..], &[Value::Integer(self.version)]].concat()).await?;
         if is_current.is_empty() {
             return Ok(false);
