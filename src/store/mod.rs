@@ -55,8 +55,8 @@ pub use carried::{Carried, CarriedChanges};
 pub use contacts::{ContactChanges, ContactKind, Contacts, ContactsOf};
 pub use error::StoreError;
 pub use ids::{
-    Added, AdoptedId, Deletion, Epochs, Erased, Erasure, HomeOfWrite, IdAt, IdCounts, IdOrigin, Ids, KeptErasure,
-    KnownCustomer, NewId, OpenSwitch, Resolved, Routing, Seen, ShownRecord,
+    Added, AdoptedId, CopyState, Deletion, Epochs, Erased, Erasure, HomeOfWrite, IdAt, IdCounts, IdOrigin, Ids,
+    KeptErasure, KnownCustomer, NewId, OpenSwitch, Resolved, Routing, Seen, ShownRecord,
 };
 pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};

@@ -19,7 +19,7 @@ use super::{
     view::Outcome,
 };
 use crate::{
-    store::{CarriedChanges, CopyOf, IdOrigin},
+    store::{CarriedChanges, CopyOf, CopyState, IdOrigin},
     writes::{CopyEnd, NewCopy},
 };
 
@@ -88,7 +88,7 @@ impl One<'_> {
             return Ok(linked);
         }
         let seen = Seen::merged(&linked.seen).to_bytes();
-        self.keep(&linked, self.customer.copied_version, &seen).await?;
+        self.keep(&linked, self.customer.copied_version, seen, None).await?;
         Ok(Linked { has_row: true, has_memory: false, ..linked })
     }
 
@@ -96,11 +96,14 @@ impl One<'_> {
         let sides = self.sides();
         let hash = |bytes: &[u8]| self.hash(bytes);
         let with_carried = self.carried(source, target).await?;
-        let seen = Seen::common((source, &sides.from), (&with_carried, &sides.to), &hash).to_bytes();
+        let common = Seen::common((source, &sides.from), (&with_carried, &sides.to), &hash);
+        let ids = self.context.store.ids();
+        let kept = ids.seen(&self.pair.merchant, &self.customer.public_id, &self.home.name).await?;
+        let at_home = common.over(&Seen::from_bytes(&kept.unwrap_or_default())).to_bytes();
         // A state that may be older than the version is copied, and not believed (R21): the customer stays marked.
         let is_believed = self.is_believed.load(Ordering::Relaxed);
         let version = if is_believed { self.customer.version } else { self.customer.copied_version };
-        self.keep(linked, version, &seen).await?;
+        self.keep(linked, version, common.to_bytes(), Some(at_home)).await?;
         let mut ended = self.ended(match linked.origin {
             IdOrigin::Created => Outcome::Created,
             IdOrigin::Linked => Outcome::Linked,
@@ -146,11 +149,21 @@ impl One<'_> {
         }
     }
 
-    /// Notes that the record is the customer's, in the state of a version.
-    async fn keep(&self, linked: &Linked, version: u64, seen: &[u8]) -> Result<(), Stop> {
+    /// Notes that the record is the customer's, in the state of a version, and what both sides have in common. `at_home` is
+    /// what the row of the home keeps from now on.
+    async fn keep(&self, linked: &Linked, version: u64, seen: Vec<u8>, at_home: Option<Vec<u8>>) -> Result<(), Stop> {
         let (ids, public_id) = (self.context.store.ids(), &self.customer.public_id);
         let (merchant, connection) = (&*self.pair.merchant, &*self.other.name);
-        if ids.copied(merchant, public_id, version, connection, &linked.id, linked.origin, seen).await? {
+        let copy = CopyState {
+            public_id,
+            version,
+            connection,
+            provider_id: &linked.id,
+            origin: linked.origin,
+            seen,
+            home: at_home.map(|seen| (&*self.home.name, seen)),
+        };
+        if ids.keep_copy(merchant, copy).await? {
             return Ok(());
         }
         let owner = ids.public_ids(merchant, &[(connection.to_owned(), linked.id.clone())]).await?.pop().flatten();

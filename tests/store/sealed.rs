@@ -15,7 +15,7 @@ use crate::{
 /// The columns whose values are sealed. Each must be in the list of `src/store/sealed.rs`, too.
 const SEALED: [&str; 4] = ["carried.value", "meta.value", "operations.answer", "operations.command"];
 /// The columns of bytes that contain hashes. A new key does not change them.
-const PLAIN: [&str; 12] = [
+const PLAIN: [&str; 13] = [
     "audit.hash",
     "audit.request_hash",
     "carried.native_hash",

@@ -44,11 +44,15 @@ const ENCODED: [Field; 17] = [
 
 impl Seen {
     /// What the two sides have in common after a copy: `source` was read at the home, and `target` is what the other side
-    /// then shows.
+    /// then shows. Where the home knows no parts of the name that both have, the parts at the other side come from that name.
     pub fn common(source: (&Customer, &Side<'_>), target: (&Customer, &Side<'_>), hash: Hash<'_>) -> Self {
+        let value = |side: (&Customer, &Side<'_>), field| base(side.0, field, side.1);
+        let has_one_name = value(source, Field::Name) == value(target, Field::Name);
         let entry = |field| {
-            let base = base(source.0, field, source.1);
-            (base == self::base(target.0, field, target.1)).then(|| (field, hashed(field, base.as_deref(), hash)))
+            let (one, other) = (value(source, field), value(target, field));
+            let is_part = matches!(field, Field::FirstName | Field::LastName);
+            let is_common = one == other || (is_part && has_one_name && one.is_none());
+            is_common.then(|| (field, hashed(field, other.as_deref(), hash)))
         };
         Self(ENCODED.into_iter().filter_map(entry).collect())
     }
@@ -62,6 +66,13 @@ impl Seen {
             }
         }
         Self(merged)
+    }
+
+    /// This, and of the fields that it does not know what an older one knows.
+    #[must_use]
+    pub fn over(&self, older: &Self) -> Self {
+        let kept = older.0.iter().filter(|(field, _)| !self.knows(*field));
+        Self(self.0.iter().chain(kept).copied().collect())
     }
 
     /// Whether a record still has what both sides last had in common in this field.

@@ -155,6 +155,7 @@ impl Bench {
                 provider_id: "new-7".to_owned(),
                 origin: IdOrigin::Created,
                 seen: vec![0; 64],
+                home: None,
             };
             assert!(bench.run(&copied));
         });

@@ -110,6 +110,8 @@ pub(in crate::store) struct Copied {
     pub(in crate::store) provider_id: String,
     pub(in crate::store) origin: IdOrigin,
     pub(in crate::store) seen: Vec<u8>,
+    /// The home, and what its row keeps.
+    pub(in crate::store) home: Option<(String, Vec<u8>)>,
 }
 
 #[async_trait]
@@ -131,6 +133,10 @@ impl Work for Copied {
             if session.execute(update, &[&id[..], &how[1..2]].concat()).await? == 0 {
                 return Ok(false);
             }
+        }
+        if let Some((home, seen)) = &self.home {
+            let update = "UPDATE customer_ids SET seen = ?4 WHERE merchant = ?1 AND public_id = ?2 AND connection = ?3";
+            session.execute(update, &[merchant, public_id, Value::Text(home), Value::Bytes(seen)]).await?;
         }
         let update = "UPDATE customers SET copied_version = ?3, copied_at = ?4 WHERE merchant = ?1 AND public_id = ?2 \
                       AND copied_version <= ?3 AND version >= ?3 AND deletion IS NULL";

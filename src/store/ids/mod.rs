@@ -47,8 +47,8 @@ pub use self::{
     erasures::{Erased, Erasure, KeptErasure},
     homes::HomeOfWrite,
     types::{
-        Added, AdoptedId, Deletion, IdAt, IdCounts, IdOrigin, KnownCustomer, NewId, OpenSwitch, Resolved, Routing,
-        ShownRecord,
+        Added, AdoptedId, CopyState, Deletion, IdAt, IdCounts, IdOrigin, KnownCustomer, NewId, OpenSwitch, Resolved,
+        Routing, ShownRecord,
     },
 };
 pub(in crate::store) use self::{
@@ -255,6 +255,21 @@ impl Ids {
     /// `false`: the customer has another id there, or the id belongs to another customer; or its deletion was claimed, or
     /// a newer version was copied. Where the customer was deleted, the id is kept all the same, so that the record can be
     /// deleted too.
+    pub async fn keep_copy(&self, merchant: &str, copy: CopyState<'_>) -> Result<bool, StoreError> {
+        let copied = Copied {
+            merchant: merchant.to_owned(),
+            public_id: folded(copy.public_id),
+            version: copy.version,
+            connection: copy.connection.to_owned(),
+            provider_id: folded(copy.provider_id),
+            origin: copy.origin,
+            seen: copy.seen,
+            home: copy.home.map(|(home, seen)| (home.to_owned(), seen)),
+        };
+        write(&*self.store.database, copied).await
+    }
+
+    /// [`keep_copy`](Self::keep_copy) without what the row of the home keeps.
     #[expect(clippy::too_many_arguments, reason = "what a copy is, in one call")]
     pub async fn copied(
         &self,
@@ -266,16 +281,9 @@ impl Ids {
         origin: IdOrigin,
         seen: &[u8],
     ) -> Result<bool, StoreError> {
-        let copied = Copied {
-            merchant: merchant.to_owned(),
-            public_id: folded(public_id),
-            version,
-            connection: connection.to_owned(),
-            provider_id: folded(provider_id),
-            origin,
-            seen: seen.to_vec(),
-        };
-        write(&*self.store.database, copied).await
+        let seen = seen.to_vec();
+        let copy = CopyState { public_id, version, connection, provider_id, origin, seen, home: None };
+        self.keep_copy(merchant, copy).await
     }
 
     /// Notes that a customer is not found at its home any more, or that it is found again.

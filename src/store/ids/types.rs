@@ -210,3 +210,22 @@ pub struct IdCounts {
     /// The oldest end of a write among the marked ones, in milliseconds since 1970.
     pub oldest_mark: Option<i64>,
 }
+
+/// What is kept of a copy.
+#[derive(Debug, Clone)]
+pub struct CopyState<'c> {
+    /// The customer.
+    pub public_id: &'c str,
+    /// The version that the other side reflects.
+    pub version: u64,
+    /// The other side.
+    pub connection: &'c str,
+    /// The id there.
+    pub provider_id: &'c str,
+    /// How the gateway came to know the record.
+    pub origin: IdOrigin,
+    /// What both sides have in common: it is kept with the row of the other side.
+    pub seen: Vec<u8>,
+    /// The home, and what is kept with its row. A later switch may come back to it when the other row has changed.
+    pub home: Option<(&'c str, Vec<u8>)>,
+}

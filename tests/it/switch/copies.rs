@@ -198,6 +198,23 @@ async fn the_marker_of_a_copy_is_found_again() {
     assert_eq!(bed.ordered(&public_id, &decided).await.outcome, Outcome::Created, "its own record");
 }
 
+/// R18: a later switch can come back to the home when the row of the other side has changed, so both rows keep what both sides
+/// have in common.
+#[tokio::test]
+async fn both_rows_keep_what_both_sides_have_in_common() {
+    let bed = Bed::with("modempay", "notchpay", "", 1).await;
+    let public_id = bed.public_id(0).await;
+    for email in ["first@example.com", "second@example.com"] {
+        bed.patch(&public_id, json!({ "email": email })).await;
+        bed.copy_fully(&public_id).await;
+        let context = bed.context();
+        let seen = async |connection| context.store.ids().seen("acme", &public_id, connection).await.expect("read");
+        let at_home = seen("old").await.unwrap_or_default();
+        assert!(at_home.len() > 1, "{at_home:?}");
+        assert_eq!(Some(at_home), seen("new").await);
+    }
+}
+
 /// R19: the answer of a copy is kept without values of the customer, and no client can ask for it by a key.
 #[tokio::test]
 async fn what_is_kept_of_a_copy_has_no_value_of_the_customer() {
