@@ -8,6 +8,7 @@ mod bed;
 mod cluster;
 mod crash;
 mod damage;
+mod distance;
 mod file;
 mod log;
 mod previous;
@@ -35,6 +36,7 @@ fn main() {
     trials.extend(sealed::trials());
     trials.extend(server::trials());
     trials.extend(replicas::trials());
+    trials.extend(distance::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     cluster::stop();
     conclusion.exit();

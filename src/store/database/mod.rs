@@ -2,7 +2,8 @@
 //! readers. The folders beside this one have the SQL of the jobs, once for both databases, as [`Work`] over a
 //! [`Session`]. This folder knows none of their tables, except the end of the audit chain.
 //!
-//! `sqlite` and `postgres` run the jobs. `values` are parameters and rows, `head` is the end of the audit chain.
+//! `sqlite` and `postgres` run the jobs. `values` are parameters and rows, `lists` puts many rows into one statement, `head` is
+//! the end of the audit chain.
 //!
 //! # Which work runs alone
 //!
@@ -29,6 +30,7 @@
 //! A replica executes the work with `false` of a group first, and the work with `true` after it, in two transactions.
 
 pub(in crate::store) mod head;
+pub(in crate::store) mod lists;
 pub(in crate::store) mod postgres;
 pub(in crate::store) mod sqlite;
 pub(in crate::store) mod values;

@@ -3,18 +3,21 @@
 //! The public id of a record without a row is its id at the connection. If that names another customer, as its public id or
 //! at another connection, it is a UUID that derives from the store's secret, so that every replica derives the same.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 
-use super::{
-    AdoptedId, Deletion,
-    routes::routing,
-    rows::{CHUNK, places},
-};
+use super::{AdoptedId, Deletion, routes::routing, rows::CHUNK};
 use crate::store::{
     contacts::{ContactKind, SETTLED},
-    database::{Group, Session, Work, values::Value},
+    database::{
+        Group, Session, Work,
+        lists::{list, pieces, places},
+        values::Value,
+    },
     error::StoreError,
     keyring::Hashes,
 };
@@ -31,6 +34,15 @@ pub(in crate::store) struct NewRow {
     pub(in crate::store) provider_id: String,
     pub(in crate::store) email: Option<Vec<u8>>,
     pub(in crate::store) phone: Option<Vec<u8>>,
+}
+
+impl NewRow {
+    pub(super) fn contact(&self, kind: ContactKind) -> Option<&[u8]> {
+        match kind {
+            ContactKind::Email => self.email.as_deref(),
+            ContactKind::Phone => self.phone.as_deref(),
+        }
+    }
 }
 
 /// Records of one connection.
@@ -82,7 +94,7 @@ impl Page {
         let mut known = HashMap::new();
         for records in self.records.chunks(CHUNK) {
             let mut values = vec![Value::Text(&self.merchant), Value::Text(&self.connection)];
-            let places = places(&mut values, records.iter().map(|record| record.provider_id.as_str()));
+            let places = places(&mut values, records.iter().map(|record| Value::Text(&record.provider_id)));
             let select = format!(
                 "SELECT ids.provider_id, customers.public_id, coalesce(customers.pinned, routing.connection), \
                  customers.deletion, customers.written_at, customers.email_hash, customers.phone_hash, ids.copied_at \
@@ -120,28 +132,6 @@ impl Page {
             true => Need::Refresh,
             false => Need::Nothing,
         }
-    }
-
-    /// Whether a create at this connection that has not ended, of a client or of the copier, may have made a record (R22). Its
-    /// end gives the record its row. A second row would make another customer of it.
-    async fn may_be_made(&self, session: &mut dyn Session, record: &NewRow) -> Result<bool, StoreError> {
-        for (kind, hash) in [(ContactKind::Email, &record.email), (ContactKind::Phone, &record.phone)] {
-            let Some(hash) = hash else { continue };
-            let select = format!(
-                "SELECT id FROM operations WHERE {} = ?1 AND finished_at IS NULL AND merchant = ?2 AND connection = ?3 \
-                 AND operation = 'create' LIMIT 1",
-                kind.column()
-            );
-            let values = [Value::Bytes(hash), Value::Text(&self.merchant), Value::Text(&self.connection)];
-            if !session.rows(&select, &values).await?.is_empty() {
-                return Ok(true);
-            }
-        }
-        // A copy whose record was found, and which has not ended: its end writes the row.
-        let select = "SELECT id FROM operations WHERE merchant = ?1 AND customer = ?2 AND connection = ?3 \
-                      AND copy_of IS NOT NULL AND finished_at IS NULL LIMIT 1";
-        let values = [&self.merchant, &record.provider_id, &self.connection].map(|text| Value::Text(text));
-        Ok(!session.rows(select, &values).await?.is_empty())
     }
 
     fn adopted(&self, known: &HashMap<String, Known>) -> Vec<AdoptedId> {
@@ -207,33 +197,22 @@ impl Work for Adopt {
         let Some(routing) = routing(session, &page.merchant).await? else { return Ok(page.adopted(&known)) };
         let is_pinned = routing.open.is_some() || routing.connection != page.connection;
         let pinned = is_pinned.then_some(page.connection.as_str());
-        for record in &page.records {
+        let (mut shown, mut refreshed, mut new, mut again) = (HashSet::new(), Vec::new(), Vec::new(), Vec::new());
+        for record in page.records.iter().filter(|record| shown.insert(&record.provider_id)) {
             let row = known.get(&record.provider_id);
-            let (merchant, connection, provider) =
-                (Value::Text(&page.merchant), Value::Text(&page.connection), Value::Text(&record.provider_id));
-            let need = page.need(record, row, group.now);
-            let public_id = match (need, row) {
-                (Need::Nothing, _) => continue,
-                (Need::Row, _) if page.sent_at.is_none() && page.may_be_made(session, record).await? => continue,
-                (Need::Refresh, Some(row)) => {
-                    let update = "UPDATE customers SET email_hash = ?3, phone_hash = ?4, \
-                                  written_at = CASE WHEN written_at < 0 THEN 0 ELSE written_at END \
-                                  WHERE merchant = ?1 AND public_id = ?2";
-                    let [email, phone] = row.contacts(record, group.now).map(|hash| Value::bytes(hash.as_deref()));
-                    session.execute(update, &[merchant, Value::Text(&row.public_id), email, phone]).await?;
-                    continue;
-                }
-                _ => self.insert(session, record, pinned, need).await?,
-            };
-            let id = [merchant, connection, provider, Value::Text(&public_id)];
-            let keep = match need {
-                Need::NewCustomer => {
-                    "UPDATE customer_ids SET public_id = ?4, origin = 'first', seen = NULL, copied_at = NULL \
-                     WHERE merchant = ?1 AND connection = ?2 AND provider_id = ?3"
-                }
-                _ => "INSERT INTO customer_ids (merchant, connection, provider_id, public_id) VALUES (?1, ?2, ?3, ?4)",
-            };
-            session.execute(keep, &id).await?;
+            match (page.need(record, row, group.now), row) {
+                (Need::Nothing, _) => {}
+                (Need::Refresh, Some(row)) => refreshed.push((row.public_id.as_str(), row.contacts(record, group.now))),
+                (Need::NewCustomer, _) => again.push(record),
+                _ => new.push(record),
+            }
+        }
+        self.refresh(session, &refreshed).await?;
+        if page.sent_at.is_none() && !new.is_empty() {
+            let made = page.may_be_made(session, &new).await?;
+            new.retain(|record| !made.contains(record.provider_id.as_str()));
+        }
+        for (public_id, record) in self.insert(session, &new, &again, pinned).await? {
             let row = Known {
                 public_id,
                 home: page.connection.clone(),
@@ -249,42 +228,113 @@ impl Work for Adopt {
     }
 }
 
-impl Adopt {
-    /// Whether another customer has the id of a record at another connection. Answers have shown it as that customer's, so
-    /// it must not become the public id of this one: public ids come first (R3).
-    async fn is_named(&self, session: &mut dyn Session, record: &NewRow) -> Result<bool, StoreError> {
-        let select = "SELECT public_id FROM customer_ids WHERE merchant = ?1 AND provider_id = ?2 LIMIT 1";
-        let id = [&self.page.merchant, &record.provider_id].map(|text| Value::Text(text));
-        Ok(!session.rows(select, &id).await?.is_empty())
-    }
+/// A customer who is to be inserted.
+struct Candidate<'r> {
+    record: &'r NewRow,
+    public_id: String,
+    /// How many UUIDs were derived for it.
+    derived: u32,
+}
 
-    /// Inserts a new customer, and returns its public id.
-    async fn insert(
+impl Adopt {
+    async fn refresh(
         &self,
         session: &mut dyn Session,
-        record: &NewRow,
-        pinned: Option<&str>,
-        need: Need,
-    ) -> Result<String, StoreError> {
-        let Page { merchant, connection, .. } = &*self.page;
-        let is_free = need == Need::Row && !self.is_named(session, record).await?;
-        let own = is_free.then(|| record.provider_id.clone());
-        let derived =
-            (0..MOST_DERIVED).map(|number| self.hashes.public_id(merchant, connection, &record.provider_id, number));
-        for public_id in own.into_iter().chain(derived) {
-            let insert = "INSERT INTO customers (merchant, public_id, pinned, email_hash, phone_hash) \
-                          VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
-            let values = [
-                Value::Text(merchant),
-                Value::Text(&public_id),
-                Value::text(pinned),
-                Value::bytes(record.email.as_deref()),
-                Value::bytes(record.phone.as_deref()),
-            ];
-            if session.execute(insert, &values).await? == 1 {
-                return Ok(public_id);
-            }
+        customers: &[(&str, [&Option<Vec<u8>>; 2])],
+    ) -> Result<(), StoreError> {
+        for piece in pieces(customers) {
+            let mut values = vec![Value::Text(&self.page.merchant)];
+            let rows = piece.iter().map(|(public_id, [email, phone])| {
+                [Value::Text(public_id), Value::bytes(email.as_deref()), Value::bytes(phone.as_deref())]
+            });
+            // Each of these rows is there.
+            let update = format!(
+                "INSERT INTO customers (public_id, email_hash, phone_hash, merchant) VALUES {} \
+                 ON CONFLICT (merchant, public_id) DO UPDATE SET email_hash = excluded.email_hash, \
+                 phone_hash = excluded.phone_hash, \
+                 written_at = CASE WHEN customers.written_at < 0 THEN 0 ELSE customers.written_at END",
+                list(&mut values, rows, "?1")
+            );
+            session.execute(&update, &values).await?;
         }
-        Err(StoreError::Damaged("every id that derives for a record is taken".to_owned()))
+        Ok(())
+    }
+
+    fn derived<'r>(&self, record: &'r NewRow, number: u32) -> Result<Candidate<'r>, StoreError> {
+        if number >= MOST_DERIVED {
+            return Err(StoreError::Damaged("every id that derives for a record is taken".to_owned()));
+        }
+        let Page { merchant, connection, .. } = &*self.page;
+        let public_id = self.hashes.public_id(merchant, connection, &record.provider_id, number);
+        Ok(Candidate { record, public_id, derived: number + 1 })
+    }
+
+    /// Inserts customers of records that have no row, and of those whose row is that of a deleted customer (`again`). Returns
+    /// their public ids.
+    async fn insert<'r>(
+        &self,
+        session: &mut dyn Session,
+        new: &[&'r NewRow],
+        again: &[&'r NewRow],
+        pinned: Option<&str>,
+    ) -> Result<Vec<(String, &'r NewRow)>, StoreError> {
+        let page = &*self.page;
+        let (merchant, connection) = (Value::Text(&page.merchant), Value::Text(&page.connection));
+        let named = page.named(session, new).await?;
+        let own = |record: &&'r NewRow| match named.contains(&record.provider_id) {
+            true => self.derived(record, 0),
+            false => Ok(Candidate { record, public_id: record.provider_id.clone(), derived: 0 }),
+        };
+        let again_derived = again.iter().map(|record| self.derived(record, 0));
+        let mut waiting = new.iter().map(own).chain(again_derived).collect::<Result<Vec<_>, _>>()?;
+        let mut inserted = Vec::new();
+        while !waiting.is_empty() {
+            let mut free = HashSet::new();
+            for piece in pieces(&waiting) {
+                let mut values = vec![merchant, Value::text(pinned)];
+                let rows = piece.iter().map(|Candidate { record, public_id, .. }| {
+                    [
+                        Value::Text(public_id),
+                        Value::bytes(record.email.as_deref()),
+                        Value::bytes(record.phone.as_deref()),
+                    ]
+                });
+                let insert = format!(
+                    "INSERT INTO customers (public_id, email_hash, phone_hash, merchant, pinned) VALUES {} \
+                     ON CONFLICT DO NOTHING RETURNING public_id",
+                    list(&mut values, rows, "?1, ?2")
+                );
+                for mut row in session.rows(&insert, &values).await? {
+                    free.insert(row.text()?);
+                }
+            }
+            let mut taken = Vec::new();
+            for candidate in waiting {
+                match free.remove(&candidate.public_id) {
+                    true => inserted.push((candidate.public_id, candidate.record)),
+                    false => taken.push(self.derived(candidate.record, candidate.derived)?),
+                }
+            }
+            waiting = taken;
+        }
+        let (again, new): (Vec<_>, Vec<_>) =
+            inserted.iter().partition(|(_, record)| again.iter().any(|other| std::ptr::eq(*other, *record)));
+        for piece in pieces(&new) {
+            let mut values = vec![merchant, connection];
+            let rows =
+                piece.iter().map(|(public_id, record)| [Value::Text(public_id), Value::Text(&record.provider_id)]);
+            let insert = format!(
+                "INSERT INTO customer_ids (public_id, provider_id, merchant, connection) VALUES {}",
+                list(&mut values, rows, "?1, ?2")
+            );
+            session.execute(&insert, &values).await?;
+        }
+        for (public_id, record) in again {
+            let update = "UPDATE customer_ids SET public_id = ?4, origin = 'first', seen = NULL, copied_at = NULL \
+                          WHERE merchant = ?1 AND connection = ?2 AND provider_id = ?3";
+            let values = [merchant, connection, Value::Text(&record.provider_id), Value::Text(public_id)];
+            session.execute(update, &values).await?;
+        }
+        Ok(inserted)
     }
 }

@@ -24,6 +24,7 @@ mod pages;
 mod routes;
 mod rows;
 mod seen;
+mod strangers;
 mod types;
 
 use std::{

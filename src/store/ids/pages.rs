@@ -6,11 +6,13 @@ use async_trait::async_trait;
 
 use super::{
     Epochs, Ids, KnownCustomer, folded,
-    rows::{CHUNK, collect, customer, places},
+    rows::{CHUNK, collect, customer},
 };
 use crate::store::{
     database::{
-        Group, Session, Work, read,
+        Group, Session, Work,
+        lists::places,
+        read,
         values::{Value, limited, unsigned},
     },
     error::StoreError,
@@ -37,7 +39,7 @@ impl Work for ReadPage {
         let mut customers = Vec::new();
         for ids in self.provider_ids.chunks(CHUNK) {
             let mut values = vec![Value::Text(&self.merchant), Value::Text(&self.connection)];
-            let places = places(&mut values, ids.iter().map(String::as_str));
+            let places = places(&mut values, ids.iter().map(|id| Value::Text(id)));
             let select = format!(
                 concat!(
                     "SELECT ",

@@ -8,6 +8,7 @@ use super::{Added, Deletion, IdAt, IdOrigin, KnownCustomer, NewId, Resolved, rou
 use crate::store::{
     database::{
         Group, Session, Work,
+        lists::places,
         values::{Row, Value, unsigned},
     },
     error::StoreError,
@@ -172,15 +173,6 @@ impl Work for Resolve {
     }
 }
 
-/// Adds at least one value, and returns its places in the statement. The databases keep every statement prepared, so there
-/// are few: the last value fills the places to the next power of two.
-pub(super) fn places<'v>(values: &mut Vec<Value<'v>>, texts: impl ExactSizeIterator<Item = &'v str> + Clone) -> String {
-    let (first, places) = (values.len() + 1, texts.len().next_power_of_two());
-    let filling = texts.clone().last().into_iter().cycle();
-    values.extend(texts.chain(filling).take(places).map(Value::Text));
-    (first..first + places).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
-}
-
 /// A customer at a connection, as a row has it.
 pub(in crate::store) struct AtConnection {
     pub(in crate::store) connection: String,
@@ -204,7 +196,7 @@ impl Work for ReadPublic {
         let mut found = Vec::new();
         for ids in self.provider_ids.chunks(CHUNK) {
             let mut values = vec![Value::Text(&self.merchant)];
-            let places = places(&mut values, ids.iter().map(String::as_str));
+            let places = places(&mut values, ids.iter().map(|id| Value::Text(id)));
             let select = format!(
                 "SELECT connection, provider_id, public_id FROM customer_ids \
                  WHERE merchant = ?1 AND provider_id IN ({places})"

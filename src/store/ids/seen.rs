@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use super::{
     Ids, folded,
     marks::{Forget, Hold},
-    rows::{CHUNK, places},
+    rows::CHUNK,
 };
 use crate::store::{
-    database::{Group, Session, Work, read, values::Value, write},
+    database::{Group, Session, Work, lists::places, read, values::Value, write},
     error::StoreError,
 };
 
@@ -52,7 +52,7 @@ impl Work for ReadSeenAt {
         let mut seen: Self::Done = HashMap::new();
         for ids in self.provider_ids.chunks(CHUNK) {
             let mut values = vec![Value::Text(&self.merchant), Value::Text(&self.connection)];
-            let places = places(&mut values, ids.iter().map(String::as_str));
+            let places = places(&mut values, ids.iter().map(|id| Value::Text(id)));
             let select = format!(
                 "SELECT named.public_id, ids.seen FROM customer_ids AS named CROSS JOIN customer_ids AS ids \
                  WHERE named.merchant = ?1 AND named.connection = ?2 AND named.provider_id IN ({places}) \

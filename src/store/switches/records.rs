@@ -1,10 +1,13 @@
 //! The statements over the customers of a switch, the same for both databases.
 
+use std::collections::{BTreeMap, HashSet};
+
 use async_trait::async_trait;
 
 use crate::store::{
     database::{
         Group, Session, Work,
+        lists::{list, pieces},
         values::{Row, Value, limited, unsigned},
     },
     error::StoreError,
@@ -117,51 +120,87 @@ pub(in crate::store) struct KeepRecords {
     pub(in crate::store) records: Vec<RecordChange>,
 }
 
+/// What all changes of one statement have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Common<'c> {
+    decided: Option<&'c str>,
+    seen_in: Option<u64>,
+    has_differences: bool,
+}
+
+/// Changes by what they have in common. No statement names a customer twice: a second change of a customer is in a later map.
+fn grouped(records: &[RecordChange]) -> Vec<BTreeMap<Common<'_>, Vec<&RecordChange>>> {
+    let (mut groups, mut named) = (vec![BTreeMap::<_, Vec<_>>::new()], HashSet::new());
+    for change in records {
+        if !named.insert(&change.public_id) {
+            named = HashSet::from([&change.public_id]);
+            groups.push(BTreeMap::new());
+        }
+        let decided = change.decided.as_deref();
+        let common = Common { decided, seen_in: change.seen_in, has_differences: change.differences.is_some() };
+        if let Some(last) = groups.last_mut() {
+            last.entry(common).or_default().push(change);
+        }
+    }
+    groups
+}
+
+/// A row of the statement. `attempts` is 1 exactly where there is an outcome.
+fn row(change: &RecordChange) -> [Value<'_>; 12] {
+    [
+        Value::Text(&change.public_id),
+        Value::text(change.source_id.as_deref()),
+        Value::text(change.target_id.as_deref()),
+        Value::text(change.planned.as_deref()),
+        Value::Text(change.outcome.as_deref().unwrap_or("pending")),
+        Value::text(change.code.as_deref()),
+        Value::text(change.level.as_deref()),
+        Value::text(change.field.as_deref()),
+        Value::text(change.detail.as_deref()),
+        Value::text(change.differences.as_deref().filter(|differences| !differences.is_empty())),
+        Value::Integer(i64::from(change.outcome.is_some())),
+        Value::text(change.candidates.as_deref()),
+    ]
+}
+
 impl KeepRecords {
     pub(in crate::store) async fn perform(&self, session: &mut dyn Session, group: &Group) -> Result<(), StoreError> {
-        let stays = "COALESCE(switch_records.decision, '') <> COALESCE(CAST(?17 AS TEXT), switch_records.decision, '')";
-        let upsert = format!(
-            "INSERT INTO switch_records (switch_id, public_id, source_id, target_id, planned, outcome, code, \
-                      level, field, detail, differences, attempts, seen_in, updated_at, candidates) \
-                      VALUES (?1, ?2, ?3, ?4, ?5, COALESCE(CAST(?6 AS TEXT), 'pending'), ?7, ?8, ?9, ?10, NULLIF(CAST(?11 AS TEXT), ''), ?14, \
-                      COALESCE(CAST(?12 AS BIGINT), 0), ?13, ?16) \
-                      ON CONFLICT (switch_id, public_id) DO UPDATE SET \
-                      source_id = COALESCE(excluded.source_id, switch_records.source_id), \
-                      target_id = COALESCE(excluded.target_id, switch_records.target_id), \
-                      planned = COALESCE(excluded.planned, switch_records.planned), \
-                      outcome = CASE WHEN CAST(?6 AS TEXT) IS NULL OR {stays} THEN switch_records.outcome ELSE excluded.outcome END, \
-                      code = CASE WHEN CAST(?15 AS BIGINT) = 0 OR {stays} THEN switch_records.code ELSE excluded.code END, \
-                      level = CASE WHEN CAST(?15 AS BIGINT) = 0 OR {stays} THEN switch_records.level ELSE excluded.level END, \
-                      field = CASE WHEN CAST(?15 AS BIGINT) = 0 OR {stays} THEN switch_records.field ELSE excluded.field END, \
-                      detail = CASE WHEN CAST(?15 AS BIGINT) = 0 OR {stays} THEN switch_records.detail ELSE excluded.detail END, \
-                      differences = CASE WHEN CAST(?11 AS TEXT) IS NULL THEN switch_records.differences ELSE excluded.differences END, \
-                      candidates = COALESCE(excluded.candidates, switch_records.candidates), \
-                      attempts = switch_records.attempts + excluded.attempts, \
-                      seen_in = CASE WHEN CAST(?12 AS BIGINT) IS NULL THEN switch_records.seen_in ELSE excluded.seen_in END, \
-                      updated_at = excluded.updated_at"
-        );
-        for change in &self.records {
-            let has_reason = change.planned.is_some() || change.outcome.is_some();
-            let values = [
-                Value::Text(&self.switch_id),
-                Value::Text(&change.public_id),
-                Value::text(change.source_id.as_deref()),
-                Value::text(change.target_id.as_deref()),
-                Value::text(change.planned.as_deref()),
-                Value::text(change.outcome.as_deref()),
-                Value::text(change.code.as_deref()),
-                Value::text(change.level.as_deref()),
-                Value::text(change.field.as_deref()),
-                Value::text(change.detail.as_deref()),
-                Value::text(change.differences.as_deref()),
-                Value::integer(change.seen_in.map(|pass| i64::try_from(pass).unwrap_or(i64::MAX))),
-                Value::Integer(group.now),
-                Value::Integer(i64::from(change.outcome.is_some())),
-                Value::Integer(i64::from(has_reason)),
-                Value::text(change.candidates.as_deref()),
-                Value::text(change.decided.as_deref()),
-            ];
-            session.execute(&upsert, &values).await?;
+        let stays = "COALESCE(switch_records.decision, '') <> COALESCE(CAST(?3 AS TEXT), switch_records.decision, '')";
+        let no_reason = "excluded.planned IS NULL AND excluded.attempts = 0";
+        for (common, changes) in grouped(&self.records).into_iter().flatten() {
+            for piece in pieces(&changes) {
+                let mut values = vec![
+                    Value::Text(&self.switch_id),
+                    Value::Integer(group.now),
+                    Value::text(common.decided),
+                    Value::integer(common.seen_in.map(|pass| i64::try_from(pass).unwrap_or(i64::MAX))),
+                    Value::Integer(i64::from(common.has_differences)),
+                ];
+                let rows = list(
+                    &mut values,
+                    piece.iter().map(|change| row(change)),
+                    "?1, ?2, COALESCE(CAST(?4 AS BIGINT), 0)",
+                );
+                let upsert = format!(
+                    "INSERT INTO switch_records (public_id, source_id, target_id, planned, outcome, code, level, field, \
+                     detail, differences, attempts, candidates, switch_id, updated_at, seen_in) VALUES {rows} \
+                     ON CONFLICT (switch_id, public_id) DO UPDATE SET \
+                     source_id = COALESCE(excluded.source_id, switch_records.source_id), \
+                     target_id = COALESCE(excluded.target_id, switch_records.target_id), \
+                     planned = COALESCE(excluded.planned, switch_records.planned), \
+                     outcome = CASE WHEN excluded.attempts = 0 OR {stays} THEN switch_records.outcome ELSE excluded.outcome END, \
+                     code = CASE WHEN {no_reason} OR {stays} THEN switch_records.code ELSE excluded.code END, \
+                     level = CASE WHEN {no_reason} OR {stays} THEN switch_records.level ELSE excluded.level END, \
+                     field = CASE WHEN {no_reason} OR {stays} THEN switch_records.field ELSE excluded.field END, \
+                     detail = CASE WHEN {no_reason} OR {stays} THEN switch_records.detail ELSE excluded.detail END, \
+                     differences = CASE WHEN CAST(?5 AS BIGINT) = 0 THEN switch_records.differences ELSE excluded.differences END, \
+                     candidates = COALESCE(excluded.candidates, switch_records.candidates), \
+                     attempts = switch_records.attempts + excluded.attempts, \
+                     seen_in = CASE WHEN CAST(?4 AS BIGINT) IS NULL THEN switch_records.seen_in ELSE excluded.seen_in END, \
+                     updated_at = excluded.updated_at"
+                );
+                session.execute(&upsert, &values).await?;
+            }
         }
         Ok(())
     }
@@ -174,7 +213,7 @@ pub(in crate::store) struct AddRecords(pub(in crate::store) KeepRecords);
 impl Work for AddRecords {
     type Done = ();
 
-    /// Each statement is about one row.
+    /// Each statement decides about its rows one by one.
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
@@ -299,27 +338,33 @@ pub(in crate::store) struct Decide {
 impl Work for Decide {
     type Done = Vec<String>;
 
-    /// Each `UPDATE` decides about one row.
+    /// Each `UPDATE` decides about its rows one by one.
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Vec<String>, StoreError> {
-        // What was decided is copied anew, or not at all any more.
-        let update = "UPDATE switch_records SET decision = CAST(?3 AS TEXT), updated_at = ?4, \
-                      outcome = CASE WHEN CAST(?3 AS TEXT) = 'leave' THEN 'left' ELSE 'pending' END \
-                      WHERE switch_id = ?1 AND public_id = ?2";
-        let mut unknown = Vec::new();
-        for (public_id, decision) in &self.decisions {
-            let values = [
-                Value::Text(&self.switch_id),
-                Value::Text(public_id),
-                Value::Text(decision),
-                Value::Integer(group.now),
-            ];
-            if session.execute(update, &values).await? == 0 {
-                unknown.push(public_id.clone());
+        // A statement must not name a customer twice. The last decision counts.
+        let decisions: BTreeMap<&String, &String> =
+            self.decisions.iter().map(|(id, decision)| (id, decision)).collect();
+        let decisions: Vec<_> = decisions.into_iter().collect();
+        let mut known = HashSet::new();
+        for piece in pieces(&decisions) {
+            let mut values = vec![Value::Text(&self.switch_id), Value::Integer(group.now)];
+            let rows = piece.iter().map(|(public_id, decision)| [Value::Text(public_id), Value::Text(decision)]);
+            // What was decided is copied anew, or not at all any more.
+            let update = format!(
+                "WITH new (public_id, decision, at) AS (VALUES {}) \
+                 UPDATE switch_records SET decision = new.decision, updated_at = new.at, \
+                 outcome = CASE WHEN new.decision = 'leave' THEN 'left' ELSE 'pending' END FROM new \
+                 WHERE switch_records.switch_id = ?1 AND switch_records.public_id = new.public_id \
+                 RETURNING switch_records.public_id",
+                list(&mut values, rows, "CAST(?2 AS BIGINT)")
+            );
+            for mut row in session.rows(&update, &values).await? {
+                known.insert(row.text()?);
             }
         }
-        Ok(unknown)
+        let unknown = self.decisions.iter().map(|(public_id, _)| public_id).filter(|id| !known.contains(*id));
+        Ok(unknown.cloned().collect())
     }
 }
 

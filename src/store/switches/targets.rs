@@ -1,11 +1,14 @@
 //! The statements over what the planner saw at the target, the same for both databases.
 
+use std::collections::{BTreeMap, HashSet};
+
 use async_trait::async_trait;
 
 use super::rows::progressed;
 use crate::store::{
     database::{
         Group, Session, Work,
+        lists::{list, pieces, places},
         values::{Value, limited},
     },
     error::StoreError,
@@ -54,22 +57,36 @@ impl Work for KeepTargets {
         if !progressed(session, group, &self.switch_id, &self.worker, Some(&self.progress)).await? {
             return Ok(false);
         }
-        let upsert = "INSERT INTO switch_targets (switch_id, provider_id, email_hash, phone_hash, marker, linked, reference_hash) \
-                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (switch_id, provider_id) DO UPDATE SET \
-                      email_hash = excluded.email_hash, phone_hash = excluded.phone_hash, marker = excluded.marker, \
-                      reference_hash = excluded.reference_hash, \
-                      linked = COALESCE(excluded.linked, switch_targets.linked)";
-        for Target { provider_id, keys, linked } in &self.targets {
-            let values = [
-                Value::Text(&self.switch_id),
-                Value::Text(provider_id),
-                Value::text(keys.email_hash.as_deref()),
-                Value::text(keys.phone_hash.as_deref()),
-                Value::text(keys.marker.as_deref()),
-                Value::text(linked.as_deref()),
-                Value::text(keys.reference_hash.as_deref()),
-            ];
-            session.execute(upsert, &values).await?;
+        // A statement must not name a record twice. The last one counts that is linked, or the last one.
+        let mut targets = BTreeMap::<&str, &Target>::new();
+        for target in &self.targets {
+            let place = targets.entry(&target.provider_id).or_insert(target);
+            if target.linked.is_some() || place.linked.is_none() {
+                *place = target;
+            }
+        }
+        let targets: Vec<&Target> = targets.into_values().collect();
+        for piece in pieces(&targets) {
+            let mut values = vec![Value::Text(&self.switch_id)];
+            let rows = piece.iter().map(|Target { provider_id, keys, linked }| {
+                [
+                    Value::Text(provider_id),
+                    Value::text(keys.email_hash.as_deref()),
+                    Value::text(keys.phone_hash.as_deref()),
+                    Value::text(keys.marker.as_deref()),
+                    Value::text(linked.as_deref()),
+                    Value::text(keys.reference_hash.as_deref()),
+                ]
+            });
+            let upsert = format!(
+                "INSERT INTO switch_targets \
+                 (provider_id, email_hash, phone_hash, marker, linked, reference_hash, switch_id) \
+                 VALUES {} ON CONFLICT (switch_id, provider_id) DO UPDATE SET \
+                 email_hash = excluded.email_hash, phone_hash = excluded.phone_hash, marker = excluded.marker, \
+                 reference_hash = excluded.reference_hash, linked = COALESCE(excluded.linked, switch_targets.linked)",
+                list(&mut values, rows, "?1")
+            );
+            session.execute(&upsert, &values).await?;
         }
         Ok(true)
     }
@@ -84,6 +101,9 @@ pub(in crate::store) struct Candidates {
 
 /// The most candidates that are compared. More are ambiguous in any case.
 const CANDIDATES: usize = 8;
+
+/// The most ids of one statement.
+const CHUNK: usize = 512;
 
 #[async_trait]
 impl Work for Candidates {
@@ -162,12 +182,16 @@ impl Work for ReadListed {
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Vec<bool>, StoreError> {
-        let select = "SELECT provider_id FROM switch_targets WHERE switch_id = ?1 AND provider_id = ?2";
-        let mut listed = Vec::new();
-        for provider_id in &self.provider_ids {
-            let values = [Value::Text(&self.switch_id), Value::Text(provider_id)];
-            listed.push(!session.rows(select, &values).await?.is_empty());
+        let mut listed = HashSet::new();
+        for ids in self.provider_ids.chunks(CHUNK) {
+            let mut values = vec![Value::Text(&self.switch_id)];
+            let places = places(&mut values, ids.iter().map(|id| Value::Text(id)));
+            let select =
+                format!("SELECT provider_id FROM switch_targets WHERE switch_id = ?1 AND provider_id IN ({places})");
+            for mut row in session.rows(&select, &values).await? {
+                listed.insert(row.text()?);
+            }
         }
-        Ok(listed)
+        Ok(self.provider_ids.iter().map(|id| listed.contains(id)).collect())
     }
 }

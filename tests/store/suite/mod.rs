@@ -11,7 +11,7 @@ mod ids;
 mod kept;
 mod marks;
 mod pages;
-mod switches;
+pub(crate) mod switches;
 mod takeovers;
 
 use std::time::Duration;
@@ -102,6 +102,8 @@ suite![
     marks::an_end_of_a_switch_keeps_ids_pins_and_tombstones,
     marks::customers_of_an_earlier_switch_are_pinned_in_chunks,
     pages::what_a_read_asks_is_one_statement,
+    pages::what_a_page_writes_is_a_few_statements,
+    pages::records_that_are_shown_twice_get_one_row,
     pages::rows_that_a_copy_made_later_lead_to_the_other_list,
     pages::a_page_is_mapped_with_every_id_of_its_customers,
     pages::a_record_that_an_unfinished_create_may_have_made_gets_no_row,
@@ -121,6 +123,7 @@ suite![
     marks::a_hold_ends_with_its_time_or_with_the_move,
     marks::a_claim_of_any_process_waits_for_a_hold,
     switches::the_outcome_of_a_copy_counts_only_under_the_decision_that_it_was_made_under,
+    switches::a_page_changes_each_customer_as_its_changes_say,
     switches::a_switch_that_has_ended_keeps_no_details,
     switches::a_merchant_has_one_open_switch_and_a_plan_that_was_not_run_gives_way,
     switches::a_switch_changes_only_for_the_state_and_epoch_that_were_decided_on,

@@ -13,7 +13,7 @@ fn new(merchant: &str) -> NewSwitch {
     NewSwitch { merchant, from, to, epoch: 0, settings: text.clone(), progress: text, is_stopped: false }
 }
 
-async fn open(store: &Store) -> Switch {
+pub(crate) async fn open(store: &Store) -> Switch {
     store.switches().open(new("acme")).await.expect("stored").expect("none is open")
 }
 
@@ -24,7 +24,7 @@ async fn to_state(store: &Store, id: &str, state: SwitchState) -> Switch {
     store.switches().get(id).await.expect("read").expect("a switch")
 }
 
-fn seen(public_id: &str, pass: u64) -> RecordChange {
+pub(crate) fn seen(public_id: &str, pass: u64) -> RecordChange {
     let public_id = public_id.to_owned();
     RecordChange {
         source_id: Some(format!("at-{public_id}")),
@@ -249,4 +249,45 @@ pub(crate) async fn a_switch_that_has_ended_keeps_no_details(bed: &Bed) {
     assert_eq!((record.differences, record.candidates), (None, None));
     let found = log.candidates(&id, "c1", keys).await.expect("read");
     assert!(found.is_empty(), "{found:?}");
+}
+
+/// One page can have changes of every kind, and more than one of a customer.
+pub(crate) async fn a_page_changes_each_customer_as_its_changes_say(bed: &Bed) {
+    let store = bed.open().await;
+    let log = store.switches();
+    let id = open(&store).await.id;
+    log.lease_free().await.expect("leased");
+    let named = |number: usize| RecordChange { public_id: format!("c{number}"), ..RecordChange::default() };
+    let text = |text: &str| Some(text.to_owned());
+    let planned = (0..100).map(|number| RecordChange { planned: text("created"), code: text("x"), ..named(number) });
+    assert_eq!(log.store_page(&id, None, planned.collect()).await, Ok(true));
+    let decisions = (0..100).filter(|number| number % 5 == 4).map(|number| (format!("c{number}"), "create".to_owned()));
+    let unknown = [("other".to_owned(), "leave".to_owned())];
+    assert_eq!(log.decide(&id, decisions.chain(unknown).collect()).await, Ok(vec!["other".to_owned()]));
+    let change = |number: usize| match number % 5 {
+        0 => RecordChange { outcome: text("created"), ..named(number) },
+        1 => RecordChange { differences: text("[]"), seen_in: Some(2), ..named(number) },
+        2 => RecordChange { outcome: text("created"), differences: text(""), target_id: text("t"), ..named(number) },
+        // An outcome of a copy that began before the decision.
+        4 => RecordChange { outcome: text("refused"), decided: text(""), code: text("y"), ..named(number) },
+        _ => named(number),
+    };
+    let again = RecordChange { outcome: text("linked"), ..named(3) };
+    assert_eq!(log.store_page(&id, None, (0..100).map(change).chain([again]).collect()).await, Ok(true));
+    for (number, outcome, code, differences, attempts) in [
+        (0, "created", None, None, 1),
+        (1, "pending", Some("x"), Some("[]"), 0),
+        (2, "created", None, None, 1),
+        (3, "linked", None, None, 1),
+        (4, "pending", Some("x"), None, 1),
+        (95, "created", None, None, 1),
+        (96, "pending", Some("x"), Some("[]"), 0),
+        (98, "pending", Some("x"), None, 0),
+        (99, "pending", Some("x"), None, 1),
+    ] {
+        let record = log.record(&id, &format!("c{number}")).await.expect("read").expect("a record");
+        let shown = (record.outcome.as_str(), record.code.as_deref(), record.differences.as_deref(), record.attempts);
+        assert_eq!(shown, (outcome, code, differences, attempts), "{number}");
+        assert_eq!(record.planned.as_deref(), Some("created"), "{number}");
+    }
 }

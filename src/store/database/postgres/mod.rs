@@ -23,6 +23,9 @@ use crate::store::{error::StoreError, settings::Clock};
 
 /// How long a group may take, waiting for other replicas included.
 const TIMEOUT: Duration = Duration::from_millis(900);
+/// After this time a transaction takes no further job of its group. Far from the database a whole group takes longer than
+/// [`TIMEOUT`], and would fail again and again.
+const PIECE: Duration = Duration::from_millis(200);
 /// How long the migration of the schema may take, waiting for other replicas included.
 const MIGRATION: Duration = Duration::from_mins(1);
 /// Connections that read.

@@ -2,10 +2,14 @@
 //! before it takes the next.
 
 use deadpool_postgres::{Object, Pool};
-use tokio::{sync::mpsc, task::yield_now, time::timeout};
+use tokio::{
+    sync::mpsc,
+    task::yield_now,
+    time::{Instant, timeout},
+};
 
 use super::{
-    TIMEOUT,
+    PIECE, TIMEOUT,
     session::{Entry, PostgresSession, silent, unreachable},
 };
 use crate::store::{
@@ -65,18 +69,19 @@ async fn write_group(writer: &Writer, group: Vec<Box<dyn Job>>) -> Result<(), St
     result
 }
 
-/// Runs jobs in one transaction, or one by one if a statement failed: a failure ends the transaction of all.
+/// Runs jobs in one transaction, or in several if that takes long, or one by one if a statement failed: a failure ends the
+/// transaction of all.
 async fn write_jobs(writer: &Writer, mut jobs: Vec<Box<dyn Job>>, entry: Entry) -> Result<(), StoreError> {
-    if jobs.is_empty() {
-        return Ok(());
-    }
-    let mut attempt = Attempt::of(writer, &mut jobs, entry).await;
-    if jobs.len() == 1 || attempt.is_fatal || attempt.result.is_ok() {
-        for job in jobs {
-            job.settle(attempt.result.clone());
+    while !jobs.is_empty() {
+        let mut attempt = Attempt::of(writer, &mut jobs, entry).await;
+        if attempt.result.is_ok() {
+            jobs.drain(..attempt.performed).for_each(|job| job.settle(Ok(())));
+            continue;
         }
-    } else {
-        for job in jobs {
+        if jobs.len() == 1 || attempt.is_fatal {
+            jobs.drain(..).for_each(|job| job.settle(attempt.result.clone()));
+        }
+        for job in jobs.drain(..) {
             let mut single = [job];
             if !attempt.is_fatal {
                 attempt = Attempt::of(writer, &mut single, entry).await;
@@ -84,13 +89,18 @@ async fn write_jobs(writer: &Writer, mut jobs: Vec<Box<dyn Job>>, entry: Entry) 
             let [job] = single;
             job.settle(attempt.result.clone());
         }
+        if attempt.is_fatal {
+            return attempt.result;
+        }
     }
-    if attempt.is_fatal { attempt.result } else { Ok(()) }
+    Ok(())
 }
 
 /// One transaction, as it went.
 struct Attempt {
     result: Result<(), StoreError>,
+    /// How many of the jobs were executed, from the first on.
+    performed: usize,
     /// Whether its failure was the database's.
     is_fatal: bool,
     /// Whether it gave up because another transaction held a row for too long.
@@ -110,30 +120,41 @@ impl Attempt {
     async fn once(writer: &Writer, jobs: &mut [Box<dyn Job>], entry: Entry) -> Self {
         let client = match writer.pool.get().await {
             Ok(client) => client,
-            Err(error) => return Self { result: Err(unreachable(&error)), is_fatal: true, has_yielded: false },
+            Err(error) => {
+                return Self { result: Err(unreachable(&error)), performed: 0, is_fatal: true, has_yielded: false };
+            }
         };
         let mut session = PostgresSession::new(&client, entry, &writer.statements);
         let result = timeout(TIMEOUT, commit(&mut session, writer.clock.as_ref(), jobs)).await;
         let has_yielded = session.has_yielded;
         let is_fatal = !has_yielded && (session.is_fatal || result.is_err());
         let result = result.unwrap_or_else(|_| Err(silent()));
+        let performed = *result.as_ref().unwrap_or(&0);
         if result.is_err() {
             // In what state it is, is not known: it is closed, which rolls back.
             drop(Object::take(client));
         }
-        Self { result, is_fatal, has_yielded }
+        Self { result: result.map(|_| ()), performed, is_fatal, has_yielded }
     }
 }
 
+/// Executes jobs and commits. Returns how many it executed: not the last ones, if that takes long.
 async fn commit(
     session: &mut PostgresSession<'_>,
     clock: Option<&Clock>,
     jobs: &mut [Box<dyn Job>],
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let (now, head) = session.begin().await?;
+    let began = Instant::now();
     let mut group = Group { now: clock.map_or(now, |clock| clock().as_millisecond()), head };
+    let mut performed = 0;
     for job in jobs {
         job.perform(session, &mut group).await?;
+        performed += 1;
+        if began.elapsed() >= PIECE {
+            break;
+        }
     }
-    session.end(group.head.filter(|moved| Some(*moved) != head)).await
+    session.end(group.head.filter(|moved| Some(*moved) != head)).await?;
+    Ok(performed)
 }
