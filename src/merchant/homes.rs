@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use passerelle_providers::{
     model::{Command, Customer, CustomerId, Error, IdPattern, Kind, Lookup, Reply},
+    switch::FindingCode,
     text::{Text, email, packed},
 };
 use tokio::time::{Instant, sleep};
@@ -177,6 +178,7 @@ impl Middleware for Homes {
         let is_list = matches!(command, Command::List(_));
         let active = connection(merchant, &routing.connection)?;
         let at = |connection, routing, customer| Ok(Home { connection, routing: Some(routing), customer });
+        let is_write = command.is_write();
         let Some(id) = command.customer_mut() else { return at(active, routing, None) };
         let mut customers = customers.into_iter();
         let customer = match (customers.next(), customers.as_slice()) {
@@ -186,6 +188,9 @@ impl Middleware for Homes {
         };
         if customer.is_tombstoned() {
             return Err(Error::new(Kind::NotFound, "the customer was deleted"));
+        }
+        if customer.merged_at.is_some() && is_write {
+            return Err(merged(&customer));
         }
         let home = if is_list { active } else { connection(merchant, customer.home(&routing))? };
         let Some(provider_id) = customer.id_at(&home.name) else {
@@ -316,6 +321,17 @@ pub fn held() -> Error {
     let detail = "a create that has not ended may have made this customer, so the gateway does not know yet which customer it \
                   is; send the request again later";
     Error::new(Kind::InProgress, detail)
+}
+
+/// The provider has merged the customer's record with another one (R22).
+fn merged(customer: &KnownCustomer) -> Error {
+    let detail = format!(
+        "the provider answers the id of this customer with another customer's record: it has merged the two. Nothing was sent, \
+         because it would reach the other customer. Use the id of that customer, or ask the operator (`{}`)",
+        FindingCode::RecordMerged.as_str()
+    );
+    tracing::warn!(customer = customer.public_id, "a write was refused: the provider has merged the record");
+    Error::new(Kind::SharedRecord, detail)
 }
 
 fn unavailable(merchant: &Merchant, error: &StoreError) -> Error {

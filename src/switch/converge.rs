@@ -230,9 +230,10 @@ impl One<'_> {
         }
         let why = self.other.manifest.require(Operation::Delete).err().map(|error| error.to_string());
         // It was deleted before, or a provider shows it late: then a later call deletes it.
-        let is_there = !matches!(self.reader(self.other).record(&linked.id).await?, Read::Missing);
+        let read = self.reader(self.other).record(&linked.id).await?;
         match why {
-            _ if !is_there => {}
+            _ if matches!(read, Read::Missing) => {}
+            _ if matches!(read, Read::Merged) => ended.finding = Some(read.finding(self.other)),
             Some(why) => ended.finding = Some(Finding::new(FindingCode::RecordStays, None, why)),
             None => {
                 let id = CustomerId::parse(Text::from(&*linked.id), &self.other.manifest.id);

@@ -164,6 +164,9 @@ impl One<'_> {
         };
         // Copied all the same: the customer must not wait for its first copy until it is written less often.
         self.is_believed.store(self.shows_last_write(&source), Ordering::Relaxed);
+        if self.customer.merged_at.is_some() {
+            self.context.store.ids().note_merged(&self.pair.merchant, &self.customer.public_id, false).await?;
+        }
         if self.customer.gone_at.is_some() {
             self.context.store.ids().note_gone(&self.pair.merchant, &self.customer.public_id, false).await?;
         }
@@ -178,6 +181,10 @@ impl One<'_> {
         self.check_unchanged().await?;
         let finding = read.finding(self.home);
         let mut ended = self.found(finding);
+        if matches!(read, Read::Merged) {
+            // From now on no write of a client reaches the other customer.
+            self.context.store.ids().note_merged(&self.pair.merchant, &self.customer.public_id, true).await?;
+        }
         if matches!(read, Read::Missing) {
             // Whether this is believed depends on how many there are (R22): the caller notes it.
             ended.outcome = Outcome::Gone;
@@ -238,7 +245,7 @@ impl One<'_> {
     async fn bring_up(&self, source: &Customer, linked: Linked) -> Result<Copied, Stop> {
         match self.reader(self.other).record(&linked.id).await? {
             Read::Found(target) => self.converge(source, *target, linked).await,
-            Read::Missing if self.replaces(&linked).await? => self.replace(source, &linked).await,
+            Read::Missing | Read::Merged if self.replaces(&linked).await? => self.replace(source, &linked).await,
             Read::Missing
                 if self.repairs(&linked) && self.other.manifest.operation(Operation::Delete).is_supported() =>
             {
@@ -252,33 +259,7 @@ impl One<'_> {
         }
     }
 
-    /// Whether the operator decided on another record in the place of one that the other side does not show any more: a new
-    /// one, or one that stands there.
-    async fn replaces(&self, linked: &Linked) -> Result<bool, Stop> {
-        Ok(match &self.order.decision {
-            Some(Decision::Create) => true,
-            Some(Decision::Link(id)) if **id != *linked.id => {
-                if !matches!(self.reader(self.other).record(id).await?, Read::Found(_)) {
-                    let detail = format!("`{}` does not show the record that the decision names", self.other.name);
-                    return Err(self.stop_with(Finding::new(FindingCode::RecordUnknown, None, detail)));
-                }
-                true
-            }
-            _ => false,
-        })
-    }
-
-    /// Makes or links another record, as the operator decided. The row of the former record goes first, with the memory of the
-    /// copy that made it. If the process ends after that, the next call goes on here.
-    async fn replace(&self, source: &Customer, linked: &Linked) -> Result<Copied, Stop> {
-        let (ids, public_id) = (self.context.store.ids(), &self.customer.public_id);
-        if !ids.forget_copy(&self.pair.merchant, public_id, &self.other.name, &linked.id).await? {
-            return Err(Stop::Moved);
-        }
-        self.find_or_create(source).await
-    }
-
-    async fn find_or_create(&self, source: &Customer) -> Result<Copied, Stop> {
+    pub(super) async fn find_or_create(&self, source: &Customer) -> Result<Copied, Stop> {
         let (found, marker) = (self.candidates(source).await?, self.marker());
         let candidates: Vec<Candidate<'_>> = found.iter().map(|found| found.candidate(&marker)).collect();
         let decision = self.order.decision.as_ref();

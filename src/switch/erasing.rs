@@ -25,6 +25,7 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(500);
 /// How many erasures a process takes at once.
 const AT_ONCE: usize = 8;
+const MERGED: &str = "the provider has merged the record with that of another customer";
 const LIVES_THERE: &str = "the customer lives at this connection by now";
 
 /// Tries erasures. It never ends.
@@ -93,8 +94,11 @@ async fn erased(context: &Context, erasure: &Erasure) -> Result<Erased, Stalled>
     if let Err(error) = connection.manifest.require(Operation::Delete) {
         return Ok(Erased::Cannot(error.to_string()));
     }
-    if matches!(Reader { context, merchant, connection }.record(&id).await?, Read::Missing) {
-        return Ok(Erased::Deleted);
+    match (Reader { context, merchant, connection }).record(&id).await? {
+        Read::Missing => return Ok(Erased::Deleted),
+        // A deletion would reach the other customer.
+        Read::Merged => return Ok(Erased::Cannot(MERGED.to_owned())),
+        Read::Found(_) | Read::Unreadable(_) => {}
     }
     let Ok(id) = CustomerId::parse(Text::from(&*id), &connection.manifest.id) else { return Ok(Erased::Pending) };
     let copy = NewCopy {

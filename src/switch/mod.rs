@@ -28,6 +28,7 @@ mod passes;
 mod planner;
 mod progress;
 mod provider;
+mod replacing;
 mod rowless;
 mod samples;
 pub mod service;

@@ -84,6 +84,8 @@ impl Work<'_> {
         let (merchant, connection) = configured(self.context, &switch.merchant, name)?;
         // A flip in the middle of a walk begins the other list.
         let place = progress.place.as_ref().filter(|_| progress.walked.as_deref() == Some(name));
+        let lag = i64::try_from(connection.visibility_lag.as_millis()).unwrap_or(i64::MAX);
+        let shows_all_since = Timestamp::now().as_millisecond().saturating_sub(lag);
         let read = page(self.context, &connection, place).await?;
         self.control.progressed();
         if writes_rows {
@@ -105,6 +107,10 @@ impl Work<'_> {
             let is_home = customer.home(&routing) == name;
             let kept = seen.get(&customer.public_id).map_or(&[][..], Vec::as_slice);
             let is_back = is_home && customer.gone_at.is_some();
+            if is_home && customer.merged_at.is_some_and(|merged_at| merged_at < shows_all_since) {
+                // The list shows the customer's own record again. Within the lag it could be the state before the merger.
+                ids.note_merged(&switch.merchant, &customer.public_id, false).await?;
+            }
             // The first pass only reads: the customers are copied after it, those whom the operator has chosen.
             let is_read = progress.pass == 1;
             if is_back || !is_read && self.is_changed(&customer, shown, &connection, kept) {

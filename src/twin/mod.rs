@@ -24,6 +24,7 @@ use passerelle_providers::{
     engine::records::Records,
     kit::server::base_path,
     model::{Command, CustomerId, Error, Kind, Reply, Request, auth::Credentials, manifest::Manifest},
+    text::Text,
 };
 
 use faults::{Fault, FaultPlan};
@@ -143,9 +144,21 @@ impl Twin {
         self
     }
 
+    /// Merges a record with another one: from now on its id means the other record.
+    pub fn merge(&self, id: &str, into: &str) {
+        if let Ok(mut memory) = self.memory.lock() {
+            memory.records.merge(&Text::from(id), &Text::from(into));
+        }
+    }
+
     /// Serves every path until the handle says otherwise.
     pub async fn serve(self, listener: TcpListener, handle: Handle<SocketAddr>) -> io::Result<()> {
-        let router = Router::new().fallback(answer).with_state(Arc::new(self));
+        Arc::new(self).serve_shared(listener, handle).await
+    }
+
+    /// The same for a twin that its owner goes on to use.
+    pub async fn serve_shared(self: Arc<Self>, listener: TcpListener, handle: Handle<SocketAddr>) -> io::Result<()> {
+        let router = Router::new().fallback(answer).with_state(self);
         play::serve(listener, router, handle).await
     }
 

@@ -14,7 +14,7 @@ use super::{
     Added, HomeOfWrite, IdOrigin, NewId, OpenSwitch, Routing,
     adopting::{Adopt, NewRow, Page, ReadAdopted},
     homes::{Planned, confirm, lift},
-    marks::{Copied, NoteGone, Pin, ReadCustomers, Unpin, Which},
+    marks::{Copied, Lost, NoteLost, Pin, ReadCustomers, Unpin, Which},
     pages::{CountPinned, HasTail, ReadPage},
     routes::{Activate, Begin, EndSwitch, Flip},
     rows::{Add, ReadPublic, ReadRouted, Resolve, Route},
@@ -164,7 +164,12 @@ impl Bench {
             assert!(bench.run(&unpin));
         });
         of("noting who is gone", self, &mut |bench| {
-            bench.run(&NoteGone { merchant: merchant.clone(), public_id: public_id.clone(), is_gone: true });
+            bench.run(&NoteLost {
+                lost: Lost::Gone,
+                merchant: merchant.clone(),
+                public_id: public_id.clone(),
+                is_so: true,
+            });
         });
         of("pinning a chunk", self, &mut |bench| {
             bench.run(&Pin { merchant: merchant.clone(), after: String::new(), limit: 10 });

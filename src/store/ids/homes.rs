@@ -44,6 +44,8 @@ struct Row {
     home: String,
     deletion: Option<Deletion>,
     held_until: i64,
+    /// Whether a write would reach another customer's record.
+    is_merged: bool,
     /// Whether no write is open of which the state is about to be known, and that after the last one is not known.
     is_unknown: bool,
 }
@@ -97,7 +99,7 @@ impl Planned<'_> {
                 Some(Deletion::Claimed) => false,
                 None => row.home != self.connection,
             },
-            Some(row) => row.home == self.connection && row.deletion != Some(Deletion::Confirmed),
+            Some(row) => row.home == self.connection && row.deletion != Some(Deletion::Confirmed) && !row.is_merged,
             None if self.is_copy => self.deletes(),
             None => is_active && !self.is_anothers_id(session).await?,
         };
@@ -119,7 +121,8 @@ impl Planned<'_> {
         customer: &str,
     ) -> Result<Option<Row>, StoreError> {
         let select = "SELECT customers.public_id, customers.pinned, customers.deletion, customers.held_until, \
-                      CAST(length(customers.shown) AS BIGINT) \
+                      CAST(length(customers.shown) AS BIGINT), \
+                      customers.merged_at \
                       FROM customer_ids AS ids CROSS JOIN customers \
                       WHERE ids.merchant = ?1 AND ids.provider_id = ?2 AND ids.connection = ?3 \
                       AND customers.merchant = ?1 AND customers.public_id = ids.public_id";
@@ -133,7 +136,7 @@ impl Planned<'_> {
         routing: &Routing,
         public_id: &str,
     ) -> Result<Option<Row>, StoreError> {
-        let select = "SELECT public_id, pinned, deletion, held_until, CAST(length(shown) AS BIGINT) FROM customers \
+        let select = "SELECT public_id, pinned, deletion, held_until, CAST(length(shown) AS BIGINT), merged_at FROM customers \
                       WHERE merchant = ?1 AND public_id = ?2";
         Self::read(session, routing, select, &[self.merchant, public_id].map(Value::Text)).await
     }
@@ -151,6 +154,7 @@ impl Planned<'_> {
             deletion: row.maybe_text()?.as_deref().and_then(Deletion::parse),
             held_until: row.integer()?,
             is_unknown: row.integer()? == 0,
+            is_merged: row.maybe_integer()?.is_some(),
         }))
     }
 

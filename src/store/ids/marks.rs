@@ -83,7 +83,7 @@ impl Work for Unpin {
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
         let update = format!(
             "UPDATE customers SET pinned = NULL, held_until = 0 WHERE merchant = ?1 AND public_id = ?2 AND version = ?3 \
-             AND copied_version = ?3 AND copied_at <= ?4 AND deletion IS NULL AND gone_at IS NULL \
+             AND copied_version = ?3 AND copied_at <= ?4 AND deletion IS NULL AND gone_at IS NULL AND merged_at IS NULL \
              AND EXISTS (SELECT 1 FROM routing WHERE merchant = ?1 AND switch_id IS NOT NULL) \
              AND NOT EXISTS (SELECT 1 FROM routing LEFT JOIN customer_ids AS here ON here.merchant = ?1 \
              AND here.public_id = ?2 AND here.connection = routing.connection LEFT JOIN customer_ids AS there \
@@ -145,15 +145,25 @@ impl Work for Copied {
     }
 }
 
+/// What is wrong with a customer at its home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Lost {
+    /// The home does not find it.
+    Gone,
+    /// The home answers its id with another customer's record.
+    Merged,
+}
+
 /// Notes whether a customer is found at its home, and pins one who is not.
-pub(in crate::store) struct NoteGone {
+pub(in crate::store) struct NoteLost {
     pub(in crate::store) merchant: String,
     pub(in crate::store) public_id: String,
-    pub(in crate::store) is_gone: bool,
+    pub(in crate::store) lost: Lost,
+    pub(in crate::store) is_so: bool,
 }
 
 #[async_trait]
-impl Work for NoteGone {
+impl Work for NoteLost {
     type Done = ();
 
     /// One statement on one row.
@@ -161,13 +171,19 @@ impl Work for NoteGone {
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
         // Who is gone stays where it was, whatever becomes active.
-        let update = "UPDATE customers SET gone_at = CASE WHEN CAST(?3 AS BIGINT) IS NULL THEN NULL \
-                      WHEN gone_at IS NULL THEN CAST(?3 AS BIGINT) ELSE gone_at END, \
+        let column = match self.lost {
+            Lost::Gone => "gone_at",
+            Lost::Merged => "merged_at",
+        };
+        let update = format!(
+            "UPDATE customers SET {column} = CASE WHEN CAST(?3 AS BIGINT) IS NULL THEN NULL \
+                      WHEN {column} IS NULL THEN CAST(?3 AS BIGINT) ELSE {column} END, \
                       pinned = CASE WHEN CAST(?3 AS BIGINT) IS NULL THEN pinned \
                       ELSE COALESCE(pinned, (SELECT connection FROM routing WHERE merchant = ?1)) END \
-                      WHERE merchant = ?1 AND public_id = ?2";
-        let at = Value::integer(self.is_gone.then_some(group.now));
-        session.execute(update, &[Value::Text(&self.merchant), Value::Text(&self.public_id), at]).await.map(|_| ())
+                      WHERE merchant = ?1 AND public_id = ?2"
+        );
+        let at = Value::integer(self.is_so.then_some(group.now));
+        session.execute(&update, &[Value::Text(&self.merchant), Value::Text(&self.public_id), at]).await.map(|_| ())
     }
 }
 

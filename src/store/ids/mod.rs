@@ -39,7 +39,7 @@ use uuid::{Uuid, fmt::Hyphenated};
 
 use self::{
     adopting::{Adopt, NewRow, Page, ReadAdopted},
-    marks::{Copied, Count, NoteGone, Pin, ReadCustomers, Unpin, Which},
+    marks::{Copied, Count, Lost, NoteLost, Pin, ReadCustomers, Unpin, Which},
     routes::{Activate, Begin, EndSwitch, Flip},
     rows::{Add, ReadPublic, ReadRouted, Resolve, Route},
 };
@@ -289,8 +289,15 @@ impl Ids {
 
     /// Notes that a customer is not found at its home any more, or that it is found again.
     pub async fn note_gone(&self, merchant: &str, public_id: &str, is_gone: bool) -> Result<(), StoreError> {
-        let note = NoteGone { merchant: merchant.to_owned(), public_id: folded(public_id), is_gone };
-        write(&*self.store.database, note).await
+        let (merchant, public_id) = (merchant.to_owned(), folded(public_id));
+        write(&*self.store.database, NoteLost { merchant, public_id, lost: Lost::Gone, is_so: is_gone }).await
+    }
+
+    /// Notes whether the home answers the id of a customer with another customer's record. Nothing is written to such a
+    /// customer, which would reach the other one.
+    pub async fn note_merged(&self, merchant: &str, public_id: &str, is_merged: bool) -> Result<(), StoreError> {
+        let (merchant, public_id) = (merchant.to_owned(), folded(public_id));
+        write(&*self.store.database, NoteLost { merchant, public_id, lost: Lost::Merged, is_so: is_merged }).await
     }
 
     /// Customers whose version is above the copied version, except those whose deletion is confirmed, by their public ids.

@@ -88,8 +88,8 @@ impl Work for Add {
 macro_rules! customer {
     () => {
         "customers.public_id, customers.pinned, customers.version, customers.copied_version, customers.written_at, \
-         customers.deletion, customers.gone_at, customers.held_until, customers.shown, ids.connection, ids.provider_id, \
-         ids.origin, ids.copied_at"
+         customers.deletion, customers.gone_at, customers.held_until, customers.shown, customers.merged_at, ids.connection, \
+         ids.provider_id, ids.origin, ids.copied_at"
     };
 }
 pub(super) use customer;
@@ -107,6 +107,7 @@ pub(super) fn collect(customers: &mut Vec<KnownCustomer>, public_id: String, row
         gone_at: row.maybe_integer()?,
         held_until: row.integer()?,
         shown: row.bytes()?,
+        merged_at: row.maybe_integer()?,
     };
     let at = row.maybe_text()?.zip(row.maybe_text()?);
     let origin = row.maybe_text()?.as_deref().and_then(IdOrigin::parse).unwrap_or_default();
@@ -125,7 +126,7 @@ pub(super) fn collect(customers: &mut Vec<KnownCustomer>, public_id: String, row
 /// no other customer.
 const RESOLVE: &str = concat!(
     "SELECT connection AS active, epoch, switch_id, other, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-     NULL, NULL, NULL, NULL FROM routing WHERE merchant = ?1 \
+     NULL, NULL, NULL, NULL, NULL FROM routing WHERE merchant = ?1 \
      UNION ALL SELECT NULL, NULL, NULL, NULL, ",
     customer!(),
     " FROM customers LEFT JOIN customer_ids AS ids \

@@ -167,6 +167,8 @@ pub struct KnownCustomer {
     /// What its home showed in the answer to its last write, as keyed hashes. One byte while a write is open; empty where it is
     /// not known, because writes overlapped or the last answer was lost.
     pub shown: Vec<u8>,
+    /// Since when its home answers its id with another customer's record, in milliseconds since 1970.
+    pub merged_at: Option<i64>,
 }
 
 impl KnownCustomer {

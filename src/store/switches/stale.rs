@@ -31,7 +31,7 @@ impl Work for UnpinStale {
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<usize, StoreError> {
         // Who is not at the active connection stays. So does who is written at this moment, until that has ended.
-        let update = "UPDATE customers SET pinned = NULL WHERE merchant = ?1 AND public_id IN (SELECT stale.public_id \
+        let update = "UPDATE customers SET pinned = NULL, merged_at = NULL WHERE merchant = ?1 AND public_id IN (SELECT stale.public_id \
                       FROM customers AS stale CROSS JOIN routing CROSS JOIN customer_ids AS here \
                       WHERE stale.merchant = ?1 AND stale.pinned = ?2 AND stale.deletion IS NULL AND routing.merchant = ?1 \
                       AND routing.switch_id IS NOT NULL AND routing.other = ?2 AND here.merchant = ?1 \

@@ -40,6 +40,7 @@ pub(super) struct Vendor {
     pub(super) provider: &'static str,
     pub(super) base: String,
     pub(super) folder: TempDir,
+    pub(super) twin: Arc<Twin>,
 }
 
 impl Vendor {
@@ -66,11 +67,12 @@ impl Vendor {
         let plan = FaultPlan::read(faults, "faults.toml").expect("a plan");
         let log = Log::open(&folder.path().join("log")).expect("a log");
         let twin = with(Twin::new(vendor, settings, Credentials::default())).with_faults(plan).with_log(log);
+        let twin = Arc::new(twin);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(twin.serve(listener, axum_server::Handle::new()));
+        tokio::spawn(Arc::clone(&twin).serve_shared(listener, axum_server::Handle::new()));
         let base = format!("http://{address}{}", base_path(manifest));
-        Self { provider, base, folder }
+        Self { provider, base, folder, twin }
     }
 
     /// The generation whose paths its address has.

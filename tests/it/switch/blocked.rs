@@ -3,7 +3,7 @@
 //! A switch that fails tries again after half a second, so a reason that is shown before the fourth try is shown within two
 //! seconds. `src/switch/control.rs` tests with a clock of its own how long a provider may be silent.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, sync::Arc};
 
 use passerelle::{
     switch::{
@@ -111,7 +111,8 @@ impl Blocked {
 }
 
 fn same(vendor: &Vendor) -> Vendor {
-    Vendor { provider: vendor.provider, base: vendor.base.clone(), folder: tempfile::tempdir().expect("a folder") }
+    let folder = tempfile::tempdir().expect("a folder");
+    Vendor { provider: vendor.provider, base: vendor.base.clone(), folder, twin: Arc::clone(&vendor.twin) }
 }
 
 /// How many requests a twin has received.
@@ -126,11 +127,11 @@ fn locked() -> Vendor {
     let folder = tempfile::tempdir().expect("a folder");
     let log = Log::open(&folder.path().join("log")).expect("a log");
     let key = Credentials::new([("public_key".to_owned(), "another_key".to_owned())]);
-    let twin = Twin::new(vendor, settings, key).with_log(log);
+    let twin = Arc::new(Twin::new(vendor, settings, key).with_log(log));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(twin.serve(listener, axum_server::Handle::new()));
-    Vendor { provider: "notchpay", base: format!("http://{address}{}", base_path(vendor.manifests[0])), folder }
+    tokio::spawn(Arc::clone(&twin).serve_shared(listener, axum_server::Handle::new()));
+    Vendor { provider: "notchpay", base: format!("http://{address}{}", base_path(vendor.manifests[0])), folder, twin }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What passes find (R22): changes outside the gateway, and customers who are gone.
 
+use std::sync::Arc;
+
 use passerelle::switch::{
     service::SwitchService,
     view::{BlockedCode, Outcome, SwitchState, SwitchView},
@@ -20,7 +22,12 @@ fn is_vanished(view: &SwitchView) -> bool {
 #[tokio::test]
 async fn a_source_whose_key_is_exchanged_for_an_empty_account_stops_the_pass() {
     let mut old = Vendor::start("modempay", "");
-    let first = Vendor { provider: "modempay", base: old.base.clone(), folder: tempfile::tempdir().expect("a folder") };
+    let first = Vendor {
+        provider: "modempay",
+        base: old.base.clone(),
+        folder: tempfile::tempdir().expect("a folder"),
+        twin: Arc::clone(&old.twin),
+    };
     let door = Door::before(&mut old).await;
     let bed = Bed::between(old, Vendor::start("notchpay", ""), tempfile::tempdir().expect("a folder")).await;
     for number in 0..30 {

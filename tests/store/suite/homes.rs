@@ -1,5 +1,7 @@
 //! Claims and ends of writes of a merchant who switches: against the epoch and the customer's home.
 
+use std::time::Duration;
+
 use passerelle::store::{
     CarriedChanges, Claim, ContactChanges, ContactKind, CreatedContacts, Deletion, End, HomeOfWrite, KnownCustomer,
     NewOperation, OperationId, Resend, ShownRecord, Store,
@@ -82,6 +84,21 @@ pub(crate) async fn a_claim_raises_the_version_and_pins_while_a_switch_is_open(b
         2,
         "a create writes no row with its claim"
     );
+}
+
+/// R22
+pub(crate) async fn no_write_is_claimed_for_a_customer_whose_record_was_merged(bed: &Bed) {
+    let store = begun(bed).await;
+    adopt(&store, "main", "c1").await;
+    store.ids().note_merged("acme", "c1", true).await.expect("noted");
+    let found = customer(&store, "c1").await;
+    assert!(found.merged_at.is_some() && found.pinned.as_deref() == Some("main"), "{found:?}");
+    for operation in ["update", "delete"] {
+        assert_eq!(store.operations().claim(write_to("c1", operation, "k")).await, Ok(Claim::Moved), "{operation}");
+    }
+    assert_eq!(store.ids().unpin("acme", "c1", Duration::ZERO, found.version).await, Ok(false), "it does not move");
+    store.ids().note_merged("acme", "c1", false).await.expect("noted");
+    claim(&store, write_to("c1", "update", "k")).await;
 }
 
 /// R11

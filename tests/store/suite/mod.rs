@@ -82,6 +82,7 @@ suite![
     ids::the_first_routing_row_stays,
     homes::a_claim_raises_the_version_and_pins_while_a_switch_is_open,
     homes::a_claim_for_another_epoch_or_home_claims_nothing,
+    homes::no_write_is_claimed_for_a_customer_whose_record_was_merged,
     homes::a_replay_is_found_whatever_the_epoch,
     homes::a_claim_without_a_home_is_refused_once_there_is_a_routing_row,
     homes::an_end_raises_the_version_and_changes_the_contacts,

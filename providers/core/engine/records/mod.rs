@@ -42,6 +42,8 @@ pub struct Records {
     /// unique.
     others: BTreeSet<Number>,
     search_lag: SignedDuration,
+    /// Ids of records that were merged with another one, which answers for them.
+    merged: HashMap<Text, Text>,
     /// Recent changes, the oldest first. Lists and searches do not show them until `search_lag` has passed.
     hidden: VecDeque<Change>,
 }
@@ -67,6 +69,7 @@ impl Default for Records {
             lists_only_with_transactions: false,
             others: BTreeSet::new(),
             search_lag: SignedDuration::ZERO,
+            merged: HashMap::new(),
             hidden: VecDeque::new(),
         }
     }
@@ -132,6 +135,14 @@ impl Records {
     /// A deleted customer disappears at once everywhere.
     pub fn lag_searches(&mut self, lag: SignedDuration) {
         self.search_lag = lag;
+    }
+
+    /// Merges a record with another one, as some vendors do: from now on its id means the other record.
+    pub fn merge(&mut self, id: &Text, into: &Text) {
+        if let Some(number) = self.number_of_id(id) {
+            self.customers.remove(number);
+            self.merged.insert(id.clone(), into.clone());
+        }
     }
 
     /// Executes a command.
@@ -214,11 +225,13 @@ impl Records {
     }
 
     fn number_of_id(&self, id: &Text) -> Option<Number> {
+        let id = self.merged.get(id).unwrap_or(id);
         self.oldest(Key::Id(id), |customer| customer.id == *id).map(|(number, _)| number)
     }
 
     /// A customer by its id, or by its decentralised identifier where it has one.
     fn by_id(&self, id: &Text) -> Result<(Number, Customer), Error> {
+        let id = self.merged.get(id).unwrap_or(id);
         let by_id = self.oldest(Key::Id(id), |customer| customer.id == *id);
         let by_did = self.oldest(Key::Did(id), |customer| customer.did.as_ref() == Some(id));
         by_id.into_iter().chain(by_did).min_by_key(|(number, _)| *number).ok_or_else(not_found)
