@@ -278,9 +278,11 @@ impl Switches {
             let detail = format!("{} of the decisions name no record of the switch; none was taken", unknown.len());
             return Err(refused(RefusedKind::Invalid, detail).because(reasons.collect()));
         }
+        let doubts = self.doubts(&loaded.switch, &texts).await?;
         for chunk in texts.chunks(DECISIONS) {
             log.decide(id, chunk.to_vec()).await?;
         }
+        self.end_doubts(&loaded.switch, doubts).await?;
         self.has_work.notify_one();
         self.view(&loaded.switch.id).await
     }

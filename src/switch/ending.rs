@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{
     context::{Stalled, Task},
+    doubts::undecided,
     driver::Done,
     matching::{index, is_unique_at},
     passes::{CHUNK, PINNED, Work, is_of_earlier_switch},
@@ -38,8 +39,17 @@ impl Work<'_> {
         if undone.is_some() {
             return work.store(Some(Progress { undone, ..progress.clone() }), Vec::new()).await;
         }
-        if !log.records(&switch.id, Some(Outcome::InDoubt.as_str()), None, 1).await?.is_empty() {
-            // A create whose outcome is unknown may have made a record.
+        let doubtful = log.records(&switch.id, Some(Outcome::InDoubt.as_str()), None, CHUNK).await?;
+        if !doubtful.is_empty()
+            && let Some(undecided) = undecided(work.context, switch, &doubtful).await?
+        {
+            return Err(undecided);
+        }
+        // A create whose outcome is unknown may have made a record. And what was decided meanwhile has its turn.
+        let pending = log.records(&switch.id, Some(Outcome::Pending.as_str()), None, CHUNK).await?;
+        let missing = work.missing();
+        let is_decided = |record: &RecordRow| record.decision.is_some() && !missing.contains(&record.public_id);
+        if !doubtful.is_empty() || pending.iter().any(is_decided) {
             work.control.pause(AGAIN).await;
             return work.store(Some(Progress { undone: None, ..progress.clone() }), Vec::new()).await;
         }

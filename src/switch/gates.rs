@@ -72,7 +72,8 @@ impl Evidence {
             *by_code.entry((code, words)).or_default() += count.count;
         }
         let reason = |((code, words), count)| {
-            let first = if words == "in doubt" { "wait until it is known" } else { "decide about them" };
+            let first =
+                if words == "in doubt" { "wait until it is known, or decide about them" } else { "decide about them" };
             let detail = format!("{count} customers are {words}: {first}, or add `--accept {code}`");
             Reason { code, detail }
         };

@@ -3,7 +3,8 @@
 //! is not possible now, `driver` works in the background: `planner` makes a plan, `passes` and `marks` copy, `walks` finds what
 //! was changed outside the gateway, `verifying` compares, and `extras` counts what belongs to no customer. `copy` brings one
 //! customer to the other side, `undo` deletes what it made, `matching` finds who a customer may be there, `verify` compares a
-//! page of both sides, `holding` moves who is written all the time, `erasing` reaches every connection with a deletion, and
+//! page of both sides, `holding` moves who is written all the time, `doubts` ends the
+//! doubt about a copy as the operator decides, `erasing` reaches every connection with a deletion, and
 //! [`context`] has what all
 //! of them work with.
 
@@ -12,6 +13,7 @@ pub mod context;
 mod control;
 mod converge;
 pub mod copy;
+mod doubts;
 mod driver;
 mod ending;
 pub mod erasing;

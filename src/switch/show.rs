@@ -138,7 +138,10 @@ fn blocked_by(loaded: &Loaded, records: &RecordCounts, ids: &IdCounts) -> Option
     }
     // The mark of a customer who waits for a person is copied after that person.
     let held_back = records.needs_decision + records.refused + records.left + records.gone;
-    let is_waiting = switch.state != SwitchState::Planning && records.pending == 0 && ids.marked <= held_back;
+    let is_waiting = switch.state != SwitchState::Planning
+        && !loaded.settings.undo
+        && records.pending == 0
+        && ids.marked <= held_back;
     (is_waiting && records.needs_decision > 0).then(|| BlockedBy {
         code: BlockedCode::DecisionNeeded,
         detail: format!(
@@ -156,8 +159,12 @@ fn next(loaded: &Loaded, records: &RecordCounts) -> Option<String> {
         .verification
         .as_ref()
         .is_some_and(|verification| verification.is_whole() && verification.shown.differences() == 0);
+    let needs_decision = loaded.blocked_by.as_ref().is_some_and(|blocked| blocked.code == BlockedCode::DecisionNeeded);
     let command = match loaded.switch.state {
         state if state.has_work() && loaded.switch.is_stopped => "run",
+        state if state.has_work() && needs_decision => {
+            return Some(format!("passerelle switch errors {merchant} --out errors.csv"));
+        }
         SwitchState::Planned => "run",
         SwitchState::Planning | SwitchState::Copying => "status",
         SwitchState::Copied | SwitchState::Switched if records.needs_decision > 0 => {

@@ -23,13 +23,13 @@ use passerelle_providers::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptTime, Claim, EndedWrite, Idempotency, NewWrite, PreparedWrite, Record, SentRequest, Surface, WriteAnswer,
-    Writes, repetition::Ran,
+    AttemptTime, Claim, End, EndedWrite, Idempotency, NewWrite, PreparedWrite, Record, SentRequest, Surface,
+    WriteAnswer, Writes, repetition::Ran,
 };
 use crate::{
     merchant::{Connection, Merchant},
     problem::Problem,
-    store::{CopyOf, HomeOfWrite, State, StoreError, StoredAnswer},
+    store::{CopyOf, HomeOfWrite, OperationId, State, StoreError, StoredAnswer},
 };
 
 /// The name of the surface of copies, before the marker and the hashes.
@@ -72,7 +72,7 @@ pub enum CopyEnd {
     /// turned out not to have happened.
     Moved,
     /// It is in flight, or its outcome is unknown. The workers reconcile it; if it is held, each further copy of the
-    /// customer does so once.
+    /// customer does so once, and a decision of the operator ends the doubt.
     InDoubt,
 }
 
@@ -156,6 +156,37 @@ impl Writes {
             State::Done if record.operation != "delete" => Some(done_before(record)),
             State::Done | State::Failed => None,
         })
+    }
+
+    /// The copy of a customer at a connection whose outcome is unknown, and whether it is held for the operator.
+    pub async fn copy_in_doubt(
+        &self,
+        merchant: &str,
+        connection: &str,
+        public_id: &str,
+    ) -> Result<Option<(OperationId, bool)>, StoreError> {
+        let record = self.store.find_copy(merchant, connection, public_id).await?;
+        let is_held = |record: &Record| record.state == State::Unknown && record.reconcile_after.is_none();
+        let doubtful = record.filter(|record| matches!(record.state, State::Sending | State::Unknown));
+        Ok(doubtful.map(|record| (record.id, is_held(&record))))
+    }
+
+    /// Releases the claim of a copy that is held, because the operator has decided about it. `false`: an attempt reconciles it
+    /// at this moment.
+    pub async fn release_copy(
+        &self,
+        merchant: &str,
+        connection: &str,
+        public_id: &str,
+        id: OperationId,
+    ) -> Result<bool, StoreError> {
+        match self.copy_in_doubt(merchant, connection, public_id).await? {
+            Some((doubtful, true)) if doubtful == id => {}
+            // Its outcome is known by now.
+            _ => return Ok(true),
+        }
+        let Some(taken) = self.store.take_over_one(id).await? else { return Ok(false) };
+        self.store.finish(taken.id, taken.attempt, End::NotSent).await
     }
 
     /// Reconciles a copy once that no worker reconciles any more.

@@ -131,7 +131,10 @@ class Story(Book):
 
     def decide(self):
         people = self.pair.people
-        self.decide_with([(name, *person.decision) for name, person in people.items() if person.decision])
+        decisions = {name: person.decision for name, person in people.items() if person.decision}
+        # The vendor has chosen the id of the record that it made without an answer.
+        ids = {"never answered": self.target_ids.get("never answered")}
+        self.decide_with([(name, kind, ids.get(id, id)) for name, (kind, id) in decisions.items()])
         codes = self.open_codes()
         self.gateway.switch("run", "shop", exits=1 if codes else 0)
         self.settle()

@@ -96,9 +96,15 @@ pub(super) async fn abandon(
     let switch = match conditions.detach {
         true => switch,
         // What the switch created is deleted in the background.
-        false => follow(client, switch, Goal::Ended { shown: false }).await?,
+        false => follow(client, switch, Goal::Undone).await?,
     };
-    show::print(&switch, json)
+    show::print(&switch, json)?;
+    match &switch.blocked_by {
+        Some(blocked) if undo && !conditions.detach => {
+            Err(CommandError::Open(format!("it waits for a person: {}", blocked.detail)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn body(switch: &SwitchView, conditions: &Conditions) -> ConditionsBody {

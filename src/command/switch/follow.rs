@@ -39,6 +39,8 @@ pub(super) enum Goal {
     Moved,
     /// The verification has ended.
     Verified,
+    /// What the switch has created is deleted, and it is abandoned.
+    Undone,
     /// The switch has ended. With `shown`, it is printed whenever it changes.
     Ended {
         /// Whether it is printed.
@@ -57,13 +59,14 @@ impl Goal {
             },
             Self::Moved => moving(switch) == 0,
             Self::Verified => switch.verified.as_ref().is_some_and(|verified| verified.complete),
-            Self::Ended { .. } => false,
+            Self::Undone | Self::Ended { .. } => false,
         }
     }
 
     /// Whether the command ends although the goal is not reached, because only a person can go on.
     fn waits_for_a_person(self, switch: &SwitchView) -> bool {
         let is_blocked = switch.blocked_by.as_ref().is_some_and(|blocked| match blocked.code {
+            BlockedCode::DecisionNeeded if matches!(self, Self::Undone) => true,
             // The others are copied and verified meanwhile.
             BlockedCode::DecisionNeeded => !matches!(self, Self::Verified) && switch.state != SwitchState::Copying,
             code => code.needs_a_person(),
@@ -180,6 +183,9 @@ impl Progress {
                 let _ = terminal::print(&format!("{text}\n"));
                 self.last_shown = text;
             }
+            return;
+        }
+        if matches!(goal, Goal::Undone) {
             return;
         }
         let (verb, done, total) = goal.progress(switch);

@@ -165,7 +165,7 @@ fn ended(switch: &SwitchView, next: &str) -> Result<(), CommandError> {
         "{} records need a decision, {} are refused, {} are in doubt.\n  see them:        passerelle switch errors {merchant} --out errors.csv",
         records.needs_decision, records.refused, records.in_doubt
     );
-    if records.needs_decision > 0 && next == "decide" {
+    if records.needs_decision + records.in_doubt > 0 && next == "decide" {
         text.push_str(&format!("\n  then decide:     passerelle switch decide {merchant} errors.csv"));
     }
     Err(CommandError::Open(text))

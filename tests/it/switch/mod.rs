@@ -12,6 +12,7 @@ mod copies;
 mod copies_in_doubt;
 mod decisions;
 mod door;
+mod doubts;
 mod driving;
 mod endings;
 mod erasure;

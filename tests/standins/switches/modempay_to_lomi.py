@@ -26,7 +26,11 @@ PEOPLE = {f"plain {number}": plain(number) for number in range(1, 11)} | {
         customer(11, "Lamin Ceesay", "lamin@example.com", balance=25), copy("Lamin Ceesay", "lamin@example.com")
     ),
     "never answered about": Person(
-        customer(16, "Jainaba Faye", "jainaba@example.com"), plan=("created", ""), run=("in_doubt", "")
+        customer(16, "Jainaba Faye", "jainaba@example.com"),
+        plan=("created", ""),
+        run=("in_doubt", ""),
+        decision=("link", "never answered"),
+        end=("linked", "matched_by_decision"),
     ),
     "without an address": Person(
         customer(12, "Fatou Jallow", phone="7000012"), copy("Fatou Jallow", phone="+2207000012")
@@ -122,7 +126,12 @@ PAIR = Pair(
         "several 2": record(931, "Several", "several@example.com"),
         "collision": record(3, "Only There", "only.there@example.com"),
     },
-    linked={"binta": "one match", "two": "first of two with the address of a record", "name": "another name"},
+    linked={
+        "binta": "one match",
+        "two": "first of two with the address of a record",
+        "name": "another name",
+        "never answered": "never answered about",
+    },
     filled={"one match": {"phone_number": "+2207000020"}},
     shows={"one match": {"phone": "+2207009999"}, "another name": {"name": "Some Body", "phone": "+2207000099"}},
     lost={"balance"},
