@@ -246,7 +246,7 @@ impl Middleware for Homes {
         };
         let Some(adopted) = adopted.map_err(|error| unavailable(merchant, &error))? else { return Ok(()) };
         if adopted.is_tombstoned && sent_at.is_none() {
-            let detail = "the customer whom the provider shows was deleted a short time ago; try again";
+            let detail = "the customer that the provider shows was deleted a short time ago; try again";
             return Err(Error::new(Kind::Overloaded, detail));
         }
         customer.set_public_id(Text::from(adopted.public_id));

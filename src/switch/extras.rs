@@ -81,7 +81,7 @@ pub(super) async fn step(
     keep(context, loaded, &next, Vec::new()).await
 }
 
-/// The records that belong to no customer of the source. A customer whom only the other side ever had is none of the source.
+/// The records that belong to no customer of the source. A customer that only the other side ever had is none of the source.
 async fn without_customer<'s>(
     context: &Context,
     loaded: &Loaded,

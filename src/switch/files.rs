@@ -278,7 +278,7 @@ pub fn ids(file: impl std::io::Read) -> Result<Vec<String>, FileMistake> {
 /// The most mistakes of a file that are named.
 const MISTAKES: usize = 20;
 
-/// The ids of the customers whom a file names: CSV with a column `id`, or a JSON object a line. `take` is given one id after
+/// The ids of the customers that a file names: CSV with a column `id`, or a JSON object a line. `take` is given one id after
 /// the other, and says whether it wants more. Nothing else of the file is read (R24). Mistakes are named with their lines.
 pub fn listed(
     file: impl std::io::BufRead,

@@ -22,7 +22,7 @@ use crate::{
     writes::CopyEnd,
 };
 
-/// The customers among whom one is chosen whose values are written back.
+/// The customers that are considered for the proof of the way back: one customer's own values are written to the source.
 const CANDIDATES: usize = 100;
 /// How many of them are tried.
 const TRIED: usize = 3;

@@ -69,7 +69,7 @@ pub(super) async fn index(
 /// A record at the other side that may be a customer.
 pub(super) struct Found {
     pub(super) record: Customer,
-    /// The customer whom it belongs to.
+    /// The customer that it belongs to.
     linked_to: Option<String>,
     is_listed: bool,
 }

@@ -16,7 +16,9 @@ pub(super) fn of(from: &Connection, to: &Connection, has_file: bool) -> Vec<Reas
     if let ListCoverage::Only(shown) = from.manifest.lists {
         let then = match has_file {
             true => "the file says who there is",
-            false => "the plan knows nobody else; `--from-file FILE` names all of them",
+            false => {
+                "the plan has no other customers; give it the merchant's own list of all customers with `--from-file FILE`"
+            }
         };
         add("source_lists_partly", format!("{} lists only {shown}: {then}", named(from)));
     }

@@ -79,7 +79,7 @@ pub(super) struct Work<'w> {
     pub(super) context: &'w Context,
     pub(super) control: &'w Control,
     pub(super) loaded: &'w Loaded,
-    /// The customers whom their home does not find.
+    /// The customers that their home does not find.
     pub(super) missing: Mutex<BTreeSet<String>>,
     pub(super) task: Task,
 }

@@ -119,7 +119,7 @@ pub(super) enum Phase {
     Rows,
     /// A pass walks the list of the other side.
     Others,
-    /// A pass reads the customers by id whom no list has shown.
+    /// A pass reads the customers by id that no list has shown.
     Absent,
     /// Customers are copied who were not copied yet.
     Copies,
@@ -163,7 +163,7 @@ pub(super) struct Progress {
     pub(super) place: Option<Place>,
     /// The connection whose list `place` is of.
     pub(super) walked: Option<String>,
-    /// The customers whom their home did not find since the last pass has ended. Only the end of the pass decides about them.
+    /// The customers that their home did not find since the last pass has ended. Only the end of the pass decides about them.
     pub(super) missing: BTreeSet<String>,
     /// The public id after which the walk through the records goes on.
     pub(super) after: Option<String>,

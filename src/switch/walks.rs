@@ -1,5 +1,5 @@
 //! The walks of a pass (R22). It walks the list of the active connection and writes the rows of the customers that it shows,
-//! then the list of the other side. Customers whom neither shows are read by id, because a list may lack a customer.
+//! then the list of the other side. Customers that neither shows are read by id, because a list may lack a customer.
 //!
 //! A record with another value than both sides last had in common was changed outside the gateway: its customer is copied again.
 //! A copy overwrites nothing that was written at the other side outside the gateway, so a change there becomes a decision.
@@ -34,7 +34,7 @@ const LEARNING: Duration = Duration::from_secs(3);
 /// The customers of a pass that may be gone: this many, or one in a hundred.
 const GONE: usize = 10;
 
-/// What a customer is, whom no list has shown.
+/// What a customer is that no list has shown.
 enum Absent {
     /// It is as it was, or changed while it was read.
     Fine,
@@ -111,7 +111,7 @@ impl Work<'_> {
                 // The list shows the customer's own record again. Within the lag it could be the state before the merger.
                 ids.note_merged(&switch.merchant, &customer.public_id, false).await?;
             }
-            // The first pass only reads: the customers are copied after it, those whom the operator has chosen.
+            // The first pass only reads: the customers are copied after it, those that the operator has chosen.
             let is_read = progress.pass == 1;
             if is_back || !is_read && self.is_changed(&customer, shown, &connection, kept) {
                 again.push(customer.public_id.clone());
@@ -138,7 +138,7 @@ impl Work<'_> {
         !customer.is_marked() && kept.peek().is_some() && kept.all(|seen| seen.differs(shown, &side(at), &hash))
     }
 
-    /// Reads customers by id whom no list of this pass has shown.
+    /// Reads customers by id that no list of this pass has shown.
     pub(super) async fn absent(&self) -> Result<Done, Stalled> {
         let (switch, progress) = (&self.loaded.switch, self.progress());
         let log = self.context.store.switches();
@@ -215,7 +215,7 @@ impl Work<'_> {
         Ok(resolved.is_some_and(|resolved| resolved.customers.iter().all(|customer| customer.public_id != public_id)))
     }
 
-    /// The customers whom their home does not find.
+    /// The customers that their home does not find.
     pub(super) fn missing(&self) -> BTreeSet<String> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -225,7 +225,7 @@ impl Work<'_> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(public_id.to_owned());
     }
 
-    /// Whether every customer who waits for its copy is one whom its home does not find.
+    /// Whether every customer who waits for its copy is missing at its home.
     pub(super) async fn has_only_missing(&self) -> Result<bool, Stalled> {
         let (missing, pending) = (self.missing(), Outcome::Pending.as_str());
         let log = self.context.store.switches();

@@ -236,7 +236,7 @@ class Story(Book):
         found = [names.get(customer["id"], str(customer)) for customer in listed]
         same(len(found), len(set(found)), f"how often each customer is in the list {found}")
         shown = {name for name in self.ids if self.is_shown_in_lists(name)}
-        # Shortly after its copy, a customer whom its home's list leaves out is in the list of the other side.
+        # Shortly after its copy, a customer that its home's list leaves out is in the list of the other side.
         left_out = {name for name in found if name in self.here and name in self.there} - shown
         same(set(found) - left_out, shown, "who is in the list")
 
@@ -244,7 +244,7 @@ class Story(Book):
         """The customers that only the target knew are the merchant's now: the next pass copies them to the source.
 
         One of them has the id of a customer of the source there, so that the merchant knows it by another id. Those
-        whom the source cannot have stay at the target.
+        that the source cannot store stay at the target.
         """
         strangers = [*self.pair.strangers, *self.pair.stuck]
         self.gateway.switch("run", "shop", exits=1 if self.open_codes() else 0)

@@ -186,7 +186,7 @@ async fn moved(client: &Client, json: bool, switch: SwitchView, detach: bool) ->
     }
     let switch = if detach { switch } else { follow(client, switch, Goal::Moved).await? };
     show::print(&switch, json)?;
-    // Those whom the other side cannot hold, and those who were left by a decision, stay, as the operator has accepted.
+    // Those that the other side cannot hold, and those who were left by a decision, stay, as the operator has accepted.
     match moving(&switch) {
         count if count > 0 && !detach => {
             let merchant = &switch.merchant;

@@ -92,7 +92,7 @@ impl Goal {
 }
 
 /// How many customers are pinned to the connection that is not active, and may still move. Before the first cutover, pins
-/// change nothing. After it, those whom the operator has left stay at the source.
+/// change nothing. After it, those that the operator has left stay at the source.
 pub(super) fn tail(switch: &SwitchView) -> u64 {
     let (elsewhere, left) = match switch.state {
         SwitchState::Switched => (&switch.from, switch.records.left),

@@ -305,7 +305,7 @@ impl Work for ReadCustomers {
 /// Counts the customers of a merchant.
 pub(in crate::store) struct Count {
     pub(in crate::store) merchant: String,
-    /// The marks of customers whom this switch does not copy until a person decides are not counted.
+    /// The marks of customers that this switch does not copy until a person decides are not counted.
     pub(in crate::store) switch_id: Option<String>,
 }
 

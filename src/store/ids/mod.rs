@@ -354,7 +354,7 @@ impl Ids {
         read(&*self.store.database, Count { merchant: merchant.to_owned(), switch_id: None }).await
     }
 
-    /// The same, without the marks of customers whom a switch does not copy until a person decides about them, such as those
+    /// The same, without the marks of customers that a switch does not copy until a person decides about them, such as those
     /// who were left.
     pub async fn counts_in(&self, merchant: &str, switch_id: &str) -> Result<IdCounts, StoreError> {
         let switch_id = Some(switch_id.to_owned());

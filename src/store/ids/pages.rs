@@ -86,7 +86,7 @@ impl Work for CountPinned {
     }
 }
 
-/// Whether the list of a merchant's other side can have customers whom a walk through the first list does not show.
+/// Whether the list of a merchant's other side can have customers that a walk through the first list does not show.
 pub(in crate::store) struct HasTail {
     pub(in crate::store) merchant: String,
     pub(in crate::store) first: String,

@@ -322,7 +322,7 @@ impl SwitchLog {
         read(&*self.store.database, ReadRecords { switch_id: id.to_owned(), of_plan, outcome, after, limit }).await
     }
 
-    /// The records of customers whom no list has shown in a pass, in the order of their public ids. Those who wait for their
+    /// The records of customers that no list has shown in a pass, in the order of their public ids. Those who wait for their
     /// copy, and those who are known to be deleted, left or gone, are not among them.
     pub async fn unseen(
         &self,

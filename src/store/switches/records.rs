@@ -301,7 +301,7 @@ impl Work for ReadRecords {
     }
 }
 
-/// The customers whom no list has shown in a pass, and who are not known to be elsewhere.
+/// The customers that no list has shown in a pass, and who are not known to be elsewhere.
 pub(in crate::store) struct ReadUnseen {
     pub(in crate::store) switch_id: String,
     pub(in crate::store) pass: u64,

@@ -362,7 +362,7 @@ pub(super) async fn wait_for_erasures(gateway: &Gateway, public_id: &str) -> Vec
     unreachable!("{public_id} is not erased")
 }
 
-/// A customer whom every provider accepts.
+/// A customer that every provider accepts.
 pub(super) fn person(number: usize) -> Value {
     json!({
         "first_name": "Awa", "last_name": format!("Ndiaye{}", letters(number)),

@@ -16,7 +16,7 @@ use super::{
 /// R20: what this switch created goes, if it stands as the switch left it. What stood there before stays, and so does what
 /// was changed outside the gateway, or what is the customer's only record.
 #[tokio::test]
-async fn undo_deletes_only_what_the_switch_created_and_nobody_changed() {
+async fn undo_deletes_only_what_the_switch_created_and_no_other_client_changed() {
     let bed = Bed::start("modempay", "notchpay", "").await;
     for number in 0..5 {
         bed.create(&person(number)).await;

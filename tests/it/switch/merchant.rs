@@ -141,7 +141,7 @@ pub(crate) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
 }
 
-/// The codes that a test accepts at the gate: those of seeded customers whom the target cannot hold.
+/// The codes that a test accepts at the gate: those of seeded customers that the target cannot hold.
 pub(crate) fn codes_of(records: &[SwitchRecord]) -> Vec<String> {
     let is_open =
         |record: &&SwitchRecord| matches!(record.outcome, Outcome::Refused | Outcome::NeedsDecision | Outcome::InDoubt);

@@ -106,7 +106,7 @@ async fn a_customer_who_is_gone_at_the_home_waits_for_a_decision() {
 
 /// A pass over customers who did not change copies none of them again, whatever the providers show in their lists.
 #[tokio::test]
-async fn a_pass_over_unchanged_customers_copies_nobody() {
+async fn a_pass_over_unchanged_customers_copies_no_customer() {
     for (from, to) in CREATING.into_iter().zip(CREATING.into_iter().cycle().skip(1)) {
         let bed = Bed::start(from, to, "").await;
         for number in 0..3 {

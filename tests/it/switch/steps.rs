@@ -33,7 +33,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// A planned switch of customers whom another gateway has created, so that no write proves the way back.
+    /// A planned switch of customers that another gateway has created, so that no write proves the way back.
     async fn planned() -> Self {
         let bed = Bed::start("modempay", "notchpay", "").await;
         let elsewhere = bed.old.looked_at().await;

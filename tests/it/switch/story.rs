@@ -123,7 +123,7 @@ async fn a_reload_that_names_the_other_side_is_a_cutover_through_the_same_gate()
         .collect();
     let refused = bed.gateway.try_reload(&without.join("\n")).await.expect_err("a connection is missing");
     assert!(refused.reasons.iter().any(|reason| reason.code == "connection_needed"), "{refused:?}");
-    // Those whom the target cannot hold are left, so the gate needs no code.
+    // Those that the target cannot hold are left, so the gate needs no code.
     let open: Vec<_> = bed
         .records(&copied.id, None)
         .await

@@ -108,7 +108,7 @@ def changed(number):
 
 
 def stored(name, email, phone=""):
-    """lomi stores an empty text for what a request lacks, and lists nobody without a transaction."""
+    """lomi stores an empty text for what a request lacks, and lists no customer without a transaction."""
     empty = dict.fromkeys(("whatsapp_number", "country", "city", "address", "postal_code"), "")
     empty |= {"is_business": False, "metadata": None, "listed": False}
     return {**empty, "name": name, "email": email, "phone_number": phone}

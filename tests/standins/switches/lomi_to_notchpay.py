@@ -1,4 +1,4 @@
-"""lomi. to Notch Pay: addresses with a country as free text, and customers whom nobody can reach."""
+"""lomi. to Notch Pay: addresses with a country as free text, and customers without contacts."""
 
 from unittest.mock import ANY
 
@@ -50,7 +50,7 @@ PEOPLE = {f"plain {number}": plain(number) for number in range(1, 11)} | {
         decision=("link", "cus.modou"),
         end=("linked", "matched_by_decision"),
     ),
-    "whom nobody can reach": Person(
+    "without contacts": Person(
         customer(22, "Without Contact"), plan=("refused", "required_field_missing"), names="email"
     ),
 }
@@ -69,7 +69,7 @@ BLANK = dict.fromkeys(("phone", "company_name", "address", "billing", "tax_numbe
 
 
 def stored(name, email, phone=""):
-    """lomi stores an empty text for what a request lacks, and lists nobody without a transaction."""
+    """lomi stores an empty text for what a request lacks, and lists no customer without a transaction."""
     empty = dict.fromkeys(("whatsapp_number", "country", "city", "address", "postal_code"), "")
     return {**empty, "name": name, "email": email, "phone_number": phone} | {
         "is_business": False,

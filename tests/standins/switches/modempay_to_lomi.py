@@ -1,4 +1,4 @@
-"""Modem Pay to lomi.: national numbers become international ones, and the target's list shows nobody who is new."""
+"""Modem Pay to lomi.: national numbers become international ones, and the target's list shows no new customer."""
 
 from switch import Pair, Person
 
@@ -12,7 +12,7 @@ def customer(number, name, email=None, phone=None, balance=0):
 
 
 def copy(name, email="", phone=""):
-    """lomi stores an empty text for what a request lacks, and lists nobody without a transaction."""
+    """lomi stores an empty text for what a request lacks, and lists no customer without a transaction."""
     return {"name": name, "email": email, "phone_number": phone, "listed": False}
 
 

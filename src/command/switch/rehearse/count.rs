@@ -16,7 +16,7 @@ use super::client::{Caller, Known};
 pub(super) struct Counted {
     pub(super) source: u64,
     pub(super) target: u64,
-    /// Customers whom neither twin has.
+    /// Customers that neither twin has.
     pub(super) lost: u64,
     /// Customers with two records at one twin.
     pub(super) doubled: u64,

@@ -109,7 +109,7 @@ impl Story {
         self.line("run", begun, result)
     }
 
-    /// Leaves where they are those whom the target cannot hold, or who need a decision.
+    /// Leaves where they are those that the target cannot hold, or who need a decision.
     async fn leave_open(&self, id: &str) -> Result<(), CommandError> {
         for outcome in [Outcome::Refused, Outcome::NeedsDecision] {
             loop {
