@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, fmt, fs};
 
+use data_encoding::HEXLOWER;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::SecretString;
 use serde::{
@@ -41,6 +42,17 @@ impl fmt::Display for SecretError {
 }
 
 impl std::error::Error for SecretError {}
+
+impl ApiKey {
+    /// The name of the key in the audit: that of its variable or file, otherwise the beginning of its digest.
+    pub fn name(&self, digest: &[u8; 32]) -> String {
+        match self {
+            Self::Key(Secret::Env(name)) => name.clone(),
+            Self::Key(Secret::File(path)) => path.clone(),
+            Self::Key(Secret::Literal(_)) | Self::Sha256(_) => format!("sha256:{}", HEXLOWER.encode(&digest[..6])),
+        }
+    }
+}
 
 impl Secret {
     /// Reads the secret.

@@ -10,7 +10,8 @@ pub const SANDBOX_OPERATOR_KEY: &str = "op_sandbox";
 /// The keys of the operator's API, and the hosts by which its listener is called.
 #[derive(Clone, Default)]
 pub struct OperatorAccess {
-    keys: Vec<[u8; 32]>,
+    /// The digests of the keys, with their names.
+    keys: Vec<([u8; 32], String)>,
     hosts: Vec<String>,
 }
 
@@ -22,7 +23,7 @@ impl fmt::Debug for OperatorAccess {
 }
 
 impl OperatorAccess {
-    pub(super) fn new(keys: Vec<[u8; 32]>, listen: &str, more: &[String]) -> Self {
+    pub(super) fn new(keys: Vec<([u8; 32], String)>, listen: &str, more: &[String]) -> Self {
         let own = host_of(listen).into_iter().chain(["localhost"]);
         let hosts = own.map(str::to_owned).chain(more.iter().cloned()).collect();
         Self { keys, hosts }
@@ -33,9 +34,10 @@ impl OperatorAccess {
         !self.keys.is_empty()
     }
 
-    /// Whether a key is one of the operator's. Digests of keys are compared, so the time says nothing about a key.
-    pub fn accepts(&self, key: &str) -> bool {
-        self.keys.contains(&digest_of(key))
+    /// The name of a key, if it is one of the operator's. Digests of keys are compared, so the time says nothing about a key.
+    pub fn name_of(&self, key: &str) -> Option<&str> {
+        let digest = digest_of(key);
+        self.keys.iter().find(|(known, _)| *known == digest).map(|(_, name)| name.as_str())
     }
 
     /// Whether the `Host` header names this listener: by a name that is configured, as `localhost`, or by an IP address. A web

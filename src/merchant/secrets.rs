@@ -75,15 +75,17 @@ impl Resolver<'_> {
         let Some(typed) = &config.operator else { return OperatorAccess::default() };
         let mut connections = config.merchants.values().flat_map(|merchant| merchant.connections.values());
         let is_sandbox = !config.merchants.is_empty() && connections.all(|connection| connection.sandbox);
-        let mut keys: Vec<[u8; 32]> = typed.keys.iter().filter_map(|key| self.key(AT, key, is_sandbox)).collect();
-        if keys.iter().any(is_merchants_key) {
+        let named = |key: &ApiKey, digest| (digest, key.name(&digest));
+        let keys = typed.keys.iter().filter_map(|key| self.key(AT, key, is_sandbox).map(|digest| named(key, digest)));
+        let mut keys: Vec<([u8; 32], String)> = keys.collect();
+        if keys.iter().any(|(digest, _)| is_merchants_key(digest)) {
             let what = "has a key of a merchant's client, which could then switch providers; make a new one with \
                         `passerelle keys new`";
             self.mistake(AT, what);
         }
         let public = digest_of(SANDBOX_OPERATOR_KEY);
-        match (is_sandbox, keys.contains(&public)) {
-            (true, false) => keys.push(public),
+        match (is_sandbox, keys.iter().any(|(digest, _)| *digest == public)) {
+            (true, false) => keys.push((public, SANDBOX_OPERATOR_KEY.to_owned())),
             (false, true) => {
                 self.mistake(AT, "has `op_sandbox`, which is public; make a key with `passerelle keys new`");
             }

@@ -1,6 +1,6 @@
 //! Who may call, and what a request says: its key, its host, its parameters and its JSON body.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use axum::{
     body::Body,
@@ -14,6 +14,7 @@ use crate::{
     http::{query::Query, request::bearer},
     problem::{Code, Problem},
     state::{App, BodyOwner},
+    switch::acting_as,
 };
 
 /// How many entries a page has if the request does not say it.
@@ -26,6 +27,8 @@ pub(super) struct Addressed;
 /// A request with a key of the operator.
 #[derive(Debug)]
 pub(super) struct Authorized {
+    /// The name of the key.
+    name: String,
     query: Option<String>,
     headers: HeaderMap,
     limits: BodyLimits,
@@ -73,14 +76,15 @@ where
         let key = bearer(&parts.headers).ok_or_else(|| {
             Problem::new(Code::Unauthorized, "send the operator's key as `Authorization: Bearer <key>`")
         })?;
-        if !gateway.operator.accepts(key) {
+        let Some(name) = gateway.operator.name_of(key) else {
             let detail = match gateway.merchant(key) {
                 Some(_) => "this is the key of a merchant's client; the operator's API needs one of `operator.keys`",
                 None => "the key is not one of `operator.keys`",
             };
             return Err(Problem::new(Code::Unauthorized, detail));
-        }
+        };
         Ok(Self {
+            name: name.to_owned(),
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers.clone(),
             limits: BodyLimits { size: gateway.max_body, timeout: gateway.body_timeout },
@@ -90,6 +94,11 @@ where
 }
 
 impl Authorized {
+    /// Executes a command in the name of this operator, which the audit keeps.
+    pub(super) async fn acting<F: Future>(&self, command: F) -> F::Output {
+        acting_as(self.name.clone(), command).await
+    }
+
     /// The parameters of the request.
     pub(super) fn query(&self, known: &[&'static str]) -> Result<Query, Problem> {
         Query::read(self.query.as_deref().unwrap_or_default(), &[known])

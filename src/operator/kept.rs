@@ -113,8 +113,12 @@ pub struct AuditView {
     operation_id: String,
     /// Which attempt it was.
     attempt: u32,
-    /// The hash of the request.
+    /// The hash of the request; empty for a command of the operator.
     request_hash: String,
+    /// Of a command of the operator, whose operation begins with `switch.`: who gave it (`by`), about which switch, with which
+    /// options, from which state and epoch (`from`) to which (`to`), or why it was `refused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<serde_json::Value>,
     /// The hash of this record and the one before.
     hash: String,
 }
@@ -131,6 +135,7 @@ impl From<&AuditRecord> for AuditView {
             operation_id: record.id.to_string(),
             attempt: record.attempt,
             request_hash: HEXLOWER.encode(&record.request_hash),
+            detail: record.detail.as_deref().and_then(|detail| serde_json::from_str(detail).ok()),
             hash: HEXLOWER.encode(&record.hash),
         }
     }

@@ -69,7 +69,7 @@ pub(super) async fn plan(State(operator): State<Operator>, caller: Authorized, b
         return Err(Problem::invalid_one("sample", "must be a number from 0 to 1000"));
     }
     let options = PlanOptions { to: plan.to, sample, idempotency_key };
-    switch(StatusCode::CREATED, operator.switches.plan(&plan.merchant, options, listed).await)
+    switch(StatusCode::CREATED, caller.acting(operator.switches.plan(&plan.merchant, options, listed)).await)
 }
 
 /// `GET /v1/switches`
@@ -140,7 +140,7 @@ pub(super) async fn run(State(operator): State<Operator>, caller: Authorized, Na
     if dry_run {
         return steps(&operator, &id, Tried::Run(options), decided).await;
     }
-    switch(StatusCode::OK, operator.switches.run(&id, options, decided).await)
+    switch(StatusCode::OK, caller.acting(operator.switches.run(&id, options, decided)).await)
 }
 
 async fn steps(operator: &Operator, id: &str, command: Tried, decided: Decided) -> Answer {
@@ -166,7 +166,7 @@ enum SwitchOrSteps {
 )]
 pub(super) async fn stop(State(operator): State<Operator>, caller: Authorized, Named(id): Named) -> Answer {
     caller.query(&[])?;
-    switch(StatusCode::OK, operator.switches.stop(&id).await)
+    switch(StatusCode::OK, caller.acting(operator.switches.stop(&id)).await)
 }
 
 /// `POST /v1/switches/{id}/rate`
@@ -178,7 +178,7 @@ pub(super) async fn stop(State(operator): State<Operator>, caller: Authorized, N
 pub(super) async fn rate(State(operator): State<Operator>, caller: Authorized, Named(id): Named, body: Body) -> Answer {
     caller.query(&[])?;
     let RateBody { limit } = caller.body(body).await?;
-    switch(StatusCode::OK, operator.switches.set_rate(&id, limit).await)
+    switch(StatusCode::OK, caller.acting(operator.switches.set_rate(&id, limit)).await)
 }
 
 /// `POST /v1/switches/{id}/decisions`
@@ -198,7 +198,7 @@ pub(super) async fn decisions(
     if decisions.is_empty() || decisions.len() > MOST_DECISIONS {
         return Err(Problem::invalid_one("/decisions", "must have 1 to 5000 decisions; send more in several requests"));
     }
-    switch(StatusCode::OK, operator.switches.decide(&id, decisions, decided).await)
+    switch(StatusCode::OK, caller.acting(operator.switches.decide(&id, decisions, decided)).await)
 }
 
 /// `POST /v1/switches/{id}/verify`
@@ -216,7 +216,10 @@ pub(super) async fn verify(
 ) -> Answer {
     caller.query(&[])?;
     let VerifyBody { decided, sample, ids_only, repair } = caller.body(body).await?;
-    switch(StatusCode::OK, operator.switches.verify(&id, VerifyOptions { sample, ids_only, repair }, decided).await)
+    switch(
+        StatusCode::OK,
+        caller.acting(operator.switches.verify(&id, VerifyOptions { sample, ids_only, repair }, decided)).await,
+    )
 }
 
 /// `POST /v1/switches/{id}/cutover`
@@ -235,7 +238,7 @@ pub(super) async fn cutover(
     let ConditionsBody { decided, accept, dry_run } = caller.body(body).await?;
     match dry_run {
         true => steps(&operator, &id, Tried::Cutover(accept), decided).await,
-        false => switch(StatusCode::OK, operator.switches.cutover(&id, accept, decided).await),
+        false => switch(StatusCode::OK, caller.acting(operator.switches.cutover(&id, accept, decided)).await),
     }
 }
 
@@ -255,7 +258,7 @@ pub(super) async fn rollback(
     let ConditionsBody { decided, accept, dry_run } = caller.body(body).await?;
     match dry_run {
         true => steps(&operator, &id, Tried::Rollback(accept), decided).await,
-        false => switch(StatusCode::OK, operator.switches.rollback(&id, accept, decided).await),
+        false => switch(StatusCode::OK, caller.acting(operator.switches.rollback(&id, accept, decided)).await),
     }
 }
 
@@ -276,7 +279,7 @@ pub(super) async fn complete(
     let ConditionsBody { decided, accept, dry_run } = caller.body(body).await?;
     match dry_run {
         true => steps(&operator, &id, Tried::Complete(accept), decided).await,
-        false => switch(StatusCode::OK, operator.switches.complete(&id, accept, decided).await),
+        false => switch(StatusCode::OK, caller.acting(operator.switches.complete(&id, accept, decided)).await),
     }
 }
 
@@ -296,7 +299,7 @@ pub(super) async fn abandon(
     let AbandonBody { decided, accept: accepted, undo, dry_run } = caller.body(body).await?;
     match dry_run {
         true => steps(&operator, &id, Tried::Abandon { accepted, undo }, decided).await,
-        false => switch(StatusCode::OK, operator.switches.abandon(&id, accepted, undo, decided).await),
+        false => switch(StatusCode::OK, caller.acting(operator.switches.abandon(&id, accepted, undo, decided)).await),
     }
 }
 
@@ -328,6 +331,6 @@ pub(super) async fn active(
 ) -> Answer {
     caller.query(&[])?;
     let ActiveBody { connection } = caller.body(body).await?;
-    let epoch = operator.switches.set_active(&merchant, &connection).await.map_err(problem)?;
+    let epoch = caller.acting(operator.switches.set_active(&merchant, &connection)).await.map_err(problem)?;
     Ok(document(StatusCode::OK, &ActiveView { object: "active_connection", merchant, connection, epoch }))
 }

@@ -50,7 +50,7 @@ use std::{
 use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
 
-pub use audit::{AuditLog, AuditRecord, Event};
+pub use audit::{AuditLog, AuditRecord, CommandRecord, Event};
 pub use carried::{Carried, CarriedChanges};
 pub use contacts::{ContactChanges, ContactKind, Contacts, ContactsOf};
 pub use error::StoreError;

@@ -372,6 +372,7 @@ impl Switches {
         }
         // Before the state changes: if the process ends in between, the command is repeated.
         self.context.store.switches().forget_details(&switch.id).await?;
-        self.change(&loaded, SwitchChange { state: Some(after), ..SwitchChange::default() }).await
+        let settings = Some(encoded(&Settings { only: None, except: None, ..loaded.settings.clone() })?);
+        self.change(&loaded, SwitchChange { state: Some(after), settings, ..SwitchChange::default() }).await
     }
 }

@@ -54,6 +54,7 @@ impl Work<'_> {
             return work.store(Some(Progress { undone: None, ..progress.clone() }), Vec::new()).await;
         }
         work.context.store.ids().end_switch(&switch.merchant, &switch.id, switch.epoch).await?;
+        log.forget_details(&switch.id).await?;
         let change = SwitchChange { state: Some(SwitchState::Abandoned), ..SwitchChange::default() };
         log.change(switch, true, change).await?;
         Ok(Done::Ended)

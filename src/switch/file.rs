@@ -4,18 +4,24 @@
 
 use super::{
     Switches,
+    audited::acting_as,
     progress::{Facts, Loaded},
     service::{Decided, Refused, RefusedKind, SwitchService},
     show::shown_state,
+    side::{Read, Reader},
     view::Reason,
 };
 use crate::{
     merchant::{Gateway, Merchant},
-    store::{Routing, SwitchState},
+    store::{KnownCustomer, Routing, SwitchState},
 };
 
 /// The switches of a merchant that are looked at. Each names both of its connections.
 const SWITCHES: usize = 100;
+/// The customers of a merchant among whom known ones are looked for, when a connection has new credentials.
+const KNOWN: usize = 100;
+/// How many of them are read at most. One that is found is enough.
+const READ: usize = 3;
 
 impl Switches {
     /// Refuses a configuration that lacks a connection which the store names (R10), and returns warnings about files that
@@ -47,6 +53,7 @@ impl Switches {
             let Some(routing) = self.routing(merchant).await? else { continue };
             reasons.extend(self.missing(merchant, &routing).await?);
             reasons.extend(third(merchant, &routing));
+            reasons.extend(self.other_accounts(&before, merchant).await?);
         }
         refuse(reasons)?;
         for merchant in self.routed(gateway) {
@@ -59,10 +66,11 @@ impl Switches {
             }
             let switch = self.settled(&open.id).await?.switch;
             let decided = Decided { state: shown_state(switch.state), epoch: switch.epoch };
-            match *now == switch.to {
-                true => self.cutover(&open.id, Vec::new(), decided).await?,
-                false => self.rollback(&open.id, Vec::new(), decided).await?,
+            let command = match *now == switch.to {
+                true => self.cutover(&open.id, Vec::new(), decided),
+                false => self.rollback(&open.id, Vec::new(), decided),
             };
+            acting_as("configuration file".to_owned(), command).await?;
         }
         self.check(gateway).await
     }
@@ -110,6 +118,47 @@ impl Switches {
                     merchant.name
                 );
                 reasons.push(Reason { code: "connection_changed".to_owned(), detail });
+            }
+        }
+        Ok(reasons)
+    }
+
+    /// The connections with new credentials that are those of another account: they do not show a customer whom the gateway
+    /// knows there (R10). A provider that cannot be asked says nothing.
+    async fn other_accounts(&self, before: &Gateway, merchant: &Merchant) -> Result<Vec<Reason>, Refused> {
+        let mut reasons = Vec::new();
+        for (name, connection) in &merchant.connections {
+            let Some((_, was)) = before.connection(&merchant.name, name) else { continue };
+            if was.upstream.has_credentials_of(&connection.upstream) {
+                continue;
+            }
+            let customers = self.context.store.ids().all(&merchant.name, None, KNOWN).await?;
+            let is_well = |customer: &&KnownCustomer| customer.deletion.is_none() && customer.gone_at.is_none();
+            let known = customers.iter().filter(is_well).filter_map(|customer| customer.id_at(name));
+            let reader = Reader { context: &self.context, merchant, connection };
+            let mut missing = 0;
+            for id in known.take(READ) {
+                match reader.record(id).await {
+                    Ok(Read::Missing) => missing += 1,
+                    Ok(_) => {
+                        missing = 0;
+                        break;
+                    }
+                    Err(stalled) => {
+                        tracing::warn!(merchant = merchant.name, connection = name, "not compared: {}", stalled.detail);
+                        missing = 0;
+                        break;
+                    }
+                }
+            }
+            if missing > 0 {
+                let detail = format!(
+                    "merchants.{}.connections.{name}.credentials: the new credentials do not show {missing} of the customers \
+                     that the gateway knows there, so they may be those of another account; set the former ones back, or add \
+                     a connection with another name",
+                    merchant.name
+                );
+                reasons.push(Reason { code: "account_changed".to_owned(), detail });
             }
         }
         Ok(reasons)

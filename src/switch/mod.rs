@@ -1,5 +1,5 @@
 //! Switching a merchant from one provider to another. [`view`] has the documents that operators and commands see, and
-//! [`service`] what can be done to a switch; [`Switches`] does it. `commands` checks and changes, `gates` says why a command
+//! [`service`] what can be done to a switch; [`Switches`] does it. `commands` checks and changes, `audited` adds each command to the audit, `gates` says why a command
 //! is not possible now, `driver` works in the background: `planner` makes a plan, `passes` and `marks` copy, `walks` finds what
 //! was changed outside the gateway, `verifying` compares, and `extras` counts what belongs to no customer. `copy` brings one
 //! customer to the other side, `undo` deletes what it made, `matching` finds who a customer may be there, `verify` compares a
@@ -8,6 +8,7 @@
 //! [`context`] has what all
 //! of them work with.
 
+mod audited;
 mod commands;
 pub mod context;
 mod control;
@@ -47,4 +48,5 @@ mod visible;
 mod walks;
 mod words;
 
+pub use audited::acting_as;
 pub use switches::Switches;

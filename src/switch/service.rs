@@ -112,6 +112,20 @@ pub enum RefusedKind {
     StoreUnavailable,
 }
 
+impl RefusedKind {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Changed => "switch_changed",
+            Self::NotAllowed => "not_allowed",
+            Self::Invalid => "invalid",
+            Self::KeyReused => "idempotency_key_reused",
+            Self::StoreUnavailable => "store_unavailable",
+        }
+    }
+}
+
 impl Refused {
     /// A refusal without single reasons.
     pub fn new(kind: RefusedKind, detail: impl Into<String>) -> Self {

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::{
+    audited,
     context::Context,
     erasing,
     gates::{self, Evidence},
@@ -152,6 +154,24 @@ impl Switches {
         Ok(())
     }
 
+    async fn planned(
+        &self,
+        merchant: &str,
+        options: PlanOptions,
+        listed: Option<Listed>,
+    ) -> Result<SwitchView, Refused> {
+        let Some(listed) = listed else { return self.make_plan(merchant, options, false).await };
+        let planned = self.make_plan(merchant, options, true).await?;
+        if let Err(refused) = self.keep_listed(&planned.id, listed).await {
+            let switch = self.settled(&planned.id).await?.switch;
+            let failed = SwitchChange { state: Some(SwitchState::Failed), ..SwitchChange::default() };
+            self.context.store.switches().forget_details(&switch.id).await?;
+            self.context.store.switches().change(&switch, false, failed).await?;
+            return Err(refused);
+        }
+        self.go_on(&planned.id).await
+    }
+
     async fn customer(&self, merchant: &str, public_id: &str) -> Result<Option<KnownCustomer>, StoreError> {
         let resolved = self.context.store.ids().resolve(merchant, Some(public_id)).await?;
         let customers = resolved.into_iter().flat_map(|resolved| resolved.customers);
@@ -162,58 +182,62 @@ impl Switches {
 #[async_trait]
 impl SwitchService for Switches {
     async fn plan(&self, merchant: &str, options: PlanOptions, listed: Option<Listed>) -> Result<SwitchView, Refused> {
-        let Some(listed) = listed else { return self.make_plan(merchant, options, false).await };
-        let planned = self.make_plan(merchant, options, true).await?;
-        if let Err(refused) = self.keep_listed(&planned.id, listed).await {
-            let switch = self.settled(&planned.id).await?.switch;
-            let failed = SwitchChange { state: Some(SwitchState::Failed), ..SwitchChange::default() };
-            self.context.store.switches().change(&switch, false, failed).await?;
-            return Err(refused);
-        }
-        self.go_on(&planned.id).await
+        let to = options.to.clone();
+        let planned = Box::pin(self.planned(merchant, options, listed));
+        let shown = |view: &SwitchView| json!({ "switch": view.id, "state": view.state, "epoch": view.epoch });
+        self.audited_of_merchant(merchant, &to, "plan", planned, shown).await
     }
 
     async fn run(&self, id: &str, options: RunOptions, decided: Decided) -> Result<SwitchView, Refused> {
-        self.begin(id, options, decided).await
+        let shown = json!({ "first": options.first });
+        self.audited(id, "run", shown, self.begin(id, options, decided)).await
     }
 
     async fn stop(&self, id: &str) -> Result<SwitchView, Refused> {
-        self.end_sending(id).await
+        self.audited(id, "stop", Value::Null, self.end_sending(id)).await
     }
 
     async fn set_rate(&self, id: &str, limit: Option<String>) -> Result<SwitchView, Refused> {
-        self.limit(id, limit).await
+        self.audited(id, "set_rate", audited::rate(limit.as_deref()), self.limit(id, limit.clone())).await
     }
 
     async fn set_active(&self, merchant: &str, connection: &str) -> Result<u64, Refused> {
-        self.activate(merchant, connection).await
+        let activated = self.activate(merchant, connection);
+        self.audited_of_merchant(merchant, connection, "set_active", activated, |epoch| json!({ "epoch": epoch })).await
     }
 
     async fn decide(&self, id: &str, decisions: Vec<Decision>, decided: Decided) -> Result<SwitchView, Refused> {
-        self.take_decisions(id, decisions, decided).await
+        let shown = audited::decisions(&decisions);
+        self.audited(id, "decide", shown, self.take_decisions(id, decisions, decided)).await
     }
 
     async fn verify(&self, id: &str, options: VerifyOptions, decided: Decided) -> Result<SwitchView, Refused> {
-        self.begin_verify(id, options, decided).await
+        let shown = json!({ "sample": options.sample, "ids_only": options.ids_only, "repair": options.repair });
+        self.audited(id, "verify", shown, self.begin_verify(id, options, decided)).await
     }
 
     async fn cutover(&self, id: &str, accepted: Accepted, decided: Decided) -> Result<SwitchView, Refused> {
-        self.flip(id, Step::Cutover, &accepted, decided).await
+        let flip = Box::pin(self.flip(id, Step::Cutover, &accepted, decided));
+        self.audited(id, "cutover", audited::accepted(&accepted), flip).await
     }
 
     async fn rollback(&self, id: &str, accepted: Accepted, decided: Decided) -> Result<SwitchView, Refused> {
-        self.flip(id, Step::Rollback, &accepted, decided).await
+        let flip = Box::pin(self.flip(id, Step::Rollback, &accepted, decided));
+        self.audited(id, "rollback", audited::accepted(&accepted), flip).await
     }
 
     async fn complete(&self, id: &str, accepted: Accepted, decided: Decided) -> Result<SwitchView, Refused> {
-        self.end(id, Step::Complete, &accepted, decided).await
+        let end = self.end(id, Step::Complete, &accepted, decided);
+        self.audited(id, "complete", audited::accepted(&accepted), end).await
     }
 
     async fn abandon(&self, id: &str, accepted: Accepted, undo: bool, decided: Decided) -> Result<SwitchView, Refused> {
+        let mut options = audited::accepted(&accepted);
+        options["undo"] = json!(undo);
         if undo {
-            return self.begin_undo(id, &accepted, decided).await;
+            return self.audited(id, "abandon", options, Box::pin(self.begin_undo(id, &accepted, decided))).await;
         }
-        self.end(id, Step::Abandon, &accepted, decided).await
+        self.audited(id, "abandon", options, self.end(id, Step::Abandon, &accepted, decided)).await
     }
 
     async fn steps(&self, id: &str, command: Tried, decided: Decided) -> Result<Steps, Refused> {

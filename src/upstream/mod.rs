@@ -115,6 +115,7 @@ pub struct UpstreamSettings<'n> {
 /// Sends the requests of one connection.
 pub struct Upstream {
     endpoint: Endpoint,
+    authorization: Arc<Authorization>,
     admission: Admission,
     replies: Arc<Replies>,
     shared: Shared,
@@ -138,15 +139,22 @@ impl Upstream {
         let base_url = endpoint.base_url();
         let client = client::ProviderClient::new(client, name, base_url, limits, Arc::clone(&replies), shared.clone())?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
+        let authorization = Arc::clone(&authorizer.0);
         let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(client);
         let places = shared.places(name, endpoint.base_url(), max_in_flight);
         let admission = Admission { limiter: rate_limit.map(rate_limiter), rate_limit, places };
-        Ok(Self { endpoint, admission, replies, shared, stack })
+        Ok(Self { endpoint, authorization, admission, replies, shared, stack })
     }
 
     /// Where the provider is.
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Whether both use the same credentials.
+    pub fn has_credentials_of(&self, other: &Self) -> bool {
+        let [own, others] = [self, other].map(|upstream| &upstream.authorization.credentials);
+        own.names().count() == others.names().count() && own.names().all(|name| own.get(name) == others.get(name))
     }
 
     /// The metrics of the process.

@@ -74,6 +74,8 @@ pub struct AuditRecord {
     pub attempt: u32,
     /// The keyed hash of the request.
     pub request_hash: Vec<u8>,
+    /// Of a command of the operator: who gave it, and what it changed, as JSON.
+    pub detail: Option<String>,
     /// The hash over all of it and the record before.
     pub hash: Hash,
 }
@@ -97,6 +99,9 @@ impl AuditRecord {
         part(self.id.uuid().as_bytes());
         part(&self.attempt.to_be_bytes());
         part(&self.request_hash);
+        if let Some(detail) = &self.detail {
+            part(detail.as_bytes());
+        }
         let mut hash = BEGINNING;
         hash.copy_from_slice(context.finish().as_ref());
         hash
@@ -155,6 +160,7 @@ mod tests {
                 id: OperationId::now(),
                 attempt: 1,
                 request_hash: vec![7; 32],
+                detail: (sequence % 3 == 0).then(|| "{}".to_owned()),
                 hash: BEGINNING,
             };
             record.hash = record.hash_after(&previous);
@@ -187,6 +193,9 @@ mod tests {
         covered[3].attempt = 2;
         covered[3].hash = covered[3].hash_after(&covered[2].hash);
         assert_eq!(verify(Head::BEGINNING, &covered), Err(Broken::Changed(5)));
+        let mut other = chain(9);
+        other[2].detail = None;
+        assert_eq!(verify(Head::BEGINNING, &other), Err(Broken::Changed(3)));
     }
 
     #[test]

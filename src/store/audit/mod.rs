@@ -17,6 +17,7 @@ use super::{
         head::{self, BEGINNING},
         read,
         values::{Value, limited, unsigned},
+        write,
     },
     error::StoreError,
     operation_id::OperationId,
@@ -43,6 +44,11 @@ impl AuditLog {
     /// Records behind a place, in their order.
     pub async fn records(&self, after: u64, limit: usize) -> Result<Vec<AuditRecord>, StoreError> {
         read(&*self.0, ReadAudit { after, limit }).await
+    }
+
+    /// Adds a command of the operator.
+    pub async fn command(&self, command: CommandRecord) -> Result<(), StoreError> {
+        write(&*self.0, command).await
     }
 
     /// Checks the whole chain, up to the end that the row of `chain` names, so that a record missing at the end is
@@ -72,6 +78,46 @@ pub(in crate::store) struct Subject<'a> {
     pub(in crate::store) operation: &'a str,
     pub(in crate::store) attempt: u32,
     pub(in crate::store) fingerprint: &'a [u8],
+    /// Of a command of the operator.
+    pub(in crate::store) detail: Option<&'a str>,
+}
+
+/// A command of the operator, or how it ended.
+#[derive(Debug, Clone)]
+pub struct CommandRecord {
+    /// The same for the command and its end.
+    pub id: OperationId,
+    /// Whether it begins, was executed, or was refused.
+    pub event: Event,
+    /// The merchant.
+    pub merchant: String,
+    /// The connection that it is about.
+    pub connection: String,
+    /// The name of the command.
+    pub command: String,
+    /// Who gave it, and what it changed, as JSON. It has no value of a customer.
+    pub detail: String,
+}
+
+#[async_trait]
+impl Work for CommandRecord {
+    type Done = ();
+
+    /// It adds an audit record.
+    const RUNS_ALONE: bool = true;
+
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
+        let subject = Subject {
+            id: self.id,
+            merchant: &self.merchant,
+            connection: &self.connection,
+            operation: &self.command,
+            attempt: 1,
+            fingerprint: &[],
+            detail: Some(&self.detail),
+        };
+        record(session, group, self.event, subject).await
+    }
 }
 
 /// Whether the database answers.
@@ -99,12 +145,13 @@ pub(in crate::store) async fn record(
         id: subject.id,
         attempt: subject.attempt,
         request_hash: subject.fingerprint.to_vec(),
+        detail: subject.detail.map(str::to_owned),
         hash: BEGINNING,
     };
     record.hash = record.hash_after(&head.hash);
     let insert = "INSERT INTO audit \
-                  (sequence, at, event, merchant, connection, operation, operation_id, attempt, request_hash, hash) \
-                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                  (sequence, at, event, merchant, connection, operation, operation_id, attempt, request_hash, hash, \
+                  detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     let values = [
         Value::Integer(record.sequence.cast_signed()),
         Value::Integer(group.now),
@@ -116,6 +163,7 @@ pub(in crate::store) async fn record(
         Value::Integer(subject.attempt.into()),
         Value::Bytes(subject.fingerprint),
         Value::Bytes(&record.hash),
+        Value::text(subject.detail),
     ];
     session.execute(insert, &values).await?;
     group.head = Some(Head { sequence: record.sequence, hash: record.hash });
@@ -136,7 +184,7 @@ impl Work for ReadAudit {
 
     async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<Self::Done, StoreError> {
         let select = "SELECT sequence, at, event, merchant, connection, operation, operation_id, attempt, \
-                      request_hash, hash FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+                      request_hash, hash, detail FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
         let values = [Value::Integer(self.after.cast_signed()), Value::Integer(limited(self.limit))];
         let rows = session.rows(select, &values).await?;
         rows.into_iter()
@@ -152,6 +200,7 @@ impl Work for ReadAudit {
                     attempt: unsigned(row.integer()?),
                     request_hash: row.bytes()?,
                     hash: head::hash_of(&row.bytes()?),
+                    detail: row.maybe_text()?,
                 })
             })
             .collect()

@@ -153,6 +153,7 @@ impl MakeClaim {
             operation: &self.operation,
             attempt: 1,
             fingerprint: &self.identity.fingerprint,
+            detail: None,
         };
         record(session, group, Event::Intent, subject).await?;
         Ok(true)

@@ -191,6 +191,7 @@ impl Finish {
             operation: &ending.operation,
             attempt: self.attempt,
             fingerprint: &ending.fingerprint,
+            detail: None,
         };
         record(session, group, self.event, subject).await
     }

@@ -85,6 +85,7 @@ impl Stored {
             operation: &self.operation,
             attempt: self.attempt,
             fingerprint: &self.fingerprint,
+            detail: None,
         }
     }
 

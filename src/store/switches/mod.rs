@@ -335,7 +335,7 @@ impl SwitchLog {
         read(&*self.store.database, ReadUnseen { switch_id, pass, after, limit }).await
     }
 
-    /// Forgets the differences of a switch that has ended, and what the planner compared.
+    /// Forgets the differences of a switch that has ended, what the planner compared, and customers whom only a file has named.
     pub async fn forget_details(&self, id: &str) -> Result<(), StoreError> {
         write(&*self.store.database, ForgetDetails { switch_id: id.to_owned() }).await
     }

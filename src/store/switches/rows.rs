@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Held, NewSwitch, Switch, SwitchChange, SwitchState, records::KeepRecords};
+use super::{
+    Held, NewSwitch, Switch, SwitchChange, SwitchState,
+    records::{ForgetDetails, KeepRecords},
+};
 use crate::store::{
     database::{
         Group, Session, Work,
@@ -71,6 +74,7 @@ impl Work for Open {
             }
             let update = "UPDATE switches SET state = 'abandoned' WHERE id = ?1";
             session.execute(update, &[Value::Text(&open.id)]).await?;
+            ForgetDetails { switch_id: open.id }.perform(session, group).await?;
         }
         let insert = "INSERT INTO switches (id, merchant, source, target, state, epoch, settings, progress, is_stopped, \
                       leased_until, created_at, progress_at) \

@@ -12,14 +12,57 @@ use serde_json::Value;
 use super::{KEY, commands::code};
 use crate::terminal::{err, out};
 
-async fn run(running: &Running, arguments: &'static [&'static str]) -> Output {
+async fn run(running: &Running, arguments: &[&'static str]) -> Output {
+    run_any(running, &[&["switch"], arguments].concat()).await
+}
+
+async fn run_any(running: &Running, arguments: &[&'static str]) -> Output {
+    let arguments = arguments.to_vec();
     let url = format!("http://{}", running.operator_address.expect("the operator's listener"));
     let run = move || {
         let mut command = Command::cargo_bin("passerelle").expect("the binary");
         command.env_clear().env("PASSERELLE_OPERATOR", url).env("PASSERELLE_OPERATOR_KEY", KEY);
-        command.arg("switch").args(arguments).output().expect("it runs")
+        command.args(arguments).output().expect("it runs")
     };
     tokio::task::spawn_blocking(run).await.expect("it ends")
+}
+
+/// Each command is in the audit once before it begins and once after it, with the operator's key by its name.
+async fn audit_has_the_commands(running: &Running, switch: &str) {
+    let verified = run_any(running, &["audit", "verify"]).await;
+    assert_eq!(code(&verified), 0, "{}", err(&verified));
+    let audit = out(&run_any(running, &["audit", "--limit", "1000"]).await);
+    let records = audit.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let commands: Vec<Value> = records.filter(|record| record["detail"].is_object()).collect();
+    let shown = |record: &Value| {
+        let detail = &record["detail"];
+        assert!(detail["by"].as_str().is_some_and(|by| by.starts_with("sha256:")), "{record}");
+        let place = |place: &Value| match place["state"].as_str() {
+            Some(state) => format!("{state} {}", place["epoch"]),
+            None => "-".to_owned(),
+        };
+        let (operation, event) = (record["operation"].as_str(), record["event"].as_str());
+        let [operation, event] = [operation, event].map(|word| word.unwrap_or_default().to_owned());
+        format!("{operation} {event}: {} > {}", place(&detail["from"]), place(&detail["to"]))
+    };
+    assert_eq!(
+        commands.iter().map(shown).collect::<Vec<_>>(),
+        [
+            "switch.plan intent: - > -",
+            "switch.plan done: - > planning 0",
+            "switch.run intent: planned 0 > -",
+            "switch.run done: planned 0 > copying 0",
+            "switch.verify intent: copied 0 > -",
+            "switch.verify done: copied 0 > copied 0",
+            "switch.rollback intent: copied 0 > -",
+            "switch.rollback failed: copied 0 > -",
+        ]
+    );
+    for command in &commands[2..] {
+        assert_eq!(command["detail"]["switch"], switch, "{command}");
+    }
+    assert_eq!(commands[7]["detail"]["refused"], serde_json::json!(["not_allowed"]));
+    assert!(!audit.contains(KEY));
 }
 
 async fn state(running: &Running) -> Value {
@@ -48,4 +91,5 @@ async fn the_commands_switch_a_merchant_between_two_providers() {
     assert!(out(&dry).contains("nothing was changed"), "{}{}", out(&dry), err(&dry));
     let refused = run(&running, &["rollback", "acme", "--yes"]).await;
     assert_eq!(code(&refused), 1, "nothing was cut over yet");
+    audit_has_the_commands(&running, switch["id"].as_str().expect("an id")).await;
 }

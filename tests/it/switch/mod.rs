@@ -1,5 +1,6 @@
 //! Switches from one provider to another.
 
+mod audited;
 mod bed;
 mod blocked;
 mod carried;

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use passerelle::{
-    store::AuditRecord,
+    store::{AuditRecord, Event},
     switch::{
+        acting_as,
         service::{RunOptions, SwitchService, Tried, VerifyOptions},
         view::{SwitchState, SwitchView},
     },
 };
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use super::{
     bed::{Bed, person},
@@ -98,16 +100,32 @@ impl Stage {
             let new = audit.iter().filter(|record| !before.audited.contains(&record.sequence));
             new.into_iter().any(|one| one.connection == connection && operations.contains(&&*one.operation))
         };
+        let new = audit.iter().filter(|record| !before.audited.contains(&record.sequence));
+        let mut commands = new.filter(|record| record.event == Event::Done).filter_map(|record| record.detail.as_ref());
+        let command = commands.next().expect("the command is in the audit");
+        assert_eq!(commands.next(), None, "{command}: one command");
+        let command: Value = serde_json::from_str(command).expect("JSON");
+        assert_eq!(command["by"], "ops", "{command}");
+        let [from, to] = ["from", "to"].map(|at| &command[at]);
+        let is = |place: &Value, states: &[&str]| place["state"].as_str().is_some_and(|state| states.contains(&state));
+        let has_flipped = before.epoch.is_some() && before.epoch != after.epoch;
+        assert_eq!(has_flipped, from["epoch"] != to["epoch"], "{command}");
+        let has_opened = !before.is_open && after.is_open;
+        assert_eq!(has_opened, is(from, &["planned"]) && is(to, &["copying", "copied"]), "{command}");
+        // With `undo`, the work after the command ends the switch.
+        let has_ended = !before.has_ended && after.has_ended;
+        let ends = is(to, &["completed", "abandoned"]) || command["options"]["undo"] == true;
+        assert_eq!(has_ended, ends, "{command}");
         let moved = before.homes.iter().any(|(id, home)| after.homes.get(id).is_some_and(|now| now != home));
         let steps = [
-            (!before.is_open && after.is_open, "open"),
+            (has_opened, "open"),
             (after.homes.len() > before.homes.len(), "pin"),
             (has("new", &["create", "update"]), "copy"),
             (has("old", &["update"]), "prove"),
-            (before.epoch.is_some() && before.epoch != after.epoch, "flip"),
+            (has_flipped, "flip"),
             (moved, "follow"),
             (has("new", &["delete"]), "undo"),
-            (!before.has_ended && after.has_ended, "end"),
+            (has_ended, "end"),
         ];
         steps.into_iter().filter(|(was_taken, _)| *was_taken).map(|(_, step)| step).collect()
     }
@@ -118,7 +136,7 @@ async fn a_run_takes_the_steps_of_its_dry_run() {
     let stage = Stage::planned().await;
     let (dry, before) = (stage.dry(Tried::Run(RunOptions::default())).await, stage.outside().await);
     assert_eq!(dry, ["open", "pin", "copy"]);
-    stage.bed.run(&stage.switch).await;
+    acting_as("ops".to_owned(), stage.bed.run(&stage.switch)).await;
     stage.bed.wait(&stage.switch.id, "the copies", super::merchant::is_copied).await;
     assert_eq!(stage.taken(&before).await, dry);
 }
@@ -140,13 +158,15 @@ async fn cutover_rollback_and_complete_take_the_steps_of_their_dry_runs() {
         verify().await;
         let (dry, before) = (stage.dry(Tried::Cutover(accepted.clone())).await, stage.outside().await);
         assert_eq!(dry, expected);
-        switches.cutover(id, accepted.clone(), decided(&stage.now().await)).await.expect("the gate is open");
+        let now = decided(&stage.now().await);
+        acting_as("ops".to_owned(), switches.cutover(id, accepted.clone(), now)).await.expect("the gate is open");
         bed.wait(id, "the move", |view| view.pinned["old"] == 0).await;
         assert_eq!(stage.taken(&before).await, dry);
 
         let (dry, before) = (stage.dry(Tried::Rollback(Vec::new())).await, stage.outside().await);
         assert_eq!(dry, ["flip", "follow"]);
-        switches.rollback(id, Vec::new(), decided(&stage.now().await)).await.expect("it asks nothing");
+        let now = decided(&stage.now().await);
+        acting_as("ops".to_owned(), switches.rollback(id, Vec::new(), now)).await.expect("it asks nothing");
         bed.wait(id, "the move", |view| view.pinned["new"] == 0).await;
         assert_eq!(stage.taken(&before).await, dry);
     }
@@ -156,7 +176,8 @@ async fn cutover_rollback_and_complete_take_the_steps_of_their_dry_runs() {
     let mut accepted = accepted;
     accepted.push("file_differs".to_owned());
     let (dry, before) = (stage.dry(Tried::Complete(accepted.clone())).await, stage.outside().await);
-    switches.complete(id, accepted, decided(&stage.now().await)).await.expect("completed");
+    let now = decided(&stage.now().await);
+    acting_as("ops".to_owned(), switches.complete(id, accepted, now)).await.expect("completed");
     assert_eq!(stage.taken(&before).await, dry);
 }
 
@@ -169,7 +190,9 @@ async fn an_abandonment_takes_the_steps_of_its_dry_run() {
         let (dry, before) = (stage.dry(command).await, stage.outside().await);
         assert_eq!(dry.len(), 1 + usize::from(undo));
         let now = decided(&stage.now().await);
-        stage.bed.gateway.switches().abandon(&stage.switch.id, Vec::new(), undo, now).await.expect("abandoned");
+        let switches = stage.bed.gateway.switches();
+        let abandoned = acting_as("ops".to_owned(), switches.abandon(&stage.switch.id, Vec::new(), undo, now)).await;
+        abandoned.expect("abandoned");
         stage.bed.wait(&stage.switch.id, "the end", |view| view.state == SwitchState::Abandoned).await;
         assert_eq!(stage.taken(&before).await, dry);
     }

@@ -244,7 +244,15 @@ pub(crate) async fn a_switch_that_has_ended_keeps_no_details(bed: &Bed) {
     let differs =
         RecordChange { differences: Some("[]".to_owned()), candidates: Some("[\"t1\"]".to_owned()), ..seen("c1", 1) };
     assert_eq!(log.store_page(&id, None, vec![differs]).await, Ok(true));
+    // A file has named two customers, of whom the plan has judged one.
+    let [judged, named] = ["c2", "c3"].map(|id| RecordChange { public_id: id.to_owned(), ..RecordChange::default() });
+    log.add_records(&id, vec![judged, named]).await.expect("written");
+    let planned =
+        RecordChange { planned: Some("create".to_owned()), public_id: "c2".to_owned(), ..RecordChange::default() };
+    assert_eq!(log.store_page(&id, None, vec![planned]).await, Ok(true));
     log.forget_details(&id).await.expect("written");
+    let left = log.records(&id, None, None, 10).await.expect("read");
+    assert_eq!(left.iter().map(|record| &*record.public_id).collect::<Vec<_>>(), ["c1", "c2"]);
     let record = log.record(&id, "c1").await.expect("read").expect("a record");
     assert_eq!((record.differences, record.candidates), (None, None));
     let found = log.candidates(&id, "c1", keys).await.expect("read");
