@@ -34,12 +34,22 @@ pub(super) async fn at_home(
 ) -> Result<Option<AtHome>, Error> {
     let home = connection(reader.merchant, known.home(routing))?;
     let (Some(own), false) = (known.id_at(&home.name), known.is_tombstoned()) else { return Ok(None) };
-    let public = CustomerId::parse(Text::from(known.public_id.as_str()), &IdPattern::PUBLIC)?;
-    let id = public.at(Text::from(own), &home.manifest.id)?;
-    let customer = reader.retrieve(&home, &id).await?;
+    read(reader, &home, known.public_id.as_str(), Text::from(own)).await
+}
+
+/// Reads a customer at a connection. `None`: it is gone.
+pub(super) async fn read(
+    reader: &Reader<'_>,
+    home: &Arc<Connection>,
+    public_id: &str,
+    own: Text,
+) -> Result<Option<AtHome>, Error> {
+    let public = CustomerId::parse(Text::from(public_id), &IdPattern::PUBLIC)?;
+    let id = public.at(own, &home.manifest.id)?;
+    let customer = reader.retrieve(home, &id).await?;
     Ok(customer.map(|mut customer| {
         customer.set_public_id(id.public().clone());
-        (customer, home)
+        (customer, Arc::clone(home))
     }))
 }
 

@@ -8,6 +8,9 @@
 //! while a client walks, and then a rule about homes would show a customer twice or not at all. After a flip, the walk goes
 //! on in the list in which it began.
 //!
+//! A customer moves by its copy, and the list of its new home can have been read before that, or show changes late. So a
+//! customer who was copied lately is read by its id.
+//!
 //! A copy can make a record at the first connection while a client walks, behind the pages that were read. So a row that a
 //! copy made does not count if it is newer than the walk: the other list, where the copy comes from, shows that customer.
 
@@ -88,9 +91,13 @@ pub(super) fn place(merchant: &Merchant, home: &Home, cursor: Option<&Place>) ->
 /// is over. `None`: all rows count, because the list of the other side does not show every customer.
 fn since(merchant: &Merchant, first: &str, other: &str) -> Option<i64> {
     let (first, other) = (merchant.connections.get(first)?, merchant.connections.get(other)?);
-    let before = first.visibility_lag.saturating_add(CLOCKS);
-    let begun = Timestamp::now().as_millisecond().saturating_sub(i64::try_from(before.as_millis()).unwrap_or(i64::MAX));
-    other.manifest.lists.is_complete().then_some(begun)
+    other.manifest.lists.is_complete().then_some(settled(Timestamp::now(), first))
+}
+
+/// The list of a connection, asked for at a time, shows what copies wrote until then. In milliseconds since 1970.
+fn settled(asked_at: Timestamp, at: &Connection) -> i64 {
+    let before = at.visibility_lag.saturating_add(CLOCKS);
+    asked_at.as_millisecond().saturating_sub(i64::try_from(before.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Reads a page of a walk.
@@ -115,11 +122,12 @@ pub(super) async fn walk(
     }
     let mut total = None;
     for pages in 1..=SCAN_PAGES {
+        let settled = settled(Timestamp::now(), &at);
         let Reply::Customers(page) = reader.run(&at, &Command::List(list.clone())).await? else {
             return Err(Error::bad_response("the reply of another command"));
         };
         let (is_first, has_records) = (at.name == began_at.name, !page.items.is_empty());
-        let read = Listed { at: &at, began_at: &began_at, since, routing, filter: &list.filter };
+        let read = Listed { at: &at, settled, began_at: &began_at, since, routing, filter: &list.filter };
         let listed = read.customers(reader, homes, page.items).await?;
         shown.extend(listed.into_iter().filter(|(customer, _)| !by_row.ids.contains(&*customer.id)));
         total = page.total.filter(|_| routing.open.is_none());
@@ -197,6 +205,8 @@ impl ByRow {
 struct Listed<'l> {
     /// The connection whose list it is.
     at: &'l Arc<Connection>,
+    /// Until when copies are shown there, as in [`settled`].
+    settled: i64,
     /// The connection where the walk began.
     began_at: &'l Connection,
     /// The rows that count there, as in [`Walk::since`].
@@ -217,7 +227,7 @@ impl Listed<'_> {
         // Asked after every record has its row.
         let hidden = self.hidden(reader, homes, &records, &adopted).await?;
         let mut shown: Vec<(Customer, Arc<Connection>)> = Vec::new();
-        let mut away = Vec::new();
+        let (mut away, mut older) = (Vec::new(), Vec::new());
         for ((mut record, adopted), is_hidden) in records.into_iter().zip(adopted).zip(hidden) {
             if !adopted.is_shown() || is_hidden {
                 continue;
@@ -225,19 +235,25 @@ impl Listed<'_> {
             record.set_public_id(Text::from(adopted.public_id));
             if adopted.home != self.at.name {
                 away.push((shown.len(), record.id_at_provider().clone()));
+            } else if self.may_be_older(adopted.noted_at) {
+                older.push((shown.len(), record.id.clone(), record.id_at_provider().clone()));
             }
             shown.push((record, Arc::clone(self.at)));
         }
-        if away.is_empty() {
+        if away.is_empty() && older.is_empty() {
             return Ok(shown);
         }
         let ids: Vec<Text> = away.iter().map(|(_, id)| id.clone()).collect();
         let known = homes.known(reader.merchant, self.at, &ids).await?;
-        let reads = away.into_iter().zip(known).map(async |((place, _), known)| match known {
+        let away = away.into_iter().zip(known).map(async |((place, _), known)| match known {
             Some(known) => Ok((place, finding::at_home(reader, self.routing, &known).await?)),
             None => Ok((place, None)),
         });
-        let read: Vec<_> = stream::iter(reads).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let older = older
+            .into_iter()
+            .map(async |(place, public_id, own)| Ok((place, finding::read(reader, self.at, &public_id, own).await?)));
+        let mut read: Vec<_> = stream::iter(away).buffered(AT_ONCE).try_collect().await?;
+        read.extend(stream::iter(older).buffered(AT_ONCE).try_collect::<Vec<_>>().await?);
         let mut gone = HashSet::new();
         for (place, customer) in read {
             // A customer who is gone at its home is gone. One that has other values there may not match any more.
@@ -249,6 +265,12 @@ impl Listed<'_> {
         let mut place = 0..;
         shown.retain(|_| place.next().is_some_and(|place| !gone.contains(&place)));
         Ok(shown)
+    }
+
+    /// Whether a record can be older than the copy with which its customer moved here. Before the first flip, no customer has
+    /// moved.
+    fn may_be_older(&self, noted_at: i64) -> bool {
+        self.routing.epoch > 0 && noted_at > self.settled
     }
 
     /// For each record, whether the other list of the walk shows its customer. In the first list, the rows are read once more only

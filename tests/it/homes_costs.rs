@@ -54,4 +54,8 @@ async fn reads_of_a_merchant_with_rows_make_a_known_number_of_statements() {
     assert_eq!(two.costs(&list).await, 3, "while a switch is open, the last page also asks whether there is a tail");
     assert_eq!(two.costs("/v1/customers?limit=1").await, 2, "while a switch is open");
     assert_eq!(two.costs(&look_up).await, 3, "while a switch is open");
+    two.flip().await;
+    two.flip().await;
+    two.sql(&format!("UPDATE customers SET copied_at = {}", i64::MAX));
+    assert_eq!(two.costs(&list).await, 3, "customers who were copied lately are read by id without another statement");
 }

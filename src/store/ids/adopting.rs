@@ -64,6 +64,7 @@ struct Known {
     email: Option<Vec<u8>>,
     phone: Option<Vec<u8>>,
     copied_at: Option<i64>,
+    noted_at: i64,
 }
 
 impl Known {
@@ -97,7 +98,8 @@ impl Page {
             let places = places(&mut values, records.iter().map(|record| Value::Text(&record.provider_id)));
             let select = format!(
                 "SELECT ids.provider_id, customers.public_id, coalesce(customers.pinned, routing.connection), \
-                 customers.deletion, customers.written_at, customers.email_hash, customers.phone_hash, ids.copied_at \
+                 customers.deletion, customers.written_at, customers.email_hash, customers.phone_hash, ids.copied_at, \
+                 customers.copied_at \
                  FROM routing CROSS JOIN customer_ids AS named CROSS JOIN customers CROSS JOIN customer_ids AS ids \
                  WHERE routing.merchant = ?1 AND named.merchant = ?1 AND named.connection = ?2 \
                  AND named.provider_id IN ({places}) AND customers.merchant = ?1 \
@@ -114,6 +116,7 @@ impl Page {
                     email: row.maybe_bytes()?,
                     phone: row.maybe_bytes()?,
                     copied_at: row.maybe_integer()?,
+                    noted_at: row.integer()?,
                 };
                 known.insert(provider_id, row);
             }
@@ -142,6 +145,7 @@ impl Page {
                 is_tombstoned: known.is_tombstoned,
                 is_held: false,
                 copied_at: known.copied_at,
+                noted_at: known.noted_at,
             },
             // Every record gets a row, except those that are held.
             None => AdoptedId {
@@ -150,6 +154,7 @@ impl Page {
                 is_tombstoned: false,
                 is_held: true,
                 copied_at: None,
+                noted_at: 0,
             },
         });
         adopted.collect()
@@ -221,6 +226,7 @@ impl Work for Adopt {
                 email: record.email.clone(),
                 phone: record.phone.clone(),
                 copied_at: None,
+                noted_at: 0,
             };
             known.insert(record.provider_id.clone(), row);
         }

@@ -71,6 +71,8 @@ pub struct AdoptedId {
     pub is_held: bool,
     /// When a copy made the row, in milliseconds since 1970. `None`: no copy did.
     pub copied_at: Option<i64>,
+    /// When a copy of the customer was last noted, at any connection; 0: never.
+    pub noted_at: i64,
 }
 
 impl AdoptedId {

@@ -19,6 +19,7 @@ mod endings;
 mod erasure;
 mod holding;
 mod journey;
+mod lists;
 mod matching;
 mod merchant;
 mod merged;

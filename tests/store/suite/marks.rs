@@ -140,7 +140,8 @@ pub(crate) async fn the_id_of_a_deleted_customer_is_a_new_customer_only_for_a_la
             home: "main".to_owned(),
             is_tombstoned: true,
             is_held: false,
-            copied_at: None
+            copied_at: None,
+            noted_at: 0,
         }],
         "a list that lags behind"
     );
