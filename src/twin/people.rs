@@ -30,6 +30,13 @@ impl Person {
     pub fn new(number: u64, name: &str, email: &str, phone: &str) -> Self {
         person(distinct(number, 2), name, email, phone)
     }
+
+    pub(crate) fn email(&self) -> Option<&str> {
+        match &self.fields.email {
+            Patch::Set(email) => Some(email),
+            _ => None,
+        }
+    }
 }
 
 /// Bytes of which every provider makes another id for another number. Some make one hexadecimal digit or letter of each byte, so

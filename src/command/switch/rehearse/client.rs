@@ -2,7 +2,7 @@
 //! answer with what it wrote last.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc,
@@ -15,6 +15,8 @@ use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+
+use crate::twin::{Person, many};
 
 /// The time between two requests.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -54,6 +56,20 @@ pub(super) struct Known {
     name: Option<String>,
 }
 
+/// Checks that all customers of the source are known, because the end misses only those.
+fn check_known(known: &BTreeMap<String, Known>, source: impl Iterator<Item = Person>) -> Result<(), String> {
+    let listed: HashSet<&str> = known.values().filter_map(|known| known.email.as_deref()).collect();
+    let (mut count, mut missing) = (0_u32, 0_u32);
+    for person in source {
+        count += 1;
+        missing += u32::from(person.email().is_none_or(|email| !listed.contains(email)));
+    }
+    match missing {
+        0 => Ok(()),
+        _ => Err(format!("the list of the source lacks {missing} of its {count} customers, before the switch begins")),
+    }
+}
+
 /// The client, which goes on until it is stopped.
 pub(super) struct Client {
     task: JoinHandle<Work>,
@@ -62,13 +78,14 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Lists the customers, and begins.
-    pub(super) async fn start(address: SocketAddr, key: &'static str) -> Result<Self, String> {
+    /// Lists the customers, of whom `count` were made for the rehearsal, and begins.
+    pub(super) async fn start(address: SocketAddr, key: &'static str, count: u32) -> Result<Self, String> {
         let caller = Caller::new(address, key)?;
         let mut work = Work { caller, known: BTreeMap::new(), seen: Seen::default(), number: 0, can_create: true };
         for customer in work.caller.list().await? {
             work.know(&customer);
         }
+        check_known(&work.known, many(count))?;
         let (is_ended, only_reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (ended, reading) = (Arc::clone(&is_ended), Arc::clone(&only_reads));
         let task = tokio::spawn(async move {
@@ -280,5 +297,20 @@ impl Work {
 
     fn note(&mut self, begun: Instant) {
         self.seen.slowest_ms = self.seen.slowest_ms.max(begun.elapsed().as_millis());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, check_known};
+    use crate::twin::many;
+
+    #[test]
+    fn a_customer_whom_the_list_lacks_at_the_beginning_is_missed() {
+        let known = |email: &str| (email.to_owned(), Known { email: Some(email.to_owned()), name: None });
+        let [first, second, other] = ["customer1@example.com", "customer2@example.com", "customer3@example.com"];
+        assert_eq!(check_known(&[first, second].map(known).into(), many(2)), Ok(()));
+        let refused = check_known(&[first, other].map(known).into(), many(2)).expect_err("one is missing");
+        assert!(refused.contains("lacks 1 of its 2 customers"), "{refused}");
     }
 }

@@ -164,7 +164,7 @@ async fn rehearse(
         ))?;
     }
     let switches: Arc<dyn SwitchService> = Arc::new(running.app.switches.clone());
-    let client = Client::start(running.address, MERCHANT_KEY).await.map_err(CommandError::Failed)?;
+    let client = Client::start(running.address, MERCHANT_KEY, *customers).await.map_err(CommandError::Failed)?;
     let mut story = Story::new(switches, !json);
     let result = story.play(&client).await;
     let (lines, left) = story.ended();
