@@ -1,10 +1,13 @@
 //! Decisions about copies in doubt: the provider may have made a record, its answer was lost, and its lists show no trace. When
 //! the gateway has given up the search, the operator's decision ends the doubt. The memory of the copy goes, and the customer is
-//! copied as if it had not been sent: linked with the record that the decision names, created again, or left.
+//! copied as if it had not been sent: linked with the record that the decision names, created again, or left. If the customer
+//! was deleted meanwhile, nothing is copied, and the decision ends the erasure at that side.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+
+use passerelle_providers::switch::{Decision, FindingCode};
 
 use super::{
     Switches,
@@ -13,12 +16,16 @@ use super::{
     service::{Refused, RefusedKind},
     view::{BlockedCode, Outcome, Reason},
 };
-use crate::store::{KnownCustomer, OperationId, RecordRow, StoreError, Switch};
+use crate::store::{
+    CopyState, Deletion, Erased, Erasure, IdOrigin, KnownCustomer, OperationId, RecordRow, StoreError, Switch,
+};
 
 /// How long a decision waits for a copy that the gateway still reconciles.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks.
 const AGAIN: Duration = Duration::from_millis(50);
+/// The reason in the receipt of a deletion.
+const LEFT: &str = "it is not known whether a copy made a record, and the operator has decided to leave that";
 
 /// A copy whose outcome only the operator can decide.
 #[derive(Debug)]
@@ -26,6 +33,8 @@ pub(super) struct Doubt {
     public_id: String,
     connection: String,
     id: OperationId,
+    /// Where the customer was deleted: what the operator decided.
+    of_deleted: Option<Decision>,
 }
 
 impl Switches {
@@ -36,13 +45,19 @@ impl Switches {
         let (ends, mut doubts) = (Instant::now() + PATIENCE, Vec::new());
         for (public_id, decision) in decisions {
             let record = store.switches().record(&switch.id, public_id).await?;
-            if record.is_none_or(|record| record.outcome != Outcome::InDoubt.as_str()) {
+            // A process that dies between a copy and its outcome leaves a deleted customer as `deleted`.
+            let may_doubt = [Outcome::InDoubt, Outcome::Deleted].map(Outcome::as_str);
+            if record.is_none_or(|record| !may_doubt.contains(&&*record.outcome)) {
                 continue;
             }
-            let Some(connection) = self.other_side(switch, public_id).await? else { continue };
+            let Some((customer, connection)) = self.other_side(switch, public_id).await? else { continue };
+            let of_deleted = Decision::parse(decision).filter(|_| customer.is_tombstoned());
+            if let Some(Decision::Link(id)) = &of_deleted {
+                self.check_is_free(switch, &connection, id, public_id).await?;
+            }
             loop {
                 match writes.copy_in_doubt(&switch.merchant, &connection, public_id).await? {
-                    Some((id, true)) => doubts.push(Doubt { public_id: public_id.clone(), connection, id }),
+                    Some((id, true)) => doubts.push(Doubt { public_id: public_id.clone(), connection, id, of_deleted }),
                     Some(_) if decision == "leave" => {}
                     Some(_) if Instant::now() < ends => {
                         sleep(AGAIN).await;
@@ -60,8 +75,11 @@ impl Switches {
     /// Ends the doubt about these copies. The decisions are stored before: a process that dies in between leaves the doubt.
     pub(super) async fn end_doubts(&self, switch: &Switch, doubts: Vec<Doubt>) -> Result<(), Refused> {
         let ends = Instant::now() + PATIENCE;
-        for Doubt { public_id, connection, id } in doubts {
+        for Doubt { public_id, connection, id, of_deleted } in doubts {
             let writes = &self.context.writes;
+            if let Some(decision) = of_deleted {
+                self.end_erasure(switch, &public_id, &connection, decision).await?;
+            }
             while !writes.release_copy(&switch.merchant, &connection, &public_id, id).await? {
                 if Instant::now() >= ends {
                     return Err(too_early(&public_id, &connection));
@@ -73,15 +91,62 @@ impl Switches {
         Ok(())
     }
 
-    /// The side of the switch that is not the customer's home.
-    async fn other_side(&self, switch: &Switch, public_id: &str) -> Result<Option<String>, StoreError> {
+    /// Ends an erasure that waits for the outcome of a copy, before the memory of the copy goes: the record that the operator
+    /// names is deleted like each other one.
+    async fn end_erasure(
+        &self,
+        switch: &Switch,
+        public_id: &str,
+        connection: &str,
+        decision: Decision,
+    ) -> Result<(), StoreError> {
+        let (ids, merchant) = (self.context.store.ids(), &switch.merchant);
+        let erased = match decision {
+            Decision::Leave => Erased::Cannot(LEFT.to_owned()),
+            // It is due now.
+            Decision::Create | Decision::Link(_) => Erased::Pending,
+        };
+        if let Decision::Link(id) = &decision {
+            let (origin, seen) = (IdOrigin::Linked, Vec::new());
+            let copy = CopyState { public_id, version: 0, connection, provider_id: id, origin, seen, home: None };
+            // A deleted customer has no copied version, so the answer is `false`.
+            ids.keep_copy(merchant, copy).await?;
+        }
+        let [merchant, public_id, connection] = [merchant, public_id, connection].map(str::to_owned);
+        ids.end_erasure(Erasure { merchant, public_id, connection, provider_id: None, tries: 0 }, erased).await
+    }
+
+    /// A deletion must not reach another customer's record.
+    async fn check_is_free(&self, switch: &Switch, connection: &str, id: &str, public_id: &str) -> Result<(), Refused> {
+        let at = [(connection.to_owned(), id.to_owned())];
+        match self.context.store.ids().public_ids(&switch.merchant, &at).await?.pop().flatten() {
+            Some(owner) if owner != *public_id => {
+                let code = FindingCode::RecordAlreadyLinked.as_str().to_owned();
+                let detail = format!("the record `{id}` of `{connection}` is linked with another customer");
+                let refused = refused(RefusedKind::NotAllowed, "a decision names a record of another customer");
+                Err(refused.because(vec![Reason { code, detail }]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The customer, and the side of the switch that is not its home.
+    async fn other_side(
+        &self,
+        switch: &Switch,
+        public_id: &str,
+    ) -> Result<Option<(KnownCustomer, String)>, StoreError> {
         let resolved = self.context.store.ids().resolve(&switch.merchant, Some(public_id)).await?;
         let Some(resolved) = resolved else { return Ok(None) };
-        // A copy of a deleted customer stays held: its record is deleted when it is found.
-        let is_theirs = |customer: &&KnownCustomer| customer.public_id == *public_id && customer.deletion.is_none();
-        let customer = resolved.customers.iter().find(is_theirs);
+        // Until it is known whether a deletion happens, nothing is decided.
+        let is_theirs =
+            |customer: &KnownCustomer| customer.public_id == *public_id && customer.deletion != Some(Deletion::Claimed);
         let other = |home: &str| if home == switch.to { switch.from.clone() } else { switch.to.clone() };
-        Ok(customer.map(|customer| other(customer.home(&resolved.routing))))
+        let customer = resolved.customers.into_iter().find(is_theirs);
+        Ok(customer.map(|customer| {
+            let other = other(customer.home(&resolved.routing));
+            (customer, other)
+        }))
     }
 }
 

@@ -74,6 +74,9 @@ async fn erased(context: &Context, erasure: &Erasure) -> Result<Erased, Stalled>
     let Some((merchant, connection)) = gateway.connection(merchant, connection) else {
         return Ok(Erased::Cannot(CONNECTION_REMOVED.to_owned()));
     };
+    // What the copier has written at this connection. A create in doubt may still make a record. It is read before the
+    // customer: a decision of the operator keeps the id of a record before the memory of the copy goes.
+    let earlier = context.writes.earlier_copy(merchant, connection, public_id).await?;
     let resolved = context.store.ids().resolve(&merchant.name, Some(public_id)).await?;
     let Some(resolved) = resolved else { return Ok(Erased::Pending) };
     let customer = resolved.customers.iter().find(|customer| customer.public_id == *public_id);
@@ -82,9 +85,8 @@ async fn erased(context: &Context, erasure: &Erasure) -> Result<Erased, Stalled>
         Some((Some(Deletion::Claimed), _)) => return Ok(Erased::Pending),
         _ => {}
     }
-    // What the copier has written at this connection. A create in doubt may still make a record.
     let known = erasure.provider_id.clone().or_else(|| Some(customer?.id_at(&connection.name)?.to_owned()));
-    let id = match (context.writes.earlier_copy(merchant, connection, public_id).await?, known) {
+    let id = match (earlier, known) {
         (Some(CopyEnd::InDoubt | CopyEnd::Moved), _) => return Ok(Erased::Pending),
         (_, Some(known)) => known,
         (Some(CopyEnd::Done { provider_id: Some(id), .. }), None) => id,

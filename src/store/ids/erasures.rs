@@ -166,9 +166,11 @@ pub(in crate::store) async fn reach_deleted(
     let customer = [merchant, &*public_id].map(Value::Text);
     let delete = "DELETE FROM carried WHERE merchant = ?1 AND public_id = ?2";
     session.execute(delete, &customer).await?;
-    // The open switch counts the customer as deleted from now on, and waits for no decision about it.
+    // The open switch counts the customer as deleted from now on, and waits for no decision about it. Only a copy in doubt
+    // may still have made a record.
     let note = "UPDATE switch_records SET outcome = 'deleted', code = NULL, level = NULL, field = NULL, detail = NULL \
-                WHERE public_id = ?2 AND switch_id IN (SELECT switch_id FROM routing WHERE merchant = ?1)";
+                WHERE public_id = ?2 AND outcome <> 'in_doubt' \
+                AND switch_id IN (SELECT switch_id FROM routing WHERE merchant = ?1)";
     session.execute(note, &customer).await.map(|_| ())
 }
 
