@@ -216,7 +216,9 @@ impl Planner<'_> {
         if let (Some(rival), Verdict::NeedsDecision(finding)) = (&rival, &verdict)
             && finding.code == FindingCode::UniqueValueTaken
         {
-            judged.shares(rival, FindingCode::UniqueValueTaken);
+            let (from, to) = (&switch.from, &switch.to);
+            let detail = format!("another customer of `{from}` has this value, and `{to}` keeps it unique");
+            judged.shares(rival, FindingCode::UniqueValueTaken, detail);
         }
         if verdict == Verdict::Create && email_hash.is_some() && is_unique_at(&self.to.1) {
             // A later customer with the same address needs the record that this one will have.
@@ -234,7 +236,8 @@ impl Planner<'_> {
         } else {
             if matches!(&verdict, Verdict::NeedsDecision(finding) if finding.code == FindingCode::SharedMatch) {
                 for other in &others {
-                    judged.shares(other, FindingCode::SharedMatch);
+                    let detail = "another customer of the source matches the same record".to_owned();
+                    judged.shares(other, FindingCode::SharedMatch, detail);
                 }
             }
             judged.add(public_id, source, &targets, verdict);
@@ -319,16 +322,13 @@ impl Judged {
 
     /// Another customer matches the record that the plan has linked this one with, or needs the value of the record that the
     /// plan makes for this one.
-    fn shares(&mut self, public_id: &str, code: FindingCode) {
+    fn shares(&mut self, public_id: &str, code: FindingCode, detail: String) {
         self.records.push(RecordChange {
             public_id: public_id.to_owned(),
             planned: Some(Outcome::NeedsDecision.as_str().to_owned()),
             code: Some(code.as_str().to_owned()),
             level: Some(code.level().as_str().to_owned()),
-            detail: Some(match code {
-                FindingCode::SharedMatch => "another customer of the source matches the same record".to_owned(),
-                _ => "another customer of the source has this value, and the target keeps it unique".to_owned(),
-            }),
+            detail: Some(detail),
             ..RecordChange::default()
         });
     }

@@ -33,11 +33,11 @@ impl Chain {
         !self.0.contains_key(holder)
     }
 
-    /// The finding about the first customer. `None`: no customer has its value.
-    fn finding(&self, first: &str) -> Option<Finding> {
+    /// The finding about the first customer, at the connection where the values are. `None`: no customer has its value.
+    fn finding(&self, first: &str, at: &str) -> Option<Finding> {
         let holder = |needs: &str| self.0.get(needs).map(String::as_str);
         holder(first)?;
-        Some(unique_conflict(Field::Email, first, holder))
+        Some(unique_conflict(Field::Email, first, at, holder))
     }
 }
 
@@ -80,7 +80,7 @@ impl One<'_> {
             }
             current = (known.public_id, at.1, record.email);
         }
-        Ok(chain.finding(&self.customer.public_id).map(|finding| {
+        Ok(chain.finding(&self.customer.public_id, &self.other.name).map(|finding| {
             // The holder has another address at its home. Its copy comes first, and then this one.
             let waits = will_be_free && finding.code == FindingCode::UniqueValueTaken;
             let mut ended = if waits { self.ended(Outcome::Pending) } else { self.found(finding) };
@@ -91,11 +91,13 @@ impl One<'_> {
 
     /// A record that belongs to no customer of the merchant has the address.
     async fn taken_by_stranger(&self, linked: &Linked, holder: &str) -> Result<Copied, Stop> {
+        let at = &self.other.name;
         let (code, detail) = match self.is_own(holder).await? {
-            true => (FindingCode::UniqueValueTaken, "a record at the other side that is no customer's has this value"),
-            false => {
-                (FindingCode::VendorRecordShared, "a record that the account's own list does not show has this value")
-            }
+            true => (FindingCode::UniqueValueTaken, format!("a record of `{at}` that is no customer's has this value")),
+            false => (
+                FindingCode::VendorRecordShared,
+                format!("a record of `{at}` that the account's own list does not show has this value"),
+            ),
         };
         let mut ended = self.found(Finding::new(code, Some(Field::Email), detail));
         ended.set_other_id(self, &linked.id);
@@ -140,6 +142,6 @@ impl Planner<'_> {
             };
             current = (holder, keys(&self.context.store, &self.from.0, &holder_there).email_hash);
         }
-        Ok(chain.finding(public_id).filter(|finding| finding.code == FindingCode::UniqueCycle))
+        Ok(chain.finding(public_id, &switch.to).filter(|finding| finding.code == FindingCode::UniqueCycle))
     }
 }

@@ -64,10 +64,11 @@ codes! {
     PhoneOnlyMatch = "phone_only_match", Action;
     /// A record matches, but its name, e-mail address or phone number is another one. Decide `link ID` or `create`.
     ContradictingMatch = "contradicting_match", Action;
-    /// The target keeps this value unique, and another customer's record has it. Change one of them, or leave the customer.
+    /// The side that is copied to keeps this value unique, and another customer's record there has it. `detail` names the
+    /// connection. Change one of them, or leave the customer.
     UniqueValueTaken = "unique_value_taken", Action;
-    /// Customers exchange values that the target keeps unique, so none can be copied first. Give one of them another value,
-    /// wait for its copy, and then the final value.
+    /// Customers exchange values that the side that is copied to keeps unique, so none can be copied first. Give one of them
+    /// another value, wait for its copy, and then the final value.
     UniqueCycle = "unique_cycle", Action;
     /// The customer is blocked, and the target cannot block: payments there would not be stopped. Decide `create` or
     /// `link ID` to accept that, or `leave`.

@@ -295,16 +295,18 @@ fn check_unique(
             return Ok(());
         }
         // Only one of the customers can be created, and an operator says which.
-        let detail =
-            format!("another customer of {} has this value, and the target keeps it unique", sides.from.connection);
+        let detail = format!(
+            "another customer of `{}` has this value, and `{}` keeps it unique",
+            sides.from.connection, sides.to.connection
+        );
         return Err(Finding::new(FindingCode::UniqueValueTaken, Some(Field::Email), detail));
     }
     let (code, detail) = match taken.all(|taken| taken.is_listed) {
         true => (
             FindingCode::UniqueValueTaken,
-            "another record of the target has this value, and the target keeps it unique",
+            format!("another record of `{to}` has this value, and `{to}` keeps it unique", to = sides.to.connection),
         ),
-        false => (FindingCode::VendorRecordShared, NOT_LISTED),
+        false => (FindingCode::VendorRecordShared, NOT_LISTED.to_owned()),
     };
     Err(Finding::new(code, Some(Field::Email), detail))
 }

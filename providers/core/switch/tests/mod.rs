@@ -227,11 +227,34 @@ fn a_missing_required_field_is_refused_with_its_limit() {
 fn customers_who_exchange_unique_values_are_a_cycle() {
     let conflict = |holders: &[(&'static str, &'static str)]| {
         let next = |id| holders.iter().find(|(customer, _)| *customer == id).map(|(_, holder)| *holder);
-        unique_conflict(Field::Email, "a", next).code
+        unique_conflict(Field::Email, "a", "main", next).code
     };
     assert_eq!(conflict(&[("a", "b"), ("b", "a")]), FindingCode::UniqueCycle);
     assert_eq!(conflict(&[("a", "b"), ("b", "c"), ("c", "b")]), FindingCode::UniqueCycle);
     assert_eq!(conflict(&[("a", "b"), ("b", "c")]), FindingCode::UniqueValueTaken);
+}
+
+/// On the way back the source is the side that keeps a value unique, so a finding has the name of its connection.
+#[test]
+fn a_value_that_is_taken_is_taken_at_the_connection_that_the_finding_names() {
+    check("modempay", "bitnob", |sides| {
+        let (from, to) = (Side { connection: "new", ..sides.from }, Side { connection: "main", ..sides.to });
+        let (back, source, target) = (Sides::new(from, to), amadou(), amadou());
+        let taken = [Candidate { linked_to: Some("another"), ..Candidate::new(&target) }];
+        let with_rival = Source { rivals: &[Field::Email], ..Source::new("public", &source) };
+        let mut findings = vec![unique_conflict(Field::Email, "a", "main", |_| None)];
+        findings.push(unique_conflict(Field::Email, "a", "main", |id| Some(if id == "a" { "b" } else { "a" })));
+        for verdict in
+            [judge(&Source::new("public", &source), &taken, &back, None), judge(&with_rival, &[], &back, None)]
+        {
+            let finding = verdict.finding().expect("a finding");
+            assert_eq!(finding.code, FindingCode::UniqueValueTaken);
+            findings.push(finding.clone());
+        }
+        for Finding { detail, .. } in findings {
+            assert!(detail.contains("`main`") && !detail.contains("target"), "{detail}");
+        }
+    });
 }
 
 /// No `Debug` of the rules shows a value of a customer, and no result of a comparison has one.
