@@ -206,6 +206,8 @@ impl Planner<'_> {
                 ..Candidate::new(found)
             })
             .collect();
+        let linked = candidates.iter().find(|candidate| candidate.linked_to == Some(public_id));
+        let linked_id = linked.map(|linked| linked.customer.id_at_provider().to_string());
         let source_of = Source { rivals: &rivals, ..Source::new(public_id, source) };
         let mut verdict = judge(&source_of, &candidates, &self.sides(), decision);
         if matches!(verdict, Verdict::AlreadyLinked { .. })
@@ -241,6 +243,9 @@ impl Planner<'_> {
                 }
             }
             judged.add(public_id, source, &targets, verdict);
+            if let Some(id) = linked_id {
+                judged.is_linked(id);
+            }
         }
         // A copy loses what the plan accepts, whatever the merchant's policy.
         let one = forecast(source, &self.sides(), policy(&self.from.0));
@@ -331,6 +336,15 @@ impl Judged {
             detail: Some(detail),
             ..RecordChange::default()
         });
+    }
+
+    /// The last customer has a record at the target, also where a decision is needed: what an earlier switch created is not
+    /// this switch's.
+    fn is_linked(&mut self, id: String) {
+        let Some(last) = self.records.last_mut() else { return };
+        let is_open = last.planned.as_deref() == Some(Outcome::NeedsDecision.as_str());
+        (last.target_id, last.outcome) = (Some(id), last.planned.clone().filter(|_| is_open));
+        last.planned = Some(Outcome::AlreadyLinked.as_str().to_owned());
     }
 
     fn add(&mut self, public_id: &str, source: &Customer, compared: &[Target], verdict: Verdict) {

@@ -68,5 +68,6 @@ impl Switches {
 /// Whether the plan gives the customer a record at the target.
 fn is_copied(record: &RecordRow) -> bool {
     let planned = record.planned.as_deref().and_then(Outcome::parse);
-    matches!(planned, Some(Outcome::Created | Outcome::Linked | Outcome::AlreadyLinked))
+    let is_planned = matches!(planned, Some(Outcome::Created | Outcome::Linked | Outcome::AlreadyLinked));
+    is_planned && record.outcome == Outcome::Pending.as_str()
 }

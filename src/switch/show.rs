@@ -32,7 +32,7 @@ pub(super) fn time(millis: i64) -> String {
     Timestamp::from_millisecond(millis).unwrap_or_default().to_string()
 }
 
-/// Before `run` nothing has become of a customer: the plan is shown.
+/// Before `run` the plan is shown: nothing has become of a customer but what was decided, or waits for a decision.
 pub(super) const fn shows_plan(state: SwitchState) -> bool {
     matches!(state, SwitchState::Planning | SwitchState::Planned | SwitchState::Failed)
 }
@@ -41,7 +41,7 @@ pub(super) fn counts(state: SwitchState, rows: &[RecordCount]) -> RecordCounts {
     let mut counts = RecordCounts::default();
     for row in rows {
         let word = match &row.planned {
-            Some(planned) if shows_plan(state) && row.outcome != Outcome::Left.as_str() => planned,
+            Some(planned) if shows_plan(state) && row.outcome == Outcome::Pending.as_str() => planned,
             _ => &row.outcome,
         };
         let place = match Outcome::parse(word).unwrap_or(Outcome::Pending) {
@@ -187,7 +187,7 @@ pub(super) fn record(
     routing: Option<&Routing>,
 ) -> SwitchRecord {
     let word = match &row.planned {
-        Some(planned) if shows_plan(state) && row.outcome != Outcome::Left.as_str() => planned,
+        Some(planned) if shows_plan(state) && row.outcome == Outcome::Pending.as_str() => planned,
         _ => &row.outcome,
     };
     let differences: Vec<Difference> =

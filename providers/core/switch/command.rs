@@ -37,9 +37,7 @@ pub fn create_command(
         let detail = format!("{} cannot create a customer: {reason}", to.manifest().name);
         return Err(Finding::new(FindingCode::TargetCannotCreate, None, detail));
     }
-    if decision.is_none() {
-        check_block(source, sides)?;
-    }
+    check_block(source, sides, decision)?;
     let mut fields = CustomerFields::default();
     set_name(&mut fields, source, sides);
     for field in copied_fields().filter(|field| !is_name(*field)) {
@@ -83,9 +81,7 @@ pub fn update_command(
     sides: &Sides<'_>,
     decision: Option<&Decision>,
 ) -> Result<Option<(Command, Fidelity)>, Finding> {
-    if decision.is_none() {
-        check_block(source, sides)?;
-    }
+    check_block(source, sides, decision)?;
     let merge = Merge { source, target, base, sides, is_decided: decision.is_some() };
     let mut fields = CustomerFields::default();
     merge.names(&mut fields)?;
@@ -134,9 +130,9 @@ fn target_id(target: &Customer, sides: &Sides<'_>) -> Result<CustomerId, Finding
 }
 
 /// Refuses to lose a block without a decision.
-fn check_block(source: &Customer, sides: &Sides<'_>) -> Result<(), Finding> {
+pub(super) fn check_block(source: &Customer, sides: &Sides<'_>, decision: Option<&Decision>) -> Result<(), Finding> {
     let is_blocked = source.blocked == Some(true) && is_known(source, Field::Blocked, &sides.from);
-    if !is_blocked || holds(Field::Blocked, &sides.to) {
+    if decision.is_some() || !is_blocked || holds(Field::Blocked, &sides.to) {
         return Ok(());
     }
     let detail = format!("{} cannot block this customer, so payments there are not stopped", sides.to.manifest().name);

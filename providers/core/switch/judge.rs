@@ -1,7 +1,9 @@
 //! What becomes of a record in a switch (R17, R18).
 
 use super::{
-    Base, Decision, Finding, FindingCode, Hash, Level, Seen, Sides, create_command, reference_of, update_command,
+    Base, Decision, Finding, FindingCode, Hash, Level, Seen, Sides,
+    command::check_block,
+    create_command, reference_of, update_command,
     value::{comparable, full_name},
 };
 use crate::{
@@ -120,7 +122,11 @@ pub fn judge(
         return Verdict::Left;
     }
     if let Some(linked) = linked {
-        return Verdict::AlreadyLinked { id: linked.customer.id_at_provider().clone() };
+        // The copy asks about that for each customer.
+        return match check_block(source.customer, sides, decision) {
+            Ok(()) => Verdict::AlreadyLinked { id: linked.customer.id_at_provider().clone() },
+            Err(finding) => finding.into(),
+        };
     }
     let found = match decision {
         Some(Decision::Link(id)) => decided(id, candidates, sides).map(Some),

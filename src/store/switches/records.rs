@@ -290,8 +290,11 @@ impl Work for ReadRecords {
         let and = match (outcome, self.of_plan) {
             (None, _) => "",
             (Some(_), false) => "AND outcome = ?4",
-            // A decision to leave a customer counts before the run, too.
-            (Some(_), true) => "AND CASE WHEN outcome = 'left' THEN outcome ELSE COALESCE(planned, outcome) END = ?4",
+            // A decision to leave a customer counts before the run, too, and so does a decision that is needed about a customer
+            // of an earlier switch.
+            (Some(_), true) => {
+                "AND CASE WHEN outcome <> 'pending' THEN outcome ELSE COALESCE(planned, outcome) END = ?4"
+            }
         };
         let select = format!(
             "SELECT {COLUMNS} FROM switch_records WHERE switch_id = ?1 AND public_id > ?2 {and} \

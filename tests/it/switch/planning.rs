@@ -30,6 +30,50 @@ async fn a_plan_says_what_the_run_makes_of_each_customer() {
     assert_eq!(planned.records, copied.records);
 }
 
+/// R17, R25: the target cannot block, so a blocked customer needs a decision, also if an earlier switch has copied it. What
+/// that switch created is not undone by the later one.
+#[tokio::test]
+async fn a_plan_and_its_run_both_ask_about_a_blocked_customer_who_is_linked_already() {
+    let bed = Bed::start(["notchpay", "modempay"]).await;
+    let id = bed.create_one("Awa Ndiaye", "awa@example.com").await;
+    let blocked = bed.gateway.post(&format!("/v1/customers/{id}/block"), serde_json::json!({})).await;
+    assert_eq!(blocked.status, 200, "{}", blocked.text);
+    let become_of = async |view: &SwitchView| {
+        let records = bed.records(&view.id, None).await;
+        let record = records.into_iter().find(|record| record.public_id.as_deref() == Some(&id)).expect("a record");
+        (record.outcome, record.code.unwrap_or_default(), record.target_id)
+    };
+    let create = || {
+        let (public_id, decision) = (id.clone(), DecisionKind::Create);
+        vec![passerelle::switch::service::Decision { public_id, decision, link_id: None }]
+    };
+    let copied = bed.copied().await;
+    assert_eq!(become_of(&copied).await, (Outcome::NeedsDecision, "blocked_lost".to_owned(), None));
+    bed.switches().decide(&copied.id, create(), decided(&copied)).await.expect("decided");
+    let copied = bed.wait(&copied.id, "the decided copy", |view| is_copied(view) && view.marks.pending == 0).await;
+    let (outcome, _, target_id) = become_of(&copied).await;
+    assert_eq!((outcome, target_id.is_some()), (Outcome::Created, true));
+    bed.switches().abandon(&copied.id, Vec::new(), false, decided(&copied)).await.expect("abandoned");
+
+    let asked = (Outcome::NeedsDecision, "blocked_lost".to_owned(), target_id.clone());
+    let planned = bed.plan().await;
+    assert_eq!(become_of(&planned).await, asked);
+    let waiting = bed.records(&planned.id, Some(Outcome::NeedsDecision)).await;
+    assert!(waiting.iter().any(|record| record.public_id.as_deref() == Some(&id)), "{waiting:#?}");
+    assert_eq!(u64::try_from(waiting.len()).ok(), Some(planned.records.needs_decision));
+    bed.run(&planned).await;
+    let copied = bed.wait(&planned.id, "the copies", is_copied).await;
+    assert_eq!(become_of(&copied).await, asked);
+    bed.switches().decide(&copied.id, create(), decided(&copied)).await.expect("decided");
+    let copied = bed.wait(&copied.id, "the decided copy", |view| view.records.pending == 0).await;
+    assert_eq!(become_of(&copied).await, (Outcome::AlreadyLinked, String::new(), target_id.clone()));
+    bed.switches().abandon(&copied.id, Vec::new(), true, decided(&copied)).await.expect("it begins");
+    bed.wait(&copied.id, "the end", |view| view.state == SwitchState::Abandoned).await;
+    let rows = bed.gateway.ids().all("acme", None, 100).await.expect("rows");
+    let row = rows.iter().find(|row| row.public_id == id).expect("a row");
+    assert_eq!(row.id_at("new"), target_id.as_deref(), "the record of the earlier switch stands");
+}
+
 /// R18: two customers of the source who match one record of the target need a decision, both of them.
 #[tokio::test]
 async fn two_customers_who_match_one_record_both_need_a_decision() {
