@@ -49,7 +49,14 @@ pub async fn resolve(merchant: &Merchant, command: &mut Command, reader: Option<
             Box::pin(finding::match_distinct(reader, homes, create, home)).await
         }
         (None, _) | (_, Command::List(_)) => unknown::at_active(command, home),
-        (Some(reader), _) if home.customer.is_none() => Box::pin(unknown::ask(reader, homes, command, home)).await,
+        (Some(reader), _) if home.customer.is_none() => {
+            let home = Box::pin(unknown::ask(reader, homes, command, home)).await?;
+            // A customer who is known is not created: it is read at its home, which another provider can be.
+            if let (Some(_), Command::RetrieveOrCreate(id)) = (&home.customer, &*command) {
+                *command = Command::Retrieve(id.clone());
+            }
+            Ok(home)
+        }
         (Some(_), _) => Ok(home),
     }
 }

@@ -53,6 +53,10 @@ pub(super) async fn ask(reader: &Reader<'_>, homes: &Homes, command: &mut Comman
 
 /// The command for the active connection, whose customer has the same id there.
 pub(super) fn at_active(command: &mut Command, home: Home) -> Result<Home, Error> {
+    // The DID of a user who has no customer yet. The provider makes the customer, or refuses to: none is missing.
+    if matches!(command, Command::RetrieveOrCreate(_)) {
+        return Ok(home);
+    }
     if let (Some(id), None) = (command.customer_mut(), &home.customer) {
         *id = CustomerId::parse(id.public().clone(), &home.connection.manifest.id)?;
     }

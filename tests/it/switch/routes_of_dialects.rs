@@ -99,11 +99,19 @@ impl Journey {
                 let body = json!({ "name": "Another Name", "email": email, "config": { "distinct": true } });
                 is_shown(&self.ask(dialect, "POST", "", Some(&body)).await, "distinct");
             }
-            "paymentkit" if !can_create => {
-                // The SDK signs a user in with the user's DID. Where another provider is the home, that is refused.
+            "paymentkit" => {
+                // The SDK signs a user in with the user's DID. Who is known is read at its home, whichever provider that is.
+                let sign_in = json!({ "create": true });
                 for did in person.ids.iter().filter(|id| id.starts_with('z')) {
-                    let answer = self.ask(dialect, "GET", &format!("/{did}"), Some(&json!({ "create": true }))).await;
+                    let answer = self.ask(dialect, "GET", &format!("/{did}"), Some(&sign_in)).await;
                     is_shown(&answer, "create on retrieve");
+                }
+                // Only PaymentKit makes a customer of a DID. A refusal is no 404: the SDK does not expect one.
+                if self.vendors[self.active].provider != "paymentkit" {
+                    let answer = self.ask(dialect, "GET", "/zNobodyKnowsThisUser", Some(&sign_in)).await;
+                    dialect.assert_refusal(&answer);
+                    assert_ne!(answer.status, 404, "{}: {}", self.way(), answer.text);
+                    assert!(answer.text.contains("makes no customer of an id"), "{}: {}", self.way(), answer.text);
                 }
             }
             _ => {}
