@@ -158,7 +158,7 @@ fn too_early(public_id: &str, connection: &str) -> Refused {
     refused(RefusedKind::NotAllowed, "a copy is in doubt, and the gateway reconciles it").because(vec![reason])
 }
 
-/// What an undo waits for, if each of these customers waits for a decision about its copy.
+/// What a switch with nothing else to do waits for, if each of these customers waits for a decision about its copy.
 pub(super) async fn undecided(
     context: &Context,
     switch: &Switch,

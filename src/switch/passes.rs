@@ -15,6 +15,7 @@ use super::{
     context::{Context, Copied, Order, Pair, Stalled, Task},
     control::Control,
     copy::copy_one,
+    doubts::undecided,
     driver::Done,
     ending::STALE,
     planner::with_finding,
@@ -263,7 +264,11 @@ impl Work<'_> {
         if is_due {
             return self.store(Some(progress.of_pass(progress.pass + 1, runs)), Vec::new()).await;
         }
-        Ok(Done::Idle)
+        let doubtful = store.switches().records(&switch.id, Some(Outcome::InDoubt.as_str()), None, CHUNK).await?;
+        match undecided(self.context, switch, &doubtful).await? {
+            Some(undecided) if !doubtful.is_empty() => Err(undecided),
+            _ => Ok(Done::Idle),
+        }
     }
 
     /// The records of customers. One without a record gets one.

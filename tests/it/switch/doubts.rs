@@ -82,6 +82,20 @@ async fn a_decision_ends_a_doubt_and_an_undo_says_that_it_waits_for_one() {
     assert_eq!(bed.new.requests(Operation::Create), sent + 1);
 }
 
+/// 5.7: nothing else is to do, so the switch says that it waits for a person, and for what.
+#[tokio::test]
+async fn a_switch_that_waits_only_for_a_decision_about_a_copy_in_doubt_says_so() {
+    let (bed, view) = held_copies(1).await;
+    let view = bed.wait(&view.id, "why it waits", |view| view.blocked_by.is_some()).await;
+    let blocked = view.blocked_by.as_ref().expect("a reason");
+    assert_eq!(blocked.code, BlockedCode::DecisionNeeded, "{view:#?}");
+    assert!(blocked.detail.contains(&bed.public_id(0).await), "{blocked:?}");
+    assert_eq!(view.next.as_deref(), Some("passerelle switch errors acme --out errors.csv"));
+    let left = vec![decision(&bed.public_id(0).await, DecisionKind::Leave)];
+    bed.gateway.switches().decide(&view.id, left, decided(&view)).await.expect("decided");
+    bed.wait(&view.id, "the end", |view| view.blocked_by.is_none() && view.records.left == 1).await;
+}
+
 /// R23, R31: the merchant deletes customers whose copies are in doubt. The operator's decisions end the deletions.
 #[tokio::test]
 async fn a_decision_about_a_copy_of_a_deleted_customer_ends_the_deletion() {
