@@ -52,6 +52,7 @@ pub struct ProviderTransport<'c> {
     deadline: Instant,
     lease: Option<Lease>,
     permit: Option<Permit<'c>>,
+    is_own: bool,
     exchanges: Option<Mutex<Vec<Exchange>>>,
     known: Option<KnownAtConnection<'c>>,
     received: AtomicUsize,
@@ -66,6 +67,7 @@ impl<'c> ProviderTransport<'c> {
             deadline,
             lease: None,
             permit: None,
+            is_own: false,
             exchanges: None,
             known: None,
             received: AtomicUsize::new(0),
@@ -106,6 +108,12 @@ impl<'c> ProviderTransport<'c> {
     #[must_use]
     pub fn admitted(self, permit: Option<Permit<'c>>) -> Self {
         Self { permit, ..self }
+    }
+
+    /// The same transport for reads of the gateway's own, if `is_own` is set. Where the rate is limited, clients go first.
+    #[must_use]
+    pub fn own(self, is_own: bool) -> Self {
+        Self { is_own, ..self }
     }
 
     /// Until when a request may be sent, and until when its answer is awaited.
@@ -150,6 +158,7 @@ impl Transport for ProviderTransport<'_> {
         let (upstream, times) = (&self.connection.upstream, self.times(writes));
         let response = match &self.permit {
             Some(permit) => upstream.send_admitted(permit, request, writes, times).await?,
+            None if self.is_own => upstream.send_own(request, writes, times).await?,
             None => upstream.send(request, writes, times).await?,
         };
         tracing::debug!(

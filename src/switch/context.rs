@@ -11,7 +11,7 @@ use passerelle_providers::{
 use super::view::{BlockedCode, Outcome};
 use crate::{
     merchant::{Connection, Gateway},
-    store::{Store, StoreError},
+    store::{Store, StoreError, Switch},
     writes::Writes,
 };
 
@@ -29,8 +29,23 @@ pub struct Context {
 impl Context {
     /// How many customers are copied or read at once. On PostgreSQL, one replica writes at a time, and each statement is a
     /// journey to the server: a client's write waits for the copies that stand before it.
-    pub(super) fn at_once(&self) -> usize {
-        if self.store.switches().is_exclusive() { 16 } else { 4 }
+    pub(super) fn at_once(&self, switch: &Switch) -> usize {
+        let most = if self.store.switches().is_exclusive() { 16 } else { 4 };
+        self.limited(most, &switch.merchant, [&switch.from, &switch.to])
+    }
+
+    /// At most as many as a limited connection may send requests in a second. More would wait for one another until their
+    /// deadlines.
+    pub(super) fn limited(&self, most: usize, merchant: &str, sides: [&str; 2]) -> usize {
+        let limits = self.sides(merchant, sides).into_iter().filter_map(|side| side.upstream.most_per_minute());
+        limits.map(|limit| usize::try_from(limit / 60).unwrap_or(most)).fold(most, usize::min).max(1)
+    }
+
+    /// The connections of a switch that are configured.
+    pub(super) fn sides(&self, merchant: &str, sides: [&str; 2]) -> Vec<Arc<Connection>> {
+        let gateway = self.gateway.load();
+        let sides = sides.map(|side| gateway.connection(merchant, side));
+        sides.into_iter().flatten().map(|(_, connection)| Arc::clone(connection)).collect()
     }
 }
 

@@ -171,8 +171,21 @@ impl Switches {
 
     /// No provider has answered for a while, and no request has failed yet.
     async fn report_silence(&self, id: &str) {
-        let detail = "no answer has come for more than a second; the gateway still waits for it".to_owned();
-        let stalled = Stalled { code: BlockedCode::ProviderUnavailable, detail, retry_after: None };
-        self.report(id, &stalled).await;
+        let switch = self.context.store.switches().get(id).await.ok().flatten();
+        let sides = switch.map(|switch| self.context.sides(&switch.merchant, [&switch.from, &switch.to]));
+        let (code, detail) = match sides.iter().flatten().find(|side| side.upstream.own_waits()) {
+            Some(limited) => (
+                BlockedCode::TargetRate,
+                format!(
+                    "the `rate_limit` of connection `{}` leaves nothing now, because clients go first",
+                    limited.name
+                ),
+            ),
+            None => (
+                BlockedCode::ProviderUnavailable,
+                "no answer has come for more than a second; the gateway still waits for it".to_owned(),
+            ),
+        };
+        self.report(id, &Stalled { code, detail, retry_after: None }).await;
     }
 }

@@ -187,8 +187,11 @@ impl Work<'_> {
         let missing = self.missing();
         records.retain(|record| !missing.contains(&record.public_id));
         let mut waiting = records.into_iter();
-        let mut running: FuturesUnordered<_> =
-            waiting.by_ref().take(self.context.at_once()).map(|one| self.copy(one).boxed()).collect();
+        let mut running: FuturesUnordered<_> = waiting
+            .by_ref()
+            .take(self.context.at_once(&self.loaded.switch))
+            .map(|one| self.copy(one).boxed())
+            .collect();
         let (mut copied, mut stalled) = (0, None);
         while let Some(result) = running.next().await {
             match result {

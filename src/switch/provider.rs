@@ -65,7 +65,7 @@ async fn execute(context: &Context, connection: &Connection, command: &Command) 
         Command::Retrieve(_) => Operation::Retrieve,
         _ => Operation::List,
     };
-    let transport = ProviderTransport::new(connection, operation, deadline);
+    let transport = ProviderTransport::new(connection, operation, deadline).own(true);
     execution::plan(connection, command, Conditions::canonical(LossPolicy::Drop))?.execute(&transport).await
 }
 

@@ -60,6 +60,7 @@ impl Reader<'_> {
         let deadline = Instant::now() + self.context.gateway.load().deadline;
         ProviderTransport::new(self.connection, operation, deadline)
             .knowing(self.context.store.contacts(), self.merchant)
+            .own(true)
     }
 
     /// Reads the customer as a client sees it, at its home.

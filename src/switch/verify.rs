@@ -156,7 +156,8 @@ pub(super) async fn page(
     // Collected, so that no function is held while this waits: the future could not move between threads.
     let verifying: Vec<_> =
         customers.map(|customer| verify_one(context, pair, &gateway, customer, options, work)).collect();
-    let mut compared = stream::iter(verifying).buffered(CONCURRENT);
+    let at_once = context.limited(CONCURRENT, &pair.merchant, [&pair.from, &pair.to]);
+    let mut compared = stream::iter(verifying).buffered(at_once);
     while let Some(verified) = compared.next().await {
         match verified? {
             Some(verified) => page.checked.push(verified),

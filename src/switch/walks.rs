@@ -150,7 +150,7 @@ impl Work<'_> {
             .filter(|record| !missing.contains(&record.public_id))
             .map(|record| self.look_at(record.public_id))
             .collect();
-        let mut looked_at = stream::iter(reading).buffered(self.context.at_once());
+        let mut looked_at = stream::iter(reading).buffered(self.context.at_once(switch));
         let mut again = Vec::new();
         while let Some(absent) = looked_at.next().await {
             match absent? {

@@ -3,8 +3,8 @@
 //!
 //! The layers, from the outside in, each with its reason:
 //!
-//! 1. **Admission.** A request above the configured rate, or above a limit of requests in flight (`shares`), is refused at
-//!    once and does not queue. A request counts as in flight during all its attempts, so a provider that fails gets fewer
+//! 1. **Admission.** A client's request above the configured rate (`rate`), or a request above a limit of requests in flight
+//!    (`shares`), is refused at once and does not queue. A request counts as in flight during all its attempts, so a provider that fails gets fewer
 //!    requests. A write asks for its place before it is claimed in the store ([`Upstream::admit`]).
 //! 2. **Retry.** Reads are sent again, and so is every request that was certainly not sent.
 //! 3. **Authorization.** It is inside the retry, so every attempt gets a new signature. It is behind everything that
@@ -24,6 +24,7 @@ mod budget;
 mod client;
 mod failure;
 mod proxy;
+mod rate;
 mod recent;
 mod reply;
 mod resolve;
@@ -31,7 +32,6 @@ mod retry;
 mod shares;
 
 use std::{
-    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -40,7 +40,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use passerelle_providers::{
     kit::Endpoint,
@@ -49,7 +48,7 @@ use passerelle_providers::{
         auth::{AuthScheme, Credentials, Stamp},
     },
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tower::{
     BoxError, ServiceBuilder, ServiceExt,
     filter::{Filter, Predicate},
@@ -62,7 +61,10 @@ pub use client::{ClientSettings, HttpClient, http_client};
 pub use proxy::{Exception, Proxy};
 pub use shares::{ConnectionName, MaxInFlight, Shared};
 
-use self::shares::{Places, Replies, Taken};
+use self::{
+    rate::{Sender, Turns},
+    shares::{Places, Replies, Taken},
+};
 use crate::{config::Rate, metrics::Metrics};
 
 /// A request to the provider. Its path is below the provider's base URL, and `headers` are those of one attempt.
@@ -142,7 +144,7 @@ impl Upstream {
         let authorization = Arc::clone(&authorizer.0);
         let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(client);
         let places = shared.places(name, endpoint.base_url(), max_in_flight);
-        let admission = Admission { limiter: rate_limit.map(rate_limiter), rate_limit, places };
+        let admission = Admission { turns: Turns::new(rate_limit), places };
         Ok(Self { endpoint, authorization, admission, replies, shared, stack })
     }
 
@@ -163,13 +165,13 @@ impl Upstream {
     }
 
     /// Whether the number of requests in a period is limited.
-    pub const fn has_rate_limit(&self) -> bool {
-        self.admission.limiter.is_some()
+    pub fn has_rate_limit(&self) -> bool {
+        self.admission.turns.rate().is_some()
     }
 
     /// The most requests in a minute, where that is limited.
     pub fn most_per_minute(&self) -> Option<u64> {
-        let Rate { requests, per } = self.admission.rate_limit?;
+        let Rate { requests, per } = self.admission.turns.rate()?;
         Some(u64::from(requests.get()) * 60 / per.as_secs().max(1))
     }
 
@@ -180,12 +182,34 @@ impl Upstream {
 
     /// Reserves a place for the requests of one command, which are sent one after the other.
     pub fn admit(&self) -> Result<Permit<'_>, Error> {
-        self.admission.admit()
+        self.admission.turns.take(Sender::Client)?;
+        self.admission.permit(Sender::Client)
+    }
+
+    /// The same for a command of the gateway's own that has had its [turn](Self::own_turn).
+    pub fn admit_own(&self) -> Result<Permit<'_>, Error> {
+        self.admission.permit(Sender::Gateway)
+    }
+
+    /// Waits until the gateway may send the first request of a command of its own: clients go first.
+    pub async fn own_turn(&self, send_until: Instant) -> Result<(), Error> {
+        self.admission.turns.wait(Sender::Gateway, send_until).await
+    }
+
+    /// Whether a request of the gateway's own waits for the rate limit.
+    pub fn own_waits(&self) -> bool {
+        self.admission.turns.are_waited_for()
     }
 
     /// Sends a request of a plan, with retries where they are allowed before its deadlines.
     pub async fn send(&self, request: Request, writes: bool, times: Times) -> Result<Response, Error> {
         self.send_admitted(&self.admit()?, request, writes, times).await
+    }
+
+    /// The same for a request of the gateway's own.
+    pub async fn send_own(&self, request: Request, writes: bool, times: Times) -> Result<Response, Error> {
+        self.own_turn(times.send_until).await?;
+        self.send_admitted(&self.admit_own()?, request, writes, times).await
     }
 
     /// The same for a request of a command that has a place already. It is not refused any more: where the rate limit
@@ -199,11 +223,13 @@ impl Upstream {
     ) -> Result<Response, Error> {
         let is_counted = permit.counts_first_request.swap(false, Ordering::Relaxed);
         if !is_counted {
-            self.admission.count(times.send_until).await?;
+            self.admission.turns.wait(permit.sender, times.send_until).await?;
         }
         self.admission.places.sent().note();
         let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times };
-        self.stack.clone().oneshot(outgoing).await.map_err(describe)
+        let response = self.stack.clone().oneshot(outgoing).await.map_err(describe)?;
+        self.admission.turns.note(&response);
+        Ok(response)
     }
 
     /// The answer that is written from a reply. A large answer takes a part of the memory for replies until the client has
@@ -220,8 +246,7 @@ impl Upstream {
 
 /// Limits how many requests are sent.
 struct Admission {
-    limiter: Option<DefaultDirectRateLimiter>,
-    rate_limit: Option<Rate>,
+    turns: Turns,
     places: Places,
 }
 
@@ -231,33 +256,13 @@ pub struct Permit<'u> {
     _places: [Taken<'u>; 3],
     /// Whether the rate limit has counted a request that is not sent yet.
     counts_first_request: AtomicBool,
+    sender: Sender,
 }
 
 impl Admission {
-    fn admit(&self) -> Result<Permit<'_>, Error> {
-        if self.limiter.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
-            return Err(throttled());
-        }
-        Ok(Permit { _places: self.places.take()?, counts_first_request: AtomicBool::new(true) })
+    fn permit(&self, sender: Sender) -> Result<Permit<'_>, Error> {
+        Ok(Permit { _places: self.places.take()?, counts_first_request: AtomicBool::new(true), sender })
     }
-
-    /// Counts one more request of an admitted command, as soon as the rate limit allows it.
-    async fn count(&self, send_until: Instant) -> Result<(), Error> {
-        let Some(limiter) = &self.limiter else { return Ok(()) };
-        while let Err(too_early) = limiter.check() {
-            let allowed_at = Instant::now() + too_early.wait_time_from(limiter.clock().now());
-            if allowed_at >= send_until {
-                return Err(throttled());
-            }
-            sleep_until(allowed_at).await;
-        }
-        Ok(())
-    }
-}
-
-fn throttled() -> Error {
-    let message = "the `rate_limit` of this connection is reached; nothing was sent";
-    Error::new(Kind::Throttled, message).with_retry_after(Some(1))
 }
 
 /// Adds the content type, and the secret or the signature.
@@ -307,14 +312,6 @@ fn describe(error: BoxError) -> Error {
         Ok(error) => *error,
         Err(_) => Error::new(Kind::Interrupted, "the connection to the provider failed"),
     }
-}
-
-fn rate_limiter(rate: Rate) -> DefaultDirectRateLimiter {
-    let period = rate.per / rate.requests.get();
-    let quota = Quota::with_period(period.max(Duration::from_nanos(1)))
-        .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
-        .allow_burst(rate.requests);
-    RateLimiter::direct(quota)
 }
 
 /// The current time and a nonce, for a signature.

@@ -31,7 +31,9 @@ impl Writes {
         {
             return Ok(Admission::Repetition(Box::new(claim)));
         }
-        let error = match upstream.admit() {
+        let is_copy = new.home.as_ref().is_some_and(|home| home.is_copy);
+        // A copy has had its turn before the time of its lease began.
+        let error = match if is_copy { upstream.admit_own() } else { upstream.admit() } {
             Ok(permit) => return Ok(Admission::Permit(permit)),
             Err(error) => error,
         };

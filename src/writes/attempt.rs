@@ -38,6 +38,7 @@ impl AttemptTime {
     pub(super) fn transport<'o>(&self, attempt: &Attempt<'o>, contacts: &'o Contacts) -> ProviderTransport<'o> {
         ProviderTransport::new(attempt.connection, attempt.command.operation(), self.deadline)
             .knowing(contacts, attempt.merchant)
+            .own(attempt.is_copy)
             .showing_exchanges(attempt.surface.shows_exchanges())
             .under(self.lease.clone())
     }

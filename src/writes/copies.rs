@@ -21,6 +21,7 @@ use passerelle_providers::{
     text::Source,
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{
     AttemptTime, Claim, End, EndedWrite, Idempotency, NewWrite, PreparedWrite, Record, SentRequest, Surface,
@@ -84,6 +85,9 @@ impl Writes {
     pub async fn copy(self: &Arc<Self>, copy: NewCopy) -> Result<CopyEnd, StoreError> {
         let NewCopy { merchant, connection, of, epoch, command, seen } = copy;
         let home = HomeOfWrite { epoch, public_id: Some(of.public_id.clone()), is_copy: true };
+        if let Err(error) = connection.upstream.own_turn(Instant::now() + self.gateway.load().deadline).await {
+            return Ok(CopyEnd::Refused(error));
+        }
         let marker = self.store.copy_marker(&merchant.name, &of.public_id);
         let surface = CopySurface::new(marker, HEXLOWER.encode(&seen));
         self.make(merchant, connection, home, command, surface, Some(of)).await

@@ -124,15 +124,19 @@ impl Answer {
         texts.chain(self.text().ok()).any(names_a_missing_route)
     }
 
-    /// The `Retry-After` header in seconds. The provider may send seconds or a date.
     fn retry_after(&self) -> Option<u64> {
-        let header = |name| self.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let retry_after = header(header::RETRY_AFTER)?.trim();
-        retry_after.parse().ok().or_else(|| {
-            let now = date(header(header::DATE)?)?;
-            u64::try_from(date(retry_after)? - now).ok()
-        })
+        retry_after(self.headers())
     }
+}
+
+/// The `Retry-After` header in seconds. The provider may send seconds or a date.
+pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let retry_after = header(header::RETRY_AFTER)?.trim();
+    retry_after.parse().ok().or_else(|| {
+        let now = date(header(header::DATE)?)?;
+        u64::try_from(date(retry_after)? - now).ok()
+    })
 }
 
 /// Whether a body reports a failure, with any status of the answer: by an error status, an error member or a negative

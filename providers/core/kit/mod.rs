@@ -22,7 +22,7 @@ pub mod vendor_request;
 mod words;
 
 pub use address::{NestedAddress, NestsAddress};
-pub use answer::{Answer, field_errors};
+pub use answer::{Answer, field_errors, retry_after};
 pub use draft::Draft;
 pub use endpoint::Endpoint;
 pub use known::KnownCustomers;

@@ -25,6 +25,7 @@ mod merchant;
 mod merged;
 mod passes;
 mod planning;
+mod rates;
 mod routes;
 mod routes_of_dialects;
 mod samples;
