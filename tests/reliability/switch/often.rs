@@ -1,5 +1,5 @@
-//! A customer who is written ten times a second during the whole switch (R15), with the default settings: it moves there and
-//! back, and no write is lost or refused.
+//! A customer who is written ten times a second during the whole switch (R15), with the default settings, at one
+//! gateway or in turns at two: the customer moves there and back, and no write is lost or refused.
 
 use std::{
     sync::{
@@ -29,7 +29,11 @@ use crate::{
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial("a_customer_who_is_written_ten_times_a_second", || written_all_the_time(Fleet::Alone))]
+    let run = |name, fleet: Fleet| fleet.or_ignored(trial(name, move || written_all_the_time(fleet)));
+    vec![
+        run("a_customer_who_is_written_ten_times_a_second", Fleet::Alone),
+        run("a_customer_who_is_written_ten_times_a_second_at_two", Fleet::Replicas),
+    ]
 }
 
 /// Both providers take longer for an update than the time between two of the client's, so writes overlap, and no copy is
