@@ -41,8 +41,10 @@ pub(super) enum Seen {
     Fine,
     /// No answer has come for a while.
     Stalled,
-    /// The operator wants no more, or the state is another one.
-    MustEnd,
+    /// The state is another one.
+    Changed,
+    /// The operator wants no more.
+    Stopped,
     /// The lease may be another's.
     LeaseLost,
 }
@@ -145,8 +147,9 @@ impl Control {
             return Seen::LeaseLost;
         }
         match log.get(id).await {
-            Ok(Some(switch)) if switch.state == state && !switch.is_stopped => {}
-            Ok(_) => return Seen::MustEnd,
+            Ok(Some(switch)) if switch.is_stopped => return Seen::Stopped,
+            Ok(Some(switch)) if switch.state == state => {}
+            Ok(_) => return Seen::Changed,
             Err(error) => tracing::warn!(switch = id, "a switch cannot be read: {error}"),
         }
         if self.is_stalled_at(Instant::now()) { Seen::Stalled } else { Seen::Fine }

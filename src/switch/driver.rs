@@ -74,7 +74,7 @@ impl Switches {
             let control = Control::new();
             let is_over = tokio::select! {
                 is_over = self.steps(&id, state, &control) => is_over,
-                // The lease may be another's: nothing that has not been sent is sent any more.
+                // Nothing that has not been sent is sent any more. A write that was sent is ended by its own task.
                 () = self.watch(&id, state, &control) => true,
             };
             if is_over {
@@ -92,7 +92,8 @@ impl Switches {
         self.has_work.notify_one();
     }
 
-    /// Watches over the work on a switch until the lease may be another's. Then the work is dropped.
+    /// Watches over the work on a switch until the lease may be another's, or until the work has not ended one look after the
+    /// operator stopped it, because it waits for a provider or for its rate limit. Then the work is dropped.
     async fn watch(&self, id: &str, state: SwitchState, control: &Control) {
         let (mut ticks, mut renewed, mut is_reported) = (Control::ticks(), Instant::now(), false);
         loop {
@@ -104,7 +105,8 @@ impl Switches {
                     self.report_silence(id).await;
                     is_reported = true;
                 }
-                Seen::MustEnd => control.end(),
+                Seen::Stopped if control.must_end() => return,
+                Seen::Changed | Seen::Stopped => control.end(),
                 Seen::LeaseLost => return control.end(),
             }
         }

@@ -116,6 +116,26 @@ async fn the_rate_of_a_switch_and_the_rate_limit_both_hold() {
     }
 }
 
+/// 5.1: `stop` ends sending within a second, also where a copy waits six seconds for its next request.
+#[tokio::test]
+async fn a_stop_drops_the_copies_that_wait_for_the_rate_limit() {
+    let (bed, _) = with_customers(8, "").await;
+    let planned = bed.planned().await;
+    limit(&bed, &["new"], "10/min").await;
+    bed.run(&planned).await;
+    bed.wait(&planned.id, "the wait for the limit", waits_for(BlockedCode::TargetRate)).await;
+    let sent = requests(&bed.new);
+    bed.gateway.switches().stop(&planned.id).await.expect("stopped");
+    let log = bed.gateway.app().store.switches();
+    while log.renew(&planned.id).await.expect("read").is_some() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(requests(&bed.new), sent, "nothing was sent before the worker has ended");
+    limit(&bed, &[], "").await;
+    bed.run(&bed.gateway.switches().get(&planned.id).await.expect("a switch")).await;
+    bed.wait(&planned.id, "the copies", is_copied).await;
+}
+
 /// One worker is refused. Then no other one sends anything before that time.
 #[tokio::test]
 async fn retry_after_is_kept_by_all_workers() {
