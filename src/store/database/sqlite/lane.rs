@@ -74,21 +74,25 @@ fn read_one(session: &mut SqliteSession, clock: &Clock, guard: Option<&Guard>, m
     job.settle(result);
 }
 
-/// A connection for reads of a few rows, on the thread of the caller.
+/// Connections for reads of a few rows, on the thread of the caller.
 pub(super) struct Short {
-    session: Mutex<SqliteSession>,
+    /// One for each thread that may read at the same time.
+    sessions: Vec<Mutex<SqliteSession>>,
     clock: Clock,
     guard: Arc<Guard>,
 }
 
 impl Short {
-    pub(super) fn of(session: SqliteSession, clock: &Clock, guard: &Arc<Guard>) -> Self {
-        Self { session: Mutex::new(session), clock: Clock::clone(clock), guard: Arc::clone(guard) }
+    pub(super) fn of(sessions: Vec<SqliteSession>, clock: &Clock, guard: &Arc<Guard>) -> Self {
+        let sessions = sessions.into_iter().map(Mutex::new).collect();
+        Self { sessions, clock: Clock::clone(clock), guard: Arc::clone(guard) }
     }
 
-    /// Executes a job now. While another thread reads, it returns the job: no caller waits here.
+    /// Executes a job now. While other threads use all connections, it returns the job: no caller waits here.
     pub(super) fn read(&self, job: Box<dyn Job>) -> Option<Box<dyn Job>> {
-        let Ok(mut session) = self.session.try_lock() else { return Some(job) };
+        let Some(mut session) = self.sessions.iter().find_map(|session| session.try_lock().ok()) else {
+            return Some(job);
+        };
         read_one(&mut session, &self.clock, Some(&self.guard), job);
         None
     }

@@ -10,7 +10,7 @@ mod session;
 
 #[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::{fmt, fs::File, path::Path, sync::Arc, time::Duration};
+use std::{fmt, fs::File, num::NonZeroUsize, path::Path, sync::Arc, thread, time::Duration};
 
 use jiff::Timestamp;
 use refinery::error::Kind;
@@ -36,9 +36,12 @@ mod embedded {
     refinery::embed_migrations!("src/store/migrations/sqlite");
 }
 
+/// The most connections for reads on the thread of the caller. Each has a cache of its own.
+const MOST_SHORT: usize = 4;
+
 /// An open SQLite store.
 pub(in crate::store) struct Sqlite {
-    /// Reads a few rows on the thread of the caller. It is closed first, like the reader.
+    /// Read a few rows on the thread of the caller. They are closed first, like the reader.
     short: Option<Short>,
     /// A store in memory has but one connection. The reader is closed before the writer, which then removes the log.
     reader: Option<Lane>,
@@ -105,11 +108,14 @@ impl Sqlite {
         }
         refuse_foreign(&connection)?;
         migrate(&mut connection)?;
-        let readers = [connect()?, connect()?];
-        for reader in &readers {
+        let connect_reader = || {
+            let reader = connect()?;
             reader.pragma_update(None, "query_only", true).map_err(|error| failure(&error))?;
-        }
-        let [reader, short] = readers;
+            Ok::<_, StoreError>(reader)
+        };
+        let at_once = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_SHORT);
+        let shorts = (0..at_once).map(|_| connect_reader()).collect::<Result<Vec<_>, _>>()?;
+        let reader = connect_reader()?;
         let page_size = connection.pragma_query_value(None, "page_size", |row| row.get(0));
         let note = Note::of(&log_of(&reserved.path), &reserved.lock, page_size.map_err(|error| failure(&error))?);
         let note = note.map_err(|error| unusable(&reserved.path, &error))?;
@@ -118,10 +124,11 @@ impl Sqlite {
         let clock = clock.unwrap_or_else(system);
         let (reading, writing) = ((Clock::clone(&clock), Arc::clone(&guard)), (clock, Arc::clone(&guard)));
         let statements = Statements::default();
-        let sessions = [reader, short, connection].map(|connection| SqliteSession(connection, statements.clone()));
-        let [reader, short, connection] = sessions;
+        let session = |connection| SqliteSession(connection, statements.clone());
+        let (reader, connection) = (session(reader), session(connection));
+        let shorts = shorts.into_iter().map(session).collect();
         Ok(Self {
-            short: Some(Short::of(short, &reading.0, &guard)),
+            short: Some(Short::of(shorts, &reading.0, &guard)),
             reader: Some(Lane::start("store-reader", move |jobs| {
                 read_alone(reader, &reading.0, Some(&reading.1), jobs);
             })?),
