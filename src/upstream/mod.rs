@@ -228,7 +228,9 @@ impl Upstream {
         self.admission.places.sent().note();
         let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times };
         let response = self.stack.clone().oneshot(outgoing).await.map_err(describe)?;
-        self.admission.turns.note(&response);
+        if permit.sender == Sender::Gateway {
+            self.admission.turns.note(&response);
+        }
         Ok(response)
     }
 

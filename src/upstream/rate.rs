@@ -16,6 +16,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::Rate;
 
+/// A wait that is shorter than what counts as a stall of a switch.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+
 /// Who sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sender {
@@ -67,9 +70,13 @@ impl Turns {
             Sender::Gateway => Some(self.queue.lock().await),
         };
         loop {
-            let now = Instant::now();
+            let mut now = Instant::now();
             if sender == Sender::Gateway {
-                self.check_open(now)?;
+                let opens_at = self.opens_at(now)?;
+                if opens_at > now {
+                    sleep_until(opens_at).await;
+                    now = Instant::now();
+                }
             }
             match self.take_at(sender, now) {
                 Ok(()) => return Ok(()),
@@ -84,7 +91,7 @@ impl Turns {
         self.queue.try_lock().is_err()
     }
 
-    /// Notes when the provider allows the next request.
+    /// Notes when the provider allows the next request. This is called for requests of the gateway.
     pub(super) fn note(&self, response: &Response) {
         if !response.status().is_success()
             && let Some(seconds) = retry_after(response.headers())
@@ -95,13 +102,17 @@ impl Turns {
         }
     }
 
-    fn check_open(&self, now: Instant) -> Result<(), Error> {
-        let left = locked(&self.closed_until).saturating_duration_since(now);
-        if left.is_zero() {
-            return Ok(());
+    /// When the provider wants requests again. A longer wait is an error, so that it is shown, and holds up no copy in the
+    /// middle.
+    fn opens_at(&self, now: Instant) -> Result<Instant, Error> {
+        let opens_at = now.max(*locked(&self.closed_until));
+        let left = opens_at - now;
+        if left <= SHORT_WAIT {
+            return Ok(opens_at);
         }
         let message = "the provider has asked to wait before the next request; nothing was sent";
-        Err(Error::new(Kind::RateLimited, message).with_retry_after(Some(left.as_secs() + 1)))
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        Err(Error::new(Kind::RateLimited, message).with_retry_after(Some(seconds)))
     }
 
     /// The error is when it may be sent.
@@ -236,6 +247,8 @@ mod tests {
         assert!(turns.wait(Sender::Client, begun + HOUR).await.is_ok(), "the provider itself answers a client");
         let refused = turns.wait(Sender::Gateway, begun + HOUR).await.expect_err("it is too early");
         assert_eq!((refused.kind, refused.retry_after), (Kind::RateLimited, Some(3600)));
-        assert!(turns.check_open(Instant::now() + HOUR).is_ok());
+        let later = begun + HOUR - Duration::from_millis(500);
+        assert!(turns.opens_at(later).is_ok_and(|opens_at| opens_at > later), "a short wait is no error");
+        assert_eq!(turns.opens_at(begun + 2 * HOUR).ok(), Some(begun + 2 * HOUR));
     }
 }

@@ -175,7 +175,7 @@ fn a_rehearsal_plays_a_whole_switch_and_counts_what_is_there_afterwards() {
     if without_numbers(found) != without_numbers(&text) {
         assert_up_to_date("README.md", &format!("{head}{BEGIN}{line}\n```\n```text\n{text}```\n{tail}"));
     }
-    let faults = terminal::file("seed = 7\nerror_after = 0.05\nreset_after = 0.05\nrate_limited = 0.02\n");
+    let faults = terminal::file("seed = 7\nerror_after = 0.05\nreset_after = 0.05\nrate_limited = 0.005\n");
     let faulty = faults.path().to_str().expect("a path");
     let rehearse = |from, to| ["switch", "rehearse", "--from", from, "--to", to];
     let with_faults = ["--customers", "20", "--faults", faulty, "--json"];
