@@ -109,6 +109,7 @@ pub(super) fn view(
         eta_seconds: eta,
         records,
         pinned,
+        staying: if shows_plan(switch.state) { 0 } else { ids.staying },
         marks,
         rate: Rate { limit: settings.rate.clone(), per_second: progress.per_second },
         forecast: shown_forecast.clone(),

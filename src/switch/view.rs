@@ -48,6 +48,10 @@ pub struct SwitchView {
     pub records: RecordCounts,
     /// How many customers are pinned to each connection.
     pub pinned: BTreeMap<String, u64>,
+    /// How many of those who are pinned to the connection that is not active do not move by themselves: they are refused,
+    /// undecided, in doubt, left or gone.
+    #[serde(default)]
+    pub staying: u64,
     /// The customers whose other side is older than their home.
     pub marks: Marks,
     /// How fast the switch sends.

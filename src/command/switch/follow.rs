@@ -91,23 +91,20 @@ impl Goal {
     }
 }
 
-/// How many customers are pinned to the connection that is not active, and may still move. Before the first cutover, pins
-/// change nothing. After it, those that the operator has left stay at the source.
+/// How many customers are pinned to the connection that is not active. Before the first cutover, pins change nothing.
 pub(super) fn tail(switch: &SwitchView) -> u64 {
-    let (elsewhere, left) = match switch.state {
-        SwitchState::Switched => (&switch.from, switch.records.left),
+    let elsewhere = match switch.state {
+        SwitchState::Switched => &switch.from,
         _ if switch.epoch == 0 => return 0,
-        _ => (&switch.to, 0),
+        _ => &switch.to,
     };
-    switch.pinned.get(elsewhere).copied().unwrap_or(0).saturating_sub(left)
+    switch.pinned.get(elsewhere).copied().unwrap_or(0)
 }
 
-/// How many customers of the tail move by themselves. The others are refused, undecided, in doubt, left or gone. A doubt may
-/// never end: at a provider whose lists do not show who is new, only a person can find the record.
+/// How many customers of the tail move by themselves. A doubt may never end: at a provider whose lists do not show who is new,
+/// only a person can find the record.
 pub(super) fn moving(switch: &SwitchView) -> u64 {
-    let records = &switch.records;
-    let staying = records.refused + records.needs_decision + records.in_doubt + records.gone;
-    tail(switch).saturating_sub(staying)
+    tail(switch).saturating_sub(switch.staying)
 }
 
 /// Reads the switch until the goal is reached or a person is needed, and shows its progress on stderr.

@@ -334,6 +334,16 @@ impl Work for Count {
         if let Some(mut row) = session.rows(select, &[merchant[0], of_switch]).await?.pop() {
             (counts.marked, counts.oldest_mark) = (unsigned(row.integer()?), row.maybe_integer()?);
         }
+        let select = "SELECT count(*) FROM switch_records AS record CROSS JOIN customers WHERE record.switch_id = ?2 \
+             AND record.outcome IN ('refused', 'needs_decision', 'in_doubt', 'left', 'gone') \
+             AND customers.merchant = ?1 AND customers.public_id = record.public_id \
+             AND (customers.deletion IS NULL OR customers.deletion <> 'confirmed') \
+             AND customers.pinned <> (SELECT connection FROM routing WHERE merchant = ?1)";
+        if self.switch_id.is_some()
+            && let Some(mut row) = session.rows(select, &[merchant[0], of_switch]).await?.pop()
+        {
+            counts.staying = unsigned(row.integer()?);
+        }
         Ok(counts)
     }
 }

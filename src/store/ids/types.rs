@@ -209,6 +209,9 @@ pub struct Resolved {
 pub struct IdCounts {
     /// How many are pinned, by connection.
     pub pinned: HashMap<String, u64>,
+    /// How many live at a connection that is not active, and do not move by themselves: they are refused, undecided, in doubt,
+    /// left or gone. Only counted in a switch.
+    pub staying: u64,
     /// How many are marked.
     pub marked: u64,
     /// The oldest end of a write among the marked ones, in milliseconds since 1970.

@@ -157,6 +157,7 @@ impl OneSwitch {
             eta_seconds: None,
             records: RecordCounts::default(),
             pinned: BTreeMap::new(),
+            staying: 0,
             marks: Marks::default(),
             rate: Rate { limit: None, per_second: 0.0 },
             forecast: vec![

@@ -120,6 +120,7 @@ suite![
     erasures::a_customer_is_erased_elsewhere_and_lives_on_at_its_home,
     erasures::what_a_copy_carries_gives_way_to_the_write_of_a_client,
     marks::customers_who_are_not_copied_do_not_count_as_marked,
+    switches::customers_who_stay_are_those_of_the_other_connection,
     marks::the_state_after_the_last_write_is_known_unless_writes_overlapped,
     marks::a_hold_ends_with_its_time_or_with_the_move,
     marks::a_claim_of_any_process_waits_for_a_hold,

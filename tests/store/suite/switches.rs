@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    ContactKind, NewSwitch, RecordChange, RecordCount, Store, Switch, SwitchChange, SwitchState, Target, TargetKeys,
+    ContactKind, NewSwitch, RecordChange, RecordCount, ShownRecord, Store, Switch, SwitchChange, SwitchState, Target,
+    TargetKeys,
 };
 
+use super::homes::begun;
 use crate::bed::Bed;
 
 fn new(merchant: &str) -> NewSwitch {
@@ -298,4 +300,20 @@ pub(crate) async fn a_page_changes_each_customer_as_its_changes_say(bed: &Bed) {
         assert_eq!(shown, (outcome, code, differences, attempts), "{number}");
         assert_eq!(record.planned.as_deref(), Some("created"), "{number}");
     }
+}
+
+/// Who stays at the connection that is not active is counted by where the customer lives, not by its outcome alone.
+pub(crate) async fn customers_who_stay_are_those_of_the_other_connection(bed: &Bed) {
+    let store = begun(bed).await;
+    let shown = ["c1", "c2"].map(|provider_id| ShownRecord { provider_id, email: None, phone: None });
+    store.ids().adopt("acme", "main", &shown).await.expect("adopted");
+    let id = open(&store).await.id;
+    let log = store.switches();
+    log.lease_free().await.expect("leased");
+    let ended = |id: &str, outcome: &str| RecordChange { outcome: Some(outcome.to_owned()), ..seen(id, 1) };
+    assert_eq!(log.store_page(&id, None, vec![ended("c1", "refused"), ended("c2", "created")]).await, Ok(true));
+    let staying = async || store.ids().counts_in("acme", &id).await.expect("read").staying;
+    assert_eq!(staying().await, 0, "their connection is active");
+    store.ids().activate("acme", "new", 0).await.expect("stored").expect("a routing");
+    assert_eq!(staying().await, 1, "the other one is copied and moves");
 }
