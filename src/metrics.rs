@@ -80,6 +80,9 @@ metrics! {
     /// much memory.
     counter replies_refused = "passerelle_provider_replies_refused" (merchant, connection);
 
+    /// Circuit breakers of a connection that are open: its own, and those of single operations.
+    gauge breakers_open = "passerelle_provider_breakers_open" (merchant, connection);
+
     /// Sizes of the bodies of clients' requests, in bytes.
     histogram body_bytes = "passerelle_request_body_bytes" (merchant) in SIZES;
 }

@@ -2,6 +2,7 @@
 //! it with [`load()`] at its start and at every reload, and `passerelle check` reads it in the same way. These types hold
 //! the values as they were typed; [`crate::merchant`] resolves names and secrets into what requests use.
 
+mod breaker;
 mod diagnose;
 mod load;
 mod secret;
@@ -16,6 +17,7 @@ use serde::{
     de::{Error, Visitor},
 };
 
+pub use breaker::BreakerConfig;
 pub(crate) use diagnose::nearest;
 pub(crate) use load::read_text;
 pub use load::{ConfigError, DEFAULTS, Loaded, SANDBOX, load, load_text};
@@ -138,6 +140,8 @@ pub struct Outbound {
     pub max_in_flight_per_host: usize,
     /// How many requests to all providers may be in flight at once.
     pub max_in_flight_total: usize,
+    /// When the gateway stops to send requests to a provider that fails.
+    pub breaker: BreakerConfig,
     /// The proxy through which providers are called: `http://`, `https://` or `socks5h://`. Write it by reference if
     /// it contains a password.
     pub proxy: Option<Secret>,
@@ -335,7 +339,7 @@ pub fn json_schema() -> String {
 fn remove_required(schema: Option<&mut serde_json::Map<String, serde_json::Value>>) {
     let Some(schema) = schema else { return };
     schema.remove("required");
-    for section in ["Server", "Outbound"] {
+    for section in ["Server", "Outbound", "Breaker"] {
         if let Some(section) =
             schema.get_mut("$defs").and_then(|defs| defs.get_mut(section)).and_then(|of| of.as_object_mut())
         {

@@ -158,8 +158,8 @@ impl Transport for ProviderTransport<'_> {
         let (upstream, times) = (&self.connection.upstream, self.times(writes));
         let response = match &self.permit {
             Some(permit) => upstream.send_admitted(permit, request, writes, times).await?,
-            None if self.is_own => upstream.send_own(request, writes, times).await?,
-            None => upstream.send(request, writes, times).await?,
+            None if self.is_own => upstream.send_own(self.operation, request, writes, times).await?,
+            None => upstream.send(self.operation, request, writes, times).await?,
         };
         tracing::debug!(
             operation = self.operation.name(),

@@ -252,6 +252,7 @@ impl Resolver<'_> {
                     total: outbound.max_in_flight_total,
                 },
                 max_reply: outbound.max_reply,
+                breaker: outbound.breaker,
             },
         );
         let upstream = match upstream {

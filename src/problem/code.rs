@@ -118,7 +118,8 @@ codes! {
     /// The `rate_limit` that the operator set for this connection is reached. Nothing was sent to the provider. Try again
     /// after `Retry-After`.
     RateLimited = "rate_limited", 429, "Too many requests";
-    /// The provider refuses the request because it received too many from this account. Try again after `Retry-After`.
+    /// The provider refuses the request because it received too many from this account. Until `Retry-After`, the gateway
+    /// sends it no further request of this connection, and answers this code itself. Try again then.
     ProviderRateLimited = "provider_rate_limited", 429, "The provider received too many requests";
     /// The headers of the request have more than 16 KiB together, or there are more than 64.
     HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
@@ -128,7 +129,7 @@ codes! {
     /// requests that are safe to repeat.
     ProviderError = "provider_error", 502, "The provider failed";
     /// The provider refuses the credentials in the gateway's configuration. The operator can check them with
-    /// `passerelle check --probe`.
+    /// `passerelle check --probe`. After several refusals, the gateway sends nothing until `Retry-After`.
     ProviderUnauthorized = "provider_unauthorized", 502, "The provider refuses the gateway's credentials";
     /// The provider's answer cannot be used: it is HTML, empty, cut off, too large, or has a shape that the provider does
     /// not document; it is about another customer than the one that was asked for; or an id in it does not have the form
@@ -138,8 +139,9 @@ codes! {
     /// requests, those of all requests, or the replies of providers need all the memory that it allows. Nothing was
     /// changed. Try again.
     Overloaded = "overloaded", 503, "Too many requests are in flight";
-    /// The provider cannot be reached, or the gateway has read as many pages as it may for one search and has not found
-    /// the end. Nothing was changed. Try again later.
+    /// The provider cannot be reached; or it has failed so often that the gateway sends it nothing until `Retry-After`; or the
+    /// gateway has read as many pages as it may for one search and has not found the end. Nothing was changed. Try again
+    /// later.
     ProviderUnavailable = "provider_unavailable", 503, "The provider cannot be reached";
     /// The gateway cannot record writes in its store, so it sends none. Nothing was sent to the provider. Reads still work,
     /// except look-ups at a provider whose lists do not show every customer, and all reads of a merchant who has begun to

@@ -335,7 +335,8 @@ impl Problem {
             headers.insert(header::ALLOW, allow);
         }
         headers.extend(parts.on_loss.map(preference_applied));
-        if matches!(parts.status, 429 | 503) || parts.code == Code::IdempotencyInProgress {
+        let is_asked = parts.status >= 500 && parts.retry_after.is_some();
+        if matches!(parts.status, 429 | 503) || parts.code == Code::IdempotencyInProgress || is_asked {
             let seconds = parts.retry_after.unwrap_or(if parts.status == 429 { 60 } else { 1 });
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

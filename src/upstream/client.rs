@@ -22,6 +22,7 @@ use super::{
     ConnectionName, Outgoing, Shared,
     base::Base,
     failure,
+    gate::Gate,
     proxy::Proxy,
     reply::{self, Limit},
     resolve::AddressResolver,
@@ -122,6 +123,7 @@ struct Parts {
     base: Base,
     limits: Limits,
     replies: Arc<Replies>,
+    gate: Arc<Gate>,
     shared: Shared,
     /// The names of the merchant and of the connection, for metrics.
     merchant: String,
@@ -145,6 +147,7 @@ impl ProviderClient {
         base_url: &str,
         limits: Limits,
         replies: Arc<Replies>,
+        gate: Arc<Gate>,
         shared: Shared,
     ) -> Result<Self, String> {
         let base = Base::new(base_url)?;
@@ -160,7 +163,7 @@ impl ProviderClient {
             None => (client.direct, None),
         };
         let (merchant, connection) = (name.merchant.to_owned(), name.connection.to_owned());
-        Ok(Self(Arc::new(Parts { client, proxy, base, limits, replies, shared, merchant, connection })))
+        Ok(Self(Arc::new(Parts { client, proxy, base, limits, replies, gate, shared, merchant, connection })))
     }
 }
 
@@ -216,7 +219,7 @@ impl Service<Outgoing> for ProviderClient {
     }
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
-        let Outgoing { request, headers, writes, times } = outgoing;
+        let Outgoing { request, headers, writes, times, pass } = outgoing;
         let parts = Arc::clone(&self.0);
         let now = Instant::now();
         if now >= times.send_until {
@@ -233,10 +236,12 @@ impl Service<Outgoing> for ProviderClient {
         Box::pin(async move {
             // Pinned here, because otherwise the timer would contain a second copy of this large future.
             let exchange = pin!(parts.exchange(response?, limit, writes));
-            match complete_before(deadline, exchange).await {
-                Some(result) => Ok(result?),
-                None => Err(Error::new(Kind::TimedOut, "the provider did not answer in time").into()),
-            }
+            let result = match complete_before(deadline, exchange).await {
+                Some(result) => result,
+                None => Err(Error::new(Kind::TimedOut, "the provider did not answer in time")),
+            };
+            parts.gate.record(pass, &result);
+            Ok(result?)
         })
     }
 }
@@ -282,15 +287,21 @@ mod tests {
     const NAME: ConnectionName<'_> = ConnectionName { merchant: "acme", connection: "main" };
     const LIMITS: Limits = Limits { timeout: Duration::from_secs(1), max_reply: 1024 };
 
+    fn gate() -> Arc<Gate> {
+        Arc::new(Gate::new(Shared::default().breakers(NAME, [0; 32]), crate::config::BreakerConfig::tested()))
+    }
+
     /// The error of a request that may be sent until `send_until`.
     async fn send(client: HttpClient, base: &str, path: &'static str, send_until: Instant) -> Error {
+        let gate = gate();
+        let pass = gate.enter(passerelle_providers::model::Operation::Create).expect("it is closed").pass;
         let mut client =
-            ProviderClient::new(client, NAME, base, LIMITS, replies(), Shared::default()).expect("a base URL");
+            ProviderClient::new(client, NAME, base, LIMITS, replies(), gate, Shared::default()).expect("a base URL");
         let times = Times { send_until, answer_until: Instant::now() + Duration::from_mins(1) };
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = Uri::from_static(path);
         let request = Arc::new(request);
-        let result = client.call(Outgoing { request, headers: HeaderMap::new(), writes: true, times }).await;
+        let result = client.call(Outgoing { request, headers: HeaderMap::new(), writes: true, times, pass }).await;
         *result.expect_err("an error").downcast::<Error>().expect("ours")
     }
 
@@ -322,7 +333,7 @@ mod tests {
         let refused = send(client(false), &format!("https://localhost:{port}"), "/", later).await;
         assert_eq!(refused.kind, Kind::Unreachable);
         let base = format!("http://127.0.0.1:{port}");
-        let plain = ProviderClient::new(client(false), NAME, &base, LIMITS, replies(), Shared::default());
+        let plain = ProviderClient::new(client(false), NAME, &base, LIMITS, replies(), gate(), Shared::default());
         assert!(plain.err().is_some_and(|error| error.contains("does not begin with https://")));
         assert!(!was_connected());
     }

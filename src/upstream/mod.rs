@@ -5,7 +5,8 @@
 //!
 //! 1. **Admission.** A client's request above the configured rate (`rate`), or a request above a limit of requests in flight
 //!    (`shares`), is refused at once and does not queue. A request counts as in flight during all its attempts, so a provider that fails gets fewer
-//!    requests. A write asks for its place before it is claimed in the store ([`Upstream::admit`]).
+//!    requests. A write asks for its place before it is claimed in the store ([`Upstream::admit`]). While the provider fails,
+//!    the breaker of the connection refuses requests (`breaker`, `gate`). Every attempt counts for it.
 //! 2. **Retry.** Reads are sent again, and so is every request that was certainly not sent.
 //! 3. **Authorization.** It is inside the retry, so every attempt gets a new signature. It is behind everything that
 //!    could log, so no log can contain a secret.
@@ -20,9 +21,11 @@
 
 mod address;
 mod base;
+mod breaker;
 mod budget;
 mod client;
 mod failure;
+mod gate;
 mod proxy;
 mod rate;
 mod recent;
@@ -39,12 +42,13 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use passerelle_providers::{
     kit::Endpoint,
     model::{
-        Error, Kind, Request, Response,
+        Error, Kind, Operation, Request, Response,
         auth::{AuthScheme, Credentials, Stamp},
     },
 };
@@ -62,10 +66,14 @@ pub use proxy::{Exception, Proxy};
 pub use shares::{ConnectionName, MaxInFlight, Shared};
 
 use self::{
+    gate::{Entry, Gate, Pass},
     rate::{Sender, Turns},
     shares::{Places, Replies, Taken},
 };
-use crate::{config::Rate, metrics::Metrics};
+use crate::{
+    config::{BreakerConfig, Rate},
+    metrics::Metrics,
+};
 
 /// A request to the provider. Its path is below the provider's base URL, and `headers` are those of one attempt.
 #[derive(Debug, Clone)]
@@ -75,6 +83,7 @@ struct Outgoing {
     /// Whether the request changes something at the provider.
     writes: bool,
     times: Times,
+    pass: Pass,
 }
 
 /// The deadlines of a request.
@@ -112,6 +121,8 @@ pub struct UpstreamSettings<'n> {
     pub max_in_flight: MaxInFlight,
     /// The largest reply that is accepted, in bytes.
     pub max_reply: usize,
+    /// When nothing is sent to a provider that fails.
+    pub breaker: BreakerConfig,
 }
 
 /// Sends the requests of one connection.
@@ -133,18 +144,21 @@ impl std::fmt::Debug for Upstream {
 impl Upstream {
     /// Builds the stack over the one outbound client. The error says what is wrong with the settings.
     pub fn new(client: HttpClient, shared: &Shared, settings: UpstreamSettings<'_>) -> Result<Self, String> {
-        let UpstreamSettings { name, endpoint, scheme, credentials, timeout, rate_limit, max_in_flight, max_reply } =
-            settings;
+        let UpstreamSettings { name, endpoint, scheme, credentials, timeout, .. } = settings;
+        let UpstreamSettings { rate_limit, max_in_flight, max_reply, breaker, .. } = settings;
         let shared = shared.clone();
         let replies = Arc::new(shared.replies(endpoint.base_url()));
         let limits = client::Limits { timeout, max_reply };
         let base_url = endpoint.base_url();
-        let client = client::ProviderClient::new(client, name, base_url, limits, Arc::clone(&replies), shared.clone())?;
+        let gate = Arc::new(Gate::new(shared.breakers(name, account(name, base_url, &credentials)), breaker));
+        let (of_client, own) = (shared.clone(), Arc::clone(&replies));
+        let client = client::ProviderClient::new(client, name, base_url, limits, own, Arc::clone(&gate), of_client)?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let authorization = Arc::clone(&authorizer.0);
-        let stack = ServiceBuilder::new().retry(retry::Policy::new()).filter(authorizer).service(client);
+        let stack =
+            ServiceBuilder::new().retry(retry::Policy::new(Arc::clone(&gate))).filter(authorizer).service(client);
         let places = shared.places(name, endpoint.base_url(), max_in_flight);
-        let admission = Admission { turns: Turns::new(rate_limit), places };
+        let admission = Admission { turns: Turns::new(rate_limit), places, gate };
         Ok(Self { endpoint, authorization, admission, replies, shared, stack })
     }
 
@@ -181,19 +195,20 @@ impl Upstream {
     }
 
     /// Reserves a place for the requests of one command, which are sent one after the other.
-    pub fn admit(&self) -> Result<Permit<'_>, Error> {
+    pub fn admit(&self, operation: Operation) -> Result<Permit<'_>, Error> {
+        let entry = self.admission.gate.enter(operation)?;
         self.admission.turns.take(Sender::Client)?;
-        self.admission.permit(Sender::Client)
+        self.admission.permit(Sender::Client, entry)
     }
 
     /// The same for a command of the gateway's own that has had its [turn](Self::own_turn).
-    pub fn admit_own(&self) -> Result<Permit<'_>, Error> {
-        self.admission.permit(Sender::Gateway)
+    pub fn admit_own(&self, operation: Operation) -> Result<Permit<'_>, Error> {
+        self.admission.permit(Sender::Gateway, self.admission.gate.enter(operation)?)
     }
 
     /// Waits until the gateway may send the first request of a command of its own: clients go first.
-    pub async fn own_turn(&self, send_until: Instant) -> Result<(), Error> {
-        self.admission.turns.wait(Sender::Gateway, send_until).await
+    pub async fn own_turn(&self, operation: Operation, send_until: Instant) -> Result<(), Error> {
+        self.admission.turns.wait(Sender::Gateway, send_until, || self.admission.gate.check(operation)).await
     }
 
     /// Whether a request of the gateway's own waits for the rate limit.
@@ -202,18 +217,30 @@ impl Upstream {
     }
 
     /// Sends a request of a plan, with retries where they are allowed before its deadlines.
-    pub async fn send(&self, request: Request, writes: bool, times: Times) -> Result<Response, Error> {
-        self.send_admitted(&self.admit()?, request, writes, times).await
+    pub async fn send(
+        &self,
+        operation: Operation,
+        request: Request,
+        writes: bool,
+        times: Times,
+    ) -> Result<Response, Error> {
+        self.send_admitted(&self.admit(operation)?, request, writes, times).await
     }
 
     /// The same for a request of the gateway's own.
-    pub async fn send_own(&self, request: Request, writes: bool, times: Times) -> Result<Response, Error> {
-        self.own_turn(times.send_until).await?;
-        self.send_admitted(&self.admit_own()?, request, writes, times).await
+    pub async fn send_own(
+        &self,
+        operation: Operation,
+        request: Request,
+        writes: bool,
+        times: Times,
+    ) -> Result<Response, Error> {
+        self.own_turn(operation, times.send_until).await?;
+        self.send_admitted(&self.admit_own(operation)?, request, writes, times).await
     }
 
-    /// The same for a request of a command that has a place already. It is not refused any more: where the rate limit
-    /// is reached between two requests of the command, the second one waits.
+    /// The same for a request of a command that has a place already. Where the rate limit is reached between two requests of
+    /// the command, the second one waits. Where the breaker has opened between them, the second one is refused.
     pub async fn send_admitted(
         &self,
         permit: &Permit<'_>,
@@ -221,17 +248,20 @@ impl Upstream {
         writes: bool,
         times: Times,
     ) -> Result<Response, Error> {
-        let is_counted = permit.counts_first_request.swap(false, Ordering::Relaxed);
-        if !is_counted {
-            self.admission.turns.wait(permit.sender, times.send_until).await?;
-        }
-        self.admission.places.sent().note();
-        let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times };
-        let response = self.stack.clone().oneshot(outgoing).await.map_err(describe)?;
-        if permit.sender == Sender::Gateway {
-            self.admission.turns.note(&response);
-        }
-        Ok(response)
+        let Admission { turns, places, gate } = &self.admission;
+        let is_first = permit.is_before_first_request.swap(false, Ordering::Relaxed);
+        let entry;
+        let pass = if is_first {
+            permit.entry.pass
+        } else {
+            let operation = permit.entry.pass.operation();
+            turns.wait(permit.sender, times.send_until, || gate.check(operation)).await?;
+            entry = gate.enter(operation)?;
+            entry.pass
+        };
+        places.sent().note();
+        let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times, pass };
+        self.stack.clone().oneshot(outgoing).await.map_err(describe)
     }
 
     /// The answer that is written from a reply. A large answer takes a part of the memory for replies until the client has
@@ -250,21 +280,37 @@ impl Upstream {
 struct Admission {
     turns: Turns,
     places: Places,
+    gate: Arc<Gate>,
 }
 
 /// A place among the requests in flight to a provider.
 #[derive(Debug)]
 pub struct Permit<'u> {
     _places: [Taken<'u>; 3],
-    /// Whether the rate limit has counted a request that is not sent yet.
-    counts_first_request: AtomicBool,
+    /// Whether no request is sent yet. The rate limit has counted the first one, and the breaker has let it in.
+    is_before_first_request: AtomicBool,
     sender: Sender,
+    entry: Entry<'u>,
 }
 
 impl Admission {
-    fn permit(&self, sender: Sender) -> Result<Permit<'_>, Error> {
-        Ok(Permit { _places: self.places.take()?, counts_first_request: AtomicBool::new(true), sender })
+    fn permit<'u>(&'u self, sender: Sender, entry: Entry<'u>) -> Result<Permit<'u>, Error> {
+        Ok(Permit { _places: self.places.take()?, is_before_first_request: AtomicBool::new(true), sender, entry })
     }
+}
+
+/// Names the account that a connection uses.
+fn account(name: ConnectionName<'_>, base_url: &str, credentials: &Credentials) -> shares::Account {
+    let texts = [name.merchant, name.connection, base_url].into_iter();
+    let secrets = credentials.names().flat_map(|name| [Some(name), credentials.get(name)]).flatten();
+    let mut digest = digest::Context::new(&digest::SHA256);
+    for text in texts.chain(secrets) {
+        digest.update(&(text.len() as u64).to_le_bytes());
+        digest.update(text.as_bytes());
+    }
+    let mut account = shares::Account::default();
+    account.copy_from_slice(digest.finish().as_ref());
+    account
 }
 
 /// Adds the content type, and the secret or the signature.

@@ -8,16 +8,15 @@ use std::{
     time::Duration,
 };
 
-use passerelle_providers::{
-    kit::retry_after,
-    model::{Error, Kind, Response},
-};
+use passerelle_providers::model::{Error, Kind};
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Rate;
 
-/// A wait that is shorter than what counts as a stall of a switch.
+/// How long a request of the gateway waits for an open breaker. A longer wait is an error, so that the switch shows it.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
+/// How often it looks whether the breaker is closed.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Who sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +31,6 @@ pub(super) enum Sender {
 #[derive(Debug)]
 pub(super) struct Turns {
     limit: Option<Limit>,
-    /// Until then the provider wants no requests. The gateway sends none on its own.
-    closed_until: Mutex<Instant>,
     /// Requests of the gateway wait one after the other.
     queue: tokio::sync::Mutex<()>,
 }
@@ -50,8 +47,7 @@ struct Limit {
 
 impl Turns {
     pub(super) fn new(rate: Option<Rate>) -> Self {
-        let (closed_until, queue) = (Mutex::new(Instant::now()), tokio::sync::Mutex::default());
-        Self { limit: rate.map(Limit::new), closed_until, queue }
+        Self { limit: rate.map(Limit::new), queue: tokio::sync::Mutex::default() }
     }
 
     pub(super) fn rate(&self) -> Option<Rate> {
@@ -63,20 +59,29 @@ impl Turns {
         self.take_at(sender, Instant::now()).map_err(|_| reached())
     }
 
-    /// Counts a request as soon as it may be sent.
-    pub(super) async fn wait(&self, sender: Sender, send_until: Instant) -> Result<(), Error> {
+    /// Counts a request as soon as it may be sent. It stops waiting when `check` refuses the request; for a request of the
+    /// gateway, a refusal may last a moment, because the work of which it is a part would have to begin again.
+    pub(super) async fn wait(
+        &self,
+        sender: Sender,
+        send_until: Instant,
+        check: impl Fn() -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let _place = match sender {
             Sender::Client => None,
             Sender::Gateway => Some(self.queue.lock().await),
         };
+        let begun = Instant::now();
         loop {
-            let mut now = Instant::now();
-            if sender == Sender::Gateway {
-                let opens_at = self.opens_at(now)?;
-                if opens_at > now {
-                    sleep_until(opens_at).await;
-                    now = Instant::now();
+            let now = Instant::now();
+            if let Err(refused) = check() {
+                let is_short = refused.retry_after.is_some_and(|seconds| seconds <= SHORT_WAIT.as_secs());
+                let may_wait = is_short && now - begun < SHORT_WAIT && now + LOOK < send_until;
+                if sender == Sender::Client || !may_wait {
+                    return Err(refused);
                 }
+                sleep_until(now + LOOK).await;
+                continue;
             }
             match self.take_at(sender, now) {
                 Ok(()) => return Ok(()),
@@ -89,30 +94,6 @@ impl Turns {
     /// Whether a request of the gateway waits.
     pub(super) fn are_waited_for(&self) -> bool {
         self.queue.try_lock().is_err()
-    }
-
-    /// Notes when the provider allows the next request. This is called for requests of the gateway.
-    pub(super) fn note(&self, response: &Response) {
-        if !response.status().is_success()
-            && let Some(seconds) = retry_after(response.headers())
-            && let Some(until) = Instant::now().checked_add(Duration::from_secs(seconds))
-        {
-            let mut closed_until = locked(&self.closed_until);
-            *closed_until = until.max(*closed_until);
-        }
-    }
-
-    /// When the provider wants requests again. A longer wait is an error, so that it is shown, and holds up no copy in the
-    /// middle.
-    fn opens_at(&self, now: Instant) -> Result<Instant, Error> {
-        let opens_at = now.max(*locked(&self.closed_until));
-        let left = opens_at - now;
-        if left <= SHORT_WAIT {
-            return Ok(opens_at);
-        }
-        let message = "the provider has asked to wait before the next request; nothing was sent";
-        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-        Err(Error::new(Kind::RateLimited, message).with_retry_after(Some(seconds)))
     }
 
     /// The error is when it may be sent.
@@ -155,8 +136,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use http::{StatusCode, header};
-
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -216,39 +195,22 @@ mod tests {
     async fn a_request_that_may_not_be_sent_before_its_deadline_does_not_wait() {
         for sender in [Sender::Client, Sender::Gateway] {
             let (turns, soon) = (turns("1/h"), Instant::now() + Duration::from_mins(1));
-            turns.wait(sender, soon).await.expect("the first");
-            assert_eq!(turns.wait(sender, soon).await.expect_err("the second").kind, Kind::Throttled);
+            turns.wait(sender, soon, || Ok(())).await.expect("the first");
+            assert_eq!(turns.wait(sender, soon, || Ok(())).await.expect_err("the second").kind, Kind::Throttled);
         }
     }
 
     #[tokio::test]
     async fn it_shows_that_a_request_of_the_gateway_waits() {
         let (turns, late) = (turns("1/h"), Instant::now() + 2 * HOUR);
-        turns.wait(Sender::Gateway, late).await.expect("the first");
+        turns.wait(Sender::Gateway, late, || Ok(())).await.expect("the first");
         assert!(!turns.are_waited_for());
         let look = async { assert!(turns.are_waited_for()) };
         tokio::select! {
             biased;
-            _ = turns.wait(Sender::Gateway, late) => unreachable!("an hour has not passed"),
+            _ = turns.wait(Sender::Gateway, late, || Ok(())) => unreachable!("an hour has not passed"),
             () = look => {}
         }
         assert!(!turns.are_waited_for());
-    }
-
-    #[tokio::test]
-    async fn the_gateway_keeps_retry_after_and_a_shorter_one_does_not_end_it() {
-        let (turns, begun) = (Turns::new(None), Instant::now());
-        for seconds in ["3600", "1", "soon"] {
-            let mut refusal = Response::default();
-            *refusal.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-            refusal.headers_mut().insert(header::RETRY_AFTER, seconds.parse().expect("a header"));
-            turns.note(&refusal);
-        }
-        assert!(turns.wait(Sender::Client, begun + HOUR).await.is_ok(), "the provider itself answers a client");
-        let refused = turns.wait(Sender::Gateway, begun + HOUR).await.expect_err("it is too early");
-        assert_eq!((refused.kind, refused.retry_after), (Kind::RateLimited, Some(3600)));
-        let later = begun + HOUR - Duration::from_millis(500);
-        assert!(turns.opens_at(later).is_ok_and(|opens_at| opens_at > later), "a short wait is no error");
-        assert_eq!(turns.opens_at(begun + 2 * HOUR).ok(), Some(begun + 2 * HOUR));
     }
 }

@@ -1,6 +1,6 @@
 //! Which requests are sent again: reads that failed or got a server error (5xx), and any request that was certainly not
 //! sent. A write that may have been executed is never sent again here. A budget limits the retries, so that they do not
-//! make an outage worse.
+//! make an outage worse. Nothing is sent again after the breaker of the connection has opened.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use tower::{
     util::rng::HasherRng,
 };
 
-use super::Outgoing;
+use super::{Outgoing, gate::Gate};
 
 /// Attempts after the first.
 const MAX_RETRIES: u8 = 2;
@@ -35,10 +35,11 @@ pub(super) struct Policy {
     retries_left: u8,
     budget: Arc<TpsBudget>,
     pause: ExponentialBackoff,
+    gate: Arc<Gate>,
 }
 
 impl Policy {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(gate: Arc<Gate>) -> Self {
         // Full jitter. The bounds are valid constants, so this does not fail.
         let maker = ExponentialBackoffMaker::new(MIN_PAUSE, MAX_PAUSE, 1.0, HasherRng::default());
         let mut maker = maker.unwrap_or_default();
@@ -46,6 +47,7 @@ impl Policy {
             retries_left: MAX_RETRIES,
             budget: Arc::new(TpsBudget::new(BUDGET_PERIOD, BUDGET_MIN_PER_SECOND, BUDGET_SHARE)),
             pause: maker.make_backoff(),
+            gate,
         }
     }
 }
@@ -58,7 +60,7 @@ impl retry::Policy<Outgoing, Response, BoxError> for Policy {
             self.budget.deposit();
             return None;
         }
-        if self.retries_left == 0 {
+        if self.retries_left == 0 || !self.gate.admits(outgoing.pass) {
             return None;
         }
         let pause = self.pause.next_backoff();

@@ -18,6 +18,7 @@ use url::Url;
 
 use super::{
     budget::{Budget, Share},
+    gate::Breakers,
     recent::Recent,
 };
 use crate::metrics::Metrics;
@@ -29,6 +30,7 @@ pub struct Shared(Arc<Parts>);
 struct Parts {
     process: Arc<Held>,
     others: Mutex<HashMap<Owner, Arc<Held>>>,
+    breakers: Mutex<HashMap<Account, Arc<Breakers>>>,
     decoders: Semaphore,
     metrics: Metrics,
 }
@@ -40,6 +42,7 @@ impl Default for Parts {
         Self {
             process: Arc::new(Held { replies: Budget::whole(), ..Held::default() }),
             others: Mutex::default(),
+            breakers: Mutex::default(),
             decoders: Semaphore::new((cores / 2).max(1)),
             metrics: Metrics::default(),
         }
@@ -60,6 +63,9 @@ enum Owner {
     /// A merchant and its connection.
     Connection(String, String),
 }
+
+/// A digest of a connection, of its base URL and of its credentials. Where one of them changes, the breakers begin anew.
+pub(super) type Account = [u8; 32];
 
 /// What requests hold of an owner.
 #[derive(Debug)]
@@ -137,6 +143,14 @@ impl Shared {
         // Only the map still knows the places of a connection that an earlier reload removed.
         others.retain(|_, held| Arc::strong_count(held) > 1);
         Arc::clone(others.entry(owner).or_default())
+    }
+
+    /// The breakers of a connection.
+    pub(super) fn breakers(&self, name: ConnectionName<'_>, account: Account) -> Arc<Breakers> {
+        let mut breakers = self.0.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.retain(|_, breakers| Arc::strong_count(breakers) > 1);
+        let new = || Arc::new(Breakers::new(name, self.metrics().clone()));
+        Arc::clone(breakers.entry(account).or_insert_with(new))
     }
 
     /// The metrics of the process.

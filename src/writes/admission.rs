@@ -4,7 +4,7 @@
 //! A repetition of an earlier request needs no place: it gets the stored answer, also where the connection is at its
 //! limit. So the store is asked whether the request is one before it is refused, and before a rate limit counts it.
 
-use passerelle_providers::model::Error;
+use passerelle_providers::model::{Error, Operation};
 
 use super::{Claim, NewOperation, StoreError, Writes};
 use crate::{merchant::Connection, upstream::Permit};
@@ -23,6 +23,7 @@ impl Writes {
     pub(super) async fn admit<'c>(
         &self,
         connection: &'c Connection,
+        operation: Operation,
         new: &NewOperation,
     ) -> Result<Admission<'c>, StoreError> {
         let upstream = &connection.upstream;
@@ -33,7 +34,7 @@ impl Writes {
         }
         let is_copy = new.home.as_ref().is_some_and(|home| home.is_copy);
         // A copy has had its turn before the time of its lease began.
-        let error = match if is_copy { upstream.admit_own() } else { upstream.admit() } {
+        let error = match if is_copy { upstream.admit_own(operation) } else { upstream.admit(operation) } {
             Ok(permit) => return Ok(Admission::Permit(permit)),
             Err(error) => error,
         };

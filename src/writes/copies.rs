@@ -85,7 +85,8 @@ impl Writes {
     pub async fn copy(self: &Arc<Self>, copy: NewCopy) -> Result<CopyEnd, StoreError> {
         let NewCopy { merchant, connection, of, epoch, command, seen } = copy;
         let home = HomeOfWrite { epoch, public_id: Some(of.public_id.clone()), is_copy: true };
-        if let Err(error) = connection.upstream.own_turn(Instant::now() + self.gateway.load().deadline).await {
+        let until = Instant::now() + self.gateway.load().deadline;
+        if let Err(error) = connection.upstream.own_turn(command.operation(), until).await {
             return Ok(CopyEnd::Refused(error));
         }
         let marker = self.store.copy_marker(&merchant.name, &of.public_id);

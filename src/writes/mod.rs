@@ -214,7 +214,7 @@ impl Writes {
             prepared;
         let new = new_operation(&write, id, idempotency, content.request, document);
         let waiters = Waiters { client, in_flight_write: &in_flight_write };
-        let permit = match self.admit(&write.connection, &new).await? {
+        let permit = match self.admit(&write.connection, write.command.operation(), &new).await? {
             Admission::Permit(permit) => permit,
             // An earlier request made the write. So the registration ends here: a client that joined it gets no answer, and
             // makes its own claim at once.

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod blocks;
+mod breaker;
 mod carried;
 mod code_map;
 mod contract;

@@ -3,12 +3,12 @@
 //! A switch that fails tries again after half a second, so a reason that is shown before the fourth try is shown within two
 //! seconds. `src/switch/control.rs` tests with a clock of its own how long a provider may be silent.
 
-use std::{fs, net::TcpListener, sync::Arc};
+use std::{fs, net::TcpListener, sync::Arc, time::Duration};
 
 use passerelle::{
     switch::{
         service::{Decision, SwitchService},
-        view::{DecisionKind, SwitchView},
+        view::{BlockedCode, DecisionKind, SwitchView},
     },
     twin::{
         Twin,
@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     contract::Contract,
+    stand_in::refusing_address,
     support::{Gateway, JsonText},
 };
 
@@ -78,7 +79,7 @@ impl Blocked {
 
     /// Reads the switch until it waits for something; `None`: until it waits for nothing.
     async fn until(&self, code: Option<&str>, is_in_time: impl Fn() -> bool) -> Value {
-        let ends = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
+        let ends = tokio::time::Instant::now() + Duration::from_mins(1);
         loop {
             let shown = self.shown().await;
             if shown["blocked_by"]["code"].as_str() == code && (code.is_some() || shown["marks"]["pending"] == 0) {
@@ -86,7 +87,7 @@ impl Blocked {
             }
             assert!(is_in_time(), "{code:?} is shown too late: {shown:#}");
             assert!(tokio::time::Instant::now() < ends, "{code:?} did not come: {shown:#}");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -152,6 +153,28 @@ async fn provider_unavailable_is_shown_and_goes_when_the_provider_is_back() {
         blocked.write("Awa").await;
         blocked.until(None, || true).await;
     }
+}
+
+/// After some tries that fail, no worker tries it any more.
+#[tokio::test]
+async fn provider_unavailable_is_shown_while_the_breaker_is_open() {
+    let blocked = Blocked::start(1).await;
+    let section = "[outbound.breaker]\npause = \"1h\"\nmax_pause = \"1h\"\n";
+    blocked.bed.gateway.try_reload(&format!("{}\n{section}", blocked.text)).await.expect("reloaded");
+    let base = format!("http://{}/", refusing_address());
+    blocked.doors[1].leads_to(&Vendor { base, ..same(&blocked.behind[1]) });
+    blocked.write("Fatou").await;
+    let mut tries = 0;
+    loop {
+        let stalled = blocked.bed.copy(&blocked.ids[0]).await.expect_err("it cannot be reached");
+        assert_eq!(stalled.code, BlockedCode::ProviderUnavailable, "{stalled:?}");
+        if stalled.retry_after.is_some_and(|left| left > Duration::from_mins(50)) {
+            break;
+        }
+        tries += 1;
+        assert!(tries < 7, "the breaker does not open: {stalled:?}");
+    }
+    blocked.until(Some("provider_unavailable"), || true).await;
 }
 
 #[tokio::test]

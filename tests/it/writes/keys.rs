@@ -118,7 +118,7 @@ async fn concurrent_duplicates_have_one_effect() {
 #[tokio::test]
 async fn a_create_that_the_provider_did_not_execute_may_be_sent_again_with_its_key() {
     let limited =
-        "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 2\r\nretry-after: 1\r\nconnection: close\r\n\r\n{}";
+        "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 2\r\nretry-after: 0\r\nconnection: close\r\n\r\n{}";
     let created = "{\"data\":{\"customer_id\":\"b78de3c9-7f76-4f43-9c5d-19d9f5c7c985\",\"name\":\"Awa\"}}";
     let created = format!(
         "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{created}",

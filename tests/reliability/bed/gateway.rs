@@ -98,9 +98,10 @@ impl Gateway {
             Some(url) => format!("url = \"{url}\"\nkey = \"{}\"", "0a".repeat(32)),
             None => format!("url = \"sqlite:{}\"", folder.path().join("store/passerelle.db").display()),
         };
+        // The tests wait a minute for a provider that is back. So no pause of a breaker may last as long.
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\n{place}\n{}\n[outbound]\nallow_insecure = true\n\
-             [merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
+             [outbound.breaker]\nmax_pause = \"2s\"\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
              {}{}",
             setup.server,
             setup.store,

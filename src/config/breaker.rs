@@ -1,0 +1,58 @@
+//! When the gateway stops to send requests to a provider that fails.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de::Error};
+
+use super::duration;
+
+/// When the gateway stops to send requests of a connection, and for how long. Every connection counts for itself.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Breaker")]
+pub struct BreakerConfig {
+    /// After so many failures one after the other. 0: a run of failures does not count.
+    pub failures: u32,
+    /// When less than this part of the requests in `window` succeed, from 0 to 1. 0: the part does not count.
+    #[serde(deserialize_with = "part")]
+    pub min_success: f64,
+    /// How many requests `window` must have before their part counts.
+    pub min_requests: u32,
+    /// How far back the part counts, such as `10s`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub window: Duration,
+    /// The first pause, such as `1s`. Each further one is twice as long.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub pause: Duration,
+    /// The longest pause, such as `60s`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub max_pause: Duration,
+    /// The pause after the provider has refused the credentials `failures` times one after the other, such as `1m`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub unauthorized_pause: Duration,
+    /// The longest `Retry-After` of a provider that the gateway follows, such as `5m`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub max_retry_after: Duration,
+}
+
+fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let part = f64::deserialize(deserializer)?;
+    match (0.0..=1.0).contains(&part) {
+        true => Ok(part),
+        false => Err(D::Error::custom(format!("must be a number from 0 to 1, such as 0.5, not `{part}`"))),
+    }
+}
+
+#[cfg(test)]
+impl BreakerConfig {
+    /// The defaults.
+    pub(crate) fn tested() -> Self {
+        super::load_text("", "test.toml").expect("the defaults").config.outbound.breaker
+    }
+}
