@@ -4,6 +4,7 @@
 use std::{
     convert::Infallible,
     future::Future,
+    net::IpAddr,
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
@@ -25,6 +26,7 @@ use tower::Service;
 use uuid::Uuid;
 
 use crate::{
+    admission::{self, OfClient, Refusals},
     drop_in, http as api,
     merchant::{Gateway, Merchant},
     operator,
@@ -94,6 +96,15 @@ fn target(start: &[u8]) -> Option<(Method, Uri)> {
 pub struct Edge {
     router: Router,
     paths: Arc<matchit::Router<&'static str>>,
+    refusals: Arc<Refusals>,
+    /// The address of the client at the other end of the connection.
+    client: Option<IpAddr>,
+}
+
+impl OfClient for Edge {
+    fn set_client(&mut self, address: IpAddr) {
+        self.client = Some(address);
+    }
 }
 
 impl Edge {
@@ -108,13 +119,14 @@ impl Edge {
             // It cannot fail, because axum has accepted the path, with the same crate.
             let _ = paths.insert(path, path);
         }
+        let refusals = Arc::clone(&app.refusals);
         let router = router
             .fallback(move || async move { Problem::new(Code::NotFound, unknown_path) })
             .method_not_allowed_fallback(|| async {
                 Problem::new(Code::MethodNotAllowed, "the path does not have this method; `Allow` lists its methods")
             })
             .with_state(app);
-        Self { router, paths: Arc::new(paths) }
+        Self { router, paths: Arc::new(paths), refusals, client: None }
     }
 }
 
@@ -137,8 +149,8 @@ where
             request.extensions_mut().insert(RequestId(arrival.id.clone()));
         }
         let checked = check_head(&request).map(|()| self.router.call(request));
-        let paths = Arc::clone(&self.paths);
-        Box::pin(async move {
+        let (paths, refusals) = (Arc::clone(&self.paths), Arc::clone(&self.refusals));
+        Box::pin(admission::scope(self.client, async move {
             let response = match checked {
                 Ok(answer) => AssertUnwindSafe(answer)
                     .catch_unwind()
@@ -146,8 +158,8 @@ where
                     .unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?,
                 Err(failure) => failure.into_response(),
             };
-            Ok(arrival.finish(response, &paths))
-        })
+            Ok(arrival.finish(response, &paths, &refusals))
+        }))
     }
 }
 
@@ -175,7 +187,7 @@ impl Arrival {
     }
 
     /// Writes the problem of a failed request, logs the request, and adds the headers that every answer has.
-    fn finish(self, mut response: Response, paths: &matchit::Router<&'static str>) -> Response {
+    fn finish(self, mut response: Response, paths: &matchit::Router<&'static str>, refusals: &Refusals) -> Response {
         let Self { at, id, trace, method, uri } = self;
         let id_text = id.to_str().unwrap_or_default();
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -186,7 +198,8 @@ impl Arrival {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
             let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
             let route = route_of(&uri, paths);
-            if status >= 500 {
+            let is_counted = refusals.count(code);
+            if status >= 500 && !is_counted {
                 tracing::warn!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
             } else {
                 tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, milliseconds, "{method} {route} was refused: {detail}");
@@ -204,6 +217,7 @@ impl Arrival {
                 response.headers_mut().insert(header::ALLOW, allow);
             }
         }
+        admission::add_headers(response.headers_mut());
         finish_headers(response.headers_mut(), id, closes);
         response
     }
@@ -290,7 +304,12 @@ mod tests {
     #[tokio::test]
     async fn a_panic_in_a_handler_becomes_a_problem() {
         let faulty = || async { if true { panic!("on purpose") } else { "never answered" } };
-        let edge = Edge { router: Router::new().route("/", get(faulty)), paths: Arc::default() };
+        let edge = Edge {
+            router: Router::new().route("/", get(faulty)),
+            paths: Arc::default(),
+            refusals: Arc::new(Refusals::new(&crate::metrics::Metrics::default())),
+            client: None,
+        };
         let request = Request::builder().uri("/").header("host", "gateway").body(Body::empty()).expect("a request");
         let answer = edge.oneshot(request).await.expect("an answer");
         assert_eq!(answer.status(), 500);

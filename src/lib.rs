@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod app;
 mod body;
 pub mod capabilities;

@@ -76,12 +76,18 @@ macro_rules! metrics {
 const SIZES: [f64; 6] = [256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 1_048_576.0];
 
 metrics! {
+    /// Requests that the gateway refused because there were too many, by the code of the answer.
+    counter requests_refused = "passerelle_requests_refused" (code);
+
     /// Replies of providers that were not read to their end, because the replies of all providers together needed too
     /// much memory.
     counter replies_refused = "passerelle_provider_replies_refused" (merchant, connection);
 
     /// Circuit breakers of a connection that are open: its own, and those of single operations.
     gauge breakers_open = "passerelle_provider_breakers_open" (merchant, connection);
+
+    /// How many requests the gateway answers at once. It falls while the gateway is overloaded.
+    gauge request_places = "passerelle_request_places" ();
 
     /// Sizes of the bodies of clients' requests, in bytes.
     histogram body_bytes = "passerelle_request_body_bytes" (merchant) in SIZES;

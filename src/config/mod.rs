@@ -59,16 +59,26 @@ pub struct ServerConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub body_timeout: Duration,
+    /// The gateway is overloaded while everything that is ready to run waits for a processor for longer than this, such as
+    /// `10ms`. Then it answers fewer requests at once, and refuses further ones.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub overload_wait: Duration,
     /// How many client connections may be open at once.
     pub max_connections: usize,
     /// How many connections of one client address may be open at once. The addresses of an IPv6 network (/64) count as
     /// one.
     pub max_connections_per_address: usize,
     /// The addresses and networks of the proxies in front of the gateway, such as `10.0.0.0/8`. Their connections are
-    /// not limited by address.
+    /// not limited by address, and `X-Forwarded-For` says whose wrong keys they bring.
     #[serde(deserialize_with = "networks")]
     #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<IpNet>,
+    /// How many wrong keys of one client address are answered as such, such as `60/min`. Further ones get 429
+    /// `too_many_wrong_keys`. A valid key works all the same.
+    #[serde(deserialize_with = "rate")]
+    #[schemars(with = "String")]
+    pub wrong_keys_per_address: Rate,
     /// How large a request body may be, in bytes.
     pub max_body: usize,
     /// How much memory all request bodies may occupy together, in bytes. The bodies of one merchant never occupy more than
@@ -182,6 +192,10 @@ pub struct MerchantConfig {
     /// Whether a request may ask for `Prefer: loss=carry`. `on_loss = "carry"` allows it, too.
     #[serde(default)]
     pub allow_carry: bool,
+    /// The most requests of its clients, such as `600/min`. Further ones get 429 `rate_limited`.
+    #[serde(default, deserialize_with = "maybe_rate")]
+    #[schemars(with = "Option<String>")]
+    pub rate_limit: Option<Rate>,
     /// The credentials that verify drop-in clients which sign their requests, by the provider whose API they use.
     #[serde(default)]
     pub ingress: BTreeMap<String, BTreeMap<String, Secret>>,
@@ -315,9 +329,13 @@ fn maybe_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<D
     duration(deserializer).map(Some)
 }
 
-fn maybe_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rate>, D::Error> {
+fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
     const FORM: &str = "a rate, such as \"60/min\", \"5/s\" or \"1000/h\"";
-    deserializer.deserialize_str(InString { form: FORM, parse: Rate::parse }).map(Some)
+    deserializer.deserialize_str(InString { form: FORM, parse: Rate::parse })
+}
+
+fn maybe_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rate>, D::Error> {
+    rate(deserializer).map(Some)
 }
 
 /// The loss policies that a configuration may name.

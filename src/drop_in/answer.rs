@@ -11,6 +11,7 @@ use passerelle_providers::{
 };
 
 use crate::{
+    admission::TooMany,
     merchant::Merchant,
     problem::{Code, IDEMPOTENCY_STATUS, OPERATION_ID, Problem},
     store::OperationId,
@@ -53,6 +54,12 @@ impl From<Error> for Refusal {
     }
 }
 
+impl From<TooMany> for Refusal {
+    fn from(refused: TooMany) -> Self {
+        Problem::from(refused).into()
+    }
+}
+
 impl From<Problem> for Refusal {
     /// A body or a header that the gateway refuses, an idempotency key that cannot be used, or a fault of the gateway.
     fn from(failure: Problem) -> Self {
@@ -67,7 +74,7 @@ impl From<Problem> for Refusal {
         let error =
             Error::new(kind, failure.detail().to_owned()).after(effect == Effect::Unknown, effect == Effect::Done);
         Self {
-            error: error.with_retry_after((kind == Kind::Overloaded).then_some(1)),
+            error: error.with_retry_after(failure.retry_after().or((kind == Kind::Overloaded).then_some(1))),
             operation: None,
             gateway_problem: Some(failure),
             write: None,

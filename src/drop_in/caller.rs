@@ -10,6 +10,7 @@ use passerelle_providers::model::{
     manifest::Manifest,
 };
 
+use super::answer::Refusal;
 use crate::{
     merchant::{Gateway, Merchant, SignerId, digest_of},
     state::Once,
@@ -30,17 +31,24 @@ pub(super) fn authentication(
     gateway: &Gateway,
     manifest: &'static Manifest,
     vendor_request: &Request,
-) -> Result<Authentication, Error> {
+) -> Result<Authentication, Refusal> {
     let used = manifest.auth.iter().find(|scheme| scheme.is_used(vendor_request));
     let scheme = used.ok_or_else(|| refused("the request has no key"))?;
     let Some(key) = scheme.presented(vendor_request) else {
-        let AuthScheme::Signed { ingress, .. } = scheme else { return Err(unknown_client()) };
+        let AuthScheme::Signed { ingress, .. } = scheme else { return Err(unknown_client().into()) };
         let name = header(vendor_request, ingress.signer_header);
-        let signer = gateway.signers(manifest.name, name).next().ok_or_else(unknown_client)?;
+        let signer = gateway.signers(manifest.name, name).next();
+        let signer = signer.ok_or_else(|| wrong_key(gateway, vendor_request, unknown_client()))?;
         return Ok(Authentication::Signature(scheme, signer.id));
     };
-    let merchant = gateway.merchant(key).ok_or_else(|| refused("the key is not known"))?;
+    let merchant = gateway.merchant(key);
+    let merchant = merchant.ok_or_else(|| wrong_key(gateway, vendor_request, refused("the key is not known")))?;
     Ok(Authentication::Key(Arc::clone(merchant)))
+}
+
+/// Counts a wrong key or signature, which is answered with `error` unless its address has sent too many.
+fn wrong_key(gateway: &Gateway, vendor_request: &Request, error: Error) -> Refusal {
+    gateway.wrong_keys.count(vendor_request.headers()).map_or_else(Refusal::from, |()| error.into())
 }
 
 fn unknown_client() -> Error {
@@ -55,8 +63,10 @@ pub(super) fn signed(
     scheme: &AuthScheme,
     vendor_request: &Request,
     now: Timestamp,
-) -> Result<(Arc<Merchant>, Once), Error> {
-    let AuthScheme::Signed { verify, ingress, .. } = scheme else { return Err(refused("the request is not signed")) };
+) -> Result<(Arc<Merchant>, Once), Refusal> {
+    let AuthScheme::Signed { verify, ingress, .. } = scheme else {
+        return Err(refused("the request is not signed").into());
+    };
     let signer = header(vendor_request, ingress.signer_header);
     let mut refusal = unknown_client();
     for candidate in gateway.signers(manifest.name, signer) {
@@ -72,5 +82,5 @@ pub(super) fn signed(
             Err(error) => refusal = error,
         }
     }
-    Err(refusal)
+    Err(wrong_key(gateway, vendor_request, refusal))
 }

@@ -33,6 +33,7 @@ use tokio::time::Instant;
 pub use surface::surface;
 
 use crate::{
+    admission,
     body::{BodyLimits, read_body},
     execution::{self, ProviderTransport, Reader},
     merchant::{Connection, Gateway, Merchant},
@@ -125,6 +126,9 @@ impl DropInCall {
     /// Authenticates the caller, decodes the request, executes the command, and encodes the answer.
     async fn answer(&mut self, body: Body, app: &App) -> Result<http::Response<Bytes>, Refusal> {
         let authentication = caller::authentication(&self.gateway, self.dialect.manifest, &self.vendor_request)?;
+        if let Authentication::Key(merchant) = &authentication {
+            admission::admit(&app.places, &merchant.places, merchant.request_rate.as_deref())?;
+        }
         let limits = BodyLimits { size: self.gateway.max_body, timeout: self.gateway.body_timeout };
         let owner = match &authentication {
             Authentication::Key(merchant) => BodyOwner::Merchant(merchant.name.clone()),
@@ -138,6 +142,7 @@ impl DropInCall {
                 let mut signed = self.vendor_request.clone();
                 *signed.uri_mut() = self.uri.clone();
                 let (merchant, once) = caller::signed(&self.gateway, self.dialect.manifest, scheme, &signed, self.now)?;
+                admission::admit(&app.places, &merchant.places, merchant.request_rate.as_deref())?;
                 match app.replays.admit(once, self.now.as_second())? {
                     Admitted::First(seen) => self.seen = seen,
                     Admitted::Again(repeated) => return Ok(repeated.answer().await?),

@@ -14,6 +14,7 @@ use passerelle_providers::{
 
 use super::query::Query;
 use crate::{
+    admission,
     body::{BodyLimits, read_body},
     execution,
     merchant::{Connection, Gateway, Merchant},
@@ -52,8 +53,11 @@ impl FromRequestParts<Arc<App>> for Caller {
         let key = bearer(&parts.headers)
             .ok_or_else(|| Problem::new(Code::Unauthorized, "send your key as `Authorization: Bearer <key>`"))?;
         let merchant = gateway.merchant(key).cloned();
-        let merchant = merchant
-            .ok_or_else(|| Problem::new(Code::Unauthorized, "the key belongs to no merchant of this gateway"))?;
+        let Some(merchant) = merchant else {
+            gateway.wrong_keys.count(&parts.headers)?;
+            return Err(Problem::new(Code::Unauthorized, "the key belongs to no merchant of this gateway"));
+        };
+        admission::admit(&app.places, &merchant.places, merchant.request_rate.as_deref())?;
         let prefer = parts.headers.get(PREFER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Self {
             gateway,

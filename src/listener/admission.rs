@@ -3,12 +3,13 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use super::Limits;
+use crate::admission::client_of;
 
 /// How often refused connections are logged.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
@@ -97,14 +98,6 @@ impl Drop for Admitted {
                 open.by_client.remove(&client);
             }
         }
-    }
-}
-
-/// The address by which a client is counted. An IPv6 client has a whole /64 network.
-fn client_of(peer: IpAddr) -> IpAddr {
-    match peer {
-        IpAddr::V4(_) => peer,
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
 

@@ -22,11 +22,13 @@ use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tower::{Service, make::Shared};
 
-use admission::Admission;
+use self::admission::Admission;
 use connection::Connection;
 pub use files::connections_within_file_limit;
 use progress::{Progress, Tracked};
 pub use refusal::RefuseHead;
+
+use crate::admission::OfClient;
 
 /// The limits of a listener.
 #[derive(Debug, Clone)]
@@ -68,7 +70,7 @@ pub async fn serve<S>(
     refuse_head: RefuseHead,
 ) -> io::Result<()>
 where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + OfClient + Clone + Send + 'static,
     S::Future: Send + Unpin,
 {
     listener.set_nonblocking(true)?;
@@ -91,7 +93,7 @@ struct LimitedAcceptor {
     refuse_head: RefuseHead,
 }
 
-impl<S> Accept<TcpStream, S> for LimitedAcceptor {
+impl<S: OfClient> Accept<TcpStream, S> for LimitedAcceptor {
     type Stream = Connection;
     type Service = Tracked<S>;
     type Future = Ready<io::Result<(Connection, Tracked<S>)>>;
@@ -102,10 +104,11 @@ impl<S> Accept<TcpStream, S> for LimitedAcceptor {
 }
 
 impl LimitedAcceptor {
-    fn accepted<S>(&self, stream: TcpStream, service: S) -> io::Result<(Connection, Tracked<S>)> {
+    fn accepted<S: OfClient>(&self, stream: TcpStream, mut service: S) -> io::Result<(Connection, Tracked<S>)> {
         let peer = stream.peer_addr()?.ip();
         let admitted = self.admission.admit(peer).ok_or(io::ErrorKind::QuotaExceeded)?;
         stream.set_nodelay(true)?;
+        service.set_client(peer);
         let progress = Arc::<Progress>::default();
         let connection = Connection::new(stream, admitted, Arc::clone(&progress), self.refuse_head);
         Ok((connection, Tracked { service, progress }))

@@ -34,7 +34,12 @@ pub use homes::{Homes, connection, held};
 pub use middleware::{Home, Middleware};
 pub use operator::{OperatorAccess, SANDBOX_OPERATOR_KEY};
 
-use crate::{config::OnAmbiguous, store::Carried, upstream::Upstream};
+use crate::{
+    admission::{OfMerchant, RequestRate, WrongKeys},
+    config::OnAmbiguous,
+    store::Carried,
+    upstream::Upstream,
+};
 
 /// A snapshot of everything that requests need.
 #[derive(Clone)]
@@ -45,6 +50,8 @@ pub struct Gateway {
     signers: Vec<Signer>,
     /// Who may use the operator's API.
     pub operator: OperatorAccess,
+    /// Limits the wrong keys of an address.
+    pub wrong_keys: Arc<WrongKeys>,
     /// How long a whole request may take.
     pub deadline: Duration,
     /// How long writes to one customer may wait while it moves to another connection.
@@ -55,6 +62,10 @@ pub struct Gateway {
     pub body_timeout: Duration,
     /// How much memory all request bodies may occupy together, in bytes. Only the snapshot of the start decides.
     pub max_bodies: usize,
+    /// How many requests are answered at once in the beginning. Only the snapshot of the start decides.
+    pub places: usize,
+    /// How long everything that is ready to run may wait for a core. Only the snapshot of the start decides.
+    pub overload_wait: Duration,
 }
 
 /// A merchant.
@@ -68,6 +79,10 @@ pub struct Merchant {
     pub on_loss: LossPolicy,
     /// Whether the gateway may keep fields that the provider has no place for.
     pub allows_carry: bool,
+    /// How many requests of its clients are being answered. After a reload, those from before count for the process alone.
+    pub places: OfMerchant,
+    /// Limits how many requests its clients may send. `None` for no limit.
+    pub request_rate: Option<Arc<RequestRate>>,
     /// Where a customer has the merchant's own reference: `metadata.KEY`.
     pub reference: Option<String>,
     /// Every connection by name, active or not: a write is reconciled at the connection that sent it.

@@ -17,6 +17,7 @@ use passerelle_providers::{
 
 use super::{Connection, CursorKey, Gateway, Merchant, Resolved, Signer, Twins, digest_of};
 use crate::{
+    admission::{OfMerchant, RequestRate, WrongKeys},
     config::{self, ConfigError, Loaded, OnAmbiguous, nearest},
     store,
     upstream::{
@@ -119,11 +120,17 @@ impl Gateway {
                     by_name,
                     signers,
                     operator,
+                    wrong_keys: Arc::new(WrongKeys::new(
+                        config.server.wrong_keys_per_address,
+                        config.server.trusted_proxies.clone(),
+                    )),
                     deadline: config.server.deadline,
                     hold: config.switch.hold,
                     max_body: config.server.max_body,
                     body_timeout: config.server.body_timeout,
                     max_bodies: config.server.max_bodies,
+                    places: outbound.max_in_flight_total,
+                    overload_wait: config.server.overload_wait,
                 },
                 warnings: resolver.warnings,
             }),
@@ -200,6 +207,8 @@ impl Resolver<'_> {
             name: name.to_owned(),
             region,
             on_loss: typed.on_loss,
+            places: OfMerchant::default(),
+            request_rate: typed.rate_limit.map(|rate| Arc::new(RequestRate::new(rate))),
             reference,
             allows_carry: typed.allow_carry || typed.on_loss == LossPolicy::Carry,
             connections,

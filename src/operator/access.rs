@@ -81,6 +81,7 @@ where
                 Some(_) => "this is the key of a merchant's client; the operator's API needs one of `operator.keys`",
                 None => "the key is not one of `operator.keys`",
             };
+            gateway.wrong_keys.count(&parts.headers)?;
             return Err(Problem::new(Code::Unauthorized, detail));
         };
         Ok(Self {

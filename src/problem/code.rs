@@ -115,9 +115,13 @@ codes! {
     /// A text or a number contains a card number: 13 to 19 digits that a card network gives out and that pass its check
     /// (Luhn); in place of a phone number, 16 digits or more. The gateway never accepts one. Remove it.
     CardDataRefused = "card_data_refused", 422, "Card numbers are not accepted";
-    /// The `rate_limit` that the operator set for this connection is reached. Nothing was sent to the provider. Try again
-    /// after `Retry-After`.
+    /// The `rate_limit` that the operator set for the merchant or for the connection is reached. Nothing was sent to the
+    /// provider. Try again after `Retry-After`. While the merchant has a limit, every answer to its clients has
+    /// `RateLimit-Policy` and `RateLimit`, which say how many requests are left.
     RateLimited = "rate_limited", 429, "Too many requests";
+    /// The key of the request is not valid, and so were too many others from the address of the client
+    /// (`server.wrong_keys_per_address`). Try again after `Retry-After`, with a valid key: a valid key works all the same.
+    TooManyWrongKeys = "too_many_wrong_keys", 429, "Too many wrong keys";
     /// The provider refuses the request because it received too many from this account. Until `Retry-After`, the gateway
     /// sends it no further request of this connection, and answers this code itself. Try again then.
     ProviderRateLimited = "provider_rate_limited", 429, "The provider received too many requests";
@@ -135,7 +139,7 @@ codes! {
     /// not document; it is about another customer than the one that was asked for; or an id in it does not have the form
     /// of the provider's ids.
     ProviderBadResponse = "provider_bad_response", 502, "The provider's answer cannot be used";
-    /// The gateway already has as many requests in flight to providers as it allows, or the bodies of the merchant's
+    /// The gateway already answers as many requests as it can, or has as many in flight to providers as it allows, or the bodies of the merchant's
     /// requests, those of all requests, or the replies of providers need all the memory that it allows. Nothing was
     /// changed. Try again.
     Overloaded = "overloaded", 503, "Too many requests are in flight";

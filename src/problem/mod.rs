@@ -15,6 +15,7 @@ use passerelle_providers::{
 mod allow;
 mod body;
 mod code;
+mod limits;
 
 pub use body::ProblemReason;
 pub use code::Code;
@@ -219,6 +220,13 @@ impl Problem {
         self
     }
 
+    /// Adds after how many seconds the client may try again.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
     /// Adds the id of the record that the problem is about.
     #[must_use]
     pub fn with_existing(mut self, id: Option<String>) -> Self {
@@ -278,6 +286,11 @@ impl Problem {
     /// The detail. It contains neither secrets nor personal data.
     pub fn detail(&self) -> &str {
         &self.0.detail
+    }
+
+    /// After how many seconds the client may try again.
+    pub fn retry_after(&self) -> Option<u64> {
+        self.0.retry_after
     }
 
     /// The id of the write whose outcome is unknown.

@@ -17,6 +17,7 @@ pub use bodies::{BodyBudget, BodyOwner, OverBudget, Reservation, SMALL_BODY};
 pub use replays::{Admitted, Once, Repeated, Replays, Seen};
 
 use crate::{
+    admission::{Places, Refusals},
     merchant::{Gateway, Merchant},
     metrics::Metrics,
     store::{Store, StoreError},
@@ -47,18 +48,25 @@ pub struct App {
     pub replays: Replays,
     /// The memory of all request bodies.
     pub bodies: BodyBudget,
+    /// The places of the requests that are being answered.
+    pub places: Arc<Places>,
+    /// Counts the requests that are refused because there are too many.
+    pub refusals: Arc<Refusals>,
 }
 
 impl App {
     /// The state for a resolved configuration and a store. `find_surface` makes the surface of a stored write again.
     pub fn new(gateway: Gateway, store: Store, shared: Shared, find_surface: FindSurface) -> Arc<Self> {
         let bodies = BodyBudget::new(gateway.max_bodies);
+        let places = Places::new(gateway.places);
         let gateway = Arc::new(ArcSwap::from_pointee(gateway.with_ids(&store).with_carried(store.carried())));
         let writes = Writes::new(&store, Arc::clone(&gateway), find_surface);
         let context = Context { store: store.clone(), gateway: Arc::clone(&gateway), writes: Arc::clone(&writes) };
         Arc::new(Self {
             writes,
             switches: Switches::new(context),
+            places,
+            refusals: Arc::new(Refusals::new(shared.metrics())),
             shared,
             store,
             gateway,
@@ -106,6 +114,7 @@ impl App {
 
     /// Starts the workers. They run until the handle is aborted.
     pub fn run_in_background(self: &Arc<Self>) -> JoinHandle<()> {
+        self.places.keep_adapting(self.gateway.load().overload_wait, self.metrics());
         let app = Arc::clone(self);
         tokio::spawn(async move {
             tokio::join!(app.writes.run_workers(), app.keep_learning(), app.switches.work(), app.switches.erase());

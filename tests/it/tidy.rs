@@ -104,6 +104,7 @@ const SHELL: &[&str] = &[
     "capabilities",
     "config",
     "metrics",
+    "admission",
     "tls",
     "upstream",
     "store",

@@ -10,6 +10,7 @@ mod bed;
 mod bodies;
 mod compared;
 mod inbound;
+mod overload;
 mod priority;
 mod replies;
 mod shares;

@@ -106,8 +106,14 @@ pub(in crate::http) enum Problems {
     /// A field is wrong, or the provider cannot store it, or the provider refused the request.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
-    /// Too many requests. `Retry-After` says when to try again.
-    #[response(status = 429, content_type = "application/problem+json")]
+    /// Too many requests, or too many wrong keys. `Retry-After` says when to try again.
+    #[response(status = 429, content_type = "application/problem+json", headers(
+        ("Retry-After" = u64, description = "After how many seconds the client may try again."),
+        ("RateLimit-Policy" = Option<String>, description = "If the merchant has a `rate_limit`, on every answer: its \
+            requests (`q`) in so many seconds (`w`), as draft-ietf-httpapi-ratelimit-headers says it."),
+        ("RateLimit" = Option<String>, description = "With `RateLimit-Policy`: how many requests may be sent now (`r`). \
+            After `t` seconds all of them are available again or, after a refusal, one."),
+    ))]
     TooMany(Problem),
     /// The headers are too large.
     #[response(status = 431, content_type = "application/problem+json")]
@@ -118,7 +124,8 @@ pub(in crate::http) enum Problems {
     /// The provider failed, refused the gateway's credentials, or sent an answer that cannot be decoded.
     #[response(status = 502, content_type = "application/problem+json")]
     Provider(Problem),
-    /// The provider cannot be reached, or the gateway is overloaded, or its store is unavailable.
+    /// The provider cannot be reached, or the gateway is overloaded, or its store is unavailable. `Retry-After` says when to
+    /// try again.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Problem),
     /// The provider did not answer in time. A write may have been executed.

@@ -4,6 +4,8 @@ mod bodies;
 mod connections;
 mod dialects;
 mod heads;
+mod overload;
+mod rates;
 mod timing;
 
 use std::{net::SocketAddr, time::Duration};

@@ -98,10 +98,11 @@ impl Gateway {
             Some(url) => format!("url = \"{url}\"\nkey = \"{}\"", "0a".repeat(32)),
             None => format!("url = \"sqlite:{}\"", folder.path().join("store/passerelle.db").display()),
         };
-        // The tests wait a minute for a provider that is back. So no pause of a breaker may last as long.
+        // The tests wait a minute for a provider that is back, and its short time-outs pass on a busy machine too. So the
+        // pauses of breakers are short.
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\n{place}\n{}\n[outbound]\nallow_insecure = true\n\
-             [outbound.breaker]\nmax_pause = \"2s\"\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
+             [outbound.breaker]\npause = \"100ms\"\nmax_pause = \"500ms\"\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
              {}{}",
             setup.server,
             setup.store,

@@ -1,0 +1,172 @@
+//! The places of the requests that are being answered. The process has as many as its [`Controller`] allows, and refuses
+//! further requests at once, before their bodies are read: a request that waits makes all others wait.
+//!
+//! One rule divides them: **with `n` merchants that have places, each has at most a part of `n + 1`**, and never fewer than
+//! two. So one merchant with many requests has at most half of the places. When the number falls, a merchant below its part
+//! is still served, also while others have more than theirs, for example because they wait for a provider that hangs.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    TooMany,
+    controller::{Controller, Use},
+};
+use crate::metrics::Metrics;
+
+/// How often it is measured how long a task waits for a core.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// A merchant always has so many places.
+const LEAST_OF_MERCHANT: usize = 2;
+
+/// The places of the process.
+#[derive(Debug)]
+pub struct Places {
+    limit: AtomicUsize,
+    taken: AtomicUsize,
+    /// How many merchants have places.
+    merchants: AtomicUsize,
+    /// The most that were taken at once, and whether a request was refused, since they were last read.
+    peak: AtomicUsize,
+    refused: AtomicBool,
+}
+
+/// How many places a merchant has taken.
+pub type OfMerchant = Arc<AtomicUsize>;
+
+/// A place that is taken until this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    of_merchant: OfMerchant,
+}
+
+impl Places {
+    /// So many places. Their number does not change until [`Self::keep_adapting`].
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit: AtomicUsize::new(limit),
+            taken: AtomicUsize::default(),
+            merchants: AtomicUsize::default(),
+            peak: AtomicUsize::default(),
+            refused: AtomicBool::default(),
+        })
+    }
+
+    /// Takes a place for a request of a merchant.
+    pub(super) fn take(self: &Arc<Self>, of_merchant: &OfMerchant) -> Result<Place, TooMany> {
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+        let own = of_merchant.fetch_add(1, Ordering::Relaxed) + 1;
+        if own == 1 {
+            self.merchants.fetch_add(1, Ordering::Relaxed);
+        }
+        // If the request is refused, this returns the place.
+        let place = Place { places: Arc::clone(self), of_merchant: Arc::clone(of_merchant) };
+        let parts = self.merchants.load(Ordering::Relaxed).saturating_add(1);
+        if own > (self.limit.load(Ordering::Relaxed) / parts).max(LEAST_OF_MERCHANT) {
+            self.refused.store(true, Ordering::Relaxed);
+            return Err(TooMany::InFlight);
+        }
+        self.peak.fetch_max(taken, Ordering::Relaxed);
+        Ok(place)
+    }
+
+    /// What was used since this was last called.
+    fn used(&self) -> Use {
+        let taken = self.taken.load(Ordering::Relaxed);
+        Use {
+            peak: self.peak.swap(taken, Ordering::Relaxed).max(taken),
+            refused: self.refused.swap(false, Ordering::Relaxed),
+        }
+    }
+
+    /// Adapts the number of places to what the process can do, until nothing else has them. Overload is that every task waits
+    /// for a core for longer than `longest_wait`.
+    pub fn keep_adapting(self: &Arc<Self>, longest_wait: Duration, metrics: &Metrics) {
+        let mut controller = Controller::new(self.limit.load(Ordering::Relaxed), longest_wait);
+        self.limit.store(controller.limit(), Ordering::Relaxed);
+        let (places, shown) = (Arc::downgrade(self), metrics.request_places().clone());
+        tokio::spawn(async move {
+            loop {
+                shown.set(i64::try_from(controller.limit()).unwrap_or(i64::MAX));
+                let wait = wait_for_core().await;
+                let Some(places) = places.upgrade() else { return };
+                controller.waited(wait, Instant::now(), || places.used());
+                places.limit.store(controller.limit(), Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.of_merchant.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.places.merchants.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.places.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Sleeps for an interval, and returns how much later than that this task ran, behind all others that were ready.
+async fn wait_for_core() -> Duration {
+    let due = tokio::time::Instant::now() + INTERVAL;
+    tokio::time::sleep_until(due).await;
+    tokio::task::yield_now().await;
+    due.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many places as the merchant gets.
+    fn many(places: &Arc<Places>, merchant: &OfMerchant) -> Vec<Place> {
+        std::iter::from_fn(|| places.take(merchant).ok()).collect()
+    }
+
+    #[test]
+    fn a_merchant_has_at_most_its_part_of_the_places() {
+        let (places, [noisy, other, quiet]) = (Places::new(60), std::array::from_fn(|_| OfMerchant::default()));
+        let held = many(&places, &noisy);
+        assert_eq!(held.len(), 30);
+        let of_other = many(&places, &other);
+        assert_eq!(of_other.len(), 20);
+        assert!(places.take(&quiet).is_ok(), "a quiet merchant is served beside both");
+        assert!(places.take(&noisy).is_err());
+        drop(held);
+        assert_eq!(many(&places, &quiet).len(), 20, "the places are returned");
+        drop(of_other);
+        assert_eq!(places.merchants.load(Ordering::Relaxed) + places.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_merchant_below_its_part_is_served_while_others_have_more_than_theirs() {
+        let (places, [noisy, quiet]) = (Places::new(2048), std::array::from_fn(|_| OfMerchant::default()));
+        let held = many(&places, &noisy);
+        assert_eq!(held.len(), 1024);
+        places.limit.store(48, Ordering::Relaxed);
+        assert_eq!(many(&places, &quiet).len(), 16);
+        assert!(places.take(&noisy).is_err());
+        places.limit.store(1, Ordering::Relaxed);
+        assert_eq!(many(&places, &quiet).len(), LEAST_OF_MERCHANT);
+    }
+
+    #[test]
+    fn the_use_of_a_period_is_read_once() {
+        let (places, merchant) = (Places::new(8), OfMerchant::default());
+        let held = many(&places, &merchant);
+        assert_eq!(held.len(), 4);
+        let used = places.used();
+        assert!(used.refused && used.peak == 4);
+        drop(held);
+        let used = places.used();
+        assert!(!used.refused && used.peak == 4, "they were still taken when the period began");
+        assert_eq!(places.used().peak, 0);
+    }
+}

@@ -1,0 +1,73 @@
+//! The places of requests that are answered at once.
+
+use std::sync::Arc;
+
+use reqwest::StatusCode;
+
+use super::{Client, head};
+use crate::{
+    stand_in::{Act, StandIn},
+    support::Gateway,
+};
+
+/// What a merchant beside another one has of twice the places of the start.
+const MOST: usize = 2 * 64 / 3;
+
+const PATH: &str = "/v1/customers/b78de3c9-7f76-4f43-9c5d-7a84a7c5b2f1";
+
+fn merchant(name: &str, vendor: &StandIn) -> String {
+    format!(
+        "[merchants.{name}]\napi_keys = [\"sk_{name}\"]\nactive = \"main\"\n\
+         connections.main = {{ provider = \"lomi\", base_url = \"{}\", credentials = {{ api_key = \"any\" }}, \
+         timeout = \"1m\" }}\n",
+        vendor.url()
+    )
+}
+
+#[tokio::test]
+async fn a_quiet_merchant_is_served_beside_one_whose_requests_are_refused_before_their_bodies() {
+    let (hanging, other) = (StandIn::always(Act::Hang).await, StandIn::always(Act::Hang).await);
+    let merchants = format!(
+        "[outbound]\nallow_insecure = true\nmax_in_flight_per_host = 63\nmax_in_flight_total = 64\n{}{}[merchants.lomi]\n",
+        merchant("noisy", &hanging),
+        merchant("other", &other)
+    );
+    let configuration = passerelle::config::SANDBOX.replacen("[merchants.lomi]\n", &merchants, 1);
+    let gateway = Arc::new(Gateway::start(&configuration).await);
+    let (refuse, mut refusals) = tokio::sync::mpsc::unbounded_channel();
+    let send = |key: &'static str| {
+        let (gateway, refuse) = (Arc::clone(&gateway), refuse.clone());
+        tokio::spawn(async move {
+            let answer = gateway.send(gateway.anonymous(PATH).bearer_auth(key)).await;
+            let _ = refuse.send((answer.status, answer.code().to_owned(), answer.header("retry-after").to_owned()));
+        })
+    };
+    let mut requests = vec![send("sk_other")];
+    other.received(1).await;
+    // Each one hangs at the provider or is refused, until the places are as many as they can be.
+    let mut held = 0;
+    while held < MOST {
+        requests.push(send("sk_noisy"));
+        loop {
+            if let Ok(refusal) = refusals.try_recv() {
+                assert_eq!(refusal, (StatusCode::SERVICE_UNAVAILABLE, "overloaded".to_owned(), "1".to_owned()));
+                break;
+            }
+            if hanging.requests().len() > held {
+                held += 1;
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(gateway.metric("passerelle_requests_refused_total{code=\"overloaded\"}") > 0.5);
+    let mut writer = Client::connect(gateway.address()).await;
+    writer.send(head("/v1/customers", 100).replace("sk_sandbox_lomi", "sk_noisy")).await;
+    let answer = writer.answer().await.expect("an answer without the body");
+    assert_eq!(answer.status_and_code(), (503, "overloaded"));
+    for _ in 0..20 {
+        let request = gateway.anonymous("/v1/customers?limit=1").bearer_auth("sk_sandbox_notchpay");
+        assert_eq!(gateway.send(request).await.status, StatusCode::OK, "a quiet merchant is served");
+    }
+    requests.iter().for_each(tokio::task::JoinHandle::abort);
+}
