@@ -12,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+use arc_swap::ArcSwap;
 use axum::{
     BoxError, Router,
     body::Body,
@@ -22,6 +23,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use passerelle_providers::model::Effect;
 use tower::Service;
 use uuid::Uuid;
 
@@ -29,6 +31,10 @@ use crate::{
     admission::{self, OfClient, Refusals},
     drop_in, http as api,
     merchant::{Gateway, Merchant},
+    metrics::{
+        Counter, Outcome,
+        request::{self, RequestSeries},
+    },
     operator,
     problem::{AlreadyWritten, Code, Problem},
     state::{App, RequestId},
@@ -51,7 +57,11 @@ fn surface(kept: &StoredSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>
 /// The application as the listener serves it.
 pub fn router(app: Arc<App>) -> Edge {
     let routes = api::routes().into_iter().chain(drop_in::routes());
-    Edge::new(routes, app, "the API does not have this path; GET /docs lists the paths")
+    let series = Arc::new(EdgeSeries::new(&app));
+    Edge {
+        series: Some(series),
+        ..Edge::new(routes, app, "the API does not have this path; GET /docs lists the paths")
+    }
 }
 
 /// The operator's listener: health, metrics and the operator's API.
@@ -99,11 +109,40 @@ pub struct Edge {
     refusals: Arc<Refusals>,
     /// The address of the client at the other end of the connection.
     client: Option<IpAddr>,
+    /// Where clients' requests are recorded. The operator's are not.
+    series: Option<Arc<EdgeSeries>>,
 }
 
 impl OfClient for Edge {
     fn set_client(&mut self, address: IpAddr) {
         self.client = Some(address);
+    }
+}
+
+/// The series of all requests of clients.
+#[derive(Debug)]
+struct EdgeSeries {
+    requests: Arc<RequestSeries>,
+    /// One for each code, in their order.
+    problems: Vec<Counter>,
+    /// The configuration, which says whether clients see the times.
+    gateway: Arc<ArcSwap<Gateway>>,
+}
+
+impl EdgeSeries {
+    fn new(app: &App) -> Self {
+        let metrics = app.metrics();
+        let problems = Code::ALL.iter().map(|code| metrics.problems(code.name())).collect();
+        Self { requests: RequestSeries::new(metrics), problems, gateway: Arc::clone(&app.gateway) }
+    }
+
+    /// The times of an operation, as a header.
+    fn server_timing(&self, times: request::Times) -> Option<HeaderValue> {
+        if !self.gateway.load().server_timing {
+            return None;
+        }
+        let [provider, gateway] = [times.provider, times.overhead].map(|time| time.as_secs_f64() * 1000.0);
+        HeaderValue::try_from(format!("provider;dur={provider:.3}, gateway;dur={gateway:.3}")).ok()
     }
 }
 
@@ -126,7 +165,7 @@ impl Edge {
                 Problem::new(Code::MethodNotAllowed, "the path does not have this method; `Allow` lists its methods")
             })
             .with_state(app);
-        Self { router, paths: Arc::new(paths), refusals, client: None }
+        Self { router, paths: Arc::new(paths), refusals, client: None, series: None }
     }
 }
 
@@ -149,21 +188,24 @@ where
             request.extensions_mut().insert(RequestId(arrival.id.clone()));
         }
         let checked = check_head(&request).map(|()| self.router.call(request));
-        let (paths, refusals) = (Arc::clone(&self.paths), Arc::clone(&self.refusals));
+        let (paths, refusals, series) = (Arc::clone(&self.paths), Arc::clone(&self.refusals), self.series.clone());
+        let measured = series.as_ref().map(|series| request::Request::new(arrival.at, &series.requests));
+        let measured = measured.unwrap_or_default();
         Box::pin(admission::scope(self.client, async move {
-            let response = match checked {
-                Ok(answer) => AssertUnwindSafe(answer)
-                    .catch_unwind()
-                    .await
-                    .unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?,
-                Err(failure) => failure.into_response(),
+            let (response, measured) = match checked {
+                Ok(answer) => {
+                    let (answered, measured) = measured.during(AssertUnwindSafe(answer).catch_unwind()).await;
+                    (answered.unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?, measured)
+                }
+                Err(failure) => (failure.into_response(), measured),
             };
-            Ok(arrival.finish(response, &paths, &refusals))
+            Ok(arrival.finish(response, &paths, &refusals, measured, series.as_deref()))
         }))
     }
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What the layer stores of a request until it is answered.
@@ -187,22 +229,41 @@ impl Arrival {
     }
 
     /// Writes the problem of a failed request, logs the request, and adds the headers that every answer has.
-    fn finish(self, mut response: Response, paths: &matchit::Router<&'static str>, refusals: &Refusals) -> Response {
+    fn finish(
+        self,
+        mut response: Response,
+        paths: &matchit::Router<&'static str>,
+        refusals: &Refusals,
+        measured: request::Request,
+        series: Option<&EdgeSeries>,
+    ) -> Response {
         let Self { at, id, trace, method, uri } = self;
         let id_text = id.to_str().unwrap_or_default();
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let failure = response.extensions_mut().remove::<Problem>();
         let written = response.extensions_mut().remove::<AlreadyWritten>().map(|AlreadyWritten(failure)| failure);
         let closes = failure.as_ref().or(written.as_ref()).is_some_and(|failure| closes_after(failure.code()));
+        let failed = failure.as_ref().or(written.as_ref());
+        if let (Some(failure), Some(series)) = (failed, series)
+            && let Some(problems) = series.problems.get(failure.code() as usize)
+        {
+            problems.inc();
+        }
+        let served = failed.and_then(|_| measured.connection());
+        let is_operation = measured.operation().is_some();
+        let times = measured.finish(outcome_of(response.status().as_u16(), failed));
         if let Some(failure) = failure.as_ref().or(written.as_ref()) {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
             let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
             let route = route_of(&uri, paths);
+            let merchant = served.as_ref().map(|served| &*served.merchant);
+            let connection = served.as_ref().map(|served| &*served.connection);
+            let provider = served.as_ref().map(|served| served.provider);
             let is_counted = refusals.count(code);
             if status >= 500 && !is_counted {
-                tracing::warn!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
+                tracing::warn!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
             } else {
-                tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, code, outcome, milliseconds, "{method} {route} was refused: {detail}");
+                tracing::debug!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome, milliseconds, "{method} {route} was refused: {detail}");
             }
         } else if tracing::enabled!(tracing::Level::DEBUG) {
             let (status, route) = (response.status().as_u16(), route_of(&uri, paths));
@@ -219,6 +280,9 @@ impl Arrival {
         }
         admission::add_headers(response.headers_mut());
         finish_headers(response.headers_mut(), id, closes);
+        if let (true, Some(timing)) = (is_operation, series.and_then(|series| series.server_timing(times))) {
+            response.headers_mut().insert(SERVER_TIMING, timing);
+        }
         response
     }
 }
@@ -226,6 +290,20 @@ impl Arrival {
 /// The path of the route of a request, as it is written in the documentation. It is empty if there is none.
 fn route_of(uri: &Uri, paths: &matchit::Router<&'static str>) -> &'static str {
     paths.at(uri.path()).map_or("", |route| *route.value)
+}
+
+/// How a request ended, for the metrics.
+fn outcome_of(status: u16, failure: Option<&Problem>) -> Outcome {
+    let (status, is_unknown) = match failure {
+        Some(failure) => (failure.status(), failure.effect() == Effect::Unknown),
+        None => (status, false),
+    };
+    match status {
+        _ if is_unknown => Outcome::Unknown,
+        500.. => Outcome::Failed,
+        400.. => Outcome::Refused,
+        _ => Outcome::Ok,
+    }
 }
 
 /// Whether the gateway closes the connection after this refusal: the client may still be sending its request, or fills
@@ -304,12 +382,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_in_a_handler_becomes_a_problem() {
         let faulty = || async { if true { panic!("on purpose") } else { "never answered" } };
-        let edge = Edge {
-            router: Router::new().route("/", get(faulty)),
-            paths: Arc::default(),
-            refusals: Arc::new(Refusals::new(&crate::metrics::Metrics::default())),
-            client: None,
-        };
+        let router = Router::new().route("/", get(faulty));
+        let refusals = Arc::new(Refusals::new(&crate::metrics::Metrics::default()));
+        let edge = Edge { router, paths: Arc::default(), refusals, client: None, series: None };
         let request = Request::builder().uri("/").header("host", "gateway").body(Body::empty()).expect("a request");
         let answer = edge.oneshot(request).await.expect("an answer");
         assert_eq!(answer.status(), 500);
@@ -318,6 +393,6 @@ mod tests {
         let body = axum::body::to_bytes(answer.into_body(), 4096).await.expect("a body");
         let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(problem["outcome"], "none", "a read changes nothing");
-        assert_eq!(Problem::fault(&Method::POST).effect(), passerelle_providers::model::Effect::Unknown);
+        assert_eq!(Problem::fault(&Method::POST).effect(), Effect::Unknown);
     }
 }

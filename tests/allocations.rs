@@ -2,9 +2,14 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use allocation_counter::measure;
+use futures_util::FutureExt;
+use passerelle::metrics::{
+    CallOutcome, ConnectionSeries, Metrics, Outcome,
+    request::{self, RequestSeries},
+};
 use passerelle_providers::{
     CustomerProvider, Settings,
     api::input,
@@ -75,6 +80,25 @@ fn read_page(provider: &dyn CustomerProvider, customers: u16) -> u64 {
     });
     assert_eq!(read, Some(customers.into()));
     counted.count_total
+}
+
+/// The series of a request are found when the first one is recorded. After that, recording needs no memory.
+#[test]
+fn recording_a_request_allocates_nothing() {
+    let metrics = Metrics::default();
+    let series = RequestSeries::new(&metrics);
+    let connection = ConnectionSeries::new(&metrics, "acme", "main", "lomi", "api.example");
+    let record = || {
+        let request = request::Request::new(Instant::now(), &series);
+        let work = async {
+            request::is_for(Operation::Retrieve, &connection);
+            request::Attempt::new(&connection).finish(CallOutcome::Success);
+        };
+        let ((), request) = request.during(work).now_or_never().expect("it waits for nothing");
+        request.finish(Outcome::Ok);
+    };
+    record();
+    assert_eq!(measure(record).count_total, 0);
 }
 
 fn command() -> CreateCustomer {

@@ -11,7 +11,9 @@ use tokio::task::JoinHandle;
 use crate::{
     app,
     config::Config,
-    listener::{self, HEAD_TIMEOUT, IDLE_TIMEOUT, Limits, WRITE_TIMEOUT, connections_within_file_limit},
+    listener::{
+        self, HEAD_TIMEOUT, IDLE_TIMEOUT, Limits, ListenerSeries, WRITE_TIMEOUT, connections_within_file_limit,
+    },
     state::App,
     switch::service::SwitchService,
 };
@@ -62,6 +64,7 @@ impl Bound {
             head_timeout: HEAD_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
             write_timeout: WRITE_TIMEOUT,
+            series: ListenerSeries::default(),
         };
         Ok(Self { clients, operator, limits })
     }
@@ -72,7 +75,8 @@ impl Bound {
         app: &Arc<App>,
         switches: Arc<dyn SwitchService>,
     ) -> Result<(Listener, Option<Listener>), String> {
-        let clients = Listener::start(self.clients, app::router(Arc::clone(app)), self.limits)?;
+        let limits = Limits { series: ListenerSeries::new(app.metrics(), "api"), ..self.limits };
+        let clients = Listener::start(self.clients, app::router(Arc::clone(app)), limits)?;
         let operator = self.operator.map(|socket| {
             let limits = Limits {
                 max_connections: OPERATOR_CONNECTIONS,
@@ -81,6 +85,7 @@ impl Bound {
                 head_timeout: HEAD_TIMEOUT,
                 idle_timeout: IDLE_TIMEOUT,
                 write_timeout: WRITE_TIMEOUT,
+                series: ListenerSeries::new(app.metrics(), "operator"),
             };
             Listener::start(socket, app::operator_router(Arc::clone(app), switches), limits)
         });

@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum_server::Handle;
@@ -71,17 +71,19 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
 
 pub(super) fn start_logging() {
     use std::io::IsTerminal;
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::{EnvFilter, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
     // The migrations of the store log every step at `info`.
     let usual = || EnvFilter::new("info,refinery_core=warn");
     let filter = EnvFilter::try_from_env("PASSERELLE_LOG").unwrap_or_else(|_| usual());
     // A line that cannot be written is dropped. It would be reported with a panic otherwise, in the task that wrote the line.
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    // It logs phone numbers, so no filter of the operator shows it.
+    let without_numbers = filter_fn(|metadata| !metadata.target().starts_with("rlibphonenumber"));
     // One JSON object per line for machines, plain lines on a terminal.
     let _ = match std::io::stderr().is_terminal() {
-        true => builder.with_target(false).try_init(),
-        false => builder.json().flatten_event(true).try_init(),
+        true => builder.with_target(false).finish().with(without_numbers).try_init(),
+        false => builder.json().flatten_event(true).finish().with(without_numbers).try_init(),
     };
 }
 
@@ -280,24 +282,30 @@ async fn reload_on_signal(mut signals: ReloadSignals, app: Arc<App>, twins: Twin
             tracing::info!("the sandbox has no configuration file, so there is nothing to reload");
             continue;
         };
+        let began = Instant::now();
         let resolved = config::load(Some(file)).and_then(|loaded| Gateway::resolve(&loaded, Some(&twins), &app.shared));
         match resolved {
             Ok(resolved) => match app.reload(resolved.gateway).await {
                 Ok(warnings) => {
+                    app.record_reload(began, true);
                     for warning in resolved.warnings.iter().chain(&warnings) {
                         tracing::warn!("{warning}");
                     }
                     tracing::info!("the configuration was reloaded");
                 }
                 Err(refused) => {
+                    app.record_reload(began, false);
                     tracing::error!(
                         "the configuration was not reloaded; the gateway keeps the one it serves: {refused}"
                     );
                 }
             },
-            Err(error) => tracing::error!(
-                "the configuration has a mistake and was not reloaded; the gateway keeps the one it serves: {error}"
-            ),
+            Err(error) => {
+                app.record_reload(began, false);
+                tracing::error!(
+                    "the configuration has a mistake and was not reloaded; the gateway keeps the one it serves: {error}"
+                );
+            }
         }
     }
 }

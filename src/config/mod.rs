@@ -84,6 +84,8 @@ pub struct ServerConfig {
     /// How much memory all request bodies may occupy together, in bytes. The bodies of one merchant never occupy more than
     /// is still free.
     pub max_bodies: usize,
+    /// Whether answers have a `Server-Timing` header with the time of the provider and that of the gateway.
+    pub server_timing: bool,
 }
 
 /// The operator's listener. It serves health, metrics and, with a key, the operator's API. It has a cap of its own, so that

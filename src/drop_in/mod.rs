@@ -37,7 +37,7 @@ use crate::{
     body::{BodyLimits, read_body},
     execution::{self, ProviderTransport, Reader},
     merchant::{Connection, Gateway, Merchant},
-    metrics::bytes,
+    metrics::{number, request::is_for},
     problem::{AlreadyWritten, Code, Problem},
     state::{Admitted, App, BodyOwner, Seen},
     writes::{MOST_PLANS, NewWrite, Refused, SentRequest, over_http},
@@ -153,7 +153,7 @@ impl DropInCall {
         let merchant = &Arc::clone(self.merchant.insert(merchant));
         let body = self.vendor_request.body();
         if !body.is_empty() {
-            app.metrics().body_bytes(&merchant.name).observe(bytes(body.len()));
+            merchant.body_bytes.observe(number(body.len()));
         }
         if !self.dialect.is_served {
             return Err(outside_base().into());
@@ -161,6 +161,7 @@ impl DropInCall {
         let server = self.dialect.server(Some(merchant));
         let command = self.decode(&*server, merchant)?;
         let operation = command.operation();
+        is_for(operation, merchant.active.upstream.series());
         let of_command = |error| Refusal::of(error, operation);
         if command.is_write() {
             return self.write(app, merchant, command).await;

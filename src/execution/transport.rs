@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::known::KnownAtConnection;
 use crate::{
     merchant::{Connection, Merchant},
+    metrics::request::is_served_by,
     store::{Contacts, Lease},
     upstream::{Permit, Times},
 };
@@ -60,7 +61,8 @@ pub struct ProviderTransport<'c> {
 
 impl<'c> ProviderTransport<'c> {
     /// A transport for reads, with a deadline for everything that it sends and receives.
-    pub const fn new(connection: &'c Connection, operation: Operation, deadline: Instant) -> Self {
+    pub fn new(connection: &'c Connection, operation: Operation, deadline: Instant) -> Self {
+        is_served_by(connection.upstream.series());
         Self {
             connection,
             operation,
@@ -163,6 +165,7 @@ impl Transport for ProviderTransport<'_> {
         };
         tracing::debug!(
             operation = self.operation.name(),
+            merchant = self.connection.merchant,
             provider = self.connection.manifest.name,
             connection = self.connection.name,
             status = response.status().as_u16(),

@@ -30,7 +30,7 @@ use crate::{problem::Problem, state::App};
 pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Problem> {
     let body = caller.json_body(&app, request).await?;
     let call = caller.call(Operation::Create, &["distinct"])?;
-    let fields = call.fields(&app, &body)?;
+    let fields = call.fields(&body)?;
     let distinct = call.query.flag("distinct")?.unwrap_or_default();
     let command = CreateCustomer { fields: fields.without_clears(), distinct, existing: None };
     call.write(&app, Command::Create(command), Some(body)).await
@@ -100,7 +100,7 @@ pub async fn update(
     let body = caller.json_body(&app, request).await?;
     let mut call = caller.call(Operation::Update, &[])?;
     let id = call.id(id)?;
-    let fields = call.fields(&app, &body)?;
+    let fields = call.fields(&body)?;
     call.write(&app, Command::Update(UpdateCustomer { id, fields }), Some(body)).await
 }
 

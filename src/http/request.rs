@@ -18,7 +18,7 @@ use crate::{
     body::{BodyLimits, read_body},
     execution,
     merchant::{Connection, Gateway, Merchant},
-    metrics::bytes,
+    metrics::{number, request::is_for},
     problem::{Code, Problem},
     state::{App, BodyOwner, RequestId},
     store::Contacts,
@@ -141,6 +141,7 @@ impl Caller {
     /// Begins an operation, if the provider supports it and all parameters are valid.
     pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Problem> {
         let connection = Arc::clone(&self.merchant.active);
+        is_for(operation, connection.upstream.series());
         let preferred_loss = self.preferred_loss();
         let preferred = preferred_loss.as_ref().ok().copied().flatten();
         let on_loss = preferred.unwrap_or(self.merchant.on_loss);
@@ -232,8 +233,8 @@ impl Call {
     }
 
     /// Reads the fields of a customer from the body of the request.
-    pub fn fields(&self, app: &App, body: &Source) -> Result<CustomerFields, Problem> {
-        app.metrics().body_bytes(&self.merchant.name).observe(bytes(body.as_str().len()));
+    pub fn fields(&self, body: &Source) -> Result<CustomerFields, Problem> {
+        self.merchant.body_bytes.observe(number(body.as_str().len()));
         input::fields(body, self.merchant.region).map_err(|error| self.failure(&error))
     }
 

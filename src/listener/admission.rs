@@ -52,6 +52,7 @@ impl Admission {
         let of_client = client.and_then(|client| open.by_client.get(&client).copied()).unwrap_or_default();
         if open.total >= self.limits.max_connections || of_client >= self.limits.max_connections_per_address {
             open.refused += 1;
+            self.limits.series.refused.inc();
             if open.logged.is_none_or(|at| at.elapsed() >= LOG_PERIOD) {
                 open.logged = Some(Instant::now());
                 let (refused, total) = (std::mem::take(&mut open.refused), open.total);
@@ -71,6 +72,7 @@ impl Admission {
             *open.by_client.entry(client).or_default() += 1;
         }
         drop(open);
+        self.limits.series.open.inc();
         Some(Admitted { admission: Arc::clone(self), client })
     }
 
@@ -88,6 +90,7 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
+        self.limits().series.open.dec();
         let mut open = self.admission.open();
         open.total -= 1;
         if let Some(client) = self.client
@@ -114,6 +117,7 @@ mod tests {
             head_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),
             write_timeout: Duration::from_secs(1),
+            series: super::super::ListenerSeries::default(),
         })
     }
 

@@ -28,7 +28,10 @@ pub use files::connections_within_file_limit;
 use progress::{Progress, Tracked};
 pub use refusal::RefuseHead;
 
-use crate::admission::OfClient;
+use crate::{
+    admission::OfClient,
+    metrics::{Counter, Gauge, Metrics},
+};
 
 /// The limits of a listener.
 #[derive(Debug, Clone)]
@@ -46,6 +49,22 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a client may take nothing of its answer.
     pub write_timeout: Duration,
+    /// Where connections are counted.
+    pub series: ListenerSeries,
+}
+
+/// The series of a listener.
+#[derive(Debug, Clone, Default)]
+pub struct ListenerSeries {
+    open: Gauge,
+    refused: Counter,
+}
+
+impl ListenerSeries {
+    /// The series of the listener with this name.
+    pub fn new(metrics: &Metrics, listener: &str) -> Self {
+        Self { open: metrics.connections(listener), refused: metrics.connections_refused(listener) }
+    }
 }
 
 /// The usual `head_timeout`.

@@ -37,6 +37,7 @@ pub use operator::{OperatorAccess, SANDBOX_OPERATOR_KEY};
 use crate::{
     admission::{OfMerchant, RequestRate, WrongKeys},
     config::OnAmbiguous,
+    metrics::Histogram,
     store::Carried,
     upstream::Upstream,
 };
@@ -66,6 +67,8 @@ pub struct Gateway {
     pub places: usize,
     /// How long everything that is ready to run may wait for a core. Only the snapshot of the start decides.
     pub overload_wait: Duration,
+    /// Whether answers have a `Server-Timing` header.
+    pub server_timing: bool,
 }
 
 /// A merchant.
@@ -93,6 +96,8 @@ pub struct Merchant {
     pub middleware: Option<Arc<dyn Middleware>>,
     /// What the gateway keeps of the merchant's customers. `None` as long as it keeps nothing and may keep nothing.
     pub carried: Option<Carried>,
+    /// The sizes of the bodies of its clients' requests.
+    pub body_bytes: Histogram,
 }
 
 /// Names a signer in the records of signatures. It stays the same over a reload.

@@ -131,6 +131,7 @@ impl Gateway {
                     max_bodies: config.server.max_bodies,
                     places: outbound.max_in_flight_total,
                     overload_wait: config.server.overload_wait,
+                    server_timing: config.server.server_timing,
                 },
                 warnings: resolver.warnings,
             }),
@@ -215,6 +216,7 @@ impl Resolver<'_> {
             active,
             middleware: None,
             carried: None,
+            body_bytes: self.shared.metrics().body_bytes(name),
         };
         Some((keys, Arc::new(merchant)))
     }
@@ -250,6 +252,7 @@ impl Resolver<'_> {
             self.shared,
             UpstreamSettings {
                 name: ConnectionName { merchant, connection: name },
+                provider: manifest.name,
                 endpoint,
                 scheme,
                 credentials: secrets.clone(),

@@ -9,16 +9,15 @@ mod listed;
 pub mod openapi;
 pub mod requests;
 mod schema;
+mod scrape;
 mod switches;
 
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRef, State},
-    response::IntoResponse,
+    extract::FromRef,
     routing::{MethodRouter, get, post, put},
 };
-use http::header;
 
 pub use kept::{AuditView, OperationOfMerchantList};
 
@@ -45,7 +44,7 @@ pub const UNKNOWN_PATH: &str = "the operator's API does not have this path; GET 
 /// The routes of the operator's listener.
 pub fn routes(app: &Arc<App>, switches: Arc<dyn SwitchService>) -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     let mut routes: Vec<(&'static str, MethodRouter<Arc<App>>)> = vec![
-        ("/metrics", get(metrics)),
+        ("/metrics", get(scrape::metrics)),
         ("/openapi.json", get(openapi::document)),
         ("/docs/problems", get(api::docs::problems)),
         ("/v1/operations", get(kept::operations)),
@@ -77,9 +76,4 @@ pub fn routes(app: &Arc<App>, switches: Arc<dyn SwitchService>) -> Vec<(&'static
     ];
     routes.extend(of_switches.map(|(path, methods)| (path, methods.with_state(operator.clone()))));
     routes
-}
-
-/// `GET /metrics`
-async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics().text())
 }

@@ -6,11 +6,12 @@ mod replays;
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 pub use bodies::{BodyBudget, BodyOwner, OverBudget, Reservation, SMALL_BODY};
@@ -19,8 +20,8 @@ pub use replays::{Admitted, Once, Repeated, Replays, Seen};
 use crate::{
     admission::{Places, Refusals},
     merchant::{Gateway, Merchant},
-    metrics::Metrics,
-    store::{Store, StoreError},
+    metrics::{Metrics, number},
+    store::{OpenCount, Store, StoreError},
     switch::{Switches, context::Context, service::Refused},
     upstream::Shared,
     writes::{FindSurface, Writes},
@@ -52,6 +53,8 @@ pub struct App {
     pub places: Arc<Places>,
     /// Counts the requests that are refused because there are too many.
     pub refusals: Arc<Refusals>,
+    /// One request at a time shows the metrics, because some of them are read then.
+    shows_metrics: tokio::sync::Mutex<()>,
 }
 
 impl App {
@@ -59,6 +62,8 @@ impl App {
     pub fn new(gateway: Gateway, store: Store, shared: Shared, find_surface: FindSurface) -> Arc<Self> {
         let bodies = BodyBudget::new(gateway.max_bodies);
         let places = Places::new(gateway.places);
+        store.record_in(shared.metrics());
+        shared.metrics().loaded_at().set(Timestamp::now().as_second());
         let gateway = Arc::new(ArcSwap::from_pointee(gateway.with_ids(&store).with_carried(store.carried())));
         let writes = Writes::new(&store, Arc::clone(&gateway), find_surface);
         let context = Context { store: store.clone(), gateway: Arc::clone(&gateway), writes: Arc::clone(&writes) };
@@ -73,6 +78,7 @@ impl App {
             draining: AtomicBool::new(false),
             replays: Replays::default(),
             bodies,
+            shows_metrics: tokio::sync::Mutex::default(),
         })
     }
 
@@ -131,6 +137,38 @@ impl App {
                 tracing::warn!("the store does not say which merchants have begun to switch providers: {error}");
             }
             failed = learned.is_err();
+        }
+    }
+
+    /// The metrics of the process as text, with those that are read now.
+    pub async fn metrics_text(&self) -> String {
+        let _one = self.shows_metrics.lock().await;
+        self.metrics().clear_samples();
+        self.shared.sample();
+        // The log has the failures of the store.
+        let is_read = self.sample_store().await.is_ok();
+        let is_failing = self.store.is_failing() || !is_read;
+        self.metrics().store_failing().set(if is_failing { 1.0 } else { 0.0 });
+        self.metrics().text()
+    }
+
+    async fn sample_store(&self) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        for open in self.store.operations().open_counts().await? {
+            let OpenCount { merchant, connection, state, count, oldest } = open;
+            self.metrics().open_operations(&merchant, &connection, &state).set(number(count));
+            let age = now.duration_since(oldest).as_secs_f64().max(0.0);
+            self.metrics().oldest_operation(&merchant, &connection, &state).set(age);
+        }
+        self.switches.sample_metrics(self.metrics()).await
+    }
+
+    /// Records a reload that began at this time. `is_success`: the new configuration is served.
+    pub fn record_reload(&self, began: Instant, is_success: bool) {
+        self.metrics().reloads(if is_success { "success" } else { "failure" }).inc();
+        if is_success {
+            self.metrics().reload_seconds().observe(began.elapsed().as_secs_f64());
+            self.metrics().loaded_at().set(Timestamp::now().as_second());
         }
     }
 

@@ -62,8 +62,8 @@ pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};
 pub use operation_id::{NoOperationId, OperationId};
 pub use operations::{
-    Adopted, Claim, CopyOf, CreatedContacts, EarlierContents, End, Finished, NewOperation, OperationLog, Reaped,
-    Record, Resend, State, StoredAnswer,
+    Adopted, Claim, CopyOf, CreatedContacts, EarlierContents, End, Finished, NewOperation, OpenCount, OperationLog,
+    Reaped, Record, Resend, State, StoredAnswer,
 };
 pub use settings::{Clock, Settings, is_literal};
 pub use switches::{
@@ -80,6 +80,8 @@ use keyring::{Key, Keyring};
 use lease::Renewals;
 use opened::Opened;
 use terms::Terms;
+
+use crate::metrics::{Metrics, StoreSeries};
 
 /// The store: an open database with its key. Clones share one.
 #[derive(Clone)]
@@ -163,7 +165,17 @@ impl Store {
 
     /// How many statements this process has executed in the database, without those that begin and end transactions.
     pub fn statements(&self) -> u64 {
-        self.opened.database.statements()
+        self.opened.database.statements().total()
+    }
+
+    /// Records the work of the store from now on.
+    pub fn record_in(&self, metrics: &Metrics) {
+        self.opened.database.statements().record_in(StoreSeries::new(metrics));
+    }
+
+    /// Whether the store could not write, and has not been ready since.
+    pub fn is_failing(&self) -> bool {
+        self.opened.is_failing()
     }
 
     /// Whether the store can record writes.

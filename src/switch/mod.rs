@@ -34,6 +34,7 @@ mod provider;
 mod replacing;
 mod rowless;
 mod samples;
+mod sampling;
 pub mod service;
 mod show;
 mod side;

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
 
 use super::{
-    ConnectionName, Outgoing, Shared,
+    Outgoing,
     base::Base,
     failure,
     gate::Gate,
@@ -28,7 +28,10 @@ use super::{
     resolve::AddressResolver,
     shares::Replies,
 };
-use crate::tls;
+use crate::{
+    metrics::{CallOutcome, ConnectionSeries, request::Attempt},
+    tls,
+};
 
 /// How the outbound client is built.
 #[derive(Debug, Clone)]
@@ -124,10 +127,7 @@ struct Parts {
     limits: Limits,
     replies: Arc<Replies>,
     gate: Arc<Gate>,
-    shared: Shared,
-    /// The names of the merchant and of the connection, for metrics.
-    merchant: String,
-    connection: String,
+    series: Arc<ConnectionSeries>,
 }
 
 /// What one attempt may need.
@@ -143,12 +143,11 @@ impl ProviderClient {
     /// The client for the provider at `base_url`. The error says what is wrong with the URL.
     pub(super) fn new(
         client: HttpClient,
-        name: ConnectionName<'_>,
         base_url: &str,
         limits: Limits,
         replies: Arc<Replies>,
         gate: Arc<Gate>,
-        shared: Shared,
+        series: Arc<ConnectionSeries>,
     ) -> Result<Self, String> {
         let base = Base::new(base_url)?;
         if client.encrypted_only && !base.is_encrypted() {
@@ -162,8 +161,7 @@ impl ProviderClient {
             Some((client, proxy)) => (client, Some(proxy)),
             None => (client.direct, None),
         };
-        let (merchant, connection) = (name.merchant.to_owned(), name.connection.to_owned());
-        Ok(Self(Arc::new(Parts { client, proxy, base, limits, replies, gate, shared, merchant, connection })))
+        Ok(Self(Arc::new(Parts { client, proxy, base, limits, replies, gate, series })))
     }
 }
 
@@ -203,7 +201,7 @@ impl Parts {
         // Only the budget fails in this way after the request was sent.
         reply.inspect_err(|error| {
             if error.kind == Kind::Overloaded {
-                self.shared.metrics().replies_refused(&self.merchant, &self.connection).inc();
+                self.series.count_refused_reply();
             }
         })
     }
@@ -236,11 +234,12 @@ impl Service<Outgoing> for ProviderClient {
         Box::pin(async move {
             // Pinned here, because otherwise the timer would contain a second copy of this large future.
             let exchange = pin!(parts.exchange(response?, limit, writes));
-            let result = match complete_before(deadline, exchange).await {
-                Some(result) => result,
-                None => Err(Error::new(Kind::TimedOut, "the provider did not answer in time")),
-            };
+            let attempt = Attempt::new(&parts.series);
+            let result = complete_before(deadline, exchange).await;
+            let result =
+                result.unwrap_or_else(|| Err(Error::new(Kind::TimedOut, "the provider did not answer in time")));
             parts.gate.record(pass, &result);
+            attempt.finish(CallOutcome::of(&result));
             Ok(result?)
         })
     }
@@ -272,7 +271,14 @@ mod tests {
     use http::Uri;
 
     use super::*;
-    use crate::upstream::{Shared, Times};
+    use crate::{
+        metrics::Metrics,
+        upstream::{ConnectionName, Shared, Times},
+    };
+
+    fn series() -> Arc<ConnectionSeries> {
+        ConnectionSeries::new(&Metrics::default(), "acme", "main", "lomi", "127.0.0.1")
+    }
 
     fn replies() -> Arc<Replies> {
         Arc::new(Shared::default().replies("http://127.0.0.1"))
@@ -284,19 +290,18 @@ mod tests {
         http_client(settings).expect("a client")
     }
 
-    const NAME: ConnectionName<'_> = ConnectionName { merchant: "acme", connection: "main" };
     const LIMITS: Limits = Limits { timeout: Duration::from_secs(1), max_reply: 1024 };
 
     fn gate() -> Arc<Gate> {
-        Arc::new(Gate::new(Shared::default().breakers(NAME, [0; 32]), crate::config::BreakerConfig::tested()))
+        let name = ConnectionName { merchant: "acme", connection: "main" };
+        Arc::new(Gate::new(Shared::default().breakers(name, [0; 32]), crate::config::BreakerConfig::tested()))
     }
 
     /// The error of a request that may be sent until `send_until`.
     async fn send(client: HttpClient, base: &str, path: &'static str, send_until: Instant) -> Error {
         let gate = gate();
         let pass = gate.enter(passerelle_providers::model::Operation::Create).expect("it is closed").pass;
-        let mut client =
-            ProviderClient::new(client, NAME, base, LIMITS, replies(), gate, Shared::default()).expect("a base URL");
+        let mut client = ProviderClient::new(client, base, LIMITS, replies(), gate, series()).expect("a base URL");
         let times = Times { send_until, answer_until: Instant::now() + Duration::from_mins(1) };
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = Uri::from_static(path);
@@ -333,7 +338,7 @@ mod tests {
         let refused = send(client(false), &format!("https://localhost:{port}"), "/", later).await;
         assert_eq!(refused.kind, Kind::Unreachable);
         let base = format!("http://127.0.0.1:{port}");
-        let plain = ProviderClient::new(client(false), NAME, &base, LIMITS, replies(), gate(), Shared::default());
+        let plain = ProviderClient::new(client(false), &base, LIMITS, replies(), gate(), series());
         assert!(plain.err().is_some_and(|error| error.contains("does not begin with https://")));
         assert!(!was_connected());
     }

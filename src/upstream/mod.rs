@@ -58,6 +58,7 @@ use tower::{
     filter::{Filter, Predicate},
     retry::Retry,
 };
+use url::Url;
 
 pub use address::check_base_url;
 pub use budget::LARGEST_REPLY;
@@ -70,9 +71,10 @@ use self::{
     rate::{Sender, Turns},
     shares::{Places, Replies, Taken},
 };
+
 use crate::{
     config::{BreakerConfig, Rate},
-    metrics::Metrics,
+    metrics::{ConnectionSeries, Metrics},
 };
 
 /// A request to the provider. Its path is below the provider's base URL, and `headers` are those of one attempt.
@@ -107,6 +109,8 @@ impl Times {
 pub struct UpstreamSettings<'n> {
     /// The connection.
     pub name: ConnectionName<'n>,
+    /// The name of its provider.
+    pub provider: &'static str,
     /// Where the provider is.
     pub endpoint: Endpoint,
     /// How requests are authorized.
@@ -132,6 +136,7 @@ pub struct Upstream {
     admission: Admission,
     replies: Arc<Replies>,
     shared: Shared,
+    series: Arc<ConnectionSeries>,
     stack: Retry<retry::Policy, Filter<client::ProviderClient, Authorizer>>,
 }
 
@@ -144,22 +149,24 @@ impl std::fmt::Debug for Upstream {
 impl Upstream {
     /// Builds the stack over the one outbound client. The error says what is wrong with the settings.
     pub fn new(client: HttpClient, shared: &Shared, settings: UpstreamSettings<'_>) -> Result<Self, String> {
-        let UpstreamSettings { name, endpoint, scheme, credentials, timeout, .. } = settings;
+        let UpstreamSettings { name, provider, endpoint, scheme, credentials, timeout, .. } = settings;
         let UpstreamSettings { rate_limit, max_in_flight, max_reply, breaker, .. } = settings;
         let shared = shared.clone();
         let replies = Arc::new(shared.replies(endpoint.base_url()));
         let limits = client::Limits { timeout, max_reply };
         let base_url = endpoint.base_url();
         let gate = Arc::new(Gate::new(shared.breakers(name, account(name, base_url, &credentials)), breaker));
-        let (of_client, own) = (shared.clone(), Arc::clone(&replies));
-        let client = client::ProviderClient::new(client, name, base_url, limits, own, Arc::clone(&gate), of_client)?;
+        let host = Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let series = ConnectionSeries::new(shared.metrics(), name.merchant, name.connection, provider, &host);
+        let (own, of_client, shown) = (Arc::clone(&replies), Arc::clone(&gate), Arc::clone(&series));
+        let client = client::ProviderClient::new(client, base_url, limits, own, of_client, shown)?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let authorization = Arc::clone(&authorizer.0);
         let stack =
             ServiceBuilder::new().retry(retry::Policy::new(Arc::clone(&gate))).filter(authorizer).service(client);
         let places = shared.places(name, endpoint.base_url(), max_in_flight);
         let admission = Admission { turns: Turns::new(rate_limit), places, gate };
-        Ok(Self { endpoint, authorization, admission, replies, shared, stack })
+        Ok(Self { endpoint, authorization, admission, replies, shared, series, stack })
     }
 
     /// Where the provider is.
@@ -176,6 +183,11 @@ impl Upstream {
     /// The metrics of the process.
     pub fn metrics(&self) -> &Metrics {
         self.shared.metrics()
+    }
+
+    /// The series of the connection.
+    pub const fn series(&self) -> &Arc<ConnectionSeries> {
+        &self.series
     }
 
     /// Whether the number of requests in a period is limited.

@@ -21,7 +21,7 @@ use super::{
     gate::Breakers,
     recent::Recent,
 };
-use crate::metrics::Metrics;
+use crate::metrics::{Counter, Metrics, number};
 
 /// What the connections of a process share. All clones are one.
 #[derive(Clone, Default)]
@@ -126,10 +126,14 @@ impl Shared {
     /// The places for the requests of a connection.
     pub(super) fn places(&self, name: ConnectionName<'_>, base_url: &str, limits: MaxInFlight) -> Places {
         let connection = Owner::Connection(name.merchant.to_owned(), name.connection.to_owned());
+        let place = |of, word, limit, held| {
+            let refused = self.metrics().places_refused(name.merchant, name.connection, word);
+            Place { of, limit, held, refused }
+        };
         Places([
-            Place { of: "this connection", limit: limits.per_connection, held: self.held(connection) },
-            Place { of: "this provider's host", limit: limits.per_host, held: self.held(Owner::host(base_url)) },
-            Place { of: "the gateway", limit: limits.total, held: Arc::clone(&self.0.process) },
+            place("this connection", "connection", limits.per_connection, self.held(connection)),
+            place("this provider's host", "host", limits.per_host, self.held(Owner::host(base_url))),
+            place("the gateway", "gateway", limits.total, Arc::clone(&self.0.process)),
         ])
     }
 
@@ -158,6 +162,21 @@ impl Shared {
         &self.0.metrics
     }
 
+    /// Reads how many places are in use.
+    pub fn sample(&self) {
+        let metrics = self.metrics();
+        let in_use = |held: &Held| number(held.in_flight.load(Ordering::Relaxed));
+        metrics.places_of_gateway().set(in_use(&self.0.process));
+        for (owner, held) in &*self.0.others.lock().unwrap_or_else(PoisonError::into_inner) {
+            match owner {
+                Owner::Host(host) => metrics.places_of_host(host).set(in_use(held)),
+                Owner::Connection(merchant, connection) => {
+                    metrics.places_of_connection(merchant, connection).set(in_use(held))
+                }
+            };
+        }
+    }
+
     /// Runs work on a thread that serves no requests. Only a part of the cores does such work at once.
     pub(super) async fn compute(&self, work: Box<dyn FnOnce() + Send>) {
         let _permit = self.0.decoders.acquire().await;
@@ -178,6 +197,7 @@ struct Place {
     of: &'static str,
     limit: usize,
     held: Arc<Held>,
+    refused: Counter,
 }
 
 impl Places {
@@ -199,6 +219,7 @@ impl Place {
         let taken =
             count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < self.limit).then_some(count + 1));
         taken.map(|_| Taken(count)).map_err(|_| {
+            self.refused.inc();
             let message = format!("too many requests of {} to providers are in flight; nothing was sent", self.of);
             Error::new(Kind::Overloaded, message).with_retry_after(Some(1))
         })
@@ -239,6 +260,25 @@ mod tests {
         assert!(other.take().is_err_and(|error| error.to_string().contains("of the gateway")));
         drop((first, second, third));
         assert!(other.take().is_ok() && one.take().is_ok(), "a refused request keeps no place");
+    }
+
+    #[test]
+    fn places_in_use_and_refusals_are_counted() {
+        let shared = Shared::default();
+        let one = places(&shared, "one", "https://a.example/v1");
+        let _taken = (one.take().expect("a place"), one.take().expect("a place"));
+        assert!(one.take().is_err());
+        shared.sample();
+        let text = shared.metrics().text();
+        for line in [
+            "passerelle_places_refused_total{merchant=\"acme\",connection=\"one\",places=\"connection\"} 1",
+            "passerelle_places_refused_total{merchant=\"acme\",connection=\"one\",places=\"host\"} 0",
+            "passerelle_connection_places_in_use{merchant=\"acme\",connection=\"one\"} 2.0",
+            "passerelle_host_places_in_use{host=\"https://a.example\"} 2.0",
+            "passerelle_gateway_places_in_use 2.0",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::store::{End, Finished, LONGEST_ATTEMPT, OperationId, OperationLog, StoreError};
+use super::{WriteAnswer, attempt::Attempt};
+use crate::{
+    metrics::WriteEnd,
+    store::{End, Finished, LONGEST_ATTEMPT, OperationId, OperationLog, StoreError},
+};
 
 /// Repeats the finish of an attempt until the store keeps the end. It stops when this process does not renew the lease
 /// on the attempt any more. A worker then takes the write over and reconciles it.
@@ -24,6 +28,32 @@ pub(super) async fn finish_later(
         if finish(&store, id, attempt, end.clone(), is_keyed, refuses_shared).await.is_ok() {
             return;
         }
+    }
+}
+
+/// The end of an attempt, as the metrics and the log name it.
+const fn end_word(end: &End) -> WriteEnd {
+    match end {
+        End::Done { .. } | End::Copied { .. } => WriteEnd::Done,
+        End::Failed { .. } => WriteEnd::Failed,
+        End::Unknown { .. } => WriteEnd::Unknown,
+        End::NotSent => WriteEnd::NotSent,
+    }
+}
+
+impl Attempt<'_> {
+    /// Records that the store keeps the end of the attempt, and returns its answer. Where the outcome was not known before,
+    /// the log says what it is now.
+    pub(super) fn recorded(&self, end: &End, answer: WriteAnswer) -> WriteAnswer {
+        let end = end_word(end);
+        let is_reconciled = self.number > 1;
+        self.connection.upstream.series().count_write(end, is_reconciled);
+        if is_reconciled && end != WriteEnd::Unknown {
+            let (merchant, connection) = (&self.merchant.name, &self.connection.name);
+            let (provider, outcome) = (self.connection.manifest.name, end.word());
+            tracing::info!(operation.id = %self.id, operation = self.command.operation().name(), merchant, connection, provider, outcome, attempts = self.number, "the outcome of a write is known now: {outcome}");
+        }
+        answer
     }
 }
 

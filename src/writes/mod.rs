@@ -59,6 +59,7 @@ pub use surface::{EndedWrite, FindSurface, StoredSurface, Surface};
 use crate::{
     execution::{self, Exchange},
     merchant::Gateway,
+    metrics::request::{absorb, in_own_task, waiting},
     problem::Problem,
     store::{
         Carried, CarriedChanges, Claim, ContactChanges, Contacts, End, Finished, Ids, NewOperation, OperationId,
@@ -167,15 +168,17 @@ impl Writes {
         // answer here, the claim below decides.
         if prepared.may_join()
             && let Some(duplicate) = self.in_flight.join_duplicate(&prepared.content, &Arc::downgrade(&client))
-            && let Some(answer) = duplicate.answer(time.deadline).await
+            && let Some(answer) = waiting(duplicate.answer(time.deadline)).await
         {
             return Ok(WriteAnswer { is_replay: true, ..answer });
         }
         // This process registers the write before it claims it. A duplicate that arrives between the two steps already
         // waits for this write.
         let in_flight_write = self.in_flight.register(prepared.write.id, Some(prepared.content.clone()));
-        let task = tokio::spawn(Arc::clone(self).run(prepared, in_flight_write, time, Arc::downgrade(&client)));
-        task.await.unwrap_or(Err(Refused::Fault))
+        let run = Arc::clone(self).run(prepared, in_flight_write, time, Arc::downgrade(&client));
+        let Ok((result, part)) = tokio::spawn(in_own_task(run)).await else { return Err(Refused::Fault) };
+        absorb(&part);
+        result
     }
 
     /// Waits until no write is in flight, but not longer than `longest_wait`. `serve` calls this at shutdown.
@@ -361,7 +364,7 @@ impl Writes {
             attempt.waiters.in_flight_write.set_stored_undelivered();
         }
         Some(match stored {
-            Ok(Finished::Stored) => answer,
+            Ok(Finished::Stored) => attempt.recorded(&end, answer),
             Ok(Finished::Shared) => return None,
             Ok(Finished::Overtaken) => attempt.unknown_answer("another attempt has taken this write over"),
             Err(error) => {

@@ -10,7 +10,11 @@ use super::{
     AttemptTime, Claim, ClientPresence, Formerly, Idempotency, NewWrite, OperationId, Record, Refused, WriteAnswer,
     Writes, new_operation,
 };
-use crate::{execution, merchant::Merchant};
+use crate::{
+    execution,
+    merchant::Merchant,
+    metrics::request::{absorb, in_own_task, waiting},
+};
 
 /// What became of a write in the task that claims it.
 pub(super) enum Ran {
@@ -41,9 +45,10 @@ impl Writes {
         };
         let (writes, merchant, presence) = (Arc::clone(self), Arc::clone(&new.merchant), Arc::downgrade(&client));
         // A client that disconnects does not stop what this begins.
-        let task =
-            tokio::spawn(async move { writes.answer_repetition(claim, true, &merchant, &time, &presence).await });
-        Some(task.await.unwrap_or(Err(Refused::Fault)))
+        let answering = async move { writes.answer_repetition(claim, true, &merchant, &time, &presence).await };
+        let Ok((result, part)) = tokio::spawn(in_own_task(answering)).await else { return Some(Err(Refused::Fault)) };
+        absorb(&part);
+        Some(result)
     }
 
     /// Answers a request whose claim found an earlier request for the same write.
@@ -59,7 +64,7 @@ impl Writes {
             // The caller sends a new write, or plans it anew.
             Claim::New { .. } | Claim::Moved => Err(Refused::Fault),
             Claim::InFlight(record) if is_keyed => Err(Refused::InProgress(record.id)),
-            Claim::InFlight(record) => self.join(&record, time.deadline, client).await,
+            Claim::InFlight(record) => waiting(self.join(&record, time.deadline, client)).await,
             Claim::Unknown(record) => Box::pin(self.reconcile_now(record, time, client)).await,
             Claim::Finished(record) => {
                 self.mark_undelivered_if_client_left(&record, client).await;

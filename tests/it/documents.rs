@@ -26,6 +26,11 @@ fn the_document_of_the_problems_is_up_to_date() {
     assert_up_to_date("docs/problems.md", &passerelle::http::docs::problems_markdown());
 }
 
+#[test]
+fn the_document_of_the_metrics_is_up_to_date() {
+    assert_up_to_date("docs/metrics.md", &passerelle::metrics::markdown());
+}
+
 /// Checks the part of a document that is generated from the manifests.
 fn assert_table_up_to_date(path: &str, table: &str) {
     assert_part_up_to_date(path, "<!-- providers: made from the manifests -->\n", table);

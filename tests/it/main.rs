@@ -29,6 +29,7 @@ mod imports;
 mod inbound;
 mod large_replies;
 mod lists;
+mod logs;
 mod metrics;
 mod operator;
 mod partial_lists;

@@ -38,10 +38,10 @@ pub(in crate::store) mod values;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -52,6 +52,7 @@ use self::{
     values::{Row, Value},
 };
 use super::error::StoreError;
+use crate::metrics::{Access, JobTime, StoreSeries};
 
 /// How long a caller waits for the store. After that the store counts as unavailable.
 pub(in crate::store) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,8 +69,8 @@ pub(in crate::store) trait Database: fmt::Debug + Send + Sync {
     /// Queues a job that only reads.
     fn read(&self, job: Box<dyn Job>);
 
-    /// How many statements were executed for jobs, in this process.
-    fn statements(&self) -> u64;
+    /// The statements that were executed for jobs, in this process.
+    fn statements(&self) -> &Statements;
 
     /// What can be said about writes without writing. With `is_failing`, a write has failed before.
     fn condition(&self, is_failing: bool) -> Condition {
@@ -77,17 +78,35 @@ pub(in crate::store) trait Database: fmt::Debug + Send + Sync {
     }
 }
 
-/// Counts the statements that sessions execute for jobs. Clones share one count.
+/// Counts the statements that sessions execute for jobs, and has the series that jobs are recorded in. Clones share one.
 #[derive(Debug, Clone, Default)]
-pub(in crate::store) struct Statements(Arc<AtomicU64>);
+pub(in crate::store) struct Statements(Arc<(AtomicU64, OnceLock<StoreSeries>)>);
 
 impl Statements {
     fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn total(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// How many there were.
+    pub(in crate::store) fn total(&self) -> u64 {
+        self.0.0.load(Ordering::Relaxed)
+    }
+
+    /// Records jobs from now on.
+    pub(in crate::store) fn record_in(&self, series: StoreSeries) {
+        // A process has one store and one set of metrics.
+        let _ = self.0.1.set(series);
+    }
+
+    fn begin(&self, access: Access) -> Option<JobTime<'_>> {
+        Some(self.0.1.get()?.begin(access))
+    }
+
+    /// Records a transaction that committed this many jobs.
+    fn record_group(&self, jobs: usize, began: Instant) {
+        if let Some(series) = self.0.1.get() {
+            series.record_group(jobs, began.elapsed());
+        }
     }
 }
 
@@ -211,23 +230,29 @@ impl<W: Work> Job for Pending<W> {
 /// Executes work that writes, and waits until it is durable.
 pub(in crate::store) async fn write<W: Work>(database: &dyn Database, work: W) -> Result<W::Done, StoreError> {
     let (job, answer) = job(work);
+    let time = database.statements().begin(Access::Write);
     database.write(job);
-    settled(answer).await
+    settled(answer, time).await
 }
 
 /// Executes work that only reads.
 pub(in crate::store) async fn read<W: Work>(database: &dyn Database, work: W) -> Result<W::Done, StoreError> {
     let (job, answer) = job(work);
+    let time = database.statements().begin(Access::Read);
     database.read(job);
-    settled(answer).await
+    settled(answer, time).await
 }
 
-async fn settled<T>(answer: Answered<T>) -> Result<T, StoreError> {
-    match tokio::time::timeout(TIMEOUT, answer).await {
+async fn settled<T>(answer: Answered<T>, time: Option<JobTime<'_>>) -> Result<T, StoreError> {
+    let result = match tokio::time::timeout(TIMEOUT, answer).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(closed()),
         Err(_) => Err(silent()),
+    };
+    if let (Err(_), Some(time)) = (&result, time) {
+        time.count_failure();
     }
+    result
 }
 
 /// The database has not answered in time.

@@ -27,6 +27,7 @@ mod costs;
 mod duplicates;
 mod earlier;
 mod ends;
+mod open;
 mod reading;
 mod reaping;
 mod record;
@@ -44,6 +45,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+pub use open::OpenCount;
 pub use record::{
     Adopted, Claim, CopyOf, CreatedContacts, EarlierContents, End, Finished, NewOperation, Reaped, Record, Resend,
     State, StoredAnswer,

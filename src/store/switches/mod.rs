@@ -191,6 +191,11 @@ impl SwitchLog {
         self.read(Selected::List { merchant, before }, limit).await
     }
 
+    /// Switches that have not ended, in no order.
+    pub async fn open_ones(&self, limit: usize) -> Result<Vec<Switch>, StoreError> {
+        self.read(Selected::Open, limit).await
+    }
+
     async fn read(&self, selected: Selected, limit: usize) -> Result<Vec<Switch>, StoreError> {
         read(&*self.store.database, Read { selected, limit }).await
     }

@@ -102,6 +102,8 @@ impl Work for Open {
 pub(in crate::store) enum Selected {
     Id(String),
     Merchant(String),
+    /// Open ones.
+    Open,
     /// Open ones with work.
     Working,
     /// Those of one merchant or of all, with ids below this one.
@@ -135,6 +137,10 @@ impl Work for Read {
                     "SELECT {COLUMNS} FROM switches WHERE merchant = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2"
                 );
                 session.rows(&select, &[Value::Text(merchant), limit]).await?
+            }
+            Selected::Open => {
+                let select = format!("SELECT {COLUMNS} FROM switches WHERE {IS_OPEN} LIMIT ?1");
+                session.rows(&select, &[limit]).await?
             }
             Selected::Working => {
                 let select = format!("SELECT {COLUMNS} FROM switches WHERE {IS_OPEN} AND state <> 'planned' LIMIT ?1");

@@ -32,6 +32,7 @@ fn listening_with(idle_timeout: Duration, handle: Handle<SocketAddr>) -> SocketA
         head_timeout: HEAD_TIMEOUT,
         idle_timeout,
         write_timeout: HEAD_TIMEOUT,
+        series: listener::ListenerSeries::default(),
     };
     let router = Router::new().route("/livez", get(|| async { "ok" }));
     let router = router.route("/large", get(|| async { vec![b'1'; LARGE] }));

@@ -21,6 +21,7 @@ mod holding;
 mod journey;
 mod lists;
 mod matching;
+mod measured;
 mod merchant;
 mod merged;
 mod passes;

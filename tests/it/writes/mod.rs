@@ -7,6 +7,7 @@ mod content;
 mod disconnects;
 pub(crate) mod helpers;
 mod keys;
+mod measured;
 mod reconciliation;
 mod switches;
 mod updates_and_deletions;

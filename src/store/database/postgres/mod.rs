@@ -68,8 +68,8 @@ impl Postgres {
 }
 
 impl Database for Postgres {
-    fn statements(&self) -> u64 {
-        self.statements.total()
+    fn statements(&self) -> &Statements {
+        &self.statements
     }
 
     fn write(&self, job: Box<dyn Job>) {

@@ -125,11 +125,15 @@ impl Attempt {
             }
         };
         let mut session = PostgresSession::new(&client, entry, &writer.statements);
+        let began = std::time::Instant::now();
         let result = timeout(TIMEOUT, commit(&mut session, writer.clock.as_ref(), jobs)).await;
         let has_yielded = session.has_yielded;
         let is_fatal = !has_yielded && (session.is_fatal || result.is_err());
         let result = result.unwrap_or_else(|_| Err(silent()));
         let performed = *result.as_ref().unwrap_or(&0);
+        if result.is_ok() {
+            writer.statements.record_group(performed, began);
+        }
         if result.is_err() {
             // In what state it is, is not known: it is closed, which rolls back.
             drop(Object::take(client));

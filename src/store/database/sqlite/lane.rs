@@ -4,7 +4,7 @@
 use std::{
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, config::DbConfig, ffi};
@@ -164,11 +164,11 @@ fn close(connection: &Connection, guard: &Guard) {
 /// Adds the waiting jobs to a group. If they are fewer than in the group before, it also waits a moment for further jobs:
 /// the clients whose writes were committed last usually send the next ones now.
 fn gather(group: &mut Vec<Box<dyn Job>>, jobs: &mut Jobs, last_size: usize) {
-    let until = std::time::Instant::now() + GATHERING;
+    let until = Instant::now() + GATHERING;
     while group.len() < GROUP {
         match jobs.try_recv() {
             Ok(job) => group.push(job),
-            Err(_) if group.len() < last_size && std::time::Instant::now() < until => thread::sleep(GATHERING / 8),
+            Err(_) if group.len() < last_size && Instant::now() < until => thread::sleep(GATHERING / 8),
             Err(_) => break,
         }
     }
@@ -218,7 +218,12 @@ fn transact(
     guard: Option<&Guard>,
     jobs: &mut [Box<dyn Job>],
 ) -> Result<(), LaneError> {
-    commit(session, clock, jobs).inspect_err(|failure| {
+    let began = Instant::now();
+    let committed = commit(session, clock, jobs);
+    if committed.is_ok() {
+        session.1.record_group(jobs.len(), began);
+    }
+    committed.inspect_err(|failure| {
         if !session.0.is_autocommit() {
             let _ = session.run("ROLLBACK");
         }

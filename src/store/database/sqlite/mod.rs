@@ -75,8 +75,8 @@ impl Database for Sqlite {
         self.reader.as_ref().unwrap_or(&self.writer).send(job);
     }
 
-    fn statements(&self) -> u64 {
-        self.statements.total()
+    fn statements(&self) -> &Statements {
+        &self.statements
     }
 
     fn condition(&self, is_failing: bool) -> Condition {

@@ -1,0 +1,290 @@
+//! What one request of a client is recorded with: its operation, its connection, and the time in which requests to
+//! providers were open. The inbound layer (`src/app.rs`) begins and ends it. Code below it that knows more calls the
+//! functions of this module. They find the request in a task-local value, which needs no memory of its own, and do nothing
+//! in tasks that serve no request.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use passerelle_providers::model::Operation;
+use tokio::task_local;
+
+use super::{CallOutcome, ConnectionSeries, Gauge, Metrics, Outcome, connection::OtherSeries};
+
+task_local! {
+    static REQUEST: Request;
+}
+
+/// The series of all requests.
+#[derive(Debug)]
+pub struct RequestSeries {
+    others: OtherSeries,
+    active: Gauge,
+}
+
+impl RequestSeries {
+    /// The series of the requests of a process.
+    pub fn new(metrics: &Metrics) -> Arc<Self> {
+        Arc::new(Self { others: OtherSeries::new(metrics), active: metrics.active_requests() })
+    }
+}
+
+/// What is known of one request.
+#[derive(Debug, Default)]
+pub struct Request {
+    operation: Cell<Option<Operation>>,
+    connection: RefCell<Option<Arc<ConnectionSeries>>>,
+    /// How many requests to providers are open, and since when at least one is.
+    open: Cell<u32>,
+    open_since: Cell<Option<Instant>>,
+    /// How long at least one was open before.
+    provider_time: Cell<Duration>,
+    /// Where the end is recorded. `None` after the end, and for the part of a request that has a task of its own.
+    end: Option<(Instant, Arc<RequestSeries>)>,
+}
+
+/// The times of a request that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// How long at least one request to a provider was open.
+    pub provider: Duration,
+    /// The rest.
+    pub overhead: Duration,
+}
+
+impl Request {
+    /// A request that began at this time.
+    pub fn new(began: Instant, series: &Arc<RequestSeries>) -> Self {
+        series.active.inc();
+        let mut request = Self::default();
+        request.end = Some((began, Arc::clone(series)));
+        request
+    }
+
+    /// Executes the work of the request.
+    pub async fn during<F: Future>(self, work: F) -> (F::Output, Self) {
+        let mut scope = pin!(REQUEST.scope(self, work));
+        let output = scope.as_mut().await;
+        (output, scope.take_value().unwrap_or_default())
+    }
+
+    /// The operation, if it is known.
+    pub fn operation(&self) -> Option<Operation> {
+        self.operation.get()
+    }
+
+    /// The series of the connection that was asked last, if it is known.
+    pub fn connection(&self) -> Option<Arc<ConnectionSeries>> {
+        self.connection.borrow().clone()
+    }
+
+    /// Records the end of the request.
+    pub fn finish(mut self, outcome: Outcome) -> Times {
+        self.record(outcome)
+    }
+
+    fn record(&mut self, outcome: Outcome) -> Times {
+        let provider = self.provider_time.get();
+        let Some((began, series)) = self.end.take() else { return Times { provider, overhead: Duration::ZERO } };
+        let total = began.elapsed();
+        let overhead = total.saturating_sub(provider);
+        series.active.dec();
+        match (self.operation.get(), &*self.connection.borrow()) {
+            (Some(operation), Some(connection)) => connection.record_request(operation, outcome, total, overhead),
+            _ => series.others.record(outcome, total),
+        }
+        Times { provider, overhead }
+    }
+
+    fn begin_call(&self) {
+        if self.open.replace(self.open.get() + 1) == 0 {
+            self.open_since.set(Some(Instant::now()));
+        }
+    }
+
+    fn end_call(&self) {
+        let open = self.open.get().saturating_sub(1);
+        self.open.set(open);
+        if open == 0
+            && let Some(since) = self.open_since.take()
+        {
+            self.provider_time.set(self.provider_time.get() + since.elapsed());
+        }
+    }
+}
+
+/// A request whose future is dropped has no client any more.
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.end.is_some() {
+            self.record(Outcome::Abandoned);
+        }
+    }
+}
+
+/// Says which operation the request is, and which connection serves it as far as is known.
+pub fn is_for(operation: Operation, connection: &Arc<ConnectionSeries>) {
+    let _ = REQUEST.try_with(|request| request.operation.set(Some(operation)));
+    is_served_by(connection);
+}
+
+/// Says which connection serves the request. The last one counts.
+pub fn is_served_by(connection: &Arc<ConnectionSeries>) {
+    let _ = REQUEST.try_with(|request| request.connection.replace(Some(Arc::clone(connection))));
+}
+
+/// Waits for the answer to the same request of another client. Its time is that of a provider, because that is what it waits
+/// for.
+pub async fn waiting<F: Future>(work: F) -> F::Output {
+    let _open = Open::new();
+    work.await
+}
+
+/// Executes a part of a request in a task of its own. [`absorb`] adds what it returns to the request.
+pub async fn in_own_task<F: Future>(work: F) -> (F::Output, Request) {
+    Request::default().during(work).await
+}
+
+/// Adds a part of the request that had a task of its own. The request waited for it and did nothing meanwhile.
+pub fn absorb(part: &Request) {
+    let _ = REQUEST.try_with(|request| {
+        request.provider_time.set(request.provider_time.get() + part.provider_time.get());
+        if let Some(connection) = part.connection() {
+            request.connection.replace(Some(connection));
+        }
+    });
+}
+
+/// A request to a provider, or another wait for one, is open until this is dropped.
+#[derive(Debug)]
+struct Open;
+
+impl Open {
+    fn new() -> Self {
+        let _ = REQUEST.try_with(Request::begin_call);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let _ = REQUEST.try_with(Request::end_call);
+    }
+}
+
+/// An attempt to send a request to a provider, until this is dropped.
+#[derive(Debug)]
+pub struct Attempt<'c> {
+    connection: &'c ConnectionSeries,
+    began: Instant,
+    outcome: CallOutcome,
+    _open: Open,
+}
+
+impl<'c> Attempt<'c> {
+    /// An attempt that begins now.
+    pub fn new(connection: &'c ConnectionSeries) -> Self {
+        Self { connection, began: Instant::now(), outcome: CallOutcome::Abandoned, _open: Open::new() }
+    }
+
+    /// The attempt has ended.
+    pub fn finish(mut self, outcome: CallOutcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.connection.record_call(self.outcome, self.began.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(metrics: &Metrics) -> Arc<ConnectionSeries> {
+        ConnectionSeries::new(metrics, "acme", "main", "lomi", "api.example")
+    }
+
+    fn has(metrics: &Metrics, line: &str) -> bool {
+        metrics.text().lines().any(|shown| shown.starts_with(line))
+    }
+
+    #[tokio::test]
+    async fn requests_to_providers_at_the_same_time_count_once() {
+        let metrics = Metrics::default();
+        let connection = series(&metrics);
+        let began = Instant::now();
+        let request = Request::new(began, &RequestSeries::new(&metrics));
+        let work = async {
+            is_for(Operation::List, &connection);
+            let (first, second) = (Attempt::new(&connection), Attempt::new(&connection));
+            // Longer than everything else here.
+            while first.began.elapsed() < Duration::from_millis(5) {
+                std::hint::spin_loop();
+            }
+            first.finish(CallOutcome::Success);
+            second.finish(CallOutcome::Failure);
+        };
+        let ((), request) = request.during(work).await;
+        let times = request.finish(Outcome::Ok);
+        assert!(times.provider >= Duration::from_millis(5), "{times:?}");
+        assert!(times.provider + times.overhead <= began.elapsed(), "{times:?}");
+        let labels = "merchant=\"acme\",connection=\"main\",provider=\"lomi\"";
+        for line in [
+            format!("http_server_request_duration_seconds_count{{{labels},operation=\"list\",outcome=\"ok\"}} 1"),
+            format!("passerelle_overhead_seconds_count{{{labels},operation=\"list\"}} 1"),
+            format!(
+                "http_client_request_duration_seconds_count{{{labels},server_address=\"api.example\",outcome=\"2xx\"}} 1"
+            ),
+            format!(
+                "http_client_request_duration_seconds_count{{{labels},server_address=\"api.example\",outcome=\"5xx\"}} 1"
+            ),
+            "http_server_active_requests 0".to_owned(),
+        ] {
+            assert!(has(&metrics, &line), "{line}\n{}", metrics.text());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_in_a_task_of_its_own_belongs_to_its_request() {
+        let metrics = Metrics::default();
+        let (connection, other) = (series(&metrics), ConnectionSeries::new(&metrics, "acme", "old", "lomi", ""));
+        let request = Request::new(Instant::now(), &RequestSeries::new(&metrics));
+        let work = async {
+            is_for(Operation::Create, &connection);
+            let part = in_own_task(async move {
+                is_served_by(&other);
+                Attempt::new(&other).finish(CallOutcome::Success);
+            });
+            let ((), part) = tokio::spawn(part).await.expect("no panic");
+            absorb(&part);
+        };
+        let ((), request) = request.during(work).await;
+        assert!(request.finish(Outcome::Unknown).provider > Duration::ZERO);
+        let line = "http_server_request_duration_seconds_count{merchant=\"acme\",connection=\"old\",provider=\"lomi\",operation=\"create\",outcome=\"unknown\"} 1";
+        assert!(has(&metrics, line), "{}", metrics.text());
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_client_disconnects_is_abandoned_and_so_is_its_call() {
+        let metrics = Metrics::default();
+        let connection = series(&metrics);
+        let request = Request::new(Instant::now(), &RequestSeries::new(&metrics));
+        let work = async {
+            is_for(Operation::Retrieve, &connection);
+            let _attempt = Attempt::new(&connection);
+            std::future::pending::<()>().await;
+        };
+        assert!(futures_util::FutureExt::now_or_never(request.during(work)).is_none());
+        let text = metrics.text();
+        assert!(text.contains("operation=\"retrieve\",outcome=\"abandoned\"} 1"), "{text}");
+        assert!(text.contains("server_address=\"api.example\",outcome=\"abandoned\"} 1"), "{text}");
+        assert!(has(&metrics, "http_server_active_requests 0"), "{text}");
+    }
+}
