@@ -9,6 +9,7 @@ mod listeners;
 mod operations;
 mod providers;
 mod serve;
+mod service_manager;
 mod signals;
 mod switch;
 mod terminal;

@@ -3,7 +3,7 @@
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::{
     CommandError, Configuration,
     listeners::{Bound, Listener, bind},
+    service_manager::{self, State},
     signals::{ReloadSignals, StopSignals},
     terminal,
 };
@@ -220,6 +221,8 @@ async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError
     }
     tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone()));
     tokio::spawn(reload_on_signal(reloads, Arc::clone(&running.app), running.twins.clone(), file));
+    service_manager::notify(State::Ready);
+    tokio::spawn(service_manager::keep_alive());
     let stopped = running.stopped().await.map_err(CommandError::Failed);
     tracing::info!("stopped");
     stopped
@@ -259,6 +262,7 @@ fn greeting(address: SocketAddr) -> String {
 /// Drains on the first SIGTERM or SIGINT, and stops at once on the second.
 async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: Handle<SocketAddr>) {
     signals.next().await;
+    service_manager::notify(State::Stopping);
     app.draining.store(true, Ordering::Relaxed);
     if handle.connection_count() > 0 {
         tracing::info!("stopping: /readyz answers 503, new connections are accepted for {} s", NOTICE.as_secs());
@@ -273,39 +277,44 @@ async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: Handle<
     handle.shutdown();
 }
 
-/// Reloads the configuration on SIGHUP. If it has a mistake, the gateway keeps the one that it serves. The
-/// addresses, the limits of connections, the memory for bodies and the store are set at the start only.
+/// Reloads the configuration on SIGHUP.
 async fn reload_on_signal(mut signals: ReloadSignals, app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
     loop {
         signals.next().await;
-        let Some(file) = &file else {
+        service_manager::notify(State::Reloading);
+        if let Some(file) = &file {
+            reload(&app, &twins, file).await;
+        } else {
             tracing::info!("the sandbox has no configuration file, so there is nothing to reload");
-            continue;
-        };
-        let began = Instant::now();
-        let resolved = config::load(Some(file)).and_then(|loaded| Gateway::resolve(&loaded, Some(&twins), &app.shared));
-        match resolved {
-            Ok(resolved) => match app.reload(resolved.gateway).await {
-                Ok(warnings) => {
-                    app.record_reload(began, true);
-                    for warning in resolved.warnings.iter().chain(&warnings) {
-                        tracing::warn!("{warning}");
-                    }
-                    tracing::info!("the configuration was reloaded");
+        }
+        service_manager::notify(State::Ready);
+    }
+}
+
+/// Reloads the configuration. If it has a mistake, the gateway keeps the one that it serves. The addresses, the limits
+/// of connections, the memory for bodies and the store are set at the start only.
+async fn reload(app: &App, twins: &Twins, file: &Path) {
+    let began = Instant::now();
+    let resolved = config::load(Some(file)).and_then(|loaded| Gateway::resolve(&loaded, Some(twins), &app.shared));
+    match resolved {
+        Ok(resolved) => match app.reload(resolved.gateway).await {
+            Ok(warnings) => {
+                app.record_reload(began, true);
+                for warning in resolved.warnings.iter().chain(&warnings) {
+                    tracing::warn!("{warning}");
                 }
-                Err(refused) => {
-                    app.record_reload(began, false);
-                    tracing::error!(
-                        "the configuration was not reloaded; the gateway keeps the one it serves: {refused}"
-                    );
-                }
-            },
-            Err(error) => {
-                app.record_reload(began, false);
-                tracing::error!(
-                    "the configuration has a mistake and was not reloaded; the gateway keeps the one it serves: {error}"
-                );
+                tracing::info!("the configuration was reloaded");
             }
+            Err(refused) => {
+                app.record_reload(began, false);
+                tracing::error!("the configuration was not reloaded; the gateway keeps the one it serves: {refused}");
+            }
+        },
+        Err(error) => {
+            app.record_reload(began, false);
+            tracing::error!(
+                "the configuration has a mistake and was not reloaded; the gateway keeps the one it serves: {error}"
+            );
         }
     }
 }

@@ -42,6 +42,7 @@ mod refusals;
 mod replies;
 mod requests;
 mod sandbox;
+mod service_manager;
 mod shared_records;
 mod signed;
 mod stand_in;
