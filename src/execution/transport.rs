@@ -23,7 +23,7 @@ use crate::{
     merchant::{Connection, Merchant},
     metrics::request::is_served_by,
     store::{Contacts, Lease},
-    upstream::{Permit, Times},
+    upstream::{Permit, Sender, Times},
 };
 
 /// One answer of the provider, for the client that wants to see it.
@@ -53,7 +53,7 @@ pub struct ProviderTransport<'c> {
     deadline: Instant,
     lease: Option<Lease>,
     permit: Option<Permit<'c>>,
-    is_own: bool,
+    sender: Sender,
     exchanges: Option<Mutex<Vec<Exchange>>>,
     known: Option<KnownAtConnection<'c>>,
     received: AtomicUsize,
@@ -69,7 +69,7 @@ impl<'c> ProviderTransport<'c> {
             deadline,
             lease: None,
             permit: None,
-            is_own: false,
+            sender: Sender::Client,
             exchanges: None,
             known: None,
             received: AtomicUsize::new(0),
@@ -112,10 +112,10 @@ impl<'c> ProviderTransport<'c> {
         Self { permit, ..self }
     }
 
-    /// The same transport for reads of the gateway's own, if `is_own` is set. Where the rate is limited, clients go first.
+    /// The same transport for requests of another sender. Where the rate is limited, clients go first.
     #[must_use]
-    pub fn own(self, is_own: bool) -> Self {
-        Self { is_own, ..self }
+    pub fn sent_by(self, sender: Sender) -> Self {
+        Self { sender, ..self }
     }
 
     /// Until when a request may be sent, and until when its answer is awaited.
@@ -160,8 +160,7 @@ impl Transport for ProviderTransport<'_> {
         let (upstream, times) = (&self.connection.upstream, self.times(writes));
         let response = match &self.permit {
             Some(permit) => upstream.send_admitted(permit, request, writes, times).await?,
-            None if self.is_own => upstream.send_own(self.operation, request, writes, times).await?,
-            None => upstream.send(self.operation, request, writes, times).await?,
+            None => upstream.send(self.sender, self.operation, request, writes, times).await?,
         };
         tracing::debug!(
             operation = self.operation.name(),

@@ -18,7 +18,7 @@ use crate::{
 
 /// The switches of a merchant that are looked at. Each names both of its connections.
 const SWITCHES: usize = 100;
-/// The customers of a merchant among whom known ones are looked for, when a connection has new credentials.
+/// How many customers of a merchant are searched for those at a connection that has new credentials.
 const KNOWN: usize = 100;
 /// How many of them are read at most. One that is found is enough.
 const READ: usize = 3;

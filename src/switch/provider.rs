@@ -21,6 +21,7 @@ use crate::{
     execution::{self, ProviderTransport},
     merchant::{Connection, Merchant},
     store::ShownRecord,
+    upstream::Sender,
 };
 
 /// The most customers of one page of a walk.
@@ -65,7 +66,7 @@ async fn execute(context: &Context, connection: &Connection, command: &Command) 
         Command::Retrieve(_) => Operation::Retrieve,
         _ => Operation::List,
     };
-    let transport = ProviderTransport::new(connection, operation, deadline).own(true);
+    let transport = ProviderTransport::new(connection, operation, deadline).sent_by(Sender::Gateway);
     execution::plan(connection, command, Conditions::canonical(LossPolicy::Drop))?.execute(&transport).await
 }
 

@@ -15,6 +15,7 @@ use super::context::{Context, Stalled};
 use crate::{
     execution::{self, ProviderTransport},
     merchant::{Connection, Merchant},
+    upstream::Sender,
 };
 
 /// A read of a customer.
@@ -60,7 +61,7 @@ impl Reader<'_> {
         let deadline = Instant::now() + self.context.gateway.load().deadline;
         ProviderTransport::new(self.connection, operation, deadline)
             .knowing(self.context.store.contacts(), self.merchant)
-            .own(true)
+            .sent_by(Sender::Gateway)
     }
 
     /// Reads the customer as a client sees it, at its home.

@@ -64,11 +64,12 @@ pub use address::check_base_url;
 pub use budget::LARGEST_REPLY;
 pub use client::{ClientSettings, HttpClient, http_client};
 pub use proxy::{Exception, Proxy};
+pub use rate::Sender;
 pub use shares::{ConnectionName, MaxInFlight, Shared};
 
 use self::{
     gate::{Entry, Gate, Pass},
-    rate::{Sender, Turns},
+    rate::Turns,
     shares::{Places, Replies, Taken},
 };
 
@@ -231,24 +232,20 @@ impl Upstream {
     /// Sends a request of a plan, with retries where they are allowed before its deadlines.
     pub async fn send(
         &self,
+        sender: Sender,
         operation: Operation,
         request: Request,
         writes: bool,
         times: Times,
     ) -> Result<Response, Error> {
-        self.send_admitted(&self.admit(operation)?, request, writes, times).await
-    }
-
-    /// The same for a request of the gateway's own.
-    pub async fn send_own(
-        &self,
-        operation: Operation,
-        request: Request,
-        writes: bool,
-        times: Times,
-    ) -> Result<Response, Error> {
-        self.own_turn(operation, times.send_until).await?;
-        self.send_admitted(&self.admit_own(operation)?, request, writes, times).await
+        let permit = match sender {
+            Sender::Client => self.admit(operation)?,
+            Sender::Gateway => {
+                self.own_turn(operation, times.send_until).await?;
+                self.admit_own(operation)?
+            }
+        };
+        self.send_admitted(&permit, request, writes, times).await
     }
 
     /// The same for a request of a command that has a place already. Where the rate limit is reached between two requests of

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Who sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sender {
+pub enum Sender {
     /// A client of the gateway.
     Client,
     /// The gateway on its own.

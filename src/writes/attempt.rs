@@ -22,6 +22,7 @@ use crate::{
     execution::{Exchange, ProviderTransport},
     merchant::{Connection, Merchant},
     store::{Carried, Contacts, ContactsOf, Lease, OperationId, OperationLog},
+    upstream::Sender,
 };
 
 /// The time that an attempt has. The caller must make it before the claim or the takeover of the write, because the
@@ -38,7 +39,7 @@ impl AttemptTime {
     pub(super) fn transport<'o>(&self, attempt: &Attempt<'o>, contacts: &'o Contacts) -> ProviderTransport<'o> {
         ProviderTransport::new(attempt.connection, attempt.command.operation(), self.deadline)
             .knowing(contacts, attempt.merchant)
-            .own(attempt.is_copy)
+            .sent_by(if attempt.is_copy { Sender::Gateway } else { Sender::Client })
             .showing_exchanges(attempt.surface.shows_exchanges())
             .under(self.lease.clone())
     }

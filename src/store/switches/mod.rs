@@ -340,7 +340,8 @@ impl SwitchLog {
         read(&*self.store.database, ReadUnseen { switch_id, pass, after, limit }).await
     }
 
-    /// Forgets the differences of a switch that has ended, what the planner compared, and customers whom only a file has named.
+    /// Removes the details of a switch that has ended: differences, what the planner compared, and customers that only an
+    /// imported file names.
     pub async fn forget_details(&self, id: &str) -> Result<(), StoreError> {
         write(&*self.store.database, ForgetDetails { switch_id: id.to_owned() }).await
     }

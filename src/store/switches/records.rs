@@ -388,7 +388,7 @@ impl Work for ForgetDetails {
         let update = "UPDATE switch_records SET differences = NULL, candidates = NULL WHERE switch_id = ?1 \
                       AND (differences IS NOT NULL OR candidates IS NOT NULL)";
         session.execute(update, &id).await?;
-        // Customers whom only a file has named: no plan has judged them, and no pass has seen them.
+        // Customers that only an imported file names: no plan has judged them, and no pass has seen them.
         let imported = "DELETE FROM switch_records WHERE switch_id = ?1 AND outcome = 'pending' AND planned IS NULL \
                         AND seen_in = 0 AND attempts = 0";
         session.execute(imported, &id).await?;

@@ -1,13 +1,11 @@
 //! A customer who is written all the time (R15).
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
+use passerelle::switch::view::SwitchView;
 use serde_json::json;
 
 use super::bed::{Bed, configuration, person};
@@ -23,6 +21,11 @@ async fn slow_target(hold: &str) -> Bed {
     let text = configuration(&bed.folder, &bed.old, &bed.new).replace("visibility_lag = \"1ms\", ", "");
     bed.gateway.reload(&format!("{text}[switch]\nhold = \"{hold}\"\n"));
     bed
+}
+
+/// A switch whose customers are copied, the id of the first one, and whether the writes to it are over.
+async fn copied(bed: &Bed) -> (SwitchView, String, AtomicBool) {
+    (bed.driven().await, bed.public_id(0).await, AtomicBool::new(false))
 }
 
 /// Writes one customer again and again until it is over. Every write succeeds. Returns the last name.
@@ -52,9 +55,7 @@ async fn a_customer_who_is_written_all_the_time_moves_while_its_writes_wait() {
     for number in 0..2 {
         bed.create(&person(number)).await;
     }
-    let copied = bed.driven().await;
-    let id = bed.public_id(0).await;
-    let is_over = Arc::new(AtomicBool::new(false));
+    let (copied, id, is_over) = copied(&bed).await;
     let story = async {
         let begun = Instant::now();
         let switched = bed.cut_over(&copied).await;
@@ -75,9 +76,7 @@ async fn a_customer_who_is_written_all_the_time_moves_while_its_writes_wait() {
 async fn a_customer_whom_a_hold_does_not_move_stays_and_is_named() {
     let bed = slow_target("30ms").await;
     bed.create(&person(0)).await;
-    let copied = bed.driven().await;
-    let id = bed.public_id(0).await;
-    let is_over = Arc::new(AtomicBool::new(false));
+    let (copied, id, is_over) = copied(&bed).await;
     let story = async {
         let begun = Instant::now();
         let switched = bed.cut_over(&copied).await;

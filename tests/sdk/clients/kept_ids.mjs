@@ -1,6 +1,5 @@
 // What a client in Node does with the ids in its database, before and after its merchant switches to another provider.
 // SDK_CLIENT names the client, and SDK_KEPT the customers: their ids and e-mail addresses.
-import { createRequire } from 'node:module';
 import { base, checks, has, key } from './check.mjs';
 
 async function modempay() {
@@ -11,17 +10,7 @@ async function modempay() {
 }
 
 async function paymentkit() {
-  Object.assign(process.env, {
-    BLOCKLET_MODE: 'test',
-    BLOCKLET_APP_SK: process.env.SDK_APP_SECRET_KEY,
-    BLOCKLET_COMPONENT_DID: key,
-    BLOCKLET_MOUNT_POINTS: JSON.stringify([
-      { did: 'z2qaCNvKMv5GjouKdcDWexv6WqtHbpNPQDnAk', name: 'payment-kit', status: 6, webEndpoint: base },
-    ]),
-  });
-  // The SDK reads its environment when it is loaded.
-  const { default: payment } = createRequire(import.meta.url)('@blocklet/payment-js');
-  payment.environments.setTestMode(true);
+  const { payment } = await import('./payment_js.mjs');
   return payment.customers;
 }
 

@@ -1,20 +1,8 @@
 // npm @blocklet/payment-js. It signs its requests with the key of its app.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 import { newAppKey } from './app_key.mjs';
-import { base, checks, createWithGateway, has, stores, key, lacks, lacksFilter, expectedTotal } from './check.mjs';
-
-Object.assign(process.env, {
-  BLOCKLET_MODE: 'test',
-  BLOCKLET_APP_SK: process.env.SDK_APP_SECRET_KEY,
-  BLOCKLET_COMPONENT_DID: key,
-  BLOCKLET_MOUNT_POINTS: JSON.stringify([
-    { did: 'z2qaCNvKMv5GjouKdcDWexv6WqtHbpNPQDnAk', name: 'payment-kit', status: 6, webEndpoint: base },
-  ]),
-});
-// The SDK reads its environment when it is loaded.
-const { default: payment } = createRequire(import.meta.url)('@blocklet/payment-js');
-payment.environments.setTestMode(true);
+import { checks, createWithGateway, has, stores, lacks, lacksFilter, expectedTotal } from './check.mjs';
+import { payment } from './payment_js.mjs';
 
 const { customers } = payment;
 const { operation, refused } = checks((error) => {

@@ -78,7 +78,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Lists the customers, of whom `count` were made for the rehearsal, and begins.
+    /// Lists the customers and begins. The rehearsal has made `count` of them.
     pub(super) async fn start(address: SocketAddr, key: &'static str, count: u32) -> Result<Self, String> {
         let caller = Caller::new(address, key)?;
         let mut work = Work { caller, known: BTreeMap::new(), seen: Seen::default(), number: 0, can_create: true };
