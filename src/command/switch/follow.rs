@@ -20,6 +20,10 @@ use crate::{
 
 /// How often the switch is read.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// The gateway counts the customers for each read, and they can be a million. After a read that took long, the next one waits
+/// so many times as long, and at most this long.
+const PAUSE_AFTER_READ: u32 = 9;
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often a line is written where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a gateway may be gone. Another replica goes on with the job meanwhile.
@@ -117,6 +121,7 @@ pub(super) async fn follow(client: &Client, mut switch: SwitchView, goal: Goal) 
         return Ok(switch);
     }
     let mut absent_since: Option<Instant> = None;
+    let mut pause = INTERVAL;
     loop {
         progress.show(goal, &switch);
         if goal.is_reached(&switch) || goal.waits_for_a_person(&switch) {
@@ -132,9 +137,12 @@ pub(super) async fn follow(client: &Client, mut switch: SwitchView, goal: Goal) 
                      to stop it:          passerelle switch stop {merchant}"
                 )));
             }
-            () = tokio::time::sleep(INTERVAL) => {}
+            () = tokio::time::sleep(pause) => {}
         }
-        match client.get(&path).await {
+        let asked = Instant::now();
+        let answer = client.get(&path).await;
+        pause = (asked.elapsed() * PAUSE_AFTER_READ).clamp(INTERVAL, LONGEST_PAUSE);
+        match answer {
             Ok(now) => {
                 switch = now;
                 absent_since = None;

@@ -120,7 +120,10 @@ impl Operator {
         let (until, mut accepted) = (Instant::now() + patience, Vec::<Value>::new());
         let mut last = Value::Null;
         loop {
+            let asked = Instant::now();
             let view = self.view().await;
+            // As the commands do: a switch of a million customers is not counted all the time.
+            let pause = (asked.elapsed() * 9).min(Duration::from_secs(10));
             if Instant::now() >= until {
                 let mut open = self.records().await;
                 open.retain(|one| !matches!(one["outcome"].as_str(), Some("created" | "linked" | "already_linked")));
@@ -130,7 +133,8 @@ impl Operator {
             match next(goal, view.as_ref(), &accepted) {
                 Next::Done if kills.while_waiting == 0 => return view.unwrap_or_default(),
                 Next::Done | Next::Wait => {
-                    sleep(kills.random.milliseconds(10, 150)).await;
+                    let random = kills.random.milliseconds(10, 150);
+                    sleep(if kills.while_waiting > 0 { random } else { random.max(pause) }).await;
                     if kills.while_waiting > 0 {
                         kills.while_waiting -= 1;
                         kills.kill(&self.gateways);
