@@ -12,15 +12,26 @@ use passerelle::{
     },
 };
 use passerelle_providers::switch::Decision;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::bed::Vendor;
-use crate::support::Gateway;
+use crate::support::{Answer, Gateway, JsonText as _};
+
+/// Who decides that fields are carried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrying {
+    /// The configuration, for every request.
+    Configured,
+    /// The client, in each request. Without that, a request that would lose fields is refused.
+    Asked,
+}
 
 /// The merchant `acme` with a connection for each vendor: `c0`, `c1`, …
 pub(super) struct Chain {
     pub(super) gateway: Gateway,
+    carrying: Carrying,
     _vendors: Vec<Vendor>,
     _folder: TempDir,
 }
@@ -44,21 +55,34 @@ pub(super) fn differing(one: &Value, other: &Value) -> Vec<String> {
 }
 
 impl Chain {
-    pub(super) async fn of(vendors: Vec<Vendor>) -> Self {
+    pub(super) async fn of(vendors: Vec<Vendor>, carrying: Carrying) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let line = |(number, vendor): (usize, &Vendor)| format!("connections.c{number} = {}\n", vendor.connection());
         let connections = vendors.iter().enumerate().map(line).collect::<Vec<_>>().concat();
+        let policy = match carrying {
+            Carrying::Configured => "on_loss = \"carry\"",
+            Carrying::Asked => "on_loss = \"reject\"\nallow_carry = true",
+        };
         let text = format!(
             "[store]\nurl = \"sqlite:{}\"\n[outbound]\nallow_insecure = true\n[merchants.acme]\n\
-             api_keys = [\"sk_acme\"]\nactive = \"c0\"\nregion = \"SN\"\non_loss = \"carry\"\n{connections}",
+             api_keys = [\"sk_acme\"]\nactive = \"c0\"\nregion = \"SN\"\n{policy}\n{connections}",
             folder.path().join("store.db").display()
         );
         let gateway = Gateway::start(&text).await.with_key("sk_acme");
-        Self { gateway, _vendors: vendors, _folder: folder }
+        Self { gateway, carrying, _vendors: vendors, _folder: folder }
+    }
+
+    /// Sends a write, which asks for carried fields where the configuration leaves that to the client.
+    pub(super) async fn write(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let mut request = self.gateway.request(method, path).json_text(body);
+        if self.carrying == Carrying::Asked {
+            request = request.header("prefer", "loss=carry");
+        }
+        self.gateway.send(request).await
     }
 
     pub(super) async fn create(&self, body: Value) -> String {
-        let created = self.gateway.post("/v1/customers", body).await;
+        let created = self.write(Method::POST, "/v1/customers", &body).await;
         assert_eq!(created.status, 201, "{}", created.text);
         created.body["id"].as_str().unwrap_or_default().to_owned()
     }
@@ -71,7 +95,7 @@ impl Chain {
     }
 
     pub(super) async fn patch(&self, id: &str, patch: Value) -> Value {
-        let answer = self.gateway.patch(&format!("/v1/customers/{id}"), patch).await;
+        let answer = self.write(Method::PATCH, &format!("/v1/customers/{id}"), &patch).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.body
     }
