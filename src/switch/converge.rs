@@ -224,9 +224,16 @@ impl One<'_> {
         if !linked.has_row {
             // The copy happened, but its outcome became known after the deletion. Without a row, a list that shows the
             // record would make a new customer of it. A deleted customer has no copied version, so the answer is `false`.
-            let (ids, of) = (self.context.store.ids(), self.customer);
-            let (merchant, public_id, connection) = (&self.pair.merchant, &of.public_id, &self.other.name);
-            ids.copied(merchant, public_id, of.copied_version, connection, &linked.id, linked.origin, &[]).await?;
+            let copy = CopyState {
+                public_id: &self.customer.public_id,
+                version: self.customer.copied_version,
+                connection: &self.other.name,
+                provider_id: &linked.id,
+                origin: linked.origin,
+                seen: Vec::new(),
+                home: None,
+            };
+            self.context.store.ids().keep_copy(&self.pair.merchant, copy).await?;
         }
         let why = self.other.manifest.require(Operation::Delete).err().map(|error| error.to_string());
         // It was deleted before, or a provider shows it late: then a later call deletes it.

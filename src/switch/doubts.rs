@@ -107,8 +107,7 @@ impl Switches {
             Decision::Create | Decision::Link(_) => Erased::Pending,
         };
         if let Decision::Link(id) = &decision {
-            let (origin, seen) = (IdOrigin::Linked, Vec::new());
-            let copy = CopyState { public_id, version: 0, connection, provider_id: id, origin, seen, home: None };
+            let copy = CopyState { origin: IdOrigin::Linked, ..CopyState::created(public_id, connection, id) };
             // A deleted customer has no copied version, so the answer is `false`.
             ids.keep_copy(merchant, copy).await?;
         }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use passerelle::{
     merchant::{Connection, Home, Homes, Merchant, Middleware},
-    store::{ContactKind, Deletion, IdOrigin, Ids, KnownCustomer, Routing, ShownRecord},
+    store::{ContactKind, CopyState, Deletion, Ids, KnownCustomer, Routing, ShownRecord},
     writes::MOST_PLANS,
 };
 use passerelle_providers::model::{Command, Customer, Error, Kind, Reply};
@@ -101,7 +101,7 @@ impl Bed {
         self.begin().await;
         let record = ShownRecord { provider_id: &public, email: None, phone: None };
         self.ids().adopt("acme", "old", &[record]).await.expect("adopted");
-        let copied = self.ids().copied("acme", &public, 0, "new", &at_new, IdOrigin::Created, &[]).await;
+        let copied = self.ids().keep_copy("acme", CopyState::created(&public, "new", &at_new)).await;
         assert_eq!(copied, Ok(true));
         assert_eq!(self.ids().unpin("acme", &public, Duration::ZERO, 0).await, Ok(true));
         public

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use libtest_mimic::Trial;
-use passerelle::store::{CarriedChanges, ContactKind, ContactsOf, End, IdOrigin, ShownRecord};
+use passerelle::store::{CarriedChanges, ContactKind, ContactsOf, CopyState, End, ShownRecord};
 use passerelle_providers::{engine::carry::Change, model::Field};
 
 use crate::{
@@ -105,7 +105,8 @@ async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
     store.ids().route("routed", "main").await.expect("stored");
     let record = ShownRecord { provider_id: "c3", email: Some("c3@example.com"), phone: Some("+221771234567") };
     store.ids().adopt("routed", "main", &[record]).await.expect("adopted");
-    store.ids().copied("routed", "c3", 0, "new", "n3", IdOrigin::Created, &[1; 8]).await.expect("stored");
+    let copy = CopyState { seen: vec![1; 8], ..CopyState::created("c3", "new", "n3") };
+    store.ids().keep_copy("routed", copy).await.expect("stored");
     drop(store);
     let before = columns(&bed).await;
     let old = before["meta.value"][0][..PREFIX].to_vec();

@@ -270,23 +270,6 @@ impl Ids {
         write(&*self.store.database, copied).await
     }
 
-    /// [`keep_copy`](Self::keep_copy) without what the row of the home keeps.
-    #[expect(clippy::too_many_arguments, reason = "what a copy is, in one call")]
-    pub async fn copied(
-        &self,
-        merchant: &str,
-        public_id: &str,
-        version: u64,
-        connection: &str,
-        provider_id: &str,
-        origin: IdOrigin,
-        seen: &[u8],
-    ) -> Result<bool, StoreError> {
-        let seen = seen.to_vec();
-        let copy = CopyState { public_id, version, connection, provider_id, origin, seen, home: None };
-        self.keep_copy(merchant, copy).await
-    }
-
     /// Notes that a customer is not found at its home any more, or that it is found again.
     pub async fn note_gone(&self, merchant: &str, public_id: &str, is_gone: bool) -> Result<(), StoreError> {
         let (merchant, public_id) = (merchant.to_owned(), folded(public_id));

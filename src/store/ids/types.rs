@@ -236,3 +236,11 @@ pub struct CopyState<'c> {
     /// The home, and what is kept with its row. A later switch may come back to it when the other row has changed.
     pub home: Option<(&'c str, Vec<u8>)>,
 }
+
+impl<'c> CopyState<'c> {
+    /// The record that a copy made at `connection` of a customer who was not written since the switch began.
+    pub const fn created(public_id: &'c str, connection: &'c str, provider_id: &'c str) -> Self {
+        let origin = IdOrigin::Created;
+        Self { public_id, version: 0, connection, provider_id, origin, seen: Vec::new(), home: None }
+    }
+}

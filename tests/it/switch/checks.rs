@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use passerelle::{
-    store::IdOrigin,
+    store::{CopyState, IdOrigin},
     switch::{
         service::{SwitchService, Tried, VerifyOptions},
         view::{BlockedCode, Outcome, SwitchState, SwitchView},
@@ -91,7 +91,8 @@ impl Faulty {
                 let other = made.body["id"].as_str().unwrap_or_default().to_owned();
                 self.bed.gateway.ids().forget("acme", &self.id, "new", &target_id).await.expect("forgotten");
                 let (ids, version) = (self.bed.gateway.ids(), self.version().await);
-                let linked = ids.copied("acme", &self.id, version, "new", &other, IdOrigin::Linked, &[]).await;
+                let copy = CopyState::created(&self.id, "new", &other);
+                let linked = ids.keep_copy("acme", CopyState { version, origin: IdOrigin::Linked, ..copy }).await;
                 assert!(linked.expect("stored"), "{other}");
                 made
             }

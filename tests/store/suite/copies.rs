@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    Claim, CopyOf, End, HomeOfWrite, IdOrigin, KnownCustomer, NewOperation, OperationId, Routing, ShownRecord, State,
-    Store,
+    Claim, CopyOf, CopyState, End, HomeOfWrite, IdOrigin, KnownCustomer, NewOperation, OperationId, Routing,
+    ShownRecord, State, Store,
 };
 
 use super::homes::{self, begun, write_to};
@@ -112,7 +112,7 @@ pub(crate) async fn a_copy_pins_its_customer_until_it_has_ended(bed: &Bed) {
     let ids = store.ids();
     let record = ShownRecord { provider_id: "c1", email: None, phone: None };
     ids.adopt("acme", "main", &[record]).await.expect("adopted");
-    assert_eq!(ids.copied("acme", "c1", 0, "new", "n1", IdOrigin::Created, b"").await, Ok(true));
+    assert_eq!(ids.keep_copy("acme", CopyState::created("c1", "new", "n1")).await, Ok(true));
     assert_eq!(ids.unpin("acme", "c1", Duration::ZERO, 0).await, Ok(true));
     let of_customer = |operation: &str| NewOperation {
         connection: "new".to_owned(),
@@ -150,7 +150,8 @@ pub(crate) async fn the_record_of_a_copy_has_its_row_with_the_end_of_the_copy(be
     assert_eq!(adopted[0].public_id, "c1");
     let known = resolved(&store, "c1").await.1;
     assert_eq!(known.at["new"].origin, IdOrigin::Created);
-    assert_eq!(ids.copied("acme", "c1", 0, "new", "n1", IdOrigin::Created, b"seen").await, Ok(true));
+    let copy = CopyState { seen: b"seen".to_vec(), ..CopyState::created("c1", "new", "n1") };
+    assert_eq!(ids.keep_copy("acme", copy).await, Ok(true));
 }
 
 async fn resolved(store: &Store, id: &str) -> (Routing, KnownCustomer) {

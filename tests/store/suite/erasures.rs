@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    CarriedChanges, ContactChanges, End, Erased, Erasure, IdOrigin, KeptErasure, NewOperation, ShownRecord, Store,
+    CarriedChanges, ContactChanges, CopyState, End, Erased, Erasure, KeptErasure, NewOperation, ShownRecord, Store,
 };
 use passerelle_providers::{engine::carry::Change, model::Field};
 
@@ -17,8 +17,8 @@ async fn copied(bed: &Bed) -> Store {
         let record = ShownRecord { provider_id: id, email: Some("awa@example.com"), phone: None };
         store.ids().adopt("acme", "main", &[record]).await.expect("adopted");
     }
-    let origin = IdOrigin::Created;
-    assert_eq!(store.ids().copied("acme", "c1", 0, "new", "n1", origin, &[1, 2, 3]).await, Ok(true));
+    let copy = CopyState { seen: vec![1, 2, 3], ..CopyState::created("c1", "new", "n1") };
+    assert_eq!(store.ids().keep_copy("acme", copy).await, Ok(true));
     store
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    CarriedChanges, Claim, ContactChanges, ContactKind, CreatedContacts, Deletion, End, HomeOfWrite, KnownCustomer,
-    NewOperation, OperationId, Resend, ShownRecord, Store,
+    CarriedChanges, Claim, ContactChanges, ContactKind, CopyState, CreatedContacts, Deletion, End, HomeOfWrite,
+    KnownCustomer, NewOperation, OperationId, Resend, ShownRecord, Store,
 };
 
 use super::SECOND;
@@ -318,8 +318,7 @@ pub(crate) async fn a_copy_goes_to_the_other_side_and_raises_no_version(bed: &Be
         answer: answer(201),
     };
     assert_eq!(store.operations().finish(made, 1, end).await, Ok(true));
-    let (copied, origin) = (store.ids(), passerelle::store::IdOrigin::Created);
-    assert_eq!(copied.copied("acme", "c1", 0, "new", "n1", origin, &[]).await, Ok(true));
+    assert_eq!(store.ids().keep_copy("acme", CopyState::created("c1", "new", "n1")).await, Ok(true));
     let update = claim(&store, copy("update", Some("n1"), "new", "2")).await;
     assert!(store.operations().get("acme", update).await.expect("read").expect("a record").is_copy);
     finish(&store, update, done()).await;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    Added, AdoptedId, CarriedChanges, Claim, ContactChanges, ContactKind, End, IdOrigin, KnownCustomer, NewId,
-    NewOperation, NewSwitch, OpenSwitch, RecordChange, Routing, ShownRecord, Store,
+    Added, AdoptedId, CarriedChanges, Claim, ContactChanges, ContactKind, CopyState, End, IdOrigin, KnownCustomer,
+    NewId, NewOperation, NewSwitch, OpenSwitch, RecordChange, Routing, ShownRecord, Store,
 };
 
 use super::{
@@ -26,8 +26,8 @@ async fn adopt(store: &Store, connection: &str, ids: &[&str]) -> Vec<String> {
 }
 
 async fn copied(store: &Store, public_id: &str, version: u64, provider_id: &str) -> bool {
-    let copied = store.ids().copied("acme", public_id, version, "new", provider_id, IdOrigin::Created, &[1; 8]);
-    copied.await.expect("written")
+    let copy = CopyState { version, seen: vec![1; 8], ..CopyState::created(public_id, "new", provider_id) };
+    store.ids().keep_copy("acme", copy).await.expect("written")
 }
 
 async fn marked(store: &Store) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! What reads of a merchant who switches ask.
 
 use passerelle::store::{
-    Added, ContactKind, CreatedContacts, End, IdOrigin, NewId, NewOperation, ShownRecord, Store, Target, TargetKeys,
+    Added, ContactKind, CopyState, CreatedContacts, End, NewId, NewOperation, ShownRecord, Store, Target, TargetKeys,
 };
 
 use super::{
@@ -122,7 +122,8 @@ pub(crate) async fn rows_that_a_copy_made_later_lead_to_the_other_list(bed: &Bed
     let now = bed.clock.now().as_millisecond();
     add(&store, "c1", "main", "c1", None).await;
     assert!(!has_tail("acme", "new", "main", now - 1).await);
-    assert!(ids.copied("acme", "c1", 0, "new", "n1", IdOrigin::Created, b"seen").await.expect("stored"));
+    let copy = |seen: &[u8]| CopyState { seen: seen.to_vec(), ..CopyState::created("c1", "new", "n1") };
+    assert!(ids.keep_copy("acme", copy(b"seen")).await.expect("stored"));
     assert!(has_tail("acme", "new", "main", now - 1).await, "the copy is newer than the walk");
     assert!(!has_tail("acme", "new", "main", now).await, "the copy is older than the walk");
     assert!(!has_tail("acme", "main", "new", now - 1).await, "no copy made a row there");
@@ -130,7 +131,7 @@ pub(crate) async fn rows_that_a_copy_made_later_lead_to_the_other_list(bed: &Bed
     let at = ids.known("acme", "new", &["n1"]).await.expect("read").pop().flatten().expect("a customer").at;
     assert_eq!((at["main"].copied_at, at["new"].copied_at), (None, Some(now)));
     bed.clock.move_by(std::time::Duration::from_secs(1));
-    assert!(ids.copied("acme", "c1", 0, "new", "n1", IdOrigin::Created, b"other").await.expect("stored"));
+    assert!(ids.keep_copy("acme", copy(b"other")).await.expect("stored"));
     assert!(!has_tail("acme", "new", "main", now).await, "a later copy of the record makes no row");
     add(&store, "c2", "main", "c2", Some("main")).await;
     assert!(has_tail("acme", "new", "main", now).await, "a customer is pinned there");
