@@ -250,7 +250,7 @@ impl Arrival {
             problems.inc();
         }
         let served = failed.and_then(|_| measured.connection());
-        let is_operation = measured.operation().is_some();
+        let (is_operation, is_turned_away) = (measured.operation().is_some(), measured.is_turned_away());
         let times = measured.finish(outcome_of(response.status().as_u16(), failed));
         if let Some(failure) = failure.as_ref().or(written.as_ref()) {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
@@ -259,7 +259,7 @@ impl Arrival {
             let merchant = served.as_ref().map(|served| &*served.merchant);
             let connection = served.as_ref().map(|served| &*served.connection);
             let provider = served.as_ref().map(|served| served.provider);
-            let is_counted = refusals.count(code);
+            let is_counted = refusals.count(code) || is_turned_away;
             if status >= 500 && !is_counted {
                 tracing::warn!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
             } else {

@@ -171,6 +171,9 @@ metrics! {
     /// Circuit breakers of a connection that are open: its own, and those of single operations.
     gauge breakers_open = "passerelle_provider_breakers_open" (merchant, connection);
 
+    /// Requests to providers that were not sent because a circuit breaker was open. Those of a switch wait, and do not count.
+    counter breaker_refused = "passerelle_provider_breaker_refused" (merchant, connection);
+
     /// How many requests the gateway answers at once. It falls while the gateway is overloaded.
     gauge request_places = "passerelle_request_places" ();
 

@@ -43,6 +43,8 @@ pub struct Request {
     open_since: Cell<Option<Instant>>,
     /// How long at least one was open before.
     provider_time: Cell<Duration>,
+    /// Whether a circuit breaker has refused a request to a provider.
+    is_turned_away: Cell<bool>,
     /// Where the end is recorded. `None` after the end, and for the part of a request that has a task of its own.
     end: Option<(Instant, Arc<RequestSeries>)>,
 }
@@ -80,6 +82,11 @@ impl Request {
     /// The series of the connection that was asked last, if it is known.
     pub fn connection(&self) -> Option<Arc<ConnectionSeries>> {
         self.connection.borrow().clone()
+    }
+
+    /// Whether a circuit breaker has refused a request to a provider. Its metric counts it.
+    pub fn is_turned_away(&self) -> bool {
+        self.is_turned_away.get()
     }
 
     /// Records the end of the request.
@@ -137,6 +144,11 @@ pub fn is_served_by(connection: &Arc<ConnectionSeries>) {
     let _ = REQUEST.try_with(|request| request.connection.replace(Some(Arc::clone(connection))));
 }
 
+/// Says that a circuit breaker has refused a request to a provider.
+pub fn turn_away() {
+    let _ = REQUEST.try_with(|request| request.is_turned_away.set(true));
+}
+
 /// Waits for the answer to the same request of another client. Its time is that of a provider, because that is what it waits
 /// for.
 pub async fn waiting<F: Future>(work: F) -> F::Output {
@@ -153,6 +165,7 @@ pub async fn in_own_task<F: Future>(work: F) -> (F::Output, Request) {
 pub fn absorb(part: &Request) {
     let _ = REQUEST.try_with(|request| {
         request.provider_time.set(request.provider_time.get() + part.provider_time.get());
+        request.is_turned_away.set(request.is_turned_away() || part.is_turned_away());
         if let Some(connection) = part.connection() {
             request.connection.replace(Some(connection));
         }

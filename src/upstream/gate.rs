@@ -11,13 +11,17 @@
 //! So the contents of one request never stop other operations, and nothing of a connection stops another connection.
 //! The breakers outlive a reload of the configuration, unless the base URL or the credentials have changed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use http::StatusCode;
 use passerelle_providers::{
     kit::retry_after,
     model::{Error, Kind, Operation, Response},
 };
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use tower::util::rng::{HasherRng, Rng};
 
@@ -25,7 +29,10 @@ use super::{
     ConnectionName,
     breaker::{Breaker, Cause, Outcome, Refusal, Ticket},
 };
-use crate::{config::BreakerConfig, metrics::Metrics};
+use crate::{
+    config::BreakerConfig,
+    metrics::{Metrics, request},
+};
 
 /// The breakers of a connection.
 #[derive(Debug)]
@@ -34,10 +41,13 @@ pub(super) struct Breakers {
     merchant: String,
     connection: String,
     metrics: Metrics,
+    refused: Counter,
 }
 
 #[derive(Debug, Default)]
 struct States {
+    /// The requests that were refused since all breakers were closed.
+    refused: u64,
     connection: Breaker,
     operations: [Breaker; Operation::ALL.len()],
 }
@@ -88,6 +98,7 @@ impl Breakers {
             states: Mutex::default(),
             merchant: name.merchant.to_owned(),
             connection: name.connection.to_owned(),
+            refused: metrics.breaker_refused(name.merchant, name.connection),
             metrics,
         };
         breakers.show(0);
@@ -99,9 +110,10 @@ impl Breakers {
     }
 
     /// Shows and logs that a breaker has opened for this cause, or closed.
-    fn report(&self, states: &States, operation: Option<Operation>, cause: Option<Cause>) {
+    fn report(&self, states: &mut States, operation: Option<Operation>, cause: Option<Cause>) {
         let all = states.operations.iter().chain([&states.connection]);
-        self.show(all.fold(0, |open, breaker| open + i64::from(!breaker.is_closed())));
+        let open = all.fold(0, |open, breaker| open + i64::from(!breaker.is_closed()));
+        self.show(open);
         let (merchant, connection, operation) = (&self.merchant, &self.connection, operation.map(Operation::name));
         if let Some(cause) = cause {
             tracing::warn!(
@@ -112,8 +124,22 @@ impl Breakers {
                 because(cause).1
             );
         } else {
-            tracing::info!(merchant, connection, operation, "the provider works again, so requests are sent to it");
+            let refused = if open == 0 { mem::take(&mut states.refused) } else { states.refused };
+            tracing::info!(
+                merchant,
+                connection,
+                operation,
+                refused,
+                "the provider works again, so requests are sent to it; {refused} were refused meanwhile"
+            );
         }
+    }
+
+    /// Counts a refused request. The log has no line for each.
+    fn count_refusal(&self, states: &mut States) {
+        states.refused += 1;
+        self.refused.inc();
+        request::turn_away();
     }
 }
 
@@ -133,7 +159,7 @@ impl Gate {
 
     fn enter_at(&self, operation: Operation, now: Instant) -> Result<Entry<'_>, Error> {
         let mut states = self.states();
-        states.check(operation, now)?;
+        states.check(operation, now).inspect_err(|_| self.breakers.count_refusal(&mut states))?;
         let of_its_own = &mut states.operations[operation as usize];
         let is_usual = of_its_own.is_closed();
         let of_operation = of_its_own.enter();

@@ -55,6 +55,8 @@ async fn nothing_is_sent_or_claimed_while_the_breaker_is_open() {
     assert_eq!(gateway.audited().await, 0, "no write is claimed");
     let open = gateway.metric("passerelle_provider_breakers_open{merchant=\"acme\",connection=\"main\"}");
     assert!((open - 1.0).abs() < f64::EPSILON, "{open}");
+    let refused = gateway.metric("passerelle_provider_breaker_refused_total{merchant=\"acme\",connection=\"main\"}");
+    assert!((refused - 10.0).abs() < f64::EPSILON, "{refused}");
 }
 
 #[tokio::test]

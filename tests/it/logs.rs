@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{support::JsonText, writes::helpers::start_twin};
+use crate::{stand_in::refusing_address, support::JsonText, writes::helpers::start_twin};
 
 /// A gateway as a process, in front of a twin.
 struct Process {
@@ -98,4 +98,21 @@ async fn a_failure_and_the_end_of_an_unknown_write_are_one_line_each_with_their_
     }
     assert_eq!((&failure["level"], &failure["outcome"]), (&"WARN".into(), &"unknown".into()));
     assert_eq!((&end["level"], &end["outcome"]), (&"INFO".into(), &"done".into()));
+}
+
+/// A provider that is down for a minute must not fill the disk of the gateway.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_a_breaker_refuses_have_no_lines_of_their_own() {
+    let process = Process::start(&format!("http://{}", refusing_address()), "info");
+    let body = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let mut turned_away = 0;
+    for _ in 0..40 {
+        let (status, problem) = process.create(&body).await;
+        assert_eq!(status, 503, "{problem}");
+        turned_away += usize::from(problem["detail"].as_str().is_some_and(|why| why.contains("failed too often")));
+    }
+    let log = process.end();
+    assert!(turned_away > 20, "{log}");
+    assert_eq!(log.matches("failed: ").count(), 40 - turned_away, "{log}");
+    assert_eq!(log.matches("nothing is sent to it for a while").count(), 1, "{log}");
 }

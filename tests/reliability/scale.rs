@@ -85,7 +85,9 @@ fn rate(view: &Value, time: Duration) -> f64 {
 
 /// The processor time of retrieves by a merchant with rows and by one without, in turns, from one process.
 async fn retrieves() {
-    const ROUNDS: usize = 6;
+    const ROUNDS: usize = 12;
+    /// As many as the yardstick of the processor time of requests has. With fewer, workers that park and wake are measured.
+    const AT_ONCE: usize = 32;
     const MERCHANTS: [&str; 2] = ["plain", "acme"];
     let twin = Twin::with_customers("lomi", 100);
     let mut setup = Setup::of("");
@@ -117,7 +119,7 @@ async fn retrieves() {
             for _ in 0..20 {
                 let (get, merchant) = (&get, *merchant);
                 let asked = paths.iter().map(|path| get(merchant, path));
-                stream::iter(asked).buffer_unordered(8).collect::<Vec<_>>().await;
+                stream::iter(asked).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
             }
             *ticks += if round > 0 { gateway.processor_time() - before } else { 0 };
         }
