@@ -133,14 +133,13 @@ pub(super) fn refuse(
     (response, failure(refusal, merchant))
 }
 
-/// The error that the client may see. A refusal without field errors shows the provider's own message, without secrets. An
+/// The error that the client may see, without secrets. A refusal without field errors shows the provider's own message. An
 /// operation that the provider's API lacks shows it after the detail.
 fn for_client(refusal: &Refusal, merchant: &Merchant) -> Error {
-    let error = drop_in::for_client(refusal.error.clone(), refusal.operation);
-    let vendor_message = error.vendor.as_ref().and_then(|vendor| vendor.message.clone());
     // The customer may live at another connection than the active one.
-    let redacted = |message| merchant.connections.values().fold(message, |text, one| one.redacted(text));
-    let Some(message) = vendor_message.map(redacted) else { return error };
+    let redacted = |text| merchant.connections.values().fold(text, |text, one| one.redacted(text));
+    let error = drop_in::for_client(refusal.error.clone(), refusal.operation).map_provider_texts(redacted);
+    let Some(message) = error.vendor.as_ref().and_then(|vendor| vendor.message.clone()) else { return error };
     match error.kind {
         Kind::Rejected if error.fields.is_empty() => Error::new(Kind::Rejected, message),
         Kind::NotSupported => {

@@ -255,9 +255,7 @@ impl Call {
 
     /// An adapter's error as a problem of this call.
     pub fn failure(&self, error: &Error) -> Problem {
-        Problem::from_error(error, self.operation, &self.connection)
-            .redacted(self.connection.secrets.secrets())
-            .with_loss_policy(self.on_loss)
+        Problem::from_error(error, self.operation, &self.connection).with_loss_policy(self.on_loss)
     }
 }
 

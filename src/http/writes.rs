@@ -170,7 +170,6 @@ impl Surface for Api {
             Err(error) => {
                 let connection = ended.connection;
                 let mut failure = Problem::from_error(error, ended.command.operation(), connection)
-                    .redacted(connection.secrets.secrets())
                     .with_loss_policy(self.on_loss)
                     .with_raw(ended.exchanges.map(<[_]>::to_vec));
                 if failure.effect() == Effect::Unknown {

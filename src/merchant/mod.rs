@@ -4,6 +4,7 @@
 mod carries;
 mod cursor;
 mod homes;
+mod mask;
 mod middleware;
 mod operator;
 mod resolve;
@@ -244,13 +245,8 @@ impl Connection {
     }
 
     /// A text from the provider, with this connection's secrets replaced by `***`.
-    pub fn redacted(&self, mut text: String) -> String {
-        for secret in self.secrets.secrets().filter(|secret| !secret.is_empty()) {
-            if text.contains(secret) {
-                text = text.replace(secret, "***");
-            }
-        }
-        text
+    pub fn redacted(&self, text: String) -> String {
+        self.secrets.secrets().filter(|secret| !secret.is_empty()).fold(text, mask::masked)
     }
 }
 

@@ -132,8 +132,10 @@ impl Problem {
         Self::invalid(vec![FieldError::new(pointer, detail)])
     }
 
-    /// Makes a problem of an error from an adapter or from the upstream stack.
+    /// Makes a problem of an error from an adapter or from the upstream stack. It shows the provider's texts without the
+    /// secrets of the connection.
     pub fn from_error(error: &Error, operation: Operation, connection: &Connection) -> Self {
+        let error = &error.clone().map_provider_texts(|text| connection.redacted(text));
         let is_declared_missing = !connection.manifest.operation(operation).is_supported();
         if error.kind == Kind::NotSupported && is_declared_missing {
             return Self::not_supported(connection.manifest, operation, connection.failed_connection());
@@ -252,19 +254,6 @@ impl Problem {
     #[must_use]
     pub fn with_loss_policy(mut self, policy: LossPolicy) -> Self {
         self.0.on_loss = (self.0.code == Code::FieldsNotSupported).then_some(policy);
-        self
-    }
-
-    /// Replaces secrets in the provider's message.
-    #[must_use]
-    pub fn redacted<'s>(mut self, secrets: impl Iterator<Item = &'s str>) -> Self {
-        if let Some(message) = self.0.vendor.as_mut().and_then(|vendor| vendor.message.as_mut()) {
-            for secret in secrets.filter(|secret| !secret.is_empty()) {
-                if message.contains(secret) {
-                    *message = message.replace(secret, "***");
-                }
-            }
-        }
         self
     }
 

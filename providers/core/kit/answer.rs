@@ -111,7 +111,7 @@ impl Answer {
         let in_message = message.filter(|_| kind == Kind::RateLimited).and_then(seconds_in_message);
         Error::new(kind, detail).with_retry_after(self.retry_after().or(in_message)).with_vendor(VendorAnswer {
             status: Some(status),
-            code,
+            code: code.as_deref().map(presentable).filter(|code| !code.is_empty()),
             message: message.map(presentable).filter(|message| !message.is_empty()),
         })
     }
@@ -202,7 +202,7 @@ fn seconds_in_message(message: &str) -> Option<u64> {
     message.split_once(" second")?.0.rsplit(' ').next()?.parse().ok()
 }
 
-/// A provider's message as it may be shown: without control characters, cut to 500 characters.
+/// A provider's text as it may be shown: without control characters, cut to 500 characters.
 fn presentable(message: &str) -> String {
     message.chars().filter(|letter| !letter.is_control()).take(500).collect()
 }
@@ -212,7 +212,7 @@ pub fn field_errors<'e>(errors: impl IntoIterator<Item = (&'e str, String)>, wor
     errors
         .into_iter()
         .map(|(field, detail)| {
-            let pointer = words.pointer(field).map_or_else(|| Cow::from(format!("/{field}")), Cow::from);
+            let pointer = words.pointer(field).map_or_else(|| Cow::from(format!("/{}", presentable(field))), Cow::from);
             FieldError::new(pointer, presentable(&detail))
         })
         .collect()

@@ -104,7 +104,7 @@ impl FieldError {
 pub struct VendorAnswer {
     /// The HTTP status.
     pub status: Option<u16>,
-    /// The provider's error code.
+    /// The provider's error code, in the same form as its message.
     pub code: Option<String>,
     /// The provider's message, without control characters and cut to 500 characters.
     pub message: Option<String>,
@@ -217,6 +217,23 @@ impl Error {
     #[must_use]
     pub fn with_vendor(mut self, vendor: VendorAnswer) -> Self {
         self.0.vendor = Some(vendor);
+        self
+    }
+
+    /// Changes every text that comes from the provider.
+    #[must_use]
+    pub fn map_provider_texts(mut self, change: impl Fn(String) -> String) -> Self {
+        if let Some(vendor) = &mut self.0.vendor {
+            vendor.code = vendor.code.take().map(&change);
+            vendor.message = vendor.message.take().map(&change);
+        }
+        for field in &mut self.0.fields {
+            for text in [&mut field.pointer, &mut field.detail] {
+                if let Cow::Owned(of_provider) = text {
+                    *of_provider = change(std::mem::take(of_provider));
+                }
+            }
+        }
         self
     }
 
