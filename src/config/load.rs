@@ -38,7 +38,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// A configuration and the text it was read from, so that mistakes that are found later can name their line.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Loaded {
     /// The values.
     pub config: Config,
@@ -46,6 +46,19 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     text: String,
     name: String,
+}
+
+/// Without the text, which may hold secrets.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config, warnings, text: _, name } = self;
+        formatter
+            .debug_struct("Loaded")
+            .field("config", config)
+            .field("warnings", warnings)
+            .field("name", name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Loaded {
