@@ -76,6 +76,11 @@ pub(super) enum Problems {
     /// A field or a parameter is wrong.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
+    /// The address has sent too many wrong keys.
+    #[response(status = 429, content_type = "application/problem+json", headers(
+        ("Retry-After" = u64, description = "After how many seconds the address may try again."),
+    ))]
+    TooManyWrongKeys(Problem),
     /// The gateway failed.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Problem),

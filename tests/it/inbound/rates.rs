@@ -4,7 +4,10 @@ use passerelle::config::load_text;
 use reqwest::{Method, StatusCode};
 
 use super::sandbox;
-use crate::support::{Answer, Gateway};
+use crate::{
+    contract::Contract,
+    support::{Answer, Gateway},
+};
 
 /// The sandbox, where the merchant `lomi` may send two requests in an hour.
 fn two_an_hour() -> String {
@@ -101,7 +104,9 @@ async fn the_operators_keys_have_the_limit_of_wrong_keys_as_well() {
     let operator = "wrong_keys_per_address = \"1/h\"\n[operator]\nlisten = \"127.0.0.1:0\"";
     let gateway = Gateway::start(&sandbox(operator)).await;
     let with_key = async |key: &str| {
-        gateway.at_operator("/v1/switches").bearer_auth(key).send().await.expect("an answer").status().as_u16()
+        let answer = gateway.send(gateway.at_operator("/v1/switches").bearer_auth(key)).await;
+        Contract::operator().check(&Method::GET, "/v1/switches", &answer);
+        answer.status.as_u16()
     };
     assert_eq!([with_key("wrong").await, with_key("wrong").await], [401, 429]);
     assert_eq!(with_key("op_sandbox").await, 200);
