@@ -81,8 +81,8 @@ async fn probe(connection: &Connection) -> Result<(), String> {
         Err(error) => Err(error),
     };
     listed.map(drop).map_err(|error| {
-        let vendor_message = error.vendor.as_ref().and_then(|vendor| vendor.message.as_deref());
-        match vendor_message {
+        let vendor_message = error.vendor.as_ref().and_then(|vendor| vendor.message.clone());
+        match vendor_message.map(|message| connection.redacted(message)) {
             Some(message) => format!("{error} (\"{message}\")"),
             None => error.to_string(),
         }

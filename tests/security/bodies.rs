@@ -107,7 +107,7 @@ async fn s17_a_body_that_is_too_large_is_refused_before_it_is_sent() {
     // A body without a length is refused as soon as it is too large, and not at its end, which never comes.
     let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
     let answer = bed.raw(head("transfer-encoding: chunked\r\n") + &chunk.repeat(40)).await;
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
 
 #[tokio::test]
