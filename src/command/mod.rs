@@ -8,6 +8,7 @@ mod keys;
 mod listeners;
 mod operations;
 mod providers;
+mod reload;
 mod serve;
 mod service_manager;
 mod signals;

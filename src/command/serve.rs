@@ -3,9 +3,9 @@
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum_server::Handle;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::{
     CommandError, Configuration,
     listeners::{Bound, Listener, bind},
+    reload::Reloader,
     service_manager::{self, State},
     signals::{ReloadSignals, StopSignals},
     terminal,
@@ -220,7 +221,7 @@ async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError
         tracing::info!(server.address = %address, "serving the operator on http://{address}");
     }
     tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone()));
-    tokio::spawn(reload_on_signal(reloads, Arc::clone(&running.app), running.twins.clone(), file));
+    tokio::spawn(Reloader::new(&running, loaded, file).run(reloads));
     service_manager::notify(State::Ready);
     tokio::spawn(service_manager::keep_alive());
     let stopped = running.stopped().await.map_err(CommandError::Failed);
@@ -275,46 +276,4 @@ async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: Handle<
     handle.graceful_shutdown(Some(DRAIN));
     signals.next().await;
     handle.shutdown();
-}
-
-/// Reloads the configuration on SIGHUP.
-async fn reload_on_signal(mut signals: ReloadSignals, app: Arc<App>, twins: Twins, file: Option<PathBuf>) {
-    loop {
-        signals.next().await;
-        service_manager::notify(State::Reloading);
-        if let Some(file) = &file {
-            reload(&app, &twins, file).await;
-        } else {
-            tracing::info!("the sandbox has no configuration file, so there is nothing to reload");
-        }
-        service_manager::notify(State::Ready);
-    }
-}
-
-/// Reloads the configuration. If it has a mistake, the gateway keeps the one that it serves. The addresses, the limits
-/// of connections, the memory for bodies and the store are set at the start only.
-async fn reload(app: &App, twins: &Twins, file: &Path) {
-    let began = Instant::now();
-    let resolved = config::load(Some(file)).and_then(|loaded| Gateway::resolve(&loaded, Some(twins), &app.shared));
-    match resolved {
-        Ok(resolved) => match app.reload(resolved.gateway).await {
-            Ok(warnings) => {
-                app.record_reload(began, true);
-                for warning in resolved.warnings.iter().chain(&warnings) {
-                    tracing::warn!("{warning}");
-                }
-                tracing::info!("the configuration was reloaded");
-            }
-            Err(refused) => {
-                app.record_reload(began, false);
-                tracing::error!("the configuration was not reloaded; the gateway keeps the one it serves: {refused}");
-            }
-        },
-        Err(error) => {
-            app.record_reload(began, false);
-            tracing::error!(
-                "the configuration has a mistake and was not reloaded; the gateway keeps the one it serves: {error}"
-            );
-        }
-    }
 }

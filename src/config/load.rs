@@ -5,10 +5,11 @@ use std::{fmt, fs, path::Path};
 use figment::{
     Figment,
     providers::{Env, Format, Toml},
+    value::Dict,
 };
 use serde::de::DeserializeOwned;
 
-use super::{Config, diagnose};
+use super::{Config, Snapshot, diagnose};
 
 /// Every key with its default value. The file is built into the binary.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -44,6 +45,8 @@ pub struct Loaded {
     pub config: Config,
     /// What the operator should know although the configuration can be used.
     pub warnings: Vec<String>,
+    /// All layers together, as they were typed.
+    typed: Dict,
     text: String,
     name: String,
 }
@@ -51,7 +54,7 @@ pub struct Loaded {
 /// Without the text, which may hold secrets.
 impl fmt::Debug for Loaded {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config, warnings, text: _, name } = self;
+        let Self { config, warnings, typed: _, text: _, name } = self;
         formatter
             .debug_struct("Loaded")
             .field("config", config)
@@ -73,6 +76,24 @@ impl Loaded {
             Some(line) => format!("{}:{line}: {message}", self.name),
             None => format!("{}: {message}", self.name),
         }
+    }
+
+    /// Replaces what is used at the start only by what a running gateway has, where a reload would otherwise apply a part
+    /// of it.
+    #[must_use]
+    pub fn with_start_of(mut self, running: &Config) -> Self {
+        self.config.server.trusted_proxies.clone_from(&running.server.trusted_proxies);
+        match (&mut self.config.operator, &running.operator) {
+            (Some(operator), Some(running)) => operator.listen.clone_from(&running.listen),
+            (operator @ None, Some(running)) => *operator = Some(running.clone()),
+            (_, None) => {}
+        }
+        self
+    }
+
+    /// What the configuration is compared with at the next reload. Reads the secrets.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.typed)
     }
 
     /// The name of the file in messages.
@@ -99,9 +120,10 @@ pub fn load_text(text: &str, name: &str) -> Result<Loaded, ConfigError> {
     let environment = Env::prefixed(PREFIX).filter(|key| key.as_str().contains("__")).split("__");
     let layers = Figment::new().merge(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment);
     let config = extract(&layers, text, name)?;
+    let typed = extract(&layers, text, name)?;
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let warnings = other_variables(names, text).into_iter().collect();
-    Ok(Loaded { config, warnings, text: text.to_owned(), name: name.to_owned() })
+    Ok(Loaded { config, warnings, typed, text: text.to_owned(), name: name.to_owned() })
 }
 
 /// The beginning of the environment variables that are configuration.

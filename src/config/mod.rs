@@ -3,6 +3,7 @@
 //! the values as they were typed; [`crate::merchant`] resolves names and secrets into what requests use.
 
 mod breaker;
+mod changes;
 mod diagnose;
 mod load;
 mod secret;
@@ -18,6 +19,7 @@ use serde::{
 };
 
 pub use breaker::BreakerConfig;
+pub use changes::{Change, Snapshot};
 pub(crate) use diagnose::nearest;
 pub(crate) use load::read_text;
 pub use load::{ConfigError, DEFAULTS, Loaded, SANDBOX, load, load_text};

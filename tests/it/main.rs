@@ -39,6 +39,7 @@ mod previous;
 mod proxy;
 mod records;
 mod refusals;
+mod reloads;
 mod replies;
 mod requests;
 mod sandbox;
