@@ -2,11 +2,55 @@
 //! The line is known when the key, or a table that contains it, is in the file. A mistake in an environment variable
 //! names the variable instead.
 
+use std::sync::Arc;
+
 use figment::error::Kind;
 use toml_edit::{Document, Item};
 
+use super::ConfigError;
+
+/// The text of a configuration file, in which lines are found by their keys. It is parsed once: a file of many merchants
+/// can have thousands of warnings.
+#[derive(Clone)]
+pub(super) struct Source {
+    document: Arc<Document<String>>,
+    /// Where each line ends.
+    line_ends: Arc<[usize]>,
+}
+
+impl Source {
+    /// The error says where the text is not TOML.
+    pub(super) fn new(text: &str, name: &str) -> Result<Self, ConfigError> {
+        let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        match Document::parse(text.to_owned()) {
+            Ok(document) => Ok(Self { document: Arc::new(document), line_ends }),
+            Err(error) => {
+                let line = error.span().map_or(1, |span| line_of(&line_ends, span.start));
+                Err(ConfigError::one(format!("{name}:{line}: {}", error.message())))
+            }
+        }
+    }
+
+    /// The line of a dotted key, or of the deepest table of its path that is in the file.
+    pub(super) fn line_of_key(&self, key: &str) -> Option<usize> {
+        let mut item: &Item = self.document.as_item();
+        let mut found = None;
+        for part in key.split('.') {
+            let Some((key, value)) = item.as_table_like().and_then(|table| table.get_key_value(part)) else { break };
+            found = key.span().or_else(|| value.span()).or(found);
+            item = value;
+        }
+        found.map(|span| line_of(&self.line_ends, span.start))
+    }
+}
+
+/// The line of a byte, counted from one.
+fn line_of(line_ends: &[usize], byte: usize) -> usize {
+    line_ends.partition_point(|end| *end < byte) + 1
+}
+
 /// Describes one mistake in one line of text.
-pub(super) fn describe(error: &figment::Error, text: &str, name: &str) -> String {
+pub(super) fn describe(error: &figment::Error, source: &Source, name: &str) -> String {
     let from_environment = error.metadata.as_ref().is_some_and(|metadata| metadata.name.contains("environment"));
     let path = error.path.join(".");
     let (key, what) = match &error.kind {
@@ -41,7 +85,7 @@ pub(super) fn describe(error: &figment::Error, text: &str, name: &str) -> String
         let variable = format!("PASSERELLE_{}", key.replace('.', "__").to_uppercase());
         return format!("environment variable {variable}: `{key}` {what}");
     }
-    match line_of_key(text, &key) {
+    match source.line_of_key(&key) {
         Some(line) => format!("{name}:{line}: `{key}` {what}"),
         None => format!("{name}: `{key}` {what}"),
     }
@@ -61,24 +105,6 @@ pub(crate) fn nearest<'k>(typed: &str, known: &[&'k str]) -> Option<&'k str> {
         .filter(|(similarity, _)| *similarity > 0.8)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, candidate)| candidate)
-}
-
-/// The line of a byte, counted from one.
-pub(super) fn line_of(text: &str, byte: usize) -> usize {
-    text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1
-}
-
-/// The line of a dotted key, or of the deepest table of its path that is in the file.
-pub(super) fn line_of_key(text: &str, key: &str) -> Option<usize> {
-    let document = Document::parse(text).ok()?;
-    let mut item: &Item = document.as_item();
-    let mut found = None;
-    for part in key.split('.') {
-        let Some((key, value)) = item.as_table_like().and_then(|table| table.get_key_value(part)) else { break };
-        found = key.span().or_else(|| value.span()).or(found);
-        item = value;
-    }
-    found.map(|span| line_of(text, span.start))
 }
 
 fn type_of(found: &figment::error::Actual) -> &'static str {

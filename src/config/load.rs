@@ -9,7 +9,10 @@ use figment::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{Config, Snapshot, diagnose};
+use super::{
+    Config, Snapshot,
+    diagnose::{self, Source},
+};
 
 /// Every key with its default value. The file is built into the binary.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -47,14 +50,14 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// All layers together, as they were typed.
     typed: Dict,
-    text: String,
+    source: Source,
     name: String,
 }
 
 /// Without the text, which may hold secrets.
 impl fmt::Debug for Loaded {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config, warnings, typed: _, text: _, name } = self;
+        let Self { config, warnings, typed: _, source: _, name } = self;
         formatter
             .debug_struct("Loaded")
             .field("config", config)
@@ -72,7 +75,7 @@ impl Loaded {
 
     /// Like [`Self::mistake`], for a message that already names the key.
     pub fn at(&self, key: &str, message: impl fmt::Display) -> String {
-        match diagnose::line_of_key(&self.text, key) {
+        match self.source.line_of_key(key) {
             Some(line) => format!("{}:{line}: {message}", self.name),
             None => format!("{}: {message}", self.name),
         }
@@ -116,14 +119,15 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
 
 /// Reads the text of a file. `name` is the name of the file in messages.
 pub fn load_text(text: &str, name: &str) -> Result<Loaded, ConfigError> {
+    let source = Source::new(text, name)?;
     // The value of a variable is parsed as TOML. A value that is not TOML is a string.
     let environment = Env::prefixed(PREFIX).filter(|key| key.as_str().contains("__")).split("__");
     let layers = Figment::new().merge(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment);
-    let config = extract(&layers, text, name)?;
-    let typed = extract(&layers, text, name)?;
+    let config = extract(&layers, &source, name)?;
+    let typed = extract(&layers, &source, name)?;
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let warnings = other_variables(names, text).into_iter().collect();
-    Ok(Loaded { config, warnings, typed, text: text.to_owned(), name: name.to_owned() })
+    Ok(Loaded { config, warnings, typed, source, name: name.to_owned() })
 }
 
 /// The beginning of the environment variables that are configuration.
@@ -154,16 +158,12 @@ fn other_variables(names: impl Iterator<Item = String>, text: &str) -> Option<St
 
 /// Reads another TOML text, without defaults and environment. Its errors have the form of those of a configuration.
 pub(crate) fn read_text<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, ConfigError> {
-    extract(&Figment::from(Toml::string(text)), text, name)
+    extract(&Figment::from(Toml::string(text)), &Source::new(text, name)?, name)
 }
 
-fn extract<T: DeserializeOwned>(layers: &Figment, text: &str, name: &str) -> Result<T, ConfigError> {
-    if let Err(error) = text.parse::<toml_edit::DocumentMut>() {
-        let line = error.span().map_or(1, |span| diagnose::line_of(text, span.start));
-        return Err(ConfigError::one(format!("{name}:{line}: {}", error.message())));
-    }
+fn extract<T: DeserializeOwned>(layers: &Figment, source: &Source, name: &str) -> Result<T, ConfigError> {
     layers.extract().map_err(|errors| ConfigError {
-        mistakes: errors.into_iter().map(|error| diagnose::describe(&error, text, name)).collect(),
+        mistakes: errors.into_iter().map(|error| diagnose::describe(&error, source, name)).collect(),
     })
 }
 

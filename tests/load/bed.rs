@@ -9,10 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
     net::{TcpListener, TcpStream},
+    sync::{Mutex, mpsc::UnboundedReceiver},
     time::{interval, timeout},
 };
 
@@ -30,6 +32,8 @@ pub(crate) fn is_full() -> bool {
 pub(crate) struct Gateway {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// The lines of its log that a configuration was reloaded.
+    reloads: Mutex<UnboundedReceiver<String>>,
     _folder: TempDir,
 }
 
@@ -67,8 +71,22 @@ impl Gateway {
         let address = line.split("serving on http://").nth(1).and_then(|rest| rest.split('"').next());
         let address = address.and_then(|address| address.trim().parse().ok()).expect("an address");
         // The log must be read, or else the gateway waits for it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address, _folder: folder }
+        let (reloaded, reloads) = tokio::sync::mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            for line in lines.filter(|line| line.contains("the configuration was reloaded")) {
+                let _ = reloaded.send(line);
+            }
+        });
+        Self { child, address, reloads: reloads.into(), _folder: folder }
+    }
+
+    /// Reloads its configuration, and returns how long that took.
+    pub(crate) async fn reload(&self) -> Duration {
+        let began = Instant::now();
+        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("the signal is sent");
+        let reloaded = timeout(PATIENCE, async { self.reloads.lock().await.recv().await }).await;
+        reloaded.ok().flatten().expect("it is reloaded");
+        began.elapsed()
     }
 
     /// The most memory that the process ever had, in MiB.

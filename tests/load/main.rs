@@ -12,5 +12,6 @@ mod compared;
 mod inbound;
 mod overload;
 mod priority;
+mod reloads;
 mod replies;
 mod shares;
