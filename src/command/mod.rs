@@ -4,6 +4,7 @@
 mod audit;
 mod check;
 mod explain;
+mod file_watch;
 mod keys;
 mod listeners;
 mod operations;

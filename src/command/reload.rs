@@ -1,9 +1,12 @@
-//! Reloads the configuration of a gateway that serves, on SIGHUP. The log says what was changed. If the configuration has
-//! a mistake, the gateway keeps the one that it serves.
+//! Reloads the configuration of a gateway that serves: on SIGHUP, and when its files are changed if the operator wants that.
+//! The log says what was changed. If the configuration has a mistake, the gateway keeps the one that it serves.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
+
+use tokio::task::JoinError;
 
 use super::{
+    file_watch::FileWatch,
     serve::Running,
     service_manager::{self, State},
     signals::ReloadSignals,
@@ -27,23 +30,74 @@ pub(super) struct Reloader {
     start: Arc<Config>,
     /// What is served: the configuration of the last reload, with that of the start where it needs a restart.
     served: Snapshot,
+    /// Whether the last reload was accepted.
+    is_accepted: bool,
+    /// Whether the configuration asks for a reload when its files are changed.
+    wants_watch: bool,
+    watch: Option<FileWatch>,
+    /// The files of secrets that are watched.
+    secrets: BTreeSet<PathBuf>,
 }
 
 impl Reloader {
     /// `loaded` is the configuration that the gateway was started with.
     pub(super) fn new(running: &Running, loaded: Loaded, file: Option<PathBuf>) -> Self {
         let (app, twins) = (Arc::clone(&running.app), Arc::new(running.twins.clone()));
-        Self { app, twins, file, served: loaded.snapshot(), start: Arc::new(loaded.config) }
+        let (served, wants_watch) = (loaded.snapshot(), loaded.config.server.reload_on_change);
+        let (start, secrets) = (Arc::new(loaded.config), served.files.clone());
+        Self { app, twins, file, start, served, is_accepted: true, wants_watch, watch: None, secrets }
     }
 
-    /// Reloads at every signal.
+    /// Reloads at every signal, and when the files are changed.
     pub(super) async fn run(mut self, mut signals: ReloadSignals) {
         loop {
-            signals.next().await;
-            service_manager::notify(State::Reloading);
-            self.reload().await;
-            service_manager::notify(State::Ready);
+            // A new watch has not noticed what was changed before it began.
+            let is_signal = !self.begin_watch()
+                && tokio::select! {
+                    () = signals.next() => true,
+                    () = changed(self.watch.as_ref()) => false,
+                };
+            // What is changed after this is noticed, also while it is reloaded.
+            let is_changed = self.look().await;
+            if is_signal || is_changed {
+                service_manager::notify(State::Reloading);
+                self.reload().await;
+                service_manager::notify(State::Ready);
+            }
         }
+    }
+
+    /// Begins or ends the watch of the files. Whether it has begun now.
+    fn begin_watch(&mut self) -> bool {
+        if self.watch.is_some() == (self.wants_watch && self.file.is_some()) {
+            return false;
+        }
+        self.watch = match self.watch {
+            Some(_) => None,
+            None => FileWatch::new().map_err(|error| warn_not_watched(&error)).ok(),
+        };
+        self.watch_files();
+        self.watch.is_some()
+    }
+
+    fn watch_files(&mut self) {
+        let files = self.secrets.iter().chain(&self.file).map(PathBuf::as_path);
+        if let Some(Err(error)) = self.watch.as_mut().map(|watch| watch.set(files)) {
+            warn_not_watched(&error);
+        }
+    }
+
+    /// Whether a watched file differs from what is served. Watches the files that the configuration names now.
+    async fn look(&mut self) -> bool {
+        let (Some(_), Some(path)) = (&self.watch, self.file.clone()) else { return false };
+        let loading = tokio::task::spawn_blocking(move || Ok(config::load(Some(&path))?.snapshot()));
+        let seen: Result<Snapshot, ConfigError> = loading.await.unwrap_or_else(|error| Err(failed(&error)));
+        if let Ok(seen) = &seen {
+            self.secrets.clone_from(&seen.files);
+        }
+        self.watch_files();
+        // After a mistake, the log also says that the files are again as they are served.
+        !self.is_accepted || seen.map_or(true, |seen| !self.served.changes(&seen).is_empty())
     }
 
     async fn reload(&mut self) {
@@ -53,7 +107,8 @@ impl Reloader {
         };
         let began = Instant::now();
         let reloaded = self.load(file).await;
-        self.app.record_reload(began, reloaded.is_ok());
+        self.is_accepted = reloaded.is_ok();
+        self.app.record_reload(began, self.is_accepted);
         match reloaded {
             Ok((changes, warnings)) => {
                 for warning in warnings {
@@ -73,12 +128,12 @@ impl Reloader {
         // meanwhile.
         let resolving = tokio::task::spawn_blocking(move || {
             let loaded = config::load(Some(&file))?;
-            let snapshot = loaded.snapshot();
+            let (snapshot, wants_watch) = (loaded.snapshot(), loaded.config.server.reload_on_change);
             let resolved = Gateway::resolve(&loaded.with_start_of(&start), Some(&twins), &shared)?;
-            Ok::<_, ConfigError>((resolved, snapshot))
+            Ok((resolved, snapshot, wants_watch))
         });
-        let resolved = resolving.await.unwrap_or_else(|error| Err(ConfigError::one(error.to_string())));
-        let (Resolved { gateway, mut warnings }, snapshot) = resolved.map_err(|error| {
+        let resolved = resolving.await.unwrap_or_else(|error| Err(failed(&error)));
+        let (Resolved { gateway, mut warnings }, snapshot, wants_watch) = resolved.map_err(|error| {
             format!(
                 "the configuration has a mistake and was not reloaded; the gateway keeps the one it serves: {error}"
             )
@@ -88,8 +143,29 @@ impl Reloader {
         })?);
         let changes = self.served.changes(&snapshot);
         self.served = snapshot.with_start_of(&self.served);
+        self.wants_watch = wants_watch;
         Ok((changes, warnings))
     }
+}
+
+/// Waits for changes of the files. For ever, if they are not watched.
+async fn changed(watch: Option<&FileWatch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn warn_not_watched(why: &str) {
+    tracing::warn!(
+        "changes of the configuration are not noticed by themselves: {why}; reload with SIGHUP, or correct this (Linux \
+         limits watches with fs.inotify.max_user_instances and max_user_watches) and reload"
+    );
+}
+
+/// Loading has failed in another way than by a mistake in the file.
+fn failed(error: &JoinError) -> ConfigError {
+    ConfigError::one(format!("the configuration could not be loaded: {error}"))
 }
 
 /// Logs a line for each change, and one for the reload.

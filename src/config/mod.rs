@@ -53,6 +53,8 @@ pub struct ServerConfig {
     pub listen: String,
     /// Not used any more: `operator.listen` is the address of the operator's listener.
     pub metrics_listen: Option<String>,
+    /// Whether the gateway reloads by itself when the configuration file or a file of a secret is changed.
+    pub reload_on_change: bool,
     /// How long a request may take in total, its retries included, such as `30s`.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
