@@ -183,6 +183,10 @@ metrics! {
     /// Connections that a listener closed because too many were open.
     counter connections_refused = "passerelle_connections_refused" (listener);
 
+    /// TLS handshakes that failed: the client sent something else, does not trust the certificate, speaks no version of TLS
+    /// that the gateway speaks, or was too slow.
+    counter handshakes_failed = "passerelle_tls_handshakes_failed" (listener);
+
     /// Work of the store that has not ended: what waits, and what is executed. `access` is `read` or `write`.
     gauge store_jobs = "passerelle_store_jobs" (access);
 

@@ -5,15 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use axum_server::Handle;
 use tokio::task::JoinHandle;
 
 use crate::{
     app,
-    config::Config,
+    config::{Config, Http2},
     listener::{
-        self, HEAD_TIMEOUT, IDLE_TIMEOUT, Limits, ListenerSeries, WRITE_TIMEOUT, connections_within_file_limit,
+        self, CurrentTransport, HEAD_TIMEOUT, Handle, IDLE_TIMEOUT, Limits, ListenerSeries, PING_INTERVAL,
+        PING_TIMEOUT, Transport, WRITE_TIMEOUT, connections_within_file_limit,
     },
+    merchant::Gateway,
     state::App,
     switch::service::SwitchService,
 };
@@ -64,6 +65,8 @@ impl Bound {
             head_timeout: HEAD_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
             write_timeout: WRITE_TIMEOUT,
+            ping_interval: PING_INTERVAL,
+            ping_timeout: PING_TIMEOUT,
             series: ListenerSeries::default(),
         };
         Ok(Self { clients, operator, limits })
@@ -75,37 +78,59 @@ impl Bound {
         app: &Arc<App>,
         switches: Arc<dyn SwitchService>,
     ) -> Result<(Listener, Option<Listener>), String> {
-        let limits = Limits { series: ListenerSeries::new(app.metrics(), "api"), ..self.limits };
-        let clients = Listener::start(self.clients, app::router(Arc::clone(app)), limits)?;
+        let series = ListenerSeries::new(app.metrics(), "api");
+        let limits = Limits { series, ..self.limits.clone() };
+        let gateway = Arc::clone(&app.gateway);
+        let transport: CurrentTransport = Arc::new(move || of_clients(&gateway.load()));
+        let clients = Listener::start(self.clients, app::router(Arc::clone(app)), limits, transport)?;
         let operator = self.operator.map(|socket| {
             let limits = Limits {
                 max_connections: OPERATOR_CONNECTIONS,
                 max_connections_per_address: OPERATOR_CONNECTIONS,
                 trusted_proxies: Vec::new(),
-                head_timeout: HEAD_TIMEOUT,
-                idle_timeout: IDLE_TIMEOUT,
-                write_timeout: WRITE_TIMEOUT,
                 series: ListenerSeries::new(app.metrics(), "operator"),
+                ..self.limits
             };
-            Listener::start(socket, app::operator_router(Arc::clone(app), switches), limits)
+            let gateway = Arc::clone(&app.gateway);
+            let transport: CurrentTransport = Arc::new(move || of_operator(&gateway.load()));
+            Listener::start(socket, app::operator_router(Arc::clone(app), switches), limits, transport)
         });
         Ok((clients, operator.transpose()?))
     }
+}
+
+/// How clients' new connections are read. A reload changes it.
+fn of_clients(gateway: &Gateway) -> Transport {
+    Transport {
+        tls: gateway.tls.clone(),
+        prior_knowledge: gateway.http2 == Http2::PriorKnowledge,
+        request_timeout: gateway.body_timeout + gateway.deadline,
+    }
+}
+
+/// The operator's listener speaks HTTP/1.1 without TLS: the commands of `passerelle` call it on this machine.
+fn of_operator(gateway: &Gateway) -> Transport {
+    Transport { tls: None, prior_knowledge: false, ..of_clients(gateway) }
 }
 
 /// A listener that is being served.
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) address: SocketAddr,
-    pub(super) handle: Handle<SocketAddr>,
+    pub(super) handle: Handle,
     pub(super) task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Listener {
-    fn start(socket: TcpListener, edge: app::Edge, limits: Limits) -> Result<Self, String> {
+    fn start(
+        socket: TcpListener,
+        edge: app::Edge,
+        limits: Limits,
+        transport: CurrentTransport,
+    ) -> Result<Self, String> {
         let address = socket.local_addr().map_err(|error| error.to_string())?;
         let handle = Handle::new();
-        let task = tokio::spawn(listener::serve(socket, edge, handle.clone(), limits, app::refuse_head));
+        let task = tokio::spawn(listener::serve(socket, edge, handle.clone(), limits, app::refuse_head, transport));
         Ok(Self { address, handle, task })
     }
 }

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     app,
     config::{self, ApiKey, Loaded, MerchantConfig},
+    listener,
     merchant::{Gateway, Twins},
     state::App,
     store::{self, Store},
@@ -99,7 +100,7 @@ pub struct Running {
     /// The state that the handlers use.
     pub app: Arc<App>,
     /// Stops the server.
-    pub handle: Handle<SocketAddr>,
+    pub handle: listener::Handle,
     /// The addresses of the twins of its sandbox connections.
     pub twins: Twins,
     /// Warnings for the operator.
@@ -216,7 +217,8 @@ async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError
     if is_sandbox {
         terminal::print_notice(&greeting(running.address));
     }
-    tracing::info!(server.address = %running.address, "serving on http://{}", running.address);
+    let scheme = if running.app.gateway.load().tls.is_some() { "https" } else { "http" };
+    tracing::info!(server.address = %running.address, "serving on {scheme}://{}", running.address);
     if let Some(address) = running.operator_address {
         tracing::info!(server.address = %address, "serving the operator on http://{address}");
     }
@@ -261,7 +263,7 @@ fn greeting(address: SocketAddr) -> String {
 }
 
 /// Drains on the first SIGTERM or SIGINT, and stops at once on the second.
-async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: Handle<SocketAddr>) {
+async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: listener::Handle) {
     signals.next().await;
     service_manager::notify(State::Stopping);
     app.draining.store(true, Ordering::Relaxed);

@@ -7,6 +7,7 @@ mod changes;
 mod diagnose;
 mod load;
 mod secret;
+mod transport;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
@@ -24,6 +25,7 @@ pub(crate) use diagnose::nearest;
 pub(crate) use load::read_text;
 pub use load::{ConfigError, DEFAULTS, Loaded, SANDBOX, load, load_text};
 pub use secret::{ApiKey, Secret, SecretError};
+pub use transport::{Http2, TlsConfig};
 
 /// Passerelle's configuration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -51,6 +53,10 @@ pub struct Config {
 pub struct ServerConfig {
     /// The address and port to listen on.
     pub listen: String,
+    /// TLS of the API's listener. Without it, the listener speaks HTTP without encryption.
+    pub tls: Option<TlsConfig>,
+    /// Where clients may use HTTP/2.
+    pub http2: Http2,
     /// Not used any more: `operator.listen` is the address of the operator's listener.
     pub metrics_listen: Option<String>,
     /// Whether the gateway reloads by itself when the configuration file or a file of a secret is changed.

@@ -12,7 +12,6 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -20,6 +19,7 @@ use super::{
     admission::Admitted,
     progress::Progress,
     refusal::{HeadStart, RefuseHead, encoded, refused_by_hyper},
+    transport::Stream,
 };
 
 /// How long a connection still reads after its last answer was a failure: until the client has sent nothing for the
@@ -51,10 +51,11 @@ impl Timer {
 /// A connection that counts until it is dropped.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     admitted: Admitted,
-    progress: Arc<Progress>,
-    refuse_head: RefuseHead,
+    /// The requests of the connection, and how a head is refused. `None` for HTTP/2: the server limits its heads and idle times
+    /// by its streams.
+    http1: Option<(Arc<Progress>, RefuseHead)>,
     /// The number of the request that `head_ends` was set after.
     requests: usize,
     /// When the head that has begun must be complete. `None` between requests.
@@ -74,11 +75,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, admitted: Admitted, progress: Arc<Progress>, refuse_head: RefuseHead) -> Self {
+    pub(super) fn new(stream: Stream, admitted: Admitted, http1: Option<(Arc<Progress>, RefuseHead)>) -> Self {
         Self {
             stream,
-            progress,
-            refuse_head,
+            http1,
             requests: 0,
             // A new connection must send its first head. Later it may be idle.
             head_ends: Some(Instant::now() + admitted.limits().head_timeout),
@@ -94,9 +94,9 @@ impl Connection {
     }
 
     /// Ends a write that waits for the client for too long.
-    fn limited(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn limited<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            (self.write_ends, self.idle_ends) = (None, None);
+            self.write_ends = None;
             return written;
         }
         let timeout = self.admitted.limits().write_timeout;
@@ -104,22 +104,34 @@ impl Connection {
         self.write_timer.poll_until(context, ends).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Notes that a request has begun since: the next bytes begin another head.
-    fn note_requests(&mut self) {
-        let requests = self.progress.requests();
+    /// Like `limited`, for bytes of an answer.
+    fn sent(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.idle_ends = None;
+        }
+        self.limited(context, written)
+    }
+
+    /// Whether the connection waits for a head. Notes whether a request has begun since: then the next bytes begin another
+    /// head.
+    fn awaits_head(&mut self) -> bool {
+        let Some((progress, _)) = self.http1.as_ref().filter(|(progress, _)| !progress.is_answering()) else {
+            return false;
+        };
+        let requests = progress.requests();
         if self.requests != requests {
             self.requests = requests;
             self.head_ends = None;
             self.head = HeadStart::EMPTY;
         }
+        true
     }
 
     /// Takes note of bytes of a head, which may be its first ones.
     fn received(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() || self.progress.is_answering() {
+        if bytes.is_empty() || !self.awaits_head() {
             return;
         }
-        self.note_requests();
         self.idle_ends = None;
         self.head.add(bytes);
         if self.head_ends.is_none() {
@@ -130,10 +142,9 @@ impl Connection {
     /// Ends a connection that waits for a head for too long, or for the rest of one. While a request is answered, and
     /// while a write waits, it waits for no head.
     fn poll_head_ends(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        if self.progress.is_answering() || self.write_ends.is_some() {
+        if self.write_ends.is_some() || !self.awaits_head() {
             return Poll::Pending;
         }
-        self.note_requests();
         let limits = self.admitted.limits();
         let (ends, why) = match self.head_ends {
             Some(ends) => (ends, "the head took too long"),
@@ -147,11 +158,12 @@ impl Connection {
 
     /// The gateway's refusal, if these bytes are one of hyper's.
     fn refusal_for(&self, bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+        let (progress, refuse_head) = self.http1.as_ref()?;
         let status = refused_by_hyper(bytes)?;
-        self.progress.fail();
+        progress.fail();
         // hyper only knows that its buffer is full. If not even the first line has ended, the URI is too long.
         let status = if status == 431 && !self.head.has_whole_line { 414 } else { status };
-        Some((encoded(&(self.refuse_head)(status, self.head.bytes())), 0))
+        Some((encoded(&refuse_head(status, self.head.bytes())), 0))
     }
 
     /// Sends the gateway's refusal instead of `bytes`, if hyper refused a head with them. `None` if it did not.
@@ -161,7 +173,7 @@ impl Connection {
         };
         while sent < answer.len() {
             let written = Pin::new(&mut self.stream).poll_write(context, &answer[sent..]);
-            match self.limited(context, written) {
+            match self.sent(context, written) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Some(Err(io::ErrorKind::WriteZero.into()))),
                 Poll::Ready(Ok(written)) => sent += written,
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -216,11 +228,13 @@ impl AsyncWrite for Connection {
             return Poll::Ready(refused.map(|()| bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.limited(context, written)
+        self.sent(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        // TLS may still hold what was written.
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        ready!(self.limited(context, flushed))?;
         // After an answer, hyper flushes but need not read.
         match self.poll_head_ends(context) {
             Poll::Ready(error) => Poll::Ready(Err(error)),
@@ -232,8 +246,9 @@ impl AsyncWrite for Connection {
         let ends = if let Some(ends) = self.linger_ends {
             ends
         } else {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            if !self.progress.has_failed() {
+            let closed = Pin::new(&mut self.stream).poll_shutdown(context);
+            ready!(self.limited(context, closed))?;
+            if !self.http1.as_ref().is_some_and(|(progress, _)| progress.has_failed()) {
                 return Poll::Ready(Ok(()));
             }
             self.head_ends = None;
@@ -252,7 +267,7 @@ impl AsyncWrite for Connection {
             return Poll::Ready(refused.map(|()| slices.iter().map(|slice| slice.len()).sum()));
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.limited(context, written)
+        self.sent(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -9,6 +9,7 @@ mod middleware;
 mod operator;
 mod resolve;
 mod secrets;
+mod tls;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -37,7 +38,7 @@ pub use operator::{OperatorAccess, SANDBOX_OPERATOR_KEY};
 
 use crate::{
     admission::{OfMerchant, RequestRate, WrongKeys},
-    config::OnAmbiguous,
+    config::{Http2, OnAmbiguous},
     metrics::Histogram,
     store::Carried,
     upstream::Upstream,
@@ -70,6 +71,10 @@ pub struct Gateway {
     pub overload_wait: Duration,
     /// Whether answers have a `Server-Timing` header.
     pub server_timing: bool,
+    /// The TLS of new connections of clients. `None` for connections without TLS.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Where clients may use HTTP/2.
+    pub http2: Http2,
 }
 
 /// A merchant.

@@ -75,6 +75,7 @@ impl Gateway {
             }
         }
         let operator = resolver.operator(|key| by_key.contains_key(key));
+        let tls = resolver.tls();
         // The deadline may be longer than `store.lease`, because the lease is renewed while a write is in flight. But
         // it is not renewed for longer than `LONGEST_ATTEMPT`.
         if config.server.deadline > store::LONGEST_ATTEMPT {
@@ -132,6 +133,8 @@ impl Gateway {
                     places: outbound.max_in_flight_total,
                     overload_wait: config.server.overload_wait,
                     server_timing: config.server.server_timing,
+                    tls,
+                    http2: config.server.http2,
                 },
                 warnings: resolver.warnings,
             }),

@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::{
-    ServerConfig, SupportedProtocolVersion,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
     version::{TLS12, TLS13},
@@ -39,6 +39,19 @@ impl Authority {
         file
     }
 
+    /// A client that trusts the authority, and offers these protocols of HTTP.
+    pub(crate) fn client(&self, versions: &[&'static SupportedProtocolVersion], protocols: &[&str]) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).expect("a certificate");
+        let mut config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_protocol_versions(versions)
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        config
+    }
+
     /// A certificate for a host name.
     pub(crate) fn certificate(&self, name: &str) -> Certificate {
         self.sign(CertificateParams::new([name.to_owned()]).expect("a name"))
@@ -54,14 +67,22 @@ impl Authority {
     fn sign(&self, params: CertificateParams) -> Certificate {
         let key = KeyPair::generate().expect("a key");
         let signed = params.signed_by(&key, &self.0).expect("a certificate");
-        Certificate { signed: signed.der().clone(), key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() }
+        Certificate {
+            signed: signed.der().clone(),
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            pem: signed.pem(),
+            key_pem: key.serialize_pem(),
+        }
     }
 }
 
 /// A certificate and its key.
 pub(crate) struct Certificate {
-    signed: CertificateDer<'static>,
+    pub(crate) signed: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
+    /// Both as an operator stores them.
+    pub(crate) pem: String,
+    pub(crate) key_pem: String,
 }
 
 /// A TLS server that passes the decrypted bytes on to a stand-in.
@@ -122,7 +143,7 @@ impl TlsFront {
 /// The configuration of a server with this certificate.
 pub(crate) fn server_config(
     versions: &[&'static SupportedProtocolVersion],
-    Certificate { signed, key }: Certificate,
+    Certificate { signed, key, .. }: Certificate,
 ) -> ServerConfig {
     ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
         .with_protocol_versions(versions)

@@ -7,6 +7,7 @@ mod heads;
 mod overload;
 mod rates;
 mod timing;
+mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -2,12 +2,15 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
 use axum::{Router, routing::get};
-use axum_server::Handle;
-use passerelle::{app::refuse_head, listener};
+use passerelle::{
+    app::refuse_head,
+    listener::{self, Handle, Transport},
+};
 use tokio::{io::AsyncReadExt, time::timeout};
 
 use super::{Client, PATIENCE};
@@ -22,7 +25,7 @@ fn listening(idle_timeout: Duration) -> SocketAddr {
     listening_with(idle_timeout, Handle::new())
 }
 
-fn listening_with(idle_timeout: Duration, handle: Handle<SocketAddr>) -> SocketAddr {
+fn listening_with(idle_timeout: Duration, handle: Handle) -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("an address");
     let limits = listener::Limits {
@@ -32,11 +35,14 @@ fn listening_with(idle_timeout: Duration, handle: Handle<SocketAddr>) -> SocketA
         head_timeout: HEAD_TIMEOUT,
         idle_timeout,
         write_timeout: HEAD_TIMEOUT,
+        ping_interval: HEAD_TIMEOUT,
+        ping_timeout: HEAD_TIMEOUT,
         series: listener::ListenerSeries::default(),
     };
+    let transport = Transport { tls: None, prior_knowledge: true, request_timeout: HEAD_TIMEOUT };
     let router = Router::new().route("/livez", get(|| async { "ok" }));
     let router = router.route("/large", get(|| async { vec![b'1'; LARGE] }));
-    tokio::spawn(listener::serve(socket, router, handle, limits, refuse_head));
+    tokio::spawn(listener::serve(socket, router, handle, limits, refuse_head, Arc::new(move || transport.clone())));
     address
 }
 

@@ -1,0 +1,27 @@
+//! How clients reach the API: TLS, and the versions of HTTP.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The certificate of a listener that speaks TLS.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Tls")]
+pub struct TlsConfig {
+    /// A file in PEM: the certificate of the listener, then those between it and the certificate authority.
+    pub certificate: String,
+    /// A file in PEM with the private key of the certificate.
+    pub key: String,
+}
+
+/// Where clients may use HTTP/2. HTTP/1.1 is always served as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Http2 {
+    /// Nowhere.
+    Off,
+    /// Over TLS, for clients that choose it in the handshake (ALPN).
+    Tls,
+    /// Over TLS, and also without TLS, for clients that begin with HTTP/2 (a proxy that is configured to).
+    PriorKnowledge,
+}

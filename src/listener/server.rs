@@ -1,0 +1,214 @@
+//! The loop of a listener, and one connection from its first byte to its last.
+
+use std::{convert::Infallible, future::Future, io, net::TcpListener, pin::pin, sync::Arc, time::Duration};
+
+use axum::{extract::Request, response::Response};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+use tower::Service;
+
+use super::{
+    Limits, RefuseHead,
+    admission::{Admission, Admitted},
+    connection::Connection,
+    handle::{Handle, OfConnection, Stages},
+    pieces::Pieces,
+    progress::{Progress, Tracked},
+    streams::Streams,
+    transport::{CurrentTransport, Opened},
+};
+use crate::admission::OfClient;
+
+/// A request with more headers is refused.
+const MOST_HEADERS: usize = 64;
+/// The largest buffer of a connection. It has room for the largest head that `app` accepts, 8 KiB of path and query and
+/// 16 KiB of headers. hyper refuses larger heads.
+const LARGEST_BUFFER: usize = 26 << 10;
+/// How many streams a client may have open on one HTTP/2 connection.
+const MOST_STREAMS: u32 = 100;
+/// How many bytes of one request's body, and of all bodies of a connection, a client may send before the gateway has read
+/// them.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// The largest head over HTTP/2, in which each header counts 32 bytes more than its name and value. `app` refuses smaller
+/// ones with a problem.
+const LARGEST_HEADER_LIST: u32 = 28 << 10;
+/// How many streams a client may reset before the gateway has begun to answer them. Beyond it, the connection is closed.
+const MOST_PENDING_RESETS: usize = 20;
+/// How many streams the gateway may have to reset because of the client's mistakes. Beyond it, the connection is closed.
+const MOST_ERROR_RESETS: usize = 100;
+/// How long the listener waits after it could not accept a connection, for example because too many files are open.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves a service until the handle stops it.
+pub async fn serve<S>(
+    listener: TcpListener,
+    service: S,
+    handle: Handle,
+    limits: Limits,
+    refuse_head: RefuseHead,
+    transport: CurrentTransport,
+) -> io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + OfClient + Clone + Send + 'static,
+    S::Future: Send + Unpin,
+{
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let server = Arc::new(Server::new(limits, refuse_head, transport));
+    let mut stages = handle.stages();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            // Connections that the system has accepted already are served, because it would reset them.
+            accepted = listener.accept() => accepted,
+            () = stages.draining() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (server, of_connection) = (Arc::clone(&server), handle.of_connection());
+                tokio::spawn(server.connection(stream, service.clone(), of_connection));
+            }
+            Err(_) => sleep(ACCEPT_PAUSE).await,
+        }
+    }
+    drop(listener);
+    handle.ended().await;
+    Ok(())
+}
+
+/// What the connections of a listener share.
+struct Server {
+    admission: Arc<Admission>,
+    refuse_head: RefuseHead,
+    transport: CurrentTransport,
+    http1: http1::Builder,
+}
+
+impl Server {
+    fn new(limits: Limits, refuse_head: RefuseHead, transport: CurrentTransport) -> Self {
+        let mut http1 = http1::Builder::new();
+        // `Connection` limits the time of a head with one timer. hyper would make one for each request.
+        http1.header_read_timeout(None).max_headers(MOST_HEADERS).max_buf_size(LARGEST_BUFFER);
+        Self { admission: Admission::new(limits), refuse_head, transport, http1 }
+    }
+
+    /// Serves a connection until it ends. A client that breaks the rules is disconnected, and the end of its connection is no
+    /// error of the gateway.
+    async fn connection<S>(self: Arc<Self>, stream: TcpStream, mut service: S, mut of_connection: OfConnection)
+    where
+        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + OfClient + Clone + Send + 'static,
+        S::Future: Send + Unpin,
+    {
+        let Ok(peer) = stream.peer_addr() else { return };
+        let Some(admitted) = self.admission.admit(peer.ip()) else { return };
+        let _ = stream.set_nodelay(true);
+        service.set_client(peer.ip());
+        let stages = &mut of_connection.stages;
+        let opened = tokio::select! {
+            opened = self.open(stream, &admitted) => opened,
+            () = stages.stopped() => None,
+        };
+        match opened {
+            Some(opened) if opened.is_http2 => self.http2(opened, admitted, service, stages).await,
+            Some(opened) => self.http1(opened, admitted, service, stages).await,
+            None => {}
+        }
+    }
+
+    /// Makes the TLS handshake. A failure is counted, and has no line in the log: any client can cause as many as it likes.
+    async fn open(&self, stream: TcpStream, admitted: &Admitted) -> Option<Opened> {
+        let transport = (self.transport)();
+        let has_tls = transport.tls.is_some();
+        let limits = admitted.limits();
+        let opened = timeout(limits.head_timeout, transport.open(stream)).await;
+        match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(opened) => Some(opened),
+            Err(error) => {
+                if has_tls {
+                    limits.series.handshakes_failed.inc();
+                    tracing::debug!("a TLS handshake failed: {error}");
+                }
+                None
+            }
+        }
+    }
+
+    async fn http1<S>(&self, opened: Opened, admitted: Admitted, service: S, stages: &mut Stages)
+    where
+        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + Unpin,
+    {
+        let progress = Arc::<Progress>::default();
+        let stream = Connection::new(opened.stream, admitted, Some((Arc::clone(&progress), self.refuse_head)));
+        let service = TowerToHyperService::new(Tracked { service, progress });
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        until_it_ends(connection, stages, std::future::pending(), std::future::pending()).await;
+    }
+
+    async fn http2<S>(&self, opened: Opened, admitted: Admitted, service: S, stages: &mut Stages)
+    where
+        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let limits = admitted.limits().clone();
+        let streams = Streams::new(Arc::clone(&self.transport), limits.write_timeout);
+        let mut http2 = http2::Builder::new(streams.clone());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MOST_STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(LARGEST_HEADER_LIST)
+            .max_pending_accept_reset_streams(MOST_PENDING_RESETS)
+            .max_local_error_reset_streams(MOST_ERROR_RESETS)
+            .keep_alive_interval(limits.ping_interval)
+            .keep_alive_timeout(limits.ping_timeout);
+        let service = service_fn(move |request| {
+            let answer = service.clone().call(request);
+            async move { answer.await.map(|answer| answer.map(Pieces::of)) }
+        });
+        let connection = http2.serve_connection(TokioIo::new(Connection::new(opened.stream, admitted, None)), service);
+        let idle = streams.idle(limits.head_timeout, limits.idle_timeout);
+        // It asks the client to leave. A client that stays is disconnected.
+        let stays = streams.idle(limits.head_timeout, limits.head_timeout);
+        until_it_ends(connection, stages, idle, stays).await;
+    }
+}
+
+/// Drives a connection. When the listener drains, and when the connection is idle for too long, the client is told that it
+/// closes, and its last requests are answered. It is closed at once when the listener stops, and after that when the client
+/// stays for too long.
+async fn until_it_ends<C: GracefulConnection>(
+    connection: C,
+    stages: &mut Stages,
+    idle: impl Future<Output = ()>,
+    stays: impl Future<Output = ()>,
+) {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        () = stages.draining() => {}
+        () = idle => {}
+        _ = connection.as_mut() => return,
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        biased;
+        () = stages.stopped() => {}
+        () = stays => {}
+        _ = connection => {}
+    }
+}

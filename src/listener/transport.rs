@@ -1,0 +1,130 @@
+//! What a new connection speaks: TLS or not, and HTTP/1.1 or HTTP/2. With TLS, the client chooses HTTP/2 in the handshake
+//! (ALPN). Without it, and if the configuration allows that, the first bytes of the connection tell.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+/// How a listener reads new connections.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    /// The TLS of new connections. `None` for connections without TLS.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Whether a client without TLS may begin with HTTP/2.
+    pub prior_knowledge: bool,
+    /// How long a request may take until its answer begins.
+    pub request_timeout: Duration,
+}
+
+/// What the configuration that is served at the moment says.
+pub type CurrentTransport = Arc<dyn Fn() -> Transport + Send + Sync>;
+
+/// The beginning of every HTTP/2 connection of a client.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A connection's bytes, decrypted.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Plain {
+        stream: TcpStream,
+        /// What was read to see which version of HTTP the client speaks.
+        start: Bytes,
+    },
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection whose version of HTTP is known.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) stream: Stream,
+    pub(super) is_http2: bool,
+}
+
+impl Transport {
+    /// Makes the TLS handshake, or reads the first bytes.
+    pub(super) async fn open(self, mut stream: TcpStream) -> io::Result<Opened> {
+        if let Some(config) = self.tls {
+            let stream = TlsAcceptor::from(config).accept(stream).await?;
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            return Ok(Opened { stream: Stream::Tls(Box::new(stream)), is_http2 });
+        }
+        let mut start = Vec::new();
+        let mut is_http2 = self.prior_knowledge;
+        while is_http2 && start.len() < PREFACE.len() {
+            let mut rest = (&mut stream).take((PREFACE.len() - start.len()) as u64);
+            if rest.read_buf(&mut start).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            is_http2 = PREFACE.starts_with(&start);
+        }
+        Ok(Opened { stream: Stream::Plain { stream, start: start.into() }, is_http2 })
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain { stream, start } if start.is_empty() => Pin::new(stream).poll_read(context, buffer),
+            Self::Plain { start, .. } => {
+                let length = start.len().min(buffer.remaining());
+                buffer.put_slice(&start[..length]);
+                start.advance(length);
+                Poll::Ready(Ok(()))
+            }
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain { stream, .. } => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain { stream, .. } => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain { stream, .. } => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain { stream, .. } => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain { stream, .. } => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}
