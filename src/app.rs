@@ -1,6 +1,8 @@
 //! The application: the routes of the API and of drop-in, and the inbound layer around them. [`crate::command`] serves
 //! the router.
 
+mod head;
+
 use std::{
     convert::Infallible,
     future::Future,
@@ -22,10 +24,12 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use passerelle_providers::model::Effect;
 use tower::Service;
 use uuid::Uuid;
+
+pub use head::refuse_head;
 
 use crate::{
     admission::{self, OfClient, Refusals},
@@ -68,33 +72,6 @@ pub fn router(app: Arc<App>) -> Edge {
 pub fn operator_router(app: Arc<App>, switches: Arc<dyn SwitchService>) -> Edge {
     let routes = operator::routes(&app, switches);
     Edge::new(routes, app, operator::UNKNOWN_PATH)
-}
-
-/// Answers a request whose head is not valid HTTP/1.1, or too large for the connection. It never reaches the routes.
-/// `start` is the beginning of the head.
-pub fn refuse_head(status: u16, start: &[u8]) -> http::Response<Bytes> {
-    let failure = match status {
-        414 => uri_too_long(),
-        431 => headers_too_large(),
-        _ => Problem::new(Code::MalformedRequest, "the head of the request is not valid HTTP/1.1"),
-    };
-    let id = request_id(&HeaderMap::new());
-    let (id_text, code, detail) = (id.to_str().unwrap_or_default(), failure.code().name(), failure.detail());
-    tracing::debug!(request.id = id_text, status, code, "a head was refused: {detail}");
-    // A head that is not HTTP has no path.
-    let target = target(start).filter(|_| failure.code() != Code::MalformedRequest);
-    let refused = target.and_then(|(method, uri)| drop_in::refuse(&method, &uri, &failure));
-    let mut response = refused.unwrap_or_else(|| failure.problem(id_text));
-    finish_headers(response.headers_mut(), id, true);
-    response
-}
-
-/// The method and the path of a head of which only the beginning is known. The end of the path may be missing.
-fn target(start: &[u8]) -> Option<(Method, Uri)> {
-    let mut words = start.trim_ascii_start().split(u8::is_ascii_whitespace);
-    let method = Method::from_bytes(words.next()?).ok()?;
-    let path = words.next()?.split(|byte| *byte == b'?').next()?;
-    Some((method, Uri::try_from(path).ok()?))
 }
 
 /// The routes with the one inbound layer. The layer is outermost because it knows the request's id: it turns a panic into
@@ -187,7 +164,7 @@ where
         if !request.method().is_safe() {
             request.extensions_mut().insert(RequestId(arrival.id.clone()));
         }
-        let checked = check_head(&request).map(|()| self.router.call(request));
+        let checked = head::check(&request).map(|()| self.router.call(request));
         let (paths, refusals, series) = (Arc::clone(&self.paths), Arc::clone(&self.refusals), self.series.clone());
         let measured = series.as_ref().map(|series| request::Request::new(arrival.at, &series.requests));
         let measured = measured.unwrap_or_default();
@@ -312,45 +289,13 @@ fn closes_after(code: Code) -> bool {
     matches!(code, Code::RequestTimeout | Code::BodyTooLarge | Code::UriTooLong | Code::HeadersTooLarge)
 }
 
-/// Adds the headers that every answer has.
+/// Adds the headers that every answer has. Over HTTP/2, hyper leaves `Connection` out: only the stream ends.
 fn finish_headers(headers: &mut HeaderMap, id: HeaderValue, closes: bool) {
     headers.insert(REQUEST_ID, id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if closes {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-}
-
-/// The largest path and query, in bytes.
-const LONGEST_URI: usize = 8 << 10;
-/// The largest headers, in bytes. Each counts as a line: with its name, its value, `: ` and the end of the line.
-const LARGEST_HEADERS: usize = 16 << 10;
-
-fn uri_too_long() -> Problem {
-    Problem::new(Code::UriTooLong, format!("the path and the query must not be longer than {LONGEST_URI} bytes"))
-}
-
-fn headers_too_large() -> Problem {
-    let detail =
-        format!("a request may have at most 64 headers, which must not be larger than {LARGEST_HEADERS} bytes");
-    Problem::new(Code::HeadersTooLarge, detail)
-}
-
-/// Checks the size of the head, and the `Host` header: HTTP/1.1 requires exactly one (RFC 9112, 3.2). Hyper also accepts
-/// none or several.
-fn check_head<B>(request: &Request<B>) -> Result<(), Problem> {
-    if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > LONGEST_URI) {
-        return Err(uri_too_long());
-    }
-    let size: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if size > LARGEST_HEADERS {
-        return Err(headers_too_large());
-    }
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    match request.version() == Version::HTTP_11 && hosts != 1 {
-        true => Err(Problem::new(Code::MalformedRequest, "send exactly one `Host` header")),
-        false => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::extract::Request;
-use http::Response;
+use http::{HeaderValue, Response, header};
 use tower::Service;
 
 /// The requests of one connection. The connection and its service share it.
@@ -24,6 +24,8 @@ pub(super) struct Progress {
     is_answering: AtomicBool,
     /// Whether the last answer was a failure. Then the client may have more to send than was read.
     failed: AtomicBool,
+    /// Whether the next answer is the last one of the connection.
+    leaves: AtomicBool,
 }
 
 impl Progress {
@@ -41,6 +43,11 @@ impl Progress {
 
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes the connection after its next answer.
+    pub(super) fn leave(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
     }
 }
 
@@ -84,7 +91,12 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(context));
+        let mut answer = ready!(Pin::new(&mut self.answer).poll(context));
+        if self.progress.leaves.load(Ordering::Relaxed)
+            && let Ok(answer) = &mut answer
+        {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let failed = answer.as_ref().is_ok_and(|answer| answer.status().as_u16() >= 400);
         self.progress.failed.store(failed, Ordering::Relaxed);
         self.progress.is_answering.store(false, Ordering::Relaxed);

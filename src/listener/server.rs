@@ -1,6 +1,14 @@
 //! The loop of a listener, and one connection from its first byte to its last.
 
-use std::{convert::Infallible, future::Future, io, net::TcpListener, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::TcpListener,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{extract::Request, response::Response};
 use hyper::{
@@ -153,9 +161,14 @@ impl Server {
     {
         let progress = Arc::<Progress>::default();
         let stream = Connection::new(opened.stream, admitted, Some((Arc::clone(&progress), self.refuse_head)));
-        let service = TowerToHyperService::new(Tracked { service, progress });
+        let service = TowerToHyperService::new(Tracked { service, progress: Arc::clone(&progress) });
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
-        until_it_ends(connection, stages, std::future::pending(), std::future::pending()).await;
+        // hyper would close a new connection, whose first request may be on its way.
+        let leave = |connection: Pin<&mut _>| match progress.requests() {
+            0 => progress.leave(),
+            _ => GracefulConnection::graceful_shutdown(connection),
+        };
+        until_it_ends(connection, stages, std::future::pending(), leave, std::future::pending()).await;
     }
 
     async fn http2<S>(&self, opened: Opened, admitted: Admitted, service: S, stages: &mut Stages)
@@ -184,7 +197,7 @@ impl Server {
         let idle = streams.idle(limits.head_timeout, limits.idle_timeout);
         // It asks the client to leave. A client that stays is disconnected.
         let stays = streams.idle(limits.head_timeout, limits.head_timeout);
-        until_it_ends(connection, stages, idle, stays).await;
+        until_it_ends(connection, stages, idle, GracefulConnection::graceful_shutdown, stays).await;
     }
 }
 
@@ -195,6 +208,7 @@ async fn until_it_ends<C: GracefulConnection>(
     connection: C,
     stages: &mut Stages,
     idle: impl Future<Output = ()>,
+    leave: impl FnOnce(Pin<&mut C>),
     stays: impl Future<Output = ()>,
 ) {
     let mut connection = pin!(connection);
@@ -204,7 +218,7 @@ async fn until_it_ends<C: GracefulConnection>(
         () = idle => {}
         _ = connection.as_mut() => return,
     }
-    connection.as_mut().graceful_shutdown();
+    leave(connection.as_mut());
     tokio::select! {
         biased;
         () = stages.stopped() => {}

@@ -96,6 +96,8 @@ codes! {
     UriTooLong = "uri_too_long", 414, "The path and query are too long";
     /// The body is not declared as `application/json` (or `application/merge-patch+json` for an update).
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be JSON";
+    /// The request has an `Expect` header with something else than `100-continue`. Nothing was done. Leave it out.
+    ExpectationFailed = "expectation_failed", 417, "The expectation cannot be met";
     /// The `Host` header names neither the address of the operator's listener nor one of `operator.hosts`. A web page that
     /// has its own name point at the listener sends such a request.
     WrongHost = "wrong_host", 421, "The request is for another host";

@@ -103,6 +103,9 @@ pub(in crate::http) enum Problems {
     /// The body is not JSON.
     #[response(status = 415, content_type = "application/problem+json")]
     NotJson(Problem),
+    /// The request has an `Expect` header with something else than `100-continue`.
+    #[response(status = 417, content_type = "application/problem+json")]
+    Expectation(Problem),
     /// A field is wrong, or the provider cannot store it, or the provider refused the request.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),

@@ -1,6 +1,6 @@
 //! The size of a head, and heads that are not HTTP. Every refusal is a problem, also those of the HTTP library.
 
-use super::{Client, Received};
+use super::{Client, Received, head};
 use crate::support::Gateway;
 
 async fn answered(gateway: &Gateway, head: String) -> Received {
@@ -75,4 +75,55 @@ async fn a_refused_head_after_an_answered_request_is_refused_in_the_same_way() {
     assert_eq!(refused.status_and_code(), (431, "headers_too_large"));
     refused.assert_closing_problem();
     client.assert_closed().await;
+}
+
+#[tokio::test]
+async fn an_expectation_that_the_api_does_not_know_is_refused() {
+    let gateway = Gateway::sandbox("lomi").await;
+    for expected in ["200-ok", "100-continue, 200-ok", "100-continue\r\nexpect: 200-ok", ""] {
+        let refused = answered(&gateway, with_headers(&format!("expect: {expected}\r\n"))).await;
+        assert_eq!(refused.status_and_code(), (417, "expectation_failed"), "{expected}");
+    }
+    let http1_0 = answered(&gateway, "GET /livez HTTP/1.0\r\nexpect: 200-ok\r\n\r\n".to_owned()).await;
+    assert_eq!(http1_0.status, 200, "HTTP/1.0 has no expectations");
+    let dialect = "GET /as/lomi/v1/customers HTTP/1.1\r\nhost: gateway\r\nexpect: 200-ok\r\n\r\n".to_owned();
+    let refused = answered(&gateway, dialect).await;
+    assert_eq!((refused.status, refused.body["error"].is_object()), (417, true), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_waits_before_its_body_is_told_to_go_on_unless_the_request_is_refused() {
+    let gateway = Gateway::sandbox("lomi").await;
+    let body = r#"{"name":"Awa Diop"}"#;
+    let waiting = |length| head("/v1/customers", length).replace("\r\n\r\n", "\r\nexpect: 100-Continue\r\n\r\n");
+    let mut client = Client::connect(gateway.address()).await;
+    client.send(waiting(body.len())).await;
+    assert_eq!(client.answer().await.expect("an answer").status, 100);
+    client.send(body).await;
+    assert_eq!(client.answer().await.expect("an answer").status, 201);
+    let refused = answered(&gateway, waiting(3_000_000)).await;
+    assert_eq!(refused.status_and_code(), (413, "body_too_large"), "without a 100 before");
+    refused.assert_closing_problem();
+    let refused = answered(&gateway, waiting(body.len()).replace("sk_sandbox_lomi", "sk_wrong")).await;
+    assert_eq!(refused.status_and_code(), (401, "unauthorized"), "without a 100 before");
+}
+
+#[tokio::test]
+async fn trailers_are_ignored_and_limited() {
+    let gateway = Gateway::sandbox("lomi").await;
+    let chunked = head("/v1/customers", 0).replace("content-length: 0", "transfer-encoding: chunked");
+    let with_trailers = |trailers: &str| format!("{chunked}13\r\n{{\"name\":\"Awa Diop\"}}\r\n0\r\n{trailers}\r\n");
+    let plain = answered(&gateway, with_trailers("")).await;
+    assert_eq!(plain.status, 201);
+    let mut client = Client::connect(gateway.address()).await;
+    for _ in 0..2 {
+        client.send(with_trailers("idempotency-key: one\r\nx-request-id: trailer\r\ncontent-length: 7\r\n")).await;
+        let created = client.answer().await.expect("an answer");
+        assert_eq!(created.status, 201, "{created:?}");
+        assert!(!created.head.contains("trailer") && !created.head.contains("idempotent-replayed"), "{created:?}");
+    }
+    for large in [format!("x: {}\r\n", "1".repeat(32 << 10)), "x: 1\r\n".repeat(2000)] {
+        let refused = answered(&gateway, with_trailers(&large)).await;
+        assert_eq!(refused.status_and_code(), (400, "malformed_request"));
+    }
 }

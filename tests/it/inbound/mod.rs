@@ -3,9 +3,12 @@
 mod bodies;
 mod connections;
 mod dialects;
+mod frames;
 mod heads;
+mod http2;
 mod overload;
 mod rates;
+mod streams;
 mod timing;
 mod tls;
 

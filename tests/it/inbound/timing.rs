@@ -15,7 +15,7 @@ use tokio::{io::AsyncReadExt, time::timeout};
 
 use super::{Client, PATIENCE};
 
-const HEAD_TIMEOUT: Duration = Duration::from_millis(200);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// More than the buffers of both systems hold.
 const LARGE: usize = 64 << 20;
@@ -26,22 +26,31 @@ fn listening(idle_timeout: Duration) -> SocketAddr {
 }
 
 fn listening_with(idle_timeout: Duration, handle: Handle) -> SocketAddr {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = socket.local_addr().expect("an address");
-    let limits = listener::Limits {
+    let router = Router::new().route("/livez", get(|| async { "ok" }));
+    let router = router.route("/large", get(|| async { vec![b'1'; LARGE] }));
+    serve(router, handle, limits(idle_timeout))
+}
+
+/// Short times for heads and writes. Nobody is pinged.
+pub(super) fn limits(idle_timeout: Duration) -> listener::Limits {
+    listener::Limits {
         max_connections: 8,
         max_connections_per_address: 8,
         trusted_proxies: Vec::new(),
         head_timeout: HEAD_TIMEOUT,
         idle_timeout,
         write_timeout: HEAD_TIMEOUT,
-        ping_interval: HEAD_TIMEOUT,
+        ping_interval: Duration::from_hours(1),
         ping_timeout: HEAD_TIMEOUT,
         series: listener::ListenerSeries::default(),
-    };
+    }
+}
+
+/// Serves a router without TLS, to clients of HTTP/1.1 and of HTTP/2.
+pub(super) fn serve(router: Router, handle: Handle, limits: listener::Limits) -> SocketAddr {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("an address");
     let transport = Transport { tls: None, prior_knowledge: true, request_timeout: HEAD_TIMEOUT };
-    let router = Router::new().route("/livez", get(|| async { "ok" }));
-    let router = router.route("/large", get(|| async { vec![b'1'; LARGE] }));
     tokio::spawn(listener::serve(socket, router, handle, limits, refuse_head, Arc::new(move || transport.clone())));
     address
 }

@@ -211,13 +211,13 @@ async fn a_reload_replaces_the_certificate_and_keeps_it_where_the_new_one_cannot
 
     files.replace(&second);
     process.reload();
-    process.logged("the configuration was reloaded");
+    assert_eq!(process.logged("reloaded")["message"], "the configuration was reloaded");
     assert_eq!(served().await, second.signed, "new connections get the new certificate");
     assert_eq!(live(&mut open).await, "HTTP/1.1 200 OK", "open connections go on");
 
     files.replace(&authority.expired("localhost"));
     process.reload();
-    let refused = process.logged("was not reloaded");
+    let refused = process.logged("reloaded");
     let message = refused["message"].as_str().expect("a text");
     assert!(
         message.contains("the gateway keeps the one it serves") && message.contains("expired at 2002-"),
