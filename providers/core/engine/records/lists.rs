@@ -96,8 +96,10 @@ impl Records {
             }
         };
         let has_texts = filter.len() > usize::from(filter.blocked.is_some());
+        let part = filter.search.as_ref().map(|part| part.to_lowercase());
         let matches = |stored: &Stored| {
             filter.blocked.is_none_or(|blocked| stored.blocked() == Some(blocked))
+                && part.as_deref().is_none_or(|part| stored.may_contain(part))
                 && (!has_texts || filter.matches_searching(&stored.customer(), searched))
         };
         let matching: Vec<_> = shown.into_iter().rev().filter(|(_, stored)| matches(stored)).collect();
