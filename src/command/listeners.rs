@@ -7,6 +7,7 @@ use std::{
 
 use tokio::task::JoinHandle;
 
+use super::inherited::Inherited;
 use crate::{
     app,
     config::{Config, Http2},
@@ -31,15 +32,26 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// Binds the addresses of a configuration. Adds a warning if the system allows too few open files.
-    pub(super) fn new(config: &Config, warnings: &mut Vec<String>) -> Result<Self, String> {
+    /// Binds the addresses of a configuration for which the service manager has no socket. Adds a warning if the system
+    /// allows too few open files.
+    pub(super) fn new(config: &Config, inherited: Inherited, warnings: &mut Vec<String>) -> Result<Self, String> {
         let server = &config.server;
-        let clients = bind(&server.listen, "--listen or PASSERELLE_SERVER__LISTEN")?;
-        let operator = config
-            .operator
-            .as_ref()
-            .map(|operator| bind(&operator.listen, "operator.listen or PASSERELLE_OPERATOR__LISTEN"))
-            .transpose()?;
+        let clients = match inherited.api {
+            Some(socket) => socket,
+            None => bind(&server.listen, "--listen or PASSERELLE_SERVER__LISTEN")?,
+        };
+        let operator = match (&config.operator, inherited.operator) {
+            (Some(_), Some(socket)) => Some(socket),
+            (Some(operator), None) => Some(bind(&operator.listen, "operator.listen or PASSERELLE_OPERATOR__LISTEN")?),
+            (None, None) => None,
+            (None, Some(_)) => {
+                return Err(
+                    "the service manager passes the socket `operator`, and the configuration has no `[operator]`; add \
+                            it, or remove the socket unit"
+                        .to_owned(),
+                );
+            }
+        };
         let max_connections = connections_within_file_limit(server.max_connections);
         if max_connections < server.max_connections {
             warnings.push(format!(
@@ -52,9 +64,9 @@ impl Bound {
             && !config.keys.is_empty()
             && socket.local_addr().is_ok_and(|address| !address.ip().is_loopback())
         {
-            let listen = &config.listen;
+            let listen = socket.local_addr().map_or_else(|_| config.listen.clone(), |address| address.to_string());
             warnings.push(format!(
-                "`operator.listen` = \"{listen}\" is reached from other machines, and the operator's key crosses the \
+                "the operator's listener on {listen} is reached from other machines, and the operator's key crosses the \
                  network without encryption; listen on 127.0.0.1, or put a proxy that terminates TLS in front of it"
             ));
         }

@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod explain;
 mod file_watch;
+mod inherited;
 mod keys;
 mod listeners;
 mod operations;

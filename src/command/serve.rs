@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     CommandError, Configuration,
+    inherited::Inherited,
     listeners::{Bound, Listener, bind},
     reload::Reloader,
     service_manager::{self, State},
@@ -52,11 +53,13 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 pub(super) fn run(configuration: &Configuration, arguments: Arguments) -> Result<(), CommandError> {
     start_logging();
+    // Before the runtime starts threads.
+    let inherited = Inherited::take().map_err(CommandError::Failed)?;
     let mut loaded = config::load(configuration.config.as_deref())?;
     if let Some(listen) = arguments.listen {
         loaded.config.server.listen = listen;
     }
-    runtime()?.block_on(serve(loaded, configuration.config.clone()))
+    runtime()?.block_on(serve(loaded, inherited, configuration.config.clone()))
 }
 
 /// A runtime with one thread on a machine with one core: more threads would only add cost.
@@ -140,13 +143,14 @@ pub async fn start_with(
     loaded: &Loaded,
     switches: impl FnOnce(&Arc<App>) -> Arc<dyn SwitchService>,
 ) -> Result<Running, String> {
-    start_beside(loaded, start_twins(loaded)?, switches).await
+    start_beside(loaded, start_twins(loaded)?, Inherited::default(), switches).await
 }
 
-/// Like [`start_with`], beside twins that are served already.
+/// Like [`start_with`], beside twins that are served already, and with sockets of the service manager.
 pub(super) async fn start_beside(
     loaded: &Loaded,
     twins: Twins,
+    inherited: Inherited,
     switches: impl FnOnce(&Arc<App>) -> Arc<dyn SwitchService>,
 ) -> Result<Running, String> {
     text::phone::warm_up();
@@ -155,7 +159,7 @@ pub(super) async fn start_beside(
     let settings = store::Settings::from(loaded.config.store.as_ref());
     let store = Store::open(&settings.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
     let mut warnings = resolved.warnings;
-    let bound = Bound::new(&loaded.config, &mut warnings)?;
+    let bound = Bound::new(&loaded.config, inherited, &mut warnings)?;
     let app = app::new(resolved.gateway, store, shared);
     let checked = app.switches.check(&app.gateway.load_full()).await.map_err(|refused| refused.to_string())?;
     warnings.extend(checked);
@@ -163,6 +167,10 @@ pub(super) async fn start_beside(
     let (Listener { address, handle, task }, operator) = bound.serve(&app, switches(&app))?;
     let operator_address = operator.as_ref().map(|operator| operator.address);
     Ok(Running { address, operator_address, app, handle, twins, warnings, task, operator, watch })
+}
+
+async fn start_inheriting(loaded: &Loaded, inherited: Inherited) -> Result<Running, String> {
+    start_beside(loaded, start_twins(loaded)?, inherited, |app| Arc::new(app.switches.clone())).await
 }
 
 /// Whether a merchant is the one of the sandbox who switches providers. Its key is public, so no other merchant has it.
@@ -200,15 +208,17 @@ fn start_twins(loaded: &Loaded) -> Result<Twins, String> {
     Ok(twins)
 }
 
-async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError> {
+async fn serve(loaded: Loaded, inherited: Inherited, file: Option<PathBuf>) -> Result<(), CommandError> {
     let is_sandbox = file.is_none();
+    let socket = inherited.api.as_ref().and_then(|socket| socket.local_addr().ok());
     if is_sandbox {
-        refuse_public_sandbox(&loaded.config.server.listen)?;
+        let listen = socket.map_or(loaded.config.server.listen.clone(), |address| address.to_string());
+        refuse_public_sandbox(&listen)?;
     }
     // A signal must find its receiver as soon as the log says that the gateway serves.
     let (mut stops, reloads) = (StopSignals::new(), ReloadSignals::new());
     let running = tokio::select! {
-        running = start(&loaded) => running.map_err(CommandError::Failed)?,
+        running = start_inheriting(&loaded, inherited) => running.map_err(CommandError::Failed)?,
         () = stops.next() => return Ok(()),
     };
     for warning in &running.warnings {
@@ -222,7 +232,9 @@ async fn serve(loaded: Loaded, file: Option<PathBuf>) -> Result<(), CommandError
     if let Some(address) = running.operator_address {
         tracing::info!(server.address = %address, "serving the operator on http://{address}");
     }
-    tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone()));
+    // Clients that connect meanwhile wait in the service manager's socket for the next process.
+    let notice = if socket.is_some() { Duration::ZERO } else { NOTICE };
+    tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone(), notice));
     tokio::spawn(Reloader::new(&running, loaded, file).run(reloads));
     service_manager::notify(State::Ready);
     tokio::spawn(service_manager::keep_alive());
@@ -263,14 +275,14 @@ fn greeting(address: SocketAddr) -> String {
 }
 
 /// Drains on the first SIGTERM or SIGINT, and stops at once on the second.
-async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: listener::Handle) {
+async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: listener::Handle, notice: Duration) {
     signals.next().await;
     service_manager::notify(State::Stopping);
     app.draining.store(true, Ordering::Relaxed);
-    if handle.connection_count() > 0 {
-        tracing::info!("stopping: /readyz answers 503, new connections are accepted for {} s", NOTICE.as_secs());
+    if handle.connection_count() > 0 && !notice.is_zero() {
+        tracing::info!("stopping: /readyz answers 503, new connections are accepted for {} s", notice.as_secs());
         tokio::select! {
-            () = tokio::time::sleep(NOTICE) => {}
+            () = tokio::time::sleep(notice) => {}
             () = signals.next() => return handle.shutdown(),
         }
     }

@@ -6,12 +6,16 @@ use std::{
     net::TcpStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// A merchant `acme` with the connections `main` (lomi) and `new` (Bitnob), both sandboxes.
 pub(super) const ACME: &str = "[merchants.acme]\napi_keys = [{ file = \"key\" }]\nactive = \"main\"\nregion = \"SN\"\n\
@@ -21,13 +25,13 @@ pub(super) const ACME: &str = "[merchants.acme]\napi_keys = [{ file = \"key\" }]
 pub(super) const SERVER: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite::memory:\"\n";
 
 /// The longest time until something is logged.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A gateway. It ends with the test.
 pub(super) struct Gateway {
     child: Child,
     log: Receiver<Value>,
-    pub(super) folder: tempfile::TempDir,
+    pub(super) folder: Arc<TempDir>,
     /// The address of the API.
     pub(super) address: String,
 }
@@ -42,10 +46,16 @@ impl Gateway {
     }
 
     /// Starts a gateway in a folder that has the configuration.
-    pub(super) fn start_in(folder: tempfile::TempDir) -> Self {
+    pub(super) fn start_in(folder: TempDir) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_passerelle"));
+        command.stdout(Stdio::null());
+        Self::start_by(command, Arc::new(folder))
+    }
+
+    /// Starts a gateway by a command that gets its arguments.
+    pub(super) fn start_by(mut command: Command, folder: Arc<TempDir>) -> Self {
         command.args(["serve", "--config", "passerelle.toml"]).current_dir(folder.path());
-        command.env_remove("PASSERELLE_LOG").env_remove("NOTIFY_SOCKET").stdout(Stdio::null()).stderr(Stdio::piped());
+        command.env_remove("PASSERELLE_LOG").env_remove("NOTIFY_SOCKET").stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let stderr = BufReader::new(child.stderr.take().expect("a log"));
         let (sender, log) = channel();
@@ -100,13 +110,25 @@ impl Gateway {
 
     /// What the gateway answers about the merchant with a key.
     pub(super) fn merchant(&self, key: &str) -> String {
-        let mut client = TcpStream::connect(&self.address).expect("it accepts");
-        let head = "GET /v1/merchant HTTP/1.1\r\nHost: localhost\r\nConnection: close";
-        write!(client, "{head}\r\nAuthorization: Bearer {key}\r\n\r\n").expect("it is sent");
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).expect("an answer");
-        answer
+        let client = TcpStream::connect(&self.address).expect("it accepts");
+        ask(client, "/v1/merchant", key).expect("an answer")
     }
+
+    /// Ends it with SIGTERM, and waits for its end.
+    pub(super) fn stop(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the signal is sent");
+        assert!(self.child.wait().expect("it ends").success());
+    }
+}
+
+/// Sends a request over a connection, and returns the whole answer.
+pub(super) fn ask(mut client: TcpStream, path: &str, key: &str) -> std::io::Result<String> {
+    client.set_read_timeout(Some(PATIENCE))?;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close");
+    write!(client, "{head}\r\nAuthorization: Bearer {key}\r\n\r\n")?;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 impl Drop for Gateway {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::{
     command::{
         CommandError,
+        inherited::Inherited,
         listeners::bind,
         providers::{unknown, unknown_generation},
         serve::{runtime, start_beside},
@@ -156,7 +157,7 @@ async fn rehearse(
         (at("main", "main"), main),
         (at("new", "new"), new),
     ]);
-    let running = start_beside(&loaded, twins, |app| Arc::new(app.switches.clone()));
+    let running = start_beside(&loaded, twins, Inherited::default(), |app| Arc::new(app.switches.clone()));
     let running = running.await.map_err(CommandError::Failed)?;
     if !json {
         terminal::print(&format!(
