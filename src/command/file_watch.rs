@@ -23,6 +23,8 @@ use tokio::{
 const QUIET: Duration = Duration::from_millis(200);
 /// A group that does not end is not waited for.
 const LONGEST: Duration = Duration::from_secs(2);
+/// How often the directories are looked up until all of them are watched.
+const ATTEMPTS: usize = 3;
 /// As many symbolic links as Linux follows.
 const MOST_LINKS: usize = 40;
 
@@ -56,7 +58,19 @@ impl FileWatch {
     }
 
     /// Watches these files in place of the earlier ones. The error says what is not watched.
-    pub(super) fn set<'p>(&mut self, files: impl Iterator<Item = &'p Path>) -> Result<(), String> {
+    pub(super) fn set<'p>(&mut self, files: impl Iterator<Item = &'p Path> + Clone) -> Result<(), String> {
+        let mut watched = self.try_set(files.clone());
+        // A link that was replaced meanwhile led to a directory that was removed. Now it leads to another one.
+        for _ in 1..ATTEMPTS {
+            if watched.is_ok() {
+                break;
+            }
+            watched = self.try_set(files.clone());
+        }
+        watched
+    }
+
+    fn try_set<'p>(&mut self, files: impl Iterator<Item = &'p Path>) -> Result<(), String> {
         let entries: BTreeSet<PathBuf> = files.flat_map(entries_of).collect();
         let directories = entries.iter().filter_map(|entry| entry.parent()).map(Path::to_owned).collect();
         *self.noticed.entries() = entries;

@@ -35,7 +35,7 @@ pub(super) struct Reloader {
     /// Whether the configuration asks for a reload when its files are changed.
     wants_watch: bool,
     watch: Option<FileWatch>,
-    /// The files of secrets that are watched.
+    /// The files of secrets and certificates that are watched.
     secrets: BTreeSet<PathBuf>,
 }
 

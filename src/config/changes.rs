@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, fs,
     path::PathBuf,
 };
 
@@ -26,6 +26,9 @@ const SECRETS: [&str; 8] = [
     "store.url",
 ];
 
+/// The keys that name files whose contents count.
+const FILES: [&str; 2] = ["server.tls.certificate", "server.tls.key"];
+
 /// The keys and tables that are used at the start only.
 const NEED_RESTART: [&str; 8] = [
     "operator.listen",
@@ -45,7 +48,7 @@ const OPERATOR: &str = "operator";
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     root: Node,
-    /// The files that secrets are read from.
+    /// The files that secrets and certificates are read from.
     pub files: BTreeSet<PathBuf>,
 }
 
@@ -119,6 +122,12 @@ impl Snapshot {
 }
 
 impl Node {
+    fn digested(digest: Context) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.finish().as_ref());
+        Self::Secret(bytes)
+    }
+
     fn get(&self, path: &[&str]) -> Option<&Self> {
         let Some((first, rest)) = path.split_first() else { return Some(self) };
         match self {
@@ -152,9 +161,15 @@ fn table<'d>(entries: &'d Dict, path: &mut Vec<&'d str>, files: &mut BTreeSet<Pa
             value if SECRETS.iter().any(|pattern| is_matched(pattern, path)) => {
                 let mut digest = Context::new(&SHA256);
                 digest_secrets(value, &mut digest, files);
-                let mut bytes = [0; 32];
-                bytes.copy_from_slice(digest.finish().as_ref());
-                Node::Secret(bytes)
+                Node::digested(digest)
+            }
+            value if FILES.iter().any(|pattern| is_matched(pattern, path)) => {
+                let (mut digest, file) = (Context::new(&SHA256), PathBuf::from(shown(value)));
+                digest.update(file.as_os_str().as_encoded_bytes());
+                // What is not readable is a mistake, which the reload names.
+                digest.update(&fs::read(&file).unwrap_or_default());
+                files.insert(file);
+                Node::digested(digest)
             }
             Value::Dict(_, entries) => table(entries, path, files),
             value => Node::Value(shown(value)),
@@ -246,8 +261,6 @@ fn compare<'n>(before: Option<&'n Node>, after: Option<&'n Node>, path: &mut Vec
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use serde_json::Value as Json;
 
     use super::*;

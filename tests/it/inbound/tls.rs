@@ -211,7 +211,10 @@ async fn a_reload_replaces_the_certificate_and_keeps_it_where_the_new_one_cannot
 
     files.replace(&second);
     process.reload();
-    assert_eq!(process.logged("reloaded")["message"], "the configuration was reloaded");
+    for key in ["certificate", "key"] {
+        assert_eq!(process.logged("changed")["message"], format!("server.tls.{key}: changed"));
+    }
+    assert_eq!(process.logged("reloaded")["message"], "the configuration was reloaded; changes: 2");
     assert_eq!(served().await, second.signed, "new connections get the new certificate");
     assert_eq!(live(&mut open).await, "HTTP/1.1 200 OK", "open connections go on");
 
