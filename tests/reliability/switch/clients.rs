@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::bed::{Bed, person, phone};
 use crate::{
-    bed::Random,
+    bed::{Random, sized},
     client::{Client, Outcome, email},
 };
 
@@ -118,7 +118,9 @@ async fn live(client: Client, mut own: Vec<Known>, mut random: Random, next: Arc
                 own[index].read(&client).await;
             }
         }
-        tokio::time::sleep(random.milliseconds(5, 40)).await;
+        // Copies at a provider that fails so often are slow. With many customers, the clients must not change them faster.
+        let (shortest, longest) = sized((5, 40), (20, 200));
+        tokio::time::sleep(random.milliseconds(shortest, longest)).await;
     }
     own
 }
