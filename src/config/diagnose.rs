@@ -26,7 +26,7 @@ impl Source {
             Ok(document) => Ok(Self { document: Arc::new(document), line_ends }),
             Err(error) => {
                 let line = error.span().map_or(1, |span| line_of(&line_ends, span.start));
-                Err(ConfigError::one(format!("{name}:{line}: {}", error.message())))
+                Err(ConfigError::one(in_one_line(format!("{name}:{line}: {}", error.message()))))
             }
         }
     }
@@ -51,6 +51,19 @@ fn line_of(line_ends: &[usize], byte: usize) -> usize {
 
 /// Describes one mistake in one line of text.
 pub(super) fn describe(error: &figment::Error, source: &Source, name: &str) -> String {
+    in_one_line(described(error, source, name))
+}
+
+/// A message without control characters. Keys and values in quotes can contain them, and some would change what a terminal
+/// shows.
+pub(super) fn in_one_line(message: String) -> String {
+    match message.contains(char::is_control) {
+        false => message,
+        true => message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect(),
+    }
+}
+
+fn described(error: &figment::Error, source: &Source, name: &str) -> String {
     let from_environment = error.metadata.as_ref().is_some_and(|metadata| metadata.name.contains("environment"));
     let path = error.path.join(".");
     let (key, what) = match &error.kind {
@@ -141,6 +154,14 @@ mod tests {
         assert_eq!(reported.len(), 1);
         assert!(reported[0].starts_with("passerelle.toml:2: `merchants.acme.api_keys` must be"), "{reported:?}");
         assert!(!reported[0].contains("17"), "{reported:?}");
+    }
+
+    #[test]
+    fn a_mistake_is_one_line_whatever_characters_a_key_has() {
+        let reported = mistakes("[server]\n\"a\\nb\\u001b[31m\" = 1\n");
+        assert!(reported[0].starts_with("passerelle.toml:2: `server.a b [31m` is not a key"), "{reported:?}");
+        let reported = mistakes("[merchants.a]\napi_keys=[]\nactive=\"m\"\non_loss=\"a\\r\\nb\"\nconnections={}\n");
+        assert!(reported[0].starts_with("passerelle.toml:4: `merchants.a.on_loss` cannot be `a  b`"), "{reported:?}");
     }
 
     #[test]

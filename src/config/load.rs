@@ -75,10 +75,10 @@ impl Loaded {
 
     /// Like [`Self::mistake`], for a message that already names the key.
     pub fn at(&self, key: &str, message: impl fmt::Display) -> String {
-        match self.source.line_of_key(key) {
+        diagnose::in_one_line(match self.source.line_of_key(key) {
             Some(line) => format!("{}:{line}: {message}", self.name),
             None => format!("{}: {message}", self.name),
-        }
+        })
     }
 
     /// Replaces what is used at the start only by what a running gateway has, where a reload would otherwise apply a part

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 /// A base URL, parsed once.
 #[derive(Debug)]
-pub(super) struct Base {
+pub struct Base {
     url: Url,
     /// The URL as text, without a slash at the end.
     text: String,
@@ -17,7 +17,7 @@ pub(super) struct Base {
 
 impl Base {
     /// Parses a base URL into one normal form. The error says what is wrong with it.
-    pub(super) fn new(base_url: &str) -> Result<Self, String> {
+    pub fn new(base_url: &str) -> Result<Self, String> {
         let mut url = Url::parse(base_url).map_err(|error| format!("is not a URL: {error}"))?;
         if !url.has_host() || !matches!(url.scheme(), "http" | "https") {
             return Err("must begin with https:// and a host".to_owned());
@@ -26,6 +26,11 @@ impl Base {
         url.set_path(&path);
         let text = url.as_str().trim_end_matches('/').to_owned();
         Ok(Self { url, text, path })
+    }
+
+    /// The URL, without a slash at the end.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     pub(super) fn host(&self) -> Option<Host<&str>> {
@@ -37,7 +42,7 @@ impl Base {
     }
 
     /// The full URL for the path and query of a planned request.
-    pub(super) fn below(&self, planned: &Uri) -> Result<Url, Error> {
+    pub fn below(&self, planned: &Uri) -> Result<Url, Error> {
         let refused =
             || Error::new(Kind::Invalid, "the HTTP client would change the spelling of the URL; nothing was sent");
         let planned = planned.path_and_query().ok_or_else(refused)?;

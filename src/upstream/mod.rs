@@ -61,6 +61,7 @@ use tower::{
 use url::Url;
 
 pub use address::check_base_url;
+pub use base::Base;
 pub use budget::LARGEST_REPLY;
 pub use client::{ClientSettings, HttpClient, http_client};
 pub use proxy::{Exception, Proxy};

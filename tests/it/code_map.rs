@@ -10,7 +10,7 @@ use std::{
 
 use crate::{documents::assert_up_to_date, imports::sources};
 
-const ROOTS: [&str; 4] = ["src", "providers", "tests", "benches"];
+const ROOTS: [&str; 5] = ["src", "providers", "tests", "benches", "fuzz"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

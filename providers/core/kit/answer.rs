@@ -220,7 +220,20 @@ pub fn field_errors<'e>(errors: impl IntoIterator<Item = (&'e str, String)>, wor
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    #[test]
+    fn a_code_and_a_message_of_the_provider_are_shown_without_control_characters_and_cut() {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        let text = format!("a\r\n\u{1b}[31mb{}", "c".repeat(1000));
+        let error = Answer(response).refusal(Some(text.clone()), Some(&text));
+        let shown = format!("a[31mb{}", "c".repeat(494));
+        let vendor = error.vendor.clone().expect("the provider's own error");
+        assert_eq!((vendor.code.as_deref(), vendor.message.as_deref()), (Some(&*shown), Some(&*shown)));
+    }
 
     #[test]
     fn retry_after_is_read_from_seconds_and_from_dates_in_any_form() {

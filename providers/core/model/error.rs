@@ -175,7 +175,7 @@ impl Error {
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let detail = match fields.as_slice() {
             [only] if only.pointer.is_empty() => only.detail.to_string(),
-            [only] => format!("{}: {}", only.pointer, only.detail),
+            [only] => format!("{}: {}", printable(&only.pointer), only.detail),
             many => format!("{} fields are wrong", many.len()),
         };
         Self::new(Kind::Invalid, detail).with_fields(fields)
@@ -278,6 +278,29 @@ impl Error {
     }
 }
 
+/// The longest part of a pointer in a detail, in characters. The pointer in the fields is whole.
+const LONGEST_POINTER: usize = 200;
+
+/// A pointer as it may be logged. A client chooses its characters, so those that a terminal or a log would interpret are
+/// escaped, and the end of a long one is left out.
+fn printable(pointer: &str) -> Cow<'_, str> {
+    let is_short = pointer.char_indices().nth(LONGEST_POINTER).is_none();
+    if is_short && !pointer.contains(char::is_control) {
+        return Cow::Borrowed(pointer);
+    }
+    let mut shown = String::new();
+    for letter in pointer.chars().take(LONGEST_POINTER) {
+        match letter.is_control() {
+            true => shown.extend(letter.escape_default()),
+            false => shown.push(letter),
+        }
+    }
+    if !is_short {
+        shown.push('…');
+    }
+    Cow::Owned(shown)
+}
+
 impl Kind {
     /// Whether a write that failed with this kind may have been executed by the provider.
     pub const fn may_have_executed(self) -> bool {
@@ -295,5 +318,20 @@ impl Kind {
             400..=499 => Self::Rejected,
             _ => Self::BadResponse,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The detail is logged, and a client chooses the names of its members.
+    #[test]
+    fn a_detail_has_no_control_characters_and_no_long_pointer() {
+        let detail = |pointer: String| Error::invalid(vec![FieldError::new(pointer, "is unknown")]).detail.to_string();
+        assert_eq!(detail("/e\u{301}t\u{e9}".to_owned()), "/e\u{301}t\u{e9}: is unknown");
+        assert_eq!(detail("/a\n\u{1b}[31m\u{7f}".to_owned()), "/a\\n\\u{1b}[31m\\u{7f}: is unknown");
+        assert_eq!(detail("é".repeat(200)), format!("{}: is unknown", "é".repeat(200)));
+        assert_eq!(detail("é".repeat(201)), format!("{}…: is unknown", "é".repeat(200)));
     }
 }
