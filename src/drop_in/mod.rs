@@ -39,7 +39,7 @@ use crate::{
     merchant::{Connection, Gateway, Merchant},
     metrics::{number, request::is_for},
     problem::{AlreadyWritten, Code, Problem},
-    state::{Admitted, App, BodyOwner, Seen},
+    state::{Admitted, App, BodyOwner, NotAdmitted, Seen},
     writes::{MOST_PLANS, NewWrite, Refused, SentRequest, over_http},
 };
 use answer::Refusal;
@@ -97,7 +97,7 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
         }
     };
     if let Some(seen) = call.seen {
-        app.replays.settle(seen, &response);
+        app.replays.settle(seen, &response).await;
     }
     response.map(Body::from)
 }
@@ -143,9 +143,14 @@ impl DropInCall {
                 *signed.uri_mut() = self.uri.clone();
                 let (merchant, once) = caller::signed(&self.gateway, self.dialect.manifest, scheme, &signed, self.now)?;
                 admission::admit(&app.places, &merchant.places, merchant.request_rate.as_deref())?;
-                match app.replays.admit(once, self.now.as_second())? {
-                    Admitted::First(seen) => self.seen = seen,
-                    Admitted::Again(repeated) => return Ok(repeated.answer().await?),
+                match app.replays.admit(once, self.now.as_second(), self.gateway.deadline).await {
+                    Ok(Admitted::First(seen)) => self.seen = seen,
+                    Ok(Admitted::Again(repeated)) => return Ok(repeated.answer().await?),
+                    Err(NotAdmitted::Refused(error)) => return Err(error.into()),
+                    Err(NotAdmitted::Store(error, seen)) => {
+                        self.seen = seen;
+                        return Err(over_http::refusal(Refused::Store(error)).into());
+                    }
                 }
                 merchant
             }

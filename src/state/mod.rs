@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 pub use bodies::{BodyBudget, BodyOwner, OverBudget, Reservation, SMALL_BODY};
-pub use replays::{Admitted, Once, Repeated, Replays, Seen};
+pub use replays::{Admitted, NotAdmitted, Once, Repeated, Replays, Seen};
 
 use crate::{
     admission::{Places, Refusals},
@@ -73,10 +73,10 @@ impl App {
             places,
             refusals: Arc::new(Refusals::new(shared.metrics())),
             shared,
+            replays: Replays::new(store.signatures().clone()),
             store,
             gateway,
             draining: AtomicBool::new(false),
-            replays: Replays::default(),
             bodies,
             shows_metrics: tokio::sync::Mutex::default(),
         })
@@ -123,7 +123,13 @@ impl App {
         self.places.keep_adapting(self.gateway.load().overload_wait, self.metrics());
         let app = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::join!(app.writes.run_workers(), app.keep_learning(), app.switches.work(), app.switches.erase());
+            tokio::join!(
+                app.writes.run_workers(),
+                app.keep_learning(),
+                app.switches.work(),
+                app.switches.erase(),
+                app.replays.keep_reaping(),
+            );
         })
     }
 

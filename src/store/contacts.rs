@@ -33,7 +33,7 @@ use super::{
         write,
     },
     error::StoreError,
-    keyring::Hashes,
+    hashes::Hashes,
     opened::Opened,
 };
 

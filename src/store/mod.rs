@@ -8,6 +8,7 @@
 //! | `ids/` | the ids of customers of merchants who switch providers | [`Ids`] |
 //! | `carried/` | what the gateway keeps of customers because their provider cannot hold it | [`Carried`] |
 //! | `switches/` | switches of providers, and what has become of each customer | [`SwitchLog`] |
+//! | `signatures.rs` | signatures of drop-in clients, so that none is accepted twice | [`Signatures`] |
 //! | `audit/` | a record of every intent and outcome, in a chain | [`AuditLog`] |
 //! | `secret.rs` | the secret that hashes derive from | none |
 //!
@@ -15,7 +16,7 @@
 //! in transactions of several pieces of work, and knows nothing of what is kept. Its module comment has the rules for
 //! concurrent replicas. The tables are in `migrations/`, for each database.
 //!
-//! Data of customers is sealed, or hashed with a key, before it reaches the database (`keyring`, `sealed`). The
+//! Data of customers is sealed, or hashed with a key, before it reaches the database (`keyring`, `sealed`, `hashes`). The
 //! database holds ids, hashes, times and sealed bytes.
 //!
 //! To keep another thing: add a folder beside `operations/`, a handle in this file, a migration for each database, and
@@ -29,6 +30,7 @@ mod carried;
 mod contacts;
 mod database;
 mod error;
+mod hashes;
 mod ids;
 mod inspection;
 mod keyring;
@@ -39,6 +41,7 @@ mod operations;
 mod sealed;
 mod secret;
 mod settings;
+mod signatures;
 mod switches;
 mod terms;
 
@@ -66,6 +69,7 @@ pub use operations::{
     Reaped, Record, Resend, State, StoredAnswer,
 };
 pub use settings::{Clock, Settings, is_literal};
+pub use signatures::{Earlier, SignatureId, Signatures};
 pub use switches::{
     Held, NewSwitch, RecordChange, RecordCount, RecordRow, Step, Switch, SwitchChange, SwitchLog, SwitchState, Target,
     TargetKeys,
@@ -92,6 +96,7 @@ pub struct Store {
     ids: Ids,
     carried: Carried,
     switches: SwitchLog,
+    signatures: Signatures,
     audit: AuditLog,
 }
 
@@ -155,8 +160,8 @@ impl Store {
         let (operations, contacts) = (OperationLog::of(&opened), Contacts::of(&opened));
         let (ids, carried) = (Ids::of(&opened).await?, Carried::of(&opened).await?);
         let audit = AuditLog::of(&opened.database);
-        let switches = SwitchLog::of(&opened);
-        let store = Self { opened, operations, contacts, ids, carried, switches, audit };
+        let (switches, signatures) = (SwitchLog::of(&opened), Signatures::of(&opened));
+        let store = Self { opened, operations, contacts, ids, carried, switches, signatures, audit };
         if !settings.previous_keys.is_empty() {
             store.reseal().await?;
         }
@@ -206,6 +211,11 @@ impl Store {
     /// The switches of providers.
     pub const fn switches(&self) -> &SwitchLog {
         &self.switches
+    }
+
+    /// The signatures of drop-in clients that were used.
+    pub const fn signatures(&self) -> &Signatures {
+        &self.signatures
     }
 
     /// The audit of the writes.

@@ -39,8 +39,12 @@ pub(super) static ANSWER: SealedColumn = SealedColumn { table: "operations", key
 pub(super) static CARRIED: SealedColumn =
     SealedColumn { table: "carried", key: &["merchant", "public_id", "field"], column: "value" };
 
+/// The answer to a signed request, while its client may send it again.
+pub(super) static SIGNATURE_ANSWER: SealedColumn =
+    SealedColumn { table: "signatures", key: &["hash"], column: "answer" };
+
 /// Every column that holds sealed bytes.
-static SEALED: [&SealedColumn; 4] = [&META, &COMMAND, &ANSWER, &CARRIED];
+static SEALED: [&SealedColumn; 5] = [&META, &COMMAND, &ANSWER, &CARRIED, &SIGNATURE_ANSWER];
 
 impl SealedColumn {
     /// The place of the value of one row: the columns of its key, one a line.

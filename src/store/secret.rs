@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use super::{
     database::{Database, Group, Session, Work, read, values::Value, write},
     error::StoreError,
-    keyring::{Hashes, Keyring},
+    hashes::Hashes,
+    keyring::Keyring,
     sealed,
 };
 

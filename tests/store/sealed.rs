@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// The columns whose values are sealed. Each must be in the list of `src/store/sealed.rs`, too.
-const SEALED: [&str; 4] = ["carried.value", "meta.value", "operations.answer", "operations.command"];
+const SEALED: [&str; 5] =
+    ["carried.value", "meta.value", "operations.answer", "operations.command", "signatures.answer"];
 /// The columns of bytes that contain hashes. A new key does not change them.
 const PLAIN: [&str; 13] = [
     "audit.hash",
@@ -107,6 +108,9 @@ async fn a_new_key_reseals_every_sealed_column(bed: Bed) {
     store.ids().adopt("routed", "main", &[record]).await.expect("adopted");
     let copy = CopyState { seen: vec![1; 8], ..CopyState::created("c3", "new", "n3") };
     store.ids().keep_copy("routed", copy).await.expect("stored");
+    let signature = store.signatures().id(&[1; 32], &[2; 32]);
+    assert_eq!(store.signatures().admit(&signature, true).await, Ok(None));
+    store.signatures().keep_answer(&signature, Some(&answer(200))).await.expect("stored");
     drop(store);
     let before = columns(&bed).await;
     let old = before["meta.value"][0][..PREFIX].to_vec();

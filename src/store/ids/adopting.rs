@@ -19,7 +19,7 @@ use crate::store::{
         values::Value,
     },
     error::StoreError,
-    keyring::Hashes,
+    hashes::Hashes,
 };
 
 /// `written_at` of a row that only a claim made: nothing shows yet that the customer exists.

@@ -26,7 +26,7 @@ use crate::store::{
         head::Head,
         sqlite::{SqliteSession, counted, ready},
     },
-    keyring::Hashes,
+    hashes::Hashes,
 };
 
 struct Bench {

@@ -19,7 +19,7 @@ use crate::store::{
     audit::Hash,
     database::{Group, Session, Work, read, values::Value},
     error::StoreError,
-    keyring::Hashes,
+    hashes::Hashes,
 };
 
 /// A copy that is about to be claimed.

@@ -30,7 +30,7 @@ use crate::store::{
         head::Head,
         sqlite::{SqliteSession, counted, ready},
     },
-    keyring::Hashes,
+    hashes::Hashes,
     operation_id::OperationId,
     terms::Terms,
 };

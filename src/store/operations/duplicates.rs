@@ -19,7 +19,7 @@ use crate::store::{
     audit::Hash,
     database::{Group, Session, Work, values::Value},
     error::StoreError,
-    keyring::Hashes,
+    hashes::Hashes,
     operation_id::OperationId,
     terms::Terms,
 };

@@ -12,7 +12,7 @@ use crate::store::{
     contacts::{ContactKind, beginning, wherever},
     database::{Group, Session, Work, head::Hash, read, values::Value},
     error::StoreError,
-    keyring::Hashes,
+    hashes::Hashes,
 };
 
 impl CreatedContacts {

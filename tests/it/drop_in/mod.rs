@@ -12,4 +12,5 @@ mod losses;
 mod operations;
 mod phones;
 mod records;
+mod replays;
 mod signed;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{captured::captured, dialects::send};
 use crate::support::Gateway;
 
-const SIGNED: &str = r#"
+pub(super) const SIGNED: &str = r#"
 [store]
 url = "sqlite::memory:"
 [merchants.acme]

@@ -11,6 +11,7 @@ mod ids;
 mod kept;
 mod marks;
 mod pages;
+mod signatures;
 pub(crate) mod switches;
 mod takeovers;
 
@@ -132,6 +133,13 @@ suite![
     switches::one_worker_has_the_lease_and_a_page_is_stored_only_under_it,
     switches::records_are_counted_and_keep_what_a_change_does_not_name,
     switches::a_target_is_found_by_its_contacts_and_belongs_to_one_customer,
+    signatures::a_nonce_is_accepted_by_one_process_only,
+    signatures::a_replay_to_the_same_process_costs_no_statement,
+    signatures::a_repeated_write_gets_the_answer_of_the_other_process,
+    signatures::a_repeated_write_without_a_kept_answer_is_refused_everywhere,
+    signatures::a_read_without_a_nonce_is_repeated_for_a_moment_everywhere,
+    signatures::a_server_error_frees_the_signature_everywhere,
+    signatures::old_signatures_and_answers_are_deleted,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,
