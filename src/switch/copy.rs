@@ -228,6 +228,12 @@ impl One<'_> {
                 seen.extend(kept.filter(|kept| !kept.is_empty()).map(|kept| Seen::from_bytes(&kept)));
             }
             seen.extend(last);
+            if seen.is_empty() {
+                // The process that copied the customer to what is now its home died before it noted what it had written.
+                let home = self.context.writes.earlier_copy(self.merchant, self.home, &self.customer.public_id).await?;
+                let written = home.and_then(|end| if let CopyEnd::Done { seen, .. } = end { Some(seen) } else { None });
+                seen.extend(written.filter(|seen| !seen.is_empty()).map(|seen| Seen::from_bytes(&seen)));
+            }
             let (id, origin) = (at.provider_id.clone(), at.origin);
             return Ok(Some(Linked { id, origin, seen, has_row: true, has_memory }));
         }

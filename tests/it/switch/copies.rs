@@ -141,6 +141,21 @@ async fn a_customer_moves_after_the_flip_and_its_changes_are_copied_back() {
     assert_eq!(bed.old.with_email("moved@example.com").await.len(), 1, "the way back stays open");
 }
 
+/// R19: a process can die after the end of a copy and before it notes what both sides have in common. The end itself says it.
+#[tokio::test]
+async fn the_way_back_is_open_also_if_only_the_end_of_the_copy_was_stored() {
+    let bed = Bed::with("notchpay", "modempay", "", 1).await;
+    let public_id = bed.public_id(0).await;
+    bed.flip("new").await;
+    assert!(bed.copy_fully(&public_id).await.has_moved);
+    let file = rusqlite::Connection::open(bed.folder.path().join("store.db")).expect("the file");
+    file.execute("UPDATE customer_ids SET seen = NULL", []).expect("it is written");
+    drop(file);
+    bed.patch(&public_id, json!({ "email": "moved@example.com" })).await;
+    bed.copy_fully(&public_id).await;
+    assert_eq!(bed.old.with_email("moved@example.com").await.len(), 1);
+}
+
 /// R23, R31: what a copy made or linked is deleted with its customer, once.
 #[tokio::test]
 async fn a_deleted_customer_is_deleted_at_the_other_side_and_never_copied_again() {
