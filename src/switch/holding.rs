@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use passerelle_providers::switch::{Finding, FindingCode};
 use tokio::time::{Instant, sleep};
@@ -14,7 +15,7 @@ use super::{
     provider::configured,
     view::Outcome,
 };
-use crate::store::KnownCustomer;
+use crate::store::{KnownCustomer, StoreError};
 
 /// In how many looks a customer was just written before the claims on it are held.
 const LOOKS: u32 = 3;
@@ -22,6 +23,8 @@ const LOOKS: u32 = 3;
 const REST: u32 = 120;
 /// The time between two attempts to move a customer whose claims wait.
 const AGAIN: Duration = Duration::from_millis(20);
+/// How many pins are removed at once. The store commits them in groups: one after the other, a million would take half an hour.
+const UNPINNED_AT_ONCE: usize = 64;
 
 impl Work<'_> {
     /// Removes the pins of customers who are copied. Before the cutover that changes nothing.
@@ -34,15 +37,23 @@ impl Work<'_> {
             let mut after: Option<String> = None;
             loop {
                 let pinned = ids.pinned_to(&switch.merchant, home, after.as_deref(), PINNED).await?;
-                for customer in &pinned {
+                let lag = there.visibility_lag;
+                let may_follow = |customer: &KnownCustomer| {
                     let is_at_both = [home, other].iter().all(|side| customer.id_at(side).is_some());
-                    let may_follow = is_at_both && customer.deletion.is_none() && customer.gone_at.is_none();
-                    let (lag, public_id) = (there.visibility_lag, &customer.public_id);
-                    let has_followed = may_follow
-                        && !customer.is_marked()
-                        && ids.unpin(&switch.merchant, public_id, lag, customer.version).await?;
-                    match (is_tail && may_follow, has_followed) {
-                        (true, true) => self.is_not_busy(public_id).await?,
+                    is_at_both && customer.deletion.is_none() && customer.gone_at.is_none()
+                };
+                let unpinning: Vec<_> = pinned
+                    .iter()
+                    .map(|customer| {
+                        let may_follow = may_follow(customer) && !customer.is_marked();
+                        let unpinned = ids.unpin(&switch.merchant, &customer.public_id, lag, customer.version);
+                        async move { Ok::<_, StoreError>(may_follow && unpinned.await?) }
+                    })
+                    .collect();
+                let followed: Vec<bool> = stream::iter(unpinning).buffered(UNPINNED_AT_ONCE).try_collect().await?;
+                for (customer, has_followed) in pinned.iter().zip(followed) {
+                    match (is_tail && may_follow(customer), has_followed) {
+                        (true, true) => self.is_not_busy(&customer.public_id).await?,
                         // One after the other, so that no look takes long.
                         (true, false) if !has_held => has_held = self.hold_if_busy(customer, lag).await?,
                         _ => {}
