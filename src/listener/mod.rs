@@ -1,6 +1,6 @@
-//! Accepts the connections of clients, and limits them. `command::listeners` calls [`serve`] with the router of the
-//! application. A connection is admitted ([`admission`]), its TLS handshake is made ([`transport`]), and then hyper serves
-//! HTTP/1.1 or HTTP/2 on it ([`server`]).
+//! Accepts the connections of clients, and limits them. `command::listeners` calls `serve` with the router of the
+//! application. A connection is admitted (`admission`), its TLS handshake is made (`transport`), and then hyper serves
+//! HTTP/1.1 or HTTP/2 on it (`server`).
 
 mod admission;
 mod connection;

@@ -67,7 +67,7 @@ impl Work for ReadSeenAt {
 }
 
 impl Ids {
-    /// What [`Ids::copied`] last kept about customers, by their public ids. They are given by their ids at a connection. It is
+    /// What [`Ids::keep_copy`] last kept about customers, by their public ids. They are given by their ids at a connection. It is
     /// one query for up to 512 ids.
     pub async fn seen_of(
         &self,
@@ -101,7 +101,7 @@ impl Ids {
         write(&*self.store.database, hold).await
     }
 
-    /// What [`Ids::copied`] last kept about the record of a customer at a connection.
+    /// What [`Ids::keep_copy`] last kept about the record of a customer at a connection.
     pub async fn seen(&self, merchant: &str, public_id: &str, connection: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let [merchant, connection] = [merchant, connection].map(str::to_owned);
         read(&*self.store.database, ReadSeen { merchant, public_id: folded(public_id), connection }).await
