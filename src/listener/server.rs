@@ -201,9 +201,9 @@ impl Server {
     }
 }
 
-/// Drives a connection. When the listener drains, and when the connection is idle for too long, the client is told that it
-/// closes, and its last requests are answered. It is closed at once when the listener stops, and after that when the client
-/// stays for too long.
+/// Serves a connection until it is closed. When the listener drains, or the connection was idle for too long, hyper tells the
+/// client to send no new request, and answers those that it has sent. The connection is dropped when the listener stops, or
+/// when the client then keeps it open for too long.
 async fn until_it_ends<C: GracefulConnection>(
     connection: C,
     stages: &mut Stages,

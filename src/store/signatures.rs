@@ -48,7 +48,7 @@ pub struct SignatureId(String);
 pub struct Earlier {
     /// How long ago, by the clock of the database.
     pub age: Duration,
-    /// Whether nobody needs to wait for an answer any more.
+    /// Whether the first request has ended, so that a repeated one does not wait for an answer.
     pub is_ended: bool,
     /// The answer to the first request, where it is kept.
     pub answer: Option<StoredAnswer>,

@@ -10,8 +10,8 @@ const DIGITS: [&str; 2] = ["771230987", "77 123 09 87"];
 pub(crate) const OPERATOR_KEY: &str = "op_c4n4ry_operator_key";
 /// The credential of every connection to a stand-in.
 pub(crate) const VENDOR_SECRET: &str = "vendor_c4n4ry_secret";
-/// A key that nobody has.
-pub(crate) const WRONG_KEY: &str = "sk_c4n4ry_of_nobody";
+/// A key of no merchant.
+pub(crate) const WRONG_KEY: &str = "sk_c4n4ry_of_no_merchant";
 
 /// The address of the customer.
 pub(crate) const EMAIL: &str = "c4n4ry.awa@example.com";

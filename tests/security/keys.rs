@@ -1,5 +1,5 @@
-//! Keys: which are accepted, what a wrong one is answered, and that nobody gains by the headers or the idempotency keys
-//! of another client.
+//! Keys: which ones are accepted, how a wrong one is refused, and that a client gains nothing from the headers or the
+//! idempotency keys of another client.
 
 use data_encoding::HEXLOWER;
 use passerelle::merchant::digest_of;

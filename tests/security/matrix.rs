@@ -128,14 +128,14 @@ struct Owned {
     cursor: String,
 }
 
-/// Another id of the same form.
-fn nobodys(id: &str) -> String {
+/// An id of the same form that does not exist.
+fn unused(id: &str) -> String {
     let (start, last) = id.split_at(id.len() - 1);
     format!("{start}{}", if last == "0" { "1" } else { "0" })
 }
 
 #[tokio::test]
-async fn s04_what_belongs_to_another_merchant_is_answered_like_what_nobody_has() {
+async fn s04_what_belongs_to_another_merchant_is_answered_like_what_does_not_exist() {
     let merchants = PROVIDERS.map(|provider| {
         merchant_of_twin(&format!("{provider}_a"), provider) + &merchant_of_twin(&format!("{provider}_b"), provider)
     });
@@ -186,29 +186,29 @@ async fn cross(bed: &Bed, route: &Route, merchant: &str, owned: &Owned) -> bool 
         };
         bed.send(request).await
     };
-    let same = |theirs: &Answer, nobodys: &Answer, ids: [&str; 2]| {
-        assert_eq!(theirs.comparable(ids[0]), nobodys.comparable(ids[1]), "{called}");
+    let same = |theirs: &Answer, unused: &Answer, ids: [&str; 2]| {
+        assert_eq!(theirs.comparable(ids[0]), unused.comparable(ids[1]), "{called}");
     };
     match crossing(&route.operation) {
         Crossing::Customer => {
-            let nobodys = nobodys(&owned.customer);
+            let unused = unused(&owned.customer);
             let [theirs, none] =
-                [ask(&filled(&route.path, &owned.customer)).await, ask(&filled(&route.path, &nobodys)).await];
-            same(&theirs, &none, [&owned.customer, &nobodys]);
+                [ask(&filled(&route.path, &owned.customer)).await, ask(&filled(&route.path, &unused)).await];
+            same(&theirs, &none, [&owned.customer, &unused]);
             let is_supported = theirs.code() != "operation_not_supported";
             assert!(!is_supported || theirs.status_and_code() == (404, "customer_not_found"), "{called}: {theirs:?}");
             is_supported
         }
         Crossing::Write => {
             let Some(write) = &owned.write else { return false };
-            let nobodys = nobodys(write);
-            let [theirs, none] = [ask(&filled(&route.path, write)).await, ask(&filled(&route.path, &nobodys)).await];
+            let unused = unused(write);
+            let [theirs, none] = [ask(&filled(&route.path, write)).await, ask(&filled(&route.path, &unused)).await];
             assert_eq!(theirs.status, 404, "{called}: {theirs:?}");
-            same(&theirs, &none, [write, &nobodys]);
+            same(&theirs, &none, [write, &unused]);
             true
         }
         Crossing::Customers => {
-            let changed = nobodys(&owned.cursor);
+            let changed = unused(&owned.cursor);
             let at = |cursor: &str| format!("{}?limit=1&cursor={cursor}", route.path);
             let [theirs, none] = [ask(&at(&owned.cursor)).await, ask(&at(&changed)).await];
             assert_eq!(theirs.status_and_code(), (400, "invalid_cursor"), "{called}: {theirs:?}");

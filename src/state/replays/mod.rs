@@ -217,7 +217,8 @@ impl Replays {
         }
     }
 
-    /// Deletes the signatures that are not valid any more from the store, and the answers that nobody can ask for.
+    /// Deletes the signatures that are not valid any more from the store, and the answers that are too old
+    /// for a repeated request.
     pub async fn reap(&self) -> Result<u64, StoreError> {
         self.signatures.reap(STORED, Duration::from_secs(REPEATABLE.unsigned_abs() + 1)).await
     }
