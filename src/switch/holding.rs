@@ -46,7 +46,7 @@ impl Work<'_> {
                     .iter()
                     .map(|customer| {
                         let may_follow = may_follow(customer) && !customer.is_marked();
-                        let unpinned = ids.unpin(&switch.merchant, &customer.public_id, lag, customer.version);
+                        let unpinned = ids.unpin_copied(&switch.merchant, &customer.public_id, lag, customer.version);
                         async move { Ok::<_, StoreError>(may_follow && unpinned.await?) }
                     })
                     .collect();

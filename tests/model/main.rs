@@ -49,6 +49,8 @@
 //! - A request that a worker has found not executed is not executed later: the worker waits longer than a request can take.
 //! - A replica reads the routing in the query that resolves an id (R13), and a process whose lease has ended sends nothing.
 //! - A list does not show a record that an open create at the connection can have made (R22).
+//! - A first copy is one request. That a customer follows only after its record says that the copy was complete, with a block
+//!   after a create and with carried fields, is shown in the tests of the store.
 //! - The gate of a cutover is always open (R14), and nothing is unpinned by `--accept stale` (R16).
 //!
 //! Matching with records that stood at the other side (R18), carried fields and erasure at other holders (R31) are not in it.

@@ -160,7 +160,8 @@ impl Bench {
             assert!(bench.run(&copied));
         });
         of("unpinning", self, &mut |bench| {
-            let unpin = Unpin { merchant: merchant.clone(), public_id: public_id.clone(), lag: 0, version: 3 };
+            let (merchant, public_id) = (merchant.clone(), public_id.clone());
+            let unpin = Unpin { merchant, public_id, lag: 0, version: 3, needs_outcome: false };
             assert!(bench.run(&unpin));
         });
         of("noting who is gone", self, &mut |bench| {

@@ -63,7 +63,17 @@ pub(in crate::store) struct Unpin {
     pub(in crate::store) public_id: String,
     pub(in crate::store) lag: i64,
     pub(in crate::store) version: u64,
+    /// Whether the record of the open switch must say that the customer was copied.
+    ///
+    /// A first copy leaves no trace in the versions: both are 0 before it as well as after it. And the end of its operation
+    /// writes the id. So where a process died before the copy was complete, only the record shows that.
+    pub(in crate::store) needs_outcome: bool,
 }
+
+/// A record of the open switch of `?1` which says that the customer `?2` was copied.
+const COPIED: &str = "SELECT 1 FROM routing JOIN switch_records AS record ON record.switch_id = routing.switch_id \
+                      WHERE routing.merchant = ?1 AND record.public_id = ?2 \
+                      AND record.outcome IN ('created', 'linked', 'already_linked')";
 
 /// A write to the customer `?1`, `?2` that is open or unknown, at any connection.
 ///
@@ -81,6 +91,7 @@ impl Work for Unpin {
     const RUNS_ALONE: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<bool, StoreError> {
+        let copied = if self.needs_outcome { format!("AND EXISTS ({COPIED}) ") } else { String::new() };
         let update = format!(
             "UPDATE customers SET pinned = NULL, held_until = 0 WHERE merchant = ?1 AND public_id = ?2 AND version = ?3 \
              AND copied_version = ?3 AND copied_at <= ?4 AND deletion IS NULL AND gone_at IS NULL AND merged_at IS NULL \
@@ -89,7 +100,7 @@ impl Work for Unpin {
              AND here.public_id = ?2 AND here.connection = routing.connection LEFT JOIN customer_ids AS there \
              ON there.merchant = ?1 AND there.public_id = ?2 AND there.connection = routing.other \
              WHERE routing.merchant = ?1 AND (here.provider_id IS NULL OR there.provider_id IS NULL)) \
-             AND NOT EXISTS ({OPEN_WRITE})"
+             {copied}AND NOT EXISTS ({OPEN_WRITE})"
         );
         let values = [
             Value::Text(&self.merchant),

@@ -237,6 +237,8 @@ impl Ids {
     /// Lets a customer follow the active connection. It must be copied up to `version`, which must still be its version;
     /// both sides of the open switch must have it; no write to it may be open or unknown, nor a deletion claimed; and its
     /// last copy must have been noted a `lag` ago. Otherwise it is `false`, and nothing changes.
+    ///
+    /// Only who has just completed the copy calls it: before the first copy, version and copied version are equal, too.
     pub async fn unpin(
         &self,
         merchant: &str,
@@ -244,12 +246,31 @@ impl Ids {
         lag: Duration,
         version: u64,
     ) -> Result<bool, StoreError> {
-        let lag = i64::try_from(lag.as_millis()).unwrap_or(i64::MAX);
-        write(
-            &*self.store.database,
-            Unpin { merchant: merchant.to_owned(), public_id: folded(public_id), lag, version },
-        )
-        .await
+        self.unpin_if(merchant, public_id, lag, version, false).await
+    }
+
+    /// The same at any later time: the record of the open switch must also say that the customer was copied.
+    pub async fn unpin_copied(
+        &self,
+        merchant: &str,
+        public_id: &str,
+        lag: Duration,
+        version: u64,
+    ) -> Result<bool, StoreError> {
+        self.unpin_if(merchant, public_id, lag, version, true).await
+    }
+
+    async fn unpin_if(
+        &self,
+        merchant: &str,
+        public_id: &str,
+        lag: Duration,
+        version: u64,
+        needs_outcome: bool,
+    ) -> Result<bool, StoreError> {
+        let (merchant, lag) = (merchant.to_owned(), i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
+        let unpin = Unpin { merchant, public_id: folded(public_id), lag, version, needs_outcome };
+        write(&*self.store.database, unpin).await
     }
 
     /// Keeps that a customer is at a connection as `provider_id`, in the state of `version`. An origin that is kept stays.

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    Added, AdoptedId, CarriedChanges, Claim, ContactChanges, ContactKind, CopyState, End, IdOrigin, KnownCustomer,
-    NewId, NewOperation, NewSwitch, OpenSwitch, RecordChange, Routing, ShownRecord, Store,
+    Added, AdoptedId, ContactKind, CopyState, IdOrigin, KnownCustomer, NewId, NewOperation, NewSwitch, OpenSwitch,
+    RecordChange, Routing, ShownRecord, Store, Switch,
 };
 
 use super::{
     SECOND,
     homes::{begun, customer, finish, home_of, write_to},
 };
-use crate::bed::{Bed, answer, claim, done};
+use crate::bed::{Bed, claim, done};
 
 const LAG: Duration = Duration::from_secs(30);
 
@@ -19,13 +19,13 @@ fn record(provider_id: &str) -> ShownRecord<'_> {
     ShownRecord { provider_id, email: None, phone: None }
 }
 
-async fn adopt(store: &Store, connection: &str, ids: &[&str]) -> Vec<String> {
+pub(super) async fn adopt(store: &Store, connection: &str, ids: &[&str]) -> Vec<String> {
     let records: Vec<_> = ids.iter().map(|id| record(id)).collect();
     let adopted = store.ids().adopt("acme", connection, &records).await.expect("adopted");
     adopted.into_iter().map(|one| one.public_id).collect()
 }
 
-async fn copied(store: &Store, public_id: &str, version: u64, provider_id: &str) -> bool {
+pub(super) async fn copied(store: &Store, public_id: &str, version: u64, provider_id: &str) -> bool {
     let copy = CopyState { version, seen: vec![1; 8], ..CopyState::created(public_id, "new", provider_id) };
     store.ids().keep_copy("acme", copy).await.expect("written")
 }
@@ -252,6 +252,41 @@ pub(crate) async fn a_customer_is_unpinned_only_when_its_copy_is_complete(bed: &
     assert!(!unpin(3).await);
 }
 
+async fn opened_switch(store: &Store) -> Switch {
+    let [merchant, from, to, text] = ["acme", "main", "new", "{}"].map(str::to_owned);
+    let (settings, progress) = (text.clone(), text);
+    let new = NewSwitch { merchant, from, to, epoch: 0, settings, progress, is_stopped: false };
+    store.switches().open(new).await.expect("stored").expect("none is open")
+}
+
+/// R2: between the end of a first copy and its note, the customer has its ids at both sides, and its version is the copied one.
+/// Only its record says that it has to be copied again.
+pub(crate) async fn a_customer_does_not_follow_before_its_record_says_that_it_was_copied(bed: &Bed) {
+    let store = bed.open().await;
+    let switch = opened_switch(&store).await;
+    store.ids().begin("acme", "main", &switch.id, "new").await.expect("begun");
+    adopt(&store, "main", &["c1", "c2"]).await;
+    let follows = async || store.ids().unpin_copied("acme", "c1", Duration::ZERO, 0).await.expect("written");
+    assert!(copied(&store, "c1", 0, "n1").await);
+    assert!(!follows().await, "the switch has no record of it");
+    let change = |outcome: Option<&str>| RecordChange {
+        public_id: "c1".to_owned(),
+        outcome: outcome.map(str::to_owned),
+        ..RecordChange::default()
+    };
+    let other = RecordChange { public_id: "c2".to_owned(), ..change(Some("created")) };
+    store.switches().add_records(&switch.id, vec![change(None), other]).await.expect("stored");
+    for outcome in [None, Some("in_doubt"), Some("needs_decision"), Some("refused"), Some("left")] {
+        store.switches().add_records(&switch.id, vec![change(outcome)]).await.expect("stored");
+        assert!(!follows().await, "{outcome:?}");
+    }
+    for outcome in ["created", "linked", "already_linked"] {
+        store.switches().add_records(&switch.id, vec![change(Some(outcome))]).await.expect("stored");
+        assert!(follows().await, "{outcome}");
+        store.ids().pin("acme", None, 10).await.expect("pinned");
+    }
+}
+
 /// R20: so that an erasure still reaches the other side.
 pub(crate) async fn an_end_of_a_switch_keeps_ids_pins_and_tombstones(bed: &Bed) {
     let store = begun(bed).await;
@@ -297,10 +332,7 @@ pub(crate) async fn customers_who_are_not_copied_do_not_count_as_marked(bed: &Be
         let update = claim(&store, write_to(id, "update", id)).await;
         finish(&store, update, done()).await;
     }
-    let [merchant, from, to, text] = ["acme", "main", "new", "{}"].map(str::to_owned);
-    let (settings, progress) = (text.clone(), text);
-    let new = NewSwitch { merchant, from, to, epoch: 0, settings, progress, is_stopped: false };
-    let switch = store.switches().open(new).await.expect("stored").expect("none is open");
+    let switch = opened_switch(&store).await;
     let record = |id: &str| RecordChange { public_id: id.to_owned(), ..RecordChange::default() };
     store.switches().add_records(&switch.id, vec![record("c1"), record("c2")]).await.expect("stored");
     let marked = async || store.ids().counts_in("acme", &switch.id).await.expect("read").marked;
@@ -308,83 +340,4 @@ pub(crate) async fn customers_who_are_not_copied_do_not_count_as_marked(bed: &Be
     let leave = vec![("c1".to_owned(), "leave".to_owned())];
     store.switches().decide(&switch.id, leave).await.expect("stored");
     assert_eq!((marked().await, store.ids().counts("acme").await.expect("read").marked), (1, 2));
-}
-
-/// R15: what a write was answered with is known at rest only where no other write overlapped it.
-pub(crate) async fn the_state_after_the_last_write_is_known_unless_writes_overlapped(bed: &Bed) {
-    let store = begun(bed).await;
-    adopt(&store, "main", &["c1"]).await;
-    let end = |shown: &[u8]| {
-        let mut contacts = ContactChanges::default();
-        contacts.shown = Some(shown.to_vec());
-        End::Done { customer: None, contacts, carried: CarriedChanges::default(), answer: answer(200) }
-    };
-    let shown = async || customer(&store, "c1").await.shown;
-    assert_eq!(shown().await, b"");
-    let first = claim(&store, write_to("c1", "update", "1")).await;
-    assert!(shown().await.len() < 2, "a write is open");
-    finish(&store, first, end(b"first")).await;
-    assert_eq!(shown().await, b"first");
-    let second = claim(&store, write_to("c1", "update", "2")).await;
-    let third = claim(&store, write_to("c1", "update", "3")).await;
-    finish(&store, third, end(b"third")).await;
-    let fourth = claim(&store, write_to("c1", "update", "4")).await;
-    finish(&store, fourth, end(b"fourth")).await;
-    finish(&store, second, end(b"second")).await;
-    assert_eq!(shown().await, b"", "they overlapped");
-    let fifth = claim(&store, write_to("c1", "update", "5")).await;
-    finish(&store, fifth, end(b"fifth")).await;
-    assert_eq!(shown().await, b"fifth");
-    let sixth = claim(&store, write_to("c1", "update", "6")).await;
-    finish(&store, sixth, End::NotSent).await;
-    assert_eq!(shown().await, b"");
-    let seventh = claim(&store, write_to("c1", "delete", "7")).await;
-    finish(&store, seventh, end(b"seventh")).await;
-    assert_eq!(shown().await, b"", "nothing is kept of a deleted customer");
-}
-
-/// R15: a hold ends by itself, and with the move.
-pub(crate) async fn a_hold_ends_with_its_time_or_with_the_move(bed: &Bed) {
-    let store = begun(bed).await;
-    adopt(&store, "main", &["c1"]).await;
-    let held = async || customer(&store, "c1").await.held_until;
-    let now = bed.clock.now().as_millisecond();
-    store.ids().hold("acme", "c1", Some(SECOND * 2)).await.expect("written");
-    assert_eq!(held().await, now + 2000);
-    store.ids().hold("acme", "c1", None).await.expect("written");
-    assert_eq!(held().await, 0);
-    store.ids().hold("acme", "c1", Some(SECOND * 2)).await.expect("written");
-    assert!(copied(&store, "c1", 0, "n1").await);
-    assert_eq!(store.ids().unpin("acme", "c1", SECOND, 0).await, Ok(false), "it was just copied");
-    bed.clock.move_by(SECOND);
-    assert_eq!(store.ids().unpin("acme", "c1", SECOND, 0).await, Ok(true));
-    assert_eq!(held().await, 0);
-}
-
-/// R15: the claims of every process wait. Where the state after the last write is not known, one write passes alone.
-pub(crate) async fn a_claim_of_any_process_waits_for_a_hold(bed: &Bed) {
-    let store = begun(bed).await;
-    adopt(&store, "main", &["c1"]).await;
-    let other = if bed.shared { bed.open().await } else { store.clone() };
-    let shown = |text: &[u8]| {
-        let mut contacts = ContactChanges::default();
-        contacts.shown = Some(text.to_vec());
-        End::Done { customer: None, contacts, carried: CarriedChanges::default(), answer: answer(200) }
-    };
-    let hold = async || store.ids().hold("acme", "c1", Some(SECOND * 2)).await.expect("written");
-    hold().await;
-    let alone = claim(&other, write_to("c1", "update", "1")).await;
-    let beside = other.operations().claim(write_to("c1", "update", "2")).await;
-    assert_eq!(beside, Ok(Claim::Moved), "another one is open");
-    finish(&other, alone, shown(b"one")).await;
-    for waiting in [&store, &other] {
-        assert_eq!(waiting.operations().claim(write_to("c1", "update", "3")).await, Ok(Claim::Moved), "it is known");
-    }
-    bed.clock.move_by(SECOND * 2);
-    let after = claim(&other, write_to("c1", "update", "4")).await;
-    finish(&other, after, shown(b"four")).await;
-    hold().await;
-    assert_eq!(other.operations().claim(write_to("c1", "update", "5")).await, Ok(Claim::Moved));
-    store.ids().hold("acme", "c1", None).await.expect("written");
-    claim(&other, write_to("c1", "update", "5")).await;
 }

@@ -6,6 +6,7 @@ mod contacts;
 mod copies;
 mod ends;
 mod erasures;
+mod holds;
 mod homes;
 mod ids;
 mod kept;
@@ -101,6 +102,7 @@ suite![
     marks::a_row_has_the_contacts_of_its_home,
     marks::a_copy_is_believed_only_up_to_its_version,
     marks::a_customer_is_unpinned_only_when_its_copy_is_complete,
+    marks::a_customer_does_not_follow_before_its_record_says_that_it_was_copied,
     marks::an_end_of_a_switch_keeps_ids_pins_and_tombstones,
     marks::customers_of_an_earlier_switch_are_pinned_in_chunks,
     pages::what_a_read_asks_is_one_statement,
@@ -122,9 +124,9 @@ suite![
     erasures::what_a_copy_carries_gives_way_to_the_write_of_a_client,
     marks::customers_who_are_not_copied_do_not_count_as_marked,
     switches::customers_who_stay_are_those_of_the_other_connection,
-    marks::the_state_after_the_last_write_is_known_unless_writes_overlapped,
-    marks::a_hold_ends_with_its_time_or_with_the_move,
-    marks::a_claim_of_any_process_waits_for_a_hold,
+    holds::the_state_after_the_last_write_is_known_unless_writes_overlapped,
+    holds::a_hold_ends_with_its_time_or_with_the_move,
+    holds::a_claim_of_any_process_waits_for_a_hold,
     switches::the_outcome_of_a_copy_counts_only_under_the_decision_that_it_was_made_under,
     switches::a_page_changes_each_customer_as_its_changes_say,
     switches::a_switch_that_has_ended_keeps_no_details,
