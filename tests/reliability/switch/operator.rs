@@ -131,8 +131,12 @@ impl Operator {
                 panic!("{goal:?} was not reached; the last refusal: {last}\n{view}\n{open:#?}");
             }
             match next(goal, view.as_ref(), &accepted) {
-                Next::Done if kills.while_waiting == 0 => return view.unwrap_or_default(),
-                Next::Done | Next::Wait => {
+                Next::Done if kills.while_waiting == 0 && kills.at_commands == 0 => return view.unwrap_or_default(),
+                next @ (Next::Done | Next::Wait) => {
+                    if matches!(next, Next::Done) {
+                        // The goal needed fewer commands than kills.
+                        kills.while_waiting += std::mem::take(&mut kills.at_commands);
+                    }
                     let random = kills.random.milliseconds(10, 150);
                     sleep(if kills.while_waiting > 0 { random } else { random.max(pause) }).await;
                     if kills.while_waiting > 0 {
