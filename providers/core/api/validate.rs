@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::{
     json::{ParseError, Raw, Reader},
-    model::{Error, FieldError, Kind},
+    model::{Error, FieldError, Kind, printable},
     text::{JsonText, Str, card, phone},
 };
 
@@ -19,7 +19,11 @@ pub(crate) fn check(json: &str) -> Result<Vec<FieldError>, Error> {
     let mut reader = Reader::new(json);
     let result = validator.value(&mut reader, 0).and_then(|()| reader.end());
     if let Some(pointer) = validator.duplicate {
-        return Err(malformed(format!("the key at {pointer} occurs twice")));
+        // The detail is logged.
+        return Err(malformed(match card::holds_card_number(&pointer) {
+            true => "a key that contains a card number occurs twice".to_owned(),
+            false => format!("the key at {} occurs twice", printable(&pointer)),
+        }));
     }
     if result.is_err() {
         return Err(malformed(describe(json)));
@@ -97,7 +101,9 @@ impl Validator {
     fn found_card(&mut self, text: &str) {
         let place = self.path.strip_prefix("/data").unwrap_or(&self.path);
         if place != ID && (!PHONES.contains(&place) || phone::has_too_many_digits(text)) {
-            self.cards.push(FieldError::new(self.path.clone(), "contains a card number"));
+            // Errors are logged, and a key may be a card number itself.
+            let pointer = if card::holds_card_number(&self.path) { String::new() } else { self.path.clone() };
+            self.cards.push(FieldError::new(pointer, "contains a card number"));
         }
     }
 
@@ -239,6 +245,17 @@ mod tests {
         let cards = check(json).expect("JSON");
         let pointers: Vec<&str> = cards.iter().map(|card| &*card.pointer).collect();
         assert_eq!(pointers, ["/metadata/notes/1", "/metadata/pan", "/phone", "/whatsapp_number"]);
+    }
+
+    /// Errors are logged.
+    #[test]
+    fn an_error_shows_neither_a_card_number_nor_a_control_character_of_a_key() {
+        let twice =
+            |key: &str| check(&format!(r#"{{"{key}":1,"{key}":2}}"#)).expect_err("a key occurs twice").to_string();
+        assert_eq!(twice("4242424242424242"), "a key that contains a card number occurs twice");
+        assert_eq!(twice("a\u{7f}b"), r"the key at /a\u{7f}b occurs twice");
+        let cards = check(r#"{"metadata":{"4242424242424242":"4242424242424242"}}"#).expect("JSON");
+        assert!(cards.len() == 2 && cards.iter().all(|card| card.pointer.is_empty()), "{cards:?}");
     }
 
     #[test]

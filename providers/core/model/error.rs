@@ -283,7 +283,7 @@ const LONGEST_POINTER: usize = 200;
 
 /// A pointer as it may be logged. A client chooses its characters, so those that a terminal or a log would interpret are
 /// escaped, and the end of a long one is left out.
-fn printable(pointer: &str) -> Cow<'_, str> {
+pub(crate) fn printable(pointer: &str) -> Cow<'_, str> {
     let is_short = pointer.char_indices().nth(LONGEST_POINTER).is_none();
     if is_short && !pointer.contains(char::is_control) {
         return Cow::Borrowed(pointer);

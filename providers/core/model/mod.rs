@@ -25,6 +25,7 @@ mod rewritten;
 pub use address::Address;
 pub use command::{Command, CreateCustomer, ListCustomers, ListOfCustomer, UpdateCustomer};
 pub use customer::{BorrowedCustomer, Customer, CustomerType, FieldValue};
+pub(crate) use error::printable;
 pub use error::{Effect, Error, ErrorParts, FieldError, Kind, VendorAnswer};
 pub use fidelity::{Entry, Fidelity, Outcome};
 pub use field::Field;
