@@ -105,6 +105,8 @@ pub struct DecisionsBody {
 pub struct RateBody {
     /// The most requests, such as `60/min`; `null` for the limit of the connection alone.
     #[schema(required, example = "60/min")]
+    // serde would take an absent key for `null`, and remove the limit.
+    #[serde(deserialize_with = "Deserialize::deserialize")]
     pub limit: Option<String>,
 }
 

@@ -258,6 +258,7 @@ async fn wrong_requests_are_problems_that_say_what_is_wrong() {
             "1 to 5000",
         ),
         (at("rate"), json!({ "limit": "fast" }), (422, "invalid_request"), "60/min"),
+        (at("rate"), json!({}), (422, "invalid_request"), "limit"),
         ("/v1/switches/sw_9/stop".to_owned(), json!({}), (404, "not_found"), "sw_9"),
     ] {
         let answer = bed.post(&path, body.clone()).await;
