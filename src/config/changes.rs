@@ -30,14 +30,18 @@ const SECRETS: [&str; 8] = [
 const FILES: [&str; 2] = ["server.tls.certificate", "server.tls.key"];
 
 /// The keys and tables that are used at the start only.
-const NEED_RESTART: [&str; 8] = [
+const NEED_RESTART: [&str; 12] = [
     "operator.listen",
+    "server.head_timeout",
+    "server.idle_timeout",
     "server.listen",
     "server.max_bodies",
     "server.max_connections",
     "server.max_connections_per_address",
+    "server.max_streams",
     "server.overload_wait",
     "server.trusted_proxies",
+    "server.write_timeout",
     "store",
 ];
 

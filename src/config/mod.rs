@@ -9,7 +9,7 @@ mod load;
 mod secret;
 mod transport;
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, time::Duration};
 
 use ipnet::IpNet;
 use passerelle_providers::model::LossPolicy;
@@ -65,6 +65,18 @@ pub struct ServerConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub deadline: Duration,
+    /// How long a client may take for its TLS handshake, and to send the head of a request, such as `10s`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub head_timeout: Duration,
+    /// How long a connection may be idle between two requests, such as `60s`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub idle_timeout: Duration,
+    /// How long a client may take nothing of its answer, such as `30s`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub write_timeout: Duration,
     /// How long the body of a request may take to arrive, such as `15s`.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
@@ -79,6 +91,8 @@ pub struct ServerConfig {
     /// How many connections of one client address may be open at once. The addresses of an IPv6 network (/64) count as
     /// one.
     pub max_connections_per_address: usize,
+    /// How many requests a client may have open at once on one HTTP/2 connection.
+    pub max_streams: NonZeroU32,
     /// The addresses and networks of the proxies in front of the gateway, such as `10.0.0.0/8`. Their connections are
     /// not limited by address, and `X-Forwarded-For` says whose wrong keys they bring.
     #[serde(deserialize_with = "networks")]
@@ -279,7 +293,7 @@ pub enum OnAmbiguous {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// The number of requests.
-    pub requests: std::num::NonZeroU32,
+    pub requests: NonZeroU32,
     /// The length of the period.
     pub per: Duration,
 }

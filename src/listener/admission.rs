@@ -113,6 +113,7 @@ mod tests {
         Admission::new(Limits {
             max_connections,
             max_connections_per_address: 2,
+            max_streams: 1,
             trusted_proxies,
             head_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),

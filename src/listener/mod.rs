@@ -32,6 +32,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// How many connections of one address are open at once. Further ones are closed.
     pub max_connections_per_address: usize,
+    /// How many streams a client may have open at once on one HTTP/2 connection.
+    pub max_streams: u32,
     /// Addresses of proxies, whose connections are those of many clients. Only `max_connections` limits them.
     pub trusted_proxies: Vec<IpNet>,
     /// How long a client may take for its TLS handshake, and to send the head of a request: the first one from its
@@ -68,12 +70,6 @@ impl ListenerSeries {
     }
 }
 
-/// The usual `head_timeout`.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The usual `idle_timeout`. Common proxies keep connections to their upstreams for as long.
-pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// The usual `write_timeout`.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The usual `ping_interval`.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// The usual `ping_timeout`.

@@ -44,8 +44,6 @@ const MOST_HEADERS: usize = 64;
 /// The largest buffer of a connection. It has room for the largest head that `app` accepts, 8 KiB of path and query and
 /// 16 KiB of headers. hyper refuses larger heads.
 const LARGEST_BUFFER: usize = 26 << 10;
-/// How many streams a client may have open on one HTTP/2 connection.
-const MOST_STREAMS: u32 = 100;
 /// How many bytes of one request's body, and of all bodies of a connection, a client may send before the gateway has read
 /// them.
 const STREAM_WINDOW: u32 = 64 << 10;
@@ -57,6 +55,9 @@ const LARGEST_HEADER_LIST: u32 = 28 << 10;
 const MOST_PENDING_RESETS: usize = 20;
 /// How many streams the gateway may have to reset because of the client's mistakes. Beyond it, the connection is closed.
 const MOST_ERROR_RESETS: usize = 100;
+/// How many connections may wait until the gateway accepts them. Linux has no longer queue, unless its administrator changes
+/// `net.core.somaxconn`.
+const MOST_WAITING: usize = 4096;
 /// How long the listener waits after it could not accept a connection, for example because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -76,25 +77,36 @@ where
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let server = Arc::new(Server::new(limits, refuse_head, transport));
+    let begin = |stream| {
+        let (server, of_connection) = (Arc::clone(&server), handle.of_connection());
+        tokio::spawn(server.connection(stream, service.clone(), of_connection));
+    };
     let mut stages = handle.stages();
     loop {
         let accepted = tokio::select! {
             biased;
-            // Connections that the system has accepted already are served, because it would reset them.
-            accepted = listener.accept() => accepted,
             () = stages.draining() => break,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let (server, of_connection) = (Arc::clone(&server), handle.of_connection());
-                tokio::spawn(server.connection(stream, service.clone(), of_connection));
-            }
+            Ok((stream, _)) => begin(stream),
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
     }
-    drop(listener);
+    waiting(listener)?.for_each(begin);
     handle.ended().await;
     Ok(())
+}
+
+/// The connections that the system has accepted when the listener drains. They are served, because it would reset them. Those
+/// that clients go on to open are not: the drain would not end.
+fn waiting(listener: tokio::net::TcpListener) -> io::Result<impl Iterator<Item = TcpStream>> {
+    let listener = listener.into_std()?;
+    let accepted = (0..MOST_WAITING).map_while(move |_| listener.accept().ok());
+    Ok(accepted.filter_map(|(stream, _)| {
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    }))
 }
 
 /// What the connections of a listener share.
@@ -181,7 +193,7 @@ impl Server {
         let mut http2 = http2::Builder::new(streams.clone());
         http2
             .timer(TokioTimer::new())
-            .max_concurrent_streams(MOST_STREAMS)
+            .max_concurrent_streams(limits.max_streams)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(LARGEST_HEADER_LIST)

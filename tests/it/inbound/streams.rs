@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get as route};
-use passerelle::listener::{Handle, IDLE_TIMEOUT, PING_INTERVAL, PING_TIMEOUT};
+use passerelle::listener::{Handle, PING_INTERVAL, PING_TIMEOUT};
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
 use super::{
@@ -52,7 +52,14 @@ async fn the_settings_are_those_that_the_document_names() {
     assert_eq!(settings, expected);
     let window = client.next_of(WINDOW_UPDATE).await.expect("the window of the connection");
     assert_eq!((window.stream, window.number(0)), (0, (1 << 20) - 65_535));
-    assert_eq!((PING_INTERVAL.as_secs(), PING_TIMEOUT.as_secs(), IDLE_TIMEOUT.as_secs()), (20, 10, 60));
+    assert_eq!((PING_INTERVAL.as_secs(), PING_TIMEOUT.as_secs()), (20, 10));
+}
+
+#[tokio::test]
+async fn the_streams_of_a_connection_are_those_of_the_configuration() {
+    let gateway = Gateway::start(&sandbox("http2 = \"prior_knowledge\"\nmax_streams = 7")).await;
+    let settings = to_gateway(&gateway).await.next_of(SETTINGS).await.expect("settings");
+    assert!(settings.payload.chunks(6).any(|one| one == setting(3, 7)), "{:?}", settings.payload);
 }
 
 #[tokio::test]

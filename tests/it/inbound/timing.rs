@@ -13,7 +13,8 @@ use passerelle::{
 };
 use tokio::{io::AsyncReadExt, time::timeout};
 
-use super::{Client, PATIENCE};
+use super::{Client, PATIENCE, sandbox};
+use crate::support::Gateway;
 
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -36,6 +37,7 @@ pub(super) fn limits(idle_timeout: Duration) -> listener::Limits {
     listener::Limits {
         max_connections: 8,
         max_connections_per_address: 8,
+        max_streams: 100,
         trusted_proxies: Vec::new(),
         head_timeout: HEAD_TIMEOUT,
         idle_timeout,
@@ -80,7 +82,8 @@ async fn a_silent_connection_and_a_slow_head_are_closed() {
     Client::connect(address).await.assert_closed().await;
     let mut slow = Client::connect(address).await;
     slow.send("GET /livez HTTP/1.1\r\n").await;
-    slow.assert_closed().await;
+    // Sooner than by default.
+    timeout(Duration::from_secs(8), slow.assert_closed()).await.expect("closed");
 }
 
 #[tokio::test]
@@ -100,7 +103,22 @@ async fn a_client_that_does_not_read_its_answer_is_disconnected() {
     assert!(received.len() < LARGE, "{}", received.len());
 }
 
+#[tokio::test]
+async fn a_configuration_changes_the_times_of_a_connection() {
+    let gateway = Gateway::start(&sandbox("head_timeout = \"200ms\"")).await;
+    let mut slow = Client::connect(gateway.address()).await;
+    slow.send("GET /livez HTTP/1.1\r\n".to_owned()).await;
+    slow.assert_closed().await;
+    let gateway = Gateway::start(&sandbox("idle_timeout = \"200ms\"")).await;
+    let mut idle = Client::connect(gateway.address()).await;
+    assert_eq!(idle.live().await, Some(200));
+    idle.assert_closed().await;
+}
+
 #[test]
 fn the_gateway_keeps_idle_connections_for_as_long_as_common_proxies() {
-    assert_eq!((listener::IDLE_TIMEOUT.as_secs(), listener::HEAD_TIMEOUT.as_secs()), (60, 10));
+    let loaded = passerelle::config::load_text(&sandbox(""), "t.toml").expect("a configuration");
+    let server = &loaded.config.server;
+    let times = [server.head_timeout, server.idle_timeout, server.write_timeout].map(|time| time.as_secs());
+    assert_eq!(times, [10, 60, 30]);
 }
