@@ -3,6 +3,8 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../shared/installed.rs"]
+mod installed;
 mod program;
 #[path = "../it/stand_in.rs"]
 #[expect(dead_code, reason = "shared with tests that need more of it")]
@@ -20,7 +22,8 @@ use libtest_mimic::{Arguments, Trial};
 use tempfile::NamedTempFile;
 
 use crate::{
-    program::{Program, Running, or_ignored},
+    installed::needing,
+    program::{Program, Running},
     stand_in::{StandIn, json},
     tls_front::{Authority, TlsFront},
     trial::trial,
@@ -40,7 +43,7 @@ fn main() {
             trial(format!("{name}_that_cannot_reach_the_provider_is_named"), move || cannot_reach(program)),
             trial(format!("{name}_that_has_stopped_is_named"), move || has_stopped(program)),
         ];
-        trials.extend(all.into_iter().map(|trial| or_ignored(program, trial)));
+        trials.extend(all.into_iter().map(|trial| needing(program.path(), trial)));
     }
     libtest_mimic::run(&arguments, trials).exit();
 }

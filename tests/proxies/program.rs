@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libtest_mimic::Trial;
 use tempfile::NamedTempFile;
 use tokio::net::TcpStream;
 
@@ -33,18 +32,9 @@ impl Program {
         }
     }
 
-    fn path(self) -> PathBuf {
+    pub(crate) fn path(self) -> PathBuf {
         Path::new("/usr/bin").join(self.name())
     }
-}
-
-/// The trial, listed as ignored where its proxy is not installed.
-pub(crate) fn or_ignored(program: Program, trial: Trial) -> Trial {
-    if program.path().is_file() {
-        return trial;
-    }
-    let name = format!("{} (no {})", trial.name(), program.path().display());
-    Trial::test(name, || Ok(())).with_ignored_flag(true)
 }
 
 /// A running proxy. It is stopped when it is dropped.

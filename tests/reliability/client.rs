@@ -64,6 +64,13 @@ pub(crate) fn person(number: usize) -> Value {
     json!({ "name": format!("Awa Diop {number}"), "email": email(number) })
 }
 
+/// A client of gateways with connections of its own.
+pub(crate) fn http(timeout: Duration) -> reqwest::Client {
+    #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not of a provider")]
+    let builder = reqwest::Client::builder();
+    builder.no_proxy().timeout(timeout).build().expect("a client")
+}
+
 impl Client {
     pub(crate) fn of(gateway: &Arc<Gateway>) -> Self {
         Self::between(std::slice::from_ref(gateway))
@@ -71,10 +78,8 @@ impl Client {
 
     /// A client that sends its requests to several gateways in turn.
     pub(crate) fn between(gateways: &[Arc<Gateway>]) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not of a provider")]
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().expect("a client");
         Self {
-            http,
+            http: http(Duration::from_secs(40)),
             gateways: gateways.to_vec(),
             sent: Arc::default(),
             is_stopping: Arc::default(),

@@ -13,12 +13,16 @@ mod client;
 mod cluster;
 mod departures;
 mod duplicates;
+mod haproxy;
+#[path = "../shared/installed.rs"]
+mod installed;
 mod keyless;
 mod kills;
 mod late;
 mod live;
 mod outage;
 mod points;
+mod prometheus;
 mod relay;
 mod scale;
 mod switch;
@@ -41,6 +45,8 @@ fn main() {
     trials.extend(live::trials());
     trials.extend(outage::trials());
     trials.extend(points::trials());
+    trials.extend(prometheus::trials());
+    trials.extend(haproxy::trials());
     trials.extend(zombies::trials());
     trials.extend(kills::trials());
     trials.extend(switch::trials());

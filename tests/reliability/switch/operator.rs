@@ -12,7 +12,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::bed::{Gateway, Random};
+use crate::{
+    bed::{Gateway, Random},
+    client::http,
+};
 
 /// The operator's key.
 pub(crate) const KEY: &str = "op_reliability_key";
@@ -70,9 +73,7 @@ impl Kills {
 
 impl Operator {
     pub(crate) fn of(gateways: &[Arc<Gateway>]) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not of a provider")]
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client");
-        Self { http, gateways: gateways.to_vec(), sent: Arc::default() }
+        Self { http: http(Duration::from_secs(20)), gateways: gateways.to_vec(), sent: Arc::default() }
     }
 
     /// Sends a request. `None`: no answer came.
