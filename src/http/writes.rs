@@ -54,7 +54,8 @@ impl Call {
                 let completed = execution::complete_name(&self.merchant, connection, &mut command, deadline);
                 Box::pin(completed).await.map_err(|error| self.failure(&error))?;
             }
-            match self.write_at(app, planned_for, command, body.clone()).await? {
+            // Boxed: each caller would move a future of this size once more.
+            match Box::pin(self.write_at(app, planned_for, command, body.clone())).await? {
                 Ok(response) => return Ok(response),
                 Err(moved) => command = moved.command,
             }

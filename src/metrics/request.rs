@@ -157,8 +157,9 @@ pub async fn waiting<F: Future>(work: F) -> F::Output {
 }
 
 /// Executes a part of a request in a task of its own. [`absorb`] adds what it returns to the request.
-pub async fn in_own_task<F: Future>(work: F) -> (F::Output, Request) {
-    Request::default().during(work).await
+pub fn in_own_task<F: Future>(work: F) -> impl Future<Output = (F::Output, Request)> {
+    // Boxed: a task moves its future several times, and that of a write is large.
+    Request::default().during(Box::pin(work))
 }
 
 /// Adds a part of the request that had a task of its own. The request waited for it and did nothing meanwhile.

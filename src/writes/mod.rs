@@ -154,7 +154,7 @@ impl Writes {
     ) -> Result<Result<WriteAnswer, Refused>, Error> {
         match new.plan() {
             Ok(write) => Ok(self.execute_planned(write, idempotency).await),
-            Err(refused) => self.repeat(&refused.new, &idempotency).await.ok_or(refused.error),
+            Err(refused) => Box::pin(self.repeat(&refused.new, &idempotency)).await.ok_or(refused.error),
         }
     }
 
@@ -201,7 +201,7 @@ impl Writes {
         match self.claim_and_send(prepared, in_flight_write, &time, &client).await.map_err(Refused::Store)? {
             Ran::Sent(answer) => Ok(answer),
             Ran::Moved(write) => Err(Refused::Moved(write)),
-            Ran::Repeats(claim) => self.answer_repetition(*claim, is_keyed, &merchant, &time, &client).await,
+            Ran::Repeats(claim) => Box::pin(self.answer_repetition(*claim, is_keyed, &merchant, &time, &client)).await,
         }
     }
 

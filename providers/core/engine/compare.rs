@@ -102,7 +102,8 @@ impl AskedFields {
         let needs_time = answered == Answered::ByWrite && self.needs_time(customer);
         let mut unverified = FieldList::new();
         if (!missing.is_empty() && answered != Answered::ByRead) || needs_time {
-            match self.read(transport, customer).await {
+            // Boxed: most answers need no read, and the future of every write would be larger.
+            match Box::pin(self.read(transport, customer)).await {
                 Some(mut read) => {
                     if needs_time {
                         add_time(customer, &mut read);

@@ -169,7 +169,7 @@ impl WriteWork {
     pub(super) fn execute(self, transport: &dyn Transport) -> Executed<'_, Written> {
         match self {
             Self::Create { existing: None, create, asked } => {
-                executed(created(create, asked, transport), Written::Created)
+                Box::pin(created(create, asked, transport, Written::Created))
             }
             Self::Create { existing: Some(existing), create, asked } => Box::pin(async move {
                 let lookup = existing.lookup.clone();
@@ -177,7 +177,7 @@ impl WriteWork {
                     asked.check_created(transport, &mut found, create.fidelity, Answered::InList).await;
                     return Ok(Written::Created(found));
                 }
-                let created = created(create, asked, transport).await?;
+                let created = created(create, asked, transport, std::convert::identity).await?;
                 Match::confirm(&lookup, created).map(Written::Created)
             }),
             Self::Change { mut plan, asked, fields, writes } => {
@@ -230,12 +230,13 @@ fn not_changed(error: Error) -> Error {
     }
 }
 
-/// Creates a customer, and compares it with the fields that were asked for.
-fn created(
+/// Creates a customer, compares it with the fields that were asked for, and converts the result.
+fn created<R: Send + 'static>(
     mut create: Plan<Created>,
     asked: Box<AskedFields>,
     transport: &dyn Transport,
-) -> impl Future<Output = Result<Created, Error>> + Send + use<'_> {
+    convert: fn(Created) -> R,
+) -> impl Future<Output = Result<R, Error>> + Send + use<'_, R> {
     let sent = std::mem::take(&mut create.fidelity);
     let ran = run_to_end(transport, create);
     async move {
@@ -244,7 +245,7 @@ fn created(
         // If its id cannot be used, the provider has made a customer all the same.
         identity::check(&created.customer, asked.manifest()).map_err(|error| error.after(true, false))?;
         asked.check_created(transport, &mut created, sent, Answered::of(was_read)).await;
-        Ok(created)
+        Ok(convert(created))
     }
 }
 
