@@ -224,7 +224,7 @@ metrics! {
     /// 1 for the open switch of a merchant, with its state and the code of what it waits for, if it waits.
     sample switches = "passerelle_switches" (merchant, state, blocked_by);
 
-    /// Customers of the open switch of a merchant, by what became of them.
+    /// Customers of the open switch of a merchant, by what became of them. They are counted anew when twenty times as long has passed as the last count took.
     sample switch_customers = "passerelle_switch_customers" (merchant, outcome);
 
     /// Reloads of the configuration. `outcome` is `success`, or `failure`: the gateway kept the configuration before.

@@ -14,6 +14,7 @@ use super::{
     erasing,
     gates::{self, Evidence},
     progress::Loaded,
+    sampling::LastCounts,
     service::{
         Accepted, Decided, Decision, Listed, ListedCustomer, Page, PlanOptions, Refused, RefusedKind, RunOptions,
         Sample, SwitchService, Tried, VerifyOptions,
@@ -37,12 +38,14 @@ pub struct Switches {
     pub(super) has_work: Arc<Notify>,
     /// Since when the store cannot record writes. It is kept here, because the store cannot keep it.
     unready_since: Arc<Mutex<Option<Timestamp>>>,
+    /// What the metrics have shown.
+    pub(super) last_counts: LastCounts,
 }
 
 impl Switches {
     /// The switches of a store.
     pub fn new(context: Context) -> Self {
-        Self { context, has_work: Arc::new(Notify::new()), unready_since: Arc::default() }
+        Self { context, has_work: Arc::new(Notify::new()), unready_since: Arc::default(), last_counts: Arc::default() }
     }
 
     /// Learns from the store which merchants have begun to switch providers. Their ids go through the store from then on.
