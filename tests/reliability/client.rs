@@ -133,9 +133,12 @@ impl Client {
         self.send(reqwest::Method::GET, path, None, None).await
     }
 
-    /// The operation of a write, as the API shows it.
+    /// The operation of a write, as the API shows it. `None` also if the store cannot be read.
     pub(crate) async fn operation(&self, id: OperationId) -> Option<Value> {
         let answer = self.get(&format!("/v1/operations/{id}")).await?;
+        if answer.code() == "store_unavailable" {
+            return None;
+        }
         assert!(answer.status == 200, "the gateway still has the operation: {} {}", answer.status, answer.body);
         Some(answer.json())
     }

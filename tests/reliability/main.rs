@@ -20,6 +20,7 @@ mod keyless;
 mod kills;
 mod late;
 mod live;
+mod network;
 mod outage;
 mod points;
 mod prometheus;
@@ -43,6 +44,7 @@ fn main() {
     trials.extend(keyless::trials());
     trials.extend(late::trials());
     trials.extend(live::trials());
+    trials.extend(network::trials());
     trials.extend(outage::trials());
     trials.extend(points::trials());
     trials.extend(prometheus::trials());
