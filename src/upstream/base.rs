@@ -45,7 +45,9 @@ impl Base {
     pub fn below(&self, planned: &Uri) -> Result<Url, Error> {
         let refused =
             || Error::new(Kind::Invalid, "the HTTP client would change the spelling of the URL; nothing was sent");
-        let planned = planned.path_and_query().ok_or_else(refused)?;
+        // The path `*` would become a part of the last segment of the base.
+        let planned =
+            planned.path_and_query().filter(|planned| planned.as_str().starts_with('/')).ok_or_else(refused)?;
         // A copy saves parsing scheme and host again, which is most of the work.
         let mut url = self.url.clone();
         match self.path.as_str() {
@@ -105,6 +107,7 @@ mod tests {
             "/customers?name=O'Brien",
             "/customers/\"x\"",
             "/é",
+            "*",
         ] {
             for (base, _) in BASES {
                 let planned: Uri = planned.parse().expect("a URI");
