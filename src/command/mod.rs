@@ -14,6 +14,7 @@ mod reload;
 mod serve;
 mod service_manager;
 mod signals;
+mod store;
 mod switch;
 mod terminal;
 mod twin;
@@ -67,6 +68,8 @@ enum Command {
     Operations(operations::Arguments),
     /// Print the audit records of all writes as lines of JSON; `verify` checks that none is missing or changed.
     Audit(audit::Arguments),
+    /// Back up the store while the gateway serves, or accept a restored one.
+    Store(store::Arguments),
     /// Make API keys for merchants.
     Keys(keys::Arguments),
     /// Switch a merchant from one provider to another: plan, run, verify, cutover, roll back.
@@ -105,6 +108,7 @@ impl CommandLine {
             Some(Command::Explain(arguments)) => explain::run(&arguments),
             Some(Command::Operations(arguments)) => operations::run(&configuration, &arguments),
             Some(Command::Audit(arguments)) => audit::run(&configuration, &arguments),
+            Some(Command::Store(arguments)) => store::run(&configuration, &arguments),
             Some(Command::Keys(arguments)) => keys::run(&arguments),
             Some(Command::Switch(arguments)) => switch::run(&configuration, arguments),
             Some(Command::Openapi { operator: false }) => terminal::print(&crate::http::openapi::json()),

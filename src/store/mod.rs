@@ -23,9 +23,10 @@
 //! a line in `sealed` for each sealed column. Files in the folders never import this file, so that dependencies between
 //! the folders have one direction: `operations` uses `audit` and `contacts`, and all use `database`.
 //!
-//! `docs/store.md` is for operators.
+//! `inspection`, `backup` and `restore` are for the command line. `docs/store.md` is for operators.
 
 pub mod audit;
+mod backup;
 mod carried;
 mod contacts;
 mod database;
@@ -38,6 +39,7 @@ mod lease;
 mod opened;
 mod operation_id;
 mod operations;
+mod restore;
 mod sealed;
 mod secret;
 mod settings;
@@ -54,8 +56,10 @@ use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
 
 pub use audit::{AuditLog, AuditRecord, CommandRecord, Event};
+pub use backup::Backup;
 pub use carried::{Carried, CarriedChanges};
 pub use contacts::{ContactChanges, ContactKind, Contacts, ContactsOf};
+pub use database::sqlite::{Copied, Newest, Older};
 pub use error::StoreError;
 pub use ids::{
     Added, AdoptedId, CopyState, Deletion, Epochs, Erased, Erasure, HomeOfWrite, IdAt, IdCounts, IdOrigin, Ids,
@@ -68,6 +72,7 @@ pub use operations::{
     Adopted, Claim, CopyOf, CreatedContacts, EarlierContents, End, Finished, NewOperation, OpenCount, OperationLog,
     Reaped, Record, Resend, State, StoredAnswer,
 };
+pub use restore::AcceptedRestore;
 pub use settings::{Clock, Settings, is_literal};
 pub use signatures::{Earlier, SignatureId, Signatures};
 pub use switches::{
@@ -78,7 +83,7 @@ pub use switches::{
 use database::{
     Database, closed,
     postgres::Postgres,
-    sqlite::{self, Sqlite},
+    sqlite::{self, Reserved, Sqlite},
 };
 use keyring::{Key, Keyring};
 use lease::Renewals;
@@ -110,30 +115,45 @@ impl Store {
     /// Opens the store: locks its file, migrates the schema, checks the key, and seals anew what an older key sealed.
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
         let clock = settings.clock.clone();
-        let (database, key, is_exclusive): (Arc<dyn Database>, Key, bool) = match &settings.place {
-            settings::Location::Memory => (Arc::new(Sqlite::memory(clock)?), Key::random()?, true),
-            settings::Location::File(path) => {
-                let reserved = sqlite::reserve(path)?;
-                let key_path = reserved.key_path();
-                let known = match &settings.key {
-                    Some(key) => Some(key.clone()),
-                    None => Key::beside(&key_path, path, reserved.is_new)?,
-                };
-                let database: Arc<dyn Database> = Arc::new(Sqlite::open(reserved, clock)?);
-                // A first start that ended early has left a database without anything that is sealed.
-                let key = match known {
-                    Some(key) => key,
-                    None if secret::is_stored(&*database).await? => return Err(Key::missing(&key_path)),
-                    None => Key::make(&key_path)?,
-                };
-                (database, key, true)
+        match &settings.place {
+            settings::Location::Memory => {
+                Self::open_with(settings, Arc::new(Sqlite::memory(clock)?), Key::random()?, true).await
             }
+            settings::Location::File(path) => Self::open_file(settings, sqlite::reserve(path)?).await,
             settings::Location::Server(url) => {
                 // Settings that name a server without a key are refused before.
                 let key = settings.key.clone().ok_or_else(closed)?;
-                (Arc::new(Postgres::open(url, clock).await?), key, false)
+                Self::open_with(settings, Arc::new(Postgres::open(url, clock).await?), key, false).await
             }
+        }
+    }
+
+    async fn open_file(settings: &Settings, mut reserved: Reserved) -> Result<Self, StoreError> {
+        let key_path = reserved.key_path();
+        let known = match &settings.key {
+            Some(key) => Some(key.clone()),
+            None => Key::beside(&key_path, reserved.path(), reserved.is_new)?,
         };
+        if reserved.is_new && known.is_none() {
+            // The operator has removed the key file as well.
+            reserved.begin_anew();
+        }
+        let database: Arc<dyn Database> = Arc::new(Sqlite::open(reserved, settings.clock.clone())?);
+        // A first start that ended early has left a database without anything that is sealed.
+        let key = match known {
+            Some(key) => key,
+            None if secret::is_stored(&*database).await? => return Err(Key::missing(&key_path)),
+            None => Key::make(&key_path)?,
+        };
+        Self::open_with(settings, database, key, true).await
+    }
+
+    async fn open_with(
+        settings: &Settings,
+        database: Arc<dyn Database>,
+        key: Key,
+        is_exclusive: bool,
+    ) -> Result<Self, StoreError> {
         let keyring = Keyring::new(&key, &settings.previous_keys)?;
         let hashes = Arc::new(secret::unlock(&*database, &keyring).await?);
         let terms = Terms {

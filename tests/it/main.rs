@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod backups;
 mod blocks;
 mod breaker;
 mod carried;

@@ -37,6 +37,7 @@ fn help_names_every_command_with_examples_and_exit_codes() {
         "explain",
         "operations",
         "audit",
+        "store",
         "keys",
         "openapi",
         "twin",

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use crate::{
     bed::{Bed, claim, keyed},
     damage::{beside, copy, is_known, open, refusal, write},
+    restore::accept_restore,
     trial::trial,
 };
 
@@ -33,7 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_note_about_an_earlier_state_of_the_log_refuses_nothing,
         a_process_killed_in_a_checkpoint_starts_again,
         a_copy_without_the_note_starts,
-        a_restored_store_starts_beside_the_notes_of_the_lost_one,
+        an_accepted_restored_store_starts_beside_the_notes_of_the_lost_one,
         a_look_at_a_killed_store_leaves_it_as_it_is,
     ]
 }
@@ -125,8 +126,10 @@ async fn a_refusal_changes_nothing_and_says_how_to_accept_the_loss() {
         refusal(&bed).await;
         assert!(log_of(&bed) == cut);
     }
-    // The command of docs/store.md.
+    // The commands of docs/store.md.
     Connection::open(bed.path()).expect("the file").pragma_update(None, "user_version", 0).expect("a version");
+    assert!(refusal(&bed).await.contains("it is older than what was written here"));
+    accept_restore(&bed).await.expect("it lacks writes");
     assert!(!is_known(&open(&bed).await, "k").await);
 }
 
@@ -249,7 +252,7 @@ async fn a_copy_without_the_note_starts() {
     }
 }
 
-async fn a_restored_store_starts_beside_the_notes_of_the_lost_one() {
+async fn an_accepted_restored_store_starts_beside_the_notes_of_the_lost_one() {
     let (running, store, _copied) = killed().await;
     drop(store);
     let backup = copy(&running, &["", ".key"]);
@@ -258,6 +261,7 @@ async fn a_restored_store_starts_beside_the_notes_of_the_lost_one() {
     let lost = copy(&running, &KILLED);
     fs::copy(backup.path(), lost.path()).expect("restored");
     fs::remove_file(beside(&lost, "-wal")).expect("removed");
+    accept_restore(&lost).await.expect("it lacks writes");
     for _ in 0..2 {
         let store = open(&lost).await;
         assert!(is_known(&store, "k").await);

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backup;
 mod bed;
 #[path = "../shared/cluster.rs"]
 mod cluster;
@@ -13,6 +14,7 @@ mod file;
 mod log;
 mod previous;
 mod replicas;
+mod restore;
 mod sealed;
 mod server;
 mod suite;
@@ -33,6 +35,8 @@ fn main() {
     trials.extend(damage::trials());
     trials.extend(log::trials());
     trials.extend(previous::trials());
+    trials.extend(backup::trials());
+    trials.extend(restore::trials());
     trials.extend(sealed::trials());
     trials.extend(server::trials());
     trials.extend(replicas::trials());

@@ -43,6 +43,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         leases_use_the_clock_of_the_database,
         an_inspection_changes_nothing,
         a_claim_whose_commit_was_not_answered_is_released,
+        an_older_database_is_not_written_until_a_restart,
     ];
     trials.into_iter().map(cluster::or_ignored).collect()
 }
@@ -370,4 +371,29 @@ async fn a_claim_whose_commit_was_not_answered_is_released() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     claim(&store, keyed("acme", "k", "r")).await;
+}
+
+/// As after a restored backup, or where a standby was promoted without the last writes.
+async fn an_older_database_is_not_written_until_a_restart() {
+    let bed = bed();
+    let store = bed.open().await;
+    claim(&store, keyed("acme", "a", "r")).await;
+    sql(&bed, "CREATE TABLE backup AS SELECT sequence, hash FROM chain").await;
+    claim(&store, keyed("acme", "b", "r")).await;
+    sql(
+        &bed,
+        "UPDATE chain SET (sequence, hash) = (SELECT sequence, hash FROM backup); DELETE FROM audit WHERE sequence > 1",
+    )
+    .await;
+    for _ in 0..2 {
+        let refused = store.operations().claim(keyed("acme", "c", "r")).await;
+        let message = refused.expect_err("it is older").to_string();
+        assert!(message.contains("this gateway has seen audit record 2"), "{message}");
+        assert!(message.contains("ends with record 1 now"), "{message}");
+        assert!(store.ready().await.is_err_and(|error| error.message().contains("older than it was")));
+    }
+    drop(store);
+    let store = bed.open().await;
+    claim(&store, keyed("acme", "c", "r")).await;
+    store.audit().verify().await.expect("read").expect("an unbroken chain");
 }

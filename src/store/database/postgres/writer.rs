@@ -1,6 +1,8 @@
 //! The one task of a replica that writes. It takes jobs from the queue in groups, and runs each group to its commit
 //! before it takes the next.
 
+use std::sync::{Mutex, PoisonError};
+
 use deadpool_postgres::{Object, Pool};
 use tokio::{
     sync::mpsc,
@@ -13,7 +15,10 @@ use super::{
     session::{Entry, PostgresSession, silent, unreachable},
 };
 use crate::store::{
-    database::{GROUP, Group, Job, Statements},
+    database::{
+        GROUP, Group, Job, Statements,
+        head::{self, Head},
+    },
     error::StoreError,
     settings::Clock,
 };
@@ -23,6 +28,18 @@ struct Writer {
     pool: Pool,
     clock: Option<Clock>,
     statements: Statements,
+    /// The end of the chain that this process has seen last. A database that ends earlier is not written.
+    seen: Mutex<Head>,
+}
+
+impl Writer {
+    fn seen(&self) -> Head {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_seen(&self, head: Head) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = head;
+    }
 }
 
 pub(super) async fn write_groups(
@@ -31,7 +48,7 @@ pub(super) async fn write_groups(
     statements: Statements,
     mut jobs: mpsc::Receiver<Box<dyn Job>>,
 ) {
-    let writer = Writer { pool, clock, statements };
+    let writer = Writer { pool, clock, statements, seen: Mutex::new(Head::BEGINNING) };
     let mut busy = false;
     while let Some(first) = jobs.recv().await {
         let mut group = vec![first];
@@ -126,7 +143,7 @@ impl Attempt {
         };
         let mut session = PostgresSession::new(&client, entry, &writer.statements);
         let began = std::time::Instant::now();
-        let result = timeout(TIMEOUT, commit(&mut session, writer.clock.as_ref(), jobs)).await;
+        let result = timeout(TIMEOUT, commit(&mut session, writer, jobs)).await;
         let has_yielded = session.has_yielded;
         let is_fatal = !has_yielded && (session.is_fatal || result.is_err());
         let result = result.unwrap_or_else(|_| Err(silent()));
@@ -145,12 +162,16 @@ impl Attempt {
 /// Executes jobs and commits. Returns how many it executed: not the last ones, if that takes long.
 async fn commit(
     session: &mut PostgresSession<'_>,
-    clock: Option<&Clock>,
+    writer: &Writer,
     jobs: &mut [Box<dyn Job>],
 ) -> Result<usize, StoreError> {
     let (now, head) = session.begin().await?;
+    if let Some(head) = head {
+        head::refuse_older(writer.seen(), head).inspect_err(|_| session.is_fatal = true)?;
+        writer.has_seen(head);
+    }
     let began = Instant::now();
-    let mut group = Group { now: clock.map_or(now, |clock| clock().as_millisecond()), head };
+    let mut group = Group { now: writer.clock.as_ref().map_or(now, |clock| clock().as_millisecond()), head };
     let mut performed = 0;
     for job in jobs {
         job.perform(session, &mut group).await?;
@@ -159,6 +180,10 @@ async fn commit(
             break;
         }
     }
-    session.end(group.head.filter(|moved| Some(*moved) != head)).await?;
+    let moved = group.head.filter(|moved| Some(*moved) != head);
+    session.end(moved).await?;
+    if let Some(moved) = moved {
+        writer.has_seen(moved);
+    }
     Ok(performed)
 }

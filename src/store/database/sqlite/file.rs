@@ -6,10 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rusqlite::{Connection, OpenFlags};
+
 use super::{
     guard::log_of,
     log::{begins_as_a_database, is_needed_by},
     log_note::{self, Readable},
+    newest::{Newest, Older},
+    session::failure,
 };
 use crate::store::error::StoreError;
 
@@ -19,12 +23,66 @@ pub(in crate::store) struct Reserved {
     pub(super) lock: File,
     /// Whether there is no data yet.
     pub(in crate::store) is_new: bool,
+    /// The newest audit record that was written here, as far as the note in the lock file says.
+    pub(super) noted: Option<Newest>,
+    /// Whether a database without that record is opened.
+    pub(super) accepts_older: bool,
 }
 
 impl Reserved {
+    /// The file of the database.
+    pub(in crate::store) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The file of the key, unless the key is configured.
     pub(in crate::store) fn key_path(&self) -> PathBuf {
         beside(&self.path, "key")
+    }
+
+    /// Begins with an empty store, whatever was written here before.
+    pub(in crate::store) fn begin_anew(&mut self) {
+        self.noted = None;
+    }
+
+    /// Opens the database also if it lacks what was written here.
+    pub(in crate::store) fn accept_older(&mut self) {
+        self.accepts_older = true;
+    }
+
+    /// The newest audit record, as the note is to say it from now on. A database that lacks the noted one is refused; where
+    /// that is accepted, the note stays until the next record is written.
+    pub(super) fn newest(&self, connection: &Connection) -> Result<Option<Newest>, StoreError> {
+        let found = Newest::of(connection).map_err(|error| failure(&error))?;
+        let Some(noted) = self.noted else {
+            if let Some(found) = found.filter(|_| !self.is_new) {
+                tracing::warn!(
+                    "nothing beside the store {} says whether it is the newest one: it ends with audit record {} of {}. \
+                     If it is a restored backup, it does not know the writes since then",
+                    self.path.display(),
+                    found.head.sequence,
+                    found.time()
+                );
+            }
+            return Ok(found);
+        };
+        match Older::of(connection, noted).map_err(|error| failure(&error))? {
+            None => Ok(found),
+            Some(_) if self.accepts_older => Ok(Some(noted)),
+            Some(older) => Err(older.refusal(&self.path, self.is_new)),
+        }
+    }
+
+    /// Whether the database lacks what was written here. A database that is missing is refused: there is nothing to accept.
+    pub(in crate::store) fn older(&self) -> Result<Option<Older>, StoreError> {
+        let Some(noted) = self.noted else { return Ok(None) };
+        if self.is_new {
+            let refusal = Older { noted, found: None }.refusal(&self.path, true);
+            return Err(refusal.of_file(&self.path));
+        }
+        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let older = connection.and_then(|connection| Older::of(&connection, noted));
+        older.map_err(|error| failure(&error).of_file(&self.path))
     }
 }
 
@@ -107,7 +165,8 @@ pub(in crate::store) fn reserve(path: &Path) -> Result<Reserved, StoreError> {
     if has_log {
         check_log(path, &log, &lock, needs_log)?;
     }
-    Ok(Reserved { path: path.to_owned(), lock, is_new: length == 0 })
+    let noted = Newest::noted(&lock).map_err(|error| unusable(&beside(path, "lock"), &error))?;
+    Ok(Reserved { path: path.to_owned(), lock, is_new: length == 0, noted, accepts_older: false })
 }
 
 /// Checks that a log still has everything that was committed to it.

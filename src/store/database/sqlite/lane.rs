@@ -13,6 +13,8 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use super::{
     guard::Guard,
     log::{self, Checkpoints},
+    log_note::Note,
+    newest::Newest,
     session::{SqliteSession, failure, ready},
 };
 use crate::store::{
@@ -106,6 +108,8 @@ pub(super) fn write_groups(
     mut jobs: Jobs,
 ) {
     let (mut checkpoints, guard) = file.unzip();
+    let note = checkpoints.as_ref().map(|checkpoints| Arc::clone(checkpoints.note()));
+    let note = note.as_deref();
     let mut last_size = 1;
     while let Some(first) = jobs.blocking_recv() {
         let mut group = vec![first];
@@ -118,13 +122,13 @@ pub(super) fn write_groups(
             continue;
         }
         group.retain(|job| !job.abandoned());
-        match transact(&mut session, clock, guard, &mut group) {
+        match transact(&mut session, clock, (guard, note), &mut group) {
             // A job that fails must not fail the others, so each now has a transaction of its own. That is rare. A
             // savepoint around each job would copy every page that the job changes.
             Err(failure) if failure.is_of_job && group.len() > 1 => {
                 for job in group {
                     let mut alone = [job];
-                    let result = transact(&mut session, clock, guard, &mut alone);
+                    let result = transact(&mut session, clock, (guard, note), &mut alone);
                     let [job] = alone;
                     job.settle(result.map_err(|failure| failure.error));
                 }
@@ -215,11 +219,11 @@ impl From<StoreError> for LaneError {
 fn transact(
     session: &mut SqliteSession,
     clock: &Clock,
-    guard: Option<&Guard>,
+    (guard, note): (Option<&Guard>, Option<&Note>),
     jobs: &mut [Box<dyn Job>],
 ) -> Result<(), LaneError> {
     let began = Instant::now();
-    let committed = commit(session, clock, jobs);
+    let committed = commit(session, clock, note, jobs);
     if committed.is_ok() {
         session.1.record_group(jobs.len(), began);
     }
@@ -235,7 +239,12 @@ fn transact(
     })
 }
 
-fn commit(session: &mut SqliteSession, clock: &Clock, jobs: &mut [Box<dyn Job>]) -> Result<(), LaneError> {
+fn commit(
+    session: &mut SqliteSession,
+    clock: &Clock,
+    note: Option<&Note>,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<(), LaneError> {
     session.run("BEGIN IMMEDIATE")?;
     let mut row = session.read(head::READ, &[]).map_err(|error| failure(&error))?;
     let head = head::read(row.first_mut().ok_or_else(head::missing)?)?;
@@ -246,9 +255,15 @@ fn commit(session: &mut SqliteSession, clock: &Clock, jobs: &mut [Box<dyn Job>])
             LaneError { error, is_of_job: !session.0.is_autocommit(), lasting: false }
         })?;
     }
-    if let Some(moved) = group.head.filter(|moved| *moved != head) {
-        session.change(head::MOVE, &head::values(&moved)).map_err(|error| failure(&error))?;
-    }
-    session.run("COMMIT")?;
+    let Some(moved) = group.head.filter(|moved| *moved != head) else {
+        session.run("COMMIT")?;
+        return Ok(());
+    };
+    session.change(head::MOVE, &head::values(&moved)).map_err(|error| failure(&error))?;
+    // The commit itself writes the note, after it is durable.
+    let before = note.and_then(|note| note.set_newest(Some(Newest { head: moved, at: group.now })));
+    session.run("COMMIT").inspect_err(|_| {
+        note.map(|note| note.set_newest(before));
+    })?;
     Ok(())
 }

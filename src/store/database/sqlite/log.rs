@@ -36,21 +36,28 @@ pub(super) struct Checkpoints {
     /// The pages in the log after the last commit.
     logged: Arc<AtomicI32>,
     due_at: i32,
+    note: Arc<Note>,
 }
 
 impl Checkpoints {
     /// Begins the writes of a connection: SQLite makes no checkpoints of its own any more, and each commit is noted.
     pub(super) fn begin(connection: &mut Connection, note: Note) -> rusqlite::Result<Self> {
         let logged = Arc::new(AtomicI32::new(0));
-        let counted = Arc::clone(&logged);
+        let note = Arc::new(note);
+        let (counted, noting) = (Arc::clone(&logged), Arc::clone(&note));
         connection.wal_hook(Some(move |_: &mut Wal, pages: i32| {
             counted.store(pages, Ordering::Relaxed);
             // The commit is durable also without its note. An older note is still true.
-            let _ = note.commit(pages.unsigned_abs());
+            let _ = noting.commit(pages.unsigned_abs());
             Ok(())
         }))?;
         checkpoint(connection)?;
-        Ok(Self { logged, due_at: PAGES })
+        Ok(Self { logged, due_at: PAGES, note })
+    }
+
+    /// What each commit notes outside the database.
+    pub(super) fn note(&self) -> &Arc<Note> {
+        &self.note
     }
 
     /// Moves the log into the file if it is long enough. Call it after each transaction. `true`: it has moved it.
@@ -85,6 +92,11 @@ fn moves(connection: &Connection, checkpoint: &str) -> rusqlite::Result<bool> {
         let (is_busy, logged, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(!is_busy && logged == moved)
     })
+}
+
+/// Whether a connection sees everything that was committed, as far as the newest header says.
+pub(super) fn is_complete(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0)).map(|version| version == COMPLETE)
 }
 
 /// Whether a file says that it needs its log. Only before SQLite opens it: closing a file releases SQLite's locks.

@@ -4,7 +4,8 @@
 //! So the writer notes after each commit, before the commit is acknowledged, where the log ends. The note is in the
 //! lock file. It is not synced: the log is, so after a loss of power the note is at most too old. A log that has the
 //! same salts as the note must have the noted page with the noted checksum, which covers all pages before it. SQLite
-//! gives a log other salts when it begins it anew, and then the note says nothing about it.
+//! gives a log other salts when it begins it anew, and then the note says nothing about it. The same write notes the newest
+//! audit record (`newest`).
 //!
 //! The format of the log is in <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
 
@@ -12,6 +13,12 @@ use std::{
     fs::File,
     io::{self, BufReader, Read},
     path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use super::{
+    newest::{self, Newest},
+    places::{part, read_at, read_twice, write_at},
 };
 
 /// The length of the log's header.
@@ -40,49 +47,12 @@ impl LogEnd {
         bytes
     }
 
-    /// Reads a note. It is there twice: a torn one counts as none.
+    /// Reads the note. A torn one counts as none.
     fn read(lock: &File) -> io::Result<Option<Self>> {
-        let mut note = [0; 2 * Self::LENGTH];
-        match read_at(lock, &mut note, 0) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            read => read?,
-        }
-        let (first, second) = note.split_at(Self::LENGTH);
-        if first != second {
-            return Ok(None);
-        }
-        let end = Self { salts: part(first, 0), pages: u32::from_be_bytes(part(first, 8)), checksum: part(first, 12) };
+        let Some(note) = read_twice::<{ Self::LENGTH }>(lock, 0)? else { return Ok(None) };
+        let end = Self { salts: part(&note, 0), pages: u32::from_be_bytes(part(&note, 8)), checksum: part(&note, 12) };
         Ok(Some(end).filter(|end| end.pages > 0))
     }
-}
-
-/// The part of some bytes that begins at a place. The caller knows that there are enough.
-fn part<const LENGTH: usize>(bytes: &[u8], from: usize) -> [u8; LENGTH] {
-    bytes.get(from..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or([0; LENGTH])
-}
-
-/// Fills a buffer from a place in a file.
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], place: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, place)
-}
-
-#[cfg(not(unix))]
-fn read_at(mut file: &File, buffer: &mut [u8], place: u64) -> io::Result<()> {
-    io::Seek::seek(&mut file, io::SeekFrom::Start(place))?;
-    file.read_exact(buffer)
-}
-
-/// Writes bytes at a place in a file.
-#[cfg(unix)]
-fn write_at(file: &File, bytes: &[u8], place: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, place)
-}
-
-#[cfg(not(unix))]
-fn write_at(mut file: &File, bytes: &[u8], place: u64) -> io::Result<()> {
-    io::Seek::seek(&mut file, io::SeekFrom::Start(place))?;
-    io::Write::write_all(&mut file, bytes)
 }
 
 /// Keeps the note about the log of an open store.
@@ -90,12 +60,19 @@ pub(super) struct Note {
     log: File,
     lock: File,
     page_size: u64,
+    newest: Mutex<Option<Newest>>,
 }
 
 impl Note {
-    /// The note about an open log, in the lock file.
-    pub(super) fn of(log: &Path, lock: &File, page_size: u32) -> io::Result<Self> {
-        Ok(Self { log: File::open(log)?, lock: lock.try_clone()?, page_size: page_size.into() })
+    /// The note about an open log and the newest audit record, in the lock file.
+    pub(super) fn of(log: &Path, lock: &File, page_size: u32, newest: Option<Newest>) -> io::Result<Self> {
+        let newest = Mutex::new(newest);
+        Ok(Self { log: File::open(log)?, lock: lock.try_clone()?, page_size: page_size.into(), newest })
+    }
+
+    /// Sets the audit record that the next commit notes. Returns the one before, to be set again if the commit fails.
+    pub(super) fn set_newest(&self, newest: Option<Newest>) -> Option<Newest> {
+        std::mem::replace(&mut self.newest.lock().unwrap_or_else(PoisonError::into_inner), newest)
     }
 
     /// Notes that a commit is durable, and that the log has this many pages after it.
@@ -105,7 +82,11 @@ impl Note {
         let place = HEADER as u64 + u64::from(before) * (PAGE_HEADER as u64 + self.page_size);
         read_at(&self.log, &mut header, place)?;
         let note = LogEnd { salts: part(&header, 8), pages, checksum: part(&header, 16) }.to_bytes();
-        write_at(&self.lock, [note, note].as_flattened(), 0)
+        let newest = *self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = newest.map_or([0; Newest::LENGTH], Newest::to_bytes);
+        let bytes = [[note; 2].as_flattened(), [newest; 2].as_flattened()].concat();
+        debug_assert_eq!(bytes.len() as u64, newest::PLACE + 2 * Newest::LENGTH as u64);
+        write_at(&self.lock, &bytes, 0)
     }
 }
 

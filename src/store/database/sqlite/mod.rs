@@ -1,11 +1,15 @@
 //! The store in one SQLite file: a thread that writes in groups and one that reads (`lane`), a lock that keeps other
-//! processes out (`file`), the write-ahead log (`log`), and checks that the file is still there (`guard`). What is acknowledged has been through `fsync`.
+//! processes out (`file`), the write-ahead log (`log`), notes outside the database that show what a file lacks (`log_note`,
+//! `newest`), checks that the file is still there (`guard`), and copies (`backup`). What is acknowledged has been through `fsync`.
 
+mod backup;
 mod file;
 mod guard;
 mod lane;
 mod log;
 mod log_note;
+mod newest;
+mod places;
 mod session;
 
 #[cfg(test)]
@@ -27,7 +31,10 @@ use self::{
 use super::{Condition, Database, Job, Statements};
 use crate::store::{error::StoreError, settings::Clock};
 
+pub use self::backup::Copied;
+pub(in crate::store) use self::backup::copy;
 pub(in crate::store) use self::file::{Reserved, reserve};
+pub use self::newest::{Newest, Older};
 pub(in crate::store) use self::session::SqliteSession;
 #[cfg(test)]
 pub(in crate::store) use self::session::ready;
@@ -98,6 +105,9 @@ impl Sqlite {
             Ok::<_, StoreError>(connection)
         };
         let mut connection = connect()?;
+        // Before anything is written: what is refused stays as it is.
+        refuse_foreign(&connection)?;
+        let newest = reserved.newest(&connection)?;
         let mode: String = connection
             .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
             .map_err(|error| failure(&error))?;
@@ -106,7 +116,6 @@ impl Sqlite {
                            postgres://…";
             return Err(StoreError::Settings(message.to_owned()));
         }
-        refuse_foreign(&connection)?;
         migrate(&mut connection)?;
         let connect_reader = || {
             let reader = connect()?;
@@ -117,7 +126,8 @@ impl Sqlite {
         let shorts = (0..at_once).map(|_| connect_reader()).collect::<Result<Vec<_>, _>>()?;
         let reader = connect_reader()?;
         let page_size = connection.pragma_query_value(None, "page_size", |row| row.get(0));
-        let note = Note::of(&log_of(&reserved.path), &reserved.lock, page_size.map_err(|error| failure(&error))?);
+        let page_size = page_size.map_err(|error| failure(&error))?;
+        let note = Note::of(&log_of(&reserved.path), &reserved.lock, page_size, newest);
         let note = note.map_err(|error| unusable(&reserved.path, &error))?;
         let checkpoints = Checkpoints::begin(&mut connection, note).map_err(|error| failure(&error))?;
         let guard = Arc::new(Guard::of(&reserved.path)?);
