@@ -29,6 +29,7 @@ mod ids;
 mod imports;
 mod inbound;
 mod large_replies;
+mod limits;
 mod lists;
 mod logs;
 mod metrics;

@@ -1,0 +1,113 @@
+//! The table of limits in `docs/operating.md` is complete: each key that can refuse a request is in it with its default, and
+//! so is each code of a problem that means that a limit is reached.
+
+use std::{collections::BTreeSet, fs};
+
+use passerelle::{config, problem::Code};
+use serde_json::Value;
+
+/// Keys that refuse no request, each below its section of the schema. A new key is either here or in the table.
+const NO_LIMITS: &[(&str, &[&str])] = &[
+    ("Server", &["listen", "tls", "http2", "metrics_listen", "reload_on_change", "trusted_proxies", "server_timing"]),
+    ("Operator", &["listen", "keys", "hosts"]),
+    ("Store", &["url", "key", "previous_keys"]),
+    ("Outbound", &["allow_insecure", "breaker", "proxy", "no_proxy"]),
+    ("Breaker", &[]),
+    ("Switch", &[]),
+    ("Merchant", &["api_keys", "active", "region", "on_loss", "allow_carry", "ingress", "switch", "connections"]),
+    (
+        "Connection",
+        &["provider", "generation", "credentials", "base_url", "on_ambiguous", "visibility_lag", "livemode", "sandbox"],
+    ),
+];
+
+/// How the table names the keys of a section.
+fn named(section: &str, key: &str) -> String {
+    match section {
+        "Merchant" => format!("`{key}` of the merchant"),
+        "Connection" => format!("`{key}` of the connection"),
+        "Breaker" => format!("`outbound.breaker.{key}`"),
+        _ => format!("`{}.{key}`", section.to_lowercase()),
+    }
+}
+
+/// The cells of each row of the table.
+fn rows() -> Vec<Vec<String>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md");
+    let text = fs::read_to_string(path).expect("the document");
+    let (_, rest) =
+        text.split_once("\n| limit | key | default | when it is reached | the operator sees |\n").expect("the table");
+    let rows = rest.lines().skip(1).take_while(|line| line.starts_with('|'));
+    let cells = |line: &str| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
+    rows.map(cells).collect()
+}
+
+#[test]
+fn each_key_that_can_refuse_a_request_is_in_the_table() {
+    let schema: Value = serde_json::from_str(&config::json_schema()).expect("JSON");
+    let rows = rows();
+    let keys: String = rows.iter().map(|row| row[1].as_str()).collect::<Vec<_>>().join("\n");
+    for (section, others) in NO_LIMITS {
+        let properties = schema["$defs"][section]["properties"].as_object().expect("a section");
+        for key in properties.keys() {
+            let is_limit = !others.contains(&key.as_str());
+            assert_eq!(keys.contains(&named(section, key)), is_limit, "{section}.{key}: is it a limit?");
+        }
+        for other in *others {
+            assert!(properties.contains_key(*other), "{section} has no key {other}");
+        }
+    }
+    assert!(rows.len() > 40, "the table was read");
+    for row in &rows {
+        assert!(row.len() == 5 && row.iter().all(|cell| !cell.is_empty()), "{row:?}");
+    }
+}
+
+/// A key is not enough: the value of the document must be the one of the defaults.
+#[test]
+fn the_defaults_in_the_table_are_those_of_the_configuration() {
+    let expected = [
+        ("`server.deadline`", "deadline = \"30s\"", "30 s"),
+        ("`server.body_timeout`", "body_timeout = \"15s\"", "15 s"),
+        ("`server.wrong_keys_per_address`", "wrong_keys_per_address = \"60/min\"", "60/min"),
+        ("`server.max_body`", "max_body = 1048576", "1 MiB"),
+        ("`server.max_bodies`", "max_bodies = 67108864", "64 MiB"),
+        ("`server.max_connections`", "max_connections = 4096", "4096"),
+        ("`server.max_connections_per_address`", "max_connections_per_address = 2048", "2048"),
+        ("`store.lease`", "# lease = \"30s\"", "30 s"),
+        ("`store.keep_answers`", "# keep_answers = \"72h\"", "72 h"),
+        ("`store.keep_tombstones`", "# keep_tombstones = \"720h\"", "30 days"),
+        ("`outbound.connect_timeout`", "connect_timeout = \"3s\"", "3 s"),
+        ("`outbound.max_reply`", "max_reply = 8388608", "8 MiB"),
+        ("`outbound.max_in_flight`", "max_in_flight = 256", "256"),
+        ("`outbound.max_in_flight_per_host`", "max_in_flight_per_host = 512", "512"),
+        ("`outbound.max_in_flight_total`", "max_in_flight_total = 2048", "2048"),
+        ("`outbound.breaker.failures`", "failures = 7", "7"),
+        ("`outbound.breaker.min_success`", "min_success = 0.5", "0.5"),
+        ("`outbound.breaker.min_requests`", "min_requests = 20", "0.5, 20 in 10 s"),
+        ("`outbound.breaker.window`", "window = \"10s\"", "0.5, 20 in 10 s"),
+        ("`outbound.breaker.pause`", "pause = \"1s\"", "1 s"),
+        ("`outbound.breaker.max_pause`", "max_pause = \"60s\"", "1 s, 60 s"),
+        ("`outbound.breaker.unauthorized_pause`", "unauthorized_pause = \"1m\"", "1 min"),
+        ("`outbound.breaker.max_retry_after`", "max_retry_after = \"5m\"", "5 min"),
+        ("`switch.hold`", "hold = \"2s\"", "2 s"),
+        ("`timeout` of the connection", "# timeout = \"10s\"", "10 s"),
+    ];
+    let rows = rows();
+    for (key, default, shown) in expected {
+        assert!(config::DEFAULTS.lines().any(|line| line.starts_with(default)), "{default}");
+        let row = rows.iter().find(|row| row[1].contains(key)).expect("a row");
+        assert!(row[2].starts_with(shown), "{key} is {default}, not {}", row[2]);
+    }
+}
+
+#[test]
+fn each_code_that_means_a_limit_is_in_the_table() {
+    let rows = rows();
+    let effects: String = rows.iter().map(|row| row[3].as_str()).collect::<Vec<_>>().join("\n");
+    // A slow, large or frequent request, and what is not available: all statuses that a limit is answered with.
+    let of_limits = BTreeSet::from([408, 413, 414, 429, 431, 503, 504]);
+    for code in Code::ALL.iter().filter(|code| of_limits.contains(&code.status())) {
+        assert!(effects.contains(&format!("`{}`", code.name())), "{} ({})", code.name(), code.status());
+    }
+}
