@@ -24,7 +24,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use passerelle_providers::model::Effect;
 use tower::Service;
 use uuid::Uuid;
@@ -44,6 +44,7 @@ use crate::{
     state::{App, RequestId},
     store::Store,
     switch::service::SwitchService,
+    traces::{Head, Sampled, SpanContext, method_name},
     upstream::Shared,
     writes::{StoredSurface, Surface},
 };
@@ -102,7 +103,7 @@ struct EdgeSeries {
     requests: Arc<RequestSeries>,
     /// One for each code, in their order.
     problems: Vec<Counter>,
-    /// The configuration, which says whether clients see the times.
+    /// The configuration, which says whether clients see the times and which requests are sampled.
     gateway: Arc<ArcSwap<Gateway>>,
 }
 
@@ -111,6 +112,27 @@ impl EdgeSeries {
         let metrics = app.metrics();
         let problems = Code::ALL.iter().map(|code| metrics.problems(code.name())).collect();
         Self { requests: RequestSeries::new(metrics), problems, gateway: Arc::clone(&app.gateway) }
+    }
+
+    /// Decides whether a request is sampled.
+    fn sampled<B>(
+        &self,
+        request: &Request<B>,
+        arrival: &Arrival,
+        paths: &matchit::Router<&'static str>,
+    ) -> Option<Box<Sampled>> {
+        let gateway = self.gateway.load();
+        let traces = gateway.traces.as_ref()?;
+        Sampled::request(&traces.queue, traces.ratio, arrival.parent, arrival.at, || Head {
+            method: method_name(&arrival.method),
+            route: route_of(&arrival.uri, paths),
+            scheme: if gateway.tls.is_some() { "https" } else { "http" },
+            version: match request.version() {
+                Version::HTTP_2 => "2",
+                Version::HTTP_10 => "1.0",
+                _ => "1.1",
+            },
+        })
     }
 
     /// The times of an operation, as a header.
@@ -160,14 +182,16 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let arrival = Arrival::of(&request);
+        let series = self.series.clone();
+        let sampled = series.as_ref().and_then(|series| series.sampled(&request, &arrival, &self.paths));
         // A stored problem has the id of the first request, also when it is sent again.
         if !request.method().is_safe() {
             request.extensions_mut().insert(RequestId(arrival.id.clone()));
         }
         let checked = head::check(&request).map(|()| self.router.call(request));
-        let (paths, refusals, series) = (Arc::clone(&self.paths), Arc::clone(&self.refusals), self.series.clone());
+        let (paths, refusals) = (Arc::clone(&self.paths), Arc::clone(&self.refusals));
         let measured = series.as_ref().map(|series| request::Request::new(arrival.at, &series.requests));
-        let measured = measured.unwrap_or_default();
+        let measured = measured.unwrap_or_default().sampled(sampled);
         Box::pin(admission::scope(self.client, async move {
             let (response, measured) = match checked {
                 Ok(answer) => {
@@ -183,13 +207,13 @@ where
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What the layer stores of a request until it is answered.
 struct Arrival {
     at: Instant,
     id: HeaderValue,
-    trace: Option<String>,
+    /// The span of the client.
+    parent: Option<SpanContext>,
     method: Method,
     uri: Uri,
 }
@@ -199,7 +223,7 @@ impl Arrival {
         Self {
             at: Instant::now(),
             id: request_id(request.headers()),
-            trace: trace_id(request.headers()),
+            parent: SpanContext::of(request.headers()),
             method: request.method().clone(),
             uri: request.uri().clone(),
         }
@@ -214,7 +238,8 @@ impl Arrival {
         measured: request::Request,
         series: Option<&EdgeSeries>,
     ) -> Response {
-        let Self { at, id, trace, method, uri } = self;
+        let Self { at, id, parent, method, uri } = self;
+        let trace = measured.trace().or(parent.map(|parent| parent.trace)).map(tracing::field::display);
         let id_text = id.to_str().unwrap_or_default();
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let failure = response.extensions_mut().remove::<Problem>();
@@ -228,7 +253,8 @@ impl Arrival {
         }
         let served = failed.and_then(|_| measured.connection());
         let (is_operation, is_turned_away) = (measured.operation().is_some(), measured.is_turned_away());
-        let times = measured.finish(outcome_of(response.status().as_u16(), failed));
+        let (outcome, problem) =
+            (outcome_of(response.status().as_u16(), failed), failed.map(|failure| failure.code().name()));
         if let Some(failure) = failure.as_ref().or(written.as_ref()) {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
             let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
@@ -257,6 +283,8 @@ impl Arrival {
         }
         admission::add_headers(response.headers_mut());
         finish_headers(response.headers_mut(), id, closes);
+        measured.answered(response.status().as_u16(), problem);
+        let times = measured.finish(outcome);
         if let (true, Some(timing)) = (is_operation, series.and_then(|series| series.server_timing(times))) {
             response.headers_mut().insert(SERVER_TIMING, timing);
         }
@@ -308,13 +336,6 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
         HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
     })
-}
-
-/// The trace that a W3C `traceparent` header names.
-fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let parent = headers.get(TRACEPARENT)?.to_str().ok()?;
-    let trace = parent.split('-').nth(1)?;
-    (trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| trace.to_owned())
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@
 //! 4. [`upstream`]: the connection's tower stack, which adds the credentials last and sends the request;
 //! 5. the plan, which decodes the provider's answer, and the handler, which writes the answer to the client.
 //!
-//! [`drop_in`] does the same for code that was written for a provider's own client.
+//! [`drop_in`] does the same for code that was written for a provider's own client. [`traces`] makes the spans of sampled
+//! requests, and [`telemetry`] sends them to a collector.
 //!
 //! [`config`] has the configuration as the operator typed it, [`merchant`] has what requests use. [`twin`] imitates a
 //! provider's server side over records in memory, for the sandbox and for tests. [`command`] is the command line.
@@ -38,7 +39,9 @@ pub mod report;
 pub mod state;
 pub mod store;
 pub mod switch;
+pub mod telemetry;
 mod tls;
+pub mod traces;
 pub mod twin;
 pub mod upstream;
 pub mod writes;

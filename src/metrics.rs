@@ -233,6 +233,10 @@ metrics! {
     /// The time of the reloads that succeeded, in seconds.
     histogram reload_seconds = "passerelle_reload_seconds" () in TIMES;
 
+    /// Spans of sampled requests, by what became of them: `sent` to the collector, `failed` (the collector could not be
+    /// reached, or refused them) or `dropped` (too many were waiting).
+    counter spans = "passerelle_spans" (outcome);
+
     /// When the configuration that is served was loaded, in seconds since 1970.
     gauge loaded_at = "passerelle_configuration_loaded_timestamp_seconds" ();
 

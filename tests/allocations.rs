@@ -6,9 +6,13 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use allocation_counter::measure;
 use futures_util::FutureExt;
-use passerelle::metrics::{
-    CallOutcome, ConnectionSeries, Metrics, Outcome,
-    request::{self, RequestSeries},
+use http::HeaderMap;
+use passerelle::{
+    metrics::{
+        CallOutcome, ConnectionSeries, Metrics, Outcome,
+        request::{self, RequestSeries},
+    },
+    traces::{Head, SampleRatio, Sampled, SpanContext, SpanQueue, TRACEPARENT, TraceId},
 };
 use passerelle_providers::{
     CustomerProvider, Settings,
@@ -82,23 +86,41 @@ fn read_page(provider: &dyn CustomerProvider, customers: u16) -> u64 {
     counted.count_total
 }
 
-/// The series of a request are found when the first one is recorded. After that, recording needs no memory.
+/// The series of a request are found when the first one is recorded. After that, recording needs no memory, also where
+/// other requests are sampled for traces.
 #[test]
-fn recording_a_request_allocates_nothing() {
+fn recording_a_request_that_is_not_sampled_allocates_nothing() {
     let metrics = Metrics::default();
     let series = RequestSeries::new(&metrics);
-    let connection = ConnectionSeries::new(&metrics, "acme", "main", "lomi", "api.example");
-    let record = || {
-        let request = request::Request::new(Instant::now(), &series);
+    let connection = ConnectionSeries::new(&metrics, "acme", "main", "lomi", ("api.example", 443));
+    let (queue, mut spans) = SpanQueue::new(metrics.spans("dropped"));
+    let head = || Head { method: "GET", route: "/v1/customers/{id}", scheme: "http", version: "1.1" };
+    let record = |ratio: f64, headers: &HeaderMap| {
+        let (began, parent) = (Instant::now(), SpanContext::of(headers));
+        let sampled = Sampled::request(&queue, SampleRatio(ratio), parent, began, head);
+        let trace: Option<TraceId> = sampled.as_ref().map(|sampled| sampled.trace());
+        let request = request::Request::new(began, &series).sampled(sampled);
+        assert_eq!(request.trace(), trace);
         let work = async {
             request::is_for(Operation::Retrieve, &connection);
-            request::Attempt::new(&connection).finish(CallOutcome::Success);
+            request::Attempt::new(&connection, "GET").finish(CallOutcome::Success, Some(200));
+            assert_eq!(request::calls_context().is_some(), trace.is_some());
         };
         let ((), request) = request.during(work).now_or_never().expect("it waits for nothing");
+        request.answered(200, None);
         request.finish(Outcome::Ok);
     };
-    record();
-    assert_eq!(measure(record).count_total, 0);
+    let not_sampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+    let of_client = HeaderMap::from_iter([(TRACEPARENT, not_sampled.parse().expect("a value"))]);
+    let no_headers = HeaderMap::new();
+    record(0.0, &no_headers);
+    assert_eq!(measure(|| record(0.0, &no_headers)).count_total, 0);
+    assert_eq!(measure(|| record(1.0, &of_client)).count_total, 0);
+    assert!(spans.try_recv().is_err());
+    assert!(
+        measure(|| record(1.0, &no_headers)).count_total > 0 && spans.try_recv().is_ok(),
+        "a sampled one has spans"
+    );
 }
 
 fn command() -> CreateCustomer {

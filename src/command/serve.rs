@@ -116,11 +116,15 @@ pub struct Running {
 /// How long writes whose clients have disconnected may still take when the gateway stops.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
+/// How long the last spans may take to the collector when the gateway stops.
+const LAST_SPANS: Duration = Duration::from_secs(1);
+
 impl Running {
-    /// Waits until the server has stopped, then for the last writes.
+    /// Waits until the server has stopped, then for the last writes and their spans.
     pub async fn stopped(self) -> Result<(), String> {
         let served = self.task.await;
         self.app.writes.drained(LAST_WRITES).await;
+        self.app.spans_sent(LAST_SPANS).await;
         self.watch.abort();
         if let Some(operator) = self.operator {
             operator.handle.shutdown();

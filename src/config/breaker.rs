@@ -41,7 +41,7 @@ pub struct BreakerConfig {
     pub max_retry_after: Duration,
 }
 
-fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(super) fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let part = f64::deserialize(deserializer)?;
     match (0.0..=1.0).contains(&part) {
         true => Ok(part),

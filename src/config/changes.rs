@@ -15,7 +15,7 @@ use toml_edit::Key;
 use super::Secret;
 
 /// The keys that have secrets. `*` is any name.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "merchants.*.api_keys",
     "merchants.*.connections.*.credentials.*",
     "merchants.*.ingress.*.*",
@@ -24,6 +24,7 @@ const SECRETS: [&str; 8] = [
     "store.key",
     "store.previous_keys",
     "store.url",
+    "telemetry.traces.headers.*",
 ];
 
 /// The keys that name files whose contents count.

@@ -7,6 +7,7 @@ mod changes;
 mod diagnose;
 mod load;
 mod secret;
+mod telemetry;
 mod transport;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, time::Duration};
@@ -25,6 +26,7 @@ pub(crate) use diagnose::nearest;
 pub(crate) use load::read_text;
 pub use load::{ConfigError, DEFAULTS, Loaded, SANDBOX, load, load_text};
 pub use secret::{ApiKey, Secret, SecretError};
+pub use telemetry::{TelemetryConfig, TracesConfig};
 pub use transport::{Http2, TlsConfig};
 
 /// Passerelle's configuration.
@@ -41,6 +43,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// How a merchant is switched to another provider.
     pub switch: SwitchConfig,
+    /// What the gateway tells others about its work.
+    pub telemetry: Option<TelemetryConfig>,
     /// The merchants, by name.
     #[serde(default)]
     pub merchants: BTreeMap<String, MerchantConfig>,
@@ -272,6 +276,9 @@ pub struct ConnectionConfig {
     pub visibility_lag: Option<Duration>,
     /// Whether the connection uses live records or test records. Only some providers need this.
     pub livemode: Option<bool>,
+    /// Whether the provider gets a `traceparent`, where the request of the client is sampled.
+    #[serde(default)]
+    pub send_traceparent: bool,
     /// Whether the built-in twin (a sandbox in the gateway's process) answers instead of the provider.
     #[serde(default)]
     pub sandbox: bool,

@@ -10,6 +10,7 @@ mod operator;
 mod resolve;
 mod secrets;
 mod tls;
+mod traces;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -35,6 +36,7 @@ pub use cursor::{Cursor, CursorKey, NotThisList};
 pub use homes::{Homes, connection, held};
 pub use middleware::{Home, Middleware};
 pub use operator::{OperatorAccess, SANDBOX_OPERATOR_KEY};
+pub use traces::Traces;
 
 use crate::{
     admission::{OfMerchant, RequestRate, WrongKeys},
@@ -75,6 +77,8 @@ pub struct Gateway {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Where clients may use HTTP/2.
     pub http2: Http2,
+    /// Which requests are sampled for traces, and where their spans are sent. `None`: there are no traces.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// A merchant.

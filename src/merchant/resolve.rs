@@ -76,6 +76,7 @@ impl Gateway {
         }
         let operator = resolver.operator(|key| by_key.contains_key(key));
         let tls = resolver.tls();
+        let traces = resolver.traces();
         // The deadline may be longer than `store.lease`, because the lease is renewed while a write is in flight. But
         // it is not renewed for longer than `LONGEST_ATTEMPT`.
         if config.server.deadline > store::LONGEST_ATTEMPT {
@@ -135,6 +136,7 @@ impl Gateway {
                     server_timing: config.server.server_timing,
                     tls,
                     http2: config.server.http2,
+                    traces,
                 },
                 warnings: resolver.warnings,
             }),
@@ -158,11 +160,11 @@ type MerchantWithKeys = (Vec<[u8; 32]>, Arc<Merchant>);
 pub(super) struct Resolver<'c> {
     pub(super) loaded: &'c Loaded,
     twins: Option<&'c Twins>,
-    shared: &'c Shared,
+    pub(super) shared: &'c Shared,
     mistakes: Vec<String>,
     warnings: Vec<String>,
     clients: Clients,
-    proxy: Option<Arc<Proxy>>,
+    pub(super) proxy: Option<Arc<Proxy>>,
 }
 
 impl Resolver<'_> {
@@ -245,6 +247,7 @@ impl Resolver<'_> {
             return None;
         };
         self.on_ambiguous(&at, typed.on_ambiguous, manifest);
+        self.send_traceparent(&at, typed);
         let (scheme, secrets) = self.credentials(&at, typed, manifest)?;
         let endpoint = self.endpoint(&at, merchant, name, typed, manifest)?;
         let client = self.client(typed.sandbox)?;
@@ -268,6 +271,7 @@ impl Resolver<'_> {
                 },
                 max_reply: outbound.max_reply,
                 breaker: outbound.breaker,
+                sends_traceparent: typed.send_traceparent,
             },
         );
         let upstream = match upstream {

@@ -9,6 +9,7 @@ use std::{
 use passerelle_providers::model::{Error, Kind, Operation, Response};
 
 use super::{Counter, Histogram, Metrics};
+use crate::traces::Connection;
 
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident = $word:literal,)* }) => {
@@ -114,8 +115,8 @@ pub struct ConnectionSeries {
     pub connection: String,
     /// The name of its provider.
     pub provider: &'static str,
-    /// The host of the provider.
-    server: String,
+    /// The host and the port of the provider.
+    server: (String, u16),
     operations: [OfOperation; Operation::ALL.len()],
     calls: [OnceLock<Histogram>; CallOutcome::COUNT],
     replies_refused: OnceLock<Counter>,
@@ -135,19 +136,31 @@ impl fmt::Debug for ConnectionSeries {
 }
 
 impl ConnectionSeries {
-    /// The series of a connection whose provider has this host.
-    pub fn new(metrics: &Metrics, merchant: &str, connection: &str, provider: &'static str, server: &str) -> Arc<Self> {
+    /// The series of a connection whose provider has this host and port.
+    pub fn new(
+        metrics: &Metrics,
+        merchant: &str,
+        connection: &str,
+        provider: &'static str,
+        (host, port): (&str, u16),
+    ) -> Arc<Self> {
         Arc::new(Self {
             metrics: metrics.clone(),
             merchant: merchant.to_owned(),
             connection: connection.to_owned(),
             provider,
-            server: server.to_owned(),
+            server: (host.to_owned(), port),
             operations: Default::default(),
             calls: Default::default(),
             replies_refused: OnceLock::new(),
             writes: Default::default(),
         })
+    }
+
+    /// The connection, as spans name it.
+    pub(super) fn in_spans(&self) -> Connection<'_> {
+        let Self { merchant, connection, provider, server: (host, port), .. } = self;
+        Connection { merchant, connection, provider, server: (host, *port) }
     }
 
     /// Records a client's request, and the part of its time in which no request to a provider was open.
@@ -164,7 +177,7 @@ impl ConnectionSeries {
 
     /// Records an attempt to send a request to the provider.
     pub fn record_call(&self, outcome: CallOutcome, time: Duration) {
-        let Self { metrics, merchant, connection, provider, server, .. } = self;
+        let Self { metrics, merchant, connection, provider, server: (server, _), .. } = self;
         if let Some(calls) = self.calls.get(outcome as usize) {
             let find = || metrics.call_seconds(merchant, connection, provider, server, outcome.word());
             calls.get_or_init(find).observe(time.as_secs_f64());

@@ -1,7 +1,7 @@
 //! What one request of a client is recorded with: its operation, its connection, and the time in which requests to
 //! providers were open. The inbound layer (`src/app.rs`) begins and ends it. Code below it that knows more calls the
 //! functions of this module. They find the request in a task-local value, which needs no memory of its own, and do nothing
-//! in tasks that serve no request.
+//! in tasks that serve no request. If the request is sampled, its spans are made from the same (`traces`).
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,6 +14,7 @@ use passerelle_providers::model::Operation;
 use tokio::task_local;
 
 use super::{CallOutcome, ConnectionSeries, Gauge, Metrics, Outcome, connection::OtherSeries};
+use crate::traces::{Call, Sampled, SpanContext, TraceId};
 
 task_local! {
     static REQUEST: Request;
@@ -47,6 +48,8 @@ pub struct Request {
     is_turned_away: Cell<bool>,
     /// Where the end is recorded. `None` after the end, and for the part of a request that has a task of its own.
     end: Option<(Instant, Arc<RequestSeries>)>,
+    /// What its spans are made from, if it is sampled.
+    sampled: Option<Box<Sampled>>,
 }
 
 /// The times of a request that has ended.
@@ -65,6 +68,13 @@ impl Request {
         let mut request = Self::default();
         request.end = Some((began, Arc::clone(series)));
         request
+    }
+
+    /// The same request, with what its spans are made from.
+    #[must_use]
+    pub fn sampled(mut self, sampled: Option<Box<Sampled>>) -> Self {
+        self.sampled = sampled;
+        self
     }
 
     /// Executes the work of the request.
@@ -89,6 +99,18 @@ impl Request {
         self.is_turned_away.get()
     }
 
+    /// The trace of the request, if it is sampled.
+    pub fn trace(&self) -> Option<TraceId> {
+        self.sampled.as_ref().map(|sampled| sampled.trace())
+    }
+
+    /// Says what the request is answered with: the status, and the code of a problem.
+    pub fn answered(&self, status: u16, problem: Option<&'static str>) {
+        if let Some(sampled) = &self.sampled {
+            sampled.answered(status, problem);
+        }
+    }
+
     /// Records the end of the request.
     pub fn finish(mut self, outcome: Outcome) -> Times {
         self.record(outcome)
@@ -104,7 +126,26 @@ impl Request {
             (Some(operation), Some(connection)) => connection.record_request(operation, outcome, total, overhead),
             _ => series.others.record(outcome, total),
         }
+        self.end_spans(outcome);
         Times { provider, overhead }
+    }
+
+    fn end_spans(&mut self, outcome: Outcome) {
+        if let Some(sampled) = self.sampled.take() {
+            let connection = self.connection.borrow();
+            let operation = self.operation.get().map(Operation::name);
+            sampled.end(connection.as_ref().map(|connection| connection.in_spans()), operation, outcome.word());
+        }
+    }
+
+    /// A part of the request of this task that has a task of its own.
+    fn part() -> Self {
+        let mut part = Self::default();
+        let _ = REQUEST.try_with(|request| {
+            part.operation.set(request.operation.get());
+            part.sampled = request.sampled.as_ref().map(|sampled| sampled.part());
+        });
+        part
     }
 
     fn begin_call(&self) {
@@ -124,11 +165,13 @@ impl Request {
     }
 }
 
-/// A request whose future is dropped has no client any more.
+/// A request whose future is dropped has no client any more. A part that no request has absorbed outlived its request.
 impl Drop for Request {
     fn drop(&mut self) {
         if self.end.is_some() {
             self.record(Outcome::Abandoned);
+        } else {
+            self.end_spans(Outcome::Abandoned);
         }
     }
 }
@@ -156,10 +199,29 @@ pub async fn waiting<F: Future>(work: F) -> F::Output {
     work.await
 }
 
-/// Executes a part of a request in a task of its own. [`absorb`] adds what it returns to the request.
+/// Executes a part of the request of this task in another task. [`absorb`] adds what it returns to the request.
 pub fn in_own_task<F: Future>(work: F) -> impl Future<Output = (F::Output, Request)> {
-    // Boxed: a task moves its future several times, and that of a write is large.
-    Request::default().during(Box::pin(work))
+    // Here, because the other task does not know the request. Boxed, because a task moves its future several times, and that of
+    // a write is large.
+    Request::part().during(Box::pin(work))
+}
+
+/// Executes work for a request that has ended, and that was sampled.
+pub async fn after_request<F: Future>(sampled: Box<Sampled>, operation: Option<Operation>, work: F) -> F::Output {
+    let request = Request::default().sampled(Some(sampled));
+    request.operation.set(operation);
+    let (output, _) = request.during(work).await;
+    output
+}
+
+/// The span of the request, if it is sampled.
+pub fn context() -> Option<SpanContext> {
+    REQUEST.try_with(|request| request.sampled.as_ref().map(|sampled| sampled.context())).ok().flatten()
+}
+
+/// The span that a request to a provider belongs to, if the request of the client is sampled.
+pub fn calls_context() -> Option<SpanContext> {
+    REQUEST.try_with(|request| request.sampled.as_ref().map(|sampled| sampled.calls_context())).ok().flatten()
 }
 
 /// Adds a part of the request that had a task of its own. The request waited for it and did nothing meanwhile.
@@ -169,6 +231,9 @@ pub fn absorb(part: &Request) {
         request.is_turned_away.set(request.is_turned_away() || part.is_turned_away());
         if let Some(connection) = part.connection() {
             request.connection.replace(Some(connection));
+        }
+        if let (Some(sampled), Some(part)) = (&request.sampled, &part.sampled) {
+            sampled.absorb(part);
         }
     });
 }
@@ -195,25 +260,38 @@ impl Drop for Open {
 pub struct Attempt<'c> {
     connection: &'c ConnectionSeries,
     began: Instant,
+    /// The name of the method.
+    method: &'static str,
     outcome: CallOutcome,
+    /// The status of the provider's answer.
+    status: Option<u16>,
     _open: Open,
 }
 
 impl<'c> Attempt<'c> {
-    /// An attempt that begins now.
-    pub fn new(connection: &'c ConnectionSeries) -> Self {
-        Self { connection, began: Instant::now(), outcome: CallOutcome::Abandoned, _open: Open::new() }
+    /// An attempt that begins now, with a request of this method.
+    pub fn new(connection: &'c ConnectionSeries, method: &'static str) -> Self {
+        let (began, outcome) = (Instant::now(), CallOutcome::Abandoned);
+        Self { connection, began, method, outcome, status: None, _open: Open::new() }
     }
 
-    /// The attempt has ended.
-    pub fn finish(mut self, outcome: CallOutcome) {
-        self.outcome = outcome;
+    /// The attempt has ended, with a status if the provider answered.
+    pub fn finish(mut self, outcome: CallOutcome, status: Option<u16>) {
+        (self.outcome, self.status) = (outcome, status);
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.connection.record_call(self.outcome, self.began.elapsed());
+        let Self { connection, began, method, outcome, status, .. } = *self;
+        let ended = Instant::now();
+        connection.record_call(outcome, ended - began);
+        let _ = REQUEST.try_with(|request| {
+            if let Some(sampled) = &request.sampled {
+                let error = (outcome != CallOutcome::Success).then(|| outcome.word());
+                sampled.add_call(Call { began, ended, method, status, error });
+            }
+        });
     }
 }
 
@@ -222,7 +300,7 @@ mod tests {
     use super::*;
 
     fn series(metrics: &Metrics) -> Arc<ConnectionSeries> {
-        ConnectionSeries::new(metrics, "acme", "main", "lomi", "api.example")
+        ConnectionSeries::new(metrics, "acme", "main", "lomi", ("api.example", 443))
     }
 
     fn has(metrics: &Metrics, line: &str) -> bool {
@@ -237,13 +315,13 @@ mod tests {
         let request = Request::new(began, &RequestSeries::new(&metrics));
         let work = async {
             is_for(Operation::List, &connection);
-            let (first, second) = (Attempt::new(&connection), Attempt::new(&connection));
+            let (first, second) = (Attempt::new(&connection, "GET"), Attempt::new(&connection, "GET"));
             // Longer than everything else here.
             while first.began.elapsed() < Duration::from_millis(5) {
                 std::hint::spin_loop();
             }
-            first.finish(CallOutcome::Success);
-            second.finish(CallOutcome::Failure);
+            first.finish(CallOutcome::Success, Some(200));
+            second.finish(CallOutcome::Failure, Some(500));
         };
         let ((), request) = request.during(work).await;
         let times = request.finish(Outcome::Ok);
@@ -268,13 +346,13 @@ mod tests {
     #[tokio::test]
     async fn a_part_in_a_task_of_its_own_belongs_to_its_request() {
         let metrics = Metrics::default();
-        let (connection, other) = (series(&metrics), ConnectionSeries::new(&metrics, "acme", "old", "lomi", ""));
+        let (connection, other) = (series(&metrics), ConnectionSeries::new(&metrics, "acme", "old", "lomi", ("", 443)));
         let request = Request::new(Instant::now(), &RequestSeries::new(&metrics));
         let work = async {
             is_for(Operation::Create, &connection);
             let part = in_own_task(async move {
                 is_served_by(&other);
-                Attempt::new(&other).finish(CallOutcome::Success);
+                Attempt::new(&other, "POST").finish(CallOutcome::Success, Some(200));
             });
             let ((), part) = tokio::spawn(part).await.expect("no panic");
             absorb(&part);
@@ -292,7 +370,7 @@ mod tests {
         let request = Request::new(Instant::now(), &RequestSeries::new(&metrics));
         let work = async {
             is_for(Operation::Retrieve, &connection);
-            let _attempt = Attempt::new(&connection);
+            let _attempt = Attempt::new(&connection, "GET");
             std::future::pending::<()>().await;
         };
         assert!(futures_util::FutureExt::now_or_never(request.during(work)).is_none());

@@ -23,6 +23,7 @@ use crate::{
     metrics::{Metrics, number},
     store::{OpenCount, Store, StoreError},
     switch::{Switches, context::Context, service::Refused},
+    telemetry::Exporter,
     upstream::Shared,
     writes::{FindSurface, Writes},
 };
@@ -53,6 +54,8 @@ pub struct App {
     pub places: Arc<Places>,
     /// Counts the requests that are refused because there are too many.
     pub refusals: Arc<Refusals>,
+    /// Sends the spans of sampled requests.
+    exporter: Exporter,
     /// One request at a time shows the metrics, because some of them are read then.
     shows_metrics: tokio::sync::Mutex<()>,
 }
@@ -72,6 +75,7 @@ impl App {
             switches: Switches::new(context),
             places,
             refusals: Arc::new(Refusals::new(shared.metrics())),
+            exporter: Exporter::new(&shared),
             shared,
             replays: Replays::new(store.signatures().clone()),
             store,
@@ -129,8 +133,18 @@ impl App {
                 app.switches.work(),
                 app.switches.erase(),
                 app.replays.keep_reaping(),
+                app.exporter.run(&app.gateway),
             );
         })
+    }
+
+    /// Waits until the spans of all requests so far were sent, but not longer than `longest_wait`. `serve` calls this at
+    /// shutdown.
+    pub async fn spans_sent(&self, longest_wait: Duration) {
+        if self.gateway.load().traces.is_some() {
+            // What is not sent until then is lost.
+            let _ = tokio::time::timeout(longest_wait, self.shared.spans().flushed()).await;
+        }
     }
 
     async fn keep_learning(&self) {

@@ -17,6 +17,7 @@ use reqwest::{redirect, retry};
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
+use url::Host;
 
 use super::{
     Outgoing,
@@ -29,8 +30,12 @@ use super::{
     shares::Replies,
 };
 use crate::{
-    metrics::{CallOutcome, ConnectionSeries, request::Attempt},
+    metrics::{
+        CallOutcome, ConnectionSeries,
+        request::{Attempt, calls_context},
+    },
     tls,
+    traces::{TRACEPARENT, method_name},
 };
 
 /// How the outbound client is built.
@@ -128,6 +133,7 @@ struct Parts {
     replies: Arc<Replies>,
     gate: Arc<Gate>,
     series: Arc<ConnectionSeries>,
+    sends_traceparent: bool,
 }
 
 /// What one attempt may need.
@@ -148,6 +154,7 @@ impl ProviderClient {
         replies: Arc<Replies>,
         gate: Arc<Gate>,
         series: Arc<ConnectionSeries>,
+        sends_traceparent: bool,
     ) -> Result<Self, String> {
         let base = Base::new(base_url)?;
         if client.encrypted_only && !base.is_encrypted() {
@@ -156,12 +163,18 @@ impl ProviderClient {
                     .to_owned(),
             );
         }
-        let proxied = client.proxied.filter(|(_, proxy)| base.host().is_some_and(|host| proxy.is_for(&host)));
-        let (client, proxy) = match proxied {
+        let (client, proxy) = client.for_host(base.host());
+        Ok(Self(Arc::new(Parts { client, proxy, base, limits, replies, gate, series, sends_traceparent })))
+    }
+}
+
+impl HttpClient {
+    /// The client for a host, and the proxy through which it is reached.
+    pub(super) fn for_host(self, host: Option<Host<&str>>) -> (reqwest::Client, Option<Arc<Proxy>>) {
+        match self.proxied.filter(|(_, proxy)| host.is_some_and(|host| proxy.is_for(&host))) {
             Some((client, proxy)) => (client, Some(proxy)),
-            None => (client.direct, None),
-        };
-        Ok(Self(Arc::new(Parts { client, proxy, base, limits, replies, gate, series })))
+            None => (self.direct, None),
+        }
     }
 }
 
@@ -217,7 +230,7 @@ impl Service<Outgoing> for ProviderClient {
     }
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
-        let Outgoing { request, headers, writes, times, pass } = outgoing;
+        let Outgoing { request, mut headers, writes, times, pass } = outgoing;
         let parts = Arc::clone(&self.0);
         let now = Instant::now();
         if now >= times.send_until {
@@ -228,18 +241,25 @@ impl Service<Outgoing> for ProviderClient {
             None => Limit::of_record(parts.limits.max_reply),
         };
         let deadline = times.answer_until.min(now + parts.limits.timeout);
+        if parts.sends_traceparent
+            && let Some(context) = calls_context()
+            && let Ok(value) = HeaderValue::try_from(context.to_string())
+        {
+            headers.insert(TRACEPARENT, value);
+        }
+        let method = method_name(request.method());
         // Created outside the async block, which then has to store only this future and not the request. It sends nothing
         // before it is polled.
         let response = parts.to_reqwest(&request, headers).map(|request| parts.client.execute(request));
         Box::pin(async move {
             // Pinned here, because otherwise the timer would contain a second copy of this large future.
             let exchange = pin!(parts.exchange(response?, limit, writes));
-            let attempt = Attempt::new(&parts.series);
+            let attempt = Attempt::new(&parts.series, method);
             let result = complete_before(deadline, exchange).await;
             let result =
                 result.unwrap_or_else(|| Err(Error::new(Kind::TimedOut, "the provider did not answer in time")));
             parts.gate.record(pass, &result);
-            attempt.finish(CallOutcome::of(&result));
+            attempt.finish(CallOutcome::of(&result), result.as_ref().ok().map(|response| response.status().as_u16()));
             Ok(result?)
         })
     }
@@ -277,7 +297,7 @@ mod tests {
     };
 
     fn series() -> Arc<ConnectionSeries> {
-        ConnectionSeries::new(&Metrics::default(), "acme", "main", "lomi", "127.0.0.1")
+        ConnectionSeries::new(&Metrics::default(), "acme", "main", "lomi", ("127.0.0.1", 80))
     }
 
     fn replies() -> Arc<Replies> {
@@ -301,7 +321,8 @@ mod tests {
     async fn send(client: HttpClient, base: &str, path: &'static str, send_until: Instant) -> Error {
         let gate = gate();
         let pass = gate.enter(passerelle_providers::model::Operation::Create).expect("it is closed").pass;
-        let mut client = ProviderClient::new(client, base, LIMITS, replies(), gate, series()).expect("a base URL");
+        let mut client =
+            ProviderClient::new(client, base, LIMITS, replies(), gate, series(), false).expect("a base URL");
         let times = Times { send_until, answer_until: Instant::now() + Duration::from_mins(1) };
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = Uri::from_static(path);
@@ -338,7 +359,7 @@ mod tests {
         let refused = send(client(false), &format!("https://localhost:{port}"), "/", later).await;
         assert_eq!(refused.kind, Kind::Unreachable);
         let base = format!("http://127.0.0.1:{port}");
-        let plain = ProviderClient::new(client(false), &base, LIMITS, replies(), gate(), series());
+        let plain = ProviderClient::new(client(false), &base, LIMITS, replies(), gate(), series(), false);
         assert!(plain.err().is_some_and(|error| error.contains("does not begin with https://")));
         assert!(!was_connected());
     }

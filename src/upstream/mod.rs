@@ -24,6 +24,7 @@ mod base;
 mod breaker;
 mod budget;
 mod client;
+mod collector;
 mod failure;
 mod gate;
 mod proxy;
@@ -64,6 +65,7 @@ pub use address::check_base_url;
 pub use base::Base;
 pub use budget::LARGEST_REPLY;
 pub use client::{ClientSettings, HttpClient, http_client};
+pub use collector::Collector;
 pub use proxy::{Exception, Proxy};
 pub use rate::Sender;
 pub use shares::{ConnectionName, MaxInFlight, Shared};
@@ -129,6 +131,8 @@ pub struct UpstreamSettings<'n> {
     pub max_reply: usize,
     /// When nothing is sent to a provider that fails.
     pub breaker: BreakerConfig,
+    /// Whether the requests of a sampled request have a `traceparent`.
+    pub sends_traceparent: bool,
 }
 
 /// Sends the requests of one connection.
@@ -152,16 +156,18 @@ impl Upstream {
     /// Builds the stack over the one outbound client. The error says what is wrong with the settings.
     pub fn new(client: HttpClient, shared: &Shared, settings: UpstreamSettings<'_>) -> Result<Self, String> {
         let UpstreamSettings { name, provider, endpoint, scheme, credentials, timeout, .. } = settings;
-        let UpstreamSettings { rate_limit, max_in_flight, max_reply, breaker, .. } = settings;
+        let UpstreamSettings { rate_limit, max_in_flight, max_reply, breaker, sends_traceparent, .. } = settings;
         let shared = shared.clone();
         let replies = Arc::new(shared.replies(endpoint.base_url()));
         let limits = client::Limits { timeout, max_reply };
         let base_url = endpoint.base_url();
         let gate = Arc::new(Gate::new(shared.breakers(name, account(name, base_url, &credentials)), breaker));
-        let host = Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-        let series = ConnectionSeries::new(shared.metrics(), name.merchant, name.connection, provider, &host);
+        let url = Url::parse(base_url).ok();
+        let server = url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+        let (server, metrics) = (server.unwrap_or_default(), shared.metrics());
+        let series = ConnectionSeries::new(metrics, name.merchant, name.connection, provider, server);
         let (own, of_client, shown) = (Arc::clone(&replies), Arc::clone(&gate), Arc::clone(&series));
-        let client = client::ProviderClient::new(client, base_url, limits, own, of_client, shown)?;
+        let client = client::ProviderClient::new(client, base_url, limits, own, of_client, shown, sends_traceparent)?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let authorization = Arc::clone(&authorizer.0);
         let stack =

@@ -13,7 +13,7 @@ use std::{
 };
 
 use passerelle_providers::model::{Error, Kind};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use url::Url;
 
 use super::{
@@ -21,7 +21,10 @@ use super::{
     gate::Breakers,
     recent::Recent,
 };
-use crate::metrics::{Counter, Metrics, number};
+use crate::{
+    metrics::{Counter, Metrics, number},
+    traces::{Message, SpanQueue},
+};
 
 /// What the connections of a process share. All clones are one.
 #[derive(Clone, Default)]
@@ -33,18 +36,25 @@ struct Parts {
     breakers: Mutex<HashMap<Account, Arc<Breakers>>>,
     decoders: Semaphore,
     metrics: Metrics,
+    spans: SpanQueue,
+    /// The other end of `spans`, until the exporter takes it.
+    ended_spans: Mutex<Option<mpsc::Receiver<Message>>>,
 }
 
 impl Default for Parts {
     fn default() -> Self {
         // The other half of the cores answers everybody else meanwhile.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let metrics = Metrics::default();
+        let (spans, ended_spans) = SpanQueue::new(metrics.spans("dropped"));
         Self {
             process: Arc::new(Held { replies: Budget::whole(), ..Held::default() }),
             others: Mutex::default(),
             breakers: Mutex::default(),
             decoders: Semaphore::new((cores / 2).max(1)),
-            metrics: Metrics::default(),
+            metrics,
+            spans,
+            ended_spans: Mutex::new(Some(ended_spans)),
         }
     }
 }
@@ -160,6 +170,16 @@ impl Shared {
     /// The metrics of the process.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// The queue for the spans of sampled requests.
+    pub fn spans(&self) -> &SpanQueue {
+        &self.0.spans
+    }
+
+    /// The end of that queue from which the spans are sent. `None` if it was taken before.
+    pub fn take_ended_spans(&self) -> Option<mpsc::Receiver<Message>> {
+        self.0.ended_spans.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Reads how many places are in use.

@@ -22,7 +22,7 @@
 //! at the provider, `attempt` one attempt, `ends` stores how it ended, `contacts` what it changes about the contacts of its
 //! customer, `in_flight` the writes of this process that clients can join, `repetition` answers a request that repeats an
 //! earlier one, `copies` the writes by which the gateway copies customers, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the format of
-//! answers, `over_http` the headers, `earlier` what earlier versions compared. `docs/reliability.md` follows a lost answer
+//! answers, `over_http` the headers, `earlier` what earlier versions compared, `traced` spans. `docs/reliability.md` follows a lost answer
 //! through all of it.
 
 mod admission;
@@ -40,6 +40,7 @@ mod recovery;
 mod repetition;
 mod stored_write;
 mod surface;
+mod traced;
 
 use std::{sync::Arc, time::Duration};
 

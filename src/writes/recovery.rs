@@ -12,10 +12,7 @@
 //! - A create *adopts* the customer that the gateway found for it. Before the customer becomes the outcome of the
 //!   create, `OperationLog::adopt` makes sure that no other create made that customer.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -100,8 +97,7 @@ impl Writes {
             };
             for record in records {
                 let (this, time) = (Arc::clone(self), time.clone());
-                // No client waits for an attempt of the worker.
-                running.spawn(async move { this.reconcile(record, &time, &Weak::new()).await });
+                running.spawn(async move { this.reconcile_alone(record, &time).await });
             }
         }
     }

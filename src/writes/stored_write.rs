@@ -20,7 +20,11 @@ use super::{
     copies::CopySurface,
     surface::{FindSurface, StoredSurface, Surface},
 };
-use crate::merchant::{Connection, Merchant};
+use crate::{
+    merchant::{Connection, Merchant},
+    metrics::request::context,
+    traces::SpanContext,
+};
 
 /// The version of the records that this version of the gateway writes.
 const VERSION: u32 = 2;
@@ -57,6 +61,14 @@ struct RecordHead<'d> {
     /// The customer's id at the provider, where the merchant knows the customer by another id.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_id: Option<&'d str>,
+    /// The span of the request as `traceparent`, if it is sampled. Earlier versions ignore it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TraceOfRecord<'d> {
+    trace: Option<&'d str>,
 }
 
 /// A record of version 2 or newer. A record of version 1 is the request alone.
@@ -110,8 +122,14 @@ impl StoredWrite {
         let rewritten = fields.into_iter().flat_map(|fields| fields.rewritten.entries());
         let rewritten = rewritten.map(|(field, rule)| (field.name(), rule)).collect();
         let version = if on_loss == LossPolicy::Carry { CARRYING } else { VERSION };
-        let head = RecordHead { version, on_loss, lost, rewritten, provider_id };
+        let trace = context().map(|context| context.to_string());
+        let head = RecordHead { version, on_loss, lost, rewritten, provider_id, trace };
         with_member(&head, br#","request":"#, &request(command, &surface.name(), on_loss)).into()
+    }
+
+    /// The span of the request that began the write, if it was sampled.
+    pub(super) fn trace(record: &[u8]) -> Option<SpanContext> {
+        SpanContext::parse(serde_json::from_slice::<TraceOfRecord<'_>>(record).ok()?.trace?.as_bytes())
     }
 
     /// Decodes a record. `None` if a newer version wrote it, or if this version does not know its operation or its

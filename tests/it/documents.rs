@@ -66,7 +66,7 @@ fn the_table_of_dedupe_classes_is_up_to_date() {
 #[test]
 fn the_defaults_name_every_key() {
     let schema: serde_json::Value = serde_json::from_str(&passerelle::config::json_schema()).expect("JSON");
-    for section in ["Server", "Operator", "Store", "Outbound", "Merchant", "MerchantSwitch", "Connection"] {
+    for section in ["Server", "Operator", "Store", "Outbound", "Merchant", "MerchantSwitch", "Connection", "Traces"] {
         let keys = schema["$defs"][section]["properties"].as_object().expect("a section").keys();
         for key in keys.filter(|key| *key != "metrics_listen") {
             assert!(

@@ -100,6 +100,24 @@ async fn a_failure_and_the_end_of_an_unknown_write_are_one_line_each_with_their_
     assert_eq!((&end["level"], &end["outcome"]), (&"INFO".into(), &"done".into()));
 }
 
+/// So the lines of a request are found by the trace of its client, also where no traces are configured.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_line_of_a_request_has_the_trace_of_its_client() {
+    let process = Process::start(&format!("http://{}", refusing_address()), "passerelle=debug");
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    for parent in [format!("00-{trace}-00f067aa0ba902b7-00"), "00-forged".to_owned()] {
+        #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not of a provider")]
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let request = client.get(format!("{}/livez", process.url)).header("traceparent", parent);
+        assert_eq!(request.send().await.expect("an answer").status(), 200);
+    }
+    let log = process.end();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let traces: Vec<Value> =
+        lines.filter(|line| line["route"] == "/livez").map(|line| line["trace.id"].clone()).collect();
+    assert_eq!(traces, [json!(trace), Value::Null], "{log}");
+}
+
 /// A provider that is down for a minute must not fill the disk of the gateway.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_a_breaker_refuses_have_no_lines_of_their_own() {

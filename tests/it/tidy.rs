@@ -103,6 +103,7 @@ const CORE: &[&str] = &["text", "json", "model", "api", "kit", "engine", "switch
 const SHELL: &[&str] = &[
     "capabilities",
     "config",
+    "traces",
     "metrics",
     "admission",
     "tls",
@@ -113,6 +114,7 @@ const SHELL: &[&str] = &[
     "problem",
     "writes",
     "switch",
+    "telemetry",
     "state",
     "body",
     "http",
