@@ -25,6 +25,7 @@ pub mod admission;
 pub mod app;
 mod body;
 pub mod capabilities;
+pub mod chance;
 pub mod command;
 pub mod config;
 pub mod drop_in;

@@ -23,13 +23,14 @@ use passerelle_providers::{
 };
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
-use tower::util::rng::{HasherRng, Rng};
+use tower::util::rng::Rng as _;
 
 use super::{
     ConnectionName,
     breaker::{Breaker, Cause, Outcome, Refusal, Ticket},
 };
 use crate::{
+    chance::Jitter,
     config::BreakerConfig,
     metrics::{Metrics, request},
 };
@@ -195,7 +196,7 @@ impl Gate {
         let changed = counted.map(|(breaker, ticket, outcome)| {
             let was_closed = breaker.is_closed();
             if let Some(outcome) = outcome {
-                breaker.record(ticket, outcome, &self.settings, now, || HasherRng::default().next_f64());
+                breaker.record(ticket, outcome, &self.settings, now, || Jitter.next_f64());
             }
             (was_closed != breaker.is_closed(), breaker.open_cause())
         });

@@ -14,10 +14,10 @@ use tower::{
         backoff::{Backoff, ExponentialBackoff, ExponentialBackoffMaker, MakeBackoff},
         budget::{Budget, TpsBudget},
     },
-    util::rng::HasherRng,
 };
 
 use super::{Outgoing, gate::Gate};
+use crate::chance::Jitter;
 
 /// Attempts after the first.
 const MAX_RETRIES: u8 = 2;
@@ -34,19 +34,18 @@ const BUDGET_PERIOD: Duration = Duration::from_secs(10);
 pub(super) struct Policy {
     retries_left: u8,
     budget: Arc<TpsBudget>,
-    pause: ExponentialBackoff,
+    pause: Option<ExponentialBackoff<Jitter>>,
     gate: Arc<Gate>,
 }
 
 impl Policy {
     pub(super) fn new(gate: Arc<Gate>) -> Self {
-        // Full jitter. The bounds are valid constants, so this does not fail.
-        let maker = ExponentialBackoffMaker::new(MIN_PAUSE, MAX_PAUSE, 1.0, HasherRng::default());
-        let mut maker = maker.unwrap_or_default();
+        // Full jitter. The bounds are valid constants, so this does not fail. Without pauses, nothing would be sent again.
+        let maker = ExponentialBackoffMaker::new(MIN_PAUSE, MAX_PAUSE, 1.0, Jitter);
         Self {
             retries_left: MAX_RETRIES,
             budget: Arc::new(TpsBudget::new(BUDGET_PERIOD, BUDGET_MIN_PER_SECOND, BUDGET_SHARE)),
-            pause: maker.make_backoff(),
+            pause: maker.ok().map(|mut maker| maker.make_backoff()),
             gate,
         }
     }
@@ -63,7 +62,7 @@ impl retry::Policy<Outgoing, Response, BoxError> for Policy {
         if self.retries_left == 0 || !self.gate.admits(outgoing.pass) {
             return None;
         }
-        let pause = self.pause.next_backoff();
+        let pause = self.pause.as_mut()?.next_backoff();
         // The pause would last longer than the request may be sent.
         if pause.deadline() >= outgoing.times.send_until || !self.budget.withdraw() {
             return None;
@@ -89,5 +88,26 @@ fn may_be_retried(writes: bool, result: &Result<Response, BoxError>) -> bool {
             },
             None => false,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::BreakerConfig,
+        upstream::{ConnectionName, Shared},
+    };
+
+    /// Otherwise a provider that had refused many requests would get all of them again at one moment.
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_fail_together_are_not_sent_again_together() {
+        let name = ConnectionName { merchant: "acme", connection: "main" };
+        let gate = Gate::new(Shared::default().breakers(name, [0; 32]), BreakerConfig::tested());
+        let policy = Policy::new(Arc::new(gate));
+        let pauses =
+            [policy.clone(), policy].map(|policy| policy.pause.map(|mut pause| pause.next_backoff().deadline()));
+        assert!(pauses[0].is_some());
+        assert_ne!(pauses[0], pauses[1]);
     }
 }
