@@ -33,7 +33,7 @@ pub use head::refuse_head;
 
 use crate::{
     admission::{self, OfClient, Refusals},
-    drop_in, http as api,
+    chance, drop_in, http as api,
     merchant::{Gateway, Merchant},
     metrics::{
         Counter, Outcome,
@@ -333,7 +333,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         |value: &&HeaderValue| (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic);
     headers.get(REQUEST_ID).filter(usable).cloned().unwrap_or_else(|| {
         let mut buffer = Uuid::encode_buffer();
-        let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+        let text = chance::later_id().hyphenated().encode_lower(&mut buffer);
         HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
     })
 }

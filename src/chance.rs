@@ -1,6 +1,27 @@
-//! What is drawn by chance and decides something: how long a pause is.
+//! What is drawn by chance and decides something: the ids by which writes are ordered, the names of processes, and how long
+//! a pause is. It comes from here, so that a simulation can repeat a run. Keys, nonces and secrets do not: they decide
+//! nothing.
 
 use tower::util::rng::{HasherRng, Rng};
+use uuid::Uuid;
+
+/// An id that is greater than those that were made before it.
+pub fn later_id() -> Uuid {
+    #[cfg(feature = "simulation")]
+    if let Some(id) = simulated::later_id() {
+        return id;
+    }
+    Uuid::now_v7()
+}
+
+/// An id without an order.
+pub fn id() -> Uuid {
+    #[cfg(feature = "simulation")]
+    if let (Some(first), Some(second)) = (simulated::number(), simulated::number()) {
+        return Uuid::from_u64_pair(first, second);
+    }
+    Uuid::new_v4()
+}
 
 /// Draws the lengths of pauses. Clones draw other numbers than their original, so that two requests that fail together are
 /// not sent again together.
@@ -9,7 +30,46 @@ pub struct Jitter;
 
 impl Rng for Jitter {
     fn next_u64(&mut self) -> u64 {
+        #[cfg(feature = "simulation")]
+        if let Some(number) = simulated::number() {
+            return number;
+        }
         HasherRng::default().next_u64()
+    }
+}
+
+/// The numbers of a simulation.
+#[cfg(feature = "simulation")]
+pub mod simulated {
+    use std::cell::Cell;
+
+    use uuid::{Builder, Uuid};
+
+    thread_local! {
+        static STATE: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// From now on, this thread draws the numbers that follow from a seed. `None`: those of the system again.
+    pub fn follow(seed: Option<u64>) {
+        STATE.set(seed);
+    }
+
+    /// The next number (SplitMix64). `None` outside a simulation.
+    pub fn number() -> Option<u64> {
+        let state = STATE.get()?.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        STATE.set(Some(state));
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Some(mixed ^ (mixed >> 31))
+    }
+
+    pub(super) fn later_id() -> Option<Uuid> {
+        let milliseconds = u64::try_from(crate::clock::now().as_millisecond()).ok()?;
+        let (first, second) = (number()?, number()?);
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&first.to_le_bytes());
+        random[8..].copy_from_slice(&second.to_le_bytes()[..2]);
+        Some(Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid())
     }
 }
 

@@ -26,6 +26,7 @@ pub mod app;
 mod body;
 pub mod capabilities;
 pub mod chance;
+pub mod clock;
 pub mod command;
 pub mod config;
 pub mod drop_in;

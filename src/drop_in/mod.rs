@@ -59,7 +59,7 @@ pub fn refuse(method: &Method, uri: &Uri, problem: &Problem) -> Option<http::Res
     let mut vendor_request = Request::default();
     (*vendor_request.method_mut(), *vendor_request.uri_mut()) = (method.clone(), below);
     let refusal = Refusal::from(problem.clone());
-    Some(answer::refuse(&*dialect.server(None), &vendor_request, None, &refusal, Timestamp::now()).0)
+    Some(answer::refuse(&*dialect.server(None), &vendor_request, None, &refusal, crate::clock::now()).0)
 }
 
 /// Serves every request below `/as`.
@@ -78,7 +78,7 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
         dialect,
         uri: parts.uri,
         vendor_request,
-        now: Timestamp::now(),
+        now: crate::clock::now(),
         merchant: None,
         seen: None,
         lost: Vec::new(),

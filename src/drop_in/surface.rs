@@ -4,7 +4,6 @@
 use std::{fmt, sync::Arc};
 
 use http::{Method, Uri};
-use jiff::Timestamp;
 use passerelle_providers::{
     VendorServer,
     engine::{Conditions, Language, drop_in},
@@ -95,7 +94,7 @@ impl Surface for DropInSurface {
                 let refusal = refusal.of_write(ended.id);
                 let merchant = Some(ended.merchant);
                 let (response, failure) =
-                    answer::refuse(&*self.server, &self.vendor_request, merchant, &refusal, Timestamp::now());
+                    answer::refuse(&*self.server, &self.vendor_request, merchant, &refusal, crate::clock::now());
                 (over_http::answer(response), Some(failure))
             }
         }

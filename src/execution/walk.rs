@@ -91,7 +91,7 @@ pub(super) fn place(merchant: &Merchant, home: &Home, cursor: Option<&Place>) ->
 /// is over. `None`: all rows count, because the list of the other side does not show every customer.
 fn since(merchant: &Merchant, first: &str, other: &str) -> Option<i64> {
     let (first, other) = (merchant.connections.get(first)?, merchant.connections.get(other)?);
-    other.manifest.lists.is_complete().then_some(settled(Timestamp::now(), first))
+    other.manifest.lists.is_complete().then_some(settled(crate::clock::now(), first))
 }
 
 /// The list of a connection, asked for at a time, shows what copies wrote until then. In milliseconds since 1970.
@@ -122,7 +122,7 @@ pub(super) async fn walk(
     }
     let mut total = None;
     for pages in 1..=SCAN_PAGES {
-        let settled = settled(Timestamp::now(), &at);
+        let settled = settled(crate::clock::now(), &at);
         let Reply::Customers(page) = reader.run(&at, &Command::List(list.clone())).await? else {
             return Err(Error::bad_response("the reply of another command"));
         };

@@ -265,7 +265,7 @@ impl Middleware for Homes {
 
 /// Whether the claims on the customer wait for its move. The claim itself asks again, by the clock of the database.
 fn is_held(resolved: &Resolved) -> bool {
-    let now = Timestamp::now().as_millisecond();
+    let now = crate::clock::now().as_millisecond();
     let is_held = |customer: &KnownCustomer| customer.held_until > 0 && !customer.shown.is_empty();
     resolved.customers.iter().any(|one| is_held(one) && now < one.held_until.saturating_add(FORGOTTEN))
 }

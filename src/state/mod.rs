@@ -11,7 +11,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 pub use bodies::{BodyBudget, BodyOwner, OverBudget, Reservation, SMALL_BODY};
@@ -66,7 +65,7 @@ impl App {
         let bodies = BodyBudget::new(gateway.max_bodies);
         let places = Places::new(gateway.places);
         store.record_in(shared.metrics());
-        shared.metrics().loaded_at().set(Timestamp::now().as_second());
+        shared.metrics().loaded_at().set(crate::clock::now().as_second());
         let gateway = Arc::new(ArcSwap::from_pointee(gateway.with_ids(&store).with_carried(store.carried())));
         let writes = Writes::new(&store, Arc::clone(&gateway), find_surface);
         let context = Context { store: store.clone(), gateway: Arc::clone(&gateway), writes: Arc::clone(&writes) };
@@ -173,7 +172,7 @@ impl App {
     }
 
     async fn sample_store(&self) -> Result<(), StoreError> {
-        let now = Timestamp::now();
+        let now = crate::clock::now();
         for open in self.store.operations().open_counts().await? {
             let OpenCount { merchant, connection, state, count, oldest } = open;
             self.metrics().open_operations(&merchant, &connection, &state).set(number(count));
@@ -188,7 +187,7 @@ impl App {
         self.metrics().reloads(if is_success { "success" } else { "failure" }).inc();
         if is_success {
             self.metrics().reload_seconds().observe(began.elapsed().as_secs_f64());
-            self.metrics().loaded_at().set(Timestamp::now().as_second());
+            self.metrics().loaded_at().set(crate::clock::now().as_second());
         }
     }
 

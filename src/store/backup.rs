@@ -25,6 +25,12 @@ pub struct Backup {
     pub copied: Copied,
 }
 
+fn in_memory() -> StoreError {
+    let message =
+        "the store is in the gateway's memory (sqlite::memory:), and is lost with it: there is nothing to back up";
+    StoreError::Settings(message.to_owned())
+}
+
 impl Backup {
     /// Makes a backup of the store in a file that does not exist yet. `goes_on` is told how many pages are copied, of how
     /// many; if it answers `false`, nothing is made.
@@ -35,11 +41,9 @@ impl Backup {
     ) -> Result<Option<Self>, StoreError> {
         let from = match &settings.place {
             Location::File(path) => path,
-            Location::Memory => {
-                let message = "the store is in the gateway's memory (sqlite::memory:), and is lost with it: there is \
-                               nothing to back up";
-                return Err(StoreError::Settings(message.to_owned()));
-            }
+            Location::Memory => return Err(in_memory()),
+            #[cfg(feature = "simulation")]
+            Location::Simulated(..) => return Err(in_memory()),
             Location::Server(url) => return Err(StoreError::Settings(of_server(url.expose_secret(), out))),
         };
         let taken = || StoreError::Settings(format!("{} exists already: choose another name", out.display()));

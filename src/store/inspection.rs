@@ -31,6 +31,8 @@ impl Inspection {
                 return Err(StoreError::Settings(message.to_owned()));
             }
             settings::Location::File(path) => Arc::new(Sqlite::open_read_only(path)?),
+            #[cfg(feature = "simulation")]
+            settings::Location::Simulated(database, faults) => Arc::new(database.open(Arc::clone(faults))),
             settings::Location::Server(url) => Arc::new(Postgres::open_read_only(url)?),
         }))
     }

@@ -53,12 +53,13 @@ use std::{
 };
 
 use tokio::{sync::Mutex, time::Instant};
-use uuid::Uuid;
 
 pub use audit::{AuditLog, AuditRecord, CommandRecord, Event};
 pub use backup::Backup;
 pub use carried::{Carried, CarriedChanges};
 pub use contacts::{ContactChanges, ContactKind, Contacts, ContactsOf};
+#[cfg(feature = "simulation")]
+pub use database::sqlite::simulated::{Fate, SimulatedDatabase, StoreFaults};
 pub use database::sqlite::{Copied, Newest, Older};
 pub use error::StoreError;
 pub use ids::{
@@ -125,6 +126,12 @@ impl Store {
                 let key = settings.key.clone().ok_or_else(closed)?;
                 Self::open_with(settings, Arc::new(Postgres::open(url, clock).await?), key, false).await
             }
+            #[cfg(feature = "simulation")]
+            settings::Location::Simulated(database, faults) => {
+                let key = settings.key.clone().ok_or_else(closed)?;
+                let replica = Arc::new(database.open(Arc::clone(faults)));
+                Self::open_with(settings, replica, key, database.is_exclusive).await
+            }
         }
     }
 
@@ -157,7 +164,7 @@ impl Store {
         let keyring = Keyring::new(&key, &settings.previous_keys)?;
         let hashes = Arc::new(secret::unlock(&*database, &keyring).await?);
         let terms = Terms {
-            worker: Uuid::new_v4().simple().to_string(),
+            worker: crate::chance::id().simple().to_string(),
             is_exclusive,
             lease: settings.lease,
             joining: settings.joining,

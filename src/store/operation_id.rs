@@ -11,7 +11,7 @@ pub struct OperationId(Uuid);
 impl OperationId {
     /// A new id.
     pub fn now() -> Self {
-        Self(Uuid::now_v7())
+        Self(crate::chance::later_id())
     }
 
     /// A bound that is smaller than every id made since a time before this one. It is not the id of a write.

@@ -69,12 +69,16 @@ impl Store {
     }
 }
 
+fn in_memory() -> StoreError {
+    StoreError::Settings("the store is in the gateway's memory: nothing of it can be restored".to_owned())
+}
+
 fn reserve(settings: &Settings) -> Result<Reserved, StoreError> {
     match &settings.place {
         Location::File(path) => sqlite::reserve(path),
-        Location::Memory => {
-            Err(StoreError::Settings("the store is in the gateway's memory: nothing of it can be restored".to_owned()))
-        }
+        Location::Memory => Err(in_memory()),
+        #[cfg(feature = "simulation")]
+        Location::Simulated(..) => Err(in_memory()),
         Location::Server(_) => Err(StoreError::Settings(
             "the store is a PostgreSQL database, and nothing has to be accepted: a gateway that ran before the restore \
              refuses writes until it is restarted (docs/operating.md, \"Backup and restore\", says what to do before)"

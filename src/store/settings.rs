@@ -5,6 +5,8 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
+#[cfg(feature = "simulation")]
+use super::database::sqlite::simulated::{SimulatedDatabase, StoreFaults};
 use super::{error::StoreError, keyring::Key};
 use crate::config::{self, Secret};
 
@@ -45,6 +47,9 @@ pub(super) enum Location {
     File(PathBuf),
     /// A PostgreSQL server.
     Server(SecretString),
+    /// The database of a simulation, and what becomes of the transactions.
+    #[cfg(feature = "simulation")]
+    Simulated(SimulatedDatabase, Arc<dyn StoreFaults>),
 }
 
 impl fmt::Debug for Settings {
@@ -92,12 +97,21 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The settings of a process of a simulation. All replicas have the same key.
+    #[cfg(feature = "simulation")]
+    pub fn simulated(database: &SimulatedDatabase, faults: Arc<dyn StoreFaults>) -> Result<Self, StoreError> {
+        let key = Some(Key::parse(&"5a".repeat(32))?);
+        Ok(Self { key, ..Self::at(Location::Simulated(database.clone(), faults)) })
+    }
+
     /// Where the store is, without a password, for logs.
     pub fn location(&self) -> String {
         match &self.place {
             Location::Memory => "sqlite::memory:".to_owned(),
             Location::File(path) => format!("sqlite:{}", path.display()),
             Location::Server(_) => "postgres://…".to_owned(),
+            #[cfg(feature = "simulation")]
+            Location::Simulated(..) => "a simulation".to_owned(),
         }
     }
 }

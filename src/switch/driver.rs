@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
@@ -165,7 +164,7 @@ impl Switches {
             return Ok(());
         }
         tracing::warn!(switch = id, code = stalled.code.as_str(), "the switch makes no progress: {}", stalled.detail);
-        let since = Timestamp::now().to_string();
+        let since = crate::clock::now().to_string();
         let blocked_by = BlockedBy { code: stalled.code, detail: stalled.detail.clone(), since };
         let change = SwitchChange { blocked_by: Some(Some(encoded(&blocked_by)?)), ..SwitchChange::default() };
         self.context.store.switches().change(&switch, true, change).await.map(|_| ())

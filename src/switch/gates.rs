@@ -95,7 +95,7 @@ async fn way_back(context: &Context, loaded: &Loaded) -> Result<Result<(), Reaso
         );
         return Ok(Err(reason("way_back_partial", detail)));
     }
-    let since = Timestamp::now() - PROOF;
+    let since = crate::clock::now() - PROOF;
     let writes = context.store.operations().list(Some(&switch.merchant), Some(State::Done), None, WRITES).await?;
     let is_proof = |finished: Option<Timestamp>, connection: &str| {
         connection == switch.from && finished.is_some_and(|at| at >= since)

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
 use passerelle_providers::switch::{Finding, FindingCode};
 use tokio::time::{Instant, sleep};
 
@@ -162,5 +161,5 @@ impl Work<'_> {
 /// Whether the home may show an older state than that after the last write.
 fn was_just_written(customer: &KnownCustomer, lag: Duration) -> bool {
     let lag = i64::try_from(lag.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::now().as_millisecond().saturating_sub(customer.written_at) < lag
+    crate::clock::now().as_millisecond().saturating_sub(customer.written_at) < lag
 }

@@ -4,7 +4,6 @@
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use jiff::Timestamp;
 use passerelle_providers::{
     model::Field,
     switch::{Decision, FindingCode},
@@ -141,7 +140,7 @@ impl Work<'_> {
             return self.store(Some(Progress { after: None, ..progress.clone() }), Vec::new()).await;
         }
         if records.is_empty() {
-            let due = Timestamp::now().as_millisecond().saturating_add(millis(PASS_PAUSE));
+            let due = crate::clock::now().as_millisecond().saturating_add(millis(PASS_PAUSE));
             let next = Progress { phase: Phase::Marks, after: None, next_pass_at: due, ..progress.clone() };
             match self.settle_missing(next).await? {
                 Done::More => {}
@@ -251,7 +250,7 @@ impl Work<'_> {
     async fn marks(&self) -> Result<Done, Stalled> {
         let (switch, progress, store) = (&self.loaded.switch, self.progress(), &self.context.store);
         let runs = self.loaded.settings.runs;
-        let is_due = runs != progress.runs || Timestamp::now().as_millisecond() >= progress.next_pass_at;
+        let is_due = runs != progress.runs || crate::clock::now().as_millisecond() >= progress.next_pass_at;
         self.copy_marks(is_due).await?;
         match self.keep_missing().await? {
             Done::More => {}

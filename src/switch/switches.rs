@@ -125,7 +125,7 @@ impl Switches {
                 view
             }
             Err(error) => {
-                let since = since.get_or_insert_with(Timestamp::now).to_string();
+                let since = since.get_or_insert_with(crate::clock::now).to_string();
                 let blocked_by = BlockedBy { code: BlockedCode::StoreUnavailable, detail: error.to_string(), since };
                 SwitchView { blocked_by: Some(blocked_by), ..view }
             }

@@ -4,9 +4,6 @@
 
 use std::collections::BinaryHeap;
 
-use jiff::Timestamp;
-use uuid::Uuid;
-
 use super::{
     context::{Context, Stalled},
     control::Control,
@@ -75,7 +72,7 @@ pub(super) async fn step(context: &Context, control: &Control, loaded: &Loaded) 
 /// Chooses the customers of a sample at random. Only a seed and one number are kept of it, so a process that goes on compares
 /// the same ones.
 async fn choose(context: &Context, control: &Control, loaded: &Loaded, sample: u64) -> Result<Chosen, Stalled> {
-    let (pair, seed) = (passes::pair(context, loaded), Uuid::new_v4().simple().to_string());
+    let (pair, seed) = (passes::pair(context, loaded), crate::chance::id().simple().to_string());
     let sample = usize::try_from(sample).unwrap_or(usize::MAX);
     let (mut smallest, mut after) = (BinaryHeap::new(), None);
     loop {
@@ -108,7 +105,7 @@ pub(super) async fn keep(
     if !log.store_page(&switch.id, None, records).await? {
         return Ok(Done::LeaseLost);
     }
-    let shown = Verified { at: Some(Timestamp::now().to_string()), ..next.shown.clone() };
+    let shown = Verified { at: Some(crate::clock::now().to_string()), ..next.shown.clone() };
     let next = Verification { shown, ..next.clone() };
     let change = SwitchChange { verified: Some(encoded(&next)?), ..SwitchChange::default() };
     // The operator may have begun another command meanwhile. Then the page is verified again.

@@ -3,7 +3,6 @@
 
 use std::sync::atomic::Ordering;
 
-use jiff::Timestamp;
 use passerelle_providers::{model::Customer, switch::Seen};
 
 use super::{copy::One, side::side};
@@ -13,7 +12,7 @@ impl One<'_> {
     /// answered with. Otherwise it may be older until the visibility lag is over.
     pub(super) fn shows_last_write(&self, source: &Customer) -> bool {
         let lag = i64::try_from(self.home.visibility_lag.as_millis()).unwrap_or(i64::MAX);
-        if Timestamp::now().as_millisecond().saturating_sub(self.customer.written_at) >= lag {
+        if crate::clock::now().as_millisecond().saturating_sub(self.customer.written_at) >= lag {
             return true;
         }
         let shown = Seen::from_bytes(&self.customer.shown);

@@ -7,7 +7,6 @@
 use std::{collections::BTreeSet, sync::PoisonError, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use jiff::Timestamp;
 use passerelle_providers::{
     model::Customer,
     switch::{Finding, FindingCode, Seen},
@@ -85,7 +84,7 @@ impl Work<'_> {
         // A flip in the middle of a walk begins the other list.
         let place = progress.place.as_ref().filter(|_| progress.walked.as_deref() == Some(name));
         let lag = i64::try_from(connection.visibility_lag.as_millis()).unwrap_or(i64::MAX);
-        let shows_all_since = Timestamp::now().as_millisecond().saturating_sub(lag);
+        let shows_all_since = crate::clock::now().as_millisecond().saturating_sub(lag);
         let read = page(self.context, &connection, place).await?;
         self.control.progressed();
         if writes_rows {
@@ -261,7 +260,8 @@ impl Work<'_> {
             switch.merchant
         );
         tracing::error!(switch = switch.id, merchant = switch.merchant, "the switch stops: {detail}");
-        let blocked_by = BlockedBy { code: BlockedCode::SourceVanished, detail, since: Timestamp::now().to_string() };
+        let blocked_by =
+            BlockedBy { code: BlockedCode::SourceVanished, detail, since: crate::clock::now().to_string() };
         let next = Progress {
             missing: BTreeSet::new(),
             ..self.progress().of_pass(self.progress().pass, self.loaded.settings.runs)

@@ -24,6 +24,7 @@ use super::{
     base::Base,
     failure,
     gate::Gate,
+    network::{Sending, Way},
     proxy::Proxy,
     reply::{self, Limit},
     resolve::AddressResolver,
@@ -70,6 +71,17 @@ pub struct HttpClient {
     /// The client for all hosts that are reached through the proxy, if there is one.
     proxied: Option<(reqwest::Client, Arc<Proxy>)>,
     encrypted_only: bool,
+    /// The network of a simulated process, over which everything is sent.
+    #[cfg(feature = "simulation")]
+    network: Option<Arc<dyn super::Network>>,
+}
+
+#[cfg(feature = "simulation")]
+impl HttpClient {
+    /// The same client, over the network of a simulated process if there is one.
+    pub(super) fn over(self, network: Option<Arc<dyn super::Network>>) -> Self {
+        Self { network, ..self }
+    }
 }
 
 impl fmt::Debug for HttpClient {
@@ -89,7 +101,13 @@ pub fn http_client(settings: ClientSettings) -> Result<HttpClient, String> {
         None => None,
     };
     let direct = build(&settings, tls, None)?;
-    Ok(HttpClient { direct, proxied, encrypted_only: !settings.allow_insecure })
+    Ok(HttpClient {
+        direct,
+        proxied,
+        encrypted_only: !settings.allow_insecure,
+        #[cfg(feature = "simulation")]
+        network: None,
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the only outbound client")]
@@ -126,7 +144,7 @@ pub(super) struct ProviderClient(Arc<Parts>);
 
 /// The parts that all clones of a [`ProviderClient`] share.
 struct Parts {
-    client: reqwest::Client,
+    way: Way,
     proxy: Option<Arc<Proxy>>,
     base: Base,
     limits: Limits,
@@ -163,8 +181,13 @@ impl ProviderClient {
                     .to_owned(),
             );
         }
+        #[cfg(feature = "simulation")]
+        let network = client.network.clone();
         let (client, proxy) = client.for_host(base.host());
-        Ok(Self(Arc::new(Parts { client, proxy, base, limits, replies, gate, series, sends_traceparent })))
+        let way = Way::Client(client);
+        #[cfg(feature = "simulation")]
+        let way = network.map_or(way, Way::Simulated);
+        Ok(Self(Arc::new(Parts { way, proxy, base, limits, replies, gate, series, sends_traceparent })))
     }
 }
 
@@ -202,11 +225,11 @@ impl Parts {
     /// Waits for the response of a request, and reads it to its end.
     async fn exchange(
         &self,
-        response: impl Future<Output = reqwest::Result<reqwest::Response>>,
+        response: Sending<impl Future<Output = reqwest::Result<reqwest::Response>>>,
         limit: Limit,
         writes: bool,
     ) -> Result<Response, Error> {
-        let response = response.await.map_err(|error| failure::classify(&error, self.proxy.as_deref()))?;
+        let response = response.response(self.proxy.as_deref()).await?;
         if let Some(proxy) = self.refusing_proxy(response.status()) {
             return Err(failure::proxy_unauthorized(proxy));
         }
@@ -250,7 +273,7 @@ impl Service<Outgoing> for ProviderClient {
         let method = method_name(request.method());
         // Created outside the async block, which then has to store only this future and not the request. It sends nothing
         // before it is polled.
-        let response = parts.to_reqwest(&request, headers).map(|request| parts.client.execute(request));
+        let response = parts.to_reqwest(&request, headers).map(|request| parts.way.send(request));
         Box::pin(async move {
             // Pinned here, because otherwise the timer would contain a second copy of this large future.
             let exchange = pin!(parts.exchange(response?, limit, writes));

@@ -27,6 +27,7 @@ mod client;
 mod collector;
 mod failure;
 mod gate;
+mod network;
 mod proxy;
 mod rate;
 mod recent;
@@ -66,6 +67,8 @@ pub use base::Base;
 pub use budget::LARGEST_REPLY;
 pub use client::{ClientSettings, HttpClient, http_client};
 pub use collector::Collector;
+#[cfg(feature = "simulation")]
+pub use network::Network;
 pub use proxy::{Exception, Proxy};
 pub use rate::Sender;
 pub use shares::{ConnectionName, MaxInFlight, Shared};
@@ -158,6 +161,8 @@ impl Upstream {
         let UpstreamSettings { name, provider, endpoint, scheme, credentials, timeout, .. } = settings;
         let UpstreamSettings { rate_limit, max_in_flight, max_reply, breaker, sends_traceparent, .. } = settings;
         let shared = shared.clone();
+        #[cfg(feature = "simulation")]
+        let client = client.over(shared.network());
         let replies = Arc::new(shared.replies(endpoint.base_url()));
         let limits = client::Limits { timeout, max_reply };
         let base_url = endpoint.base_url();
@@ -383,5 +388,5 @@ fn stamp() -> Result<Stamp, Error> {
     let mut nonce = [0; 16];
     aws_lc_rs::rand::fill(&mut nonce)
         .map_err(|_| Error::new(Kind::Unreachable, "the system gives no random numbers; nothing was sent"))?;
-    Ok(Stamp { now: jiff::Timestamp::now().as_second(), nonce })
+    Ok(Stamp { now: crate::clock::now().as_second(), nonce })
 }

@@ -39,6 +39,8 @@ struct Parts {
     spans: SpanQueue,
     /// The other end of `spans`, until the exporter takes it.
     ended_spans: Mutex<Option<mpsc::Receiver<Message>>>,
+    #[cfg(feature = "simulation")]
+    network: Option<Arc<dyn super::Network>>,
 }
 
 impl Default for Parts {
@@ -55,6 +57,8 @@ impl Default for Parts {
             metrics,
             spans,
             ended_spans: Mutex::new(Some(ended_spans)),
+            #[cfg(feature = "simulation")]
+            network: None,
         }
     }
 }
@@ -165,6 +169,18 @@ impl Shared {
         breakers.retain(|_, breakers| Arc::strong_count(breakers) > 1);
         let new = || Arc::new(Breakers::new(name, self.metrics().clone()));
         Arc::clone(breakers.entry(account).or_insert_with(new))
+    }
+
+    /// What the connections of a simulated process share: they send over this network.
+    #[cfg(feature = "simulation")]
+    pub fn over(network: Arc<dyn super::Network>) -> Self {
+        Self(Arc::new(Parts { network: Some(network), ..Parts::default() }))
+    }
+
+    /// The network of a simulated process.
+    #[cfg(feature = "simulation")]
+    pub(super) fn network(&self) -> Option<Arc<dyn super::Network>> {
+        self.0.network.clone()
     }
 
     /// The metrics of the process.

@@ -100,7 +100,7 @@ impl<'o> Attempt<'o> {
             surface: &*write.surface,
             is_keyed: write.is_keyed,
             is_copy: write.home.as_ref().is_some_and(|home| home.is_copy),
-            first_sent_at: Timestamp::now(),
+            first_sent_at: crate::clock::now(),
             next_reconcile_at: None,
             waiters,
         }
@@ -210,6 +210,6 @@ impl<'o> Attempt<'o> {
 
     /// When to reconcile, if this attempt leaves the outcome unknown.
     pub(super) fn time_to_reconcile(&self) -> Option<Timestamp> {
-        self.next_reconcile_at.or_else(|| Timestamp::now().checked_add(self.connection.visibility_lag).ok())
+        self.next_reconcile_at.or_else(|| crate::clock::now().checked_add(self.connection.visibility_lag).ok())
     }
 }

@@ -297,7 +297,7 @@ enum ReconcilePhase {
 
 impl ReconcilePhase {
     fn of(record: &Record, connection: &Connection) -> Self {
-        let now = Timestamp::now();
+        let now = crate::clock::now();
         let visible_by =
             record.sent_at.checked_add(connection.visibility_lag.saturating_mul(RECONCILES_BEFORE_GIVING_UP));
         let is_exhausted = visible_by.is_ok_and(|time| time <= now);
@@ -315,7 +315,7 @@ impl ReconcilePhase {
         if self == Self::Early {
             return record.reconcile_after;
         }
-        let (now, lag) = (Timestamp::now(), connection.visibility_lag);
+        let (now, lag) = (crate::clock::now(), connection.visibility_lag);
         let passed = Duration::try_from(now.duration_since(record.sent_at)).unwrap_or_default();
         now.checked_add((passed / 2).clamp(lag, LONGEST_PAUSE.max(lag))).ok()
     }

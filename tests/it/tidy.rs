@@ -101,6 +101,7 @@ const CORE: &[&str] = &["text", "json", "model", "api", "kit", "engine", "switch
 
 /// The modules of the shell. Each imports only those before it.
 const SHELL: &[&str] = &[
+    "clock",
     "chance",
     "capabilities",
     "config",

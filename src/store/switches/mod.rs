@@ -17,7 +17,6 @@ mod targets;
 use std::{fmt, sync::Arc, time::Duration};
 
 use data_encoding::HEXLOWER;
-use uuid::Uuid;
 
 pub use records::{RecordChange, RecordCount, RecordRow};
 pub use states::{Step, SwitchState};
@@ -166,7 +165,7 @@ impl SwitchLog {
     /// Begins a switch. A plan of the merchant that was not run is abandoned for it. `Err`: another switch of the merchant
     /// is open, and which.
     pub async fn open(&self, new: NewSwitch) -> Result<Result<Switch, Switch>, StoreError> {
-        let id = format!("sw_{}", Uuid::now_v7().simple());
+        let id = format!("sw_{}", crate::chance::later_id().simple());
         write(&*self.store.database, Open { id, new }).await
     }
 

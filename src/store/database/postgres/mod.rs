@@ -9,7 +9,6 @@ mod writer;
 use std::{fmt, time::Duration};
 
 use deadpool_postgres::{Object, Pool};
-use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::{sync::mpsc, time::timeout};
 
@@ -83,7 +82,7 @@ impl Database for Postgres {
     fn read(&self, mut job: Box<dyn Job>) {
         let (readers, statements) = (self.readers.clone(), self.statements.clone());
         // The clock of this process: a read decides nothing by it that a write does not decide again by the database's.
-        let now = self.clock.as_ref().map_or_else(Timestamp::now, |clock| clock()).as_millisecond();
+        let now = self.clock.as_ref().map_or_else(crate::clock::now, |clock| clock()).as_millisecond();
         tokio::spawn(async move {
             let read = async {
                 let client = readers.get().await.map_err(|error| unreachable(&error))?;

@@ -11,6 +11,8 @@ mod log_note;
 mod newest;
 mod places;
 mod session;
+#[cfg(feature = "simulation")]
+pub(in crate::store) mod simulated;
 
 #[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -179,7 +181,7 @@ impl Sqlite {
 }
 
 fn system() -> Clock {
-    Clock::from(Arc::new(Timestamp::now) as Arc<dyn Fn() -> Timestamp + Send + Sync>)
+    Clock::from(Arc::new(crate::clock::now) as Arc<dyn Fn() -> Timestamp + Send + Sync>)
 }
 
 /// Plans every statement once, whatever its parameters will be. Otherwise those that could use a partial index are

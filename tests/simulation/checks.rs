@@ -1,0 +1,99 @@
+//! What must be true at the end of a run.
+
+use passerelle::{
+    clock,
+    store::{Record, State},
+    twin::{faults::OperationName, log::email_hash},
+};
+use passerelle_providers::model::Operation;
+use serde_json::Value;
+use tokio::{runtime::Runtime, time::Instant};
+
+use crate::{
+    client::{Client, Outcome, Verb, get},
+    machine::runtime,
+    run::{Fleet, store},
+};
+
+/// The writes that a worker has still to do with.
+pub(crate) fn open(observer: &Runtime, fleet: &Fleet) -> Vec<String> {
+    let records = observer.block_on(records(fleet)).into_iter();
+    let open = records.filter(|record| {
+        record.state == State::Sending || record.state == State::Unknown && record.reconcile_after.is_some()
+    });
+    open.map(|record| format!("{record:?}")).collect()
+}
+
+async fn records(fleet: &Fleet) -> Vec<Record> {
+    clock::simulated::follow(Some((fleet.world.lock().time_now(), Instant::now())));
+    let store = store(&fleet.database).await;
+    store.operations().list(Some("acme"), None, None, 500).await.expect("read")
+}
+
+/// Everything that is wrong.
+pub(crate) fn all(fleet: &mut Fleet, clients: &[Client]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for client in clients {
+        wrong.extend(effects(fleet, client));
+        wrong.extend(repetitions(fleet, client));
+        wrong.extend(customer(fleet, client));
+    }
+    let broken = runtime().block_on(async {
+        clock::simulated::follow(Some((fleet.world.lock().time_now(), Instant::now())));
+        store(&fleet.database).await.audit().verify().await.expect("read").err()
+    });
+    wrong.extend(broken.map(|broken| format!("the audit chain is broken: {broken:?}")));
+    wrong
+}
+
+/// Each key had its effect at most once: once where its client was told so, never where it was told the contrary.
+fn effects(fleet: &Fleet, client: &Client) -> Option<String> {
+    let email = email_hash(&client.email());
+    let created = fleet.world.lock().provider.effects().into_iter().filter(|effect| {
+        effect.operation == OperationName(Operation::Create) && effect.email_hash.as_ref() == Some(&email)
+    });
+    let created: Vec<String> = created.map(|effect| effect.customer).collect();
+    let outcome = client.writes[0].outcome.as_ref()?;
+    let is_right = match outcome {
+        Outcome::Done(..) => created.len() == 1 && created.first() == client.customer.as_ref(),
+        // A create that is held is one that the provider does not show.
+        Outcome::Refused(..) | Outcome::Held => created.is_empty(),
+    };
+    (!is_right).then(|| format!("client {}: {outcome:?}, and the provider created {created:?}", client.number))
+}
+
+/// A key has one answer.
+fn repetitions(fleet: &mut Fleet, client: &Client) -> Option<String> {
+    let is_deleted = client.writes.iter().any(|write| write.verb == Verb::Delete && write.outcome.is_some());
+    client.writes.iter().find_map(|write| {
+        let Some(Outcome::Done(status, body)) = &write.outcome else { return None };
+        let answer = match fleet.ask(|| client.request(write.verb)) {
+            Ok(answer) => answer,
+            Err(wrong) => return Some(wrong),
+        };
+        let is_erased = is_deleted && write.verb != Verb::Delete && answer.status == 410;
+        let is_same = (answer.status, &answer.body) == (*status, body);
+        (!is_same && !is_erased).then(|| {
+            let (number, verb) = (client.number, write.verb);
+            format!("client {number} was told {status} {body:?} of its {verb:?}, and at the end {answer:?}")
+        })
+    })
+}
+
+/// What a client was told last is there.
+fn customer(fleet: &mut Fleet, client: &Client) -> Option<String> {
+    let customer = client.customer.as_ref()?;
+    let answer = match fleet.ask(|| get(&format!("/v1/customers/{customer}"))) {
+        Ok(answer) => answer,
+        Err(wrong) => return Some(wrong),
+    };
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+    let last = client.writes.iter().rfind(|write| write.outcome.is_some())?;
+    let is_right = match (last.verb, last.outcome.as_ref()?) {
+        (Verb::Delete, Outcome::Done(..)) => answer.status == 404,
+        (verb, Outcome::Done(..)) => answer.status == 200 && body["name"] == client.name(verb),
+        (verb, Outcome::Refused(..)) => answer.status == 200 && body["name"] != client.name(verb),
+        (_, Outcome::Held) => true,
+    };
+    (!is_right).then(|| format!("client {}: {:?}, and the customer is {answer:?}", client.number, last.outcome))
+}

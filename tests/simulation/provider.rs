@@ -1,0 +1,72 @@
+//! The provider of a run: a twin, and the log of what it did.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use passerelle::twin::{
+    Twin,
+    log::{self, Applied, Log},
+};
+use passerelle_providers::{Settings, kit::server::base_path, model::auth::Credentials, text::country::Region, vendor};
+use tempfile::NamedTempFile;
+
+/// The providers whose creates can be repeated with a key. PaymentKit has none.
+pub(crate) const PROVIDERS: [(&str, &str); 5] =
+    [("bitnob", "v1"), ("bitnob", "v2"), ("lomi", "v1"), ("modempay", "v1"), ("notchpay", "v1")];
+
+/// A twin.
+pub(crate) struct Provider {
+    pub(crate) name: &'static str,
+    pub(crate) generation: Option<&'static str>,
+    twin: Twin,
+    log: NamedTempFile,
+}
+
+impl Provider {
+    pub(crate) fn new((name, generation): (&'static str, &'static str)) -> Self {
+        let vendor = vendor(name).expect("a provider");
+        let generation = Some(generation).filter(|_| vendor.manifests.len() > 1);
+        let manifest = vendor.manifest(generation).expect("a generation");
+        let settings = Settings { generation: manifest.generation, region: Region::parse("SN"), livemode: true };
+        let log = NamedTempFile::new().expect("a file");
+        let twin = Twin::new(vendor, settings, Credentials::default()).with_log(Log::open(log.path()).expect("a log"));
+        Self { name, generation, twin, log }
+    }
+
+    /// Where the gateway sends the requests to it. Nothing listens there.
+    pub(crate) fn address() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 9))
+    }
+
+    /// Answers a request as it arrives over a connection: without the origin in its URL.
+    pub(crate) fn answer(
+        &self,
+        mut request: http::Request<Bytes>,
+        now: Timestamp,
+        random: [u8; 16],
+    ) -> http::Response<Bytes> {
+        let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        *request.uri_mut() = path.parse().expect("a path");
+        self.twin.answer(request, now, random)
+    }
+
+    /// Whether a request is a create: it is about no customer yet.
+    pub(crate) fn is_create(&self, request: &http::Request<Bytes>) -> bool {
+        let vendor = vendor(self.name).expect("a provider");
+        let base = base_path(vendor.manifest(self.generation).expect("a generation"));
+        let path = request.uri().path().strip_prefix(base).unwrap_or(request.uri().path());
+        request.method() == http::Method::POST && path.ends_with("/customers")
+    }
+
+    /// Whether a request may be executed late. A create that is sent again at once, because addresses are unique, must not:
+    /// docs/reliability.md says what happens where its customer was deleted meanwhile.
+    pub(crate) fn may_be_late(&self, request: &http::Request<Bytes>) -> bool {
+        self.is_create(request) && self.name != "bitnob"
+    }
+
+    /// What it changed, in this order.
+    pub(crate) fn effects(&self) -> Vec<Applied> {
+        log::effects(&log::read(self.log.path()).expect("a log")).cloned().collect()
+    }
+}

@@ -1,0 +1,284 @@
+//! One run: processes, clients and faults, driven in small steps of time until everything has come to its end.
+
+use std::{fmt, sync::Arc};
+
+use axum::body::Body;
+use passerelle::{
+    chance, clock,
+    config::{self, Loaded},
+    store::SimulatedDatabase,
+};
+use tokio::sync::oneshot::error::TryRecvError;
+
+use crate::{
+    checks,
+    client::Client,
+    links::Calm,
+    machine::{Answer, Call, Machine, Step, runtime},
+    mistakes::Mistake,
+    provider::{PROVIDERS, Provider},
+    random::Random,
+    world::{Shared, World},
+};
+
+/// When the faults end at the latest.
+const LONGEST_STORM: u64 = 12_000;
+/// How long it may then take until everything has come to its end.
+const PATIENCE: u64 = 600_000;
+/// The steps of time, in milliseconds: while somebody waits, and while nobody does.
+const SHORT: u64 = 5;
+const LONG: u64 = 100;
+
+/// What happened in a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Figures {
+    pub(crate) runs: u64,
+    pub(crate) done: u64,
+    pub(crate) refused: u64,
+    pub(crate) held: u64,
+    pub(crate) crashes: u64,
+    pub(crate) stops: u64,
+}
+
+impl Figures {
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.done += other.done;
+        self.refused += other.refused;
+        self.held += other.held;
+        self.crashes += other.crashes;
+        self.stops += other.stops;
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { done, refused, held, crashes, stops, .. } = self;
+        write!(
+            formatter,
+            "{done} writes done, {refused} refused, {held} held; {crashes} crashes, {stops} stopped processes"
+        )
+    }
+}
+
+/// The report of a run.
+pub(crate) struct Report {
+    /// The promises that were broken.
+    pub(crate) wrong: Vec<String>,
+    pub(crate) trace: Vec<String>,
+    pub(crate) figures: Figures,
+}
+
+/// Where a process runs, also after it died.
+struct Place {
+    machine: Option<Machine>,
+    starts_at: u64,
+    stopped_until: u64,
+}
+
+/// The processes of one store.
+pub(crate) struct Fleet {
+    pub(crate) world: Shared,
+    pub(crate) database: SimulatedDatabase,
+    loaded: Arc<Loaded>,
+    places: Vec<Place>,
+    calm_since: Option<u64>,
+    pub(crate) figures: Figures,
+}
+
+impl Fleet {
+    fn new(world: Shared, replicas: usize, resends: bool) -> Self {
+        let database = SimulatedDatabase::new(replicas == 1).expect("a database");
+        let text = configuration(&world.lock().provider, resends);
+        let loaded = Arc::new(config::load_text(&text, "simulation.toml").expect("a configuration"));
+        let places = (0..replicas).map(|_| Place { machine: None, starts_at: 0, stopped_until: 0 }).collect();
+        Self { world, database, loaded, places, calm_since: None, figures: Figures { runs: 1, ..Figures::default() } }
+    }
+
+    pub(crate) fn now_and_calm(&self) -> (u64, bool) {
+        let world = self.world.lock();
+        (world.now, world.is_calm)
+    }
+
+    /// How long the faults have ended.
+    pub(crate) fn calm_for(&self) -> u64 {
+        self.calm_since.map_or(0, |since| self.world.lock().now - since)
+    }
+
+    pub(crate) fn note(&self, line: &str) {
+        self.world.lock().note(line);
+    }
+
+    /// Sends a request to some process. `None`: it does not serve.
+    pub(crate) fn call(&self, request: http::Request<Body>) -> Option<Call> {
+        let index = self.world.lock().random.index(self.places.len());
+        self.places[index].machine.as_ref()?.call(request)
+    }
+
+    /// Lets time pass.
+    fn pass(&mut self, step: u64) {
+        let (now, is_calm, order) = {
+            let mut world = self.world.lock();
+            world.now += step;
+            world.deliver();
+            (world.now, world.is_calm, world.random.order(self.places.len()))
+        };
+        for number in order {
+            let place = &mut self.places[number];
+            let Some(machine) = &mut place.machine else {
+                if is_calm || now >= place.starts_at {
+                    self.world.lock().note(format!("gateway {number} starts"));
+                    place.machine = Some(Machine::start(number, &self.world, &self.database, &self.loaded));
+                }
+                continue;
+            };
+            if now < place.stopped_until && !is_calm {
+                continue;
+            }
+            let (dies, stops) = {
+                let mut world = self.world.lock();
+                let faults = world.faults;
+                (world.fails(faults.crash_in_step), world.fails(faults.stop))
+            };
+            if dies {
+                self.world.lock().note(format!("gateway {number} dies"));
+            } else if stops {
+                let mut world = self.world.lock();
+                let time = world.random.between(200, 5_000);
+                world.note(format!("gateway {number} is stopped for {time} ms"));
+                place.stopped_until = now + time;
+                self.figures.stops += 1;
+                continue;
+            }
+            if dies || machine.drive(now - step, now) == Step::Died {
+                place.machine = None;
+                place.starts_at = now + self.world.lock().random.between(10, 1_500);
+                self.figures.crashes += 1;
+            }
+        }
+    }
+
+    fn calm(&mut self) {
+        let mut world = self.world.lock();
+        world.is_calm = true;
+        world.note("the faults end");
+        self.calm_since = Some(world.now);
+    }
+
+    /// Sends a request after the faults have ended, and waits for its answer.
+    pub(crate) fn ask(&mut self, request: impl Fn() -> http::Request<Body>) -> Result<Answer, String> {
+        for _ in 0..1_000 {
+            let Some(mut call) = self.call(request()) else {
+                self.pass(SHORT);
+                continue;
+            };
+            for _ in 0..10_000 {
+                match call.answer.try_recv() {
+                    Ok(answer) => return Ok(answer),
+                    Err(TryRecvError::Closed) => return Err("a process died without a fault".to_owned()),
+                    Err(TryRecvError::Empty) => self.pass(SHORT),
+                }
+            }
+        }
+        Err("a request is not answered".to_owned())
+    }
+}
+
+/// The configuration of every process.
+fn configuration(provider: &Provider, resends: bool) -> String {
+    let generation = provider.generation.map(|generation| format!("generation = \"{generation}\"\n"));
+    let policy = if resends { "on_ambiguous = \"resend_after_lag\"\n" } else { "" };
+    // A time-out is not longer than a third of the lease, as docs/reliability.md demands.
+    format!(
+        "[store]\nurl = \"sqlite::memory:\"\n[server]\ndeadline = \"6s\"\noverload_wait = \"5m\"\n\
+         [merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
+         [merchants.acme.connections.main]\nprovider = \"{}\"\nsandbox = true\ntimeout = \"600ms\"\n\
+         visibility_lag = \"1s\"\n{}{policy}",
+        provider.name,
+        generation.unwrap_or_default(),
+    )
+}
+
+/// Runs a seed, with a planted mistake or without.
+pub(crate) fn run(seed: u64, mistake: Option<Mistake>) -> Report {
+    chance::simulated::follow(Some(seed));
+    let mut random = Random::new(seed);
+    let kind = random.one_of(&PROVIDERS);
+    let replicas = random.one_of(&[1, 2, 2, 3]);
+    let resends = matches!(kind.0, "modempay" | "notchpay") && random.happens(3_000);
+    let has_deletions = kind != ("bitnob", "v1");
+    let mut clients: Vec<Client> =
+        (0..random.index(4) + 2).map(|number| Client::new(number, has_deletions, &mut random)).collect();
+    let world = Shared::new(random, Provider::new(kind), mistake);
+    let begin = format!("{kind:?}, {replicas} gateways, {} clients, {:?}", clients.len(), world.lock().faults);
+    world.lock().note(begin);
+    let mut fleet = Fleet::new(world, replicas, resends);
+    let mut wrong = storm(&mut fleet, &mut clients);
+    if wrong.is_empty() {
+        wrong = checks::all(&mut fleet, &clients);
+    }
+    for outcome in clients.iter().flat_map(|client| &client.writes).filter_map(|write| write.outcome.as_ref()) {
+        fleet.figures.count(outcome);
+    }
+    clock::simulated::follow(None);
+    chance::simulated::follow(None);
+    let trace = std::mem::take(&mut fleet.world.lock().trace);
+    Report { wrong, trace, figures: fleet.figures }
+}
+
+impl Figures {
+    const fn count(&mut self, outcome: &crate::client::Outcome) {
+        use crate::client::Outcome;
+        match outcome {
+            Outcome::Done(..) => self.done += 1,
+            Outcome::Refused(..) => self.refused += 1,
+            Outcome::Held => self.held += 1,
+        }
+    }
+}
+
+/// Drives everything until the clients know all outcomes, and the store has no write that a worker has still to do with.
+fn storm(fleet: &mut Fleet, clients: &mut [Client]) -> Vec<String> {
+    let observer = runtime();
+    loop {
+        let is_busy = fleet.world.lock().is_busy() || clients.iter().any(Client::waits);
+        fleet.pass(if is_busy { SHORT } else { LONG });
+        for client in &mut *clients {
+            if let Err(wrong) = client.act(fleet) {
+                return vec![wrong];
+            }
+        }
+        let (now, is_calm) = fleet.now_and_calm();
+        let is_over = clients.iter().all(Client::is_over);
+        if !is_calm && (is_over || now > LONGEST_STORM) {
+            fleet.calm();
+        }
+        let open = match is_calm && is_over && !fleet.world.lock().is_busy() {
+            true => checks::open(&observer, fleet),
+            false => Vec::new(),
+        };
+        if is_calm && is_over && open.is_empty() && fleet.calm_for() > 2_000 {
+            return Vec::new();
+        }
+        if fleet.calm_for() > PATIENCE {
+            let waiting = clients.iter().filter(|client| !client.is_over()).map(|client| client.number);
+            return vec![format!(
+                "after {PATIENCE} ms without faults, clients {:?} know no outcome, and these are open: {open:?}",
+                waiting.collect::<Vec<_>>()
+            )];
+        }
+    }
+}
+
+/// The store as it is, without faults.
+pub(crate) async fn store(database: &SimulatedDatabase) -> passerelle::store::Store {
+    let settings = passerelle::store::Settings::simulated(database, Arc::new(Calm)).expect("settings");
+    passerelle::store::Store::open(&settings).await.expect("a store")
+}
+
+impl World {
+    /// The time of day now.
+    pub(crate) fn time_now(&self) -> jiff::Timestamp {
+        Self::time(self.now)
+    }
+}
