@@ -1,6 +1,5 @@
 //! What is drawn by chance and decides something: the ids by which writes are ordered, the names of processes, and how long
-//! a pause is. It comes from here, so that a simulation can repeat a run. Keys, nonces and secrets do not: they decide
-//! nothing.
+//! a pause is. It comes from here, so that a simulation can repeat a run. Keys and nonces do not: they decide nothing.
 
 use tower::util::rng::{HasherRng, Rng};
 use uuid::Uuid;
@@ -61,6 +60,15 @@ pub mod simulated {
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         Some(mixed ^ (mixed >> 31))
+    }
+
+    /// A secret of a simulated store.
+    pub fn secret() -> Option<[u8; 32]> {
+        let mut secret = [0; 32];
+        for part in secret.chunks_exact_mut(8) {
+            part.copy_from_slice(&number()?.to_le_bytes());
+        }
+        Some(secret)
     }
 
     pub(super) fn later_id() -> Option<Uuid> {

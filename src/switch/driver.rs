@@ -72,6 +72,8 @@ impl Switches {
         loop {
             let control = Control::new();
             let is_over = tokio::select! {
+                // In this order, and not in one by chance: a simulation can then repeat a run.
+                biased;
                 is_over = self.steps(&id, state, &control) => is_over,
                 // Nothing that has not been sent is sent any more. A write that was sent is ended by its own task.
                 () = self.watch(&id, state, &control) => true,

@@ -38,6 +38,7 @@ pub(crate) fn all(fleet: &mut Fleet, clients: &[Client]) -> Vec<String> {
         wrong.extend(repetitions(fleet, client));
         wrong.extend(customer(fleet, client));
     }
+    wrong.extend(listed(fleet, clients));
     let broken = runtime().block_on(async {
         clock::simulated::follow(Some((fleet.world.lock().time_now(), Instant::now())));
         store(&fleet.database).await.audit().verify().await.expect("read").err()
@@ -46,28 +47,65 @@ pub(crate) fn all(fleet: &mut Fleet, clients: &[Client]) -> Vec<String> {
     wrong
 }
 
-/// Each key had its effect at most once: once where its client was told so, never where it was told the contrary.
+/// Each key had its effect at most once: once where its client was told so, never where it was told the contrary. In a switch,
+/// a copy makes the customer at the other provider, also at most once.
 fn effects(fleet: &Fleet, client: &Client) -> Option<String> {
     let email = email_hash(&client.email());
-    let created = fleet.world.lock().provider.effects().into_iter().filter(|effect| {
-        effect.operation == OperationName(Operation::Create) && effect.email_hash.as_ref() == Some(&email)
-    });
-    let created: Vec<String> = created.map(|effect| effect.customer).collect();
+    let created: Vec<Vec<String>> = fleet
+        .world
+        .lock()
+        .providers
+        .iter()
+        .map(|provider| {
+            let effects = provider.effects().into_iter().filter(|effect| {
+                effect.operation == OperationName(Operation::Create) && effect.email_hash.as_ref() == Some(&email)
+            });
+            effects.map(|effect| effect.customer).collect()
+        })
+        .collect();
     let outcome = client.writes[0].outcome.as_ref()?;
     let is_right = match outcome {
-        Outcome::Done(..) => created.len() == 1 && created.first() == client.customer.as_ref(),
+        Outcome::Done(..) => {
+            created.iter().all(|created| created.len() <= 1)
+                && created.concat().iter().any(|id| Some(id) == client.customer.as_ref())
+        }
         // A create that is held is one that the provider does not show.
-        Outcome::Refused(..) | Outcome::Held => created.is_empty(),
+        Outcome::Refused(..) | Outcome::Held => created.concat().is_empty(),
     };
-    (!is_right).then(|| format!("client {}: {outcome:?}, and the provider created {created:?}", client.number))
+    (!is_right).then(|| format!("client {}: {outcome:?}, and the providers created {created:?}", client.number))
+}
+
+/// The list shows each customer once, and none that was deleted.
+fn listed(fleet: &mut Fleet, clients: &[Client]) -> Vec<String> {
+    let (mut emails, mut path) = (Vec::new(), "/v1/customers?limit=100".to_owned());
+    loop {
+        let answer = match fleet.ask(|| get(&path)) {
+            Ok(answer) => answer,
+            Err(wrong) => return vec![wrong],
+        };
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let Some(customers) = body["data"].as_array() else { return vec![format!("a list is answered {answer:?}")] };
+        emails.extend(customers.iter().filter_map(|customer| customer["email"].as_str().map(str::to_owned)));
+        let Some(cursor) = body["next_cursor"].as_str() else { break };
+        path = format!("/v1/customers?limit=100&cursor={cursor}");
+    }
+    let wrong = clients.iter().filter_map(|client| {
+        let count = emails.iter().filter(|email| **email == client.email()).count();
+        let is_done = |verb| {
+            client.writes.iter().any(|write| write.verb == verb && matches!(write.outcome, Some(Outcome::Done(..))))
+        };
+        let expected = usize::from(is_done(Verb::Create) && !is_done(Verb::Delete));
+        (count != expected).then(|| format!("the list shows the customer of client {} {count} times", client.number))
+    });
+    wrong.collect()
 }
 
 /// A key has one answer.
 fn repetitions(fleet: &mut Fleet, client: &Client) -> Option<String> {
     let is_deleted = client.writes.iter().any(|write| write.verb == Verb::Delete && write.outcome.is_some());
-    client.writes.iter().find_map(|write| {
+    client.writes.iter().enumerate().find_map(|(index, write)| {
         let Some(Outcome::Done(status, body)) = &write.outcome else { return None };
-        let answer = match fleet.ask(|| client.request(write.verb)) {
+        let answer = match fleet.ask(|| client.request(index)) {
             Ok(answer) => answer,
             Err(wrong) => return Some(wrong),
         };
@@ -88,11 +126,12 @@ fn customer(fleet: &mut Fleet, client: &Client) -> Option<String> {
         Err(wrong) => return Some(wrong),
     };
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-    let last = client.writes.iter().rfind(|write| write.outcome.is_some())?;
+    let index = client.writes.iter().rposition(|write| write.outcome.is_some())?;
+    let last = &client.writes[index];
     let is_right = match (last.verb, last.outcome.as_ref()?) {
         (Verb::Delete, Outcome::Done(..)) => answer.status == 404,
-        (verb, Outcome::Done(..)) => answer.status == 200 && body["name"] == client.name(verb),
-        (verb, Outcome::Refused(..)) => answer.status == 200 && body["name"] != client.name(verb),
+        (_, Outcome::Done(..)) => answer.status == 200 && body["name"] == client.name(index),
+        (_, Outcome::Refused(..)) => answer.status == 200 && body["name"] != client.name(index),
         (_, Outcome::Held) => true,
     };
     (!is_right).then(|| format!("client {}: {:?}, and the customer is {answer:?}", client.number, last.outcome))

@@ -63,22 +63,23 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(number: usize, has_deletions: bool, random: &mut Random) -> Self {
+    /// A client whose writes begin within `spread` milliseconds, each after the one before. It makes at most so many updates.
+    pub(crate) fn new(
+        number: usize,
+        has_deletions: bool,
+        (updates, spread): (usize, u64),
+        random: &mut Random,
+    ) -> Self {
         let mut verbs = vec![Verb::Create];
-        if random.happens(5_000) {
-            verbs.push(Verb::Update);
-        }
+        verbs.resize(1 + random.index(updates + 1), Verb::Update);
         if has_deletions && random.happens(3_000) {
             verbs.push(Verb::Delete);
         }
-        let begins_at = random.between(0, 2_000);
-        let writes = verbs.into_iter().map(|verb| Write {
-            verb,
-            outcome: None,
-            calls: Vec::new(),
-            next_at: begins_at,
-            asks_for: None,
-            was_held: false,
+        let mut begins_at = random.between(0, spread);
+        let writes = verbs.into_iter().map(|verb| {
+            let next_at = begins_at;
+            begins_at = random.between(begins_at, begins_at.max(spread));
+            Write { verb, outcome: None, calls: Vec::new(), next_at, asks_for: None, was_held: false }
         });
         Self { number, writes: writes.collect(), customer: None, at: 0 }
     }
@@ -88,8 +89,8 @@ impl Client {
     }
 
     /// The name that its customer has after a write.
-    pub(crate) fn name(&self, verb: Verb) -> String {
-        let name = if verb == Verb::Create { "Awa Diop" } else { "Binta Sow" };
+    pub(crate) fn name(&self, index: usize) -> String {
+        let name = ["Awa Diop", "Binta Sow", "Coumba Fall", "Dior Ba", "Fatou Sy"][index % 5];
         format!("{name} {}", ["Un", "Deux", "Trois", "Quatre", "Cinq", "Six"][self.number % 6])
     }
 
@@ -103,7 +104,9 @@ impl Client {
         self.writes.iter().any(|write| !write.calls.is_empty())
     }
 
-    pub(crate) fn request(&self, verb: Verb) -> http::Request<Body> {
+    /// The request of one of its writes.
+    pub(crate) fn request(&self, index: usize) -> http::Request<Body> {
+        let verb = self.writes[index].verb;
         let path = match verb {
             Verb::Create => "/v1/customers".to_owned(),
             _ => format!("/v1/customers/{}", self.customer.as_deref().unwrap_or_default()),
@@ -111,12 +114,12 @@ impl Client {
         let (method, body) = match verb {
             Verb::Create => {
                 let phone = format!("+22177{:07}", self.number);
-                (Method::POST, json!({ "name": self.name(verb), "email": self.email(), "phone": phone }))
+                (Method::POST, json!({ "name": self.name(index), "email": self.email(), "phone": phone }))
             }
-            Verb::Update => (Method::PATCH, json!({ "name": self.name(verb) })),
+            Verb::Update => (Method::PATCH, json!({ "name": self.name(index) })),
             Verb::Delete => (Method::DELETE, Value::Null),
         };
-        let builder = request(method, &path).header("idempotency-key", format!("key-{}-{verb:?}", self.number));
+        let builder = request(method, &path).header("idempotency-key", format!("key-{}-{index}", self.number));
         match body {
             Value::Null => builder.body(Body::empty()),
             body => builder.header("content-type", "application/json").body(Body::from(body.to_string())),
@@ -140,7 +143,7 @@ impl Client {
         if !write.calls.is_empty() || now < write.next_at {
             return Ok(());
         }
-        let (question, verb) = (write.asks_for.take(), write.verb);
+        let question = write.asks_for.take();
         let mut random = fleet.world.lock();
         let copies = if question.is_none() && random.random.happens(1_500) { 2 } else { 1 };
         let impatient = !is_calm && random.random.happens(2_000);
@@ -149,7 +152,7 @@ impl Client {
         for _ in 0..copies {
             let request = match &question {
                 Some(operation) => get(&format!("/v1/operations/{operation}")),
-                None => self.request(verb),
+                None => self.request(self.at),
             };
             let write = &mut self.writes[self.at];
             match fleet.call(request) {

@@ -111,6 +111,7 @@ impl StoreFaults for Links {
         }
         match self.world.lock().mistake {
             Some(Mistake::StaleAttempt) => mistakes::without_fence(statement),
+            Some(Mistake::StaleVersion) => mistakes::without_version(statement),
             _ => statement.into(),
         }
     }

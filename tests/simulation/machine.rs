@@ -1,6 +1,6 @@
 //! A process of the gateway: a runtime with a time of its own, and in it the application with its workers, without sockets.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -60,8 +60,15 @@ pub(crate) struct Machine {
     born: u64,
     /// The time of day and Tokio's time then.
     origin: (Timestamp, Instant),
-    starting: oneshot::Receiver<Option<Edge>>,
-    edge: Option<Edge>,
+    starting: oneshot::Receiver<Option<[Edge; 2]>>,
+    edges: Option<[Edge; 2]>,
+}
+
+/// What a process listens for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Listener {
+    Clients,
+    Operator,
 }
 
 impl Machine {
@@ -76,7 +83,7 @@ impl Machine {
         runtime.spawn(async move {
             let _ = started.send(serve(&database, &loaded, of_process).await);
         });
-        Self { runtime, links, born, origin, starting, edge: None }
+        Self { runtime, links, born, origin, starting, edges: None }
     }
 
     /// Tokio's time in the process.
@@ -101,7 +108,7 @@ impl Machine {
             }
         });
         match self.starting.try_recv() {
-            Ok(Some(edge)) => self.edge = Some(edge),
+            Ok(Some(edges)) => self.edges = Some(edges),
             Ok(None) => return Step::Died,
             Err(_) => {}
         }
@@ -109,8 +116,12 @@ impl Machine {
     }
 
     /// Sends it a request. `None`: it does not serve yet.
-    pub(crate) fn call(&self, request: http::Request<Body>) -> Option<Call> {
-        let edge = self.edge.clone()?;
+    pub(crate) fn call(&self, listener: Listener, request: http::Request<Body>) -> Option<Call> {
+        let [clients, operator] = self.edges.as_ref()?;
+        let edge = match listener {
+            Listener::Clients => clients.clone(),
+            Listener::Operator => operator.clone(),
+        };
         let (send, answer) = oneshot::channel();
         let task = self.runtime.spawn(async move {
             let Ok(response) = edge.oneshot(request).await;
@@ -128,15 +139,16 @@ pub(crate) fn runtime() -> Runtime {
 }
 
 /// What `passerelle serve` does, without sockets. `None`: the store cannot be opened, and the process ends.
-async fn serve(database: &SimulatedDatabase, loaded: &Loaded, links: Links) -> Option<Edge> {
+async fn serve(database: &SimulatedDatabase, loaded: &Loaded, links: Links) -> Option<[Edge; 2]> {
     let mut settings = Settings::simulated(database, Arc::new(links.clone())).expect("settings");
     settings.lease = LEASE;
     let store = Store::open(&settings).await.ok()?;
     let shared = upstream::Shared::over(Arc::new(links));
-    let twins = HashMap::from([(("acme".to_owned(), "main".to_owned()), Provider::address())]);
+    let twin = |(side, name): (usize, &str)| (("acme".to_owned(), name.to_owned()), Provider::address(side));
+    let twins = ["main", "new"].into_iter().enumerate().map(twin).collect();
     let resolved = Gateway::resolve(loaded, Some(&twins), &shared).expect("a configuration");
     let app = app::new(resolved.gateway, store, shared);
-    let writes = Arc::clone(&app.writes);
-    tokio::spawn(async move { writes.run_workers().await });
-    Some(app::router(app))
+    app.run_in_background();
+    let switches = Arc::new(app.switches.clone());
+    Some([app::router(Arc::clone(&app)), app::operator_router(app, switches)])
 }

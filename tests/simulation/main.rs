@@ -12,13 +12,15 @@
 //!   lost, be a 500, or never come; it may be executed late.
 //! - **Clients** (`client.rs`): they repeat their requests with the same key until they know the outcome, send some twice at
 //!   the same time, and disconnect.
+//! - **An operator** (`operator.rs`), in the runs with a switch: plans, runs, verifies, cuts over and rolls back, over the
+//!   operator's API.
 //!
 //! After some time the faults end, and everything must come to its end. Then `checks.rs` compares what clients were told with
 //! what the provider did. `mistakes.rs` plants mistakes, which must be found.
 //!
 //! # How to run it
 //!
-//! `cargo test --test simulation` runs as many seeds as fit into most of a minute. `SIMULATION_SEEDS=100000` runs that many,
+//! `cargo test --test simulation` runs as many seeds as fit into 25 s, with a switch and without. `SIMULATION_SEEDS=100000` runs that many,
 //! `SIMULATION_FIRST=5000` begins with another seed, and `SIMULATION_SEED=17` runs one and prints what happened in it.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -29,6 +31,7 @@ mod client;
 mod links;
 mod machine;
 mod mistakes;
+mod operator;
 mod provider;
 mod random;
 mod run;
@@ -41,28 +44,23 @@ use std::{
 };
 
 use mistakes::Mistake;
-use run::{Figures, Report, run};
+use run::{Figures, Report, Scenario, run};
 
-/// How long the seeds take together, unless their number is given.
-const USUAL: Duration = Duration::from_secs(40);
+/// How long the seeds of a test take together, unless their number is given.
+const USUAL: Duration = Duration::from_secs(25);
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number, and is {text:?}")))
 }
 
-fn repeat(seed: u64) -> String {
-    format!("SIMULATION_SEED={seed} cargo test --test simulation -- --nocapture writes_keep")
-}
-
-/// The promises of docs/reliability.md about writes, in every run.
-#[test]
-fn writes_keep_their_promises() {
+/// Runs the seeds of a scenario, and stops at one that breaks a promise.
+fn keeps_promises(scenario: Scenario, test: &str) -> Figures {
     if let Some(seed) = number("SIMULATION_SEED") {
-        let report = run(seed, None);
-        eprintln!("{}", report.trace.join("\n"));
-        assert!(report.wrong.is_empty(), "seed {seed}:\n{}", report.wrong.join("\n"));
-        return;
+        let Report { wrong, trace, figures } = run(scenario, seed, None);
+        eprintln!("{}", trace.join("\n"));
+        assert!(wrong.is_empty(), "seed {seed}:\n{}", wrong.join("\n"));
+        return figures;
     }
     let (first, count) = (number("SIMULATION_FIRST").unwrap_or(0), number("SIMULATION_SEEDS"));
     // All cores where somebody has asked for a number of seeds. Beside other tests, one.
@@ -76,30 +74,42 @@ fn writes_keep_their_promises() {
                 return sums;
             }
             let seed = first + number;
-            let Report { wrong, figures, .. } = run(seed, None);
-            assert!(wrong.is_empty(), "seed {seed}:\n{}\nrepeat it with `{}`", wrong.join("\n"), repeat(seed));
+            let Report { wrong, figures, .. } = run(scenario, seed, None);
+            let repeat = format!("SIMULATION_SEED={seed} cargo test --test simulation -- --nocapture {test}");
+            assert!(wrong.is_empty(), "seed {seed}:\n{}\nrepeat it with `{repeat}`", wrong.join("\n"));
             sums.add(&figures);
         }
     };
-    let sums = thread::scope(|scope| {
+    let mut sums = Figures::default();
+    thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let mut sums = Figures::default();
         for worker in workers {
             sums.add(&worker.join().expect("every seed keeps the promises"));
         }
-        sums
     });
-    let seeds = sums.runs;
-    eprintln!("{seeds} seeds from {first} in {:.0?}: {sums}", begun.elapsed());
-    let (done, crashes) = (sums.done, sums.crashes);
-    assert!(done > seeds && crashes > seeds / 4, "too little happened to test anything: {sums}");
+    eprintln!("{} seeds from {first} in {:.0?}: {sums}", sums.runs, begun.elapsed());
+    assert!(sums.done > sums.runs && sums.crashes > sums.runs / 4, "too little happened to test anything: {sums}");
+    sums
+}
+
+/// The promises of docs/reliability.md about writes, in every run.
+#[test]
+fn writes_keep_their_promises() {
+    keeps_promises(Scenario::Writes, "writes_keep");
+}
+
+/// The promises about a switch: no customer is lost, doubled or as it was before, whatever dies.
+#[test]
+fn a_switch_keeps_its_promises() {
+    keeps_promises(Scenario::Switch, "a_switch_keeps");
 }
 
 /// Nothing but the seed decides a run: neither the machine's clock, nor its random numbers, nor the order of a hash map.
 #[test]
 fn a_seed_has_one_run() {
-    for seed in 0..12 {
-        let [one, other] = [run(seed, None), run(seed, None)].map(|report| report.trace);
+    for (scenario, seed) in (0..12).map(|seed| (if seed % 3 == 0 { Scenario::Switch } else { Scenario::Writes }, seed))
+    {
+        let [one, other] = [(); 2].map(|()| run(scenario, seed, None).trace);
         if let Some(at) = (0..one.len().max(other.len())).find(|at| one.get(*at) != other.get(*at)) {
             panic!("seed {seed} has two runs, which differ in line {at}:\n{:?}\n{:?}", one.get(at), other.get(at));
         }
@@ -107,9 +117,9 @@ fn a_seed_has_one_run() {
     }
 }
 
-fn is_found(mistake: Mistake) {
+fn is_found(scenario: Scenario, mistake: Mistake) {
     const MOST: u64 = 1000;
-    let found = (0..MOST).find_map(|seed| Some((seed, run(seed, Some(mistake)).wrong.into_iter().next()?)));
+    let found = (0..MOST).find_map(|seed| Some((seed, run(scenario, seed, Some(mistake)).wrong.into_iter().next()?)));
     let (seed, wrong) = found.unwrap_or_else(|| panic!("{MOST} seeds do not find {mistake:?}"));
     eprintln!("{mistake:?} is found by seed {seed}: {wrong}");
 }
@@ -117,23 +127,29 @@ fn is_found(mistake: Mistake) {
 /// The database has lost a claim that it acknowledged.
 #[test]
 fn a_lost_claim_is_found() {
-    is_found(Mistake::LostClaim);
+    is_found(Scenario::Writes, Mistake::LostClaim);
 }
 
 /// A create is sent twice.
 #[test]
 fn a_double_send_is_found() {
-    is_found(Mistake::DoubleSend);
+    is_found(Scenario::Writes, Mistake::DoubleSend);
 }
 
 /// A request whose connection broke after it was sent counts as one that was not sent.
 #[test]
 fn a_wrong_cause_is_found() {
-    is_found(Mistake::WrongCause);
+    is_found(Scenario::Writes, Mistake::WrongCause);
 }
 
 /// The store accepts the end of an attempt that another one has taken over.
 #[test]
 fn a_stale_attempt_is_found() {
-    is_found(Mistake::StaleAttempt);
+    is_found(Scenario::Writes, Mistake::StaleAttempt);
+}
+
+/// A copy of an older state is taken for one of the newest.
+#[test]
+fn a_stale_version_is_found() {
+    is_found(Scenario::Switch, Mistake::StaleVersion);
 }

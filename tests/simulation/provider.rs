@@ -15,6 +15,18 @@ use tempfile::NamedTempFile;
 pub(crate) const PROVIDERS: [(&str, &str); 5] =
     [("bitnob", "v1"), ("bitnob", "v2"), ("lomi", "v1"), ("modempay", "v1"), ("notchpay", "v1")];
 
+/// The providers of a switch: the source and the target. Bitnob's first generation has no deletion.
+pub(crate) const PAIRS: [[(&str, &str); 2]; 5] = [
+    [("notchpay", "v1"), ("bitnob", "v2")],
+    [("bitnob", "v2"), ("notchpay", "v1")],
+    [("modempay", "v1"), ("bitnob", "v2")],
+    [("lomi", "v1"), ("notchpay", "v1")],
+    [("notchpay", "v1"), ("modempay", "v1")],
+];
+
+/// The port of the provider that is active at first. That of the other one is the next.
+const FIRST_PORT: u16 = 9;
+
 /// A twin.
 pub(crate) struct Provider {
     pub(crate) name: &'static str,
@@ -34,9 +46,14 @@ impl Provider {
         Self { name, generation, twin, log }
     }
 
-    /// Where the gateway sends the requests to it. Nothing listens there.
-    pub(crate) fn address() -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 9))
+    /// Where the gateway sends the requests to the provider of a connection. Nothing listens there.
+    pub(crate) fn address(side: usize) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], if side == 0 { FIRST_PORT } else { FIRST_PORT + 1 }))
+    }
+
+    /// The provider to which a request goes.
+    pub(crate) fn side(request: &http::Request<Bytes>) -> usize {
+        usize::from(request.uri().port_u16() != Some(FIRST_PORT))
     }
 
     /// Answers a request as it arrives over a connection: without the origin in its URL.

@@ -8,21 +8,21 @@ use passerelle::{
     config::{self, Loaded},
     store::SimulatedDatabase,
 };
+use serde_json::Value;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::{
     checks,
     client::Client,
     links::Calm,
-    machine::{Answer, Call, Machine, Step, runtime},
+    machine::{Answer, Call, Listener, Machine, Step, runtime},
     mistakes::Mistake,
-    provider::{PROVIDERS, Provider},
+    operator::Operator,
+    provider::{PAIRS, PROVIDERS, Provider},
     random::Random,
     world::{Shared, World},
 };
 
-/// When the faults end at the latest.
-const LONGEST_STORM: u64 = 12_000;
 /// How long it may then take until everything has come to its end.
 const PATIENCE: u64 = 600_000;
 /// The steps of time, in milliseconds: while somebody waits, and while nobody does.
@@ -89,7 +89,7 @@ pub(crate) struct Fleet {
 impl Fleet {
     fn new(world: Shared, replicas: usize, resends: bool) -> Self {
         let database = SimulatedDatabase::new(replicas == 1).expect("a database");
-        let text = configuration(&world.lock().provider, resends);
+        let text = configuration(&world.lock().providers, resends);
         let loaded = Arc::new(config::load_text(&text, "simulation.toml").expect("a configuration"));
         let places = (0..replicas).map(|_| Place { machine: None, starts_at: 0, stopped_until: 0 }).collect();
         Self { world, database, loaded, places, calm_since: None, figures: Figures { runs: 1, ..Figures::default() } }
@@ -109,10 +109,15 @@ impl Fleet {
         self.world.lock().note(line);
     }
 
-    /// Sends a request to some process. `None`: it does not serve.
+    /// Sends a client's request to some process. `None`: it does not serve.
     pub(crate) fn call(&self, request: http::Request<Body>) -> Option<Call> {
+        self.call_at(Listener::Clients, request)
+    }
+
+    /// The same for a listener.
+    pub(crate) fn call_at(&self, listener: Listener, request: http::Request<Body>) -> Option<Call> {
         let index = self.world.lock().random.index(self.places.len());
-        self.places[index].machine.as_ref()?.call(request)
+        self.places[index].machine.as_ref()?.call(listener, request)
     }
 
     /// Lets time pass.
@@ -185,35 +190,55 @@ impl Fleet {
 }
 
 /// The configuration of every process.
-fn configuration(provider: &Provider, resends: bool) -> String {
-    let generation = provider.generation.map(|generation| format!("generation = \"{generation}\"\n"));
-    let policy = if resends { "on_ambiguous = \"resend_after_lag\"\n" } else { "" };
+fn configuration(providers: &[Provider], resends: bool) -> String {
     // A time-out is not longer than a third of the lease, as docs/reliability.md demands.
-    format!(
+    let mut text = String::from(
         "[store]\nurl = \"sqlite::memory:\"\n[server]\ndeadline = \"6s\"\noverload_wait = \"5m\"\n\
-         [merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
-         [merchants.acme.connections.main]\nprovider = \"{}\"\nsandbox = true\ntimeout = \"600ms\"\n\
-         visibility_lag = \"1s\"\n{}{policy}",
-        provider.name,
-        generation.unwrap_or_default(),
-    )
+         [operator]\nlisten = \"127.0.0.1:9464\"\nkeys = [\"op_simulation\"]\nhosts = [\"gateway\"]\n\
+         [merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\non_loss = \"drop\"\n",
+    );
+    for (name, provider) in ["main", "new"].into_iter().zip(providers) {
+        let generation = provider.generation.map(|generation| format!("generation = \"{generation}\"\n"));
+        // What lomi does not list may exist, so nothing is sent again there.
+        let policy = if resends && provider.name != "lomi" { "on_ambiguous = \"resend_after_lag\"\n" } else { "" };
+        text += &format!(
+            "[merchants.acme.connections.{name}]\nprovider = \"{}\"\nsandbox = true\ntimeout = \"600ms\"\n\
+             visibility_lag = \"1s\"\n{}{policy}",
+            provider.name,
+            generation.unwrap_or_default(),
+        );
+    }
+    text
+}
+
+/// What happens in a run besides the writes of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scenario {
+    /// Nothing: one provider has all customers.
+    Writes,
+    /// The merchant switches to another provider, and perhaps back, and perhaps there once more.
+    Switch,
 }
 
 /// Runs a seed, with a planted mistake or without.
-pub(crate) fn run(seed: u64, mistake: Option<Mistake>) -> Report {
+pub(crate) fn run(scenario: Scenario, seed: u64, mistake: Option<Mistake>) -> Report {
     chance::simulated::follow(Some(seed));
     let mut random = Random::new(seed);
-    let kind = random.one_of(&PROVIDERS);
+    let (kinds, writes, storm) = match scenario {
+        Scenario::Writes => (vec![random.one_of(&PROVIDERS)], (1, 2_000), 12_000),
+        Scenario::Switch => (random.one_of(&PAIRS).to_vec(), (4, 15_000), 25_000),
+    };
     let replicas = random.one_of(&[1, 2, 2, 3]);
-    let resends = matches!(kind.0, "modempay" | "notchpay") && random.happens(3_000);
-    let has_deletions = kind != ("bitnob", "v1");
+    let resends = scenario == Scenario::Switch || random.happens(3_000);
+    let has_deletions = !kinds.contains(&("bitnob", "v1"));
     let mut clients: Vec<Client> =
-        (0..random.index(4) + 2).map(|number| Client::new(number, has_deletions, &mut random)).collect();
-    let world = Shared::new(random, Provider::new(kind), mistake);
-    let begin = format!("{kind:?}, {replicas} gateways, {} clients, {:?}", clients.len(), world.lock().faults);
+        (0..random.index(4) + 2).map(|number| Client::new(number, has_deletions, writes, &mut random)).collect();
+    let mut operator = (scenario == Scenario::Switch).then(|| Operator::new(&mut random));
+    let world = Shared::new(random, kinds.iter().map(|kind| Provider::new(*kind)).collect(), mistake);
+    let begin = format!("{kinds:?}, {replicas} gateways, {} clients, {:?}", clients.len(), world.lock().faults);
     world.lock().note(begin);
     let mut fleet = Fleet::new(world, replicas, resends);
-    let mut wrong = storm(&mut fleet, &mut clients);
+    let mut wrong = drive(&mut fleet, &mut clients, operator.as_mut(), storm);
     if wrong.is_empty() {
         wrong = checks::all(&mut fleet, &clients);
     }
@@ -237,20 +262,30 @@ impl Figures {
     }
 }
 
-/// Drives everything until the clients know all outcomes, and the store has no write that a worker has still to do with.
-fn storm(fleet: &mut Fleet, clients: &mut [Client]) -> Vec<String> {
-    let observer = runtime();
+/// Drives everything until the clients know all outcomes, the switch is where the operator wants it, and the store has no
+/// write that a worker has still to do with. The faults end after `storm` milliseconds at the latest.
+fn drive(fleet: &mut Fleet, clients: &mut [Client], mut operator: Option<&mut Operator>, storm: u64) -> Vec<String> {
+    let (observer, mut over_since) = (runtime(), None);
     loop {
-        let is_busy = fleet.world.lock().is_busy() || clients.iter().any(Client::waits);
+        let waits = clients.iter().any(Client::waits) || operator.as_ref().is_some_and(|operator| operator.waits());
+        let is_busy = fleet.world.lock().is_busy() || waits;
         fleet.pass(if is_busy { SHORT } else { LONG });
         for client in &mut *clients {
             if let Err(wrong) = client.act(fleet) {
                 return vec![wrong];
             }
         }
+        if let Some(operator) = &mut operator {
+            operator.act(fleet);
+        }
         let (now, is_calm) = fleet.now_and_calm();
-        let is_over = clients.iter().all(Client::is_over);
-        if !is_calm && (is_over || now > LONGEST_STORM) {
+        if clients.iter().all(Client::is_over) {
+            over_since.get_or_insert(now);
+        }
+        let is_switched =
+            operator.as_ref().is_none_or(|operator| over_since.is_some_and(|since| operator.is_over(since + 1_000)));
+        let is_over = over_since.is_some() && is_switched;
+        if !is_calm && (is_over || now > storm) {
             fleet.calm();
         }
         let open = match is_calm && is_over && !fleet.world.lock().is_busy() {
@@ -263,8 +298,10 @@ fn storm(fleet: &mut Fleet, clients: &mut [Client]) -> Vec<String> {
         if fleet.calm_for() > PATIENCE {
             let waiting = clients.iter().filter(|client| !client.is_over()).map(|client| client.number);
             return vec![format!(
-                "after {PATIENCE} ms without faults, clients {:?} know no outcome, and these are open: {open:?}",
-                waiting.collect::<Vec<_>>()
+                "after {PATIENCE} ms without faults, clients {:?} know no outcome, these are open: {open:?}, and the switch \
+                 is {}",
+                waiting.collect::<Vec<_>>(),
+                operator.map_or(&Value::Null, |operator| operator.view())
             )];
         }
     }

@@ -98,7 +98,8 @@ pub(crate) struct World {
     /// Whether the faults have ended.
     pub(crate) is_calm: bool,
     pub(crate) mistake: Option<Mistake>,
-    pub(crate) provider: Provider,
+    /// The provider that is active at first, and the target of a switch if there is one.
+    pub(crate) providers: Vec<Provider>,
     pub(crate) trace: Vec<String>,
     on_the_way: Vec<Sent>,
     requests: u64,
@@ -111,7 +112,7 @@ pub(crate) struct World {
 pub(crate) struct Shared(Arc<Mutex<World>>);
 
 impl Shared {
-    pub(crate) fn new(random: Random, provider: Provider, mistake: Option<Mistake>) -> Self {
+    pub(crate) fn new(random: Random, providers: Vec<Provider>, mistake: Option<Mistake>) -> Self {
         let mut random = random;
         let faults = Faults::of(&mut random);
         Self(Arc::new(Mutex::new(World {
@@ -120,7 +121,7 @@ impl Shared {
             faults,
             is_calm: false,
             mistake,
-            provider,
+            providers,
             trace: Vec::new(),
             on_the_way: Vec::new(),
             requests: 0,
@@ -155,6 +156,10 @@ impl World {
         self.mistake == Some(mistake) && self.random.happens(OFTEN) && !self.is_calm
     }
 
+    fn provider_of(&self, request: &http::Request<Bytes>) -> &Provider {
+        &self.providers[Provider::side(request)]
+    }
+
     /// Whether a request is on its way.
     pub(crate) fn is_busy(&self) -> bool {
         !self.on_the_way.is_empty()
@@ -166,11 +171,12 @@ impl World {
         let number = self.requests;
         let fails = self.fails(self.faults.request);
         let mut fate = if fails { self.random.one_of(&FATES) } else { Fate::Answered };
-        if fate == Fate::Late && !self.provider.may_be_late(&request) {
+        if fate == Fate::Late && !self.provider_of(&request).may_be_late(&request) {
             fate = Fate::BrokenBefore;
         }
         let at = now + self.random.between(1, 40);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let path = format!("{} {path}", self.provider_of(&request).name);
         let body = brief(request.body());
         self.note(format!("gateway {process} sends request {number}: {method} {path} {body}, {fate:?}"));
         self.on_the_way.push(Sent { number, at, request, fate, reply: Some(reply) });
@@ -201,7 +207,7 @@ impl World {
             Fate::ErrorBefore => Some(status(500)),
             Fate::RateLimited => Some(status(429)),
             _ => {
-                if self.provider.is_create(&request) && self.errs(Mistake::DoubleSend) {
+                if self.provider_of(&request).is_create(&request) && self.errs(Mistake::DoubleSend) {
                     self.execute(number, request.clone());
                 }
                 let answer = self.execute(number, request);
@@ -223,7 +229,7 @@ impl World {
 
     fn execute(&mut self, number: u64, request: http::Request<Bytes>) -> http::Response<Bytes> {
         let random = self.random.bytes();
-        let answer = self.provider.answer(request, Self::time(self.now), random);
+        let answer = self.provider_of(&request).answer(request, Self::time(self.now), random);
         let body = brief(answer.body());
         self.note(format!("the provider executes request {number}: {} {body}", answer.status()));
         answer
