@@ -76,9 +76,17 @@ pub struct HttpClient {
     network: Option<Arc<dyn super::Network>>,
 }
 
-#[cfg(feature = "simulation")]
 impl HttpClient {
+    /// The client for a host, and the proxy through which it is reached.
+    pub(super) fn for_host(self, host: Option<Host<&str>>) -> (reqwest::Client, Option<Arc<Proxy>>) {
+        match self.proxied.filter(|(_, proxy)| host.is_some_and(|host| proxy.is_for(&host))) {
+            Some((client, proxy)) => (client, Some(proxy)),
+            None => (self.direct, None),
+        }
+    }
+
     /// The same client, over the network of a simulated process if there is one.
+    #[cfg(feature = "simulation")]
     pub(super) fn over(self, network: Option<Arc<dyn super::Network>>) -> Self {
         Self { network, ..self }
     }
@@ -188,16 +196,6 @@ impl ProviderClient {
         #[cfg(feature = "simulation")]
         let way = network.map_or(way, Way::Simulated);
         Ok(Self(Arc::new(Parts { way, proxy, base, limits, replies, gate, series, sends_traceparent })))
-    }
-}
-
-impl HttpClient {
-    /// The client for a host, and the proxy through which it is reached.
-    pub(super) fn for_host(self, host: Option<Host<&str>>) -> (reqwest::Client, Option<Arc<Proxy>>) {
-        match self.proxied.filter(|(_, proxy)| host.is_some_and(|host| proxy.is_for(&host))) {
-            Some((client, proxy)) => (client, Some(proxy)),
-            None => (self.direct, None),
-        }
     }
 }
 

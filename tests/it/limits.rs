@@ -17,7 +17,17 @@ const NO_LIMITS: &[(&str, &[&str])] = &[
     ("Merchant", &["api_keys", "active", "region", "on_loss", "allow_carry", "ingress", "switch", "connections"]),
     (
         "Connection",
-        &["provider", "generation", "credentials", "base_url", "on_ambiguous", "visibility_lag", "livemode", "sandbox"],
+        &[
+            "provider",
+            "generation",
+            "credentials",
+            "base_url",
+            "on_ambiguous",
+            "visibility_lag",
+            "livemode",
+            "sandbox",
+            "send_traceparent",
+        ],
     ),
 ];
 
