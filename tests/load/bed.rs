@@ -89,6 +89,12 @@ impl Gateway {
         began.elapsed()
     }
 
+    /// Lets the gateway run on the second processor alone, and this process on the first one. Returns whether there are two.
+    pub(crate) fn has_a_processor_alone(&self) -> bool {
+        let is_possible = std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
+        is_possible && pin(std::process::id(), 0) && pin(self.child.id(), 1)
+    }
+
     /// The most memory that the process ever had, in MiB.
     pub(crate) fn peak(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
@@ -292,4 +298,22 @@ pub(crate) async fn retrieve_steadily(gateway: &Gateway, merchant: &str, per_sec
         all.failed += seen.failed;
     }
     all
+}
+
+/// Elsewhere, a process cannot be bound to a processor.
+#[cfg(not(target_os = "linux"))]
+fn pin(_: u32, _: usize) -> bool {
+    false
+}
+
+/// Binds every thread of a process to a processor. Threads that it starts later inherit that.
+#[cfg(target_os = "linux")]
+fn pin(process: u32, processor: usize) -> bool {
+    let mut only = rustix::thread::CpuSet::new();
+    only.set(processor);
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("its threads").filter_map(Result::ok);
+    threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok().and_then(Pid::from_raw)).all(|thread| {
+        // The thread may have ended meanwhile.
+        matches!(rustix::thread::sched_setaffinity(Some(thread), &only), Ok(()) | Err(rustix::io::Errno::SRCH))
+    })
 }
