@@ -40,8 +40,8 @@ impl Writes {
         let sought = new_operation(new, OperationId::now(), idempotency.clone(), new.content(), Bytes::new());
         let claim = match self.store.find_duplicate(&sought).await {
             Ok(claim) => claim?,
-            // The refusal is true without the store, too.
-            Err(_) => return None,
+            // The write may have been executed before it had to be refused, such as a deletion whose customer is deleted now.
+            Err(error) => return Some(Err(Refused::Store(error))),
         };
         let (writes, merchant, presence) = (Arc::clone(self), Arc::clone(&new.merchant), Arc::downgrade(&client));
         // A client that disconnects does not stop what this begins.

@@ -273,6 +273,24 @@ async fn without_the_store_a_merchant_with_rows_is_refused_and_one_without_makes
     assert_eq!(bed.gateway.get("/v1/customers").await.status, 200);
 }
 
+/// A deletion that was executed is refused when its key is sent again, because its customer is deleted now. Only the store knows
+/// that this key deleted it.
+#[tokio::test]
+async fn without_the_store_a_repeated_deletion_is_not_told_that_the_customer_does_not_exist() {
+    let bed = Bed::start().await;
+    let gateway = &bed.gateway;
+    let path = format!("/v1/customers/{MOVED}");
+    let delete = async || gateway.send(gateway.request(Method::DELETE, &path).header("idempotency-key", "d")).await;
+    let deleted = delete().await;
+    assert_eq!(deleted.status, 200, "{}", deleted.text);
+    bed.sql("ALTER TABLE operations RENAME TO lost_operations");
+    let refused = delete().await;
+    assert_eq!(refused.status_and_code(), (503, "store_unavailable"), "{}", refused.text);
+    bed.sql("ALTER TABLE lost_operations RENAME TO operations");
+    let again = delete().await;
+    assert_eq!((again.status, &again.text), (deleted.status, &deleted.text));
+}
+
 /// A restored backup can lack the rows.
 #[tokio::test]
 async fn a_lost_routing_row_stops_the_merchant_instead_of_losing_its_customers() {

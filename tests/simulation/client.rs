@@ -213,6 +213,12 @@ impl Client {
             }
             status => Outcome::Refused(status, answer.body),
         };
+        // An answer is erased with its customer, and a repetition may arrive after that.
+        let is_deleted = self.writes.iter().any(|write| write.verb == Verb::Delete && write.outcome.is_some());
+        let is_erased = is_deleted && verb != Verb::Delete && code == "replay_erased";
+        if is_erased && self.writes[index].outcome.is_some() {
+            return Ok(());
+        }
         if let Some(earlier) = &self.writes[index].outcome
             && *earlier != outcome
         {
