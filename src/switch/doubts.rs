@@ -163,17 +163,25 @@ pub(super) async fn undecided(
     switch: &Switch,
     doubtful: &[RecordRow],
 ) -> Result<Option<Stalled>, StoreError> {
+    let (merchant, mut sides) = (&switch.merchant, Vec::new());
     for record in doubtful {
-        let copy = context.writes.copy_in_doubt(&switch.merchant, &switch.to, &record.public_id).await?;
-        if !matches!(copy, Some((_, true))) {
-            return Ok(None);
+        // After the cutover, customers are copied back to the source.
+        for side in [&switch.to, &switch.from] {
+            let copy = context.writes.copy_in_doubt(merchant, side, &record.public_id).await?;
+            if matches!(copy, Some((_, true))) {
+                sides.push(side);
+                break;
+            }
         }
     }
-    let (merchant, first) = (&switch.merchant, doubtful.first().map_or("", |record| &record.public_id));
+    if sides.len() < doubtful.len() {
+        return Ok(None);
+    }
+    let (side, first) = (sides.first().copied().unwrap_or(&switch.to), doubtful.first());
+    let first = first.map_or("", |record| &record.public_id);
     let detail = format!(
-        "it is not known whether copies have made a record at `{}`, such as that of {first}; `passerelle switch errors \
-         {merchant} --out errors.csv` lists them, then decide about each",
-        switch.to
+        "it is not known whether copies have made a record at `{side}`, such as that of {first}; `passerelle switch errors \
+         {merchant} --out errors.csv` lists them, then decide about each"
     );
     Ok(Some(Stalled { code: BlockedCode::DecisionNeeded, detail, retry_after: None }))
 }

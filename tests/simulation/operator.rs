@@ -57,8 +57,10 @@ impl Operator {
     /// Whether the switch is where it shall be, and everything is copied in its last state, by what was seen after a time.
     pub(crate) fn is_over(&self, since: u64) -> bool {
         let view = &self.view;
-        let is_quiet =
-            view["records"]["pending"] == 0 && view["records"]["in_doubt"] == 0 && view["marks"]["pending"] == 0;
+        let is_copied = view["records"]["in_doubt"] == 0 && view["marks"]["pending"] == 0;
+        // Where a provider lists a part of its customers, only a person can end the doubt about a copy.
+        let waits_for_decision = view["blocked_by"]["code"] == "decision_needed";
+        let is_quiet = view["records"]["pending"] == 0 && (is_copied || waits_for_decision);
         self.goals.is_empty() && self.has_view && self.viewed_at > since && is_quiet
     }
 
