@@ -10,7 +10,7 @@ use passerelle::{
     merchant::Gateway,
     upstream::Shared,
 };
-use toml_edit::{DocumentMut, Item, Value};
+use toml_edit::{DocumentMut, Item, TableLike, Value};
 
 use crate::{CANARY, bound::bounded, contains_canary};
 
@@ -63,23 +63,20 @@ fn is_secret(path: &[String]) -> bool {
 /// Replaces the secrets in an item.
 fn hide(item: &mut Item, path: &mut Vec<String>, names_a_file: &mut bool) {
     if let Some(table) = item.as_table_like_mut() {
-        for (key, item) in table.iter_mut() {
-            *names_a_file |= key.get() == "file";
-            path.push(key.get().to_owned());
-            hide(item, path, names_a_file);
-            path.pop();
-        }
+        hide_table(table, path, names_a_file);
     } else if let Some(tables) = item.as_array_of_tables_mut() {
-        for table in tables.iter_mut() {
-            for (key, item) in table.iter_mut() {
-                *names_a_file |= key.get() == "file";
-                path.push(key.get().to_owned());
-                hide(item, path, names_a_file);
-                path.pop();
-            }
-        }
+        tables.iter_mut().for_each(|table| hide_table(table, path, names_a_file));
     } else if let Item::Value(value) = item {
         hide_value(value, path, names_a_file);
+    }
+}
+
+fn hide_table(table: &mut dyn TableLike, path: &mut Vec<String>, names_a_file: &mut bool) {
+    for (key, item) in table.iter_mut() {
+        *names_a_file |= key.get() == "file";
+        path.push(key.get().to_owned());
+        hide(item, path, names_a_file);
+        path.pop();
     }
 }
 
@@ -87,14 +84,7 @@ fn hide_value(value: &mut Value, path: &mut Vec<String>, names_a_file: &mut bool
     match value {
         Value::String(_) if is_secret(path) => *value = Value::from(CANARY),
         Value::Array(values) => values.iter_mut().for_each(|value| hide_value(value, path, names_a_file)),
-        Value::InlineTable(table) => {
-            for (key, value) in table.iter_mut() {
-                *names_a_file |= key.get() == "file";
-                path.push(key.get().to_owned());
-                hide_value(value, path, names_a_file);
-                path.pop();
-            }
-        }
+        Value::InlineTable(table) => hide_table(table, path, names_a_file),
         _ => {}
     }
 }

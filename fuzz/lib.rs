@@ -2,7 +2,8 @@
 //!
 //! [`targets`] lists them. libFuzzer calls them in `fuzzer.rs`, with inputs that it makes from the [`seeds`]; `replay.rs`
 //! calls them in every `cargo test` with the seeds themselves, with some changes of them, and with the inputs of
-//! `fuzz/crashes`, which once failed. A target fails by panicking. `fuzz/run` builds and runs all of them.
+//! `fuzz/crashes`, which once failed. A target fails by panicking. `fuzz/run` builds them and runs those of
+//! the providers and `json`, or those that are named.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a target fails by panicking")]
 

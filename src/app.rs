@@ -244,8 +244,8 @@ impl Arrival {
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let failure = response.extensions_mut().remove::<Problem>();
         let written = response.extensions_mut().remove::<AlreadyWritten>().map(|AlreadyWritten(failure)| failure);
-        let closes = failure.as_ref().or(written.as_ref()).is_some_and(|failure| closes_after(failure.code()));
         let failed = failure.as_ref().or(written.as_ref());
+        let closes = failed.is_some_and(|failure| closes_after(failure.code()));
         if let (Some(failure), Some(series)) = (failed, series)
             && let Some(problems) = series.problems.get(failure.code() as usize)
         {
@@ -253,20 +253,20 @@ impl Arrival {
         }
         let served = failed.and_then(|_| measured.connection());
         let (is_operation, is_turned_away) = (measured.operation().is_some(), measured.is_turned_away());
-        let (outcome, problem) =
-            (outcome_of(response.status().as_u16(), failed), failed.map(|failure| failure.code().name()));
-        if let Some(failure) = failure.as_ref().or(written.as_ref()) {
+        let outcome = outcome_of(response.status().as_u16(), failed);
+        let problem = failed.map(|failure| failure.code().name());
+        if let Some(failure) = failed {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
-            let (outcome, operation) = (failure.effect().as_str(), failure.operation_id());
+            let (effect, operation) = (failure.effect().as_str(), failure.operation_id());
             let route = route_of(&uri, paths);
             let merchant = served.as_ref().map(|served| &*served.merchant);
             let connection = served.as_ref().map(|served| &*served.connection);
             let provider = served.as_ref().map(|served| served.provider);
             let is_counted = refusals.count(code) || is_turned_away;
             if status >= 500 && !is_counted {
-                tracing::warn!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
+                tracing::warn!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome = effect, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
             } else {
-                tracing::debug!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome, milliseconds, "{method} {route} was refused: {detail}");
+                tracing::debug!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome = effect, milliseconds, "{method} {route} was refused: {detail}");
             }
         } else if tracing::enabled!(tracing::Level::DEBUG) {
             let (status, route) = (response.status().as_u16(), route_of(&uri, paths));

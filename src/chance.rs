@@ -46,11 +46,14 @@ pub mod simulated {
 
     thread_local! {
         static STATE: Cell<Option<u64>> = const { Cell::new(None) };
+        /// How many ids were made.
+        static COUNT: Cell<u32> = const { Cell::new(0) };
     }
 
     /// From now on, this thread draws the numbers that follow from a seed. `None`: those of the system again.
     pub fn follow(seed: Option<u64>) {
         STATE.set(seed);
+        COUNT.set(0);
     }
 
     /// The next number (SplitMix64). `None` outside a simulation.
@@ -73,10 +76,13 @@ pub mod simulated {
 
     pub(super) fn later_id() -> Option<Uuid> {
         let milliseconds = u64::try_from(crate::clock::now().as_millisecond()).ok()?;
-        let (first, second) = (number()?, number()?);
+        let count = COUNT.get().wrapping_add(1);
+        COUNT.set(count);
         let mut random = [0; 10];
-        random[..8].copy_from_slice(&first.to_le_bytes());
-        random[8..].copy_from_slice(&second.to_le_bytes()[..2]);
+        // The number comes first, so that ids of one millisecond have the order in which they were made. Four bits of these
+        // bytes are those of the version.
+        random[1..5].copy_from_slice(&count.to_be_bytes());
+        random[5..].copy_from_slice(&number()?.to_le_bytes()[..5]);
         Some(Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid())
     }
 }

@@ -1,8 +1,8 @@
 //! Sends the spans of sampled requests to the collector of the configuration, in batches. `state` starts it beside the other
 //! workers and waits for the last spans at shutdown.
 //!
-//! Nothing waits for the collector: requests put spans into a queue with a fixed size. While the collector does not answer,
-//! spans are lost, counted in `passerelle_spans` and logged once in a while. A batch is sent once: spans are not worth the
+//! Nothing waits for the collector: requests put spans into a queue with a fixed size. A full queue drops spans, which only
+//! `passerelle_spans` counts. Spans that a failing collector lost are counted there, too, and logged once in a while. A batch is sent once: spans are not worth the
 //! memory that keeping them for later would need.
 
 use std::time::Duration;
@@ -10,12 +10,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::{
-    sync::{Mutex, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
 };
-use uuid::Uuid;
 
 use crate::{
+    chance,
     merchant::{Gateway, Traces},
     metrics::Counter,
     traces::{Message, Service, encode, rejected},
@@ -32,7 +32,6 @@ const LOG_PERIOD: Duration = Duration::from_mins(1);
 /// Sends spans to the collector.
 #[derive(Debug)]
 pub struct Exporter {
-    ended: Mutex<Option<mpsc::Receiver<Message>>>,
     /// Names this process among the replicas.
     instance: String,
     sent: Counter,
@@ -50,16 +49,14 @@ impl Exporter {
     /// The exporter of a process.
     pub fn new(shared: &Shared) -> Self {
         let [sent, failed] = ["sent", "failed"].map(|outcome| shared.metrics().spans(outcome));
-        let ended = Mutex::new(shared.take_ended_spans());
-        Self { ended, instance: Uuid::new_v4().to_string(), sent, failed }
+        Self { instance: chance::id().to_string(), sent, failed }
     }
 
     /// Sends spans as long as the process runs, to the collector of the present configuration.
-    pub async fn run(&self, gateway: &ArcSwap<Gateway>) {
-        let mut ended = self.ended.lock().await;
-        let Some(ended) = ended.as_mut() else { return };
+    pub async fn run(&self, shared: &Shared, gateway: &ArcSwap<Gateway>) {
+        let Some(mut ended) = shared.take_ended_spans() else { return };
         let mut failures = Failures::default();
-        while let Some(Batch { spans, waiting }) = Batch::next(ended).await {
+        while let Some(Batch { spans, waiting }) = Batch::next(&mut ended).await {
             let traces = gateway.load().traces.clone();
             // After a reload, there may be no collector any more.
             if let Some(traces) = traces.filter(|_| !spans.is_empty()) {

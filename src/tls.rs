@@ -29,7 +29,7 @@ pub(crate) fn with_system_roots() -> Result<ClientConfig, String> {
     }
 }
 
-/// Trusts no certificate authority. It is for connections to the twins in this process, which use no TLS.
+/// Trusts no certificate authority. It is for clients that call only servers without TLS, such as the twins in this process.
 pub(crate) fn without_roots() -> Result<ClientConfig, String> {
     with_roots(RootCertStore::empty())
 }

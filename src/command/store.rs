@@ -2,18 +2,17 @@
 //! the file itself, not through the operator's API: a restored store is accepted before a gateway serves it.
 
 use std::{
-    io::IsTerminal as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -23,8 +22,6 @@ use crate::{
     store::{AcceptedRestore, Backup, Newest, Older, Settings, Store, StoreError},
 };
 
-/// How often a line is written where there is no terminal.
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// The size of a page of SQLite, for progress.
 const PAGE: u64 = 4096;
 
@@ -205,11 +202,7 @@ struct Progress {
 
 impl Progress {
     fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("copying [{bar:30}] {bytes}/{total_bytes} {msg}");
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
-        });
+        let bar = terminal::bar("copying [{bar:30}] {bytes}/{total_bytes} {msg}");
         Self { bar, last_line: Instant::now() }
     }
 
@@ -221,7 +214,7 @@ impl Progress {
             if copied == all {
                 bar.set_message("checking");
             }
-        } else if self.last_line.elapsed() >= LINE_INTERVAL || (copied == all && all > 1 << 30) {
+        } else if self.last_line.elapsed() >= terminal::LINE_INTERVAL || (copied == all && all > 1 << 30) {
             self.last_line = Instant::now();
             let checking = if copied == all { "; checking the copy" } else { "" };
             terminal::print_notice(&format!("copied {} of {} MiB{checking}", copied >> 20, all >> 20));

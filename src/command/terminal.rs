@@ -1,7 +1,11 @@
 //! Output of the commands. Colours are left out when the output is not a terminal, and a closed pipe is not an error.
 
-use std::io::Write;
+use std::{
+    io::{IsTerminal as _, Write},
+    time::Duration,
+};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::CommandError;
@@ -25,6 +29,22 @@ pub(super) fn print(text: &str) -> Result<(), CommandError> {
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), CommandError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| CommandError::Failed(error.to_string()))?;
     print(&text)
+}
+
+/// How often a line about long work is written where there is no terminal.
+pub(super) const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A progress bar on stderr. `None` where that is not a terminal: then a line is written every [`LINE_INTERVAL`].
+pub(super) fn bar(template: &str) -> Option<ProgressBar> {
+    std::io::stderr()
+        .is_terminal()
+        .then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(bar_style(template)))
+}
+
+/// The form of a bar.
+pub(super) fn bar_style(template: &str) -> ProgressStyle {
+    // A template of ours is valid; otherwise the usual form is shown.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }
 
 /// Prints a notice to stderr.

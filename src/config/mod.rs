@@ -43,7 +43,7 @@ pub struct Config {
     pub outbound: Outbound,
     /// How a merchant is switched to another provider.
     pub switch: SwitchConfig,
-    /// What the gateway tells others about its work.
+    /// Telemetry that the gateway sends.
     pub telemetry: Option<TelemetryConfig>,
     /// The merchants, by name.
     #[serde(default)]

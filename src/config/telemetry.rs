@@ -1,4 +1,4 @@
-//! What the gateway tells others about its work: traces.
+//! Telemetry that the gateway sends: traces.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Secret, breaker::part};
 
-/// What the gateway tells others about its work.
+/// Telemetry that the gateway sends.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Telemetry")]

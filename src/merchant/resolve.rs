@@ -145,8 +145,8 @@ impl Gateway {
     }
 }
 
-/// The outbound HTTP clients: one for providers, one for the twins in this process. Each is built when it is first
-/// needed.
+/// The outbound HTTP clients for connections: one for providers, one for the twins in this process. Each is built when it is
+/// first needed.
 #[derive(Default)]
 struct Clients {
     providers: Option<HttpClient>,
@@ -366,7 +366,7 @@ impl Resolver<'_> {
         let settings = ClientSettings {
             allow_insecure: outbound.allow_insecure || sandbox,
             connect_timeout: outbound.connect_timeout,
-            loopback_only: sandbox,
+            without_tls: sandbox,
             proxy: if sandbox { None } else { self.proxy.clone() },
         };
         let built = if sandbox { &mut self.clients.twins } else { &mut self.clients.providers };

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::ExposeSecret;
-use url::{Host, Url};
 
 use super::resolve::Resolver;
 use crate::{
     config::{ConnectionConfig, TracesConfig},
     traces::{SampleRatio, SpanQueue},
-    upstream::{ClientSettings, Collector, http_client},
+    upstream::{ClientSettings, Collector, http_client, is_loopback},
 };
 
 /// Where the traces of a configuration go.
@@ -41,7 +40,7 @@ impl Resolver<'_> {
         let headers = self.collector_headers(typed);
         let url = Collector::parse_url(&typed.endpoint);
         let url = url.map_err(|wrong| self.mistake("telemetry.traces.endpoint", wrong)).ok()?;
-        if url.scheme() == "http" && !headers.is_empty() && !is_loopback(&url) {
+        if url.scheme() == "http" && !headers.is_empty() && !is_loopback(url.host()) {
             self.warn("telemetry.traces.endpoint", "begins with http://, so its headers are sent without encryption");
         }
         // The operator chose the collector, so it may have a private address and no TLS.
@@ -49,7 +48,7 @@ impl Resolver<'_> {
             allow_insecure: true,
             connect_timeout: self.loaded.config.outbound.connect_timeout,
             // Without TLS, no certificate authority is needed.
-            loopback_only: url.scheme() == "http" && self.proxy.is_none(),
+            without_tls: url.scheme() == "http" && self.proxy.is_none(),
             proxy: self.proxy.clone(),
         };
         let client = http_client(settings).map_err(|error| self.mistake("telemetry.traces", error)).ok()?;
@@ -94,14 +93,5 @@ impl Resolver<'_> {
             }
         }
         headers
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }

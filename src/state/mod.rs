@@ -132,7 +132,7 @@ impl App {
                 app.switches.work(),
                 app.switches.erase(),
                 app.replays.keep_reaping(),
-                app.exporter.run(&app.gateway),
+                app.exporter.run(&app.shared, &app.gateway),
             );
         })
     }

@@ -32,12 +32,12 @@ fn in_memory() -> StoreError {
 }
 
 impl Backup {
-    /// Makes a backup of the store in a file that does not exist yet. `goes_on` is told how many pages are copied, of how
-    /// many; if it answers `false`, nothing is made.
+    /// Makes a backup of the store in a file that does not exist yet. It calls `progress` with the
+    /// number of copied pages and of all pages. If `progress` returns `false`, it makes nothing and returns `None`.
     pub fn make(
         settings: &Settings,
         out: &Path,
-        mut goes_on: impl FnMut(u64, u64) -> bool,
+        mut progress: impl FnMut(u64, u64) -> bool,
     ) -> Result<Option<Self>, StoreError> {
         let from = match &settings.place {
             Location::File(path) => path,
@@ -61,7 +61,7 @@ impl Backup {
         // Readable by its owner only, and removed if anything fails.
         let part = tempfile::Builder::new().prefix(".passerelle-").suffix(".part").tempfile_in(folder);
         let part = part.map_err(|error| wrong(&error))?.into_temp_path();
-        let Some(copied) = sqlite::copy(from, &part, &mut goes_on)? else { return Ok(None) };
+        let Some(copied) = sqlite::copy(from, &part, &mut progress)? else { return Ok(None) };
         let file = File::options().write(true).open(&part).map_err(|error| wrong(&error))?;
         file.sync_all().map_err(|error| wrong(&error))?;
         let bytes = file.metadata().map_err(|error| wrong(&error))?.len();

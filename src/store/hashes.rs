@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 
 use super::{database::head::Hash, error::StoreError, keyring::random_bytes};
 
-/// The keyed hashes by which requests and idempotency keys are compared.
+/// One key for each kind of value that is hashed.
 pub(super) struct Hashes {
     requests: hmac::Key,
     keys: hmac::Key,

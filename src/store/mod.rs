@@ -63,8 +63,8 @@ pub use database::sqlite::simulated::{Fate, SimulatedDatabase, StoreFaults};
 pub use database::sqlite::{Copied, Newest, Older};
 pub use error::StoreError;
 pub use ids::{
-    Added, AdoptedId, CopyState, Deletion, Epochs, Erased, Erasure, HomeOfWrite, IdAt, IdCounts, IdOrigin, Ids,
-    KeptErasure, KnownCustomer, NewId, OpenSwitch, Resolved, Routing, Seen, ShownRecord,
+    Added, AdoptedId, CopyComplete, CopyState, Deletion, Epochs, Erased, Erasure, HomeOfWrite, IdAt, IdCounts,
+    IdOrigin, Ids, KeptErasure, KnownCustomer, NewId, OpenSwitch, Resolved, Routing, Seen, ShownRecord,
 };
 pub use inspection::Inspection;
 pub use lease::{LONGEST_ATTEMPT, Lease};

@@ -10,7 +10,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use uuid::Uuid;
 
 use super::{
     database::{
@@ -73,13 +72,13 @@ impl Signatures {
     /// Records a signature. `None`: it is new. With `awaits_answer`, [`Signatures::keep_answer`] follows.
     pub async fn admit(&self, id: &SignatureId, awaits_answer: bool) -> Result<Option<Earlier>, StoreError> {
         self.store.admit().await?;
-        let admission = Uuid::new_v4().simple().to_string();
+        let admission = crate::chance::id().simple().to_string();
         let found = write(&*self.store.database, Admit { id: id.clone(), admission, awaits_answer }).await;
         let found = found.inspect_err(|error| self.store.note_failure(error))?;
         found.map(|found| self.opened(id, found)).transpose()
     }
 
-    /// What the store knows of a signature.
+    /// Reads the record of a signature.
     pub async fn find(&self, id: &SignatureId) -> Result<Option<Earlier>, StoreError> {
         let found = read(&*self.store.database, Find(id.clone())).await?;
         found.map(|found| self.opened(id, found)).transpose()
@@ -100,7 +99,7 @@ impl Signatures {
     /// Deletes the signatures that are older than `signatures`, and the answers that are older than `answers`. Returns how
     /// many signatures were deleted.
     pub async fn reap(&self, signatures: Duration, answers: Duration) -> Result<u64, StoreError> {
-        // Reads do not ask a store that has failed. So this finds out that it works again, where nothing else does.
+        // While the store is failing, signed reads do not use it. This regular write then clears the failing state.
         self.store.admit().await?;
         let mut all = 0;
         loop {

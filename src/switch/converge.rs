@@ -19,7 +19,7 @@ use super::{
     view::Outcome,
 };
 use crate::{
-    store::{CarriedChanges, CopyOf, CopyState, IdOrigin},
+    store::{CarriedChanges, CopyComplete, CopyOf, CopyState, IdOrigin},
     writes::{CopyEnd, NewCopy},
 };
 
@@ -116,7 +116,8 @@ impl One<'_> {
             let lag =
                 if self.shows_copy(target, &linked.id).await { Duration::ZERO } else { self.other.visibility_lag };
             let (ids, public_id) = (self.context.store.ids(), &self.customer.public_id);
-            let is_unpinned = ids.unpin(&self.pair.merchant, public_id, lag, self.customer.version).await?;
+            let is_unpinned =
+                ids.unpin(&self.pair.merchant, public_id, lag, self.customer.version, CopyComplete::ByCaller).await?;
             ended.has_moved = is_unpinned && self.routing.connection == self.other.name;
         }
         Ok(ended)

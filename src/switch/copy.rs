@@ -216,7 +216,7 @@ impl One<'_> {
             Some(_) => return Err(self.stop(Outcome::InDoubt)),
             None => (None, true, None),
         };
-        let last = last.filter(|seen| !seen.is_empty()).map(|seen| Seen::from_bytes(&seen));
+        let last = last.and_then(memory);
         if let Some(at) = self.customer.at.get(&self.other.name) {
             // What both sides had in common is kept with the side that was written. After a flip that is the home. If the
             // other side was the home in an earlier switch, it is the side to which that switch led.
@@ -225,14 +225,15 @@ impl One<'_> {
             let (mut seen, has_memory) = (Vec::new(), last.is_some());
             for connection in own.into_iter().chain(earlier) {
                 let kept = ids.seen(&self.pair.merchant, &self.customer.public_id, connection).await?;
-                seen.extend(kept.filter(|kept| !kept.is_empty()).map(|kept| Seen::from_bytes(&kept)));
+                seen.extend(kept.and_then(memory));
             }
             seen.extend(last);
             if seen.is_empty() {
                 // The process that copied the customer to what is now its home died before it noted what it had written.
                 let home = self.context.writes.earlier_copy(self.merchant, self.home, &self.customer.public_id).await?;
-                let written = home.and_then(|end| if let CopyEnd::Done { seen, .. } = end { Some(seen) } else { None });
-                seen.extend(written.filter(|seen| !seen.is_empty()).map(|seen| Seen::from_bytes(&seen)));
+                if let Some(CopyEnd::Done { seen: written, .. }) = home {
+                    seen.extend(memory(written));
+                }
             }
             let (id, origin) = (at.provider_id.clone(), at.origin);
             return Ok(Some(Linked { id, origin, seen, has_row: true, has_memory }));
@@ -348,6 +349,11 @@ impl One<'_> {
     pub(super) fn stop_with(&self, finding: Finding) -> Stop {
         Stop::End(Box::new(self.found(finding)))
     }
+}
+
+/// What a row or an operation keeps of what both sides have in common, if it keeps anything.
+fn memory(bytes: Vec<u8>) -> Option<Seen> {
+    (!bytes.is_empty()).then(|| Seen::from_bytes(&bytes))
 }
 
 impl Copied {

@@ -163,22 +163,21 @@ pub(super) async fn undecided(
     switch: &Switch,
     doubtful: &[RecordRow],
 ) -> Result<Option<Stalled>, StoreError> {
-    let (merchant, mut sides) = (&switch.merchant, Vec::new());
+    let (merchant, mut first) = (&switch.merchant, None);
     for record in doubtful {
+        let mut held = None;
         // After the cutover, customers are copied back to the source.
         for side in [&switch.to, &switch.from] {
             let copy = context.writes.copy_in_doubt(merchant, side, &record.public_id).await?;
             if matches!(copy, Some((_, true))) {
-                sides.push(side);
+                held = Some(side);
                 break;
             }
         }
+        let Some(side) = held else { return Ok(None) };
+        first.get_or_insert((side, &record.public_id));
     }
-    if sides.len() < doubtful.len() {
-        return Ok(None);
-    }
-    let (side, first) = (sides.first().copied().unwrap_or(&switch.to), doubtful.first());
-    let first = first.map_or("", |record| &record.public_id);
+    let Some((side, first)) = first else { return Ok(None) };
     let detail = format!(
         "it is not known whether copies have made a record at `{side}`, such as that of {first}; `passerelle switch errors \
          {merchant} --out errors.csv` lists them, then decide about each"

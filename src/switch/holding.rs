@@ -14,7 +14,7 @@ use super::{
     provider::configured,
     view::Outcome,
 };
-use crate::store::{KnownCustomer, StoreError};
+use crate::store::{CopyComplete, KnownCustomer, StoreError};
 
 /// In how many looks a customer was just written before the claims on it are held.
 const LOOKS: u32 = 3;
@@ -43,10 +43,11 @@ impl Work<'_> {
                 };
                 let unpinning: Vec<_> = pinned
                     .iter()
-                    .map(|customer| {
-                        let may_follow = may_follow(customer) && !customer.is_marked();
-                        let unpinned = ids.unpin_copied(&switch.merchant, &customer.public_id, lag, customer.version);
-                        async move { Ok::<_, StoreError>(may_follow && unpinned.await?) }
+                    .map(async |customer| {
+                        let KnownCustomer { public_id, version, .. } = customer;
+                        let is_ready = may_follow(customer) && !customer.is_marked();
+                        let unpin = ids.unpin(&switch.merchant, public_id, lag, *version, CopyComplete::ByRecord);
+                        Ok::<_, StoreError>(is_ready && unpin.await?)
                     })
                     .collect();
                 let followed: Vec<bool> = stream::iter(unpinning).buffered(UNPINNED_AT_ONCE).try_collect().await?;

@@ -1,7 +1,7 @@
 //! What a switch keeps for itself: what the operator chose, where its walks are, and what was verified. The store keeps
 //! these as JSON. A process that is killed goes on where the last page was stored.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use passerelle_providers::{model::Position, text::Text};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use crate::{
     config::Rate,
     merchant::Connection,
     store::{StoreError, Switch},
+    upstream::is_loopback,
 };
 
 /// What the operator chose.
@@ -62,9 +63,7 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn of(connection: &Connection) -> Self {
         let base_url = connection.upstream.endpoint().base_url();
-        let host = Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-        let is_here =
-            host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let is_here = Url::parse(base_url).is_ok_and(|url| is_loopback(url.host()));
         let address = (!is_here).then(|| base_url.to_owned());
         Self {
             connection: connection.name.clone(),

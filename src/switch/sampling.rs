@@ -2,8 +2,8 @@
 //! scrape: a count is shown again until counting takes at most a part of the time.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -49,24 +49,29 @@ impl Switches {
     /// Reads where the open switches stand.
     pub async fn sample_metrics(&self, metrics: &Metrics) -> Result<(), StoreError> {
         let log = self.context.store.switches();
-        let last = std::mem::take(&mut *self.last_counts.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut counts = HashMap::new();
+        let mut open = HashSet::new();
         for switch in log.open_ones(MOST).await? {
             let Loaded { switch, blocked_by, .. } = Loaded::try_from(switch)?;
             let blocked_by = blocked_by.map_or("", |blocked| blocked.code.as_str());
             metrics.switches(&switch.merchant, switch.state.as_str(), blocked_by).set(1.0);
-            let counted = match last.get(&switch.id).filter(|counted| counted.is_fresh(Instant::now())) {
-                Some(counted) => counted.clone(),
+            let last = self.last_counts().get(&switch.id).cloned();
+            let counted = match last.filter(|counted| counted.is_fresh(Instant::now())) {
+                Some(counted) => counted,
                 None => Counted::read(log, &switch.id).await?,
             };
             for (outcome, count) in &counted.outcomes {
                 let count = usize::try_from(*count).unwrap_or(usize::MAX);
                 metrics.switch_customers(&switch.merchant, outcome).set(number(count));
             }
-            counts.insert(switch.id, counted);
+            self.last_counts().insert(switch.id.clone(), counted);
+            open.insert(switch.id);
         }
-        *self.last_counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+        self.last_counts().retain(|id, _| open.contains(id));
         Ok(())
+    }
+
+    fn last_counts(&self) -> MutexGuard<'_, HashMap<String, Counted>> {
+        self.last_counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

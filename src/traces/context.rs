@@ -100,7 +100,7 @@ macro_rules! shown_in_hexadecimal {
     ($($id:ident),*) => {$(
         impl fmt::Display for $id {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+                fmt::Display::fmt(&HEXLOWER.encode_display(&self.0), formatter)
             }
         }
 
@@ -163,7 +163,7 @@ mod tests {
         headers.append(TRACEPARENT, PARENT.parse().expect("a value"));
         assert!(SpanContext::of(&headers).is_some());
         headers.append(TRACEPARENT, PARENT.parse().expect("a value"));
-        assert_eq!(SpanContext::of(&headers), None, "nobody knows which one counts");
+        assert_eq!(SpanContext::of(&headers), None, "it is ambiguous which one counts");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub const QUEUE: usize = 2048;
 pub enum Message {
     /// A span that has ended.
     Span(Box<Span>),
-    /// A question for the time when everything before it was sent.
+    /// Asks the exporter to signal when it has sent, or given up, every span before this message.
     Flush(oneshot::Sender<()>),
 }
 

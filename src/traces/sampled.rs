@@ -123,8 +123,8 @@ impl Began {
 }
 
 impl Sampled {
-    /// Decides whether a request is sampled that has just begun: as the span decided that its client names, otherwise by the
-    /// ratio.
+    /// Decides whether a request is sampled that has just begun. If the client names a span, the sampling flag of that span
+    /// decides; otherwise the ratio does.
     pub fn request(
         queue: &SpanQueue,
         ratio: SampleRatio,
@@ -151,11 +151,11 @@ impl Sampled {
         Self { queue: queue.clone(), trace, calls_span: SpanId::random(), began, role, calls: Cell::default() }
     }
 
-    /// A part of the request that has a task of its own. [`Self::absorb`] takes its calls back. If the request has ended
-    /// before, [`Self::end`] of the part sends a span of them.
+    /// A part of the request that has a task of its own. It takes over the calls so far, and [`Self::absorb`] gives all of them
+    /// back. If the request has ended before, [`Self::end`] of the part sends the one span of all calls.
     #[must_use]
     pub fn part(&self) -> Box<Self> {
-        let (role, calls) = (Role::Part { of: self.context() }, Cell::default());
+        let (role, calls) = (Role::Part { of: self.context() }, Cell::new(self.calls.take()));
         let Self { ref queue, trace, calls_span, began, .. } = *self;
         Box::new(Self { queue: queue.clone(), trace, calls_span, began, role, calls })
     }
@@ -221,11 +221,11 @@ impl Sampled {
             if let Some((host, port)) = connection.map(|connection| connection.server) {
                 attributes.extend([text("server.address", host), number("server.port", port)]);
             }
-            let span = self.calls_span(calls, parent, link, attributes);
             let name = match (&self.role, operation) {
                 (Role::Later { .. }, Some(operation)) => format!("reconcile {operation}"),
-                _ => span.name,
+                _ => calls.last.method.to_owned(),
             };
+            let span = self.calls_span(calls, parent, link, attributes);
             self.queue.put(Span { name, ..span });
         }
     }
@@ -243,12 +243,8 @@ impl Sampled {
             text("url.scheme", scheme),
             text("network.protocol.version", version),
         ]);
-        let name = match (method, route) {
-            (OTHER_METHOD, "") => "HTTP".to_owned(),
-            (method, "") => method.to_owned(),
-            (OTHER_METHOD, route) => format!("HTTP {route}"),
-            (method, route) => format!("{method} {route}"),
-        };
+        let method = if method == OTHER_METHOD { "HTTP" } else { method };
+        let name = if route.is_empty() { method.to_owned() } else { format!("{method} {route}") };
         if !route.is_empty() {
             attributes.push(text("http.route", route));
         }
@@ -286,7 +282,7 @@ impl Sampled {
             ..Link::default()
         });
         let span = self.span(self.calls_span, parent, SpanKind::Client, [began, ended], error, attributes);
-        Span { name: method.to_owned(), links: links.collect(), ..span }
+        Span { links: links.collect(), ..span }
     }
 
     fn span(
@@ -350,5 +346,36 @@ pub const fn method_name(method: &Method) -> &'static str {
         Method::TRACE => "TRACE",
         Method::CONNECT => "CONNECT",
         _ => OTHER_METHOD,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::metrics::counter::Counter;
+    use tokio::sync::mpsc::Receiver;
+
+    use super::{super::Message, *};
+
+    fn spans(mut queue: Receiver<Message>) -> Vec<Span> {
+        let messages = std::iter::from_fn(|| queue.try_recv().ok());
+        messages.filter_map(|message| if let Message::Span(span) = message { Some(*span) } else { None }).collect()
+    }
+
+    /// A client can disconnect after the request has read something, while a part of the request goes on.
+    #[test]
+    fn a_part_that_outlives_its_request_sends_the_one_span_of_all_calls() {
+        let (queue, sent) = SpanQueue::new(Counter::default());
+        let head = || Head { method: "POST", route: "/v1/customers", scheme: "http", version: "1.1" };
+        let request = Sampled::request(&queue, SampleRatio(1.0), None, Instant::now(), head).expect("all are sampled");
+        let call = Call { began: Instant::now(), ended: Instant::now(), method: "GET", status: Some(200), error: None };
+        request.add_call(call);
+        let part = request.part();
+        part.add_call(call);
+        request.end(None, None, "abandoned");
+        part.end(None, None, "ok");
+        let spans = spans(sent);
+        let [server, calls] = &spans[..] else { panic!("{spans:?}") };
+        assert_eq!((&calls.trace_id, &calls.parent_span_id), (&server.trace_id, &server.span_id));
+        assert!(calls.attributes.contains(&number("passerelle.provider_requests", 2u32)), "{calls:?}");
     }
 }

@@ -38,6 +38,16 @@ pub fn check_base_url(text: &str, allow_insecure: bool) -> Result<(), String> {
     }
 }
 
+/// Whether a host is this machine: what is sent there crosses no network.
+pub fn is_loopback(host: Option<Host<&str>>) -> bool {
+    match host {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// The IPv4 networks that IANA's registry of special-purpose addresses excludes from the public internet, and multicast.
 /// The registry calls a few addresses in 192.0.0.0/24 reachable, but those serve protocols, not providers.
 const NOT_PUBLIC_V4: [Ipv4Net; 16] = [

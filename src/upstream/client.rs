@@ -46,8 +46,8 @@ pub struct ClientSettings {
     pub allow_insecure: bool,
     /// How long it may take to connect, including the TLS handshake.
     pub connect_timeout: Duration,
-    /// Whether the client calls only twins in this process. Then it needs no certificates.
-    pub loopback_only: bool,
+    /// Whether it calls only servers without TLS. Then it needs no certificate authorities.
+    pub without_tls: bool,
     /// The proxy through which providers are called.
     pub proxy: Option<Arc<Proxy>>,
 }
@@ -98,10 +98,10 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// Builds the outbound client. All connections share it.
+/// Builds an outbound client. All connections to providers share one; those to twins and the collector of traces have others.
 pub fn http_client(settings: ClientSettings) -> Result<HttpClient, String> {
-    let tls = if settings.loopback_only { tls::without_roots() } else { tls::with_system_roots() };
-    let mut tls = tls.map_err(|error| format!("cannot set up TLS for providers: {error}"))?;
+    let tls = if settings.without_tls { tls::without_roots() } else { tls::with_system_roots() };
+    let mut tls = tls.map_err(|error| format!("cannot set up TLS for outbound requests: {error}"))?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Two clients, so that the choice between proxy and direct is made once per connection, not for every request.
     let proxied = match &settings.proxy {
@@ -143,7 +143,7 @@ fn build(settings: &ClientSettings, tls: ClientConfig, proxy: Option<&Proxy>) ->
         Some(proxy) => builder.proxy(proxy.for_all()?),
         None => builder,
     };
-    builder.build().map_err(|_| "the HTTP client for providers cannot be built".to_owned())
+    builder.build().map_err(|_| "the outbound HTTP client cannot be built".to_owned())
 }
 
 /// The client for one provider, as a service over plain `http` types. It is cloned for every request.
@@ -327,7 +327,7 @@ mod tests {
 
     fn client(allow_insecure: bool) -> HttpClient {
         let connect_timeout = Duration::from_secs(1);
-        let settings = ClientSettings { allow_insecure, connect_timeout, loopback_only: true, proxy: None };
+        let settings = ClientSettings { allow_insecure, connect_timeout, without_tls: true, proxy: None };
         http_client(settings).expect("a client")
     }
 

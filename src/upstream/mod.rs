@@ -62,7 +62,7 @@ use tower::{
 };
 use url::Url;
 
-pub use address::check_base_url;
+pub use address::{check_base_url, is_loopback};
 pub use base::Base;
 pub use budget::LARGEST_REPLY;
 pub use client::{ClientSettings, HttpClient, http_client};

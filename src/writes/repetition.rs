@@ -28,7 +28,8 @@ pub(super) enum Ran {
 
 impl Writes {
     /// Answers a request with a key that cannot be executed now, if it repeats an earlier write. That write was executed by
-    /// another connection, or under other settings of the merchant. `None` if there is none.
+    /// another connection, or under other settings of the merchant. `None` if there is none. If the store cannot be read, the answer
+    /// is [`Refused::Store`].
     pub(super) async fn repeat(
         self: &Arc<Self>,
         new: &NewWrite,

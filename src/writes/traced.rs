@@ -11,9 +11,10 @@ use crate::{metrics::request::after_request, traces::Sampled};
 impl Writes {
     /// Reconciles a write for which no client waits.
     pub(super) async fn reconcile_alone(self: Arc<Self>, record: Record, time: &AttemptTime) {
-        let traces = self.gateway.load().traces.clone();
-        let request = record.command.as_deref().and_then(StoredWrite::trace);
-        let sampled = traces.zip(request).map(|(traces, request)| Sampled::later(&traces.queue, request));
+        let sampled = self.gateway.load().traces.as_ref().and_then(|traces| {
+            let request = record.command.as_deref().and_then(StoredWrite::trace)?;
+            Some(Sampled::later(&traces.queue, request))
+        });
         let operation = Operation::parse(&record.operation);
         let no_client = Weak::new();
         let reconciling = self.reconcile(record, time, &no_client);

@@ -24,11 +24,11 @@ use crate::{
 };
 
 /// A folder with a configuration and its store.
-struct Place {
+struct StoreFolder {
     folder: TempDir,
 }
 
-impl Place {
+impl StoreFolder {
     fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().expect("a folder") };
         std::fs::write(place.path("passerelle.toml"), place.configuration()).expect("a configuration");
@@ -107,7 +107,7 @@ type Answered = Arc<Mutex<Vec<(String, Arc<Answer>)>>>;
 /// A backup has every write that was answered before it began, whatever is written meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_beside_writes_has_all_that_was_answered_before() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let gateway = Arc::new(place.serve().await);
     let answered = Answered::default();
     let is_over = Arc::new(AtomicBool::new(false));
@@ -158,7 +158,7 @@ async fn a_backup_beside_writes_has_all_that_was_answered_before() {
         }
         assert!(printed.contains(&format!("{} bytes", std::fs::metadata(&path).expect("a file").len())), "{printed}");
         // A second gateway on the copy knows them all.
-        let second = Place::new();
+        let second = StoreFolder::new();
         second.restore(&path);
         std::fs::copy(place.path("store.db.key"), second.path("store.db.key")).expect("the key");
         let gateway = second.serve().await;
@@ -175,7 +175,7 @@ async fn a_backup_beside_writes_has_all_that_was_answered_before() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_is_one_complete_file_and_is_described_as_json() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let gateway = place.serve().await;
     let mut last = String::new();
     for key in ["a", "b", "c"] {
@@ -207,7 +207,7 @@ async fn a_backup_is_one_complete_file_and_is_described_as_json() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_overwrites_nothing_and_leaves_nothing_behind_if_it_fails() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let missing = place.back_up("copy.db").await;
     assert_eq!(missing.status.code(), Some(1));
     assert!(err(&missing).contains("there is no store at"), "{}", err(&missing));
@@ -240,7 +240,7 @@ async fn a_backup_overwrites_nothing_and_leaves_nothing_behind_if_it_fails() {
 /// PostgreSQL has its own program. Nothing is called, and no password is shown.
 #[tokio::test]
 async fn a_backup_of_postgresql_names_the_command_to_run() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let text = format!(
         "[store]\nurl = \"postgres://gateway:hunter2@db.internal/store\"\nkey = \"{}\"\n[merchants.acme]\napi_keys = [\"sk_acme\"]\n\
          active = \"main\"\n[merchants.acme.connections.main]\nprovider = \"lomi\"\nsandbox = true\n",
@@ -259,7 +259,7 @@ async fn a_backup_of_postgresql_names_the_command_to_run() {
 /// The steps of docs/operating.md: the gateway refuses the old copy, the operator looks, accepts, and starts it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_old_store_is_refused_until_the_operator_accepts_it() {
-    let place = Place::new();
+    let place = StoreFolder::new();
     let gateway = place.serve().await;
     let before = create(&gateway, "before").await;
     assert!(place.back_up("copy.db").await.status.success());

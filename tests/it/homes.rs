@@ -276,7 +276,7 @@ async fn without_the_store_a_merchant_with_rows_is_refused_and_one_without_makes
 /// A deletion that was executed is refused when its key is sent again, because its customer is deleted now. Only the store knows
 /// that this key deleted it.
 #[tokio::test]
-async fn without_the_store_a_repeated_deletion_is_not_told_that_the_customer_does_not_exist() {
+async fn without_the_store_a_repeated_deletion_is_answered_503_and_not_404() {
     let bed = Bed::start().await;
     let gateway = &bed.gateway;
     let path = format!("/v1/customers/{MOVED}");

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use passerelle::{
     merchant::{Connection, Home, Homes, Merchant, Middleware},
-    store::{ContactKind, CopyState, Deletion, Ids, KnownCustomer, Routing, ShownRecord},
+    store::{ContactKind, CopyComplete, CopyState, Deletion, Ids, KnownCustomer, Routing, ShownRecord},
     writes::MOST_PLANS,
 };
 use passerelle_providers::model::{Command, Customer, Error, Kind, Reply};
@@ -103,7 +103,7 @@ impl Bed {
         self.ids().adopt("acme", "old", &[record]).await.expect("adopted");
         let copied = self.ids().keep_copy("acme", CopyState::created(&public, "new", &at_new)).await;
         assert_eq!(copied, Ok(true));
-        assert_eq!(self.ids().unpin("acme", &public, Duration::ZERO, 0).await, Ok(true));
+        assert_eq!(self.ids().unpin("acme", &public, Duration::ZERO, 0, CopyComplete::ByCaller).await, Ok(true));
         public
     }
 }

@@ -4,14 +4,14 @@ use std::{
     io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use tempfile::NamedTempFile;
 use tokio::net::TcpStream;
 
-use crate::stand_in::PATIENCE;
+use crate::{installed, stand_in::PATIENCE};
 
 /// How many ports are tried, because another process may take the port that was free.
 const PORTS: usize = 5;
@@ -37,19 +37,13 @@ impl Program {
     }
 }
 
-/// A running proxy. It is stopped when it is dropped.
+/// A running proxy.
 pub(crate) struct Running {
     program: Program,
     address: SocketAddr,
-    child: Child,
+    process: installed::Running,
     /// The proxy reads this file when it starts.
     _settings: NamedTempFile,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop();
-    }
 }
 
 impl Running {
@@ -84,14 +78,14 @@ impl Running {
             }
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self { program, address, child: command.spawn()?, _settings: settings })
+        Ok(Self { program, address, process: installed::Running::start(command), _settings: settings })
     }
 
     /// Waits until the proxy listens. Returns false if it has ended because another process took its port.
     async fn listens(&mut self) -> bool {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            if self.process.0.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return false;
             }
             if TcpStream::connect(self.address).await.is_ok() {
@@ -112,7 +106,6 @@ impl Running {
     }
 
     pub(crate) fn stop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.stop();
     }
 }

@@ -6,7 +6,7 @@ use std::{
     net::TcpListener,
     os::{fd::AsRawFd as _, unix::net::UnixStream},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -24,7 +24,7 @@ use crate::{
     bed::{Gateway, PATIENCE, Random, Setup, Twin, sized, until},
     client::{http as connect, person},
     cluster,
-    installed::needing,
+    installed::{Running, needing},
     trial::trial,
 };
 
@@ -37,45 +37,53 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![needing(PROGRAM, cluster::or_ignored(restarts))]
 }
 
-/// A running HAProxy. It is stopped when it is dropped.
 struct HaProxy {
-    child: Child,
+    _running: Running,
     url: String,
     folder: TempDir,
     /// HAProxy has inherited this socket.
     _listener: TcpListener,
 }
 
-impl Drop for HaProxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// The configuration of docs/operating.md with another address to listen on, without TLS, and with these gateways.
+fn documented(bind: &str, gateways: &[Arc<Gateway>]) -> String {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md"));
+    let document = document.expect("the document");
+    let block = document.split_once("```haproxy\n").and_then(|(_, rest)| rest.split_once("```")).expect("a block").0;
+    let mut text = String::new();
+    for line in block.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["bind", ..] => text.push_str(&format!("    bind {bind}\n")),
+            ["server", _, _, ref options @ ..] => {
+                for (number, gateway) in gateways.iter().enumerate() {
+                    text.push_str(&format!("    server g{number} {} {}\n", gateway.address(), options.join(" ")));
+                }
+            }
+            _ => text.push_str(&format!("{line}\n")),
+        }
     }
+    text
 }
 
 impl HaProxy {
-    /// It asks each gateway five times a second whether it is ready, and sends no request to one that is not.
+    /// It asks each gateway whether it is ready, and sends no request to one that is not.
     fn start(gateways: &[Arc<Gateway>]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         fcntl_setfd(&listener, FdFlags::empty()).expect("HAProxy inherits the socket");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let servers = gateways.iter().enumerate().fold(String::new(), |servers, (number, gateway)| {
-            servers + &format!("  server g{number} {} check inter 200ms fall 1 rise 1\n", gateway.address())
-        });
+        let admin = folder.path().join("admin");
         let text = format!(
-            "global\n  stats socket {} mode 600 level admin\ndefaults\n  mode http\n  timeout connect 3s\n  timeout client 60s\n  \
-             timeout server 60s\n  timeout http-keep-alive 50s\nfrontend clients\n  bind fd@{}\n  default_backend gateways\n\
-             backend gateways\n  option httpchk GET /readyz\n  option redispatch\n{servers}",
-            folder.path().join("admin").display(),
-            listener.as_raw_fd(),
+            "global\n  stats socket {} mode 600 level admin\n{}",
+            admin.display(),
+            documented(&format!("fd@{}", listener.as_raw_fd()), gateways)
         );
         let settings = folder.path().join("haproxy.cfg");
         std::fs::write(&settings, text).expect("a configuration");
         let mut command = Command::new(PROGRAM);
         command.args(["-db", "-q", "-f"]).arg(&settings).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.spawn().expect("HAProxy starts");
-        Self { child, url, folder, _listener: listener }
+        Self { _running: Running::start(command), url, folder, _listener: listener }
     }
 
     /// Executes a command of HAProxy's runtime API.
@@ -94,7 +102,7 @@ impl HaProxy {
     async fn has_ready(&self, count: usize) {
         until("the gateways are ready behind HAProxy", async || {
             let states = self.command("show stat");
-            let up = states.lines().filter(|line| line.starts_with("gateways,g") && line.contains(",UP,")).count();
+            let up = states.lines().filter(|line| line.starts_with("passerelle,g") && line.contains(",UP,")).count();
             (up == count).then_some(())
         })
         .await;
@@ -167,7 +175,7 @@ async fn restarts() {
         .expect("it was restarted");
         let address = gateways[number].address();
         let (host, port) = address.rsplit_once(':').expect("an address");
-        haproxy.command(&format!("set server gateways/g{number} addr {host} port {port}"));
+        haproxy.command(&format!("set server passerelle/g{number} addr {host} port {port}"));
         haproxy.has_ready(2).await;
     }
     seen.is_over.store(true, Ordering::Relaxed);

@@ -3,6 +3,10 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,115 +36,108 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// What a network does to the connections that cross it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Weather {
-    Fine,
+enum Condition {
+    Normal,
     /// Everything arrives this much later.
     Slow(Duration),
     /// Nothing arrives; connections stay open.
     Hangs,
-    /// Every connection is closed, and a new one can be made.
-    Resets,
     /// Every connection is closed, and so is each new one.
     Down,
 }
 
-/// The name of a server's socket in its folder.
-const SOCKET: &str = ".s.PGSQL.5432";
-
-/// The URL of a database whose server has its socket in this folder.
-fn url(folder: &Path, name: &str) -> String {
-    format!("postgres://passerelle@{}/{name}", folder.display().to_string().replace('/', "%2F"))
-}
-
-/// The folder of the server's socket, and the name of the database. The opposite of [`url`].
-fn place(url: &str) -> (PathBuf, &str) {
-    let (host, name) = url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL");
-    (host.replace("%2F", "/").into(), name)
+/// The condition of a network, and how often it has closed every connection. A new one can be made after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Link {
+    condition: Condition,
+    resets: u64,
 }
 
 /// The network between a replica and the database: a socket for the replica, whose connections are passed on.
 struct Network {
     folder: TempDir,
-    weather: watch::Sender<Weather>,
+    state: watch::Sender<Link>,
+    /// How many connections it has closed.
+    closed: Arc<AtomicUsize>,
 }
 
 impl Network {
     fn to(server: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let listener = UnixListener::bind(folder.path().join(SOCKET)).expect("a socket");
-        let (weather, current) = watch::channel(Weather::Fine);
-        let database = server.join(SOCKET);
+        let listener = UnixListener::bind(folder.path().join(cluster::SOCKET)).expect("a socket");
+        let (state, current) = watch::channel(Link { condition: Condition::Normal, resets: 0 });
+        let (database, closed) = (server.join(cluster::SOCKET), Arc::<AtomicUsize>::default());
+        let count = Arc::clone(&closed);
         tokio::spawn(async move {
             while let Ok((replica, _)) = listener.accept().await {
-                tokio::spawn(pass_on(replica, database.clone(), current.clone()));
+                tokio::spawn(pass_on(replica, database.clone(), current.clone(), Arc::clone(&count)));
             }
         });
-        Self { folder, weather }
+        Self { folder, state, closed }
     }
 }
 
-async fn pass_on(replica: UnixStream, database: PathBuf, weather: watch::Receiver<Weather>) {
-    if *weather.borrow() == Weather::Down {
+async fn pass_on(replica: UnixStream, database: PathBuf, state: watch::Receiver<Link>, closed: Arc<AtomicUsize>) {
+    let resets = state.borrow().resets;
+    if state.borrow().condition == Condition::Down {
         return;
     }
     let Ok(database) = UnixStream::connect(database).await else { return };
     let (from_replica, to_replica) = replica.into_split();
     let (from_database, to_database) = database.into_split();
-    // If one direction ends, both do.
+    let mut ends = state.clone();
+    let is_closed = |state: &Link| state.resets != resets || state.condition == Condition::Down;
     tokio::select! {
-        () = carry(from_replica, to_database, weather.clone()) => {}
-        () = carry(from_database, to_replica, weather) => {}
+        biased;
+        _ = ends.wait_for(is_closed) => drop(closed.fetch_add(1, Ordering::Relaxed)),
+        // If one direction ends, both do.
+        () = carry(from_replica, to_database, state.clone()) => {}
+        () = carry(from_database, to_replica, state) => {}
     }
 }
 
 /// Passes bytes on in one direction until the connection ends.
-async fn carry(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    mut weather: watch::Receiver<Weather>,
-) {
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut state: watch::Receiver<Link>) {
     let mut bytes = vec![0; 1 << 16];
-    loop {
-        let read = tokio::select! {
-            read = from.read(&mut bytes) => read,
-            changed = weather.changed() => match (changed, *weather.borrow_and_update()) {
-                (Err(_), _) | (Ok(()), Weather::Resets | Weather::Down) => return,
-                (Ok(()), _) => continue,
-            },
-        };
-        let Ok(read @ 1..) = read else { return };
-        let now = *weather.borrow();
-        match now {
-            Weather::Fine => {}
-            Weather::Slow(delay) => sleep(delay).await,
-            Weather::Hangs => {
-                if weather.wait_for(|weather| *weather != Weather::Hangs).await.is_err() {
-                    return;
-                }
-            }
-            Weather::Resets | Weather::Down => return,
+    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        let condition = state.borrow().condition;
+        if let Condition::Slow(delay) = condition {
+            sleep(delay).await;
         }
-        if to.write_all(&bytes[..read]).await.is_err() {
+        let passes = state.wait_for(|state| state.condition != Condition::Hangs).await.is_ok();
+        if !passes || to.write_all(&bytes[..read]).await.is_err() {
             return;
         }
     }
 }
 
-/// Changes the weather of one network after the other.
-async fn storm(networks: &[Network], faults: usize) {
+/// Causes faults in one network after the other.
+async fn inject_faults(networks: &[Network], faults: usize) {
     let mut random = Random::new(31);
     for _ in 0..faults {
-        let network = random.one_of(networks);
-        let (weather, lasts) = match random.below(5) {
-            0 => (Weather::Slow(random.milliseconds(1, 60)), random.milliseconds(50, 800)),
-            1 => (Weather::Hangs, random.milliseconds(20, 2500)),
-            2 => (Weather::Down, random.milliseconds(20, 1200)),
+        let state = &random.one_of(networks).state;
+        let set = |condition| state.send_modify(|state| state.condition = condition);
+        let lasts = match random.below(5) {
+            0 => {
+                set(Condition::Slow(random.milliseconds(1, 60)));
+                random.milliseconds(50, 800)
+            }
+            1 => {
+                set(Condition::Hangs);
+                random.milliseconds(20, 2500)
+            }
+            2 => {
+                set(Condition::Down);
+                random.milliseconds(20, 1200)
+            }
             // The commonest: the answer to a commit is lost.
-            _ => (Weather::Resets, Duration::from_millis(1)),
+            _ => {
+                state.send_modify(|state| state.resets += 1);
+                Duration::ZERO
+            }
         };
-        network.weather.send_replace(weather);
         sleep(lasts).await;
-        network.weather.send_replace(Weather::Fine);
+        set(Condition::Normal);
         sleep(random.milliseconds(5, 150)).await;
     }
 }
@@ -152,15 +149,15 @@ async fn faulty_network() {
     let twin = Twin::start("notchpay", "delay = \"1ms..40ms\"\nonly = [\"create\"]\nsearch_lag = \"50ms\"");
     let cluster = Cluster::start(&cluster::programs().expect("checked before"));
     let database = cluster.database();
-    let (server, name) = place(&database);
+    let (server, name) = cluster::place(&database);
     let networks: Vec<Network> = (0..REPLICAS).map(|_| Network::to(&server)).collect();
     let gateways: Vec<_> = networks
         .iter()
         .map(|network| {
             let setup = Setup {
                 store: "lease = \"2s\"".to_owned(),
-                database: Some(url(network.folder.path(), name)),
-                // A claim whose commit was lost cannot be told from one that was sent by a process that died.
+                database: Some(cluster::url(network.folder.path(), name)),
+                // If the answer to the commit of a claim is lost, no other process knows whether the write was sent.
                 ..Setup::of("visibility_lag = \"200ms\"\non_ambiguous = \"resend_after_lag\"")
             };
             Gateway::start_for(&twin, &setup)
@@ -184,7 +181,7 @@ async fn faulty_network() {
             })
         })
         .collect();
-    storm(&networks, faults).await;
+    inject_faults(&networks, faults).await;
     client.stop_beginning();
     let mut numbers = Vec::new();
     for work in working {
@@ -197,8 +194,10 @@ async fn faulty_network() {
         assert_eq!(created.get(&email_hash(&email(number))).map_or(0, Vec::len), 1, "customer {number}");
     }
     assert_eq!((records.len(), count(&records, State::Done)), (total, total));
-    assert!(total > faults, "only {total} creates");
+    let closed: usize = networks.iter().map(|network| network.closed.load(Ordering::Relaxed)).sum();
+    assert!(total > faults && closed > faults / 2, "only {total} creates, and {closed} closed connections");
     eprintln!(
-        "faulty network: {faults} faults between three replicas and PostgreSQL, {total} creates, one effect each"
+        "faulty network: {faults} faults between three replicas and PostgreSQL, which closed {closed} connections; {total} \
+         creates, one effect each"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use libtest_mimic::Trial;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::{
     bed::{Gateway, PATIENCE, Setup, Twin, until},
     client::{Client, http, person},
-    installed::needing,
+    installed::{Running, needing},
     trial::trial,
 };
 
@@ -22,18 +22,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![needing(PROGRAM, trial("prometheus_reads_every_series_with_its_kind_and_help", metrics))]
 }
 
-/// A running Prometheus. It is stopped when it is dropped.
 struct Prometheus {
-    child: Child,
+    _running: Running,
     url: String,
     _folder: TempDir,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Prometheus {
@@ -49,8 +41,8 @@ impl Prometheus {
         command.arg(format!("--config.file={}", settings.display()));
         command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
         command.arg(format!("--web.listen-address={free}"));
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Self { child: child.expect("Prometheus starts"), url: format!("http://{free}/api/v1"), _folder: folder }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { _running: Running::start(command), url: format!("http://{free}/api/v1"), _folder: folder }
     }
 
     async fn get(&self, path: &str) -> Option<Value> {
@@ -87,12 +79,13 @@ async fn metrics() {
     .await;
     assert_eq!(writes[0]["value"][1], "1", "{writes}");
     let metadata = prometheus.get("metadata").await.expect("metadata");
-    let own = metadata.as_object().expect("an object").iter().filter(|(name, _)| name.starts_with("passerelle_"));
-    let mut count = 0;
-    for (name, described) in own {
-        count += 1;
-        assert!(described[0]["help"].as_str().is_some_and(|help| !help.is_empty()), "{name}: {described}");
-        assert_ne!(described[0]["type"], "unknown", "{name}");
+    let url = format!("http://{}/metrics", gateway.operator_address());
+    let text = http(PATIENCE).get(url).send().await.expect("an answer").text().await.expect("metrics");
+    let families: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    assert!(families.len() > 20, "{text}");
+    for (name, kind) in families {
+        let described = &metadata[name][0];
+        assert_eq!(described["type"], kind, "{name}");
+        assert!(described["help"].as_str().is_some_and(|help| !help.is_empty()), "{name}: {described}");
     }
-    assert!(count > 20, "{metadata}");
 }

@@ -19,6 +19,20 @@ use tempfile::TempDir;
 
 const NOT_INSTALLED: &str = "no PostgreSQL of version 15 or newer in /usr/lib/postgresql";
 
+/// The name of a server's socket in its folder.
+pub(crate) const SOCKET: &str = ".s.PGSQL.5432";
+
+/// The URL of a database whose server has its socket in this folder.
+pub(crate) fn url(folder: &Path, name: &str) -> String {
+    format!("postgres://passerelle@{}/{name}", folder.display().to_string().replace('/', "%2F"))
+}
+
+/// The folder of the server's socket, and the name of the database. The opposite of [`url`].
+pub(crate) fn place(url: &str) -> (PathBuf, &str) {
+    let (host, name) = url.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL");
+    (host.replace("%2F", "/").into(), name)
+}
+
 /// A running cluster.
 pub(crate) struct Cluster {
     folder: TempDir,
@@ -145,8 +159,7 @@ impl Cluster {
         command.arg("-h").arg(self.folder.path()).args(["-U", "passerelle", &name]);
         let output = command.output().expect("createdb runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let host = self.folder.path().display().to_string().replace('/', "%2F");
-        format!("postgres://passerelle@{host}/{name}")
+        url(self.folder.path(), &name)
     }
 
     /// All files of the server.

@@ -11,7 +11,7 @@ use tokio::{runtime::Runtime, time::Instant};
 
 use crate::{
     client::{Client, Outcome, Verb, get},
-    machine::runtime,
+    process::runtime,
     run::{Fleet, store},
 };
 
@@ -47,7 +47,7 @@ pub(crate) fn all(fleet: &mut Fleet, clients: &[Client]) -> Vec<String> {
     wrong
 }
 
-/// Each key had its effect at most once: once where its client was told so, never where it was told the contrary. In a switch,
+/// The provider executed a create at most once: exactly once where the gateway answered with success, never where it refused. In a switch,
 /// a copy makes the customer at the other provider, also at most once.
 fn effects(fleet: &Fleet, client: &Client) -> Option<String> {
     let email = email_hash(&client.email());
@@ -113,12 +113,12 @@ fn repetitions(fleet: &mut Fleet, client: &Client) -> Option<String> {
         let is_same = (answer.status, &answer.body) == (*status, body);
         (!is_same && !is_erased).then(|| {
             let (number, verb) = (client.number, write.verb);
-            format!("client {number} was told {status} {body:?} of its {verb:?}, and at the end {answer:?}")
+            format!("client {number} got {status} {body:?} for its {verb:?}, and at the end {answer:?}")
         })
     })
 }
 
-/// What a client was told last is there.
+/// The customer has the values of the last write that was answered with success.
 fn customer(fleet: &mut Fleet, client: &Client) -> Option<String> {
     let customer = client.customer.as_ref()?;
     let answer = match fleet.ask(|| get(&format!("/v1/customers/{customer}"))) {

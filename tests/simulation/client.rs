@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::{
-    machine::{Answer, Call},
+    process::{Answer, Call},
     random::Random,
     run::Fleet,
     world::brief,
 };
 
-/// How long the faults have ended before a client takes a held write for one whose outcome stays unknown.
+/// For how long there must be no faults before a client accepts that the outcome of a held write stays unknown.
 const LATE: u64 = 4_000;
 
 /// What a client knows of a write at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It was told that it happened, in these words.
+    /// The gateway answered with success: the status and the body.
     Done(u16, Bytes),
-    /// It was told that it did not happen.
+    /// The gateway refused it: the status and the body.
     Refused(u16, Bytes),
     /// The gateway holds it for an operator.
     Held,
@@ -130,7 +130,7 @@ impl Client {
     /// Does what is to be done now. The error says which promise is broken.
     pub(crate) fn act(&mut self, fleet: &Fleet) -> Result<(), String> {
         for index in 0..self.writes.len() {
-            self.hear(index, fleet)?;
+            self.read_answers(index, fleet)?;
         }
         let (now, is_calm) = fleet.now_and_calm();
         let Some(write) = self.writes.get_mut(self.at) else { return Ok(()) };
@@ -165,13 +165,13 @@ impl Client {
         Ok(())
     }
 
-    /// Reads the answers that have come.
-    fn hear(&mut self, index: usize, fleet: &Fleet) -> Result<(), String> {
+    /// Reads the answers that have arrived.
+    fn read_answers(&mut self, index: usize, fleet: &Fleet) -> Result<(), String> {
         let (now, _) = fleet.now_and_calm();
-        let (mut heard, waited) = (Vec::new(), self.writes[index].calls.len());
+        let (mut received, waited) = (Vec::new(), self.writes[index].calls.len());
         self.writes[index].calls.retain_mut(|waiting| match waiting.call.answer.try_recv() {
             Ok(answer) => {
-                heard.push((answer, waiting.is_question));
+                received.push((answer, waiting.is_question));
                 false
             }
             Err(TryRecvError::Closed) => false,
@@ -185,22 +185,22 @@ impl Client {
             let pause = fleet.world.lock().random.between(20, 600);
             self.writes[index].next_at = self.writes[index].next_at.max(now + pause);
         }
-        for (answer, is_question) in heard {
+        for (answer, is_question) in received {
             match is_question {
-                true => self.learn(index, &answer, fleet),
-                false => self.take(index, answer, fleet)?,
+                true => self.take_state(index, &answer, fleet),
+                false => self.take_answer(index, answer, fleet)?,
             }
         }
         Ok(())
     }
 
     /// Takes the answer to a write.
-    fn take(&mut self, index: usize, answer: Answer, fleet: &Fleet) -> Result<(), String> {
+    fn take_answer(&mut self, index: usize, answer: Answer, fleet: &Fleet) -> Result<(), String> {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         let code = body["code"].as_str().unwrap_or_default().to_owned();
         let (number, verb) = (self.number, self.writes[index].verb);
-        let told = brief(&answer.body);
-        fleet.note(&format!("client {number} is told of its {verb:?}: {} {code} {told}", answer.status));
+        let shown = brief(&answer.body);
+        fleet.note(&format!("client {number} gets for its {verb:?}: {} {code} {shown}", answer.status));
         let outcome = match answer.status {
             200..300 => Outcome::Done(answer.status, answer.body),
             409 if code == "idempotency_in_progress" => return Ok(()),
@@ -213,8 +213,8 @@ impl Client {
             }
             status => Outcome::Refused(status, answer.body),
         };
-        // An answer is erased with its customer, and a repetition may arrive after that.
-        let is_deleted = self.writes.iter().any(|write| write.verb == Verb::Delete && write.outcome.is_some());
+        // The gateway erases an answer with its customer. A second copy of an earlier request may arrive after that.
+        let is_deleted = self.writes.iter().take(self.at + 1).any(|write| write.verb == Verb::Delete);
         let is_erased = is_deleted && verb != Verb::Delete && code == "replay_erased";
         if is_erased && self.writes[index].outcome.is_some() {
             return Ok(());
@@ -222,7 +222,7 @@ impl Client {
         if let Some(earlier) = &self.writes[index].outcome
             && *earlier != outcome
         {
-            return Err(format!("client {number} was told {earlier:?} of its {verb:?}, and later {outcome:?}"));
+            return Err(format!("client {number} got {earlier:?} for its {verb:?}, and later {outcome:?}"));
         }
         if verb == Verb::Create && matches!(outcome, Outcome::Done(..)) {
             self.customer = body["id"].as_str().map(str::to_owned);
@@ -232,7 +232,7 @@ impl Client {
     }
 
     /// Takes the answer to a question about a write that is unknown.
-    fn learn(&mut self, index: usize, answer: &Answer, fleet: &Fleet) {
+    fn take_state(&mut self, index: usize, answer: &Answer, fleet: &Fleet) {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         let write = &mut self.writes[index];
         let is_held = body["held"] == true && fleet.calm_for() > LATE;

@@ -3,7 +3,7 @@
 //!
 //! # What is simulated
 //!
-//! - **Processes** (`machine.rs`): each has a Tokio runtime of its own whose time is paused. A crash drops the runtime, and
+//! - **Processes** (`process.rs`): each has a Tokio runtime of its own whose time is paused. A crash drops the runtime, and
 //!   with it every task at the point where it waits. A stopped process (SIGSTOP) is a runtime that is not driven for a while.
 //! - **Time** (`run.rs`): the processes are driven in small steps, in an order that the seed decides.
 //! - **The store** (`links.rs`): one SQLite database in memory for all replicas, with the statements of the gateway. A
@@ -15,8 +15,8 @@
 //! - **An operator** (`operator.rs`), in the runs with a switch: plans, runs, verifies, cuts over and rolls back, over the
 //!   operator's API.
 //!
-//! After some time the faults end, and everything must come to its end. Then `checks.rs` compares what clients were told with
-//! what the provider did. `mistakes.rs` plants mistakes, which must be found.
+//! After some time the faults end, and every write must end. Then `checks.rs` compares the answers that clients got with what
+//! the provider executed. `mistakes.rs` plants mistakes, which must be found.
 //!
 //! # How to run it
 //!
@@ -29,9 +29,9 @@
 mod checks;
 mod client;
 mod links;
-mod machine;
 mod mistakes;
 mod operator;
+mod process;
 mod provider;
 mod random;
 mod run;
@@ -63,7 +63,7 @@ fn keeps_promises(scenario: Scenario, test: &str) -> Figures {
         return figures;
     }
     let (first, count) = (number("SIMULATION_FIRST").unwrap_or(0), number("SIMULATION_SEEDS"));
-    // All cores where somebody has asked for a number of seeds. Beside other tests, one.
+    // All cores if SIMULATION_SEEDS is set. Otherwise one, because other tests run at the same time.
     let threads = count.map_or(1, |_| thread::available_parallelism().map_or(1, usize::from));
     let (begun, next) = (Instant::now(), AtomicU64::new(0));
     let work = || {

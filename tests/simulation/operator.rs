@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::{
-    machine::{Answer, Call, Listener},
+    process::{Answer, Call, Listener},
     random::Random,
     run::Fleet,
     world::brief,
@@ -77,7 +77,7 @@ impl Operator {
                 Ok(answer) => {
                     let is_question = *is_question;
                     self.call = None;
-                    self.hear(&answer, is_question, fleet);
+                    self.read_answer(&answer, is_question, fleet);
                 }
                 Err(TryRecvError::Closed) => self.call = None,
                 Err(TryRecvError::Empty) => return,
@@ -104,7 +104,7 @@ impl Operator {
         }
     }
 
-    fn hear(&mut self, answer: &Answer, is_question: bool, fleet: &Fleet) {
+    fn read_answer(&mut self, answer: &Answer, is_question: bool, fleet: &Fleet) {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         match (is_question, answer.status) {
             (true, 200) => (self.view, self.viewed_at, self.has_view) = (body, fleet.now_and_calm().0, true),

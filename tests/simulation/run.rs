@@ -1,4 +1,4 @@
-//! One run: processes, clients and faults, driven in small steps of time until everything has come to its end.
+//! One run: processes, clients and faults, driven in small steps of time until every write has ended.
 
 use std::{fmt, sync::Arc};
 
@@ -15,17 +15,17 @@ use crate::{
     checks,
     client::Client,
     links::Calm,
-    machine::{Answer, Call, Listener, Machine, Step, runtime},
     mistakes::Mistake,
     operator::Operator,
+    process::{Answer, Call, Listener, Process, Step, runtime},
     provider::{PAIRS, PROVIDERS, Provider},
     random::Random,
     world::{Shared, World},
 };
 
-/// How long it may then take until everything has come to its end.
+/// Within how many milliseconds after the last fault every write, and the switch, must have ended.
 const PATIENCE: u64 = 600_000;
-/// The steps of time, in milliseconds: while somebody waits, and while nobody does.
+/// The steps of time, in milliseconds: while a client, the operator or a request waits for an answer, and while none does.
 const SHORT: u64 = 5;
 const LONG: u64 = 100;
 
@@ -70,8 +70,8 @@ pub(crate) struct Report {
 }
 
 /// Where a process runs, also after it died.
-struct Place {
-    machine: Option<Machine>,
+struct Replica {
+    process: Option<Process>,
     starts_at: u64,
     stopped_until: u64,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Fleet {
     pub(crate) world: Shared,
     pub(crate) database: SimulatedDatabase,
     loaded: Arc<Loaded>,
-    places: Vec<Place>,
+    replicas: Vec<Replica>,
     calm_since: Option<u64>,
     pub(crate) figures: Figures,
 }
@@ -91,8 +91,8 @@ impl Fleet {
         let database = SimulatedDatabase::new(replicas == 1).expect("a database");
         let text = configuration(&world.lock().providers, resends);
         let loaded = Arc::new(config::load_text(&text, "simulation.toml").expect("a configuration"));
-        let places = (0..replicas).map(|_| Place { machine: None, starts_at: 0, stopped_until: 0 }).collect();
-        Self { world, database, loaded, places, calm_since: None, figures: Figures { runs: 1, ..Figures::default() } }
+        let replicas = (0..replicas).map(|_| Replica { process: None, starts_at: 0, stopped_until: 0 }).collect();
+        Self { world, database, loaded, replicas, calm_since: None, figures: Figures { runs: 1, ..Figures::default() } }
     }
 
     pub(crate) fn now_and_calm(&self) -> (u64, bool) {
@@ -116,8 +116,8 @@ impl Fleet {
 
     /// The same for a listener.
     pub(crate) fn call_at(&self, listener: Listener, request: http::Request<Body>) -> Option<Call> {
-        let index = self.world.lock().random.index(self.places.len());
-        self.places[index].machine.as_ref()?.call(listener, request)
+        let index = self.world.lock().random.index(self.replicas.len());
+        self.replicas[index].process.as_ref()?.call(listener, request)
     }
 
     /// Lets time pass.
@@ -126,18 +126,18 @@ impl Fleet {
             let mut world = self.world.lock();
             world.now += step;
             world.deliver();
-            (world.now, world.is_calm, world.random.order(self.places.len()))
+            (world.now, world.is_calm, world.random.order(self.replicas.len()))
         };
         for number in order {
-            let place = &mut self.places[number];
-            let Some(machine) = &mut place.machine else {
-                if is_calm || now >= place.starts_at {
+            let replica = &mut self.replicas[number];
+            let Some(process) = &mut replica.process else {
+                if is_calm || now >= replica.starts_at {
                     self.world.lock().note(format!("gateway {number} starts"));
-                    place.machine = Some(Machine::start(number, &self.world, &self.database, &self.loaded));
+                    replica.process = Some(Process::start(number, &self.world, &self.database, &self.loaded));
                 }
                 continue;
             };
-            if now < place.stopped_until && !is_calm {
+            if now < replica.stopped_until && !is_calm {
                 continue;
             }
             let (dies, stops) = {
@@ -151,13 +151,13 @@ impl Fleet {
                 let mut world = self.world.lock();
                 let time = world.random.between(200, 5_000);
                 world.note(format!("gateway {number} is stopped for {time} ms"));
-                place.stopped_until = now + time;
+                replica.stopped_until = now + time;
                 self.figures.stops += 1;
                 continue;
             }
-            if dies || machine.drive(now - step, now) == Step::Died {
-                place.machine = None;
-                place.starts_at = now + self.world.lock().random.between(10, 1_500);
+            if dies || process.drive(now - step, now) == Step::Died {
+                replica.process = None;
+                replica.starts_at = now + self.world.lock().random.between(10, 1_500);
                 self.figures.crashes += 1;
             }
         }
@@ -224,7 +224,7 @@ pub(crate) enum Scenario {
 pub(crate) fn run(scenario: Scenario, seed: u64, mistake: Option<Mistake>) -> Report {
     chance::simulated::follow(Some(seed));
     let mut random = Random::new(seed);
-    let (kinds, writes, storm) = match scenario {
+    let (kinds, writes, faults_until) = match scenario {
         Scenario::Writes => (vec![random.one_of(&PROVIDERS)], (1, 2_000), 12_000),
         Scenario::Switch => (random.one_of(&PAIRS).to_vec(), (4, 15_000), 25_000),
     };
@@ -238,7 +238,7 @@ pub(crate) fn run(scenario: Scenario, seed: u64, mistake: Option<Mistake>) -> Re
     let begin = format!("{kinds:?}, {replicas} gateways, {} clients, {:?}", clients.len(), world.lock().faults);
     world.lock().note(begin);
     let mut fleet = Fleet::new(world, replicas, resends);
-    let mut wrong = drive(&mut fleet, &mut clients, operator.as_mut(), storm);
+    let mut wrong = drive(&mut fleet, &mut clients, operator.as_mut(), faults_until);
     if wrong.is_empty() {
         wrong = checks::all(&mut fleet, &clients);
     }
@@ -263,8 +263,13 @@ impl Figures {
 }
 
 /// Drives everything until the clients know all outcomes, the switch is where the operator wants it, and the store has no
-/// write that a worker has still to do with. The faults end after `storm` milliseconds at the latest.
-fn drive(fleet: &mut Fleet, clients: &mut [Client], mut operator: Option<&mut Operator>, storm: u64) -> Vec<String> {
+/// write that a worker has still to do with. The faults end after `faults_until` milliseconds at the latest.
+fn drive(
+    fleet: &mut Fleet,
+    clients: &mut [Client],
+    mut operator: Option<&mut Operator>,
+    faults_until: u64,
+) -> Vec<String> {
     let (observer, mut over_since) = (runtime(), None);
     loop {
         let waits = clients.iter().any(Client::waits) || operator.as_ref().is_some_and(|operator| operator.waits());
@@ -285,7 +290,7 @@ fn drive(fleet: &mut Fleet, clients: &mut [Client], mut operator: Option<&mut Op
         let is_switched =
             operator.as_ref().is_none_or(|operator| over_since.is_some_and(|since| operator.is_over(since + 1_000)));
         let is_over = over_since.is_some() && is_switched;
-        if !is_calm && (is_over || now > storm) {
+        if !is_calm && (is_over || now > faults_until) {
             fleet.calm();
         }
         let open = match is_calm && is_over && !fleet.world.lock().is_busy() {

@@ -2,13 +2,12 @@
 
 use std::fs;
 
-use bytes::Bytes;
 use libtest_mimic::Trial;
-use passerelle::store::{Backup, CarriedChanges, ContactChanges, End, OperationId, Store, StoreError, StoredAnswer};
+use passerelle::store::{Backup, OperationId, Store, StoreError};
 use rusqlite::Connection;
 
 use crate::{
-    bed::{Bed, claim, keyed},
+    bed::{Bed, claim, done_with, keyed},
     damage::{beside, copy, is_known, open},
     trial::trial,
 };
@@ -33,14 +32,7 @@ fn make(bed: &Bed, out: &Bed, goes_on: impl FnMut(u64, u64) -> bool) -> Result<O
 async fn fill(store: &Store) {
     for _ in 0..30 {
         let id = claim(store, keyed("acme", &OperationId::now().to_string(), "r")).await;
-        let answer = StoredAnswer { status: 201, headers: Vec::new(), body: Bytes::from(vec![b'x'; 200_000]) };
-        let end = End::Done {
-            customer: None,
-            contacts: ContactChanges::default(),
-            carried: CarriedChanges::default(),
-            answer,
-        };
-        assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
+        assert_eq!(store.operations().finish(id, 1, done_with(200_000)).await, Ok(true));
     }
 }
 

@@ -8,16 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use libtest_mimic::Trial;
-use passerelle::store::{
-    CarriedChanges, Claim, ContactChanges, End, OperationId, State, Store, StoreError, StoredAnswer,
-};
+use passerelle::store::{Claim, OperationId, State, Store, StoreError};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use rustix::process::{Resource, Rlimit};
 
 use crate::{
-    bed::{Bed, claim, key, keyed},
+    bed::{Bed, claim, done_with, key, keyed},
     damage,
     trial::trial,
 };
@@ -106,14 +103,7 @@ async fn load(store: &Store) {
                     let id = new.id;
                     assert_eq!(store.operations().claim(new).await, Ok(Claim::New { attempt: 1 }));
                     print(&format!("claimed {id}"));
-                    let answer = StoredAnswer { status: 201, headers: Vec::new(), body: Bytes::from(vec![b'x'; 500]) };
-                    let end = End::Done {
-                        customer: None,
-                        contacts: ContactChanges::default(),
-                        carried: CarriedChanges::default(),
-                        answer,
-                    };
-                    assert_eq!(store.operations().finish(id, 1, end).await, Ok(true));
+                    assert_eq!(store.operations().finish(id, 1, done_with(500)).await, Ok(true));
                     print(&format!("finished {id}"));
                 }
             })

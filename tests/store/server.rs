@@ -316,16 +316,14 @@ async fn an_inspection_changes_nothing() {
 /// Starts a proxy between a store and its server. Once the returned flag is set, the proxy forwards one more commit, and
 /// no answers on that connection from then on.
 fn cutting_proxy(bed: &mut Bed, folder: &TempDir) -> Arc<AtomicBool> {
-    let escaped = |path: &str| path.replace('/', "%2F");
-    let (server, database) = bed.url.rsplit_once('/').expect("a database");
-    let server = server.rsplit_once('@').expect("a folder").1.replace("%2F", "/");
-    let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
-    bed.url = format!("postgres://passerelle@{}/{database}", escaped(&folder.path().display().to_string()));
+    let (server, database) = cluster::place(&bed.url);
+    let listener = UnixListener::bind(folder.path().join(cluster::SOCKET)).expect("a socket");
+    bed.url = cluster::url(folder.path(), database);
     let cut_next_commit = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&cut_next_commit);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let server = UnixStream::connect(format!("{server}/.s.PGSQL.5432")).await.expect("a connection");
+            let server = UnixStream::connect(server.join(cluster::SOCKET)).await.expect("a connection");
             let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
                 (client.into_split(), server.into_split());
             let (cut_next_commit, is_cut) = (Arc::clone(&cut_next_commit), Arc::new(AtomicBool::new(false)));

@@ -14,6 +14,7 @@ use crate::{
     config::{self, ApiKey, Config},
     merchant::SANDBOX_OPERATOR_KEY,
     switch::view::{Reason, SwitchView},
+    upstream::is_loopback,
 };
 
 /// The variable with the operator's key.
@@ -85,13 +86,7 @@ impl Client {
         let Some(url) = url else {
             return Err(CommandError::Usage(format!("`{base}` is not a URL such as http://127.0.0.1:9464")));
         };
-        let is_loopback = match url.host() {
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        if url.scheme() == "http" && !is_loopback {
+        if url.scheme() == "http" && !is_loopback(url.host()) {
             terminal::print_warning(
                 "the operator's key crosses the network without encryption; use https:// or a tunnel",
             );

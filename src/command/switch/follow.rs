@@ -1,13 +1,10 @@
 //! Follows a job of a gateway until it has ended, or until it waits for a person. The gateway does the work; this only
 //! looks.
 
-use std::{
-    io::IsTerminal,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::{
     client::{CallError, Client},
@@ -24,8 +21,6 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// so many times as long, and at most this long.
 const PAUSE_AFTER_READ: u32 = 9;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How often a line is written where there is no terminal.
-const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a gateway may be gone. Another replica goes on with the job meanwhile.
 const LONGEST_ABSENCE: Duration = Duration::from_mins(2);
 
@@ -173,12 +168,7 @@ struct Progress {
 
 impl Progress {
     fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.set_style(style(false));
-            bar
-        });
-        Self { bar, last_line: None, last_shown: String::new() }
+        Self { bar: terminal::bar(COUNTING), last_line: None, last_shown: String::new() }
     }
 
     fn show(&mut self, goal: Goal, switch: &SwitchView) {
@@ -203,7 +193,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             if total > 0 && bar.length() != Some(total) {
                 bar.set_length(total);
-                bar.set_style(style(true));
+                bar.set_style(terminal::bar_style(WITH_LENGTH));
             }
             bar.set_prefix(verb);
             bar.set_position(done);
@@ -211,7 +201,7 @@ impl Progress {
             bar.tick();
             return;
         }
-        if self.last_line.is_some_and(|last| last.elapsed() < LINE_INTERVAL) {
+        if self.last_line.is_some_and(|last| last.elapsed() < terminal::LINE_INTERVAL) {
             return;
         }
         self.last_line = Some(Instant::now());
@@ -227,9 +217,6 @@ impl Progress {
     }
 }
 
-/// The form of the bar: with a length, or only counting.
-fn style(has_length: bool) -> ProgressStyle {
-    let template = if has_length { "{prefix} [{bar:30}] {pos}/{len} {msg}" } else { "{prefix} {spinner} {pos} {msg}" };
-    // A template of ours is valid; otherwise the usual form is shown.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
-}
+/// The form of the bar with a length, and of one that only counts.
+const WITH_LENGTH: &str = "{prefix} [{bar:30}] {pos}/{len} {msg}";
+const COUNTING: &str = "{prefix} {spinner} {pos} {msg}";

@@ -21,6 +21,7 @@ use crate::merchant::SignerId;
 const MAX_SIGNATURES: usize = (1 << 18) / 8 * 7;
 /// How many answers to one signer are kept for that long. Without its answer, a repeated write is refused.
 const MAX_ANSWERS: usize = 1 << 10;
+
 /// What the memory says about a request whose signature was verified.
 #[derive(Debug)]
 pub(super) enum Remembered {
@@ -93,11 +94,12 @@ struct Records {
 struct SeenSignatures {
     /// When each signature was last accepted as new.
     seen: HashMap<ShortDigest, i64>,
-    /// The same, the oldest first.
+    /// The same, in the order of arrival. A signature that another process accepted first may have an earlier time than the
+    /// one before it; it is forgotten later than it could be.
     order: VecDeque<(ShortDigest, i64)>,
     /// The answers to writes without a nonce.
     answers: HashMap<ShortDigest, watch::Receiver<MaybeAnswer>>,
-    /// The same writes, the oldest first.
+    /// The same writes, in the order of arrival.
     recent: VecDeque<(ShortDigest, i64)>,
 }
 

@@ -130,18 +130,18 @@ impl Replays {
     ) -> Result<Admitted, NotAdmitted> {
         let id = self.signatures.id(&once.signer, &once.digest);
         if once.is_read && self.signatures.are_failing() {
-            return Ok(Admitted::First(held(seen, None)));
+            return Ok(Admitted::First(with_record(seen, None)));
         }
         let awaits_answer = seen.as_ref().is_some_and(memory::Seen::awaits_answer);
         let ends = Instant::now() + wait;
         loop {
             let earlier = match self.signatures.admit(&id, awaits_answer).await {
-                Ok(None) => return Ok(Admitted::First(held(seen, Some(id)))),
+                Ok(None) => return Ok(Admitted::First(with_record(seen, Some(id)))),
                 Ok(Some(earlier)) => earlier,
-                Err(_) if once.is_read => return Ok(Admitted::First(held(seen, None))),
+                Err(_) if once.is_read => return Ok(Admitted::First(with_record(seen, None))),
                 Err(error) => {
                     self.memory.forget(once);
-                    return Err(NotAdmitted::Store(error, held(seen, None)));
+                    return Err(NotAdmitted::Store(error, with_record(seen, None)));
                 }
             };
             let age = i64::try_from(earlier.age.as_secs()).unwrap_or(i64::MAX);
@@ -150,7 +150,7 @@ impl Replays {
                 return Err(used().into());
             }
             if once.is_read {
-                return Ok(Admitted::First(held(seen, None)));
+                return Ok(Admitted::First(with_record(seen, None)));
             }
             match self.ended(&id, earlier, ends).await {
                 Ok(Some(Earlier { answer, .. })) => {
@@ -164,7 +164,7 @@ impl Replays {
                 Ok(None) => {}
                 Err(error) => {
                     self.memory.forget(once);
-                    return Err(NotAdmitted::Store(error, held(seen, None)));
+                    return Err(NotAdmitted::Store(error, with_record(seen, None)));
                 }
             }
         }
@@ -224,7 +224,8 @@ impl Replays {
     }
 }
 
-fn held(seen: Option<memory::Seen>, recorded: Option<SignatureId>) -> Option<Seen> {
+/// An admitted signature, with its record in the store if it has one.
+fn with_record(seen: Option<memory::Seen>, recorded: Option<SignatureId>) -> Option<Seen> {
     seen.map(|remembered| Seen { remembered, recorded })
 }
 

@@ -45,7 +45,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use self::{
     head::Head,
@@ -258,6 +258,15 @@ async fn settled<T>(answer: Answered<T>, time: Option<JobTime<'_>>) -> Result<T,
 /// The database has not answered in time.
 pub(in crate::store) fn silent() -> StoreError {
     StoreError::Unavailable("the store's database does not answer".to_owned())
+}
+
+/// Gives a job to the task that writes. A job that finds no place fails at once.
+pub(in crate::store) fn enqueue(jobs: &mpsc::Sender<Box<dyn Job>>, job: Box<dyn Job>) {
+    match jobs.try_send(job) {
+        Ok(()) => {}
+        Err(mpsc::error::TrySendError::Full(job)) => job.settle(Err(overloaded())),
+        Err(mpsc::error::TrySendError::Closed(job)) => job.settle(Err(closed())),
+    }
 }
 
 /// The store is being closed, or its writer is gone.

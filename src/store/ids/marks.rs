@@ -65,7 +65,7 @@ pub(in crate::store) struct Unpin {
     pub(in crate::store) version: u64,
     /// Whether the record of the open switch must say that the customer was copied.
     ///
-    /// A first copy leaves no trace in the versions: both are 0 before it as well as after it. And the end of its operation
+    /// The versions do not say it: both are 0 before the first copy as well as after it. And the end of the copy's operation
     /// writes the id. So where a process died before the copy was complete, only the record shows that.
     pub(in crate::store) needs_outcome: bool,
 }

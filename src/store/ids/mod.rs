@@ -48,8 +48,8 @@ pub use self::{
     erasures::{Erased, Erasure, KeptErasure},
     homes::HomeOfWrite,
     types::{
-        Added, AdoptedId, CopyState, Deletion, IdAt, IdCounts, IdOrigin, KnownCustomer, NewId, OpenSwitch, Resolved,
-        Routing, ShownRecord,
+        Added, AdoptedId, CopyComplete, CopyState, Deletion, IdAt, IdCounts, IdOrigin, KnownCustomer, NewId,
+        OpenSwitch, Resolved, Routing, ShownRecord,
     },
 };
 pub(in crate::store) use self::{
@@ -238,37 +238,17 @@ impl Ids {
     /// both sides of the open switch must have it; no write to it may be open or unknown, nor a deletion claimed; and its
     /// last copy must have been noted a `lag` ago. Otherwise it is `false`, and nothing changes.
     ///
-    /// Only who has just completed the copy calls it: before the first copy, version and copied version are equal, too.
+    /// `complete` says how the caller knows that the first copy is complete.
     pub async fn unpin(
         &self,
         merchant: &str,
         public_id: &str,
         lag: Duration,
         version: u64,
-    ) -> Result<bool, StoreError> {
-        self.unpin_if(merchant, public_id, lag, version, false).await
-    }
-
-    /// The same at any later time: the record of the open switch must also say that the customer was copied.
-    pub async fn unpin_copied(
-        &self,
-        merchant: &str,
-        public_id: &str,
-        lag: Duration,
-        version: u64,
-    ) -> Result<bool, StoreError> {
-        self.unpin_if(merchant, public_id, lag, version, true).await
-    }
-
-    async fn unpin_if(
-        &self,
-        merchant: &str,
-        public_id: &str,
-        lag: Duration,
-        version: u64,
-        needs_outcome: bool,
+        complete: CopyComplete,
     ) -> Result<bool, StoreError> {
         let (merchant, lag) = (merchant.to_owned(), i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
+        let needs_outcome = complete == CopyComplete::ByRecord;
         let unpin = Unpin { merchant, public_id: folded(public_id), lag, version, needs_outcome };
         write(&*self.store.database, unpin).await
     }

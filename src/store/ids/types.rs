@@ -82,6 +82,16 @@ impl AdoptedId {
     }
 }
 
+/// How it is known that the first copy of a customer is complete. The versions do not say it: both are 0 before it as well as
+/// after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyComplete {
+    /// The caller has just completed a copy.
+    ByCaller,
+    /// The record of the open switch must say that the customer was copied.
+    ByRecord,
+}
+
 /// How a customer came to be at a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IdOrigin {

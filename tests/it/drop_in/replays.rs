@@ -1,6 +1,6 @@
 //! Replays of signed requests: a signature is accepted once by all gateways on one store, also after a restart.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http_body_util::BodyExt;
 use passerelle::{app, merchant, upstream::Shared};
@@ -128,11 +128,15 @@ async fn a_signed_write_needs_the_store_and_a_read_does_not() {
     );
     std::fs::rename(&elsewhere, &file).expect("the file is put back");
     // The store is asked again after a moment. A refused request does not use up its nonce.
-    let created = loop {
-        let answer = send(bitnob(1).request(&gateway, "POST", CUSTOMERS, &awa())).await;
-        if answer.status != 503 {
-            break answer;
+    let accepted = async {
+        loop {
+            let answer = send(bitnob(1).request(&gateway, "POST", CUSTOMERS, &awa())).await;
+            if answer.status != 503 {
+                break answer;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
+    let created = tokio::time::timeout(Duration::from_secs(20), accepted).await.expect("the store is used again");
     assert_eq!(created.status, 200, "{}", created.text);
 }

@@ -96,6 +96,21 @@ async fn a_switch_that_waits_only_for_a_decision_about_a_copy_in_doubt_says_so()
     bed.wait(&view.id, "the end", |view| view.blocked_by.is_none() && view.records.left == 1).await;
 }
 
+/// The same after the cutover, when customers are copied back to the source.
+#[tokio::test]
+async fn a_switch_that_waits_for_a_decision_about_a_copy_back_says_so() {
+    let faults = "error_after = 1.0\nonly = [\"create\"]\n";
+    let old = Vendor::serving("lomi", faults, Twin::listing_only_with_transactions);
+    let bed = Bed::between(old, Vendor::start("modempay", ""), tempfile::tempdir().expect("a folder")).await;
+    let view = bed.driven().await;
+    let view = bed.cut_over(&view).await;
+    let public_id = bed.create(&person(0)).await;
+    let view = bed.wait(&view.id, "why it waits", |view| view.blocked_by.is_some()).await;
+    let blocked = view.blocked_by.as_ref().expect("a reason");
+    assert_eq!(blocked.code, BlockedCode::DecisionNeeded, "{view:#?}");
+    assert!(blocked.detail.contains(&public_id) && blocked.detail.contains("`old`"), "{blocked:?}");
+}
+
 /// R23, R31: the merchant deletes customers whose copies are in doubt. The operator's decisions end the deletions.
 #[tokio::test]
 async fn a_decision_about_a_copy_of_a_deleted_customer_ends_the_deletion() {

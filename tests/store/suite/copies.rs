@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    Claim, CopyOf, CopyState, End, HomeOfWrite, IdOrigin, KnownCustomer, NewOperation, OperationId, Routing,
-    ShownRecord, State, Store,
+    Claim, CopyComplete, CopyOf, CopyState, End, HomeOfWrite, IdOrigin, KnownCustomer, NewOperation, OperationId,
+    Routing, ShownRecord, State, Store,
 };
 
 use super::homes::{self, begun, write_to};
@@ -113,7 +113,7 @@ pub(crate) async fn a_copy_pins_its_customer_until_it_has_ended(bed: &Bed) {
     let record = ShownRecord { provider_id: "c1", email: None, phone: None };
     ids.adopt("acme", "main", &[record]).await.expect("adopted");
     assert_eq!(ids.keep_copy("acme", CopyState::created("c1", "new", "n1")).await, Ok(true));
-    assert_eq!(ids.unpin("acme", "c1", Duration::ZERO, 0).await, Ok(true));
+    assert_eq!(ids.unpin("acme", "c1", Duration::ZERO, 0, CopyComplete::ByCaller).await, Ok(true));
     let of_customer = |operation: &str| NewOperation {
         connection: "new".to_owned(),
         customer: Some("n1".to_owned()),
@@ -122,12 +122,12 @@ pub(crate) async fn a_copy_pins_its_customer_until_it_has_ended(bed: &Bed) {
         ..copy(operation, "r")
     };
     let id = claim(&store, of_customer("update")).await;
-    assert_eq!(ids.unpin("acme", "c1", Duration::ZERO, 0).await, Ok(false), "the copy is open");
+    assert_eq!(ids.unpin("acme", "c1", Duration::ZERO, 0, CopyComplete::ByCaller).await, Ok(false), "the copy is open");
     let routing = resolved(&store, "c1").await.0;
     assert_eq!(ids.flip("acme", "sw_1", &routing, "new").await, Ok(true));
     assert_eq!(resolved(&store, "c1").await.1.pinned.as_deref(), Some("main"));
     finish(&store, id, done()).await;
-    assert_eq!(ids.unpin("acme", "c1", Duration::ZERO, 0).await, Ok(true));
+    assert_eq!(ids.unpin("acme", "c1", Duration::ZERO, 0, CopyComplete::ByCaller).await, Ok(true));
     assert_eq!(resolved(&store, "c1").await.1.pinned, None);
 }
 

@@ -1,6 +1,6 @@
 //! Claims on a customer who is written too often wait while the customer moves, and the last written state is known.
 
-use passerelle::store::{CarriedChanges, Claim, ContactChanges, End};
+use passerelle::store::{CarriedChanges, Claim, ContactChanges, CopyComplete, End};
 
 use super::{
     SECOND,
@@ -54,9 +54,13 @@ pub(crate) async fn a_hold_ends_with_its_time_or_with_the_move(bed: &Bed) {
     assert_eq!(held().await, 0);
     store.ids().hold("acme", "c1", Some(SECOND * 2)).await.expect("written");
     assert!(copied(&store, "c1", 0, "n1").await);
-    assert_eq!(store.ids().unpin("acme", "c1", SECOND, 0).await, Ok(false), "it was just copied");
+    assert_eq!(
+        store.ids().unpin("acme", "c1", SECOND, 0, CopyComplete::ByCaller).await,
+        Ok(false),
+        "it was just copied"
+    );
     bed.clock.move_by(SECOND);
-    assert_eq!(store.ids().unpin("acme", "c1", SECOND, 0).await, Ok(true));
+    assert_eq!(store.ids().unpin("acme", "c1", SECOND, 0, CopyComplete::ByCaller).await, Ok(true));
     assert_eq!(held().await, 0);
 }
 

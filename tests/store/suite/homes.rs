@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    CarriedChanges, Claim, ContactChanges, ContactKind, CopyState, CreatedContacts, Deletion, End, HomeOfWrite,
-    KnownCustomer, NewOperation, OperationId, Resend, ShownRecord, Store,
+    CarriedChanges, Claim, ContactChanges, ContactKind, CopyComplete, CopyState, CreatedContacts, Deletion, End,
+    HomeOfWrite, KnownCustomer, NewOperation, OperationId, Resend, ShownRecord, Store,
 };
 
 use super::SECOND;
@@ -96,7 +96,11 @@ pub(crate) async fn no_write_is_claimed_for_a_customer_whose_record_was_merged(b
     for operation in ["update", "delete"] {
         assert_eq!(store.operations().claim(write_to("c1", operation, "k")).await, Ok(Claim::Moved), "{operation}");
     }
-    assert_eq!(store.ids().unpin("acme", "c1", Duration::ZERO, found.version).await, Ok(false), "it does not move");
+    assert_eq!(
+        store.ids().unpin("acme", "c1", Duration::ZERO, found.version, CopyComplete::ByCaller).await,
+        Ok(false),
+        "it does not move"
+    );
     store.ids().note_merged("acme", "c1", false).await.expect("noted");
     claim(&store, write_to("c1", "update", "k")).await;
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use passerelle::store::{
-    Added, AdoptedId, ContactKind, CopyState, IdOrigin, KnownCustomer, NewId, NewOperation, NewSwitch, OpenSwitch,
-    RecordChange, Routing, ShownRecord, Store, Switch,
+    Added, AdoptedId, ContactKind, CopyComplete, CopyState, IdOrigin, KnownCustomer, NewId, NewOperation, NewSwitch,
+    OpenSwitch, RecordChange, Routing, ShownRecord, Store, Switch,
 };
 
 use super::{
@@ -226,7 +226,8 @@ pub(crate) async fn a_copy_is_believed_only_up_to_its_version(bed: &Bed) {
 pub(crate) async fn a_customer_is_unpinned_only_when_its_copy_is_complete(bed: &Bed) {
     let store = begun(bed).await;
     adopt(&store, "main", &["c1"]).await;
-    let unpin = async |version| store.ids().unpin("acme", "c1", LAG, version).await.expect("written");
+    let unpin =
+        async |version| store.ids().unpin("acme", "c1", LAG, version, CopyComplete::ByCaller).await.expect("written");
     assert!(!unpin(0).await, "the other side does not have it");
     assert!(copied(&store, "c1", 0, "n1").await);
     let update = claim(&store, write_to("c1", "update", "u")).await;
@@ -266,7 +267,8 @@ pub(crate) async fn a_customer_does_not_follow_before_its_record_says_that_it_wa
     let switch = opened_switch(&store).await;
     store.ids().begin("acme", "main", &switch.id, "new").await.expect("begun");
     adopt(&store, "main", &["c1", "c2"]).await;
-    let follows = async || store.ids().unpin_copied("acme", "c1", Duration::ZERO, 0).await.expect("written");
+    let follows =
+        async || store.ids().unpin("acme", "c1", Duration::ZERO, 0, CopyComplete::ByRecord).await.expect("written");
     assert!(copied(&store, "c1", 0, "n1").await);
     assert!(!follows().await, "the switch has no record of it");
     let change = |outcome: Option<&str>| RecordChange {

@@ -17,7 +17,7 @@ use self::{
     session::{Entry, PostgresSession, silent, unreachable},
     writer::write_groups,
 };
-use super::{Database, Group, Job, QUEUE, Statements, closed, overloaded};
+use super::{Database, Group, Job, QUEUE, Statements, enqueue};
 use crate::store::{error::StoreError, settings::Clock};
 
 /// How long a group may take, waiting for other replicas included.
@@ -72,11 +72,7 @@ impl Database for Postgres {
     }
 
     fn write(&self, job: Box<dyn Job>) {
-        match self.jobs.try_send(job) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(job)) => job.settle(Err(overloaded())),
-            Err(mpsc::error::TrySendError::Closed(job)) => job.settle(Err(closed())),
-        }
+        enqueue(&self.jobs, job);
     }
 
     fn read(&self, mut job: Box<dyn Job>) {

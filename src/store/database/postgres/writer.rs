@@ -28,7 +28,8 @@ struct Writer {
     pool: Pool,
     clock: Option<Clock>,
     statements: Statements,
-    /// The end of the chain that this process has seen last. A database that ends earlier is not written.
+    /// The end of the chain that this process has seen last. A transaction that locks the chain is refused where the database
+    /// ends earlier. Others do not read its end.
     seen: Mutex<Head>,
 }
 

@@ -8,11 +8,12 @@
 use std::{ffi::c_int, fs::File, path::Path, thread, time::Duration};
 
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension as _,
+    Connection, ErrorCode, OptionalExtension as _,
     backup::{Backup, StepResult},
 };
 
 use super::{
+    connect_read_only,
     file::beside,
     log,
     newest::{Newest, Older},
@@ -29,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What a copy contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
-    /// How many writes it knows.
+    /// The number of its operations.
     pub operations: u64,
     /// The newest one: its id, and when it was claimed, in milliseconds since 1970.
     pub newest_operation: Option<(String, i64)>,
@@ -37,21 +38,17 @@ pub struct Copied {
     pub newest_record: Option<Newest>,
 }
 
-/// Copies the store `from` into the empty file `to`, checks the copy, and describes it. `goes_on` is told how many pages are
-/// copied, of how many; if it answers `false`, the copy ends and there is none.
+/// Copies the store `from` into the empty file `to`, checks the copy, and describes it. It calls `progress` with the
+/// number of copied pages and of all pages. If `progress` returns `false`, the copy is incomplete, and this returns `None`.
 pub(in crate::store) fn copy(
     from: &Path,
     to: &Path,
-    goes_on: &mut dyn FnMut(u64, u64) -> bool,
+    progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Option<Copied>, StoreError> {
-    if !from.is_file() {
-        return Err(StoreError::Settings(format!("there is no store at {} yet", from.display())));
-    }
+    let source = connect_read_only(from)?;
     // Before the store is read: the gateway may note further records from then on.
     let noted = File::open(beside(from, "lock")).and_then(|lock| Newest::noted(&lock)).unwrap_or_default();
     let unreadable = |error: rusqlite::Error| failure(&error).of_file(from);
-    let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(unreadable)?;
-    source.busy_timeout(Duration::from_secs(5)).map_err(unreadable)?;
     begin(&source).map_err(|error| error.of_file(from))?;
     let older = noted.map(|noted| Older::of(&source, noted)).transpose().map_err(unreadable)?.flatten();
     if let Some(older) = older {
@@ -62,7 +59,7 @@ pub(in crate::store) fn copy(
     let mut target = Connection::open(to).map_err(unwritable)?;
     // A copy that fails is removed, so nothing needs to be undone; its caller syncs the one that succeeds.
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(unwritable)?;
-    if !copy_pages(&source, &mut target, goes_on).map_err(unwritable)? {
+    if !copy_pages(&source, &mut target, progress).map_err(unwritable)? {
         return Ok(None);
     }
     drop(source);
@@ -97,18 +94,18 @@ fn begin(source: &Connection) -> Result<(), StoreError> {
     ))
 }
 
-/// `false`: it was told not to go on.
+/// Copies all pages. `false`: the caller has interrupted it.
 fn copy_pages(
     source: &Connection,
     target: &mut Connection,
-    goes_on: &mut dyn FnMut(u64, u64) -> bool,
+    progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> rusqlite::Result<bool> {
     let backup = Backup::new(source, target)?;
     loop {
         let step = backup.step(STEP)?;
-        let progress = backup.progress();
-        let [all, remaining] = [progress.pagecount, progress.remaining].map(|pages| u64::from(pages.unsigned_abs()));
-        if !goes_on(all.saturating_sub(remaining), all) {
+        let reached = backup.progress();
+        let [all, remaining] = [reached.pagecount, reached.remaining].map(|pages| u64::from(pages.unsigned_abs()));
+        if !progress(all.saturating_sub(remaining), all) {
             return Ok(false);
         }
         match step {

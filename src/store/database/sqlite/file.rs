@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use super::{
+    connect_read_only,
     guard::log_of,
     log::{begins_as_a_database, is_needed_by},
     log_note::{self, Readable},
@@ -80,8 +81,7 @@ impl Reserved {
             let refusal = Older { noted, found: None }.refusal(&self.path, true);
             return Err(refusal.of_file(&self.path));
         }
-        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-        let older = connection.and_then(|connection| Older::of(&connection, noted));
+        let older = Older::of(&connect_read_only(&self.path)?, noted);
         older.map_err(|error| failure(&error).of_file(&self.path))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rusqlite::{Connection, config::DbConfig, ffi};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc;
 
 use super::{
     guard::Guard,
@@ -18,7 +18,7 @@ use super::{
     session::{SqliteSession, failure, ready},
 };
 use crate::store::{
-    database::{GROUP, Group, Job, QUEUE, closed, head, overloaded},
+    database::{GROUP, Group, Job, QUEUE, enqueue, head},
     error::StoreError,
     settings::Clock,
 };
@@ -43,10 +43,8 @@ impl Lane {
     }
 
     pub(super) fn send(&self, job: Box<dyn Job>) {
-        match self.jobs.as_ref().map(|jobs| jobs.try_send(job)) {
-            None | Some(Ok(())) => {}
-            Some(Err(TrySendError::Full(job))) => job.settle(Err(overloaded())),
-            Some(Err(TrySendError::Closed(job))) => job.settle(Err(closed())),
+        if let Some(jobs) = &self.jobs {
+            enqueue(jobs, job);
         }
     }
 }

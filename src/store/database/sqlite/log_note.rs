@@ -17,7 +17,7 @@ use std::{
 };
 
 use super::{
-    newest::{self, Newest},
+    newest::Newest,
     places::{part, read_at, read_twice, write_at},
 };
 
@@ -30,14 +30,14 @@ const MAGIC: u32 = 0x377F_0682;
 
 /// Where a log ended at a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct LogEnd {
+pub(super) struct LogEnd {
     salts: [u8; 8],
     pages: u32,
     checksum: [u8; 8],
 }
 
 impl LogEnd {
-    const LENGTH: usize = 20;
+    pub(super) const LENGTH: usize = 20;
 
     fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
@@ -85,7 +85,6 @@ impl Note {
         let newest = *self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = newest.map_or([0; Newest::LENGTH], Newest::to_bytes);
         let bytes = [[note; 2].as_flattened(), [newest; 2].as_flattened()].concat();
-        debug_assert_eq!(bytes.len() as u64, newest::PLACE + 2 * Newest::LENGTH as u64);
         write_at(&self.lock, &bytes, 0)
     }
 }

@@ -155,12 +155,7 @@ impl Sqlite {
 
     /// Opens a file to read it only, while another process may write it.
     pub(in crate::store) fn open_read_only(path: &Path) -> Result<Self, StoreError> {
-        if !path.is_file() {
-            return Err(StoreError::Settings(format!("there is no store at {} yet", path.display())));
-        }
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-        let connection = connection.map_err(|error| failure(&error))?;
-        connection.busy_timeout(Duration::from_secs(5)).map_err(|error| failure(&error))?;
+        let connection = connect_read_only(path)?;
         let statements = Statements::default();
         let session = SqliteSession(connection, statements.clone());
         let lane = Lane::start("store-reader", move |jobs| read_alone(session, &system(), None, jobs))?;
@@ -178,6 +173,16 @@ impl Sqlite {
         let writer = Lane::start("store-writer", move |jobs| write_groups(session, &clock, None, jobs))?;
         Ok(Self { short: None, reader: None, writer, guard: None, statements, _lock: None })
     }
+}
+
+/// Opens an existing file to read it only.
+fn connect_read_only(path: &Path) -> Result<Connection, StoreError> {
+    if !path.is_file() {
+        return Err(StoreError::Settings(format!("there is no store at {} yet", path.display())));
+    }
+    let opened = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let opened = opened.and_then(|connection| connection.busy_timeout(Duration::from_secs(5)).map(|()| connection));
+    opened.map_err(|error| failure(&error).of_file(path))
 }
 
 fn system() -> Clock {

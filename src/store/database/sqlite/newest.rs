@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
     file::beside,
+    log_note::LogEnd,
     places::{part, read_twice},
 };
 use crate::store::{
@@ -20,7 +21,7 @@ use crate::store::{
 };
 
 /// Where the note begins in the lock file. Earlier versions write the one before it alone.
-pub(super) const PLACE: u64 = 40;
+pub(super) const PLACE: u64 = 2 * LogEnd::LENGTH as u64;
 
 /// An audit record that was the newest one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

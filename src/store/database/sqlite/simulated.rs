@@ -1,5 +1,8 @@
 //! The database of a simulation (`tests/simulation`): one SQLite database in memory for several replicas, without threads. A
 //! simulation decides how long each transaction takes, and what becomes of it.
+//!
+//! As on SQLite, the jobs of a group are one transaction, and no two transactions are concurrent. As on PostgreSQL, several
+//! replicas write. What only concurrent transactions of PostgreSQL can cause is not simulated.
 
 use std::{
     borrow::Cow,
@@ -22,7 +25,7 @@ use crate::{
     clock,
     store::{
         database::{
-            Database, GROUP, Group, Job, QUEUE, Session, Statements, closed, head, overloaded,
+            Database, GROUP, Group, Job, QUEUE, Session, Statements, enqueue, head,
             values::{Row, Value},
         },
         error::StoreError,
@@ -53,7 +56,7 @@ pub trait StoreFaults: fmt::Debug + Send + Sync {
 /// What becomes of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It is committed, and the process is told so.
+    /// It is committed, and the process gets the answer.
     Committed,
     /// The database cannot be reached. Nothing is changed.
     Refused,
@@ -174,11 +177,7 @@ impl fmt::Debug for SimulatedReplica {
 
 impl Database for SimulatedReplica {
     fn write(&self, job: Box<dyn Job>) {
-        match self.jobs.try_send(job) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(job)) => job.settle(Err(overloaded())),
-            Err(mpsc::error::TrySendError::Closed(job)) => job.settle(Err(closed())),
-        }
+        enqueue(&self.jobs, job);
     }
 
     fn read(&self, mut job: Box<dyn Job>) {

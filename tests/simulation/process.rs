@@ -53,7 +53,7 @@ pub(crate) enum Step {
 }
 
 /// A process that runs.
-pub(crate) struct Machine {
+pub(crate) struct Process {
     runtime: Runtime,
     links: Links,
     /// When it started, in milliseconds since the beginning.
@@ -71,7 +71,7 @@ pub(crate) enum Listener {
     Operator,
 }
 
-impl Machine {
+impl Process {
     /// Starts a process.
     pub(crate) fn start(number: usize, world: &Shared, database: &SimulatedDatabase, loaded: &Arc<Loaded>) -> Self {
         let runtime = runtime();
