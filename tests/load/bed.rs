@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{Mutex, mpsc::UnboundedReceiver},
     time::{interval, timeout},
 };
@@ -47,16 +47,21 @@ impl Drop for Gateway {
 impl Gateway {
     /// Starts it for merchants of lomi, each with the address of its provider.
     pub(crate) fn start(merchants: &[(String, SocketAddr)]) -> Self {
+        Self::start_with(merchants, "", "")
+    }
+
+    /// Starts it with more keys of `[server]`, and more keys of every connection.
+    pub(crate) fn start_with(merchants: &[(String, SocketAddr)], server: &str, connection: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("passerelle.toml");
         let mut text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite:{}\"\n[outbound]\nallow_insecure = true\n",
+            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[store]\nurl = \"sqlite:{}\"\n[outbound]\nallow_insecure = true\n",
             folder.path().join("passerelle.db").display()
         );
         for (name, provider) in merchants {
             text.push_str(&format!(
                 "[merchants.{name}]\napi_keys = [\"sk_{name}\"]\nactive = \"main\"\n[merchants.{name}.connections.main]\n\
-                 provider = \"lomi\"\nbase_url = \"http://{provider}\"\ncredentials = {{ api_key = \"any\" }}\n"
+                 provider = \"lomi\"\nbase_url = \"http://{provider}\"\ncredentials = {{ api_key = \"any\" }}\n{connection}\n"
             ));
         }
         fs::write(&file, text).expect("a configuration");
@@ -97,8 +102,17 @@ impl Gateway {
 
     /// The most memory that the process ever had, in MiB.
     pub(crate) fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that the process has now, in MiB.
+    pub(crate) fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("its peak");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("the figure");
         line.split_whitespace().nth(1).and_then(|size| size.parse::<u64>().ok()).expect("a size") / 1024
     }
 }
@@ -189,15 +203,19 @@ fn retry_after(head: &str) -> Option<Duration> {
 /// A client of one merchant, with a connection that it keeps.
 pub(crate) struct Client {
     gateway: SocketAddr,
+    from: Option<IpAddr>,
     merchant: String,
     stream: Option<BufStream<TcpStream>>,
     /// How long the last answer asked the client to wait.
     retry_after: Option<Duration>,
+    /// The body of the last answer, if that was a refusal.
+    refusal: Vec<u8>,
 }
 
 impl Client {
     pub(crate) fn new(gateway: &Gateway, merchant: &str) -> Self {
-        Self { gateway: gateway.address, merchant: merchant.to_owned(), stream: None, retry_after: None }
+        let (gateway, merchant) = (gateway.address, merchant.to_owned());
+        Self { gateway, from: None, merchant, stream: None, retry_after: None, refusal: Vec::new() }
     }
 
     /// Sends a `GET`, reads the whole answer, and returns its status. Zero is no answer.
@@ -232,7 +250,7 @@ impl Client {
     async fn write(&mut self, method: &str, path: &str, body: &str) -> Option<&mut BufStream<TcpStream>> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            none => none.insert(BufStream::new(TcpStream::connect(self.gateway).await.ok()?)),
+            none => none.insert(BufStream::new(connect(self.from, self.gateway).await.ok()?)),
         };
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer sk_{}\r\n\
@@ -250,14 +268,34 @@ impl Client {
         let head = read_head(stream).await?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let length = header(&head, "content-length")?.parse().ok()?;
-        tokio::io::copy(&mut stream.take(length), &mut tokio::io::sink()).await.ok()?;
-        self.retry_after = retry_after(&head);
+        let mut body = stream.take(length);
+        let mut refusal = Vec::new();
+        match status {
+            400.. => body.read_to_end(&mut refusal).await.map(drop),
+            _ => tokio::io::copy(&mut body, &mut tokio::io::sink()).await.map(drop),
+        }
+        .ok()?;
+        (self.retry_after, self.refusal) = (retry_after(&head), refusal);
         Some(status)
+    }
+
+    /// Whether the last answer was the problem with this code.
+    pub(crate) fn is_refused_as(&self, code: &str) -> bool {
+        String::from_utf8_lossy(&self.refusal).contains(code)
     }
 }
 
+/// Connects, from an address if it matters. It may be any of 127.0.0.0/8.
+pub(crate) async fn connect(from: Option<IpAddr>, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(from) = from {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    socket.connect(to).await
+}
+
 /// What a client saw that sent requests at a constant rate.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Seen {
     pub(crate) times: Vec<Duration>,
     pub(crate) failed: usize,
@@ -269,33 +307,44 @@ impl Seen {
         let last = self.times.len() * 99 / 100;
         self.times.get(last).copied().unwrap_or_default()
     }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.times.extend(other.times);
+        self.failed += other.failed;
+    }
 }
 
-/// Sends retrieves of a merchant, so many per second, over a few connections.
-pub(crate) async fn retrieve_steadily(gateway: &Gateway, merchant: &str, per_second: u32, duration: Duration) -> Seen {
+/// Sends retrieves of a merchant, so many per second, over a few connections, from an address if it matters.
+pub(crate) async fn retrieve_steadily(
+    gateway: &Gateway,
+    (merchant, from): (&str, Option<IpAddr>),
+    per_second: u32,
+    duration: Duration,
+) -> Seen {
     const CLIENTS: u32 = 4;
     let clients = (0..CLIENTS).map(|_| {
-        let mut client = Client::new(gateway, merchant);
+        let mut client = Client { from, ..Client::new(gateway, merchant) };
         priority::high(async move {
             let mut seen = Seen::default();
             let mut ticks = interval(Duration::from_secs(1) * CLIENTS / per_second);
-            let end = Instant::now() + duration;
+            let mut answered = Instant::now();
+            let end = answered + duration;
             while Instant::now() < end {
-                ticks.tick().await;
-                let begun = Instant::now();
+                // A request that waited for the answer before it began when it should have been sent.
+                let due = ticks.tick().await.into_std();
+                let begun = if due < answered { due } else { Instant::now() };
                 if client.get(&format!("/v1/customers/{ID}")).await != 200 {
                     seen.failed += 1;
                 }
-                seen.times.push(begun.elapsed());
+                answered = Instant::now();
+                seen.times.push(answered - begun);
             }
             seen
         })
     });
     let mut all = Seen::default();
     for seen in clients.collect::<Vec<_>>() {
-        let seen = seen.await.expect("a client");
-        all.times.extend(seen.times);
-        all.failed += seen.failed;
+        all.add(seen.await.expect("a client"));
     }
     all
 }

@@ -1,9 +1,9 @@
 //! Compares how long the requests of a merchant take while the gateway is quiet and while it is loaded. Both are measured
 //! alternately in one run, so that other work on the machine slows both alike, and their medians are compared.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
-use crate::bed::{Gateway, is_full, retrieve_steadily};
+use crate::bed::{Gateway, Seen, is_full, retrieve_steadily};
 
 /// The most that the p99 of others may grow, as a factor.
 const MOST_GROWTH: f64 = 1.5;
@@ -14,7 +14,7 @@ pub(crate) fn rounds() -> usize {
 }
 
 /// How long each half of a round takes.
-fn duration() -> Duration {
+pub(crate) fn duration() -> Duration {
     if is_full() { Duration::from_secs(2) } else { Duration::from_secs(1) }
 }
 
@@ -24,37 +24,62 @@ const PER_SECOND: u32 = 200;
 /// The p99 of each round.
 #[derive(Debug, Default)]
 pub(crate) struct Compared {
-    quiet: Vec<Duration>,
-    loaded: Vec<Duration>,
-    failed: usize,
+    quiet: Half,
+    loaded: Half,
+    /// The address of the clients that measure, if it matters.
+    from: Option<IpAddr>,
+}
+
+/// The rounds without a load, or those with it.
+#[derive(Debug, Default)]
+struct Half {
+    rounds: Vec<Duration>,
+    all: Seen,
+}
+
+impl Half {
+    fn add(&mut self, mut seen: Seen) {
+        self.rounds.push(seen.p99());
+        self.all.add(seen);
+    }
+
+    fn median(&self) -> Duration {
+        let mut rounds = self.rounds.clone();
+        rounds.sort_unstable();
+        rounds.get(rounds.len() / 2).copied().unwrap_or_default()
+    }
 }
 
 impl Compared {
     /// Measures while the gateway is quiet.
     pub(crate) async fn quiet(&mut self, gateway: &Gateway, merchant: &str) {
         // What the round before left behind ends first.
-        retrieve_steadily(gateway, merchant, PER_SECOND, duration() / 4).await;
-        self.quiet.push(retrieve_steadily(gateway, merchant, PER_SECOND, duration()).await.p99());
+        retrieve_steadily(gateway, (merchant, self.from), PER_SECOND, duration() / 4).await;
+        self.quiet.add(retrieve_steadily(gateway, (merchant, self.from), PER_SECOND, duration()).await);
     }
 
     /// Measures while the test loads the gateway.
     pub(crate) async fn loaded(&mut self, gateway: &Gateway, merchant: &str) {
-        let mut seen = retrieve_steadily(gateway, merchant, PER_SECOND, duration()).await;
-        self.failed += seen.failed;
-        self.loaded.push(seen.p99());
+        self.loaded.add(retrieve_steadily(gateway, (merchant, self.from), PER_SECOND, duration()).await);
     }
 
     /// How often as long the p99 is under load: the median of the rounds.
     fn growth(&self) -> f64 {
-        median(&self.loaded).as_secs_f64() / median(&self.quiet).as_secs_f64()
+        self.loaded.median().as_secs_f64() / self.quiet.median().as_secs_f64()
     }
 
     /// Fails if others lost a request, or if their p99 grew by more than the limit. Times are judged only in full size and
     /// in a release build.
     pub(crate) fn judge(&self, name: &str) {
-        assert_eq!(self.failed, 0, "{name}: others lose no request");
+        self.judge_within(name, MOST_GROWTH, Duration::ZERO);
+    }
+
+    /// Like `judge`, with another limit: the p99 alone, times a factor, and a time that does not depend on it.
+    pub(crate) fn judge_within(&self, name: &str, factor: f64, more: Duration) {
+        assert_eq!(self.loaded.all.failed, 0, "{name}: others lose no request");
         if is_full() && !cfg!(debug_assertions) {
-            assert!(self.growth() <= MOST_GROWTH, "{name}: {self}");
+            let most = self.quiet.median().mul_f64(factor) + more;
+            assert!(self.loaded.median() <= most, "{name}: at most {most:?} is allowed; {self}");
         }
     }
 }
@@ -62,17 +87,18 @@ impl Compared {
 impl fmt::Display for Compared {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { quiet, loaded, .. } = self;
-        let (alone, beside) = (median(quiet), median(loaded));
+        let [beside, alone] = [loaded, quiet].map(|half| half.all.clone().p99());
         write!(
             formatter,
-            "p99 of others {beside:?}, alone {alone:?} (medians; {:.2} times; rounds {loaded:?}, alone {quiet:?})",
-            self.growth()
+            "p99 of others {:?}, alone {:?} (medians of the rounds; {:.2} times), of all rounds together {beside:?}, alone \
+             {alone:?}; {} of {} requests failed; rounds {:?}, alone {:?}",
+            loaded.median(),
+            quiet.median(),
+            self.growth(),
+            loaded.all.failed,
+            loaded.all.times.len(),
+            loaded.rounds,
+            quiet.rounds
         )
     }
-}
-
-fn median(times: &[Duration]) -> Duration {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
 }
