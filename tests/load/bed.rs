@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -32,6 +33,8 @@ pub(crate) fn is_full() -> bool {
 pub(crate) struct Gateway {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Its configuration.
+    file: PathBuf,
     /// The lines of its log that a configuration was reloaded.
     reloads: Mutex<UnboundedReceiver<String>>,
     _folder: TempDir,
@@ -82,7 +85,13 @@ impl Gateway {
                 let _ = reloaded.send(line);
             }
         });
-        Self { child, address, reloads: reloads.into(), _folder: folder }
+        Self { child, address, file, reloads: reloads.into(), _folder: folder }
+    }
+
+    /// Changes the text of its configuration. The next reload reads it.
+    pub(crate) fn configure(&self, change: impl FnOnce(String) -> String) {
+        let text = fs::read_to_string(&self.file).expect("its configuration");
+        fs::write(&self.file, change(text)).expect("a configuration");
     }
 
     /// Reloads its configuration, and returns how long that took.
