@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use socket2::SockRef;
 use tokio::task::JoinHandle;
 
 use super::inherited::Inherited;
@@ -12,7 +13,7 @@ use crate::{
     app,
     config::{Config, Http2},
     listener::{
-        self, CurrentTransport, Handle, Limits, ListenerSeries, PING_INTERVAL, PING_TIMEOUT, Transport,
+        self, CurrentTransport, Handle, Limits, ListenerSeries, MOST_WAITING, PING_INTERVAL, PING_TIMEOUT, Transport,
         connections_within_file_limit,
     },
     merchant::Gateway,
@@ -150,7 +151,13 @@ impl Listener {
 
 /// Binds an address. The error says what to do when another process uses it.
 pub(super) fn bind(address: &str, setting: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(address).map_err(|error| match error.kind() {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        // The standard library asks for a queue of 128. Where more clients connect at once, the system drops their first
+        // packet, and they try again only after a second.
+        SockRef::from(&listener).listen(MOST_WAITING)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
             "another process listens on {address}; choose another address with {setting}, such as 127.0.0.1:8081"
         ),

@@ -20,7 +20,7 @@ use ipnet::IpNet;
 pub use files::connections_within_file_limit;
 pub use handle::Handle;
 pub use refusal::RefuseHead;
-pub use server::serve;
+pub use server::{MOST_WAITING, serve};
 pub use transport::{CurrentTransport, Transport};
 
 use crate::metrics::{Counter, Gauge, Metrics};

@@ -57,7 +57,7 @@ const MOST_PENDING_RESETS: usize = 20;
 const MOST_ERROR_RESETS: usize = 100;
 /// How many connections may wait until the gateway accepts them. Linux has no longer queue, unless its administrator changes
 /// `net.core.somaxconn`.
-const MOST_WAITING: usize = 4096;
+pub const MOST_WAITING: i32 = 4096;
 /// How long the listener waits after it could not accept a connection, for example because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
