@@ -101,7 +101,9 @@ impl Connection {
         }
         let timeout = self.admitted.limits().write_timeout;
         let ends = *self.write_ends.get_or_insert_with(|| Instant::now() + timeout);
-        self.write_timer.poll_until(context, ends).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        ready!(self.write_timer.poll_until(context, ends));
+        self.stream.reset_on_drop();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Like `limited`, for bytes of an answer.

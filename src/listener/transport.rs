@@ -73,6 +73,18 @@ impl Transport {
     }
 }
 
+impl Stream {
+    /// Resets the connection when it is dropped. Otherwise the system would keep what a client does not read, up to some
+    /// megabytes, and would not tell the client that the connection is closed before the client has read all of it.
+    pub(super) fn reset_on_drop(&self) {
+        let stream = match self {
+            Self::Plain { stream, .. } => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        let _ = stream.set_zero_linger();
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {

@@ -94,10 +94,14 @@ impl Gateway {
         fs::write(&self.file, change(text)).expect("a configuration");
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the signal is sent");
+    }
+
     /// Reloads its configuration, and returns how long that took.
     pub(crate) async fn reload(&self) -> Duration {
         let began = Instant::now();
-        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("the signal is sent");
+        self.signal(Signal::HUP);
         let reloaded = timeout(PATIENCE, async { self.reloads.lock().await.recv().await }).await;
         reloaded.ok().flatten().expect("it is reloaded");
         began.elapsed()

@@ -51,6 +51,11 @@ impl Half {
 }
 
 impl Compared {
+    /// The clients that measure have this address.
+    pub(crate) fn from(from: IpAddr) -> Self {
+        Self { from: Some(from), ..Self::default() }
+    }
+
     /// Measures while the gateway is quiet.
     pub(crate) async fn quiet(&mut self, gateway: &Gateway, merchant: &str) {
         // What the round before left behind ends first.

@@ -9,6 +9,7 @@
 mod bed;
 mod bodies;
 mod compared;
+mod floods;
 mod inbound;
 mod overload;
 mod priority;
