@@ -180,8 +180,11 @@ metrics! {
     /// Open connections of a listener: `api` or `operator`. Their limits are `server.max_connections` and 64.
     gauge connections = "passerelle_connections" (listener);
 
-    /// Connections that a listener closed because too many were open.
+    /// New connections that a listener closed because too many were open.
     counter connections_refused = "passerelle_connections_refused" (listener);
+
+    /// Connections that a listener closed in favour of new ones, because they waited for their client and all places were taken.
+    counter connections_replaced = "passerelle_connections_replaced" (listener);
 
     /// TLS handshakes that failed: the client sent something else, does not trust the certificate, speaks no version of TLS
     /// that the gateway speaks, or was too slow.

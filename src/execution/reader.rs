@@ -101,7 +101,7 @@ impl<'r> Reader<'r> {
         self.failed_at.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The size of the largest answer that arrived, in bytes. Zero if none was large.
+    /// The size of the largest answer that arrived, in bytes.
     pub fn received(&self) -> usize {
         self.received.load(Ordering::Relaxed)
     }

@@ -125,7 +125,7 @@ impl<'c> ProviderTransport<'c> {
         Times { send_until, answer_until: self.deadline }
     }
 
-    /// The size of the largest answer that arrived, in bytes. Zero if none was large.
+    /// The size of the largest answer that arrived, in bytes.
     pub fn received(&self) -> usize {
         self.received.load(Ordering::Relaxed)
     }
@@ -170,9 +170,7 @@ impl Transport for ProviderTransport<'_> {
             status = response.status().as_u16(),
             "the provider answered"
         );
-        if response.body().len() > LARGE_REPLY {
-            self.received.fetch_max(response.body().len(), Ordering::Relaxed);
-        }
+        self.received.fetch_max(response.body().len(), Ordering::Relaxed);
         if let Some(exchanges) = &self.exchanges
             && let Ok(mut exchanges) = exchanges.lock()
         {

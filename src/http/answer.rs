@@ -95,7 +95,7 @@ impl Call {
         })
     }
 
-    /// Writes a reply as a document of the API, with the walk if it is a page of one. `received` is the size of the provider's answer if it is large.
+    /// Writes a reply as a document of the API, with the walk if it is a page of one. `received` is the size of the provider's answer.
     pub(super) fn write_reply(
         &self,
         command: &Command,

@@ -30,6 +30,11 @@ use crate::{
 /// The page size if the client gives none.
 const DEFAULT_LIMIT: u16 = 20;
 
+/// About how many bytes a customer of a page has beyond the provider's answer, and another entry. A page is written into a
+/// buffer of the right size, because it may stay in memory until a slow client has read it.
+const CUSTOMER_MORE: usize = 600;
+const ENTRY_MORE: usize = 512;
+
 /// `GET /v1/customers`
 #[utoipa::path(
     get, path = "/v1/customers", operation_id = "list_customers", tag = "customers", summary = "List customers",
@@ -203,7 +208,7 @@ impl ListRequest {
             fidelity: &fidelity,
             overdue: None,
         };
-        let document = written(&view, None, 512 + items.len() * 1100 + received);
+        let document = written(&view, None, 512 + items.len() * CUSTOMER_MORE + received);
         (document, view.next_cursor)
     }
 
@@ -218,7 +223,7 @@ impl ListRequest {
             fidelity: &fidelity,
             overdue: None,
         };
-        let document = written(&view, None, 512 + page.items.len() * 512 + received);
+        let document = written(&view, None, 512 + page.items.len() * ENTRY_MORE + received);
         (document, view.next_cursor)
     }
 

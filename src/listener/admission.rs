@@ -1,83 +1,161 @@
-//! Decides which connections are accepted. A connection beyond a cap is closed at once: if it waited, its client could not
-//! know that the gateway is busy, and would wait as well.
+//! Decides which connections are accepted. Where all places are taken, a new connection gets the place of one that has waited
+//! for its client the longest, so that clients who hold connections and send nothing do not keep others out. Otherwise a
+//! connection beyond a cap is closed at once: if it waited, its client could not know that the gateway is busy, and would
+//! wait as well.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use super::Limits;
+use super::{
+    Limits,
+    progress::{Progress, Time, time_since},
+};
 use crate::admission::client_of;
 
-/// How often refused connections are logged.
+/// How many connections are looked at to find one that has waited for long. It is not the longest of all, but nearly, and to
+/// look for that one would cost more than a new connection.
+const LOOKS: usize = 16;
+/// A connection that has waited for less time is not closed in favour of a new one: its next request may be on its way.
+const SHORTEST_WAIT_MS: Time = 100;
+/// How many connections may have been told to close, and not have closed yet. They have no place any more, but are open files.
+const MOST_CLOSING: usize = 128;
+/// How often connections that were closed or refused are logged.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
 
 /// The open connections of a listener.
 #[derive(Debug)]
 pub(super) struct Admission {
     limits: Limits,
+    /// The beginning of the times of its connections.
+    epoch: Instant,
     open: Mutex<Open>,
 }
 
 #[derive(Debug, Default)]
 struct Open {
-    total: usize,
+    /// The connections that have a place.
+    places: Vec<Arc<Place>>,
+    /// The place that is looked at next to find one that has waited for long.
+    next: usize,
+    /// How many connections have lost their place, and have not closed yet.
+    closing: usize,
     /// The connections of each client that is not a trusted proxy.
     by_client: HashMap<IpAddr, usize>,
-    /// How many were refused and are not logged yet.
+    /// How many were refused, and how many lost their place, and are not logged yet.
     refused: u64,
+    replaced: u64,
     logged: Option<Instant>,
+}
+
+/// A connection that has a place.
+#[derive(Debug)]
+struct Place {
+    progress: Arc<Progress>,
+    /// Where it is in `places`. `usize::MAX` if it has lost its place. It changes only while `Open` is locked.
+    index: AtomicUsize,
 }
 
 /// An accepted connection. It counts until this is dropped.
 #[derive(Debug)]
 pub(super) struct Admitted {
     admission: Arc<Admission>,
+    place: Arc<Place>,
     client: Option<IpAddr>,
 }
 
 impl Admission {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, open: Mutex::default() })
+        Arc::new(Self { limits, epoch: Instant::now(), open: Mutex::default() })
     }
 
-    /// Accepts a connection from this address, if no cap is reached.
+    /// Accepts a connection from this address, unless a cap is reached and no other connection loses its place.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Admitted> {
         let peer = peer.to_canonical();
         let is_trusted = self.limits.trusted_proxies.iter().any(|network| network.contains(&peer));
         let client = (!is_trusted).then(|| client_of(peer));
         let mut open = self.open();
         let of_client = client.and_then(|client| open.by_client.get(&client).copied()).unwrap_or_default();
-        if open.total >= self.limits.max_connections || of_client >= self.limits.max_connections_per_address {
+        let is_full = open.places.len() >= self.limits.max_connections;
+        let is_refused =
+            of_client >= self.limits.max_connections_per_address || (is_full && !open.replace(time_since(self.epoch)));
+        if is_refused {
             open.refused += 1;
             self.limits.series.refused.inc();
-            if open.logged.is_none_or(|at| at.elapsed() >= LOG_PERIOD) {
-                open.logged = Some(Instant::now());
-                let (refused, total) = (std::mem::take(&mut open.refused), open.total);
-                drop(open);
-                tracing::warn!(
-                    refused,
-                    open = total,
-                    client.address = %peer,
-                    client.connections = of_client,
-                    "{refused} connections were closed because too many are open, the last one from {peer}"
-                );
-            }
-            return None;
+        } else if is_full {
+            open.replaced += 1;
+            self.limits.series.replaced.inc();
         }
-        open.total += 1;
-        if let Some(client) = client {
-            *open.by_client.entry(client).or_default() += 1;
+        let place = (!is_refused).then(|| open.add(client, self.epoch));
+        if (is_refused || is_full) && open.logged.is_none_or(|at| at.elapsed() >= LOG_PERIOD) {
+            open.logged = Some(Instant::now());
+            let (refused, replaced) = (std::mem::take(&mut open.refused), std::mem::take(&mut open.replaced));
+            let total = open.places.len();
+            drop(open);
+            tracing::warn!(
+                refused,
+                replaced,
+                open = total,
+                client.address = %peer,
+                client.connections = of_client,
+                "too many connections are open: {refused} new ones were closed, and {replaced} that waited for their client; \
+                 the last new one came from {peer}"
+            );
         }
-        drop(open);
+        let place = place?;
         self.limits.series.open.inc();
-        Some(Admitted { admission: Arc::clone(self), client })
+        Some(Admitted { admission: Arc::clone(self), place, client })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Gives a new connection a place.
+    fn add(&mut self, client: Option<IpAddr>, epoch: Instant) -> Arc<Place> {
+        let index = AtomicUsize::new(self.places.len());
+        let place = Arc::new(Place { progress: Arc::new(Progress::new(epoch)), index });
+        self.places.push(Arc::clone(&place));
+        if let Some(client) = client {
+            *self.by_client.entry(client).or_default() += 1;
+        }
+        place
+    }
+
+    /// Closes the connection that has waited for its client the longest, of some. Returns whether there was one.
+    fn replace(&mut self, now: Time) -> bool {
+        if self.closing >= MOST_CLOSING {
+            return false;
+        }
+        let count = self.places.len();
+        let looked_at = (0..LOOKS.min(count)).map(|step| (self.next + step) % count);
+        let waiting = looked_at.filter_map(|index| Some((self.places[index].progress.waits_since()?, index)));
+        let longest = waiting.min().filter(|(since, _)| since + SHORTEST_WAIT_MS <= now);
+        self.next = (self.next + LOOKS) % count.max(1);
+        let Some((since, index)) = longest else { return false };
+        if !self.places[index].progress.close(since) {
+            return false;
+        }
+        self.remove(index).index.store(usize::MAX, Ordering::Relaxed);
+        self.closing += 1;
+        true
+    }
+
+    /// Takes a connection's place away. The last one moves there.
+    fn remove(&mut self, index: usize) -> Arc<Place> {
+        let removed = self.places.swap_remove(index);
+        if let Some(moved) = self.places.get(index) {
+            moved.index.store(index, Ordering::Relaxed);
+        }
+        removed
     }
 }
 
@@ -86,13 +164,21 @@ impl Admitted {
     pub(super) fn limits(&self) -> &Limits {
         &self.admission.limits
     }
+
+    /// The requests of the connection.
+    pub(super) fn progress(&self) -> &Arc<Progress> {
+        &self.place.progress
+    }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.limits().series.open.dec();
         let mut open = self.admission.open();
-        open.total -= 1;
+        match self.place.index.load(Ordering::Relaxed) {
+            usize::MAX => open.closing -= 1,
+            index => drop(open.remove(index)),
+        }
         if let Some(client) = self.client
             && let Some(count) = open.by_client.get_mut(&client)
         {
@@ -139,7 +225,8 @@ mod tests {
         held.remove(0);
         held.push(admission.admit(address("192.0.2.1")).expect("one was closed"));
         held.clear();
-        assert!(admission.open().by_client.is_empty() && admission.open().total == 0);
+        assert!(admission.open().by_client.is_empty());
+        assert_eq!(counts(&admission), [0, 0]);
     }
 
     #[test]
@@ -160,5 +247,48 @@ mod tests {
         assert!(admission.admit(address("192.0.2.1")).is_none());
         drop(held);
         admission.admit(address("192.0.2.1")).expect("all were closed");
+    }
+
+    /// How many connections have a place, and how many have lost it and are still open.
+    fn counts(admission: &Admission) -> [usize; 2] {
+        let open = admission.open();
+        [open.places.len(), open.closing]
+    }
+
+    /// A time at which all connections have waited for long.
+    fn later(admission: &Admission) -> Time {
+        time_since(admission.epoch) + 1000 * SHORTEST_WAIT_MS
+    }
+
+    #[test]
+    fn the_connection_that_waits_longest_loses_its_place_and_answers_no_request() {
+        let admission = admission(9, "10.0.0.0/8");
+        let held: Vec<_> = (0..4).map(|_| admission.admit(address("10.0.0.1")).expect("below the cap")).collect();
+        assert!(held[0].progress().begin(), "it answers a request");
+        let now = time_since(admission.epoch);
+        assert!(!admission.open().replace(now), "all others have waited for a moment only");
+        let lost = |admitted: &Admitted| admitted.place.index.load(Ordering::Relaxed) == usize::MAX;
+        assert!(admission.open().replace(later(&admission)));
+        assert_eq!(held.iter().map(lost).collect::<Vec<_>>(), [false, true, false, false], "the oldest that waits");
+        assert!(!held[1].progress().begin(), "a request that arrives meanwhile is not answered");
+        held[0].progress().answered();
+        assert!(held[0].progress().waits_since() >= held[3].progress().waits_since(), "it has waited since its answer");
+        assert_eq!(counts(&admission), [3, 1]);
+        drop(held);
+        assert_eq!(counts(&admission), [0, 0]);
+    }
+
+    #[test]
+    fn connections_that_have_yet_to_close_are_limited() {
+        let admission = admission(2 * MOST_CLOSING, "10.0.0.0/8");
+        let admit = |_| admission.admit(address("10.0.0.1")).expect("below the cap");
+        let mut held: Vec<_> = (0..2 * MOST_CLOSING).map(admit).collect();
+        for _ in 0..MOST_CLOSING {
+            assert!(admission.open().replace(later(&admission)));
+        }
+        assert!(!admission.open().replace(later(&admission)));
+        let lost = held.iter().position(|one| one.place.index.load(Ordering::Relaxed) == usize::MAX);
+        drop(held.swap_remove(lost.expect("one has lost its place")));
+        assert!(admission.open().replace(later(&admission)), "one has closed");
     }
 }

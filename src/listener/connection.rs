@@ -5,7 +5,6 @@ use std::{
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -17,9 +16,8 @@ use tokio::{
 
 use super::{
     admission::Admitted,
-    progress::Progress,
     refusal::{HeadStart, RefuseHead, encoded, refused_by_hyper},
-    transport::Stream,
+    transport::{Opened, Stream},
 };
 
 /// How long a connection still reads after its last answer was a failure: until the client has sent nothing for the
@@ -53,9 +51,8 @@ impl Timer {
 pub(super) struct Connection {
     stream: Stream,
     admitted: Admitted,
-    /// The requests of the connection, and how a head is refused. `None` for HTTP/2: the server limits its heads and idle times
-    /// by its streams.
-    http1: Option<(Arc<Progress>, RefuseHead)>,
+    /// How a head is refused. `None` for HTTP/2: the server limits its heads and idle times by its streams.
+    http1: Option<RefuseHead>,
     /// The number of the request that `head_ends` was set after.
     requests: usize,
     /// When the head that has begun must be complete. `None` between requests.
@@ -75,13 +72,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, admitted: Admitted, http1: Option<(Arc<Progress>, RefuseHead)>) -> Self {
+    pub(super) fn new(opened: Opened, admitted: Admitted, http1: Option<RefuseHead>) -> Self {
         Self {
-            stream,
+            stream: opened.stream,
             http1,
             requests: 0,
             // A new connection must send its first head. Later it may be idle.
-            head_ends: Some(Instant::now() + admitted.limits().head_timeout),
+            head_ends: Some(opened.since + admitted.limits().head_timeout),
             idle_ends: None,
             admitted,
             head: HeadStart::EMPTY,
@@ -96,13 +93,14 @@ impl Connection {
     /// Ends a write that waits for the client for too long.
     fn limited<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.write_ends = None;
+            if self.write_ends.take().is_some() {
+                self.admitted.progress().taken();
+            }
             return written;
         }
         let timeout = self.admitted.limits().write_timeout;
         let ends = *self.write_ends.get_or_insert_with(|| Instant::now() + timeout);
         ready!(self.write_timer.poll_until(context, ends));
-        self.stream.reset_on_drop();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -117,9 +115,10 @@ impl Connection {
     /// Whether the connection waits for a head. Notes whether a request has begun since: then the next bytes begin another
     /// head.
     fn awaits_head(&mut self) -> bool {
-        let Some((progress, _)) = self.http1.as_ref().filter(|(progress, _)| !progress.is_answering()) else {
+        let progress = self.admitted.progress();
+        if self.http1.is_none() || progress.is_answering() {
             return false;
-        };
+        }
         let requests = progress.requests();
         if self.requests != requests {
             self.requests = requests;
@@ -160,9 +159,9 @@ impl Connection {
 
     /// The gateway's refusal, if these bytes are one of hyper's.
     fn refusal_for(&self, bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
-        let (progress, refuse_head) = self.http1.as_ref()?;
+        let refuse_head = self.http1?;
         let status = refused_by_hyper(bytes)?;
-        progress.fail();
+        self.admitted.progress().fail();
         // hyper only knows that its buffer is full. If not even the first line has ended, the URI is too long.
         let status = if status == 431 && !self.head.has_whole_line { 414 } else { status };
         Some((encoded(&refuse_head(status, self.head.bytes())), 0))
@@ -209,6 +208,15 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // The client gets no whole answer any more.
+        if self.write_ends.is_some() {
+            self.stream.reset_on_drop();
+        }
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -250,7 +258,7 @@ impl AsyncWrite for Connection {
         } else {
             let closed = Pin::new(&mut self.stream).poll_shutdown(context);
             ready!(self.limited(context, closed))?;
-            if !self.http1.as_ref().is_some_and(|(progress, _)| progress.has_failed()) {
+            if self.http1.is_none() || !self.admitted.progress().has_failed() {
                 return Poll::Ready(Ok(()));
             }
             self.head_ends = None;

@@ -28,7 +28,8 @@ use crate::metrics::{Counter, Gauge, Metrics};
 /// The limits of a listener.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How many connections are open at once. Further ones are closed.
+    /// How many connections are open at once. A further one gets the place of one that has waited for its client for long. If none
+    /// has, it is closed.
     pub max_connections: usize,
     /// How many connections of one address are open at once. Further ones are closed.
     pub max_connections_per_address: usize,
@@ -56,6 +57,7 @@ pub struct Limits {
 pub struct ListenerSeries {
     open: Gauge,
     refused: Counter,
+    replaced: Counter,
     handshakes_failed: Counter,
 }
 
@@ -65,6 +67,7 @@ impl ListenerSeries {
         Self {
             open: metrics.connections(listener),
             refused: metrics.connections_refused(listener),
+            replaced: metrics.connections_replaced(listener),
             handshakes_failed: metrics.handshakes_failed(listener),
         }
     }

@@ -1,27 +1,38 @@
-//! What a connection has to know about its requests: when a head may take a limited time only, and whether the client
-//! may still be sending when the connection is closed.
+//! What a connection has to know about its requests: when a head may take a limited time only, whether the client may
+//! still be sending when the connection is closed, and since when the connection waits for its client. A connection that waits may
+//! be closed in favour of a new one (`admission`).
 
 use std::{
     future::Future,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use axum::extract::Request;
 use http::{HeaderValue, Response, header};
+use tokio::sync::Notify;
 use tower::Service;
 
-/// The requests of one connection. The connection and its service share it.
-#[derive(Debug, Default)]
+/// The states of a connection that does not wait for its client. All others are times.
+const ANSWERING: Time = 0;
+const CLOSED: Time = Time::MAX;
+
+/// The requests of one connection. The listener, the connection and its service share it.
+#[derive(Debug)]
 pub(super) struct Progress {
+    /// The beginning of all times.
+    epoch: Instant,
     /// How many requests have begun.
     requests: AtomicUsize,
-    /// Whether a request is being answered.
-    is_answering: AtomicBool,
+    /// Whether a request is being answered, or since when the connection waits for its client, or whether it was closed.
+    state: AtomicU64,
+    /// Notified when the connection was closed.
+    closed: Notify,
     /// Whether the last answer was a failure. Then the client may have more to send than was read.
     failed: AtomicBool,
     /// Whether the next answer is the last one of the connection.
@@ -29,12 +40,24 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// The progress of a new connection. It waits for its client. The listener has one epoch for all of its connections.
+    pub(super) fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            requests: AtomicUsize::new(0),
+            state: AtomicU64::new(time_since(epoch)),
+            closed: Notify::new(),
+            failed: AtomicBool::new(false),
+            leaves: AtomicBool::new(false),
+        }
+    }
+
     pub(super) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_answering(&self) -> bool {
-        self.is_answering.load(Ordering::Relaxed)
+        self.state.load(Ordering::Relaxed) == ANSWERING
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -49,6 +72,58 @@ impl Progress {
     pub(super) fn leave(&self) {
         self.leaves.store(true, Ordering::Relaxed);
     }
+
+    /// A request has begun. Returns whether it may be answered: not if the connection was closed.
+    pub(super) fn begin(&self) -> bool {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.change(|_| ANSWERING)
+    }
+
+    /// The answer is known. From now on the connection waits until the client has taken it, and then for the next request.
+    pub(super) fn answered(&self) {
+        self.change(|_| time_since(self.epoch));
+    }
+
+    /// The client has taken bytes that waited for it.
+    pub(super) fn taken(&self) {
+        self.change(|state| if state == ANSWERING { ANSWERING } else { time_since(self.epoch) });
+    }
+
+    /// Since when the connection waits for its client: for a request, for the rest of a head, or until it takes an answer.
+    /// `None` while a request is answered.
+    pub(super) fn waits_since(&self) -> Option<Time> {
+        let state = self.state.load(Ordering::Relaxed);
+        (state != ANSWERING && state != CLOSED).then_some(state)
+    }
+
+    /// Closes the connection, if it has waited since this time. Returns whether it did: not if a request has begun meanwhile, or
+    /// the client has taken something.
+    pub(super) fn close(&self, since: Time) -> bool {
+        let closed = self.state.compare_exchange(since, CLOSED, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if closed {
+            self.closed.notify_one();
+        }
+        closed
+    }
+
+    /// Waits until the listener has closed the connection.
+    pub(super) async fn closed(&self) {
+        self.closed.notified().await;
+    }
+
+    /// Changes the state of a connection that is not closed. Returns whether it did.
+    fn change(&self, state: impl Fn(u64) -> u64) -> bool {
+        let change = |before| (before != CLOSED).then(|| state(before));
+        self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).is_ok()
+    }
+}
+
+/// A time in milliseconds, which is later than zero.
+pub(super) type Time = u64;
+
+/// The present time, counted from this epoch.
+pub(super) fn time_since(epoch: Instant) -> Time {
+    Time::try_from(epoch.elapsed().as_millis()).unwrap_or(CLOSED - 2) + 1
 }
 
 /// A service that records the progress of its requests.
@@ -71,16 +146,16 @@ where
     }
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
-        self.progress.requests.fetch_add(1, Ordering::Relaxed);
-        self.progress.is_answering.store(true, Ordering::Relaxed);
-        TrackedFuture { answer: self.service.call(request), progress: Arc::clone(&self.progress) }
+        let answer = self.progress.begin().then(|| self.service.call(request));
+        TrackedFuture { answer, progress: Arc::clone(&self.progress) }
     }
 }
 
 /// The answer to a request.
 #[derive(Debug)]
 pub(super) struct TrackedFuture<F> {
-    answer: F,
+    /// `None` if the connection was closed before the request. The task of the connection then ends without an answer.
+    answer: Option<F>,
     progress: Arc<Progress>,
 }
 
@@ -91,7 +166,8 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let mut answer = ready!(Pin::new(&mut self.answer).poll(context));
+        let Some(answer) = &mut self.answer else { return Poll::Pending };
+        let mut answer = ready!(Pin::new(answer).poll(context));
         if self.progress.leaves.load(Ordering::Relaxed)
             && let Ok(answer) = &mut answer
         {
@@ -99,7 +175,7 @@ where
         }
         let failed = answer.as_ref().is_ok_and(|answer| answer.status().as_u16() >= 400);
         self.progress.failed.store(failed, Ordering::Relaxed);
-        self.progress.is_answering.store(false, Ordering::Relaxed);
+        self.progress.answered();
         Poll::Ready(answer)
     }
 }

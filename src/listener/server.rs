@@ -23,6 +23,7 @@ use hyper_util::{
 };
 use tokio::{
     net::TcpStream,
+    task::yield_now,
     time::{sleep, timeout},
 };
 use tower::Service;
@@ -33,7 +34,7 @@ use super::{
     connection::Connection,
     handle::{Handle, OfConnection, Stages},
     pieces::Pieces,
-    progress::{Progress, Tracked},
+    progress::Tracked,
     streams::Streams,
     transport::{CurrentTransport, Opened},
 };
@@ -58,6 +59,9 @@ const MOST_ERROR_RESETS: usize = 100;
 /// How many connections may wait until the gateway accepts them. Linux has no longer queue, unless its administrator changes
 /// `net.core.somaxconn`.
 pub const MOST_WAITING: i32 = 4096;
+/// How many connections are accepted before other tasks have their turn. A request that comes in a burst of connections would
+/// wait for all of them otherwise.
+const ACCEPTED_AT_ONCE: usize = 8;
 /// How long the listener waits after it could not accept a connection, for example because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -82,7 +86,7 @@ where
         tokio::spawn(server.connection(stream, service.clone(), of_connection));
     };
     let mut stages = handle.stages();
-    loop {
+    for accepted_count in 1_usize.. {
         let accepted = tokio::select! {
             biased;
             () = stages.draining() => break,
@@ -91,6 +95,9 @@ where
         match accepted {
             Ok((stream, _)) => begin(stream),
             Err(_) => sleep(ACCEPT_PAUSE).await,
+        }
+        if accepted_count % ACCEPTED_AT_ONCE == 0 {
+            yield_now().await;
         }
     }
     waiting(listener)?.for_each(begin);
@@ -140,15 +147,17 @@ impl Server {
         let opened = tokio::select! {
             opened = self.open(stream, &admitted) => opened,
             () = stages.stopped() => None,
+            () = admitted.progress().closed() => None,
         };
+        // Few connections speak HTTP/2, and the task of each other one would have to hold the memory for it.
         match opened {
-            Some(opened) if opened.is_http2 => self.http2(opened, admitted, service, stages).await,
+            Some(opened) if opened.is_http2 => Box::pin(self.http2(opened, admitted, service, stages)).await,
             Some(opened) => self.http1(opened, admitted, service, stages).await,
             None => {}
         }
     }
 
-    /// Makes the TLS handshake. A failure is counted, and has no line in the log: any client can cause as many as it likes.
+    /// Makes the TLS handshake, and waits for the first bytes. A failure is counted, and has no line in the log: any client can cause as many as it likes.
     async fn open(&self, stream: TcpStream, admitted: &Admitted) -> Option<Opened> {
         let transport = (self.transport)();
         let has_tls = transport.tls.is_some();
@@ -171,16 +180,17 @@ impl Server {
         S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send + Unpin,
     {
-        let progress = Arc::<Progress>::default();
-        let stream = Connection::new(opened.stream, admitted, Some((Arc::clone(&progress), self.refuse_head)));
+        let progress = Arc::clone(admitted.progress());
+        let stream = Connection::new(opened, admitted, Some(self.refuse_head));
         let service = TowerToHyperService::new(Tracked { service, progress: Arc::clone(&progress) });
-        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        let connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
         // hyper would close a new connection, whose first request may be on its way.
         let leave = |connection: Pin<&mut _>| match progress.requests() {
             0 => progress.leave(),
             _ => GracefulConnection::graceful_shutdown(connection),
         };
-        until_it_ends(connection, stages, std::future::pending(), leave, std::future::pending()).await;
+        until_it_ends(connection, stages, progress.closed(), std::future::pending(), leave, std::future::pending())
+            .await;
     }
 
     async fn http2<S>(&self, opened: Opened, admitted: Admitted, service: S, stages: &mut Stages)
@@ -189,7 +199,8 @@ impl Server {
         S::Future: Send,
     {
         let limits = admitted.limits().clone();
-        let streams = Streams::new(Arc::clone(&self.transport), limits.write_timeout);
+        let progress = Arc::clone(admitted.progress());
+        let streams = Streams::new(Arc::clone(&self.transport), Arc::clone(&progress), limits.write_timeout);
         let mut http2 = http2::Builder::new(streams.clone());
         http2
             .timer(TokioTimer::new())
@@ -205,28 +216,31 @@ impl Server {
             let answer = service.clone().call(request);
             async move { answer.await.map(|answer| answer.map(Pieces::of)) }
         });
-        let connection = http2.serve_connection(TokioIo::new(Connection::new(opened.stream, admitted, None)), service);
+        let stream = Connection::new(opened, admitted, None);
+        let connection = pin!(http2.serve_connection(TokioIo::new(stream), service));
         let idle = streams.idle(limits.head_timeout, limits.idle_timeout);
         // It asks the client to leave. A client that stays is disconnected.
         let stays = streams.idle(limits.head_timeout, limits.head_timeout);
-        until_it_ends(connection, stages, idle, GracefulConnection::graceful_shutdown, stays).await;
+        let leave = GracefulConnection::graceful_shutdown;
+        until_it_ends(connection, stages, progress.closed(), idle, leave, stays).await;
     }
 }
 
 /// Serves a connection until it is closed. When the listener drains, or the connection was idle for too long, hyper tells the
-/// client to send no new request, and answers those that it has sent. The connection is dropped when the listener stops, or
-/// when the client then keeps it open for too long.
+/// client to send no new request, and answers those that it has sent. The connection is dropped when the listener stops, when
+/// the client then keeps it open for too long, or when the listener has closed it in favour of a new one.
 async fn until_it_ends<C: GracefulConnection>(
-    connection: C,
+    mut connection: Pin<&mut C>,
     stages: &mut Stages,
+    closed: impl Future<Output = ()>,
     idle: impl Future<Output = ()>,
     leave: impl FnOnce(Pin<&mut C>),
     stays: impl Future<Output = ()>,
 ) {
-    let mut connection = pin!(connection);
     tokio::select! {
         biased;
         () = stages.draining() => {}
+        () = closed => return,
         () = idle => {}
         _ = connection.as_mut() => return,
     }

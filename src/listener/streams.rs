@@ -1,7 +1,7 @@
 //! The streams of an HTTP/2 connection: each is one request and its answer. They are counted, so that an idle connection
 //! is known, and each ends after a limited time, whatever its client does.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use hyper::rt::Executor;
 use tokio::{
@@ -9,19 +9,20 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::transport::CurrentTransport;
+use super::{progress::Progress, transport::CurrentTransport};
 
 /// The open streams of a connection. All clones are one.
 #[derive(Clone)]
 pub(super) struct Streams {
     open: watch::Sender<usize>,
+    progress: Arc<Progress>,
     transport: CurrentTransport,
     write_timeout: Duration,
 }
 
 impl Streams {
-    pub(super) fn new(transport: CurrentTransport, write_timeout: Duration) -> Self {
-        Self { open: watch::Sender::new(0), transport, write_timeout }
+    pub(super) fn new(transport: CurrentTransport, progress: Arc<Progress>, write_timeout: Duration) -> Self {
+        Self { open: watch::Sender::new(0), progress, transport, write_timeout }
     }
 
     /// Waits until no stream has been open for a time. Until the first one, it is `first`.
@@ -44,7 +45,7 @@ where
 {
     fn execute(&self, stream: F) {
         let limit = (self.transport)().request_timeout + self.write_timeout;
-        let open = Open::new(&self.open);
+        let open = Open::new(self);
         tokio::spawn(async move {
             tokio::select! {
                 _ = stream => {}
@@ -56,17 +57,31 @@ where
 }
 
 /// A stream. It is open until this is dropped.
-struct Open(watch::Sender<usize>);
+struct Open {
+    open: watch::Sender<usize>,
+    progress: Arc<Progress>,
+}
 
 impl Open {
-    fn new(open: &watch::Sender<usize>) -> Self {
-        open.send_modify(|open| *open += 1);
-        Self(open.clone())
+    fn new(streams: &Streams) -> Self {
+        let (open, progress) = (streams.open.clone(), Arc::clone(&streams.progress));
+        open.send_modify(|open| {
+            if *open == 0 {
+                progress.begin();
+            }
+            *open += 1;
+        });
+        Self { open, progress }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.send_modify(|open| *open -= 1);
+        self.open.send_modify(|open| {
+            *open -= 1;
+            if *open == 0 {
+                self.progress.answered();
+            }
+        });
     }
 }

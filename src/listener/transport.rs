@@ -14,6 +14,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::Instant,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -50,16 +51,20 @@ pub(super) enum Stream {
 pub(super) struct Opened {
     pub(super) stream: Stream,
     pub(super) is_http2: bool,
+    /// Since when the client has been able to send its first request.
+    pub(super) since: Instant,
 }
 
 impl Transport {
-    /// Makes the TLS handshake, or reads the first bytes.
+    /// Makes the TLS handshake, or waits for the first bytes. So a client that sends none needs no memory of the HTTP layer.
     pub(super) async fn open(self, mut stream: TcpStream) -> io::Result<Opened> {
         if let Some(config) = self.tls {
-            let stream = TlsAcceptor::from(config).accept(stream).await?;
+            let stream = Box::pin(TlsAcceptor::from(config).accept(stream)).await?;
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            return Ok(Opened { stream: Stream::Tls(Box::new(stream)), is_http2 });
+            return Ok(Opened { stream: Stream::Tls(Box::new(stream)), is_http2, since: Instant::now() });
         }
+        let since = Instant::now();
+        stream.peek(&mut [0; 1]).await?;
         let mut start = Vec::new();
         let mut is_http2 = self.prior_knowledge;
         while is_http2 && start.len() < PREFACE.len() {
@@ -69,7 +74,7 @@ impl Transport {
             }
             is_http2 = PREFACE.starts_with(&start);
         }
-        Ok(Opened { stream: Stream::Plain { stream, start: start.into() }, is_http2 })
+        Ok(Opened { stream: Stream::Plain { stream, start: start.into() }, is_http2, since })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Client, PATIENCE, sandbox};
+use super::{Client, PATIENCE, head, sandbox};
 use crate::support::Gateway;
 
 /// Connects until the gateway serves the connection.
@@ -18,16 +18,38 @@ async fn served(address: SocketAddr) -> Client {
     tokio::time::timeout(PATIENCE, connected).await.expect("a served connection")
 }
 
+/// A client with a request that the gateway has begun to answer.
+async fn busy(address: SocketAddr) -> Client {
+    let mut client = served(address).await;
+    client.send(head("/v1/customers", 1000).replacen("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n", 1)).await;
+    assert_eq!(client.answer().await.map(|answer| answer.status), Some(100), "the gateway waits for the body");
+    client
+}
+
 #[tokio::test]
-async fn connections_over_the_cap_are_closed_at_once() {
+async fn connections_over_the_cap_are_closed_at_once_while_the_others_have_requests() {
     let gateway = Gateway::start(&sandbox("max_connections = 2")).await;
-    let first = served(gateway.address()).await;
-    let _second = served(gateway.address()).await;
+    let first = busy(gateway.address()).await;
+    let _second = busy(gateway.address()).await;
     for _ in 0..3 {
         Client::connect(gateway.address()).await.assert_closed().await;
     }
     drop(first);
     served(gateway.address()).await;
+    assert!(gateway.metric("passerelle_connections_refused_total{listener=\"api\"}") >= 3.0);
+}
+
+#[tokio::test]
+async fn a_new_connection_gets_the_place_of_one_that_waits_for_its_client() {
+    let gateway = Gateway::start(&sandbox("max_connections = 3")).await;
+    let _busy = busy(gateway.address()).await;
+    let mut waiting = [served(gateway.address()).await, Client::connect(gateway.address()).await];
+    // It waits for a moment only, so it is not closed at once.
+    let _new = served(gateway.address()).await;
+    waiting[0].assert_closed().await;
+    let _newer = served(gateway.address()).await;
+    waiting[1].assert_closed().await;
+    assert!(gateway.metric("passerelle_connections_replaced_total{listener=\"api\"}") >= 2.0);
 }
 
 #[tokio::test]
@@ -56,7 +78,7 @@ async fn the_operators_listener_answers_health_while_clients_use_all_connections
     let operator = "max_connections = 1\n[operator]\nlisten = \"127.0.0.1:0\"";
     let gateway = Gateway::start(&sandbox(operator)).await;
     let address = gateway.operator_address().expect("the operator's listener");
-    let mut held = served(gateway.address()).await;
+    let mut held = busy(gateway.address()).await;
     Client::connect(gateway.address()).await.assert_closed().await;
     let mut client = Client::connect(address).await;
     for (path, status, code) in
@@ -65,6 +87,8 @@ async fn the_operators_listener_answers_health_while_clients_use_all_connections
         client.send(format!("GET {path} HTTP/1.1\r\nhost: gateway\r\n\r\n")).await;
         assert_eq!(client.answer().await.expect("an answer").status_and_code(), (status, code), "{path}");
     }
+    held.send(format!("{:1000}", "{}")).await;
+    assert!(held.answer().await.is_some());
     assert_eq!(held.live().await, Some(200), "the API's listener still has health, too");
 }
 

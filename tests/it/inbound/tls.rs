@@ -147,7 +147,7 @@ async fn failed_handshakes_are_counted_and_their_connections_closed() {
 async fn a_connection_counts_against_the_cap_before_its_handshake() {
     let authority = Authority::new();
     let files = Files::of(&authority.certificate("localhost"));
-    let gateway = Gateway::start(&files.sandbox("max_connections = 1")).await;
+    let gateway = Gateway::start(&files.sandbox("max_connections_per_address = 1")).await;
     let silent = TcpStream::connect(gateway.address()).await.expect("a connection");
     Client::connect(gateway.address()).await.assert_closed().await;
     drop(silent);
