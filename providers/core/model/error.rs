@@ -206,10 +206,12 @@ impl Error {
         self
     }
 
-    /// Adds the wrong fields.
+    /// Adds the wrong fields. An answer with an unexpected status refuses no field, so its error has none.
     #[must_use]
     pub fn with_fields(mut self, fields: Vec<FieldError>) -> Self {
-        self.0.fields = fields;
+        if self.kind != Kind::BadResponse {
+            self.0.fields = fields;
+        }
         self
     }
 
@@ -333,5 +335,13 @@ mod tests {
         assert_eq!(detail("/a\n\u{1b}[31m\u{7f}".to_owned()), "/a\\n\\u{1b}[31m\\u{7f}: is unknown");
         assert_eq!(detail("é".repeat(200)), format!("{}: is unknown", "é".repeat(200)));
         assert_eq!(detail("é".repeat(201)), format!("{}…: is unknown", "é".repeat(200)));
+    }
+
+    /// A provider's answer that is no refusal may contain anything.
+    #[test]
+    fn only_a_refusal_names_wrong_fields() {
+        let fields = || vec![FieldError::new("/email", "must be an email")];
+        assert_eq!(Error::new(Kind::Rejected, "refused").with_fields(fields()).fields, fields());
+        assert_eq!(Error::new(Kind::BadResponse, "unexpected").with_fields(fields()).fields, []);
     }
 }
