@@ -8,7 +8,7 @@ use std::{
 };
 
 use rusqlite::{Connection, config::DbConfig, ffi};
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     guard::Guard,
@@ -98,11 +98,12 @@ impl Short {
     }
 }
 
-/// A store in memory has no file.
+/// A store in memory has no file. `callers` is the runtime that the store was opened in, if there is one.
 pub(super) fn write_groups(
     mut session: SqliteSession,
     clock: &Clock,
     file: Option<(Checkpoints, &Guard)>,
+    callers: Option<&Handle>,
     mut jobs: Jobs,
 ) {
     let (mut checkpoints, guard) = file.unzip();
@@ -131,12 +132,7 @@ pub(super) fn write_groups(
                     job.settle(result.map_err(|failure| failure.error));
                 }
             }
-            result => {
-                let result = result.map_err(|failure| failure.error);
-                for job in group {
-                    job.settle(result.clone());
-                }
-            }
+            result => settle(group, result.map_err(|failure| failure.error), callers),
         }
         if let (Some(checkpoints), Some(guard)) = (&mut checkpoints, guard)
             && guard.broken().is_none()
@@ -152,6 +148,32 @@ pub(super) fn write_groups(
     }
     if let Some(guard) = guard {
         close(&session.0, guard);
+    }
+}
+
+/// Gives the result of a transaction to all of its callers. Those of a group are woken by one task of their runtime: from
+/// this thread, each would interrupt the work of the runtime again, which costs a tenth of a create.
+fn settle(group: Vec<Box<dyn Job>>, result: Result<(), StoreError>, callers: Option<&Handle>) {
+    let callers = callers.filter(|_| group.len() > 1);
+    let settled = Settled { group, result };
+    match callers {
+        Some(callers) => drop(callers.spawn(async move { drop(settled) })),
+        None => drop(settled),
+    }
+}
+
+/// A group whose callers are told when it is dropped. A runtime that has ended drops the task at once, and callers in
+/// another runtime still learn what was committed.
+struct Settled {
+    group: Vec<Box<dyn Job>>,
+    result: Result<(), StoreError>,
+}
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        for job in self.group.drain(..) {
+            job.settle(self.result.clone());
+        }
     }
 }
 
@@ -264,4 +286,77 @@ fn commit(
         note.map(|note| note.set_newest(before));
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::store::database::Session;
+
+    /// Tells which thread settles it, and with what.
+    struct Told(Sender<(thread::ThreadId, Result<(), StoreError>)>);
+
+    #[async_trait]
+    impl Job for Told {
+        fn runs_alone(&self) -> bool {
+            true
+        }
+
+        fn is_short(&self) -> bool {
+            false
+        }
+
+        async fn perform(&mut self, _: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn abandoned(&self) -> bool {
+            false
+        }
+
+        fn settle(self: Box<Self>, committed: Result<(), StoreError>) {
+            self.0.send((thread::current().id(), committed)).expect("somebody listens");
+        }
+    }
+
+    #[test]
+    fn the_callers_of_a_group_are_woken_on_their_runtime() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let here = thread::current().id();
+        let settled_by = |size: usize, callers: Option<&Handle>| {
+            let (tell, told) = channel();
+            let group = (0..size).map(|_| Box::new(Told(tell.clone())) as Box<dyn Job>).collect();
+            drop(tell);
+            let callers = callers.cloned();
+            let writer =
+                thread::spawn(move || settle(group, Err(StoreError::Unavailable("full".to_owned())), callers.as_ref()));
+            writer.join().expect("settled");
+            // The runtime has this thread alone.
+            runtime.block_on(tokio::task::yield_now());
+            let told: Vec<_> = told.into_iter().collect();
+            assert_eq!(told.len(), size);
+            assert!(told.iter().all(|(_, result)| result.is_err()));
+            told.iter().filter(|(thread, _)| *thread == here).count()
+        };
+        assert_eq!(settled_by(3, Some(runtime.handle())), 3);
+        assert_eq!(settled_by(1, Some(runtime.handle())), 0, "one is woken at once");
+        assert_eq!(settled_by(3, None), 0);
+    }
+
+    #[test]
+    fn the_callers_of_a_group_are_told_after_the_runtime_of_the_store_has_ended() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let ended = runtime.handle().clone();
+        let (tell, told) = channel();
+        let group = || (0..3).map(|_| Box::new(Told(tell.clone())) as Box<dyn Job>).collect();
+        settle(group(), Ok(()), Some(&ended));
+        drop(runtime);
+        assert_eq!(told.try_iter().filter(|(_, result)| result.is_ok()).count(), 3, "the task had not begun");
+        settle(group(), Ok(()), Some(&ended));
+        assert_eq!(told.try_iter().filter(|(_, result)| result.is_ok()).count(), 3, "no task can begin");
+    }
 }

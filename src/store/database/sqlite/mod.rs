@@ -21,6 +21,7 @@ use std::{fmt, fs::File, num::NonZeroUsize, path::Path, sync::Arc, thread, time:
 use jiff::Timestamp;
 use refinery::error::Kind;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use tokio::runtime::Handle;
 
 use self::{
     file::unusable,
@@ -139,13 +140,14 @@ impl Sqlite {
         let session = |connection| SqliteSession(connection, statements.clone());
         let (reader, connection) = (session(reader), session(connection));
         let shorts = shorts.into_iter().map(session).collect();
+        let callers = Handle::try_current().ok();
         Ok(Self {
             short: Some(Short::of(shorts, &reading.0, &guard)),
             reader: Some(Lane::start("store-reader", move |jobs| {
                 read_alone(reader, &reading.0, Some(&reading.1), jobs);
             })?),
             writer: Lane::start("store-writer", move |jobs| {
-                write_groups(connection, &writing.0, Some((checkpoints, &writing.1)), jobs);
+                write_groups(connection, &writing.0, Some((checkpoints, &writing.1)), callers.as_ref(), jobs);
             })?,
             guard: Some(guard),
             statements,
@@ -170,7 +172,9 @@ impl Sqlite {
         let clock = clock.unwrap_or_else(system);
         let statements = Statements::default();
         let session = SqliteSession(connection, statements.clone());
-        let writer = Lane::start("store-writer", move |jobs| write_groups(session, &clock, None, jobs))?;
+        let callers = Handle::try_current().ok();
+        let writer =
+            Lane::start("store-writer", move |jobs| write_groups(session, &clock, None, callers.as_ref(), jobs))?;
         Ok(Self { short: None, reader: None, writer, guard: None, statements, _lock: None })
     }
 }
