@@ -54,7 +54,7 @@ pub async fn find_outcome(
 ) -> Result<Found, Error> {
     match command {
         Command::Create(create) => match find_created(provider, transport, create, first_sent_at, marker).await? {
-            Found::NotHappened if create.distinct => find_match(provider, transport, create).await,
+            Found::NotHappened => find_match(provider, transport, create).await,
             found => Ok(found),
         },
         Command::Update(update) => {
@@ -101,8 +101,9 @@ async fn check_blocked(
     Ok(if is_wanted { Found::happened(Written::Changed(customer)) } else { Found::NotHappened })
 }
 
-/// Finds the customer that a distinct create matches. The caller has found no customer that the create made. A match is
-/// a valid result also if that customer is newer than the create: the client asked for no second customer.
+/// Finds the customer that a distinct create matches; any other create matches none. The caller has found no customer that the
+/// create made. A match is a valid result also if that customer is newer than the create: the client asked for no second
+/// customer.
 pub async fn find_match(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,

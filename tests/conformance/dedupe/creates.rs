@@ -49,8 +49,13 @@ async fn observe_create(subject: Subject, marker: Option<&str>) -> Result<Observ
         None => true,
     };
     let is_never_mismatched = is_unknown_before && !matches_another_customer(subject, marker).await?;
+    let is_paged = marker.is_some() || is_found_on_a_later_page(subject).await?;
     Ok(Observed {
-        is_reconciled: is_never_mismatched && is_reconciled_once && is_reconciled_twice && is_reconciled_by_marker,
+        is_reconciled: is_never_mismatched
+            && is_paged
+            && is_reconciled_once
+            && is_reconciled_twice
+            && is_reconciled_by_marker,
         ..first.compared_with(&second, &record)
     })
 }
@@ -71,6 +76,31 @@ async fn matches_another_customer(subject: Subject, marker: Option<&str>) -> Res
         }
     }
     Ok(false)
+}
+
+/// Whether reconciliation finds a create whose customer is not on the first page of the vendor's list, in whichever order the
+/// list is. Without an e-mail address, most lists cannot be narrowed.
+async fn is_found_on_a_later_page(subject: Subject) -> Result<bool, Failed> {
+    let harness = Harness::of(subject)?;
+    let mut plain = new_customer(subject)?;
+    let needs_email = subject.manifest.requires.iter().any(|requirement| requirement.any_of == [Field::Email]);
+    if !needs_email {
+        plain.fields.email = Patch::Absent;
+    }
+    let write_others = async |first: u16| {
+        for number in first..first + subject.manifest.paging.max_limit.clamp(1, 100) {
+            let mut other = plain.clone();
+            other.fields.email = other.fields.email.map(|_| Text::from(format!("a.{number}@example.com")));
+            other.fields.phone = Patch::Set(Text::from(format!("+22177100{number:04}")));
+            harness.send_only(&Command::Create(other)).await?;
+        }
+        Ok::<_, Failed>(())
+    };
+    write_others(1000).await?;
+    let (command, sent_at) = (Command::Create(plain.clone()), harness.now());
+    let record = harness.write(&command).await?.record.ok_or("the create has no effect at the twin")?;
+    write_others(2000).await?;
+    Ok(is_reconciled_to(&harness.reconcile(&command, sent_at, None).await?, &record))
 }
 
 fn with_marker(create: &CreateCustomer, marker: Option<&str>) -> CreateCustomer {

@@ -111,6 +111,13 @@ impl Harness {
         self.sent.lock().expect("no panic while the lock was held")
     }
 
+    /// Plans and sends a write whose effect is not compared.
+    pub(super) async fn send_only(&self, command: &Command) -> Result<(), Failed> {
+        let conditions = Conditions { language: Language::Imitated, ..Conditions::canonical(LossPolicy::Drop) };
+        engine::plan(&self.provider, command, conditions)?.write(self).await?;
+        Ok(())
+    }
+
     /// Plans and sends a write.
     pub(super) async fn write(&self, command: &Command) -> Result<Attempt, Failed> {
         let (sent_before, logged_before) = (self.sent().len(), log::read(self.log.path())?.len());
