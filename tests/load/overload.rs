@@ -1,13 +1,16 @@
-//! Twice as many requests as the gateway can answer: how many it still answers, and how fast it refuses the others.
+//! Twice and ten times as many requests as the gateway can answer: how many it still answers, how fast it refuses the others,
+//! and how soon it is as before.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{
-    sync::Barrier,
-    time::{MissedTickBehavior, interval},
+    sync::{Barrier, Semaphore},
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, interval_at},
 };
 
 use crate::{
@@ -19,16 +22,51 @@ use crate::{
 /// many as twice the peak needs.
 const CLIENTS: [u32; 2] = [256, 1024];
 
-/// How many clients find the peak. Each sends its next request after the answer.
-const CLIENTS_AT_PEAK: u32 = 16;
+/// How many of them send at once to find the peak. They take turns, because it costs the gateway more to serve a thousand
+/// connections than a few.
+const AT_ONCE_AT_PEAK: usize = 16;
+
+/// 99 of 100 refusals take no longer.
+const REFUSED_WITHIN: Duration = Duration::from_millis(20);
+
+/// No answer of `/livez` takes longer.
+const ALIVE_WITHIN: Duration = Duration::from_millis(100);
+
+/// The part of the peak that the gateway still answers, and answers again so soon after the overload.
+const GOODPUT: f64 = 0.9;
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How many bytes the gateway may log.
+const MOST_LOGGED: usize = 1 << 20;
+
+/// How often goodput is measured after the overload.
+const WINDOW: Duration = Duration::from_millis(500);
+
+/// A customer of the provider, with all members that it documents.
+fn customer(number: usize) -> String {
+    let name = ["Amadou Ba", "Aïssatou Diallo", r#"Kouamé \"KK\" Yao"#, "Fatou N'Diaye", "Ibrahima Sow"][number % 5];
+    let whatsapp =
+        if number.is_multiple_of(3) { "null".to_owned() } else { format!("\"+22177{:07}\"", 2_345_678 + number) };
+    let metadata = match number % 4 {
+        3 => "null".to_owned(),
+        _ => format!(r#"{{"internal_id":"crm-{number:06}","segment":"retail","source":"checkout"}}"#),
+    };
+    format!(
+        r#"{{"customer_id":"b78de3c9-7f76-4f43-9c5d-{number:012}","merchant_id":"904d003c-3736-41d4-90a5-9de74d404fd7",
+        "organization_id":"0979ec77-9fb1-4c9a-8c55-d7fb6c182c9c","name":"{name}","email":"customer.{number}@example.com",
+        "phone_number":"+22177{:07}","whatsapp_number":{whatsapp},"country":"Senegal","city":"Dakar",
+        "address":"{} Avenue Cheikh Anta Diop","postal_code":"BP {}","is_business":{},"metadata":{metadata},
+        "created_at":"2025-04-04T14:21:49.955Z","updated_at":"2025-04-04T14:21:49.955Z"}}"#,
+        1_234_567 + number,
+        12 + number,
+        15_000 + number,
+        number % 2 == 1,
+    )
+    .replace("\n        ", "")
+}
 
 /// A page of 100 customers.
 fn page() -> String {
-    let customer = |number: usize| {
-        format!(
-            r#"{{"customer_id":"b78de3c9-7f76-4f43-9c5d-{number:012}","name":"Amadou Ba","email":"a{number}@example.com"}}"#
-        )
-    };
     format!(r#"{{"data":[{}]}}"#, (0..100).map(customer).collect::<Vec<_>>().join(","))
 }
 
@@ -61,28 +99,58 @@ fn p99(times: &mut [Duration]) -> Duration {
     times.get(times.len() * 99 / 100).copied().unwrap_or_default()
 }
 
-/// Sends requests for a time, as many in a second as `per_second` says or, without it, one after the other.
-async fn send(gateway: &Arc<Gateway>, clients: u32, per_second: Option<f64>, duration: Duration) -> Seen {
+fn per_second(count: usize, time: Duration) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / time.as_secs_f64()
+}
+
+/// When a client sends its next request.
+#[derive(Debug, Clone, Copy)]
+enum Pace {
+    /// One of `AT_ONCE_AT_PEAK` after the answer to another.
+    Answers,
+    /// At a rate of all clients together. A request that waits for the answer before it begins when it is due.
+    Rate(f64),
+    /// The same, without the requests that a client could not send because it waited. So many would never all be sent.
+    AtMost(f64),
+}
+
+/// Sends requests for a time.
+async fn send(gateway: &Arc<Gateway>, pace: Pace, duration: Duration) -> Seen {
+    let clients = CLIENTS[usize::from(is_full())];
+    let turns = Arc::new(Semaphore::new(AT_ONCE_AT_PEAK));
     let connected = Arc::new(Barrier::new(usize::try_from(clients).unwrap_or_default()));
-    let tasks = (0..clients).map(|_| {
-        let (gateway, connected) = (Arc::clone(gateway), Arc::clone(&connected));
-        priority::high(async move {
+    let tasks = (0..clients).map(|number| {
+        let (gateway, connected, turns) = (Arc::clone(gateway), Arc::clone(&connected), Arc::clone(&turns));
+        priority::busy(async move {
             let (mut client, mut seen) = (Client::new(&gateway, "acme"), Seen::default());
             // Connections that are made all at once wait for their turn in the system. They are not measured.
             assert_eq!(client.get("/livez").await, 200);
             connected.wait().await;
-            let mut ticks = per_second.map(|rate| interval(Duration::from_secs_f64(f64::from(clients) / rate)));
-            if let Some(ticks) = &mut ticks {
+            let began = Instant::now();
+            let mut ticks = match pace {
+                Pace::Answers => None,
+                Pace::Rate(rate) | Pace::AtMost(rate) => {
+                    let period = Duration::from_secs_f64(f64::from(clients) / rate);
+                    // Each has its turn: clients do not agree to send at the same time.
+                    Some(interval_at((began + period * number / clients).into(), period))
+                }
+            };
+            if let (Some(ticks), Pace::AtMost(_)) = (&mut ticks, pace) {
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             }
-            let end = Instant::now() + duration;
-            while Instant::now() < end {
-                if let Some(ticks) = &mut ticks {
-                    ticks.tick().await;
+            let mut answered = began;
+            loop {
+                let (due, _turn) = match &mut ticks {
+                    Some(ticks) => (ticks.tick().await.into_std(), None),
+                    None => (answered, turns.acquire().await.ok()),
+                };
+                if Instant::now() >= began + duration {
+                    break;
                 }
-                let begun = Instant::now();
+                let begun = if due < answered && matches!(pace, Pace::Rate(_)) { due } else { Instant::now() };
                 let status = client.get("/v1/customers?limit=100").await;
-                seen.note(status, begun.elapsed());
+                answered = Instant::now();
+                seen.note(status, answered - begun);
             }
             seen
         })
@@ -94,43 +162,120 @@ async fn send(gateway: &Arc<Gateway>, clients: u32, per_second: Option<f64>, dur
     all
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn at_twice_the_peak_the_gateway_answers_as_many_requests_and_refuses_the_others() {
-    let page = answer("200 OK", &page());
-    let vendor = priority::high(provider(Arc::new(move |_| Some(Arc::clone(&page))))).await.expect("a provider");
-    let gateway = Arc::new(Gateway::start(&[("acme".to_owned(), vendor)]));
-    // Clients that take the gateway's processor would judge themselves.
-    let is_alone = is_full() && gateway.has_a_processor_alone();
-    let duration = Duration::from_secs(if is_full() { 30 } else { 2 });
-    send(&gateway, CLIENTS_AT_PEAK, None, duration / 4).await;
-    let peak = send(&gateway, CLIENTS_AT_PEAK, None, duration / 2).await;
-    let per_second =
-        |count: usize, time: Duration| f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / time.as_secs_f64();
-    let peak = per_second(peak.served.len(), duration / 2);
-    let loaded = tokio::spawn({
-        let gateway = Arc::clone(&gateway);
-        async move { send(&gateway, CLIENTS[usize::from(is_full())], Some(2.0 * peak), duration).await }
-    });
+/// The slowest answer of `/livez` while a load lasts.
+async fn slowest_health(gateway: Arc<Gateway>, load: Arc<JoinHandle<Seen>>) -> Duration {
     let mut prober = Client::new(&gateway, "acme");
+    let mut ticks = interval(Duration::from_millis(10));
     let mut slowest = Duration::ZERO;
-    while !loaded.is_finished() {
+    while !load.is_finished() {
+        ticks.tick().await;
         let begun = Instant::now();
         assert_eq!(prober.get("/livez").await, 200, "health is never refused");
         slowest = slowest.max(begun.elapsed());
     }
-    let mut seen = loaded.await.expect("the clients");
-    let goodput = per_second(seen.served.len(), duration) / peak;
+    slowest
+}
+
+/// A gateway, and how many pages it answers in a second at most.
+struct Measured {
+    gateway: Arc<Gateway>,
+    peak: f64,
+    /// Whether clients that take the processor of the gateway do not judge themselves.
+    is_alone: bool,
+    _awake: Option<priority::Awake>,
+}
+
+impl Measured {
+    async fn new() -> Self {
+        let page = answer("200 OK", &page());
+        let vendor = priority::busy(provider(Arc::new(move |_| Some(Arc::clone(&page))))).await.expect("a provider");
+        let merchants: [(String, SocketAddr); 1] = [("acme".to_owned(), vendor)];
+        let (gateway, is_alone) =
+            if is_full() { Gateway::start_alone(&merchants) } else { (Gateway::start(&merchants), false) };
+        let (gateway, awake) = (Arc::new(gateway), is_alone.then(priority::Awake::new));
+        let duration = Duration::from_secs(if is_full() { 10 } else { 1 });
+        send(&gateway, Pace::Answers, duration / 4).await;
+        let peak = send(&gateway, Pace::Answers, duration).await;
+        Self { gateway, peak: per_second(peak.served.len(), duration), is_alone, _awake: awake }
+    }
+
+    /// What clients see that send so many requests for a time, and the slowest answer of `/livez` meanwhile.
+    async fn overload(&self, pace: Pace, duration: Duration) -> (Seen, Duration) {
+        let gateway = Arc::clone(&self.gateway);
+        let load = Arc::new(tokio::spawn(async move { send(&gateway, pace, duration).await }));
+        let health = priority::busy(slowest_health(Arc::clone(&self.gateway), Arc::clone(&load)));
+        let slowest = health.await.expect("health is answered");
+        let seen = Arc::into_inner(load).expect("the clients have ended").await.expect("the clients");
+        assert!(seen.others.is_empty(), "every request is served or refused: {:?}", seen.others);
+        assert!(!seen.served.is_empty(), "overload does not end the service");
+        (seen, slowest)
+    }
+
+    /// The part of the peak that so many served requests are.
+    fn goodput(&self, seen: &Seen, duration: Duration) -> f64 {
+        per_second(seen.served.len(), duration) / self.peak
+    }
+}
+
+/// Whether times are judged.
+fn is_judged() -> bool {
+    is_full() && !cfg!(debug_assertions)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_twice_the_peak_the_gateway_answers_as_many_requests_and_refuses_the_others() {
+    let measured = Measured::new().await;
+    let duration = Duration::from_secs(if is_full() { 60 } else { 2 });
+    let (mut seen, slowest) = measured.overload(Pace::Rate(2.0 * measured.peak), duration).await;
+    let goodput = measured.goodput(&seen, duration);
     let (served, refused) = (p99(&mut seen.served), p99(&mut seen.refused));
     eprintln!(
-        "twice the peak of {peak:.0} pages/s (a processor alone: {is_alone}): goodput {goodput:.2} of it ({} served, p99 {served:?}; {} refused, p99 \
-         {refused:?}); slowest /livez {slowest:?}; peak {} MiB",
+        "twice the peak of {:.0} pages/s for {duration:?} (a processor alone: {}): goodput {goodput:.2} of it ({} served, p99 \
+         {served:?}; {} refused, p99 {refused:?}); slowest /livez {slowest:?}; peak {} MiB; {} bytes logged",
+        measured.peak,
+        measured.is_alone,
         seen.served.len(),
         seen.refused.len(),
-        gateway.peak()
+        measured.gateway.peak(),
+        measured.gateway.logged()
     );
-    assert!(seen.others.is_empty(), "every request is served or refused: {:?}", seen.others);
-    assert!(!seen.served.is_empty(), "overload does not end the service");
-    if is_full() && !cfg!(debug_assertions) {
-        assert!(goodput >= 0.9 && refused <= Duration::from_millis(20), "goodput {goodput}, refusals {refused:?}");
+    assert!(measured.gateway.logged() < MOST_LOGGED, "{} bytes", measured.gateway.logged());
+    if is_judged() {
+        assert!(goodput >= GOODPUT && refused <= REFUSED_WITHIN, "goodput {goodput}, refusals {refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_ten_times_the_peak_the_gateway_stays_alive_and_is_as_before_soon_after() {
+    let measured = Measured::new().await;
+    let duration = Duration::from_secs(if is_full() { 10 } else { 1 });
+    let (mut seen, slowest) = measured.overload(Pace::AtMost(10.0 * measured.peak), duration).await;
+    let began = Instant::now();
+    let mut after = Vec::new();
+    while after.last().is_none_or(|goodput| *goodput < GOODPUT) && began.elapsed() < RECOVERED_WITHIN {
+        let again = send(&measured.gateway, Pace::Answers, WINDOW).await;
+        after.push(measured.goodput(&again, WINDOW));
+    }
+    let recovered = began.elapsed();
+    let sent = per_second(seen.served.len() + seen.refused.len(), duration) / measured.peak;
+    let goodput = measured.goodput(&seen, duration);
+    let (served, refused) = (p99(&mut seen.served), p99(&mut seen.refused));
+    eprintln!(
+        "ten times the peak of {:.0} pages/s for {duration:?} (a processor alone: {}), of which the clients could send \
+         {sent:.1} times: goodput {goodput:.2} of it ({} served, p99 {served:?}; {} refused, p99 {refused:?}); slowest \
+         /livez {slowest:?}; goodput after it {after:.2?}, after {recovered:?}; peak {} MiB; {} bytes logged",
+        measured.peak,
+        measured.is_alone,
+        seen.served.len(),
+        seen.refused.len(),
+        measured.gateway.peak(),
+        measured.gateway.logged()
+    );
+    assert!(measured.gateway.logged() < MOST_LOGGED, "{} bytes", measured.gateway.logged());
+    assert!(after.last().is_some_and(|goodput| *goodput > 0.0), "it serves again");
+    if is_judged() {
+        assert!(slowest <= ALIVE_WITHIN, "{slowest:?}");
+        let last = after.last().copied().unwrap_or_default();
+        assert!(last >= GOODPUT && recovered <= RECOVERED_WITHIN, "{after:?} within {recovered:?}");
     }
 }

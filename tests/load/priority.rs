@@ -9,16 +9,19 @@ use tokio::{
 };
 
 /// For providers with large replies, and for the clients that cause them: they take only the time that nothing else needs.
-static LOW: LazyLock<Runtime> = LazyLock::new(|| runtime(19));
+static LOW: LazyLock<Runtime> = LazyLock::new(|| runtime(19, 2));
 
 /// For the clients that measure, and for their provider: they wait for nothing but the gateway. Only root may have such a
 /// priority; other users measure with the usual one.
-static HIGH: LazyLock<Runtime> = LazyLock::new(|| runtime(-15));
+static HIGH: LazyLock<Runtime> = LazyLock::new(|| runtime(-15, 2));
+
+/// The same, with the one thread that [`Awake`] keeps from sleeping.
+static BUSY: LazyLock<Runtime> = LazyLock::new(|| runtime(-15, 1));
 
 #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "it would be the priority of the process"))]
-fn runtime(nice: i32) -> Runtime {
+fn runtime(nice: i32, threads: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(2).enable_all();
+    builder.worker_threads(threads).enable_all();
     #[cfg(target_os = "linux")]
     builder.on_thread_start(move || {
         let _ = rustix::process::setpriority_process(None, nice);
@@ -34,4 +37,29 @@ pub(crate) fn low<T: Send + 'static>(task: impl Future<Output = T> + Send + 'sta
 /// Runs a task, and the tasks that it spawns, before the gateway.
 pub(crate) fn high<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     HIGH.spawn(task)
+}
+
+/// Runs a task, and the tasks that it spawns, before the gateway, on the thread that [`Awake`] keeps from sleeping.
+pub(crate) fn busy<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    BUSY.spawn(task)
+}
+
+/// Keeps the processor of the clients awake until this is dropped. Who sends something to a processor that sleeps pays for
+/// waking it, in a virtual machine several microseconds. Clients on another machine cost the gateway nothing like that.
+pub(crate) struct Awake(JoinHandle<()>);
+
+impl Awake {
+    pub(crate) fn new() -> Self {
+        Self(BUSY.spawn(async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        }))
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
