@@ -194,7 +194,10 @@ fn page_size(offset: u64, limit: u16, max_size: u16) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
+    use std::{
+        pin::pin,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     use async_trait::async_trait;
     use bytes::Bytes;
@@ -317,6 +320,35 @@ mod tests {
             let whole: Vec<u64> = (0..length).filter(|number| multiples_of.is_none_or(|factor| number.is_multiple_of(factor))).collect();
             prop_assert_eq!(seen, whole);
         }
+    }
+
+    /// The provider tells no total, and its last page is full, so only the empty page behind it shows the end.
+    #[test]
+    fn an_empty_slice_has_the_total_also_if_the_last_page_is_full() {
+        for style in [PagingStyle::Offset, PagingStyle::Pages] {
+            let slice = Numbers { length: 20, style, reports_total: false }.slice(40, 10, 10, None).expect("a slice");
+            assert_eq!((slice.items, slice.total), (vec![], Some(20)), "{style:?}");
+        }
+    }
+
+    #[test]
+    fn a_filtered_list_is_read_only_to_the_first_entry_behind_the_slice() {
+        let numbers = Numbers { length: 1_000_000, style: PagingStyle::Offset, reports_total: false };
+        let paging = Paging { style: PagingStyle::Offset, parameters: "", max_limit: 10, tells_total: false };
+        let pages = AtomicUsize::new(0);
+        let plan = |size, position| {
+            pages.fetch_add(1, Ordering::Relaxed);
+            numbers.plan(size, position)
+        };
+        let is_even = |number: &u64| number.is_multiple_of(2);
+        let list = OffsetList { paging, plan: &plan, matches: Some(&is_even) };
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut work = pin!(list.slice(&numbers, 0, 10));
+        let std::task::Poll::Ready(Ok(slice)) = work.as_mut().poll(&mut context) else { panic!("a slice") };
+        assert_eq!(slice.items, (0..10).map(|number| number * 2).collect::<Vec<u64>>());
+        assert_eq!(slice.next, Some(Position::Offset(10)));
+        // Two pages have the ten entries, and the third has the one behind them.
+        assert_eq!(pages.load(Ordering::Relaxed), 3);
     }
 
     #[test]

@@ -373,6 +373,19 @@ mod tests {
         assert_eq!(found("lomi", false, Some("op_1"), &[known]), None, "a plain create matches no customer");
     }
 
+    /// A search that ends too early would answer that the create did not happen, and a repetition would make a second customer.
+    #[test]
+    fn a_created_customer_is_found_behind_the_first_page_of_the_list() {
+        let new = "0979ec77-7f76-4f43-9c5d-19d9f5c7c985";
+        let older = |number: u32| {
+            let id = format!("b78de3c9-7f76-4f43-9c5d-19d9f5c7{number:04}");
+            listed(&id, "2025-04-04T14:21:49.955Z", r#"{"name":"Moussa Fall","email":"awa@example.com"}"#)
+        };
+        let mut customers: Vec<Customer> = (0..150).map(older).collect();
+        customers.push(listed(new, "2026-11-20T12:00:01Z", r#"{"name":"Awa Diop","email":"awa@example.com"}"#));
+        assert_eq!(found("lomi", false, None, &customers), Some((new.to_owned(), false)));
+    }
+
     #[test]
     fn two_candidates_are_left_for_the_operator_to_decide() {
         let one = || customer(r#"{"name":"Awa Diop"}"#);

@@ -82,3 +82,23 @@ impl<T: Serialize> Serialize for ObjectOrOther<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_written_as_a_number_only_if_it_is_a_plain_decimal() {
+        for (digits, expected) in [
+            ("12.50", "12.50"),
+            ("-3", "-3"),
+            ("1e5", r#""1e5""#),
+            ("007", r#""007""#),
+            ("true", r#""true""#),
+            ("many", r#""many""#),
+        ] {
+            let written = serde_json::to_string(&Number(Loose(Str::plain(digits)))).expect("JSON");
+            assert_eq!(written, expected, "{digits}");
+        }
+    }
+}

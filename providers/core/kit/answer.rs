@@ -236,6 +236,14 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_large_above_the_limit_for_usual_replies() {
+        for (length, expected) in [(0, false), (LARGE_REPLY, false), (LARGE_REPLY + 1, true)] {
+            let answer = Answer(Response::new(Bytes::from(vec![b' '; length])));
+            assert_eq!(answer.is_large(), expected, "{length} bytes");
+        }
+    }
+
+    #[test]
     fn retry_after_is_read_from_seconds_and_from_dates_in_any_form() {
         for (retry_after, now, expected) in [
             ("7", None, Some(7)),

@@ -127,3 +127,20 @@ pub(super) fn is_same_text(one: &JsonObject, other: &JsonObject) -> bool {
     };
     one.len() == other.len() && one.iter().all(is_equal)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_create_sends_the_metadata_of_the_client_without_the_keys_of_the_gateway() {
+        for (stored, sent) in [
+            (r#"{"b":1,"passerelle_op":"op_1","a":[2]}"#, r#"{"a":[2],"b":1}"#),
+            (r#"{"passerelle_op":"op_1"}"#, "{}"),
+            (r#"{"b":1.0,"a":[2]}"#, r#"{"b":1.0,"a":[2]}"#),
+        ] {
+            let object = JsonObject::in_string(stored).expect("an object");
+            assert_eq!(without_reserved(&object).as_str(), sent, "{stored}");
+        }
+    }
+}
