@@ -80,6 +80,11 @@ async fn work_that_is_not_audited_does_not_wait_for_the_audit() {
     let refused = operations.claim(keyed("acme", "new", "r")).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "a claim is audited: {refused:?}");
     other.batch_execute("ROLLBACK").await.expect("unlocked");
+    // The statement of the refused claim may still wait in the database, and then hold the lock for a moment.
+    let unlocked = session(&bed).await;
+    unlocked.batch_execute("SET lock_timeout = 0").await.expect("it waits for the lock as long as it takes");
+    unlocked.batch_execute(LOCK_HEAD).await.expect("locked");
+    unlocked.batch_execute("ROLLBACK").await.expect("unlocked");
     bed.clock.move_by(20 * SECOND);
     assert_eq!(operations.take_over(10).await, Ok(Vec::new()), "the lease is renewed");
     assert!(matches!(operations.get("acme", open).await, Ok(Some(record)) if record.attempt == 1));
