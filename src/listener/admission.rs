@@ -24,7 +24,8 @@ use crate::admission::client_of;
 const LOOKS: usize = 16;
 /// A connection that has waited for less time is not closed in favour of a new one: its next request may be on its way.
 const SHORTEST_WAIT_MS: Time = 100;
-/// How many connections may have been told to close, and not have closed yet. They have no place any more, but are open files.
+/// The most connections that the listener has begun to close in favour of new ones and whose files are still open. Beyond it, new
+/// connections are refused.
 const MOST_CLOSING: usize = 128;
 /// How often connections that were closed or refused are logged.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ struct Open {
     places: Vec<Arc<Place>>,
     /// The place that is looked at next to find one that has waited for long.
     next: usize,
-    /// How many connections have lost their place, and have not closed yet.
+    /// How many connections the listener has begun to close in favour of new ones. Their files are still open.
     closing: usize,
     /// The connections of each client that is not a trusted proxy.
     by_client: HashMap<IpAddr, usize>,

@@ -237,10 +237,11 @@ async fn until_it_ends<C: GracefulConnection>(
     leave: impl FnOnce(Pin<&mut C>),
     stays: impl Future<Output = ()>,
 ) {
+    let mut closed = pin!(closed);
     tokio::select! {
         biased;
         () = stages.draining() => {}
-        () = closed => return,
+        () = closed.as_mut() => return,
         () = idle => {}
         _ = connection.as_mut() => return,
     }
@@ -248,6 +249,7 @@ async fn until_it_ends<C: GracefulConnection>(
     tokio::select! {
         biased;
         () = stages.stopped() => {}
+        () = closed => {}
         () = stays => {}
         _ = connection => {}
     }

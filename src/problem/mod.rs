@@ -295,25 +295,14 @@ impl Problem {
     /// Writes the problem as a response.
     pub fn problem(self, request_id: &str) -> http::Response<Bytes> {
         let headers = self.headers();
-        let status = self.status();
-        let body = limits::written(&self, request_id).unwrap_or_else(|| self.body(request_id));
-        let mut response = http::Response::new(Bytes::from(body));
-        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        *response.headers_mut() = headers;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response
-    }
-
-    /// The document of the problem.
-    fn body(&self, request_id: &str) -> Vec<u8> {
-        let parts = &*self.0;
-        let vendor = parts.vendor.as_ref();
+        let parts = *self.0;
+        let vendor = parts.vendor.unwrap_or_default();
         let provider = parts.failed_connection.as_ref().map(|failed_connection| ProblemBodyProvider {
             name: failed_connection.provider,
             connection: &failed_connection.connection,
-            status: vendor.and_then(|vendor| vendor.status),
-            code: vendor.and_then(|vendor| vendor.code.as_deref()),
-            message: vendor.and_then(|vendor| vendor.message.as_deref()),
+            status: vendor.status,
+            code: vendor.code.as_deref(),
+            message: vendor.message.as_deref(),
             id: parts.existing.as_deref(),
         });
         let problem = ProblemBody {
@@ -332,7 +321,12 @@ impl Problem {
             provider,
             raw: parts.raw.as_deref(),
         };
-        serde_json::to_vec(&problem).unwrap_or_default()
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = http::Response::new(Bytes::from(body));
+        *response.status_mut() = StatusCode::from_u16(parts.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.headers_mut() = headers;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
     }
 
     /// The headers that describe the problem, without the type of its body.

@@ -162,8 +162,8 @@ fn settle(group: Vec<Box<dyn Job>>, result: Result<(), StoreError>, callers: Opt
     }
 }
 
-/// A group whose callers are told when it is dropped. A runtime that has ended drops the task at once, and callers in
-/// another runtime still learn what was committed.
+/// A group of jobs whose transaction has ended. Dropping it sends the result to their callers. A runtime that has ended drops the
+/// task at once, and the callers in another runtime still receive the result.
 struct Settled {
     group: Vec<Box<dyn Job>>,
     result: Result<(), StoreError>,
@@ -297,11 +297,11 @@ mod tests {
     use super::*;
     use crate::store::database::Session;
 
-    /// Tells which thread settles it, and with what.
-    struct Told(Sender<(thread::ThreadId, Result<(), StoreError>)>);
+    /// A job that sends the thread that settled it, and the result that it got, to the test.
+    struct RecordedJob(Sender<(thread::ThreadId, Result<(), StoreError>)>);
 
     #[async_trait]
-    impl Job for Told {
+    impl Job for RecordedJob {
         fn runs_alone(&self) -> bool {
             true
         }
@@ -319,7 +319,7 @@ mod tests {
         }
 
         fn settle(self: Box<Self>, committed: Result<(), StoreError>) {
-            self.0.send((thread::current().id(), committed)).expect("somebody listens");
+            self.0.send((thread::current().id(), committed)).expect("the test receives it");
         }
     }
 
@@ -328,19 +328,19 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let here = thread::current().id();
         let settled_by = |size: usize, callers: Option<&Handle>| {
-            let (tell, told) = channel();
-            let group = (0..size).map(|_| Box::new(Told(tell.clone())) as Box<dyn Job>).collect();
-            drop(tell);
+            let (sender, receiver) = channel();
+            let group = (0..size).map(|_| Box::new(RecordedJob(sender.clone())) as Box<dyn Job>).collect();
+            drop(sender);
             let callers = callers.cloned();
             let writer =
                 thread::spawn(move || settle(group, Err(StoreError::Unavailable("full".to_owned())), callers.as_ref()));
             writer.join().expect("settled");
             // The runtime has this thread alone.
             runtime.block_on(tokio::task::yield_now());
-            let told: Vec<_> = told.into_iter().collect();
-            assert_eq!(told.len(), size);
-            assert!(told.iter().all(|(_, result)| result.is_err()));
-            told.iter().filter(|(thread, _)| *thread == here).count()
+            let results: Vec<_> = receiver.into_iter().collect();
+            assert_eq!(results.len(), size);
+            assert!(results.iter().all(|(_, result)| result.is_err()));
+            results.iter().filter(|(thread, _)| *thread == here).count()
         };
         assert_eq!(settled_by(3, Some(runtime.handle())), 3);
         assert_eq!(settled_by(1, Some(runtime.handle())), 0, "one is woken at once");
@@ -348,15 +348,15 @@ mod tests {
     }
 
     #[test]
-    fn the_callers_of_a_group_are_told_after_the_runtime_of_the_store_has_ended() {
+    fn the_callers_of_a_group_receive_the_result_after_the_runtime_of_the_store_has_ended() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let ended = runtime.handle().clone();
-        let (tell, told) = channel();
-        let group = || (0..3).map(|_| Box::new(Told(tell.clone())) as Box<dyn Job>).collect();
+        let (sender, receiver) = channel();
+        let group = || (0..3).map(|_| Box::new(RecordedJob(sender.clone())) as Box<dyn Job>).collect();
         settle(group(), Ok(()), Some(&ended));
         drop(runtime);
-        assert_eq!(told.try_iter().filter(|(_, result)| result.is_ok()).count(), 3, "the task had not begun");
+        assert_eq!(receiver.try_iter().filter(|(_, result)| result.is_ok()).count(), 3, "the task had not begun");
         settle(group(), Ok(()), Some(&ended));
-        assert_eq!(told.try_iter().filter(|(_, result)| result.is_ok()).count(), 3, "no task can begin");
+        assert_eq!(receiver.try_iter().filter(|(_, result)| result.is_ok()).count(), 3, "no task can begin");
     }
 }
