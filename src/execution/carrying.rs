@@ -9,7 +9,7 @@ use passerelle_providers::{
 };
 use tokio::time::Instant;
 
-use super::ProviderTransport;
+use super::{ProviderTransport, not_kept};
 use crate::{
     merchant::{Connection, Merchant},
     store::{Carried, CarriedChanges, StoreError},
@@ -58,7 +58,8 @@ pub async fn complete_write(
     let parts = match carried.parts(&merchant.name, &[&*customer.id]).await {
         Ok(mut kept) => kept.pop().unwrap_or_default(),
         Err(error) => {
-            *result = Err(unavailable(merchant, &error).after(true, false));
+            log_unavailable(merchant, &error);
+            *result = Err(not_kept());
             return CarriedChanges::default();
         }
     };
@@ -100,8 +101,12 @@ pub async fn complete_name(
     Ok(())
 }
 
-fn unavailable(merchant: &Merchant, error: &StoreError) -> Error {
+fn log_unavailable(merchant: &Merchant, error: &StoreError) {
     tracing::error!(merchant = merchant.name, "the carried fields of customers cannot be read: {error}");
+}
+
+fn unavailable(merchant: &Merchant, error: &StoreError) -> Error {
+    log_unavailable(merchant, error);
     let detail = "the gateway's store, which keeps fields of the merchant's customers, cannot be read now; try again";
     Error::new(Kind::StoreUnavailable, detail)
 }

@@ -35,8 +35,14 @@ pub use walk::{Place, Walk};
 
 use crate::merchant::{Connection, Home, Merchant, Middleware};
 
-/// Why the outcome of a create is unknown although the provider has answered.
-const NOT_KEPT: &str = "the provider has answered, and the gateway's store could not keep the customer's id";
+/// The outcome of a write to which the provider has answered, while the store could not be asked for what the answer needs.
+/// It counts as unknown, so that the gateway reconciles the write and makes the answer then. A failure must not be stored as
+/// the answer: every request with the same key would get that failure, also when the store works again.
+pub fn not_kept() -> Error {
+    let detail = "the provider has answered, and the gateway's store could not be asked for the customer's id";
+    // No other kind says that the provider may have executed the write.
+    Error::new(Kind::Interrupted, detail).after(true, false)
+}
 
 /// Decides which connection executes a command, and gives the command the customer's id at that connection. Where the store
 /// does not know the customer, connections are asked with `reader`. Without one, nothing is sent.
@@ -136,11 +142,11 @@ async fn present(
     }
 }
 
-/// Gives the customer in the result of a write the id that the merchant knows. The provider has executed the write by
-/// then: an error of this function after a success says so (`Effect::Done`).
+/// Gives the customer in the result of a write the id that the merchant knows. The provider has executed the write by then.
+/// So where the store cannot be asked, its outcome is unknown.
 ///
 /// A customer that a create made gets its row here, before the answer is written: `sent_at` is when the create was first
-/// sent. Where the row cannot be written, the outcome counts as unknown, so that a worker finds the customer and tries again.
+/// sent.
 pub async fn present_written(
     merchant: &Merchant,
     connection: &Connection,
@@ -153,15 +159,15 @@ pub async fn present_written(
             let (is_new, customer) = (!created.existing, &mut created.customer);
             match middleware.present_created(merchant, connection, customer, is_new.then_some(sent_at)).await {
                 Ok(()) => Ok(Written::Created(created)),
-                // No other kind says that the customer may have been made.
-                Err(_) if is_new => Err(Error::new(Kind::Interrupted, NOT_KEPT).after(true, false)),
+                Err(_) if is_new => Err(not_kept()),
+                // The create only matched the customer, so nothing was made.
                 Err(error) => Err(error),
             }
         }
         Ok(written) => {
             let mut reply = Reply::Written(written);
             let presented = middleware.present(merchant, connection, &mut reply).await.and_then(|()| reply.try_into());
-            presented.map_err(|error: Error| error.after(false, true))
+            presented.map_err(|_: Error| not_kept())
         }
         Err(error) => Err(present_error(merchant, connection, error).await),
     }

@@ -289,7 +289,7 @@ impl Writes {
         let mut carried = attempt.complete(&self.carried, &mut result).await;
         contacts.shown = contacts::shown(attempt, &self.store, &result);
         let mut is_compared = false;
-        let receipts = self.receipts_of(attempt, &result).await;
+        let receipts = self.receipts_of(attempt, &mut result).await;
         loop {
             let answer = attempt.write_answer_with(&result, &receipts, exchanges.as_deref());
             let done = |customer, carried| End::Done {

@@ -8,6 +8,7 @@ use passerelle_providers::{
 
 use super::{Attempt, Writes};
 use crate::{
+    execution,
     merchant::{Connection, Merchant},
     store::{Erased, State, StoreError},
 };
@@ -19,20 +20,26 @@ const CANNOT: &str = "cannot";
 pub const CONNECTION_REMOVED: &str = "connection_removed";
 
 impl Writes {
-    /// The receipts of a deletion that happened. None for a merchant who never began to switch providers.
-    pub(super) async fn receipts_of(&self, attempt: &Attempt<'_>, result: &Result<Written, Error>) -> Vec<Receipt> {
+    /// The receipts of a deletion that happened. None for a merchant who never began to switch providers. Where the store
+    /// cannot be asked for them, the outcome of the deletion is unknown, because the answer must have them.
+    pub(super) async fn receipts_of(&self, attempt: &Attempt<'_>, result: &mut Result<Written, Error>) -> Vec<Receipt> {
         let (merchant, home) = (attempt.merchant, attempt.connection);
         let is_deletion = matches!(result, Ok(Written::Deleted)) && !attempt.is_copy;
         let (true, Some(id), Some(_)) = (is_deletion, attempt.command.customer(), merchant.homes()) else {
             return Vec::new();
         };
         let own = Receipt { outcome: DELETED, ..receipt(merchant, &home.name) };
-        let others = self.receipts_elsewhere(merchant, home, id.public()).await.unwrap_or_else(|error| {
-            // Then the end of the deletion is not stored either, and another attempt writes the answer.
-            tracing::error!(merchant = merchant.name, "the connections that hold a customer cannot be read: {error}");
-            Vec::new()
-        });
-        [own].into_iter().chain(others).collect()
+        match self.receipts_elsewhere(merchant, home, id.public()).await {
+            Ok(others) => [own].into_iter().chain(others).collect(),
+            Err(error) => {
+                tracing::error!(
+                    merchant = merchant.name,
+                    "the connections that hold a customer cannot be read: {error}"
+                );
+                *result = Err(execution::not_kept());
+                Vec::new()
+            }
+        }
     }
 
     /// The receipts of every connection that holds a customer, but its home.

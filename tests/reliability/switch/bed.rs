@@ -44,9 +44,14 @@ impl Sides<'_> {
     }
 
     pub(crate) fn start(&self, fleet: Fleet) -> Bed {
+        self.start_gateways(|main, setup| fleet.start_for(main, setup))
+    }
+
+    /// Starts the twins, and with `start` the gateways between them.
+    pub(crate) fn start_gateways(&self, start: impl FnOnce(&Twin, &Setup) -> Vec<Arc<Gateway>>) -> Bed {
         let [main, new] = [0, 1].map(|side| Twin::start(self.providers[side], self.faults[side]));
         let setup = self.setup(&new);
-        let gateways = fleet.start_for(&main, &setup);
+        let gateways = start(&main, &setup);
         let (client, operator) = (Client::between(&gateways), Operator::of(&gateways));
         Bed { main, new, gateways, client, operator }
     }

@@ -8,6 +8,7 @@ mod doubts;
 mod kills;
 mod often;
 pub(crate) mod operator;
+mod outage;
 mod stops;
 mod verification;
 
@@ -16,6 +17,7 @@ use libtest_mimic::Trial;
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = kills::trials();
     trials.extend(stops::trials());
+    trials.extend(outage::trials());
     trials.extend(doubts::trials());
     trials.extend(verification::trials());
     trials.extend(often::trials());
