@@ -36,7 +36,7 @@ use super::{
     pieces::Pieces,
     progress::Tracked,
     streams::Streams,
-    transport::{CurrentTransport, Opened},
+    transport::{CurrentTransport, Opened, limit_unacknowledged},
 };
 use crate::admission::OfClient;
 
@@ -142,6 +142,7 @@ impl Server {
         let Ok(peer) = stream.peer_addr() else { return };
         let Some(admitted) = self.admission.admit(peer.ip()) else { return };
         let _ = stream.set_nodelay(true);
+        limit_unacknowledged(&stream, admitted.limits().write_timeout);
         service.set_client(peer.ip());
         let stages = &mut of_connection.stages;
         let opened = tokio::select! {

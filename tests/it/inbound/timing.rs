@@ -11,7 +11,7 @@ use passerelle::{
     app::refuse_head,
     listener::{self, Handle, Transport},
 };
-use tokio::{io::AsyncReadExt, time::timeout};
+use tokio::{io::AsyncReadExt, net::TcpSocket, time::timeout};
 
 use super::{Client, PATIENCE, sandbox};
 use crate::support::Gateway;
@@ -21,6 +21,9 @@ pub(super) const HEAD_TIMEOUT: Duration = Duration::from_millis(200);
 /// More than the buffers of both systems hold.
 const LARGE: usize = 64 << 20;
 
+/// Less than the gateway's system holds, and more than a client with a small buffer.
+const BUFFERED: usize = 50_000;
+
 /// A listener with short times for heads, and this time for idle connections.
 fn listening(idle_timeout: Duration) -> SocketAddr {
     listening_with(idle_timeout, Handle::new())
@@ -29,6 +32,7 @@ fn listening(idle_timeout: Duration) -> SocketAddr {
 fn listening_with(idle_timeout: Duration, handle: Handle) -> SocketAddr {
     let router = Router::new().route("/livez", get(|| async { "ok" }));
     let router = router.route("/large", get(|| async { vec![b'1'; LARGE] }));
+    let router = router.route("/buffered", get(|| async { vec![b'1'; BUFFERED] }));
     serve(router, handle, limits(idle_timeout))
 }
 
@@ -91,15 +95,34 @@ async fn a_client_that_does_not_read_its_answer_is_disconnected() {
     let mut client = Client::connect(listening_with(Duration::from_mins(1), handle.clone())).await;
     client.send("GET /large HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
     client.0.readable().await.expect("the answer has begun");
+    assert_all_closed(&handle).await;
+    let mut received = Vec::new();
+    let _ = client.0.read_to_end(&mut received).await;
+    assert!(received.len() < LARGE, "{}", received.len());
+}
+
+/// The whole answer is in the buffers of the system, so for the gateway the connection is idle.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_client_that_does_not_read_a_small_answer_is_disconnected() {
+    let handle = Handle::new();
+    let address = listening_with(Duration::from_hours(1), handle.clone());
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let mut client = Client(socket.connect(address).await.expect("a connection"));
+    client.send("GET /buffered HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+    client.0.readable().await.expect("the answer has begun");
+    assert_all_closed(&handle).await;
+}
+
+/// Waits until the gateway has closed all connections.
+async fn assert_all_closed(handle: &Handle) {
     let closed = async {
         while handle.connection_count() > 0 {
             tokio::task::yield_now().await;
         }
     };
     timeout(PATIENCE, closed).await.expect("the gateway closes the connection");
-    let mut received = Vec::new();
-    let _ = client.0.read_to_end(&mut received).await;
-    assert!(received.len() < LARGE, "{}", received.len());
 }
 
 #[tokio::test]
