@@ -5,7 +5,7 @@ mod head;
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, ready},
     net::IpAddr,
     panic::AssertUnwindSafe,
     pin::Pin,
@@ -32,7 +32,7 @@ use uuid::Uuid;
 pub use head::refuse_head;
 
 use crate::{
-    admission::{self, OfClient, Refusals},
+    admission::{self, OfClient, Places, Refusals, TooMany},
     chance, drop_in, http as api,
     merchant::{Gateway, Merchant},
     metrics::{
@@ -87,7 +87,7 @@ pub struct Edge {
     refusals: Arc<Refusals>,
     /// The address of the client at the other end of the connection.
     client: Option<IpAddr>,
-    /// Where clients' requests are recorded. The operator's are not.
+    /// For clients' requests. The operator's are neither recorded nor refused.
     series: Option<Arc<EdgeSeries>>,
 }
 
@@ -97,7 +97,7 @@ impl OfClient for Edge {
     }
 }
 
-/// The series of all requests of clients.
+/// What the layer needs for the requests of clients, beside those of the operator.
 #[derive(Debug)]
 struct EdgeSeries {
     requests: Arc<RequestSeries>,
@@ -105,13 +105,30 @@ struct EdgeSeries {
     problems: Vec<Counter>,
     /// The configuration, which says whether clients see the times and which requests are sampled.
     gateway: Arc<ArcSwap<Gateway>>,
+    /// The places of the requests that are being answered.
+    places: Arc<Places>,
 }
 
 impl EdgeSeries {
     fn new(app: &App) -> Self {
         let metrics = app.metrics();
         let problems = Code::ALL.iter().map(|code| metrics.problems(code.name())).collect();
-        Self { requests: RequestSeries::new(metrics), problems, gateway: Arc::clone(&app.gateway) }
+        let (gateway, places) = (Arc::clone(&app.gateway), Arc::clone(&app.places));
+        Self { requests: RequestSeries::new(metrics), problems, gateway, places }
+    }
+
+    /// Refuses a request of the API whose merchant has no place. Its route would refuse it as well, with more work. While there
+    /// are too many requests, the requests that are served need the processor's time for that work.
+    fn admit<B>(&self, request: &Request<B>) -> Result<(), Problem> {
+        if !self.places.are_short() || !request.uri().path().starts_with("/v1/") {
+            return Ok(());
+        }
+        let gateway = self.gateway.load();
+        let merchant = api::request::bearer(request.headers()).and_then(|key| gateway.merchant(key));
+        match merchant.is_some_and(|merchant| self.places.refuse(&merchant.places)) {
+            true => Err(TooMany::InFlight.into()),
+            false => Ok(()),
+        }
     }
 
     /// Decides whether a request is sampled.
@@ -188,18 +205,20 @@ where
         if !request.method().is_safe() {
             request.extensions_mut().insert(RequestId(arrival.id.clone()));
         }
-        let checked = head::check(&request).map(|()| self.router.call(request));
-        let (paths, refusals) = (Arc::clone(&self.paths), Arc::clone(&self.refusals));
         let measured = series.as_ref().map(|series| request::Request::new(arrival.at, &series.requests));
         let measured = measured.unwrap_or_default().sampled(sampled);
+        let admitted =
+            head::check(&request).and_then(|()| series.as_ref().map_or(Ok(()), |series| series.admit(&request)));
+        if let Err(failure) = admitted {
+            let response = failure.into_response();
+            let answer = arrival.finish(response, &self.paths, &self.refusals, measured, series.as_deref());
+            return Box::pin(ready(Ok(answer)));
+        }
+        let answer = self.router.call(request);
+        let (paths, refusals) = (Arc::clone(&self.paths), Arc::clone(&self.refusals));
         Box::pin(admission::scope(self.client, async move {
-            let (response, measured) = match checked {
-                Ok(answer) => {
-                    let (answered, measured) = measured.during(AssertUnwindSafe(answer).catch_unwind()).await;
-                    (answered.unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?, measured)
-                }
-                Err(failure) => (failure.into_response(), measured),
-            };
+            let (answered, measured) = measured.during(AssertUnwindSafe(answer).catch_unwind()).await;
+            let response = answered.unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?;
             Ok(arrival.finish(response, &paths, &refusals, measured, series.as_deref()))
         }))
     }

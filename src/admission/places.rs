@@ -68,13 +68,33 @@ impl Places {
         }
         // If the request is refused, this returns the place.
         let place = Place { places: Arc::clone(self), of_merchant: Arc::clone(of_merchant) };
-        let parts = self.merchants.load(Ordering::Relaxed).saturating_add(1);
-        if own > (self.limit.load(Ordering::Relaxed) / parts).max(LEAST_OF_MERCHANT) {
-            self.refused.store(true, Ordering::Relaxed);
+        if self.is_too_many(own, self.merchants.load(Ordering::Relaxed)) {
             return Err(TooMany::InFlight);
         }
         self.peak.fetch_max(taken, Ordering::Relaxed);
         Ok(place)
+    }
+
+    /// Whether a request was refused a short time ago. Otherwise the next one is hardly refused.
+    pub fn are_short(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether [`Self::take`] would refuse a request of a merchant.
+    pub fn refuse(&self, of_merchant: &OfMerchant) -> bool {
+        let own = of_merchant.load(Ordering::Relaxed) + 1;
+        let merchants = self.merchants.load(Ordering::Relaxed) + usize::from(own == 1);
+        self.is_too_many(own, merchants)
+    }
+
+    /// Whether a merchant would have too many places, if so many merchants have some.
+    fn is_too_many(&self, own: usize, merchants: usize) -> bool {
+        let most = self.limit.load(Ordering::Relaxed) / merchants.saturating_add(1);
+        let is_too_many = own > most.max(LEAST_OF_MERCHANT);
+        if is_too_many {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+        is_too_many
     }
 
     /// What was used since this was last called.
@@ -155,6 +175,18 @@ mod tests {
         assert!(places.take(&noisy).is_err());
         places.limit.store(1, Ordering::Relaxed);
         assert_eq!(many(&places, &quiet).len(), LEAST_OF_MERCHANT);
+    }
+
+    #[test]
+    fn a_request_is_refused_in_the_same_cases_without_a_place() {
+        let (places, [noisy, quiet]) = (Places::new(60), std::array::from_fn(|_| OfMerchant::default()));
+        let held = many(&places, &noisy);
+        places.used();
+        assert!(!places.are_short() && !places.refuse(&quiet));
+        assert!(places.refuse(&noisy) && places.are_short());
+        assert_eq!((noisy.load(Ordering::Relaxed), places.taken.load(Ordering::Relaxed)), (30, 30), "it takes none");
+        drop(held);
+        assert!(!places.refuse(&noisy));
     }
 
     #[test]

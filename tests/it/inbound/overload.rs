@@ -65,9 +65,33 @@ async fn a_quiet_merchant_is_served_beside_one_whose_requests_are_refused_before
     writer.send(head("/v1/customers", 100).replace("sk_sandbox_lomi", "sk_noisy")).await;
     let answer = writer.answer().await.expect("an answer without the body");
     assert_eq!(answer.status_and_code(), (503, "overloaded"));
+    assert_refused_before_the_routes(&gateway).await;
     for _ in 0..20 {
         let request = gateway.anonymous("/v1/customers?limit=1").bearer_auth("sk_sandbox_notchpay");
         assert_eq!(gateway.send(request).await.status, StatusCode::OK, "a quiet merchant is served");
     }
     requests.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// While there are too many requests, the gateway refuses further ones before it looks for their routes, so it would not
+/// even say that there is none. A client gets the same answer as from a route, which makes the first refusal of a period.
+async fn assert_refused_before_the_routes(gateway: &Gateway) {
+    let refused = async |path: &str, key: &str| gateway.send(gateway.anonymous(path).bearer_auth(key)).await;
+    let [by_route, before] = loop {
+        let by_route = refused(PATH, "sk_noisy").await;
+        let before = refused("/v1/unknown", "sk_noisy").await;
+        // A period may have ended between the two.
+        if before.status != StatusCode::NOT_FOUND {
+            break [by_route, before];
+        }
+    };
+    let problems = [by_route, before].map(|answer| {
+        assert_eq!((answer.status_and_code(), answer.header("retry-after")), ((503, "overloaded"), "1"));
+        let mut problem = answer.body;
+        problem["request_id"] = "".into();
+        problem
+    });
+    assert_eq!(problems[0], problems[1]);
+    assert_eq!(refused("/v1/unknown", "sk_sandbox_notchpay").await.status_and_code(), (404, "not_found"));
+    assert_eq!(refused("/livez", "sk_noisy").await.status, StatusCode::OK, "health needs no place");
 }
