@@ -132,17 +132,12 @@ impl EdgeSeries {
     }
 
     /// Decides whether a request is sampled.
-    fn sampled<B>(
-        &self,
-        request: &Request<B>,
-        arrival: &Arrival,
-        paths: &matchit::Router<&'static str>,
-    ) -> Option<Box<Sampled>> {
+    fn sampled<B>(&self, request: &Request<B>, arrival: &Arrival) -> Option<Box<Sampled>> {
         let gateway = self.gateway.load();
         let traces = gateway.traces.as_ref()?;
         Sampled::request(&traces.queue, traces.ratio, arrival.parent, arrival.at, || Head {
             method: method_name(&arrival.method),
-            route: route_of(&arrival.uri, paths),
+            route: arrival.route,
             scheme: if gateway.tls.is_some() { "https" } else { "http" },
             version: match request.version() {
                 Version::HTTP_2 => "2",
@@ -198,9 +193,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let arrival = Arrival::of(&request);
+        let arrival = Arrival::of(&request, &self.paths);
         let series = self.series.clone();
-        let sampled = series.as_ref().and_then(|series| series.sampled(&request, &arrival, &self.paths));
+        let sampled = series.as_ref().and_then(|series| series.sampled(&request, &arrival));
         // A stored problem has the id of the first request, also when it is sent again.
         if !request.method().is_safe() {
             request.extensions_mut().insert(RequestId(arrival.id.clone()));
@@ -211,15 +206,15 @@ where
             head::check(&request).and_then(|()| series.as_ref().map_or(Ok(()), |series| series.admit(&request)));
         if let Err(failure) = admitted {
             let response = failure.into_response();
-            let answer = arrival.finish(response, &self.paths, &self.refusals, measured, series.as_deref());
+            let answer = arrival.finish(response, &self.refusals, measured, series.as_deref());
             return Box::pin(ready(Ok(answer)));
         }
         let answer = self.router.call(request);
-        let (paths, refusals) = (Arc::clone(&self.paths), Arc::clone(&self.refusals));
+        let refusals = Arc::clone(&self.refusals);
         Box::pin(admission::scope(self.client, async move {
             let (answered, measured) = measured.during(AssertUnwindSafe(answer).catch_unwind()).await;
             let response = answered.unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?;
-            Ok(arrival.finish(response, &paths, &refusals, measured, series.as_deref()))
+            Ok(arrival.finish(response, &refusals, measured, series.as_deref()))
         }))
     }
 }
@@ -234,17 +229,22 @@ struct Arrival {
     /// The span of the client.
     parent: Option<SpanContext>,
     method: Method,
-    uri: Uri,
+    /// The path of its route, as it is written in the documentation. It is empty if there is none.
+    route: &'static str,
+    /// Only of a drop-in request, because it keeps the buffer that the request was read into.
+    uri: Option<Uri>,
 }
 
 impl Arrival {
-    fn of<B>(request: &Request<B>) -> Self {
+    fn of<B>(request: &Request<B>, paths: &matchit::Router<&'static str>) -> Self {
+        let uri = request.uri();
         Self {
             at: Instant::now(),
             id: request_id(request.headers()),
             parent: SpanContext::of(request.headers()),
             method: request.method().clone(),
-            uri: request.uri().clone(),
+            route: paths.at(uri.path()).map_or("", |route| *route.value),
+            uri: drop_in::is_below(uri).then(|| uri.clone()),
         }
     }
 
@@ -252,12 +252,11 @@ impl Arrival {
     fn finish(
         self,
         mut response: Response,
-        paths: &matchit::Router<&'static str>,
         refusals: &Refusals,
         measured: request::Request,
         series: Option<&EdgeSeries>,
     ) -> Response {
-        let Self { at, id, parent, method, uri } = self;
+        let Self { at, id, parent, method, route, uri } = self;
         let trace = measured.trace().or(parent.map(|parent| parent.trace)).map(tracing::field::display);
         let id_text = id.to_str().unwrap_or_default();
         let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -277,7 +276,6 @@ impl Arrival {
         if let Some(failure) = failed {
             let (status, code, detail) = (failure.status(), failure.code().name(), failure.detail());
             let (effect, operation) = (failure.effect().as_str(), failure.operation_id());
-            let route = route_of(&uri, paths);
             let merchant = served.as_ref().map(|served| &*served.merchant);
             let connection = served.as_ref().map(|served| &*served.connection);
             let provider = served.as_ref().map(|served| served.provider);
@@ -288,13 +286,13 @@ impl Arrival {
                 tracing::debug!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome = effect, milliseconds, "{method} {route} was refused: {detail}");
             }
         } else if tracing::enabled!(tracing::Level::DEBUG) {
-            let (status, route) = (response.status().as_u16(), route_of(&uri, paths));
+            let status = response.status().as_u16();
             tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, milliseconds, "{method} {route} answered {status}");
         }
         if let Some(failure) = failure {
             let allow = response.headers_mut().remove(header::ALLOW);
             // A drop-in client gets every refusal in the form of the provider that its path names.
-            let refused = drop_in::refuse(&method, &uri, &failure);
+            let refused = uri.and_then(|uri| drop_in::refuse(&method, &uri, &failure));
             response = refused.map_or_else(|| failure.into_problem(id_text), |refused| refused.map(Body::from));
             if let (Some(allow), false) = (allow, response.headers().contains_key(header::ALLOW)) {
                 response.headers_mut().insert(header::ALLOW, allow);
@@ -309,11 +307,6 @@ impl Arrival {
         }
         response
     }
-}
-
-/// The path of the route of a request, as it is written in the documentation. It is empty if there is none.
-fn route_of(uri: &Uri, paths: &matchit::Router<&'static str>) -> &'static str {
-    paths.at(uri.path()).map_or("", |route| *route.value)
 }
 
 /// How a request ended, for the metrics.
@@ -350,7 +343,9 @@ fn finish_headers(headers: &mut HeaderMap, id: HeaderValue, closes: bool) {
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let usable =
         |value: &&HeaderValue| (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic);
-    headers.get(REQUEST_ID).filter(usable).cloned().unwrap_or_else(|| {
+    // A copy: what was received keeps the buffer that the request was read into.
+    let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+    headers.get(REQUEST_ID).filter(usable).and_then(copy).unwrap_or_else(|| {
         let mut buffer = Uuid::encode_buffer();
         let text = chance::later_id().hyphenated().encode_lower(&mut buffer);
         HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
@@ -364,12 +359,16 @@ mod tests {
 
     use super::*;
 
+    fn edge(router: Router) -> Edge {
+        let refusals = Arc::new(Refusals::new(&crate::metrics::Metrics::default()));
+        Edge { router, paths: Arc::default(), refusals, client: None, series: None }
+    }
+
     #[tokio::test]
     async fn a_panic_in_a_handler_becomes_a_problem() {
         let faulty = || async { if true { panic!("on purpose") } else { "never answered" } };
         let router = Router::new().route("/", get(faulty));
-        let refusals = Arc::new(Refusals::new(&crate::metrics::Metrics::default()));
-        let edge = Edge { router, paths: Arc::default(), refusals, client: None, series: None };
+        let edge = edge(router);
         let request = Request::builder().uri("/").header("host", "gateway").body(Body::empty()).expect("a request");
         let answer = edge.oneshot(request).await.expect("an answer");
         assert_eq!(answer.status(), 500);
@@ -379,5 +378,23 @@ mod tests {
         let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(problem["outcome"], "none", "a read changes nothing");
         assert_eq!(Problem::fault(&Method::POST).effect(), Effect::Unknown);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_does_not_keep_the_buffer_that_it_was_read_into() {
+        let buffer = Bytes::from(b"/idreq-1".to_vec());
+        let waits = async |request: Request| {
+            drop(request);
+            std::future::pending::<()>().await;
+        };
+        let mut edge = edge(Router::new().route("/id", get(waits)));
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::from_maybe_shared(buffer.slice(..3)).expect("a path");
+        let id = HeaderValue::from_maybe_shared(buffer.slice(3..)).expect("an id");
+        request.headers_mut().insert(REQUEST_ID, id);
+        request.headers_mut().insert(header::HOST, HeaderValue::from_static("gateway"));
+        let mut answer = edge.call(request);
+        assert!((&mut answer).now_or_never().is_none());
+        assert!(buffer.is_unique());
     }
 }

@@ -34,13 +34,25 @@ const MINIMUM_RATE: u32 = 1 << 10;
 const FIRST_CAPACITY: usize = 1 << 10;
 
 /// Reads a whole body within its limits, and within what its owner may hold of the memory for bodies. A compressed body
-/// is refused, because its size is not known before it is decompressed.
-pub(crate) async fn read_body(
+/// is refused, because its size is not known before it is decompressed. The headers are not needed while the body is awaited:
+/// they keep the buffer that they were read into.
+pub(crate) fn read_body(
     headers: &HeaderMap,
     body: Body,
     limits: BodyLimits,
     reservation: Reservation,
-) -> Result<Bytes, Problem> {
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    let declared = declared(headers, limits.size);
+    async move {
+        match declared? {
+            _ if body.is_end_stream() => Ok(Bytes::new()),
+            declared => collect(body, declared, limits, GRACE, reservation).await,
+        }
+    }
+}
+
+/// The declared length of a body that may be read.
+fn declared(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, Problem> {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Problem::new(
             Code::UnsupportedMediaType,
@@ -50,13 +62,10 @@ pub(crate) async fn read_body(
     // A body that is declared as too large is refused before it is read.
     let declared = headers.get(header::CONTENT_LENGTH);
     let declared: Option<usize> = declared.and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length| length > limits.size) {
-        return Err(too_large(limits.size));
+    match declared.is_some_and(|length| length > limit) {
+        true => Err(too_large(limit)),
+        false => Ok(declared),
     }
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    collect(body, declared, limits, GRACE, reservation).await
 }
 
 async fn collect(

@@ -52,6 +52,11 @@ pub fn routes() -> [(&'static str, MethodRouter<Arc<App>>); 3] {
     ["/as/{provider}", "/as/{provider}/", "/as/{provider}/{*path}"].map(|path| (path, any(serve)))
 }
 
+/// Whether a path is one of drop-in.
+pub fn is_below(uri: &Uri) -> bool {
+    uri.path().starts_with(dialect::ROOT)
+}
+
 /// Writes a refusal that the gateway makes before a route is called, in the form of the provider that the path names.
 /// `None` if it names no provider.
 pub fn refuse(method: &Method, uri: &Uri, problem: &Problem) -> Option<http::Response<Bytes>> {

@@ -134,7 +134,9 @@ impl Caller {
         let limits = BodyLimits { size: self.gateway.max_body, timeout: self.gateway.body_timeout };
         let reservation = app.bodies.reservation(BodyOwner::Merchant(self.merchant.name.clone()));
         let (parts, body) = request.into_parts();
-        let body = read_body(&parts.headers, body, limits, reservation).await?;
+        let reading = read_body(&parts.headers, body, limits, reservation);
+        drop(parts);
+        let body = reading.await?;
         Source::new(&body).ok_or_else(|| Problem::new(Code::MalformedRequest, "the body is not UTF-8 text"))
     }
 
