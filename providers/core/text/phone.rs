@@ -161,11 +161,24 @@ pub fn join(dial_code: &str, national: &str) -> Option<Respelled> {
         return None;
     }
     let code = dial_code.trim().trim_start_matches('+');
-    let plan = code.parse().ok().and_then(|code: i32| PHONE_NUMBER_UTIL.get_region_for_country_code(code));
-    let number = plan.and_then(|plan| PHONE_NUMBER_UTIL.parse(national, Some(plan)).ok()).filter(is_possible);
-    let number = number.map(|number| e164(&number)).filter(|number| !has_too_many_digits(number));
-    let number = number.or_else(|| join_as_written(code, national))?;
+    let number = code.parse().ok().and_then(|code| parse_national(code, national)).filter(is_possible);
+    let number = number.filter(|number| joins_again(number, national)).map(|number| e164(&number));
+    let number = number.filter(|number| !has_too_many_digits(number)).or_else(|| join_as_written(code, national))?;
     Some(Respelled { number, rule: FROM_DIAL_CODE })
+}
+
+/// Reads a national number of a dial code.
+fn parse_national(code: i32, national: &str) -> Option<PhoneNumber> {
+    let plan = PHONE_NUMBER_UTIL.get_region_for_country_code(code)?;
+    PHONE_NUMBER_UTIL.parse(national, Some(plan)).ok()
+}
+
+/// Whether the number is the same after it was split and joined. Otherwise each zero in front of it would be taken for a
+/// trunk zero, one in each round.
+fn joins_again(number: &PhoneNumber, national: &str) -> bool {
+    let (text, code) = (e164(number), number.country_code);
+    let digits = text.get(1 + code.to_string().len()..).unwrap_or_default();
+    same_digits(digits, national) || parse_national(code, digits).is_some_and(|again| e164(&again) == text)
 }
 
 /// The dial code and the digits in a row, if the result splits into both again.
@@ -331,7 +344,9 @@ mod tests {
         }
         assert_eq!(split("+2348123456789"), Some(("+234", "8123456789")));
         // No numbering plan has these digits, and both parts come back.
-        for (code, national) in [("+233", "08123456789"), ("+233", "12345"), ("+221", "7000001")] {
+        for (code, national) in
+            [("+233", "08123456789"), ("+233", "12345"), ("+221", "7000001"), ("+595", "00000858820")]
+        {
             let joined = join(code, national).expect("joined").number;
             assert_eq!(split(&joined), Some((code, national)));
         }
@@ -341,6 +356,21 @@ mod tests {
         }
         assert_eq!(split("8123456789"), None);
         assert_eq!(split("+9991234567"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_joined_number_is_the_same_after_it_was_split_and_joined(
+            code in "[+](1|7|55|52|54|595|221|220|237|234)",
+            national in "(0{0,6}|8|1|00221)[0-9]{4,10}",
+        ) {
+            if let Some(joined) = join(&code, &national).map(|read| read.number)
+                && let Some((code, national)) = split(&joined)
+            {
+                let again = join(code, national).map(|read| read.number);
+                proptest::prop_assert_eq!(again, Some(joined));
+            }
+        }
     }
 
     #[test]
