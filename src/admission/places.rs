@@ -80,7 +80,7 @@ impl Places {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether [`Self::take`] would refuse a request of a merchant.
+    /// Whether a request of a merchant would be refused, if it took a place.
     pub fn refuse(&self, of_merchant: &OfMerchant) -> bool {
         let own = of_merchant.load(Ordering::Relaxed) + 1;
         let merchants = self.merchants.load(Ordering::Relaxed) + usize::from(own == 1);
