@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::{
     homes_bed::{Shown, Two, check, text},
+    stand_in::{self, StandIn},
     support::JsonText,
 };
 
@@ -105,6 +106,40 @@ async fn a_distinct_create_is_answered_with_the_customer_who_lives_elsewhere() {
     let created = create("fatou@example.com").await;
     assert_eq!((created.status.as_u16(), text(&created.body["provider"], "connection")), (201, "new"));
     check(&create("moved@example.com").await, (&tail, "old", &tail));
+}
+
+/// R7: the gateway reads the customer at its home to find out that it matches, and again to answer it. Without the second
+/// one, the create must not say that a customer is missing, because it names none.
+#[tokio::test]
+async fn a_distinct_create_whose_match_is_deleted_meanwhile_may_be_sent_again() {
+    const ID: &str = "b78de3c9-7f76-4f43-9c5d-7a84a7c5b2f1";
+    let record = format!(r#"{{"customer_id":"{ID}","name":"Fatou Diop","email":"fatou@example.com"}}"#);
+    // It is read twice for its row, and once for the match.
+    let home = StandIn::answering(move |received| {
+        Some(if received.len() <= 3 {
+            stand_in::json("200 OK", &record)
+        } else {
+            stand_in::json("404 Not Found", "{}")
+        })
+    })
+    .await;
+    let more = format!(
+        "connections.gone = {{ provider = \"lomi\", base_url = \"{}\", credentials = {{ api_key = \"secret\" }} }}",
+        home.url()
+    );
+    let two = Two::with("notchpay", "modempay", &more).await;
+    two.gateway.ids().begin("acme", "gone", "sw_1", "new").await.expect("stored");
+    two.gateway.learn_routing().await;
+    check(&two.gateway.get(&format!("/v1/customers/{ID}")).await, (ID, "gone", ID));
+    two.pin(ID, Some("gone"));
+    two.flip().await;
+    let body = json!({ "name": "Fatou Diop", "email": "fatou@example.com" });
+    let refused = two.gateway.post("/v1/customers?distinct=true", body.clone()).await;
+    assert_eq!(home.requests().len(), 4);
+    assert_eq!(refused.status_and_code(), (503, "store_unavailable"), "{}", refused.text);
+    assert_eq!((&refused.body["outcome"], &refused.body["safe_to_retry"]), (&json!("none"), &json!(true)));
+    let created = two.gateway.post("/v1/customers?distinct=true", body).await;
+    assert_eq!((created.status.as_u16(), text(&created.body["provider"], "connection")), (201, "new"));
 }
 
 /// R7: it is not known yet whether there is such a customer.
