@@ -8,7 +8,9 @@ use axum::{
 };
 use http::{HeaderMap, header, request::Parts};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
+use super::requests::is_object;
 use crate::{
     body::{BodyLimits, read_body},
     http::{query::Query, request::bearer},
@@ -130,6 +132,9 @@ impl Authorized {
         }
         let bytes =
             read_body(&self.headers, body, self.limits, self.app.bodies.reservation(BodyOwner::Operator)).await?;
+        if serde_json::from_slice::<&RawValue>(&bytes).is_ok_and(|text| !is_object(text)) {
+            return Err(Problem::new(Code::InvalidRequest, "the body is wrong: it must be a JSON object"));
+        }
         serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => {
                 Problem::new(Code::InvalidRequest, format!("the body is wrong: {error}"))

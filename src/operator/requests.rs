@@ -1,6 +1,7 @@
 //! The bodies of the operator's requests. The commands write them, and the handlers read them.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::switch::service::{Decided, Decision};
@@ -23,6 +24,7 @@ pub struct PlanBody {
 #[serde(deny_unknown_fields)]
 pub struct RunBody {
     /// The state and the epoch that the command was decided on.
+    #[serde(deserialize_with = "object")]
     pub decided: Decided,
     /// Copy only this many customers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +46,7 @@ pub struct RunBody {
 #[serde(deny_unknown_fields)]
 pub struct ConditionsBody {
     /// The state and the epoch that the command was decided on.
+    #[serde(deserialize_with = "object")]
     pub decided: Decided,
     /// The codes of the conditions that the operator accepts.
     #[serde(default)]
@@ -58,6 +61,7 @@ pub struct ConditionsBody {
 #[serde(deny_unknown_fields)]
 pub struct AbandonBody {
     /// The state and the epoch that the command was decided on.
+    #[serde(deserialize_with = "object")]
     pub decided: Decided,
     /// The codes of the conditions that the operator accepts.
     #[serde(default)]
@@ -75,6 +79,7 @@ pub struct AbandonBody {
 #[serde(deny_unknown_fields)]
 pub struct VerifyBody {
     /// The state and the epoch that the command was decided on.
+    #[serde(deserialize_with = "object")]
     pub decided: Decided,
     /// Compare only this many records, chosen at random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,9 +98,11 @@ pub struct VerifyBody {
 #[serde(deny_unknown_fields)]
 pub struct DecisionsBody {
     /// The state and the epoch that the decisions were made on.
+    #[serde(deserialize_with = "object")]
     pub decided: Decided,
     /// The decisions: all are taken, or none.
     #[schema(min_items = 1)]
+    #[serde(deserialize_with = "objects")]
     pub decisions: Vec<Decision>,
 }
 
@@ -116,4 +123,25 @@ pub struct RateBody {
 pub struct ActiveBody {
     /// The connection that is really active.
     pub connection: String,
+}
+
+/// Whether a JSON text is an object. serde would also take an array for one, with the values of its members in their order.
+pub(super) fn is_object(text: &RawValue) -> bool {
+    text.get().starts_with('{')
+}
+
+fn read_object<T: DeserializeOwned, E: serde::de::Error>(text: &RawValue) -> Result<T, E> {
+    match is_object(text) {
+        true => serde_json::from_str(text.get()).map_err(E::custom),
+        false => Err(E::custom("an object is expected")),
+    }
+}
+
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+    read_object(&Box::deserialize(deserializer)?)
+}
+
+fn objects<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let texts = Vec::<Box<RawValue>>::deserialize(deserializer)?;
+    texts.iter().map(|text| read_object(text)).collect()
 }

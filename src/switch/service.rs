@@ -6,7 +6,7 @@ use std::{fmt, pin::Pin};
 use async_trait::async_trait;
 use futures_util::Stream;
 use passerelle_providers::switch::Previewed;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
 use super::view::{CommandName, DecisionKind, MapEntry, Outcome, Reason, Steps, SwitchRecord, SwitchState, SwitchView};
@@ -18,7 +18,14 @@ pub struct Decided {
     /// The state that the operator saw.
     pub state: SwitchState,
     /// The epoch that the operator saw.
+    #[serde(deserialize_with = "epoch")]
     pub epoch: u64,
+}
+
+/// No epoch is larger than what a database keeps in a number.
+fn epoch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let epoch = u64::deserialize(deserializer)?;
+    i64::try_from(epoch).map(|_| epoch).map_err(|_| D::Error::custom(format!("an epoch is at most {}", i64::MAX)))
 }
 
 /// How a switch is planned.

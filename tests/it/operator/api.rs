@@ -259,6 +259,21 @@ async fn wrong_requests_are_problems_that_say_what_is_wrong() {
         ),
         (at("rate"), json!({ "limit": "fast" }), (422, "invalid_request"), "60/min"),
         (at("rate"), json!({}), (422, "invalid_request"), "limit"),
+        // No array is taken for an object with its values.
+        (at("rate"), json!([null]), (422, "invalid_request"), "object"),
+        (at("run"), json!({ "decided": ["planned", 0] }), (422, "invalid_request"), "object"),
+        (
+            at("decisions"),
+            json!({ "decided": decided("planned", 0), "decisions": [["cus_1", "skip", null]] }),
+            (422, "invalid_request"),
+            "object",
+        ),
+        (
+            at("abandon"),
+            json!({ "decided": { "state": "planned", "epoch": 1_u64 << 63 }, "dry_run": true }),
+            (422, "invalid_request"),
+            "an epoch is at most",
+        ),
         ("/v1/switches/sw_9/stop".to_owned(), json!({}), (404, "not_found"), "sw_9"),
     ] {
         let answer = bed.post(&path, body.clone()).await;
