@@ -343,3 +343,56 @@ impl PlannedLookup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, task};
+
+    use async_trait::async_trait;
+    use http::StatusCode;
+
+    use super::*;
+    use crate::{kit::Settings, model::Response, text::Text, vendor};
+
+    const ID: &str = "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985";
+
+    /// A provider that answers every request with this status and document.
+    struct Answering(StatusCode, String);
+
+    #[async_trait]
+    impl Transport for Answering {
+        async fn send(&self, _: Request, _: bool) -> Result<Response, Error> {
+            let mut response = Response::new(self.1.clone().into());
+            *response.status_mut() = self.0;
+            Ok(response)
+        }
+    }
+
+    /// The gateway has found the customer of a distinct create, and the create finds it gone or with another e-mail address.
+    /// To answer "no such customer" would be wrong: the client asks for one to be made, and a repetition makes it.
+    #[test]
+    fn a_known_customer_who_was_changed_or_deleted_since_is_an_error_that_asks_for_a_repetition() {
+        let vendor = vendor("modempay").expect("a vendor");
+        let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
+        let provider = (vendor.connect)(settings);
+        let id = CustomerId::parse(Text::from_static(ID), &provider.manifest().id).expect("an id");
+        let lookup = Lookup::Email(Text::from_static("awa@example.com"));
+        let record = |email: &str| format!(r#"{{"id":"{ID}","name":"Awa Diop","email":"{email}"}}"#);
+        let refusal = |message: &str| format!(r#"{{"message":"{message}"}}"#);
+        for (status, document, expected) in [
+            (StatusCode::OK, record("awa@example.com"), Ok(ID)),
+            (StatusCode::OK, record("moved@example.com"), Err(Kind::StoreUnavailable)),
+            (StatusCode::NOT_FOUND, refusal("Customer not found"), Err(Kind::StoreUnavailable)),
+            (StatusCode::UNAUTHORIZED, refusal("Invalid key"), Err(Kind::Unauthorized)),
+        ] {
+            let planned = PlannedLookup::of_known(&provider, &id, &lookup).expect("a look-up");
+            let transport = Answering(status, document);
+            let mut context = task::Context::from_waker(task::Waker::noop());
+            let task::Poll::Ready(found) = pin!(planned.run(&transport)).poll(&mut context) else {
+                panic!("the transport never waits")
+            };
+            let found = found.map(|customer| customer.expect("the known customer").id.to_string());
+            assert_eq!(found.as_deref().map_err(|error| error.kind), expected, "{}", transport.1);
+        }
+    }
+}
