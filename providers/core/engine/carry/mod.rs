@@ -325,3 +325,55 @@ fn set(customer: &mut Customer, field: Field, value: Option<&str>) {
     };
     *text = value.map(Text::from);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{CustomerId, UpdateCustomer},
+        vendor,
+    };
+
+    /// What an update of this customer at lomi, which removes no value, is answered with: its names and its e-mail address,
+    /// and the fields that the report has as carried.
+    fn updated(fields: CustomerFields, mut customer: Customer) -> ([Option<Text>; 4], Vec<Field>) {
+        let manifest = vendor("lomi").expect("a vendor").manifests[0];
+        let id = Text::from_static("b78de3c9-7f76-4f43-9c5d-19d9f5c7c985");
+        let id = CustomerId::parse(id, &manifest.id).expect("an id");
+        customer.fidelity.lose(manifest.losses(&fields, Operation::Update));
+        report_plan(&mut customer.fidelity, &fields, manifest);
+        let command = Command::Update(UpdateCustomer { id, fields });
+        let at = At { connection: "main", manifest, hash: &|_, _| [0; 8] };
+        complete_write(&command, LossPolicy::Carry, &mut customer, false, Vec::new(), &at);
+        let carried = customer.fidelity.entries().iter().filter(|entry| entry.outcome == Outcome::Carried);
+        let carried = carried.map(|entry| entry.field).collect();
+        ([customer.name, customer.first_name, customer.last_name, customer.email], carried)
+    }
+
+    fn awa() -> Customer {
+        let [name, first_name, last_name, email] = shown();
+        Customer { name, first_name, last_name, email, ..Customer::default() }
+    }
+
+    fn shown() -> [Option<Text>; 4] {
+        ["Awa Diop", "Awa", "Diop", "awa@example.com"].map(|text| Some(Text::from_static(text)))
+    }
+
+    #[test]
+    fn a_removal_is_reported_as_carried_only_if_there_was_a_value() {
+        let removal = || CustomerFields { email: Patch::Clear, ..CustomerFields::default() };
+        let [name, first, last, _] = shown();
+        let without_email = [name, first, last, None];
+        assert_eq!(updated(removal(), awa()), (without_email.clone(), vec![Field::Email]));
+        assert_eq!(updated(removal(), Customer { email: None, ..awa() }), (without_email, Vec::new()));
+    }
+
+    #[test]
+    fn a_name_that_the_provider_cannot_remove_is_answered_as_removed_with_its_parts() {
+        let fields = |name| CustomerFields { name, ..CustomerFields::default() };
+        let [.., email] = shown();
+        assert_eq!(updated(fields(Patch::Clear), awa()), ([None, None, None, email], NAMES.to_vec()));
+        let name = Patch::Set(Text::from_static("Awa Diop"));
+        assert_eq!(updated(fields(name), awa()), (shown(), Vec::new()), "the provider stores a full name");
+    }
+}

@@ -57,8 +57,7 @@ pub(super) fn name_changes(
 /// provider shows. `None` if the client gave only a full name.
 fn wanted_names(fields: &CustomerFields, full: Option<&str>) -> Option<[Option<String>; 3]> {
     let (first, last) = match (&fields.first_name, &fields.last_name) {
-        (Patch::Absent, Patch::Absent) if fields.name == Patch::Clear => return Some([None, None, None]),
-        (Patch::Absent, Patch::Absent) => return None,
+        (Patch::Absent, Patch::Absent) => return (fields.name == Patch::Clear).then_some([None, None, None]),
         (Patch::Absent, Patch::Set(last)) => (rest(full, |full| full.strip_suffix(&**last)), Some(last.to_string())),
         (Patch::Set(first), Patch::Absent) => (Some(first.to_string()), rest(full, |full| full.strip_prefix(&**first))),
         (Patch::Absent, Patch::Clear) => (full.and_then(|full| name::split(full).0).map(str::to_owned), None),
