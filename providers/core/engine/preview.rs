@@ -113,6 +113,20 @@ fn marked_text(text: &str, other: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{CustomerFields, CustomerId, Field, IdPattern, Patch};
+
+    /// A value that is the same in both records would be explained as the client's own.
+    #[test]
+    fn the_two_records_have_every_field_that_an_update_can_send_and_differ_in_each() {
+        let id = CustomerId::parse(Text::from_static("cus_1"), &IdPattern::PUBLIC).expect("an id");
+        let metadata = Patch::Set(JsonObject::in_string(r#"{"crm":"2"}"#).expect("an object"));
+        let update = UpdateCustomer { id, fields: CustomerFields { metadata, ..CustomerFields::default() } };
+        let (one, other) = (record(&update, 0), record(&update, 1));
+        for field in Field::WRITABLE {
+            assert!(one.held(field).has_value() && other.held(field).has_value(), "{}", field.name());
+            assert!(one.held(field) != other.held(field), "{}", field.name());
+        }
+    }
 
     #[test]
     fn a_joined_name_keeps_the_words_of_the_patch() {
