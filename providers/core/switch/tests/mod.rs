@@ -179,6 +179,21 @@ fn a_reference_in_the_metadata_matches() {
     });
 }
 
+/// R18: a record with another name is another customer, also where one side keeps a full name and the other side its parts.
+#[test]
+fn a_full_name_is_compared_with_the_parts_of_a_name() {
+    check("bitnob", "lomi", |sides| {
+        let source = Customer { name: None, first_name: text("Amadou"), last_name: text("Ba"), ..amadou() };
+        for (name, expected) in
+            [("amadou  ba", FindingCode::MatchedByEmail), ("Fatou Ba", FindingCode::ContradictingMatch)]
+        {
+            let target = Customer { name: text(name), ..amadou() };
+            let found = judge(&Source::new("public", &source), &[Candidate::new(&target)], sides, None);
+            assert_eq!(found.finding().map(|finding| finding.code), Some(expected), "{name}");
+        }
+    });
+}
+
 /// R18: a decision names a record; one that is linked or unknown is refused, and what is shared is never linked.
 #[test]
 fn a_decision_is_checked() {
