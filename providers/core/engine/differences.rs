@@ -275,6 +275,7 @@ impl Differences<'_> {
                 let from = Text::from(current.as_str());
                 return self.add(FIELD, Outcome::Altered, NOT_CLEARED, Some(from));
             }
+            // The usual answer. Nothing is parsed then: each look-up of a key reads the whole object.
             Patch::Set(patch) if has_same_text(patch, current) => return,
             Patch::Set(patch) => patch,
         };
