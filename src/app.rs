@@ -1,6 +1,7 @@
 //! The application: the routes of the API and of drop-in, and the inbound layer around them. [`crate::command`] serves
 //! the router.
 
+mod for_clients;
 mod head;
 
 use std::{
@@ -14,7 +15,6 @@ use std::{
     time::Instant,
 };
 
-use arc_swap::ArcSwap;
 use axum::{
     BoxError, Router,
     body::Body,
@@ -24,27 +24,25 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use passerelle_providers::model::Effect;
 use tower::Service;
 use uuid::Uuid;
 
+use for_clients::ForClients;
 pub use head::refuse_head;
 
 use crate::{
-    admission::{self, OfClient, Places, Refusals, TooMany},
+    admission::{self, OfClient, Refusals},
     chance, drop_in, http as api,
     merchant::{Gateway, Merchant},
-    metrics::{
-        Counter, Outcome,
-        request::{self, RequestSeries},
-    },
+    metrics::{Outcome, request},
     operator,
     problem::{AlreadyWritten, Code, Problem},
     state::{App, RequestId},
     store::Store,
     switch::service::SwitchService,
-    traces::{Head, Sampled, SpanContext, method_name},
+    traces::SpanContext,
     upstream::Shared,
     writes::{StoredSurface, Surface},
 };
@@ -62,9 +60,9 @@ fn surface(kept: &StoredSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>
 /// The application as the listener serves it.
 pub fn router(app: Arc<App>) -> Edge {
     let routes = api::routes().into_iter().chain(drop_in::routes());
-    let series = Arc::new(EdgeSeries::new(&app));
+    let for_clients = Arc::new(ForClients::new(&app));
     Edge {
-        series: Some(series),
+        for_clients: Some(for_clients),
         ..Edge::new(routes, app, "the API does not have this path; GET /docs lists the paths")
     }
 }
@@ -88,72 +86,12 @@ pub struct Edge {
     /// The address of the client at the other end of the connection.
     client: Option<IpAddr>,
     /// For clients' requests. The operator's are neither recorded nor refused.
-    series: Option<Arc<EdgeSeries>>,
+    for_clients: Option<Arc<ForClients>>,
 }
 
 impl OfClient for Edge {
     fn set_client(&mut self, address: IpAddr) {
         self.client = Some(address);
-    }
-}
-
-/// What the layer needs for the requests of clients, beside those of the operator.
-#[derive(Debug)]
-struct EdgeSeries {
-    requests: Arc<RequestSeries>,
-    /// One for each code, in their order.
-    problems: Vec<Counter>,
-    /// The configuration, which says whether clients see the times and which requests are sampled.
-    gateway: Arc<ArcSwap<Gateway>>,
-    /// The places of the requests that are being answered.
-    places: Arc<Places>,
-}
-
-impl EdgeSeries {
-    fn new(app: &App) -> Self {
-        let metrics = app.metrics();
-        let problems = Code::ALL.iter().map(|code| metrics.problems(code.name())).collect();
-        let (gateway, places) = (Arc::clone(&app.gateway), Arc::clone(&app.places));
-        Self { requests: RequestSeries::new(metrics), problems, gateway, places }
-    }
-
-    /// Refuses a request of the API whose merchant has no place. Its route would refuse it as well, with more work. While there
-    /// are too many requests, the requests that are served need the processor's time for that work.
-    fn admit<B>(&self, request: &Request<B>) -> Result<(), Problem> {
-        if !self.places.are_short() || !request.uri().path().starts_with("/v1/") {
-            return Ok(());
-        }
-        let gateway = self.gateway.load();
-        let merchant = api::request::bearer(request.headers()).and_then(|key| gateway.merchant(key));
-        match merchant.is_some_and(|merchant| self.places.refuse(&merchant.places)) {
-            true => Err(TooMany::InFlight.into()),
-            false => Ok(()),
-        }
-    }
-
-    /// Decides whether a request is sampled.
-    fn sampled<B>(&self, request: &Request<B>, arrival: &Arrival) -> Option<Box<Sampled>> {
-        let gateway = self.gateway.load();
-        let traces = gateway.traces.as_ref()?;
-        Sampled::request(&traces.queue, traces.ratio, arrival.parent, arrival.at, || Head {
-            method: method_name(&arrival.method),
-            route: arrival.route,
-            scheme: if gateway.tls.is_some() { "https" } else { "http" },
-            version: match request.version() {
-                Version::HTTP_2 => "2",
-                Version::HTTP_10 => "1.0",
-                _ => "1.1",
-            },
-        })
-    }
-
-    /// The times of an operation, as a header.
-    fn server_timing(&self, times: request::Times) -> Option<HeaderValue> {
-        if !self.gateway.load().server_timing {
-            return None;
-        }
-        let [provider, gateway] = [times.provider, times.overhead].map(|time| time.as_secs_f64() * 1000.0);
-        HeaderValue::try_from(format!("provider;dur={provider:.3}, gateway;dur={gateway:.3}")).ok()
     }
 }
 
@@ -176,7 +114,7 @@ impl Edge {
                 Problem::new(Code::MethodNotAllowed, "the path does not have this method; `Allow` lists its methods")
             })
             .with_state(app);
-        Self { router, paths: Arc::new(paths), refusals, client: None, series: None }
+        Self { router, paths: Arc::new(paths), refusals, client: None, for_clients: None }
     }
 }
 
@@ -194,19 +132,19 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let arrival = Arrival::of(&request, &self.paths);
-        let series = self.series.clone();
-        let sampled = series.as_ref().and_then(|series| series.sampled(&request, &arrival));
+        let for_clients = self.for_clients.clone();
+        let sampled = for_clients.as_ref().and_then(|for_clients| for_clients.sampled(&request, &arrival));
         // A stored problem has the id of the first request, also when it is sent again.
         if !request.method().is_safe() {
             request.extensions_mut().insert(RequestId(arrival.id.clone()));
         }
-        let measured = series.as_ref().map(|series| request::Request::new(arrival.at, &series.requests));
+        let measured = for_clients.as_ref().map(|for_clients| request::Request::new(arrival.at, &for_clients.requests));
         let measured = measured.unwrap_or_default().sampled(sampled);
-        let admitted =
-            head::check(&request).and_then(|()| series.as_ref().map_or(Ok(()), |series| series.admit(&request)));
+        let admitted = head::check(&request)
+            .and_then(|()| for_clients.as_ref().map_or(Ok(()), |for_clients| for_clients.admit(&request)));
         if let Err(failure) = admitted {
             let response = failure.into_response();
-            let answer = arrival.finish(response, &self.refusals, measured, series.as_deref());
+            let answer = arrival.finish(response, &self.refusals, measured, for_clients.as_deref());
             return Box::pin(ready(Ok(answer)));
         }
         let answer = self.router.call(request);
@@ -214,7 +152,7 @@ where
         Box::pin(admission::scope(self.client, async move {
             let (answered, measured) = measured.during(AssertUnwindSafe(answer).catch_unwind()).await;
             let response = answered.unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?;
-            Ok(arrival.finish(response, &refusals, measured, series.as_deref()))
+            Ok(arrival.finish(response, &refusals, measured, for_clients.as_deref()))
         }))
     }
 }
@@ -254,7 +192,7 @@ impl Arrival {
         mut response: Response,
         refusals: &Refusals,
         measured: request::Request,
-        series: Option<&EdgeSeries>,
+        for_clients: Option<&ForClients>,
     ) -> Response {
         let Self { at, id, parent, method, route, uri } = self;
         let trace = measured.trace().or(parent.map(|parent| parent.trace)).map(tracing::field::display);
@@ -264,8 +202,8 @@ impl Arrival {
         let written = response.extensions_mut().remove::<AlreadyWritten>().map(|AlreadyWritten(failure)| failure);
         let failed = failure.as_ref().or(written.as_ref());
         let closes = failed.is_some_and(|failure| closes_after(failure.code()));
-        if let (Some(failure), Some(series)) = (failed, series)
-            && let Some(problems) = series.problems.get(failure.code() as usize)
+        if let (Some(failure), Some(for_clients)) = (failed, for_clients)
+            && let Some(problems) = for_clients.problems.get(failure.code() as usize)
         {
             problems.inc();
         }
@@ -302,7 +240,9 @@ impl Arrival {
         finish_headers(response.headers_mut(), id, closes);
         measured.answered(response.status().as_u16(), problem);
         let times = measured.finish(outcome);
-        if let (true, Some(timing)) = (is_operation, series.and_then(|series| series.server_timing(times))) {
+        if let (true, Some(timing)) =
+            (is_operation, for_clients.and_then(|for_clients| for_clients.server_timing(times)))
+        {
             response.headers_mut().insert(SERVER_TIMING, timing);
         }
         response
@@ -361,7 +301,7 @@ mod tests {
 
     fn edge(router: Router) -> Edge {
         let refusals = Arc::new(Refusals::new(&crate::metrics::Metrics::default()));
-        Edge { router, paths: Arc::default(), refusals, client: None, series: None }
+        Edge { router, paths: Arc::default(), refusals, client: None, for_clients: None }
     }
 
     #[tokio::test]

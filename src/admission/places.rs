@@ -75,13 +75,13 @@ impl Places {
         Ok(place)
     }
 
-    /// Whether a request was refused a short time ago. Otherwise the next one is hardly refused.
+    /// Whether a request was refused a short time ago. If none was, the next one is unlikely to be refused.
     pub fn are_short(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
     }
 
     /// Whether a request of a merchant would be refused, if it took a place.
-    pub fn refuse(&self, of_merchant: &OfMerchant) -> bool {
+    pub fn would_refuse(&self, of_merchant: &OfMerchant) -> bool {
         let own = of_merchant.load(Ordering::Relaxed) + 1;
         let merchants = self.merchants.load(Ordering::Relaxed) + usize::from(own == 1);
         self.is_too_many(own, merchants)
@@ -182,11 +182,11 @@ mod tests {
         let (places, [noisy, quiet]) = (Places::new(60), std::array::from_fn(|_| OfMerchant::default()));
         let held = many(&places, &noisy);
         places.used();
-        assert!(!places.are_short() && !places.refuse(&quiet));
-        assert!(places.refuse(&noisy) && places.are_short());
+        assert!(!places.are_short() && !places.would_refuse(&quiet));
+        assert!(places.would_refuse(&noisy) && places.are_short());
         assert_eq!((noisy.load(Ordering::Relaxed), places.taken.load(Ordering::Relaxed)), (30, 30), "it takes none");
         drop(held);
-        assert!(!places.refuse(&noisy));
+        assert!(!places.would_refuse(&noisy));
     }
 
     #[test]

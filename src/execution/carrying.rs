@@ -9,7 +9,7 @@ use passerelle_providers::{
 };
 use tokio::time::Instant;
 
-use super::{ProviderTransport, not_kept};
+use super::{ProviderTransport, answer_not_made};
 use crate::{
     merchant::{Connection, Merchant},
     store::{Carried, CarriedChanges, StoreError},
@@ -59,7 +59,7 @@ pub async fn complete_write(
         Ok(mut kept) => kept.pop().unwrap_or_default(),
         Err(error) => {
             log_unavailable(merchant, &error);
-            *result = Err(not_kept());
+            *result = Err(answer_not_made());
             return CarriedChanges::default();
         }
     };

@@ -38,8 +38,8 @@ use crate::merchant::{Connection, Home, Merchant, Middleware};
 /// The outcome of a write to which the provider has answered, while the store could not be asked for what the answer needs.
 /// It counts as unknown, so that the gateway reconciles the write and makes the answer then. A failure must not be stored as
 /// the answer: every request with the same key would get that failure, also when the store works again.
-pub fn not_kept() -> Error {
-    let detail = "the provider has answered, and the gateway's store could not be asked for the customer's id";
+pub fn answer_not_made() -> Error {
+    let detail = "the provider has answered, and the gateway's store could not be asked for what the answer needs";
     // No other kind says that the provider may have executed the write.
     Error::new(Kind::Interrupted, detail).after(true, false)
 }
@@ -159,7 +159,7 @@ pub async fn present_written(
             let (is_new, customer) = (!created.existing, &mut created.customer);
             match middleware.present_created(merchant, connection, customer, is_new.then_some(sent_at)).await {
                 Ok(()) => Ok(Written::Created(created)),
-                Err(_) if is_new => Err(not_kept()),
+                Err(_) if is_new => Err(answer_not_made()),
                 // The create only matched the customer, so nothing was made.
                 Err(error) => Err(error),
             }
@@ -167,7 +167,7 @@ pub async fn present_written(
         Ok(written) => {
             let mut reply = Reply::Written(written);
             let presented = middleware.present(merchant, connection, &mut reply).await.and_then(|()| reply.try_into());
-            presented.map_err(|_: Error| not_kept())
+            presented.map_err(|_: Error| answer_not_made())
         }
         Err(error) => Err(present_error(merchant, connection, error).await),
     }

@@ -10,7 +10,7 @@ use http::{HeaderMap, header, request::Parts};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::requests::is_object;
+use super::requests::read_object;
 use crate::{
     body::{BodyLimits, read_body},
     http::{query::Query, request::bearer},
@@ -132,14 +132,10 @@ impl Authorized {
         }
         let bytes =
             read_body(&self.headers, body, self.limits, self.app.bodies.reservation(BodyOwner::Operator)).await?;
-        if serde_json::from_slice::<&RawValue>(&bytes).is_ok_and(|text| !is_object(text)) {
-            return Err(Problem::new(Code::InvalidRequest, "the body is wrong: it must be a JSON object"));
-        }
-        serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => {
-                Problem::new(Code::InvalidRequest, format!("the body is wrong: {error}"))
-            }
-            _ => Problem::new(Code::MalformedRequest, format!("the body is not JSON: {error}")),
+        let text: &RawValue = serde_json::from_slice(&bytes)
+            .map_err(|error| Problem::new(Code::MalformedRequest, format!("the body is not JSON: {error}")))?;
+        read_object(text).map_err(|error: serde_json::Error| {
+            Problem::new(Code::InvalidRequest, format!("the body is wrong: {error}"))
         })
     }
 }

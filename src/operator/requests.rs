@@ -125,13 +125,9 @@ pub struct ActiveBody {
     pub connection: String,
 }
 
-/// Whether a JSON text is an object. serde would also take an array for one, with the values of its members in their order.
-pub(super) fn is_object(text: &RawValue) -> bool {
-    text.get().starts_with('{')
-}
-
-fn read_object<T: DeserializeOwned, E: serde::de::Error>(text: &RawValue) -> Result<T, E> {
-    match is_object(text) {
+/// Reads an object. serde alone would also take an array for one, with the values of its members in their order.
+pub(super) fn read_object<T: DeserializeOwned, E: serde::de::Error>(text: &RawValue) -> Result<T, E> {
+    match text.get().starts_with('{') {
         true => serde_json::from_str(text.get()).map_err(E::custom),
         false => Err(E::custom("an object is expected")),
     }

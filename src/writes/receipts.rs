@@ -36,7 +36,7 @@ impl Writes {
                     merchant = merchant.name,
                     "the connections that hold a customer cannot be read: {error}"
                 );
-                *result = Err(execution::not_kept());
+                *result = Err(execution::answer_not_made());
                 Vec::new()
             }
         }

@@ -1,0 +1,82 @@
+//! What the inbound layer does for the requests of clients, and not for those of the operator: it counts and samples them,
+//! refuses those that have no place, and shows their times.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::extract::Request;
+use http::{HeaderValue, Version};
+
+use super::Arrival;
+use crate::{
+    admission::{Places, TooMany},
+    http as api,
+    merchant::Gateway,
+    metrics::{
+        Counter,
+        request::{self, RequestSeries},
+    },
+    problem::{Code, Problem},
+    state::App,
+    traces::{Head, Sampled, method_name},
+};
+
+/// What the layer needs for the requests of clients.
+#[derive(Debug)]
+pub(super) struct ForClients {
+    pub(super) requests: Arc<RequestSeries>,
+    /// One for each code, in their order.
+    pub(super) problems: Vec<Counter>,
+    /// The configuration, which says whether clients see the times and which requests are sampled.
+    gateway: Arc<ArcSwap<Gateway>>,
+    /// The places of the requests that are being answered.
+    places: Arc<Places>,
+}
+
+impl ForClients {
+    pub(super) fn new(app: &App) -> Self {
+        let metrics = app.metrics();
+        let problems = Code::ALL.iter().map(|code| metrics.problems(code.name())).collect();
+        let (gateway, places) = (Arc::clone(&app.gateway), Arc::clone(&app.places));
+        Self { requests: RequestSeries::new(metrics), problems, gateway, places }
+    }
+
+    /// Refuses a request of the API whose merchant has no place. Its route would refuse it as well, with more work. While there
+    /// are too many requests, the requests that are served need the processor's time for that work.
+    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), Problem> {
+        if !self.places.are_short() || !request.uri().path().starts_with("/v1/") {
+            return Ok(());
+        }
+        let gateway = self.gateway.load();
+        let merchant = api::request::bearer(request.headers()).and_then(|key| gateway.merchant(key));
+        match merchant.is_some_and(|merchant| self.places.would_refuse(&merchant.places)) {
+            true => Err(TooMany::InFlight.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Decides whether a request is sampled.
+    pub(super) fn sampled<B>(&self, request: &Request<B>, arrival: &Arrival) -> Option<Box<Sampled>> {
+        let gateway = self.gateway.load();
+        let traces = gateway.traces.as_ref()?;
+        Sampled::request(&traces.queue, traces.ratio, arrival.parent, arrival.at, || Head {
+            method: method_name(&arrival.method),
+            route: arrival.route,
+            scheme: if gateway.tls.is_some() { "https" } else { "http" },
+            version: match request.version() {
+                Version::HTTP_2 => "2",
+                Version::HTTP_10 => "1.0",
+                _ => "1.1",
+            },
+        })
+    }
+
+    /// The times of an operation, as a header.
+    pub(super) fn server_timing(&self, times: request::Times) -> Option<HeaderValue> {
+        if !self.gateway.load().server_timing {
+            return None;
+        }
+        let [provider, gateway] = [times.provider, times.overhead].map(|time| time.as_secs_f64() * 1000.0);
+        HeaderValue::try_from(format!("provider;dur={provider:.3}, gateway;dur={gateway:.3}")).ok()
+    }
+}
