@@ -31,7 +31,6 @@ fn lomi() -> Arc<dyn CustomerProvider> {
 }
 
 fn create(criterion: &mut Criterion) {
-    passerelle_providers::text::phone::warm_up();
     let provider = lomi();
     let body = Bytes::from_static(answers::CREATE.as_bytes());
     let read_body = || {

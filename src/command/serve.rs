@@ -157,7 +157,6 @@ pub(super) async fn start_beside(
     inherited: Inherited,
     switches: impl FnOnce(&Arc<App>) -> Arc<dyn SwitchService>,
 ) -> Result<Running, String> {
-    text::phone::warm_up();
     let shared = Shared::default();
     let resolved = Gateway::resolve(loaded, Some(&twins), &shared).map_err(|error| error.to_string())?;
     let settings = store::Settings::from(loaded.config.store.as_ref());

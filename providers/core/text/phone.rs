@@ -1,5 +1,6 @@
 //! Converts phone numbers to E.164 if the text, its dial code or the merchant's region allows it. Other numbers stay as
-//! they are written. The numbering plans come from Google's metadata.
+//! they are written. The numbering plans come from Google's metadata. The first conversion loads them, which takes about
+//! 15 ms. A gateway that has converted no number does not need the 4 MiB that they take.
 //!
 //! A number with a dial code is converted if its length is possible, because new ranges open before the metadata knows
 //! them. A national number is completed only into a valid number of the merchant's region: a number of another country,
@@ -216,11 +217,6 @@ pub fn national(text: &str, region: Option<Region>) -> Option<&str> {
     let belongs = code.strip_prefix('+')?.parse::<i32>().ok()? == home;
     let reads_back = || canonical(national, region).is_some_and(|read| read.number == text);
     (belongs && reads_back()).then_some(national)
-}
-
-/// Loads the numbering plans, so that the first conversion does not have to.
-pub fn warm_up() {
-    let _ = PHONE_NUMBER_UTIL.parse("+221771234567", None);
 }
 
 fn plan_region(region: Region) -> Option<PlanRegion> {
