@@ -4,7 +4,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -85,7 +85,7 @@ impl Slow {
     }
 
     /// Holds a connection as long as the gateway does. Returns whether it served the connection.
-    async fn hold(self, mut stream: TcpStream) -> bool {
+    async fn hold(self, mut stream: TcpStream, open: &OpenAtGateway) -> bool {
         let begun = Instant::now();
         let first = match self {
             Self::Silent => String::new(),
@@ -108,7 +108,7 @@ impl Slow {
                     }
                     // What the system has received can be read although the gateway has closed.
                     let is_late = self == Self::Reader && begun.elapsed() > self.most();
-                    if stream.take_error().ok().flatten().is_some() || (is_late && !is_open_at_gateway(&stream)) {
+                    if stream.take_error().ok().flatten().is_some() || (is_late && !open.has(&stream)) {
                         return true;
                     }
                 }
@@ -123,17 +123,37 @@ impl Slow {
     }
 }
 
-/// Whether the gateway still has its end of a connection. A client that has not read all answers is not told that it was closed.
-fn is_open_at_gateway(stream: &TcpStream) -> bool {
-    let written = |address: std::io::Result<SocketAddr>| match address {
-        Ok(SocketAddr::V4(address)) => {
-            format!("{:08X}:{:04X}", u32::from_le_bytes(address.ip().octets()), address.port())
+/// The connections of which the gateway still has its end. A client that has not read all answers is not told that one was closed.
+/// The system's table is long, so all clients share a copy of it.
+#[derive(Default)]
+struct OpenAtGateway(Mutex<(Option<Instant>, String)>);
+
+impl OpenAtGateway {
+    /// How old the copy may be.
+    const AGE: Duration = Duration::from_secs(1);
+
+    fn has(&self, stream: &TcpStream) -> bool {
+        let written = |address: std::io::Result<SocketAddr>| match address {
+            Ok(SocketAddr::V4(address)) => {
+                format!("{:08X}:{:04X}", u32::from_le_bytes(address.ip().octets()), address.port())
+            }
+            _ => String::new(),
+        };
+        // The address of the one end, that of the other, and the state: 01 is a connection that neither has closed.
+        let row = format!("{} {} 01", written(stream.peer_addr()), written(stream.local_addr()));
+        let (read, table) = &mut *self.0.lock().expect("no client fails here");
+        if read.is_none_or(|read| read.elapsed() > Self::AGE) {
+            *table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+            *read = Some(Instant::now());
         }
-        _ => String::new(),
-    };
-    // The address of the one end, that of the other, and the state: 01 is a connection that neither has closed.
-    let row = format!("{} {} 01", written(stream.peer_addr()), written(stream.local_addr()));
-    std::fs::read_to_string("/proc/net/tcp").is_ok_and(|table| table.contains(&row))
+        table.contains(&row)
+    }
+}
+
+impl std::fmt::Debug for OpenAtGateway {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("OpenAtGateway")
+    }
 }
 
 /// What became of the connections.
@@ -144,6 +164,7 @@ struct Tally {
     /// The longest time that one was open, in milliseconds.
     longest: [AtomicUsize; KINDS.len()],
     unconnected: AtomicUsize,
+    open: OpenAtGateway,
 }
 
 impl Tally {
@@ -183,7 +204,7 @@ async fn keep_open(kind: usize, from: IpAddr, to: SocketAddr, tally: Arc<Tally>)
         match connect(from, to).await {
             Ok(stream) => {
                 let held = Held { longest: &tally.longest[kind], begun: Instant::now() };
-                let is_served = KINDS[kind].0.hold(stream).await;
+                let is_served = KINDS[kind].0.hold(stream, &tally.open).await;
                 drop(held);
                 let count = if is_served { &tally.served } else { &tally.refused };
                 count[kind].fetch_add(1, Ordering::Relaxed);
