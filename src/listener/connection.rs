@@ -2,13 +2,14 @@
 //! way that lets the client read a refusal.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
@@ -25,6 +26,9 @@ use super::{
 /// system would discard the answer. A client that reads only after it has sent everything needs this.
 const LINGER_SILENT: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(30);
+
+/// How long a connection is idle before it rests.
+const BEFORE_REST: Duration = Duration::from_millis(100);
 
 /// A timer that exists only once it is needed. It is seldom set again, because that costs more than a request can spare:
 /// where the time to wait for becomes later, the timer ends too early once, and only then is set to the later time.
@@ -50,6 +54,8 @@ impl Timer {
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
+    /// What was read and not passed on.
+    unread: Bytes,
     admitted: Admitted,
     /// How a head is refused. `None` for HTTP/2: the server limits its heads and idle times by its streams.
     http1: Option<RefuseHead>,
@@ -59,6 +65,8 @@ pub(super) struct Connection {
     head_ends: Option<Instant>,
     /// When the next head must have begun. `None` unless the connection is idle.
     idle_ends: Option<Instant>,
+    /// When the idle connection rests. `None` if it did, or is not idle.
+    rest_begins: Option<Instant>,
     /// The beginning of the head that is arriving.
     head: HeadStart,
     timer: Timer,
@@ -75,11 +83,13 @@ impl Connection {
     pub(super) fn new(opened: Opened, admitted: Admitted, http1: Option<RefuseHead>) -> Self {
         Self {
             stream: opened.stream,
+            unread: opened.start,
             http1,
             requests: 0,
             // A new connection must send its first head. Later it may be idle.
             head_ends: Some(opened.since + admitted.limits().head_timeout),
             idle_ends: None,
+            rest_begins: None,
             admitted,
             head: HeadStart::EMPTY,
             timer: Timer::default(),
@@ -146,15 +156,52 @@ impl Connection {
         if self.write_ends.is_some() || !self.awaits_head() {
             return Poll::Pending;
         }
-        let limits = self.admitted.limits();
         let (ends, why) = match self.head_ends {
             Some(ends) => (ends, "the head took too long"),
-            None => (
-                *self.idle_ends.get_or_insert_with(|| Instant::now() + limits.idle_timeout),
-                "the connection was idle for too long",
-            ),
+            None => (self.poll_idle(context), "the connection was idle for too long"),
         };
         self.timer.poll_until(context, ends).map(|()| io::Error::new(io::ErrorKind::TimedOut, why))
+    }
+
+    /// When the idle connection ends. Tells once that it rests, if hyper has passed on everything that it was to send.
+    fn poll_idle(&mut self, context: &mut Context<'_>) -> Instant {
+        let ends = *self.idle_ends.get_or_insert_with(|| {
+            let now = Instant::now();
+            self.rest_begins = Some(now + BEFORE_REST);
+            now + self.admitted.limits().idle_timeout
+        });
+        if let Some(begins) = self.rest_begins
+            && self.timer.poll_until(context, begins).is_ready()
+        {
+            self.rest_begins = None;
+            self.admitted.progress().rest();
+        }
+        ends
+    }
+
+    /// Takes back what hyper has read and not used.
+    pub(super) fn take_back(&mut self, unused: Bytes) {
+        self.unread = unused;
+    }
+
+    /// Waits until the resting connection has something for hyper: bytes, or its end.
+    pub(super) async fn rested(&mut self) {
+        poll_fn(|context| self.poll_rested(context)).await;
+    }
+
+    fn poll_rested(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.unread.is_empty() {
+            return Poll::Ready(());
+        }
+        // It reads, because TLS may hold bytes that the system does not have any more.
+        let (stream, mut byte) = (Pin::new(&mut self.stream), [0]);
+        let mut buffer = ReadBuf::new(&mut byte);
+        if stream.poll_read(context, &mut buffer).is_pending() {
+            return self.poll_head_ends(context).map(drop);
+        }
+        // hyper reads the end of the connection, or its failure, once more.
+        self.unread = Bytes::copy_from_slice(buffer.filled());
+        Poll::Ready(())
     }
 
     /// The gateway's refusal, if these bytes are one of hyper's.
@@ -224,8 +271,13 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if Pin::new(&mut self.stream).poll_read(context, buffer)?.is_pending() {
-            return self.poll_head_ends(context).map(Err);
+        if self.unread.is_empty() {
+            if Pin::new(&mut self.stream).poll_read(context, buffer)?.is_pending() {
+                return self.poll_head_ends(context).map(Err);
+            }
+        } else {
+            let length = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(length));
         }
         self.received(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, pending},
     io,
     net::TcpListener,
     pin::{Pin, pin},
@@ -13,7 +13,10 @@ use std::{
 use axum::{extract::Request, response::Response};
 use hyper::{
     body::Incoming,
-    server::conn::{http1, http2},
+    server::conn::{
+        http1::{self, Parts},
+        http2,
+    },
     service::service_fn,
 };
 use hyper_util::{
@@ -182,16 +185,32 @@ impl Server {
         S::Future: Send + Unpin,
     {
         let progress = Arc::clone(admitted.progress());
-        let stream = Connection::new(opened, admitted, Some(self.refuse_head));
+        let mut stream = Connection::new(opened, admitted, Some(self.refuse_head));
         let service = TowerToHyperService::new(Tracked { service, progress: Arc::clone(&progress) });
-        let connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
-        // hyper would close a new connection, whose first request may be on its way.
-        let leave = |connection: Pin<&mut _>| match progress.requests() {
-            0 => progress.leave(),
-            _ => GracefulConnection::graceful_shutdown(connection),
-        };
-        until_it_ends(connection, stages, progress.closed(), std::future::pending(), leave, std::future::pending())
-            .await;
+        loop {
+            let mut connection = self.http1.serve_connection(TokioIo::new(stream), service.clone());
+            // hyper would close a new connection, whose first request may be on its way.
+            let leave = |connection: Pin<&mut _>| match progress.requests() {
+                0 => progress.leave(),
+                _ => GracefulConnection::graceful_shutdown(connection),
+            };
+            let ends = until_it_ends(Pin::new(&mut connection), stages, progress.closed(), pending(), leave, pending());
+            tokio::select! {
+                biased;
+                () = progress.rests() => {}
+                () = ends => return,
+            }
+            // A connection that rests has no request, so nothing is lost with hyper's state.
+            let Parts { io, read_buf, .. } = connection.into_parts();
+            stream = io.into_inner();
+            stream.take_back(read_buf);
+            tokio::select! {
+                biased;
+                () = stages.draining() => {}
+                () = progress.closed() => return,
+                () = stream.rested() => {}
+            }
+        }
     }
 
     async fn http2<S>(&self, opened: Opened, admitted: Admitted, service: S, stages: &mut Stages)
@@ -255,3 +274,6 @@ async fn until_it_ends<C: GracefulConnection>(
         _ = connection => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
@@ -38,11 +38,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A connection's bytes, decrypted.
 #[derive(Debug)]
 pub(super) enum Stream {
-    Plain {
-        stream: TcpStream,
-        /// What was read to see which version of HTTP the client speaks.
-        start: Bytes,
-    },
+    Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -50,6 +46,8 @@ pub(super) enum Stream {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) stream: Stream,
+    /// What was read to see which version of HTTP the client speaks.
+    pub(super) start: Bytes,
     pub(super) is_http2: bool,
     /// Since when the client has been able to send its first request.
     pub(super) since: Instant,
@@ -61,7 +59,8 @@ impl Transport {
         if let Some(config) = self.tls {
             let stream = Box::pin(TlsAcceptor::from(config).accept(stream)).await?;
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            return Ok(Opened { stream: Stream::Tls(Box::new(stream)), is_http2, since: Instant::now() });
+            let stream = Stream::Tls(Box::new(stream));
+            return Ok(Opened { stream, start: Bytes::new(), is_http2, since: Instant::now() });
         }
         let since = Instant::now();
         stream.peek(&mut [0; 1]).await?;
@@ -74,7 +73,7 @@ impl Transport {
             }
             is_http2 = PREFACE.starts_with(&start);
         }
-        Ok(Opened { stream: Stream::Plain { stream, start: start.into() }, is_http2, since })
+        Ok(Opened { stream: Stream::Plain(stream), start: start.into(), is_http2, since })
     }
 }
 
@@ -94,7 +93,7 @@ impl Stream {
     /// megabytes, and would not tell the client that the connection is closed before the client has read all of it.
     pub(super) fn reset_on_drop(&self) {
         let stream = match self {
-            Self::Plain { stream, .. } => stream,
+            Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
         };
         let _ = stream.set_zero_linger();
@@ -104,13 +103,7 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain { stream, start } if start.is_empty() => Pin::new(stream).poll_read(context, buffer),
-            Self::Plain { start, .. } => {
-                let length = start.len().min(buffer.remaining());
-                buffer.put_slice(&start[..length]);
-                start.advance(length);
-                Poll::Ready(Ok(()))
-            }
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
@@ -119,21 +112,21 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain { stream, .. } => Pin::new(stream).poll_write(context, bytes),
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain { stream, .. } => Pin::new(stream).poll_flush(context),
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain { stream, .. } => Pin::new(stream).poll_shutdown(context),
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
@@ -144,14 +137,14 @@ impl AsyncWrite for Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain { stream, .. } => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain { stream, .. } => stream.is_write_vectored(),
+            Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
