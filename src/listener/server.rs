@@ -39,12 +39,10 @@ use super::{
     pieces::Pieces,
     progress::Tracked,
     streams::Streams,
-    transport::{CurrentTransport, Opened, limit_unacknowledged},
+    transport::{CurrentTransport, MOST_HEADERS, Opened, limit_unacknowledged},
 };
 use crate::admission::OfClient;
 
-/// A request with more headers is refused.
-const MOST_HEADERS: usize = 64;
 /// The largest buffer of a connection. It has room for the largest head that `app` accepts, 8 KiB of path and query and
 /// 16 KiB of headers. hyper refuses larger heads.
 const LARGEST_BUFFER: usize = 26 << 10;

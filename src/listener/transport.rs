@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
     time::Instant,
 };
@@ -31,6 +31,11 @@ pub struct Transport {
 
 /// What the configuration that is served at the moment says.
 pub type CurrentTransport = Arc<dyn Fn() -> Transport + Send + Sync>;
+
+/// A request with more headers is refused.
+pub(super) const MOST_HEADERS: usize = 64;
+/// How much of a head is looked at before hyper reads it. The heads of nearly all requests are shorter.
+const LOOKED_AT: usize = 4 << 10;
 
 /// The beginning of every HTTP/2 connection of a client.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -54,7 +59,8 @@ pub(super) struct Opened {
 }
 
 impl Transport {
-    /// Makes the TLS handshake, or waits for the first bytes. So a client that sends none needs no memory of the HTTP layer.
+    /// Makes the TLS handshake, or waits for the head of the first request. So a client that sends none, or sends it slowly, needs
+    /// no memory of the HTTP layer.
     pub(super) async fn open(self, mut stream: TcpStream) -> io::Result<Opened> {
         if let Some(config) = self.tls {
             let stream = Box::pin(TlsAcceptor::from(config).accept(stream)).await?;
@@ -63,7 +69,7 @@ impl Transport {
             return Ok(Opened { stream, start: Bytes::new(), is_http2, since: Instant::now() });
         }
         let since = Instant::now();
-        stream.peek(&mut [0; 1]).await?;
+        head_arrives(&stream).await?;
         let mut start = Vec::new();
         let mut is_http2 = self.prior_knowledge;
         while is_http2 && start.len() < PREFACE.len() {
@@ -75,6 +81,39 @@ impl Transport {
         }
         Ok(Opened { stream: Stream::Plain(stream), start: start.into(), is_http2, since })
     }
+}
+
+/// Waits until the system has received the head of a request, or something that is none, or enough bytes to tell hyper that the
+/// head is long. They stay where they are.
+#[cfg(unix)]
+async fn head_arrives(stream: &TcpStream) -> io::Result<()> {
+    use rustix::net::{RecvFlags, recv};
+
+    loop {
+        let ready = stream.ready(Interest::READABLE).await?;
+        let looked = stream.try_io(Interest::READABLE, || {
+            let mut bytes = [0; LOOKED_AT];
+            let (length, _) = recv(stream, &mut bytes[..], RecvFlags::PEEK)?;
+            let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+            let head = httparse::Request::new(&mut headers).parse(&bytes[..length]);
+            // A client that has closed its end sends no more.
+            let may_be_more = (1..LOOKED_AT).contains(&length) && !ready.is_read_closed();
+            match may_be_more && head.is_ok_and(|head| head.is_partial()) {
+                true => Err(io::ErrorKind::WouldBlock.into()),
+                false => Ok(()),
+            }
+        });
+        match looked {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            looked => return looked,
+        }
+    }
+}
+
+/// Elsewhere, it waits for the first byte.
+#[cfg(not(unix))]
+async fn head_arrives(stream: &TcpStream) -> io::Result<()> {
+    stream.peek(&mut [0; 1]).await.map(drop)
 }
 
 /// Lets the system end the connection, as if its client had, where the client acknowledges nothing of what it was sent for this
@@ -147,5 +186,66 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    use super::*;
+
+    /// A client and the gateway's end of its connection.
+    async fn connected() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
+        (client, listener.accept().await.expect("the same connection").0)
+    }
+
+    /// Whether the head has arrived, if the client sends nothing after these bytes.
+    async fn has_arrived(start: &[u8]) -> bool {
+        let (mut client, gateway) = connected().await;
+        client.write_all(start).await.expect("they are sent");
+        gateway.readable().await.expect("they arrive");
+        head_arrives(&gateway).now_or_never().is_some_and(|arrived| arrived.is_ok())
+    }
+
+    #[tokio::test]
+    async fn hyper_gets_whole_heads_and_what_is_none() {
+        assert!(has_arrived(b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n").await);
+        assert!(has_arrived(b"POST / HTTP/1.1\r\nhost: gateway\r\ncontent-length: 3\r\n\r\na").await);
+        for part in ["G", "\r\n", "GET / HT", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nhost: gateway\r\n", "PRI * HTTP"]
+        {
+            assert!(!has_arrived(part.as_bytes()).await, "{part:?} is the beginning of a head");
+        }
+        for other in ["{\"name\"", "\u{16}\u{3}\u{1}", "GET / HTTP/9", "PRI * HTTP/2.0\r\n"] {
+            assert!(has_arrived(other.as_bytes()).await, "{other:?} begins no head");
+        }
+        assert!(
+            has_arrived(format!("GET /{} ", "a".repeat(LOOKED_AT)).as_bytes()).await,
+            "it is not looked at further"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_head_that_arrives_in_parts_is_awaited() {
+        let (mut client, gateway) = connected().await;
+        let mut arrives = Box::pin(head_arrives(&gateway));
+        for part in ["GET / HTTP/1.1\r\n", "host: gate", "way\r\n\r"] {
+            client.write_all(part.as_bytes()).await.expect("it is sent");
+            gateway.readable().await.expect("it arrives");
+            assert!(arrives.as_mut().now_or_never().is_none(), "{part:?} does not end the head");
+        }
+        client.write_all(b"\n").await.expect("it is sent");
+        arrives.await.expect("the head has arrived");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closes_within_a_head_is_not_awaited() {
+        let (mut client, gateway) = connected().await;
+        client.write_all(b"GET / HT").await.expect("it is sent");
+        client.shutdown().await.expect("its end is closed");
+        head_arrives(&gateway).await.expect("hyper reads the end");
     }
 }
