@@ -19,7 +19,10 @@ mod switch;
 mod terminal;
 mod twin;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -49,9 +52,21 @@ pub struct CommandLine {
 /// Names the configuration file.
 #[derive(Debug, Clone, Args)]
 pub struct Configuration {
-    /// The configuration file; without it, the built-in sandbox is used.
+    /// The configuration file; without it, `passerelle.toml` in the working directory, or else the built-in sandbox.
     #[arg(long, short, value_name = "FILE", env = "PASSERELLE_CONFIG", global = true)]
     config: Option<PathBuf>,
+}
+
+/// The name of a configuration file that is used without being named.
+const USUAL_FILE: &str = "passerelle.toml";
+
+impl Configuration {
+    /// The configuration file. `None`: the sandbox.
+    fn file(&self) -> Option<PathBuf> {
+        // A file that cannot be looked at is an error, and not the sandbox.
+        let is_there = || Path::new(USUAL_FILE).try_exists().unwrap_or(true);
+        self.config.clone().or_else(|| is_there().then(|| PathBuf::from(USUAL_FILE)))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +107,8 @@ pub enum CommandError {
     Usage(String),
     /// The command failed: exit code 1.
     Failed(String),
+    /// The configuration has these mistakes: exit code 1.
+    Mistakes(Vec<String>),
     /// The command has ended, and something needs a person or is not done: exit code 1. The text may be empty.
     Open(String),
 }
@@ -131,12 +148,18 @@ impl CommandLine {
                 terminal::print_error(&message);
                 ExitCode::FAILURE
             }
+            Err(CommandError::Mistakes(mistakes)) => {
+                for mistake in &mistakes {
+                    terminal::print_error(mistake);
+                }
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
 impl From<crate::config::ConfigError> for CommandError {
     fn from(error: crate::config::ConfigError) -> Self {
-        Self::Failed(error.to_string())
+        Self::Mistakes(error.mistakes)
     }
 }

@@ -122,7 +122,7 @@ async fn of_gateway(client: &Client, arguments: &Arguments) -> Result<Value, Com
 
 /// Opens the store of a configuration for reading.
 pub(super) fn open(configuration: &Configuration) -> Result<Inspection, CommandError> {
-    let loaded = config::load(configuration.config.as_deref())?;
+    let loaded = config::load(configuration.file().as_deref())?;
     let failed = |error: crate::store::StoreError| CommandError::Failed(error.to_string());
     let settings = Settings::from(loaded.config.store.as_ref()).map_err(failed)?;
     Inspection::open(&settings).map_err(failed)

@@ -55,11 +55,11 @@ pub(super) fn run(configuration: &Configuration, arguments: Arguments) -> Result
     start_logging();
     // Before the runtime starts threads.
     let inherited = Inherited::take().map_err(CommandError::Failed)?;
-    let mut loaded = config::load(configuration.config.as_deref())?;
+    let mut loaded = config::load(configuration.file().as_deref())?;
     if let Some(listen) = arguments.listen {
         loaded.config.server.listen = listen;
     }
-    runtime()?.block_on(serve(loaded, inherited, configuration.config.clone()))
+    runtime()?.block_on(serve(loaded, inherited, configuration.file()))
 }
 
 /// A runtime with one thread on a machine with one core: more threads would only add cost.

@@ -51,7 +51,7 @@ enum StoreCommand {
 }
 
 pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), CommandError> {
-    let loaded = config::load(configuration.config.as_deref())?;
+    let loaded = config::load(configuration.file().as_deref())?;
     let settings = Settings::from(loaded.config.store.as_ref()).map_err(failed)?;
     match &arguments.command {
         StoreCommand::Backup { out } => backup(&settings, out, arguments.json),

@@ -92,6 +92,9 @@ fn described(error: &figment::Error, source: &Source, name: &str) -> String {
             };
             (path, format!("must be {expected}, not {}", type_of(found)))
         }
+        Kind::InvalidValue(_, expected) if numbers(expected).is_some() => {
+            (path, format!("must be {}", numbers(expected).unwrap_or_default()))
+        }
         other => (path, other.to_string()),
     };
     if from_environment {
@@ -104,8 +107,19 @@ fn described(error: &figment::Error, source: &Source, name: &str) -> String {
     }
 }
 
+/// The whole numbers of a Rust type.
+fn numbers(expected: &str) -> Option<&'static str> {
+    Some(match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number that is not negative",
+        _ => return None,
+    })
+}
+
 /// The dotted key of a field. The path of an error does not always end with the field.
-fn below(path: &[String], field: &str) -> String {
+pub(super) fn below(path: &[String], field: &str) -> String {
     let table = path.strip_suffix(&[field.to_owned()]).unwrap_or(path);
     table.iter().map(String::as_str).chain([field]).collect::<Vec<_>>().join(".")
 }

@@ -1,21 +1,24 @@
 //! Reads the configuration in layers, later ones win: the built-in defaults, the file, the environment variables.
 
-use std::{fmt, fs, path::Path};
+use std::{borrow::Cow, fmt, fs, path::Path};
 
 use figment::{
     Figment,
     providers::{Env, Format, Toml},
     value::Dict,
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Config, Snapshot,
     diagnose::{self, Source},
+    left_out::{LeftOut, Readable},
 };
 
 /// Every key with its default value. The file is built into the binary.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+/// How many mistakes are looked for.
+const MOST_MISTAKES: usize = 100;
 /// The configuration of the sandbox, which the gateway serves when the operator names no file.
 pub const SANDBOX: &str = include_str!("../../config/sandbox.toml");
 
@@ -30,6 +33,27 @@ impl ConfigError {
     /// An error with one mistake.
     pub fn one(mistake: impl Into<String>) -> Self {
         Self { mistakes: vec![mistake.into()] }
+    }
+}
+
+/// A mistake in parts, for a program that reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mistake<'a> {
+    /// The line of the file, counted from one. `None`: it is not in the file, or concerns all of it.
+    pub line: Option<usize>,
+    /// What is wrong, with its key.
+    pub message: &'a str,
+}
+
+impl<'a> Mistake<'a> {
+    /// Takes a mistake apart that names this file.
+    pub fn of(text: &'a str, file: &str) -> Self {
+        let rest = text.strip_prefix(file).and_then(|rest| rest.strip_prefix(':')).unwrap_or(text);
+        let in_line = rest.split_once(": ").and_then(|(line, message)| Some((line.parse().ok()?, message)));
+        match in_line {
+            Some((line, message)) => Self { line: Some(line), message },
+            None => Self { line: None, message: rest.trim_start() },
+        }
     }
 }
 
@@ -107,27 +131,61 @@ impl Loaded {
 
 /// Reads a file, or the built-in sandbox if `file` is `None`.
 pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
-    match file {
-        None => load_text(SANDBOX, "the built-in sandbox"),
-        Some(path) => {
-            let text = fs::read_to_string(path)
-                .map_err(|error| ConfigError::one(format!("{} cannot be read: {error}", path.display())))?;
-            load_text(&text, &path.display().to_string())
-        }
-    }
+    read(file)?.without_mistakes()
 }
 
 /// Reads the text of a file. `name` is the name of the file in messages.
 pub fn load_text(text: &str, name: &str) -> Result<Loaded, ConfigError> {
-    let source = Source::new(text, name)?;
+    Readable::of(text, name)?.without_mistakes()
+}
+
+/// Like [`load`], for a file whose other mistakes are wanted as well. It fails if the file cannot be read, or is no TOML.
+pub fn read(file: Option<&Path>) -> Result<Readable, ConfigError> {
+    match file {
+        None => Readable::of(SANDBOX, "the built-in sandbox"),
+        Some(path) => {
+            let text = fs::read_to_string(path)
+                .map_err(|error| ConfigError::one(format!("{} cannot be read: {error}", path.display())))?;
+            Readable::of(&text, &path.display().to_string())
+        }
+    }
+}
+
+/// The layers of a configuration. What is left out counts as if nobody had written it.
+fn layers(text: &str, left_out: &LeftOut) -> Figment {
     // The value of a variable is parsed as TOML. A value that is not TOML is a string.
-    let environment = Env::prefixed(PREFIX).filter(|key| key.as_str().contains("__")).split("__");
-    let layers = Figment::new().merge(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment);
-    let config = extract(&layers, &source, name)?;
-    let typed = extract(&layers, &source, name)?;
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let warnings = other_variables(names, text).into_iter().collect();
-    Ok(Loaded { config, warnings, typed, source, name: name.to_owned() })
+    let variables = left_out.variables.clone();
+    let is_key = move |key: &str| key.contains("__") && !variables.iter().any(|left| left.eq_ignore_ascii_case(key));
+    let environment = Env::prefixed(PREFIX).filter(move |key| is_key(key.as_str())).split("__");
+    Figment::new().merge(Toml::string(DEFAULTS)).merge(Toml::string(text)).merge(environment)
+}
+
+impl Readable {
+    /// Reads a text. What cannot be read is left out, and the rest is read again, until all mistakes are found.
+    fn of(text: &str, name: &str) -> Result<Self, ConfigError> {
+        let source = Source::new(text, name)?;
+        let (mut text, mut left_out, mut mistakes) = (Cow::Borrowed(text), LeftOut::default(), Vec::new());
+        while mistakes.len() < MOST_MISTAKES {
+            let layers = layers(&text, &left_out);
+            let errors = match (layers.extract(), layers.extract()) {
+                (Ok(config), Ok(typed)) => {
+                    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+                    let warnings = other_variables(names, &text).into_iter().collect();
+                    let rest = Some(Loaded { config, warnings, typed, source, name: name.to_owned() });
+                    return Ok(Self { mistakes, left_out, name: name.to_owned(), rest });
+                }
+                (Err(errors), _) | (_, Err(errors)) => errors,
+            };
+            let errors: Vec<_> = errors.into_iter().collect();
+            let new = errors.iter().filter(|error| !left_out.explains(error));
+            mistakes.extend(new.map(|error| diagnose::describe(error, &source, name)));
+            match left_out.leave_out(&errors, &text) {
+                Some(rest) => text = Cow::Owned(rest),
+                None => break,
+            }
+        }
+        Ok(Self { mistakes, left_out, name: name.to_owned(), rest: None })
+    }
 }
 
 /// The beginning of the environment variables that are configuration.

@@ -5,29 +5,32 @@
 mod breaker;
 mod changes;
 mod diagnose;
+mod left_out;
 mod load;
 mod secret;
 mod telemetry;
 mod transport;
+mod values;
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use ipnet::IpNet;
 use passerelle_providers::model::LossPolicy;
 use schemars::JsonSchema;
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, Visitor},
-};
+use serde::Deserialize;
 
 pub use breaker::BreakerConfig;
 pub use changes::{Change, Snapshot};
 pub(crate) use diagnose::nearest;
+pub use left_out::Readable;
 pub(crate) use load::read_text;
-pub use load::{ConfigError, DEFAULTS, Loaded, SANDBOX, load, load_text};
+pub use load::{ConfigError, DEFAULTS, Loaded, Mistake, SANDBOX, load, load_text, read};
 pub use secret::{ApiKey, Secret, SecretError};
 pub use telemetry::{TelemetryConfig, TracesConfig};
 pub use transport::{Http2, TlsConfig};
+pub use values::Rate;
+pub(crate) use values::{duration, parse_duration};
+use values::{maybe_duration, maybe_rate, networks, rate};
 
 /// Passerelle's configuration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -294,81 +297,6 @@ pub enum OnAmbiguous {
     /// The gateway sends it again after `visibility_lag`. Not allowed where the provider's lists do not show every
     /// customer.
     ResendAfterLag,
-}
-
-/// The most requests in a period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// The number of requests.
-    pub requests: NonZeroU32,
-    /// The length of the period.
-    pub per: Duration,
-}
-
-impl Rate {
-    /// Reads a rate such as `60/min`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (requests, unit) = text.split_once('/')?;
-        let seconds = match unit.trim() {
-            "s" | "sec" | "second" => 1,
-            "m" | "min" | "minute" => 60,
-            "h" | "hour" => 3600,
-            _ => return None,
-        };
-        Some(Self { requests: requests.trim().parse().ok()?, per: Duration::from_secs(seconds) })
-    }
-}
-
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    let duration: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
-}
-
-/// A value that is written as a string of a certain form. The error of a value of another form or type says the form.
-struct InString<T> {
-    form: &'static str,
-    parse: fn(&str) -> Option<T>,
-}
-
-impl<T> Visitor<'_> for InString<T> {
-    type Value = T;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.form)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        (self.parse)(text).ok_or_else(|| E::custom(format!("must be {}, not `{text}`", self.form)))
-    }
-}
-
-pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    const FORM: &str = "a duration above zero, such as \"10s\" or \"500ms\"";
-    deserializer.deserialize_str(InString { form: FORM, parse: parse_duration })
-}
-
-fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    let network = |text: &String| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    let parsed = texts.iter().map(|text| {
-        network(text).map_err(|_| {
-            D::Error::custom(format!("must have addresses and networks, such as \"10.0.0.0/8\", not `{text}`"))
-        })
-    });
-    parsed.collect()
-}
-
-fn maybe_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    duration(deserializer).map(Some)
-}
-
-fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
-    const FORM: &str = "a rate, such as \"60/min\", \"5/s\" or \"1000/h\"";
-    deserializer.deserialize_str(InString { form: FORM, parse: Rate::parse })
-}
-
-fn maybe_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rate>, D::Error> {
-    rate(deserializer).map(Some)
 }
 
 /// The loss policies that a configuration may name.

@@ -6,7 +6,7 @@ use std::{error::Error as StdError, io, iter::successors};
 
 use passerelle_providers::model::{Error, Kind};
 
-use super::proxy::Proxy;
+use super::{proxy::Proxy, resolve::Unresolved};
 
 /// The end of a message: the proxy refuses the credentials. `docs/operating.md` quotes it.
 const CREDENTIALS: &str =
@@ -27,7 +27,7 @@ pub(super) fn classify(error: &reqwest::Error, proxy: Option<&Proxy>) -> Error {
         return Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came");
     }
     match proxy {
-        None => unreachable("", &tls_failure(error)),
+        None => unreachable("", &connect_failure(error)),
         Some(proxy) => unreachable(&through(proxy), &proxy_failure(error)),
     }
 }
@@ -77,6 +77,30 @@ fn tls_failure(error: &reqwest::Error) -> String {
         Some(rustls::Error::InvalidCertificate(why)) => format!(": its certificate was refused ({why})"),
         Some(why) => format!(": it does not speak TLS as expected ({why})"),
         None => String::new(),
+    }
+}
+
+/// Why there is no connection to the provider. Empty if that is not known.
+fn connect_failure(error: &reqwest::Error) -> String {
+    let tls = tls_failure(error);
+    if !tls.is_empty() {
+        return tls;
+    }
+    if let Some(unresolved) = causes(error).find_map(|error| error.downcast_ref::<Unresolved>()) {
+        return format!(": {unresolved}; check the host in `base_url`");
+    }
+    if error.is_timeout() {
+        return ": no connection was made within `outbound.connect_timeout`".to_owned();
+    }
+    match causes(error).find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            ": it refused the connection; check the port in `base_url`".to_owned()
+        }
+        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+            ": there is no route to it from this machine".to_owned()
+        }
+        Some(io::ErrorKind::ConnectionReset) => ": it closed the connection before the request".to_owned(),
+        _ => String::new(),
     }
 }
 

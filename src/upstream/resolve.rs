@@ -1,6 +1,6 @@
 //! Resolves the host names of providers and of the proxy. The outbound client calls it for every new connection.
 
-use std::{io, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -15,14 +15,34 @@ pub(super) struct AddressResolver {
     pub(super) proxy: Option<Arc<str>>,
 }
 
+/// Why a name has no address that the client may use.
+#[derive(Debug)]
+pub(super) enum Unresolved {
+    /// The system knows no address, for this reason.
+    NoAddress(String),
+    NoPublicAddress,
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAddress(why) => write!(formatter, "the name cannot be resolved ({why})"),
+            Self::NoPublicAddress => formatter.write_str("the name resolves to no public address"),
+        }
+    }
+}
+
+impl std::error::Error for Unresolved {}
+
 impl Resolve for AddressResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let public_only = self.public_only && self.proxy.as_deref() != Some(name.as_str());
         Box::pin(async move {
-            let resolved = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let resolved = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let resolved = resolved.map_err(|error| Unresolved::NoAddress(error.to_string()))?;
             let usable: Vec<_> = resolved.filter(|socket| !public_only || address::is_public(socket.ip())).collect();
             match usable.is_empty() {
-                true => Err(io::Error::other("the name resolves to no public address").into()),
+                true => Err(Unresolved::NoPublicAddress.into()),
                 false => Ok(Box::new(usable.into_iter()) as Addrs),
             }
         })

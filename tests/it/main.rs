@@ -34,6 +34,7 @@ mod limits;
 mod lists;
 mod logs;
 mod metrics;
+mod mistakes;
 mod operator;
 mod partial_lists;
 mod phones;

@@ -135,7 +135,10 @@ async fn an_authority_of_ssl_cert_file_is_trusted() {
         let probed = probe(&front.url(host), trusted.path()).await;
         assert!(probed.status.success(), "{host}, {versions:?}: {}{}", out(&probed), err(&probed));
         assert!(
-            out(&probed).contains("acme.main (lomi): the provider answers and accepts the credentials"),
+            out(&probed).contains(&format!(
+                "acme.main (lomi, {}): the provider answers and accepts the credentials",
+                front.url(host)
+            )),
             "{}",
             out(&probed)
         );
@@ -146,6 +149,8 @@ async fn an_authority_of_ssl_cert_file_is_trusted() {
         assert!(requests[0].contains(&format!("\r\nhost: {host}:{}\r\n", front.address.port())), "{}", requests[0]);
     }
 }
+
+const TOO_LATE: &str = ": no connection was made within `outbound.connect_timeout`; nothing was sent";
 
 /// The authority is trusted, and still the certificate must be valid for the host and at this time.
 #[tokio::test]
@@ -193,9 +198,9 @@ async fn the_connect_timeout_ends_a_handshake_that_gets_no_answer() {
     let more = "timeout = \"1h\"\n[server]\ndeadline = \"5m\"";
     let configuration = configuration(&silent.url, "connect_timeout = \"50ms\"", more);
     let gateway = Gateway::start(&configuration).await.with_key("sk_acme");
-    assert_nothing_was_sent(&timeout(PATIENCE, read(&gateway)).await.expect("an answer in time"), ";");
+    assert_nothing_was_sent(&timeout(PATIENCE, read(&gateway)).await.expect("an answer in time"), TOO_LATE);
     silent.assert_only_hellos().await;
-    assert_nothing_was_sent(&timeout(PATIENCE, write(&gateway, "lomi")).await.expect("an answer in time"), ";");
+    assert_nothing_was_sent(&timeout(PATIENCE, write(&gateway, "lomi")).await.expect("an answer in time"), TOO_LATE);
     silent.assert_only_hellos().await;
 }
 

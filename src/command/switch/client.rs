@@ -68,7 +68,7 @@ impl Client {
                 return Err(CommandError::Usage(format!("--operator needs the operator's key in the variable {KEY}")));
             }
             (None, from_environment) => {
-                let loaded = config::load(configuration.config.as_deref())?;
+                let loaded = config::load(configuration.file().as_deref())?;
                 let Some(operator) = &loaded.config.operator else {
                     return Err(CommandError::Failed(format!(
                         "{} has no section [operator], so the gateway has no operator's listener; add\n\n  [operator]\n  \
@@ -109,7 +109,7 @@ impl Client {
         if target.operator.is_some() {
             return Self::new(configuration, target).map(Some);
         }
-        let is_configured = config::load(configuration.config.as_deref())?.config.operator.is_some();
+        let is_configured = config::load(configuration.file().as_deref())?.config.operator.is_some();
         let Some(client) = is_configured.then(|| Self::new(configuration, target).ok()).flatten() else {
             return Ok(None);
         };

@@ -1,0 +1,120 @@
+//! Reads a configuration in spite of its mistakes, so that the operator sees all of them at once: what is wrong is left out,
+//! and the rest is read again. Nothing that was left out is served: this is for messages only.
+
+use figment::error::Kind;
+use toml_edit::{DocumentMut, TableLike};
+
+use super::{ConfigError, Loaded, diagnose::below, load::Mistake};
+
+/// What could be read of a configuration.
+#[derive(Debug)]
+pub struct Readable {
+    /// The mistakes in what could not be read.
+    pub mistakes: Vec<String>,
+    /// The configuration without what could not be read. `None` if too little is left.
+    pub rest: Option<Loaded>,
+    /// The name of the file in messages.
+    pub name: String,
+    pub(super) left_out: LeftOut,
+}
+
+impl Readable {
+    pub(super) fn without_mistakes(self) -> Result<Loaded, ConfigError> {
+        match self.rest {
+            Some(rest) if self.mistakes.is_empty() => Ok(rest),
+            _ => Err(in_order(self.mistakes, &self.name)),
+        }
+    }
+
+    /// The configuration and what was made of the rest, or all mistakes together. A mistake of the rest that follows from what was
+    /// left out is none.
+    pub fn and<T>(self, of_rest: Result<T, ConfigError>) -> Result<(Loaded, T), ConfigError> {
+        let Self { mut mistakes, rest, name, left_out } = self;
+        match (rest, of_rest) {
+            (Some(rest), Ok(made)) if mistakes.is_empty() => Ok((rest, made)),
+            (_, of_rest) => {
+                let of_rest = of_rest.err().map_or(Vec::new(), |error| error.mistakes);
+                mistakes.extend(of_rest.into_iter().filter(|mistake| !left_out.causes(mistake)));
+                Err(in_order(mistakes, &name))
+            }
+        }
+    }
+}
+
+/// The mistakes in the order of their lines. Those without a line come last.
+fn in_order(mut mistakes: Vec<String>, name: &str) -> ConfigError {
+    mistakes.sort_by_key(|mistake| Mistake::of(mistake, name).line.unwrap_or(usize::MAX));
+    ConfigError { mistakes }
+}
+
+/// The parts of a configuration that were not read.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    /// Dotted keys of the file.
+    keys: Vec<String>,
+    /// Names of environment variables, without what all of them begin with.
+    pub(super) variables: Vec<String>,
+}
+
+impl LeftOut {
+    /// Whether an error is only that something is missing which was left out.
+    pub(super) fn explains(&self, error: &figment::Error) -> bool {
+        let Kind::MissingField(field) = &error.kind else { return false };
+        let key = below(&error.path, field);
+        // A table is missing where all that it had was left out.
+        self.keys.iter().any(|left| *left == key || left.starts_with(&format!("{key}.")))
+    }
+
+    /// The text of the file without what these errors are about. `None` if nothing more can be left out.
+    pub(super) fn leave_out(&mut self, errors: &[figment::Error], text: &str) -> Option<String> {
+        let mut document: DocumentMut = text.parse().ok()?;
+        let mut is_less = false;
+        for error in errors {
+            let is_variable = error.metadata.as_ref().is_some_and(|metadata| metadata.name.contains("environment"));
+            if is_variable {
+                self.variables.push(error.path.join("__"));
+                is_less = true;
+                continue;
+            }
+            let path = match &error.kind {
+                Kind::UnknownField(field, _) => below(&error.path, field),
+                // Without it, its table has no meaning.
+                Kind::MissingField(field) => {
+                    below(&error.path, field).rsplit_once('.').map(|(table, _)| table.to_owned())?
+                }
+                _ => error.path.join("."),
+            };
+            if let Some(key) = remove(document.as_table_mut(), &path) {
+                self.keys.push(key);
+                is_less = true;
+            }
+        }
+        is_less.then(|| document.to_string())
+    }
+
+    /// Whether a mistake follows from what was left out: it is about that, or about a merchant or section that lost a part.
+    fn causes(&self, mistake: &str) -> bool {
+        let is_about = |key: &str| mistake.contains(&format!("`{key}`")) || mistake.contains(&format!("`{key}."));
+        self.keys.iter().any(|key| {
+            let lost_connection = key.split('.').collect::<Vec<_>>();
+            match lost_connection.as_slice() {
+                ["merchants", ..] if mistake.contains("no merchant is configured") => true,
+                ["merchants", merchant, "connections"] | ["merchants", merchant, "connections", _] => {
+                    is_about(&format!("merchants.{merchant}.active"))
+                }
+                _ => is_about(key),
+            }
+        })
+    }
+}
+
+/// Removes the deepest part of a dotted key that is there. Returns its key.
+fn remove(table: &mut dyn TableLike, path: &str) -> Option<String> {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    if let (Some(rest), Some(below)) = (rest, table.get_mut(first)?.as_table_like_mut())
+        && let Some(removed) = remove(below, rest)
+    {
+        return Some(format!("{first}.{removed}"));
+    }
+    table.remove(first).map(|_| first.to_owned())
+}
