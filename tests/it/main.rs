@@ -35,6 +35,7 @@ mod lists;
 mod logs;
 mod metrics;
 mod mistakes;
+mod monitoring;
 mod operator;
 mod partial_lists;
 mod phones;
@@ -48,6 +49,8 @@ mod replies;
 mod requests;
 mod sandbox;
 mod service_manager;
+#[path = "../shared/monitoring.rs"]
+mod shared_monitoring;
 mod shared_records;
 mod signed;
 mod stand_in;

@@ -20,6 +20,9 @@ mod keyless;
 mod kills;
 mod late;
 mod live;
+#[expect(dead_code, reason = "the tests of the names use more of it")]
+#[path = "../shared/monitoring.rs"]
+mod monitoring;
 mod network;
 mod outage;
 mod points;

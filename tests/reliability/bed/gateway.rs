@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) store: String,
     /// More keys of `[server]`.
     pub(crate) server: String,
+    /// More keys of `[outbound]`.
+    pub(crate) outbound: String,
     /// The address of a relay to the vendor. `None` is the address of the twin itself.
     pub(crate) vendor: Option<String>,
     /// The URL of a PostgreSQL database. `None` is an SQLite file of this gateway.
@@ -40,6 +42,7 @@ impl Setup {
             connection: connection.to_owned(),
             store: String::new(),
             server: String::new(),
+            outbound: String::new(),
             vendor: None,
             database: None,
             tables: String::new(),
@@ -101,11 +104,12 @@ impl Gateway {
         // The tests wait a minute for a provider that is back, and its short time-outs pass on a busy machine too. So the
         // pauses of breakers are short.
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\n{place}\n{}\n[outbound]\nallow_insecure = true\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\n{place}\n{}\n[outbound]\nallow_insecure = true\n{}\n\
              [outbound.breaker]\npause = \"100ms\"\nmax_pause = \"500ms\"\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
              {}{}",
             setup.server,
             setup.store,
+            setup.outbound,
             twin.connection("main", setup.vendor.as_deref(), &setup.connection),
             setup.tables,
         );
