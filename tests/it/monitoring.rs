@@ -139,6 +139,44 @@ fn every_query_names_metrics_labels_and_words_that_exist() {
     }
 }
 
+/// The labels that a text shows between these words, such as `{{merchant}}`.
+fn shown_labels<'t>(text: &'t str, begin: &str) -> Vec<&'t str> {
+    let is_end = |letter: char| !letter.is_ascii_alphanumeric() && letter != '_';
+    text.split(begin).skip(1).map(|rest| rest.split(is_end).next().unwrap_or_default()).collect()
+}
+
+/// Whether the series of a query's result have this label: one by which it groups, or without groups any of the metric.
+fn has_in_result(query: &str, label: &str) -> bool {
+    let named = named(query);
+    if !named.grouped.is_empty() {
+        return named.grouped.iter().any(|grouped| grouped == label);
+    }
+    named.selectors.iter().all(|selector| labels_of(&selector.metric).is_ok_and(|(_, labels)| labels.contains(label)))
+}
+
+#[test]
+fn legends_and_alerts_show_only_labels_that_the_result_has() {
+    let mut checked = 0;
+    let dashboard = dashboard();
+    for panel in dashboard["panels"].as_array().expect("panels") {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let (query, legend) = (target["expr"].as_str().expect("a query"), target["legendFormat"].as_str());
+            for label in shown_labels(legend.expect("a legend"), "{{") {
+                assert!(has_in_result(&with_variables(query), label), "{}: no `{label}` in {query}", panel["title"]);
+                checked += 1;
+            }
+        }
+    }
+    for alert in alerts() {
+        let query = alert.value("expr").expect("an expression");
+        for label in shown_labels(&alert.text, "$labels.") {
+            assert!(has_in_result(&query, label), "{}: no `{label}` in {query}", alert.name);
+            checked += 1;
+        }
+    }
+    assert!(checked > 50, "the labels were found");
+}
+
 #[test]
 fn a_query_that_names_what_does_not_exist_is_noticed() {
     for (query, expected) in [
