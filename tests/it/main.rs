@@ -37,6 +37,7 @@ mod metrics;
 mod mistakes;
 mod monitoring;
 mod operator;
+mod packages;
 mod partial_lists;
 mod phones;
 mod played;
