@@ -30,7 +30,8 @@ fn code() -> BTreeMap<String, String> {
 
 /// Every document that is written for people.
 fn documents() -> Vec<PathBuf> {
-    let mut found = vec![root().join("README.md")];
+    let mut found: Vec<PathBuf> =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name)).into();
     for folder in ["docs", "providers"] {
         let entries = fs::read_dir(root().join(folder)).expect("a folder").filter_map(Result::ok);
         found.extend(entries.map(|entry| entry.path()).filter_map(|path| match path.is_dir() {
@@ -103,7 +104,7 @@ fn every_path_that_a_document_names_exists() {
     for document in documents() {
         for text in quoted(&fs::read_to_string(&document).expect("a document")) {
             let is_path = text.contains('/')
-                && [&ROOTS[..], &["docs", "config", "fixtures"]]
+                && [&ROOTS[..], &["docs", "config", "fixtures", "packaging"]]
                     .concat()
                     .contains(&text.split('/').next().unwrap_or(""))
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
