@@ -129,6 +129,10 @@ metrics! {
     /// Requests that the gateway refused because there were too many, by the code of the answer.
     counter requests_refused = "passerelle_requests_refused" (code);
 
+    /// Requests that were refused because of a key with a name, of a merchant's client. `reason` is `expired` or `not_yet_valid`
+    /// (the answer is that to an unknown key), or `lacks_scope`.
+    counter keys_refused = "passerelle_keys_refused" (merchant, key, reason);
+
     /// The time from the head of a client's request to its answer, in seconds. `outcome` is `ok`, `refused` (4xx), `failed`
     /// (5xx), `unknown` (a write whose outcome is not known) or `abandoned` (the client has disconnected).
     /// `connection` is the one that was asked last. Requests without an operation, such as those with a wrong key or for

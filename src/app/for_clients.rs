@@ -48,8 +48,8 @@ impl ForClients {
             return Ok(());
         }
         let gateway = self.gateway.load();
-        let merchant = api::request::bearer(request.headers()).and_then(|key| gateway.merchant(key));
-        match merchant.is_some_and(|merchant| self.places.would_refuse(&merchant.places)) {
+        let client = api::request::bearer(request.headers()).and_then(|key| gateway.client(key));
+        match client.is_some_and(|client| self.places.would_refuse(&client.merchant.places)) {
             true => Err(TooMany::InFlight.into()),
             false => Ok(()),
         }

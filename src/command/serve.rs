@@ -178,7 +178,7 @@ async fn start_inheriting(loaded: &Loaded, inherited: Inherited) -> Result<Runni
 
 /// Whether a merchant is the one of the sandbox who switches providers. Its key is public, so no other merchant has it.
 fn is_sandbox_switch(merchant: &MerchantConfig) -> bool {
-    merchant.api_keys.iter().any(|key| match key {
+    merchant.api_keys.iter().any(|key| match &key.key {
         ApiKey::Key(secret) => {
             secret.is_literal() && secret.resolve().is_ok_and(|key| key.expose_secret() == SWITCH_KEY)
         }

@@ -201,17 +201,17 @@ fn digest_secrets(value: &Value, digest: &mut Context, files: &mut BTreeSet<Path
         Value::Array(_, values) => values.iter().for_each(|value| digest_secrets(value, digest, files)),
         Value::Dict(_, reference) => {
             for (kind, name) in reference {
-                let name = name.as_str().unwrap_or_default();
+                let name = shown(name);
+                add(kind);
+                add(&name);
                 let secret = match kind.as_str() {
-                    "env" => Some(Secret::Env(name.to_owned())),
+                    "env" => Some(Secret::Env(name)),
                     "file" => {
-                        files.insert(PathBuf::from(name));
-                        Some(Secret::File(name.to_owned()))
+                        files.insert(PathBuf::from(&name));
+                        Some(Secret::File(name))
                     }
                     _ => None,
                 };
-                add(kind);
-                add(name);
                 if let Some(secret) = secret.and_then(|secret| secret.resolve().ok()) {
                     add(secret.expose_secret());
                 }
@@ -357,7 +357,7 @@ mod tests {
     fn secrets(root: &Json, schema: &Json, at: &str, found: &mut BTreeSet<String>) {
         if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/$defs/")) {
             match name {
-                "Secret" | "ApiKey" => {
+                "Secret" | "ApiKey" | "ClientKey" => {
                     found.insert(at.trim_start_matches('.').to_owned());
                 }
                 name => secrets(root, &root["$defs"][name], at, found),

@@ -2,10 +2,10 @@
 //! The line is known when the key, or a table that contains it, is in the file. A mistake in an environment variable
 //! names the variable instead.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use figment::error::Kind;
-use toml_edit::{Document, Item};
+use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::ConfigError;
 
@@ -33,14 +33,42 @@ impl Source {
 
     /// The line of a dotted key, or of the deepest table of its path that is in the file.
     pub(super) fn line_of_key(&self, key: &str) -> Option<usize> {
-        let mut item: &Item = self.document.as_item();
+        let mut place = Place::Item(self.document.as_item());
         let mut found = None;
         for part in key.split('.') {
-            let Some((key, value)) = item.as_table_like().and_then(|table| table.get_key_value(part)) else { break };
-            found = key.span().or_else(|| value.span()).or(found);
-            item = value;
+            let Some((span, below)) = place.below(part) else { break };
+            found = span.or(found);
+            place = below;
         }
         found.map(|span| line_of(&self.line_ends, span.start))
+    }
+}
+
+/// A place in the document: an item, or an element of a list.
+enum Place<'d> {
+    Item(&'d Item),
+    Value(&'d Value),
+    Table(&'d Table),
+}
+
+impl<'d> Place<'d> {
+    /// The entry with this name or, in a list, the element with this number, and where it is.
+    fn below(&self, part: &str) -> Option<(Option<Range<usize>>, Self)> {
+        let table: Option<&'d dyn TableLike> = match self {
+            Place::Item(item) => item.as_table_like(),
+            Place::Value(value) => value.as_inline_table().map(|table| table as &dyn TableLike),
+            Place::Table(table) => Some(*table),
+        };
+        if let Some(table) = table {
+            let (key, value) = table.get_key_value(part)?;
+            return Some((key.span().or_else(|| value.span()), Place::Item(value)));
+        }
+        let Place::Item(item) = self else { return None };
+        let index: usize = part.parse().ok()?;
+        if let Some(tables) = item.as_array_of_tables() {
+            return tables.get(index).map(|table| (table.span(), Place::Table(table)));
+        }
+        item.as_array()?.get(index).map(|value| (value.span(), Place::Value(value)))
     }
 }
 

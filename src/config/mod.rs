@@ -4,6 +4,7 @@
 
 mod breaker;
 mod changes;
+mod client_key;
 mod diagnose;
 mod left_out;
 mod load;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 pub use breaker::BreakerConfig;
 pub use changes::{Change, Snapshot};
+pub use client_key::ClientKey;
 pub(crate) use diagnose::nearest;
 pub use left_out::Readable;
 pub(crate) use load::read_text;
@@ -211,7 +213,7 @@ pub struct SwitchConfig {
 #[schemars(rename = "Merchant")]
 pub struct MerchantConfig {
     /// The API keys of this merchant's clients.
-    pub api_keys: Vec<ApiKey>,
+    pub api_keys: Vec<ClientKey>,
     /// The connection that serves this merchant. Changing this line switches the provider.
     pub active: String,
     /// The home region as an ISO 3166-1 alpha-2 code. It completes national phone numbers that are
@@ -319,10 +321,7 @@ fn remove_required(schema: Option<&mut serde_json::Map<String, serde_json::Value
     let Some(schema) = schema else { return };
     schema.remove("required");
     for section in ["Server", "Outbound", "Breaker"] {
-        if let Some(section) =
-            schema.get_mut("$defs").and_then(|defs| defs.get_mut(section)).and_then(|of| of.as_object_mut())
-        {
-            section.remove("required");
-        }
+        let section = schema.get_mut("$defs").and_then(|sections| sections.get_mut(section));
+        section.and_then(|section| section.as_object_mut()).map(|section| section.remove("required"));
     }
 }

@@ -22,7 +22,7 @@ pub enum Secret {
     File(String),
 }
 
-/// An API key of a merchant: the key, or its digest.
+/// An API key: the key itself, or its digest.
 #[derive(Clone, Debug)]
 pub enum ApiKey {
     /// The key itself.
@@ -44,6 +44,14 @@ impl fmt::Display for SecretError {
 impl std::error::Error for SecretError {}
 
 impl ApiKey {
+    /// The key with a digest, in hexadecimal.
+    pub(super) fn of_digest<E: serde::de::Error>(digest: &str) -> Result<Self, E> {
+        match digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            true => Ok(Self::Sha256(digest.to_ascii_lowercase())),
+            false => Err(E::custom("has a `sha256` that is not 64 hexadecimal digits")),
+        }
+    }
+
     /// The name of the key in the audit: that of its variable or file, otherwise the beginning of its digest.
     pub fn name(&self, digest: &[u8; 32]) -> String {
         match self {
@@ -129,10 +137,7 @@ impl<'de> Visitor<'de> for Reference {
         let reference = match key.as_str() {
             "env" => ApiKey::Key(Secret::Env(value)),
             "file" => ApiKey::Key(Secret::File(value)),
-            "sha256" if self.digests => match value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                true => ApiKey::Sha256(value.to_ascii_lowercase()),
-                false => return Err(A::Error::custom("has a `sha256` that is not 64 hexadecimal digits")),
-            },
+            "sha256" if self.digests => ApiKey::of_digest(&value)?,
             _ => return Err(A::Error::unknown_field(&key, known)),
         };
         match map.next_key::<String>()? {

@@ -12,14 +12,14 @@ use passerelle_providers::model::{
 
 use super::answer::Refusal;
 use crate::{
-    merchant::{Gateway, Merchant, SignerId, digest_of},
+    merchant::{Client, Gateway, Merchant, SignerId, digest_of},
     state::Once,
 };
 
 /// How a client authenticates, as far as the head of its request shows it.
 pub(super) enum Authentication {
-    /// A valid key of this merchant.
-    Key(Arc<Merchant>),
+    /// A valid key of a merchant's client.
+    Key(Client),
     /// A signature. It can only be verified with the whole request. It names this signer, or several, of which this is the
     /// first.
     Signature(&'static AuthScheme, SignerId),
@@ -41,9 +41,9 @@ pub(super) fn authentication(
         let signer = signer.ok_or_else(|| wrong_key(gateway, vendor_request, unknown_client()))?;
         return Ok(Authentication::Signature(scheme, signer.id));
     };
-    let merchant = gateway.merchant(key);
-    let merchant = merchant.ok_or_else(|| wrong_key(gateway, vendor_request, refused("the key is not known")))?;
-    Ok(Authentication::Key(Arc::clone(merchant)))
+    let client = gateway.authenticate(key);
+    let client = client.ok_or_else(|| wrong_key(gateway, vendor_request, refused("the key is not known")))?;
+    Ok(Authentication::Key(client.clone()))
 }
 
 /// Counts a wrong key or signature, which is answered with `error` unless its address has sent too many.

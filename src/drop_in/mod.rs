@@ -36,7 +36,7 @@ use crate::{
     admission,
     body::{BodyLimits, read_body},
     execution::{self, ProviderTransport, Reader},
-    merchant::{Connection, Gateway, Merchant},
+    merchant::{Action, Client, Connection, Gateway, Key, Merchant},
     metrics::{number, request::is_for},
     problem::{AlreadyWritten, Code, Problem},
     state::{Admitted, App, BodyOwner, NotAdmitted, Seen},
@@ -85,6 +85,7 @@ async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> 
         vendor_request,
         now: crate::clock::now(),
         merchant: None,
+        key: None,
         seen: None,
         lost: Vec::new(),
         elsewhere: None,
@@ -117,6 +118,7 @@ struct DropInCall {
     vendor_request: Request,
     now: Timestamp,
     merchant: Option<Arc<Merchant>>,
+    key: Option<Arc<Key>>,
     seen: Option<Seen>,
     /// The members of the body that no command has a place for.
     lost: Vec<String>,
@@ -131,18 +133,21 @@ impl DropInCall {
     /// Authenticates the caller, decodes the request, executes the command, and encodes the answer.
     async fn answer(&mut self, body: Body, app: &App) -> Result<http::Response<Bytes>, Refusal> {
         let authentication = caller::authentication(&self.gateway, self.dialect.manifest, &self.vendor_request)?;
-        if let Authentication::Key(merchant) = &authentication {
+        if let Authentication::Key(Client { merchant, .. }) = &authentication {
             admission::admit(&app.places, &merchant.places, merchant.request_rate.as_deref())?;
         }
         let limits = BodyLimits { size: self.gateway.max_body, timeout: self.gateway.body_timeout };
         let owner = match &authentication {
-            Authentication::Key(merchant) => BodyOwner::Merchant(merchant.name.clone()),
+            Authentication::Key(client) => BodyOwner::Merchant(client.merchant.name.clone()),
             Authentication::Signature(_, signer) => BodyOwner::Signer(*signer),
         };
         let reservation = app.bodies.reservation(owner);
         *self.vendor_request.body_mut() = read_body(self.vendor_request.headers(), body, limits, reservation).await?;
         let merchant = match authentication {
-            Authentication::Key(merchant) => merchant,
+            Authentication::Key(client) => {
+                self.key = Some(client.key);
+                client.merchant
+            }
             Authentication::Signature(scheme, _) => {
                 let mut signed = self.vendor_request.clone();
                 *signed.uri_mut() = self.uri.clone();
@@ -172,6 +177,10 @@ impl DropInCall {
         let command = self.decode(&*server, merchant)?;
         let operation = command.operation();
         is_for(operation, merchant.active.upstream.series());
+        // A client that signs its requests has no key, and every scope.
+        if let Some(key) = &self.key {
+            key.require(Action::Customers(operation)).map_err(Problem::from)?;
+        }
         let of_command = |error| Refusal::of(error, operation);
         if command.is_write() {
             return self.write(app, merchant, command).await;
@@ -227,6 +236,7 @@ impl DropInCall {
         let body = Some(self.vendor_request.body()).filter(|body| !body.is_empty()).and_then(Source::new);
         let new = NewWrite {
             merchant: Arc::clone(merchant),
+            key_name: self.key.as_ref().and_then(|key| key.name().cloned()),
             home: home.of_write(),
             connection: home.connection,
             command,

@@ -28,7 +28,7 @@ use crate::{problem::Problem, state::App};
     responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "The customer that exists already: with `distinct=true`, or where the provider answered its own record, which `fidelity` says; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
 )]
 pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, Problem> {
-    let body = caller.json_body(&app, request).await?;
+    let body = caller.json_body(Operation::Create, &app, request).await?;
     let call = caller.call(Operation::Create, &["distinct"])?;
     let fields = call.fields(&body)?;
     let distinct = call.query.flag("distinct")?.unwrap_or_default();
@@ -97,7 +97,7 @@ pub async fn update(
     id: CustomerPath,
     request: Request,
 ) -> Result<Response, Problem> {
-    let body = caller.json_body(&app, request).await?;
+    let body = caller.json_body(Operation::Update, &app, request).await?;
     let mut call = caller.call(Operation::Update, &[])?;
     let id = call.id(id)?;
     let fields = call.fields(&body)?;

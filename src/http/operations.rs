@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::{answer::json, query::Query, request::Caller, schema, writes::operation_id};
 use crate::{
     execution,
-    merchant::Merchant,
+    merchant::{Action, Merchant},
     problem::{Code, Problem},
     state::App,
     store::{Record, State as Progress, StoreError},
@@ -140,9 +140,10 @@ pub async fn one(
     caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
+    let merchant = caller.merchant(Action::OwnWrites)?;
     let Ok(Path(id)) = id else { return Err(Problem::new(Code::InvalidId, "the id in the path is not UTF-8 text")) };
-    let record = app.store.operations().get(&caller.merchant.name, operation_id(&id)?).await.map_err(unavailable)?;
-    match views(&caller.merchant, record.as_slice()).await?.first() {
+    let record = app.store.operations().get(&merchant.name, operation_id(&id)?).await.map_err(unavailable)?;
+    match views(merchant, record.as_slice()).await?.first() {
         Some(view) => Ok(json(StatusCode::OK, view, 512)),
         None => Err(Problem::new(Code::NotFound, "there is no such write, or it was never sent")),
     }
@@ -159,6 +160,7 @@ pub async fn one(
     responses((status = 200, description = "A page, the newest first.", body = OperationList), schema::Problems),
 )]
 pub async fn all(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Problem> {
+    let merchant = caller.merchant(Action::OwnWrites)?;
     let query = Query::read(caller.query(), &[&["outcome", "limit", "cursor"]])?;
     let outcome = match query.text("outcome")? {
         None => None,
@@ -175,9 +177,9 @@ pub async fn all(State(app): State<Arc<App>>, caller: Caller) -> Result<Response
             Some(cursor.parse().map_err(|_| Problem::new(Code::InvalidCursor, message))?)
         }
     };
-    let records = app.store.operations().list(Some(&caller.merchant.name), outcome, after, limit + 1).await;
+    let records = app.store.operations().list(Some(&merchant.name), outcome, after, limit + 1).await;
     let (records, next_cursor) = page(records.map_err(unavailable)?, limit);
-    let data = views(&caller.merchant, &records).await?;
+    let data = views(merchant, &records).await?;
     Ok(json(StatusCode::OK, &OperationList::of_page(data, next_cursor), 4096))
 }
 

@@ -10,6 +10,7 @@ use super::{answer::json, request::Caller, schema};
 use crate::{
     capabilities::{ProviderView, manifests, manifests_of},
     execution,
+    merchant::Action,
     problem::{Code, Problem},
 };
 
@@ -56,8 +57,10 @@ struct MerchantView {
     get, path = "/v1/providers", operation_id = "list_providers", tag = "capabilities", summary = "What every provider supports",
     responses((status = 200, description = "Every provider, one entry per generation of its API.", body = AllProviders), schema::Problems),
 )]
-pub async fn all(_: Caller) -> Response {
-    json(StatusCode::OK, &AllProviders { object: "list", data: manifests().map(ProviderView::from).collect() }, 16_384)
+pub async fn all(caller: Caller) -> Result<Response, Problem> {
+    caller.merchant(Action::Capabilities)?;
+    let providers = AllProviders { object: "list", data: manifests().map(ProviderView::from).collect() };
+    Ok(json(StatusCode::OK, &providers, 16_384))
 }
 
 /// `GET /v1/providers/{name}`
@@ -67,9 +70,10 @@ pub async fn all(_: Caller) -> Response {
     responses((status = 200, description = "The provider with the generations of its API.", body = OneProvider), schema::Problems),
 )]
 pub async fn one(
-    _: Caller,
+    caller: Caller,
     name: Result<Path<String>, axum::extract::rejection::PathRejection>,
 ) -> Result<Response, Problem> {
+    caller.merchant(Action::Capabilities)?;
     let Ok(Path(name)) = name else {
         return Err(Problem::new(Code::NotFound, "there is no such provider; GET /v1/providers lists them"));
     };
@@ -86,7 +90,7 @@ pub async fn one(
     responses((status = 200, description = "The merchant and its active connection.", body = MerchantView), schema::Problems),
 )]
 pub async fn merchant(caller: Caller) -> Result<Response, Problem> {
-    let merchant = &caller.merchant;
+    let merchant = caller.merchant(Action::Capabilities)?;
     let active = execution::active(merchant)
         .await
         .map_err(|error| Problem::from_error(&error, Operation::List, &merchant.active))?;

@@ -1,4 +1,4 @@
-//! Reads requests of the API: the merchant's key, the parameters that all operations take, ids in paths, and JSON bodies.
+//! Reads requests of the API: the client's key, the parameters that all operations take, ids in paths, and JSON bodies.
 //! Every refusal is a [`Problem`].
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::{
     admission,
     body::{BodyLimits, read_body},
     execution,
-    merchant::{Connection, Gateway, Merchant},
+    merchant::{Action, Client, Connection, Gateway, Merchant},
     metrics::{number, request::is_for},
     problem::{Code, Problem},
     state::{App, BodyOwner, RequestId},
@@ -30,13 +30,14 @@ const COMMON_PARAMETERS: &[&str] = &["explain", "include"];
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// An authenticated caller: a client of a merchant, identified by an API key.
+/// An authenticated caller: a client of a merchant, identified by an API key. What it may do depends on what it asks for, so
+/// a handler gets the merchant only for an [`Action`].
 #[derive(Debug)]
 pub struct Caller {
     /// The snapshot of the configuration. A request uses one snapshot from its start to its end.
-    pub gateway: Arc<Gateway>,
-    /// The merchant whose key the client sent.
-    pub merchant: Arc<Merchant>,
+    gateway: Arc<Gateway>,
+    /// The client whose key was sent.
+    client: Client,
     /// The contacts of customers, for look-ups.
     contacts: Contacts,
     query: Option<String>,
@@ -52,16 +53,16 @@ impl FromRequestParts<Arc<App>> for Caller {
         let gateway = app.gateway.load_full();
         let key = bearer(&parts.headers)
             .ok_or_else(|| Problem::new(Code::Unauthorized, "send your key as `Authorization: Bearer <key>`"))?;
-        let merchant = gateway.merchant(key).cloned();
-        let Some(merchant) = merchant else {
+        let client = gateway.authenticate(key).cloned();
+        let Some(client) = client else {
             gateway.wrong_keys.count(&parts.headers)?;
             return Err(Problem::new(Code::Unauthorized, "the key belongs to no merchant of this gateway"));
         };
-        admission::admit(&app.places, &merchant.places, merchant.request_rate.as_deref())?;
+        admission::admit(&app.places, &client.merchant.places, client.merchant.request_rate.as_deref())?;
         let prefer = parts.headers.get(PREFER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Self {
             gateway,
-            merchant,
+            client,
             contacts: app.store.contacts().clone(),
             query: parts.uri.query().map(str::to_owned),
             prefer,
@@ -88,6 +89,8 @@ pub struct Call {
     pub gateway: Arc<Gateway>,
     /// The merchant.
     pub merchant: Arc<Merchant>,
+    /// The name of the client's key, if it has one.
+    pub key_name: Option<Arc<str>>,
     /// The contacts of customers, for look-ups.
     pub contacts: Contacts,
     /// The connection that executes the operation.
@@ -121,8 +124,15 @@ impl Caller {
         self.query.as_deref().unwrap_or_default()
     }
 
-    /// Reads the JSON body of the caller's request. It is valid UTF-8; [`input`] parses it.
-    pub async fn json_body(&self, app: &App, request: Request) -> Result<Source, Problem> {
+    /// The merchant, if the client's key allows an action.
+    pub fn merchant(&self, action: Action) -> Result<&Arc<Merchant>, Problem> {
+        self.client.key.require(action)?;
+        Ok(&self.client.merchant)
+    }
+
+    /// Reads the JSON body of the caller's request, if the key allows the operation. It is valid UTF-8; [`input`] parses it.
+    pub async fn json_body(&self, operation: Operation, app: &App, request: Request) -> Result<Source, Problem> {
+        let merchant = self.merchant(Action::Customers(operation))?;
         let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
             let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             let names: [&[u8]; 2] = [b"application/json", b"application/merge-patch+json"];
@@ -132,7 +142,7 @@ impl Caller {
             return Err(Problem::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`"));
         }
         let limits = BodyLimits { size: self.gateway.max_body, timeout: self.gateway.body_timeout };
-        let reservation = app.bodies.reservation(BodyOwner::Merchant(self.merchant.name.clone()));
+        let reservation = app.bodies.reservation(BodyOwner::Merchant(merchant.name.clone()));
         let (parts, body) = request.into_parts();
         let reading = read_body(&parts.headers, body, limits, reservation);
         drop(parts);
@@ -140,16 +150,17 @@ impl Caller {
         Source::new(&body).ok_or_else(|| Problem::new(Code::MalformedRequest, "the body is not UTF-8 text"))
     }
 
-    /// Begins an operation, if the provider supports it and all parameters are valid.
+    /// Begins an operation, if the key allows it, the provider supports it and all parameters are valid.
     pub fn call(self, operation: Operation, parameters: &[&'static str]) -> Result<Call, Problem> {
-        let connection = Arc::clone(&self.merchant.active);
+        let merchant = Arc::clone(self.merchant(Action::Customers(operation))?);
+        let connection = Arc::clone(&merchant.active);
         is_for(operation, connection.upstream.series());
         let preferred_loss = self.preferred_loss();
         let preferred = preferred_loss.as_ref().ok().copied().flatten();
-        let on_loss = preferred.unwrap_or(self.merchant.on_loss);
+        let on_loss = preferred.unwrap_or(merchant.on_loss);
         // With a middleware, another connection may execute the operation, so its provider decides later. The refusal
         // also waits where the request may repeat a write of another connection.
-        let refusal = match &self.merchant.middleware {
+        let refusal = match &merchant.middleware {
             None => carry::require(connection.manifest, operation, on_loss).err(),
             Some(_) => None,
         };
@@ -168,7 +179,8 @@ impl Caller {
         Ok(Call {
             may_repeat,
             gateway: self.gateway,
-            merchant: self.merchant,
+            merchant,
+            key_name: self.client.key.name().cloned(),
             contacts: self.contacts,
             connection,
             operation,
@@ -187,7 +199,7 @@ impl Caller {
     fn preferred_loss(&self) -> Result<Option<LossPolicy>, Problem> {
         let Some(word) = self.prefer.as_deref().and_then(loss_preference) else { return Ok(None) };
         match LossPolicy::parse(word) {
-            Some(LossPolicy::Carry) if !self.merchant.allows_carry => {
+            Some(LossPolicy::Carry) if !self.client.merchant.allows_carry => {
                 let message = "`loss=carry` is not allowed by the merchant's configuration, which has `allow_carry`; use \
                                `reject` or `drop`";
                 Err(Problem::invalid_one("Prefer", message))

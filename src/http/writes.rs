@@ -78,6 +78,7 @@ impl Call {
         let distinct = matches!(&command, Command::Create(create) if create.distinct);
         let new = NewWrite {
             merchant: Arc::clone(&call.merchant),
+            key_name: call.key_name.clone(),
             connection: Arc::clone(&call.connection),
             home,
             command,

@@ -2,12 +2,15 @@
 //! one snapshot of it in memory. A reload replaces the snapshot as a whole; a request keeps the one that it began with.
 
 mod carries;
+mod client;
 mod cursor;
 mod homes;
+mod keys;
 mod mask;
 mod middleware;
 mod operator;
 mod resolve;
+mod scope;
 mod secrets;
 mod tls;
 mod traces;
@@ -32,10 +35,13 @@ use passerelle_providers::{
     text::country::Region,
 };
 
+pub use client::{Client, Key, LacksScope};
 pub use cursor::{Cursor, CursorKey, NotThisList};
 pub use homes::{Homes, connection, held};
+pub use keys::is_name;
 pub use middleware::{Home, Middleware};
 pub use operator::{OperatorAccess, SANDBOX_OPERATOR_KEY};
+pub use scope::{Action, Scope, Scopes};
 pub use traces::Traces;
 
 use crate::{
@@ -49,8 +55,8 @@ use crate::{
 /// A snapshot of everything that requests need.
 #[derive(Clone)]
 pub struct Gateway {
-    /// The merchants by the digests of their keys.
-    by_key: BTreeMap<[u8; 32], Arc<Merchant>>,
+    /// The clients of merchants by the digests of their keys.
+    by_key: BTreeMap<[u8; 32], Client>,
     by_name: BTreeMap<String, Arc<Merchant>>,
     signers: Vec<Signer>,
     /// Who may use the operator's API.
@@ -174,9 +180,15 @@ pub struct Resolved {
 }
 
 impl Gateway {
-    /// The merchant that has a key.
-    pub fn merchant(&self, key: &str) -> Option<&Arc<Merchant>> {
-        self.by_key.get(&digest_of(key))
+    /// The client that has a key, if the key is accepted now.
+    pub fn client(&self, key: &str) -> Option<&Client> {
+        self.by_key.get(&digest_of(key)).filter(|client| client.key.is_accepted())
+    }
+
+    /// Like [`Self::client`], for a request that is answered with what it returns: the use of a key outside of its time is
+    /// counted.
+    pub fn authenticate(&self, key: &str) -> Option<&Client> {
+        self.by_key.get(&digest_of(key)).filter(|client| client.key.is_accepted_for_use())
     }
 
     /// The merchant with a name.
@@ -212,7 +224,8 @@ impl Gateway {
         }
         let by_name = &self.by_name;
         let signing = self.signers.iter_mut().map(|signer| &mut signer.merchant);
-        for merchant in self.by_key.values_mut().chain(signing) {
+        let with_keys = self.by_key.values_mut().map(|client| &mut client.merchant);
+        for merchant in with_keys.chain(signing) {
             if let Some(wrapped) = by_name.get(&merchant.name) {
                 *merchant = Arc::clone(wrapped);
             }

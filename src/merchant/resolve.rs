@@ -15,7 +15,7 @@ use passerelle_providers::{
     vendor,
 };
 
-use super::{Connection, CursorKey, Gateway, Merchant, Resolved, Signer, Twins, digest_of};
+use super::{Client, Connection, CursorKey, Gateway, Merchant, Resolved, Signer, Twins, client::Key, digest_of};
 use crate::{
     admission::{OfMerchant, RequestRate, WrongKeys},
     config::{self, ConfigError, Loaded, OnAmbiguous, nearest},
@@ -65,13 +65,19 @@ impl Gateway {
                 merchant: Arc::clone(&merchant),
             }));
             by_name.insert(name.clone(), Arc::clone(&merchant));
-            for key in keys {
-                if by_key.insert(key, Arc::clone(&merchant)).is_some() {
-                    resolver.mistake(
-                        &format!("merchants.{name}.api_keys"),
-                        "has a key that another merchant has as well; make a new one with `passerelle keys new`",
-                    );
-                }
+            for (digest, key) in keys {
+                let client = Client { merchant: Arc::clone(&merchant), key: Arc::new(key) };
+                let Some(other) = by_key.insert(digest, client) else { continue };
+                let at = format!("merchants.{name}.api_keys");
+                resolver.mistake(
+                    &at,
+                    match other.merchant.name == *name {
+                        true => "has a key twice; remove one of them",
+                        false => {
+                            "has a key that another merchant has as well; make a new one with `passerelle keys new`"
+                        }
+                    },
+                );
             }
         }
         let operator = resolver.operator(|key| by_key.contains_key(key));
@@ -153,8 +159,8 @@ struct Clients {
     twins: Option<HttpClient>,
 }
 
-/// The digests of a merchant's keys, and the merchant.
-type MerchantWithKeys = (Vec<[u8; 32]>, Arc<Merchant>);
+/// The keys of a merchant's clients by their digests, and the merchant.
+type MerchantWithKeys = (Vec<([u8; 32], Key)>, Arc<Merchant>);
 
 /// Resolves a configuration, and collects its mistakes and warnings.
 pub(super) struct Resolver<'c> {
@@ -179,7 +185,8 @@ impl Resolver<'_> {
 
     fn merchant(&mut self, name: &str, typed: &config::MerchantConfig) -> Option<MerchantWithKeys> {
         let at = format!("merchants.{name}");
-        let keys = self.keys(&at, typed);
+        let keys = self.keys(name, typed);
+        let digests: Vec<[u8; 32]> = keys.iter().map(|(digest, _)| *digest).collect();
         let region = typed.region.as_deref().and_then(|code| {
             let region = Region::parse(code);
             if region.is_none() {
@@ -189,7 +196,7 @@ impl Resolver<'_> {
         });
         let mut connections = BTreeMap::new();
         for (connection_name, connection) in &typed.connections {
-            if let Some(built) = self.connection(name, connection_name, connection, region, &keys) {
+            if let Some(built) = self.connection(name, connection_name, connection, region, &digests) {
                 connections.insert(connection_name.clone(), built);
             }
         }

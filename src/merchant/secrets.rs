@@ -1,9 +1,8 @@
-//! Resolves the secrets of a configuration: merchants' keys, connections' credentials, the credentials that verify
+//! Resolves the secrets of a configuration: the operator's keys, connections' credentials, the credentials that verify
 //! signed drop-in clients, and the proxy. `resolve` calls it. No message contains a secret.
 
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER_PERMISSIVE;
 use passerelle_providers::{
     VENDORS, Vendor,
     model::{
@@ -28,45 +27,6 @@ fn ingress_of(vendor: &Vendor) -> Option<&'static Ingress> {
 }
 
 impl Resolver<'_> {
-    pub(super) fn keys(&mut self, at: &str, typed: &config::MerchantConfig) -> Vec<[u8; 32]> {
-        let at = format!("{at}.api_keys");
-        if typed.api_keys.is_empty() {
-            self.mistake(&at, "is empty, so that no client could call; make a key with `passerelle keys new`");
-        }
-        let is_sandbox = typed.connections.values().all(|connection| connection.sandbox);
-        let mut keys = Vec::new();
-        for key in &typed.api_keys {
-            keys.extend(self.key(&at, key, is_sandbox));
-        }
-        keys
-    }
-
-    /// The digest of one key. A literal key is only usual in a sandbox.
-    fn key(&mut self, at: &str, key: &ApiKey, is_sandbox: bool) -> Option<[u8; 32]> {
-        match key {
-            ApiKey::Sha256(digest) => {
-                let bytes = HEXLOWER_PERMISSIVE.decode(digest.as_bytes()).ok();
-                let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-                if bytes.is_none() {
-                    self.mistake(at, "has a digest that is not 64 hexadecimal digits");
-                }
-                bytes
-            }
-            ApiKey::Key(secret) => {
-                if secret.is_literal() && !is_sandbox {
-                    self.warn(at, "holds a key itself; use { sha256 = \"…\" } or { env = \"NAME\" }");
-                }
-                match secret.resolve() {
-                    Ok(key) => Some(digest_of(key.expose_secret())),
-                    Err(error) => {
-                        self.mistake(at, error);
-                        None
-                    }
-                }
-            }
-        }
-    }
-
     /// The keys of the operator's API, and the names by which its listener is called. The public key `op_sandbox` is one
     /// of them where every connection is a sandbox, and refused everywhere else.
     pub(super) fn operator(&mut self, is_merchants_key: impl Fn(&[u8; 32]) -> bool) -> OperatorAccess {

@@ -79,7 +79,7 @@ where
             Problem::new(Code::Unauthorized, "send the operator's key as `Authorization: Bearer <key>`")
         })?;
         let Some(name) = gateway.operator.name_of(key) else {
-            let detail = match gateway.merchant(key) {
+            let detail = match gateway.client(key) {
                 Some(_) => "this is the key of a merchant's client; the operator's API needs one of `operator.keys`",
                 None => "the key is not one of `operator.keys`",
             };

@@ -115,7 +115,8 @@ pub struct AuditView {
     attempt: u32,
     /// The hash of the request; empty for a command of the operator.
     request_hash: String,
-    /// Of a command of the operator, whose operation begins with `switch.`: who gave it (`by`), about which switch, with which
+    /// Of the intent of a write that a client requested with a key that has a name: the name (`key`). Of a command of the
+    /// operator, whose operation begins with `switch.`: who gave it (`by`), about which switch, with which
     /// options, from which state and epoch (`from`) to which (`to`), or why it was `refused`. Of `store.accept_restore`, the
     /// newest record that was written (`from`) and that of the restored store (`to`).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -47,9 +47,11 @@ codes! {
     InvalidCursor = "invalid_cursor", 400, "The cursor cannot be used";
     /// The id in the path does not have the form of the provider's ids. Nothing was sent to the provider.
     InvalidId = "invalid_id", 400, "The id has the wrong form";
-    /// The request has no API key, or one that belongs to no merchant. Send `Authorization: Bearer <key>`.
+    /// The request has no API key, or one that belongs to no merchant, has expired, or is not valid yet. Send
+    /// `Authorization: Bearer <key>`.
     Unauthorized = "unauthorized", 401, "A valid API key is needed";
-    /// The API key does not allow this.
+    /// The API key lacks the scope that this operation needs: `read`, `write` or `admin`. `detail` names the scope and the key.
+    /// Nothing was sent to the provider. Use a key that has the scope, or ask the operator of the gateway for it.
     Forbidden = "forbidden", 403, "The API key does not allow this";
     /// The provider has no customer with this id, or no customer matches the look-up.
     CustomerNotFound = "customer_not_found", 404, "The customer does not exist";

@@ -1,7 +1,7 @@
-//! The problems of clients that send too many requests.
+//! The problems of clients that send too many requests, or whose key does not allow what they ask for.
 
 use super::{Code, Problem};
-use crate::admission::TooMany;
+use crate::{admission::TooMany, merchant::LacksScope};
 
 impl From<TooMany> for Problem {
     fn from(refused: TooMany) -> Self {
@@ -21,5 +21,11 @@ impl From<TooMany> for Problem {
             }
         };
         Self::new(code, detail).with_retry_after(seconds)
+    }
+}
+
+impl From<LacksScope> for Problem {
+    fn from(lacking: LacksScope) -> Self {
+        Self::new(Code::Forbidden, lacking.to_string())
     }
 }

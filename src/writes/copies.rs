@@ -119,6 +119,7 @@ impl Writes {
         let (surface, deadline) = (Arc::new(surface), self.gateway.load().deadline);
         let write = NewWrite {
             merchant,
+            key_name: None,
             connection,
             home: Some(home),
             // Two copies with equal contents may have made the same record. Reconciliation compares that.

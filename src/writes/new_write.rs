@@ -29,6 +29,8 @@ use crate::{
 pub struct NewWrite {
     /// The merchant whose client requested it.
     pub merchant: Arc<Merchant>,
+    /// The name of the client's key, for the audit. `None`: it has no name, or no client requested the write.
+    pub key_name: Option<Arc<str>>,
     /// The connection that executes it.
     pub connection: Arc<Connection>,
     /// What the claim is made against. `None`: the merchant has no routing row.
@@ -171,6 +173,7 @@ pub(super) fn new_operation(
         operation: write.command.operation().name().to_owned(),
         customer: named_customer(&write.command),
         key,
+        by: write.key_name.clone(),
         joins,
         request: content,
         earlier: earlier::contents(write),

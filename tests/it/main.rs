@@ -7,6 +7,7 @@ mod backups;
 mod blocks;
 mod breaker;
 mod carried;
+mod client_keys;
 mod code_map;
 mod collector;
 mod contract;

@@ -146,6 +146,43 @@ fn a_new_key_is_shown_with_its_digest() {
     let digest = data_encoding::HEXLOWER.encode(&passerelle::merchant::digest_of(key));
     assert_eq!(made["sha256"], digest);
     assert_ne!(out(&run(&["keys", "new"])), out(&run(&["keys", "new"])));
+    assert!(key.starts_with("sk_"), "{key}");
+}
+
+#[test]
+fn a_new_key_has_the_prefix_and_the_terms_that_were_asked_for() {
+    let asked = ["keys", "new", "--prefix", "pk.", "--name", "checkout", "--scopes", "read,write"];
+    let asked = [&asked[..], &["--expires", "2999-01-01T01:00:00+01:00"]].concat();
+    let shown = out(&run(&asked));
+    let entry = shown.lines().last().expect("a line").trim().to_owned();
+    assert!(shown.starts_with("pk."), "{shown}");
+    let file = file(&format!(
+        "[merchants.acme]\n{entry}\nactive = \"main\"\nconnections.main = {{ provider = \"lomi\", sandbox = true }}\n"
+    ));
+    let checked = run(&["check", "--config", file.path().to_str().expect("a path")]);
+    assert_eq!((checked.status.code(), err(&checked)), (Some(0), String::new()), "what is printed can be pasted");
+
+    let made: serde_json::Value = serde_json::from_str(&out(&run(&[&asked[..], &["--json"]].concat()))).expect("JSON");
+    let digest = data_encoding::HEXLOWER.encode(&passerelle::merchant::digest_of(made["key"].as_str().expect("a key")));
+    let toml = format!(
+        "{{ name = \"checkout\", sha256 = \"{digest}\", scopes = [\"read\", \"write\"], expires = \"2999-01-01T00:00:00Z\" }}"
+    );
+    assert_eq!(made["toml"], toml);
+    assert_eq!((&made["name"], &made["expires"]), (&"checkout".into(), &"2999-01-01T00:00:00Z".into()));
+    assert_eq!(made["scopes"], serde_json::json!(["read", "write"]));
+
+    for (wrong, hint) in [
+        (["--prefix", "a b"], "A-Z, a-z, 0-9"),
+        (["--name", "a/b"], "A-Z, a-z, 0-9"),
+        (["--scopes", "reed"], "read, write, admin"),
+        (["--scopes", "read"], "--name"),
+        (["--expires", "tomorrow"], "RFC 3339"),
+        (["--expires", "2020-01-01T00:00:00Z"], "is in the past"),
+    ] {
+        let refused = run(&[&["keys", "new"][..], &wrong].concat());
+        assert_eq!(refused.status.code(), Some(2), "{wrong:?}");
+        assert!(err(&refused).contains(hint), "{wrong:?}: {}", err(&refused));
+    }
 }
 
 #[test]

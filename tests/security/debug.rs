@@ -1,7 +1,7 @@
 //! S48: what the `Debug` output of the configuration shows, and that no secret can be serialized.
 
 use passerelle::{
-    config::{ApiKey, Secret, load_text},
+    config::{ApiKey, ClientKey, Secret, load_text},
     merchant::Gateway,
     upstream::Shared,
 };
@@ -49,6 +49,7 @@ impl<T: ?Sized + Serialize> IsNotSerialize<Other> for T {}
 fn s48_no_secret_can_be_serialized() {
     let () = <Secret as IsNotSerialize<_>>::CHECKED;
     let () = <ApiKey as IsNotSerialize<_>>::CHECKED;
+    let () = <ClientKey as IsNotSerialize<_>>::CHECKED;
     let () = <SecretString as IsNotSerialize<_>>::CHECKED;
     let () = <Credentials as IsNotSerialize<_>>::CHECKED;
     let () = <Gateway as IsNotSerialize<_>>::CHECKED;

@@ -4,12 +4,15 @@
 
 use std::{collections::BTreeSet, process::Command};
 
+use data_encoding::HEXLOWER;
+use passerelle::merchant::digest_of;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    bed::{Answer, Bed, JsonText, Listener, merchant_of_twin},
+    bed::{Answer, Bed, JsonText, Listener, merchant_of, merchant_of_twin},
     canary,
+    stand_in::{StandIn, json as json_answer},
 };
 
 const PROVIDERS: [&str; 5] = ["modempay", "lomi", "paymentkit", "bitnob", "notchpay"];
@@ -237,6 +240,95 @@ async fn cross(bed: &Bed, route: &Route, merchant: &str, owned: &Owned) -> bool 
             answer.status == 200
         }
         Crossing::Nothing => ask(&filled(&route.path, "")).await.status == 200,
+    }
+}
+
+/// The scope that an operation needs.
+fn scope(operation: &str) -> &'static str {
+    match operation {
+        "retrieve_customer"
+        | "lookup_customer"
+        | "list_customers"
+        | "list_overdue_invoices"
+        | "list_payment_methods"
+        | "list_payments"
+        | "retrieve_merchant"
+        | "list_providers"
+        | "retrieve_provider" => "read",
+        "create_customer" | "update_customer" | "delete_customer" | "block_customer" | "unblock_customer" => "write",
+        "retrieve_operation" | "list_operations" => "admin",
+        other => panic!("{other} is a new operation: say here which scope it needs"),
+    }
+}
+
+/// The key of `acme` that has these scopes.
+fn key_with(scopes: &[&str]) -> String {
+    canary::key_of(&format!("acme_{}", scopes.join("_")))
+}
+
+/// The merchant `acme` with a key for each of these groups of scopes.
+fn with_scoped_keys(merchant: &str, groups: &[&[&str]]) -> String {
+    let entry = |scopes: &&[&str]| {
+        let digest = HEXLOWER.encode(&digest_of(&key_with(scopes)));
+        format!("{{ name = \"{}\", sha256 = \"{digest}\", scopes = {scopes:?} }}", scopes.join("_"))
+    };
+    let entries: Vec<String> = groups.iter().map(entry).collect();
+    merchant.replace("api_keys = [", &format!("api_keys = [{}, ", entries.join(", ")))
+}
+
+/// Each operation with a key that has every scope but its own, and then with one that has only its own.
+#[tokio::test]
+async fn s04_every_operation_needs_its_scope_and_has_no_effect_without_it() {
+    const GROUPS: [&[&str]; 6] =
+        [&["read"], &["write"], &["admin"], &["write", "admin"], &["read", "admin"], &["read", "write"]];
+    let vendor = StandIn::always(json_answer("200 OK", "{}")).await;
+    let bed = Bed::start(&with_scoped_keys(&merchant_of("acme", "notchpay", &vendor.url(), ""), &GROUPS));
+    let routes: Vec<Route> = routes(Listener::Merchants).into_iter().filter(|route| route.needs_key).collect();
+    let ask = async |route: &Route, scopes: &[&str]| {
+        let path = match route.operation.as_str() {
+            "lookup_customer" => format!("{}?email=awa%40example.com", route.path),
+            _ => filled(&route.path, "cus_1234567"),
+        };
+        let request = bed.request(Listener::Merchants, route.method.clone(), &path).bearer_auth(key_with(scopes));
+        let request = match route.operation.as_str() {
+            "create_customer" | "update_customer" => request.json_text(&json!({ "email": canary::EMAIL })),
+            _ => request,
+        };
+        bed.send(request).await
+    };
+    for route in &routes {
+        let needed = scope(&route.operation);
+        for scopes in GROUPS.into_iter().filter(|scopes| !scopes.contains(&needed)) {
+            let answer = ask(route, scopes).await;
+            let called = format!("{} {} with {scopes:?}", route.method, route.path);
+            assert_eq!(answer.status_and_code(), (403, "forbidden"), "{called}: {}", answer.text);
+            assert_eq!((&answer.body["outcome"], &answer.body["provider"]), (&json!("none"), &Value::Null), "{called}");
+            let detail = answer.body["detail"].as_str().unwrap_or_default();
+            let named = format!("the key `{}` lacks the scope `{needed}`", scopes.join("_"));
+            assert!(detail.starts_with(&named), "{called}: {detail}");
+        }
+    }
+    assert_eq!(vendor.requests(), Vec::<String>::new(), "the provider was never asked");
+    let written = bed.get("acme", "/v1/operations").await;
+    assert_eq!(written.body["data"], json!([]), "no write was begun: {}", written.text);
+    for route in &routes {
+        let answer = ask(route, &[scope(&route.operation)]).await;
+        assert_ne!(answer.status, 403, "{} {}: {}", route.method, route.path, answer.text);
+    }
+    assert!(!vendor.requests().is_empty(), "with its scope, an operation reaches the provider");
+}
+
+/// A scope of a merchant's key, whichever it is, is none of the operator's API.
+#[tokio::test]
+async fn s05_no_scope_of_a_merchants_key_opens_the_operators_api() {
+    const EVERY: &[&str] = &["read", "write", "admin"];
+    let bed = Bed::start(&with_scoped_keys(&merchant_of_twin("acme", "lomi"), &[EVERY, &["admin"]]));
+    for scopes in [EVERY, &["admin"]] {
+        for Route { method, path, .. } in routes(Listener::Operator).into_iter().filter(|route| route.needs_key) {
+            let request = bed.request(Listener::Operator, method.clone(), &filled(&path, "sw_1"));
+            let answer = bed.send(request.bearer_auth(key_with(scopes)).json_text(&json!({}))).await;
+            assert_eq!(answer.status_and_code(), (401, "unauthorized"), "{method} {path}: {}", answer.text);
+        }
     }
 }
 

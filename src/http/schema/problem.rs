@@ -75,9 +75,12 @@ pub(in crate::http) enum Problems {
     /// The request cannot be decoded, or the id or the cursor is invalid.
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(Problem),
-    /// The request has no API key, or one that belongs to no merchant.
+    /// The request has no API key, or one that belongs to no merchant, has expired, or is not valid yet.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),
+    /// The API key lacks the scope that the operation needs. `detail` names it.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
     /// The customer or the path does not exist.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),

@@ -74,7 +74,8 @@ pub struct AuditRecord {
     pub attempt: u32,
     /// The keyed hash of the request.
     pub request_hash: Vec<u8>,
-    /// Of a command of the operator: who gave it, and what it changed, as JSON.
+    /// Of the intent of a write: the name of the client's API key, if it has one. Of a command of the operator: who gave it,
+    /// and what it changed. As JSON.
     pub detail: Option<String>,
     /// The hash over all of it and the record before.
     pub hash: Hash,

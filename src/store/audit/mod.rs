@@ -78,7 +78,7 @@ pub(in crate::store) struct Subject<'a> {
     pub(in crate::store) operation: &'a str,
     pub(in crate::store) attempt: u32,
     pub(in crate::store) fingerprint: &'a [u8],
-    /// Of a command of the operator.
+    /// Of a command of the operator, and of the intent of a write with a named API key.
     pub(in crate::store) detail: Option<&'a str>,
 }
 

@@ -110,6 +110,7 @@ impl OperationLog {
                 Some(_) => new.customer.as_deref().map(folded),
                 None => new.customer,
             },
+            by: new.by,
             command,
             home: new.home,
             contacts,

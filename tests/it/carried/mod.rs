@@ -207,9 +207,9 @@ async fn what_is_carried_stays_after_the_configuration_has_changed() {
 async fn a_merchant_who_carries_nothing_has_no_carried_fields() {
     let gateway = Gateway::start(CARRYING).await.with_key("sk_strict");
     let snapshot = gateway.snapshot();
-    let carries = |key: &str| snapshot.merchant(key).expect("a merchant").carried.is_some();
+    let carries = |key: &str| snapshot.client(key).expect("a client").merchant.carried.is_some();
     assert!(carries("sk_acme") && carries("sk_choose") && !carries("sk_strict"));
-    assert!(snapshot.merchant("sk_strict").expect("a merchant").passes_through());
+    assert!(snapshot.client("sk_strict").expect("a client").merchant.passes_through());
     let created = gateway.post("/v1/customers", json!({ "name": "Awa" })).await;
     assert_eq!((created.status.as_u16(), fields(&created.body, "carried")), (201, Vec::new()));
     gateway.learn_routing().await;

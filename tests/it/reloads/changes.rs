@@ -67,3 +67,38 @@ fn what_needs_a_restart_is_a_warning_at_each_reload_and_not_applied() {
     );
     assert!(gateway.merchant("sk_acme").starts_with("HTTP/1.1 200"));
 }
+
+#[test]
+fn a_key_is_rotated_without_a_restart() {
+    let digest = |key: &str| data_encoding::HEXLOWER.encode(&passerelle::merchant::digest_of(key));
+    let entry = |name: &str, more: &str| {
+        format!("{{ name = \"{name}\", sha256 = \"{}\"{more} }}", digest(&format!("sk_{name}")))
+    };
+    let with = |keys: &[String]| configuration().replace("{ file = \"key\" }", &keys.join(", "));
+    let is_accepted =
+        |gateway: &Gateway| ["sk_old", "sk_new"].map(|key| gateway.merchant(key).starts_with("HTTP/1.1 200"));
+    let changed = ["INFO merchants.acme.api_keys: changed", "INFO the configuration was reloaded; changes: 1"];
+
+    let gateway = Gateway::start(&with(&[entry("old", "")]));
+    assert_eq!(is_accepted(&gateway), [true, false]);
+    gateway.write("passerelle.toml", &with(&[entry("old", ""), entry("new", "")]));
+    assert_eq!(gateway.reload(), changed);
+    assert_eq!(is_accepted(&gateway), [true, true]);
+
+    // A life and scopes are changes as well.
+    let ended = entry("old", ", expires = \"2020-01-01T00:00:00Z\"");
+    gateway.write("passerelle.toml", &with(&[ended.clone(), entry("new", "")]));
+    let lines = gateway.reload();
+    assert!(lines[0].starts_with("WARN ") && lines[0].contains("the key has expired"), "{lines:?}");
+    assert_eq!(lines[1..], changed);
+    assert_eq!(is_accepted(&gateway), [false, true]);
+    gateway.write("passerelle.toml", &with(&[ended, entry("new", ", scopes = [\"write\"]")]));
+    let lines = gateway.reload();
+    assert!(lines[0].starts_with("WARN a client used a key that has expired, and got 401; "), "{lines:?}");
+    assert_eq!(lines[2..], changed);
+    assert!(gateway.merchant("sk_new").starts_with("HTTP/1.1 403"));
+
+    gateway.write("passerelle.toml", &with(&[entry("new", "")]));
+    assert_eq!(gateway.reload(), changed);
+    assert_eq!(is_accepted(&gateway), [false, true]);
+}
