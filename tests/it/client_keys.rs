@@ -121,6 +121,11 @@ async fn a_dialect_refuses_a_key_without_the_scope_in_its_own_form() {
         let listed = ask("sk_reader", Method::GET, page, None).await;
         assert_eq!(listed.status, 200, "{}: {}", dialect.name, listed.text);
     }
+    // The path and the method are those of a retrieval; the body makes it a create.
+    let path = "/as/paymentkit/api/customers/z1abcDIDabcDIDabcDIDabcDIDabcDIDabc";
+    let request = gateway.plain(Method::GET, path).bearer_auth("sk_reader").json_text(&json!({ "create": true }));
+    let refused = gateway.send_to_dialect(request).await;
+    assert!(refused.status == 403 && refused.text.contains("the scope `write`"), "{}", refused.text);
     assert_eq!(gateway.audited().await, before, "no write was begun");
     let unchanged = gateway.get(&format!("/v1/customers/{id}")).await;
     assert_eq!(unchanged.body["email"], "awa@example.com");
