@@ -17,6 +17,10 @@ use crate::{
     switch::operator::{Goal, KEY, Kills, Operator},
 };
 
+/// The key `sk_reader`, as the configuration has it.
+const READER: &str = "{ name = \"reader\", scopes = [\"read\"], \
+                      sha256 = \"8489a752ad497fd6dfc57a5287fed4005e0f5dc95e9f57f9e888bd925f5f352f\" }";
+
 /// The gateways and their providers.
 pub(super) struct Scene {
     /// Its providers fail and hang, and its merchant `acme` switches.
@@ -77,7 +81,8 @@ async fn first() -> (Arc<Gateway>, Vec<Twin>) {
         merchant("failing", &failing, ""),
         merchant("reconciled", &lost, &format!("{impatient} = \"100ms\"")),
         merchant("unknown", &lost, &format!("{impatient} = \"10m\"")),
-        merchant("held", &never, &format!("{impatient} = \"100ms\"")),
+        merchant("held", &never, &format!("{impatient} = \"100ms\""))
+            .replace("\"sk_held\"", &format!("\"sk_held\", {READER}")),
         format!("[operator]\nlisten = \"127.0.0.1:0\"\nkeys = [\"{KEY}\"]\n"),
     ];
     let server = "wrong_keys_per_address = \"1/h\"".to_owned();
@@ -86,6 +91,7 @@ async fn first() -> (Arc<Gateway>, Vec<Twin>) {
     assert_eq!(create(&gateway, "acme", 1).await, "201");
     assert_eq!(list(&gateway, "acme").await, "200");
     assert_eq!(send(&gateway, "acme", Method::GET, "/v1/customers/none", None).await, "invalid_id");
+    assert_eq!(create(&gateway, "reader", 1).await, "forbidden");
     assert_eq!(list(&gateway, "nobody").await, "unauthorized");
     assert_eq!(list(&gateway, "nobody").await, "too_many_wrong_keys");
     for name in ["reconciled", "unknown", "held"] {
