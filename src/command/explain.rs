@@ -1,6 +1,11 @@
 //! `passerelle explain`: prints the exact requests of a command and what happens to its fields. It plans the command
 //! with the same code as the gateway, and opens no socket.
 
+use std::{
+    fs::File,
+    io::{self, Read},
+};
+
 use bytes::Bytes;
 use clap::{Args, builder::PossibleValuesParser};
 use passerelle_providers::{
@@ -14,7 +19,7 @@ use passerelle_providers::{
         Endpoint,
         render::{self, RenderedRequest},
     },
-    model::{Error, Fidelity, LossPolicy, Operation},
+    model::{Error, Fidelity, Kind, LossPolicy, Operation},
     text::{Source, country::Region},
     vendor,
 };
@@ -40,15 +45,43 @@ pub(super) struct Arguments {
     /// The base URL, instead of the provider's documented one.
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
+    /// What to do with fields that the provider cannot store: `reject` refuses the command, as a gateway does by default; `carry` and
+    /// `drop` show the request without them.
+    #[arg(long, value_name = "POLICY", default_value = "reject", value_parser = policy)]
+    loss: LossPolicy,
     /// Print JSON instead of HTTP text.
     #[arg(long)]
     json: bool,
     /// The operation.
     #[arg(value_parser = PossibleValuesParser::new(Operation::ALL.map(Operation::name)))]
     operation: String,
-    /// The operation's parameters and body in one JSON object, such as '{"id":"…","email":"awa@example.com"}'.
+    /// The operation's parameters and body in one JSON object, such as '{"id":"…","email":"awa@example.com"}'. `-` reads it from
+    /// stdin, and `@FILE` from a file.
     #[arg(default_value = "{}")]
     command: String,
+}
+
+/// The largest command that is read, in bytes: the default of the largest body.
+const MOST: u64 = 1 << 20;
+
+fn policy(word: &str) -> Result<LossPolicy, &'static str> {
+    LossPolicy::parse(word).ok_or("the policy must be reject, carry or drop")
+}
+
+/// The text of the command: the argument itself, or what it names.
+fn text_of(argument: &str) -> Result<Vec<u8>, CommandError> {
+    let (name, source): (_, io::Result<Box<dyn Read>>) = match argument.strip_prefix('@') {
+        Some(file) => (file, File::open(file).map(|file| Box::new(file) as Box<dyn Read>)),
+        None if argument == "-" => ("stdin", Ok(Box::new(io::stdin().lock()))),
+        None => return Ok(argument.as_bytes().to_owned()),
+    };
+    let mut text = Vec::new();
+    let read = source.and_then(|source| source.take(MOST + 1).read_to_end(&mut text));
+    read.map_err(|error| CommandError::Failed(format!("{name} cannot be read: {error}")))?;
+    match text.len() as u64 > MOST {
+        true => Err(CommandError::Failed(format!("{name} has more than {MOST} bytes"))),
+        false => Ok(text),
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), CommandError> {
@@ -66,10 +99,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let operation = Operation::parse(&arguments.operation)
         .ok_or_else(|| CommandError::Usage(format!("`{}` is not an operation", arguments.operation)))?;
     manifest.require(operation).map_err(|error| CommandError::Failed(error.to_string()))?;
-    let text = Bytes::from(arguments.command.clone());
+    let text = Bytes::from(text_of(&arguments.command)?);
     let source = Source::new(&text).ok_or_else(|| CommandError::Usage("the command is not UTF-8".to_owned()))?;
     let command = input::command(operation, &source, manifest, region).map_err(|error| failed(&error))?;
-    let conditions = Conditions::canonical(LossPolicy::Drop);
+    let conditions = Conditions::canonical(arguments.loss);
     let planned = engine::plan(&provider, &command, conditions).map_err(|error| failed(&error))?;
     let fidelity = planned.fidelity();
 
@@ -95,6 +128,9 @@ fn failed(error: &Error) -> CommandError {
         for field in &error.fields {
             message.push_str(&format!("\n  {}: {}", field.pointer, field.detail));
         }
+    }
+    if error.kind == Kind::FieldsNotSupported {
+        message.push_str("\nleave them out, or see the request without them with --loss drop");
     }
     CommandError::Failed(message)
 }

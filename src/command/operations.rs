@@ -15,7 +15,7 @@ use super::{
     terminal,
 };
 use crate::{
-    config,
+    config::{self, nearest},
     operator::OperationOfMerchantList,
     store::{Inspection, OperationId, Settings, State},
 };
@@ -62,6 +62,7 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
     }
     let writes = list["data"].as_array().map(Vec::as_slice).unwrap_or_default();
     if writes.is_empty() {
+        known(configuration, arguments)?;
         return terminal::print("no such writes");
     }
     let mut table = table();
@@ -84,6 +85,19 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
         text.push_str(&format!("\n\nthere are more; show them with --after {last}"));
     }
     terminal::print(&text)
+}
+
+/// Whether the merchant is configured whose writes were asked for. A mistyped name must not look like a merchant without writes. A
+/// merchant that is not configured any more can have some. A gateway that is named by its URL has another configuration.
+fn known(configuration: &Configuration, arguments: &Arguments) -> Result<(), CommandError> {
+    let (Some(merchant), None) = (&arguments.merchant, &arguments.target.operator) else { return Ok(()) };
+    let loaded = config::load(configuration.file().as_deref())?;
+    let names: Vec<&str> = loaded.config.merchants.keys().map(String::as_str).collect();
+    if names.contains(&merchant.as_str()) {
+        return Ok(());
+    }
+    let hint = nearest(merchant, &names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    Err(CommandError::Failed(format!("{} has no merchant `{merchant}`, and no write is of one{hint}", loaded.name())))
 }
 
 /// The writes as the store has them.

@@ -4,7 +4,11 @@
 use figment::error::Kind;
 use toml_edit::{DocumentMut, TableLike};
 
-use super::{ConfigError, Loaded, diagnose::below, load::Mistake};
+use super::{
+    ConfigError, Loaded,
+    diagnose::{below, nearest},
+    load::Mistake,
+};
 
 /// What could be read of a configuration.
 #[derive(Debug)]
@@ -77,7 +81,14 @@ impl LeftOut {
                 continue;
             }
             let path = match &error.kind {
-                Kind::UnknownField(field, _) => below(&error.path, field),
+                Kind::UnknownField(field, known) => {
+                    let key = below(&error.path, field);
+                    // What was meant is not missing, too.
+                    if let (Some((table, _)), Some(meant)) = (key.rsplit_once('.'), nearest(field, known)) {
+                        self.keys.push(format!("{table}.{meant}"));
+                    }
+                    key
+                }
                 // Without it, its table has no meaning.
                 Kind::MissingField(field) => {
                     below(&error.path, field).rsplit_once('.').map(|(table, _)| table.to_owned())?

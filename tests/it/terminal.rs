@@ -86,6 +86,34 @@ fn explain_prints_the_request_that_would_be_sent() {
     assert!(err(&missing).contains("generation v1 cannot block a customer"), "{}", err(&missing));
 }
 
+/// What a gateway refuses is refused, unless the policy says otherwise.
+#[test]
+fn explain_follows_the_loss_policy() {
+    let arguments =
+        ["explain", "--provider", "modempay", "create", r#"{"name":"Awa Diop","address":{"city":"Banjul"}}"#];
+    let refused = run(&arguments);
+    assert_eq!((refused.status.code(), out(&refused)), (Some(1), String::new()));
+    assert!(err(&refused).contains("address.city") && err(&refused).contains("--loss drop"), "{}", err(&refused));
+    let shown = out(&run(&[&arguments[..], &["--loss", "drop"]].concat()));
+    assert!(shown.contains("address.city lost") && shown.contains(r#""name":"Awa Diop""#), "{shown}");
+    assert_eq!(run(&[&arguments[..], &["--loss", "some"]].concat()).status.code(), Some(2));
+}
+
+#[test]
+fn explain_reads_a_command_from_stdin_and_from_a_file() {
+    let command = r#"{"name":"Awa Diop"}"#;
+    let expected = out(&run(&["explain", "--provider", "lomi", "create", command]));
+    assert!(expected.contains("Awa Diop"), "{expected}");
+    let mut explain = Command::cargo_bin("passerelle").expect("the binary");
+    let of_stdin = explain.env_clear().args(["explain", "--provider", "lomi", "create", "-"]).write_stdin(command);
+    assert_eq!(out(&of_stdin.output().expect("it runs")), expected);
+    let file = file(command);
+    let named = format!("@{}", file.path().display());
+    assert_eq!(out(&run(&["explain", "--provider", "lomi", "create", &named])), expected);
+    let missing = run(&["explain", "--provider", "lomi", "create", "@no-such-file"]);
+    assert!(err(&missing).contains("no-such-file cannot be read: "), "{}", err(&missing));
+}
+
 #[test]
 fn check_reports_every_mistake_with_its_line() {
     let file = file(
@@ -230,6 +258,13 @@ async fn operations_and_audit_can_be_read_while_a_gateway_serves() {
         serde_json::from_str(&out(&run_with_config(&["operations", "--json"]))).expect("JSON");
     assert_eq!((&json["data"][0]["id"], &json["data"][0]["outcome"]), (&id.into(), &"done".into()));
     assert!(out(&run_with_config(&["operations", "--outcome", "unknown"])).contains("no such writes"));
+    let mistyped = run_with_config(&["operations", "--merchant", "acne"]);
+    assert_eq!(mistyped.status.code(), Some(1));
+    assert!(
+        err(&mistyped).contains("has no merchant `acne`, and no write is of one; did you mean `acme`?"),
+        "{}",
+        err(&mistyped)
+    );
     let audit = out(&run_with_config(&["audit"]));
     let events: Vec<serde_json::Value> = audit.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((&events[0]["event"], &events[1]["event"]), (&"intent".into(), &"done".into()), "{audit}");
