@@ -13,8 +13,8 @@ use crate::{
     app,
     config::{Config, Http2},
     listener::{
-        self, CurrentTransport, Handle, Limits, ListenerSeries, MOST_WAITING, PING_INTERVAL, PING_TIMEOUT, Transport,
-        connections_within_file_limit,
+        self, CurrentTransport, Handle, Limits, ListenerSeries, MOST_WAITING, PING_INTERVAL, PING_TIMEOUT, REST_AFTER,
+        Transport, connections_within_file_limit,
     },
     merchant::Gateway,
     state::App,
@@ -78,6 +78,7 @@ impl Bound {
             max_streams: server.max_streams.get(),
             head_timeout: server.head_timeout,
             idle_timeout: server.idle_timeout,
+            rest_after: REST_AFTER,
             write_timeout: server.write_timeout,
             ping_interval: PING_INTERVAL,
             ping_timeout: PING_TIMEOUT,

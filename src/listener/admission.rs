@@ -204,6 +204,7 @@ mod tests {
             trusted_proxies,
             head_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),
+            rest_after: Duration::from_secs(1),
             write_timeout: Duration::from_secs(1),
             ping_interval: Duration::from_secs(1),
             ping_timeout: Duration::from_secs(1),

@@ -27,9 +27,6 @@ use super::{
 const LINGER_SILENT: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(30);
 
-/// How long a connection is idle before it rests.
-const BEFORE_REST: Duration = Duration::from_millis(100);
-
 /// A timer that exists only once it is needed. It is seldom set again, because that costs more than a request can spare:
 /// where the time to wait for becomes later, the timer ends too early once, and only then is set to the later time.
 #[derive(Debug, Default)]
@@ -166,9 +163,9 @@ impl Connection {
     /// When the idle connection ends. Tells once that it rests, if hyper has passed on everything that it was to send.
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Instant {
         let ends = *self.idle_ends.get_or_insert_with(|| {
-            let now = Instant::now();
-            self.rest_begins = Some(now + BEFORE_REST);
-            now + self.admitted.limits().idle_timeout
+            let (now, limits) = (Instant::now(), self.admitted.limits());
+            self.rest_begins = Some(now + limits.rest_after);
+            now + limits.idle_timeout
         });
         if let Some(begins) = self.rest_begins
             && self.timer.poll_until(context, begins).is_ready()

@@ -42,6 +42,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a connection may be idle between two requests.
     pub idle_timeout: Duration,
+    /// After how much of that time the connection rests: its task keeps nothing of the HTTP layer until the next request.
+    pub rest_after: Duration,
     /// How long a client may take nothing of its answer.
     pub write_timeout: Duration,
     /// How often the client of an HTTP/2 connection is asked whether it is there.
@@ -73,6 +75,8 @@ impl ListenerSeries {
     }
 }
 
+/// The usual `rest_after`. Connections that are used all the time never rest, and wake up once in this time to see that.
+pub const REST_AFTER: Duration = Duration::from_secs(1);
 /// The usual `ping_interval`.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// The usual `ping_timeout`.

@@ -56,6 +56,7 @@ impl Served {
             trusted_proxies: Vec::new(),
             head_timeout: PATIENCE,
             idle_timeout,
+            rest_after: Duration::from_millis(20),
             write_timeout: PATIENCE,
             ping_interval: PATIENCE,
             ping_timeout: PATIENCE,

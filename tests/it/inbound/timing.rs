@@ -45,6 +45,7 @@ pub(super) fn limits(idle_timeout: Duration) -> listener::Limits {
         trusted_proxies: Vec::new(),
         head_timeout: HEAD_TIMEOUT,
         idle_timeout,
+        rest_after: Duration::from_millis(10),
         write_timeout: HEAD_TIMEOUT,
         ping_interval: Duration::from_hours(1),
         ping_timeout: HEAD_TIMEOUT,
