@@ -7,7 +7,7 @@ use std::{ops::Range, sync::Arc};
 use figment::error::Kind;
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
-use super::ConfigError;
+use super::{ConfigError, values::Typed};
 
 /// The text of a configuration file, in which lines are found by their keys. It is parsed once: a file of many merchants
 /// can have thousands of warnings.
@@ -109,7 +109,7 @@ fn described(error: &figment::Error, source: &Source, name: &str) -> String {
                 || format!("use one of {}", known.join(", ")),
                 |nearest| format!("did you mean `{nearest}`?"),
             );
-            (path, format!("cannot be `{value}`; {hint}"))
+            (path, format!("cannot be {}; {hint}", Typed(value)))
         }
         // The value may be a secret, so the message names only its type.
         Kind::InvalidType(found, expected) => {

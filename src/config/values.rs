@@ -36,6 +36,21 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
 }
 
+/// A value as it was typed, in a message. A long one may be a secret in the wrong place, so it is not repeated.
+pub(super) struct Typed<'a>(pub(super) &'a str);
+
+/// Keys and passwords are longer, and words that are mistyped are not.
+const MOST_SHOWN: usize = 16;
+
+impl fmt::Display for Typed<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.chars().count() <= MOST_SHOWN {
+            true => write!(formatter, "`{}`", self.0),
+            false => formatter.write_str("what is there"),
+        }
+    }
+}
+
 /// A value that is written as a string of a certain form. The error of a value of another form or type says the form.
 struct InString<T> {
     form: &'static str,
@@ -50,7 +65,7 @@ impl<T> Visitor<'_> for InString<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        (self.parse)(text).ok_or_else(|| E::custom(format!("must be {}, not `{text}`", self.form)))
+        (self.parse)(text).ok_or_else(|| E::custom(format!("must be {}, not {}", self.form, Typed(text))))
     }
 }
 
@@ -64,7 +79,7 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
     let network = |text: &String| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     let parsed = texts.iter().map(|text| {
         network(text).map_err(|_| {
-            D::Error::custom(format!("must have addresses and networks, such as \"10.0.0.0/8\", not `{text}`"))
+            D::Error::custom(format!("must have addresses and networks, such as \"10.0.0.0/8\", not {}", Typed(text)))
         })
     });
     parsed.collect()
