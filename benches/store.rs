@@ -76,7 +76,7 @@ async fn claim_and_finish(store: &Store) {
         operation: "create".to_owned(),
         customer: None,
         key: Some(id.to_string()),
-        by: None,
+        key_name: None,
         joins: true,
         request: body.clone(),
         earlier: EarlierContents::default(),

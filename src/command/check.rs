@@ -97,7 +97,7 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
                 Err(message) => (Some(false), message),
             },
         };
-        let (provider, base_url) = (connection.manifest.name, ok.map(|_| connection.upstream.base_url()));
+        let (provider, base_url) = (connection.manifest.name, ok.map(|_| connection.upstream.endpoint().base_url()));
         if !arguments.json {
             let address = base_url.map_or(String::new(), |base_url| format!(", {base_url}"));
             terminal::print(&format!("{}.{} ({provider}{address}): {message}", merchant.name, connection.name))?;

@@ -44,8 +44,7 @@ struct New {
 
 /// A key is sent in a header, so its prefix has only characters that need no quotes there.
 fn prefix(text: &str) -> Result<String, String> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    match text.len() <= 32 && text.bytes().all(is_allowed) {
+    match text.is_empty() || (text.len() <= 32 && is_name(text)) {
         true => Ok(text.to_owned()),
         false => Err("use at most 32 of the characters A-Z, a-z, 0-9, `.`, `_` and `-`".to_owned()),
     }

@@ -1,5 +1,5 @@
 //! The keys of a merchant's clients as the operator writes them: a secret, or a table with a secret, a name, scopes and
-//! times. [`crate::merchant`] checks the names, the scopes and the times, so that all mistakes are told at once.
+//! times. [`crate::merchant`] checks the names, the scopes and the times, so that it reports all mistakes at once.
 
 use std::{borrow::Cow, fmt};
 

@@ -7,7 +7,7 @@ use std::{ops::Range, sync::Arc};
 use figment::error::Kind;
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
-use super::{ConfigError, values::Typed};
+use super::{ConfigError, Typed};
 
 /// The text of a configuration file, in which lines are found by their keys. It is parsed once: a file of many merchants
 /// can have thousands of warnings.

@@ -107,8 +107,8 @@ impl LeftOut {
     fn causes(&self, mistake: &str) -> bool {
         let is_about = |key: &str| mistake.contains(&format!("`{key}`")) || mistake.contains(&format!("`{key}."));
         self.keys.iter().any(|key| {
-            let lost_connection = key.split('.').collect::<Vec<_>>();
-            match lost_connection.as_slice() {
+            let parts = key.split('.').collect::<Vec<_>>();
+            match parts.as_slice() {
                 ["merchants", ..] if mistake.contains("no merchant is configured") => true,
                 ["merchants", merchant, "connections"] | ["merchants", merchant, "connections", _] => {
                     is_about(&format!("merchants.{merchant}.active"))

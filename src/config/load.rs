@@ -151,7 +151,7 @@ pub fn read(file: Option<&Path>) -> Result<Readable, ConfigError> {
     }
 }
 
-/// The layers of a configuration. What is left out counts as if nobody had written it.
+/// The layers of a configuration. A key or variable that is left out counts as not set.
 fn layers(text: &str, left_out: &LeftOut) -> Figment {
     // The value of a variable is parsed as TOML. A value that is not TOML is a string.
     let variables = left_out.variables.clone();

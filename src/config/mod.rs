@@ -31,7 +31,7 @@ pub use secret::{ApiKey, Secret, SecretError};
 pub use telemetry::{TelemetryConfig, TracesConfig};
 pub use transport::{Http2, TlsConfig};
 pub use values::Rate;
-pub(crate) use values::{duration, parse_duration};
+pub(crate) use values::{Typed, duration, parse_duration};
 use values::{maybe_duration, maybe_rate, networks, rate};
 
 /// Passerelle's configuration.

@@ -37,7 +37,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// A value as it was typed, in a message. A long one may be a secret in the wrong place, so it is not repeated.
-pub(super) struct Typed<'a>(pub(super) &'a str);
+pub(crate) struct Typed<'a>(pub(crate) &'a str);
 
 /// Keys and passwords are longer, and words that are mistyped are not.
 const MOST_SHOWN: usize = 16;

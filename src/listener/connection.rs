@@ -181,12 +181,12 @@ impl Connection {
         self.unread = unused;
     }
 
-    /// Waits until the resting connection has something for hyper: bytes, or its end.
-    pub(super) async fn rested(&mut self) {
-        poll_fn(|context| self.poll_rested(context)).await;
+    /// Rests until there is something for hyper: bytes, or the end of the connection.
+    pub(super) async fn rest(&mut self) {
+        poll_fn(|context| self.poll_rest(context)).await;
     }
 
-    fn poll_rested(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if !self.unread.is_empty() {
             return Poll::Ready(());
         }

@@ -159,7 +159,7 @@ impl Server {
         }
     }
 
-    /// Makes the TLS handshake, and waits for the first bytes. A failure is counted, and has no line in the log: any client can cause as many as it likes.
+    /// Makes the TLS handshake, and waits for the first head. A failure is counted, and has no line in the log: any client can cause as many as it likes.
     async fn open(&self, stream: TcpStream, admitted: &Admitted) -> Option<Opened> {
         let transport = (self.transport)();
         let has_tls = transport.tls.is_some();
@@ -206,7 +206,7 @@ impl Server {
                 biased;
                 () = stages.draining() => {}
                 () = progress.closed() => return,
-                () = stream.rested() => {}
+                () = stream.rest() => {}
             }
         }
     }

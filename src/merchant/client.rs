@@ -20,7 +20,7 @@ use crate::{
     metrics::{Counter, Metrics},
 };
 
-/// A client of a merchant: whoever has this key.
+/// A client of a merchant. It authenticates with this key.
 #[derive(Debug, Clone)]
 pub struct Client {
     /// The merchant.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock,
-    config::{self, ApiKey, ClientKey, nearest},
+    config::{self, ApiKey, ClientKey, Typed, nearest},
 };
 
 /// How long before its end a key is reported.
@@ -80,7 +80,7 @@ impl Resolver<'_> {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => format!("the scopes are {}", known.join(", ")),
             };
-            self.mistake(at, format!("has `{word}`, which is not a scope; {hint}"));
+            self.mistake(at, format!("has {}, which is not a scope; {hint}", Typed(word)));
         }
         words.iter().filter_map(|word| Scope::parse(word)).collect()
     }
@@ -89,7 +89,7 @@ impl Resolver<'_> {
         let text = text?;
         let time = text.parse();
         if time.is_err() {
-            let what = format!("must be a time of RFC 3339, such as \"2026-12-31T00:00:00Z\", not `{text}`");
+            let what = format!("must be a time of RFC 3339, such as \"2026-12-31T00:00:00Z\", not {}", Typed(text));
             self.mistake(at, what);
         }
         time.ok()

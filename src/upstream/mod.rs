@@ -187,11 +187,6 @@ impl Upstream {
         &self.endpoint
     }
 
-    /// The address of the provider's API. It has no credentials.
-    pub fn base_url(&self) -> &str {
-        self.endpoint.base_url()
-    }
-
     /// Whether both use the same credentials.
     pub fn has_credentials_of(&self, other: &Self) -> bool {
         let [own, others] = [self, other].map(|upstream| &upstream.authorization.credentials);

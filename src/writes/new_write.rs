@@ -173,7 +173,7 @@ pub(super) fn new_operation(
         operation: write.command.operation().name().to_owned(),
         customer: named_customer(&write.command),
         key,
-        by: write.key_name.clone(),
+        key_name: write.key_name.clone(),
         joins,
         request: content,
         earlier: earlier::contents(write),

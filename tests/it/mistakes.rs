@@ -116,7 +116,7 @@ fn a_program_gets_mistakes_and_warnings_with_their_lines() {
     assert_eq!(report["probes"][0]["ok"], serde_json::Value::Null, "a twin is not called: {report}");
 }
 
-/// Nothing listens there, there is no such host, and nobody answers.
+/// A port without a listener, a host name without an address, and a provider that never answers.
 #[test]
 fn a_probe_says_why_a_provider_cannot_be_reached_and_where() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -123,7 +123,8 @@ impl Slow {
     }
 }
 
-/// The connections of which the gateway still has its end. A client that has not read all answers is not told that one was closed.
+/// The connections that the gateway has not closed. The system does not report the end of a connection to a client that has not read
+/// all answers.
 /// The system's table is long, so all clients share a copy of it.
 #[derive(Default)]
 struct OpenAtGateway(Mutex<(Option<Instant>, String)>);

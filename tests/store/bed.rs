@@ -107,7 +107,7 @@ pub(crate) fn keyless(merchant: &str, request: &str) -> NewOperation {
         operation: "create".to_owned(),
         customer: None,
         key: None,
-        by: None,
+        key_name: None,
         joins: true,
         request: Bytes::from(request.to_owned()),
         earlier: EarlierContents::default(),

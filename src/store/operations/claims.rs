@@ -32,7 +32,7 @@ pub(in crate::store) struct MakeClaim {
     pub(in crate::store) operation: String,
     pub(in crate::store) customer: Option<String>,
     /// The name of the API key of the client.
-    pub(in crate::store) by: Option<Arc<str>>,
+    pub(in crate::store) key_name: Option<Arc<str>>,
     pub(in crate::store) command: Vec<u8>,
     pub(in crate::store) home: Option<HomeOfWrite>,
     /// The hashes of the e-mail address and the phone number of the customer that a create makes.
@@ -150,7 +150,7 @@ impl MakeClaim {
         self.inserted.store(true, Ordering::Relaxed);
         // The form is that of an operator's command. A record of an earlier version has none, and so does a key without a
         // name: their hashes are those of a record without a detail.
-        let detail = self.by.as_deref().map(|key| serde_json::json!({ "key": key }).to_string());
+        let detail = self.key_name.as_deref().map(|key| serde_json::json!({ "key": key }).to_string());
         let subject = Subject {
             id: self.id,
             merchant: &self.identity.merchant,

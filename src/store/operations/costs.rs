@@ -118,7 +118,7 @@ impl Bench {
             connection: "main".to_owned(),
             operation: "update".to_owned(),
             customer: Some(format!("customer-{}", self.made)),
-            by: None,
+            key_name: None,
             command: vec![0; 300],
             home: None,
             contacts: [None, None],

@@ -110,7 +110,7 @@ impl OperationLog {
                 Some(_) => new.customer.as_deref().map(folded),
                 None => new.customer,
             },
-            by: new.by,
+            key_name: new.key_name,
             command,
             home: new.home,
             contacts,

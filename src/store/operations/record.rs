@@ -188,7 +188,7 @@ pub struct NewOperation {
     /// The caller's idempotency key. Only a keyed hash of it is kept.
     pub key: Option<String>,
     /// The name of the API key of the client that requested it, for the audit. It is no secret.
-    pub by: Option<Arc<str>>,
+    pub key_name: Option<Arc<str>>,
     /// Whether, without a key, it may join an operation with the same content that is in flight, unknown or
     /// undelivered.
     pub joins: bool,
