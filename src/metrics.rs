@@ -13,6 +13,7 @@
 
 mod connection;
 mod document;
+mod process;
 pub mod request;
 mod store;
 
@@ -35,6 +36,8 @@ pub type Counter = WholeCounter;
 pub type Gauge = AnyGauge;
 /// A number that is read when the metrics are shown.
 pub type Sample = AnyGauge<f64, std::sync::atomic::AtomicU64>;
+/// A number that only grows, and is read when the metrics are shown.
+pub type Total = WholeCounter<f64, std::sync::atomic::AtomicU64>;
 
 /// The names and the values of the labels of one series.
 type Labels = Vec<(&'static str, String)>;
@@ -44,7 +47,7 @@ type Labels = Vec<(&'static str, String)>;
 pub struct Declared {
     /// Its name in the table. A counter is shown with `_total` behind it.
     pub name: &'static str,
-    /// `counter`, `gauge`, `sample` or `histogram`.
+    /// `counter`, `total`, `gauge`, `sample` or `histogram`.
     pub kind: &'static str,
     /// What it counts.
     pub help: &'static str,
@@ -103,6 +106,7 @@ macro_rules! metrics {
         }
     };
     (@type counter) => { Counter };
+    (@type total) => { Total };
     (@type gauge) => { Gauge };
     (@type sample) => { Sample };
     (@type histogram) => { Histogram };
@@ -231,7 +235,8 @@ metrics! {
     /// 1 for the open switch of a merchant, with its state and the code of what it waits for, if it waits.
     sample switches = "passerelle_switches" (merchant, state, blocked_by);
 
-    /// Customers of the open switch of a merchant, by what became of them. They are counted anew when twenty times as long has passed as the last count took.
+    /// Customers of the open switch of a merchant, by what became of them: `pending`, `created`, `linked`, `already_linked`,
+    /// `refused`, `needs_decision`, `in_doubt`, `left`, `deleted` or `gone`. They are counted anew when twenty times as long has passed as the last count took.
     sample switch_customers = "passerelle_switch_customers" (merchant, outcome);
 
     /// Reloads of the configuration. `outcome` is `success`, or `failure`: the gateway kept the configuration before.
@@ -246,6 +251,21 @@ metrics! {
 
     /// When the configuration that is served was loaded, in seconds since 1970.
     gauge loaded_at = "passerelle_configuration_loaded_timestamp_seconds" ();
+
+    /// Memory of the process that is in use, in bytes. On Linux only, like all metrics that begin with `process_`.
+    sample process_resident_bytes = "process_resident_memory_bytes" ();
+
+    /// Processor time that the process has taken, in seconds.
+    total process_cpu_seconds = "process_cpu_seconds" ();
+
+    /// Files and connections that the process has open.
+    sample process_open_files = "process_open_fds" ();
+
+    /// How many files and connections the process may have open.
+    sample process_most_files = "process_max_fds" ();
+
+    /// When the process began, in seconds since 1970.
+    sample process_started_at = "process_start_time_seconds" ();
 
     /// Sizes of the bodies of clients' requests, in bytes.
     histogram body_bytes = "passerelle_request_body_bytes" (merchant) in SIZES;

@@ -8,7 +8,7 @@ impl Declared {
     /// The type, as Prometheus names it.
     fn shown_kind(&self) -> &'static str {
         match self.kind {
-            "counter" => "counter",
+            "counter" | "total" => "counter",
             "histogram" => "histogram",
             _ => "gauge",
         }
@@ -17,7 +17,7 @@ impl Declared {
     /// The name, as it is shown.
     pub fn shown_name(&self) -> String {
         match self.kind {
-            "counter" => format!("{}_total", self.name),
+            "counter" | "total" => format!("{}_total", self.name),
             _ => self.name.to_owned(),
         }
     }

@@ -164,6 +164,7 @@ impl App {
         let _one = self.shows_metrics.lock().await;
         self.metrics().clear_samples();
         self.shared.sample();
+        self.metrics().sample_process();
         // The log has the failures of the store.
         let is_read = self.sample_store().await.is_ok();
         let is_failing = self.store.is_failing() || !is_read;

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Switches, progress::Loaded};
+use super::{Switches, progress::Loaded, words::Outcome};
 use crate::{
     metrics::{Metrics, number},
     store::{StoreError, SwitchLog},
@@ -33,7 +33,10 @@ pub(super) struct Counted {
 
 impl Counted {
     async fn read(log: &SwitchLog, id: &str) -> Result<Self, StoreError> {
-        let (begun, mut outcomes) = (Instant::now(), BTreeMap::<String, u64>::new());
+        // An outcome that no customer has is shown as zero: an alert can only ask for series that exist.
+        let mut outcomes: BTreeMap<String, u64> =
+            Outcome::ALL.iter().map(|outcome| (outcome.as_str().to_owned(), 0)).collect();
+        let begun = Instant::now();
         for counted in log.counts(id).await? {
             *outcomes.entry(counted.outcome).or_default() += counted.count;
         }
