@@ -34,7 +34,7 @@ pub use head::refuse_head;
 
 use crate::{
     admission::{self, OfClient, Refusals},
-    chance, drop_in, http as api,
+    chance, console, drop_in, http as api,
     merchant::{Gateway, Merchant},
     metrics::{Outcome, request},
     operator,
@@ -67,9 +67,10 @@ pub fn router(app: Arc<App>) -> Edge {
     }
 }
 
-/// The operator's listener: health, metrics and the operator's API.
+/// The operator's listener: health, metrics, the operator's API and the console.
 pub fn operator_router(app: Arc<App>, switches: Arc<dyn SwitchService>) -> Edge {
-    let routes = operator::routes(&app, switches);
+    let pages = console::routes(&app, Arc::clone(&switches));
+    let routes = operator::routes(&app, switches).into_iter().chain(pages);
     Edge::new(routes, app, operator::UNKNOWN_PATH)
 }
 

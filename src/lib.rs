@@ -29,6 +29,7 @@ pub mod chance;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod console;
 pub mod drop_in;
 pub mod execution;
 pub mod http;

@@ -36,8 +36,12 @@ impl OperatorAccess {
 
     /// The name of a key, if it is one of the operator's. Digests of keys are compared, so the time says nothing about a key.
     pub fn name_of(&self, key: &str) -> Option<&str> {
-        let digest = digest_of(key);
-        self.keys.iter().find(|(known, _)| *known == digest).map(|(_, name)| name.as_str())
+        self.name_of_digest(&digest_of(key))
+    }
+
+    /// The name of the key with this digest, if it is one of the operator's.
+    pub fn name_of_digest(&self, digest: &[u8; 32]) -> Option<&str> {
+        self.keys.iter().find(|(known, _)| known == digest).map(|(_, name)| name.as_str())
     }
 
     /// Whether the `Host` header names this listener: by a name that is configured, as `localhost`, or by an IP address. A web

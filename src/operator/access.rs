@@ -14,6 +14,7 @@ use super::requests::read_object;
 use crate::{
     body::{BodyLimits, read_body},
     http::{query::Query, request::bearer},
+    merchant::Gateway,
     problem::{Code, Problem},
     state::{App, BodyOwner},
     switch::acting_as,
@@ -24,7 +25,7 @@ const DEFAULT_LIMIT: u16 = 20;
 
 /// A request to the operator's listener by one of its names.
 #[derive(Debug)]
-pub(super) struct Addressed;
+pub(crate) struct Addressed;
 
 /// A request with a key of the operator.
 #[derive(Debug)]
@@ -78,21 +79,29 @@ where
         let key = bearer(&parts.headers).ok_or_else(|| {
             Problem::new(Code::Unauthorized, "send the operator's key as `Authorization: Bearer <key>`")
         })?;
-        let Some(name) = gateway.operator.name_of(key) else {
-            let detail = match gateway.client(key) {
-                Some(_) => "this is the key of a merchant's client; the operator's API needs one of `operator.keys`",
-                None => "the key is not one of `operator.keys`",
-            };
-            gateway.wrong_keys.count(&parts.headers)?;
-            return Err(Problem::new(Code::Unauthorized, detail));
-        };
+        let name = gateway.operator_named(key, &parts.headers)?;
         Ok(Self {
-            name: name.to_owned(),
+            name,
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers.clone(),
             limits: BodyLimits { size: gateway.max_body, timeout: gateway.body_timeout },
             app,
         })
+    }
+}
+
+impl Gateway {
+    /// The name of the operator's key that a request has. A wrong key is refused, and counts for the address of its client.
+    pub(crate) fn operator_named(&self, key: &str, headers: &HeaderMap) -> Result<String, Problem> {
+        if let Some(name) = self.operator.name_of(key) {
+            return Ok(name.to_owned());
+        }
+        let detail = match self.client(key) {
+            Some(_) => "this is the key of a merchant's client; the operator's API needs one of `operator.keys`",
+            None => "the key is not one of `operator.keys`",
+        };
+        self.wrong_keys.count(headers)?;
+        Err(Problem::new(Code::Unauthorized, detail))
     }
 }
 

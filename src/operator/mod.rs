@@ -19,6 +19,7 @@ use axum::{
     routing::{MethodRouter, get, post, put},
 };
 
+pub(crate) use access::Addressed;
 pub use kept::{AuditView, OperationOfMerchantList};
 
 use crate::{http as api, state::App, switch::service::SwitchService};

@@ -28,8 +28,18 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// [`Escaped`] for templates: `askama.toml` names it, so that every text in a template goes through it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Escaper;
+
+impl askama::filters::Escaper for Escaper {
+    fn write_escaped_str<W: Write>(&self, mut destination: W, text: &str) -> fmt::Result {
+        write!(destination, "{}", Escaped(text))
+    }
+}
+
 /// A number with its digits in groups of three.
-pub(super) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {

@@ -7,5 +7,6 @@ mod page;
 mod samples;
 
 pub use examples::Examples;
+pub use html::{Escaper, grouped};
 pub use page::page;
 pub use samples::Samples;

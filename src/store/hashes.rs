@@ -14,6 +14,7 @@ pub(super) struct Hashes {
     contacts: hmac::Key,
     ids: hmac::Key,
     signatures: hmac::Key,
+    sessions: hmac::Key,
 }
 
 impl fmt::Debug for Hashes {
@@ -42,7 +43,15 @@ impl Hashes {
             contacts: derive(b"contacts"),
             ids: derive(b"ids"),
             signatures: derive(b"signatures"),
+            sessions: derive(b"sessions"),
         }
+    }
+
+    /// The key that seals the sessions of the console. All replicas have the same.
+    pub(super) fn session_key(&self) -> [u8; 32] {
+        let mut key = [0; 32];
+        key.copy_from_slice(hmac::sign(&self.sessions, b"console").as_ref());
+        key
     }
 
     /// The fingerprint of a merchant's request.

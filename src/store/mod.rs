@@ -52,6 +52,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use secrecy::SecretBox;
 use tokio::{sync::Mutex, time::Instant};
 
 pub use audit::{AuditLog, AuditRecord, CommandRecord, Event};
@@ -203,6 +204,11 @@ impl Store {
     /// Records the work of the store from now on.
     pub fn record_in(&self, metrics: &Metrics) {
         self.opened.database.statements().record_in(StoreSeries::new(metrics));
+    }
+
+    /// The key that seals the sessions of the console. It derives from the store's own secret, so all replicas have the same.
+    pub fn session_key(&self) -> SecretBox<[u8; 32]> {
+        SecretBox::new(Box::new(self.opened.hashes.session_key()))
     }
 
     /// Whether the store could not write, and has not been ready since.

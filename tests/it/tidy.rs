@@ -123,6 +123,7 @@ const SHELL: &[&str] = &[
     "drop_in",
     "report",
     "operator",
+    "console",
     "twin",
     "app",
     "listener",

@@ -1,0 +1,93 @@
+//! The console: pages for the people who operate the gateway, on the operator's listener. A page is a struct with a
+//! template (`templates/`): rendered it is HTML, and with `Accept: application/json` the same struct is written as JSON, so
+//! neither can say what the other does not. It reads what the operator's API reads, through the same functions.
+//!
+//! Begin with [`routes`]. `viewer.rs` says who looks, by a session (`session.rs`) or a key, and shows pages; `layout.rs` has
+//! the frame and the headers of every answer; `assets.rs` has the style sheet and htmx. Then there is one file for each
+//! page. All work without JavaScript; htmx only asks for the live part of a page again.
+
+mod assets;
+mod layout;
+mod login;
+mod problems;
+mod session;
+mod viewer;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::FromRef,
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get, post},
+};
+use http::HeaderMap;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+
+use crate::{
+    operator::UNKNOWN_PATH,
+    problem::{Code, Problem},
+    state::App,
+    switch::service::SwitchService,
+};
+use session::Sessions;
+use viewer::Form;
+
+/// The state of the console's handlers.
+#[derive(Debug, Clone)]
+struct Console {
+    app: Arc<App>,
+    #[expect(dead_code, reason = "the pages of switches use it")]
+    switches: Arc<dyn SwitchService>,
+    sessions: Arc<Sessions>,
+}
+
+impl FromRef<Console> for Arc<App> {
+    fn from_ref(console: &Console) -> Self {
+        Self::clone(&console.app)
+    }
+}
+
+/// The routes of the console.
+pub fn routes(app: &Arc<App>, switches: Arc<dyn SwitchService>) -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
+    let sessions = Arc::new(Sessions::new(&app.store.session_key()));
+    let console = Console { app: Arc::clone(app), switches, sessions };
+    let pages: Vec<(&'static str, MethodRouter<Console>)> = vec![
+        ("/", get(root)),
+        ("/console/problems", get(problems::page)),
+        ("/console/login", get(login::form).post(login::log_in)),
+        ("/console/logout", post(login::log_out)),
+        ("/console/assets/{file}", get(assets::file)),
+        ("/console/{*rest}", get(unknown)),
+    ];
+    // A browser says where a form was sent from. A form of another site is refused, whatever cookie came with it.
+    let same_site_only = CsrfLayer::new().with_rejection_response(refuse_cross_site as fn(ProtectionError) -> Response);
+    let finished = from_fn_with_state(console.clone(), layout::finish);
+    let route = |(path, methods): (&'static str, MethodRouter<Console>)| {
+        (path, methods.layer(same_site_only.clone()).layer(finished.clone()).with_state(console.clone()))
+    };
+    pages.into_iter().map(route).collect()
+}
+
+/// `GET /`: leads a browser to the console.
+async fn root(headers: HeaderMap) -> Result<Response, Problem> {
+    let is_browser = headers
+        .get_all(http::header::ACCEPT)
+        .iter()
+        .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")));
+    match is_browser && Form::of(&headers) == Form::Html {
+        true => Ok(login::redirect("/console", None)),
+        false => Err(Problem::new(Code::NotFound, UNKNOWN_PATH)),
+    }
+}
+
+/// A path that the console does not have.
+async fn unknown(_: viewer::Viewer) -> Problem {
+    Problem::new(Code::NotFound, "the console does not have this page")
+}
+
+fn refuse_cross_site(_: ProtectionError) -> Response {
+    let detail = "a page of another site sent this request, so the console refuses it; open the console itself, and try \
+                  again there";
+    Problem::new(Code::Forbidden, detail).into_response()
+}
