@@ -13,6 +13,7 @@
 
 mod connection;
 mod document;
+mod last_hour;
 mod process;
 pub mod request;
 mod store;
@@ -27,6 +28,7 @@ use prometheus_client::{
 
 pub use connection::{CallOutcome, ConnectionSeries, Outcome, WriteEnd};
 pub use document::markdown;
+pub use last_hour::{LastHour, MINUTES, Traffic};
 pub use prometheus_client::metrics::histogram::Histogram;
 pub use store::{Access, JobTime, StoreSeries};
 

@@ -7,13 +7,17 @@
 //! page. All work without JavaScript; htmx only asks for the live part of a page again.
 
 mod assets;
+mod comparison;
 mod layout;
 mod login;
+mod merchants;
+mod overview;
 mod problems;
+mod providers;
 mod session;
 mod viewer;
 
-use std::sync::Arc;
+use std::{borrow::Borrow, sync::Arc};
 
 use axum::{
     extract::FromRef,
@@ -22,11 +26,13 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use http::HeaderMap;
+use jiff::Timestamp;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use crate::{
     operator::UNKNOWN_PATH,
     problem::{Code, Problem},
+    report::grouped,
     state::App,
     switch::service::SwitchService,
 };
@@ -54,6 +60,10 @@ pub fn routes(app: &Arc<App>, switches: Arc<dyn SwitchService>) -> Vec<(&'static
     let console = Console { app: Arc::clone(app), switches, sessions };
     let pages: Vec<(&'static str, MethodRouter<Console>)> = vec![
         ("/", get(root)),
+        ("/console", get(overview::page)),
+        ("/console/merchants", get(merchants::page)),
+        ("/console/merchants/{name}", get(merchants::one)),
+        ("/console/providers", get(providers::page)),
         ("/console/problems", get(problems::page)),
         ("/console/login", get(login::form).post(login::log_in)),
         ("/console/logout", post(login::log_out)),
@@ -79,6 +89,16 @@ async fn root(headers: HeaderMap) -> Result<Response, Problem> {
         true => Ok(login::redirect("/console", None)),
         false => Err(Problem::new(Code::NotFound, UNKNOWN_PATH)),
     }
+}
+
+/// A number, as pages show it.
+fn count(number: impl Borrow<u64>) -> String {
+    grouped(*number.borrow())
+}
+
+/// A time, as pages show it.
+fn time(at: Timestamp) -> String {
+    format!("{at:.0}")
 }
 
 /// A path that the console does not have.

@@ -196,6 +196,11 @@ impl Gateway {
         self.by_name.get(name)
     }
 
+    /// Every merchant, in the order of their names.
+    pub fn merchants(&self) -> impl Iterator<Item = &Arc<Merchant>> {
+        self.by_name.values()
+    }
+
     /// A connection and its merchant by their names, active or not.
     pub fn connection(&self, merchant: &str, connection: &str) -> Option<(&Arc<Merchant>, &Arc<Connection>)> {
         let merchant = self.by_name.get(merchant)?;

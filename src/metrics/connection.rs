@@ -18,8 +18,10 @@ macro_rules! words {
         pub enum $name { $($(#[$meaning])* $variant,)* }
 
         impl $name {
+            /// All of them.
+            pub(super) const ALL: &[Self] = &[$(Self::$variant),*];
             /// How many there are.
-            const COUNT: usize = [$(Self::$variant),*].len();
+            const COUNT: usize = Self::ALL.len();
 
             /// The value of the label.
             pub const fn word(self) -> &'static str {
@@ -108,7 +110,7 @@ impl CallOutcome {
 
 /// The series of one connection. Each is found when it is recorded first, so that no series shows what never happened.
 pub struct ConnectionSeries {
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     /// The name of the merchant.
     pub merchant: String,
     /// The name of the connection.
@@ -116,7 +118,7 @@ pub struct ConnectionSeries {
     /// The name of its provider.
     pub provider: &'static str,
     /// The host and the port of the provider.
-    server: (String, u16),
+    pub(super) server: (String, u16),
     operations: [OfOperation; Operation::ALL.len()],
     calls: [OnceLock<Histogram>; CallOutcome::COUNT],
     replies_refused: OnceLock<Counter>,

@@ -103,6 +103,55 @@ fn widths(parts: &[&Part<'_>], whole: u64) -> Vec<u64> {
     widths
 }
 
+/// One column of a chart over time: its parts from the bottom to the top.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// The sizes of the parts.
+    pub parts: Vec<(u64, Tone)>,
+}
+
+/// The height of a chart over time in its own units.
+const HEIGHT: u64 = 100;
+/// A part that is not empty is at least this high.
+const LOWEST: u64 = 3;
+/// The width of a column, with the gap to the next one.
+const STEP: usize = 10;
+
+/// A chart over time: one column for each span, the newest at the right. `description` says the same in words.
+pub fn columns(columns: &[Column], description: &str) -> String {
+    let heights = columns.iter().map(|column| column.parts.iter().map(|(size, _)| size).sum::<u64>());
+    let tallest = heights.max().unwrap_or_default().max(1);
+    let mut svg = format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
+        columns.len().max(1) * STEP,
+        Escaped(description)
+    );
+    for (place, column) in columns.iter().enumerate() {
+        let mut top = HEIGHT;
+        let shown: Vec<&(u64, Tone)> = column.parts.iter().filter(|(size, _)| *size > 0).collect();
+        let exact = |size: u64| u128::from(size) * u128::from(HEIGHT) / u128::from(tallest);
+        // One failure among many requests is seen, and the largest part gives it its place.
+        let mut heights: Vec<u64> =
+            shown.iter().map(|(size, _)| u64::try_from(exact(*size)).unwrap_or(HEIGHT).max(LOWEST)).collect();
+        let excess = heights.iter().sum::<u64>().saturating_sub(HEIGHT);
+        if let Some(largest) = heights.iter_mut().max() {
+            *largest = largest.saturating_sub(excess).max(LOWEST);
+        }
+        for ((_, tone), height) in shown.into_iter().zip(heights) {
+            top = top.saturating_sub(height);
+            let _ = write!(
+                svg,
+                "<rect class=\"{}\" x=\"{}\" y=\"{top}\" width=\"{}\" height=\"{height}\"/>",
+                tone.class(),
+                place * STEP,
+                STEP - 2
+            );
+        }
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
 /// The legend of a bar: every part that is not empty, with its number.
 pub fn key(parts: &[Part<'_>]) -> String {
     let mut list = String::from("<ul class=\"key\">");
@@ -131,6 +180,21 @@ mod tests {
         assert_eq!(widths(&shown, 1_000_001), [994, 6]);
         let svg = bar(&parts, 0);
         assert!(svg.contains("width=\"6\"") && !svg.contains("class=\"open\""), "{svg}");
+    }
+
+    #[test]
+    fn a_column_shows_each_of_its_parts_and_is_not_higher_than_the_chart() {
+        let column = |ok, failed| Column { parts: vec![(ok, Tone::Good), (failed, Tone::Bad)] };
+        let svg = columns(&[column(1_000_000, 1), column(0, 0), column(500_000, 0)], "a \"b\"");
+        assert!(svg.contains("viewBox=\"0 0 30 100\"") && svg.contains("aria-label=\"a &quot;b&quot;\""), "{svg}");
+        assert_eq!(svg.matches("<rect").count(), 3, "{svg}");
+        for rect in [
+            "class=\"good\" x=\"0\" y=\"3\" width=\"8\" height=\"97\"",
+            "class=\"bad\" x=\"0\" y=\"0\" width=\"8\" height=\"3\"",
+            "class=\"good\" x=\"20\" y=\"51\" width=\"8\" height=\"49\"",
+        ] {
+            assert!(svg.contains(rect), "{rect}: {svg}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use replays::{Admitted, NotAdmitted, Once, Repeated, Replays, Seen};
 use crate::{
     admission::{Places, Refusals},
     merchant::{Gateway, Merchant},
-    metrics::{Metrics, number},
+    metrics::{LastHour, Metrics, number},
     store::{OpenCount, Store, StoreError},
     switch::{Switches, context::Context, service::Refused},
     telemetry::Exporter,
@@ -29,6 +29,9 @@ use crate::{
 
 /// How often a replica looks for merchants who have begun to switch providers.
 const LEARN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the last hour gets another minute.
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The state that all requests share.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub struct App {
     pub places: Arc<Places>,
     /// Counts the requests that are refused because there are too many.
     pub refusals: Arc<Refusals>,
+    /// What happened in the last hour, for the console.
+    pub last_hour: LastHour,
     /// Sends the spans of sampled requests.
     exporter: Exporter,
     /// One request at a time shows the metrics, because some of them are read then.
@@ -76,6 +81,7 @@ impl App {
             refusals: Arc::new(Refusals::new(shared.metrics())),
             exporter: Exporter::new(&shared),
             shared,
+            last_hour: LastHour::default(),
             replays: Replays::new(store.signatures().clone()),
             store,
             gateway,
@@ -129,6 +135,7 @@ impl App {
             tokio::join!(
                 app.writes.run_workers(),
                 app.keep_learning(),
+                app.keep_last_hour(),
                 app.switches.work(),
                 app.switches.erase(),
                 app.replays.keep_reaping(),
@@ -156,6 +163,14 @@ impl App {
                 tracing::warn!("the store does not say which merchants have begun to switch providers: {error}");
             }
             failed = learned.is_err();
+        }
+    }
+
+    async fn keep_last_hour(&self) {
+        loop {
+            tokio::time::sleep(MINUTE).await;
+            let gateway = self.gateway.load_full();
+            self.last_hour.end_minute(gateway.connections().map(|(_, connection)| &**connection.upstream.series()));
         }
     }
 

@@ -10,6 +10,7 @@ mod carried;
 mod client_keys;
 mod code_map;
 mod collector;
+mod console;
 mod contract;
 mod deletions;
 mod documents;

@@ -1,0 +1,167 @@
+//! The merchants: which connection serves each of them, whether its breakers are open, and what the merchant would lose at
+//! another provider.
+
+use askama::Template;
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use passerelle_providers::text::country::Region;
+use serde::Serialize;
+
+use super::{
+    Console,
+    comparison::Comparison,
+    layout::Section,
+    viewer::{Page, Viewer},
+};
+use crate::{
+    capabilities::{ProviderView, manifests, manifests_of},
+    execution,
+    merchant::{Connection, Merchant},
+    problem::{Code, Problem},
+    state::App,
+};
+
+/// The page of all merchants.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "merchants.html")]
+struct Merchants {
+    /// The provider that they are compared with.
+    against: Option<String>,
+    /// The providers to choose from.
+    providers: Vec<&'static str>,
+    merchants: Vec<MerchantRow>,
+}
+
+/// A merchant.
+#[derive(Debug, Serialize)]
+struct MerchantRow {
+    name: String,
+    region: Option<&'static str>,
+    /// What happens to fields that the provider has no place for, unless the request says otherwise.
+    on_loss: &'static str,
+    /// Whether the gateway may keep such fields.
+    allows_carry: bool,
+    /// The active connection. `null` if the store does not say it now.
+    active: Option<String>,
+    /// Why the active connection is not known.
+    unknown_because: Option<String>,
+    connections: Vec<ConnectionRow>,
+    comparison: Option<Comparison>,
+}
+
+/// A connection of a merchant.
+#[derive(Debug, Serialize)]
+struct ConnectionRow {
+    name: String,
+    provider: &'static str,
+    generation: &'static str,
+    livemode: bool,
+    is_active: bool,
+    /// How many of its breakers are open.
+    open_breakers: i64,
+}
+
+/// The page of one merchant.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "merchant.html")]
+struct OneMerchant {
+    #[serde(flatten)]
+    merchant: MerchantRow,
+    against: Option<String>,
+    providers: Vec<&'static str>,
+}
+
+impl MerchantRow {
+    fn serving(&self) -> Option<&ConnectionRow> {
+        self.connections.iter().find(|connection| connection.is_active)
+    }
+}
+
+impl Page for Merchants {
+    const SECTION: Option<Section> = Some(Section::Merchants);
+
+    fn title(&self) -> String {
+        "Merchants".to_owned()
+    }
+}
+
+impl Page for OneMerchant {
+    const SECTION: Option<Section> = Some(Section::Merchants);
+
+    fn title(&self) -> String {
+        format!("Merchant {}", self.merchant.name)
+    }
+}
+
+/// `GET /console/merchants`
+pub(super) async fn page(viewer: Viewer, State(console): State<Console>) -> Result<Response, Problem> {
+    let (against, other) = against(&viewer)?;
+    let mut merchants = Vec::new();
+    for merchant in viewer.gateway.merchants() {
+        merchants.push(row(&console.app, merchant, other.as_ref()).await);
+    }
+    viewer.show(&Merchants { against, providers: providers(), merchants })
+}
+
+/// `GET /console/merchants/{name}`
+pub(super) async fn one(
+    viewer: Viewer,
+    State(console): State<Console>,
+    name: Result<Path<String>, axum::extract::rejection::PathRejection>,
+) -> Result<Response, Problem> {
+    let (against, other) = against(&viewer)?;
+    let merchant = name.ok().and_then(|Path(name)| viewer.gateway.merchant_named(&name));
+    let merchant = merchant.ok_or_else(|| {
+        Problem::new(Code::NotFound, "the configuration has no such merchant; see /console/merchants")
+    })?;
+    let merchant = row(&console.app, merchant, other.as_ref()).await;
+    viewer.show(&OneMerchant { merchant, against, providers: providers() })
+}
+
+fn providers() -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = manifests().map(|manifest| manifest.name).collect();
+    names.dedup();
+    names
+}
+
+/// The provider that the merchants are compared with, if the page is asked for one.
+fn against(viewer: &Viewer) -> Result<(Option<String>, Option<ProviderView>), Problem> {
+    let query = viewer.query(&["against"])?;
+    let Some(name) = query.get("against").filter(|name| !name.is_empty()) else { return Ok((None, None)) };
+    match manifests_of(name).first() {
+        Some(manifest) => Ok((Some(name.to_owned()), Some((*manifest).into()))),
+        None => {
+            let detail = format!("there is no provider `{name}`; the providers are {}", providers().join(", "));
+            Err(Problem::new(Code::InvalidRequest, detail))
+        }
+    }
+}
+
+async fn row(app: &App, merchant: &Merchant, other: Option<&ProviderView>) -> MerchantRow {
+    let (active, unknown_because) = match execution::active(merchant).await {
+        Ok(connection) => (Some(connection), None),
+        Err(error) => (None, Some(error.detail.to_string())),
+    };
+    let comparison =
+        active.as_ref().zip(other).map(|(active, other)| Comparison::of(&ProviderView::from(active.manifest), other));
+    let connection = |connection: &Connection| ConnectionRow {
+        name: connection.name.clone(),
+        provider: connection.manifest.name,
+        generation: connection.manifest.generation,
+        livemode: connection.livemode,
+        is_active: active.as_ref().is_some_and(|active| active.name == connection.name),
+        open_breakers: app.metrics().breakers_open(&merchant.name, &connection.name).get(),
+    };
+    MerchantRow {
+        name: merchant.name.clone(),
+        region: merchant.region.map(Region::alpha2),
+        on_loss: merchant.on_loss.as_str(),
+        allows_carry: merchant.allows_carry,
+        connections: merchant.connections.values().map(|one| connection(one)).collect(),
+        active: active.map(|active| active.name.clone()),
+        unknown_because,
+        comparison,
+    }
+}
