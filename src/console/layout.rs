@@ -112,12 +112,10 @@ pub(super) fn page(
 
 /// The layer of every route: shows problems as pages to people, and adds the headers that every answer has.
 pub(super) async fn finish(State(console): State<Console>, request: Request, next: Next) -> Response {
-    let form = Form::of(request.headers());
+    let is_browser = Form::is_of_browser(request.headers());
     let asked = Asked::of(&request);
     let mut response = next.run(request).await;
-    if form == Form::Html
-        && let Some(problem) = response.extensions_mut().remove::<Problem>()
-    {
+    if is_browser && let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = problem_page(&console, &problem, &asked).unwrap_or_else(|| problem.clone().into_response());
         if response.extensions().get::<Problem>().is_none() {
             response.extensions_mut().insert(AlreadyWritten(problem));

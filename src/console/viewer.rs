@@ -32,6 +32,18 @@ pub(super) enum Form {
 impl Form {
     /// The form that a request prefers. A program says that it prefers JSON; everybody else gets HTML.
     pub(super) fn of(headers: &HeaderMap) -> Self {
+        let (html, json) = Self::weights(headers);
+        if json > html { Self::Json } else { Self::Html }
+    }
+
+    /// Whether a request asks for HTML by name, as browsers do. Others get problems as they are, and not as pages.
+    pub(super) fn is_of_browser(headers: &HeaderMap) -> bool {
+        let (html, json) = Self::weights(headers);
+        html > 0.0 && html >= json
+    }
+
+    /// How much a request prefers HTML and JSON.
+    fn weights(headers: &HeaderMap) -> (f32, f32) {
         let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let (mut html, mut json) = (0.0_f32, 0.0_f32);
         for range in accepted.flat_map(|value| value.split(',')) {
@@ -44,7 +56,7 @@ impl Form {
                 _ => {}
             }
         }
-        if json > html { Self::Json } else { Self::Html }
+        (html, json)
     }
 }
 
