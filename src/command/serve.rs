@@ -27,7 +27,7 @@ use crate::{
     app,
     config::{self, ApiKey, Loaded, MerchantConfig},
     listener,
-    merchant::{Gateway, Twins},
+    merchant::{Gateway, SANDBOX_OPERATOR_KEY, Twins},
     state::App,
     store::{self, Store},
     switch::service::SwitchService,
@@ -228,7 +228,7 @@ async fn serve(loaded: Loaded, inherited: Inherited, file: Option<PathBuf>) -> R
         terminal::print_warning(warning);
     }
     if is_sandbox {
-        terminal::print_notice(&greeting(running.address));
+        terminal::print_notice(&greeting(running.address, running.operator_address));
     }
     let scheme = if running.app.gateway.load().tls.is_some() { "https" } else { "http" };
     tracing::info!(server.address = %running.address, "serving on {scheme}://{}", running.address);
@@ -264,7 +264,9 @@ fn refuse_public_sandbox(listen: &str) -> Result<(), CommandError> {
 }
 
 /// What to try first in the sandbox.
-fn greeting(address: SocketAddr) -> String {
+fn greeting(address: SocketAddr, operator: Option<SocketAddr>) -> String {
+    let console = operator
+        .map(|operator| format!("\nThe console: http://{operator}/console, with the key {SANDBOX_OPERATOR_KEY}"));
     format!(
         "Passerelle's sandbox is served on http://{address}. Nothing leaves this machine, and nothing is stored on disk.\n\
          It has five merchants, one per provider. Their API keys: sk_sandbox_modempay, _lomi, _paymentkit, _bitnob, _notchpay.\n\
@@ -273,7 +275,8 @@ fn greeting(address: SocketAddr) -> String {
          curl http://{address}/v1/customers -H 'Authorization: Bearer sk_sandbox_bitnob' \\\n    \
          -H 'Content-Type: application/json' \\\n    \
          -d '{{\"name\":\"Awa Diop\",\"email\":\"awa@example.com\",\"phone\":\"+2348123456789\"}}'\n\n\
-         The API reference: http://{address}/docs"
+         The API reference: http://{address}/docs{}",
+        console.unwrap_or_default()
     )
 }
 

@@ -81,11 +81,7 @@ pub fn routes(app: &Arc<App>, switches: Arc<dyn SwitchService>) -> Vec<(&'static
 
 /// `GET /`: leads a browser to the console.
 async fn root(headers: HeaderMap) -> Result<Response, Problem> {
-    let is_browser = headers
-        .get_all(http::header::ACCEPT)
-        .iter()
-        .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")));
-    match is_browser && Form::of(&headers) == Form::Html {
+    match Form::is_of_browser(&headers) {
         true => Ok(login::redirect("/console", None)),
         false => Err(Problem::new(Code::NotFound, UNKNOWN_PATH)),
     }

@@ -51,7 +51,8 @@ codes! {
     /// `Authorization: Bearer <key>`.
     Unauthorized = "unauthorized", 401, "A valid API key is needed";
     /// The API key lacks the scope that this operation needs: `read`, `write` or `admin`. `detail` names the scope and the key.
-    /// Nothing was sent to the provider. Use a key that has the scope, or ask the operator of the gateway for it.
+    /// Nothing was sent to the provider. Use a key that has the scope, or ask the operator of the gateway for it. In the console of
+    /// the operator it means that a page of another site sent a form.
     Forbidden = "forbidden", 403, "The API key does not allow this";
     /// The provider has no customer with this id, or no customer matches the look-up.
     CustomerNotFound = "customer_not_found", 404, "The customer does not exist";

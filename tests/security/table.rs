@@ -9,7 +9,7 @@ use std::{
 
 /// The numbers that the table has.
 fn numbers() -> Vec<String> {
-    (1..=48).chain([55, 65, 66]).map(|number| format!("S{number:02}")).collect()
+    (1..=48).chain([55, 57, 58, 59, 65, 66]).map(|number| format!("S{number:02}")).collect()
 }
 
 fn project_file(path: &str) -> String {

@@ -12,9 +12,7 @@ async fn without_login_a_browser_gets_the_form_and_a_program_the_problem() {
     assert!(asked.header("content-type").starts_with("text/html") && asked.text.contains("type=\"password\""));
     assert!(asked.text.contains("value=\"/console/merchants?against=notchpay\""), "the login returns to it");
     assert!(!asked.text.contains("acme"), "nothing of the configuration is shown");
-    let program = bed.request(Method::GET, "/console/merchants").header("accept", "application/json");
     let address = bed.gateway.operator_address().expect("the operator's listener");
-    drop(program);
     let program = bed.client.get(format!("http://{address}/console/merchants")).header("accept", "application/json");
     let refused = bed.send(program).await;
     assert_eq!((refused.status.as_u16(), refused.json()["code"].as_str()), (401, Some("unauthorized")));
