@@ -31,7 +31,7 @@ fn main() {
         std::env::var("BENCH_URL").unwrap_or_else(|_| format!("sqlite:{}", folder.path().join("bench.db").display()));
     let text = format!("[store]\nurl = \"{url}\"\nkey = \"{}\"\n", "0a".repeat(32));
     let loaded = config::load_text(&text, "bench").expect("a configuration");
-    let settings = Settings::from(loaded.config.store.as_ref()).expect("settings");
+    let settings = Settings::of(&loaded).expect("settings");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(run(settings, tasks, Duration::from_secs(seconds)));
 }

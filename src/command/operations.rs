@@ -138,6 +138,6 @@ async fn of_gateway(client: &Client, arguments: &Arguments) -> Result<Value, Com
 pub(super) fn open(configuration: &Configuration) -> Result<Inspection, CommandError> {
     let loaded = config::load(configuration.file().as_deref())?;
     let failed = |error: crate::store::StoreError| CommandError::Failed(error.to_string());
-    let settings = Settings::from(loaded.config.store.as_ref()).map_err(failed)?;
+    let settings = Settings::of(&loaded).map_err(failed)?;
     Inspection::open(&settings).map_err(failed)
 }

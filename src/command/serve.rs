@@ -159,7 +159,7 @@ pub(super) async fn start_beside(
 ) -> Result<Running, String> {
     let shared = Shared::default();
     let resolved = Gateway::resolve(loaded, Some(&twins), &shared).map_err(|error| error.to_string())?;
-    let settings = store::Settings::from(loaded.config.store.as_ref());
+    let settings = store::Settings::of(loaded);
     let store = Store::open(&settings.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
     let mut warnings = resolved.warnings;
     let bound = Bound::new(&loaded.config, inherited, &mut warnings)?;

@@ -52,7 +52,7 @@ enum StoreCommand {
 
 pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), CommandError> {
     let loaded = config::load(configuration.file().as_deref())?;
-    let settings = Settings::from(loaded.config.store.as_ref()).map_err(failed)?;
+    let settings = Settings::of(&loaded).map_err(failed)?;
     match &arguments.command {
         StoreCommand::Backup { out } => backup(&settings, out, arguments.json),
         StoreCommand::AcceptRestore { yes: false } => show_older(&settings, arguments.json),

@@ -1,6 +1,10 @@
 //! Reads the configuration in layers, later ones win: the built-in defaults, the file, the environment variables.
 
-use std::{borrow::Cow, fmt, fs, path::Path};
+use std::{
+    borrow::Cow,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment,
@@ -76,12 +80,14 @@ pub struct Loaded {
     typed: Dict,
     source: Source,
     name: String,
+    file: Option<PathBuf>,
+    is_built_in: bool,
 }
 
 /// Without the text, which may hold secrets.
 impl fmt::Debug for Loaded {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config, warnings, typed: _, source: _, name } = self;
+        let Self { config, warnings, typed: _, source: _, name, file: _, is_built_in: _ } = self;
         formatter
             .debug_struct("Loaded")
             .field("config", config)
@@ -127,6 +133,18 @@ impl Loaded {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Whether it is the sandbox that is built in, whose keys are public.
+    pub const fn is_built_in(&self) -> bool {
+        self.is_built_in
+    }
+
+    /// The absolute path of a file of the store: a relative one begins at the folder of the configuration file. Without a
+    /// configuration file, it begins at the working directory.
+    pub fn place(&self, file: &Path) -> io::Result<PathBuf> {
+        let folder = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        std::path::absolute(folder.join(file))
+    }
 }
 
 /// Reads a file, or the built-in sandbox if `file` is `None`.
@@ -141,14 +159,19 @@ pub fn load_text(text: &str, name: &str) -> Result<Loaded, ConfigError> {
 
 /// Like [`load`], for a file whose other mistakes are wanted as well. It fails if the file cannot be read, or is no TOML.
 pub fn read(file: Option<&Path>) -> Result<Readable, ConfigError> {
-    match file {
-        None => Readable::of(SANDBOX, "the built-in sandbox"),
+    let mut read = match file {
+        None => Readable::of(SANDBOX, "the built-in sandbox")?,
         Some(path) => {
             let text = fs::read_to_string(path)
                 .map_err(|error| ConfigError::one(format!("{} cannot be read: {error}", path.display())))?;
-            Readable::of(&text, &path.display().to_string())
+            Readable::of(&text, &path.display().to_string())?
         }
+    };
+    if let Some(rest) = &mut read.rest {
+        rest.file = file.map(Path::to_owned);
+        rest.is_built_in = file.is_none();
     }
+    Ok(read)
 }
 
 /// The layers of a configuration. A key or variable that is left out counts as not set.
@@ -171,8 +194,10 @@ impl Readable {
                 (Ok(config), Ok(typed)) => {
                     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
                     let warnings = other_variables(names, &text).into_iter().collect();
-                    let rest = Some(Loaded { config, warnings, typed, source, name: name.to_owned() });
-                    return Ok(Self { mistakes, left_out, name: name.to_owned(), rest });
+                    let name = name.to_owned();
+                    let rest =
+                        Loaded { config, warnings, typed, source, name: name.clone(), file: None, is_built_in: false };
+                    return Ok(Self { mistakes, left_out, name, rest: Some(rest) });
                 }
                 (Err(errors), _) | (_, Err(errors)) => errors,
             };

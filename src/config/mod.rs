@@ -143,8 +143,9 @@ pub struct OperatorConfig {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Store")]
 pub struct StoreConfig {
-    /// `sqlite:FILE`, `sqlite::memory:` or `postgres://…`.
-    pub url: Secret,
+    /// `sqlite:FILE`, `sqlite::memory:` or `postgres://…`. A relative FILE begins at the folder of the configuration file.
+    /// Without a URL, it is `sqlite:passerelle.db`.
+    pub url: Option<Secret>,
     /// The key that encrypts the store: 32 bytes as 64 hexadecimal digits or in base64. Without it, the gateway
     /// creates a key file beside the SQLite file at its first start.
     pub key: Option<Secret>,

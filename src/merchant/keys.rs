@@ -21,6 +21,9 @@ use crate::{
 /// How long before its end a key is reported.
 const NOTICE: Duration = Duration::from_hours(14 * 24);
 
+/// A key with fewer characters can be guessed. Those of `passerelle keys new` have more.
+const SHORTEST_SAFE_KEY: usize = 24;
+
 /// How long the name of a key may be.
 const LONGEST_NAME: usize = 64;
 
@@ -43,7 +46,16 @@ impl Resolver<'_> {
                 self.mistake(&format!("{of_key}.name"), what);
             }
             let terms = self.terms(&of_key, merchant, typed);
-            let digest = self.key(&at, &typed.key, is_sandbox);
+            let key = self.key(&at, &typed.key, is_sandbox);
+            if key.is_some_and(|(_, length)| length.is_some_and(|length| length < SHORTEST_SAFE_KEY))
+                && !self.loaded.is_built_in()
+            {
+                let what = format!(
+                    "has fewer than {SHORTEST_SAFE_KEY} characters, so it can be guessed; make a new one with `passerelle keys new`"
+                );
+                self.warn(&of_key, what);
+            }
+            let digest = key.map(|(digest, _)| digest);
             keys.extend(digest.map(|digest| (digest, Key::new(&terms, self.shared.metrics()))));
         }
         keys
@@ -111,8 +123,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// The digest of one key. A literal key is only usual in a sandbox.
-    pub(super) fn key(&mut self, at: &str, key: &ApiKey, is_sandbox: bool) -> Option<[u8; 32]> {
+    /// The digest of one key, and its length unless only the digest is known. A literal key is only usual in a sandbox.
+    pub(super) fn key(&mut self, at: &str, key: &ApiKey, is_sandbox: bool) -> Option<([u8; 32], Option<usize>)> {
         match key {
             ApiKey::Sha256(digest) => {
                 let bytes = HEXLOWER_PERMISSIVE.decode(digest.as_bytes()).ok();
@@ -120,14 +132,14 @@ impl Resolver<'_> {
                 if bytes.is_none() {
                     self.mistake(at, "has a digest that is not 64 hexadecimal digits");
                 }
-                bytes
+                bytes.map(|bytes| (bytes, None))
             }
             ApiKey::Key(secret) => {
                 if secret.is_literal() && !is_sandbox {
                     self.warn(at, "holds a key itself; use { sha256 = \"…\" } or { env = \"NAME\" }");
                 }
                 match secret.resolve() {
-                    Ok(key) => Some(digest_of(key.expose_secret())),
+                    Ok(key) => Some((digest_of(key.expose_secret()), Some(key.expose_secret().chars().count()))),
                     Err(error) => {
                         self.mistake(at, error);
                         None
@@ -166,7 +178,7 @@ mod tests {
     #[test]
     fn every_form_of_a_key_is_read() {
         let keys = format!(
-            "api_keys = [\"sk_literal\", {{ sha256 = \"{}\" }}, {{ name = \"shop\", sha256 = \"{}\" }},\n\
+            "api_keys = [\"sk_0123456789abcdef01234\", {{ sha256 = \"{}\" }}, {{ name = \"shop\", sha256 = \"{}\" }},\n\
              {{ name = \"checkout\", sha256 = \"{}\", scopes = [\"read\", \"write\", \"admin\"], \
              not_before = \"2026-01-01T00:00:00Z\", expires = \"2999-12-31T00:00:00+01:00\" }}]",
             digest("a"),
@@ -203,6 +215,22 @@ mod tests {
                 "p.toml:4: `merchants.acme.api_keys` has a key twice; remove one of them",
             ]
         );
+    }
+
+    #[test]
+    fn a_key_that_can_be_guessed_is_a_warning() {
+        let short = checked("api_keys = [\n\"sk_0123456789abcdef01234\",\n\"sk_0123456789abcdef0123\",\n]");
+        assert_eq!(
+            short,
+            Ok(vec![
+                "p.toml:6: `merchants.acme.api_keys.1` has fewer than 24 characters, so it can be guessed; make a new one \
+                 with `passerelle keys new`"
+                    .to_owned()
+            ])
+        );
+        let sandbox = config::load(None).expect("a configuration");
+        let resolved = Gateway::resolve(&sandbox, None, &Shared::default()).expect("no mistakes");
+        assert_eq!(resolved.warnings, Vec::<String>::new(), "the keys of the built-in sandbox are public");
     }
 
     #[test]

@@ -108,13 +108,13 @@ impl Gateway {
             let what = "must be at least four times `server.max_body`, otherwise the largest bodies are always refused";
             resolver.mistake("server.max_bodies", what);
         }
-        if let Err(error) = store::Settings::from(config.store.as_ref()) {
+        if let Err(error) = store::Settings::of(loaded) {
             let message = error.to_string();
             // Most messages name the setting. It gives the line in the file.
             let key = message.split('`').find(|word| word.starts_with("store.")).unwrap_or("store");
             resolver.mistakes.push(loaded.at(key, &message));
         }
-        if config.store.as_ref().is_some_and(|typed| store::is_literal(&typed.url)) {
+        if config.store.as_ref().and_then(|typed| typed.url.as_ref()).is_some_and(store::is_literal) {
             resolver.warn("store.url", "holds a password; use { env = \"NAME\" } or { file = \"PATH\" }");
         }
         if config.server.metrics_listen.is_some() {

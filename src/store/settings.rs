@@ -1,17 +1,25 @@
 //! Where the store is and how long it keeps what: the `[store]` table of the configuration, validated.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 #[cfg(feature = "simulation")]
 use super::database::sqlite::simulated::{SimulatedDatabase, StoreFaults};
-use super::{error::StoreError, keyring::Key};
-use crate::config::{self, Secret};
+use super::{database::sqlite::with_ending, error::StoreError, keyring::Key};
+use crate::config::{Loaded, Secret};
 
 /// A clock. Tests set their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The file of the store, where the configuration names none.
+const USUAL_FILE: &str = "passerelle.db";
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -72,11 +80,19 @@ impl Settings {
         }
     }
 
-    /// The settings of `[store]`. Without it, everything is kept in `passerelle.db` of the working directory.
-    pub fn from(typed: Option<&config::StoreConfig>) -> Result<Self, StoreError> {
-        let Some(typed) = typed else { return Ok(Self::at(Location::File("passerelle.db".into()))) };
-        let url = typed.url.resolve().map_err(|error| StoreError::Settings(format!("`store.url`: {error}")))?;
-        let mut settings = Self::at(Location::parse(url)?);
+    /// The settings of `[store]`. Without it, everything is kept in `passerelle.db` beside the configuration file.
+    pub fn of(loaded: &Loaded) -> Result<Self, StoreError> {
+        let typed = loaded.config.store.as_ref();
+        let url = match typed.and_then(|typed| typed.url.as_ref()) {
+            Some(url) => Some(url.resolve().map_err(|error| StoreError::Settings(format!("`store.url` {error}")))?),
+            None => None,
+        };
+        let place = match url.map_or_else(|| Ok(Location::File(USUAL_FILE.into())), Location::parse)? {
+            Location::File(file) => Location::File(placed(&file, loaded)?),
+            other => other,
+        };
+        let mut settings = Self::at(place);
+        let Some(typed) = typed else { return Ok(settings) };
         settings.key = typed.key.as_ref().map(Key::resolve).transpose()?;
         settings.previous_keys = typed.previous_keys.iter().map(Key::resolve).collect::<Result<_, _>>()?;
         settings.lease = typed.lease.unwrap_or(settings.lease);
@@ -140,6 +156,27 @@ impl Location {
     }
 }
 
+/// The absolute path of the store. A relative one begins at the folder of the configuration file. Earlier versions began it
+/// at the working directory: a store that is only there is refused, because the gateway would begin with an empty one.
+fn placed(file: &Path, loaded: &Loaded) -> Result<PathBuf, StoreError> {
+    let unknown = |error| StoreError::Settings(format!("the working directory cannot be read: {error}"));
+    let place = loaded.place(file).map_err(unknown)?;
+    let earlier = std::path::absolute(file).map_err(unknown)?;
+    // The lock file stays where a store is being restored.
+    let is_used = place.exists() || with_ending(&place, ".lock").exists();
+    match is_used || place == earlier || !earlier.is_file() {
+        true => Ok(place),
+        false => Err(StoreError::Settings(format!(
+            "the store is at {old}, in the working directory, and not at {new}: a relative `store.url` begins at the folder of the \
+             configuration file. Stop every gateway that uses it, and move it with all files that begin with its name ({old}, \
+             {old}.key, {old}.lock, {old}-wal, {old}-shm) to {folder}, or set `store.url` to \"sqlite:{old}\"",
+            old = earlier.display(),
+            new = place.display(),
+            folder = place.parent().unwrap_or(&place).display(),
+        ))),
+    }
+}
+
 /// Whether a secret is written in the configuration itself. A URL is one only if it has a password.
 pub fn is_literal(secret: &Secret) -> bool {
     match secret {
@@ -153,23 +190,42 @@ pub fn is_literal(secret: &Secret) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::config;
 
     fn settings(store: &str) -> Result<Settings, StoreError> {
         let loaded = config::load_text(&format!("[store]\n{store}"), "passerelle.toml").expect("a configuration");
-        Settings::from(loaded.config.store.as_ref())
+        Settings::of(&loaded)
+    }
+
+    /// Where the store of a configuration file is that has this `[store]`.
+    fn location_beside(folder: &Path, store: &str) -> Result<String, StoreError> {
+        let file = folder.join("passerelle.toml");
+        fs::write(&file, store).expect("it is written");
+        let loaded = config::load(Some(&file)).expect("a configuration");
+        Settings::of(&loaded).map(|settings| settings.location())
     }
 
     #[test]
-    fn without_settings_the_store_is_a_file() {
-        assert_eq!(Settings::from(None).map(|settings| settings.location()), Ok("sqlite:passerelle.db".to_owned()));
+    fn a_relative_path_begins_at_the_folder_of_the_configuration_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |file: &str| Ok(format!("sqlite:{}", folder.path().join(file).display()));
+        assert_eq!(location_beside(folder.path(), ""), at("passerelle.db"));
+        let key = format!("[store]\nkey = \"{}\"\n", "0a".repeat(32));
+        assert_eq!(location_beside(folder.path(), &key), at("passerelle.db"), "a table without a URL");
+        assert_eq!(location_beside(folder.path(), "[store]\nurl = \"sqlite:data/a.db\"\n"), at("data/a.db"));
+        let absolute = location_beside(folder.path(), "[store]\nurl = \"sqlite:/var/lib/a.db\"\n");
+        assert_eq!(absolute, Ok("sqlite:/var/lib/a.db".to_owned()));
     }
 
     #[test]
     fn urls_are_parsed_and_mistakes_name_the_setting() {
         let location = |url: &str| settings(&format!("url = \"{url}\"")).map(|settings| settings.location());
         assert_eq!(location("sqlite::memory:"), Ok("sqlite::memory:".to_owned()));
-        assert_eq!(location("sqlite:data/a.db"), Ok("sqlite:data/a.db".to_owned()));
+        let here = std::env::current_dir().expect("a folder");
+        assert_eq!(location("sqlite:data/a.db"), Ok(format!("sqlite:{}", here.join("data/a.db").display())));
         assert_eq!(location("sqlite:///var/lib/a.db"), Ok("sqlite:/var/lib/a.db".to_owned()));
         for wrong in ["sqlite:", "mysql://u:hunter2@h/d", "hunter2", "postgres:hunter2"] {
             let message = location(wrong).expect_err("a mistake").to_string();

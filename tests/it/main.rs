@@ -57,6 +57,7 @@ mod shared_monitoring;
 mod shared_records;
 mod signed;
 mod stand_in;
+mod store_place;
 mod sub_lists;
 mod support;
 mod switch;

@@ -262,7 +262,7 @@ async fn contacts_are_kept_over_restarts() {
 pub(crate) async fn open(file: &Path) -> Store {
     let text = format!("[store]\nurl = \"sqlite:{}\"\n", file.display());
     let loaded = load_text(&text, "test").expect("a configuration");
-    let settings = StoreSettings::from(loaded.config.store.as_ref()).expect("settings");
+    let settings = StoreSettings::of(&loaded).expect("settings");
     let ends = Timestamp::now() + jiff::SignedDuration::from_secs(20);
     loop {
         // The last tasks of the gateway may still hold the store for a moment.

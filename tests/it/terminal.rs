@@ -157,14 +157,14 @@ fn check_refuses_to_send_creates_again_where_the_providers_list_is_partial() {
 #[test]
 fn check_accepts_a_valid_configuration_and_warns_of_literal_secrets() {
     let file = file(
-        "[merchants.acme]\napi_keys = [\"sk_literal\"]\nactive = \"main\"\n[merchants.acme.connections.main]\nprovider = \"lomi\"\n\
+        "[merchants.acme]\napi_keys = [\"sk_literal_0123456789abcdef\"]\nactive = \"main\"\n[merchants.acme.connections.main]\nprovider = \"lomi\"\n\
          credentials = { api_key = \"lomi_sk_test_x\" }\n",
     );
     let checked = run(&["check", "--config", file.path().to_str().expect("a path")]);
     assert_eq!(checked.status.code(), Some(0), "{}", err(&checked));
     assert!(out(&checked).contains("1 merchant, 1 connection, no mistakes"));
     assert_eq!(err(&checked).matches("warning").count(), 2, "{}", err(&checked));
-    assert!(!err(&checked).contains("sk_literal") && !err(&checked).contains("lomi_sk_test_x"));
+    assert!(!err(&checked).contains("sk_literal_0123456789abcdef") && !err(&checked).contains("lomi_sk_test_x"));
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl Bed {
     pub(crate) fn settings(&self, more: &str) -> Result<Settings, StoreError> {
         let text = format!("[store]\nurl = \"{}\"\n{more}", self.url);
         let loaded = config::load_text(&text, "test").expect("a configuration");
-        let mut settings = Settings::from(loaded.config.store.as_ref())?;
+        let mut settings = Settings::of(&loaded)?;
         let clock = self.clock.clone();
         settings.clock = Some(Arc::new(move || clock.now()));
         Ok(settings)

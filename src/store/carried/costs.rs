@@ -78,7 +78,7 @@ impl Bench {
 #[tokio::test]
 async fn no_work_on_carried_fields_costs_more_where_more_customers_are_kept() {
     let loaded = load_text("[store]\nurl = \"sqlite::memory:\"", "passerelle.toml").expect("a configuration");
-    let settings = Settings::from(loaded.config.store.as_ref()).expect("settings");
+    let settings = Settings::of(&loaded).expect("settings");
     let store = Store::open(&settings).await.expect("a store");
     let (few, many) = (Bench::of(&store, 40).costs(), Bench::of(&store, 2_000).costs());
     for ((name, few), (_, many)) in few.into_iter().zip(many) {

@@ -9,10 +9,10 @@ fn configuration() -> String {
 #[test]
 fn a_reload_logs_what_was_changed_and_serves_it() {
     let gateway = Gateway::start(&configuration());
-    assert!(gateway.merchant("sk_acme").contains("\"connection\":\"main\""));
+    assert!(gateway.merchant("sk_acme_0123456789abcdef").contains("\"connection\":\"main\""));
     assert_eq!(gateway.reload(), ["INFO the configuration was reloaded; nothing was changed"]);
 
-    gateway.write("key", "sk_rotated");
+    gateway.write("key", "sk_rotated_0123456789abc");
     let beta = "[merchants.beta]\napi_keys = [\"sk_beta\"]\nactive = \"m\"\n\
                 connections.m = { provider = \"lomi\", credentials = { api_key = \"beta_secret\" } }\n";
     gateway.write("passerelle.toml", &(configuration().replace("\"main\"", "\"new\"") + beta));
@@ -27,11 +27,11 @@ fn a_reload_logs_what_was_changed_and_serves_it() {
             "INFO the configuration was reloaded; changes: 3",
         ]
     );
-    for secret in ["sk_rotated", "sk_beta", "beta_secret"] {
+    for secret in ["sk_rotated_0123456789abc", "sk_beta", "beta_secret"] {
         assert!(!lines.join("\n").contains(secret), "{lines:?}");
     }
-    assert!(gateway.merchant("sk_rotated").contains("\"connection\":\"new\""));
-    assert!(gateway.merchant("sk_acme").starts_with("HTTP/1.1 401"));
+    assert!(gateway.merchant("sk_rotated_0123456789abc").contains("\"connection\":\"new\""));
+    assert!(gateway.merchant("sk_acme_0123456789abcdef").starts_with("HTTP/1.1 401"));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_needs_a_restart_is_a_warning_at_each_reload_and_not_applied() {
         gateway.reload(),
         ["INFO server.max_body: 1000 -> 1048576", "INFO the configuration was reloaded; changes: 1"]
     );
-    assert!(gateway.merchant("sk_acme").starts_with("HTTP/1.1 200"));
+    assert!(gateway.merchant("sk_acme_0123456789abcdef").starts_with("HTTP/1.1 200"));
 }
 
 #[test]

@@ -37,11 +37,11 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts a gateway with a configuration. The key of `acme` is `sk_acme`.
+    /// Starts a gateway with a configuration. The key of `acme` is `sk_acme_0123456789abcdef`.
     pub(super) fn start(configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("passerelle.toml"), configuration).expect("it is written");
-        fs::write(folder.path().join("key"), "sk_acme\n").expect("it is written");
+        fs::write(folder.path().join("key"), "sk_acme_0123456789abcdef\n").expect("it is written");
         Self::start_in(folder)
     }
 

@@ -33,7 +33,7 @@ fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let configuration = format!("{SERVER}[operator]\nlisten = \"127.0.0.1:1\"\n{ACME}");
     std::fs::write(folder.path().join("passerelle.toml"), configuration).expect("it is written");
-    std::fs::write(folder.path().join("key"), "sk_acme").expect("it is written");
+    std::fs::write(folder.path().join("key"), "sk_acme_0123456789abcdef").expect("it is written");
     folder
 }
 
@@ -46,7 +46,8 @@ fn bind() -> (TcpListener, SocketAddr) {
 /// Sends requests, each over a new connection, until it is stopped. Reports each answer, and why there is none.
 fn send_requests(address: SocketAddr, stopped: &AtomicBool, answers: &Sender<Result<String, String>>) {
     while !stopped.load(Ordering::Relaxed) {
-        let answer = TcpStream::connect(address).and_then(|client| ask(client, "/v1/merchant", "sk_acme"));
+        let answer =
+            TcpStream::connect(address).and_then(|client| ask(client, "/v1/merchant", "sk_acme_0123456789abcdef"));
         let _ = answers.send(answer.map_err(|why| why.to_string()));
     }
 }
@@ -84,7 +85,7 @@ fn every_request_is_answered_while_the_gateway_restarts() {
         gateway.stop();
         let waiting = TcpStream::connect(address).expect("the socket is open while no gateway runs");
         gateway = start();
-        let answer = ask(waiting, "/v1/merchant", "sk_acme").expect("an answer");
+        let answer = ask(waiting, "/v1/merchant", "sk_acme_0123456789abcdef").expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
     stopped.store(true, Ordering::Relaxed);

@@ -215,7 +215,7 @@ impl Gateway {
 
     fn store_settings(&self) -> Settings {
         let loaded = config::load(Some(&self.config())).expect("a configuration");
-        Settings::from(loaded.config.store.as_ref()).expect("settings")
+        Settings::of(&loaded).expect("settings")
     }
 
     /// Whether a write is in this state. Reads the store as another process, while the gateway runs.

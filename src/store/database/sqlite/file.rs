@@ -91,7 +91,7 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// The path of a file that SQLite makes (`-wal`, `-journal`), or of one of ours.
-pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+pub(in crate::store) fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

@@ -36,7 +36,7 @@ use crate::store::{error::StoreError, settings::Clock};
 
 pub use self::backup::Copied;
 pub(in crate::store) use self::backup::copy;
-pub(in crate::store) use self::file::{Reserved, reserve};
+pub(in crate::store) use self::file::{Reserved, reserve, with_ending};
 pub use self::newest::{Newest, Older};
 pub(in crate::store) use self::session::SqliteSession;
 #[cfg(test)]
