@@ -20,13 +20,13 @@ use passerelle_providers::{
         render::{self, RenderedRequest},
     },
     model::{Error, Fidelity, Kind, LossPolicy, Operation},
-    text::{Source, country::Region},
+    text::Source,
     vendor,
 };
 
 use super::{
     CommandError,
-    providers::{unknown, unknown_generation},
+    providers::{region, unknown, unknown_generation},
     terminal,
 };
 use crate::http::answer::Explanation;
@@ -88,13 +88,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let vendor = vendor(&arguments.provider).ok_or_else(|| unknown(&arguments.provider))?;
     let generation = arguments.generation.as_deref();
     let manifest = vendor.manifest(generation).ok_or_else(|| unknown_generation(vendor, generation))?;
-    let region = match &arguments.region {
-        None => None,
-        Some(code) => {
-            let invalid = || CommandError::Usage(format!("`{code}` is not an ISO 3166-1 alpha-2 code, such as SN"));
-            Some(Region::parse(code).ok_or_else(invalid)?)
-        }
-    };
+    let region = region(arguments.region.as_deref())?;
     let provider = (vendor.connect)(Settings { generation: manifest.generation, region, livemode: true });
     let operation = Operation::parse(&arguments.operation)
         .ok_or_else(|| CommandError::Usage(format!("`{}` is not an operation", arguments.operation)))?;
@@ -124,15 +118,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CommandError> {
 
 fn failed(error: &Error) -> CommandError {
     let mut message = error.to_string();
-    if error.fields.len() > 1 {
-        for field in &error.fields {
-            message.push_str(&format!("\n  {}: {}", field.pointer, field.detail));
-        }
-    }
     if error.kind == Kind::FieldsNotSupported {
-        message.push_str("\nleave them out, or see the request without them with --loss drop");
+        message.push_str("; leave them out, or see the request without them with --loss drop");
     }
-    CommandError::Failed(message)
+    let fields = error.fields.iter().filter(|_| error.fields.len() > 1);
+    let of_fields = fields.map(|field| format!("{}: {}", field.pointer, field.detail));
+    CommandError::Mistakes(std::iter::once(message).chain(of_fields).collect())
 }
 
 fn as_text(requests: &[RenderedRequest], fidelity: &Fidelity) -> String {

@@ -13,9 +13,11 @@ mod providers;
 mod reload;
 mod serve;
 mod service_manager;
+mod shell;
 mod signals;
 mod store;
 mod switch;
+mod table;
 mod terminal;
 mod twin;
 
@@ -98,6 +100,11 @@ enum Command {
     /// Serve a twin of one provider: a sandbox with the provider's own API.
     #[command(long_about = twin::LONG_ABOUT)]
     Twin(twin::Arguments),
+    /// Print the completions of a shell, such as `passerelle completions bash >/etc/bash_completion.d/passerelle`.
+    Completions(shell::Completions),
+    /// Print the manual page, for packages.
+    #[command(hide = true)]
+    Man(shell::Manual),
 }
 
 /// Why a command failed, for the last line on stderr.
@@ -131,6 +138,8 @@ impl CommandLine {
             Some(Command::Openapi { operator: false }) => terminal::print(&crate::http::openapi::json()),
             Some(Command::Openapi { operator: true }) => terminal::print(&crate::operator::openapi::json()),
             Some(Command::Twin(arguments)) => twin::run(arguments),
+            Some(Command::Completions(arguments)) => shell::completions(&arguments),
+            Some(Command::Man(arguments)) => shell::manual(&arguments),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

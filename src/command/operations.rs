@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::{
     CommandError, Configuration,
-    providers::table,
     serve::runtime,
     switch::{
         Target,
         client::{Client, encoded},
     },
+    table::{shown, table},
     terminal,
 };
 use crate::{
@@ -80,7 +80,7 @@ pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Resul
             text("created_at"),
         ]);
     }
-    let mut text = table.to_string();
+    let mut text = shown(&table);
     if let Some(last) = list["next_cursor"].as_str() {
         text.push_str(&format!("\n\nthere are more; show them with --after {last}"));
     }

@@ -1,10 +1,13 @@
 //! `passerelle providers`: shows what the providers support, from their manifests.
 
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
-use passerelle_providers::{VENDORS, Vendor, model::Operation};
+use passerelle_providers::{VENDORS, Vendor, model::Operation, text::country::Region};
 
-use super::{CommandError, terminal};
+use super::{
+    CommandError,
+    table::{shown, table},
+    terminal,
+};
 use crate::{
     capabilities::{ProviderView, heading, manifests, manifests_of},
     config::nearest,
@@ -54,22 +57,24 @@ pub(super) fn unknown_generation(vendor: &Vendor, generation: Option<&str>) -> C
     CommandError::Usage(format!("{} has no generation `{generation}`; known: {}", vendor.name(), known.join(", ")))
 }
 
-pub(super) fn table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table
+/// The region of a command.
+pub(super) fn region(code: Option<&str>) -> Result<Option<Region>, CommandError> {
+    let Some(code) = code else { return Ok(None) };
+    let invalid = || CommandError::Usage(format!("`{code}` is not an ISO 3166-1 alpha-2 code, such as SN"));
+    Region::parse(code).ok_or_else(invalid).map(Some)
 }
 
 fn overview() -> String {
     let manifests: Vec<_> = manifests().collect();
     let mut table = table();
-    table.set_header(std::iter::once(String::new()).chain(manifests.iter().map(|manifest| heading(manifest))));
+    table.set_header(std::iter::once("operation".to_owned()).chain(manifests.iter().map(|manifest| heading(manifest))));
     for operation in Operation::ALL {
         let cells = manifests.iter().map(|manifest| manifest.operation(operation).as_str().to_owned());
         table.add_row(std::iter::once(operation.name().replace('_', " ")).chain(cells));
     }
     format!(
-        "{table}\n\nnative: the provider does it · emulated: the gateway does it with other requests · `passerelle providers NAME` says why not"
+        "{}\n\nnative: the provider does it · emulated: the gateway does it with other requests · `passerelle providers NAME` says why not",
+        shown(&table)
     )
 }
 
@@ -83,8 +88,8 @@ fn in_full(view: &ProviderView) -> String {
     let ways: Vec<String> = view.credentials.iter().map(|names| names.join(" + ")).collect();
     text.push_str(&format!("credentials    {}\n", ways.join(", or ")));
     text.push_str(&format!("ids            {}\n", view.id_pattern));
-    let shown = view.lists.shown.map_or("all customers".to_owned(), |shown| format!("only {shown}"));
-    text.push_str(&format!("lists show     {shown}\n"));
+    let listed = view.lists.shown.map_or("all customers".to_owned(), |listed| format!("only {listed}"));
+    text.push_str(&format!("lists show     {listed}\n"));
     text.push_str(&format!(
         "paging         {} ({}), at most {}\n\n",
         view.paging.style, view.paging.parameters, view.paging.max_limit
@@ -122,5 +127,6 @@ fn in_full(view: &ProviderView) -> String {
             ]);
         }
     }
-    format!("{text}{operations}\n\n{fields}\n\n{filters}\n")
+    let tables = [operations, fields, filters];
+    format!("{text}{}\n", tables.each_ref().map(shown).join("\n\n"))
 }

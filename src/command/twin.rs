@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use axum_server::Handle;
 use clap::{Args, ValueEnum};
-use passerelle_providers::{Settings, kit::server::base_path, model::auth::Credentials, text::country::Region, vendor};
+use passerelle_providers::{Settings, kit::server::base_path, model::auth::Credentials, vendor};
 
 use super::{
     CommandError,
     listeners::bind,
-    providers::{unknown, unknown_generation},
+    providers::{region, unknown, unknown_generation},
     serve::{runtime, start_logging},
     signals::StopSignals,
     terminal,
@@ -94,7 +94,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), CommandError> {
         .collect();
     let credentials =
         credentials.ok_or_else(|| CommandError::Usage("--credential must have the form NAME=VALUE".to_owned()))?;
-    let region = arguments.region.as_deref().and_then(Region::parse);
+    let region = region(arguments.region.as_deref())?;
     let settings = Settings { generation: manifest.generation, region, livemode: true };
     let mut twin = Twin::new(vendor, settings, Credentials::new(credentials)).with_customers(many(arguments.customers));
     if let Some(file) = &arguments.faults {

@@ -54,7 +54,10 @@ fn providers_are_listed_as_a_table_and_as_json() {
     for word in ["bitnob v2", "lomi", "overdue invoices", "emulated"] {
         assert!(table.contains(word), "{table}");
     }
-    assert!(!table.contains('\u{1b}'), "no colours in a pipe");
+    assert!(!table.contains('\u{1b}') && !table.contains('─'), "plain columns in a pipe: {table}");
+    let columns = |line: &str| line.split("  ").map(str::trim).filter(|column| !column.is_empty()).count();
+    let rows: Vec<usize> = table.lines().take_while(|line| !line.is_empty()).map(columns).collect();
+    assert!(rows.len() > 10 && rows.iter().all(|row| *row == rows[0]), "each row has every column: {table}");
     let one = out(&run(&["providers", "lomi"]));
     assert!(one.contains("address.country") && one.contains("generation v1 cannot block a customer"), "{one}");
     let create = one.lines().find(|line| line.trim_start().starts_with("create")).unwrap_or_default();
@@ -97,6 +100,14 @@ fn explain_follows_the_loss_policy() {
     let shown = out(&run(&[&arguments[..], &["--loss", "drop"]].concat()));
     assert!(shown.contains("address.city lost") && shown.contains(r#""name":"Awa Diop""#), "{shown}");
     assert_eq!(run(&[&arguments[..], &["--loss", "some"]].concat()).status.code(), Some(2));
+    let unknown = err(&run(&["explain", "--provider", "lomi", "create", r#"{"x":1,"y":2}"#]));
+    let each =
+        ["2 fields are wrong", "/x: is not a field that can be written", "/y: is not a field that can be written"];
+    assert_eq!(
+        unknown.lines().collect::<Vec<_>>(),
+        each.map(|line| format!("error: {line}")),
+        "each line has the prefix"
+    );
 }
 
 #[test]
@@ -214,6 +225,31 @@ fn a_new_key_has_the_prefix_and_the_terms_that_were_asked_for() {
 }
 
 #[test]
+fn shells_and_manuals_know_every_command() {
+    for (shell, begins) in [("bash", "_passerelle()"), ("zsh", "#compdef passerelle"), ("fish", "# Print an optspec")] {
+        let script = run(&["completions", shell]);
+        assert!(script.status.success() && out(&script).starts_with(begins), "{shell}: {}", out(&script));
+        for word in ["operations", "rehearse", "accept-restore", "probe"] {
+            assert!(out(&script).contains(word), "{shell}: {word}");
+        }
+    }
+    let unknown = run(&["completions", "tcsh"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let page = out(&run(&["man"]));
+    assert!(page.contains(".TH passerelle 1") && page.contains("PASSERELLE_CONFIG"), "{page}");
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(run(&["man", "--out", folder.path().to_str().expect("a path")]).status.success());
+    for name in ["passerelle.1", "passerelle-check.1", "passerelle-switch-plan.1", "passerelle-store-backup.1"] {
+        let page = std::fs::read_to_string(folder.path().join(name)).expect(name);
+        assert!(page.contains(&format!(".TH {} 1", name.trim_end_matches(".1"))), "{page}");
+    }
+    assert!(!folder.path().join("passerelle-man.1").exists(), "hidden commands have no page");
+    let nowhere = run(&["man", "--out", "/no/such/folder"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(err(&nowhere).starts_with("error: /no/such/folder cannot be written: "), "{}", err(&nowhere));
+}
+
+#[test]
 fn openapi_prints_the_contract() {
     assert_eq!(out(&run(&["openapi"])), passerelle::http::openapi::json());
 }
@@ -230,6 +266,8 @@ fn wrong_usage_has_its_own_exit_code() {
     for arguments in [["serve", "--colour"], ["explain", "create"], ["fly", "me"]] {
         assert_eq!(run(&arguments).status.code(), Some(2), "{arguments:?}");
     }
+    let region = run(&["twin", "--provider", "lomi", "--region", "Senegal"]);
+    assert_eq!((region.status.code(), err(&region).contains("`Senegal` is not an ISO 3166-1")), (Some(2), true));
     let missing = run(&["serve", "--config", "/no/such/file.toml"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(err(&missing).contains("/no/such/file.toml cannot be read"), "{}", err(&missing));

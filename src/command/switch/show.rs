@@ -4,7 +4,11 @@ use std::fmt::Write;
 
 use super::follow::{moving, tail};
 use crate::{
-    command::{CommandError, providers::table, terminal},
+    command::{
+        CommandError,
+        table::{shown, table},
+        terminal,
+    },
     switch::view::{Outcome, Steps, SwitchState, SwitchView},
 };
 
@@ -133,7 +137,7 @@ fn forecast(switch: &SwitchView) -> String {
             format!("\n{more} more fields change; `passerelle switch report {} --out FILE` has all", switch.merchant)
         }
     };
-    format!("\n{table}{more}\n")
+    format!("\n{}{more}\n", shown(&table))
 }
 
 /// A time in words.
@@ -163,7 +167,7 @@ pub(super) fn list(switches: &[SwitchView]) -> String {
             switch.id.clone(),
         ]);
     }
-    table.to_string()
+    shown(&table)
 }
 
 /// The steps of a command.
