@@ -45,6 +45,7 @@ mod phones;
 mod played;
 mod previous;
 mod proxy;
+mod readme;
 mod records;
 mod refusals;
 mod reloads;

@@ -7,7 +7,7 @@ mod files;
 mod follow;
 mod memory;
 mod report;
-mod runbook;
+pub(crate) mod runbook;
 mod story;
 
 use std::sync::Arc;

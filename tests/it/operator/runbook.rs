@@ -17,7 +17,7 @@ const BEGIN: &str = "<!-- runbook: its outputs are made by a test -->\n";
 const END: &str = "<!-- end of the runbook -->\n";
 
 /// The sandbox on free ports.
-async fn sandbox() -> Running {
+pub(crate) async fn sandbox() -> Running {
     let mut loaded = load_text(SANDBOX, "the sandbox").expect("a configuration");
     loaded.config.server.listen = "127.0.0.1:0".to_owned();
     loaded.config.operator.as_mut().expect("the operator's listener").listen = "127.0.0.1:0".to_owned();
@@ -40,8 +40,8 @@ fn words(line: &str) -> Vec<String> {
     all
 }
 
-/// `curl` as the document writes it: `-X`, `-H`, `-d` and a URL.
-async fn curl(running: &Running, line: &str) -> String {
+/// The answer to `curl` as the documents write it: `-X`, `-H`, `-d` and a URL.
+pub(crate) async fn answer(running: &Running, line: &str) -> Value {
     let words = words(line);
     let after = |option: &str| {
         let places = words.iter().enumerate().filter(move |(_, word)| *word == option);
@@ -49,7 +49,8 @@ async fn curl(running: &Running, line: &str) -> String {
     };
     let url = words.iter().find(|word| word.starts_with("http://127.0.0.1:8080")).expect("a URL of the gateway");
     let url = url.replace("127.0.0.1:8080", &running.address.to_string());
-    let method = after("-X").first().map_or(reqwest::Method::GET, |name| name.parse().expect("a method"));
+    let usual = if after("-d").is_empty() { reqwest::Method::GET } else { reqwest::Method::POST };
+    let method = after("-X").first().map_or(usual, |name| name.parse().expect("a method"));
     #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not of a provider")]
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let mut request = client.request(method, url);
@@ -61,7 +62,12 @@ async fn curl(running: &Running, line: &str) -> String {
         request = request.body(body);
     }
     let text = request.send().await.expect("an answer").text().await.expect("a body");
-    let mut body: Value = serde_json::from_str(&text).expect("JSON");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// The members of an answer that the document shows.
+async fn curl(running: &Running, line: &str) -> String {
+    let mut body = answer(running, line).await;
     let known = ["object", "id", "name", "email", "phone", "provider", "code", "detail"];
     if let Some(members) = body.as_object_mut() {
         members.retain(|name, _| known.contains(&name.as_str()));
