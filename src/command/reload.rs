@@ -250,7 +250,7 @@ mod tests {
         });
         let (changes, warnings) = reloader.load(reloader.file.clone().expect("a file")).await.expect("it is loaded");
         assert_eq!(answer.await.expect("an end"), "HTTP/1.1 200 OK");
-        assert_eq!(changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["merchants.acme.region: SN -> CI"]);
+        assert_eq!(changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["merchants.acme.region: SN → CI"]);
         assert_eq!(warnings, Vec::<String>::new());
     }
 }

@@ -248,9 +248,9 @@ fn compare<'n>(before: Option<&'n Node>, after: Option<&'n Node>, path: &mut Vec
             return;
         }
         (before, after) if before == after => return,
-        (None, Some(Node::Value(after))) => format!("unset -> {after}"),
-        (Some(Node::Value(before)), None) => format!("{before} -> unset"),
-        (Some(Node::Value(before)), Some(Node::Value(after))) => format!("{before} -> {after}"),
+        (None, Some(Node::Value(after))) => format!("unset → {after}"),
+        (Some(Node::Value(before)), None) => format!("{before} → unset"),
+        (Some(Node::Value(before)), Some(Node::Value(after))) => format!("{before} → {after}"),
         (None, _) => "added".to_owned(),
         (_, None) => "removed".to_owned(),
         (Some(_), Some(_)) => "changed".to_owned(),
@@ -295,14 +295,14 @@ mod tests {
         assert_eq!(
             lines(&before, &after),
             [
-                "merchants.acme.active: main -> new",
+                "merchants.acme.active: main → new",
                 "merchants.acme.connections.main.credentials.api_key: changed",
-                "merchants.acme.connections.main.timeout: unset -> 5s",
+                "merchants.acme.connections.main.timeout: unset → 5s",
                 "merchants.acme.connections.new: added",
-                "merchants.acme.region: unset -> SN",
+                "merchants.acme.region: unset → SN",
                 "merchants.\"b.eta\": added",
-                "outbound.no_proxy: [] -> [a.example, b.example]",
-                "server.max_body: 1048576 -> 1000",
+                "outbound.no_proxy: [] → [a.example, b.example]",
+                "server.max_body: 1048576 → 1000",
             ]
         );
         assert!(lines(&after, &before).contains(&"merchants.\"b.eta\": removed".to_owned()));
@@ -332,24 +332,24 @@ mod tests {
         let file = start.replace("127.0.0.1:1", "127.0.0.1:2").replace("[store]", "deadline = \"9s\"\n[store]")
             + "lease = \"20s\"\n[operator]\nlisten = \"127.0.0.1:3\"\n";
         let (start, file) = (snapshot(&start), snapshot(&file));
-        let pending = ["!operator: added", "!server.listen: 127.0.0.1:1 -> 127.0.0.1:2", "!store.lease: unset -> 20s"];
+        let pending = ["!operator: added", "!server.listen: 127.0.0.1:1 → 127.0.0.1:2", "!store.lease: unset → 20s"];
         let mut first: Vec<&str> = pending.to_vec();
-        first.insert(1, "server.deadline: 30s -> 9s");
+        first.insert(1, "server.deadline: 30s → 9s");
         assert_eq!(lines(&start, &file), first);
         let served = file.clone().with_start_of(&start);
         assert_eq!(lines(&served, &file), pending);
-        assert_eq!(lines(&served, &start), ["server.deadline: 9s -> 30s"]);
+        assert_eq!(lines(&served, &start), ["server.deadline: 9s → 30s"]);
 
         let served = start.clone().with_start_of(&file);
         assert_eq!(
             lines(&served, &start),
-            ["!operator: removed", "!server.listen: 127.0.0.1:2 -> 127.0.0.1:1", "!store.lease: 20s -> unset"]
+            ["!operator: removed", "!server.listen: 127.0.0.1:2 → 127.0.0.1:1", "!store.lease: 20s → unset"]
         );
         let keys = format!("{ACME}[operator]\nlisten = \"127.0.0.1:4\"\nkeys = [\"op_new\"]\n");
         let with_operator = format!("{ACME}[operator]\nlisten = \"127.0.0.1:3\"\n");
         assert_eq!(
             lines(&snapshot(&with_operator), &snapshot(&keys)),
-            ["operator.keys: added", "!operator.listen: 127.0.0.1:3 -> 127.0.0.1:4"]
+            ["operator.keys: added", "!operator.listen: 127.0.0.1:3 → 127.0.0.1:4"]
         );
     }
 

@@ -21,7 +21,7 @@ fn a_reload_logs_what_was_changed_and_serves_it() {
     assert_eq!(
         changes,
         [
-            "INFO merchants.acme.active: main -> new",
+            "INFO merchants.acme.active: main → new",
             "INFO merchants.acme.api_keys: changed",
             "INFO merchants.beta: added",
             "INFO the configuration was reloaded; changes: 3",
@@ -45,12 +45,12 @@ fn what_needs_a_restart_is_a_warning_at_each_reload_and_not_applied() {
         |change: &str| format!("WARN {change}; this needs a restart, and the gateway keeps what it was started with");
     let pending = [
         not_applied("operator: added"),
-        not_applied("server.listen: 127.0.0.1:0 -> 127.0.0.1:1"),
-        not_applied("server.max_connections: 4096 -> 9"),
-        not_applied("store.keep_answers: unset -> 1h"),
+        not_applied("server.listen: 127.0.0.1:0 → 127.0.0.1:1"),
+        not_applied("server.max_connections: 4096 → 9"),
+        not_applied("store.keep_answers: unset → 1h"),
     ];
     let mut first = pending.to_vec();
-    first.insert(2, "INFO server.max_body: 1048576 -> 1000".to_owned());
+    first.insert(2, "INFO server.max_body: 1048576 → 1000".to_owned());
     first.push("INFO the configuration was reloaded; changes: 1; changes that need a restart: 4".to_owned());
     assert_eq!(gateway.reload(), first);
     let mut second = pending.to_vec();
@@ -63,7 +63,7 @@ fn what_needs_a_restart_is_a_warning_at_each_reload_and_not_applied() {
     gateway.write("passerelle.toml", &configuration());
     assert_eq!(
         gateway.reload(),
-        ["INFO server.max_body: 1000 -> 1048576", "INFO the configuration was reloaded; changes: 1"]
+        ["INFO server.max_body: 1000 → 1048576", "INFO the configuration was reloaded; changes: 1"]
     );
     assert!(gateway.merchant("sk_acme_0123456789abcdef").starts_with("HTTP/1.1 200"));
 }

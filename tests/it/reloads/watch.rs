@@ -25,7 +25,7 @@ fn a_replaced_file_is_reloaded_and_a_mistake_in_between_changes_nothing() {
     replace(&gateway, "passerelle.toml", &configuration("new"));
     assert_eq!(
         gateway.messages_until("reloaded"),
-        ["INFO merchants.acme.active: main -> new", "INFO the configuration was reloaded; changes: 1"]
+        ["INFO merchants.acme.active: main → new", "INFO the configuration was reloaded; changes: 1"]
     );
     replace(&gateway, "passerelle.toml", &configuration("neu"));
     let refused = gateway.messages_until("reloaded");
@@ -69,14 +69,14 @@ fn a_volume_whose_link_is_replaced_is_reloaded_each_time() {
     fs::remove_dir_all(first).expect("it is removed");
     assert_eq!(
         gateway.messages_until("reloaded"),
-        ["INFO merchants.acme.active: main -> new", "INFO the configuration was reloaded; changes: 1"]
+        ["INFO merchants.acme.active: main → new", "INFO the configuration was reloaded; changes: 1"]
     );
     publish(&volume, "..3", &configuration("main"), "sk_rotated_0123456789abc");
     fs::remove_dir_all(second).expect("it is removed");
     assert_eq!(
         gateway.messages_until("reloaded"),
         [
-            "INFO merchants.acme.active: new -> main",
+            "INFO merchants.acme.active: new → main",
             "INFO merchants.acme.api_keys: changed",
             "INFO the configuration was reloaded; changes: 2"
         ]
