@@ -10,10 +10,13 @@ use passerelle_providers::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::openapi;
+
 /// What one generation of a provider's API supports.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProviderView {
     /// Always `provider`.
+    #[schema(value_type = openapi::ProviderObject, inline)]
     pub object: &'static str,
     /// The name in configuration and URLs.
     pub name: &'static str,
@@ -44,7 +47,7 @@ pub struct ProviderView {
     pub id_pattern: &'static str,
     /// What prevents a create from being executed twice. `operations` has the same for every write. `null` if the provider
     /// cannot create customers.
-    #[schema(required)]
+    #[schema(required, value_type = Option<openapi::Dedupe>)]
     pub dedupe: Option<&'static str>,
 }
 
@@ -53,8 +56,10 @@ pub struct ProviderView {
 #[schema(as = OperationView)]
 pub struct OperationSupport {
     /// The operation.
+    #[schema(value_type = openapi::OperationName)]
     pub operation: &'static str,
     /// `native` (by the provider), `emulated` (by the gateway, with other requests) or `none`.
+    #[schema(value_type = openapi::Support)]
     pub support: &'static str,
     /// How it is emulated, or why it is not supported.
     #[schema(required)]
@@ -62,7 +67,7 @@ pub struct OperationSupport {
     /// What prevents a write from being executed twice: `key` (the provider accepts an idempotency key), `id` (the request
     /// names its record, so a repetition has the same result), `unique` (the provider answers a second create with the
     /// first record), `search` (the gateway can search for the result) or `nothing`. `null` for reads.
-    #[schema(required)]
+    #[schema(required, value_type = Option<openapi::Dedupe>)]
     pub dedupe: Option<&'static str>,
 }
 
@@ -72,10 +77,13 @@ pub struct FieldView {
     /// The field.
     pub field: &'static str,
     /// Whether a create accepts it: `native`, `emulated` or `none`.
+    #[schema(value_type = openapi::Support)]
     pub create: &'static str,
     /// Whether an update accepts it.
+    #[schema(value_type = openapi::Support)]
     pub update: &'static str,
     /// Whether answers contain it.
+    #[schema(value_type = openapi::Support)]
     pub read: &'static str,
     /// The provider's own name for it.
     #[schema(required)]
@@ -90,6 +98,7 @@ pub struct FieldView {
 pub struct ListsView {
     /// `all`, or `partial`: a customer that the lists do not show may exist all the same. Look-ups, `distinct` and
     /// reconciliation also find the customers that were created or changed through this gateway.
+    #[schema(value_type = openapi::Coverage)]
     pub coverage: &'static str,
     /// Which customers partial lists show.
     #[schema(required)]
@@ -108,6 +117,7 @@ pub struct FilterView {
     /// The parameter.
     pub parameter: &'static str,
     /// Who applies it: `provider`, `gateway` or `none`.
+    #[schema(value_type = openapi::AnsweredBy)]
     pub answered_by: &'static str,
     /// Where the provider's filter is not exact, or why there is none.
     #[schema(required)]
@@ -118,6 +128,7 @@ pub struct FilterView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PagingView {
     /// `pages`, `offset` or `token`.
+    #[schema(value_type = openapi::PagingStyle)]
     pub style: &'static str,
     /// The provider's names of the parameters.
     pub parameters: &'static str,

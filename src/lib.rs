@@ -36,6 +36,7 @@ pub mod http;
 pub mod listener;
 pub mod merchant;
 pub mod metrics;
+pub mod openapi;
 pub mod operator;
 pub mod problem;
 pub mod report;

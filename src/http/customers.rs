@@ -23,6 +23,7 @@ use crate::{problem::Problem, state::App};
 /// `POST /v1/customers`
 #[utoipa::path(
     post, path = "/v1/customers", operation_id = "create_customer", tag = "customers", summary = "Create a customer",
+    description = "Creates a customer at the merchant's provider. Send what its provider requires: `GET /v1/merchant` lists the fields that it stores. Send an `Idempotency-Key`, so that a repetition after a lost answer does not create a second customer.",
     params(("distinct" = Option<bool>, Query, description = "`true`: if the customer exists already, answer with it instead of creating a second one. It is matched by `email`, otherwise by `phone`; one of them is required. If several match: 409 `lookup_ambiguous`."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject`, `loss=carry` or `loss=drop`: whether the request is refused, the gateway keeps the fields, or they are left out, if the provider cannot store them. `carry` must be allowed by the merchant's configuration."), schema::IdempotencyHeaders),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 201, description = "Created.", body = schema::Customer), (status = 200, description = "The customer that exists already: with `distinct=true`, or where the provider answered its own record, which `fidelity` says; with `explain=true`, an explanation.", body = schema::Customer), schema::Problems),
@@ -39,7 +40,8 @@ pub async fn create(State(app): State<Arc<App>>, caller: Caller, request: Reques
 /// `GET /v1/customers/{id}`
 #[utoipa::path(
     get, path = "/v1/customers/{id}", operation_id = "retrieve_customer", tag = "customers", summary = "Retrieve a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters),
+    description = "Reads a customer from the provider. Nothing is cached.",
+    params(("id" = String, Path, pattern = "^[!-.0-~]{1,255}$", description = "The customer's id."), schema::CommonParameters),
     responses((status = 200, description = "The customer.", body = schema::Customer), schema::Problems),
 )]
 pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
@@ -51,6 +53,7 @@ pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Prob
 /// `GET /v1/customers/lookup?email=`, `phone=`, `did=` or `reference=`
 #[utoipa::path(
     get, path = "/v1/customers/lookup", operation_id = "lookup_customer", tag = "customers", summary = "Find one customer",
+    description = "Finds the only customer with an e-mail address, a phone number, a decentralised identifier or your own reference. Several matches are 409 `lookup_ambiguous`. Without any, the answer is 404 `customer_not_found`. `GET /v1/merchant` lists the look-ups that the provider has.",
     params(schema::LookupParameters, schema::CommonParameters),
     responses((status = 200, description = "The customer. Where the provider's lists are partial (`lists` in `GET /v1/providers`), customers that were created or changed through the gateway are found as well.", body = schema::Customer), schema::Problems),
 )]
@@ -87,7 +90,8 @@ fn read_lookup(call: &Call) -> Result<Lookup, Problem> {
 /// `PATCH /v1/customers/{id}`
 #[utoipa::path(
     patch, path = "/v1/customers/{id}", operation_id = "update_customer", tag = "customers", summary = "Change a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject`, `loss=carry` or `loss=drop`: whether the request is refused, the gateway keeps the fields, or they are left out, if the provider cannot store them. `carry` must be allowed by the merchant's configuration."), schema::IdempotencyHeaders),
+    description = "Changes the fields that are sent (JSON merge patch, RFC 7396), and leaves all others.",
+    params(("id" = String, Path, pattern = "^[!-.0-~]{1,255}$", description = "The customer's id."), schema::CommonParameters, ("Prefer" = Option<String>, Header, description = "`loss=reject`, `loss=carry` or `loss=drop`: whether the request is refused, the gateway keeps the fields, or they are left out, if the provider cannot store them. `carry` must be allowed by the merchant's configuration."), schema::IdempotencyHeaders),
     request_body(content = schema::CustomerFields, content_type = "application/json"),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
@@ -107,7 +111,8 @@ pub async fn update(
 /// `DELETE /v1/customers/{id}`
 #[utoipa::path(
     delete, path = "/v1/customers/{id}", operation_id = "delete_customer", tag = "customers", summary = "Delete a customer",
-    params(("id" = String, Path, description = "The customer's id."), schema::ErasureParameters, schema::CommonParameters, schema::IdempotencyHeaders),
+    description = "Deletes a customer at the provider, and what the gateway has stored of them.",
+    params(("id" = String, Path, pattern = "^[!-.0-~]{1,255}$", description = "The customer's id."), schema::ErasureParameters, schema::CommonParameters, schema::IdempotencyHeaders),
     responses((status = 200, description = "Deleted. After a switch of providers, `receipts` says what happens at each connection that holds the customer.", body = schema::Deleted), schema::Problems),
 )]
 pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
@@ -122,7 +127,8 @@ pub async fn delete(State(app): State<Arc<App>>, caller: Caller, id: CustomerPat
 /// `POST /v1/customers/{id}/block`
 #[utoipa::path(
     post, path = "/v1/customers/{id}/block", operation_id = "block_customer", tag = "customers", summary = "Refuse a customer's payments",
-    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters, schema::IdempotencyHeaders),
+    description = "From now on the provider refuses this customer's payments. A customer who is blocked already stays blocked.",
+    params(("id" = String, Path, pattern = "^[!-.0-~]{1,255}$", description = "The customer's id."), schema::CommonParameters, schema::IdempotencyHeaders),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
 pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
@@ -134,7 +140,8 @@ pub async fn block(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath
 /// `POST /v1/customers/{id}/unblock`
 #[utoipa::path(
     post, path = "/v1/customers/{id}/unblock", operation_id = "unblock_customer", tag = "customers", summary = "Accept a customer's payments again",
-    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters, schema::IdempotencyHeaders),
+    description = "The provider accepts this customer's payments again.",
+    params(("id" = String, Path, pattern = "^[!-.0-~]{1,255}$", description = "The customer's id."), schema::CommonParameters, schema::IdempotencyHeaders),
     responses((status = 200, description = "The customer as it is now.", body = schema::Customer), schema::Problems),
 )]
 pub async fn unblock(State(app): State<Arc<App>>, caller: Caller, id: CustomerPath) -> Result<Response, Problem> {

@@ -38,6 +38,7 @@ const ENTRY_MORE: usize = 512;
 /// `GET /v1/customers`
 #[utoipa::path(
     get, path = "/v1/customers", operation_id = "list_customers", tag = "customers", summary = "List customers",
+    description = "A page of the provider's customers, in its order. With filters, `filtered_by` says who applied them. A page that the gateway filtered can be short or empty although `has_more` is true.",
     params(schema::PageParameters, schema::FilterParameters, schema::CommonParameters),
     responses((status = 200, description = "A page. The `Link` header has the URL of the next one.", body = schema::CustomerList), schema::Problems),
 )]
@@ -52,7 +53,8 @@ pub async fn customers(caller: Caller) -> Result<Response, Problem> {
 /// `GET /v1/customers/{id}/payment_methods`
 #[utoipa::path(
     get, path = "/v1/customers/{id}/payment_methods", operation_id = "list_payment_methods", tag = "of a customer", summary = "List a customer's payment methods",
-    params(("id" = String, Path, description = "The customer's id."), schema::PageParameters, schema::CommonParameters),
+    description = "The payment methods that the provider has for a customer.",
+    params(("id" = String, Path, pattern = "^[!-.0-~]{1,255}$", description = "The customer's id."), schema::PageParameters, schema::CommonParameters),
     responses((status = 200, description = "A page.", body = schema::PaymentMethodList), schema::Problems),
 )]
 pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
@@ -66,7 +68,8 @@ pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Respons
 /// `GET /v1/customers/{id}/payments`
 #[utoipa::path(
     get, path = "/v1/customers/{id}/payments", operation_id = "list_payments", tag = "of a customer", summary = "List a customer's payments",
-    params(("id" = String, Path, description = "The customer's id."), ("status" = Option<String>, Query, description = "Only payments with this status. The values are the provider's own."), schema::PageParameters, schema::CommonParameters),
+    description = "The payments that the provider has for a customer.",
+    params(("id" = String, Path, pattern = "^[!-.0-~]{1,255}$", description = "The customer's id."), ("status" = Option<String>, Query, description = "Only payments with this status. The values are the provider's own."), schema::PageParameters, schema::CommonParameters),
     responses((status = 200, description = "A page.", body = schema::PaymentList), schema::Problems),
 )]
 pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
@@ -81,7 +84,8 @@ pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Prob
 /// `GET /v1/customers/{id}/overdue_invoices`
 #[utoipa::path(
     get, path = "/v1/customers/{id}/overdue_invoices", operation_id = "list_overdue_invoices", tag = "of a customer", summary = "List a customer's overdue invoices",
-    params(("id" = String, Path, description = "The customer's id."), schema::CommonParameters),
+    description = "The invoices of a customer that are due and not paid.",
+    params(("id" = String, Path, pattern = "^[!-.0-~]{1,255}$", description = "The customer's id."), schema::CommonParameters),
     responses((status = 200, description = "All overdue invoices, with their customer and their sums.", body = schema::InvoiceList), schema::Problems),
 )]
 pub async fn overdue_invoices(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {

@@ -11,13 +11,13 @@ use utoipa::{
     openapi::{
         Ref, RefOr,
         path::Parameter,
-        schema::OneOfBuilder,
+        schema::{Discriminator, OneOfBuilder},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
 use super::{customers, health, lists, operations, providers, schema};
-use crate::capabilities;
+use crate::{capabilities, openapi};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,6 +27,7 @@ use crate::capabilities;
                        says which provider answers, and this API stays the same. Every answer says what the provider \
                        stored differently or could not store (`fidelity`). Every error says whether the provider \
                        executed the request (`outcome`).",
+        contact(name = "The operator of this gateway"),
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers((url = "/", description = "this gateway")),
@@ -38,7 +39,7 @@ use crate::capabilities;
         lists::overdue_invoices, operations::one, operations::all, providers::merchant, providers::all, providers::one, health::live, health::ready,
     ),
     components(schemas(
-        schema::Explanation, schema::Problem, capabilities::ProviderView, capabilities::OperationSupport,
+        schema::Explanation, schema::Problem, openapi::Include, openapi::Coalesce, capabilities::ProviderView, capabilities::OperationSupport,
         capabilities::FieldView, capabilities::FilterView, capabilities::PagingView,
     )),
     tags(
@@ -69,12 +70,7 @@ struct Explained;
 
 impl Modify for Explained {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let operations = document
-            .paths
-            .paths
-            .values_mut()
-            .flat_map(|path| [&mut path.get, &mut path.post, &mut path.patch, &mut path.delete])
-            .flatten();
+        let operations = document.paths.paths.values_mut().flat_map(openapi::operations_of);
         for operation in operations {
             let parameters = operation.parameters.iter().flatten();
             let names_explain =
@@ -86,8 +82,14 @@ impl Modify for Explained {
             for content in response.content.values_mut() {
                 let RefOr::T(content) = content else { continue };
                 let Some(result) = content.schema.take() else { continue };
+                let RefOr::Ref(result) = result else { continue };
                 let explanation = Ref::from_schema_name("Explanation");
-                content.schema = Some(RefOr::T(OneOfBuilder::new().item(result).item(explanation).build().into()));
+                // The member `object` tells an explanation from a result.
+                let object = if result.ref_location.ends_with("List") { "list" } else { "customer" };
+                let either = [(object, result.ref_location.clone()), ("explanation", explanation.ref_location.clone())];
+                let discriminator = Discriminator::with_mapping("object", either);
+                let one_of = OneOfBuilder::new().item(result).item(explanation).discriminator(Some(discriminator));
+                content.schema = Some(RefOr::T(one_of.build().into()));
             }
         }
     }
@@ -95,9 +97,7 @@ impl Modify for Explained {
 
 /// The OpenAPI document as JSON.
 pub fn json() -> String {
-    let mut text = Contract::openapi().to_pretty_json().unwrap_or_default();
-    text.push('\n');
-    text
+    openapi::document(Contract::openapi(), include_str!("openapi.examples.json"))
 }
 
 /// `GET /openapi.json`

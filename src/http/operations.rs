@@ -15,6 +15,7 @@ use super::{answer::json, query::Query, request::Caller, schema, writes::operati
 use crate::{
     execution,
     merchant::{Action, Merchant},
+    openapi::{ListObject, OperationObject, OperationOutcome, WriteName},
     problem::{Code, Problem},
     state::App,
     store::{Record, State as Progress, StoreError},
@@ -27,12 +28,16 @@ const DEFAULT_LIMIT: u16 = 20;
 #[schema(as = Operation)]
 pub struct OperationView {
     /// Always `operation`.
+    #[schema(value_type = OperationObject, inline)]
     object: &'static str,
     /// The id, as the header `X-Operation-Id` of the write's answer has it.
+    #[schema(pattern = "^op_[0-9a-f]{32}$")]
     id: String,
     /// The operation: `create`, `update`, `delete`, `block`, `unblock`.
+    #[schema(value_type = WriteName, inline)]
     operation: String,
     /// `sending`, `done`, `failed` (the provider did not execute it) or `unknown`.
+    #[schema(value_type = OperationOutcome)]
     outcome: &'static str,
     /// Whether an unknown outcome waits for a person: the gateway neither reconciles it nor sends it again.
     held: bool,
@@ -49,12 +54,13 @@ pub struct OperationView {
     /// How often the gateway sent or reconciled it.
     attempts: u32,
     /// When the client sent it.
+    #[schema(format = DateTime)]
     created_at: String,
     /// When its outcome became known.
-    #[schema(required)]
+    #[schema(required, format = DateTime)]
     finished_at: Option<String>,
     /// When the gateway reconciles an unknown outcome again.
-    #[schema(required)]
+    #[schema(required, format = DateTime)]
     reconcile_after: Option<String>,
 }
 
@@ -83,6 +89,7 @@ impl OperationView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OperationList {
     /// Always `list`.
+    #[schema(value_type = ListObject, inline)]
     object: &'static str,
     /// The writes.
     data: Vec<OperationView>,
@@ -132,7 +139,8 @@ async fn views(merchant: &Merchant, records: &[Record]) -> Result<Vec<OperationV
 /// `GET /v1/operations/{id}`
 #[utoipa::path(
     get, path = "/v1/operations/{id}", operation_id = "retrieve_operation", tag = "operations", summary = "Retrieve a write and its outcome",
-    params(("id" = String, Path, description = "The id, from the header `X-Operation-Id` of an answer, or from `operation_id` of a problem.")),
+    description = "Says what became of a write. Ask here after a problem with `outcome: unknown`, before you send the write again.",
+    params(("id" = String, Path, pattern = "^op_[0-9a-f]{32}$", description = "The id, from the header `X-Operation-Id` of an answer, or from `operation_id` of a problem.")),
     responses((status = 200, description = "The write, with the outcome that is known now.", body = OperationView), schema::Problems),
 )]
 pub async fn one(
@@ -152,8 +160,9 @@ pub async fn one(
 /// `GET /v1/operations`
 #[utoipa::path(
     get, path = "/v1/operations", operation_id = "list_operations", tag = "operations", summary = "List writes",
+    description = "The merchant's writes as the gateway's store has them, the newest first. Writes that were refused before anything was sent are not among them.",
     params(
-        ("outcome" = Option<String>, Query, description = "Only writes with this outcome: `sending`, `done`, `failed` or `unknown`."),
+        ("outcome" = Option<OperationOutcome>, Query, description = "Only writes with this outcome: `sending`, `done`, `failed` or `unknown`."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many writes a page has at most: 1 to 100. The default is 20."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),

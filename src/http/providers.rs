@@ -11,6 +11,7 @@ use crate::{
     capabilities::{ProviderView, manifests, manifests_of},
     execution,
     merchant::Action,
+    openapi::{ListObject, LossPolicy, MerchantObject, ProviderObject},
     problem::{Code, Problem},
 };
 
@@ -18,6 +19,7 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 struct AllProviders {
     /// Always `list`.
+    #[schema(value_type = ListObject, inline)]
     object: &'static str,
     /// The providers, one entry per generation of their APIs.
     data: Vec<ProviderView>,
@@ -27,6 +29,7 @@ struct AllProviders {
 #[derive(Serialize, ToSchema)]
 struct OneProvider {
     /// Always `provider`.
+    #[schema(value_type = ProviderObject, inline)]
     object: &'static str,
     /// The name.
     name: String,
@@ -38,13 +41,15 @@ struct OneProvider {
 #[derive(Serialize, ToSchema)]
 struct MerchantView {
     /// Always `merchant`.
+    #[schema(value_type = MerchantObject, inline)]
     object: &'static str,
     /// The name in the gateway's configuration.
     name: String,
     /// The home region.
-    #[schema(required)]
+    #[schema(required, pattern = "^[A-Z]{2}$")]
     region: Option<&'static str>,
-    /// The loss policy: `reject` or `drop`.
+    /// The loss policy: `reject`, `carry` or `drop`.
+    #[schema(value_type = LossPolicy)]
     on_loss: &'static str,
     /// The active connection.
     connection: String,
@@ -55,6 +60,7 @@ struct MerchantView {
 /// `GET /v1/providers`
 #[utoipa::path(
     get, path = "/v1/providers", operation_id = "list_providers", tag = "capabilities", summary = "What every provider supports",
+    description = "What every provider supports: operations, fields, filters, look-ups and paging. It is the same for all merchants.",
     responses((status = 200, description = "Every provider, one entry per generation of its API.", body = AllProviders), schema::Problems),
 )]
 pub async fn all(caller: Caller) -> Result<Response, Problem> {
@@ -66,7 +72,8 @@ pub async fn all(caller: Caller) -> Result<Response, Problem> {
 /// `GET /v1/providers/{name}`
 #[utoipa::path(
     get, path = "/v1/providers/{name}", operation_id = "retrieve_provider", tag = "capabilities", summary = "What one provider supports",
-    params(("name" = String, Path, description = "The provider's name.")),
+    description = "What one provider supports, one entry for each generation of its API.",
+    params(("name" = String, Path, pattern = "^[a-z0-9_]{1,64}$", example = "lomi", description = "The provider's name.")),
     responses((status = 200, description = "The provider with the generations of its API.", body = OneProvider), schema::Problems),
 )]
 pub async fn one(
@@ -87,6 +94,7 @@ pub async fn one(
 /// `GET /v1/merchant`
 #[utoipa::path(
     get, path = "/v1/merchant", operation_id = "retrieve_merchant", tag = "capabilities", summary = "What the caller's provider supports",
+    description = "The merchant that the key belongs to, its active connection, and what that connection's provider supports.",
     responses((status = 200, description = "The merchant and its active connection.", body = MerchantView), schema::Problems),
 )]
 pub async fn merchant(caller: Caller) -> Result<Response, Problem> {

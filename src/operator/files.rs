@@ -31,6 +31,7 @@ const EXAMPLES: usize = 2000;
 /// `GET /v1/switches/{id}/records`
 #[utoipa::path(
     get, path = "/v1/switches/{id}/records", operation_id = "list_records", tag = "files", summary = "List the records of a switch",
+    description = "What became of each customer, in pages.",
     params(
         ("id" = String, Path, description = "The id of the switch."),
         ("outcome" = Option<Outcome>, Query, description = "Only records with this outcome."),
@@ -64,9 +65,10 @@ pub(super) async fn records(
 /// `GET /v1/switches/{id}/map.csv`
 #[utoipa::path(
     get, path = "/v1/switches/{id}/map.csv", operation_id = "download_map", tag = "files", summary = "The ids of every customer, both ways",
+    description = "The ids of every customer at both sides and the id that the merchant knows, for other systems that have stored ids.",
     params(
         ("id" = String, Path, description = "The id of the switch."),
-        ("format" = Option<String>, Query, description = "`stripe`: the two columns `old_customer_id` and `stripe_customer_id`, only of customers at both sides."),
+        ("format" = inline(Option<crate::openapi::MapFormat>), Query, description = "`stripe`: the two columns `old_customer_id` and `stripe_customer_id`, only of customers at both sides."),
     ),
     responses((status = 200, description = "CSV with the columns public_id, source_id, target_id, home. An answer that ends early is not complete.", body = String, content_type = "text/csv"), Problems),
 )]
@@ -89,6 +91,7 @@ pub(super) async fn map(
 /// `GET /v1/switches/{id}/results.csv`
 #[utoipa::path(
     get, path = "/v1/switches/{id}/results.csv", operation_id = "download_results", tag = "files", summary = "What became of every record",
+    description = "The outcome of every record, with its reason.",
     params(("id" = String, Path, description = "The id of the switch.")),
     responses((status = 200, description = "CSV with one row a record. An answer that ends early is not complete.", body = String, content_type = "text/csv"), Problems),
 )]
@@ -105,6 +108,7 @@ pub(super) async fn results(
 /// `GET /v1/switches/{id}/errors.csv`
 #[utoipa::path(
     get, path = "/v1/switches/{id}/errors.csv", operation_id = "download_errors", tag = "files", summary = "The records that need a person",
+    description = "The records that were refused, need a decision or are in doubt.",
     params(("id" = String, Path, description = "The id of the switch.")),
     responses((status = 200, description = "CSV with the columns of decisions.csv. An answer that ends early is not complete.", body = String, content_type = "text/csv"), Problems),
 )]
@@ -122,6 +126,7 @@ pub(super) async fn errors(
 /// `GET /v1/switches/{id}/decisions.csv`
 #[utoipa::path(
     get, path = "/v1/switches/{id}/decisions.csv", operation_id = "download_decisions", tag = "files", summary = "The records that need a decision",
+    description = "The file for a person to fill in.",
     params(("id" = String, Path, description = "The id of the switch.")),
     responses((status = 200, description = "CSV. Write `create`, `link` or `leave` into `decision`, with `link` an id into `link_id`, and feed it back with `passerelle switch decide`. An answer that ends early is not complete.", body = String, content_type = "text/csv"), Problems),
 )]
@@ -221,6 +226,7 @@ const POLICY: &str =
 /// `GET /v1/switches/{id}/report.html`
 #[utoipa::path(
     get, path = "/v1/switches/{id}/report.html", operation_id = "download_report", tag = "files", summary = "The report of a switch",
+    description = "A page to print or to send: counts, the forecast of each field, samples and the verification.",
     params(
         ("id" = String, Path, description = "The id of the switch."),
         ("show_values" = Option<bool>, Query, description = "Whether the samples of a plan are shown with the values of the customers. Without it they are masked."),

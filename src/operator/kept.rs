@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     http::operations::OperationView,
+    openapi::{AuditVerificationObject, ListObject, OperationOutcome},
     problem::{Code, Problem},
     state::App,
     store::{AuditRecord, Record, State as Progress, StoreError},
@@ -41,6 +42,7 @@ pub(super) struct OperationOfMerchantView {
 #[schema(as = OperationOfMerchantList)]
 pub struct OperationOfMerchantList {
     /// Always `list`.
+    #[schema(value_type = ListObject, inline)]
     object: &'static str,
     /// The writes.
     data: Vec<OperationOfMerchantView>,
@@ -68,9 +70,10 @@ impl OperationOfMerchantList {
 /// `GET /v1/operations`
 #[utoipa::path(
     get, path = "/v1/operations", operation_id = "list_operations", tag = "records of the gateway", summary = "List the writes of all merchants",
+    description = "The writes of all merchants as the store has them, the newest first.",
     params(
         ("merchant" = Option<String>, Query, description = "Only writes of this merchant."),
-        ("outcome" = Option<String>, Query, description = "Only writes with this outcome: `sending`, `done`, `failed` or `unknown`."),
+        ("outcome" = Option<OperationOutcome>, Query, description = "Only writes with this outcome: `sending`, `done`, `failed` or `unknown`."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many writes a page has at most. The default is 20."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
@@ -100,6 +103,7 @@ pub struct AuditView {
     /// The place of the record. There are no gaps.
     sequence: u64,
     /// When it was written.
+    #[schema(format = DateTime)]
     at: String,
     /// What happened.
     event: &'static str,
@@ -122,6 +126,7 @@ pub struct AuditView {
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<serde_json::Value>,
     /// The hash of this record and the one before.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     hash: String,
 }
 
@@ -147,6 +152,7 @@ impl From<&AuditRecord> for AuditView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AuditList {
     /// Always `list`.
+    #[schema(value_type = ListObject, inline)]
     object: &'static str,
     /// The records.
     data: Vec<AuditView>,
@@ -160,6 +166,7 @@ pub(super) struct AuditList {
 /// `GET /v1/audit`
 #[utoipa::path(
     get, path = "/v1/audit", operation_id = "list_audit", tag = "records of the gateway", summary = "List the audit",
+    description = "Every attempt of a write and every command of an operator, in the order in which they were written.",
     params(
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many records a page has at most. The default is 20."),
         ("cursor" = Option<String>, Query, description = "Only records after this sequence number."),
@@ -185,6 +192,7 @@ pub(super) async fn audit(State(app): State<Arc<App>>, caller: Authorized) -> Re
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AuditVerification {
     /// Always `audit_verification`.
+    #[schema(value_type = AuditVerificationObject, inline)]
     object: &'static str,
     /// The number of records; `null` if one is wrong.
     #[schema(required)]
@@ -197,6 +205,7 @@ pub(super) struct AuditVerification {
 /// `GET /v1/audit/verification`
 #[utoipa::path(
     get, path = "/v1/audit/verification", operation_id = "verify_audit", tag = "records of the gateway", summary = "Check that no record of the audit is missing or changed",
+    description = "Computes the chain of hashes again, from the first record.",
     responses((status = 200, description = "The result.", body = AuditVerification), Problems),
 )]
 pub(super) async fn verify_audit(State(app): State<Arc<App>>, caller: Authorized) -> Result<Response, Problem> {

@@ -11,7 +11,7 @@ use utoipa::{
 };
 
 use super::{access::Addressed, files, kept, schema, switches};
-use crate::http::health;
+use crate::{http::health, openapi};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +21,7 @@ use crate::http::health;
                        served by the operator's listener (`operator.listen`), to keys of the operator only. A command \
                        carries the state and the epoch that it was decided on, and is refused if they have changed, so \
                        the same command is never executed twice.",
+        contact(name = "The operator of this gateway"),
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers((url = "/", description = "the operator's listener of this gateway")),
@@ -58,9 +59,7 @@ impl Modify for Key {
 
 /// The OpenAPI document as JSON.
 pub fn json() -> String {
-    let mut text = Contract::openapi().to_pretty_json().unwrap_or_default();
-    text.push('\n');
-    text
+    openapi::document(Contract::openapi(), include_str!("openapi.examples.json"))
 }
 
 /// `GET /openapi.json`

@@ -4,21 +4,22 @@
 
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::switch::view::Reason;
+use crate::{openapi::ProblemOutcome, problem::CodeForOperators, switch::view::Reason};
 
 /// An error (RFC 9457). `/docs/problems` explains each code.
 #[derive(ToSchema)]
 pub(super) struct Problem {
     /// Where the code is explained.
-    #[schema(example = "/docs/problems#switch_changed")]
+    #[schema(pattern = "^/docs/problems#[a-z_]+$", example = "/docs/problems#switch_changed")]
     r#type: String,
     /// The title of the code.
     title: String,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599, example = 409)]
     status: u16,
-    /// The code. It is stable, so a program can compare it.
-    #[schema(example = "switch_changed")]
-    code: String,
+    /// The code. It is stable, so a program can compare it. New codes may come: a program that does not know a code goes by
+    /// `status`, `outcome` and `safe_to_retry`.
+    code: CodeForOperators,
     /// What happened, and what the operator can do.
     detail: String,
     /// The fields and parameters that are wrong.
@@ -26,8 +27,7 @@ pub(super) struct Problem {
     /// The id of the request. The gateway's log has it, too.
     request_id: String,
     /// Whether the command was executed: `none`, `done` or `unknown`.
-    #[schema(example = "none")]
-    outcome: String,
+    outcome: ProblemOutcome,
     /// Whether the same request can be sent again.
     safe_to_retry: bool,
     /// With `switch_refused`: each reason.

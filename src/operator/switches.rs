@@ -14,6 +14,7 @@ use super::{
     schema::Problems,
 };
 use crate::{
+    openapi::ActiveObject,
     problem::{Code, Problem},
     switch::{
         service::{Decided, PlanOptions, Refused, RunOptions, Tried, VerifyOptions},
@@ -75,6 +76,7 @@ pub(super) async fn plan(State(operator): State<Operator>, caller: Authorized, b
 /// `GET /v1/switches`
 #[utoipa::path(
     get, path = "/v1/switches", operation_id = "list_switches", tag = "switches", summary = "List switches",
+    description = "The switches of all merchants or of one, also those that have ended.",
     params(
         ("merchant" = Option<String>, Query, description = "Only switches of this merchant."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many switches a page has at most. The default is 20."),
@@ -95,6 +97,7 @@ pub(super) async fn all(State(operator): State<Operator>, caller: Authorized) ->
 /// `GET /v1/switches/{id}`
 #[utoipa::path(
     get, path = "/v1/switches/{id}", operation_id = "retrieve_switch", tag = "switches", summary = "Retrieve a switch",
+    description = "How far a switch is, what it waits for, and the next command.",
     params(("id" = String, Path, description = "The id.")),
     responses((status = 200, description = "The switch as it is now.", body = SwitchView), Problems),
 )]
@@ -106,6 +109,7 @@ pub(super) async fn one(State(operator): State<Operator>, caller: Authorized, Na
 /// `GET /v1/merchants/{merchant}/switch`
 #[utoipa::path(
     get, path = "/v1/merchants/{merchant}/switch", operation_id = "retrieve_switch_of_merchant", tag = "switches", summary = "Retrieve the newest switch of a merchant",
+    description = "The same document as `retrieve_switch`, for who knows only the merchant.",
     params(("merchant" = String, Path, description = "The merchant.")),
     responses((status = 200, description = "The newest switch, open or not.", body = SwitchView), Problems),
 )]
@@ -171,7 +175,8 @@ pub(super) async fn stop(State(operator): State<Operator>, caller: Authorized, N
 
 /// `POST /v1/switches/{id}/rate`
 #[utoipa::path(
-    post, path = "/v1/switches/{id}/rate", operation_id = "set_rate_of_switch", tag = "switches", summary = "Set the limit of requests",
+    post, path = "/v1/switches/{id}/rate", operation_id = "set_rate_of_switch", tag = "switches", summary = "Set the limit of a switch",
+    description = "The limit counts customers: each page, each copied customer and each verified customer is one. The `rate_limit` of a connection holds as well.",
     params(("id" = String, Path, description = "The id.")), request_body = RateBody,
     responses((status = 200, description = "The switch.", body = SwitchView), Problems),
 )]
@@ -184,6 +189,7 @@ pub(super) async fn rate(State(operator): State<Operator>, caller: Authorized, N
 /// `POST /v1/switches/{id}/decisions`
 #[utoipa::path(
     post, path = "/v1/switches/{id}/decisions", operation_id = "decide_records", tag = "switches", summary = "Decide about records",
+    description = "Says for records that need a decision whether they are created at the other side, linked with a record there, or left. All decisions of a request are taken, or none.",
     params(("id" = String, Path, description = "The id.")), request_body = DecisionsBody,
     responses((status = 200, description = "The switch.", body = SwitchView), Problems),
 )]
@@ -225,6 +231,7 @@ pub(super) async fn verify(
 /// `POST /v1/switches/{id}/cutover`
 #[utoipa::path(
     post, path = "/v1/switches/{id}/cutover", operation_id = "cut_over", tag = "switches", summary = "Make the target active",
+    description = "New customers are created at the target from now on, those that were copied move there, and changes are copied back to the source. With `dry_run`, the answer has the steps, and nothing changes.",
     params(("id" = String, Path, description = "The id.")), request_body = ConditionsBody,
     responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
 )]
@@ -245,6 +252,7 @@ pub(super) async fn cutover(
 /// `POST /v1/switches/{id}/rollback`
 #[utoipa::path(
     post, path = "/v1/switches/{id}/rollback", operation_id = "roll_back", tag = "switches", summary = "Make the source active again",
+    description = "Makes the source active again after a cutover. With `dry_run`, the answer has the steps, and nothing changes.",
     params(("id" = String, Path, description = "The id.")), request_body = ConditionsBody,
     responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
 )]
@@ -286,6 +294,7 @@ pub(super) async fn complete(
 /// `POST /v1/switches/{id}/abandon`
 #[utoipa::path(
     post, path = "/v1/switches/{id}/abandon", operation_id = "abandon_switch", tag = "switches", summary = "End a switch before its cutover",
+    description = "Ends a switch whose target never became active. With `undo`, what the switch created at the target is deleted. With `dry_run`, the answer has the steps, and nothing changes.",
     params(("id" = String, Path, description = "The id.")), request_body = AbandonBody,
     responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
 )]
@@ -307,6 +316,7 @@ pub(super) async fn abandon(
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ActiveView {
     /// Always `active_connection`.
+    #[schema(value_type = ActiveObject, inline)]
     object: &'static str,
     /// The merchant.
     merchant: String,

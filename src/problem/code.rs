@@ -1,7 +1,15 @@
 //! The stable error codes with their HTTP statuses, titles and meanings. `docs/problems.md` and `GET /docs/problems` are
 //! generated from this table, so its comments are written for the people who call the API.
 
+use std::borrow::Cow;
+
 use passerelle_providers::model::{Effect, Error, Kind, Operation};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
+
+use crate::openapi::one_of;
 
 macro_rules! codes {
     ($( $(#[doc = $meaning:literal])+ $code:ident = $name:literal, $status:literal, $title:literal; )*) => {
@@ -163,6 +171,63 @@ codes! {
     /// `GET /v1/operations/{operation_id}` shows the outcome, and the same request with the same `Idempotency-Key` gets
     /// the final answer. Do not send the write again with another key.
     OutcomeUnknown = "outcome_unknown", 504, "It is not known whether the write was executed";
+}
+
+/// The codes in the answers to merchants' clients, for the OpenAPI document.
+#[derive(Debug)]
+pub enum CodeForClients {}
+
+/// The codes in the answers to operators, for the OpenAPI document.
+#[derive(Debug)]
+pub enum CodeForOperators {}
+
+impl PartialSchema for CodeForClients {
+    fn schema() -> RefOr<Schema> {
+        codes(|code| !matches!(code, Code::SwitchChanged | Code::SwitchRefused | Code::WrongHost))
+    }
+}
+
+impl ToSchema for CodeForClients {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ProblemCode")
+    }
+}
+
+impl PartialSchema for CodeForOperators {
+    fn schema() -> RefOr<Schema> {
+        codes(|code| {
+            // Providers are not asked in a request of the operator.
+            let of_providers = code.name().starts_with("provider_") || code.name().starts_with("idempotency_key_exp");
+            let of_customers = matches!(
+                code,
+                Code::InvalidId
+                    | Code::Forbidden
+                    | Code::CustomerNotFound
+                    | Code::OperationNotSupported
+                    | Code::ReplayErased
+                    | Code::VendorRecordShared
+                    | Code::LookupAmbiguous
+                    | Code::IdAmbiguous
+                    | Code::FieldsNotSupported
+                    | Code::CardDataRefused
+                    | Code::OutcomeUnknown
+            );
+            !of_providers && !of_customers
+        })
+    }
+}
+
+impl ToSchema for CodeForOperators {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ProblemCode")
+    }
+}
+
+fn codes(is_told: fn(Code) -> bool) -> RefOr<Schema> {
+    let names: Vec<&str> = Code::ALL.iter().copied().filter(|code| is_told(*code)).map(Code::name).collect();
+    one_of(&names)
+        .description(Some("A stable error code. `/docs/problems` explains each. New ones may come with a new version."))
+        .into()
 }
 
 impl Code {

@@ -18,7 +18,7 @@ mod code;
 mod limits;
 
 pub use body::ProblemReason;
-pub use code::Code;
+pub use code::{Code, CodeForClients, CodeForOperators};
 
 use allow::allowed_methods;
 use body::{ProblemBody, ProblemBodyProvider};

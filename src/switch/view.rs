@@ -39,7 +39,7 @@ pub struct SwitchView {
     #[schema(required)]
     pub next: Option<String>,
     /// When the switch last made progress.
-    #[schema(required)]
+    #[schema(required, format = DateTime)]
     pub progress_at: Option<String>,
     /// How long the copying probably still takes; `null` while it is not known.
     #[schema(required)]
@@ -73,6 +73,7 @@ pub struct BlockedBy {
     /// What happened, and what to do.
     pub detail: String,
     /// Since when.
+    #[schema(format = DateTime)]
     pub since: String,
 }
 
@@ -132,7 +133,7 @@ pub struct Marks {
     /// How many.
     pub pending: u64,
     /// Since when the oldest one waits.
-    #[schema(required)]
+    #[schema(required, format = DateTime)]
     pub oldest_at: Option<String>,
 }
 
@@ -173,7 +174,7 @@ pub struct ForecastEntry {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verified {
     /// When it last made progress.
-    #[schema(required)]
+    #[schema(required, format = DateTime)]
     pub at: Option<String>,
     /// Whether it has ended.
     pub complete: bool,
@@ -251,6 +252,7 @@ pub struct SwitchRecord {
     /// How often the gateway tried to copy it.
     pub attempts: u32,
     /// When this last changed.
+    #[schema(format = DateTime)]
     pub updated_at: String,
 }
 

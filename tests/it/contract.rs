@@ -59,7 +59,7 @@ impl Contract {
             return;
         };
         let status = answer.status.as_u16().to_string();
-        let response = &operation["responses"][&status];
+        let response = self.resolved(&operation["responses"][&status]);
         assert!(response.is_object(), "{method} {template} answered {status}, which is not documented");
         let media_type = answer.header("content-type").split(';').next().unwrap_or_default();
         let schema = &response["content"][media_type]["schema"];
@@ -70,6 +70,58 @@ impl Contract {
         let wrong: Vec<String> =
             validator.iter_errors(body).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert!(wrong.is_empty(), "{method} {template} {status}: {wrong:#?}\n{}", answer.text);
+    }
+
+    /// What a reference points at, or the value itself.
+    fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
+        let target = value["$ref"].as_str().and_then(|reference| self.document.pointer(reference.strip_prefix('#')?));
+        target.unwrap_or(value)
+    }
+
+    /// Fails the test when an operation lacks words or examples, or an example is not what its schema allows.
+    pub(crate) fn check_examples(&self) {
+        let paths = self.document["paths"].as_object().expect("paths");
+        let operations = paths.iter().flat_map(|(path, item)| {
+            item.as_object()
+                .expect("operations")
+                .iter()
+                .map(move |(method, operation)| (format!("{method} {path}"), operation))
+        });
+        for (name, operation) in operations {
+            for words in ["summary", "description", "operationId"] {
+                assert!(operation[words].as_str().is_some_and(|text| text.len() > 3), "{name} has no {words}");
+            }
+            assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{name} has one tag");
+            if operation["requestBody"].is_object() {
+                let content = &operation["requestBody"]["content"]["application/json"];
+                assert!(!content["example"].is_null(), "{name} has no example of its request");
+                self.check_example(&format!("{name} request"), &content["schema"], &content["example"]);
+            }
+            for (status, response) in operation["responses"].as_object().expect("responses") {
+                let contents = self.resolved(response)["content"].as_object().expect("a content");
+                for (media_type, content) in contents {
+                    let examples = content["examples"].as_object().into_iter().flat_map(|examples| examples.values());
+                    let examples: Vec<&Value> =
+                        examples.map(|example| &example["value"]).chain(content.get("example")).collect();
+                    let is_shown = status.starts_with('2') && media_type == "application/json";
+                    assert!(!is_shown || !examples.is_empty(), "{name} {status} has no example");
+                    for example in examples {
+                        self.check_example(
+                            &format!("{name} {status} {media_type} example"),
+                            &content["schema"],
+                            example,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_example(&self, name: &str, schema: &Value, example: &Value) {
+        let validator = self.validator(name, schema);
+        let wrong: Vec<String> =
+            validator.iter_errors(example).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(wrong.is_empty(), "{name}: {wrong:#?}");
     }
 
     fn operations(&self, path: &str) -> Option<(&str, &Value)> {

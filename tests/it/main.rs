@@ -12,6 +12,7 @@ mod code_map;
 mod collector;
 mod console;
 mod contract;
+mod contract_examples;
 mod deletions;
 mod documents;
 mod drop_in;

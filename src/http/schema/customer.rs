@@ -7,15 +7,16 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Exchange;
+use crate::openapi::{CustomerObject, CustomerType, ReceiptOutcome};
 
 /// A customer. It has the same shape with every provider; a field that the provider does not return is `null`.
 #[derive(ToSchema)]
 pub(in crate::http) struct Customer {
     /// Always `customer`.
-    #[schema(example = "customer")]
-    object: String,
+    #[schema(inline)]
+    object: CustomerObject,
     /// The id. It never changes.
-    #[schema(example = "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985")]
+    #[schema(pattern = "^[!-.0-~]{1,255}$", example = "b78de3c9-7f76-4f43-9c5d-19d9f5c7c985")]
     id: String,
     /// The full name.
     #[schema(required, example = "Amadou Ba")]
@@ -39,8 +40,8 @@ pub(in crate::http) struct Customer {
     /// The postal address.
     address: Address,
     /// `individual` or `business`.
-    #[schema(required, example = "individual")]
-    r#type: Option<String>,
+    #[schema(required)]
+    r#type: Option<CustomerType>,
     /// A decentralised identifier.
     #[schema(required)]
     did: Option<String>,
@@ -59,10 +60,10 @@ pub(in crate::http) struct Customer {
     /// The merchant's own keys and values.
     metadata: BTreeMap<String, Value>,
     /// When the provider created the record: RFC 3339 in UTC, with at least milliseconds.
-    #[schema(required, example = "2025-04-04T14:21:49.955Z")]
+    #[schema(required, format = DateTime, example = "2025-04-04T14:21:49.955Z")]
     created_at: Option<String>,
     /// When the record was last changed: RFC 3339 in UTC, with at least milliseconds.
-    #[schema(required, example = "2025-04-04T14:21:49.955Z")]
+    #[schema(required, format = DateTime, example = "2025-04-04T14:21:49.955Z")]
     updated_at: Option<String>,
     /// The provider that stores the record.
     provider: Holder,
@@ -148,28 +149,34 @@ pub(in crate::http) enum Outcome {
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct CustomerFields {
     /// The full name. Or send `first_name` and `last_name`.
-    #[schema(example = "Awa Diop")]
+    #[schema(pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", max_length = 4096, example = "Awa Diop")]
     name: Option<String>,
     /// The given names.
+    #[schema(pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", max_length = 4096)]
     first_name: Option<String>,
     /// The family name.
+    #[schema(pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", max_length = 4096)]
     last_name: Option<String>,
     /// The e-mail address.
-    #[schema(example = "awa@example.com")]
+    #[schema(format = Email, max_length = 320, example = "awa@example.com")]
     email: Option<String>,
     /// A phone number, preferably in E.164, of at most 15 digits. The merchant's region completes a national number that is
     /// valid there. Any other national number goes to the provider as it is written, and `fidelity` says why.
-    #[schema(example = "+2348123456789")]
+    #[schema(pattern = r"^ *(00)?[+ ().\/\-]*([0-9][+ ().\/\-]*){3,15}$", max_length = 40, example = "+2348123456789")]
     phone: Option<String>,
     /// The WhatsApp number, in the same form as `phone`.
+    #[schema(pattern = r"^ *(00)?[+ ().\/\-]*([0-9][+ ().\/\-]*){3,15}$", max_length = 40)]
     whatsapp: Option<String>,
     /// The postal address.
     address: Option<AddressFields>,
     /// `individual` or `business`.
+    #[schema(value_type = Option<CustomerType>)]
     r#type: Option<String>,
     /// A decentralised identifier.
+    #[schema(pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", max_length = 4096)]
     did: Option<String>,
     /// The first balance as a decimal string, if the provider accepts one.
+    #[schema(pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$", max_length = 40, example = "0")]
     balance: Option<String>,
     /// Your own keys and values. Keys that begin with `passerelle_` are reserved for the gateway, and refused.
     metadata: Option<BTreeMap<String, Value>>,
@@ -180,16 +187,22 @@ pub(in crate::http) struct CustomerFields {
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct AddressFields {
     /// Street and number.
+    #[schema(pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", max_length = 4096)]
     line1: Option<String>,
     /// Apartment, building.
+    #[schema(pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", max_length = 4096)]
     line2: Option<String>,
     /// City.
+    #[schema(pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", max_length = 4096)]
     city: Option<String>,
     /// State, region.
+    #[schema(pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", max_length = 4096)]
     state: Option<String>,
     /// Postal code.
+    #[schema(pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", max_length = 4096)]
     postal_code: Option<String>,
     /// The country: its name or its ISO 3166-1 code.
+    #[schema(pattern = r"^[^\x00]*[^\s\x00][^\x00]*$", max_length = 4096)]
     country: Option<String>,
 }
 
@@ -201,7 +214,7 @@ pub(in crate::http) struct Receipt {
     /// Its provider. Null if the connection is not in the configuration any more.
     provider: Option<String>,
     /// `deleted`, `pending`, or `cannot`.
-    outcome: String,
+    outcome: ReceiptOutcome,
     /// Why the customer cannot be deleted there.
     reason: Option<String>,
 }
@@ -210,8 +223,10 @@ pub(in crate::http) struct Receipt {
 #[derive(ToSchema)]
 pub(in crate::http) struct Deleted {
     /// Always `customer`.
-    object: String,
+    #[schema(inline)]
+    object: CustomerObject,
     /// The id.
+    #[schema(pattern = "^[!-.0-~]{1,255}$")]
     id: String,
     /// Whether the customer is deleted at its home. It is false only with `elsewhere=true`.
     deleted: bool,

@@ -6,15 +6,17 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::FidelityEntry;
+use crate::openapi::{ExplanationObject, OperationName, RequestMethod};
 
 /// The answer of an operation with `explain=true`: the requests that the gateway would send, and what happens to each
 /// field.
 #[derive(ToSchema)]
 pub(in crate::http) struct Explanation {
     /// Always `explanation`.
-    object: String,
+    #[schema(inline)]
+    object: ExplanationObject,
     /// The operation.
-    operation: String,
+    operation: OperationName,
     /// The provider that would be called.
     provider: ExplainedProvider,
     /// The requests, in order.
@@ -36,7 +38,8 @@ pub(in crate::http) struct ExplainedProvider {
 #[derive(ToSchema)]
 pub(in crate::http) struct ExplainedRequest {
     /// The method.
-    method: String,
+    #[schema(inline)]
+    method: RequestMethod,
     /// The full URL.
     url: String,
     /// The headers. Secrets are masked.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Customer, Exchange, FidelityEntry};
+use crate::openapi::{FilteredBy, InvoiceObject, ListObject, PaymentMethodObject, PaymentObject};
 
 macro_rules! lists {
     ($( $(#[$meta:meta])* $name:ident of $entry:ident; )*) => {$(
@@ -13,8 +14,8 @@ macro_rules! lists {
         #[derive(ToSchema)]
         pub(in crate::http) struct $name {
             /// Always `list`.
-            #[schema(example = "list")]
-            object: String,
+            #[schema(inline)]
+            object: ListObject,
             /// The entries, in the provider's order.
             data: Vec<$entry>,
             /// Whether there may be more entries. A filtered page can be short or empty although there are more.
@@ -27,7 +28,7 @@ macro_rules! lists {
             total_count: Option<u64>,
             /// Who applied the filter: `provider` or `gateway`. `null` without a filter.
             #[schema(required)]
-            filtered_by: Option<String>,
+            filtered_by: Option<FilteredBy>,
             /// What happened to fields in the same way for every entry.
             fidelity: Vec<FidelityEntry>,
             /// With `include=raw`: the provider's raw answers.
@@ -55,8 +56,10 @@ lists! {
 #[derive(ToSchema)]
 pub(in crate::http) struct PaymentMethod {
     /// Always `payment_method`.
-    object: String,
+    #[schema(inline)]
+    object: PaymentMethodObject,
     /// The id at the provider.
+    #[schema(pattern = "^[!-.0-~]+$")]
     id: String,
     /// The type, in the provider's own values.
     #[schema(required)]
@@ -71,7 +74,7 @@ pub(in crate::http) struct PaymentMethod {
     #[schema(required)]
     phone: Option<String>,
     /// When it was created: RFC 3339 in UTC.
-    #[schema(required)]
+    #[schema(required, format = DateTime)]
     created_at: Option<String>,
     /// Every other field that the provider returns.
     extra: BTreeMap<String, Value>,
@@ -81,8 +84,10 @@ pub(in crate::http) struct PaymentMethod {
 #[derive(ToSchema)]
 pub(in crate::http) struct Payment {
     /// Always `payment`.
-    object: String,
+    #[schema(inline)]
+    object: PaymentObject,
     /// The id at the provider.
+    #[schema(pattern = "^[!-.0-~]+$")]
     id: String,
     /// The merchant's reference.
     #[schema(required)]
@@ -97,7 +102,7 @@ pub(in crate::http) struct Payment {
     #[schema(required, example = "complete")]
     status: Option<String>,
     /// When it was created: RFC 3339 in UTC.
-    #[schema(required)]
+    #[schema(required, format = DateTime)]
     created_at: Option<String>,
     /// Every other field that the provider returns.
     extra: BTreeMap<String, Value>,
@@ -107,8 +112,10 @@ pub(in crate::http) struct Payment {
 #[derive(ToSchema)]
 pub(in crate::http) struct Invoice {
     /// Always `invoice`.
-    object: String,
+    #[schema(inline)]
+    object: InvoiceObject,
     /// The id at the provider.
+    #[schema(pattern = "^[!-.0-~]+$")]
     id: String,
     /// The number printed on it.
     #[schema(required)]
@@ -127,7 +134,7 @@ pub(in crate::http) struct Invoice {
     #[schema(required)]
     currency: Option<String>,
     /// When it was created: RFC 3339 in UTC.
-    #[schema(required)]
+    #[schema(required, format = DateTime)]
     created_at: Option<String>,
     /// Every other field that the provider returns.
     extra: BTreeMap<String, Value>,

@@ -11,17 +11,20 @@ mod problem;
 
 use utoipa::ToSchema;
 
+use crate::openapi::HealthStatus;
+
 pub(super) use customer::{Customer, CustomerFields, Deleted, FidelityEntry};
 pub(super) use explanation::{Exchange, Explanation};
 pub(super) use lists::{CustomerList, InvoiceList, PaymentList, PaymentMethodList};
 pub(super) use parameters::{
     CommonParameters, ErasureParameters, FilterParameters, IdempotencyHeaders, LookupParameters, PageParameters,
 };
-pub(super) use problem::{Problem, Problems};
+pub(super) use problem::{HeadProblems, Problem, Problems};
 
 /// The health of the gateway.
 #[derive(ToSchema)]
 pub(super) struct Health {
     /// `ok`, `draining`, or `store unavailable: reads only`.
-    status: String,
+    #[schema(inline)]
+    status: HealthStatus,
 }

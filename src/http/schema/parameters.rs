@@ -2,6 +2,8 @@
 
 use utoipa::IntoParams;
 
+use crate::openapi::{Coalesce, Include};
+
 /// The parameters of every operation.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -9,8 +11,7 @@ pub(in crate::http) struct CommonParameters {
     /// `true`: answer with the requests that the gateway would send to the provider, and send nothing.
     explain: Option<bool>,
     /// `raw`: add the provider's raw answers to the result or to the error.
-    #[param(example = "raw")]
-    include: Option<String>,
+    include: Option<Include>,
 }
 
 /// The headers of every write.
@@ -18,11 +19,17 @@ pub(in crate::http) struct CommonParameters {
 #[into_params(parameter_in = Header)]
 pub(in crate::http) struct IdempotencyHeaders {
     /// 1 to 255 visible ASCII characters. The gateway executes requests with the same key once, and answers them alike for 72 hours (`store.keep_answers`). What the client sent must be the same: spaces and the order of members in the body do not matter. Another request with the key is refused (`idempotency_key_reused`).
-    #[param(rename = "Idempotency-Key")]
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!-~]{1,255}$",
+        example = "4f1c1c8e-8f0f-4d3b-9d1c-6a2b1e0c7f55"
+    )]
     idempotency_key: Option<String>,
     /// `off`: this is a separate write. Without it, and without a key, a request that equals a write in flight or one with an unknown outcome is a repetition of that write.
-    #[param(rename = "Idempotency-Coalesce", example = "off")]
-    idempotency_coalesce: Option<String>,
+    #[param(rename = "Idempotency-Coalesce")]
+    idempotency_coalesce: Option<Coalesce>,
 }
 
 /// The parameters of a page.

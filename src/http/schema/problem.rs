@@ -3,20 +3,22 @@
 use utoipa::{IntoResponses, ToSchema};
 
 use super::Exchange;
+use crate::{openapi::ProblemOutcome, problem::CodeForClients};
 
 /// An error (RFC 9457). `/docs/problems` explains each code.
 #[derive(ToSchema)]
 pub(in crate::http) struct Problem {
     /// Where the code is explained.
-    #[schema(example = "/docs/problems#customer_not_found")]
+    #[schema(pattern = "^/docs/problems#[a-z_]+$", example = "/docs/problems#customer_not_found")]
     r#type: String,
     /// The title of the code.
     title: String,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599, example = 404)]
     status: u16,
-    /// The code. It is stable, so a program can compare it.
-    #[schema(example = "customer_not_found")]
-    code: String,
+    /// The code. It is stable, so a program can compare it. New codes may come: a client that does not know a code goes by
+    /// `status`, `outcome` and `safe_to_retry`.
+    code: CodeForClients,
     /// What happened, and what the client can do.
     detail: String,
     /// The fields and parameters that are wrong.
@@ -24,11 +26,11 @@ pub(in crate::http) struct Problem {
     /// The id of the request. The gateway's log has it, too.
     request_id: String,
     /// Whether the provider executed the request: `none`, `done` or `unknown`.
-    #[schema(example = "none")]
-    outcome: String,
+    outcome: ProblemOutcome,
     /// Whether the client can send the same request again.
     safe_to_retry: bool,
     /// The id of the write whose outcome is unknown, for `/v1/operations/{id}`.
+    #[schema(pattern = "^op_[0-9a-f]{32}$")]
     operation_id: Option<String>,
     /// With `lookup_ambiguous`: the ids of the customers that match.
     ids: Option<Vec<String>>,
@@ -67,6 +69,20 @@ pub(in crate::http) struct ProblemProvider {
     message: Option<String>,
     /// The id of the record that the problem is about, for example with `vendor_record_shared`.
     id: Option<String>,
+}
+
+/// The errors of operations without a key: only what the head of a request can be refused for.
+#[derive(IntoResponses)]
+pub(in crate::http) enum HeadProblems {
+    /// The path and the query are too long.
+    #[response(status = 414, content_type = "application/problem+json")]
+    UriTooLong(Problem),
+    /// The request has an `Expect` header with something else than `100-continue`.
+    #[response(status = 417, content_type = "application/problem+json")]
+    Expectation(Problem),
+    /// The headers are too large.
+    #[response(status = 431, content_type = "application/problem+json")]
+    HeadersTooLarge(Problem),
 }
 
 /// The errors of every operation.
