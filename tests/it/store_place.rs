@@ -1,6 +1,6 @@
 //! Where the store is: a relative path begins at the folder of the configuration file, wherever the command is run.
 
-use std::{fs, path::Path, process::Output};
+use std::{fs, path::Path, process::Output, time::Duration};
 
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -14,7 +14,8 @@ const MERCHANT: &str = "[merchants.acme]\napi_keys = [\"sk_0123456789abcdef01234
 fn run(work: &Path, configuration: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::cargo_bin("passerelle").expect("the binary");
     command.env_clear().current_dir(work).arg("--config").arg(configuration.join("passerelle.toml"));
-    command.args(arguments).output().expect("it runs")
+    // A gateway that starts would not end.
+    command.args(arguments).timeout(Duration::from_mins(1)).output().expect("it runs")
 }
 
 /// A working directory, and the folder of a configuration with this `[store]`.
