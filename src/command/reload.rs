@@ -213,7 +213,7 @@ mod tests {
     use crate::{command::serve::start, config::load_text};
 
     const CONFIGURATION: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite::memory:\"\n\
-         [merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
+         [merchants.acme]\napi_keys = [\"sk_acme_0123456789abcdefgh\"]\nactive = \"main\"\nregion = \"SN\"\n\
          connections.main = { provider = \"lomi\", sandbox = true }\n";
 
     /// The status line of an answer.
@@ -221,7 +221,7 @@ mod tests {
         let mut client = TcpStream::connect(address).expect("it accepts");
         client.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
         let head = "GET /v1/merchant HTTP/1.1\r\nHost: localhost\r\nConnection: close";
-        write!(client, "{head}\r\nAuthorization: Bearer sk_acme\r\n\r\n").expect("it is sent");
+        write!(client, "{head}\r\nAuthorization: Bearer sk_acme_0123456789abcdefgh\r\n\r\n").expect("it is sent");
         let mut answer = String::new();
         let _ = client.read_to_string(&mut answer);
         answer.lines().next().unwrap_or_default().to_owned()
