@@ -3,14 +3,13 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery};
 
 use super::{
-    Console,
     assets::{Asset, HTMX, ICON, STYLE},
     login,
     viewer::Form,
@@ -111,12 +110,12 @@ pub(super) fn page(
 }
 
 /// The layer of every route: shows problems as pages to people, and adds the headers that every answer has.
-pub(super) async fn finish(State(console): State<Console>, request: Request, next: Next) -> Response {
+pub(super) async fn finish(request: Request, next: Next) -> Response {
     let is_browser = Form::is_of_browser(request.headers());
     let asked = Asked::of(&request);
     let mut response = next.run(request).await;
     if is_browser && let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = problem_page(&console, &problem, &asked).unwrap_or_else(|| problem.clone().into_response());
+        response = problem_page(&problem, &asked).unwrap_or_else(|| problem.clone().into_response());
         if response.extensions().get::<Problem>().is_none() {
             response.extensions_mut().insert(AlreadyWritten(problem));
         }
@@ -137,22 +136,21 @@ pub(super) struct Asked {
 impl Asked {
     fn of(request: &Request) -> Self {
         let is_read = request.method() == Method::GET;
-        let page = request.uri().path_and_query().map(|path| path.as_str()).filter(|_| is_read).unwrap_or("/console");
+        let page = request.uri().path_and_query().map(PathAndQuery::as_str).filter(|_| is_read).unwrap_or("/console");
         let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
         let is_from_elsewhere = is_read && matches!(site, Some(b"cross-site" | b"same-site"));
         Self { page: page.to_owned(), is_from_elsewhere }
     }
 }
 
-fn problem_page(console: &Console, problem: &Problem, asked: &Asked) -> Option<Response> {
+fn problem_page(problem: &Problem, asked: &Asked) -> Option<Response> {
     let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let code = problem.code();
-    let mut response = match code {
-        Code::Unauthorized => login::asked_for(console, status, problem, asked)?,
-        _ => {
-            let page = ProblemPage { status: status.as_u16(), code: code.name(), detail: problem.detail() };
-            self::page(status, code.title(), None, None, page.render().ok()?).ok()?
-        }
+    let mut response = if code == Code::Unauthorized {
+        login::asked_for(status, problem, asked)?
+    } else {
+        let page = ProblemPage { status: status.as_u16(), code: code.name(), detail: problem.detail() };
+        self::page(status, code.title(), None, None, page.render().ok()?).ok()?
     };
     response.headers_mut().extend(problem.headers());
     Some(response)

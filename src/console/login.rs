@@ -18,7 +18,7 @@ use crate::{
     http::query::Query,
     merchant::digest_of,
     operator::Addressed,
-    problem::{Code, Problem},
+    problem::{AlreadyWritten, Code, Problem},
     state::BodyOwner,
 };
 
@@ -53,7 +53,7 @@ fn shown(status: StatusCode, page: &LoginPage<'_>) -> Option<Response> {
 }
 
 /// The answer to a person who asks for a page without a session.
-pub(super) fn asked_for(_: &Console, status: StatusCode, problem: &Problem, asked: &Asked) -> Option<Response> {
+pub(super) fn asked_for(status: StatusCode, problem: &Problem, asked: &Asked) -> Option<Response> {
     if asked.is_from_elsewhere {
         // The browser has left out the cookie (`SameSite=Strict`). It sends it when the page loads itself again.
         return Some(layout::html(status, Onward { next: &asked.page }.render().ok()?));
@@ -81,6 +81,7 @@ pub(super) async fn log_in(
         let page = LoginPage { mistake: Some(refused.detail()), next };
         let mut response = shown(StatusCode::UNAUTHORIZED, &page).ok_or_else(|| refused.clone())?;
         response.headers_mut().extend(refused.headers());
+        response.extensions_mut().insert(AlreadyWritten(refused));
         return Ok(response);
     }
     let cookie = console.sessions.cookie(digest_of(key), &parts.headers);

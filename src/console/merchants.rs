@@ -130,13 +130,11 @@ fn providers() -> Vec<&'static str> {
 fn against(viewer: &Viewer) -> Result<(Option<String>, Option<ProviderView>), Problem> {
     let query = viewer.query(&["against"])?;
     let Some(name) = query.get("against").filter(|name| !name.is_empty()) else { return Ok((None, None)) };
-    match manifests_of(name).first() {
-        Some(manifest) => Ok((Some(name.to_owned()), Some((*manifest).into()))),
-        None => {
-            let detail = format!("there is no provider `{name}`; the providers are {}", providers().join(", "));
-            Err(Problem::new(Code::InvalidRequest, detail))
-        }
-    }
+    let Some(manifest) = manifests_of(name).first().copied() else {
+        let detail = format!("there is no provider `{name}`; the providers are {}", providers().join(", "));
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    };
+    Ok((Some(name.to_owned()), Some(manifest.into())))
 }
 
 async fn row(app: &App, merchant: &Merchant, other: Option<&ProviderView>) -> MerchantRow {

@@ -21,7 +21,7 @@ use std::{borrow::Borrow, sync::Arc};
 
 use axum::{
     extract::FromRef,
-    middleware::from_fn_with_state,
+    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
@@ -72,9 +72,8 @@ pub fn routes(app: &Arc<App>, switches: Arc<dyn SwitchService>) -> Vec<(&'static
     ];
     // A browser says where a form was sent from. A form of another site is refused, whatever cookie came with it.
     let same_site_only = CsrfLayer::new().with_rejection_response(refuse_cross_site as fn(ProtectionError) -> Response);
-    let finished = from_fn_with_state(console.clone(), layout::finish);
     let route = |(path, methods): (&'static str, MethodRouter<Console>)| {
-        (path, methods.layer(same_site_only.clone()).layer(finished.clone()).with_state(console.clone()))
+        (path, methods.layer(same_site_only.clone()).layer(from_fn(layout::finish)).with_state(console.clone()))
     };
     pages.into_iter().map(route).collect()
 }

@@ -109,17 +109,17 @@ fn tenths(number: f64) -> f64 {
 }
 
 impl TrafficView {
-    fn milliseconds(number: &Option<f64>) -> String {
+    fn milliseconds(number: Option<f64>) -> String {
         number.map_or_else(|| "–".to_owned(), |number| format!("{number:.1} ms"))
     }
 
     fn mean(&self) -> String {
-        Self::milliseconds(&self.mean_ms)
+        Self::milliseconds(self.mean_ms)
     }
 
     fn provider(&self) -> String {
         match self.provider_share {
-            Some(share) => format!("{} ({share:.1} %)", Self::milliseconds(&self.provider_ms)),
+            Some(share) => format!("{} ({share:.1} %)", Self::milliseconds(self.provider_ms)),
             None => "–".to_owned(),
         }
     }

@@ -36,7 +36,7 @@ struct Cell {
 
 impl Cell {
     /// The class of the tag of a support.
-    fn tone(&self, support: &str) -> &'static str {
+    fn tone(support: &str) -> &'static str {
         match support {
             "native" | "provider" => "good",
             "emulated" | "gateway" => "warn",

@@ -82,16 +82,15 @@ impl FromRequestParts<Console> for Viewer {
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Problem> {
         Addressed::from_request_parts(parts, console).await?;
         let gateway = Arc::<App>::from_ref(console).gateway.load_full();
-        let name = match bearer(&parts.headers) {
-            Some(key) => gateway.operator_named(key, &parts.headers)?,
-            None => {
-                let session = console.sessions.of(&parts.headers);
-                let name = session.and_then(|session| gateway.operator.name_of_digest(&session.key).map(str::to_owned));
-                name.ok_or_else(|| {
-                    let detail = "log in with the operator's key, or send it as `Authorization: Bearer <key>`";
-                    Problem::new(Code::Unauthorized, detail)
-                })?
-            }
+        let name = if let Some(key) = bearer(&parts.headers) {
+            gateway.operator_named(key, &parts.headers)?
+        } else {
+            let session = console.sessions.of(&parts.headers);
+            let name = session.and_then(|session| gateway.operator.name_of_digest(&session.key).map(str::to_owned));
+            name.ok_or_else(|| {
+                let detail = "log in with the operator's key, or send it as `Authorization: Bearer <key>`";
+                Problem::new(Code::Unauthorized, detail)
+            })?
         };
         let path_and_query = parts.uri.path_and_query().map_or("/console", |path| path.as_str());
         Ok(Self {

@@ -117,7 +117,7 @@ fn row(page: &str, name: &str) -> Vec<String> {
         let row = row.split("</tr>").next().unwrap_or_default().replace("</th>", "</td>");
         row.split("</td>").map(text).collect::<Vec<_>>()
     };
-    rows.map(cells).find(|cells| cells[0] == name).unwrap_or_else(|| panic!("no row {name}"))
+    rows.map(cells).find(|cells| cells[0] == name).expect("a row with this name")
 }
 
 #[tokio::test]
