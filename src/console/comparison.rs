@@ -68,6 +68,18 @@ pub(super) struct Compared {
     pub(super) reason: Option<&'static str>,
 }
 
+impl Compared {
+    /// The last word of its name: the field.
+    fn subject(&self) -> &str {
+        self.what.rsplit(' ').next().unwrap_or_default()
+    }
+
+    /// The first word of its name: what is done to the field.
+    fn action(&self) -> &str {
+        self.what.split(' ').next().unwrap_or_default()
+    }
+}
+
 /// Two providers side by side.
 #[derive(Debug, Serialize)]
 pub(super) struct Comparison {
@@ -108,9 +120,19 @@ impl Comparison {
         self.operations.iter().chain(&self.fields).chain(&self.finding)
     }
 
-    /// What would be lost, as one line for people.
-    pub(super) fn losses(&self) -> Vec<&str> {
-        self.all().filter(|compared| compared.change == Change::Lost).map(|compared| compared.what.as_str()).collect()
+    /// What would be lost, shortly: a field once, with what is lost of it unless that is everything.
+    pub(super) fn losses(&self) -> Vec<String> {
+        let lost = |one: &&Compared| one.change == Change::Lost;
+        let whole = |one: &Compared| one.what.clone();
+        let fields = self.fields.chunk_by(|one, next| one.subject() == next.subject()).filter_map(|actions| {
+            let lost: Vec<&Compared> = actions.iter().filter(lost).collect();
+            let field = lost.first()?.subject();
+            let had = actions.iter().filter(|one| one.now != "none").count();
+            let actions: Vec<&str> = lost.iter().map(|one| one.action()).collect();
+            Some(if lost.len() == had { field.to_owned() } else { format!("{field} ({})", actions.join(", ")) })
+        });
+        let operations = self.operations.iter().filter(lost).map(whole);
+        operations.chain(fields).chain(self.finding.iter().filter(lost).map(whole)).collect()
     }
 
     /// The tables of the comparison, with their titles.
@@ -159,7 +181,11 @@ mod tests {
         let (there, back) = (Comparison::of(&lomi, &bitnob), Comparison::of(&bitnob, &lomi));
         let changes = |comparison: &Comparison, change| comparison.all().filter(|one| one.change == change).count();
         assert!(there.lost > 0 && changes(&back, Change::Gained) == there.lost, "{:?}", there.losses());
-        assert_eq!(there.losses().len(), there.lost);
+        let losses = there.losses();
+        for loss in ["delete", "whatsapp", "address.city"] {
+            assert!(losses.iter().any(|known| known == loss), "{loss}: {losses:?}");
+        }
+        assert!(losses.len() < there.lost, "a field is named once: {losses:?}");
         assert_eq!(Comparison::of(&lomi, &lomi).lost, 0);
         assert_eq!(Change::between("native", "emulated"), Change::Differs);
         assert_eq!(Change::between("none", "none"), Change::Neither);

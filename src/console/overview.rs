@@ -260,7 +260,7 @@ fn requests_chart(minutes: &[Traffic], total: Traffic) -> String {
         grouped(busiest)
     );
     let columns: Vec<Column> = minutes.iter().map(column).collect();
-    chart::columns(&columns, &description) + &chart::key(&legend)
+    chart::columns(&of_an_hour(columns), &description) + &chart::key(&legend)
 }
 
 fn time_chart(minutes: &[Traffic], total: Traffic) -> String {
@@ -280,7 +280,13 @@ fn time_chart(minutes: &[Traffic], total: Traffic) -> String {
         of_all.mean(),
         of_all.provider()
     );
-    chart::columns(&columns, &description)
+    chart::columns(&of_an_hour(columns), &description)
+}
+
+/// The columns with empty ones before them, so that the newest minute is always at the same place.
+fn of_an_hour(columns: Vec<Column>) -> Vec<Column> {
+    let missing = MINUTES.saturating_sub(columns.len());
+    std::iter::repeat_with(|| Column { parts: Vec::new() }).take(missing).chain(columns).collect()
 }
 
 /// A time in microseconds as a whole number.

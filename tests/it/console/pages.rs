@@ -160,7 +160,7 @@ async fn a_merchant_is_compared_with_another_provider_and_the_json_has_the_same_
     assert!(!lost.is_empty());
     assert_eq!(comparison["lost"], lost.len());
     let page = bed.page("/console/merchants/acme?against=bitnob", &bed.session().await).await.text;
-    assert!(page.contains(&format!("{} would be lost", lost.len())), "{page}");
+    assert!(page.contains(&format!("{} capabilities would be lost", lost.len())), "{page}");
     for one in &lost {
         let shown = row(&page, one["what"].as_str().expect("a name"));
         assert_eq!((shown[2].as_str(), shown[3].as_str()), ("none", "lost"), "{shown:?}");
