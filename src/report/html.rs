@@ -28,7 +28,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// [`Escaped`] for templates: `askama.toml` names it, so that every text in a template goes through it.
+/// The same replacement of characters for templates: `askama.toml` names it, so that every text in a template goes through it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Escaper;
 
