@@ -112,10 +112,16 @@ pub(super) fn page(
 /// The layer of every route: shows problems as pages to people, and adds the headers that every answer has.
 pub(super) async fn finish(request: Request, next: Next) -> Response {
     let is_browser = Form::is_of_browser(request.headers());
+    let is_refresh = request.headers().contains_key("hx-request");
     let asked = Asked::of(&request);
     let mut response = next.run(request).await;
     if is_browser && let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let has_ended = is_refresh && problem.code() == Code::Unauthorized;
         response = problem_page(&problem, &asked).unwrap_or_else(|| problem.clone().into_response());
+        if has_ended {
+            // The session has ended under an open page. htmx loads it again, which shows the login.
+            response.headers_mut().insert(HeaderName::from_static("hx-refresh"), HeaderValue::from_static("true"));
+        }
         if response.extensions().get::<Problem>().is_none() {
             response.extensions_mut().insert(AlreadyWritten(problem));
         }

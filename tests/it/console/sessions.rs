@@ -84,7 +84,10 @@ async fn a_session_ends_when_its_key_leaves_the_configuration() {
     bed.gateway.reload(&configuration(&format!("\"op_another_key_of_the_operator\", \"{KEY}\"")));
     assert_eq!(bed.page("/console", &cookie).await.status, 200);
     bed.gateway.reload(&configuration("\"op_another_key_of_the_operator\""));
-    assert_eq!(bed.page("/console", &cookie).await.status, 401);
+    let ended = bed.page("/console", &cookie).await;
+    assert_eq!((ended.status.as_u16(), ended.header("hx-refresh")), (401, ""));
+    let refresh = bed.request(Method::GET, "/console").header("cookie", &cookie).header("hx-request", "true");
+    assert_eq!(bed.send(refresh).await.header("hx-refresh"), "true", "an open page shows the login");
 }
 
 #[tokio::test]
