@@ -58,7 +58,11 @@ pub async fn retrieve(caller: Caller, id: CustomerPath) -> Result<Response, Prob
     responses((status = 200, description = "The customer. Where the provider's lists are partial (`lists` in `GET /v1/providers`), customers that were created or changed through the gateway are found as well.", body = schema::Customer), schema::Problems),
 )]
 pub async fn lookup(caller: Caller) -> Result<Response, Problem> {
-    let call = caller.call(Operation::Find, &["email", "phone", "did", "reference"])?;
+    find(caller.call(Operation::Find, &["email", "phone", "did", "reference"])?).await
+}
+
+/// Finds the customer that the parameters of a call name.
+pub(super) async fn find(call: Call) -> Result<Response, Problem> {
     let lookup = read_lookup(&call)?;
     call.read(Command::Find(lookup)).await
 }

@@ -43,7 +43,11 @@ const ENTRY_MORE: usize = 512;
     responses((status = 200, description = "A page. The `Link` header has the URL of the next one.", body = schema::CustomerList), schema::Problems),
 )]
 pub async fn customers(caller: Caller) -> Result<Response, Problem> {
-    let call = caller.call(Operation::List, &["limit", "cursor", "email", "phone", "did", "blocked", "search"])?;
+    of_customers(caller.call(Operation::List, &["limit", "cursor", "email", "phone", "did", "blocked", "search"])?).await
+}
+
+/// The page of customers that the parameters of a call ask for.
+pub(super) async fn of_customers(call: Call) -> Result<Response, Problem> {
     let list = ListRequest::of_customers(&call)?;
     let Cursor { position, limit, .. } = list.cursor.clone();
     let command = ListCustomers { limit, position, filter: list.filter.clone() };
@@ -60,6 +64,11 @@ pub async fn customers(caller: Caller) -> Result<Response, Problem> {
 pub async fn payment_methods(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {
     let mut call = caller.call(Operation::PaymentMethods, &["limit", "cursor"])?;
     let id = call.id(id)?;
+    of_payment_methods(call, id).await
+}
+
+/// The page of a customer's payment methods that the parameters of a call ask for.
+pub(super) async fn of_payment_methods(call: Call, id: CustomerId) -> Result<Response, Problem> {
     let list = ListRequest::of_customer(&call, &id)?;
     let command = list.command(id, None);
     call.read_list(Command::PaymentMethods(command), Some(list)).await

@@ -7,6 +7,7 @@ pub mod docs;
 mod erasure;
 pub mod health;
 mod homes;
+pub mod in_name;
 pub mod lists;
 pub mod openapi;
 pub mod operations;

@@ -112,7 +112,7 @@ pub struct Call {
     /// The request's id. Only requests that may write have it.
     pub request_id: Option<RequestId>,
     /// Whether the request can repeat an earlier write, and is refused only after the search for it.
-    may_repeat: bool,
+    pub(super) may_repeat: bool,
     /// Why the connection cannot execute the write. It may still be one that another connection has executed, which need
     /// not be in the configuration any more.
     pub refusal: Option<Error>,

@@ -2,6 +2,7 @@
 //! defines a record and verifies the chain, and knows no database. This file writes the records and reads them.
 
 mod chain;
+mod of_operation;
 
 use std::{fmt, sync::Arc};
 
@@ -16,7 +17,7 @@ use super::{
         Database, Group, Session, Work,
         head::{self, BEGINNING},
         read,
-        values::{Value, limited, unsigned},
+        values::{Row, Value, limited, unsigned},
         write,
     },
     error::StoreError,
@@ -186,25 +187,25 @@ impl Work for ReadAudit {
         let select = "SELECT sequence, at, event, merchant, connection, operation, operation_id, attempt, \
                       request_hash, hash, detail FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
         let values = [Value::Integer(self.after.cast_signed()), Value::Integer(limited(self.limit))];
-        let rows = session.rows(select, &values).await?;
-        rows.into_iter()
-            .map(|mut row| {
-                Ok(AuditRecord {
-                    sequence: unsigned(row.integer()?),
-                    at: Timestamp::from_millisecond(row.integer()?).unwrap_or_default(),
-                    event: row.parsed(Event::parse)?,
-                    merchant: row.text()?,
-                    connection: row.text()?,
-                    operation: row.text()?,
-                    id: row.parsed(|text| text.parse().ok())?,
-                    attempt: unsigned(row.integer()?),
-                    request_hash: row.bytes()?,
-                    hash: head::hash_of(&row.bytes()?),
-                    detail: row.maybe_text()?,
-                })
-            })
-            .collect()
+        session.rows(select, &values).await?.into_iter().map(audited).collect()
     }
+}
+
+/// Reads a record from all columns of its row.
+fn audited(mut row: Row) -> Result<AuditRecord, StoreError> {
+    Ok(AuditRecord {
+        sequence: unsigned(row.integer()?),
+        at: Timestamp::from_millisecond(row.integer()?).unwrap_or_default(),
+        event: row.parsed(Event::parse)?,
+        merchant: row.text()?,
+        connection: row.text()?,
+        operation: row.text()?,
+        id: row.parsed(|text| text.parse().ok())?,
+        attempt: unsigned(row.integer()?),
+        request_hash: row.bytes()?,
+        hash: head::hash_of(&row.bytes()?),
+        detail: row.maybe_text()?,
+    })
 }
 
 /// The end of the audit chain, as the database knows it.
