@@ -21,17 +21,31 @@ use crate::problem::{AlreadyWritten, Code, Problem};
 pub(super) enum Section {
     Overview,
     Merchants,
+    Customers,
+    Operations,
+    Switches,
     Providers,
     Problems,
 }
 
 impl Section {
-    const ALL: [Self; 4] = [Self::Overview, Self::Merchants, Self::Providers, Self::Problems];
+    const ALL: [Self; 7] = [
+        Self::Overview,
+        Self::Merchants,
+        Self::Customers,
+        Self::Operations,
+        Self::Switches,
+        Self::Providers,
+        Self::Problems,
+    ];
 
     const fn title(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Merchants => "Merchants",
+            Self::Customers => "Customers",
+            Self::Operations => "Operations",
+            Self::Switches => "Switches",
             Self::Providers => "Providers",
             Self::Problems => "Problems",
         }
@@ -41,6 +55,9 @@ impl Section {
         match self {
             Self::Overview => "/console",
             Self::Merchants => "/console/merchants",
+            Self::Customers => "/console/customers",
+            Self::Operations => "/console/operations",
+            Self::Switches => "/console/switches",
             Self::Providers => "/console/providers",
             Self::Problems => "/console/problems",
         }
@@ -53,7 +70,7 @@ impl Section {
 struct Layout<'a> {
     title: &'a str,
     section: Option<Section>,
-    sections: [Section; 4],
+    sections: [Section; 7],
     /// The name of the operator's key, after login.
     operator: Option<&'a str>,
     /// The page, which its own template has written.

@@ -8,13 +8,21 @@
 
 mod assets;
 mod comparison;
+mod customer;
+mod customers;
+mod explain;
 mod layout;
 mod login;
+mod masking;
 mod merchants;
+mod operation;
+mod operations;
 mod overview;
 mod problems;
 mod providers;
 mod session;
+mod switch_actions;
+mod switches;
 mod viewer;
 
 use std::{borrow::Borrow, sync::Arc};
@@ -43,7 +51,6 @@ use viewer::Form;
 #[derive(Debug, Clone)]
 struct Console {
     app: Arc<App>,
-    #[expect(dead_code, reason = "the pages of switches use it")]
     switches: Arc<dyn SwitchService>,
     sessions: Arc<Sessions>,
 }
@@ -63,6 +70,15 @@ pub fn routes(app: &Arc<App>, switches: Arc<dyn SwitchService>) -> Vec<(&'static
         ("/console", get(overview::page)),
         ("/console/merchants", get(merchants::page)),
         ("/console/merchants/{name}", get(merchants::one)),
+        ("/console/customers", get(customers::page).post(customers::find)),
+        ("/console/customers/{merchant}/{id}", get(customer::page).post(customer::show)),
+        ("/console/explain", get(explain::form).post(explain::explain)),
+        ("/console/operations", get(operations::page)),
+        ("/console/operations/{merchant}/{id}", get(operation::page)),
+        ("/console/switches", get(switches::page).post(switch_actions::plan)),
+        ("/console/switches/{id}", get(switches::one)),
+        ("/console/switches/{id}/decisions", post(switch_actions::decide)),
+        ("/console/switches/{id}/{action}", get(switch_actions::confirm).post(switch_actions::act)),
         ("/console/providers", get(providers::page)),
         ("/console/problems", get(problems::page)),
         ("/console/login", get(login::form).post(login::log_in)),

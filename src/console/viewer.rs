@@ -117,7 +117,6 @@ impl Viewer {
     }
 
     /// Executes a command in the name of this operator, which the audit keeps.
-    #[expect(dead_code, reason = "the pages with commands use it")]
     pub(super) async fn acting<F: Future>(&self, command: F) -> F::Output {
         acting_as(self.name.clone(), command).await
     }

@@ -72,8 +72,9 @@ pub fn unknown_merchant() -> Problem {
 }
 
 /// A page of a merchant's customers.
-pub async fn list(app: &App, merchant: &str, query: &str) -> Result<Response, Problem> {
-    let query = Query::read(query, &[&["limit", "cursor"]])?;
+pub async fn list(app: &App, merchant: &str, limit: u16, cursor: Option<&str>) -> Result<Response, Problem> {
+    let limit = limit.to_string();
+    let query = query([("limit", limit.as_str())].into_iter().chain(cursor.map(|cursor| ("cursor", cursor))))?;
     lists::of_customers(Call::in_name_of(app, merchant, Operation::List, query)?).await
 }
 
@@ -86,10 +87,13 @@ pub async fn retrieve(app: &App, merchant: &str, id: &str) -> Result<Response, P
 
 /// The one customer with an e-mail address or a phone number. `by` is `email` or `phone`.
 pub async fn find(app: &App, merchant: &str, by: &str, value: &str) -> Result<Response, Problem> {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    let query = query.append_pair(by, value).finish();
-    let query = Query::read(&query, &[&["email", "phone"]])?;
-    customers::find(Call::in_name_of(app, merchant, Operation::Find, query)?).await
+    customers::find(Call::in_name_of(app, merchant, Operation::Find, query([(by, value)])?)?).await
+}
+
+/// Parameters, as a client would send them.
+fn query<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Query, Problem> {
+    let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    Query::read(&text, &[&["limit", "cursor", "email", "phone"]])
 }
 
 /// The first payment methods of a customer.

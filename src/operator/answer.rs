@@ -16,7 +16,7 @@ pub(super) fn document(status: StatusCode, body: &impl Serialize) -> Response {
 }
 
 /// A refusal of the service as a problem.
-pub(super) fn problem(refused: Refused) -> Problem {
+pub(crate) fn problem(refused: Refused) -> Problem {
     let code = match refused.kind {
         RefusedKind::NotFound => Code::NotFound,
         RefusedKind::Changed => Code::SwitchChanged,

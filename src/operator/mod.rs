@@ -2,7 +2,7 @@
 //! keys the switches, the writes and the audit. It has the manner of the merchants' API: problems, request ids, pages.
 
 mod access;
-mod answer;
+pub(crate) mod answer;
 mod files;
 mod kept;
 mod listed;

@@ -262,6 +262,21 @@ impl Problem {
         self.0.code
     }
 
+    /// The ids of the customers that match, where several do.
+    pub fn matching(&self) -> &[String] {
+        &self.0.matching
+    }
+
+    /// The wrong fields: where each one is, and what is wrong.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.errors.iter().map(|error| (&*error.pointer, &*error.detail))
+    }
+
+    /// The single reasons of a refusal.
+    pub fn reasons(&self) -> &[ProblemReason] {
+        &self.0.reasons
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.0.status

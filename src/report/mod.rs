@@ -8,5 +8,5 @@ mod samples;
 
 pub use examples::Examples;
 pub use html::{Escaper, grouped};
-pub use page::page;
-pub use samples::Samples;
+pub use page::{page, records_chart};
+pub use samples::{Samples, masked};

@@ -9,7 +9,7 @@ use super::{
     html::{Escaped, grouped},
     samples,
 };
-use crate::switch::view::{ForecastEntry, Outcome, SwitchState, SwitchView, Verified};
+use crate::switch::view::{ForecastEntry, Outcome, RecordCounts, SwitchState, SwitchView, Verified};
 
 const STYLE: &str = "\
 :root{--text:#1f1e1b;--quiet:#6b6760;--line:#d9d4c8;--page:#fffefb;--empty:#eeeae0;--warn:#fff3e0}\
@@ -80,8 +80,8 @@ fn summary(html: &mut String, switch: &SwitchView) {
     }
 }
 
-fn records(html: &mut String, switch: &SwitchView) {
-    let counts = &switch.records;
+/// The customers of a switch by what became of them: a bar, and its key.
+pub fn records_chart(counts: &RecordCounts) -> String {
     let part = |outcome: Outcome, label, tone| Part { label, value: counts.of(outcome), tone };
     let parts = [
         part(Outcome::Created, "created", Tone::Good),
@@ -95,13 +95,12 @@ fn records(html: &mut String, switch: &SwitchView) {
         part(Outcome::NeedsDecision, "need a decision", Tone::Bad),
         part(Outcome::Refused, "refused", Tone::Bad),
     ];
-    let _ = write!(
-        html,
-        "<h2>{} customers</h2>{}{}",
-        grouped(counts.total),
-        chart::bar(&parts, counts.total),
-        chart::key(&parts)
-    );
+    chart::bar(&parts, counts.total) + &chart::key(&parts)
+}
+
+fn records(html: &mut String, switch: &SwitchView) {
+    let counts = &switch.records;
+    let _ = write!(html, "<h2>{} customers</h2>{}", grouped(counts.total), records_chart(counts));
     if switch.marks.pending > 0 {
         let _ = write!(
             html,

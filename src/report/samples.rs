@@ -15,7 +15,7 @@ pub struct Samples {
 }
 
 /// The first character of a value, which tells values apart and no person.
-fn masked(value: &str) -> Cow<'_, str> {
+pub fn masked(value: &str) -> Cow<'_, str> {
     let first = value.chars().next().filter(|_| value.chars().nth(1).is_some());
     first.map_or(Cow::Borrowed("•••"), |first| Cow::Owned(format!("{first}•••")))
 }
