@@ -78,7 +78,7 @@ pub(super) async fn of_payment_methods(call: Call, id: CustomerId) -> Result<Res
 #[utoipa::path(
     get, path = "/v1/customers/{id}/payments", operation_id = "list_payments", tag = "of a customer", summary = "List a customer's payments",
     description = "The payments that the provider has for a customer.",
-    params(("id" = String, Path, pattern = "^[!-.0-~]{1,255}$", description = "The customer's id."), ("status" = Option<String>, Query, description = "Only payments with this status. The values are the provider's own."), schema::PageParameters, schema::CommonParameters),
+    params(("id" = String, Path, pattern = "^[!-.0-~]{1,255}$", description = "The customer's id."), ("status" = Option<String>, Query, min_length = 1, pattern = r"^[^\x00]+$", description = "Only payments with this status. The values are the provider's own."), schema::PageParameters, schema::CommonParameters),
     responses((status = 200, description = "A page.", body = schema::PaymentList), schema::Problems),
 )]
 pub async fn payments(caller: Caller, id: CustomerPath) -> Result<Response, Problem> {

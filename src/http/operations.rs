@@ -164,7 +164,7 @@ pub async fn one(
     params(
         ("outcome" = Option<OperationOutcome>, Query, description = "Only writes with this outcome: `sending`, `done`, `failed` or `unknown`."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many writes a page has at most: 1 to 100. The default is 20."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("cursor" = Option<String>, Query, pattern = "^op_[0-9a-f]{32}$", description = "`next_cursor` of the page before."),
     ),
     responses((status = 200, description = "A page, the newest first.", body = OperationList), schema::Problems),
 )]

@@ -44,6 +44,8 @@ impl Call {
             self.connection = home.connection;
             self.refusal = own_refusal.clone().or(unresolved);
             if self.explain {
+                // What would be refused is not explained.
+                self.idempotency.as_ref().map_err(Problem::clone)?;
                 if let Some(error) = &self.refusal {
                     return Err(self.failure(error));
                 }

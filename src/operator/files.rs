@@ -36,7 +36,7 @@ const EXAMPLES: usize = 2000;
         ("id" = String, Path, description = "The id of the switch."),
         ("outcome" = Option<Outcome>, Query, description = "Only records with this outcome."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many records a page has at most. The default is 20."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("cursor" = Option<String>, Query, min_length = 1, pattern = r"^[^\x00]+$", description = "`next_cursor` of the page before."),
     ),
     responses((status = 200, description = "A page.", body = SwitchRecordList), Problems),
 )]

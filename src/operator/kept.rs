@@ -72,10 +72,10 @@ impl OperationOfMerchantList {
     get, path = "/v1/operations", operation_id = "list_operations", tag = "records of the gateway", summary = "List the writes of all merchants",
     description = "The writes of all merchants as the store has them, the newest first.",
     params(
-        ("merchant" = Option<String>, Query, description = "Only writes of this merchant."),
+        ("merchant" = Option<String>, Query, min_length = 1, pattern = r"^[^\x00]+$", description = "Only writes of this merchant."),
         ("outcome" = Option<OperationOutcome>, Query, description = "Only writes with this outcome: `sending`, `done`, `failed` or `unknown`."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many writes a page has at most. The default is 20."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("cursor" = Option<String>, Query, pattern = "^op_[0-9a-f]{32}$", description = "`next_cursor` of the page before."),
     ),
     responses((status = 200, description = "A page, the newest first. Customers have their ids at the provider.", body = OperationOfMerchantList), Problems),
 )]
@@ -169,7 +169,7 @@ pub(super) struct AuditList {
     description = "Every attempt of a write and every command of an operator, in the order in which they were written.",
     params(
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many records a page has at most. The default is 20."),
-        ("cursor" = Option<String>, Query, description = "Only records after this sequence number."),
+        ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,18}$", description = "Only records after this sequence number."),
     ),
     responses((status = 200, description = "A page, the oldest first.", body = AuditList), Problems),
 )]

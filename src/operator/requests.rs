@@ -1,10 +1,13 @@
 //! The bodies of the operator's requests. The commands write them, and the handlers read them.
 
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::{Number, value::RawValue};
 use utoipa::ToSchema;
 
-use crate::switch::service::{Decided, Decision};
+use crate::switch::service::{Decided, Decision, whole_number};
 
 /// Plans a switch.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -15,7 +18,8 @@ pub struct PlanBody {
     /// The connection that becomes active.
     pub to: String,
     /// How many customers the report shows before and after. The default is 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
+    #[schema(maximum = 1000)]
     pub sample: Option<u32>,
 }
 
@@ -27,7 +31,7 @@ pub struct RunBody {
     #[serde(deserialize_with = "object")]
     pub decided: Decided,
     /// Copy only this many customers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     #[schema(minimum = 1)]
     pub first: Option<u64>,
     /// Copy only these customers, by any id that the merchant knows.
@@ -82,7 +86,7 @@ pub struct VerifyBody {
     #[serde(deserialize_with = "object")]
     pub decided: Decided,
     /// Compare only this many records, chosen at random.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     #[schema(minimum = 1)]
     pub sample: Option<u64>,
     /// `true`: compare only whether each record exists.
@@ -111,7 +115,11 @@ pub struct DecisionsBody {
 #[serde(deny_unknown_fields)]
 pub struct RateBody {
     /// The most requests, such as `60/min`; `null` for the limit of the connection alone.
-    #[schema(required, example = "60/min")]
+    #[schema(
+        required,
+        pattern = r"^\s*[1-9][0-9]{0,8}\s*/\s*(s|sec|second|m|min|minute|h|hour)\s*$",
+        example = "60/min"
+    )]
     // serde would take an absent key for `null`, and remove the limit.
     #[serde(deserialize_with = "Deserialize::deserialize")]
     pub limit: Option<String>,
@@ -131,6 +139,13 @@ pub(super) fn read_object<T: DeserializeOwned, E: serde::de::Error>(text: &RawVa
         true => serde_json::from_str(text.get()).map_err(E::custom),
         false => Err(E::custom("an object is expected")),
     }
+}
+
+/// Reads a whole number. JSON does not tell `20` from `20.0`, and some programs write the second.
+fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
+    let number = whole_number(&number).and_then(|number| T::try_from(number).ok());
+    number.map(Some).ok_or_else(|| D::Error::custom("it must be a whole number that is not too large"))
 }
 
 fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {

@@ -42,8 +42,8 @@ fn switch(status: StatusCode, switch: Result<SwitchView, Refused>) -> Answer {
     params(
         ("merchant" = Option<String>, Query, description = "With a list of customers: the merchant."),
         ("to" = Option<String>, Query, description = "With a list of customers: the connection that becomes active."),
-        ("sample" = Option<u32>, Query, description = "With a list of customers: how many customers the report shows before and after."),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters. A request with the same key gets the switch that the first one has made."),
+        ("sample" = Option<u32>, Query, maximum = 1000, description = "With a list of customers: how many customers the report shows before and after."),
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$", description = "1 to 255 visible ASCII characters. A request with the same key gets the switch that the first one has made."),
     ),
     request_body(content((PlanBody = "application/json"), (String = "application/x-ndjson")), description = "What to plan."),
     responses((status = 201, description = "The switch, which is being planned.", body = SwitchView), Problems),
@@ -78,9 +78,9 @@ pub(super) async fn plan(State(operator): State<Operator>, caller: Authorized, b
     get, path = "/v1/switches", operation_id = "list_switches", tag = "switches", summary = "List switches",
     description = "The switches of all merchants or of one, also those that have ended.",
     params(
-        ("merchant" = Option<String>, Query, description = "Only switches of this merchant."),
+        ("merchant" = Option<String>, Query, min_length = 1, pattern = r"^[^\x00]+$", description = "Only switches of this merchant."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many switches a page has at most. The default is 20."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("cursor" = Option<String>, Query, min_length = 1, pattern = r"^[^\x00]+$", description = "`next_cursor` of the page before."),
     ),
     responses((status = 200, description = "A page, the newest first.", body = SwitchList), Problems),
 )]

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::Stream;
 use passerelle_providers::switch::Previewed;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::view::{CommandName, DecisionKind, MapEntry, Outcome, Reason, Steps, SwitchRecord, SwitchState, SwitchView};
@@ -24,8 +25,18 @@ pub struct Decided {
 
 /// No epoch is larger than what a database keeps in a number.
 fn epoch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let epoch = u64::deserialize(deserializer)?;
+    let epoch = Number::deserialize(deserializer)?;
+    let epoch = whole_number(&epoch).ok_or_else(|| D::Error::custom("an epoch is a whole number"))?;
     i64::try_from(epoch).map(|_| epoch).map_err(|_| D::Error::custom(format!("an epoch is at most {}", i64::MAX)))
+}
+
+/// The value of a whole number, also if it is written with a fraction of zero: JSON does not tell `20` from `20.0`, and some
+/// programs write the second.
+pub fn whole_number(number: &Number) -> Option<u64> {
+    // Beyond this, a number with a fraction does not represent every whole number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = |value: f64| (value.fract() == 0.0 && (0.0..=EXACT).contains(&value)).then(|| format!("{value:.0}"));
+    number.as_u64().or_else(|| whole(number.as_f64()?)?.parse().ok())
 }
 
 /// How a switch is planned.
@@ -272,4 +283,19 @@ pub struct Page<T> {
     pub entries: Vec<T>,
     /// The position after the page. `None` at the end.
     pub next: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
+        for (text, expected) in
+            [("20", Some(20)), ("20.0", Some(20)), ("2e1", Some(20)), ("20.5", None), ("-1", None), ("1e30", None)]
+        {
+            let number: Number = serde_json::from_str(text).expect("a number");
+            assert_eq!(whole_number(&number), expected, "{text}");
+        }
+    }
 }

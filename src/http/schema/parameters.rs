@@ -18,14 +18,8 @@ pub(in crate::http) struct CommonParameters {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::http) struct IdempotencyHeaders {
-    /// 1 to 255 visible ASCII characters. The gateway executes requests with the same key once, and answers them alike for 72 hours (`store.keep_answers`). What the client sent must be the same: spaces and the order of members in the body do not matter. Another request with the key is refused (`idempotency_key_reused`).
-    #[param(
-        rename = "Idempotency-Key",
-        min_length = 1,
-        max_length = 255,
-        pattern = "^[!-~]{1,255}$",
-        example = "4f1c1c8e-8f0f-4d3b-9d1c-6a2b1e0c7f55"
-    )]
+    /// 1 to 255 visible ASCII characters, such as a new UUID. The gateway executes requests with the same key once, and answers them alike for 72 hours (`store.keep_answers`). What the client sent must be the same: spaces and the order of members in the body do not matter. Another request with the key is refused (`idempotency_key_reused`).
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$")]
     idempotency_key: Option<String>,
     /// `off`: this is a separate write. Without it, and without a key, a request that equals a write in flight or one with an unknown outcome is a repetition of that write.
     #[param(rename = "Idempotency-Coalesce")]
@@ -40,6 +34,7 @@ pub(in crate::http) struct PageParameters {
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u16>,
     /// The `next_cursor` of the page before. Send it with the same filters.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 
@@ -48,14 +43,18 @@ pub(in crate::http) struct PageParameters {
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct FilterParameters {
     /// Only customers with exactly this e-mail address; case does not matter.
+    #[param(format = Email, max_length = 320)]
     email: Option<String>,
     /// Only customers with exactly this phone number.
+    #[param(pattern = r"^ *(00)?[+ ().\/\-]*([0-9][+ ().\/\-]*){3,15}$", max_length = 40)]
     phone: Option<String>,
     /// Only customers with exactly this decentralised identifier.
+    #[param(min_length = 1, pattern = r"^[^\x00]+$")]
     did: Option<String>,
     /// `true`: only blocked customers. `false`: only customers that are not blocked.
     blocked: Option<bool>,
     /// Only customers whose name, e-mail address or phone number contains this text.
+    #[param(min_length = 1, pattern = r"^[^\x00]+$")]
     search: Option<String>,
 }
 
@@ -64,12 +63,16 @@ pub(in crate::http) struct FilterParameters {
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct LookupParameters {
     /// The customer's e-mail address.
+    #[param(format = Email, max_length = 320)]
     email: Option<String>,
     /// The customer's phone number. Write the plus as `%2B`.
+    #[param(pattern = r"^ *(00)?[+ ().\/\-]*([0-9][+ ().\/\-]*){3,15}$", max_length = 40)]
     phone: Option<String>,
     /// The customer's decentralised identifier.
+    #[param(min_length = 1, pattern = r"^[^\x00]+$")]
     did: Option<String>,
     /// Your own reference of the customer.
+    #[param(min_length = 1, pattern = r"^[^\x00]+$")]
     reference: Option<String>,
 }
 
