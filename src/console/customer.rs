@@ -91,8 +91,22 @@ impl Customer {
         let mut fields = Vec::new();
         let Some(customer) = &self.customer else { return fields };
         let names = [
-            "name", "first_name", "last_name", "email", "phone", "whatsapp", "address", "type", "did", "balance",
-            "delinquent", "blocked", "livemode", "metadata", "created_at", "updated_at",
+            "name",
+            "first_name",
+            "last_name",
+            "email",
+            "phone",
+            "whatsapp",
+            "address",
+            "type",
+            "did",
+            "balance",
+            "delinquent",
+            "blocked",
+            "livemode",
+            "metadata",
+            "created_at",
+            "updated_at",
         ];
         let entries = customer["fidelity"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut values = Vec::new();
@@ -265,7 +279,8 @@ async fn payment_methods(app: &App, page: &Customer, connection: &str) -> Paymen
     let mut methods = PaymentMethods { is_supported: false, data: Vec::new(), has_more: false, problem: None };
     let gateway = app.gateway.load_full();
     let manifest = gateway.connection(&page.merchant, connection).map(|(_, connection)| connection.manifest);
-    methods.is_supported = manifest.is_some_and(|manifest| manifest.operation(Operation::PaymentMethods).is_supported());
+    methods.is_supported =
+        manifest.is_some_and(|manifest| manifest.operation(Operation::PaymentMethods).is_supported());
     if !methods.is_supported {
         return methods;
     }

@@ -18,13 +18,11 @@ use super::{
     login::read_form,
     viewer::{Page, Viewer},
 };
-use crate::{
-    http::in_name,
-    problem::Problem,
-};
+use crate::{http::in_name, problem::Problem};
 
 /// What the form begins with.
-const EXAMPLE: &str = "{\n  \"name\": \"Awa Diop\",\n  \"email\": \"awa@example.com\",\n  \"phone\": \"+221771234567\"\n}";
+const EXAMPLE: &str =
+    "{\n  \"name\": \"Awa Diop\",\n  \"email\": \"awa@example.com\",\n  \"phone\": \"+221771234567\"\n}";
 
 /// The page that explains a write.
 #[derive(Debug, Template, Serialize)]

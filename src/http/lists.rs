@@ -43,7 +43,8 @@ const ENTRY_MORE: usize = 512;
     responses((status = 200, description = "A page. The `Link` header has the URL of the next one.", body = schema::CustomerList), schema::Problems),
 )]
 pub async fn customers(caller: Caller) -> Result<Response, Problem> {
-    of_customers(caller.call(Operation::List, &["limit", "cursor", "email", "phone", "did", "blocked", "search"])?).await
+    of_customers(caller.call(Operation::List, &["limit", "cursor", "email", "phone", "did", "blocked", "search"])?)
+        .await
 }
 
 /// The page of customers that the parameters of a call ask for.

@@ -62,12 +62,8 @@ impl Work for ReadOfOperation {
                       request_hash, hash, detail FROM audit WHERE sequence >= ?1 AND sequence <= ?2 \
                       AND operation_id = ?3 ORDER BY sequence LIMIT ?4";
         let id = self.id.to_string();
-        let values = [
-            Value::Integer(first),
-            Value::Integer(last),
-            Value::Text(&id),
-            Value::Integer(limited(self.limit)),
-        ];
+        let values =
+            [Value::Integer(first), Value::Integer(last), Value::Text(&id), Value::Integer(limited(self.limit))];
         session.rows(select, &values).await?.into_iter().map(audited).collect()
     }
 }

@@ -6,13 +6,17 @@ use serde_json::{Value, json};
 use super::{Bed, KEY, Shown};
 
 /// Every page.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 12] = [
     "/console",
     "/console?refresh=off",
     "/console/merchants",
     "/console/merchants?against=notchpay",
     "/console/merchants/acme",
     "/console/merchants/acme?against=bitnob",
+    "/console/customers?merchant=acme",
+    "/console/explain?merchant=acme",
+    "/console/operations",
+    "/console/switches",
     "/console/providers",
     "/console/problems",
 ];
