@@ -2,6 +2,7 @@
 //! says. `tests/console` looks at the same pages with a browser.
 
 mod pages;
+mod people;
 mod sessions;
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
