@@ -61,10 +61,7 @@ fn surface(kept: &StoredSurface, merchant: &Merchant) -> Option<Arc<dyn Surface>
 pub fn router(app: Arc<App>) -> Edge {
     let routes = api::routes().into_iter().chain(drop_in::routes());
     let for_clients = Arc::new(ForClients::new(&app));
-    Edge {
-        for_clients: Some(for_clients),
-        ..Edge::new(routes, app, "the API does not have this path; GET /docs lists the paths")
-    }
+    Edge { for_clients: Some(for_clients), ..Edge::new(routes, app, api::UNKNOWN_PATH) }
 }
 
 /// The operator's listener: health, metrics, the operator's API and the console.

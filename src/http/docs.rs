@@ -3,7 +3,10 @@
 
 use std::{fmt::Write, sync::OnceLock};
 
-use axum::{extract::Path, response::Response};
+use axum::{
+    extract::Path,
+    response::{Redirect, Response},
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -11,6 +14,17 @@ use crate::problem::{Code, Problem};
 
 /// The name of the reference's script in its crate. A new version of the crate may change it.
 const SCRIPT: &str = "scalar.js";
+
+/// `GET /`: leads a browser to the reference. For programs, the API does not have this path.
+pub async fn root(headers: HeaderMap) -> Result<Redirect, Problem> {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges =
+        accepted.flat_map(|value| value.split(',')).map(|range| range.split(';').next().unwrap_or_default());
+    match ranges.any(|media_type| media_type.trim().eq_ignore_ascii_case("text/html")) {
+        true => Ok(Redirect::temporary("/docs")),
+        false => Err(Problem::new(Code::NotFound, super::UNKNOWN_PATH)),
+    }
+}
 
 /// `GET /docs`
 pub async fn reference() -> Response {

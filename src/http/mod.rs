@@ -28,6 +28,9 @@ pub fn health_routes() -> [(&'static str, MethodRouter<Arc<App>>); 2] {
     [("/livez", get(health::live)), ("/readyz", get(health::ready))]
 }
 
+/// What the API says about a path that it does not have.
+pub const UNKNOWN_PATH: &str = "the API does not have this path; GET /docs lists the paths";
+
 /// The routes of the API.
 pub fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     let mut routes = vec![
@@ -43,8 +46,10 @@ pub fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/v1/operations/{id}", get(operations::one)),
         ("/v1/merchant", get(providers::merchant)),
         ("/v1/providers", get(providers::all)),
+        ("/v1/version", get(providers::version)),
         ("/v1/providers/{name}", get(providers::one)),
         ("/openapi.json", get(openapi::document)),
+        ("/", get(docs::root)),
         ("/docs", get(docs::reference)),
         ("/docs/problems", get(docs::problems)),
         ("/docs/assets/{file}", get(docs::asset)),

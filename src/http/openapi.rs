@@ -36,7 +36,7 @@ use crate::{capabilities, openapi};
     paths(
         customers::create, lists::customers, customers::lookup, customers::retrieve, customers::update,
         customers::delete, customers::block, customers::unblock, lists::payment_methods, lists::payments,
-        lists::overdue_invoices, operations::one, operations::all, providers::merchant, providers::all, providers::one, health::live, health::ready,
+        lists::overdue_invoices, operations::one, operations::all, providers::merchant, providers::all, providers::one, providers::version, health::live, health::ready,
     ),
     components(schemas(
         schema::Explanation, schema::Problem, openapi::Include, openapi::Coalesce, capabilities::ProviderView, capabilities::OperationSupport,

@@ -11,7 +11,7 @@ use crate::{
     capabilities::{ProviderView, manifests, manifests_of},
     execution,
     merchant::Action,
-    openapi::{ListObject, LossPolicy, MerchantObject, ProviderObject},
+    openapi::{ListObject, LossPolicy, MerchantObject, ProviderObject, VersionObject},
     problem::{Code, Problem},
 };
 
@@ -89,6 +89,28 @@ pub async fn one(
         true => Err(Problem::new(Code::NotFound, "there is no such provider; GET /v1/providers lists them")),
         false => Ok(json(StatusCode::OK, &OneProvider { object: "provider", name, generations }, 8192)),
     }
+}
+
+/// The version of the gateway.
+#[derive(Serialize, ToSchema)]
+struct VersionView {
+    /// Always `version`.
+    #[schema(value_type = VersionObject, inline)]
+    object: &'static str,
+    /// The version, as Semantic Versioning writes it.
+    #[schema(pattern = r"^[0-9]+\.[0-9]+\.[0-9]+", example = "0.1.0")]
+    version: &'static str,
+}
+
+/// `GET /v1/version`
+#[utoipa::path(
+    get, path = "/v1/version", operation_id = "retrieve_version", tag = "capabilities", summary = "The version of the gateway",
+    description = "The version of the gateway that answers. While it is upgraded, replicas can have different ones.",
+    responses((status = 200, description = "The version.", body = VersionView), schema::Problems),
+)]
+pub async fn version(caller: Caller) -> Result<Response, Problem> {
+    caller.merchant(Action::Capabilities)?;
+    Ok(json(StatusCode::OK, &VersionView { object: "version", version: env!("CARGO_PKG_VERSION") }, 64))
 }
 
 /// `GET /v1/merchant`

@@ -160,6 +160,18 @@ async fn the_document_is_served_without_a_key() {
     }
 }
 
+#[tokio::test]
+async fn a_browser_is_led_to_the_reference_and_a_program_is_told_where_the_paths_are() {
+    let gateway = Gateway::start(passerelle::config::SANDBOX).await;
+    let browser =
+        gateway.send(gateway.anonymous("/").header("accept", "text/html,application/xml;q=0.9,*/*;q=0.8")).await;
+    assert!(browser.text.contains("/docs/assets/scalar.js"), "{}", browser.text);
+    let program = gateway.send(gateway.anonymous("/").header("accept", "application/json")).await;
+    assert_eq!((program.status.as_u16(), &program.body["code"]), (404, &json!("not_found")));
+    let version = gateway.with_key("sk_sandbox_lomi").get("/v1/version").await;
+    assert_eq!(version.body, json!({ "object": "version", "version": env!("CARGO_PKG_VERSION") }));
+}
+
 /// The method and path of an operation in the API. The compiler asks for every new operation here.
 const fn route_of(operation: Operation) -> (Method, &'static str) {
     match operation {

@@ -94,6 +94,7 @@ async fn recorded() -> Value {
     let write = format!("/v1/operations/{}", write.as_str().expect("an id"));
     story.play("retrieve_operation", Method::GET, &write, None).await;
     story.play("retrieve_merchant", Method::GET, "/v1/merchant", None).await;
+    story.play("retrieve_version", Method::GET, "/v1/version", None).await;
     story.play("retrieve_provider", Method::GET, "/v1/providers/notchpay", None).await;
     let mut all = story.gateway.get("/v1/providers").await;
     // One entry shows the form of all.

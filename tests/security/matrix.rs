@@ -119,7 +119,7 @@ fn crossing(operation: &str) -> Crossing {
         "list_operations" => Crossing::Writes,
         "create_customer" => Crossing::Key,
         "retrieve_merchant" => Crossing::Merchant,
-        "list_providers" | "retrieve_provider" => Crossing::Nothing,
+        "list_providers" | "retrieve_provider" | "retrieve_version" => Crossing::Nothing,
         other => panic!("{other} is a new operation: say here what of another merchant it could show"),
     }
 }
@@ -254,7 +254,8 @@ fn scope(operation: &str) -> &'static str {
         | "list_payments"
         | "retrieve_merchant"
         | "list_providers"
-        | "retrieve_provider" => "read",
+        | "retrieve_provider"
+        | "retrieve_version" => "read",
         "create_customer" | "update_customer" | "delete_customer" | "block_customer" | "unblock_customer" => "write",
         "retrieve_operation" | "list_operations" => "admin",
         other => panic!("{other} is a new operation: say here which scope it needs"),

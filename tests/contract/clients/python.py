@@ -9,7 +9,7 @@ import sys
 
 import httpx
 from passerelle_client import AuthenticatedClient
-from passerelle_client.api.capabilities import list_providers, retrieve_merchant, retrieve_provider
+from passerelle_client.api.capabilities import list_providers, retrieve_merchant, retrieve_provider, retrieve_version
 from passerelle_client.api.customers import (
     block_customer,
     create_customer,
@@ -46,6 +46,7 @@ from passerelle_client.models import (
     ProblemCode,
     ProblemOutcome,
     Support,
+    VersionView,
 )
 
 called: list[tuple[str, str]] = []
@@ -115,6 +116,8 @@ providers = list_providers.sync(client=api)
 assert isinstance(providers, AllProviders) and len(providers.data) >= 5, providers
 provider = retrieve_provider.sync("notchpay", client=api)
 assert isinstance(provider, OneProvider) and provider.name == "notchpay", provider
+version = retrieve_version.sync(client=api)
+assert isinstance(version, VersionView) and version.version.count(".") == 2, version
 
 deleted = delete_customer.sync(created.id, client=api)
 assert isinstance(deleted, Deleted) and deleted.deleted, deleted

@@ -103,6 +103,7 @@ const providers = result(await api.GET("/v1/providers"));
 assert(providers.data.length >= 5);
 const provider = result(await api.GET("/v1/providers/{name}", { params: { path: { name: "notchpay" } } }));
 assert.equal(provider.object, "provider");
+assert.match(result(await api.GET("/v1/version")).version, /^\d+\.\d+\.\d+/);
 
 const deleted = result(await api.DELETE("/v1/customers/{id}", { params: { path } }));
 assert(deleted.object === "customer");
