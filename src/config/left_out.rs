@@ -83,9 +83,13 @@ impl LeftOut {
             let path = match &error.kind {
                 Kind::UnknownField(field, known) => {
                     let key = below(&error.path, field);
-                    // What was meant is not missing, too.
+                    // What was meant is not missing, too. Without its value, other mistakes of its table would not be found.
                     if let (Some((table, _)), Some(meant)) = (key.rsplit_once('.'), nearest(field, known)) {
                         self.keys.push(format!("{table}.{meant}"));
+                        if rename(document.as_table_mut(), table, field, meant) {
+                            is_less = true;
+                            continue;
+                        }
                     }
                     key
                 }
@@ -117,6 +121,14 @@ impl LeftOut {
             }
         })
     }
+}
+
+/// Gives a value of a table the name that was meant. Returns whether it did: not if the table has that name already.
+fn rename(root: &mut dyn TableLike, table: &str, typed: &str, meant: &str) -> bool {
+    let mut parts = table.split('.');
+    let found = parts.try_fold(root, |table, part| table.get_mut(part)?.as_table_like_mut());
+    let Some(table) = found.filter(|table| !table.contains_key(meant)) else { return false };
+    table.remove(typed).is_some_and(|value| table.insert(meant, value).is_none())
 }
 
 /// Removes the deepest part of a dotted key that is there. Returns its key.

@@ -16,17 +16,19 @@ use serde_json::{Value, json};
 
 use super::{
     Console,
-    customers::{Refusal, document, path_of, text},
+    customers::{document, path_of, text},
     layout::Section,
     login::read_form,
     masking::mask,
+    refusal::Refusal,
     viewer::{Page, Viewer},
 };
 use crate::{
     http::in_name,
-    problem::{Code, Problem},
+    operator::answer::store_unavailable,
+    problem::Problem,
     state::App,
-    store::{CommandRecord, Deletion, Event, IdOrigin, OperationId, StoreError},
+    store::{CommandRecord, Deletion, Event, IdOrigin, OperationId},
 };
 
 /// The page of one customer.
@@ -182,14 +184,9 @@ pub(super) async fn show(
         command: "console.show_personal_data".to_owned(),
         detail: json!({ "by": viewer.name, "customer": page.id }).to_string(),
     };
-    console.app.store.audit().command(record).await.map_err(unavailable)?;
+    console.app.store.audit().command(record).await.map_err(store_unavailable)?;
     page.personal_data = "shown";
     viewer.show(&page)
-}
-
-fn unavailable(error: StoreError) -> Problem {
-    tracing::error!("the store cannot be used for the console: {error}");
-    Problem::new(Code::StoreUnavailable, "the store cannot be used now")
 }
 
 fn mask_page(page: &mut Customer) {
@@ -215,8 +212,7 @@ async fn read(app: &App, merchant: String, id: String) -> Result<(StatusCode, Cu
         Ok(answer) => answer,
         Err(problem) => {
             page.problem = Some(Refusal::from(&problem));
-            let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            return Ok((status, page));
+            return Ok((problem.status_code(), page));
         }
     };
     let customer = document(answer).await?;
@@ -242,7 +238,7 @@ async fn known_ids(app: &App, merchant: &str, id: &str) -> Result<(Vec<KnownId>,
     if !ids.is_routed(merchant) {
         return Ok((Vec::new(), None));
     }
-    let Some(resolved) = ids.resolve(merchant, Some(id)).await.map_err(unavailable)? else {
+    let Some(resolved) = ids.resolve(merchant, Some(id)).await.map_err(store_unavailable)? else {
         return Ok((Vec::new(), None));
     };
     let mut known = Vec::new();

@@ -8,16 +8,15 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use http::StatusCode;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Console,
+    Console, encoded,
     layout::Section,
     login::{read_form, redirect},
     masking::mask,
+    refusal::Refusal,
     viewer::{Page, Viewer},
 };
 use crate::{
@@ -26,8 +25,6 @@ use crate::{
     state::App,
 };
 
-/// What is encoded in a part of a path or of a query. Ids keep their dashes.
-const SPECIAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 /// How many customers a page has.
 const LIMIT: u16 = 50;
 /// The largest document that is read from the API's own handlers: a page of 100 customers.
@@ -54,19 +51,6 @@ struct Customers {
     /// Whether this is the first page.
     #[serde(skip)]
     is_first: bool,
-}
-
-/// Why something is not shown.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Refusal {
-    pub(super) code: &'static str,
-    pub(super) detail: String,
-}
-
-impl From<&Problem> for Refusal {
-    fn from(problem: &Problem) -> Self {
-        Self { code: problem.code().name(), detail: problem.detail().to_owned() }
-    }
 }
 
 impl Page for Customers {
@@ -97,11 +81,6 @@ impl Customers {
     }
 }
 
-/// A part of a path or of a query.
-pub(super) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, SPECIAL).to_string()
-}
-
 /// The path of a customer's page.
 pub(super) fn path_of(merchant: &str, id: &str) -> String {
     format!("/console/customers/{}/{}", encoded(merchant), encoded(id))
@@ -124,10 +103,6 @@ pub(super) async fn document(answer: Response) -> Result<Value, Problem> {
     serde_json::from_slice(&bytes).map_err(|_| unreadable())
 }
 
-fn status_of(problem: &Problem) -> StatusCode {
-    StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
 /// `GET /console/customers`
 pub(super) async fn page(viewer: Viewer, State(console): State<Console>) -> Result<Response, Problem> {
     let query = viewer.query(&["merchant", "cursor"])?;
@@ -147,7 +122,7 @@ pub(super) async fn page(viewer: Viewer, State(console): State<Console>) -> Resu
         Ok(answer) => answer,
         Err(problem) => {
             page.problem = Some(Refusal::from(&problem));
-            return viewer.show_with(status_of(&problem), &page);
+            return viewer.show_with(problem.status_code(), &page);
         }
     };
     let mut list = document(answer).await?;
@@ -177,7 +152,7 @@ pub(super) async fn find(
             let mut page = Customers::of(&viewer, Some(merchant.to_owned()));
             page.matching = problem.matching().to_vec();
             page.problem = Some(Refusal::from(&problem));
-            viewer.show_with(status_of(&problem), &page)
+            viewer.show_with(problem.status_code(), &page)
         }
     }
 }

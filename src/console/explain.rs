@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use super::{
     Console,
-    customers::{Refusal, document, text},
+    customers::{document, text},
     layout::Section,
     login::read_form,
+    refusal::Refusal,
     viewer::{Page, Viewer},
 };
 use crate::{http::in_name, problem::Problem};
@@ -129,7 +130,7 @@ pub(super) async fn explain(
                 refusal.detail.push_str(&format!("; {pointer}: {detail}"));
             }
             page.problem = Some(refusal);
-            StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            problem.status_code()
         }
     };
     viewer.show_with(status, &page)

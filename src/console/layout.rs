@@ -12,9 +12,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::
 use super::{
     assets::{Asset, HTMX, ICON, STYLE},
     login,
-    viewer::Form,
 };
-use crate::problem::{AlreadyWritten, Code, Problem};
+use crate::{
+    http::accept::Preference,
+    problem::{AlreadyWritten, Code, Problem},
+};
 
 /// A section of the console, in the order of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +130,7 @@ pub(super) fn page(
 
 /// The layer of every route: shows problems as pages to people, and adds the headers that every answer has.
 pub(super) async fn finish(request: Request, next: Next) -> Response {
-    let is_browser = Form::is_of_browser(request.headers());
+    let is_browser = Preference::of(request.headers()).is_of_browser();
     let is_refresh = request.headers().contains_key("hx-request");
     let asked = Asked::of(&request);
     let mut response = next.run(request).await;
@@ -167,7 +169,7 @@ impl Asked {
 }
 
 fn problem_page(problem: &Problem, asked: &Asked) -> Option<Response> {
-    let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = problem.status_code();
     let code = problem.code();
     let mut response = if code == Code::Unauthorized {
         login::asked_for(status, problem, asked)?

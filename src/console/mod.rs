@@ -20,6 +20,7 @@ mod operations;
 mod overview;
 mod problems;
 mod providers;
+mod refusal;
 mod session;
 mod switch_actions;
 mod switches;
@@ -35,9 +36,11 @@ use axum::{
 };
 use http::HeaderMap;
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use crate::{
+    http::accept::Preference,
     operator::UNKNOWN_PATH,
     problem::{Code, Problem},
     report::grouped,
@@ -45,7 +48,9 @@ use crate::{
     switch::service::SwitchService,
 };
 use session::Sessions;
-use viewer::Form;
+
+/// What is encoded in a part of a path or of a query. Ids keep their dashes.
+const SPECIAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
 /// The state of the console's handlers.
 #[derive(Debug, Clone)]
@@ -96,10 +101,15 @@ pub fn routes(app: &Arc<App>, switches: Arc<dyn SwitchService>) -> Vec<(&'static
 
 /// `GET /`: leads a browser to the console.
 async fn root(headers: HeaderMap) -> Result<Response, Problem> {
-    match Form::is_of_browser(&headers) {
+    match Preference::of(&headers).is_of_browser() {
         true => Ok(login::redirect("/console", None)),
         false => Err(Problem::new(Code::NotFound, UNKNOWN_PATH)),
     }
+}
+
+/// A part of a path or of a query.
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, SPECIAL).to_string()
 }
 
 /// A number, as pages show it.

@@ -11,10 +11,11 @@ use serde_json::Value;
 use super::{
     Console,
     layout::Section,
-    operations::{Write, unavailable},
+    operations::Write,
     viewer::{Page, Viewer},
 };
 use crate::{
+    operator::answer::store_unavailable,
     problem::{Code, Problem},
     store::AuditRecord,
 };
@@ -91,8 +92,8 @@ pub(super) async fn page(
     let absent = || Problem::new(Code::NotFound, "there is no such write of this merchant, or it was never sent");
     let id = id.parse().map_err(|_| absent())?;
     let store = &console.app.store;
-    let record = store.operations().get(&merchant, id).await.map_err(unavailable)?.ok_or_else(absent)?;
+    let record = store.operations().get(&merchant, id).await.map_err(store_unavailable)?.ok_or_else(absent)?;
     let records = store.audit().of_operation(id, record.created_at, record.finished_at, MOST_RECORDS).await;
-    let audit = records.map_err(unavailable)?.into_iter().map(AuditRow::from).collect();
+    let audit = records.map_err(store_unavailable)?.into_iter().map(AuditRow::from).collect();
     viewer.show(&Operation { write: Write::from(&record), audit })
 }

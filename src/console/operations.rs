@@ -6,13 +6,15 @@ use serde::Serialize;
 
 use super::{
     Console,
-    customers::{encoded, path_of},
+    customers::path_of,
+    encoded,
     layout::Section,
     viewer::{Page, Viewer},
 };
 use crate::{
+    operator::answer::store_unavailable,
     problem::{Code, Problem},
-    store::{Record, State as Progress, StoreError},
+    store::{Record, State as Progress},
 };
 
 /// How many writes a page has.
@@ -152,11 +154,6 @@ fn advice(record: &Record, held: bool) -> &'static str {
     }
 }
 
-pub(super) fn unavailable(error: StoreError) -> Problem {
-    tracing::error!("the store cannot be read for the console: {error}");
-    Problem::new(Code::StoreUnavailable, "the store cannot be read now")
-}
-
 /// `GET /console/operations`
 pub(super) async fn page(viewer: Viewer, State(console): State<Console>) -> Result<Response, Problem> {
     let query = viewer.query(&["merchant", "outcome", "cursor"])?;
@@ -180,12 +177,12 @@ pub(super) async fn page(viewer: Viewer, State(console): State<Console>) -> Resu
     let (mut waiting, mut more_wait) = (Vec::new(), false);
     if is_first && outcome.is_none() {
         let unknown = log.list(merchant.as_deref(), Some(Progress::Unknown), None, LIMIT + 1).await;
-        waiting = unknown.map_err(unavailable)?.iter().map(Write::from).collect();
+        waiting = unknown.map_err(store_unavailable)?.iter().map(Write::from).collect();
         more_wait = waiting.len() > LIMIT;
         waiting.truncate(LIMIT);
         waiting.sort_by_key(|write| !write.held);
     }
-    let mut records = log.list(merchant.as_deref(), outcome, after, LIMIT + 1).await.map_err(unavailable)?;
+    let mut records = log.list(merchant.as_deref(), outcome, after, LIMIT + 1).await.map_err(store_unavailable)?;
     let has_more = records.len() > LIMIT;
     records.truncate(LIMIT);
     let next_cursor = records.last().filter(|_| has_more).map(|record| record.id.to_string());

@@ -6,14 +6,13 @@ use axum::{
     extract::{Path, Request, State},
     response::Response,
 };
-use http::StatusCode;
 use serde::Serialize;
 
 use super::{
     Console,
-    customers::Refusal,
     layout::Section,
     login::{read_form, redirect},
+    refusal::Refusal,
     switches::path,
     viewer::{Page, Viewer},
 };
@@ -22,7 +21,7 @@ use crate::{
     operator::answer,
     problem::{Code, Problem},
     switch::{
-        service::{Accepted, Decided, Decision, PlanOptions, Refused, RunOptions, Tried, VerifyOptions},
+        service::{Accepted, Decided, Decision, PlanOptions, RunOptions, Tried, VerifyOptions},
         view::{DecisionKind, Reason, Step, SwitchState, SwitchView},
     },
 };
@@ -220,7 +219,8 @@ pub(super) async fn act(
     match executed.await {
         Ok(_) => Ok(redirect(&path(&id), None)),
         Err(refused) => {
-            let (status, refusal) = refusal(refused);
+            let refusal = Refusal::from(refused);
+            let status = refusal.status;
             let page = confirmation(&console, &id, action, Some(refusal)).await?;
             viewer.show_with(status, &page)
         }
@@ -235,14 +235,6 @@ fn decided(form: &Query) -> Result<Decided, Problem> {
         (Some(state), Some(epoch)) => Ok(Decided { state, epoch }),
         _ => Err(Problem::invalid_one("state", "send the state and the epoch that the page of the switch shows")),
     }
-}
-
-/// A refusal with its single reasons.
-fn refusal(refused: Refused) -> (StatusCode, Refusal) {
-    let detail = refused.to_string();
-    let problem = answer::problem(refused);
-    let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, Refusal { code: problem.code().name(), detail })
 }
 
 /// `POST /console/switches`: makes a plan. It changes nothing at a provider.

@@ -9,8 +9,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{
-    Console,
-    customers::encoded,
+    Console, encoded,
     layout::Section,
     switch_actions::Action,
     viewer::{Page, Viewer},
@@ -132,7 +131,7 @@ pub(super) async fn page(viewer: Viewer, State(console): State<Console>) -> Resu
     switches.truncate(LIMIT);
     let mut merchants = Vec::new();
     for merchant in viewer.gateway.merchants().filter(|merchant| merchant.connections.len() > 1) {
-        // A merchant of whom the store does not say it now cannot plan a switch now.
+        // If the store cannot be read, the active connection is not known, and no switch can be planned.
         let Ok(active) = execution::active(merchant).await else { continue };
         let others = merchant.connections.keys().filter(|name| **name != active.name).cloned().collect();
         merchants.push(Candidate { name: merchant.name.clone(), active: active.name.clone(), others });

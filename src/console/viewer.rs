@@ -7,12 +7,12 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     response::Response,
 };
-use http::{HeaderMap, Method, StatusCode, header, request::Parts};
+use http::{HeaderMap, Method, StatusCode, request::Parts};
 use serde::Serialize;
 
 use super::{Console, layout};
 use crate::{
-    http::{answer, query::Query, request::bearer},
+    http::{accept::Preference, answer, query::Query, request::bearer},
     merchant::Gateway,
     operator::Addressed,
     problem::{Code, Problem},
@@ -32,31 +32,8 @@ pub(super) enum Form {
 impl Form {
     /// The form that a request prefers. A program says that it prefers JSON; everybody else gets HTML.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let (html, json) = Self::weights(headers);
+        let Preference { html, json } = Preference::of(headers);
         if json > html { Self::Json } else { Self::Html }
-    }
-
-    /// Whether a request asks for HTML by name, as browsers do. Others get problems as they are, and not as pages.
-    pub(super) fn is_of_browser(headers: &HeaderMap) -> bool {
-        let (html, json) = Self::weights(headers);
-        html > 0.0 && html >= json
-    }
-
-    /// How much a request prefers HTML and JSON.
-    fn weights(headers: &HeaderMap) -> (f32, f32) {
-        let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let (mut html, mut json) = (0.0_f32, 0.0_f32);
-        for range in accepted.flat_map(|value| value.split(',')) {
-            let mut parts = range.split(';').map(str::trim);
-            let media_type = parts.next().unwrap_or_default();
-            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
-            match media_type.to_ascii_lowercase().as_str() {
-                "text/html" => html = html.max(weight),
-                "application/json" | "application/problem+json" => json = json.max(weight),
-                _ => {}
-            }
-        }
-        (html, json)
     }
 }
 
@@ -153,7 +130,7 @@ pub(super) trait Page: askama::Template + Serialize {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, header};
 
     use super::*;
 

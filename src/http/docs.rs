@@ -10,6 +10,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::accept::Preference;
 use crate::problem::{Code, Problem};
 
 /// The name of the reference's script in its crate. A new version of the crate may change it.
@@ -17,10 +18,7 @@ const SCRIPT: &str = "scalar.js";
 
 /// `GET /`: leads a browser to the reference. For programs, the API does not have this path.
 pub async fn root(headers: HeaderMap) -> Result<Redirect, Problem> {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut ranges =
-        accepted.flat_map(|value| value.split(',')).map(|range| range.split(';').next().unwrap_or_default());
-    match ranges.any(|media_type| media_type.trim().eq_ignore_ascii_case("text/html")) {
+    match Preference::of(&headers).is_of_browser() {
         true => Ok(Redirect::temporary("/docs")),
         false => Err(Problem::new(Code::NotFound, super::UNKNOWN_PATH)),
     }

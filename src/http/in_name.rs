@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use passerelle_providers::{
-    engine::carry,
     model::{Command, CreateCustomer, LossPolicy, Operation, UpdateCustomer},
     text::Source,
 };
@@ -14,10 +13,10 @@ use passerelle_providers::{
 use super::{
     customers, lists,
     query::Query,
-    request::{Call, CustomerPath},
+    request::{Call, CustomerPath, refusal},
 };
 use crate::{
-    merchant::{Gateway, Merchant},
+    merchant::Gateway,
     problem::{Code, Problem},
     state::App,
     writes::Idempotency,
@@ -30,8 +29,7 @@ impl Call {
             return Err(unknown_merchant());
         };
         let (connection, on_loss) = (Arc::clone(&merchant.active), merchant.on_loss);
-        let refusal = refusal(&merchant, operation, on_loss);
-        if refusal.is_some() {
+        if refusal(&merchant, operation, on_loss).is_some() {
             return Err(Problem::not_supported(connection.manifest, operation, connection.failed_connection()));
         }
         Ok(Self {
@@ -49,20 +47,8 @@ impl Call {
             idempotency: Ok(Idempotency::default()),
             request_id: None,
             may_repeat: false,
-            refusal,
+            refusal: None,
         })
-    }
-}
-
-/// With a middleware, another connection may execute the operation, so its provider decides later.
-fn refusal(
-    merchant: &Merchant,
-    operation: Operation,
-    on_loss: LossPolicy,
-) -> Option<passerelle_providers::model::Error> {
-    match &merchant.middleware {
-        None => carry::require(merchant.active.manifest, operation, on_loss).err(),
-        Some(_) => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The API for merchants' clients: one file per resource. A handler reads the request ([`request`]), makes a command, and
 //! has it executed by [`answer`] (reads) or [`writes`].
 
+pub mod accept;
 pub mod answer;
 pub mod customers;
 pub mod docs;

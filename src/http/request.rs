@@ -158,12 +158,8 @@ impl Caller {
         let preferred_loss = self.preferred_loss();
         let preferred = preferred_loss.as_ref().ok().copied().flatten();
         let on_loss = preferred.unwrap_or(merchant.on_loss);
-        // With a middleware, another connection may execute the operation, so its provider decides later. The refusal
-        // also waits where the request may repeat a write of another connection.
-        let refusal = match &merchant.middleware {
-            None => carry::require(connection.manifest, operation, on_loss).err(),
-            Some(_) => None,
-        };
+        // The refusal waits where the request may repeat a write of another connection.
+        let refusal = refusal(&merchant, operation, on_loss);
         if refusal.is_some() && !self.may_repeat(operation) {
             return Err(Problem::not_supported(connection.manifest, operation, connection.failed_connection()));
         }
@@ -285,5 +281,13 @@ impl<S: Send + Sync> FromRequestParts<S> for CustomerPath {
             Ok(Path(id)) => Ok(Self(id)),
             Err(_) => Err(Problem::new(Code::InvalidId, "the id in the path is not UTF-8 text")),
         }
+    }
+}
+/// Why the active provider cannot execute an operation, if it cannot. With a middleware, another connection may execute it, so its
+/// provider decides later.
+pub(super) fn refusal(merchant: &Merchant, operation: Operation, on_loss: LossPolicy) -> Option<Error> {
+    match &merchant.middleware {
+        None => carry::require(merchant.active.manifest, operation, on_loss).err(),
+        Some(_) => None,
     }
 }

@@ -1,5 +1,5 @@
-//! The last hour of every connection, minute by minute, for people who look at the console. It is read from the series that
-//! the metrics have anyway, once a minute and when somebody looks, so requests pay nothing for it. A connection needs
+//! The last hour of every connection, minute by minute, for the console. It is read from the series of the metrics, once a minute
+//! and when an operator opens the overview, so requests pay nothing for it. A connection needs
 //! about 6 KiB, and no more after an hour than after a minute. It is of this process, since its start.
 
 use std::{

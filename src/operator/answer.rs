@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     http::answer,
     problem::{Code, Problem, ProblemReason},
+    store::StoreError,
     switch::service::{Refused, RefusedKind},
 };
 
@@ -27,4 +28,10 @@ pub(crate) fn problem(refused: Refused) -> Problem {
     };
     let reasons = refused.reasons.into_iter().map(|reason| ProblemReason { code: reason.code, detail: reason.detail });
     Problem::new(code, refused.detail).with_reasons(reasons.collect())
+}
+
+/// A failure of the store as a problem. The log has its cause.
+pub(crate) fn store_unavailable(error: StoreError) -> Problem {
+    tracing::error!("the store cannot be used for the operator: {error}");
+    Problem::new(Code::StoreUnavailable, "the store cannot be used now")
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{
     access::{Authorized, page},
-    answer::document,
+    answer::{document, store_unavailable},
     schema::Problems,
 };
 use crate::{
@@ -19,13 +19,8 @@ use crate::{
     openapi::{AuditVerificationObject, ListObject, OperationOutcome},
     problem::{Code, Problem},
     state::App,
-    store::{AuditRecord, Record, State as Progress, StoreError},
+    store::{AuditRecord, Record, State as Progress},
 };
-
-fn unavailable(error: StoreError) -> Problem {
-    tracing::error!("the store cannot be read for the operator: {error}");
-    Problem::new(Code::StoreUnavailable, "the store cannot be read now")
-}
 
 /// A write of a merchant, and its outcome.
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,7 +88,7 @@ pub(super) async fn operations(State(app): State<Arc<App>>, caller: Authorized) 
         cursor.parse().map_err(|_| Problem::new(Code::InvalidCursor, "the cursor is not one that this list returned"))
     });
     let records = app.store.operations().list(query.text("merchant")?, outcome, after.transpose()?, limit + 1).await;
-    Ok(document(StatusCode::OK, &OperationOfMerchantList::of(records.map_err(unavailable)?, limit)))
+    Ok(document(StatusCode::OK, &OperationOfMerchantList::of(records.map_err(store_unavailable)?, limit)))
 }
 
 /// One record of the audit.
@@ -180,7 +175,7 @@ pub(super) async fn audit(State(app): State<Arc<App>>, caller: Authorized) -> Re
         cursor.parse().map_err(|_| Problem::new(Code::InvalidCursor, "the cursor is not a sequence number"))
     });
     let mut records =
-        app.store.audit().records(after.transpose()?.unwrap_or(0), limit + 1).await.map_err(unavailable)?;
+        app.store.audit().records(after.transpose()?.unwrap_or(0), limit + 1).await.map_err(store_unavailable)?;
     let has_more = records.len() > limit;
     records.truncate(limit);
     let next_cursor = records.last().filter(|_| has_more).map(|record| record.sequence.to_string());
@@ -211,7 +206,7 @@ pub(super) struct AuditVerification {
 pub(super) async fn verify_audit(State(app): State<Arc<App>>, caller: Authorized) -> Result<Response, Problem> {
     caller.query(&[])?;
     let object = "audit_verification";
-    let verification = match app.store.audit().verify().await.map_err(unavailable)? {
+    let verification = match app.store.audit().verify().await.map_err(store_unavailable)? {
         Ok(head) => AuditVerification { object, records: Some(head.sequence), broken: None },
         Err(broken) => AuditVerification { object, records: None, broken: Some(broken.to_string()) },
     };

@@ -197,13 +197,14 @@ impl PartialSchema for CodeForOperators {
     fn schema() -> RefOr<Schema> {
         codes(|code| {
             // Providers are not asked in a request of the operator.
-            let of_providers = code.name().starts_with("provider_") || code.name().starts_with("idempotency_key_exp");
+            let of_providers = code.name().starts_with("provider_");
             let of_customers = matches!(
                 code,
                 Code::InvalidId
                     | Code::Forbidden
                     | Code::CustomerNotFound
                     | Code::OperationNotSupported
+                    | Code::IdempotencyKeyExpired
                     | Code::ReplayErased
                     | Code::VendorRecordShared
                     | Code::LookupAmbiguous

@@ -272,14 +272,14 @@ impl Problem {
         self.0.errors.iter().map(|error| (&*error.pointer, &*error.detail))
     }
 
-    /// The single reasons of a refusal.
-    pub fn reasons(&self) -> &[ProblemReason] {
-        &self.0.reasons
-    }
-
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.0.status
+    }
+
+    /// The HTTP status of an answer with this problem.
+    pub fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Whether the provider executed the request.
@@ -373,8 +373,7 @@ impl Problem {
 impl IntoResponse for Problem {
     /// An empty response with the problem in its extensions, for the outermost layer.
     fn into_response(self) -> Response {
-        let mut response =
-            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+        let mut response = self.status_code().into_response();
         response.extensions_mut().insert(self);
         response
     }

@@ -51,6 +51,26 @@ fn values_that_cannot_be_read_do_not_hide_other_mistakes() {
 }
 
 #[test]
+fn a_mistyped_key_that_is_needed_does_not_hide_other_mistakes_of_its_table() {
+    let folder = folder(
+        "[merchants.acme]\napi_keys = [\"sk_0123456789abcdef01234567\"]\nactiv = \"main\"\n\
+         [merchants.acme.connections.main]\nprovidr = \"lomi\"\ntimeout = \"10 parsecs\"\n\
+         credentials = { api_kee = \"x\" }\n",
+    );
+    let reported = mistakes(&folder, &[]);
+    let expected = [
+        "passerelle.toml:3: `merchants.acme.activ` is not a key; did you mean `active`?",
+        "passerelle.toml:5: `merchants.acme.connections.main.providr` is not a key; did you mean `provider`?",
+        "passerelle.toml:6: `merchants.acme.connections.main.timeout` must be a duration above zero",
+        "passerelle.toml:7: `merchants.acme.connections.main.credentials",
+    ];
+    assert_eq!(reported.len(), expected.len(), "{reported:#?}");
+    for (reported, expected) in reported.iter().zip(expected) {
+        assert!(reported.starts_with(expected), "{expected}\n{reported:#?}");
+    }
+}
+
+#[test]
 fn what_follows_from_a_mistake_is_not_reported_as_another_one() {
     let without_provider = folder(
         "[merchants.acme]\napi_keys = [\"sk_0123456789abcdef01234567\"]\nactive = \"main\"\n\

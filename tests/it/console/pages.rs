@@ -55,7 +55,7 @@ async fn every_page_is_whole_private_and_without_anything_inline() {
         assert_eq!(page.text.matches("<script").count(), 1, "{path}");
         assert_eq!(page.text.matches("<table").count(), page.text.matches("<caption").count(), "{path}");
     }
-    for path in ["/console/nothing", "/console/merchants/nobody", "/console/merchants?sort=x", "/console?refresh=x"] {
+    for path in ["/console/unknown", "/console/merchants/unknown", "/console/merchants?sort=x", "/console?refresh=x"] {
         let page = bed.page(path, &cookie).await;
         assert!(page.status.is_client_error() && page.header("content-type").starts_with("text/html"), "{path}");
         assert_protected(&page, path);
@@ -220,7 +220,7 @@ async fn a_program_needs_no_session_and_its_key_is_checked() {
     let address = bed.gateway.operator_address().expect("the operator's listener");
     let wrong = bed.client.get(format!("http://{address}/console/merchants")).bearer_auth("op_wrong");
     assert_eq!(bed.send(wrong.header("accept", "application/json")).await.status, 401);
-    let missing = bed.json("/console/merchants/nobody").await;
+    let missing = bed.json("/console/merchants/unknown").await;
     assert_eq!((missing.status.as_u16(), missing.json()["code"].as_str()), (404, Some("not_found")));
     assert!(!missing.text.contains(KEY));
 }
