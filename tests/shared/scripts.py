@@ -1,8 +1,12 @@
-"""What the scripts of several test folders need: a built gateway, and packages that are installed once."""
+"""What the scripts of several test folders need: a built gateway, its addresses, and packages that are installed once."""
 
+import contextlib
 import hashlib
+import json
 import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,3 +30,17 @@ def installed(folder, locks, install):
     print(f"installing {', '.join(lock.name for lock in locks)}", flush=True)
     install()
     stamp.write_text(state)
+
+
+def address(process, log, message="serving on "):
+    """Waits until the log of a gateway says that it listens: for clients, or with another message for the operator."""
+    for _ in range(400):
+        for line in log.read_text().splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                if entry["message"].startswith(message):
+                    return entry["server.address"]
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    sys.exit(f"the gateway did not start:\n{log.read_text()}")
