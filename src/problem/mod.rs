@@ -148,6 +148,10 @@ impl Problem {
         if code == Code::FieldsNotSupported {
             detail.push_str("; leave them out, or send `Prefer: loss=drop`");
         }
+        if code == Code::ProviderBadResponse && error.kind == Kind::NotFound {
+            detail =
+                "the provider has no customers at this address: is the `base_url` of the connection right?".to_owned();
+        }
         if code == Code::LookupAmbiguous {
             detail.push_str("; `ids` has their ids");
         }

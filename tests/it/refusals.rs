@@ -140,6 +140,20 @@ async fn a_missing_route_is_an_operation_that_the_provider_lacks() {
     }
 }
 
+/// A create and a list name no customer, so a 404 says that the address is wrong, and not that a customer is missing.
+#[tokio::test]
+async fn an_address_that_has_no_customers_is_not_a_customer_that_does_not_exist() {
+    let vendor = StandIn::always(json_answer("404 Not Found", r#"{"message":"Not found"}"#)).await;
+    let gateway = Gateway::in_front_of("modempay", &vendor.url(), "").await;
+    for refused in
+        [gateway.post("/v1/customers", json!({ "name": "Awa Diop" })).await, gateway.get("/v1/customers").await]
+    {
+        assert_eq!(refused.status_and_code(), (502, "provider_bad_response"), "{}", refused.text);
+        let detail = refused.body["detail"].as_str().expect("a text");
+        assert!(detail.contains("`base_url`") && !detail.contains("no such customer"), "{detail}");
+    }
+}
+
 /// A 404 that names the route, and a 405, at every provider that has look-ups. The detail has no address of a customer.
 #[tokio::test]
 async fn a_look_up_that_the_providers_api_lacks_says_so() {
