@@ -78,8 +78,9 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
 pub(super) fn start_logging() {
     use std::io::IsTerminal;
     use tracing_subscriber::{EnvFilter, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
-    // The migrations of the store log every step at `info`, and the watch of files each folder that was removed.
-    let usual = || EnvFilter::new("info,refinery_core=warn,notify=error");
+    // The migrations of the store log every step at `info`, PostgreSQL notices that a table exists already, and the watch of files
+    // logs each folder that was removed.
+    let usual = || EnvFilter::new("info,refinery_core=warn,tokio_postgres=warn,notify=error");
     let filter = EnvFilter::try_from_env("PASSERELLE_LOG").unwrap_or_else(|_| usual());
     // A line that cannot be written is dropped. It would be reported with a panic otherwise, in the task that wrote the line.
     let builder =
