@@ -200,6 +200,10 @@ metrics! {
     /// that the gateway speaks, or was too slow.
     counter handshakes_failed = "passerelle_tls_handshakes_failed" (listener);
 
+    /// When the certificate expires that a listener with TLS (`api`) serves, in seconds since 1970. The certificate is the first
+    /// one of its file, as it was loaded last. Without TLS there is no series.
+    sample certificate_expires_at = "passerelle_tls_certificate_expiry_timestamp_seconds" (listener);
+
     /// Work of the store that has not ended: what waits, and what is executed. `access` is `read` or `write`.
     gauge store_jobs = "passerelle_store_jobs" (access);
 

@@ -2,7 +2,9 @@
 //! certificate authorities that the system trusts; for those of clients, the certificate that the operator configured.
 
 use std::{
+    fmt,
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -41,10 +43,19 @@ fn with_roots(roots: RootCertStore) -> Result<ClientConfig, String> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The TLS of a listener, and when its certificate expires.
-pub(crate) struct Served {
-    pub(crate) config: ServerConfig,
-    pub(crate) expires: SystemTime,
+/// The TLS of a listener.
+#[derive(Clone)]
+pub struct Served {
+    /// What a handshake needs.
+    pub config: Arc<ServerConfig>,
+    /// When the certificate expires.
+    pub expires: SystemTime,
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Served").field("expires", &self.expires).finish_non_exhaustive()
+    }
 }
 
 /// Which of the two files of a listener cannot be used, and why.
@@ -77,7 +88,7 @@ pub(crate) fn for_clients(certificate: &str, key: &str, http2: bool) -> Result<S
     })?;
     let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    Ok(Served { config, expires })
+    Ok(Served { config: Arc::new(config), expires })
 }
 
 fn unreadable(path: &str, error: pem::Error, what: &str) -> String {

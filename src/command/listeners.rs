@@ -117,7 +117,7 @@ impl Bound {
 /// How clients' new connections are read. A reload changes it.
 fn of_clients(gateway: &Gateway) -> Transport {
     Transport {
-        tls: gateway.tls.clone(),
+        tls: gateway.tls.as_ref().map(|served| Arc::clone(&served.config)),
         prior_knowledge: gateway.http2 == Http2::PriorKnowledge,
         request_timeout: gateway.body_timeout + gateway.deadline,
     }

@@ -49,6 +49,7 @@ use crate::{
     config::{Http2, OnAmbiguous},
     metrics::Histogram,
     store::Carried,
+    tls::Served,
     upstream::Upstream,
 };
 
@@ -80,7 +81,7 @@ pub struct Gateway {
     /// Whether answers have a `Server-Timing` header.
     pub server_timing: bool,
     /// The TLS of new connections of clients. `None` for connections without TLS.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Served>,
     /// Where clients may use HTTP/2.
     pub http2: Http2,
     /// Which requests are sampled for traces, and where their spans are sent. `None`: there are no traces.

@@ -1,17 +1,12 @@
 //! The TLS of the API's listener, from `server.tls`. Because it belongs to the snapshot, a reload replaces the certificate,
 //! and a reload with a certificate that cannot be used is refused as a whole.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
-
-use rustls::ServerConfig;
+use std::time::{Duration, SystemTime};
 
 use super::resolve::Resolver;
 use crate::{
     config::Http2,
-    tls::{self, CertificateMistake},
+    tls::{self, CertificateMistake, Served},
 };
 
 /// How long before its end a certificate is reported.
@@ -19,7 +14,7 @@ const NOTICE: Duration = Duration::from_hours(14 * 24);
 
 impl Resolver<'_> {
     /// Loads the certificate and its key, if TLS is configured.
-    pub(super) fn tls(&mut self) -> Option<Arc<ServerConfig>> {
+    pub(super) fn tls(&mut self) -> Option<Served> {
         let server = &self.loaded.config.server;
         let typed = server.tls.as_ref()?;
         match tls::for_clients(&typed.certificate, &typed.key, server.http2 != Http2::Off) {
@@ -28,7 +23,7 @@ impl Resolver<'_> {
                     let date = tls::date(served.expires);
                     self.warn("server.tls.certificate", format!("expires at {date}; replace it, and reload"));
                 }
-                Some(Arc::new(served.config))
+                Some(served)
             }
             Err(CertificateMistake::Certificate(what)) => {
                 self.mistake("server.tls.certificate", what);

@@ -6,7 +6,7 @@ mod replays;
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -180,6 +180,10 @@ impl App {
         self.metrics().clear_samples();
         self.shared.sample();
         self.metrics().sample_process();
+        if let Some(served) = &self.gateway.load().tls {
+            let expires = served.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.metrics().certificate_expires_at("api").set(expires.as_secs_f64());
+        }
         // The log has the failures of the store.
         let is_read = self.sample_store().await.is_ok();
         let is_failing = self.store.is_failing() || !is_read;

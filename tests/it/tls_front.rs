@@ -59,8 +59,13 @@ impl Authority {
 
     /// A certificate for a host name that expired long ago.
     pub(crate) fn expired(&self, name: &str) -> Certificate {
+        self.until(name, 2002)
+    }
+
+    /// A certificate for a host name that expires at the beginning of a year.
+    pub(crate) fn until(&self, name: &str, year: i32) -> Certificate {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
-        (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
+        (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(year, 1, 1));
         self.sign(params)
     }
 

@@ -229,6 +229,30 @@ async fn a_reload_replaces_the_certificate_and_keeps_it_where_the_new_one_cannot
     assert_eq!(served().await, second.signed);
 }
 
+/// The end of the certificate that is served, in seconds since 1970, as `/metrics` shows it.
+async fn shown_end(gateway: &Gateway) -> Option<f64> {
+    let text = gateway.app().metrics_text().await;
+    let series = "passerelle_tls_certificate_expiry_timestamp_seconds{listener=\"api\"} ";
+    text.lines().find_map(|line| line.strip_prefix(series)).map(|value| value.parse().expect("a number"))
+}
+
+#[tokio::test]
+async fn a_metric_shows_when_the_certificate_expires_that_was_loaded_last() {
+    let authority = Authority::new();
+    let files = Files::of(&authority.until("localhost", 2100));
+    let configuration = files.sandbox("");
+    let gateway = Gateway::start(&configuration).await;
+    assert_eq!(shown_end(&gateway).await, Some(4_102_444_800.0));
+
+    files.replace(&authority.until("localhost", 2101));
+    assert_eq!(shown_end(&gateway).await, Some(4_102_444_800.0), "the renewed certificate is not served yet");
+    gateway.reload(&configuration);
+    assert_eq!(shown_end(&gateway).await, Some(4_133_980_800.0));
+
+    gateway.reload(&sandbox(""));
+    assert_eq!(shown_end(&gateway).await, None, "no certificate is served");
+}
+
 #[test]
 fn check_finds_a_certificate_that_cannot_be_used() {
     let authority = Authority::new();

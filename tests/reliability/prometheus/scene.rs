@@ -25,7 +25,7 @@ const READER: &str = "{ name = \"reader\", scopes = [\"read\"], \
 pub(super) struct Scene {
     /// Its providers fail and hang, and its merchant `acme` switches.
     pub(super) first: Arc<Gateway>,
-    /// It has few places, and its configuration was reloaded.
+    /// It has few places, and a reload has changed its listener to TLS.
     pub(super) second: Arc<Gateway>,
     _twins: Vec<Twin>,
 }
@@ -129,7 +129,8 @@ async fn second() -> (Arc<Gateway>, Twin) {
 
     let metrics = format!("http://{}/metrics", gateway.operator_address());
     let good = std::fs::read_to_string(gateway.config()).expect("a configuration");
-    for (text, outcome) in [(format!("{good}\n# reloaded\n"), "success"), ("no = \"key\"\n".to_owned(), "failure")] {
+    let with_tls = good.replacen("[server]\n", &format!("[server]\n{}\n", tls(&gateway)), 1);
+    for (text, outcome) in [(with_tls, "success"), ("no = \"key\"\n".to_owned(), "failure")] {
         std::fs::write(gateway.config(), text).expect("written");
         gateway.signal(Signal::HUP);
         until("the reload has ended", async || {
@@ -141,6 +142,15 @@ async fn second() -> (Arc<Gateway>, Twin) {
         .await;
     }
     (gateway, slow)
+}
+
+/// `server.tls` with a certificate of its own, whose files are beside the configuration.
+fn tls(gateway: &Gateway) -> String {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| gateway.config().with_file_name(name));
+    std::fs::write(&certificate, made.cert.pem()).expect("written");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    format!("tls = {{ certificate = \"{}\", key = \"{}\" }}", certificate.display(), key.display())
 }
 
 /// The address of a provider whose replies announce nearly 8 MiB, and do not end.
