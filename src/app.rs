@@ -139,7 +139,7 @@ where
         let measured = for_clients.as_ref().map(|for_clients| request::Request::new(arrival.at, &for_clients.requests));
         let measured = measured.unwrap_or_default().sampled(sampled);
         let admitted = head::check(&request)
-            .and_then(|()| for_clients.as_ref().map_or(Ok(()), |for_clients| for_clients.admit(&request)));
+            .and_then(|()| for_clients.as_ref().map_or(Ok(()), |for_clients| for_clients.admit(&request, &arrival)));
         if let Err(failure) = admitted {
             let response = failure.into_response();
             let answer = arrival.finish(response, &self.refusals, measured, for_clients.as_deref());

@@ -43,9 +43,15 @@ impl ForClients {
 
     /// Refuses a request of the API whose merchant has no place. Its route would refuse it as well, with more work. While there
     /// are too many requests, the requests that are served need the processor's time for that work.
-    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), Problem> {
+    ///
+    /// A path without a route gets the answer that it always gets: it will not exist after `Retry-After` either. The layer
+    /// has looked for the route already, so this is less work than the other refusal, which needs the digest of the key.
+    pub(super) fn admit<B>(&self, request: &Request<B>, arrival: &Arrival) -> Result<(), Problem> {
         if !self.places.are_short() || !request.uri().path().starts_with("/v1/") {
             return Ok(());
+        }
+        if arrival.route.is_empty() {
+            return Err(Problem::new(Code::NotFound, api::UNKNOWN_PATH));
         }
         let gateway = self.gateway.load();
         let client = api::request::bearer(request.headers()).and_then(|key| gateway.client(key));

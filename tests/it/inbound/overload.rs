@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 
 use super::{Client, head};
 use crate::{
@@ -73,15 +73,21 @@ async fn a_quiet_merchant_is_served_beside_one_whose_requests_are_refused_before
     requests.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// While there are too many requests, the gateway refuses further ones before it looks for their routes, so it would not
-/// even say that there is none. A client gets the same answer as from a route, which makes the first refusal of a period.
+/// While there are too many requests, the gateway refuses further ones before their routes look at them, so it does not even
+/// say that a path has no such method. A client gets the same answer as from a route, which makes the first refusal of a
+/// period. A path that does not exist is a 404 all the time.
 async fn assert_refused_before_the_routes(gateway: &Gateway) {
-    let refused = async |path: &str, key: &str| gateway.send(gateway.anonymous(path).bearer_auth(key)).await;
+    let answered =
+        async |method: Method, path: &str, key: &str| gateway.send(gateway.plain(method, path).bearer_auth(key)).await;
     let [by_route, before] = loop {
-        let by_route = refused(PATH, "sk_noisy").await;
-        let before = refused("/v1/unknown", "sk_noisy").await;
-        // A period may have ended between the two.
-        if before.status != StatusCode::NOT_FOUND {
+        let by_route = answered(Method::GET, PATH, "sk_noisy").await;
+        for key in ["sk_noisy", "sk_sandbox_notchpay", "sk_wrong"] {
+            let unknown = answered(Method::GET, "/v1/unknown", key).await;
+            assert_eq!(unknown.status_and_code(), (404, "not_found"), "{key}");
+        }
+        let before = answered(Method::PUT, PATH, "sk_noisy").await;
+        // A period may have ended between the first and the last.
+        if before.status != StatusCode::METHOD_NOT_ALLOWED {
             break [by_route, before];
         }
     };
@@ -92,6 +98,7 @@ async fn assert_refused_before_the_routes(gateway: &Gateway) {
         problem
     });
     assert_eq!(problems[0], problems[1]);
-    assert_eq!(refused("/v1/unknown", "sk_sandbox_notchpay").await.status_and_code(), (404, "not_found"));
-    assert_eq!(refused("/livez", "sk_noisy").await.status, StatusCode::OK, "health needs no place");
+    let of_another = answered(Method::PUT, PATH, "sk_sandbox_notchpay").await;
+    assert_eq!(of_another.status_and_code(), (405, "method_not_allowed"));
+    assert_eq!(answered(Method::GET, "/livez", "sk_noisy").await.status, StatusCode::OK, "health needs no place");
 }
