@@ -46,16 +46,7 @@ impl Resolver<'_> {
                 self.mistake(&format!("{of_key}.name"), what);
             }
             let terms = self.terms(&of_key, merchant, typed);
-            let key = self.key(&at, &typed.key, is_sandbox);
-            if key.is_some_and(|(_, length)| length.is_some_and(|length| length < SHORTEST_SAFE_KEY))
-                && !self.loaded.is_built_in()
-            {
-                let what = format!(
-                    "has fewer than {SHORTEST_SAFE_KEY} characters, so it can be guessed; make a new one with `passerelle keys new`"
-                );
-                self.warn(&of_key, what);
-            }
-            let digest = key.map(|(digest, _)| digest);
+            let digest = self.key(&at, index, &typed.key, is_sandbox);
             keys.extend(digest.map(|digest| (digest, Key::new(&terms, self.shared.metrics()))));
         }
         keys
@@ -123,8 +114,9 @@ impl Resolver<'_> {
         }
     }
 
-    /// The digest of one key, and its length unless only the digest is known. A literal key is only usual in a sandbox.
-    pub(super) fn key(&mut self, at: &str, key: &ApiKey, is_sandbox: bool) -> Option<([u8; 32], Option<usize>)> {
+    /// The digest of a key: of a merchant's client or of the operator. A literal key is only usual in a sandbox. `index` is the
+    /// place of the key in the list `at`.
+    pub(super) fn key(&mut self, at: &str, index: usize, key: &ApiKey, is_sandbox: bool) -> Option<[u8; 32]> {
         match key {
             ApiKey::Sha256(digest) => {
                 let bytes = HEXLOWER_PERMISSIVE.decode(digest.as_bytes()).ok();
@@ -132,14 +124,24 @@ impl Resolver<'_> {
                 if bytes.is_none() {
                     self.mistake(at, "has a digest that is not 64 hexadecimal digits");
                 }
-                bytes.map(|bytes| (bytes, None))
+                bytes
             }
             ApiKey::Key(secret) => {
                 if secret.is_literal() && !is_sandbox {
                     self.warn(at, "holds a key itself; use { sha256 = \"…\" } or { env = \"NAME\" }");
                 }
                 match secret.resolve() {
-                    Ok(key) => Some((digest_of(key.expose_secret()), Some(key.expose_secret().chars().count()))),
+                    Ok(key) => {
+                        let key = key.expose_secret();
+                        if key.chars().count() < SHORTEST_SAFE_KEY && !self.loaded.is_built_in() {
+                            let what = format!(
+                                "has fewer than {SHORTEST_SAFE_KEY} characters, so it can be guessed; make a new one with \
+                                 `passerelle keys new`"
+                            );
+                            self.warn(&format!("{at}.{index}"), what);
+                        }
+                        Some(digest_of(key))
+                    }
                     Err(error) => {
                         self.mistake(at, error);
                         None
@@ -225,6 +227,18 @@ mod tests {
             Ok(vec![
                 "p.toml:6: `merchants.acme.api_keys.1` has fewer than 24 characters, so it can be guessed; make a new one \
                  with `passerelle keys new`"
+                    .to_owned()
+            ])
+        );
+        let all = checked(
+            "api_keys = [\"sk_0123456789abcdef01234\"]\n[operator]\nlisten = \"127.0.0.1:0\"\n\
+             keys = [\n\"op_0123456789abcdef01234\",\n\"op_0123456789abcdef0123\",\n]",
+        );
+        assert_eq!(
+            all,
+            Ok(vec![
+                "p.toml:9: `operator.keys.1` has fewer than 24 characters, so it can be guessed; make a new one with \
+                 `passerelle keys new`"
                     .to_owned()
             ])
         );

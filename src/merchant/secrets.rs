@@ -36,8 +36,9 @@ impl Resolver<'_> {
         let mut connections = config.merchants.values().flat_map(|merchant| merchant.connections.values());
         let is_sandbox = !config.merchants.is_empty() && connections.all(|connection| connection.sandbox);
         let named = |key: &ApiKey, digest| (digest, key.name(&digest));
+        let typed_keys = typed.keys.iter().enumerate();
         let keys =
-            typed.keys.iter().filter_map(|key| self.key(AT, key, is_sandbox).map(|(digest, _)| named(key, digest)));
+            typed_keys.filter_map(|(index, key)| self.key(AT, index, key, is_sandbox).map(|digest| named(key, digest)));
         let mut keys: Vec<([u8; 32], String)> = keys.collect();
         if keys.iter().any(|(digest, _)| is_merchants_key(digest)) {
             let what = "has a key of a merchant's client, which could then switch providers; make a new one with \
