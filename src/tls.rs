@@ -66,14 +66,15 @@ pub(crate) enum CertificateMistake {
 }
 
 /// Reads the certificate and the key of a listener. Clients may choose HTTP/2 if `http2` is true.
-pub(crate) fn for_clients(certificate: &str, key: &str, http2: bool) -> Result<Served, CertificateMistake> {
+pub(crate) fn for_clients(certificate: &Path, key: &Path, http2: bool) -> Result<Served, CertificateMistake> {
     use CertificateMistake::{Certificate as OfCertificate, Key as OfKey};
-    let chain = CertificateDer::pem_file_iter(Path::new(certificate)).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| OfCertificate(unreadable(certificate, error, "certificate")))?;
     let first = chain.first().ok_or_else(|| OfCertificate(without(certificate, "certificate")))?;
-    let expires = expires(first).map_err(|what| OfCertificate(format!("names the file {certificate}, {what}")))?;
+    let expires =
+        expires(first).map_err(|what| OfCertificate(format!("names the file {}, {what}", certificate.display())))?;
     let key_error = |error| OfKey(unreadable(key, error, "private key"));
-    let private_key = PrivateKeyDer::from_pem_file(Path::new(key)).map_err(key_error)?;
+    let private_key = PrivateKeyDer::from_pem_file(key).map_err(key_error)?;
     let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
         .with_safe_default_protocol_versions()
         .map_err(|error| OfCertificate(format!("cannot be used: {error}")))?
@@ -81,26 +82,27 @@ pub(crate) fn for_clients(certificate: &str, key: &str, http2: bool) -> Result<S
         .with_single_cert(chain, private_key);
     let mut config = config.map_err(|error| match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => OfKey(format!(
-            "names the file {key}, whose key is not the one of the certificate in {certificate}; name the two files that \
-             were made together"
+            "names the file {}, whose key is not the one of the certificate in {}; name the two files that were made together",
+            key.display(),
+            certificate.display()
         )),
-        error => OfKey(format!("names the file {key}, whose key cannot be used: {error}")),
+        error => OfKey(format!("names the file {}, whose key cannot be used: {error}", key.display())),
     })?;
     let protocols: &[&[u8]] = if http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Served { config: Arc::new(config), expires })
 }
 
-fn unreadable(path: &str, error: pem::Error, what: &str) -> String {
+fn unreadable(path: &Path, error: pem::Error, what: &str) -> String {
     match error {
-        pem::Error::Io(error) => format!("names the file {path}, which cannot be read: {error}"),
+        pem::Error::Io(error) => format!("names the file {}, which cannot be read: {error}", path.display()),
         pem::Error::NoItemsFound => without(path, what),
-        error => format!("names the file {path}, which is not valid PEM: {error}"),
+        error => format!("names the file {}, which is not valid PEM: {error}", path.display()),
     }
 }
 
-fn without(path: &str, what: &str) -> String {
-    format!("names the file {path}, which has no {what} in PEM (`-----BEGIN …-----`)")
+fn without(path: &Path, what: &str) -> String {
+    format!("names the file {}, which has no {what} in PEM (`-----BEGIN …-----`)", path.display())
 }
 
 /// When a certificate expires. It is refused if it has expired, or is not valid yet.

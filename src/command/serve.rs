@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     app,
-    config::{self, ApiKey, Loaded, MerchantConfig},
+    config::{self, ApiKey, Loaded, MerchantConfig, Secret},
     listener,
     merchant::{Gateway, SANDBOX_OPERATOR_KEY, Twins},
     state::App,
@@ -180,10 +180,8 @@ async fn start_inheriting(loaded: &Loaded, inherited: Inherited) -> Result<Runni
 /// Whether a merchant is the one of the sandbox who switches providers. Its key is public, so no other merchant has it.
 fn is_sandbox_switch(merchant: &MerchantConfig) -> bool {
     merchant.api_keys.iter().any(|key| match &key.key {
-        ApiKey::Key(secret) => {
-            secret.is_literal() && secret.resolve().is_ok_and(|key| key.expose_secret() == SWITCH_KEY)
-        }
-        ApiKey::Sha256(_) => false,
+        ApiKey::Key(Secret::Literal(key)) => key.expose_secret() == SWITCH_KEY,
+        ApiKey::Key(_) | ApiKey::Sha256(_) => false,
     })
 }
 

@@ -12,7 +12,7 @@ use figment::value::{Dict, Value};
 use secrecy::ExposeSecret;
 use toml_edit::Key;
 
-use super::Secret;
+use super::{Folder, Secret, folder::Files};
 
 /// The keys that have secrets. `*` is any name.
 const SECRETS: [&str; 9] = [
@@ -93,10 +93,10 @@ impl fmt::Debug for Node {
 
 impl Snapshot {
     /// The snapshot of all layers together. It reads the secrets.
-    pub(super) fn of(typed: &Dict) -> Self {
-        let mut files = BTreeSet::new();
+    pub(super) fn of(typed: &Dict, folder: &Folder) -> Self {
+        let mut files = Files::beside(folder);
         let root = table(typed, &mut Vec::new(), &mut files);
-        Self { root, files }
+        Self { root, files: files.all }
     }
 
     /// What is different in a newer configuration, in the order of the keys.
@@ -159,7 +159,7 @@ impl Node {
     }
 }
 
-fn table<'d>(entries: &'d Dict, path: &mut Vec<&'d str>, files: &mut BTreeSet<PathBuf>) -> Node {
+fn table<'d>(entries: &'d Dict, path: &mut Vec<&'d str>, files: &mut Files<'_>) -> Node {
     let nodes = entries.iter().map(|(name, value)| {
         path.push(name);
         let node = match value {
@@ -169,11 +169,10 @@ fn table<'d>(entries: &'d Dict, path: &mut Vec<&'d str>, files: &mut BTreeSet<Pa
                 Node::digested(digest)
             }
             value if FILES.iter().any(|pattern| is_matched(pattern, path)) => {
-                let (mut digest, file) = (Context::new(&SHA256), PathBuf::from(shown(value)));
-                digest.update(file.as_os_str().as_encoded_bytes());
+                let (mut digest, file) = (Context::new(&SHA256), shown(value));
+                digest.update(file.as_bytes());
                 // What is not readable is a mistake, which the reload names.
-                digest.update(&fs::read(&file).unwrap_or_default());
-                files.insert(file);
+                digest.update(&fs::read(files.add(&file)).unwrap_or_default());
                 Node::digested(digest)
             }
             Value::Dict(_, entries) => table(entries, path, files),
@@ -192,7 +191,7 @@ fn is_matched(pattern: &str, path: &[&str]) -> bool {
 }
 
 /// Adds a secret or a list of secrets to a digest: as they are typed, and what a reference refers to.
-fn digest_secrets(value: &Value, digest: &mut Context, files: &mut BTreeSet<PathBuf>) {
+fn digest_secrets(value: &Value, digest: &mut Context, files: &mut Files<'_>) {
     let mut add = |text: &str| {
         digest.update(&(text.len() as u64).to_le_bytes());
         digest.update(text.as_bytes());
@@ -207,12 +206,12 @@ fn digest_secrets(value: &Value, digest: &mut Context, files: &mut BTreeSet<Path
                 let secret = match kind.as_str() {
                     "env" => Some(Secret::Env(name)),
                     "file" => {
-                        files.insert(PathBuf::from(&name));
+                        files.add(&name);
                         Some(Secret::File(name))
                     }
                     _ => None,
                 };
-                if let Some(secret) = secret.and_then(|secret| secret.resolve().ok()) {
+                if let Some(secret) = secret.and_then(|secret| secret.resolve(files.folder).ok()) {
                     add(secret.expose_secret());
                 }
             }

@@ -1,10 +1,6 @@
 //! Reads the configuration in layers, later ones win: the built-in defaults, the file, the environment variables.
 
-use std::{
-    borrow::Cow,
-    fmt, fs, io,
-    path::{Path, PathBuf},
-};
+use std::{borrow::Cow, fmt, fs, path::Path};
 
 use figment::{
     Figment,
@@ -16,6 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Config, Snapshot,
     diagnose::{self, Source},
+    folder::Folder,
     left_out::{LeftOut, Readable},
 };
 
@@ -80,14 +77,14 @@ pub struct Loaded {
     typed: Dict,
     source: Source,
     name: String,
-    file: Option<PathBuf>,
+    folder: Folder,
     is_built_in: bool,
 }
 
 /// Without the text, which may hold secrets.
 impl fmt::Debug for Loaded {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config, warnings, typed: _, source: _, name, file: _, is_built_in: _ } = self;
+        let Self { config, warnings, typed: _, source: _, name, folder: _, is_built_in: _ } = self;
         formatter
             .debug_struct("Loaded")
             .field("config", config)
@@ -126,7 +123,7 @@ impl Loaded {
 
     /// What the configuration is compared with at the next reload. Reads the secrets.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::of(&self.typed)
+        Snapshot::of(&self.typed, &self.folder)
     }
 
     /// The name of the file in messages.
@@ -139,11 +136,9 @@ impl Loaded {
         self.is_built_in
     }
 
-    /// The absolute path of a file of the store: a relative one begins at the folder of the configuration file. Without a
-    /// configuration file, it begins at the working directory.
-    pub fn place(&self, file: &Path) -> io::Result<PathBuf> {
-        let folder = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        std::path::absolute(folder.join(file))
+    /// Where relative paths begin.
+    pub const fn folder(&self) -> &Folder {
+        &self.folder
     }
 }
 
@@ -168,7 +163,7 @@ pub fn read(file: Option<&Path>) -> Result<Readable, ConfigError> {
         }
     };
     if let Some(rest) = &mut read.rest {
-        rest.file = file.map(Path::to_owned);
+        rest.folder = file.map(Folder::of).unwrap_or_default();
         rest.is_built_in = file.is_none();
     }
     Ok(read)
@@ -195,8 +190,9 @@ impl Readable {
                     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
                     let warnings = other_variables(names, &text).into_iter().collect();
                     let name = name.to_owned();
+                    let folder = Folder::default();
                     let rest =
-                        Loaded { config, warnings, typed, source, name: name.clone(), file: None, is_built_in: false };
+                        Loaded { config, warnings, typed, source, name: name.clone(), folder, is_built_in: false };
                     return Ok(Self { mistakes, left_out, name, rest: Some(rest) });
                 }
                 (Err(errors), _) | (_, Err(errors)) => errors,

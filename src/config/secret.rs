@@ -11,6 +11,8 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 
+use super::folder::Folder;
+
 /// Where the gateway reads a secret.
 #[derive(Clone)]
 pub enum Secret {
@@ -63,14 +65,18 @@ impl ApiKey {
 }
 
 impl Secret {
-    /// Reads the secret.
-    pub fn resolve(&self) -> Result<SecretString, SecretError> {
+    /// Reads the secret. The relative path of a file begins at this folder.
+    pub fn resolve(&self, folder: &Folder) -> Result<SecretString, SecretError> {
         let text = match self {
             Self::Literal(secret) => return Ok(secret.clone()),
             Self::Env(name) => std::env::var(name)
                 .map_err(|_| SecretError(format!("names the environment variable {name}, which is not set")))?,
-            Self::File(path) => fs::read_to_string(path)
-                .map_err(|error| SecretError(format!("names the file {path}, which cannot be read: {error}")))?,
+            Self::File(path) => {
+                let place = folder.find(path).map_err(SecretError)?;
+                fs::read_to_string(&place).map_err(|error| {
+                    SecretError(format!("names the file {}, which cannot be read: {error}", place.display()))
+                })?
+            }
         };
         let text = text.trim_end_matches(['\r', '\n']);
         match text.is_empty() {

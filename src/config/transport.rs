@@ -9,8 +9,10 @@ use serde::Deserialize;
 #[schemars(rename = "Tls")]
 pub struct TlsConfig {
     /// A file in PEM: the certificate of the listener, then those between it and the certificate authority.
+    /// A relative path begins at the folder of the configuration file.
     pub certificate: String,
-    /// A file in PEM with the private key of the certificate.
+    /// A file in PEM with the private key of the certificate. A relative path begins at the folder of the
+    /// configuration file.
     pub key: String,
 }
 

@@ -130,7 +130,7 @@ impl Resolver<'_> {
                 if secret.is_literal() && !is_sandbox {
                     self.warn(at, "holds a key itself; use { sha256 = \"…\" } or { env = \"NAME\" }");
                 }
-                match secret.resolve() {
+                match secret.resolve(self.loaded.folder()) {
                     Ok(key) => {
                         let key = key.expose_secret();
                         if key.chars().count() < SHORTEST_SAFE_KEY && !self.loaded.is_built_in() {

@@ -93,7 +93,7 @@ impl Resolver<'_> {
                 if secret.is_literal() && ingress.key_is_secret && key == ingress.key {
                     self.warn(&at, "is a literal; use { env = \"NAME\" } or { file = \"PATH\" }");
                 }
-                match secret.resolve() {
+                match secret.resolve(self.loaded.folder()) {
                     Ok(secret) => named.push((key.clone(), secret.expose_secret().to_owned())),
                     Err(error) => {
                         self.mistake(&at, error);
@@ -139,7 +139,7 @@ impl Resolver<'_> {
             if secret.is_literal() && !typed.sandbox {
                 self.warn(&format!("{at}.{name}"), "is a literal; use { env = \"NAME\" } or { file = \"PATH\" }");
             }
-            match secret.resolve() {
+            match secret.resolve(self.loaded.folder()) {
                 Ok(secret) => resolved.push((name.clone(), secret)),
                 Err(error) => {
                     self.mistake(&format!("{at}.{name}"), error);
@@ -181,7 +181,7 @@ impl Resolver<'_> {
             }
             return None;
         };
-        let proxy = secret.resolve().map_err(|error| error.to_string());
+        let proxy = secret.resolve(self.loaded.folder()).map_err(|error| error.to_string());
         match proxy.and_then(|url| Proxy::new(url.expose_secret(), exceptions)) {
             Ok(proxy) => {
                 if secret.is_literal() && proxy.has_password() {

@@ -17,7 +17,12 @@ impl Resolver<'_> {
     pub(super) fn tls(&mut self) -> Option<Served> {
         let server = &self.loaded.config.server;
         let typed = server.tls.as_ref()?;
-        match tls::for_clients(&typed.certificate, &typed.key, server.http2 != Http2::Off) {
+        let found = [("certificate", &typed.certificate), ("key", &typed.key)].map(|(key, file)| {
+            let found = self.loaded.folder().find(file);
+            found.map_err(|what| self.mistake(&format!("server.tls.{key}"), what)).ok()
+        });
+        let [Some(certificate), Some(key)] = found else { return None };
+        match tls::for_clients(&certificate, &key, server.http2 != Http2::Off) {
             Ok(served) => {
                 if served.expires < SystemTime::now() + NOTICE {
                     let date = tls::date(served.expires);

@@ -83,7 +83,7 @@ impl Resolver<'_> {
             if secret.is_literal() {
                 self.warn(&at, "is a literal; use { env = \"NAME\" } or { file = \"PATH\" }");
             }
-            match secret.resolve().map(|secret| HeaderValue::try_from(secret.expose_secret())) {
+            match secret.resolve(self.loaded.folder()).map(|secret| HeaderValue::try_from(secret.expose_secret())) {
                 Ok(Ok(mut value)) => {
                     value.set_sensitive(true);
                     headers.insert(name, value);

@@ -12,7 +12,7 @@ use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::error::StoreError;
-use crate::config::Secret;
+use crate::config::{Folder, Secret};
 
 /// How a key is written, for error messages.
 const FORM: &str = "a key of the store is 32 random bytes as 64 hexadecimal digits or in base64; \
@@ -51,12 +51,13 @@ impl Key {
     }
 
     /// Resolves a configured key. A file that others can read is refused.
-    pub(super) fn resolve(secret: &Secret) -> Result<Self, StoreError> {
+    pub(super) fn resolve(secret: &Secret, folder: &Folder) -> Result<Self, StoreError> {
         use secrecy::ExposeSecret as _;
+        let unreadable = |error| wrong(format!("the key of the store cannot be read: `store.key` {error}"));
         if let Secret::File(path) = secret {
-            check_mode(Path::new(path))?;
+            check_mode(&folder.find(path).map_err(unreadable)?)?;
         }
-        let text = secret.resolve().map_err(|error| wrong(format!("the key of the store cannot be read: {error}")))?;
+        let text = secret.resolve(folder).map_err(|error| unreadable(error.to_string()))?;
         Self::parse(text.expose_secret()).map_err(|error| wrong(format!("{secret:?}: {error}")))
     }
 

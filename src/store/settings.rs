@@ -84,7 +84,9 @@ impl Settings {
     pub fn of(loaded: &Loaded) -> Result<Self, StoreError> {
         let typed = loaded.config.store.as_ref();
         let url = match typed.and_then(|typed| typed.url.as_ref()) {
-            Some(url) => Some(url.resolve().map_err(|error| StoreError::Settings(format!("`store.url` {error}")))?),
+            Some(url) => Some(
+                url.resolve(loaded.folder()).map_err(|error| StoreError::Settings(format!("`store.url` {error}")))?,
+            ),
             None => None,
         };
         let place = match url.map_or_else(|| Ok(Location::File(USUAL_FILE.into())), Location::parse)? {
@@ -93,8 +95,9 @@ impl Settings {
         };
         let mut settings = Self::at(place);
         let Some(typed) = typed else { return Ok(settings) };
-        settings.key = typed.key.as_ref().map(Key::resolve).transpose()?;
-        settings.previous_keys = typed.previous_keys.iter().map(Key::resolve).collect::<Result<_, _>>()?;
+        let key = |secret| Key::resolve(secret, loaded.folder());
+        settings.key = typed.key.as_ref().map(key).transpose()?;
+        settings.previous_keys = typed.previous_keys.iter().map(key).collect::<Result<_, _>>()?;
         settings.lease = typed.lease.unwrap_or(settings.lease);
         if !(SHORTEST_LEASE..=LONGEST_LEASE).contains(&settings.lease) {
             return Err(StoreError::Settings("`store.lease` must be from \"2s\" to \"10m\"".to_owned()));
@@ -160,7 +163,7 @@ impl Location {
 /// at the working directory: a store that is only there is refused, because the gateway would begin with an empty one.
 fn placed(file: &Path, loaded: &Loaded) -> Result<PathBuf, StoreError> {
     let unknown = |error| StoreError::Settings(format!("the working directory cannot be read: {error}"));
-    let place = loaded.place(file).map_err(unknown)?;
+    let place = loaded.folder().place(file).map_err(unknown)?;
     let earlier = std::path::absolute(file).map_err(unknown)?;
     // The lock file stays where a store is being restored.
     let is_used = place.exists() || with_ending(&place, ".lock").exists();

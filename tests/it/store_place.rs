@@ -1,11 +1,15 @@
-//! Where the store is: a relative path begins at the folder of the configuration file, wherever the command is run.
+//! Where the store, the secrets and the certificate are: a relative path begins at the folder of the configuration file,
+//! wherever the command is run.
 
 use std::{fs, path::Path, process::Output, time::Duration};
 
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-use crate::terminal::{err, out};
+use crate::{
+    terminal::{err, out},
+    tls_front::Authority,
+};
 
 const MERCHANT: &str = "[merchants.acme]\napi_keys = [\"sk_0123456789abcdef01234567\"]\nactive = \"main\"\n\
      connections.main = { provider = \"lomi\", sandbox = true }\n";
@@ -81,4 +85,59 @@ fn the_package_names_the_place_of_its_store() {
     let loaded = passerelle::config::load_text(&text.expect("a file"), "passerelle.toml").expect("no mistakes");
     let settings = passerelle::store::Settings::of(&loaded).expect("settings");
     assert_eq!(settings.location(), "sqlite:/var/lib/passerelle/passerelle.db");
+}
+
+/// The names of files that a configuration can have, with the keys that name them.
+const FILES: [(&str, &str); 6] = [
+    ("server.tls.certificate", "certificate.pem"),
+    ("server.tls.key", "certificate.key"),
+    ("store.key", "store.key"),
+    ("operator.keys", "operator"),
+    ("merchants.acme.api_keys", "acme"),
+    ("merchants.acme.connections.main.credentials.api_key", "lomi"),
+];
+
+#[test]
+fn a_file_of_a_secret_or_of_the_certificate_is_beside_the_configuration_and_a_mistake_elsewhere() {
+    let [work, configuration] = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+    let text = "[server.tls]\ncertificate = \"certificate.pem\"\nkey = \"certificate.key\"\n\
+                [store]\nkey = { file = \"store.key\" }\n\
+                [operator]\nlisten = \"127.0.0.1:0\"\nkeys = [{ file = \"operator\" }]\n\
+                [merchants.acme]\napi_keys = [{ file = \"acme\" }]\nactive = \"main\"\n\
+                connections.main = { provider = \"lomi\", credentials = { api_key = { file = \"lomi\" } } }\n";
+    fs::write(configuration.path().join("passerelle.toml"), text).expect("it is written");
+    let certificate = Authority::new().certificate("localhost");
+    let contents = [
+        &certificate.pem,
+        &certificate.key_pem,
+        &"0a".repeat(32),
+        &format!("op_{}", "0".repeat(32)),
+        &format!("sk_{}", "0".repeat(32)),
+        &"lomi_0".to_owned(),
+    ];
+    for ((_, name), content) in FILES.into_iter().zip(contents) {
+        let file = work.path().join(name);
+        fs::write(&file, content).expect("it is written");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(&file, mode).expect("only its owner can read it");
+    }
+    let refused = run(work.path(), configuration.path(), &["check"]);
+    assert_eq!(refused.status.code(), Some(1));
+    for (key, name) in FILES {
+        let [old, new] = [work.path(), configuration.path()].map(|folder| folder.join(name));
+        let message = format!(
+            "`{key}` names the file {name}, which is at {}, in the working directory, and not at {}: a relative path begins at the \
+             folder of the configuration file.",
+            old.display(),
+            new.display()
+        );
+        assert!(err(&refused).contains(&message), "{message}\n{}", err(&refused));
+        fs::rename(old, new).expect("it is moved");
+    }
+    let checked = run(work.path(), configuration.path(), &["check"]);
+    assert!(checked.status.success() && !err(&checked).contains("error"), "{}", err(&checked));
+    fs::remove_file(configuration.path().join("lomi")).expect("it is removed");
+    let missing = err(&run(work.path(), configuration.path(), &["check"]));
+    let place = configuration.path().join("lomi");
+    assert!(missing.contains(&format!("names the file {}, which cannot be read", place.display())), "{missing}");
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::Target;
 use crate::{
     command::{CommandError, Configuration, terminal},
-    config::{self, ApiKey, Config},
+    config::{self, ApiKey, Loaded},
     merchant::SANDBOX_OPERATOR_KEY,
     switch::view::{Reason, SwitchView},
     upstream::is_loopback,
@@ -77,7 +77,7 @@ impl Client {
                         loaded.name()
                     )));
                 };
-                let key = from_environment.map_or_else(|| key_of(&loaded.config), Ok)?;
+                let key = from_environment.map_or_else(|| key_of(&loaded), Ok)?;
                 (format!("http://{}", reachable(&operator.listen)), key)
             }
         };
@@ -202,12 +202,13 @@ fn reachable(listen: &str) -> String {
 }
 
 /// The first key of the configuration that is more than a digest.
-fn key_of(config: &Config) -> Result<String, CommandError> {
+fn key_of(loaded: &Loaded) -> Result<String, CommandError> {
+    let config = &loaded.config;
     let keys = config.operator.iter().flat_map(|operator| &operator.keys);
     let mut wrong = None;
     for key in keys {
         let ApiKey::Key(secret) = key else { continue };
-        match secret.resolve() {
+        match secret.resolve(loaded.folder()) {
             Ok(key) => return Ok(key.expose_secret().to_owned()),
             Err(error) => wrong = Some(format!("`operator.keys` {error}")),
         }
