@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::
 use super::{
     assets::{Asset, HTMX, ICON, STYLE},
     login,
+    session::NewCookie,
 };
 use crate::{
     http::accept::Preference,
@@ -128,8 +129,11 @@ pub(super) fn page(
     Ok(html(status, text))
 }
 
-/// The layer of every route: shows problems as pages to people, and adds the headers that every answer has.
-pub(super) async fn finish(request: Request, next: Next) -> Response {
+/// The layer of every route: shows problems as pages to people, and adds the headers that every answer has, and the new
+/// cookie of the session.
+pub(super) async fn finish(mut request: Request, next: Next) -> Response {
+    let cookie = NewCookie::default();
+    request.extensions_mut().insert(cookie.clone());
     let is_browser = Preference::of(request.headers()).is_of_browser();
     let is_refresh = request.headers().contains_key("hx-request");
     let asked = Asked::of(&request);
@@ -146,6 +150,7 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
         }
     }
     add_headers(response.headers_mut());
+    cookie.add_to(response.headers_mut());
     response
 }
 

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::{
+    Extension,
     body::Body,
     extract::{Request, State},
     response::Response,
@@ -11,7 +12,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::{
     Console,
     layout::{self, Asked},
-    session,
+    session::{self, NewCookie},
 };
 use crate::{
     body::{BodyLimits, read_body},
@@ -90,9 +91,21 @@ pub(super) async fn log_in(
 }
 
 /// `POST /console/logout`
-pub(super) async fn log_out(State(console): State<Console>, _: Addressed, headers: HeaderMap) -> Response {
-    console.sessions.end(&headers);
-    redirect("/console/login", session::removed(&headers))
+pub(super) async fn log_out(
+    State(console): State<Console>,
+    _: Addressed,
+    Extension(cookie): Extension<NewCookie>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    cookie.set(session::removed(&headers));
+    console.sessions.end(&headers).await.map_err(|error| {
+        tracing::error!("a logout of the console is known to this process alone: {error}");
+        let detail = "this gateway has ended the session, but the store cannot record it now: another replica accepts a copy of the \
+                      cookie until it was not used for 30 minutes, or the session is eight hours old. Remove the key from \
+                      `operator.keys` and reload to end all of its sessions";
+        Problem::new(Code::StoreUnavailable, detail)
+    })?;
+    Ok(redirect("/console/login", None))
 }
 
 /// Reads a form. A field that it does not know is refused.

@@ -68,7 +68,7 @@ impl FromRef<Console> for Arc<App> {
 
 /// The routes of the console.
 pub fn routes(app: &Arc<App>, switches: Arc<dyn SwitchService>) -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
-    let sessions = Arc::new(Sessions::new(&app.store.session_key()));
+    let sessions = Arc::new(Sessions::new(&app.store));
     let console = Console { app: Arc::clone(app), switches, sessions };
     let pages: Vec<(&'static str, MethodRouter<Console>)> = vec![
         ("/", get(root)),

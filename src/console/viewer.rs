@@ -10,7 +10,7 @@ use axum::{
 use http::{HeaderMap, Method, StatusCode, request::Parts};
 use serde::Serialize;
 
-use super::{Console, layout};
+use super::{Console, layout, session::NewCookie};
 use crate::{
     http::{accept::Preference, answer, query::Query, request::bearer},
     merchant::Gateway,
@@ -62,19 +62,14 @@ impl FromRequestParts<Console> for Viewer {
         let name = if let Some(key) = bearer(&parts.headers) {
             gateway.operator_named(key, &parts.headers)?
         } else {
-            let session = console.sessions.of(&parts.headers);
-            let name = session.and_then(|session| gateway.operator.name_of_digest(&session.key).map(str::to_owned));
-            name.ok_or_else(|| {
-                let detail = "log in with the operator's key, or send it as `Authorization: Bearer <key>`";
-                Problem::new(Code::Unauthorized, detail)
-            })?
+            Self::of_session(parts, console, &gateway).await?
         };
         let path_and_query = parts.uri.path_and_query().map_or("/console", |path| path.as_str());
         Ok(Self {
             name,
             gateway,
             form: Form::of(&parts.headers),
-            is_refresh: parts.headers.contains_key("hx-request"),
+            is_refresh: is_refresh(&parts.headers),
             method: parts.method.clone(),
             url: path_and_query.to_owned(),
             query: parts.uri.query().map(str::to_owned),
@@ -82,7 +77,31 @@ impl FromRequestParts<Console> for Viewer {
     }
 }
 
+/// Whether a request is one of htmx. An open page sends it by itself, so it does not show that somebody is there.
+fn is_refresh(headers: &HeaderMap) -> bool {
+    headers.contains_key("hx-request")
+}
+
 impl Viewer {
+    /// The name of the key of the request's session, which is used by it.
+    async fn of_session(parts: &Parts, console: &Console, gateway: &Gateway) -> Result<String, Problem> {
+        let session = console.sessions.of(&parts.headers).await.map_err(|error| {
+            tracing::error!("the store does not say whether a session of the console has ended: {error}");
+            let detail = "the store cannot be read now, so it is not known whether this session was logged out of; the \
+                          operator's key as `Authorization: Bearer <key>` needs no session";
+            Problem::new(Code::StoreUnavailable, detail)
+        })?;
+        let named = session.and_then(|session| Some((session, gateway.operator.name_of_digest(&session.key)?)));
+        let Some((session, name)) = named else {
+            let detail = "log in with the operator's key, or send it as `Authorization: Bearer <key>`";
+            return Err(Problem::new(Code::Unauthorized, detail));
+        };
+        if let (false, Some(cookie)) = (is_refresh(&parts.headers), parts.extensions.get::<NewCookie>()) {
+            cookie.set(console.sessions.renewed(session, &parts.headers));
+        }
+        Ok(name.to_owned())
+    }
+
     /// The parameters of the page. One that it does not know is refused.
     pub(super) fn query(&self, known: &[&'static str]) -> Result<Query, Problem> {
         Query::read(self.query.as_deref().unwrap_or_default(), &[known])

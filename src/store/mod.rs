@@ -9,6 +9,7 @@
 //! | `carried/` | what the gateway keeps of customers because their provider cannot hold it | [`Carried`] |
 //! | `switches/` | switches of providers, and what has become of each customer | [`SwitchLog`] |
 //! | `signatures.rs` | signatures of drop-in clients, so that none is accepted twice | [`Signatures`] |
+//! | `ended_sessions.rs` | sessions of the console that were logged out of | [`EndedSessions`] |
 //! | `audit/` | a record of every intent and outcome, in a chain | [`AuditLog`] |
 //! | `secret.rs` | the secret that hashes derive from | none |
 //!
@@ -30,6 +31,7 @@ mod backup;
 mod carried;
 mod contacts;
 mod database;
+mod ended_sessions;
 mod error;
 mod hashes;
 mod ids;
@@ -62,6 +64,7 @@ pub use contacts::{ContactChanges, ContactKind, Contacts, ContactsOf};
 #[cfg(feature = "simulation")]
 pub use database::sqlite::simulated::{Fate, SimulatedDatabase, StoreFaults};
 pub use database::sqlite::{Copied, Newest, Older};
+pub use ended_sessions::EndedSessions;
 pub use error::StoreError;
 pub use ids::{
     Added, AdoptedId, CopyComplete, CopyState, Deletion, Epochs, Erased, Erasure, HomeOfWrite, IdAt, IdCounts,
@@ -104,6 +107,7 @@ pub struct Store {
     carried: Carried,
     switches: SwitchLog,
     signatures: Signatures,
+    ended_sessions: EndedSessions,
     audit: AuditLog,
 }
 
@@ -189,7 +193,8 @@ impl Store {
         let (ids, carried) = (Ids::of(&opened).await?, Carried::of(&opened).await?);
         let audit = AuditLog::of(&opened.database);
         let (switches, signatures) = (SwitchLog::of(&opened), Signatures::of(&opened));
-        let store = Self { opened, operations, contacts, ids, carried, switches, signatures, audit };
+        let ended_sessions = EndedSessions::of(&opened);
+        let store = Self { opened, operations, contacts, ids, carried, switches, signatures, ended_sessions, audit };
         if !settings.previous_keys.is_empty() {
             store.reseal().await?;
         }
@@ -244,6 +249,11 @@ impl Store {
     /// The switches of providers.
     pub const fn switches(&self) -> &SwitchLog {
         &self.switches
+    }
+
+    /// The sessions of the console that were ended by a logout.
+    pub const fn ended_sessions(&self) -> &EndedSessions {
+        &self.ended_sessions
     }
 
     /// The signatures of drop-in clients that were used.

@@ -11,6 +11,7 @@ mod client;
 #[expect(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../shared/cluster.rs"]
 mod cluster;
+mod console;
 mod departures;
 mod duplicates;
 mod haproxy;
@@ -43,6 +44,7 @@ fn main() {
     arguments.test_threads.get_or_insert(2);
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(duplicates::trials());
+    trials.extend(console::trials());
     trials.extend(departures::trials());
     trials.extend(keyless::trials());
     trials.extend(late::trials());

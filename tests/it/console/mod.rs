@@ -3,6 +3,7 @@
 
 mod pages;
 mod people;
+mod replicas;
 mod sessions;
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
@@ -50,7 +51,11 @@ impl Shown {
 
 impl Bed {
     async fn start() -> Self {
-        let gateway = Gateway::start(&configuration(&format!("\"{KEY}\""))).await.with_key("sk_acme");
+        Self::of(&configuration(&format!("\"{KEY}\""))).await
+    }
+
+    async fn of(configuration: &str) -> Self {
+        let gateway = Gateway::start(configuration).await.with_key("sk_acme");
         #[expect(clippy::disallowed_methods, reason = "a client of the gateway, not of a provider")]
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
         Self { gateway, client: client.expect("a client") }

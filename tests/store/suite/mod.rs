@@ -4,6 +4,7 @@ mod carried;
 mod claims;
 mod contacts;
 mod copies;
+mod ended_sessions;
 mod ends;
 mod erasures;
 mod holds;
@@ -142,6 +143,7 @@ suite![
     signatures::a_read_without_a_nonce_is_repeated_for_a_moment_everywhere,
     signatures::a_server_error_frees_the_signature_everywhere,
     signatures::old_signatures_and_answers_are_deleted,
+    ended_sessions::an_ended_session_is_known_to_every_process_until_its_time_is_over,
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,
