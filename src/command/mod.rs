@@ -145,6 +145,8 @@ impl CommandLine {
             Ok(()) => ExitCode::SUCCESS,
             Err(CommandError::Usage(message)) => {
                 terminal::print_error(&message);
+                // As clap ends its own errors of usage.
+                terminal::print_notice("\nFor more information, try '--help'.");
                 ExitCode::from(2)
             }
             Err(CommandError::Open(message)) => {

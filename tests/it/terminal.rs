@@ -263,14 +263,31 @@ fn the_sandbox_is_only_served_on_loopback() {
 
 #[test]
 fn wrong_usage_has_its_own_exit_code() {
-    for arguments in [["serve", "--colour"], ["explain", "create"], ["fly", "me"]] {
-        assert_eq!(run(&arguments).status.code(), Some(2), "{arguments:?}");
-    }
+    assert_eq!(run(&["explain", "create"]).status.code(), Some(2));
     let region = run(&["twin", "--provider", "lomi", "--region", "Senegal"]);
     assert_eq!((region.status.code(), err(&region).contains("`Senegal` is not an ISO 3166-1")), (Some(2), true));
     let missing = run(&["serve", "--config", "/no/such/file.toml"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(err(&missing).contains("/no/such/file.toml cannot be read"), "{}", err(&missing));
+}
+
+/// Whatever finds the mistake: the parser of the arguments, or the command.
+#[test]
+fn every_error_begins_alike_and_wrong_usage_says_where_help_is() {
+    for (arguments, first, is_usage) in [
+        (&["serve", "--colour"][..], "error: unexpected argument '--colour' found", true),
+        (&["fly"], "error: unrecognized subcommand 'fly'", true),
+        (&["operations", "--outcome", "lost"], "error: invalid value 'lost' for '--outcome <OUTCOME>'", true),
+        (&["providers", "lomo"], "error: `lomo` is not a provider; did you mean `lomi`?", true),
+        (&["serve", "--listen", "0.0.0.0:0"], "error: ", true),
+        (&["serve", "--config", "/no/such/file.toml"], "error: /no/such/file.toml cannot be read", false),
+    ] {
+        let failed = run(arguments);
+        let text = err(&failed);
+        assert!(text.starts_with(first) && text.matches("error:").count() == 1, "{arguments:?}: {text}");
+        assert_eq!(failed.status.code(), Some(if is_usage { 2 } else { 1 }), "{arguments:?}");
+        assert_eq!(text.ends_with("\n\nFor more information, try '--help'.\n"), is_usage, "{arguments:?}: {text}");
+    }
 }
 
 #[tokio::test]
