@@ -22,6 +22,9 @@ use crate::{
 /// The longest string that a field accepts, in bytes.
 const MAX_BYTES: usize = 4096;
 
+/// The longest balance.
+const MAX_BALANCE: usize = 40;
+
 /// Reads the fields of a create or an update from its JSON body.
 pub fn fields(body: &Source, region: Option<Region>) -> Result<CustomerFields, Error> {
     BodyReader::open(body, region)?.finish()
@@ -366,5 +369,21 @@ fn phone_text(text: &str) -> Option<&'static str> {
 }
 
 fn balance_text(text: &str) -> Option<&'static str> {
-    (!decimal::is_plain(text)).then_some("must be a decimal number in a string, such as \"12.50\"")
+    let is_balance = text.len() <= MAX_BALANCE && decimal::is_plain(text);
+    (!is_balance).then_some("must be a decimal number in a string of at most 40 characters, such as \"12.50\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_balance_has_at_most_40_characters() {
+        let is_read = |places: usize| {
+            let body = format!(r#"{{"balance":"0.{}"}}"#, "0".repeat(places));
+            fields(&Source::new(&body.into()).expect("a text"), None).is_ok()
+        };
+        assert!(is_read(38));
+        assert!(!is_read(39), "the document of the API allows 40 characters");
+    }
 }
