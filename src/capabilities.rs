@@ -4,7 +4,7 @@ use passerelle_providers::{
     VENDORS,
     model::{
         Field, Operation,
-        manifest::{Dedupe, FilterSupport, ListCoverage, Manifest, PagingStyle, Support},
+        manifest::{Clears, Dedupe, FilterSupport, ListCoverage, Manifest, PagingStyle, Requirement, Support},
     },
 };
 use serde::Serialize;
@@ -35,6 +35,10 @@ pub struct ProviderView {
     pub operations: Vec<OperationSupport>,
     /// Every field of the API, also those that can only be read.
     pub fields: Vec<FieldView>,
+    /// What every customer must have: a create gives it, and no update removes it.
+    pub requires: Vec<RequirementView>,
+    /// Whether an update can clear a field with `null`.
+    pub clears: ClearsView,
     /// Which customers its lists and searches show.
     pub lists: ListsView,
     /// The filters of the list.
@@ -91,6 +95,47 @@ pub struct FieldView {
     /// How it is emulated, or why it is not supported.
     #[schema(required)]
     pub reason: Option<&'static str>,
+}
+
+/// Fields of which a customer needs at least one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RequirementView {
+    /// The fields. One of them is enough.
+    pub any_of: Vec<&'static str>,
+    /// What the provider requires, in words.
+    pub reason: &'static str,
+}
+
+impl From<&Requirement> for RequirementView {
+    fn from(requirement: &Requirement) -> Self {
+        // Who gives a part of the name gives a name.
+        let fields = requirement.any_of.iter().flat_map(|field| match field {
+            Field::Name => &[Field::Name, Field::FirstName, Field::LastName][..],
+            field => std::slice::from_ref(field),
+        });
+        Self { any_of: fields.map(|field| field.name()).collect(), reason: requirement.message }
+    }
+}
+
+/// Whether an update can clear a field with `null`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClearsView {
+    /// `native` or `none`.
+    #[schema(value_type = openapi::Support)]
+    pub support: &'static str,
+    /// Why a field cannot be cleared.
+    #[schema(required)]
+    pub reason: Option<&'static str>,
+}
+
+impl From<Clears> for ClearsView {
+    fn from(clears: Clears) -> Self {
+        let (support, reason) = match clears {
+            Clears::Sent => (Support::Native, None),
+            Clears::No(reason) => (Support::No(reason), Some(reason)),
+        };
+        Self { support: support.as_str(), reason }
+    }
 }
 
 /// Which customers the lists and searches of a provider show.
@@ -152,6 +197,8 @@ impl From<&'static Manifest> for ProviderView {
             credentials: manifest.auth.iter().map(|scheme| scheme.credentials().to_vec()).collect(),
             operations: Operation::ALL.iter().map(|operation| operation_view(manifest, *operation)).collect(),
             fields: fields(manifest),
+            requires: manifest.requires.iter().map(RequirementView::from).collect(),
+            clears: manifest.update.clears.into(),
             lists: manifest.lists.into(),
             filters: vec![
                 filter_view("email", filters.email),

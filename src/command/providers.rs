@@ -88,6 +88,12 @@ fn in_full(view: &ProviderView) -> String {
     let ways: Vec<String> = view.credentials.iter().map(|names| names.join(" + ")).collect();
     text.push_str(&format!("credentials    {}\n", ways.join(", or ")));
     text.push_str(&format!("ids            {}\n", view.id_pattern));
+    for requirement in &view.requires {
+        text.push_str(&format!("requires       {}\n", requirement.any_of.join(" or ")));
+    }
+    if let Some(reason) = view.clears.reason {
+        text.push_str(&format!("cannot clear   {reason}\n"));
+    }
     let listed = view.lists.shown.map_or("all customers".to_owned(), |listed| format!("only {listed}"));
     text.push_str(&format!("lists show     {listed}\n"));
     text.push_str(&format!(

@@ -40,7 +40,7 @@ use crate::{capabilities, openapi};
     ),
     components(schemas(
         schema::Explanation, schema::Problem, openapi::Include, openapi::Coalesce, capabilities::ProviderView, capabilities::OperationSupport,
-        capabilities::FieldView, capabilities::FilterView, capabilities::PagingView,
+        capabilities::FieldView, capabilities::RequirementView, capabilities::ClearsView, capabilities::FilterView, capabilities::PagingView,
     )),
     tags(
         (name = "customers", description = "Single customers, and lists of customers."),

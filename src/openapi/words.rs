@@ -5,9 +5,9 @@ use passerelle_providers::model::Operation;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        RefOr, Schema,
+        Object, RefOr, Schema,
         extensions::Extensions,
-        schema::{ObjectBuilder, SchemaType, Type},
+        schema::{AdditionalProperties, ObjectBuilder, SchemaType, Type},
     },
 };
 
@@ -24,6 +24,19 @@ fn only(word: &str) -> ObjectBuilder {
 
 fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::Type(Type::String))
+}
+
+/// The metadata that a client can write: an object, or null, with keys that are not those of the gateway.
+pub fn metadata() -> Object {
+    let keys = text().pattern(Some(r"^(?!passerelle_)[^\x00]*$"));
+    let description = "Your own keys and values. Keys that begin with `passerelle_` are reserved for the gateway, and refused. So is \
+                       an integer that does not fit into 64 bits, at any depth.";
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .property_names(Some(keys))
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true)))
+        .description(Some(description))
+        .build()
 }
 
 macro_rules! words {

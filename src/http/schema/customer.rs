@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Exchange;
-use crate::openapi::{CustomerObject, CustomerType, ReceiptOutcome};
+use crate::openapi::{CustomerObject, CustomerType, ReceiptOutcome, metadata};
 
 /// A customer. It has the same shape with every provider; a field that the provider does not return is `null`.
 #[derive(ToSchema)]
@@ -178,7 +178,8 @@ pub(in crate::http) struct CustomerFields {
     /// The first balance as a decimal string, if the provider accepts one.
     #[schema(pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$", max_length = 40, example = "0")]
     balance: Option<String>,
-    /// Your own keys and values. Keys that begin with `passerelle_` are reserved for the gateway, and refused.
+    /// Your own keys and values.
+    #[schema(schema_with = metadata)]
     metadata: Option<BTreeMap<String, Value>>,
 }
 
