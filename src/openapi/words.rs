@@ -39,6 +39,18 @@ pub fn metadata() -> Object {
         .build()
 }
 
+/// A text that every database can store.
+#[derive(Debug)]
+pub enum Text {}
+
+impl PartialSchema for Text {
+    fn schema() -> RefOr<Schema> {
+        text().pattern(Some(r"^[^\x00]*$")).into()
+    }
+}
+
+impl ToSchema for Text {}
+
 macro_rules! words {
     ($make:ident: $( $(#[doc = $doc:literal])+ $name:ident = $words:expr; )*) => {$(
         $(#[doc = $doc])+

@@ -143,6 +143,10 @@ impl Authorized {
             read_body(&self.headers, body, self.limits, self.app.bodies.reservation(BodyOwner::Operator)).await?;
         let text: &RawValue = serde_json::from_slice(&bytes)
             .map_err(|error| Problem::new(Code::MalformedRequest, format!("the body is not JSON: {error}")))?;
+        if has_nul(text.get()) {
+            let detail = "a string contains U+0000, which not every database can store; remove it";
+            return Err(Problem::new(Code::MalformedRequest, detail));
+        }
         read_object(text).map_err(|error: serde_json::Error| {
             Problem::new(Code::InvalidRequest, format!("the body is wrong: {error}"))
         })
@@ -163,8 +167,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Path::<String>::from_request_parts(parts, state).await {
-            Ok(Path(name)) => Ok(Self(name)),
-            Err(_) => Err(Problem::new(Code::InvalidId, "the path is not UTF-8 text")),
+            Ok(Path(name)) if !name.contains('\0') => Ok(Self(name)),
+            _ => Err(Problem::new(Code::MalformedRequest, "the path is not UTF-8 text without U+0000")),
         }
     }
+}
+
+/// Whether a string in JSON contains U+0000. JSON can only write it as an escape.
+fn has_nul(json: &str) -> bool {
+    let mut rest = json;
+    while let Some((_, escape)) = rest.split_once('\\') {
+        if escape.starts_with("u0000") {
+            return true;
+        }
+        // What is escaped can be a backslash itself.
+        let mut after = escape.chars();
+        after.next();
+        rest = after.as_str();
+    }
+    false
 }

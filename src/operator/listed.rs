@@ -93,7 +93,8 @@ mod tests {
     /// R24: one bad row never ends the reading of a file.
     #[tokio::test]
     async fn a_wrong_line_does_not_end_the_list_and_pieces_may_end_anywhere() {
-        let text = "{\"id\":\"a\",\"name\":\"Awa\"}\n\n[1]\n{\"name\":\"x\"}\nnot JSON\n{\"id\":\"b\"}";
+        let text =
+            "{\"id\":\"a\",\"name\":\"Awa\"}\n\n[1]\n{\"name\":\"x\"}\n{\"id\":\"a\\u0000\"}\nnot JSON\n{\"id\":\"b\"}";
         for size in [1, 7, 1000] {
             let pieces: Vec<Result<Vec<u8>, Infallible>> =
                 text.as_bytes().chunks(size).map(|part| Ok(part.to_vec())).collect();
@@ -107,7 +108,8 @@ mod tests {
                 "a",
                 "line 3: it is not a JSON object",
                 "line 4: it has no `id` that is a text",
-                "line 5: it is not JSON",
+                "line 5: its `id` contains U+0000, which not every database can store",
+                "line 6: it is not JSON",
                 "b",
             ];
             assert_eq!(shown, expected);

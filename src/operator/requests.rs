@@ -7,15 +7,20 @@ use serde::{
 use serde_json::{Number, value::RawValue};
 use utoipa::ToSchema;
 
-use crate::switch::service::{Decided, Decision, whole_number};
+use crate::{
+    openapi::Text,
+    switch::service::{Decided, Decision, whole_number},
+};
 
 /// Plans a switch.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanBody {
     /// The merchant.
+    #[schema(pattern = r"^[^\x00]*$")]
     pub merchant: String,
     /// The connection that becomes active.
+    #[schema(pattern = r"^[^\x00]*$")]
     pub to: String,
     /// How many customers the report shows before and after. The default is 20.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
@@ -36,9 +41,11 @@ pub struct RunBody {
     pub first: Option<u64>,
     /// Copy only these customers, by any id that the merchant knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Text>>, inline)]
     pub only: Option<Vec<String>>,
     /// Copy all customers but these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Text>>, inline)]
     pub except: Option<Vec<String>>,
     /// `true`: answer with the steps, and change nothing.
     #[serde(default)]
@@ -54,6 +61,7 @@ pub struct ConditionsBody {
     pub decided: Decided,
     /// The codes of the conditions that the operator accepts.
     #[serde(default)]
+    #[schema(value_type = Vec<Text>, inline)]
     pub accept: Vec<String>,
     /// `true`: answer with the steps, and change nothing.
     #[serde(default)]
@@ -69,6 +77,7 @@ pub struct AbandonBody {
     pub decided: Decided,
     /// The codes of the conditions that the operator accepts.
     #[serde(default)]
+    #[schema(value_type = Vec<Text>, inline)]
     pub accept: Vec<String>,
     /// `true`: delete what the switch created at the target.
     #[serde(default)]
@@ -105,7 +114,7 @@ pub struct DecisionsBody {
     #[serde(deserialize_with = "object")]
     pub decided: Decided,
     /// The decisions: all are taken, or none.
-    #[schema(min_items = 1)]
+    #[schema(min_items = 1, max_items = 5000)]
     #[serde(deserialize_with = "objects")]
     pub decisions: Vec<Decision>,
 }
@@ -130,6 +139,7 @@ pub struct RateBody {
 #[serde(deny_unknown_fields)]
 pub struct ActiveBody {
     /// The connection that is really active.
+    #[schema(pattern = r"^[^\x00]*$")]
     pub connection: String,
 }
 

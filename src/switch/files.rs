@@ -323,6 +323,7 @@ pub fn listed_in(line: &[u8]) -> Option<Result<String, &'static str>> {
     }
     Some(match serde_json::from_slice::<serde_json::Value>(line) {
         Ok(serde_json::Value::Object(customer)) => match customer.get("id").and_then(serde_json::Value::as_str) {
+            Some(id) if id.contains('\0') => Err("its `id` contains U+0000, which not every database can store"),
             Some(id) if !id.is_empty() => Ok(id.to_owned()),
             _ => Err("it has no `id` that is a text"),
         },

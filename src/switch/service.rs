@@ -15,6 +15,7 @@ use super::view::{CommandName, DecisionKind, MapEntry, Outcome, Reason, Steps, S
 /// What a command was decided on. If the switch is in another state or epoch by then, the command is refused with
 /// `switch_changed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Decided {
     /// The state that the operator saw.
     pub state: SwitchState,
@@ -94,11 +95,13 @@ pub type Accepted = Vec<String>;
 #[serde(deny_unknown_fields)]
 pub struct Decision {
     /// The id that the merchant knows.
+    #[schema(pattern = r"^[^\x00]*$")]
     pub public_id: String,
     /// What to do.
     pub decision: DecisionKind,
     /// With `link`: the id at the other side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = r"^[^\x00]*$")]
     pub link_id: Option<String>,
 }
 

@@ -287,7 +287,10 @@ async fn wrong_requests_are_problems_that_say_what_is_wrong() {
     for (path, expected) in [
         ("/v1/switches?limit=0", 422),
         ("/v1/switches?limt=1", 422),
+        ("/v1/switches?cursor=sw_NULL", 400),
         ("/v1/switches/sw_9", 404),
+        ("/v1/switches/sw_%00", 400),
+        ("/v1/merchants/acme%00/switch", 400),
         (&at("records?outcome=lost"), 422),
         (&at("records?cursor=x"), 422),
         (&at("map.csv?format=excel"), 422),
@@ -300,6 +303,11 @@ async fn wrong_requests_are_problems_that_say_what_is_wrong() {
     }
     let text = bed.request(Method::POST, &at("run")).body("run");
     assert_eq!(bed.send(text).await.status_and_code(), (415, "unsupported_media_type"));
+    // PostgreSQL cannot store U+0000. A backslash that is escaped begins no escape.
+    let only = |id: &str| json!({ "decided": decided("planned", 0), "only": [id], "dry_run": true });
+    assert_eq!(bed.post(&at("run"), only("cus_\0")).await.status_and_code(), (400, "malformed_request"));
+    let other = bed.post(&at("run"), only("cus_\\u0000")).await;
+    assert_ne!(other.status.as_u16(), 400, "{}", other.text);
     let cut = bed.request(Method::POST, &at("run")).header("content-type", "application/json").body("{");
     assert_eq!(bed.send(cut).await.status_and_code(), (400, "malformed_request"));
 }
