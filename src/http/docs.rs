@@ -1,17 +1,23 @@
 //! The documents that the gateway serves: the API reference, which the browser renders without any request to another
 //! host, and the page of problems.
 
-use std::{fmt::Write, sync::OnceLock};
+use std::{
+    fmt::Write,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
-    extract::Path,
+    extract::{Path, State},
     response::{Redirect, Response},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::accept::Preference;
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    state::App,
+};
 
 /// The name of the reference's script in its crate. A new version of the crate may change it.
 const SCRIPT: &str = "scalar.js";
@@ -25,22 +31,21 @@ pub async fn root(headers: HeaderMap) -> Result<Redirect, Problem> {
 }
 
 /// `GET /docs`
-pub async fn reference() -> Response {
-    const PAGE: &str = concat!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">",
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>Passerelle API</title></head>",
-        "<body><div id=\"app\"></div><script src=\"/docs/assets/scalar.js\"></script>",
-        "<script src=\"/docs/assets/start.js\"></script></body></html>",
-    );
-    page(PAGE.to_owned())
+pub async fn reference(State(app): State<Arc<App>>) -> Response {
+    // The key has no sign that a page must escape.
+    let key = app.gateway.load().public_key.as_ref().map(|key| format!(" data-key=\"{key}\"")).unwrap_or_default();
+    page(format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><link rel=\"icon\" href=\"data:,\">\
+         <title>Passerelle API</title></head>\
+         <body><div id=\"app\"{key}></div><script src=\"/docs/assets/scalar.js\"></script>\
+         <script src=\"/docs/assets/start.js\"></script></body></html>"
+    ))
 }
 
 /// `GET /docs/assets/{file}`
 pub async fn asset(headers: HeaderMap, Path(file): Path<String>) -> Result<Response, Problem> {
-    const START: &str = concat!(
-        "Scalar.createApiReference('#app',{url:'/openapi.json',withDefaultFonts:false,telemetry:false,",
-        "agent:{disabled:true},mcp:{disabled:true},hideClientButton:true,showDeveloperTools:'never'});",
-    );
+    const START: &str = include_str!("docs.start.js");
     static COMPRESSED: OnceLock<Option<Bytes>> = OnceLock::new();
     let takes_gzip = headers
         .get(header::ACCEPT_ENCODING)
@@ -76,10 +81,11 @@ fn compress() -> Option<Bytes> {
 pub async fn problems() -> Response {
     let mut page_text = String::from(concat!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">",
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>Problems</title><style>",
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><link rel=\"icon\" href=\"data:,\">",
+        "<title>Problems</title><style>",
         "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#222}",
         "h2{font-size:1.1rem;margin:2rem 0 .2rem}code{background:#f2f2f2;padding:.1rem .3rem}",
-        "@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}code{background:#2a2a2a}}</style></head><body>",
+        "@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}code{background:#2a2a2a}}</style></head><body><main>",
         "<h1>Problems</h1><p>Every error of the API is an <code>application/problem+json</code> document (RFC 9457). ",
         "<code>outcome</code> says whether the provider executed the request: <code>none</code>, <code>done</code> or ",
         "<code>unknown</code>. <code>safe_to_retry</code> is true when the client can send the same request again.</p>",
@@ -94,7 +100,7 @@ pub async fn problems() -> Response {
             code.meaning().trim().replace('&', "&amp;").replace('<', "&lt;"),
         );
     }
-    page_text.push_str("</body></html>");
+    page_text.push_str("</main></body></html>");
     page(page_text)
 }
 

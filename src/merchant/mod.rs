@@ -9,6 +9,7 @@ mod keys;
 mod mask;
 mod middleware;
 mod operator;
+mod public_key;
 mod resolve;
 mod scope;
 mod secrets;
@@ -62,6 +63,8 @@ pub struct Gateway {
     signers: Vec<Signer>,
     /// Who may use the operator's API.
     pub operator: OperatorAccess,
+    /// The key of a sandbox that the API reference shows. It is public.
+    pub public_key: Option<String>,
     /// Limits the wrong keys of an address.
     pub wrong_keys: Arc<WrongKeys>,
     /// How long a whole request may take.

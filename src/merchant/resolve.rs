@@ -15,7 +15,9 @@ use passerelle_providers::{
     vendor,
 };
 
-use super::{Client, Connection, CursorKey, Gateway, Merchant, Resolved, Signer, Twins, client::Key, digest_of};
+use super::{
+    Client, Connection, CursorKey, Gateway, Merchant, Resolved, Signer, Twins, client::Key, digest_of, public_key,
+};
 use crate::{
     admission::{OfMerchant, RequestRate, WrongKeys},
     config::{self, ConfigError, Loaded, OnAmbiguous, nearest},
@@ -128,6 +130,7 @@ impl Gateway {
                     by_name,
                     signers,
                     operator,
+                    public_key: public_key::of(loaded),
                     wrong_keys: Arc::new(WrongKeys::new(
                         config.server.wrong_keys_per_address,
                         config.server.trusted_proxies.clone(),
