@@ -1,49 +1,12 @@
 // Looks at every page of the console. `run` has started the gateway, and says in SCENE where it is and what it has.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { accessible, browser, desk, openWindow, patience, phone } from './browser.mjs';
 
 const scene = JSON.parse(process.env.SCENE);
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const desk = { width: 1280, height: 900 };
-const phone = { width: 375, height: 740 };
-const patience = 60_000;
-
-const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
-
-// What no page may do, in any window of the run.
 const wrong = { outside: [], errors: [], violations: [], dialogs: [] };
-
-/** A window of its own, in which every request to anything but the gateway fails and is noted. */
-async function open(options) {
-  const context = await browser.newContext({ baseURL: scene.console, viewport: desk, ...options });
-  await context.route('**', (route) => {
-    const { origin } = new URL(route.request().url());
-    if (origin === scene.console) return route.continue();
-    wrong.outside.push(route.request().url());
-    return route.abort();
-  });
-  if (options?.javaScriptEnabled !== false) {
-    await context.exposeFunction('reportViolation', (text) => wrong.violations.push(text));
-    await context.addInitScript(() => {
-      document.addEventListener('securitypolicyviolation', (event) => window.reportViolation(`${event.violatedDirective} ${event.blockedURI}`));
-    });
-  }
-  const page = await context.newPage();
-  page.setDefaultTimeout(patience);
-  page.on('dialog', (dialog) => { wrong.dialogs.push(dialog.message()); dialog.dismiss(); });
-  page.on('pageerror', (error) => wrong.errors.push(String(error)));
-  page.on('console', (message) => {
-    // The browser writes a line of its own for an answer that a test asked for, such as 401.
-    if (message.type() === 'error' && !/the server responded with a status of 4\d\d/.test(message.text())) wrong.errors.push(message.text());
-  });
-  return page;
-}
+const open = (options) => openWindow(scene.console, wrong, options);
 
 /** Logs in by keyboard alone. */
 async function logIn(page, path = '/console') {
@@ -188,22 +151,6 @@ function paths(switchPath, operation) {
     customer, `/console/explain?merchant=acme&id=${scene.customers[1]}`, '/console/operations', '/console/operations?outcome=done', operation,
     '/console/switches', switchPath, `${switchPath}/complete`, `${switchPath}/verify`, '/console/providers', '/console/problems', '/console/login',
   ];
-}
-
-/** Rules of accessibility, and that nothing is wider than the window. Returns how many rules were met. */
-async function accessible(page, path, title) {
-  await page.goto(path);
-  const found = await page.evaluate(async (source) => {
-    // The policy of the page allows no inline script, so the rules are evaluated from outside of it.
-    if (!window.axe) (0, eval)(source);
-    const { violations, passes } = await window.axe.run(document, { resultTypes: ['violations'] });
-    const nodes = violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.target.join(' ')).join(', ')}`);
-    const { scrollWidth, clientWidth } = document.documentElement;
-    return { nodes, passes: passes.length, wider: scrollWidth - clientWidth };
-  }, axe);
-  assert.deepEqual(found.nodes, [], `${path}, ${title}`);
-  assert.ok(found.wider <= 0, `${path}, ${title}: ${found.wider} pixels wider than the window`);
-  return found.passes;
 }
 
 const began = Date.now();
