@@ -97,7 +97,7 @@ impl Modify for Explained {
 
 /// The OpenAPI document as JSON.
 pub fn json() -> String {
-    openapi::document(Contract::openapi(), Some(include_str!("openapi.examples.json")))
+    openapi::document(Contract::openapi(), include_str!("openapi.examples.json"))
 }
 
 /// `GET /openapi.json`

@@ -59,7 +59,7 @@ impl Modify for Key {
 
 /// The OpenAPI document as JSON.
 pub fn json() -> String {
-    openapi::document(Contract::openapi(), None)
+    openapi::document(Contract::openapi(), include_str!("openapi.examples.json"))
 }
 
 /// `GET /openapi.json`

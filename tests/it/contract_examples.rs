@@ -15,13 +15,13 @@ const FILE: &str = "src/http/openapi.examples.json";
 
 /// The examples as the document reads them.
 #[derive(Default)]
-struct Examples {
+pub(crate) struct Examples {
     operations: BTreeMap<String, Value>,
     problems: BTreeMap<String, Value>,
 }
 
 impl Examples {
-    fn add(&mut self, operation: &str, name: &str, request: Option<&Value>, answer: &Answer) {
+    pub(crate) fn add(&mut self, operation: &str, name: &str, request: Option<&Value>, answer: &Answer) {
         let entry = self.operations.entry(operation.to_owned()).or_insert_with(|| json!({ "answers": {} }));
         if let Some(request) = request {
             entry["request"] = request.clone();
@@ -29,7 +29,12 @@ impl Examples {
         entry["answers"][answer.status.as_str()][name] = answer.body.clone();
     }
 
-    fn json(&self) -> Value {
+    /// Keeps a problem as the example of its status.
+    pub(crate) fn problem(&mut self, answer: Answer) {
+        self.problems.insert(answer.status.as_str().to_owned(), answer.body);
+    }
+
+    pub(crate) fn json(&self) -> Value {
         json!({ "operations": self.operations, "problems": self.problems })
     }
 }
@@ -62,7 +67,7 @@ impl Story {
     async fn fails(&mut self, request: reqwest::RequestBuilder) {
         let answer = self.gateway.send(request).await;
         assert!(answer.status.as_u16() >= 400, "{}", answer.text);
-        self.examples.problems.insert(answer.status.as_str().to_owned(), answer.body);
+        self.examples.problem(answer);
     }
 }
 

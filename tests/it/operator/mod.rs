@@ -3,6 +3,7 @@
 
 mod api;
 mod commands;
+mod examples;
 mod files;
 mod follow;
 mod memory;
