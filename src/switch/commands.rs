@@ -12,7 +12,7 @@ use super::{
     service::{Accepted, Decided, Decision, PlanOptions, Refused, RefusedKind, RunOptions, VerifyOptions},
     show::shown_state,
     steps,
-    view::{DecisionKind, Reason, SwitchView},
+    view::{DecisionKind, Outcome, Reason, SwitchView},
 };
 use crate::store::{NewSwitch, Routing, Step, StoreError, Switch, SwitchChange, SwitchState};
 
@@ -279,12 +279,33 @@ impl Switches {
             return Err(refused(RefusedKind::Invalid, detail).because(reasons.collect()));
         }
         let doubts = self.doubts(&loaded.switch, &texts).await?;
+        let copies_more = texts.iter().any(|(_, text)| text != DecisionKind::Leave.as_str());
+        if let (true, Some(verification)) = (copies_more, &loaded.verification) {
+            self.outdate(&loaded.switch, verification).await?;
+        }
         for chunk in texts.chunks(DECISIONS) {
             log.decide(id, chunk.to_vec()).await?;
         }
         self.end_doubts(&loaded.switch, doubts).await?;
         self.has_work.notify_one();
         self.view(&loaded.switch.id).await
+    }
+
+    /// Notes that the last verification has not compared the customers who were decided about now.
+    async fn outdate(&self, switch: &Switch, verification: &Verification) -> Result<(), Refused> {
+        let verified = Some(encoded(&Verification { outdated: true, ..verification.clone() })?);
+        let change = SwitchChange { verified, ..SwitchChange::default() };
+        match self.context.store.switches().change(switch, false, change).await? {
+            true => Ok(()),
+            false => Err(changed(switch)),
+        }
+    }
+
+    /// Whether a customer about whom the operator has decided waits for its copy.
+    async fn waits_decided(&self, id: &str) -> Result<bool, Refused> {
+        let pending = Outcome::Pending.as_str();
+        let waiting = self.context.store.switches().records(id, Some(pending), None, DECISIONS).await?;
+        Ok(waiting.iter().any(|record| record.decision.is_some()))
     }
 
     pub(super) async fn begin_verify(
@@ -306,7 +327,8 @@ impl Switches {
             !verification.shown.complete && same
         });
         let pass = loaded.progress.pass;
-        let begun = Verification { sample, ids_only, repair, pass, ..Verification::default() };
+        let outdated = self.waits_decided(id).await?;
+        let begun = Verification { sample, ids_only, repair, pass, outdated, ..Verification::default() };
         let verified = if goes_on { None } else { Some(encoded(&begun)?) };
         self.change(&loaded, SwitchChange { verified, is_stopped: Some(false), ..SwitchChange::default() }).await
     }

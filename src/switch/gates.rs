@@ -146,8 +146,9 @@ pub(super) fn cutover(loaded: &Loaded, evidence: &Evidence, accepted: &[String])
         }
         Some(verification) if verification.is_whole() => {}
         _ => {
-            let detail =
-                format!("not every customer was compared since the plan: `passerelle switch verify {merchant}`");
+            let detail = format!(
+                "not every customer was compared since the plan and the last decisions: `passerelle switch verify {merchant}`"
+            );
             closed.push(reason("not_verified", detail));
         }
     }

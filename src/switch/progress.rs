@@ -223,6 +223,8 @@ pub(super) struct Verification {
     pub(super) customers_done: bool,
     /// Where the walk through the other side's list goes on.
     pub(super) extras: Extras,
+    /// Whether the operator has decided about customers whom it may not have compared, because they are copied after it.
+    pub(super) outdated: bool,
 }
 
 /// The customers of a sample: those whose hash with the seed is at most this.
@@ -245,9 +247,9 @@ pub(super) struct Extras {
 }
 
 impl Verification {
-    /// Whether it covers every record and every field.
+    /// Whether it covers every record and every field, and all that was decided.
     pub(super) const fn is_whole(&self) -> bool {
-        self.shown.complete && self.sample.is_none() && !self.ids_only
+        self.shown.complete && self.sample.is_none() && !self.ids_only && !self.outdated
     }
 }
 

@@ -15,15 +15,18 @@ pub(super) fn wrong_state(switch: &Switch, step: store::Step) -> String {
     let state = shown_state(switch.state).as_str();
     let needed = match step {
         store::Step::Cutover => "a cutover needs a switch that is `copied`",
-        store::Step::Rollback => "a rollback needs a switch that is `switched`: the source is active already",
+        store::Step::Rollback => "only a switch that is `switched` can be rolled back",
         store::Step::Complete => "only a switch that is `switched` can be completed",
-        store::Step::Abandon => "only a switch before its cutover can be abandoned: roll back first",
+        store::Step::Abandon => "only a switch before its cutover can be abandoned",
         _ => "`run` needs a complete plan, and a switch that has not ended",
     };
-    format!(
-        "the switch is `{state}`, and {needed}; `passerelle switch status {}` says what comes next",
-        switch.merchant
-    )
+    let Switch { merchant, from, .. } = switch;
+    let hint = match (switch.state, step) {
+        (SwitchState::Completed, _) => format!("`passerelle switch plan {merchant} --to {from}` plans the way back"),
+        (SwitchState::Switched, store::Step::Abandon) => format!("`passerelle switch rollback {merchant}` comes first"),
+        _ => format!("`passerelle switch status {merchant}` says what comes next"),
+    };
+    format!("the switch is `{state}`, and {needed}; {hint}")
 }
 
 /// The steps of a command, and why it would be refused now.

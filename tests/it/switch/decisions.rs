@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use passerelle::switch::{
     context::Order,
-    service::{Decision as Decided, RunOptions, SwitchService, Tried},
-    view::{DecisionKind, Outcome, SwitchState},
+    service::{Decision as Decided, RunOptions, SwitchService, Tried, VerifyOptions},
+    view::{DecisionKind, Outcome, SwitchState, SwitchView},
 };
 use passerelle_providers::{
     switch::{Decision, FindingCode},
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{
     bed::{Bed, person},
-    merchant::{decided, to_new},
+    merchant::{decided, is_copied, to_new},
 };
 
 fn leave(public_id: &str) -> Vec<Decided> {
@@ -42,6 +42,29 @@ async fn a_decision_is_not_overwritten_by_a_copy_in_flight() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(bed.record(&running.id, &id).await.outcome, Outcome::Left);
+}
+
+/// The verification has not compared a customer who is copied after it because of a decision.
+#[tokio::test]
+async fn a_decision_that_copies_a_customer_needs_a_verification_after_it() {
+    let bed = Bed::start("modempay", "notchpay", "").await;
+    for number in 0..2 {
+        bed.create(&person(number)).await;
+    }
+    let (switches, id, planned) = (bed.gateway.switches(), bed.public_id(0).await, bed.planned().await);
+    switches.decide(&planned.id, leave(&id), decided(&planned)).await.expect("decided");
+    bed.run(&planned).await;
+    let copied = bed.wait(&planned.id, "the copies", is_copied).await;
+    switches.verify(&copied.id, VerifyOptions::default(), decided(&copied)).await.expect("it begins");
+    let is_done = |view: &SwitchView| view.verified.as_ref().is_some_and(|verified| verified.complete);
+    let verified = bed.wait(&copied.id, "the verification", is_done).await;
+    let create = Decided { public_id: id.clone(), decision: DecisionKind::Create, link_id: None };
+    switches.decide(&verified.id, vec![create], decided(&verified)).await.expect("decided");
+    let closed = switches.cutover(&verified.id, Vec::new(), decided(&verified)).await.expect_err("not verified");
+    assert!(closed.reasons.iter().any(|reason| reason.code == "not_verified"), "{closed:?}");
+    bed.wait(&copied.id, "the decided copy", |view| view.records.pending == 0).await;
+    bed.cut_over(&copied).await;
+    assert_eq!(bed.record(&copied.id, &id).await.outcome, Outcome::Created);
 }
 
 #[tokio::test]
