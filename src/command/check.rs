@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use passerelle_providers::{
     engine::Conditions,
-    model::{Command, CustomerFilter, ListCustomers, LossPolicy, Operation, Position},
+    model::{Command, CustomerFilter, Kind, ListCustomers, LossPolicy, Operation, Position},
 };
 use serde::Serialize;
 use tokio::time::Instant;
@@ -123,6 +123,10 @@ async fn probe(connection: &Connection) -> Result<(), String> {
         Err(error) => Err(error),
     };
     listed.map(drop).map_err(|error| {
+        // A list names no customer.
+        if error.kind == Kind::NotFound {
+            return "the provider has no customers at this address (404); check `base_url`".to_owned();
+        }
         let vendor_message = error.vendor.as_ref().and_then(|vendor| vendor.message.clone());
         match vendor_message.map(|message| connection.redacted(message)) {
             Some(message) => format!("{error} (\"{message}\")"),

@@ -133,6 +133,12 @@ impl Resolver<'_> {
                 match secret.resolve(self.loaded.folder()) {
                     Ok(key) => {
                         let key = key.expose_secret();
+                        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                            let what = "has a space, a line break or another sign that no client can send in a key; \
+                                        `passerelle keys new | head -n 1` prints a key alone";
+                            self.mistake(at, what);
+                            return None;
+                        }
                         if key.chars().count() < SHORTEST_SAFE_KEY && !self.loaded.is_built_in() {
                             let what = format!(
                                 "has fewer than {SHORTEST_SAFE_KEY} characters, so it can be guessed; make a new one with \
@@ -175,6 +181,16 @@ mod tests {
 
     fn digest(letter: &str) -> String {
         letter.repeat(64)
+    }
+
+    /// The whole output of `keys new` in a file would be a key that no client can send.
+    #[test]
+    fn a_key_that_no_client_can_send_is_a_mistake() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "sk_0123456789abcdef01234\n\nThe key is shown only this once\n").expect("a key");
+        let mistakes = checked(&format!("api_keys = [{{ file = \"{}\" }}]", file.path().display()));
+        let mistakes = mistakes.expect_err("a key with line breaks");
+        assert!(mistakes.iter().any(|mistake| mistake.contains("line break")), "{mistakes:?}");
     }
 
     #[test]

@@ -83,6 +83,7 @@ impl Gateway {
             }
         }
         let operator = resolver.operator(|key| by_key.contains_key(key));
+        resolver.listeners();
         let tls = resolver.tls();
         let traces = resolver.traces();
         // The deadline may be longer than `store.lease`, because the lease is renewed while a write is in flight. But

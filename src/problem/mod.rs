@@ -150,7 +150,8 @@ impl Problem {
         }
         if code == Code::ProviderBadResponse && error.kind == Kind::NotFound {
             detail =
-                "the provider has no customers at this address: is the `base_url` of the connection right?".to_owned();
+                "the provider has no customers at the address that the gateway calls; the operator must check the `base_url` of the \
+                      connection".to_owned();
         }
         if code == Code::LookupAmbiguous {
             detail.push_str("; `ids` has their ids");

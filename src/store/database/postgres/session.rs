@@ -1,5 +1,7 @@
 //! A connection in a transaction as a [`Session`], and PostgreSQL's failures in words.
 
+use std::error::Error as _;
+
 use async_trait::async_trait;
 use bytes::BytesMut;
 use deadpool_postgres::{HookError, Object, PoolError, TimeoutType};
@@ -194,7 +196,10 @@ pub(super) fn unreachable(error: &PoolError) -> StoreError {
 /// PostgreSQL's message, without its details, which may repeat values.
 pub(super) fn failure(error: &tokio_postgres::Error) -> StoreError {
     match error.as_db_error() {
-        None => StoreError::Unavailable(format!("the store's PostgreSQL cannot be reached: {error}")),
+        None => StoreError::Unavailable(format!(
+            "the store's PostgreSQL cannot be reached: {error}{}; check the host and the port in `store.url`",
+            error.source().map(|cause| format!(": {cause}")).unwrap_or_default()
+        )),
         Some(refused) if *refused.code() == SqlState::INVALID_PASSWORD => {
             StoreError::Unavailable("PostgreSQL refuses the user or the password of `store.url`".to_owned())
         }
