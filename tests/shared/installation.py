@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 USER = 61184  # the first one of those that systemd gives to a service with DynamicUser
@@ -146,14 +147,20 @@ class Unit:
         notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notices.bind(str(self.inside(place)))
         self.inside(place).chmod(0o666)
-        notices.settimeout(PATIENCE)
+        notices.settimeout(1)
         environment["NOTIFY_SOCKET"] = place
         (line,) = self.all["ExecStart"]
         process = subprocess.Popen(
             self.command(line), env=environment, umask=umask, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
         service = Service(self, process, notices)
-        service.until("READY=1")
+        try:
+            service.until("READY=1")
+        except BaseException:
+            process.kill()
+            process.wait()
+            notices.close()
+            raise
         return service
 
 
@@ -167,11 +174,15 @@ class Service:
 
     def until(self, notice):
         """Waits until the service notifies systemd of this."""
-        try:
-            while notice.encode() not in self.notices.recv(4096).split(b"\n"):
-                pass
-        except TimeoutError:
-            raise Failed(f"{self.unit.name} has not said {notice} after {PATIENCE} s") from None
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                if notice.encode() in self.notices.recv(4096).split(b"\n"):
+                    return
+            except TimeoutError:
+                if self.process.poll() is not None:
+                    raise Failed(f"{self.unit.name} has ended with exit code {self.process.returncode}") from None
+        raise Failed(f"{self.unit.name} has not said {notice} after {PATIENCE} s")
 
     def reload(self):
         """Lets the service read its configuration again, and waits until it has done so."""
