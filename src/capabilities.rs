@@ -108,7 +108,7 @@ pub struct RequirementView {
 
 impl From<&Requirement> for RequirementView {
     fn from(requirement: &Requirement) -> Self {
-        // Who gives a part of the name gives a name.
+        // A body with a part of the name has a name.
         let fields = requirement.any_of.iter().flat_map(|field| match field {
             Field::Name => &[Field::Name, Field::FirstName, Field::LastName][..],
             field => std::slice::from_ref(field),

@@ -137,7 +137,11 @@ pub(super) async fn finish(mut request: Request, next: Next) -> Response {
     let is_browser = Preference::of(request.headers()).is_of_browser();
     let is_refresh = request.headers().contains_key("hx-request");
     let asked = Asked::of(&request);
-    let mut response = next.run(request).await;
+    // PostgreSQL cannot store U+0000, so nothing has a name with it.
+    let mut response = match request.uri().path().contains("%00") {
+        true => Problem::new(Code::MalformedRequest, "the path contains U+0000 (%00)").into_response(),
+        false => next.run(request).await,
+    };
     if is_browser && let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let has_ended = is_refresh && problem.code() == Code::Unauthorized;
         response = problem_page(&problem, &asked).unwrap_or_else(|| problem.clone().into_response());

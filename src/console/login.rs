@@ -101,7 +101,7 @@ pub(super) async fn log_out(
     console.sessions.end(&headers).await.map_err(|error| {
         tracing::error!("a logout of the console is known to this process alone: {error}");
         let detail = "this gateway has ended the session, but the store cannot record it now: another replica accepts a copy of the \
-                      cookie until it was not used for 30 minutes, or the session is eight hours old. Remove the key from \
+                      cookie until it has not been used for 30 minutes, or the session is eight hours old. Remove the key from \
                       `operator.keys` and reload to end all of its sessions";
         Problem::new(Code::StoreUnavailable, detail)
     })?;

@@ -178,10 +178,12 @@ impl Sessions {
         for session in &sessions {
             self.note(session, now);
         }
+        let mut recorded = Ok(());
         for session in sessions {
-            self.ended.add(session.id, Timestamp::from_second(session.until).unwrap_or(Timestamp::MAX)).await?;
+            let until = Timestamp::from_second(session.until).unwrap_or(Timestamp::MAX);
+            recorded = recorded.and(self.ended.add(session.id, until).await.map(drop));
         }
-        Ok(())
+        recorded
     }
 
     /// Remembers in this process that a session has ended.

@@ -77,7 +77,7 @@ impl FromRequestParts<Console> for Viewer {
     }
 }
 
-/// Whether a request is one of htmx. An open page sends it by itself, so it does not show that somebody is there.
+/// Whether a request is one of htmx. An open page sends it by itself, so it does not show that a person is there.
 fn is_refresh(headers: &HeaderMap) -> bool {
     headers.contains_key("hx-request")
 }

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use crate::config::{ApiKey, ClientKey, Loaded};
 
 /// What the public keys of a sandbox begin with.
-const PREFIX: &str = "sk_sandbox";
+const PREFIX: &str = "sk_sandbox_";
 
 /// The first public key of a gateway whose every connection is a sandbox, so that the key opens nothing but twins: the
 /// configuration file has the key itself, and the key says that it is one of a sandbox. A key in the file has all scopes and no

@@ -168,7 +168,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(name)) if !name.contains('\0') => Ok(Self(name)),
-            _ => Err(Problem::new(Code::MalformedRequest, "the path is not UTF-8 text without U+0000")),
+            _ => Err(Problem::new(Code::MalformedRequest, "the path must be UTF-8 text without U+0000")),
         }
     }
 }

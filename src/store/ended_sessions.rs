@@ -63,7 +63,7 @@ struct Add {
 impl Work for Add {
     type Done = u64;
 
-    /// Each statement is right beside any other: it adds one row, or deletes rows that nothing asks for any more.
+    /// Each statement is correct in any order with others: it adds one row, or deletes rows that nothing asks for any more.
     const RUNS_ALONE: bool = false;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<u64, StoreError> {

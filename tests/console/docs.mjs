@@ -50,7 +50,7 @@ async function untouched(page, operation, window) {
   const form = await openForm(page, operation);
   const at = `${operation.name}, ${window}`;
   assert.ok(await form.locator('input[type=checkbox]').count() > 0, `${at}: no form`);
-  assert.deepEqual(await ticked(form, operation), [], `${at}: included before anybody chose it`);
+  assert.deepEqual(await ticked(form, operation), [], `${at}: included before the reader chose it`);
   if (operation.needsKey) assert.equal(await form.getByPlaceholder('Token').first().inputValue(), scene.publicKey, `${at}: the public key`);
   return form;
 }
