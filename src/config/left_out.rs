@@ -2,7 +2,7 @@
 //! and the rest is read again. Nothing that was left out is served: this is for messages only.
 
 use figment::error::Kind;
-use toml_edit::{DocumentMut, TableLike};
+use toml_edit::{Array, DocumentMut, TableLike};
 
 use super::{
     ConfigError, Loaded,
@@ -51,6 +51,9 @@ fn in_order(mut mistakes: Vec<String>, name: &str) -> ConfigError {
     ConfigError { mistakes }
 }
 
+/// How the text begins that replaces a wrong element of an array. As a key of a client, it is none that is reported.
+const REPLACEMENT: &str = "left-out-of-the-configuration";
+
 /// The parts of a configuration that were not read.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
@@ -63,7 +66,11 @@ pub(super) struct LeftOut {
 impl LeftOut {
     /// Whether an error is only that something is missing which was left out.
     pub(super) fn explains(&self, error: &figment::Error) -> bool {
-        let Kind::MissingField(field) = &error.kind else { return false };
+        let Kind::MissingField(field) = &error.kind else {
+            // A text is wrong as an element of that array as well.
+            let is_element = error.path.last().is_some_and(|last| last.parse::<usize>().is_ok());
+            return is_element && self.keys.contains(&error.path.join("."));
+        };
         let key = below(&error.path, field);
         // A table is missing where all that it had was left out.
         self.keys.iter().any(|left| *left == key || left.starts_with(&format!("{key}.")))
@@ -99,7 +106,7 @@ impl LeftOut {
                 }
                 _ => error.path.join("."),
             };
-            if let Some(key) = remove(document.as_table_mut(), &path) {
+            if let Some(key) = remove(document.as_table_mut(), &path, self.keys.len()) {
                 self.keys.push(key);
                 is_less = true;
             }
@@ -131,13 +138,30 @@ fn rename(root: &mut dyn TableLike, table: &str, typed: &str, meant: &str) -> bo
     table.remove(typed).is_some_and(|value| table.insert(meant, value).is_none())
 }
 
-/// Removes the deepest part of a dotted key that is there. Returns its key.
-fn remove(table: &mut dyn TableLike, path: &str) -> Option<String> {
+/// Removes the deepest part of a dotted key that is there. Returns its key. `number` is another one at each call.
+fn remove(table: &mut dyn TableLike, path: &str, number: usize) -> Option<String> {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
-    if let (Some(rest), Some(below)) = (rest, table.get_mut(first)?.as_table_like_mut())
-        && let Some(removed) = remove(below, rest)
-    {
-        return Some(format!("{first}.{removed}"));
+    if let Some(rest) = rest {
+        let item = table.get_mut(first)?;
+        let removed = match item.as_table_like_mut() {
+            Some(below) => remove(below, rest, number),
+            None => item.as_array_mut().and_then(|array| replace(array, rest, number)),
+        };
+        if let Some(removed) = removed {
+            return Some(format!("{first}.{removed}"));
+        }
     }
     table.remove(first).map(|_| first.to_owned())
+}
+
+/// Replaces an element of an array by a text, so that the others keep their numbers. Returns its number. `None`: it was replaced
+/// before, and a text is wrong there as well.
+fn replace(array: &mut Array, path: &str, number: usize) -> Option<String> {
+    let index = path.split('.').next()?.parse::<usize>().ok()?;
+    let is_replaced = array.get(index)?.as_str().is_some_and(|text| text.starts_with(REPLACEMENT));
+    if is_replaced {
+        return None;
+    }
+    array.replace(index, format!("{REPLACEMENT}-{number}"));
+    Some(index.to_string())
 }

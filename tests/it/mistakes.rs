@@ -71,6 +71,31 @@ fn a_mistyped_key_that_is_needed_does_not_hide_other_mistakes_of_its_table() {
 }
 
 #[test]
+fn a_wrong_element_of_a_list_does_not_hide_other_mistakes() {
+    let folder = folder(
+        "[server]\ndead_line = \"30s\"\ndeadline = \"30\"\n\
+         [merchants.acme]\napi_keys = [{ sha256 = \"abc\" }, { name = \"old\", sha256 = \"def\" }, { env = \"NO_SUCH_KEY\" }]\n\
+         active = \"mian\"\nregion = \"SENEGAL\"\n\
+         [merchants.acme.connections.main]\nprovider = \"lomii\"\ncredentials = { api_key = \"x\" }\n",
+    );
+    let reported = mistakes(&folder, &[]);
+    let expected = [
+        "passerelle.toml:2: `server.dead_line` is not a key",
+        "passerelle.toml:3: `server.deadline` must be a duration above zero",
+        "passerelle.toml:5: `merchants.acme.api_keys.0`",
+        "passerelle.toml:5: `merchants.acme.api_keys.1`",
+        "passerelle.toml:5: `merchants.acme.api_keys` names the environment variable NO_SUCH_KEY",
+        "passerelle.toml:6: `merchants.acme.active` names no connection",
+        "passerelle.toml:7: `merchants.acme.region`",
+        "passerelle.toml:9: `merchants.acme.connections.main.provider`",
+    ];
+    assert_eq!(reported.len(), expected.len(), "{reported:#?}");
+    for (reported, expected) in reported.iter().zip(expected) {
+        assert!(reported.starts_with(expected), "{expected}\n{reported:#?}");
+    }
+}
+
+#[test]
 fn what_follows_from_a_mistake_is_not_reported_as_another_one() {
     let without_provider = folder(
         "[merchants.acme]\napi_keys = [\"sk_0123456789abcdef01234567\"]\nactive = \"main\"\n\
