@@ -57,6 +57,14 @@ pub struct Config {
     pub merchants: BTreeMap<String, MerchantConfig>,
 }
 
+impl Config {
+    /// Whether every connection of every merchant is a sandbox. Then nothing but twins can be reached, and keys may be public.
+    pub fn is_sandbox(&self) -> bool {
+        let mut connections = self.merchants.values().flat_map(|merchant| merchant.connections.values());
+        !self.merchants.is_empty() && connections.all(|connection| connection.sandbox)
+    }
+}
+
 /// How the API is served.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -6,6 +6,7 @@ mod client;
 mod cursor;
 mod homes;
 mod keys;
+mod listeners;
 mod mask;
 mod middleware;
 mod operator;
@@ -13,7 +14,6 @@ mod public_key;
 mod resolve;
 mod scope;
 mod secrets;
-mod tls;
 mod traces;
 
 use std::{

@@ -3,7 +3,7 @@
 
 use secrecy::ExposeSecret;
 
-use crate::config::{ApiKey, ClientKey, Loaded};
+use crate::config::{ApiKey, ClientKey, Config, Secret};
 
 /// What the public keys of a sandbox begin with.
 const PREFIX: &str = "sk_sandbox_";
@@ -11,18 +11,13 @@ const PREFIX: &str = "sk_sandbox_";
 /// The first public key of a gateway whose every connection is a sandbox, so that the key opens nothing but twins: the
 /// configuration file has the key itself, and the key says that it is one of a sandbox. A key in the file has all scopes and no
 /// end, so every operation can be tried with it.
-pub(super) fn of(loaded: &Loaded) -> Option<String> {
-    let merchants = &loaded.config.merchants;
-    let mut connections = merchants.values().flat_map(|merchant| merchant.connections.values());
-    if !connections.all(|connection| connection.sandbox) {
-        return None;
-    }
-    merchants.values().flat_map(|merchant| &merchant.api_keys).find_map(|typed| public(typed, loaded))
+pub(super) fn of(config: &Config) -> Option<String> {
+    let mut keys = config.merchants.values().flat_map(|merchant| &merchant.api_keys);
+    config.is_sandbox().then(|| keys.find_map(public))?
 }
 
-fn public(typed: &ClientKey, loaded: &Loaded) -> Option<String> {
-    let ApiKey::Key(secret) = &typed.key else { return None };
-    let key = secret.is_literal().then(|| secret.resolve(loaded.folder()))?.ok()?;
+fn public(typed: &ClientKey) -> Option<String> {
+    let ApiKey::Key(Secret::Literal(key)) = &typed.key else { return None };
     let key = key.expose_secret();
     // It becomes a part of a page, so it has no sign that a page must escape.
     let is_plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));

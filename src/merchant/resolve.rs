@@ -131,7 +131,7 @@ impl Gateway {
                     by_name,
                     signers,
                     operator,
-                    public_key: public_key::of(loaded),
+                    public_key: public_key::of(config),
                     wrong_keys: Arc::new(WrongKeys::new(
                         config.server.wrong_keys_per_address,
                         config.server.trusted_proxies.clone(),

@@ -33,8 +33,7 @@ impl Resolver<'_> {
         const AT: &str = "operator.keys";
         let config = &self.loaded.config;
         let Some(typed) = &config.operator else { return OperatorAccess::default() };
-        let mut connections = config.merchants.values().flat_map(|merchant| merchant.connections.values());
-        let is_sandbox = !config.merchants.is_empty() && connections.all(|connection| connection.sandbox);
+        let is_sandbox = config.is_sandbox();
         let named = |key: &ApiKey, digest| (digest, key.name(&digest));
         let typed_keys = typed.keys.iter().enumerate();
         let keys =

@@ -39,6 +39,18 @@ pub fn metadata() -> Object {
         .build()
 }
 
+/// The id of a switch.
+#[derive(Debug)]
+pub enum SwitchId {}
+
+impl PartialSchema for SwitchId {
+    fn schema() -> RefOr<Schema> {
+        text().pattern(Some("^sw_[0-9a-f]{32}$")).into()
+    }
+}
+
+impl ToSchema for SwitchId {}
+
 /// A text that every database can store.
 #[derive(Debug)]
 pub enum Text {}

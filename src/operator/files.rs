@@ -33,7 +33,7 @@ const EXAMPLES: usize = 2000;
     get, path = "/v1/switches/{id}/records", operation_id = "list_records", tag = "files", summary = "List the records of a switch",
     description = "What became of each customer, in pages.",
     params(
-        ("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id of the switch."),
+        ("id" = inline(crate::openapi::SwitchId), Path, description = "The id of the switch."),
         ("outcome" = Option<Outcome>, Query, description = "Only records with this outcome."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many records a page has at most. The default is 20."),
         ("cursor" = Option<String>, Query, min_length = 1, pattern = r"^[^\x00]+$", description = "`next_cursor` of the page before."),
@@ -67,7 +67,7 @@ pub(super) async fn records(
     get, path = "/v1/switches/{id}/map.csv", operation_id = "download_map", tag = "files", summary = "The ids of every customer, both ways",
     description = "The ids of every customer at both sides and the id that the merchant knows, for other systems that have stored ids.",
     params(
-        ("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id of the switch."),
+        ("id" = inline(crate::openapi::SwitchId), Path, description = "The id of the switch."),
         ("format" = inline(Option<crate::openapi::MapFormat>), Query, description = "`stripe`: the two columns `old_customer_id` and `stripe_customer_id`, only of customers at both sides."),
     ),
     responses((status = 200, description = "CSV with the columns public_id, source_id, target_id, home. An answer that ends early is not complete.", body = String, content_type = "text/csv"), Problems),
@@ -92,7 +92,7 @@ pub(super) async fn map(
 #[utoipa::path(
     get, path = "/v1/switches/{id}/results.csv", operation_id = "download_results", tag = "files", summary = "What became of every record",
     description = "The outcome of every record, with its reason.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id of the switch.")),
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id of the switch.")),
     responses((status = 200, description = "CSV with one row a record. An answer that ends early is not complete.", body = String, content_type = "text/csv"), Problems),
 )]
 pub(super) async fn results(
@@ -109,7 +109,7 @@ pub(super) async fn results(
 #[utoipa::path(
     get, path = "/v1/switches/{id}/errors.csv", operation_id = "download_errors", tag = "files", summary = "The records that need a person",
     description = "The records that were refused, need a decision or are in doubt.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id of the switch.")),
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id of the switch.")),
     responses((status = 200, description = "CSV with the columns of decisions.csv. An answer that ends early is not complete.", body = String, content_type = "text/csv"), Problems),
 )]
 pub(super) async fn errors(
@@ -127,7 +127,7 @@ pub(super) async fn errors(
 #[utoipa::path(
     get, path = "/v1/switches/{id}/decisions.csv", operation_id = "download_decisions", tag = "files", summary = "The records that need a decision",
     description = "The file for a person to fill in.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id of the switch.")),
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id of the switch.")),
     responses((status = 200, description = "CSV. Write `create`, `link` or `leave` into `decision`, with `link` an id into `link_id`, and feed it back with `passerelle switch decide`. An answer that ends early is not complete.", body = String, content_type = "text/csv"), Problems),
 )]
 pub(super) async fn undecided(
@@ -228,7 +228,7 @@ const POLICY: &str =
     get, path = "/v1/switches/{id}/report.html", operation_id = "download_report", tag = "files", summary = "The report of a switch",
     description = "A page to print or to send: counts, the forecast of each field, samples and the verification.",
     params(
-        ("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id of the switch."),
+        ("id" = inline(crate::openapi::SwitchId), Path, description = "The id of the switch."),
         ("show_values" = Option<bool>, Query, description = "Whether the samples of a plan are shown with the values of the customers. Without it they are masked."),
     ),
     responses((status = 200, description = "One page with counts, forecast, samples and verification. It has no script, and requests nothing.", body = String, content_type = "text/html"), Problems),

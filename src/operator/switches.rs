@@ -80,7 +80,7 @@ pub(super) async fn plan(State(operator): State<Operator>, caller: Authorized, b
     params(
         ("merchant" = Option<String>, Query, min_length = 1, pattern = r"^[^\x00]+$", description = "Only switches of this merchant."),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 100, description = "How many switches a page has at most. The default is 20."),
-        ("cursor" = Option<String>, Query, pattern = "^sw_[0-9a-f]{32}$", description = "`next_cursor` of the page before."),
+        ("cursor" = inline(Option<crate::openapi::SwitchId>), Query, description = "`next_cursor` of the page before."),
     ),
     responses((status = 200, description = "A page, the newest first.", body = SwitchList), Problems),
 )]
@@ -100,14 +100,14 @@ pub(super) async fn all(State(operator): State<Operator>, caller: Authorized) ->
 /// Whether a text has the form of a switch's id.
 fn is_switch_id(text: &str) -> bool {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    text.strip_prefix("sw_").is_some_and(|digits| (1..=32).contains(&digits.len()) && digits.bytes().all(is_digit))
+    text.strip_prefix("sw_").is_some_and(|digits| digits.len() == 32 && digits.bytes().all(is_digit))
 }
 
 /// `GET /v1/switches/{id}`
 #[utoipa::path(
     get, path = "/v1/switches/{id}", operation_id = "retrieve_switch", tag = "switches", summary = "Retrieve a switch",
     description = "How far a switch is, what it waits for, and the next command.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id.")),
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id.")),
     responses((status = 200, description = "The switch as it is now.", body = SwitchView), Problems),
 )]
 pub(super) async fn one(State(operator): State<Operator>, caller: Authorized, Named(id): Named) -> Answer {
@@ -140,7 +140,7 @@ pub(super) async fn of_merchant(
 #[utoipa::path(
     post, path = "/v1/switches/{id}/run", operation_id = "run_switch", tag = "switches", summary = "Copy customers",
     description = "Copies in the background, or goes on after `stop`. From now on changes reach both sides until the switch is complete.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id.")), request_body = RunBody,
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id.")), request_body = RunBody,
     responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
 )]
 pub(super) async fn run(State(operator): State<Operator>, caller: Authorized, Named(id): Named, body: Body) -> Answer {
@@ -174,7 +174,7 @@ enum SwitchOrSteps {
 #[utoipa::path(
     post, path = "/v1/switches/{id}/stop", operation_id = "stop_switch", tag = "switches", summary = "Stop sending",
     description = "Ends sending within a second of what is in flight. `run` goes on.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id.")),
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id.")),
     responses((status = 200, description = "The switch.", body = SwitchView), Problems),
 )]
 pub(super) async fn stop(State(operator): State<Operator>, caller: Authorized, Named(id): Named) -> Answer {
@@ -186,7 +186,7 @@ pub(super) async fn stop(State(operator): State<Operator>, caller: Authorized, N
 #[utoipa::path(
     post, path = "/v1/switches/{id}/rate", operation_id = "set_rate_of_switch", tag = "switches", summary = "Set the limit of a switch",
     description = "The limit counts customers: each page, each copied customer and each verified customer is one. The `rate_limit` of a connection holds as well.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id.")), request_body = RateBody,
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id.")), request_body = RateBody,
     responses((status = 200, description = "The switch.", body = SwitchView), Problems),
 )]
 pub(super) async fn rate(State(operator): State<Operator>, caller: Authorized, Named(id): Named, body: Body) -> Answer {
@@ -199,7 +199,7 @@ pub(super) async fn rate(State(operator): State<Operator>, caller: Authorized, N
 #[utoipa::path(
     post, path = "/v1/switches/{id}/decisions", operation_id = "decide_records", tag = "switches", summary = "Decide about records",
     description = "Says for records that need a decision whether they are created at the other side, linked with a record there, or left. All decisions of a request are taken, or none.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id.")), request_body = DecisionsBody,
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id.")), request_body = DecisionsBody,
     responses((status = 200, description = "The switch.", body = SwitchView), Problems),
 )]
 pub(super) async fn decisions(
@@ -220,7 +220,7 @@ pub(super) async fn decisions(
 #[utoipa::path(
     post, path = "/v1/switches/{id}/verify", operation_id = "verify_switch", tag = "switches", summary = "Compare both sides",
     description = "Begins a verification in the background, or goes on with the one that has not ended.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id.")), request_body = VerifyBody,
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id.")), request_body = VerifyBody,
     responses((status = 200, description = "The switch. `verified.complete` says when the verification has ended.", body = SwitchView), Problems),
 )]
 pub(super) async fn verify(
@@ -241,7 +241,7 @@ pub(super) async fn verify(
 #[utoipa::path(
     post, path = "/v1/switches/{id}/cutover", operation_id = "cut_over", tag = "switches", summary = "Make the target active",
     description = "New customers are created at the target from now on, those that were copied move there, and changes are copied back to the source. With `dry_run`, the answer has the steps, and nothing changes.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id.")), request_body = ConditionsBody,
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id.")), request_body = ConditionsBody,
     responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
 )]
 pub(super) async fn cutover(
@@ -262,7 +262,7 @@ pub(super) async fn cutover(
 #[utoipa::path(
     post, path = "/v1/switches/{id}/rollback", operation_id = "roll_back", tag = "switches", summary = "Make the source active again",
     description = "Makes the source active again after a cutover. With `dry_run`, the answer has the steps, and nothing changes.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id.")), request_body = ConditionsBody,
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id.")), request_body = ConditionsBody,
     responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
 )]
 pub(super) async fn rollback(
@@ -283,7 +283,7 @@ pub(super) async fn rollback(
 #[utoipa::path(
     post, path = "/v1/switches/{id}/complete", operation_id = "complete_switch", tag = "switches", summary = "End a switch for ever",
     description = "Ends copying back. This cannot be undone. The ids that the merchant knows stay valid.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id.")), request_body = ConditionsBody,
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id.")), request_body = ConditionsBody,
     responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
 )]
 pub(super) async fn complete(
@@ -304,7 +304,7 @@ pub(super) async fn complete(
 #[utoipa::path(
     post, path = "/v1/switches/{id}/abandon", operation_id = "abandon_switch", tag = "switches", summary = "End a switch before its cutover",
     description = "Ends a switch whose target never became active. With `undo`, what the switch created at the target is deleted. With `dry_run`, the answer has the steps, and nothing changes.",
-    params(("id" = String, Path, pattern = "^sw_[0-9a-f]{32}$", description = "The id.")), request_body = AbandonBody,
+    params(("id" = inline(crate::openapi::SwitchId), Path, description = "The id.")), request_body = AbandonBody,
     responses((status = 200, description = "The switch; with `dry_run` the steps.", body = inline(SwitchOrSteps)), Problems),
 )]
 pub(super) async fn abandon(

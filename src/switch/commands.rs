@@ -291,7 +291,7 @@ impl Switches {
         self.view(&loaded.switch.id).await
     }
 
-    /// Notes that the last verification has not compared the customers who were decided about now.
+    /// Notes that the operator takes decisions after which the worker copies customers that the verification did not compare.
     async fn outdate(&self, switch: &Switch, verification: &Verification) -> Result<(), Refused> {
         let verified = Some(encoded(&Verification { outdated: true, ..verification.clone() })?);
         let change = SwitchChange { verified, ..SwitchChange::default() };
@@ -301,8 +301,8 @@ impl Switches {
         }
     }
 
-    /// Whether a customer about whom the operator has decided waits for its copy.
-    async fn waits_decided(&self, id: &str) -> Result<bool, Refused> {
+    /// Whether the operator took a decision that the worker has not followed yet.
+    async fn has_pending_decisions(&self, id: &str) -> Result<bool, Refused> {
         let pending = Outcome::Pending.as_str();
         let waiting = self.context.store.switches().records(id, Some(pending), None, DECISIONS).await?;
         Ok(waiting.iter().any(|record| record.decision.is_some()))
@@ -327,7 +327,7 @@ impl Switches {
             !verification.shown.complete && same
         });
         let pass = loaded.progress.pass;
-        let outdated = self.waits_decided(id).await?;
+        let outdated = self.has_pending_decisions(id).await?;
         let begun = Verification { sample, ids_only, repair, pass, outdated, ..Verification::default() };
         let verified = if goes_on { None } else { Some(encoded(&begun)?) };
         self.change(&loaded, SwitchChange { verified, is_stopped: Some(false), ..SwitchChange::default() }).await

@@ -223,7 +223,8 @@ pub(super) struct Verification {
     pub(super) customers_done: bool,
     /// Where the walk through the other side's list goes on.
     pub(super) extras: Extras,
-    /// Whether the operator has decided about customers whom it may not have compared, because they are copied after it.
+    /// Whether the operator took decisions that the worker followed, or follows, after this verification began. It may not have
+    /// compared those customers.
     pub(super) outdated: bool,
 }
 
@@ -247,7 +248,7 @@ pub(super) struct Extras {
 }
 
 impl Verification {
-    /// Whether it covers every record and every field, and all that was decided.
+    /// Whether it covers every record and every field, after all decisions of the operator.
     pub(super) const fn is_whole(&self) -> bool {
         self.shown.complete && self.sample.is_none() && !self.ids_only && !self.outdated
     }

@@ -26,6 +26,14 @@ fn mistakes(folder: &TempDir, variables: &[(&str, &str)]) -> Vec<String> {
     text.lines().map(|line| line.strip_prefix("error: ").expect("each line is a mistake").to_owned()).collect()
 }
 
+/// Each line that was reported begins with the text that was expected.
+fn assert_begin(reported: &[String], expected: &[&str]) {
+    assert_eq!(reported.len(), expected.len(), "{reported:#?}");
+    for (reported, expected) in reported.iter().zip(expected) {
+        assert!(reported.starts_with(expected), "{expected}\n{reported}");
+    }
+}
+
 #[test]
 fn values_that_cannot_be_read_do_not_hide_other_mistakes() {
     let folder = folder(
@@ -44,10 +52,7 @@ fn values_that_cannot_be_read_do_not_hide_other_mistakes() {
         "passerelle.toml:12: `merchants.acme.connections.main.timeout` must be a duration above zero",
         "environment variable PASSERELLE_SERVER__DEADLINE: `server.deadline` must be a duration above zero",
     ];
-    assert_eq!(reported.len(), expected.len(), "{reported:#?}");
-    for (reported, expected) in reported.iter().zip(expected) {
-        assert!(reported.starts_with(expected), "{expected}\n{reported:#?}");
-    }
+    assert_begin(&reported, &expected);
 }
 
 #[test]
@@ -64,10 +69,7 @@ fn a_mistyped_key_that_is_needed_does_not_hide_other_mistakes_of_its_table() {
         "passerelle.toml:6: `merchants.acme.connections.main.timeout` must be a duration above zero",
         "passerelle.toml:7: `merchants.acme.connections.main.credentials",
     ];
-    assert_eq!(reported.len(), expected.len(), "{reported:#?}");
-    for (reported, expected) in reported.iter().zip(expected) {
-        assert!(reported.starts_with(expected), "{expected}\n{reported:#?}");
-    }
+    assert_begin(&reported, &expected);
 }
 
 #[test]
@@ -89,10 +91,7 @@ fn a_wrong_element_of_a_list_does_not_hide_other_mistakes() {
         "passerelle.toml:7: `merchants.acme.region`",
         "passerelle.toml:9: `merchants.acme.connections.main.provider`",
     ];
-    assert_eq!(reported.len(), expected.len(), "{reported:#?}");
-    for (reported, expected) in reported.iter().zip(expected) {
-        assert!(reported.starts_with(expected), "{expected}\n{reported:#?}");
-    }
+    assert_begin(&reported, &expected);
 }
 
 #[test]

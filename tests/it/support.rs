@@ -30,6 +30,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Reads a whole answer.
+    pub(crate) async fn of(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("a body");
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Self { status, headers, text, body }
+    }
+
     /// The code of a problem; empty where the answer is none.
     pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
@@ -226,22 +234,14 @@ impl Gateway {
 
     /// Sends a request to a dialect, whose errors have other shapes than those of the API.
     pub(crate) async fn send_to_dialect(&self, request: reqwest::RequestBuilder) -> Answer {
-        let response = request.send().await.expect("an answer");
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("a body");
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status, headers, text, body }
+        Answer::of(request.send().await.expect("an answer")).await
     }
 
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let request = request.build().expect("a request");
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let is_keyed = request.headers().contains_key("idempotency-key");
-        let response = self.client.execute(request).await.expect("an answer");
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("a body");
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        let answer = Answer { status, headers, text, body };
+        let answer = Answer::of(self.client.execute(request).await.expect("an answer")).await;
         assert!(!answer.header("x-request-id").is_empty(), "every answer has a request id");
         if !answer.status.is_success() {
             assert_eq!(answer.header("content-type"), "application/problem+json", "{}", answer.text);

@@ -224,3 +224,19 @@ async fn a_program_needs_no_session_and_its_key_is_checked() {
     assert_eq!((missing.status.as_u16(), missing.json()["code"].as_str()), (404, Some("not_found")));
     assert!(!missing.text.contains(KEY));
 }
+
+/// PostgreSQL cannot store U+0000. Such a path is a mistake of the request, and no failure of the store.
+#[tokio::test]
+async fn a_path_with_u0000_is_refused() {
+    let bed = Bed::start().await;
+    for path in ["/console/switches/%00", "/console/customers/acme/a%00b", "/console/operations/%00"] {
+        let refused = bed.json(path).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.json()["code"].as_str()),
+            (400, Some("malformed_request")),
+            "{path}"
+        );
+        let cookie = bed.session().await;
+        assert_eq!(bed.page(path, &cookie).await.status, 400, "{path}");
+    }
+}

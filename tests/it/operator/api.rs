@@ -16,7 +16,11 @@ async fn every_documented_route_exists_and_needs_a_key_of_the_operator() {
     let routes = Contract::operator().routes();
     assert!(routes.len() > 20, "{routes:?}");
     for (method, path) in routes.into_iter().filter(|(_, path)| path.starts_with("/v1/")) {
-        let url = format!("{}{}", bed.url(), path.replace("{id}", "sw_1").replace("{merchant}", "acme"));
+        let url = format!(
+            "{}{}",
+            bed.url(),
+            path.replace("{id}", "sw_00000000000000000000000000000001").replace("{merchant}", "acme")
+        );
         for (key, detail) in [
             (None, "send the operator's key"),
             (Some("op_sandbox_x"), "not one of `operator.keys`"),

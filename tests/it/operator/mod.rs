@@ -71,11 +71,7 @@ impl Bed {
     async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let request = request.build().expect("a request");
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
-        let response = self.client.execute(request).await.expect("an answer");
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("a body");
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        let answer = Answer { status, headers, text, body };
+        let answer = Answer::of(self.client.execute(request).await.expect("an answer")).await;
         assert!(!answer.header("x-request-id").is_empty(), "every answer has a request id");
         Contract::operator().check(&method, &path, &answer);
         answer

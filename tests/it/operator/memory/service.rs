@@ -53,7 +53,7 @@ impl SwitchService for Memory {
             let reason = Reason { code: "switch_open".to_owned(), detail: detail.clone() };
             return Err(Refused::new(RefusedKind::NotAllowed, detail).because(vec![reason]));
         }
-        let id = format!("sw_{}", kept.switches.len() + 1);
+        let id = format!("sw_{:032x}", kept.switches.len() + 1);
         let made = OneSwitch::new(id, merchant, &options.to, options.idempotency_key, customers);
         let view = made.view.clone();
         kept.switches.push(made);

@@ -1,5 +1,5 @@
-//! The addresses of the listeners, and the TLS of the API's listener, from `server.tls`. Because the TLS belongs to the snapshot, a reload replaces the certificate,
-//! and a reload with a certificate that cannot be used is refused as a whole.
+//! The listeners: their addresses, and the TLS of the one for clients, from `server.tls`. Because the TLS belongs to the
+//! snapshot, a reload replaces the certificate, and a reload with a certificate that cannot be used is refused as a whole.
 
 use std::time::{Duration, SystemTime};
 
