@@ -1,0 +1,49 @@
+//! Which mutant is active in this process. `tests/mutants/run` adds this module to a copy of the sources in which every mutant is
+//! behind a condition, so that one build has all of them.
+
+#![allow(missing_docs, clippy::all, clippy::pedantic, clippy::restriction, reason = "only a copy of the sources has it")]
+
+use std::{
+    collections::HashSet,
+    fs::OpenOptions,
+    io::Write,
+    sync::{LazyLock, Mutex},
+};
+
+/// The number of the active mutant. None has number 0.
+static ACTIVE: LazyLock<u32> = LazyLock::new(|| variable("MUTANT").and_then(|text| text.parse().ok()).unwrap_or(0));
+
+/// A file to which each process adds the mutants that it reaches, with the test that started it.
+static REACHED: LazyLock<Option<Reached>> = LazyLock::new(|| {
+    let [file, binary, test] = ["MUTANTS_REACHED", "NEXTEST_BINARY_ID", "NEXTEST_TEST_NAME"].map(variable);
+    Some(Reached { file: file?, test: format!("{}\t{}", binary?, test?), known: Mutex::default() })
+});
+
+struct Reached {
+    file: String,
+    test: String,
+    known: Mutex<HashSet<u32>>,
+}
+
+/// Whether this mutant is active.
+pub fn is(mutant: u32) -> bool {
+    if let Some(reached) = &*REACHED
+        && reached.known.lock().is_ok_and(|mut known| known.insert(mutant))
+    {
+        // One write, so that the lines of several processes do not mix.
+        let line = format!("{}\t{mutant}\n", reached.test);
+        let file = OpenOptions::new().append(true).create(true).open(&reached.file);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the file of reached mutants is written");
+    }
+    *ACTIVE == mutant
+}
+
+/// A variable of the environment, or of that of the parent: some tests start the program with an empty one.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().or_else(|| {
+        let environment = std::fs::read(format!("/proc/{}/environ", std::os::unix::process::parent_id())).ok()?;
+        let prefix = format!("{name}=");
+        let found = environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(prefix.as_bytes()))?;
+        String::from_utf8(found.to_vec()).ok()
+    })
+}
