@@ -156,3 +156,17 @@ pub(super) fn decisions(decisions: &[Decision]) -> Value {
 pub(super) fn rate(limit: Option<&str>) -> Value {
     json!({ "rate": limit.filter(|limit| parse_rate(limit).is_some()) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_codes_of_accepted_conditions_are_stored() {
+        let longest = "x".repeat(64);
+        let codes = ["not_verified", "Awa Fall", "awa@example.com", "", &longest, &"x".repeat(65)].map(str::to_owned);
+        assert_eq!(accepted(&codes.to_vec()), json!({ "accept": ["not_verified", "", longest] }));
+        let many = vec!["pinned".to_owned(); 51];
+        assert_eq!(accepted(&many)["accept"].as_array().map(Vec::len), Some(50));
+    }
+}

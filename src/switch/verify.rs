@@ -99,8 +99,6 @@ pub struct Verified {
 pub struct VerifiedPage {
     /// The customers of the page who have a record at both sides, by their public ids.
     pub checked: Vec<Verified>,
-    /// The customers of the page without a record at the other side: no copy was made of them.
-    pub without_copy: u64,
     /// Where the next page begins. `None`: this was the last one.
     pub next: Option<String>,
 }
@@ -159,10 +157,7 @@ pub(super) async fn page(
     let at_once = context.limited(CONCURRENT, &pair.merchant, [&pair.from, &pair.to]);
     let mut compared = stream::iter(verifying).buffered(at_once);
     while let Some(verified) = compared.next().await {
-        match verified? {
-            Some(verified) => page.checked.push(verified),
-            None => page.without_copy += 1,
-        }
+        page.checked.extend(verified?);
     }
     Ok(page)
 }

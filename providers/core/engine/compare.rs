@@ -194,3 +194,41 @@ fn add_missing(customer: &mut Customer, mut read: Customer, missing: &[Field]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        differences::{is_same, not_shown},
+        *,
+    };
+    use crate::{text::Text, vendor};
+
+    fn text(text: &'static str) -> Text {
+        Text::from_static(text)
+    }
+
+    /// The names that an answer does not show, of an update of both parts.
+    fn names_not_shown(provider: &str, customer: &Customer) -> FieldList {
+        let [first_name, last_name] = ["Awa", "Fall"].map(|part| Patch::Set(text(part)));
+        let fields = CustomerFields { first_name, last_name, ..CustomerFields::default() };
+        not_shown(&fields, customer, vendor(provider).expect("a provider").manifests[0])
+    }
+
+    #[test]
+    fn a_full_name_shows_both_parts_and_a_part_only_itself() {
+        let one_word = Customer { name: Some(text("Awa")), first_name: Some(text("Awa")), ..Customer::default() };
+        assert!(names_not_shown("modempay", &one_word).is_empty(), "it has one name, and shows it");
+        assert_eq!(names_not_shown("modempay", &Customer::default())[..], [Field::FirstName, Field::LastName]);
+        let one_part = Customer { first_name: Some(text("Awa")), ..Customer::default() };
+        assert_eq!(names_not_shown("bitnob", &one_part)[..], [Field::LastName]);
+    }
+
+    #[test]
+    fn texts_of_every_field_are_the_same_as_themselves() {
+        for field in Field::WRITABLE {
+            assert!(is_same(field, "did:abt:z1mR", "did:abt:z1mR"), "{field:?}");
+        }
+        assert!(!is_same(Field::Did, "did:abt:z1mR", "did:abt:z1mr"));
+        assert!(is_same(Field::Email, "Awa@example.com", "awa@EXAMPLE.com"));
+    }
+}

@@ -110,3 +110,19 @@ pub fn for_client(error: Error, operation: Option<Operation>) -> Error {
         _ => error.with_kind(kind),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_collection_is_a_failure_of_the_provider_and_a_missing_customer_is_not() {
+        let shown = |operation| for_client(Error::new(Kind::NotFound, "404"), operation).kind;
+        for operation in [Operation::Create, Operation::List] {
+            assert_eq!(shown(Some(operation)), Kind::BadResponse, "{operation:?}");
+        }
+        for operation in [Some(Operation::Retrieve), Some(Operation::Delete), None] {
+            assert_eq!(shown(operation), Kind::NotFound, "{operation:?}");
+        }
+    }
+}

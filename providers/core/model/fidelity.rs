@@ -209,3 +209,16 @@ impl<T: Clone + PartialEq> Fidelity<T> {
         Self(shared)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_equal_if_their_rules_have_the_same_text() {
+        let entry = |rule| Entry::<Text> { field: Field::Email, outcome: Outcome::Lost, rule, from: None };
+        let elsewhere: &'static str = Box::leak("not stored".to_owned().into_boxed_str());
+        assert_eq!(entry("not stored"), entry(elsewhere));
+        assert_ne!(entry("not stored"), entry("not shown"));
+    }
+}

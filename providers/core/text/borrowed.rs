@@ -214,6 +214,16 @@ mod tests {
     }
 
     #[test]
+    fn texts_with_a_comma_between_them_are_one_slice() {
+        let message = r#"{"a":1,"b":2, "c":3}"#;
+        let [first, second, third] = [1..6, 7..12, 14..19].map(|range| &message[range]);
+        let joined = |one, next| Str::new(one).followed_by(message, next).as_deref().map(str::to_owned);
+        assert_eq!(joined(first, second).as_deref(), Some(r#""a":1,"b":2"#));
+        assert_eq!(joined(second, third), None, "a space is between them");
+        assert_eq!(joined(second, first), None, "the other order");
+    }
+
+    #[test]
     fn debug_shows_no_text() {
         assert_eq!(format!("{:?}", Str::new("Amadou Ba")), "Str(..)");
     }

@@ -58,8 +58,11 @@ async fn a_decision_that_copies_a_customer_needs_a_verification_after_it() {
     switches.verify(&copied.id, VerifyOptions::default(), decided(&copied)).await.expect("it begins");
     let is_done = |view: &SwitchView| view.verified.as_ref().is_some_and(|verified| verified.complete);
     let verified = bed.wait(&copied.id, "the verification", is_done).await;
+    let left = switches.decide(&verified.id, leave(&id), decided(&verified)).await.expect("decided");
+    let open = switches.steps(&left.id, Tried::Cutover(Vec::new()), decided(&left)).await.expect("steps");
+    assert!(open.refused.is_empty(), "a customer who is left is not copied: {open:?}");
     let create = Decided { public_id: id.clone(), decision: DecisionKind::Create, link_id: None };
-    switches.decide(&verified.id, vec![create], decided(&verified)).await.expect("decided");
+    switches.decide(&verified.id, vec![create], decided(&left)).await.expect("decided");
     let closed = switches.cutover(&verified.id, Vec::new(), decided(&verified)).await.expect_err("not verified");
     assert!(closed.reasons.iter().any(|reason| reason.code == "not_verified"), "{closed:?}");
     bed.wait(&copied.id, "the decided copy", |view| view.records.pending == 0).await;

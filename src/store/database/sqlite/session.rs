@@ -112,3 +112,23 @@ pub(super) fn failure(error: &rusqlite::Error) -> StoreError {
     };
     StoreError::Unavailable(what)
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn a_database_of_another_version_is_told_from_one_that_failed() {
+        let database = Connection::open_in_memory().expect("a database");
+        database
+            .execute_batch("CREATE TABLE writes (id TEXT UNIQUE); INSERT INTO writes VALUES ('1')")
+            .expect("a table");
+        let failed = |statement| failure(&database.execute_batch(statement).expect_err("a failure"));
+        assert_eq!(failed("SELECT id FROM customers"), not_migrated());
+        assert_eq!(failed("SELECT merchant FROM writes"), not_migrated());
+        let StoreError::Unavailable(why) = failed("INSERT INTO writes VALUES ('1')") else { panic!("another error") };
+        assert!(why.contains("UNIQUE constraint failed"), "{why}");
+    }
+}
