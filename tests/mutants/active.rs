@@ -13,10 +13,12 @@ use std::{
 /// The number of the active mutant. None has number 0.
 static ACTIVE: LazyLock<u32> = LazyLock::new(|| variable("MUTANT").and_then(|text| text.parse().ok()).unwrap_or(0));
 
-/// A file to which each process adds the mutants that it reaches, with the test that started it.
+/// The mutants that this process reaches, with the test that started it. Each process has a file of its own in a folder, because
+/// some tests limit the size of the files that a process may write.
 static REACHED: LazyLock<Option<Reached>> = LazyLock::new(|| {
-    let [file, binary, test] = ["MUTANTS_REACHED", "NEXTEST_BINARY_ID", "NEXTEST_TEST_NAME"].map(variable);
-    Some(Reached { file: file?, test: format!("{}\t{}", binary?, test?), known: Mutex::default() })
+    let [folder, binary, test] = ["MUTANTS_REACHED", "NEXTEST_BINARY_ID", "NEXTEST_TEST_NAME"].map(variable);
+    let file = format!("{}/{}", folder?, std::process::id());
+    Some(Reached { file, test: format!("{}\t{}", binary?, test?), known: Mutex::default() })
 });
 
 struct Reached {
@@ -30,7 +32,6 @@ pub fn is(mutant: u32) -> bool {
     if let Some(reached) = &*REACHED
         && reached.known.lock().is_ok_and(|mut known| known.insert(mutant))
     {
-        // One write, so that the lines of several processes do not mix.
         let line = format!("{}\t{mutant}\n", reached.test);
         let file = OpenOptions::new().append(true).create(true).open(&reached.file);
         file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the file of reached mutants is written");
