@@ -1,7 +1,13 @@
 //! Which mutant is active in this process. `tests/mutants/run` adds this module to a copy of the sources in which every mutant is
 //! behind a condition, so that one build has all of them.
 
-#![allow(missing_docs, clippy::all, clippy::pedantic, clippy::restriction, reason = "only a copy of the sources has it")]
+#![allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    clippy::restriction,
+    reason = "only a copy of the sources has it"
+)]
 
 use std::{
     collections::HashSet,
