@@ -20,7 +20,7 @@ use std::{
 static ACTIVE: LazyLock<u32> = LazyLock::new(|| variable("MUTANT").and_then(|text| text.parse().ok()).unwrap_or(0));
 
 /// The mutants that this process reaches, with the test that started it. Each process has a file of its own in a folder, because
-/// some tests limit the size of the files that a process may write.
+/// some tests limit how large the files may be that a process writes.
 static REACHED: LazyLock<Option<Reached>> = LazyLock::new(|| {
     let [folder, binary, test] = ["MUTANTS_REACHED", "NEXTEST_BINARY_ID", "NEXTEST_TEST_NAME"].map(variable);
     let file = format!("{}/{}", folder?, std::process::id());
@@ -40,7 +40,8 @@ pub fn is(mutant: u32) -> bool {
     {
         let line = format!("{}\t{mutant}\n", reached.test);
         let file = OpenOptions::new().append(true).create(true).open(&reached.file);
-        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the file of reached mutants is written");
+        // A process whose test lets it write nothing is not recorded: its tests notice a mutant only in the run with all tests.
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
     }
     *ACTIVE == mutant
 }
