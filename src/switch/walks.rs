@@ -11,6 +11,7 @@ use passerelle_providers::{
     model::Customer,
     switch::{Finding, FindingCode, Seen},
 };
+use tokio::time::Instant;
 
 use super::{
     context::Stalled,
@@ -48,10 +49,7 @@ impl Work<'_> {
     pub(super) async fn rows(&self) -> Result<Done, Stalled> {
         let (switch, progress, store) = (&self.loaded.switch, self.progress(), &self.context.store);
         if progress.pass == 1 && progress.place.is_none() {
-            // Claims of a process that does not know the routing row yet pin no customer.
-            if !store.switches().is_exclusive() {
-                self.control.pause(LEARNING).await;
-            }
+            self.wait_for_earlier_writes().await?;
             let mut after = None;
             loop {
                 after = store.ids().pin(&switch.merchant, after.as_deref(), PINNED).await?;
@@ -62,6 +60,20 @@ impl Work<'_> {
             }
         }
         self.walk(self.active(), true, Phase::Rows, Phase::Others).await
+    }
+
+    /// Waits before the first walk. Claims of a process that does not know the routing row yet pin no customer. A create that
+    /// ended before the routing row was written has left no row of its customer, and the list may not show that customer
+    /// before the visibility lag is over.
+    async fn wait_for_earlier_writes(&self) -> Result<(), Stalled> {
+        let (_, connection) = configured(self.context, &self.loaded.switch.merchant, self.active())?;
+        let learning = if self.context.store.switches().is_exclusive() { Duration::ZERO } else { LEARNING };
+        let ends_at = Instant::now() + learning.max(connection.visibility_lag);
+        // Each change of the switch ends a pause.
+        while Instant::now() < ends_at && !self.control.must_end() {
+            self.control.pause(ends_at - Instant::now()).await;
+        }
+        Ok(())
     }
 
     /// Walks a page of the other side's list. Before the cutover, a record that only the target knows gets its row when an

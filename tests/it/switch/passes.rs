@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{
-    bed::{Bed, CREATING, Vendor, person},
+    bed::{Bed, CREATING, Vendor, configuration, person},
     door::Door,
 };
 
@@ -130,4 +130,18 @@ async fn a_pass_over_unchanged_customers_copies_no_customer() {
         assert_ne!(view.progress_at, progress);
         assert_eq!(attempts().await, before + 1, "{from} to {to}: only the new customer is copied");
     }
+}
+
+/// R2: a customer who was created shortly before `run` has no row yet, and the lists of the provider do not show the customer
+/// yet. The first pass waits until they do, so that no cutover can come before the copy.
+#[tokio::test]
+async fn the_first_pass_waits_until_lists_show_what_was_created_before_it() {
+    let old = Vendor::start("notchpay", "search_lag = \"1s\"\n");
+    let bed = Bed::between(old, Vendor::start("bitnob", ""), tempfile::tempdir().expect("a folder")).await;
+    let (before, connection) = (configuration(&bed.folder, &bed.old, &bed.new), bed.old.connection());
+    let lagging = connection.replace("visibility_lag = \"1ms\"", "visibility_lag = \"1100ms\"");
+    bed.gateway.reload(&before.replace(&connection, &lagging));
+    let public_id = bed.create(&person(1)).await;
+    let copied = bed.driven().await;
+    assert_eq!(bed.record(&copied.id, &public_id).await.outcome, Outcome::Created, "{copied:#?}");
 }
