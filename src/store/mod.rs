@@ -196,7 +196,10 @@ impl Store {
         let ended_sessions = EndedSessions::of(&opened);
         let store = Self { opened, operations, contacts, ids, carried, switches, signatures, ended_sessions, audit };
         if !settings.previous_keys.is_empty() {
-            store.reseal().await?;
+            match store.reseal().await? {
+                0 => {}
+                count => tracing::info!(count, "sealed {count} values of the store anew, with `store.key`"),
+            }
         }
         Ok(store)
     }

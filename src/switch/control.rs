@@ -183,6 +183,8 @@ mod tests {
         assert!(control.is_stalled_at(ends + STALLED));
         control.waits();
         assert!(!control.is_stalled_at(ends + HOUR));
+        control.progressed();
+        assert!(control.is_stalled_at(ends), "the time counts again from the progress after the wait");
     }
 
     /// 5.1: `stop` ends sending within a second: the next look of the watcher ends the work, and what waits for its turn looks

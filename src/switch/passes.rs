@@ -259,9 +259,7 @@ impl Work<'_> {
         let pending = store.switches().records(&switch.id, Some("pending"), None, 1).await?;
         self.follow().await?;
         if !pending.is_empty() && !self.has_only_missing().await? {
-            return self
-                .store(Some(Progress { phase: Phase::Copies, after: None, ..progress.clone() }), Vec::new())
-                .await;
+            return self.store(Some(Progress { phase: Phase::Copies, ..progress.clone() }), Vec::new()).await;
         }
         if is_due {
             return self.store(Some(progress.of_pass(progress.pass + 1, runs)), Vec::new()).await;

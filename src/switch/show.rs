@@ -84,7 +84,7 @@ pub(super) fn view(
     // Before one in a hundred is copied, the rate says nothing about the rest.
     let is_known = progress.per_second > 0.0 && records.pending.saturating_mul(100) <= records.total.saturating_mul(99);
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let eta = (is_sending && is_known && records.total > 0)
+    let eta = (is_sending && is_known)
         .then(|| std::time::Duration::from_secs_f64((records.pending as f64 / progress.per_second).min(1e9)).as_secs());
     let planned = if progress.forecast.is_empty() { &forecast.there } else { &progress.forecast };
     let back = if progress.back.is_empty() { &forecast.back } else { &progress.back };
@@ -176,8 +176,7 @@ fn next(loaded: &Loaded, records: &RecordCounts) -> Option<String> {
         SwitchState::Switched => "complete",
         SwitchState::Failed | SwitchState::Completed | SwitchState::Abandoned => return None,
     };
-    let file = if command == "decide" { " decisions.csv" } else { "" };
-    Some(format!("passerelle switch {command} {merchant}{file}"))
+    Some(format!("passerelle switch {command} {merchant}"))
 }
 
 /// A record, with the customer's row if there is one.

@@ -206,6 +206,7 @@ async fn another_key_is_refused() {
 async fn a_rotated_key_opens_everything() {
     let bed = Bed::file();
     let store = bed.open().await;
+    assert!(store.switches().is_exclusive(), "no other process can open the file");
     let mut ids = Vec::new();
     for number in 0..450 {
         let id = claim(&store, keyed("acme", &number.to_string(), "r")).await;

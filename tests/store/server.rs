@@ -270,7 +270,10 @@ async fn another_key_is_refused_unless_the_old_one_is_listed() {
     old.operations().finish(id, 1, done()).await.expect("finished");
     let new = format!("key = \"{}\"", key('2'));
     assert!(matches!(bed.try_open(&new).await, Err(StoreError::WrongKey(_))));
-    bed.try_open(&format!("{new}\nprevious_keys = [\"{}\"]", key('1'))).await.expect("a store");
+    let both = bed.try_open(&format!("{new}\nprevious_keys = [\"{}\"]", key('1'))).await.expect("a store");
+    // A replica that still has the old key seals with it.
+    claim(&old, keyed("acme", "later", "r")).await;
+    assert_eq!((both.reseal().await, both.reseal().await), (Ok(1), Ok(0)));
     let store = bed.try_open(&new).await.expect("a store");
     let again = store.operations().claim(keyed("acme", "k", "r")).await;
     assert!(matches!(again, Ok(Claim::Finished(record)) if record.answer == Some(answer(201))));

@@ -110,3 +110,42 @@ pub(super) async fn existing_match(
         None => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, task};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        Settings,
+        model::{CustomerFields, Patch, Response},
+        text::Text,
+        vendor,
+    };
+
+    struct Silent;
+
+    #[async_trait]
+    impl Transport for Silent {
+        async fn send(&self, _: Request, _: bool) -> Result<Response, Error> {
+            Err(Error::new(Kind::TimedOut, "no answer"))
+        }
+    }
+
+    /// At a provider that decides itself, the gateway searches all the same. Without an answer it knows nothing.
+    #[test]
+    fn a_match_that_cannot_be_looked_up_is_not_known_to_be_missing() {
+        let vendor = vendor("modempay").expect("a vendor");
+        let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
+        let provider = (vendor.connect)(settings);
+        let email = Patch::Set(Text::from_static("awa@example.com"));
+        let fields = CustomerFields { email, ..CustomerFields::default() };
+        let create = CreateCustomer { fields, distinct: true, existing: None };
+        let finding = existing_match(&provider, &Silent, &create);
+        let mut context = task::Context::from_waker(task::Waker::noop());
+        let task::Poll::Ready(found) = pin!(finding).poll(&mut context) else { panic!("the transport never waits") };
+        assert_eq!(found.expect_err("nothing was found").kind, Kind::TimedOut);
+    }
+}

@@ -149,3 +149,15 @@ impl Position {
         Self::Offset(page.saturating_sub(1).saturating_mul(limit as u64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A provider that says only the total: another page follows where entries are left.
+    #[test]
+    fn a_reported_total_decides_whether_a_page_follows() {
+        let next = |count| Page::of_reported(vec!["a", "b"], &Position::START, 2, None, count).next;
+        assert_eq!([Some(3), Some(2), None].map(next), [Some(Position::Offset(2)), None, Some(Position::Offset(2))]);
+    }
+}

@@ -240,7 +240,6 @@ impl Finish {
                 let values = [merchant, connection, customer].map(|text| Value::Text(text));
                 session.execute(ERASE, &values).await?;
             }
-            _ if ending.is_erased || ending.is_deleted => return Ok(()),
             _ => {}
         }
         contacts::remove_others(session, ContactsOf { merchant, connection }, customer, &self.contacts, id).await

@@ -1,7 +1,7 @@
 //! Copies in doubt that only the operator can end: the lists of lomi show a part of the customers, so that they prove no absence.
 
 use passerelle::{
-    store::Erased,
+    store::{Erased, IdOrigin},
     switch::{
         service::{Decision, SwitchService},
         view::{BlockedCode, DecisionKind, Outcome, SwitchState, SwitchView},
@@ -130,6 +130,9 @@ async fn a_decision_about_a_copy_of_a_deleted_customer_ends_the_deletion() {
     take(vec![link(&ids[0])]).await.expect("decided");
     assert_eq!(wait_for_erasures(&bed.gateway, &ids[0]).await, [("new".to_owned(), Erased::Deleted)]);
     assert!(!stands(&bed.new, &records[0]).await);
+    let customers = bed.customers().await;
+    let known = customers.iter().find(|customer| customer.public_id == ids[0]).expect("a tombstone");
+    assert_eq!(known.at.get("new").map(|at| at.origin), Some(IdOrigin::Linked), "the operator has linked it");
     let refused = take(vec![link(&ids[1])]).await.expect_err("it is the record of another customer");
     assert_eq!(refused.reasons[0].code, "record_already_linked", "{refused:?}");
     // It was not made: nothing is sent, and nothing is to be deleted.

@@ -51,7 +51,8 @@ async fn a_stopped_switch_sends_nothing_and_goes_on_where_it_was() {
     let planned = bed.plan().await;
     bed.switches().set_rate(&planned.id, Some("5/s".to_owned())).await.expect("set");
     bed.run(&planned).await;
-    bed.wait(&planned.id, "a copy", |view| view.records.created + view.records.linked > 0).await;
+    let copying = bed.wait(&planned.id, "a copy", |view| view.records.created + view.records.linked > 0).await;
+    assert_eq!(copying.eta_seconds, None, "no customers were counted in a time yet");
     bed.switches().stop(&planned.id).await.expect("it stops");
     bed.wait(&planned.id, "the end of the work", |view| view.blocked_by.is_some()).await;
     // What was in flight ends.
@@ -99,6 +100,8 @@ async fn a_provider_that_cannot_be_reached_is_named_and_the_work_goes_on() {
     };
     let blocked = bed.wait(&copied.id, "the stall", is_named).await;
     assert_eq!(blocked.marks.pending, 1);
+    let is_time = |text: &Option<String>| text.as_ref().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok());
+    assert!(is_time(&blocked.marks.oldest_at) && is_time(&blocked.progress_at), "{blocked:#?}");
     bed.gateway.try_reload(&bed.configuration("old")).await.expect("reloaded");
     let goes_on = |view: &SwitchView| is_copied(view) && view.blocked_by.is_none();
     bed.wait(&copied.id, "the copy of the mark", goes_on).await;

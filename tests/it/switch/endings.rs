@@ -127,6 +127,25 @@ async fn only_a_repair_changes_the_other_side_and_only_what_the_switch_created()
     assert_eq!(record.differences.first().map(|difference| &*difference.field), Some("email"), "{record:?}");
 }
 
+/// A pass has seen that another client changed a copy, so the customer needs a decision. A repair is one: it overwrites the change.
+#[tokio::test]
+async fn a_repair_ends_a_conflict_that_a_pass_has_found() {
+    let bed = Bed::start("modempay", "notchpay", "").await;
+    let public_id = bed.create(&person(0)).await;
+    let copied = bed.driven().await;
+    let at_target = bed.record(&copied.id, &public_id).await.target_id.expect("a copy");
+    let target = bed.new.looked_at().await;
+    let patched = target.patch(&format!("/v1/customers/{at_target}"), json!({ "email": "theirs@example.com" })).await;
+    assert_eq!(patched.status, StatusCode::OK, "{}", patched.text);
+    bed.run(&copied).await;
+    bed.wait(&copied.id, "the conflict", |view| view.records.needs_decision == 1).await;
+
+    let repaired = verified(&bed, &copied, true).await;
+    assert_eq!(repaired.differs, 0, "{repaired:?}");
+    assert_eq!(bed.new.with_email("awa0@example.com").await.len(), 1);
+    assert!(bed.new.with_email("theirs@example.com").await.is_empty());
+}
+
 /// R16: a rollback asks nothing. Who is not copied back stays at the target, except where the operator accepts `stale`.
 #[tokio::test]
 async fn a_rollback_leaves_the_tail_at_the_target_unless_stale_states_are_accepted() {
@@ -167,4 +186,8 @@ async fn a_rollback_leaves_the_tail_at_the_target_unless_stale_states_are_accept
     assert_eq!(bed.old.effects(Operation::Update), 0);
     let waits = bed.gateway.switches().get(&back.id).await.expect("a switch").records.needs_decision;
     assert!(waits >= 1, "it waits for a person");
+    // The worker goes on with the others.
+    bed.patch(&bed.public_id(1).await, json!({ "email": "later@example.com" })).await;
+    bed.wait(&back.id, "a later copy", |view| view.marks.pending == 0).await;
+    assert_eq!(bed.new.with_email("later@example.com").await.len(), 1);
 }

@@ -107,3 +107,26 @@ async fn a_customer_whom_a_hold_does_not_move_stays_and_is_named() {
     let shown = bed.gateway.get(&format!("/v1/customers/{id}")).await;
     assert_eq!(shown.body["name"], last);
 }
+
+/// Several clients write one customer at once, so that no answer shows the last state. The hold is longer than `visibility_lag`:
+/// while the writes wait, the home shows the last state, and the customer moves.
+#[tokio::test]
+async fn a_customer_whom_several_clients_write_at_once_moves_while_their_writes_wait() {
+    let bed = slow_target("2s").await;
+    let text = configuration(&bed.folder, &bed.old, &bed.new).replace("\"1ms\"", "\"100ms\"");
+    bed.gateway.reload(&format!("{text}[switch]\nhold = \"2s\"\n"));
+    bed.create(&person(0)).await;
+    let (copied, id, is_over) = copied(&bed).await;
+    let story = async {
+        let begun = Instant::now();
+        let switched = bed.cut_over(&copied).await;
+        while home(&bed, &id).await != "new" {
+            assert!(begun.elapsed() < PATIENCE, "{:?}", bed.record(&switched.id, &id).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(bed.record(&switched.id, &id).await.code, None);
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let writes = || write_on(&bed.gateway, &id, &is_over);
+    tokio::join!(writes(), writes(), writes(), story);
+}

@@ -16,7 +16,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{
-    bed::{Bed, person, wait_for_erasures},
+    bed::{Bed, Vendor, person, wait_for_erasures},
     merchant::{decided, is_copied},
 };
 
@@ -114,4 +114,16 @@ async fn a_pass_notices_a_merger_and_the_switch_goes_on_after_the_decision() {
     bed.wait(&switched.id, "the move", |view| view.pinned.get("old") == Some(&1)).await;
     assert_eq!(bed.patch(&other, phone.clone()).await.body["provider"]["connection"], "new");
     assert_eq!(bed.gateway.patch(&path, phone).await.status_and_code(), (409, "vendor_record_shared"));
+}
+
+/// An answer that nobody can read is no merger: the operator learns that the provider does not answer as documented.
+#[tokio::test]
+async fn a_broken_answer_is_not_taken_for_a_merger() {
+    let old = Vendor::start("modempay", "garbage = 1.0\nonly = [\"retrieve\"]\n");
+    let bed = Bed::between(old, Vendor::start("notchpay", ""), tempfile::tempdir().expect("a folder")).await;
+    let public_id = bed.create(&person(0)).await;
+    bed.begin().await;
+    let copied = bed.copy(&public_id).await.expect("no stall");
+    assert_eq!(copied.finding.map(|finding| finding.code), Some(FindingCode::ProviderRefused), "{:?}", copied.outcome);
+    assert_eq!(bed.new.changes(), 0);
 }

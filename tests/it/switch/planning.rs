@@ -119,6 +119,36 @@ async fn two_customers_who_match_one_record_both_need_a_decision() {
     assert_ne!(of(&two).target_id.as_deref(), Some(there.as_str()));
 }
 
+/// R18: a record that an earlier switch has linked stays with its customer, whoever else matches it.
+#[tokio::test]
+async fn a_record_that_is_linked_already_stays_linked_where_another_customer_matches_it() {
+    let bed = Bed::start(["notchpay", "modempay"]).await;
+    let one = bed.create_one("Awa Ndiaye", "family@example.com").await;
+    let copied = bed.copied().await;
+    bed.switches().abandon(&copied.id, Vec::new(), false, decided(&copied)).await.expect("abandoned");
+    let two = bed.create_one("Awa Ndiaye", "family@example.com").await;
+    let planned = bed.plan().await;
+    let records = bed.records(&planned.id, None).await;
+    let of = |id: &str| records.iter().find(|record| record.public_id.as_deref() == Some(id)).expect("a record");
+    assert_eq!((of(&one).outcome, of(&one).target_id.is_some()), (Outcome::AlreadyLinked, true), "{:?}", of(&one));
+    assert_eq!((of(&two).outcome, of(&two).code.as_deref()), (Outcome::Created, None), "{:?}", of(&two));
+}
+
+/// R18: a plan names the record that a customer is linked with.
+#[tokio::test]
+async fn a_plan_names_the_record_that_stands_at_the_target() {
+    let bed = Bed::start(["notchpay", "modempay"]).await;
+    let here = bed.create_one("Awa Ndiaye", "awa@example.com").await;
+    bed.gateway.reload(&bed.configuration("new"));
+    let there = bed.create_one("Awa Ndiaye", "awa@example.com").await;
+    bed.gateway.reload(&bed.configuration("old"));
+    let planned = bed.plan().await;
+    let records = bed.records(&planned.id, None).await;
+    let record = records.iter().find(|record| record.public_id.as_ref() == Some(&here)).expect("a record");
+    assert_eq!((record.outcome, record.target_id.as_ref()), (Outcome::Linked, Some(&there)), "{record:?}");
+    assert!(record.code.is_some() && record.level.is_some(), "{record:?}");
+}
+
 /// R24: a file says who there is, and the values are read from the source.
 #[tokio::test]
 async fn a_file_says_who_there_is() {

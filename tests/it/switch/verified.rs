@@ -1,8 +1,11 @@
 //! What a whole verification counts (R29): each record once, and each kind of difference.
 
-use passerelle::switch::{
-    service::{Decision, SwitchService, VerifyOptions},
-    view::{DecisionKind, Outcome, SwitchState, SwitchView, Verified},
+use passerelle::{
+    store::{Claim, CreatedContacts, EarlierContents, HomeOfWrite, NewOperation, OperationId},
+    switch::{
+        service::{Decision, SwitchService, VerifyOptions},
+        view::{DecisionKind, Outcome, SwitchState, SwitchView, Verified},
+    },
 };
 use passerelle_providers::model::Operation;
 use serde_json::{Value, json};
@@ -244,7 +247,34 @@ async fn a_record_that_a_copy_in_doubt_may_have_made_is_busy() {
     bed.run(&planned).await;
     let is_doubtful = |view: &SwitchView| view.state == SwitchState::Copied && view.records.in_doubt == 2;
     let switch = bed.wait(&planned.id, "the doubt", is_doubtful).await;
+    // A create at the other connection makes no record here.
+    bed.claim_create_at("old").await;
     let found = verify(&bed, &switch, VerifyOptions::default()).await;
     let linked = switch.records.linked + switch.records.already_linked;
     assert_eq!((found.busy, found.extra), (2, Some(has_before - linked)), "{found:?} {switch:#?}");
+}
+
+impl Bed {
+    /// A create of a client that is in flight at a connection.
+    async fn claim_create_at(&self, connection: &str) {
+        let home = HomeOfWrite { epoch: 0, public_id: None, is_copy: false };
+        let create = NewOperation {
+            id: OperationId::now(),
+            merchant: "acme".to_owned(),
+            connection: connection.to_owned(),
+            operation: "create".to_owned(),
+            customer: None,
+            key: None,
+            key_name: None,
+            joins: false,
+            request: "{}".into(),
+            earlier: EarlierContents::default(),
+            copy: None,
+            command: "{}".into(),
+            home: Some(home),
+            contacts: CreatedContacts::default(),
+        };
+        let claim = self.context().store.operations().claim(create).await.expect("claimed");
+        assert!(matches!(claim, Claim::New { .. }), "{claim:?}");
+    }
 }

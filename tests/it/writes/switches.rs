@@ -127,6 +127,9 @@ async fn a_key_is_answered_although_the_active_connection_has_other_ids_and_oper
     assert_eq!(invalid.status_and_code(), (400, "invalid_id"), "{}", invalid.text);
     let unsupported = switched.keyed(Method::POST, &format!("{path}/block"), "another", None).await;
     assert_eq!(unsupported.code(), "operation_not_supported", "{}", unsupported.text);
+    // Without a key, it repeats no earlier write, so its other mistakes do not matter.
+    let unsupported = switched.gateway.post(&format!("{path}/block?explain=perhaps"), json!({})).await;
+    assert_eq!(unsupported.code(), "operation_not_supported", "{}", unsupported.text);
     let invalid = drop_in("another").send().await.expect("an answer");
     assert_eq!(invalid.status(), 404);
     assert_eq!(switched.effects(), effects);

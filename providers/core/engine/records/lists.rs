@@ -212,4 +212,23 @@ pub(super) mod tests {
         execute(&Command::Delete(id)).expect("it is deleted");
         assert!(execute(&find("fatou@example.com")).is_err());
     }
+    #[test]
+    fn a_list_shows_only_customers_to_whom_every_filter_applies() {
+        let (server, mut records) = (server(), Records::default());
+        let mut execute = |command: &Command| records.execute(&*server, command, Timestamp::UNIX_EPOCH, [9; 16]);
+        let fields =
+            CustomerFields { phone: Patch::Set(Text::from_static("+221771234567")), ..with_email("awa@example.com") };
+        execute(&Command::Create(CreateCustomer { fields, distinct: false, existing: None })).expect("it is created");
+        let mut count = |email: &'static str, phone: &'static str| {
+            let filter =
+                CustomerFilter { email: Some(email.into()), phone: Some(phone.into()), ..CustomerFilter::default() };
+            match execute(&Command::List(ListCustomers { limit: 10, position: Position::START, filter })) {
+                Ok(Reply::Customers(page)) => page.items.len(),
+                other => panic!("not a list: {other:?}"),
+            }
+        };
+        assert_eq!(count("awa@example.com", "+221771234567"), 1);
+        assert_eq!(count("awa@example.com", "+221779999999"), 0);
+        assert_eq!(count("fatou@example.com", "+221771234567"), 0);
+    }
 }
