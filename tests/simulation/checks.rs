@@ -47,6 +47,20 @@ pub(crate) fn all(fleet: &mut Fleet, clients: &[Client]) -> Vec<String> {
     wrong
 }
 
+/// When everything is copied, each customer has a row whose client knew of it before the switch was run. Without a row, the switch
+/// would not know of the customer, and could be cut over without a copy.
+pub(crate) fn rows(observer: &Runtime, fleet: &Fleet, clients: &[Client], ran_at: u64) -> Vec<String> {
+    let rows = observer.block_on(async {
+        clock::simulated::follow(Some((fleet.world.lock().time_now(), Instant::now())));
+        store(&fleet.database).await.ids().all("acme", None, 500).await.expect("read")
+    });
+    let known = |client: &&Client| rows.iter().any(|row| Some(&row.public_id) == client.customer.as_ref());
+    let before = clients.iter().filter(|client| client.created_at.is_some_and(|at| at < ran_at));
+    let lost = before.filter(|client| !client.may_have_deleted() && !known(client));
+    lost.map(|client| format!("the switch is copied, and the customer of client {} has no row", client.number))
+        .collect()
+}
+
 /// The provider executed a create at most once: exactly once where the gateway answered with success, never where it refused. In a switch,
 /// a copy makes the customer at the other provider, also at most once.
 fn effects(fleet: &Fleet, client: &Client) -> Option<String> {

@@ -59,6 +59,8 @@ pub(crate) struct Client {
     pub(crate) writes: Vec<Write>,
     /// The id of its customer.
     pub(crate) customer: Option<String>,
+    /// When it was told that its customer exists.
+    pub(crate) created_at: Option<u64>,
     at: usize,
 }
 
@@ -81,7 +83,7 @@ impl Client {
             begins_at = random.between(begins_at, begins_at.max(spread));
             Write { verb, outcome: None, calls: Vec::new(), next_at, asks_for: None, was_held: false }
         });
-        Self { number, writes: writes.collect(), customer: None, at: 0 }
+        Self { number, writes: writes.collect(), customer: None, created_at: None, at: 0 }
     }
 
     pub(crate) fn email(&self) -> String {
@@ -97,6 +99,11 @@ impl Client {
     /// Whether it has nothing more to do.
     pub(crate) fn is_over(&self) -> bool {
         self.at >= self.writes.len() && self.writes.iter().all(|write| write.calls.is_empty())
+    }
+
+    /// Whether it may have begun to delete its customer.
+    pub(crate) fn may_have_deleted(&self) -> bool {
+        self.writes.iter().take(self.at + 1).any(|write| write.verb == Verb::Delete)
     }
 
     /// Whether it waits for an answer.
@@ -214,8 +221,7 @@ impl Client {
             status => Outcome::Refused(status, answer.body),
         };
         // The gateway erases an answer with its customer. A second copy of an earlier request may arrive after that.
-        let is_deleted = self.writes.iter().take(self.at + 1).any(|write| write.verb == Verb::Delete);
-        let is_erased = is_deleted && verb != Verb::Delete && code == "replay_erased";
+        let is_erased = self.may_have_deleted() && verb != Verb::Delete && code == "replay_erased";
         if is_erased && self.writes[index].outcome.is_some() {
             return Ok(());
         }
@@ -226,6 +232,7 @@ impl Client {
         }
         if verb == Verb::Create && matches!(outcome, Outcome::Done(..)) {
             self.customer = body["id"].as_str().map(str::to_owned);
+            self.created_at.get_or_insert(fleet.now_and_calm().0);
         }
         self.writes[index].outcome = Some(outcome);
         Ok(())

@@ -32,6 +32,9 @@ pub(crate) struct Operator {
     viewed_at: u64,
     has_view: bool,
     accepted: Vec<Value>,
+    /// When the switch was first run.
+    ran_at: Option<u64>,
+    is_copied: bool,
 }
 
 impl Operator {
@@ -46,7 +49,14 @@ impl Operator {
             viewed_at: 0,
             has_view: false,
             accepted: Vec::new(),
+            ran_at: None,
+            is_copied: false,
         }
+    }
+
+    /// When the switch was first run: once, after everything is copied.
+    pub(crate) fn take_run(&mut self) -> Option<u64> {
+        if self.is_copied { self.ran_at.take() } else { None }
     }
 
     /// Whether an answer is awaited.
@@ -92,6 +102,9 @@ impl Operator {
         let is_question = command.is_none();
         let request = match command {
             Some((path, body)) => {
+                if path.ends_with("/run") {
+                    self.ran_at.get_or_insert(now);
+                }
                 fleet.note(&format!("the operator sends {path} {}", brief(body.to_string().as_bytes())));
                 request(Method::POST, &path, Some(&body))
             }
@@ -107,7 +120,10 @@ impl Operator {
     fn read_answer(&mut self, answer: &Answer, is_question: bool, fleet: &Fleet) {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         match (is_question, answer.status) {
-            (true, 200) => (self.view, self.viewed_at, self.has_view) = (body, fleet.now_and_calm().0, true),
+            (true, 200) => {
+                self.is_copied |= body["state"] == "copied";
+                (self.view, self.viewed_at, self.has_view) = (body, fleet.now_and_calm().0, true);
+            }
             (true, 404) => (self.view, self.has_view) = (Value::Null, true),
             (true, _) => {}
             (false, status) => {

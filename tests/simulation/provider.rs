@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use passerelle::twin::{
     Twin,
+    faults::FaultPlan,
     log::{self, Applied, Log},
 };
 use passerelle_providers::{Settings, kit::server::base_path, model::auth::Credentials, text::country::Region, vendor};
@@ -36,13 +37,17 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    pub(crate) fn new((name, generation): (&'static str, &'static str)) -> Self {
+    /// `list_lag`: how late its lists show a change. Empty: at once.
+    pub(crate) fn new((name, generation): (&'static str, &'static str), list_lag: &str) -> Self {
         let vendor = vendor(name).expect("a provider");
         let generation = Some(generation).filter(|_| vendor.manifests.len() > 1);
         let manifest = vendor.manifest(generation).expect("a generation");
         let settings = Settings { generation: manifest.generation, region: Region::parse("SN"), livemode: true };
         let log = NamedTempFile::new().expect("a file");
-        let twin = Twin::new(vendor, settings, Credentials::default()).with_log(Log::open(log.path()).expect("a log"));
+        let plan = if list_lag.is_empty() { String::new() } else { format!("search_lag = \"{list_lag}\"\n") };
+        let twin = Twin::new(vendor, settings, Credentials::default())
+            .with_faults(FaultPlan::read(&plan, "faults.toml").expect("a plan"))
+            .with_log(Log::open(log.path()).expect("a log"));
         Self { name, generation, twin, log }
     }
 

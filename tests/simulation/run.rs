@@ -234,7 +234,10 @@ pub(crate) fn run(scenario: Scenario, seed: u64, mistake: Option<Mistake>) -> Re
     let mut clients: Vec<Client> =
         (0..random.index(4) + 2).map(|number| Client::new(number, has_deletions, writes, &mut random)).collect();
     let mut operator = (scenario == Scenario::Switch).then(|| Operator::new(&mut random));
-    let world = Shared::new(random, kinds.iter().map(|kind| Provider::new(*kind)).collect(), mistake);
+    // Less than the `visibility_lag` of the connections.
+    let list_lags: Vec<&str> = kinds.iter().map(|_| random.one_of(&["", "300ms", "900ms"])).collect();
+    let providers = kinds.iter().zip(list_lags).map(|(kind, list_lag)| Provider::new(*kind, list_lag)).collect();
+    let world = Shared::new(random, providers, mistake);
     let begin = format!("{kinds:?}, {replicas} gateways, {} clients, {:?}", clients.len(), world.lock().faults);
     world.lock().note(begin);
     let mut fleet = Fleet::new(world, replicas, resends);
@@ -282,6 +285,12 @@ fn drive(
         }
         if let Some(operator) = &mut operator {
             operator.act(fleet);
+            if let Some(ran_at) = operator.take_run() {
+                let wrong = checks::rows(&observer, fleet, clients, ran_at);
+                if !wrong.is_empty() {
+                    return wrong;
+                }
+            }
         }
         let (now, is_calm) = fleet.now_and_calm();
         if clients.iter().all(Client::is_over) {
