@@ -57,18 +57,6 @@ pub enum Verification {
 }
 
 impl Verification {
-    /// The word of the results.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Equal => "equal",
-            Self::EqualAfterRule => "equal_after_rule",
-            Self::Differs => "differs",
-            Self::Missing => "missing",
-            Self::Busy => "busy",
-            Self::Unreadable => "unreadable",
-        }
-    }
-
     /// Whether it counts as a difference, so that the customer is copied again.
     pub const fn is_difference(self) -> bool {
         matches!(self, Self::Differs | Self::Missing | Self::Unreadable)
