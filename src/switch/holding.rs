@@ -115,7 +115,7 @@ impl Work<'_> {
         let hold = self.context.gateway.load().hold;
         let until = Instant::now() + hold;
         ids.hold(merchant, public_id, Some(hold)).await?;
-        let moved = self.try_move(public_id, until).await;
+        let moved = self.try_move(customer, until).await;
         // Also after a failure: no client waits for nothing.
         ids.hold(merchant, public_id, None).await?;
         self.control.progressed();
@@ -133,24 +133,19 @@ impl Work<'_> {
         Ok(false)
     }
 
-    /// The visibility lag of a customer's home.
-    fn lag_of(&self, customer: &KnownCustomer) -> Result<Duration, Stalled> {
-        let home = customer.pinned.as_deref().unwrap_or_else(|| self.active());
-        Ok(configured(self.context, &self.loaded.switch.merchant, home)?.1.visibility_lag)
-    }
-
-    async fn try_move(&self, public_id: &str, until: Instant) -> Result<bool, Stalled> {
-        let (switch, ids) = (&self.loaded.switch, self.context.store.ids());
+    async fn try_move(&self, customer: &KnownCustomer, until: Instant) -> Result<bool, Stalled> {
+        let (switch, ids, public_id) = (&self.loaded.switch, self.context.store.ids(), customer.public_id.as_str());
         while Instant::now() < until && !self.control.must_end() {
             let resolved = ids.resolve(&switch.merchant, Some(public_id)).await?;
             let customers = resolved.into_iter().flat_map(|resolved| resolved.customers);
             let Some(now) = customers.into_iter().find(|known| known.public_id == public_id) else { return Ok(false) };
-            if now.pinned.is_none() {
+            // The next write has pinned it again, perhaps, at its new home.
+            if now.pinned != customer.pinned {
                 return Ok(true);
             }
-            // The copy removes the pin where the other side shows what it wrote. It needs the state after the last write: while
-            // a write is open, or where several overlapped, that is not known.
-            if now.shown.len() > 1 || !was_just_written(&now, self.lag_of(&now)?) {
+            // The copy removes the pin where the other side shows what it wrote. It needs the state after the last write, which is
+            // not known while a write is open, or where several overlapped. Then one of the waiting writes may pass.
+            if now.shown.len() > 1 {
                 self.copy_named(&[public_id.to_owned()], is_copied_again).await?;
             }
             sleep(AGAIN).await;
