@@ -197,7 +197,7 @@ async fn a_key_that_others_can_read_is_refused() {
 
 async fn another_key_is_refused() {
     let bed = Bed::file();
-    drop(bed.open().await);
+    assert!(bed.open().await.switches().is_exclusive(), "no other process can open the file");
     let error = refusal(bed.try_open(&format!("key = \"{}\"", key('2'))).await);
     assert!(matches!(&error, StoreError::WrongKey(message) if message.contains("previous_keys")), "{error:?}");
     bed.open().await;
@@ -206,7 +206,6 @@ async fn another_key_is_refused() {
 async fn a_rotated_key_opens_everything() {
     let bed = Bed::file();
     let store = bed.open().await;
-    assert!(store.switches().is_exclusive(), "no other process can open the file");
     let mut ids = Vec::new();
     for number in 0..450 {
         let id = claim(&store, keyed("acme", &number.to_string(), "r")).await;

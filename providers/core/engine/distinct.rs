@@ -120,6 +120,8 @@ mod tests {
     use super::*;
     use crate::{
         Settings,
+        engine::reconcile::tests::ListOnly,
+        kit::VendorServer,
         model::{CustomerFields, Patch, Response},
         text::Text,
         vendor,
@@ -134,18 +136,47 @@ mod tests {
         }
     }
 
-    /// At a provider that decides itself, the gateway searches all the same. Without an answer it knows nothing.
-    #[test]
-    fn a_match_that_cannot_be_looked_up_is_not_known_to_be_missing() {
-        let vendor = vendor("modempay").expect("a vendor");
+    /// What `existing_match` finds for a customer with the address `awa@example.com`.
+    fn matching(
+        vendor_name: &str,
+        transport: impl FnOnce(Arc<dyn VendorServer>) -> Box<dyn Transport>,
+    ) -> Result<Option<Created>, Error> {
+        let vendor = vendor(vendor_name).expect("a vendor");
         let settings = Settings { generation: vendor.manifests[0].generation, region: None, livemode: true };
-        let provider = (vendor.connect)(settings);
         let email = Patch::Set(Text::from_static("awa@example.com"));
         let fields = CustomerFields { email, ..CustomerFields::default() };
         let create = CreateCustomer { fields, distinct: true, existing: None };
-        let finding = existing_match(&provider, &Silent, &create);
+        let (provider, transport) = ((vendor.connect)(settings), transport((vendor.server)(settings)));
+        let finding = existing_match(&provider, &*transport, &create);
         let mut context = task::Context::from_waker(task::Waker::noop());
-        let task::Poll::Ready(found) = pin!(finding).poll(&mut context) else { panic!("the transport never waits") };
+        match pin!(finding).poll(&mut context) {
+            task::Poll::Ready(found) => found,
+            task::Poll::Pending => panic!("the transport never waits"),
+        }
+    }
+
+    /// A list that grows while it is read shows a customer twice. Two customers are no match.
+    #[test]
+    fn a_customer_who_is_listed_twice_is_one_match_and_two_customers_are_none() {
+        let customer = |number: u8| Customer {
+            id: Text::from(format!("b78de3c9-7f76-4f43-9c5d-19d9f5c7c98{number}").as_str()),
+            email: Some(Text::from_static("awa@example.com")),
+            ..Customer::default()
+        };
+        let found = |numbers: &[u8]| {
+            let customers = numbers.iter().copied().map(customer).collect();
+            let found = matching("lomi", |vendor| Box::new(ListOnly { vendor, customers }));
+            found.map(|found| found.map(|created| created.customer.id.to_string())).map_err(|error| error.kind)
+        };
+        let one = Ok(Some(customer(1).id.to_string()));
+        assert_eq!((found(&[1]), found(&[1, 1])), (one.clone(), one));
+        assert_eq!((found(&[1, 2]), found(&[])), (Err(Kind::Ambiguous), Ok(None)));
+    }
+
+    /// At a provider that decides itself, the gateway searches all the same. Without an answer it knows nothing.
+    #[test]
+    fn a_match_that_cannot_be_looked_up_is_not_known_to_be_missing() {
+        let found = matching("modempay", |_| Box::new(Silent));
         assert_eq!(found.expect_err("nothing was found").kind, Kind::TimedOut);
     }
 }

@@ -215,7 +215,7 @@ fn completed(fields: &CustomerFields, customer: &Customer, manifest: &Manifest) 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{pin::pin, task};
 
     use async_trait::async_trait;
@@ -299,9 +299,9 @@ mod tests {
     }
 
     /// A vendor that only lists these customers, the newest first.
-    struct ListOnly {
-        vendor: Arc<dyn VendorServer>,
-        customers: Vec<Customer>,
+    pub(in super::super) struct ListOnly {
+        pub(in super::super) vendor: Arc<dyn VendorServer>,
+        pub(in super::super) customers: Vec<Customer>,
     }
 
     #[async_trait]

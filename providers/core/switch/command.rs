@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::{self, Conditions},
     model::{
-        Command, CreateCustomer, Customer, CustomerFields, CustomerId, CustomerType, Error, Fidelity, Field, Kind,
+        Command, CreateCustomer, Customer, CustomerFields, CustomerId, CustomerType, Error, Fidelity, Field,
         LossPolicy, Operation, Patch, UpdateCustomer,
         manifest::{Clears, Manifest},
     },
@@ -302,11 +302,7 @@ fn planned(command: Command, sides: &Sides<'_>) -> Result<(Command, Fidelity), F
 
 fn refusal(error: &Error, manifest: &Manifest) -> Finding {
     let Some(first) = error.fields.first() else {
-        let code = match error.kind {
-            Kind::NotSupported => FindingCode::TargetCannotCreate,
-            _ => FindingCode::ValueRefused,
-        };
-        return Finding::new(code, None, error.detail.clone());
+        return Finding::new(FindingCode::ValueRefused, None, error.detail.clone());
     };
     let is_required = manifest.requires.iter().any(|required| required.message == first.detail);
     let code = if is_required { FindingCode::RequiredFieldMissing } else { FindingCode::ValueRefused };

@@ -167,6 +167,8 @@ async fn a_file_says_who_there_is() {
 async fn a_plan_whose_inputs_changed_is_not_run() {
     let bed = Bed::start(["notchpay", "modempay"]).await;
     let planned = bed.plan().await;
+    let progress_at = planned.progress_at.as_deref().unwrap_or_default();
+    assert!(progress_at.parse::<jiff::Timestamp>().is_ok(), "{planned:#?}");
     bed.gateway.reload(&bed.configuration("old").replace("region = \"CM\"", "region = \"SN\""));
     let refused = bed.switches().run(&planned.id, RunOptions::default(), decided(&planned)).await.expect_err("changed");
     assert_eq!(refused.reasons.first().map(|reason| reason.code.as_str()), Some("plan_changed"), "{refused:?}");

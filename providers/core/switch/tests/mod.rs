@@ -233,6 +233,15 @@ fn a_decision_is_checked() {
     }
 }
 
+/// R17: where the target creates no customers, nothing about the customer is to blame.
+#[test]
+fn a_target_that_cannot_create_is_named_as_the_reason() {
+    check("modempay", "paymentkit", |sides| {
+        let verdict = judge(&Source::new("public", &amadou()), &[], sides, None);
+        assert_eq!(verdict.finding().map(|finding| finding.code), Some(FindingCode::TargetCannotCreate), "{verdict:?}");
+    });
+}
+
 /// R17: a record without a field that the target requires is refused, with the field and the limit.
 #[test]
 fn a_missing_required_field_is_refused_with_its_limit() {
