@@ -136,3 +136,22 @@ async fn a_customer_whom_several_clients_write_at_once_moves_while_their_writes_
     let write = |person| write_names(&bed.gateway, &id, person, &is_over);
     tokio::join!(write("Awa Diop"), write("Fatou Diop"), write("Moussa Diop"), story);
 }
+
+/// A customer whose write is open for long stays where it is, but nobody writes it too often: no claim has to wait for it.
+#[tokio::test]
+async fn a_customer_whose_write_is_open_for_long_is_not_named_as_written_too_often() {
+    let bed = Bed::start("notchpay", "modempay", "").await;
+    let text = configuration(&bed.folder, &bed.old, &bed.new);
+    bed.gateway.reload(&format!("{text}[switch]\nhold = \"50ms\"\n"));
+    let (open, other) = (bed.create(&person(0)).await, bed.create(&person(1)).await);
+    let copied = bed.driven().await;
+    bed.claim_at("old", "update", Some(&open)).await;
+    let switched = bed.cut_over(&copied).await;
+    // With each copy, the worker has looked at all customers of the source.
+    for number in 0..6 {
+        bed.patch(&other, json!({ "name": format!("Fatou Diop {number}") })).await;
+        bed.wait(&switched.id, "the copy", |view| view.marks.pending == 0).await;
+    }
+    let record = bed.record(&switched.id, &open).await;
+    assert_eq!((record.home.as_deref(), record.code), (Some("old"), None));
+}

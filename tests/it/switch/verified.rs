@@ -251,22 +251,23 @@ async fn a_record_that_a_copy_in_doubt_may_have_made_is_busy() {
     let is_doubtful = |view: &SwitchView| view.state == SwitchState::Copied && view.records.in_doubt == 2;
     let switch = bed.wait(&planned.id, "the doubt", is_doubtful).await;
     // A create at the other connection makes no record here.
-    bed.claim_create_at("old").await;
+    bed.claim_at("old", "create", None).await;
     let found = verify(&bed, &switch, VerifyOptions::default()).await;
     let linked = switch.records.linked + switch.records.already_linked;
     assert_eq!((found.busy, found.extra), (2, Some(has_before + 1 - linked)), "{found:?} {switch:#?}");
 }
 
 impl Bed {
-    /// A create of a client that is in flight at a connection.
-    async fn claim_create_at(&self, connection: &str) {
-        let home = HomeOfWrite { epoch: 0, public_id: None, is_copy: false };
-        let create = NewOperation {
+    /// A write of a client that is in flight at a connection, before the cutover.
+    pub(super) async fn claim_at(&self, connection: &str, operation: &str, customer: Option<&str>) {
+        let customer = customer.map(str::to_owned);
+        let home = HomeOfWrite { epoch: 0, public_id: customer.clone(), is_copy: false };
+        let write = NewOperation {
             id: OperationId::now(),
             merchant: "acme".to_owned(),
             connection: connection.to_owned(),
-            operation: "create".to_owned(),
-            customer: None,
+            operation: operation.to_owned(),
+            customer,
             key: None,
             key_name: None,
             joins: false,
@@ -277,7 +278,7 @@ impl Bed {
             home: Some(home),
             contacts: CreatedContacts::default(),
         };
-        let claim = self.context().store.operations().claim(create).await.expect("claimed");
+        let claim = self.context().store.operations().claim(write).await.expect("claimed");
         assert!(matches!(claim, Claim::New { .. }), "{claim:?}");
     }
 }
