@@ -33,6 +33,8 @@ async fn records(fleet: &Fleet) -> Vec<Record> {
 /// Everything that is wrong.
 pub(crate) fn all(fleet: &mut Fleet, clients: &[Client]) -> Vec<String> {
     let mut wrong = Vec::new();
+    // Lists show the last changes.
+    fleet.rest(1_000);
     for client in clients {
         wrong.extend(effects(fleet, client));
         wrong.extend(repetitions(fleet, client));
