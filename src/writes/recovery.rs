@@ -171,6 +171,10 @@ impl Writes {
                 let written = attempt.compared(&transport, *written).await;
                 self.conclude(&attempt, Ok(written), transport.exchanges()).await
             }
+            // The record may exist and not be shown yet. If the copy counted as not executed, nobody would know whose it is.
+            Ok(Found::NotHappened) if attempt.is_copied_create() && !gives_up => {
+                self.leave_unknown(&attempt, "the provider does not show the copy yet").await
+            }
             // The next copy of the customer reads it again, and is claimed against its version and its home.
             Ok(Found::NotHappened) if attempt.is_copy && attempt.may_be_sent_again(gives_up) => {
                 let error = Error::new(Kind::Rejected, "the provider did not execute the copy");

@@ -9,7 +9,7 @@
 //! - **The store** (`links.rs`): one SQLite database in memory for all replicas, with the statements of the gateway. A
 //!   transaction takes time, may fail, and its answer may be lost.
 //! - **The network and the provider** (`world.rs`, `provider.rs`): a request reaches a twin, or does not; its answer may be
-//!   lost, be a 500, or never come; it may be executed late. The lists of the source of a switch may show a change late.
+//!   lost, be a 500, or never come; it may be executed late. The lists of some twins show a change late.
 //! - **Clients** (`client.rs`): they repeat their requests with the same key until they know the outcome, send some twice at
 //!   the same time, and disconnect.
 //! - **An operator** (`operator.rs`), in the runs with a switch: plans, runs, verifies, cuts over and rolls back, over the

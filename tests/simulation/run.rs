@@ -242,9 +242,8 @@ pub(crate) fn run(scenario: Scenario, seed: u64, mistake: Option<Mistake>) -> Re
     let mut clients: Vec<Client> =
         (0..random.index(4) + 2).map(|number| Client::new(number, has_deletions, writes, &mut random)).collect();
     let mut operator = (scenario == Scenario::Switch).then(|| Operator::new(&mut random));
-    // The lists of the source of a switch show a change late, but before the `visibility_lag` of the connection is over.
-    let source_lag = if scenario == Scenario::Switch { random.one_of(&["", "300ms", "900ms"]) } else { "" };
-    let list_lags = [source_lag, ""];
+    // Less than the `visibility_lag` of the connections.
+    let list_lags: Vec<&str> = kinds.iter().map(|_| random.one_of(&["", "300ms", "900ms"])).collect();
     let providers = kinds.iter().zip(list_lags).map(|(kind, list_lag)| Provider::new(*kind, list_lag)).collect();
     let world = Shared::new(random, providers, mistake);
     let begin = format!("{kinds:?}, {replicas} gateways, {} clients, {:?}", clients.len(), world.lock().faults);
