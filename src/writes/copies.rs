@@ -8,7 +8,8 @@
 //!   unknown at a time, and it joins no other write.
 //! - Its stored answer has no values of the customer, only the id at the provider.
 //! - It gives no customer a new id, and is not presented to a client.
-//! - It is not sent again. Where another write would be, its key becomes free, and the next copy reads the customer again.
+//! - It is not sent again. Where another write would be, its key becomes free, and the next copy reads the customer again. A
+//!   create is searched first until the gateway gives up, because the provider may show the new record late.
 //! - A create has the marker of its customer, so that every later process finds the record that it made.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};

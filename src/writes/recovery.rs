@@ -171,7 +171,8 @@ impl Writes {
                 let written = attempt.compared(&transport, *written).await;
                 self.conclude(&attempt, Ok(written), transport.exchanges()).await
             }
-            // The record may exist and not be shown yet. If the copy counted as not executed, nobody would know whose it is.
+            // The provider may have made the record and not show it yet. If the gateway counted the copy as not executed, it would
+            // lose the link between the record and its customer.
             Ok(Found::NotHappened) if attempt.is_copied_create() && !gives_up => {
                 self.leave_unknown(&attempt, "the provider does not show the copy yet").await
             }

@@ -137,7 +137,7 @@ async fn a_customer_whom_several_clients_write_at_once_moves_while_their_writes_
     tokio::join!(write("Awa Diop"), write("Fatou Diop"), write("Moussa Diop"), story);
 }
 
-/// A customer whose write is open for long stays where it is, but nobody writes it too often: no claim has to wait for it.
+/// A customer whose write is open for long stays where it is. Clients do not write it too often, so no claim waits for its move.
 #[tokio::test]
 async fn a_customer_whose_write_is_open_for_long_is_not_named_as_written_too_often() {
     let bed = Bed::start("notchpay", "modempay", "").await;

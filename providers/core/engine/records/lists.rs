@@ -212,6 +212,7 @@ pub(super) mod tests {
         execute(&Command::Delete(id)).expect("it is deleted");
         assert!(execute(&find("fatou@example.com")).is_err());
     }
+
     #[test]
     fn a_list_shows_only_customers_to_whom_every_filter_applies() {
         let (server, mut records) = (server(), Records::default());

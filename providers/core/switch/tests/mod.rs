@@ -197,11 +197,11 @@ fn a_full_name_is_compared_with_the_parts_of_a_name() {
 /// Records without a name are equal without a rule, also where one side stores the parts of a name.
 #[test]
 fn a_name_that_both_sides_lack_is_equal() {
-    let nobody = || Customer { name: None, ..amadou() };
+    let nameless = || Customer { name: None, ..amadou() };
     for (from, to) in [("bitnob", "modempay"), ("modempay", "bitnob")] {
         check(from, to, |sides| {
-            let source = Customer { first_name: text(""), ..nobody() };
-            let comparison = compare(&source, &nobody(), sides);
+            let source = Customer { first_name: text(""), ..nameless() };
+            let comparison = compare(&source, &nameless(), sides);
             assert_eq!((comparison.rules.len(), comparison.differences.len()), (0, 0), "{from} {to}: {comparison:?}");
         });
     }
