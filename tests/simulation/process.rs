@@ -38,6 +38,13 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+impl Answer {
+    /// After how many seconds the client may send the request again.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
+    }
+}
+
 /// A request in flight. `None` in place of its answer: the process died.
 pub(crate) struct Call {
     pub(crate) answer: oneshot::Receiver<Answer>,

@@ -28,6 +28,8 @@ const PATIENCE: u64 = 600_000;
 /// The steps of time, in milliseconds: while a client, the operator or a request waits for an answer, and while none does.
 const SHORT: u64 = 5;
 const LONG: u64 = 100;
+/// How often a request is sent again after the faults have ended.
+const MOST_REPETITIONS: usize = 10;
 
 /// What happened in a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -178,8 +180,19 @@ impl Fleet {
         }
     }
 
-    /// Sends a request after the faults have ended, and waits for its answer.
+    /// Sends a request after the faults have ended, and waits for its answer. A circuit breaker that the faults have opened says
+    /// when to send it again.
     pub(crate) fn ask(&mut self, request: impl Fn() -> http::Request<Body>) -> Result<Answer, String> {
+        let mut answer = self.ask_once(&request)?;
+        for _ in 0..MOST_REPETITIONS {
+            let Some(seconds) = answer.retry_after().filter(|_| answer.status == 503) else { break };
+            self.rest(seconds * 1_000);
+            answer = self.ask_once(&request)?;
+        }
+        Ok(answer)
+    }
+
+    fn ask_once(&mut self, request: impl Fn() -> http::Request<Body>) -> Result<Answer, String> {
         for _ in 0..1_000 {
             let Some(mut call) = self.call(request()) else {
                 self.pass(SHORT);
