@@ -195,7 +195,7 @@ impl Arrival {
         let Self { at, id, parent, method, route, uri } = self;
         let trace = measured.trace().or(parent.map(|parent| parent.trace)).map(tracing::field::display);
         let id_text = id.to_str().unwrap_or_default();
-        let milliseconds = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let milliseconds = || u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let failure = response.extensions_mut().remove::<Problem>();
         let written = response.extensions_mut().remove::<AlreadyWritten>().map(|AlreadyWritten(failure)| failure);
         let failed = failure.as_ref().or(written.as_ref());
@@ -217,13 +217,13 @@ impl Arrival {
             let provider = served.as_ref().map(|served| served.provider);
             let is_counted = refusals.count(code) || is_turned_away;
             if status >= 500 && !is_counted {
-                tracing::warn!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome = effect, operation.id = operation, milliseconds, "{method} {route} failed: {detail}");
+                tracing::warn!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome = effect, operation.id = operation, milliseconds = milliseconds(), "{method} {route} failed: {detail}");
             } else {
-                tracing::debug!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome = effect, milliseconds, "{method} {route} was refused: {detail}");
+                tracing::debug!(request.id = id_text, trace.id = trace, merchant, connection, provider, %method, route, status, code, outcome = effect, milliseconds = milliseconds(), "{method} {route} was refused: {detail}");
             }
         } else if tracing::enabled!(tracing::Level::DEBUG) {
             let status = response.status().as_u16();
-            tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, milliseconds, "{method} {route} answered {status}");
+            tracing::debug!(request.id = id_text, trace.id = trace, %method, route, status, milliseconds = milliseconds(), "{method} {route} answered {status}");
         }
         if let Some(failure) = failure {
             let allow = response.headers_mut().remove(header::ALLOW);

@@ -54,9 +54,10 @@ struct Received {
     place: RefCell<Option<Place>>,
 }
 
-/// Answers a request that came over a connection of this address.
-pub async fn scope<F: Future>(peer: Option<IpAddr>, answer: F) -> F::Output {
-    REQUEST.scope(Received { peer, rate: RefCell::default(), place: RefCell::default() }, answer).await
+/// Answers a request that came over a connection of this address. It is no `async fn`, whose future would have room for the answer
+/// twice.
+pub fn scope<F: Future>(peer: Option<IpAddr>, answer: F) -> impl Future<Output = F::Output> {
+    REQUEST.scope(Received { peer, rate: RefCell::default(), place: RefCell::default() }, answer)
 }
 
 /// Admits a request of a client that has proved whose it is. It has one of the places of its merchant until it is answered,

@@ -1,7 +1,7 @@
 //! What the inbound layer does for the requests of clients, and not for those of the operator: it counts and samples them,
 //! refuses those that have no place, and shows their times.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use arc_swap::ArcSwap;
 use axum::extract::Request;
@@ -20,6 +20,9 @@ use crate::{
     state::App,
     traces::{Head, Sampled, method_name},
 };
+
+/// Most times fit into so many bytes.
+const TIMING_SIZE: usize = 64;
 
 /// What the layer needs for the requests of clients.
 #[derive(Debug)]
@@ -82,10 +85,12 @@ impl ForClients {
         if !self.gateway.load().server_timing {
             return None;
         }
-        // Milliseconds as two integers, because it takes long to format a float.
-        let [provider, gateway] =
-            [times.provider, times.overhead].map(|time| (time.as_millis(), time.subsec_micros() % 1000));
-        let text = format!("provider;dur={}.{:03}, gateway;dur={}.{:03}", provider.0, provider.1, gateway.0, gateway.1);
+        // Milliseconds as two integers of 64 bits, because it takes long to format a float, or an integer of 128 bits.
+        let [provider, gateway] = [times.provider, times.overhead]
+            .map(|time| (time.as_secs() * 1000 + u64::from(time.subsec_millis()), time.subsec_micros() % 1000));
+        let mut text = String::with_capacity(TIMING_SIZE);
+        let _ =
+            write!(text, "provider;dur={}.{:03}, gateway;dur={}.{:03}", provider.0, provider.1, gateway.0, gateway.1);
         HeaderValue::try_from(text).ok()
     }
 }

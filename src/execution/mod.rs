@@ -98,18 +98,14 @@ pub fn plan(connection: &Connection, command: &Command, conditions: Conditions) 
 
 /// Executes a planned command that only reads, and gives the customers in the reply the ids that the merchant knows.
 pub async fn read(merchant: &Merchant, transport: &ProviderTransport<'_>, planned: Planned) -> Result<Reply, Error> {
-    let reply = planned.execute(transport).await;
-    let reply = match &merchant.middleware {
-        None => reply,
-        Some(middleware) => Box::pin(present(&**middleware, merchant, transport.connection(), reply)).await,
-    };
-    match (&merchant.carried, reply) {
-        (Some(carried), Ok(mut reply)) => {
-            Box::pin(carrying::show(carried, merchant, |_| transport.connection(), &mut reply)).await?;
-            Ok(reply)
-        }
-        (_, reply) => reply,
+    let mut reply = planned.execute(transport).await;
+    if let Some(middleware) = &merchant.middleware {
+        reply = Box::pin(present(&**middleware, merchant, transport.connection(), reply)).await;
     }
+    if let (Some(carried), Ok(reply)) = (&merchant.carried, &mut reply) {
+        Box::pin(carrying::show(carried, merchant, |_| transport.connection(), reply)).await?;
+    }
+    reply
 }
 
 /// Executes a planned list of customers, and passes the page to `show` while its text still borrows from the provider's

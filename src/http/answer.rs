@@ -24,6 +24,9 @@ use crate::{
 /// The initial buffer size for an answer with one customer, in bytes. Most fit.
 const USUAL_SIZE: usize = 1536;
 
+/// An answer has about so many headers. A map that grows header by header is built twice.
+const HEADERS: usize = 12;
+
 /// A document, and the cursor of the next page if it is one of a list.
 pub(super) type Written = (Vec<u8>, Option<String>);
 
@@ -33,50 +36,56 @@ pub type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response, Problem>> + 
 impl Call {
     /// Executes a command that only reads, or explains it, and writes the answer.
     pub fn read(self, command: Command) -> BoxedAnswer {
-        Box::pin(self.execute(command, None))
+        self.execute(command, None)
     }
 
     /// Like [`Self::read`], for a command that may be answered with a page of a list.
     pub fn read_list(self, command: Command, list: Option<ListRequest>) -> BoxedAnswer {
-        Box::pin(self.execute(command, list))
+        self.execute(command, list)
     }
 
-    async fn execute(mut self, mut command: Command, list: Option<ListRequest>) -> Result<Response, Problem> {
-        if self.merchant.homes().is_some() {
-            return Box::pin(self.execute_at_homes(command, list)).await;
-        }
-        self.resolve(&mut command).await?;
-        let call = self;
-        if let Some(list) = &list {
-            list.check_connection(&call.connection)?;
-        }
-        let planned = call.plan(&command)?;
-        if call.explain {
-            return call.explanation(&planned);
-        }
-        let transport =
-            ProviderTransport::new(&call.connection, call.operation, Instant::now() + call.gateway.deadline)
-                .showing_exchanges(call.include_raw)
-                .knowing(&call.contacts, &call.merchant);
-        if let (Some(list), Command::List(_), true) = (&list, &command, call.merchant.passes_through()) {
-            // No customer is changed, so the page is written directly from the provider's answer.
-            let received = || transport.received();
-            let shown =
-                execution::show_list(&transport, planned, |page| list.customers(&call, page, None, received())).await;
+    /// Executes a command. It is no `async fn`, whose future would have room for the command and the list twice.
+    fn execute(mut self, mut command: Command, list: Option<ListRequest>) -> BoxedAnswer {
+        Box::pin(async move {
+            if self.merchant.homes().is_some() {
+                return Box::pin(self.execute_at_homes(command, list)).await;
+            }
+            self.resolve(&mut command).await?;
+            let call = &self;
+            if let Some(list) = &list {
+                list.check_connection(&call.connection)?;
+            }
+            let planned = call.plan(&command)?;
+            if call.explain {
+                return call.explanation(&planned);
+            }
+            let transport =
+                ProviderTransport::new(&call.connection, call.operation, Instant::now() + call.gateway.deadline)
+                    .showing_exchanges(call.include_raw)
+                    .knowing(&call.contacts, &call.merchant);
+            if let (Some(list), Command::List(_), true) = (&list, &command, call.merchant.passes_through()) {
+                // No customer is changed, so the page is written directly from the provider's answer.
+                let received = || transport.received();
+                let shown =
+                    execution::show_list(&transport, planned, |page| list.customers(call, page, None, received()))
+                        .await;
+                let raw = transport.exchanges();
+                let written = match shown {
+                    Ok((document, next)) => Ok((with_raw(document, raw.as_deref()), next)),
+                    Err(error) => Err(call.failure(&error)),
+                };
+                return call.sent(written, Some(list)).map_err(|failure| failure.with_raw(raw));
+            }
+            let reply = execution::read(&call.merchant, &transport, planned).await;
             let raw = transport.exchanges();
-            let written = match shown {
-                Ok((document, next)) => Ok((with_raw(document, raw.as_deref()), next)),
+            let written = match reply {
+                Ok(reply) => {
+                    call.write_reply(&command, list.as_ref(), (reply, None), raw.as_deref(), transport.received())
+                }
                 Err(error) => Err(call.failure(&error)),
             };
-            return call.sent(written, Some(list)).map_err(|failure| failure.with_raw(raw));
-        }
-        let reply = execution::read(&call.merchant, &transport, planned).await;
-        let raw = transport.exchanges();
-        let written = match reply {
-            Ok(reply) => call.write_reply(&command, list.as_ref(), (reply, None), raw.as_deref(), transport.received()),
-            Err(error) => Err(call.failure(&error)),
-        };
-        call.sent(written, list.as_ref()).map_err(|failure| failure.with_raw(raw))
+            call.sent(written, list.as_ref()).map_err(|failure| failure.with_raw(raw))
+        })
     }
 
     /// The response with a document, and with the cursor of the next page in a list. It takes the place of the reply in
@@ -223,6 +232,7 @@ pub fn json(status: StatusCode, body: &impl Serialize, size: usize) -> Response 
 pub(super) fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
+    response.headers_mut().reserve(HEADERS);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
