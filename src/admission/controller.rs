@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// The limit never falls below this, so that a process on a busy machine still serves. A single merchant then has half.
-const LEAST: usize = 64;
+const LEAST: usize = 128;
 
 /// After a wait of so many times the longest one, half of the requests are answered. Otherwise nine tenths.
 const FAR_TOO_LONG: u32 = 4;
@@ -117,9 +117,9 @@ mod tests {
     #[test]
     fn the_limit_halves_while_tasks_wait_far_too_long() {
         let mut run = Run::new(2048);
-        assert_eq!(run.period(&[41, 90], 256, false), 256);
-        assert_eq!(run.period(&[41, 90], 256, true), 128);
-        assert_eq!(run.period(&[40, 90], 128, true), 115);
+        assert_eq!(run.period(&[41, 90], 512, false), 512);
+        assert_eq!(run.period(&[41, 90], 512, true), 256);
+        assert_eq!(run.period(&[40, 90], 256, true), 230);
     }
 
     #[test]
@@ -131,15 +131,15 @@ mod tests {
 
     #[test]
     fn the_limit_grows_only_if_it_was_reached_and_at_most_to_twice_the_start() {
-        let mut run = Run::new(100);
-        run.period(&[20, 20], 40, false);
-        assert_eq!(run.0.limit(), 72);
-        assert_eq!(run.period(&[1, 1], 45, false), 72);
-        assert_eq!(run.period(&[1, 1], 45, true), 76);
+        let mut run = Run::new(200);
+        run.period(&[20, 20], 80, false);
+        assert_eq!(run.0.limit(), 144);
+        assert_eq!(run.period(&[1, 1], 45, false), 144);
+        assert_eq!(run.period(&[1, 1], 45, true), 148);
         for _ in 0..100 {
             run.period(&[1, 1], 45, true);
         }
-        assert_eq!(run.0.limit(), 200);
+        assert_eq!(run.0.limit(), 400);
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
         let (mut run, mut waits) = (Run::new(2048), Vec::new());
         for period in 0..200 {
             let in_use = run.0.limit().min(600);
-            let wait = u64::try_from(in_use / 10).expect("a wait");
+            let wait = u64::try_from(in_use / 20).expect("a wait");
             run.period(&[wait, wait], in_use, in_use < 600);
             if period >= 100 {
                 waits.push(wait);

@@ -101,7 +101,7 @@ pub struct ServerConfig {
     #[schemars(with = "String")]
     pub body_timeout: Duration,
     /// The gateway is overloaded while everything that is ready to run waits for a processor for longer than this, such as
-    /// `10ms`. Then it answers fewer requests at once, and refuses further ones.
+    /// `5ms`. Then it answers fewer requests at once, and refuses further ones.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub overload_wait: Duration,

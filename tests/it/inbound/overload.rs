@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What a merchant beside another one has of twice the places of the start.
-const MOST: usize = 2 * 64 / 3;
+const MOST: usize = 2 * 128 / 3;
 
 const PATH: &str = "/v1/customers/b78de3c9-7f76-4f43-9c5d-7a84a7c5b2f1";
 
@@ -28,7 +28,7 @@ fn merchant(name: &str, vendor: &StandIn) -> String {
 async fn a_quiet_merchant_is_served_beside_one_whose_requests_are_refused_before_their_bodies() {
     let (hanging, other) = (StandIn::always(Act::Hang).await, StandIn::always(Act::Hang).await);
     let merchants = format!(
-        "[outbound]\nallow_insecure = true\nmax_in_flight_per_host = 63\nmax_in_flight_total = 64\n{}{}[merchants.lomi]\n",
+        "[outbound]\nallow_insecure = true\nmax_in_flight_per_host = 127\nmax_in_flight_total = 128\n{}{}[merchants.lomi]\n",
         merchant("noisy", &hanging),
         merchant("other", &other)
     );
