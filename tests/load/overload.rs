@@ -184,7 +184,7 @@ async fn slowest_health(gateway: Arc<Gateway>, load: Arc<JoinHandle<Seen>>) -> D
 /// Whether 99 of 100 requests were answered soon enough.
 fn is_answered(seen: &Seen) -> bool {
     let soon = seen.served.iter().filter(|time| **time <= ANSWERED_WITHIN).count();
-    soon * 100 >= (seen.served.len() + seen.refused.len()) * 99
+    soon * 100 >= (seen.served.len() + seen.refused.len() + seen.others.len()) * 99
 }
 
 /// The highest rate of requests that the gateway answers, if it answers `most` in a second to clients that wait for its answers.
