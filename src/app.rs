@@ -147,11 +147,12 @@ where
         }
         let answer = self.router.call(request);
         let refusals = Arc::clone(&self.refusals);
-        Box::pin(admission::scope(self.client, async move {
-            let (answered, measured) = measured.during(AssertUnwindSafe(answer).catch_unwind()).await;
+        // No `async` block, which would have room for the answer twice.
+        let answered = measured.during(AssertUnwindSafe(answer).catch_unwind()).map(move |(answered, measured)| {
             let response = answered.unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?;
             Ok(arrival.finish(response, &refusals, measured, for_clients.as_deref()))
-        }))
+        });
+        Box::pin(admission::scope(self.client, answered))
     }
 }
 

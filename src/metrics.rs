@@ -13,6 +13,7 @@
 
 mod connection;
 mod document;
+mod during;
 mod last_hour;
 mod process;
 pub mod request;

@@ -58,8 +58,11 @@ pub(super) struct Connection {
     http1: Option<RefuseHead>,
     /// The number of the request that `head_ends` was set after.
     requests: usize,
-    /// When the head that has begun must be complete. `None` between requests.
+    /// When the head that has begun must be complete. `None` between requests, and while all of the head may have arrived:
+    /// most heads arrive whole, and then the time is not asked for.
     head_ends: Option<Instant>,
+    /// Whether a head has begun.
+    head_begun: bool,
     /// When the next head must have begun. `None` unless the connection is idle.
     idle_ends: Option<Instant>,
     /// When the idle connection rests. `None` if it did, or is not idle.
@@ -85,6 +88,7 @@ impl Connection {
             requests: 0,
             // A new connection must send its first head. Later it may be idle.
             head_ends: Some(opened.since + admitted.limits().head_timeout),
+            head_begun: false,
             idle_ends: None,
             rest_begins: None,
             admitted,
@@ -130,6 +134,7 @@ impl Connection {
         if self.requests != requests {
             self.requests = requests;
             self.head_ends = None;
+            self.head_begun = false;
             self.head = HeadStart::EMPTY;
         }
         true
@@ -142,9 +147,7 @@ impl Connection {
         }
         self.idle_ends = None;
         self.head.add(bytes);
-        if self.head_ends.is_none() {
-            self.head_ends = Some(Instant::now() + self.admitted.limits().head_timeout);
-        }
+        self.head_begun = true;
     }
 
     /// Ends a connection that waits for a head for too long, or for the rest of one. While a request is answered, and
@@ -152,6 +155,10 @@ impl Connection {
     fn poll_head_ends(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         if self.write_ends.is_some() || !self.awaits_head() {
             return Poll::Pending;
+        }
+        // hyper reads on at once if only a part of the head has arrived, so the time of its first bytes is now.
+        if self.head_begun && self.head_ends.is_none() {
+            self.head_ends = Some(Instant::now() + self.admitted.limits().head_timeout);
         }
         let (ends, why) = match self.head_ends {
             Some(ends) => (ends, "the head took too long"),

@@ -5,7 +5,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use std::{
 use passerelle_providers::model::Operation;
 use tokio::task_local;
 
-use super::{CallOutcome, ConnectionSeries, Gauge, Metrics, Outcome, connection::OtherSeries};
+use super::{CallOutcome, ConnectionSeries, Gauge, Metrics, Outcome, connection::OtherSeries, during::During};
 use crate::traces::{Call, Sampled, SpanContext, TraceId};
 
 task_local! {
@@ -78,10 +77,8 @@ impl Request {
     }
 
     /// Executes the work of the request.
-    pub async fn during<F: Future>(self, work: F) -> (F::Output, Self) {
-        let mut scope = pin!(REQUEST.scope(self, work));
-        let output = scope.as_mut().await;
-        (output, scope.take_value().unwrap_or_default())
+    pub fn during<F: Future>(self, work: F) -> During<F> {
+        During::new(REQUEST.scope(self, work))
     }
 
     /// The operation, if it is known.
@@ -148,19 +145,19 @@ impl Request {
         part
     }
 
-    fn begin_call(&self) {
+    fn begin_call(&self, now: Instant) {
         if self.open.replace(self.open.get() + 1) == 0 {
-            self.open_since.set(Some(Instant::now()));
+            self.open_since.set(Some(now));
         }
     }
 
-    fn end_call(&self) {
+    fn end_call(&self, now: Instant) {
         let open = self.open.get().saturating_sub(1);
         self.open.set(open);
         if open == 0
             && let Some(since) = self.open_since.take()
         {
-            self.provider_time.set(self.provider_time.get() + since.elapsed());
+            self.provider_time.set(self.provider_time.get() + now.saturating_duration_since(since));
         }
     }
 }
@@ -195,7 +192,7 @@ pub fn turn_away() {
 /// Waits for the answer to the same request of another client. Its time is that of a provider, because that is what it waits
 /// for.
 pub async fn waiting<F: Future>(work: F) -> F::Output {
-    let _open = Open::new();
+    let _waiting = Waiting::new();
     work.await
 }
 
@@ -238,20 +235,20 @@ pub fn absorb(part: &Request) {
     });
 }
 
-/// A request to a provider, or another wait for one, is open until this is dropped.
+/// The wait for a request to a provider, until this is dropped.
 #[derive(Debug)]
-struct Open;
+struct Waiting;
 
-impl Open {
+impl Waiting {
     fn new() -> Self {
-        let _ = REQUEST.try_with(Request::begin_call);
+        let _ = REQUEST.try_with(|request| request.begin_call(Instant::now()));
         Self
     }
 }
 
-impl Drop for Open {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        let _ = REQUEST.try_with(Request::end_call);
+        let _ = REQUEST.try_with(|request| request.end_call(Instant::now()));
     }
 }
 
@@ -265,14 +262,14 @@ pub struct Attempt<'c> {
     outcome: CallOutcome,
     /// The status of the provider's answer.
     status: Option<u16>,
-    _open: Open,
 }
 
 impl<'c> Attempt<'c> {
     /// An attempt that begins now, with a request of this method.
     pub fn new(connection: &'c ConnectionSeries, method: &'static str) -> Self {
         let (began, outcome) = (Instant::now(), CallOutcome::Abandoned);
-        Self { connection, began, method, outcome, status: None, _open: Open::new() }
+        let _ = REQUEST.try_with(|request| request.begin_call(began));
+        Self { connection, began, method, outcome, status: None }
     }
 
     /// The attempt has ended, with a status if the provider answered.
@@ -283,10 +280,11 @@ impl<'c> Attempt<'c> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let Self { connection, began, method, outcome, status, .. } = *self;
+        let Self { connection, began, method, outcome, status } = *self;
         let ended = Instant::now();
         connection.record_call(outcome, ended - began);
         let _ = REQUEST.try_with(|request| {
+            request.end_call(ended);
             if let Some(sampled) = &request.sampled {
                 let error = (outcome != CallOutcome::Success).then(|| outcome.word());
                 sampled.add_call(Call { began, ended, method, status, error });

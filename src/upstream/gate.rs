@@ -155,10 +155,10 @@ impl Gate {
 
     /// Begins a request. The error says why nothing may be sent now.
     pub(super) fn enter(&self, operation: Operation) -> Result<Entry<'_>, Error> {
-        self.enter_at(operation, Instant::now())
+        self.enter_at(operation, Instant::now)
     }
 
-    fn enter_at(&self, operation: Operation, now: Instant) -> Result<Entry<'_>, Error> {
+    fn enter_at(&self, operation: Operation, now: impl FnOnce() -> Instant) -> Result<Entry<'_>, Error> {
         let mut states = self.states();
         states.check(operation, now).inspect_err(|_| self.breakers.count_refusal(&mut states))?;
         let of_its_own = &mut states.operations[operation as usize];
@@ -172,7 +172,7 @@ impl Gate {
 
     /// Whether a request may begin now.
     pub(super) fn check(&self, operation: Operation) -> Result<(), Error> {
-        self.states().check(operation, Instant::now())
+        self.states().check(operation, Instant::now)
     }
 
     /// Whether the request may be sent again.
@@ -209,8 +209,14 @@ impl Gate {
 }
 
 impl States {
-    fn check(&self, operation: Operation, now: Instant) -> Result<(), Error> {
-        match (self.connection.refusal(now), self.operations[operation as usize].refusal(now)) {
+    /// `now` is asked for only if a breaker is not closed.
+    fn check(&self, operation: Operation, now: impl FnOnce() -> Instant) -> Result<(), Error> {
+        let of_operation = &self.operations[operation as usize];
+        if self.connection.is_closed() && of_operation.is_closed() {
+            return Ok(());
+        }
+        let now = now();
+        match (self.connection.refusal(now), of_operation.refusal(now)) {
             (None, None) => Ok(()),
             (Some(refusal), _) => Err(refused(refusal, "requests")),
             (None, Some(refusal)) => Err(refused(refusal, "requests of this operation")),

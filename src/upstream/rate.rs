@@ -56,7 +56,8 @@ impl Turns {
 
     /// Counts a request, if it may be sent now.
     pub(super) fn take(&self, sender: Sender) -> Result<(), Error> {
-        self.take_at(sender, Instant::now()).map_err(|_| reached())
+        let Some(limit) = &self.limit else { return Ok(()) };
+        limit.take(sender, Instant::now()).map_err(|_| reached())
     }
 
     /// Counts a request as soon as it may be sent. It stops waiting when `check` refuses the request; for a request of the

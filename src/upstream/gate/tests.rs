@@ -29,7 +29,7 @@ fn sent(gate: &Gate, operation: Operation, result: &Result<Response, Error>) -> 
 }
 
 fn sent_at(gate: &Gate, operation: Operation, result: &Result<Response, Error>, now: Instant) -> usize {
-    let send = |_: &i32| gate.enter_at(operation, now).map(|entry| gate.record_at(entry.pass, result, now)).is_ok();
+    let send = |_: &i32| gate.enter_at(operation, || now).map(|entry| gate.record_at(entry.pass, result, now)).is_ok();
     (0..30).filter(send).count()
 }
 
@@ -71,7 +71,7 @@ fn retry_after_is_kept_for_the_connection_and_passed_on() {
     assert_eq!(sent_at(&gate, Operation::Create, &Ok(refused), now), 1);
     for (milliseconds, left) in [(0, 30), (1, 30), (1000, 29), (29_001, 1), (29_999, 1)] {
         let error =
-            gate.enter_at(Operation::Retrieve, now + Duration::from_millis(milliseconds)).expect_err("too early");
+            gate.enter_at(Operation::Retrieve, || now + Duration::from_millis(milliseconds)).expect_err("too early");
         assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(left)), "{milliseconds}");
     }
     assert_eq!(sent_at(&gate, Operation::Retrieve, &answer(200), now + Duration::from_secs(30)), 30);
@@ -84,8 +84,8 @@ fn a_probe_that_has_no_outcome_gives_its_place_back() {
     for result in [answer(503), answer(500)] {
         sent_at(&gate, Operation::Create, &result, now);
         now += Duration::from_mins(1);
-        let probe = gate.enter_at(Operation::Create, now).expect("one probes");
-        assert!(gate.enter_at(Operation::Create, now).is_err(), "the others wait");
+        let probe = gate.enter_at(Operation::Create, || now).expect("one probes");
+        assert!(gate.enter_at(Operation::Create, || now).is_err(), "the others wait");
         drop(probe);
         assert_eq!(sent_at(&gate, Operation::Create, &answer(200), now), 30);
     }
