@@ -113,12 +113,12 @@ fn show(customer: &Customer) -> String {
 }
 
 fn written_and_read(subject: &Subject, id: &CustomerId, customer: Customer) -> Option<Customer> {
-    let answer = subject.server.answer(&Command::Retrieve(id.clone()), &Reply::Customer(customer)).ok()?;
+    let answer = subject.server.answer(&Command::Retrieve(id.clone()), &Reply::Customer(customer.into())).ok()?;
     match subject.provider.plan_retrieve(id).ok()?.read(answer) {
         Ok(Step::Done(mut customer)) => {
             // The answer has the spelling of this provider, and the report says so.
             customer.fidelity = Default::default();
-            Some(customer)
+            Some(*customer)
         }
         Ok(Step::Then(_)) => None,
         Err(error) => panic!("the client side cannot read what the server side wrote: {error}"),

@@ -113,12 +113,12 @@ impl Bitnob {
     }
 
     /// A plan for a request that Bitnob answers with one customer.
-    fn plan_one(self, draft: Draft) -> Result<Plan<Customer>, Error> {
+    fn plan_one(self, draft: Draft) -> Result<Plan<Box<Customer>>, Error> {
         draft.plan(translate::refusal, move |answer| translate::one(answer, self))
     }
 
     /// A plan for a create or an update. Its report says that the phone number was sent in two parts.
-    fn plan_write(self, draft: Draft, input: &wire::CustomerInput<'_>) -> Result<Plan<Customer>, Error> {
+    fn plan_write(self, draft: Draft, input: &wire::CustomerInput<'_>) -> Result<Plan<Box<Customer>>, Error> {
         let plan = self.plan_one(draft.json(&self.spelled(input))?)?;
         Ok(match input.country_code {
             Patch::Set(_) => plan.reporting(|report| report.rewritten(Field::Phone, phone::TO_DIAL_CODE)),
@@ -126,7 +126,7 @@ impl Bitnob {
         })
     }
 
-    fn plan_blacklist(self, id: &CustomerId, blacklist: bool) -> Result<Plan<Customer>, Error> {
+    fn plan_blacklist(self, id: &CustomerId, blacklist: bool) -> Result<Plan<Box<Customer>>, Error> {
         let draft = Draft::post(self.collection()).then("/blacklist").segment(id.at_provider())?;
         self.plan_one(draft.json(&wire::BlacklistInput { blacklist: Patch::Set(blacklist) })?)
     }
@@ -155,11 +155,11 @@ impl CustomerProvider for Bitnob {
         Ok(plan.map(|customer| Ok(Created::new(customer))))
     }
 
-    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         self.plan_one(Draft::get(self.collection()).segment(id.at_provider())?)
     }
 
-    fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
+    fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Box<Customer>>>, Error> {
         let by_key = self.plan_one(Draft::get(self.collection()).segment(lookup.value())?)?.matching(lookup);
         let Lookup::Email(email) = lookup else { return Ok(by_key) };
         if self.is_v2 {
@@ -173,7 +173,7 @@ impl CustomerProvider for Bitnob {
         Ok(by_key.or_find(by_client))
     }
 
-    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Box<Customer>>, Error> {
         let draft = Draft::put(self.collection()).segment(command.id.at_provider())?;
         let mut input = translate::input(&command.fields);
         // The documents show no dial code in an update. A provider that ignored ours would put the digits of one country
@@ -207,11 +207,11 @@ impl CustomerProvider for Bitnob {
         draft.plan_page(translate::refusal, move |answer| translate::page(answer, &list, bitnob))
     }
 
-    fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_block(&self, id: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         self.plan_blacklist(id, true)
     }
 
-    fn plan_unblock(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_unblock(&self, id: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         self.plan_blacklist(id, false)
     }
 }

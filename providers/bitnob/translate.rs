@@ -44,8 +44,8 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 }
 
 /// Decodes an answer that holds one customer.
-pub(super) fn one(answer: &Answer, bitnob: Bitnob) -> Result<Customer, Error> {
-    Ok(customer(envelope_data(answer)?, bitnob)?.into_owned(&answer.source()?))
+pub(super) fn one(answer: &Answer, bitnob: Bitnob) -> Result<Box<Customer>, Error> {
+    Ok(customer(envelope_data(answer)?, bitnob)?.into_owned(&answer.source()?).into())
 }
 
 /// Decodes a customer. Unknown members and an unknown `customer_type` go to `extra`.

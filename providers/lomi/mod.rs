@@ -109,14 +109,14 @@ impl CustomerProvider for Lomi {
         })
     }
 
-    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         let region = self.region;
         Draft::get("/customers").segment(id.at_provider())?.plan(translate::refusal, move |answer| {
             decode::required(translate::one(&answer.source()?, region)?, "data.customer_id")
         })
     }
 
-    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Box<Customer>>, Error> {
         let region = self.region;
         // The answer may lack the customer, and does not show whether the id is known (run). Then the plan retrieves
         // it.

@@ -42,7 +42,7 @@ pub(super) fn input(fields: &CustomerFields) -> wire::CustomerInput<'_> {
 
 /// Decodes an answer that holds one customer, with or without an envelope. `None`: an answer to PATCH without a
 /// customer.
-pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Customer>, Error> {
+pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Box<Customer>>, Error> {
     let envelope: wire::One<'_> = parse(source.as_str())?;
     let received = match envelope.data {
         Some(received) => received,
@@ -51,7 +51,7 @@ pub(super) fn one(source: &Source, region: Option<Region>) -> Result<Option<Cust
     if received.customer_id.is_none() {
         return Ok(None);
     }
-    Ok(Some(customer(received, region)?.into_owned(source)))
+    Ok(Some(customer(received, region)?.into_owned(source).into()))
 }
 
 /// Decodes a customer. Unknown members go to `extra`.

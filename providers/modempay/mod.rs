@@ -86,11 +86,11 @@ struct ModemPay {
 
 impl ModemPay {
     /// Reads an answer that holds one customer.
-    fn one(&self) -> impl FnOnce(&Answer) -> Result<Customer, Error> + Send + 'static {
+    fn one(&self) -> impl FnOnce(&Answer) -> Result<Box<Customer>, Error> + Send + 'static {
         let region = self.region;
         move |answer| {
             let source = answer.source()?;
-            Ok(translate::customer(parse(source.as_str())?, region)?.into_owned(&source))
+            Ok(translate::customer(parse(source.as_str())?, region)?.into_owned(&source).into())
         }
     }
 
@@ -128,11 +128,11 @@ impl CustomerProvider for ModemPay {
         Ok(plan.reporting(|report| report.extend(&report_of_input)))
     }
 
-    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         Draft::get("/v1/customers").segment(id.at_provider())?.plan(translate::refusal, self.one())
     }
 
-    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Box<Customer>>, Error> {
         let UpdateCustomer { id, fields } = command;
         let (input, report_of_input) = self.input(fields);
         let update = wire::Update { data: Patch::Set(input) };

@@ -106,11 +106,11 @@ impl CustomerProvider for NotchPay {
         draft.plan(translate::refusal, move |answer| read(answer).map(Created::new))
     }
 
-    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         Draft::get("/customers").segment(id.at_provider())?.plan(translate::refusal, self.one())
     }
 
-    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Box<Customer>>, Error> {
         let draft = Draft::put("/customers").segment(command.id.at_provider())?;
         self.plan_change(&command.id, draft.json(&translate::input(&command.fields))?)
     }
@@ -142,11 +142,11 @@ impl CustomerProvider for NotchPay {
         })
     }
 
-    fn plan_block(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_block(&self, id: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         self.plan_change(id, Draft::post("/customers").segment(id.at_provider())?.then("/block"))
     }
 
-    fn plan_unblock(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_unblock(&self, id: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         self.plan_change(id, Draft::post("/customers").segment(id.at_provider())?.then("/unblock"))
     }
 
@@ -181,13 +181,13 @@ impl CustomerProvider for NotchPay {
 
 impl NotchPay {
     /// Reads an answer that must hold one customer.
-    fn one(&self) -> impl FnOnce(&Answer) -> Result<Customer, Error> + Send + 'static {
+    fn one(&self) -> impl FnOnce(&Answer) -> Result<Box<Customer>, Error> + Send + 'static {
         let region = self.region;
         move |answer| decode::required(translate::one(answer, region)?, "customer.id")
     }
 
     /// A plan for a change of one customer. Its answer may lack the customer (py); then the plan retrieves it.
-    fn plan_change(&self, id: &CustomerId, draft: Draft) -> Result<Plan<Customer>, Error> {
+    fn plan_change(&self, id: &CustomerId, draft: Draft) -> Result<Plan<Box<Customer>>, Error> {
         let region = self.region;
         let retrieve = self.plan_retrieve(id)?;
         draft.plan_or_read(translate::refusal, move |answer| translate::one(answer, region), retrieve)

@@ -37,10 +37,10 @@ pub(super) fn searched_digits(number: &str, region: Option<Region>) -> &str {
 }
 
 /// Decodes an answer that should hold one customer. `None`: the answer lacks it.
-pub(super) fn one(answer: &Answer, region: Option<Region>) -> Result<Option<Customer>, Error> {
+pub(super) fn one(answer: &Answer, region: Option<Region>) -> Result<Option<Box<Customer>>, Error> {
     let source = answer.source()?;
     match parse::<wire::One<'_>>(source.as_str())?.customer {
-        Some(ObjectOrOther::Object(received)) => Ok(Some(customer(received, region)?.into_owned(&source))),
+        Some(ObjectOrOther::Object(received)) => Ok(Some(customer(received, region)?.into_owned(&source).into())),
         _ => Ok(None),
     }
 }

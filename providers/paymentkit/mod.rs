@@ -118,11 +118,11 @@ impl PaymentKit {
     }
 
     /// A plan for a request that PaymentKit answers with one customer, without an envelope.
-    fn plan_one(&self, draft: Draft) -> Result<Plan<Customer>, Error> {
+    fn plan_one(&self, draft: Draft) -> Result<Plan<Box<Customer>>, Error> {
         let region = self.region;
         self.with_mode(draft).plan(translate::refusal, move |answer| {
             let source = answer.source()?;
-            Ok(translate::customer(parse(source.as_str())?, region)?.into_owned(&source))
+            Ok(translate::customer(parse(source.as_str())?, region)?.into_owned(&source).into())
         })
     }
 }
@@ -136,25 +136,25 @@ impl CustomerProvider for PaymentKit {
         self.region
     }
 
-    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_retrieve(&self, id: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         self.plan_one(Draft::get(CUSTOMERS).segment(id.at_provider())?)
     }
 
-    fn plan_retrieve_or_create(&self, id: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_retrieve_or_create(&self, id: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         let input = wire::RetrieveInput { create: Patch::Set(true) };
         let mut plan = self.plan_one(Draft::get(CUSTOMERS).segment(id.at_provider())?.json(&input)?)?;
         plan.writes = true;
         Ok(plan)
     }
 
-    fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
+    fn plan_find(&self, lookup: &Lookup) -> Result<Plan<Option<Box<Customer>>>, Error> {
         let did = CustomerId::parse(lookup.value().clone(), &MANIFEST.id)
             .map_err(|_| Error::invalid(vec![FieldError::new("did", "is not a DID")]))?;
         // The same route also finds by id, so the answer's DID is compared again.
         Ok(self.plan_retrieve(&did)?.matching(lookup))
     }
 
-    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+    fn plan_update(&self, command: &UpdateCustomer) -> Result<Plan<Box<Customer>>, Error> {
         self.plan_one(
             Draft::put(CUSTOMERS).segment(command.id.at_provider())?.json(&translate::input(&command.fields))?,
         )

@@ -57,7 +57,7 @@ pub(super) fn overdue(source: &Source, region: Option<Region>) -> Result<Overdue
     let wire::Overdue { customer: received, invoices, summary, .. } = parse(source.as_str())?;
     Ok(OverdueInvoices {
         customer: match received {
-            Some(ObjectOrOther::Object(received)) => Some(customer(received, region)?.into_owned(source)),
+            Some(ObjectOrOther::Object(received)) => Some(customer(received, region)?.into_owned(source).into()),
             Some(ObjectOrOther::Other(_)) | None => None,
         },
         invoices: decode::each(invoices, "invoices", |received| invoice(received, source))?,

@@ -89,7 +89,7 @@ async fn read(
             Ok(Answered { reply: Reply::Customers(walked.page), connection, walk: Some(walked.walk) })
         }
         Command::Find(lookup) => Ok(match Box::pin(finding::find(reader, homes, home, lookup)).await? {
-            Some((customer, at)) => Answered { reply: Reply::Found(Some(customer)), connection: at, walk: None },
+            Some((customer, at)) => Answered { reply: Reply::Found(Some(customer.into())), connection: at, walk: None },
             None => Answered { reply: Reply::Found(None), connection, walk: None },
         }),
         command => {

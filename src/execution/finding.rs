@@ -82,7 +82,7 @@ pub(super) async fn find(
     let (found, ids) = match listed {
         Ok(Reply::Found(found)) => {
             let ids: Vec<Text> = found.iter().map(|customer| customer.id_at_provider().clone()).collect();
-            (found, ids)
+            (found.map(|found| *found), ids)
         }
         Ok(_) => return Err(Error::bad_response("the reply of another command")),
         Err(error) if error.kind == Kind::Ambiguous => {

@@ -96,26 +96,34 @@ pub fn plan(connection: &Connection, command: &Command, conditions: Conditions) 
     engine::plan(&connection.provider, command, conditions)
 }
 
-/// Executes a planned command that only reads, and gives the customers in the reply the ids that the merchant knows.
-pub async fn read(merchant: &Merchant, transport: &ProviderTransport<'_>, planned: Planned) -> Result<Reply, Error> {
-    let mut reply = planned.execute(transport).await;
-    if let Some(middleware) = &merchant.middleware {
-        reply = Box::pin(present(&**middleware, merchant, transport.connection(), reply)).await;
+/// Executes a planned command that only reads, and gives the customers in the reply the ids that the merchant knows. It is no
+/// `async fn`, whose future would have room for the plan.
+pub fn read<'r>(
+    merchant: &'r Merchant,
+    transport: &'r ProviderTransport<'_>,
+    planned: Planned,
+) -> impl Future<Output = Result<Reply, Error>> + Send + use<'r> {
+    let executed = planned.execute(transport);
+    async move {
+        let mut reply = executed.await;
+        if let Some(middleware) = &merchant.middleware {
+            reply = Box::pin(present(&**middleware, merchant, transport.connection(), reply)).await;
+        }
+        if let (Some(carried), Ok(reply)) = (&merchant.carried, &mut reply) {
+            Box::pin(carrying::show(carried, merchant, |_| transport.connection(), reply)).await?;
+        }
+        reply
     }
-    if let (Some(carried), Ok(reply)) = (&merchant.carried, &mut reply) {
-        Box::pin(carrying::show(carried, merchant, |_| transport.connection(), reply)).await?;
-    }
-    reply
 }
 
 /// Executes a planned list of customers, and passes the page to `show` while its text still borrows from the provider's
 /// answer. It changes no customer, so it is only for a merchant whose customers pass through unchanged.
-pub async fn show_list<R>(
+pub fn show_list<R>(
     transport: &ProviderTransport<'_>,
     planned: Planned,
     show: impl FnOnce(Page<BorrowedCustomer<'_>>) -> R + Send,
-) -> Result<R, Error> {
-    planned.show_list(transport, show).await
+) -> impl Future<Output = Result<R, Error>> + Send {
+    planned.show_list(transport, show)
 }
 
 /// Sends a planned write once. [`present_written`] gives its result the ids that the merchant knows.

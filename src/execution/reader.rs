@@ -83,7 +83,7 @@ impl<'r> Reader<'r> {
     ) -> Result<Option<Customer>, Error> {
         connection.manifest.require(Operation::Retrieve)?;
         match self.run(connection, &Command::Retrieve(id.clone())).await {
-            Ok(Reply::Customer(customer)) => Ok(Some(customer)),
+            Ok(Reply::Customer(customer)) => Ok(Some(*customer)),
             Err(error) if error.kind == Kind::NotFound => Ok(None),
             Ok(_) => Err(Error::bad_response("the reply of another command")),
             Err(error) => Err(error),

@@ -28,7 +28,7 @@ pub(super) struct Sent {
     pub(super) provider_id: Option<String>,
     pub(super) existing: bool,
     /// The record after it, where the provider answered it.
-    pub(super) record: Option<Customer>,
+    pub(super) record: Option<Box<Customer>>,
 }
 
 impl One<'_> {
@@ -44,7 +44,7 @@ impl One<'_> {
             return Ok(taken);
         }
         let Some(target) = self.send(command, source).await?.record else { return Err(Stop::Moved) };
-        self.converge_block(source, target, linked).await
+        self.converge_block(source, *target, linked).await
     }
 
     pub(super) async fn converge_block(
@@ -61,7 +61,7 @@ impl One<'_> {
             Some(command) => {
                 let linked = self.with_row(linked).await?;
                 match self.send(command, source).await?.record {
-                    Some(record) => (record, linked),
+                    Some(record) => (*record, linked),
                     None => return Err(Stop::Moved),
                 }
             }

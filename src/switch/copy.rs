@@ -299,7 +299,7 @@ impl One<'_> {
         let seen = if sent.record.is_some() { vec![self.everything(source)] } else { Vec::new() };
         let linked = Linked { id, origin, seen, has_row: false, has_memory: false };
         match sent.record {
-            Some(record) if !sent.existing => self.converge_block(source, record, linked).await,
+            Some(record) if !sent.existing => self.converge_block(source, *record, linked).await,
             _ => Err(Stop::Moved),
         }
     }

@@ -178,7 +178,7 @@ impl Reader<'_> {
                 continue;
             };
             match planned.execute(&self.transport(Operation::Find)).await {
-                Ok(Reply::Found(Some(customer))) => add(&mut found, customer),
+                Ok(Reply::Found(Some(customer))) => add(&mut found, *customer),
                 Ok(_) => {}
                 // A search that has more results than the gateway reads proves nothing. The index has read the whole list.
                 Err(error) if matches!(error.kind, Kind::NotFound | Kind::ScanBound) => {}

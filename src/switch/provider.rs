@@ -53,7 +53,7 @@ pub(super) async fn customer(
     // An id that this provider never gives is one that it does not know.
     let Ok(id) = id else { return Ok(None) };
     match execute(context, connection, &Command::Retrieve(id)).await {
-        Ok(Reply::Customer(customer)) => Ok(Some(customer)),
+        Ok(Reply::Customer(customer)) => Ok(Some(*customer)),
         Ok(_) => Err(stalled(&Error::new(Kind::BadResponse, "the answer is not a customer"), connection)),
         Err(error) if error.kind == Kind::NotFound => Ok(None),
         Err(error) => Err(stalled(&error, connection)),

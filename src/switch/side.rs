@@ -69,7 +69,7 @@ impl Reader<'_> {
         self.twice(Some(public_id), provider_id).await
     }
 
-    async fn once_as_client(&self, public_id: &str, provider_id: &str) -> Result<Customer, Error> {
+    async fn once_as_client(&self, public_id: &str, provider_id: &str) -> Result<Box<Customer>, Error> {
         let public = CustomerId::parse(Text::from(public_id), &IdPattern::PUBLIC)?;
         let id = public.at(Text::from(provider_id), &self.connection.manifest.id)?;
         let conditions = Conditions::canonical(LossPolicy::Drop);
@@ -86,7 +86,7 @@ impl Reader<'_> {
         self.twice(None, provider_id).await
     }
 
-    pub(super) async fn once(&self, provider_id: &str) -> Result<Customer, Error> {
+    pub(super) async fn once(&self, provider_id: &str) -> Result<Box<Customer>, Error> {
         let id = CustomerId::parse(Text::from(provider_id), &self.connection.manifest.id)?;
         engine::retrieve(&self.connection.provider, &self.transport(Operation::Retrieve), &id).await
     }
@@ -103,7 +103,7 @@ impl Reader<'_> {
                 None => self.once(provider_id).await,
             };
             last = match read {
-                Ok(customer) => return Ok(Read::Found(Box::new(customer))),
+                Ok(customer) => return Ok(Read::Found(customer)),
                 Err(error) => match Stalled::of(&error, self.connection) {
                     Some(stalled) => return Err(stalled),
                     None if error.kind == Kind::NotFound => Read::Missing,

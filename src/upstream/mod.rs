@@ -246,7 +246,7 @@ impl Upstream {
         &self,
         sender: Sender,
         operation: Operation,
-        request: Request,
+        request: Arc<Request>,
         writes: bool,
         times: Times,
     ) -> Result<Response, Error> {
@@ -265,7 +265,7 @@ impl Upstream {
     pub async fn send_admitted(
         &self,
         permit: &Permit<'_>,
-        request: Request,
+        request: Arc<Request>,
         writes: bool,
         times: Times,
     ) -> Result<Response, Error> {
@@ -281,7 +281,7 @@ impl Upstream {
             entry.pass
         };
         places.sent().note();
-        let outgoing = Outgoing { request: Arc::new(request), headers: HeaderMap::new(), writes, times, pass };
+        let outgoing = Outgoing { request, headers: HeaderMap::new(), writes, times, pass };
         self.stack.clone().oneshot(outgoing).await.map_err(describe)
     }
 

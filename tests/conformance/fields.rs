@@ -302,7 +302,7 @@ fn is_sent_again_in_an_update_of_another_field(subject: Subject, field: Field) -
 /// The request that writes an update of a customer with this record.
 pub(crate) fn sent_update(subject: Subject, current: &Customer, update: UpdateCustomer) -> Result<Request, Failed> {
     let retrieve = Command::Retrieve(update.id.clone());
-    let answer = subject.server().answer(&retrieve, &Reply::Customer(current.clone()))?;
+    let answer = subject.server().answer(&retrieve, &Reply::Customer(current.clone().into()))?;
     let vendor = OneRecord { answer, written: Mutex::default() };
     let conditions = Conditions::canonical(LossPolicy::Drop);
     // The transport answers the write with an error: the request is enough.

@@ -327,7 +327,7 @@ impl CustomerProvider for Example {
             |answer| answer.refusal(None, None),
             |answer| {
                 let customer = parse::<WireCustomer<'_>>(answer.text()?)?.decode().into_owned(&answer.source()?);
-                Ok(Created { customer, existing: false })
+                Ok(Created::new(customer))
             },
         )
     }

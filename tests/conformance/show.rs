@@ -78,7 +78,7 @@ fn payments(payments: &Page<Payment>) -> Value {
 
 pub(crate) fn overdue_invoices(overdue: &OverdueInvoices) -> Value {
     json!({
-        "customer": overdue.customer.as_ref().map(customer),
+        "customer": overdue.customer.as_deref().map(customer),
         "data": overdue.invoices.iter().map(|invoice| value(InvoiceView::from(invoice))).collect::<Vec<_>>(),
         "summary": value(summary(overdue)),
     })

@@ -85,11 +85,14 @@ pub(crate) fn reply_with(customers: &[Customer], command: &Command) -> Result<Re
         Command::Find(lookup) => {
             let found: Vec<Customer> = matching(&CustomerFilter::from(lookup));
             let not_found = || Error::new(Kind::NotFound, "no such customer");
-            found.into_iter().next().map(|one| Reply::Found(Some(one))).ok_or_else(not_found)
+            found.into_iter().next().map(|one| Reply::Found(Some(one.into()))).ok_or_else(not_found)
         }
         Command::Retrieve(id) => {
             let found = customers.iter().find(|one| id.is_at_provider(&one.id));
-            found.cloned().map(Reply::Customer).ok_or_else(|| Error::new(Kind::NotFound, "no such customer"))
+            found
+                .cloned()
+                .map(|one| Reply::Customer(one.into()))
+                .ok_or_else(|| Error::new(Kind::NotFound, "no such customer"))
         }
         command => Err(not_played(command)),
     }

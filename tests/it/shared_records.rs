@@ -92,7 +92,11 @@ async fn an_old_record_with_another_email_or_name_belongs_to_another_customer() 
             };
             let answer = Reply::Written(Written::Created(Created::new(record.clone())));
             let vendor = playing(provider, move |command| {
-                Ok(if matches!(command, Command::Create(_)) { answer.clone() } else { Reply::Customer(record.clone()) })
+                Ok(if matches!(command, Command::Create(_)) {
+                    answer.clone()
+                } else {
+                    Reply::Customer(record.clone().into())
+                })
             })
             .await;
             let created = create(&front(provider, &vendor).await, None, "Awa Diop", "awa@example.com").await;
@@ -158,7 +162,7 @@ async fn a_record_that_was_updated_since_is_compared_as_the_provider_answers_it(
             }
             Ok(match command {
                 Command::Create(_) => Reply::Written(Written::Created(Created::new(customer))),
-                Command::Retrieve(_) => Reply::Customer(customer),
+                Command::Retrieve(_) => Reply::Customer(customer.into()),
                 _ => Reply::changed(customer),
             })
         })
@@ -285,7 +289,7 @@ async fn a_distinct_create_whose_look_up_fails_is_decided_by_the_provider() {
     const PROVIDER: &str = "modempay";
     let vendor = playing(PROVIDER, move |command| match command {
         Command::Create(_) => {
-            let customer = match_of(ids_of(PROVIDER)[0]);
+            let customer = match_of(ids_of(PROVIDER)[0]).into();
             Ok(Reply::Written(Written::Created(Created { customer, existing: true })))
         }
         _ => Err(Error::new(Kind::ProviderFailed, "the list fails")),

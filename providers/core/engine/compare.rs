@@ -113,7 +113,7 @@ impl AskedFields {
                         customer.fidelity.retain(|entry| entry.field != field);
                     }
                     echoed.retain(|field| !missing.contains(field));
-                    add_missing(customer, read, &missing);
+                    add_missing(customer, *read, &missing);
                 }
                 None => unverified = missing,
             }
@@ -151,7 +151,7 @@ impl AskedFields {
     }
 
     /// Reads the customer. `None` if the read fails or answers another customer: the write stays done.
-    async fn read(&self, transport: &dyn Transport, answered: &Customer) -> Option<Customer> {
+    async fn read(&self, transport: &dyn Transport, answered: &Customer) -> Option<Box<Customer>> {
         let id = match &self.id {
             Some(id) => id.clone(),
             None => CustomerId::parse(answered.id.clone(), &self.provider.manifest().id).ok()?,

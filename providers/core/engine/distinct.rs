@@ -81,7 +81,7 @@ impl Match {
 }
 
 /// The existing customer as the answer to a create, with the rule in its report.
-fn matched(mut customer: Customer, lookup: &Lookup, by_provider: bool) -> Created {
+fn matched(mut customer: Box<Customer>, lookup: &Lookup, by_provider: bool) -> Created {
     let rule = match (lookup, by_provider) {
         (Lookup::Phone(_), false) => "existing customer matched by phone, by the gateway",
         (Lookup::Phone(_), true) => "existing customer matched by phone, by the provider",

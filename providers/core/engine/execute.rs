@@ -86,7 +86,7 @@ pub async fn retrieve(
     provider: &Arc<dyn CustomerProvider>,
     transport: &dyn Transport,
     id: &CustomerId,
-) -> Result<Customer, Error> {
+) -> Result<Box<Customer>, Error> {
     let asked = Asked::new(id, provider.manifest());
     asked.checked(run(transport, provider.plan_retrieve(id)?).await?)
 }
@@ -96,7 +96,7 @@ pub struct Planned(Work);
 
 enum Work {
     Write(WriteWork),
-    Retrieve(Plan<Customer>, Asked),
+    Retrieve(Plan<Box<Customer>>, Asked),
     Find(PlannedLookup),
     /// A look-up by a value that no customer of this provider can have. A client of an imitated provider expects the
     /// answer "no such customer", not an error.
@@ -156,7 +156,7 @@ impl Planned {
                 Box::pin(async move {
                     let customer = ran.await?.result;
                     asked.check(&customer)?;
-                    Ok(Reply::Customer(*customer))
+                    Ok(Reply::Customer(customer))
                 })
             }
             Work::Find(lookup) => executed(lookup.run(transport), Reply::Found),
@@ -243,8 +243,8 @@ fn overdue_work(provider: &Arc<dyn CustomerProvider>, id: &CustomerId) -> Result
     })))
 }
 
-fn with_customer(asked: &Asked, customer: Customer, overdue: OverdueInvoices) -> Result<OverdueInvoices, Error> {
-    let customer = asked.checked(customer)?;
+fn with_customer(asked: &Asked, customer: Box<Customer>, overdue: OverdueInvoices) -> Result<OverdueInvoices, Error> {
+    asked.check(&customer)?;
     asked.check_entries(&overdue.invoices, Some(&customer))?;
     Ok(OverdueInvoices { customer: Some(customer), ..overdue })
 }

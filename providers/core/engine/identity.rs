@@ -105,7 +105,7 @@ impl Asked {
     }
 
     /// The customer of an answer, if it is the one that was asked for.
-    pub(super) fn checked(&self, customer: Customer) -> Result<Customer, Error> {
+    pub(super) fn checked(&self, customer: Box<Customer>) -> Result<Box<Customer>, Error> {
         self.check(&customer)?;
         Ok(customer)
     }
@@ -157,7 +157,7 @@ mod tests {
         let manifest = vendor(vendor_name).expect("a vendor").manifests[0];
         let asked = CustomerId::parse(Text::from_static(asked), &manifest.id).expect("an id");
         let customer = Customer { id: Text::from_static(id), did: did.map(Text::from_static), ..Customer::default() };
-        Asked::new(&asked, manifest).checked(customer).is_ok()
+        Asked::new(&asked, manifest).check(&customer).is_ok()
     }
 
     #[test]

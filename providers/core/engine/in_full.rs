@@ -19,7 +19,7 @@ pub(super) async fn in_full(
     }
     let id = CustomerId::parse(entry.id, &provider.manifest().id)?;
     match retrieve(provider, transport, &id).await {
-        Ok(customer) => Ok(Some(customer)),
+        Ok(customer) => Ok(Some(*customer)),
         Err(error) if error.kind == Kind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -61,7 +61,7 @@ mod tests {
                     let entry = Customer { metadata: JsonObject::default(), updated_at: None, ..self.customer.clone() };
                     Reply::Customers(Page::of_all(vec![entry], &list.position, list.limit))
                 }
-                _ => Reply::Customer(self.customer.clone()),
+                _ => Reply::Customer(self.customer.clone().into()),
             };
             self.vendor.answer(&command, &reply)
         }

@@ -45,10 +45,10 @@ impl PartialLookup {
     }
 
     /// Sends the look-up. `None` means that neither the list nor the gateway knows a customer that matches.
-    pub(super) async fn run(self, transport: &dyn Transport) -> Result<Option<Customer>, Error> {
+    pub(super) async fn run(self, transport: &dyn Transport) -> Result<Option<Box<Customer>>, Error> {
         let Self { search, provider, lookup } = self;
         let (mut matching, nothing) = match Box::pin(search.run(transport)).await {
-            Ok(Some(customer)) => (vec![customer], Ok(None)),
+            Ok(Some(customer)) => (vec![*customer], Ok(None)),
             Err(error) if error.kind != Kind::ScanBound => return Err(error),
             nothing => (Vec::new(), nothing),
         };
@@ -61,7 +61,7 @@ impl PartialLookup {
         }
         match matching.len() {
             0 => nothing,
-            1 => Ok(matching.pop()),
+            1 => Ok(matching.pop().map(Box::new)),
             _ => Err(ambiguous(matching)),
         }
     }
@@ -87,7 +87,7 @@ async fn add_known_matches(
             continue;
         }
         match retrieve(provider, transport, &parsed).await {
-            Ok(customer) if filter.matches(&customer) => matching.push(customer),
+            Ok(customer) if filter.matches(&customer) => matching.push(*customer),
             Ok(customer) => known.correct(lookup, &id, Some(&customer)).await,
             Err(error) if error.kind == Kind::NotFound => known.correct(lookup, &id, None).await,
             Err(error) => return Err(error),

@@ -221,7 +221,7 @@ pub(super) fn ambiguous(matching: Vec<Customer>) -> Error {
 /// The plan of a look-up.
 pub(super) enum PlannedLookup {
     /// The provider finds the customer.
-    Native(Box<Plan<Option<Customer>>>, &'static Manifest),
+    Native(Box<Plan<Option<Box<Customer>>>>, &'static Manifest),
     /// The gateway searches a bounded number of list pages.
     Scan(Box<PlannedList>),
     /// The same, at a provider whose lists do not show every customer.
@@ -232,13 +232,13 @@ pub(super) enum PlannedLookup {
 
 /// A customer that the gateway knows, with what it has to match.
 pub(super) struct KnownMatch {
-    plan: Plan<Customer>,
+    plan: Plan<Box<Customer>>,
     asked: Asked,
     filter: CustomerFilter,
 }
 
 impl KnownMatch {
-    async fn run(self, transport: &dyn Transport) -> Result<Customer, Error> {
+    async fn run(self, transport: &dyn Transport) -> Result<Box<Customer>, Error> {
         let Self { plan, asked, filter } = self;
         let changed = || {
             let detail = "the existing customer was changed or deleted after it had been found; nothing was created; try \
@@ -291,14 +291,14 @@ impl PlannedLookup {
     }
 
     /// Sends the look-up. `None` means that no customer matches; a search that reached its bound is an error.
-    pub(super) async fn run(self, transport: &dyn Transport) -> Result<Option<Customer>, Error> {
+    pub(super) async fn run(self, transport: &dyn Transport) -> Result<Option<Box<Customer>>, Error> {
         self.search(transport).await.map_err(|error| match error.kind {
             Kind::NotSupported => error.with_detail(LACKS_LOOKUP),
             _ => error,
         })
     }
 
-    async fn search(self, transport: &dyn Transport) -> Result<Option<Customer>, Error> {
+    async fn search(self, transport: &dyn Transport) -> Result<Option<Box<Customer>>, Error> {
         let list = match self {
             Self::Native(plan, manifest) => {
                 let found = run(transport, *plan).await?;
@@ -328,10 +328,10 @@ impl PlannedLookup {
             None => None,
         };
         match (found, next) {
-            (Some(customer), None) => Ok(Some(customer)),
+            (Some(customer), None) => Ok(Some(customer.into())),
             (Some(mut customer), Some(_)) => {
                 customer.fidelity.derived(Field::Id, ONLY_MATCH_READ);
-                Ok(Some(customer))
+                Ok(Some(customer.into()))
             }
             (None, None) => Ok(None),
             (None, Some(_)) => Err(Error::new(

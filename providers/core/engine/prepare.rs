@@ -38,14 +38,14 @@ pub(super) fn create(provider: &dyn CustomerProvider, command: &CreateCustomer) 
 #[derive(Debug)]
 pub(super) struct Updated {
     /// The customer that the provider answered.
-    pub(super) customer: Customer,
+    pub(super) customer: Box<Customer>,
     /// The record from which the update was completed. `None` if the update was sent without a read.
     pub(super) before: Option<Box<Customer>>,
 }
 
 impl Updated {
     /// The result of a plan that completed nothing.
-    pub(super) fn without_read(customer: Customer) -> Result<Self, Error> {
+    pub(super) fn without_read(customer: Box<Customer>) -> Result<Self, Error> {
         Ok(Self { customer, before: None })
     }
 }
@@ -102,11 +102,11 @@ fn read_then_update(provider: &Arc<dyn CustomerProvider>, command: &UpdateCustom
     // What the patch alone changes on the way to the provider. A patch that cannot be sent at all fails here.
     let Plan { fidelity, .. } = update_of(&Customer::default(), &**provider, command)?;
     let (shared, patch) = (Arc::clone(provider), command.clone());
-    let write = move |current: Customer| {
+    let write = move |current: Box<Customer>| {
         let current = asked.checked(current)?;
         required::check_update_of(&current, &patch.fields, shared.manifest())?;
         let plan = update_of(&current, &*shared, &patch)?;
-        let before = Some(Box::new(current));
+        let before = Some(current);
         Ok(Step::from(plan.map(|customer| Ok(Updated { customer, before }))))
     };
     let (shared, patch) = (Arc::clone(provider), command.clone());
@@ -119,7 +119,7 @@ fn update_of(
     current: &Customer,
     provider: &dyn CustomerProvider,
     command: &UpdateCustomer,
-) -> Result<Plan<Customer>, Error> {
+) -> Result<Plan<Box<Customer>>, Error> {
     let fields = Completed::of(&command.fields, current, provider).whole;
     provider.plan_update(&UpdateCustomer { id: command.id.clone(), fields })
 }

@@ -19,7 +19,7 @@ use crate::{
 /// The requests that `plan` makes of a customer's record, with placeholders in the body of the first one.
 pub(super) fn requests(
     update: &UpdateCustomer,
-    plan: impl Fn(&Customer) -> Result<Plan<Customer>, Error>,
+    plan: impl Fn(&Customer) -> Result<Plan<Box<Customer>>, Error>,
 ) -> Vec<Request> {
     // The same patch was planned before, so it can be planned again.
     let (Ok(one), Ok(other)) = (plan(&record(update, 0)), plan(&record(update, 1))) else { return Vec::new() };

@@ -176,7 +176,7 @@ async fn find_created(
 fn outcome_of(mut candidates: Vec<Customer>) -> Found {
     match (candidates.pop(), candidates.is_empty()) {
         (None, _) => Found::NotHappened,
-        (Some(customer), true) => Found::happened(Written::Created(Created { customer, existing: false })),
+        (Some(customer), true) => Found::happened(Written::Created(Created::new(customer))),
         (Some(_), false) => Found::Several,
     }
 }

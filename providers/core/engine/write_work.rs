@@ -43,7 +43,7 @@ pub(super) enum WriteWork {
         writes: bool,
     },
     Block {
-        plan: Plan<Customer>,
+        plan: Plan<Box<Customer>>,
         provider: Arc<dyn CustomerProvider>,
         id: CustomerId,
         /// Whether the customer is blocked after it.
@@ -51,7 +51,7 @@ pub(super) enum WriteWork {
     },
     Delete {
         /// The read before the deletion. A provider may answer success for any id.
-        read: Box<Plan<Customer>>,
+        read: Box<Plan<Box<Customer>>>,
         delete: Plan<()>,
         provider: Arc<dyn CustomerProvider>,
         id: CustomerId,
@@ -186,7 +186,7 @@ impl WriteWork {
                 Box::pin(async move {
                     let Ran { result, was_read } = ran.await.map_err(not_changed)?;
                     // The provider has changed a customer, but it is not known which one.
-                    let Updated { mut customer, before } = *result;
+                    let Updated { mut customer, before } = result;
                     asked.check(&customer).map_err(|error| error.after(writes, false))?;
                     let answered = Answered::of(was_read);
                     fields.check(transport, &mut customer, sent, answered, before.as_deref()).await;
@@ -196,8 +196,7 @@ impl WriteWork {
             Self::Block { plan, provider, id, wanted } => {
                 let ran = run_to_end(transport, plan);
                 Box::pin(async move {
-                    let Ran { result, was_read } = ran.await.map_err(not_changed)?;
-                    let mut customer = *result;
+                    let Ran { result: mut customer, was_read } = ran.await.map_err(not_changed)?;
                     let asked = Asked::new(&id, provider.manifest());
                     asked.check(&customer).map_err(|error| error.after(true, false))?;
                     let answered = Answered::of(was_read);
@@ -240,8 +239,7 @@ fn created<R: Send + 'static>(
     let sent = std::mem::take(&mut create.fidelity);
     let ran = run_to_end(transport, create);
     async move {
-        let Ran { result, was_read } = ran.await?;
-        let mut created = *result;
+        let Ran { result: mut created, was_read } = ran.await?;
         // If its id cannot be used, the provider has made a customer all the same.
         identity::check(&created.customer, asked.manifest()).map_err(|error| error.after(true, false))?;
         asked.check_created(transport, &mut created, sent, Answered::of(was_read)).await;

@@ -128,11 +128,11 @@ impl<T: 'static> Plan<T> {
     }
 }
 
-impl Plan<Customer> {
+impl Plan<Box<Customer>> {
     /// The same plan for a route that also finds customers by other values. A customer that does not match the look-up
     /// is discarded.
     #[must_use]
-    pub fn matching(self, lookup: &Lookup) -> Plan<Option<Customer>> {
+    pub fn matching(self, lookup: &Lookup) -> Plan<Option<Box<Customer>>> {
         let filter = CustomerFilter::from(lookup);
         self.optional().map(move |found| Ok(found.filter(|customer| filter.matches(customer))))
     }
@@ -220,14 +220,14 @@ pub fn run<T: Send + 'static>(
     plan: Plan<T>,
 ) -> impl Future<Output = Result<T, Error>> + Send + use<'_, T> {
     let ran = run_to_end(transport, plan);
-    async move { ran.await.map(|ran| *ran.result) }
+    async move { ran.await.map(|ran| ran.result) }
 }
 
 /// The result of a plan, and whether it was read from the answer to a request that only reads.
 #[derive(Debug)]
 pub struct Ran<T> {
-    /// The result. A customer is large, and would be copied by every future that it passes through.
-    pub result: Box<T>,
+    /// The result.
+    pub result: T,
     /// Whether the last request only read.
     pub was_read: bool,
 }
@@ -248,7 +248,7 @@ pub fn run_to_end<T: Send + 'static>(
                 _ => Box::pin(read_large(transport, move || read(response))).await,
             };
             match step {
-                Ok(Step::Done(result)) => return Ok(Ran { result: Box::new(result), was_read: !writes }),
+                Ok(Step::Done(result)) => return Ok(Ran { result, was_read: !writes }),
                 Ok(Step::Then(next)) => {
                     already_written |= writes;
                     let next = *next;

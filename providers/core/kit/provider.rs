@@ -32,24 +32,24 @@ pub trait CustomerProvider: Debug + Send + Sync + 'static {
     }
 
     /// Retrieves a customer.
-    fn plan_retrieve(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_retrieve(&self, _: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         unsupported(self.manifest(), Operation::Retrieve)
     }
 
     /// Retrieves a customer. If the customer does not exist yet, the provider creates it from what it knows about the
     /// id. Only clients of the imitated provider use it; the merchants' API has no such command.
-    fn plan_retrieve_or_create(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_retrieve_or_create(&self, _: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         let detail = format!("{} makes no customer of an id", self.manifest().name);
         Err(Error::new(Kind::NotSupported, detail))
     }
 
     /// Finds one customer by a look-up that the manifest declares exact. `None` means that no customer matches.
-    fn plan_find(&self, _: &Lookup) -> Result<Plan<Option<Customer>>, Error> {
+    fn plan_find(&self, _: &Lookup) -> Result<Plan<Option<Box<Customer>>>, Error> {
         unsupported(self.manifest(), Operation::Find)
     }
 
     /// Changes a customer. The patch is never empty.
-    fn plan_update(&self, _: &UpdateCustomer) -> Result<Plan<Customer>, Error> {
+    fn plan_update(&self, _: &UpdateCustomer) -> Result<Plan<Box<Customer>>, Error> {
         unsupported(self.manifest(), Operation::Update)
     }
 
@@ -70,12 +70,12 @@ pub trait CustomerProvider: Debug + Send + Sync + 'static {
     }
 
     /// Blocks a customer: the provider refuses its payments from now on.
-    fn plan_block(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_block(&self, _: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         unsupported(self.manifest(), Operation::Block)
     }
 
     /// Unblocks a customer: the provider accepts its payments again.
-    fn plan_unblock(&self, _: &CustomerId) -> Result<Plan<Customer>, Error> {
+    fn plan_unblock(&self, _: &CustomerId) -> Result<Plan<Box<Customer>>, Error> {
         unsupported(self.manifest(), Operation::Unblock)
     }
 

@@ -71,7 +71,7 @@ pub struct Invoice {
 #[derive(Clone, Default, PartialEq)]
 pub struct OverdueInvoices {
     /// The customer, if the provider shows it with the invoices.
-    pub customer: Option<Customer>,
+    pub customer: Option<Box<Customer>>,
     /// The invoices.
     pub invoices: Vec<Invoice>,
     /// The provider's sums by currency, unchanged.

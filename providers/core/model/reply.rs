@@ -1,4 +1,5 @@
-//! The replies to commands.
+//! The replies to commands. A customer in a reply is boxed, because it is large, and every future that passes a reply on would
+//! copy it.
 
 use crate::model::{Customer, Error, Kind, OverdueInvoices, Page, Payment, PaymentMethod};
 
@@ -6,15 +7,15 @@ use crate::model::{Customer, Error, Kind, OverdueInvoices, Page, Payment, Paymen
 #[derive(Debug, Clone, PartialEq)]
 pub struct Created {
     /// The customer.
-    pub customer: Customer,
+    pub customer: Box<Customer>,
     /// Whether the customer existed before and matched the create.
     pub existing: bool,
 }
 
 impl Created {
     /// The result of a create that made a customer.
-    pub const fn new(customer: Customer) -> Self {
-        Self { customer, existing: false }
+    pub fn new(customer: impl Into<Box<Customer>>) -> Self {
+        Self { customer: customer.into(), existing: false }
     }
 }
 
@@ -24,7 +25,7 @@ pub enum Written {
     /// A create made a customer, or found an existing one.
     Created(Created),
     /// The customer after an update, a block or an unblock.
-    Changed(Customer),
+    Changed(Box<Customer>),
     /// The customer is deleted.
     Deleted,
 }
@@ -35,9 +36,9 @@ pub enum Reply {
     /// The result of a write.
     Written(Written),
     /// One customer, retrieved by its id.
-    Customer(Customer),
+    Customer(Box<Customer>),
     /// The customer that a look-up found, if it found one.
-    Found(Option<Customer>),
+    Found(Option<Box<Customer>>),
     /// A page of customers.
     Customers(Page<Customer>),
     /// A page of a customer's payment methods.
@@ -50,13 +51,13 @@ pub enum Reply {
 
 impl Reply {
     /// The reply to a create that made this customer.
-    pub const fn created(customer: Customer) -> Self {
+    pub fn created(customer: impl Into<Box<Customer>>) -> Self {
         Self::Written(Written::Created(Created::new(customer)))
     }
 
     /// The reply to an update, a block or an unblock, with the customer after it.
-    pub const fn changed(customer: Customer) -> Self {
-        Self::Written(Written::Changed(customer))
+    pub fn changed(customer: impl Into<Box<Customer>>) -> Self {
+        Self::Written(Written::Changed(customer.into()))
     }
 
     /// The customer is deleted.

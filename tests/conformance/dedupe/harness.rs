@@ -208,7 +208,7 @@ impl Harness {
         let mut customers = Vec::new();
         for listed in reply.customers() {
             let id = CustomerId::parse(listed.id.clone(), &self.subject.manifest.id)?;
-            customers.push(engine::retrieve(&self.provider, self, &id).await?);
+            customers.push(*engine::retrieve(&self.provider, self, &id).await?);
         }
         Ok(customers)
     }

@@ -47,8 +47,8 @@ impl Bed {
     /// Executes a write as the gateway does, and keeps what the provider cannot hold.
     fn write(&self, command: &Command) -> Result<Customer, Error> {
         let (mut customer, is_match) = match self.vendor.execute_carrying(command)? {
-            Reply::Written(Written::Created(Created { customer, existing })) => (customer, existing),
-            Reply::Written(Written::Changed(customer)) => (customer, false),
+            Reply::Written(Written::Created(Created { customer, existing })) => (*customer, existing),
+            Reply::Written(Written::Changed(customer)) => (*customer, false),
             _ => (Customer::default(), false),
         };
         let parts = self.parts.take();
@@ -63,7 +63,7 @@ impl Bed {
             return Ok(Customer::default());
         };
         carry::show(&mut customer, &self.parts.borrow(), &self.at());
-        Ok(customer)
+        Ok(*customer)
     }
 }
 

@@ -40,7 +40,7 @@ impl Transport for Refusing {
             (_, Some(kind)) if is_changed => {
                 Ok(server.refuse(&request, &Error::new(kind, "the read fails"), Timestamp::UNIX_EPOCH))
             }
-            _ => server.answer(&command, &Reply::Customer(customer(self.subject, self.subject.id().public()))),
+            _ => server.answer(&command, &Reply::Customer(customer(self.subject, self.subject.id().public()).into())),
         }
     }
 }

@@ -159,7 +159,7 @@ fn answer_to_a_retrieve(subject: Subject) -> Result<(CustomerId, Response), Fail
     sample::usual_create(subject.manifest).fields.apply_to(&mut customer);
     customer.created_at = Some(Text::from_static("2025-04-04T14:21:49.955Z"));
     customer.updated_at = customer.created_at.clone();
-    let answer = subject.server().answer(&Command::Retrieve(id.clone()), &Reply::Customer(customer))?;
+    let answer = subject.server().answer(&Command::Retrieve(id.clone()), &Reply::Customer(customer.into()))?;
     Ok((id, answer))
 }
 

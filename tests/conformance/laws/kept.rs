@@ -245,7 +245,7 @@ pub(super) fn fields(json: &str) -> Result<CustomerFields, Failed> {
 pub(super) fn customer(reply: Reply) -> Result<Customer, Failed> {
     match reply {
         Reply::Written(Written::Created(Created { customer, .. }) | Written::Changed(customer))
-        | Reply::Customer(customer) => Ok(customer),
+        | Reply::Customer(customer) => Ok(*customer),
         _ => Err("the reply has no customer".into()),
     }
 }

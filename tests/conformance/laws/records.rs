@@ -29,14 +29,14 @@ struct Answering {
     /// The customers of a list. The first one is the answer to everything else.
     customers: Vec<Customer>,
     /// The answer to a retrieve, where it is another customer.
-    retrieved: Option<Customer>,
+    retrieved: Option<Box<Customer>>,
 }
 
 #[async_trait]
 impl Transport for Answering {
     async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
         let command = self.server.accept(&request)?;
-        let customer = self.customers[0].clone();
+        let customer = Box::new(self.customers[0].clone());
         let reply = match &command {
             Command::Create(create) => {
                 Reply::Written(Written::Created(Created { customer, existing: create.distinct }))
@@ -133,7 +133,8 @@ pub(super) fn no_reply_that_is_not_a_deletion_is_answered_as_one(subject: Subjec
     for acknowledgement in [r#"{"deleted":true}"#, r#"{"data":{"deleted":true},"message":"x"}"#] {
         provider.plan_delete(&id)?.read(Response::new(acknowledgement.into()))?;
     }
-    let retrieved = |customer| subject.server().answer(&Command::Retrieve(id.clone()), &Reply::Customer(customer));
+    let retrieved =
+        |customer: Customer| subject.server().answer(&Command::Retrieve(id.clone()), &Reply::Customer(customer.into()));
     let records = [retrieved(customer(subject, id.public()))?, retrieved(customer(subject, other_id(subject)))?];
     let bodies = NO_ACKNOWLEDGEMENTS.map(|body| Response::new(body.into()));
     for answer in bodies.into_iter().chain(records) {
@@ -168,7 +169,7 @@ impl Transport for Unacknowledging {
                 Ok(server.refuse(&request, &Error::new(Kind::NotFound, "no such customer"), Timestamp::UNIX_EPOCH))
             }
             (_, Some(kind)) if self.is_deleted.load(Ordering::Relaxed) => Err(Error::new(kind, "the read fails")),
-            _ => server.answer(&command, &Reply::Customer(customer(self.subject, self.subject.id().public()))),
+            _ => server.answer(&command, &Reply::Customer(customer(self.subject, self.subject.id().public()).into())),
         }
     }
 }
@@ -216,8 +217,11 @@ pub(super) fn an_answer_about_another_customer_is_refused(subject: Subject) -> R
     let operations = [Operation::Retrieve, Operation::Update, Operation::Delete, Operation::Block, Operation::Unblock];
     for operation in operations.into_iter().filter(|operation| subject.supports(*operation)) {
         for retrieved in [None, Some(&asked)] {
-            let vendor =
-                Answering { server: subject.server(), customers: vec![other.clone()], retrieved: retrieved.cloned() };
+            let vendor = Answering {
+                server: subject.server(),
+                customers: vec![other.clone()],
+                retrieved: retrieved.cloned().map(Box::new),
+            };
             if retrieved.is_some() && matches!(operation, Operation::Retrieve | Operation::Delete) {
                 continue;
             }

@@ -169,7 +169,7 @@ fn require(customer: &Customer, field: Field, outcome: Outcome) -> Result<(), Fa
 
 fn customer(reply: Reply) -> Result<Customer, Failed> {
     match reply {
-        Reply::Written(Written::Created(Created { customer, .. }) | Written::Changed(customer)) => Ok(customer),
+        Reply::Written(Written::Created(Created { customer, .. }) | Written::Changed(customer)) => Ok(*customer),
         _ => Err("the reply has no customer".into()),
     }
 }
@@ -242,9 +242,9 @@ impl Transport for Tampered {
         }
         let reply = state.records.execute(&*self.server, &command, Timestamp::UNIX_EPOCH, [8; 16])?;
         let reply = match reply {
-            Reply::Written(Written::Created(created)) => Reply::created(self.shown(created.customer, true)),
-            Reply::Written(Written::Changed(customer)) => Reply::changed(self.shown(customer, true)),
-            Reply::Customer(customer) if state.has_written => Reply::Customer(self.shown(customer, false)),
+            Reply::Written(Written::Created(created)) => Reply::created(self.shown(*created.customer, true)),
+            Reply::Written(Written::Changed(customer)) => Reply::changed(self.shown(*customer, true)),
+            Reply::Customer(customer) if state.has_written => Reply::Customer(self.shown(*customer, false).into()),
             other => other,
         };
         state.has_written |= matches!(reply, Reply::Written(_));

@@ -107,7 +107,7 @@ impl Played {
     pub(super) fn read(&self, id: &Text) -> Result<Customer, Failed> {
         let id = CustomerId::parse(id.clone(), &self.subject.manifest.id)?;
         match self.execute(&Command::Retrieve(id))? {
-            Reply::Customer(customer) => Ok(customer),
+            Reply::Customer(customer) => Ok(*customer),
             _ => Err("the reply has no customer".into()),
         }
     }

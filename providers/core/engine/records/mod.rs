@@ -158,19 +158,19 @@ impl Records {
                 let returns_existing = create.distinct || vendor.is_email_unique();
                 let existing = create.fields.email.set().filter(|_| returns_existing);
                 if let Some(customer) = existing.and_then(|address| self.by_email(address)) {
-                    return Ok(Reply::Written(Written::Created(Created { customer, existing: true })));
+                    return Ok(Reply::Written(Written::Created(Created { customer: customer.into(), existing: true })));
                 }
                 Reply::created(self.create(vendor, &create.fields, now, random)?)
             }
-            Command::Retrieve(id) => Reply::Customer(self.by_id(id.public())?.1),
+            Command::Retrieve(id) => Reply::Customer(self.by_id(id.public())?.1.into()),
             Command::RetrieveOrCreate(id) => {
                 if let Ok((_, customer)) = self.by_id(id.public()) {
-                    return Ok(Reply::Customer(customer));
+                    return Ok(Reply::Customer(customer.into()));
                 }
                 let fields = CustomerFields { did: Patch::Set(id.public().clone()), ..CustomerFields::default() };
-                Reply::Customer(self.create(vendor, &fields, now, random)?)
+                Reply::Customer(self.create(vendor, &fields, now, random)?.into())
             }
-            Command::Find(lookup) => Reply::Found(Some(self.find(lookup, now)?)),
+            Command::Find(lookup) => Reply::Found(Some(self.find(lookup, now)?.into())),
             Command::Update(update) => self.change(update.id.public(), now, |customer| {
                 clear_replaced_names(&update.fields, customer);
                 let phone = update.fields.phone_beside(customer.phone.as_ref(), None);
@@ -195,7 +195,7 @@ impl Records {
             Command::OverdueInvoices(id) => {
                 let (_, customer) = self.by_id(id.public())?;
                 let invoices = self.invoices.get(&customer.id).cloned().unwrap_or_default();
-                Reply::OverdueInvoices(OverdueInvoices { customer: Some(customer), ..invoices })
+                Reply::OverdueInvoices(OverdueInvoices { customer: Some(customer.into()), ..invoices })
             }
         })
     }
