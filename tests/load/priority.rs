@@ -8,23 +8,29 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// For providers with large replies, and for the clients that cause them: they take only the time that nothing else needs.
-static LOW: LazyLock<Runtime> = LazyLock::new(|| runtime(19, 2));
+/// For providers with large replies, and for the clients that cause them: they take only the time that nothing else needs. The
+/// priority alone is not enough: a thread that runs keeps its processor for the rest of its slice, which can be 3 ms.
+static LOW: LazyLock<Runtime> = LazyLock::new(|| runtime(Some("--idle"), 19, 2));
 
 /// For the clients that measure, and for their provider: they wait for nothing but the gateway. Only root may have such a
 /// priority; other users measure with the usual one.
-static HIGH: LazyLock<Runtime> = LazyLock::new(|| runtime(-15, 2));
+static HIGH: LazyLock<Runtime> = LazyLock::new(|| runtime(None, -15, 2));
 
 /// The same, with the one thread that [`Awake`] keeps from sleeping.
-static BUSY: LazyLock<Runtime> = LazyLock::new(|| runtime(-15, 1));
+static BUSY: LazyLock<Runtime> = LazyLock::new(|| runtime(None, -15, 1));
 
+/// A runtime whose threads have a priority, and a scheduling policy as an option of `chrt`, where that command exists.
 #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "it would be the priority of the process"))]
-fn runtime(nice: i32, threads: usize) -> Runtime {
+fn runtime(policy: Option<&'static str>, nice: i32, threads: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(threads).enable_all();
     #[cfg(target_os = "linux")]
     builder.on_thread_start(move || {
         let _ = rustix::process::setpriority_process(None, nice);
+        if let Some(policy) = policy {
+            let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+            let _ = std::process::Command::new("chrt").args([policy, "--pid", "0", &thread]).output();
+        }
     });
     builder.build().expect("a runtime")
 }

@@ -166,7 +166,9 @@ pub(crate) async fn retrieve_steadily(
                 // A request that waited for the answer before it began when it should have been sent.
                 let due = ticks.tick().await.into_std();
                 let begun = if due < answered { due } else { Instant::now() };
-                if client.get(&format!("/v1/customers/{ID}")).await != 200 {
+                let status = client.get(&format!("/v1/customers/{ID}")).await;
+                if status != 200 {
+                    eprintln!("a request that is measured ended with {status} after {:?}", begun.elapsed());
                     seen.failed += 1;
                 }
                 answered = Instant::now();
