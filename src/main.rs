@@ -15,7 +15,7 @@ use mimalloc as _;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Uses no huge pages for memory. They would save 2 to 4 % of the processor's time, but a thread that allocates little would take
+/// Uses no huge pages for memory. They would save up to 4 % of the processor's time, but a thread that allocates little would take
 /// 2 MiB, and memory that many clients need for a short time would not be given back (see docs/operating.md).
 #[cfg(target_os = "linux")]
 fn use_small_pages() {

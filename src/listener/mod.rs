@@ -76,7 +76,7 @@ impl ListenerSeries {
 }
 
 /// The usual `rest_after`. Connections that are used all the time never rest, and wake up once in this time to see that.
-pub const REST_AFTER: Duration = Duration::from_secs(1);
+pub const REST_AFTER: Duration = Duration::from_millis(250);
 /// The usual `ping_interval`.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// The usual `ping_timeout`.
