@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     pin::pin,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
 };
 
@@ -35,7 +35,7 @@ impl Scripted {
 
 #[async_trait]
 impl Transport for Scripted {
-    async fn send(&self, _: Request, _: bool) -> Result<Response, Error> {
+    async fn send(&self, _: Arc<Request>, _: bool) -> Result<Response, Error> {
         let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         next.ok_or_else(|| Error::new(Kind::Unreachable, "no answer is left"))
     }
@@ -54,7 +54,7 @@ pub(crate) struct Played<'s> {
 
 #[async_trait]
 impl Transport for Played<'_> {
-    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+    async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let answered = self.server.accept(&request).and_then(|command| {
             let reply = records.execute(self.server, &command, now(), [7; 16])?;

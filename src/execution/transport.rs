@@ -4,12 +4,9 @@
 //! What must hold: no request is sent or awaited after the deadline of the operation, and a request that writes is not
 //! sent after its lease. See `store/lease.rs`.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -157,8 +154,9 @@ impl<'c> ProviderTransport<'c> {
     }
 }
 
-impl ProviderTransport<'_> {
-    async fn send_shared(&self, request: Arc<Request>, writes: bool) -> Result<Response, Error> {
+#[async_trait]
+impl Transport for ProviderTransport<'_> {
+    async fn send(&self, request: Arc<Request>, writes: bool) -> Result<Response, Error> {
         let (upstream, times) = (&self.connection.upstream, self.times(writes));
         let response = match &self.permit {
             Some(permit) => upstream.send_admitted(permit, request, writes, times).await?,
@@ -179,22 +177,6 @@ impl ProviderTransport<'_> {
             exchanges.push(self.exchange(&response));
         }
         Ok(response)
-    }
-}
-
-#[async_trait]
-impl Transport for ProviderTransport<'_> {
-    /// It is no `async fn`, whose future would have room for the request several times.
-    fn send<'s, 'async_trait>(
-        &'s self,
-        request: Request,
-        writes: bool,
-    ) -> Pin<Box<dyn Future<Output = Result<Response, Error>> + Send + 'async_trait>>
-    where
-        's: 'async_trait,
-        Self: 'async_trait,
-    {
-        Box::pin(self.send_shared(Arc::new(request), writes))
     }
 
     async fn compute(&self, work: Box<dyn FnOnce() + Send>) {

@@ -61,8 +61,6 @@ pub(super) struct Connection {
     /// When the head that has begun must be complete. `None` between requests, and while all of the head may have arrived:
     /// most heads arrive whole, and then the time is not asked for.
     head_ends: Option<Instant>,
-    /// Whether a head has begun.
-    head_begun: bool,
     /// When the next head must have begun. `None` unless the connection is idle.
     idle_ends: Option<Instant>,
     /// When the idle connection rests. `None` if it did, or is not idle.
@@ -88,7 +86,6 @@ impl Connection {
             requests: 0,
             // A new connection must send its first head. Later it may be idle.
             head_ends: Some(opened.since + admitted.limits().head_timeout),
-            head_begun: false,
             idle_ends: None,
             rest_begins: None,
             admitted,
@@ -134,7 +131,6 @@ impl Connection {
         if self.requests != requests {
             self.requests = requests;
             self.head_ends = None;
-            self.head_begun = false;
             self.head = HeadStart::EMPTY;
         }
         true
@@ -147,7 +143,6 @@ impl Connection {
         }
         self.idle_ends = None;
         self.head.add(bytes);
-        self.head_begun = true;
     }
 
     /// Ends a connection that waits for a head for too long, or for the rest of one. While a request is answered, and
@@ -157,7 +152,7 @@ impl Connection {
             return Poll::Pending;
         }
         // hyper reads on at once if only a part of the head has arrived, so the time of its first bytes is now.
-        if self.head_begun && self.head_ends.is_none() {
+        if self.head.has_begun() && self.head_ends.is_none() {
             self.head_ends = Some(Instant::now() + self.admitted.limits().head_timeout);
         }
         let (ends, why) = match self.head_ends {

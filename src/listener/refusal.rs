@@ -28,6 +28,11 @@ impl HeadStart {
         self.has_whole_line |= received.contains(&b'\n');
     }
 
+    /// Whether a byte of the head has arrived.
+    pub(super) fn has_begun(&self) -> bool {
+        self.length > 0
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }

@@ -192,8 +192,8 @@ impl Replay {
 
 #[async_trait]
 impl Transport for Replay {
-    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
-        self.sent.lock().expect("no panic while the lock was held").push(request);
+    async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
+        self.sent.lock().expect("no panic while the lock was held").push(Arc::unwrap_or_clone(request));
         let next = self.answers.lock().expect("no panic while the lock was held").pop_front();
         next.ok_or_else(|| Error::new(Kind::Unreachable, "no recorded answer is left"))
     }

@@ -247,9 +247,9 @@ struct DropInClient<'g> {
 
 #[async_trait]
 impl Transport for DropInClient<'_> {
-    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+    async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
         let base = format!("{}{}", self.gateway.url(&format!("/as/{}", self.manifest.name)), base_path(self.manifest));
-        let mut request = Endpoint::new(&base).finish(request)?;
+        let mut request = Endpoint::new(&base).finish(Arc::unwrap_or_clone(request))?;
         let scheme = &self.manifest.auth[0];
         let credentials = scheme.credentials().iter().map(|name| ((*name).to_owned(), self.key.clone()));
         scheme.authorize(&mut request, &Credentials::new(credentials), &Stamp { now: 0, nonce: [7; 16] })?;

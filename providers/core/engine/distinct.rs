@@ -131,7 +131,7 @@ mod tests {
 
     #[async_trait]
     impl Transport for Silent {
-        async fn send(&self, _: Request, _: bool) -> Result<Response, Error> {
+        async fn send(&self, _: Arc<Request>, _: bool) -> Result<Response, Error> {
             Err(Error::new(Kind::TimedOut, "no answer"))
         }
     }

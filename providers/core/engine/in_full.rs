@@ -54,7 +54,7 @@ mod tests {
 
     #[async_trait]
     impl Transport for ShortLists {
-        async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+        async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
             let command = self.vendor.accept(&request)?;
             let reply = match &command {
                 Command::List(list) => {

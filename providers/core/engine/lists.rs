@@ -361,7 +361,7 @@ mod tests {
 
     #[async_trait]
     impl Transport for Answering {
-        async fn send(&self, _: Request, _: bool) -> Result<Response, Error> {
+        async fn send(&self, _: Arc<Request>, _: bool) -> Result<Response, Error> {
             let mut response = Response::new(self.1.clone().into());
             *response.status_mut() = self.0;
             Ok(response)

@@ -218,7 +218,7 @@ mod tests {
 
     #[async_trait]
     impl Transport for Numbers {
-        async fn send(&self, _: Request, _: bool) -> Result<Response, Error> {
+        async fn send(&self, _: Arc<Request>, _: bool) -> Result<Response, Error> {
             Ok(Response::new(Bytes::new()))
         }
     }

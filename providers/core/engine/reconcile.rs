@@ -306,7 +306,7 @@ pub(super) mod tests {
 
     #[async_trait]
     impl Transport for ListOnly {
-        async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+        async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
             let command = self.vendor.accept(&request)?;
             let Command::List(list) = &command else { panic!("only lists are sent") };
             let matching = self.customers.iter().filter(|customer| list.filter.matches(customer));

@@ -184,8 +184,9 @@ pub const LARGE_REPLY: usize = 256 * 1024;
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Sends a plan's request and reads the whole answer. An answer with any status is `Ok`; an error means that no
-    /// answer arrived. `writes` says that the request may change something, so that sending it twice could do harm.
-    async fn send(&self, request: Request, writes: bool) -> Result<Response, Error>;
+    /// answer arrived. `writes` says that the request may change something, so that sending it twice could do harm. The
+    /// request is shared, because futures that hold it are moved.
+    async fn send(&self, request: Arc<Request>, writes: bool) -> Result<Response, Error>;
 
     /// Runs work that takes long: the reading of a reply of more than [`LARGE_REPLY`] bytes. A transport whose thread
     /// serves other requests too runs it on another thread.
@@ -238,7 +239,7 @@ pub fn run_to_end<T: Send + 'static>(
     plan: Plan<T>,
 ) -> impl Future<Output = Result<Ran<T>, Error>> + Send + use<'_, T> {
     let Plan { request, mut writes, mut read, .. } = plan;
-    let mut sent = transport.send(request, writes);
+    let mut sent = transport.send(Arc::new(request), writes);
     async move {
         let mut already_written = false;
         loop {
@@ -253,7 +254,7 @@ pub fn run_to_end<T: Send + 'static>(
                     already_written |= writes;
                     let next = *next;
                     (writes, read) = (next.writes, next.read);
-                    sent = transport.send(next.request, writes);
+                    sent = transport.send(Arc::new(next.request), writes);
                 }
                 Err(error) => return Err(error.after(writes, already_written)),
             }
@@ -285,7 +286,7 @@ mod tests {
 
     #[async_trait]
     impl Transport for Counting {
-        async fn send(&self, _: Request, _: bool) -> Result<Response, Error> {
+        async fn send(&self, _: Arc<Request>, _: bool) -> Result<Response, Error> {
             Ok(Response::new(vec![b' '; self.length].into()))
         }
 

@@ -216,14 +216,14 @@ impl Harness {
 
 #[async_trait]
 impl Transport for Harness {
-    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+    async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
         let now = self.now();
         let count = self.sent().len();
-        self.sent().push(request.clone());
+        self.sent().push(Request::clone(&request));
         let endpoint = Endpoint::new(self.subject.manifest.base_url.unwrap_or("https://app.example.com"));
         let scheme = &self.subject.manifest.auth[0];
         let credentials = scheme.credentials().iter().map(|name| ((*name).to_owned(), SECRET.to_owned()));
-        let mut request = endpoint.finish(request)?;
+        let mut request = endpoint.finish(Arc::unwrap_or_clone(request))?;
         let random = u128::try_from(count).unwrap_or_default().to_be_bytes();
         let stamp = Stamp { now: now.as_second(), nonce: random };
         scheme.authorize(&mut request, &Credentials::new(credentials), &stamp)?;

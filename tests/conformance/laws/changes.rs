@@ -1,6 +1,9 @@
 //! Laws about changes that the provider refuses with a success status.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -28,7 +31,7 @@ struct Refusing {
 
 #[async_trait]
 impl Transport for Refusing {
-    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+    async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
         let server = self.subject.server();
         let command = server.accept(&request)?;
         let is_changed = self.is_changed.load(Ordering::Relaxed);

@@ -304,7 +304,7 @@ impl Played {
 
 #[async_trait]
 impl Transport for Played {
-    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+    async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
         let command = match self.server.accept(&request) {
             Ok(command) => command,
             Err(error) => return Ok(self.server.refuse(&request, &error, Timestamp::UNIX_EPOCH)),

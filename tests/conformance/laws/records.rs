@@ -34,7 +34,7 @@ struct Answering {
 
 #[async_trait]
 impl Transport for Answering {
-    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+    async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
         let command = self.server.accept(&request)?;
         let customer = Box::new(self.customers[0].clone());
         let reply = match &command {
@@ -157,7 +157,7 @@ struct Unacknowledging {
 
 #[async_trait]
 impl Transport for Unacknowledging {
-    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+    async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
         let server = self.subject.server();
         let command = server.accept(&request)?;
         match (&command, self.read) {

@@ -230,7 +230,7 @@ impl Tampered {
 
 #[async_trait]
 impl Transport for Tampered {
-    async fn send(&self, request: Request, _: bool) -> Result<Response, Error> {
+    async fn send(&self, request: Arc<Request>, _: bool) -> Result<Response, Error> {
         let command = self.server.accept(&request)?;
         let mut state = self.state.lock().expect("no panic while the lock was held");
         let state = &mut *state;
