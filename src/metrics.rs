@@ -136,6 +136,10 @@ metrics! {
     /// Requests that the gateway refused because there were too many, by the code of the answer.
     counter requests_refused = "passerelle_requests_refused" (code);
 
+    /// Requests of a merchant's clients that the gateway refused because it had too many to answer, or because the merchant
+    /// sent more than its `rate_limit`.
+    counter merchant_requests_refused = "passerelle_merchant_requests_refused" (merchant);
+
     /// Requests that were refused because of a key with a name, of a merchant's client. `reason` is `expired` or `not_yet_valid`
     /// (the answer is that to an unknown key), or `lacks_scope`.
     counter keys_refused = "passerelle_keys_refused" (merchant, key, reason);

@@ -67,6 +67,9 @@ pub fn admit(places: &Arc<Places>, of_merchant: &OfMerchant, rate: Option<&Reque
     let _ = REQUEST.try_with(|request| request.place.replace(Some(place)));
     let Some(limit) = rate else { return Ok(()) };
     let (taken, headers) = limit.take();
+    if taken.is_err() {
+        of_merchant.refuse();
+    }
     // Outside of a scope, nothing adds headers to the answer.
     let _ = REQUEST.try_with(|request| request.rate.replace(Some(headers)));
     taken

@@ -17,7 +17,7 @@ use super::{
     TooMany,
     controller::{Controller, Use},
 };
-use crate::metrics::Metrics;
+use crate::metrics::{Counter, Metrics};
 
 /// How often it is measured how long a task waits for a core.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -37,14 +37,35 @@ pub struct Places {
     refused: AtomicBool,
 }
 
-/// How many places a merchant has taken.
-pub type OfMerchant = Arc<AtomicUsize>;
+/// The requests of a merchant. All clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct OfMerchant(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// How many places they have taken.
+    taken: AtomicUsize,
+    /// How many were refused.
+    refused: Counter,
+}
 
 /// A place that is taken until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
     of_merchant: OfMerchant,
+}
+
+impl OfMerchant {
+    /// A merchant without places, whose refused requests are counted here.
+    pub fn new(refused: Counter) -> Self {
+        Self(Arc::new(Counts { taken: AtomicUsize::default(), refused }))
+    }
+
+    /// Counts a request that was refused.
+    pub(super) fn refuse(&self) {
+        self.0.refused.inc();
+    }
 }
 
 impl Places {
@@ -62,13 +83,13 @@ impl Places {
     /// Takes a place for a request of a merchant.
     pub(super) fn take(self: &Arc<Self>, of_merchant: &OfMerchant) -> Result<Place, TooMany> {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
-        let own = of_merchant.fetch_add(1, Ordering::Relaxed) + 1;
+        let own = of_merchant.0.taken.fetch_add(1, Ordering::Relaxed) + 1;
         if own == 1 {
             self.merchants.fetch_add(1, Ordering::Relaxed);
         }
         // If the request is refused, this returns the place.
-        let place = Place { places: Arc::clone(self), of_merchant: Arc::clone(of_merchant) };
-        if self.is_too_many(own, self.merchants.load(Ordering::Relaxed)) {
+        let place = Place { places: Arc::clone(self), of_merchant: of_merchant.clone() };
+        if self.refuses(of_merchant, own, self.merchants.load(Ordering::Relaxed)) {
             return Err(TooMany::InFlight);
         }
         self.peak.fetch_max(taken, Ordering::Relaxed);
@@ -80,19 +101,20 @@ impl Places {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether a request of a merchant would be refused, if it took a place.
-    pub fn would_refuse(&self, of_merchant: &OfMerchant) -> bool {
-        let own = of_merchant.load(Ordering::Relaxed) + 1;
+    /// Whether a request of a merchant is refused, because it would get no place. If not, it has none yet.
+    pub fn refuses_early(&self, of_merchant: &OfMerchant) -> bool {
+        let own = of_merchant.0.taken.load(Ordering::Relaxed) + 1;
         let merchants = self.merchants.load(Ordering::Relaxed) + usize::from(own == 1);
-        self.is_too_many(own, merchants)
+        self.refuses(of_merchant, own, merchants)
     }
 
-    /// Whether a merchant would have too many places, if so many merchants have some.
-    fn is_too_many(&self, own: usize, merchants: usize) -> bool {
+    /// Whether a request is refused, because its merchant would have too many places, if so many merchants have some.
+    fn refuses(&self, of_merchant: &OfMerchant, own: usize, merchants: usize) -> bool {
         let most = self.limit.load(Ordering::Relaxed) / merchants.saturating_add(1);
         let is_too_many = own > most.max(LEAST_OF_MERCHANT);
         if is_too_many {
             self.refused.store(true, Ordering::Relaxed);
+            of_merchant.refuse();
         }
         is_too_many
     }
@@ -126,7 +148,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.of_merchant.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.of_merchant.0.taken.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.places.merchants.fetch_sub(1, Ordering::Relaxed);
         }
         self.places.taken.fetch_sub(1, Ordering::Relaxed);
@@ -182,11 +204,15 @@ mod tests {
         let (places, [noisy, quiet]) = (Places::new(60), std::array::from_fn(|_| OfMerchant::default()));
         let held = many(&places, &noisy);
         places.used();
-        assert!(!places.are_short() && !places.would_refuse(&quiet));
-        assert!(places.would_refuse(&noisy) && places.are_short());
-        assert_eq!((noisy.load(Ordering::Relaxed), places.taken.load(Ordering::Relaxed)), (30, 30), "it takes none");
+        assert!(!places.are_short() && !places.refuses_early(&quiet));
+        assert!(places.refuses_early(&noisy) && places.are_short());
+        assert_eq!(
+            (noisy.0.taken.load(Ordering::Relaxed), places.taken.load(Ordering::Relaxed)),
+            (30, 30),
+            "it takes none"
+        );
         drop(held);
-        assert!(!places.would_refuse(&noisy));
+        assert!(!places.refuses_early(&noisy));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl ForClients {
         }
         let gateway = self.gateway.load();
         let client = api::request::bearer(request.headers()).and_then(|key| gateway.client(key));
-        match client.is_some_and(|client| self.places.would_refuse(&client.merchant.places)) {
+        match client.is_some_and(|client| self.places.refuses_early(&client.merchant.places)) {
             true => Err(TooMany::InFlight.into()),
             false => Ok(()),
         }

@@ -224,7 +224,7 @@ impl Resolver<'_> {
             name: name.to_owned(),
             region,
             on_loss: typed.on_loss,
-            places: OfMerchant::default(),
+            places: OfMerchant::new(self.shared.metrics().merchant_requests_refused(name)),
             request_rate: typed.rate_limit.map(|rate| Arc::new(RequestRate::new(rate))),
             reference,
             allows_carry: typed.allow_carry || typed.on_loss == LossPolicy::Carry,

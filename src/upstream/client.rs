@@ -335,7 +335,7 @@ mod tests {
 
     fn gate() -> Arc<Gate> {
         let name = ConnectionName { merchant: "acme", connection: "main" };
-        Arc::new(Gate::new(Shared::default().breakers(name, [0; 32]), crate::config::BreakerConfig::tested()))
+        Arc::new(Gate::new(Shared::default().breakers(name, "lomi", [0; 32]), crate::config::BreakerConfig::tested()))
     }
 
     /// The error of a request that may be sent until `send_until`.

@@ -41,6 +41,7 @@ pub(super) struct Breakers {
     states: Mutex<States>,
     merchant: String,
     connection: String,
+    provider: &'static str,
     metrics: Metrics,
     refused: Counter,
 }
@@ -94,11 +95,12 @@ impl Drop for Entry<'_> {
 }
 
 impl Breakers {
-    pub(super) fn new(name: ConnectionName<'_>, metrics: Metrics) -> Self {
+    pub(super) fn new(name: ConnectionName<'_>, provider: &'static str, metrics: Metrics) -> Self {
         let breakers = Self {
             states: Mutex::default(),
             merchant: name.merchant.to_owned(),
             connection: name.connection.to_owned(),
+            provider,
             refused: metrics.breaker_refused(name.merchant, name.connection),
             metrics,
         };
@@ -115,11 +117,13 @@ impl Breakers {
         let all = states.operations.iter().chain([&states.connection]);
         let open = all.fold(0, |open, breaker| open + i64::from(!breaker.is_closed()));
         self.show(open);
-        let (merchant, connection, operation) = (&self.merchant, &self.connection, operation.map(Operation::name));
+        let Self { merchant, connection, provider, .. } = self;
+        let operation = operation.map(Operation::name);
         if let Some(cause) = cause {
             tracing::warn!(
                 merchant,
                 connection,
+                provider,
                 operation,
                 "{}, so nothing is sent to it for a while",
                 because(cause).1
@@ -129,6 +133,7 @@ impl Breakers {
             tracing::info!(
                 merchant,
                 connection,
+                provider,
                 operation,
                 refused,
                 "the provider works again, so requests are sent to it; {refused} were refused meanwhile"

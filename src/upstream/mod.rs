@@ -166,7 +166,7 @@ impl Upstream {
         let replies = Arc::new(shared.replies(endpoint.base_url()));
         let limits = client::Limits { timeout, max_reply };
         let base_url = endpoint.base_url();
-        let gate = Arc::new(Gate::new(shared.breakers(name, account(name, base_url, &credentials)), breaker));
+        let gate = Arc::new(Gate::new(shared.breakers(name, provider, account(name, base_url, &credentials)), breaker));
         let url = Url::parse(base_url).ok();
         let server = url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
         let (server, metrics) = (server.unwrap_or_default(), shared.metrics());

@@ -103,7 +103,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn requests_that_fail_together_are_not_sent_again_together() {
         let name = ConnectionName { merchant: "acme", connection: "main" };
-        let gate = Gate::new(Shared::default().breakers(name, [0; 32]), BreakerConfig::tested());
+        let gate = Gate::new(Shared::default().breakers(name, "lomi", [0; 32]), BreakerConfig::tested());
         let policy = Policy::new(Arc::new(gate));
         let pauses =
             [policy.clone(), policy].map(|policy| policy.pause.map(|mut pause| pause.next_backoff().deadline()));

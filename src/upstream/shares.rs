@@ -164,10 +164,10 @@ impl Shared {
     }
 
     /// The breakers of a connection.
-    pub(super) fn breakers(&self, name: ConnectionName<'_>, account: Account) -> Arc<Breakers> {
+    pub(super) fn breakers(&self, name: ConnectionName<'_>, provider: &'static str, account: Account) -> Arc<Breakers> {
         let mut breakers = self.0.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         breakers.retain(|_, breakers| Arc::strong_count(breakers) > 1);
-        let new = || Arc::new(Breakers::new(name, self.metrics().clone()));
+        let new = || Arc::new(Breakers::new(name, provider, self.metrics().clone()));
         Arc::clone(breakers.entry(account).or_insert_with(new))
     }
 

@@ -10,7 +10,7 @@ use crate::upstream::Shared;
 const NAME: ConnectionName<'_> = ConnectionName { merchant: "acme", connection: "main" };
 
 fn gate(shared: &Shared, account: u8) -> Gate {
-    Gate::new(shared.breakers(NAME, [account; 32]), BreakerConfig::tested())
+    Gate::new(shared.breakers(NAME, "lomi", [account; 32]), BreakerConfig::tested())
 }
 
 fn answer(status: u16) -> Result<Response, Error> {

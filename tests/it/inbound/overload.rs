@@ -61,6 +61,7 @@ async fn a_quiet_merchant_is_served_beside_one_whose_requests_are_refused_before
         }
     }
     assert!(gateway.metric("passerelle_requests_refused_total{code=\"overloaded\"}") > 0.5);
+    assert!(gateway.metric("passerelle_merchant_requests_refused_total{merchant=\"noisy\"}") > 0.5);
     let mut writer = Client::connect(gateway.address()).await;
     writer.send(head("/v1/customers", 100).replace("sk_sandbox_lomi", "sk_noisy")).await;
     let answer = writer.answer().await.expect("an answer without the body");

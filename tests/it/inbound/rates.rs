@@ -35,7 +35,11 @@ async fn a_merchant_is_served_at_its_rate_and_every_answer_says_what_is_left() {
     let wait: u64 = refused.header("retry-after").parse().expect("seconds");
     assert!((1795..=1800).contains(&wait), "{wait}");
     assert_eq!(rates(&refused).1, format!("\"merchant\";r=0;t={wait}"));
-    assert!(gateway.metric("passerelle_requests_refused_total{code=\"rate_limited\"}") > 0.5);
+    for series in
+        ["requests_refused_total{code=\"rate_limited\"}", "merchant_requests_refused_total{merchant=\"lomi\"}"]
+    {
+        assert_eq!(gateway.metric(&format!("passerelle_{series}")), 1.0, "{series}");
+    }
 }
 
 #[tokio::test]
