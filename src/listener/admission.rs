@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
+
 use super::{
     Limits,
     progress::{Progress, Time, time_since},
@@ -24,8 +26,8 @@ use crate::admission::client_of;
 const LOOKS: usize = 16;
 /// A connection that has waited for less time is not closed in favour of a new one: its next request may be on its way.
 const SHORTEST_WAIT_MS: Time = 100;
-/// The most connections that the listener has begun to close in favour of new ones and whose files are still open. Beyond it, new
-/// connections are refused.
+/// The most connections that the listener has begun to close in favour of new ones and whose files are still open. Beyond it, the
+/// listener accepts no connection until one of them is closed, which takes a few milliseconds.
 const MOST_CLOSING: usize = 128;
 /// How often connections that were closed or refused are logged.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
@@ -37,6 +39,8 @@ pub(super) struct Admission {
     /// The beginning of the times of its connections.
     epoch: Instant,
     open: Mutex<Open>,
+    /// Notified when a connection that lost its place is closed, and before that there were as many as there may be.
+    closed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +77,14 @@ pub(super) struct Admitted {
 
 impl Admission {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, epoch: Instant::now(), open: Mutex::default() })
+        Arc::new(Self { limits, epoch: Instant::now(), open: Mutex::default(), closed: Notify::new() })
+    }
+
+    /// Waits until another connection may lose its place.
+    pub(super) async fn may_replace(&self) {
+        while self.open().closing >= MOST_CLOSING {
+            self.closed.notified().await;
+        }
     }
 
     /// Accepts a connection from this address, unless a cap is reached and no other connection loses its place.
@@ -177,7 +188,12 @@ impl Drop for Admitted {
         self.limits().series.open.dec();
         let mut open = self.admission.open();
         match self.place.index.load(Ordering::Relaxed) {
-            usize::MAX => open.closing -= 1,
+            usize::MAX => {
+                if open.closing == MOST_CLOSING {
+                    self.admission.closed.notify_one();
+                }
+                open.closing -= 1;
+            }
             index => drop(open.remove(index)),
         }
         if let Some(client) = self.client
@@ -193,6 +209,8 @@ impl Drop for Admitted {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn admission(max_connections: usize, trusted: &str) -> Arc<Admission> {
@@ -289,8 +307,12 @@ mod tests {
             assert!(admission.open().replace(later(&admission)));
         }
         assert!(!admission.open().replace(later(&admission)));
+        let mut waits = Box::pin(admission.may_replace());
+        assert!(waits.as_mut().now_or_never().is_none(), "no connection is accepted now");
         let lost = held.iter().position(|one| one.place.index.load(Ordering::Relaxed) == usize::MAX);
         drop(held.swap_remove(lost.expect("one has lost its place")));
-        assert!(admission.open().replace(later(&admission)), "one has closed");
+        assert!(waits.as_mut().now_or_never().is_some(), "one has closed");
+        assert!(admission.open().replace(later(&admission)));
+        assert!(admission.may_replace().now_or_never().is_none());
     }
 }

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::{Future, pending},
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -82,19 +82,25 @@ where
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let server = Arc::new(Server::new(limits, refuse_head, transport));
-    let begin = |stream| {
-        let (server, of_connection) = (Arc::clone(&server), handle.of_connection());
-        tokio::spawn(server.connection(stream, service.clone(), of_connection));
+    let begin = |(stream, peer): (TcpStream, SocketAddr)| {
+        let Some(admitted) = server.admission.admit(peer.ip()) else { return };
+        let (server, mut service, of_connection) = (Arc::clone(&server), service.clone(), handle.of_connection());
+        service.set_client(peer.ip());
+        tokio::spawn(server.connection(stream, admitted, service, of_connection));
+    };
+    let accept = async || {
+        server.admission.may_replace().await;
+        listener.accept().await
     };
     let mut stages = handle.stages();
     for accepted_count in 1_usize.. {
         let accepted = tokio::select! {
             biased;
             () = stages.draining() => break,
-            accepted = listener.accept() => accepted,
+            accepted = accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => begin(stream),
+            Ok(accepted) => begin(accepted),
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
         if accepted_count % ACCEPTED_AT_ONCE == 0 {
@@ -108,12 +114,12 @@ where
 
 /// The connections that the system has accepted when the listener drains. They are served, because it would reset them. Those
 /// that clients go on to open are not: the drain would not end.
-fn waiting(listener: tokio::net::TcpListener) -> io::Result<impl Iterator<Item = TcpStream>> {
+fn waiting(listener: tokio::net::TcpListener) -> io::Result<impl Iterator<Item = (TcpStream, SocketAddr)>> {
     let listener = listener.into_std()?;
     let accepted = (0..MOST_WAITING).map_while(move |_| listener.accept().ok());
-    Ok(accepted.filter_map(|(stream, _)| {
+    Ok(accepted.filter_map(|(stream, peer)| {
         stream.set_nonblocking(true).ok()?;
-        TcpStream::from_std(stream).ok()
+        Some((TcpStream::from_std(stream).ok()?, peer))
     }))
 }
 
@@ -135,16 +141,18 @@ impl Server {
 
     /// Serves a connection until it ends. A client that breaks the rules is disconnected, and the end of its connection is no
     /// error of the gateway.
-    async fn connection<S>(self: Arc<Self>, stream: TcpStream, mut service: S, mut of_connection: OfConnection)
-    where
-        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + OfClient + Clone + Send + 'static,
+    async fn connection<S>(
+        self: Arc<Self>,
+        stream: TcpStream,
+        admitted: Admitted,
+        service: S,
+        mut of_connection: OfConnection,
+    ) where
+        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send + Unpin,
     {
-        let Ok(peer) = stream.peer_addr() else { return };
-        let Some(admitted) = self.admission.admit(peer.ip()) else { return };
         let _ = stream.set_nodelay(true);
         limit_unacknowledged(&stream, admitted.limits().write_timeout);
-        service.set_client(peer.ip());
         let stages = &mut of_connection.stages;
         let opened = tokio::select! {
             opened = self.open(stream, &admitted) => opened,
