@@ -66,6 +66,21 @@ async fn s14_sql_in_a_value_is_an_ordinary_value() {
 }
 
 #[tokio::test]
+async fn s18_a_body_with_far_too_many_values_is_refused() {
+    let vendor = StandIn::always(json_answer("200 OK", "{}")).await;
+    let bed = Bed::start(&merchant_of("acme", "notchpay", &vendor.url(), ""));
+    let items = vec!["0"; 100_000].join(",");
+    let keys = (0..90_000).map(|key| format!("\"{key:05}\":0")).collect::<Vec<_>>().join(",");
+    for (what, value) in [("items", format!("[{items}]")), ("keys", format!("{{{keys}}}"))] {
+        let body = format!(r#"{{"email":"a@example.com","metadata":{{"value":{value}}}}}"#);
+        let request = bed.of("acme", Method::POST, CUSTOMERS).header("content-type", "application/json");
+        let answer = bed.send(request.body(body)).await;
+        assert_eq!(answer.status_and_code(), (400, "malformed_request"), "{what}: {}", answer.text);
+    }
+    assert_eq!(vendor.requests(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn s16_json_that_parsers_read_differently_is_refused() {
     let vendor = StandIn::always(json_answer("200 OK", "{}")).await;
     let bed = Bed::start(&merchant_of("acme", "notchpay", &vendor.url(), ""));

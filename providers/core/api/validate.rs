@@ -45,7 +45,8 @@ fn describe(json: &str) -> String {
             format!("the body {what}, at line {} column {}", error.line(), error.column())
         }
         Ok(_) => format!(
-            "the body has an object with more than {MAX_KEYS} keys, or is nested more than {MAX_DEPTH} levels deep"
+            "the body has an object with more than {MAX_KEYS} keys or an array with more than {MAX_ITEMS} items, or is nested more \
+             than {MAX_DEPTH} levels deep"
         ),
     }
 }
@@ -128,6 +129,9 @@ impl Validator {
             if !more {
                 break;
             }
+            if index == MAX_ITEMS {
+                return Err(ParseError::wrong_type());
+            }
             // Writing to memory does not fail.
             let _ = write!(self.path, "/{index}");
             self.value(reader, depth)?;
@@ -174,6 +178,9 @@ const MAX_DEPTH: usize = 127;
 /// The most keys of one object. The limit keeps the search for duplicate keys cheap.
 const MAX_KEYS: usize = 1000;
 
+/// The most items of one array. No provider documents a member that needs as many.
+const MAX_ITEMS: usize = 1000;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -206,6 +213,7 @@ mod tests {
             r#"{"metadata":{"n":truE}}"#,
             &format!("{}{}", "[".repeat(128), "]".repeat(128)),
             &format!("{{{}}}", (0..=1000).map(|key| format!("\"{key}\":1")).collect::<Vec<_>>().join(",")),
+            &format!(r#"{{"metadata":{{"a":[{}0]}}}}"#, "0,".repeat(1000)),
             r#"{"name":"\ud800"}"#,
             r#"{"name":"a"} x"#,
             "\u{feff}{}",
@@ -226,6 +234,7 @@ mod tests {
             "null",
             " [ ] ",
             &format!("{}{}", "[".repeat(127), "]".repeat(127)),
+            &format!("[{}0]", "0,".repeat(999)),
         ] {
             assert_eq!(check(json), Ok(Vec::new()), "{json}");
         }
