@@ -2,6 +2,7 @@
 
 mod carried;
 mod claims;
+mod clocks;
 mod contacts;
 mod copies;
 mod ended_sessions;
@@ -52,6 +53,8 @@ suite![
     claims::a_write_that_may_not_join_is_always_new,
     claims::a_thousand_duplicates_of_twenty_keys_leave_one_each,
     claims::an_id_that_is_taken_is_refused,
+    clocks::a_clock_that_jumps_back_gives_no_write_to_another_process,
+    clocks::a_clock_that_jumps_ahead_and_back_lets_one_attempt_end_a_write,
     copies::no_key_of_a_client_names_a_copy_and_no_write_joins_one,
     copies::one_copy_of_a_customer_at_a_connection_is_open_whatever_it_does,
     copies::a_create_that_happened_is_found_by_the_next_create_and_gives_way_to_other_copies,
@@ -137,6 +140,7 @@ suite![
     switches::records_are_counted_and_keep_what_a_change_does_not_name,
     switches::a_target_is_found_by_its_contacts_and_belongs_to_one_customer,
     signatures::a_nonce_is_accepted_by_one_process_only,
+    signatures::a_signature_is_refused_although_the_clock_jumped_back,
     signatures::a_replay_to_the_same_process_costs_no_statement,
     signatures::a_repeated_write_gets_the_answer_of_the_other_process,
     signatures::a_repeated_write_without_a_kept_answer_is_refused_everywhere,

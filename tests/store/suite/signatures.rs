@@ -85,6 +85,16 @@ pub(crate) async fn a_nonce_is_accepted_by_one_process_only(bed: &Bed) {
     assert_refused(admit(bed, &restarted, nonce(1)).await);
 }
 
+pub(crate) async fn a_signature_is_refused_although_the_clock_jumped_back(bed: &Bed) {
+    let [(store, one), (_other_store, other)] = processes(bed).await;
+    first(bed, &one, nonce(1)).await;
+    bed.clock.move_back(300 * SECOND);
+    let restarted = Replays::new(store.signatures().clone());
+    for process in [&one, &other, &restarted] {
+        assert_refused(admit(bed, process, nonce(1)).await);
+    }
+}
+
 pub(crate) async fn a_replay_to_the_same_process_costs_no_statement(bed: &Bed) {
     let [(store, one), _] = processes(bed).await;
     let before = store.statements();
