@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, FileTimes},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::SystemTime,
 };
 
@@ -20,7 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     macro_rules! trials {
         ($($test:ident),+ $(,)?) => { vec![$(trial(format!("damage::{}", stringify!($test)), $test)),+] };
     }
-    trials![
+    let mut trials = trials![
         a_missing_or_empty_database_beside_its_key_is_refused,
         a_failed_first_start_leaves_no_key,
         a_file_without_the_log_that_it_needs_is_refused,
@@ -34,7 +35,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_replaced_file_refuses_writes,
         a_damaged_file_refuses_writes_until_a_restart,
         a_change_of_another_program_that_damages_nothing_is_accepted,
-    ]
+    ];
+    trials.push(a_filesystem_that_becomes_read_only());
+    trials
 }
 
 /// Another file of the store: the key, the log.
@@ -203,6 +206,62 @@ async fn a_removed_file_refuses_writes_until_it_is_back() {
     claim(&store, keyed("acme", "k2", "r")).await;
     drop(store);
     assert!(is_known(&open(&bed).await, "k2").await);
+}
+
+/// Over a folder lies the same folder, which cannot be written: as a system mounts a disk after an error.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn over(folder: &Path) -> Option<Self> {
+        let mount = |options: &str, places: &[&Path]| {
+            let status = Command::new("mount").args(["-o", options]).args(places).stderr(Stdio::null()).status();
+            status.is_ok_and(|status| status.success())
+        };
+        if !mount("bind", &[folder, folder]) {
+            return None;
+        }
+        let read_only = Self(folder.to_owned());
+        mount("remount,bind,ro", &[folder]).then_some(read_only)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// It needs the right to mount, which only root has. For others it is ignored.
+fn a_filesystem_that_becomes_read_only() -> Trial {
+    let name = "damage::a_filesystem_that_becomes_read_only_refuses_writes_until_it_can_be_written";
+    let folder = tempfile::tempdir().expect("a folder");
+    if ReadOnly::over(folder.path()).is_none() {
+        return Trial::test(format!("{name} (mounts are not allowed)"), || Ok(())).with_ignored_flag(true);
+    }
+    trial(name, || async {
+        let bed = Bed::file();
+        let path = bed.path();
+        let folder = path.parent().expect("a folder");
+        let store = open(&bed).await;
+        claim(&store, keyed("acme", "k", "r")).await;
+        let read_only = ReadOnly::over(folder).expect("a mount");
+        // The open files can still be written here, so it is the look at the filesystem that notices it.
+        assert!(store.ready().await.is_err_and(|error| error.message().contains("is read-only")));
+        assert_refuses_writes(&store, "is read-only").await;
+        assert!(is_known(&store, "k").await, "what was stored is still answered");
+        drop(read_only);
+        assert_eq!(store.ready().await, Ok(()));
+        write(&store, 1).await;
+        drop(store);
+        let read_only = ReadOnly::over(folder).expect("a mount");
+        let refused = bed.try_open("").await.map(drop);
+        assert!(
+            refused.as_ref().is_err_and(|error| error.message().contains("its filesystem is read-only")),
+            "{refused:?}"
+        );
+        drop(read_only);
+        assert!(is_known(&open(&bed).await, "k").await);
+    })
 }
 
 async fn a_removed_log_refuses_writes() {
