@@ -113,6 +113,58 @@ async fn clients_choose_http2_or_http1_over_tls_1_2_and_1_3() {
     }
 }
 
+/// The first message of a client that speaks at most a version, and only these ciphers.
+fn client_hello(version: u16, ciphers: &[u16]) -> Vec<u8> {
+    let ciphers: Vec<u8> = ciphers.iter().flat_map(|cipher| cipher.to_be_bytes()).collect();
+    // Groups X25519 and P-256, signatures by ECDSA and RSA-PSS, points that are not compressed.
+    let extensions =
+        [&[0, 10, 0, 6, 0, 4, 0, 0x1d, 0, 0x17][..], &[0, 13, 0, 6, 0, 4, 4, 3, 8, 4], &[0, 11, 0, 2, 1, 0]].concat();
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).expect("short").to_be_bytes();
+    let [no_session, no_compression] = [&[0][..], &[1, 0]];
+    let hello = [
+        &version.to_be_bytes()[..],
+        &[7; 32],
+        no_session,
+        &length(&ciphers),
+        &ciphers,
+        no_compression,
+        &length(&extensions),
+        &extensions,
+    ]
+    .concat();
+    let message = [&[1, 0][..], &length(&hello), &hello].concat();
+    [&[22, 3, 1][..], &length(&message), &message].concat()
+}
+
+#[tokio::test]
+async fn old_versions_of_tls_and_weak_ciphers_are_refused() {
+    const MODERN: &[u16] = &[0xc02b, 0xc02f];
+    // RSA key exchange, CBC, 3DES and RC4.
+    const WEAK: &[u16] = &[0x002f, 0x0035, 0xc013, 0xc009, 0x000a, 0x0005];
+    const PROTOCOL_VERSION: u8 = 70;
+    const HANDSHAKE_FAILURE: u8 = 40;
+    let authority = Authority::new();
+    let files = Files::of(&authority.certificate("localhost"));
+    let gateway = Gateway::start(&files.sandbox("")).await;
+    for (version, ciphers, reason) in [
+        (0x0300, MODERN, PROTOCOL_VERSION),
+        (0x0301, MODERN, PROTOCOL_VERSION),
+        (0x0302, MODERN, PROTOCOL_VERSION),
+        (0x0303, WEAK, HANDSHAKE_FAILURE),
+    ] {
+        let mut client = Client::connect(gateway.address()).await;
+        client.0.write_all(&client_hello(version, ciphers)).await.expect("it is sent");
+        let mut alert = Vec::new();
+        let _ = timeout(PATIENCE, client.0.read_to_end(&mut alert)).await.expect("the gateway closes it");
+        assert!(alert.first() == Some(&21) && alert.ends_with(&[2, reason]), "{version:#06x}: {alert:?}");
+    }
+    let mut client = Client::connect(gateway.address()).await;
+    client.0.write_all(&client_hello(0x0303, MODERN)).await.expect("it is sent");
+    let mut record = [0];
+    timeout(PATIENCE, client.0.read_exact(&mut record)).await.expect("an answer").expect("a record");
+    assert_eq!(record, [22], "the same message of a client of TLS 1.2 is answered");
+}
+
 #[tokio::test]
 async fn http2_can_be_switched_off() {
     let authority = Authority::new();
