@@ -54,9 +54,7 @@ pub struct ClientSettings {
 
 /// Shorter than the keep-alive of common load balancers, so that they rarely close a connection while it is used.
 const POOL_IDLE: Duration = Duration::from_secs(20);
-/// As many as the requests in flight of a connection by default. With fewer, the client would close connections and open others all
-/// the time under load: with 32 of them and 200 requests in flight, a request took a third more CPU, and the system ran out of ports.
-/// The price is memory: each keeps its buffer, up to 400 KiB after a large reply without TLS.
+/// As many as may be in flight. With 32, a load of 200 ran out of ports. Each keeps up to 400 KiB after a large reply.
 const MAX_IDLE: usize = 256;
 
 /// One HTTP/2 connection carries all requests to a provider. If it broke without notice, every request would fail with a
