@@ -89,9 +89,7 @@ impl Places {
         }
         // If the request is refused, this returns the place.
         let place = Place { places: Arc::clone(self), of_merchant: of_merchant.clone() };
-        if self.refuses(of_merchant, own, self.merchants.load(Ordering::Relaxed)) {
-            return Err(TooMany::InFlight);
-        }
+        self.allow(of_merchant, own, self.merchants.load(Ordering::Relaxed))?;
         self.peak.fetch_max(taken, Ordering::Relaxed);
         Ok(place)
     }
@@ -101,22 +99,22 @@ impl Places {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether a request of a merchant is refused, because it would get no place. If not, it has none yet.
-    pub fn refuses_early(&self, of_merchant: &OfMerchant) -> bool {
+    /// Refuses a request of a merchant that would get no place. One that is not refused has none yet.
+    pub fn check(&self, of_merchant: &OfMerchant) -> Result<(), TooMany> {
         let own = of_merchant.0.taken.load(Ordering::Relaxed) + 1;
         let merchants = self.merchants.load(Ordering::Relaxed) + usize::from(own == 1);
-        self.refuses(of_merchant, own, merchants)
+        self.allow(of_merchant, own, merchants)
     }
 
-    /// Whether a request is refused, because its merchant would have too many places, if so many merchants have some.
-    fn refuses(&self, of_merchant: &OfMerchant, own: usize, merchants: usize) -> bool {
+    /// Refuses a request whose merchant would have so many places, if that is too many while so many merchants have some.
+    fn allow(&self, of_merchant: &OfMerchant, own: usize, merchants: usize) -> Result<(), TooMany> {
         let most = self.limit.load(Ordering::Relaxed) / merchants.saturating_add(1);
-        let is_too_many = own > most.max(LEAST_OF_MERCHANT);
-        if is_too_many {
-            self.refused.store(true, Ordering::Relaxed);
-            of_merchant.refuse();
+        if own <= most.max(LEAST_OF_MERCHANT) {
+            return Ok(());
         }
-        is_too_many
+        self.refused.store(true, Ordering::Relaxed);
+        of_merchant.refuse();
+        Err(TooMany::InFlight)
     }
 
     /// What was used since this was last called.
@@ -204,15 +202,16 @@ mod tests {
         let (places, [noisy, quiet]) = (Places::new(60), std::array::from_fn(|_| OfMerchant::default()));
         let held = many(&places, &noisy);
         places.used();
-        assert!(!places.are_short() && !places.refuses_early(&quiet));
-        assert!(places.refuses_early(&noisy) && places.are_short());
+        assert!(!places.are_short() && places.check(&quiet).is_ok());
+        assert_eq!(places.check(&noisy), Err(TooMany::InFlight));
+        assert!(places.are_short());
         assert_eq!(
             (noisy.0.taken.load(Ordering::Relaxed), places.taken.load(Ordering::Relaxed)),
             (30, 30),
             "it takes none"
         );
         drop(held);
-        assert!(!places.refuses_early(&noisy));
+        assert_eq!(places.check(&noisy), Ok(()));
     }
 
     #[test]

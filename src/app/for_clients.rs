@@ -9,7 +9,7 @@ use http::{HeaderValue, Version};
 
 use super::Arrival;
 use crate::{
-    admission::{Places, TooMany},
+    admission::Places,
     http as api,
     merchant::Gateway,
     metrics::{
@@ -58,10 +58,7 @@ impl ForClients {
         }
         let gateway = self.gateway.load();
         let client = api::request::bearer(request.headers()).and_then(|key| gateway.client(key));
-        match client.is_some_and(|client| self.places.refuses_early(&client.merchant.places)) {
-            true => Err(TooMany::InFlight.into()),
-            false => Ok(()),
-        }
+        client.map_or(Ok(()), |client| Ok(self.places.check(&client.merchant.places)?))
     }
 
     /// Decides whether a request is sampled.

@@ -176,6 +176,11 @@ async fn slowest_health(gateway: Arc<Gateway>, load: Arc<JoinHandle<Seen>>) -> D
     slowest
 }
 
+/// The peak now.
+async fn peak(gateway: &Arc<Gateway>, duration: Duration) -> f64 {
+    per_second(send(gateway, Pace::Answers, duration).await.served.len(), duration)
+}
+
 /// A gateway, and its peak before a load.
 struct Measured {
     gateway: Arc<Gateway>,
@@ -194,15 +199,9 @@ impl Measured {
             if is_full() { Gateway::start_alone(&merchants) } else { (Gateway::start(&merchants), false) };
         let (gateway, awake) = (Arc::new(gateway), is_alone.then(priority::Awake::new));
         let duration = Duration::from_secs(if is_full() { 10 } else { 1 });
-        let mut measured = Self { gateway, peak: 0.0, is_alone, _awake: awake };
-        measured.peak(duration / 4).await;
-        measured.peak = measured.peak(duration).await;
-        measured
-    }
-
-    /// The peak now.
-    async fn peak(&self, duration: Duration) -> f64 {
-        per_second(send(&self.gateway, Pace::Answers, duration).await.served.len(), duration)
+        peak(&gateway, duration / 4).await;
+        let peak = peak(&gateway, duration).await;
+        Self { gateway, peak, is_alone, _awake: awake }
     }
 
     /// What clients see that send so many requests for a time, and the slowest answer of `/livez` meanwhile.
@@ -248,23 +247,23 @@ fn is_judged() -> bool {
 /// What is measured at twice the peak: a minute of overload in parts, with the peak before and after each. A
 /// machine that others use as well becomes faster or slower within a minute, but seldom within one part.
 #[derive(Debug, Default)]
-struct Alternately {
+struct InParts {
     seen: Seen,
     slowest_health: Duration,
     /// The part of the peak that is still answered, for each part of the minute.
     goodput: Vec<f64>,
 }
 
-impl Alternately {
+impl InParts {
     async fn measure(measured: &Measured, rate: f64) -> Self {
         let (parts, part, between) =
             if is_full() { (6, 10, Duration::from_secs(4)) } else { (1, 2, Duration::from_secs(1)) };
         let part = Duration::from_secs(part);
         let mut all = Self::default();
-        let mut before = measured.peak(between).await;
+        let mut before = peak(&measured.gateway, between).await;
         for _ in 0..parts {
             let (seen, slowest) = measured.overload(Pace::Rate(rate), part).await;
-            let after = measured.peak(between).await;
+            let after = peak(&measured.gateway, between).await;
             all.goodput.push(per_second(seen.served.len(), part) / f64::midpoint(before, after));
             all.slowest_health = all.slowest_health.max(slowest);
             all.seen.add(seen);
@@ -283,7 +282,7 @@ impl Alternately {
 #[tokio::test(flavor = "multi_thread")]
 async fn at_twice_the_peak_the_gateway_answers_as_many_requests_and_refuses_the_others() {
     let measured = Measured::new().await;
-    let mut all = Alternately::measure(&measured, 2.0 * measured.peak).await;
+    let mut all = InParts::measure(&measured, 2.0 * measured.peak).await;
     let duration = Duration::from_secs(if is_full() { 60 } else { 2 });
     eprintln!(
         "twice {}; goodput in each part {:.2?}, their median {:.2}",

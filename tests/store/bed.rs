@@ -39,13 +39,17 @@ impl TestClock {
         Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).expect("a time")
     }
 
-    pub(crate) fn move_back(&self, duration: Duration) {
-        self.0.fetch_sub(i64::try_from(duration.as_millis()).expect("a short time"), Ordering::SeqCst);
+    pub(crate) fn move_by(&self, duration: Duration) {
+        self.0.fetch_add(milliseconds(duration), Ordering::SeqCst);
     }
 
-    pub(crate) fn move_by(&self, duration: Duration) {
-        self.0.fetch_add(i64::try_from(duration.as_millis()).expect("a short time"), Ordering::SeqCst);
+    pub(crate) fn move_back(&self, duration: Duration) {
+        self.0.fetch_sub(milliseconds(duration), Ordering::SeqCst);
     }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).expect("a short time")
 }
 
 /// A database of one test.

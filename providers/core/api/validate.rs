@@ -3,7 +3,7 @@
 //! Duplicate keys, U+0000 and integers beyond 64 bits are read differently by different programs. If the gateway passed
 //! them on, values could be lost silently.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use smallvec::SmallVec;
 
@@ -26,7 +26,7 @@ pub(crate) fn check(json: &str) -> Result<Vec<FieldError>, Error> {
         }));
     }
     if result.is_err() {
-        return Err(malformed(describe(json)));
+        return Err(malformed(validator.exceeded.unwrap_or_else(|| describe(json))));
     }
     if validator.has_nul {
         return Err(malformed("a string contains U+0000, which not every database can store; remove it".to_owned()));
@@ -37,17 +37,14 @@ pub(crate) fn check(json: &str) -> Result<Vec<FieldError>, Error> {
     Ok(validator.cards)
 }
 
-/// Describes what is wrong with a document that could not be read to its end.
+/// Describes what is wrong with a document that is not JSON.
 fn describe(json: &str) -> String {
     match serde_json::from_str::<serde_json::Value>(json) {
         Err(error) => {
             let what = if error.is_eof() { "ends too early" } else { "is not JSON" };
             format!("the body {what}, at line {} column {}", error.line(), error.column())
         }
-        Ok(_) => format!(
-            "the body has an object with more than {MAX_KEYS} keys or an array with more than {MAX_ITEMS} items, or is nested more \
-             than {MAX_DEPTH} levels deep"
-        ),
+        Ok(_) => "the body is not JSON".to_owned(),
     }
 }
 
@@ -69,6 +66,8 @@ struct Validator {
     duplicate: Option<String>,
     has_nul: bool,
     has_long_integer: bool,
+    /// Which limit of the document's structure is exceeded, and where.
+    exceeded: Option<String>,
 }
 
 impl Validator {
@@ -79,7 +78,9 @@ impl Validator {
                 self.text(&text);
                 Ok(())
             }
-            b'{' | b'[' if depth == MAX_DEPTH => Err(ParseError::wrong_type()),
+            b'{' | b'[' if depth == MAX_DEPTH => {
+                Err(self.exceeds(self.path.len(), format_args!("more than {MAX_DEPTH} levels of objects and arrays")))
+            }
             b'{' => self.object(reader, depth + 1),
             b'[' => self.array(reader, depth + 1),
             b't' | b'f' | b'n' => reader.raw().map(|_| ()),
@@ -122,6 +123,18 @@ impl Validator {
         Ok(())
     }
 
+    /// Notes which limit is exceeded, and where: at the first so many bytes of the current path.
+    fn exceeds(&mut self, length: usize, what: fmt::Arguments<'_>) -> ParseError {
+        // The detail is logged.
+        let place = match &self.path[..length] {
+            "" => "at the top".to_owned(),
+            path if card::holds_card_number(path) => "below a key that contains a card number".to_owned(),
+            path => format!("at {}", printable(path)),
+        };
+        self.exceeded = Some(format!("the body has {what}, {place}"));
+        ParseError::wrong_type()
+    }
+
     fn array(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), ParseError> {
         let length = self.path.len();
         let mut more = reader.open_array()?;
@@ -130,7 +143,7 @@ impl Validator {
                 break;
             }
             if index == MAX_ITEMS {
-                return Err(ParseError::wrong_type());
+                return Err(self.exceeds(length, format_args!("an array with more than {MAX_ITEMS} items")));
             }
             // Writing to memory does not fail.
             let _ = write!(self.path, "/{index}");
@@ -158,7 +171,7 @@ impl Validator {
                 self.cards.push(FieldError::new("", "a key contains a card number"));
             }
             if keys.len() == MAX_KEYS {
-                return Err(ParseError::wrong_type());
+                return Err(self.exceeds(length, format_args!("an object with more than {MAX_KEYS} keys")));
             }
             if keys.contains(&key) {
                 self.duplicate.get_or_insert_with(|| self.path.clone());
@@ -245,6 +258,30 @@ mod tests {
         let error = |json: &str| check(json).map_err(|error| error.to_string());
         assert_eq!(error("{\n \"name\": x}"), Err("the body is not JSON, at line 2 column 10".to_owned()));
         assert_eq!(error("{\"name\":"), Err("the body ends too early, at line 1 column 8".to_owned()));
+    }
+
+    #[test]
+    fn an_error_names_the_limit_that_is_exceeded_and_where() {
+        let error = |json: &str| check(json).map_err(|error| error.to_string());
+        let items = format!("[{}0]", "0,".repeat(1000));
+        let keys = format!("{{{}}}", (0..=1000).map(|key| format!("\"{key}\":1")).collect::<Vec<_>>().join(","));
+        let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
+        for (json, expected) in [
+            (
+                format!(r#"{{"metadata":{{"a":{items}}}}}"#),
+                "the body has an array with more than 1000 items, at /metadata/a",
+            ),
+            (format!(r#"{{"metadata":{keys}}}"#), "the body has an object with more than 1000 keys, at /metadata"),
+            (keys, "the body has an object with more than 1000 keys, at the top"),
+            (
+                format!(r#"{{"4242424242424242":{items}}}"#),
+                "the body has an array with more than 1000 items, below a key that contains a card number",
+            ),
+        ] {
+            assert_eq!(error(&json), Err(expected.to_owned()));
+        }
+        let message = error(&deep).expect_err("it is too deep");
+        assert!(message.starts_with("the body has more than 127 levels of objects and arrays, at /0/0/"), "{message}");
     }
 
     #[test]
