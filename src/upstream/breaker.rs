@@ -4,7 +4,8 @@
 //!   the last window succeeded.
 //! - **Open.** Nothing is sent for a pause, which gets longer each time.
 //! - **Probing.** After the pause, one request of a client is sent. Its success closes the breaker, and its failure opens it
-//!   again.
+//!   again. After failures, only a read is sent at first: a write that fails may have an unknown outcome. If no read comes
+//!   within the first pause, a write is sent.
 //!
 //! An answer that the rate of requests is too high (429) counts as a request that did not succeed, but not in a run of
 //! failures. A `Retry-After` opens the breaker at once, and is the pause.
@@ -50,6 +51,15 @@ pub(super) struct Refusal {
     pub(super) retry_after: Duration,
 }
 
+/// Which requests may probe a provider that has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probing {
+    /// As soon as the pause is over.
+    AtOnce,
+    /// Later, so that a request which is safer can probe before it.
+    Later,
+}
+
 /// The right to send a request. It has the generation of its breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket(u32);
@@ -66,6 +76,8 @@ pub(super) struct Breaker {
     refusals: u32,
     /// How often the breaker has opened since it was closed.
     opened: u32,
+    /// How much longer than the pause a request waits that probes [later](Probing::Later).
+    longer: Duration,
     window: Window,
 }
 
@@ -79,7 +91,7 @@ enum State {
 impl Default for Breaker {
     fn default() -> Self {
         let (state, cause, window) = (State::Closed, Cause::Failing, Window::default());
-        Self { state, cause, generation: 0, failures: 0, refusals: 0, opened: 0, window }
+        Self { state, cause, generation: 0, failures: 0, refusals: 0, opened: 0, longer: Duration::ZERO, window }
     }
 }
 
@@ -94,14 +106,15 @@ impl Breaker {
     }
 
     /// Why a request may not be sent now. A probe may always be sent.
-    pub(super) fn refusal(&self, now: Instant) -> Option<Refusal> {
-        let retry_after = match self.state {
-            State::Open { until } if now < until => until.duration_since(now),
+    pub(super) fn refusal(&self, probing: Probing, now: Instant) -> Option<Refusal> {
+        let retry_after = match (self.state, probing) {
+            (State::Closed, _) => return None,
+            (State::Open { until }, Probing::AtOnce) => until.saturating_duration_since(now),
+            (State::Open { until }, Probing::Later) => (until + self.longer).saturating_duration_since(now),
             // How long the probe takes is not known.
-            State::Probing => Duration::from_secs(1),
-            State::Closed | State::Open { .. } => return None,
+            (State::Probing, _) => Duration::from_secs(1),
         };
-        Some(Refusal { cause: self.cause, retry_after })
+        (!retry_after.is_zero()).then_some(Refusal { cause: self.cause, retry_after })
     }
 
     /// Begins a request that is not [refused](Self::refusal).
@@ -118,10 +131,10 @@ impl Breaker {
         ticket.0 == self.generation
     }
 
-    /// Ends a request without an outcome. If it was the probe, the next request is the probe.
+    /// Ends a request without an outcome. If it was the probe, the next request is the probe, whichever it is.
     pub(super) fn release(&mut self, ticket: Ticket, now: Instant) {
         if self.admits(ticket) && self.state == State::Probing {
-            self.state = State::Open { until: now };
+            (self.state, self.longer) = (State::Open { until: now }, Duration::ZERO);
         }
     }
 
@@ -167,6 +180,10 @@ impl Breaker {
         };
         self.state = State::Open { until: now + pause.min(LONGEST_PAUSE) };
         self.cause = cause;
+        // A write that is refused (401, 429) has no unknown outcome, so it can probe as well as a read. The same holds where the
+        // provider itself has said when to ask again.
+        let is_safe = cause != Cause::Failing || asked.is_some();
+        self.longer = if is_safe { Duration::ZERO } else { settings.pause.min(LONGEST_PAUSE) };
         self.generation = self.generation.wrapping_add(1);
         self.opened = self.opened.saturating_add(1);
     }

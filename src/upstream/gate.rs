@@ -8,6 +8,8 @@
 //! | 500 and every other 5xx | success | failure |
 //! | every other answer | success | success |
 //!
+//! 403 is such an answer: it may be about one customer, so it must not stop the requests for the others.
+//!
 //! So the contents of one request never stop other operations, and nothing of a connection stops another connection.
 //! The breakers outlive a reload of the configuration, unless the base URL or the credentials have changed.
 
@@ -27,7 +29,7 @@ use tower::util::rng::Rng as _;
 
 use super::{
     ConnectionName,
-    breaker::{Breaker, Cause, Outcome, Refusal, Ticket},
+    breaker::{Breaker, Cause, Outcome, Probing, Refusal, Ticket},
 };
 use crate::{
     chance::Jitter,
@@ -221,7 +223,9 @@ impl States {
             return Ok(());
         }
         let now = now();
-        match (self.connection.refusal(now), of_operation.refusal(now)) {
+        let at_connection = if operation.is_write() { Probing::Later } else { Probing::AtOnce };
+        // Only requests of the operation can probe the operation.
+        match (self.connection.refusal(at_connection, now), of_operation.refusal(Probing::AtOnce, now)) {
             (None, None) => Ok(()),
             (Some(refusal), _) => Err(refused(refusal, "requests")),
             (None, Some(refusal)) => Err(refused(refusal, "requests of this operation")),

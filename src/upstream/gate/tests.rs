@@ -117,3 +117,20 @@ fn the_metric_has_the_breakers_that_are_open() {
     sent_at(&gate, Operation::Create, &answer(200), Instant::now() + Duration::from_mins(1));
     assert_eq!(shown(), 1, "the probe was one for the connection and for the operation");
 }
+
+/// A write that fails may have an unknown outcome.
+#[test]
+fn a_read_asks_a_provider_that_has_failed_before_a_write_does() {
+    let gate = gate(&Shared::default(), 0);
+    let opened = Instant::now();
+    sent_at(&gate, Operation::List, &answer(503), opened);
+    // The pause is over after up to 1.5 seconds.
+    let now = opened + Duration::from_millis(1600);
+    let error = gate.enter_at(Operation::Create, || now - Duration::from_millis(600)).expect_err("no write asks yet");
+    assert_eq!(error.kind, Kind::Unreachable);
+    assert_eq!(sent_at(&gate, Operation::Retrieve, &answer(200), now), 30);
+    assert_eq!(sent_at(&gate, Operation::Create, &answer(200), now), 30);
+
+    sent_at(&gate, Operation::List, &answer(503), now);
+    assert_eq!(sent_at(&gate, Operation::Create, &answer(200), now + Duration::from_millis(2500)), 30, "no read came");
+}
