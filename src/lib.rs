@@ -48,4 +48,5 @@ mod tls;
 pub mod traces;
 pub mod twin;
 pub mod upstream;
+mod workers;
 pub mod writes;

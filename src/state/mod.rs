@@ -24,6 +24,7 @@ use crate::{
     switch::{Switches, context::Context, service::Refused},
     telemetry::Exporter,
     upstream::Shared,
+    workers::keep_running,
     writes::{FindSurface, Writes},
 };
 
@@ -134,12 +135,12 @@ impl App {
         tokio::spawn(async move {
             tokio::join!(
                 app.writes.run_workers(),
-                app.keep_learning(),
-                app.keep_last_hour(),
-                app.switches.work(),
-                app.switches.erase(),
-                app.replays.keep_reaping(),
-                app.exporter.run(&app.shared, &app.gateway),
+                keep_running("routing", || app.keep_learning()),
+                keep_running("last hour", || app.keep_last_hour()),
+                keep_running("switches", || app.switches.work()),
+                keep_running("erasures", || app.switches.erase()),
+                keep_running("signatures", || app.replays.keep_reaping()),
+                keep_running("traces", || app.exporter.run(&app.shared, &app.gateway)),
             );
         })
     }

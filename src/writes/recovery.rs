@@ -37,6 +37,7 @@ use crate::{
     execution::{self, ProviderTransport},
     merchant::Connection,
     store::{Adopted, Resend, State, StoredAnswer},
+    workers::keep_running,
 };
 
 /// How often the worker asks the store which writes are due.
@@ -63,7 +64,11 @@ impl Writes {
     pub async fn run_workers(self: &Arc<Self>) {
         // The workers run concurrently. If a renewal had to wait for other work, a slow database would let leases run
         // out.
-        tokio::join!(self.renew_leases(), self.reconcile_due_writes(), self.reap_old_answers());
+        tokio::join!(
+            keep_running("leases", || self.renew_leases()),
+            keep_running("reconciliation", || self.reconcile_due_writes()),
+            keep_running("old answers", || self.reap_old_answers()),
+        );
     }
 
     async fn renew_leases(&self) {

@@ -103,6 +103,7 @@ const CORE: &[&str] = &["text", "json", "model", "api", "kit", "engine", "switch
 const SHELL: &[&str] = &[
     "clock",
     "chance",
+    "workers",
     "openapi",
     "capabilities",
     "config",

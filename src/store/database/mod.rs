@@ -37,6 +37,7 @@ pub(in crate::store) mod values;
 
 use std::{
     fmt,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -45,6 +46,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
@@ -201,7 +203,9 @@ impl<W: Work> Job for Pending<W> {
     async fn perform(&mut self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
         // Work that runs beside others sees no head, also where its neighbours in the group run alone.
         let mut shown = Group { head: group.head.filter(|_| W::RUNS_ALONE), ..*group };
-        self.done = Some(self.work.perform(session, &mut shown).await?);
+        // A panic must not end the thread or task that writes, because all later writes would fail.
+        let performed = AssertUnwindSafe(self.work.perform(session, &mut shown)).catch_unwind().await;
+        self.done = Some(performed.unwrap_or_else(|_| Err(panicked()))?);
         if W::RUNS_ALONE {
             group.head = shown.head;
         }
@@ -269,6 +273,12 @@ pub(in crate::store) fn enqueue(jobs: &mpsc::Sender<Box<dyn Job>>, job: Box<dyn 
     }
 }
 
+/// The work itself is wrong. The transaction is rolled back.
+fn panicked() -> StoreError {
+    let message = "the work of the store panicked: this is a mistake in the gateway, please report it";
+    StoreError::Unavailable(message.to_owned())
+}
+
 /// The store is being closed, or its writer is gone.
 pub(in crate::store) fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".to_owned())
@@ -284,4 +294,54 @@ pub(in crate::store) fn not_migrated() -> StoreError {
 /// More jobs wait than can be answered in time.
 pub(in crate::store) fn overloaded() -> StoreError {
     StoreError::Unavailable("more writes are waiting for the store than it can take".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{sqlite::Sqlite, *};
+
+    /// Makes a table, and then panics if it has to.
+    struct MakeTable {
+        statement: &'static str,
+        panics: bool,
+    }
+
+    #[async_trait]
+    impl Work for MakeTable {
+        type Done = ();
+        const RUNS_ALONE: bool = true;
+
+        async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
+            session.execute(self.statement, &[]).await?;
+            assert!(!self.panics, "on purpose");
+            Ok(())
+        }
+    }
+
+    struct Tables;
+
+    #[async_trait]
+    impl Work for Tables {
+        type Done = usize;
+        const RUNS_ALONE: bool = false;
+
+        async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<usize, StoreError> {
+            let select = "SELECT name FROM sqlite_schema WHERE name IN ('before', 'lost', 'after')";
+            session.rows(select, &[]).await.map(|rows| rows.len())
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_rolled_back_and_stops_no_other_work() {
+        let database = Sqlite::memory(None).expect("a store");
+        let make = |statement, panics| write(&database, MakeTable { statement, panics });
+        let (before, lost, after) = tokio::join!(
+            make("CREATE TABLE before (id)", false),
+            make("CREATE TABLE lost (id)", true),
+            make("CREATE TABLE after (id)", false)
+        );
+        assert_eq!((before, after), (Ok(()), Ok(())));
+        assert_eq!(lost, Err(panicked()));
+        assert_eq!(read(&database, Tables).await, Ok(2));
+    }
 }
