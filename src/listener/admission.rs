@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 
 use super::{
     Limits,
@@ -24,7 +24,8 @@ use crate::admission::client_of;
 /// How many connections are looked at to find one that has waited for long. It is not the longest of all, but nearly, and to
 /// look for that one would cost more than a new connection.
 const LOOKS: usize = 16;
-/// A connection that has waited for less time is not closed in favour of a new one: its next request may be on its way.
+/// A connection that has waited for less time is not closed in favour of a new one: its next request may be on its way. In a
+/// burst of connections all may be so young. Then the listener waits for so long before it accepts the next one.
 const SHORTEST_WAIT_MS: Time = 100;
 /// The most connections that the listener has begun to close in favour of new ones and whose files are still open. Beyond it, the
 /// listener accepts no connection until one of them is closed, which takes a few milliseconds.
@@ -80,10 +81,18 @@ impl Admission {
         Arc::new(Self { limits, epoch: Instant::now(), open: Mutex::default(), closed: Notify::new() })
     }
 
-    /// Waits until another connection may lose its place.
+    /// Waits until another connection may lose its place. If all connections answer requests, it does not wait: that may take long.
     pub(super) async fn may_replace(&self) {
         while self.open().closing >= MOST_CLOSING {
             self.closed.notified().await;
+        }
+        let left = {
+            let open = self.open();
+            let is_full = open.places.len() >= self.limits.max_connections;
+            is_full.then(|| open.longest_waiting()).flatten().map(|(since, _)| since + SHORTEST_WAIT_MS)
+        };
+        if let Some(left) = left.and_then(|at| at.checked_sub(time_since(self.epoch))) {
+            sleep(Duration::from_millis(left)).await;
         }
     }
 
@@ -142,16 +151,20 @@ impl Open {
         place
     }
 
+    /// The connection that has waited for its client the longest, of some: since when, and where it is.
+    fn longest_waiting(&self) -> Option<(Time, usize)> {
+        let count = self.places.len();
+        let looked_at = (0..LOOKS.min(count)).map(|step| (self.next + step) % count);
+        looked_at.filter_map(|index| Some((self.places[index].progress.waits_since()?, index))).min()
+    }
+
     /// Closes the connection that has waited for its client the longest, of some. Returns whether there was one.
     fn replace(&mut self, now: Time) -> bool {
         if self.closing >= MOST_CLOSING {
             return false;
         }
-        let count = self.places.len();
-        let looked_at = (0..LOOKS.min(count)).map(|step| (self.next + step) % count);
-        let waiting = looked_at.filter_map(|index| Some((self.places[index].progress.waits_since()?, index)));
-        let longest = waiting.min().filter(|(since, _)| since + SHORTEST_WAIT_MS <= now);
-        self.next = (self.next + LOOKS) % count.max(1);
+        let longest = self.longest_waiting().filter(|(since, _)| since + SHORTEST_WAIT_MS <= now);
+        self.next = (self.next + LOOKS) % self.places.len().max(1);
         let Some((since, index)) = longest else { return false };
         if !self.places[index].progress.close(since) {
             return false;
@@ -296,6 +309,22 @@ mod tests {
         assert_eq!(counts(&admission), [3, 1]);
         drop(held);
         assert_eq!(counts(&admission), [0, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_all_connections_are_young_the_listener_waits_and_refuses_none() {
+        let admission = admission(2, "10.0.0.0/8");
+        let admit = || admission.admit(address("10.0.0.1"));
+        let held = [admit().expect("below the cap"), admit().expect("below the cap")];
+        let began = tokio::time::Instant::now();
+        admission.may_replace().await;
+        let waited = began.elapsed();
+        assert!(waited > Duration::ZERO && waited <= Duration::from_millis(SHORTEST_WAIT_MS), "{waited:?}");
+
+        let all_begin = held.iter().all(|one| one.progress().begin());
+        assert!(all_begin);
+        assert!(admission.may_replace().now_or_never().is_some(), "it does not wait for answers");
+        assert!(admit().is_none());
     }
 
     #[test]
