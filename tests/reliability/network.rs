@@ -12,6 +12,8 @@ use std::{
 
 use libtest_mimic::Trial;
 use passerelle::{store::State, twin::log::email_hash};
+use reqwest::Method;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -142,8 +144,43 @@ async fn inject_faults(networks: &[Network], faults: usize) {
     }
 }
 
-/// Clients create customers with keys, each until its outcome is known. There is one effect for each key, and the store
-/// says so.
+/// What a client changes about a customer that it has created.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Update,
+    Block,
+    Delete,
+}
+
+impl Change {
+    fn of(number: usize) -> Self {
+        [Self::Update, Self::Block, Self::Delete][number % 3]
+    }
+
+    async fn send_until_known(self, client: &Client, number: usize, id: &str) {
+        let path = format!("/v1/customers/{id}");
+        let (method, path, body) = match self {
+            Self::Update => (Method::PATCH, path, Some(json!({ "name": "Mariama Ba" }))),
+            Self::Block => (Method::POST, path + "/block", None),
+            Self::Delete => (Method::DELETE, path, None),
+        };
+        let outcome = client.send_until_known(method, &path, &format!("change-{number}"), body.as_ref()).await;
+        assert!(matches!(outcome, Outcome::Done(_)), "{self:?}: {outcome:?}");
+    }
+
+    async fn assert_made(self, client: &Client, id: &str) {
+        let answer = client.get(&format!("/v1/customers/{id}")).await.expect("an answer");
+        let shown = answer.json();
+        match self {
+            Self::Update => assert_eq!(shown["name"], "Mariama Ba", "{shown}"),
+            Self::Block => assert_eq!(shown["blocked"], true, "{shown}"),
+            Self::Delete => assert_eq!(answer.status, 404, "{shown}"),
+        }
+    }
+}
+
+/// Clients create and change customers with keys, each until its outcome is known. There is one effect for each key, and the
+/// store says so.
 async fn faulty_network() {
     let (clients, faults) = sized((6, 40), (12, 600));
     let twin = Twin::start("notchpay", "delay = \"1ms..40ms\"\nonly = [\"create\"]\nsearch_lag = \"50ms\"");
@@ -174,8 +211,11 @@ async fn faulty_network() {
                         break;
                     }
                     let outcome = client.create_until_known(&format!("key-{number}"), &person(number)).await;
-                    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
-                    done.push(number);
+                    let Outcome::Done(answer) = outcome else { panic!("{outcome:?}") };
+                    let id = answer.json()["id"].as_str().expect("an id").to_owned();
+                    let change = Change::of(number);
+                    change.send_until_known(&client, number, &id).await;
+                    done.push((number, id));
                 }
                 done
             })
@@ -187,17 +227,20 @@ async fn faulty_network() {
     for work in working {
         numbers.extend(work.await.expect("every create has its outcome"));
     }
+    for (number, id) in &numbers {
+        Change::of(*number).assert_made(&client, id).await;
+    }
     let records = records_of(&gateways).await;
     assert_agree(&twin, &records);
     let (total, created) = (numbers.len(), twin.created());
-    for number in numbers {
+    for (number, _) in numbers {
         assert_eq!(created.get(&email_hash(&email(number))).map_or(0, Vec::len), 1, "customer {number}");
     }
-    assert_eq!((records.len(), count(&records, State::Done)), (total, total));
+    assert_eq!((records.len(), count(&records, State::Done)), (2 * total, 2 * total));
     let closed: usize = networks.iter().map(|network| network.closed.load(Ordering::Relaxed)).sum();
     assert!(total > faults && closed > faults / 2, "only {total} creates, and {closed} closed connections");
     eprintln!(
         "faulty network: {faults} faults between three replicas and PostgreSQL, which closed {closed} connections; {total} \
-         creates, one effect each"
+         creates and as many changes, one effect each"
     );
 }

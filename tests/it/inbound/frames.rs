@@ -110,9 +110,10 @@ impl Frames {
         self.0.write_all(bytes.as_ref()).await.expect("it is sent");
     }
 
-    /// Sends bytes that the gateway may not read to their end, because it closes the connection.
-    pub(super) async fn flood(&mut self, bytes: Vec<u8>) {
-        let _ = timeout(PATIENCE, self.0.write_all(&bytes)).await.expect("the gateway reads or closes");
+    /// Sends bytes that the gateway may not read to their end, because it closes the connection. Returns whether they were all
+    /// taken, by the gateway or by the buffers of the system.
+    pub(super) async fn flood(&mut self, bytes: Vec<u8>) -> bool {
+        timeout(PATIENCE, self.0.write_all(&bytes)).await.expect("the gateway reads or closes").is_ok()
     }
 
     /// The next frame. `None` at the end of the connection.

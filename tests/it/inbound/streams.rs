@@ -99,6 +99,19 @@ async fn a_client_whose_requests_break_the_rules_is_disconnected() {
     client.assert_leaves(ENHANCE_YOUR_CALM).await;
 }
 
+/// Every such frame has an answer. The gateway does not keep answers that the client does not take: it reads no further.
+#[tokio::test]
+async fn a_client_that_sends_pings_or_settings_without_end_and_takes_no_answer_is_disconnected() {
+    for one in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &setting(4, 1))] {
+        let address = serve(router(), Handle::new(), limits(LONG));
+        let mut client = Frames::connect(address, &[]).await;
+        // More than the buffers of the system hold.
+        assert!(!client.flood(one.repeat((64 << 20) / one.len())).await, "the gateway has read no further");
+        let mut other = super::Client::connect(address).await;
+        assert_eq!(other.live().await, Some(200));
+    }
+}
+
 #[tokio::test]
 async fn a_head_that_does_not_end_is_refused() {
     let mut client = to_gateway(&gateway().await).await;
