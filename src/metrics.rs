@@ -183,6 +183,14 @@ metrics! {
     /// much memory.
     counter replies_refused = "passerelle_provider_replies_refused" (merchant, connection);
 
+    /// Attempts to send a request to a provider again: reads that failed, and requests that were certainly not sent. Each is an
+    /// attempt in `http_client_request_duration_seconds` as well.
+    counter provider_retries = "passerelle_provider_retries" (merchant, connection);
+
+    /// New connections to providers, their TLS handshakes included: `opened` or `failed`. Requests use open connections first. If
+    /// about as many are opened as requests are sent, something closes each connection after one request.
+    counter provider_connects = "passerelle_provider_connects" (outcome);
+
     /// Circuit breakers of a connection that are open: its own, and those of single operations.
     gauge breakers_open = "passerelle_provider_breakers_open" (merchant, connection);
 

@@ -23,7 +23,7 @@ use crate::{
     config::{self, ConfigError, Loaded, OnAmbiguous, nearest},
     store,
     upstream::{
-        ClientSettings, ConnectionName, HttpClient, LARGEST_REPLY, MaxInFlight, Proxy, Shared, Upstream,
+        ClientSettings, ConnectionName, Connects, HttpClient, LARGEST_REPLY, MaxInFlight, Proxy, Shared, Upstream,
         UpstreamSettings, check_base_url, http_client,
     },
 };
@@ -379,6 +379,7 @@ impl Resolver<'_> {
             connect_timeout: outbound.connect_timeout,
             without_tls: sandbox,
             proxy: if sandbox { None } else { self.proxy.clone() },
+            connects: if sandbox { Connects::default() } else { Connects::of_providers(self.shared.metrics()) },
         };
         let built = if sandbox { &mut self.clients.twins } else { &mut self.clients.providers };
         if built.is_none() {

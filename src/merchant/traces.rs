@@ -10,7 +10,7 @@ use super::resolve::Resolver;
 use crate::{
     config::{ConnectionConfig, TracesConfig},
     traces::{SampleRatio, SpanQueue},
-    upstream::{ClientSettings, Collector, http_client, is_loopback},
+    upstream::{ClientSettings, Collector, Connects, http_client, is_loopback},
 };
 
 /// Where the traces of a configuration go.
@@ -50,6 +50,7 @@ impl Resolver<'_> {
             // Without TLS, no certificate authority is needed.
             without_tls: url.scheme() == "http" && self.proxy.is_none(),
             proxy: self.proxy.clone(),
+            connects: Connects::default(),
         };
         let client = http_client(settings).map_err(|error| self.mistake("telemetry.traces", error)).ok()?;
         Some(Arc::new(Traces {

@@ -122,6 +122,7 @@ pub struct ConnectionSeries {
     operations: [OfOperation; Operation::ALL.len()],
     calls: [OnceLock<Histogram>; CallOutcome::COUNT],
     replies_refused: OnceLock<Counter>,
+    retries: OnceLock<Counter>,
     writes: [OnceLock<Counter>; WriteEnd::COUNT],
 }
 
@@ -155,6 +156,7 @@ impl ConnectionSeries {
             operations: Default::default(),
             calls: Default::default(),
             replies_refused: OnceLock::new(),
+            retries: OnceLock::new(),
             writes: Default::default(),
         })
     }
@@ -195,6 +197,12 @@ impl ConnectionSeries {
         if is_reconciled && end != WriteEnd::Unknown {
             metrics.writes_reconciled(merchant, connection, provider, end.word()).inc();
         }
+    }
+
+    /// Counts a request that is sent again.
+    pub fn count_retry(&self) {
+        let find = || self.metrics.provider_retries(&self.merchant, &self.connection);
+        self.retries.get_or_init(find).inc();
     }
 
     /// Counts a reply that was not read to its end.

@@ -1,9 +1,7 @@
-//! The one outbound HTTP client, with every limit set: time-outs, TLS and public addresses unless the operator allows
-//! more, and a limit on the decompressed size of replies. The automatic features of reqwest are off: redirects, referers,
-//! proxies from the environment and retries.
+//! Sends the requests to one provider by the outbound HTTP client, with a time-out for each attempt and a limit on the
+//! decompressed size of replies.
 
 use std::{
-    fmt,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
@@ -13,11 +11,8 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use passerelle_providers::model::{AsksForMany, Error, Kind, Request, Response};
-use reqwest::{redirect, retry};
-use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Service};
-use url::Host;
 
 use super::{
     Outgoing,
@@ -25,9 +20,9 @@ use super::{
     failure,
     gate::Gate,
     network::{Sending, Way},
+    outbound::HttpClient,
     proxy::Proxy,
     reply::{self, Limit},
-    resolve::AddressResolver,
     shares::Replies,
 };
 use crate::{
@@ -35,117 +30,8 @@ use crate::{
         CallOutcome, ConnectionSeries,
         request::{Attempt, calls_context},
     },
-    tls,
     traces::{TRACEPARENT, method_name},
 };
-
-/// How the outbound client is built.
-#[derive(Debug, Clone)]
-pub struct ClientSettings {
-    /// Allows `http://` and private addresses.
-    pub allow_insecure: bool,
-    /// How long it may take to connect, including the TLS handshake.
-    pub connect_timeout: Duration,
-    /// Whether it calls only servers without TLS. Then it needs no certificate authorities.
-    pub without_tls: bool,
-    /// The proxy through which providers are called.
-    pub proxy: Option<Arc<Proxy>>,
-}
-
-/// Shorter than the keep-alive of common load balancers, so that they rarely close a connection while it is used.
-const POOL_IDLE: Duration = Duration::from_secs(20);
-/// As many as may be in flight. With 32, a load of 200 took a third more CPU. Each keeps up to 400 KiB after a large reply.
-const MAX_IDLE: usize = 256;
-
-/// One HTTP/2 connection carries all requests to a provider. If it broke without notice, every request would fail with a
-/// time-out. So the client sends a PING while requests are open, and drops the connection if no answer comes.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A constant, because it is cloned without a reference count, and reqwest clones it several times per request.
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("passerelle/", env!("CARGO_PKG_VERSION")));
-
-/// The outbound client.
-#[derive(Clone)]
-pub struct HttpClient {
-    direct: reqwest::Client,
-    /// The client for all hosts that are reached through the proxy, if there is one.
-    proxied: Option<(reqwest::Client, Arc<Proxy>)>,
-    encrypted_only: bool,
-    /// The network of a simulated process, over which everything is sent.
-    #[cfg(feature = "simulation")]
-    network: Option<Arc<dyn super::Network>>,
-}
-
-impl HttpClient {
-    /// The client for a host, and the proxy through which it is reached.
-    pub(super) fn for_host(self, host: Option<Host<&str>>) -> (reqwest::Client, Option<Arc<Proxy>>) {
-        match self.proxied.filter(|(_, proxy)| host.is_some_and(|host| proxy.is_for(&host))) {
-            Some((client, proxy)) => (client, Some(proxy)),
-            None => (self.direct, None),
-        }
-    }
-
-    /// The same client, over the network of a simulated process if there is one.
-    #[cfg(feature = "simulation")]
-    pub(super) fn over(self, network: Option<Arc<dyn super::Network>>) -> Self {
-        Self { network, ..self }
-    }
-}
-
-impl fmt::Debug for HttpClient {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("HttpClient").field(&self.proxied.as_ref().map(|(_, proxy)| proxy)).finish()
-    }
-}
-
-/// Builds an outbound client. All connections to providers share one; those to twins and the collector of traces have others.
-pub fn http_client(settings: ClientSettings) -> Result<HttpClient, String> {
-    let tls = if settings.without_tls { tls::without_roots() } else { tls::with_system_roots() };
-    let mut tls = tls.map_err(|error| format!("cannot set up TLS for outbound requests: {error}"))?;
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Two clients, so that the choice between proxy and direct is made once per connection, not for every request.
-    let proxied = match &settings.proxy {
-        Some(proxy) => Some((build(&settings, tls.clone(), Some(proxy))?, Arc::clone(proxy))),
-        None => None,
-    };
-    let direct = build(&settings, tls, None)?;
-    Ok(HttpClient {
-        direct,
-        proxied,
-        encrypted_only: !settings.allow_insecure,
-        #[cfg(feature = "simulation")]
-        network: None,
-    })
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the only outbound client")]
-fn build(settings: &ClientSettings, tls: ClientConfig, proxy: Option<&Proxy>) -> Result<reqwest::Client, String> {
-    const JSON: HeaderValue = HeaderValue::from_static("application/json");
-    let resolver = AddressResolver { public_only: !settings.allow_insecure, proxy: proxy.and_then(Proxy::host) };
-    let builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .https_only(!settings.allow_insecure)
-        .dns_resolver(resolver)
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        // Without `max_retries_per_request(0)`, reqwest would clone every request for a retry that never comes.
-        .retry(retry::never().max_retries_per_request(0))
-        .no_proxy()
-        .user_agent(USER_AGENT)
-        .default_headers(HeaderMap::from_iter([(header::ACCEPT, JSON)]))
-        // hyper divides this time among the addresses of a name, so a dead address leaves time for the next one.
-        .connect_timeout(settings.connect_timeout)
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(MAX_IDLE)
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .http2_keep_alive_timeout(PING_TIMEOUT);
-    let builder = match proxy {
-        Some(proxy) => builder.proxy(proxy.for_all()?),
-        None => builder,
-    };
-    builder.build().map_err(|_| "the outbound HTTP client cannot be built".to_owned())
-}
 
 /// The client for one provider, as a service over plain `http` types. It is cloned for every request.
 #[derive(Clone)]
@@ -184,14 +70,14 @@ impl ProviderClient {
         sends_traceparent: bool,
     ) -> Result<Self, String> {
         let base = Base::new(base_url)?;
-        if client.encrypted_only && !base.is_encrypted() {
+        if client.encrypted_only() && !base.is_encrypted() {
             return Err(
                 "has a base URL that does not begin with https://; change it, or set outbound.allow_insecure = true"
                     .to_owned(),
             );
         }
         #[cfg(feature = "simulation")]
-        let network = client.network.clone();
+        let network = client.network();
         let (client, proxy) = client.for_host(base.host());
         let way = Way::Client(client);
         #[cfg(feature = "simulation")]
@@ -315,7 +201,7 @@ mod tests {
     use super::*;
     use crate::{
         metrics::Metrics,
-        upstream::{ConnectionName, Shared, Times},
+        upstream::{ClientSettings, ConnectionName, Connects, Shared, Times, http_client},
     };
 
     fn series() -> Arc<ConnectionSeries> {
@@ -328,7 +214,13 @@ mod tests {
 
     fn client(allow_insecure: bool) -> HttpClient {
         let connect_timeout = Duration::from_secs(1);
-        let settings = ClientSettings { allow_insecure, connect_timeout, without_tls: true, proxy: None };
+        let settings = ClientSettings {
+            allow_insecure,
+            connect_timeout,
+            without_tls: true,
+            proxy: None,
+            connects: Connects::default(),
+        };
         http_client(settings).expect("a client")
     }
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::timeout;
 use url::Url;
 
-use super::client::HttpClient;
+use super::HttpClient;
 
 /// How long the collector may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -25,9 +25,11 @@ mod breaker;
 mod budget;
 mod client;
 mod collector;
+mod connects;
 mod failure;
 mod gate;
 mod network;
+mod outbound;
 mod proxy;
 mod rate;
 mod recent;
@@ -65,10 +67,11 @@ use url::Url;
 pub use address::{check_base_url, is_loopback};
 pub use base::Base;
 pub use budget::LARGEST_REPLY;
-pub use client::{ClientSettings, HttpClient, http_client};
 pub use collector::Collector;
+pub use connects::Connects;
 #[cfg(feature = "simulation")]
 pub use network::Network;
+pub use outbound::{ClientSettings, HttpClient, http_client};
 pub use proxy::{Exception, Proxy};
 pub use rate::Sender;
 pub use shares::{ConnectionName, MaxInFlight, Shared};
@@ -175,8 +178,10 @@ impl Upstream {
         let client = client::ProviderClient::new(client, base_url, limits, own, of_client, shown, sends_traceparent)?;
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let authorization = Arc::clone(&authorizer.0);
-        let stack =
-            ServiceBuilder::new().retry(retry::Policy::new(Arc::clone(&gate))).filter(authorizer).service(client);
+        let stack = ServiceBuilder::new()
+            .retry(retry::Policy::new(Arc::clone(&gate), Arc::clone(&series)))
+            .filter(authorizer)
+            .service(client);
         let places = shared.places(name, endpoint.base_url(), max_in_flight);
         let admission = Admission { turns: Turns::new(rate_limit), places, gate };
         Ok(Self { endpoint, authorization, admission, replies, shared, series, stack })

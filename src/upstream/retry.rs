@@ -17,7 +17,7 @@ use tower::{
 };
 
 use super::{Outgoing, gate::Gate};
-use crate::chance::Jitter;
+use crate::{chance::Jitter, metrics::ConnectionSeries};
 
 /// Attempts after the first.
 const MAX_RETRIES: u8 = 2;
@@ -36,10 +36,11 @@ pub(super) struct Policy {
     budget: Arc<TpsBudget>,
     pause: Option<ExponentialBackoff<Jitter>>,
     gate: Arc<Gate>,
+    series: Arc<ConnectionSeries>,
 }
 
 impl Policy {
-    pub(super) fn new(gate: Arc<Gate>) -> Self {
+    pub(super) fn new(gate: Arc<Gate>, series: Arc<ConnectionSeries>) -> Self {
         // Full jitter. The bounds are valid constants, so this does not fail. Without pauses, nothing would be sent again.
         let maker = ExponentialBackoffMaker::new(MIN_PAUSE, MAX_PAUSE, 1.0, Jitter);
         Self {
@@ -47,6 +48,7 @@ impl Policy {
             budget: Arc::new(TpsBudget::new(BUDGET_PERIOD, BUDGET_MIN_PER_SECOND, BUDGET_SHARE)),
             pause: maker.ok().map(|mut maker| maker.make_backoff()),
             gate,
+            series,
         }
     }
 }
@@ -68,6 +70,7 @@ impl retry::Policy<Outgoing, Response, BoxError> for Policy {
             return None;
         }
         self.retries_left -= 1;
+        self.series.count_retry();
         Some(Box::pin(pause))
     }
 
@@ -96,6 +99,7 @@ mod tests {
     use super::*;
     use crate::{
         config::BreakerConfig,
+        metrics::Metrics,
         upstream::{ConnectionName, Shared},
     };
 
@@ -104,7 +108,8 @@ mod tests {
     async fn requests_that_fail_together_are_not_sent_again_together() {
         let name = ConnectionName { merchant: "acme", connection: "main" };
         let gate = Gate::new(Shared::default().breakers(name, "lomi", [0; 32]), BreakerConfig::tested());
-        let policy = Policy::new(Arc::new(gate));
+        let series = ConnectionSeries::new(&Metrics::default(), "acme", "main", "lomi", ("127.0.0.1", 80));
+        let policy = Policy::new(Arc::new(gate), series);
         let pauses =
             [policy.clone(), policy].map(|policy| policy.pause.map(|mut pause| pause.next_backoff().deadline()));
         assert!(pauses[0].is_some());

@@ -10,7 +10,11 @@ use serde_json::json;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::support::{Gateway, JsonText};
+use crate::{
+    faults::read,
+    stand_in::{StandIn, json as json_answer, refusing_address},
+    support::{Gateway, JsonText},
+};
 
 #[tokio::test]
 async fn only_the_operators_listener_shows_the_metrics() {
@@ -189,4 +193,23 @@ async fn answers_have_the_time_of_the_provider_and_that_of_the_gateway() {
     assert_eq!(gateway.get("/livez").await.header("server-timing"), "");
     let silent = Gateway::sandbox("lomi").await;
     assert_eq!(silent.get("/v1/customers").await.header("server-timing"), "");
+}
+
+#[tokio::test]
+async fn what_is_sent_again_and_the_new_connections_to_providers_are_counted() {
+    let found =
+        json_answer("200 OK", r#"{"data":{"customer_id":"b78de3c9-7f76-4f43-9c5d-19d9f5c7c985","name":"Amadou Ba"}}"#);
+    let vendor = StandIn::start(vec![json_answer("500 Internal Server Error", "{}"), found]).await;
+    let gateway = Gateway::in_front_of("lomi", &vendor.url(), "").await;
+    assert_eq!(read(&gateway).await.status, 200);
+    let retries = "passerelle_provider_retries_total{merchant=\"acme\",connection=\"main\"}";
+    assert!((gateway.metric(retries) - 1.0).abs() < f64::EPSILON, "{}", gateway.metric(retries));
+    let connects = |gateway: &Gateway, outcome: &str| {
+        gateway.metric(&format!("passerelle_provider_connects_total{{outcome=\"{outcome}\"}}"))
+    };
+    assert!(connects(&gateway, "opened") >= 1.0 && connects(&gateway, "failed") == 0.0);
+
+    let gateway = Gateway::in_front_of("lomi", &format!("http://{}", refusing_address()), "").await;
+    assert_eq!(read(&gateway).await.status, 503);
+    assert!(connects(&gateway, "opened") == 0.0 && connects(&gateway, "failed") >= 1.0);
 }
