@@ -27,6 +27,8 @@ const LOOKS: usize = 16;
 /// A connection that has waited for less time is not closed in favour of a new one: its next request may be on its way. In a
 /// burst of connections all may be so young. Then the listener waits for so long before it accepts the next one.
 const SHORTEST_WAIT_MS: Time = 100;
+/// The same for a connection that has sent no request yet: its first one comes with the connection.
+const SHORTEST_FIRST_WAIT_MS: Time = 20;
 /// The most connections that the listener has begun to close in favour of new ones and whose files are still open. Beyond it, the
 /// listener accepts no connection until one of them is closed, which takes a few milliseconds.
 const MOST_CLOSING: usize = 128;
@@ -68,6 +70,16 @@ struct Place {
     index: AtomicUsize,
 }
 
+/// A connection that waits for its client.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    since: Time,
+    /// When it may be closed in favour of a new one.
+    may_close_at: Time,
+    /// Where it is among the places.
+    index: usize,
+}
+
 /// An accepted connection. It counts until this is dropped.
 #[derive(Debug)]
 pub(super) struct Admitted {
@@ -89,7 +101,7 @@ impl Admission {
         let left = {
             let open = self.open();
             let is_full = open.places.len() >= self.limits.max_connections;
-            is_full.then(|| open.longest_waiting()).flatten().map(|(since, _)| since + SHORTEST_WAIT_MS)
+            is_full.then(|| open.longest_waiting()).flatten().map(|longest| longest.may_close_at)
         };
         if let Some(left) = left.and_then(|at| at.checked_sub(time_since(self.epoch))) {
             sleep(Duration::from_millis(left)).await;
@@ -151,11 +163,17 @@ impl Open {
         place
     }
 
-    /// The connection that has waited for its client the longest, of some: since when, and where it is.
-    fn longest_waiting(&self) -> Option<(Time, usize)> {
+    /// The connection that has waited for its client the longest, of some.
+    fn longest_waiting(&self) -> Option<Waiting> {
         let count = self.places.len();
         let looked_at = (0..LOOKS.min(count)).map(|step| (self.next + step) % count);
-        looked_at.filter_map(|index| Some((self.places[index].progress.waits_since()?, index))).min()
+        let waiting = looked_at.filter_map(|index| {
+            let progress = &self.places[index].progress;
+            let since = progress.waits_since()?;
+            let shortest = if progress.requests() == 0 { SHORTEST_FIRST_WAIT_MS } else { SHORTEST_WAIT_MS };
+            Some(Waiting { since, may_close_at: since + shortest, index })
+        });
+        waiting.min_by_key(|waiting| waiting.since)
     }
 
     /// Closes the connection that has waited for its client the longest, of some. Returns whether there was one.
@@ -163,9 +181,9 @@ impl Open {
         if self.closing >= MOST_CLOSING {
             return false;
         }
-        let longest = self.longest_waiting().filter(|(since, _)| since + SHORTEST_WAIT_MS <= now);
+        let longest = self.longest_waiting().filter(|longest| longest.may_close_at <= now);
         self.next = (self.next + LOOKS) % self.places.len().max(1);
-        let Some((since, index)) = longest else { return false };
+        let Some(Waiting { since, index, .. }) = longest else { return false };
         if !self.places[index].progress.close(since) {
             return false;
         }
@@ -319,7 +337,16 @@ mod tests {
         let began = tokio::time::Instant::now();
         admission.may_replace().await;
         let waited = began.elapsed();
-        assert!(waited > Duration::ZERO && waited <= Duration::from_millis(SHORTEST_WAIT_MS), "{waited:?}");
+        assert!(waited > Duration::ZERO && waited <= Duration::from_millis(SHORTEST_FIRST_WAIT_MS), "{waited:?}");
+
+        let all_begin = held.iter().all(|one| one.progress().begin());
+        assert!(all_begin);
+        for one in &held {
+            one.progress().answered();
+        }
+        let began = tokio::time::Instant::now();
+        admission.may_replace().await;
+        assert!(began.elapsed() > Duration::from_millis(SHORTEST_FIRST_WAIT_MS), "a next request may be on its way");
 
         let all_begin = held.iter().all(|one| one.progress().begin());
         assert!(all_begin);
