@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    bed::{Client, Gateway, ID, answer, healthy_provider, is_full, provider},
+    bed::{Client, Gateway, answer, is_full, provider},
     priority,
 };
 
@@ -42,6 +42,10 @@ const MOST_LOGGED: usize = 1 << 20;
 /// How often goodput is measured after the overload.
 const WINDOW: Duration = Duration::from_millis(500);
 
+fn id(number: usize) -> String {
+    format!("b78de3c9-7f76-4f43-9c5d-{number:012}")
+}
+
 /// A customer of the provider, with all members that it documents.
 fn customer(number: usize) -> String {
     let name = ["Amadou Ba", "Aïssatou Diallo", r#"Kouamé \"KK\" Yao"#, "Fatou N'Diaye", "Ibrahima Sow"][number % 5];
@@ -52,11 +56,12 @@ fn customer(number: usize) -> String {
         _ => format!(r#"{{"internal_id":"crm-{number:06}","segment":"retail","source":"checkout"}}"#),
     };
     format!(
-        r#"{{"customer_id":"b78de3c9-7f76-4f43-9c5d-{number:012}","merchant_id":"904d003c-3736-41d4-90a5-9de74d404fd7",
+        r#"{{"customer_id":"{}","merchant_id":"904d003c-3736-41d4-90a5-9de74d404fd7",
         "organization_id":"0979ec77-9fb1-4c9a-8c55-d7fb6c182c9c","name":"{name}","email":"customer.{number}@example.com",
         "phone_number":"+22177{:07}","whatsapp_number":{whatsapp},"country":"Senegal","city":"Dakar",
         "address":"{} Avenue Cheikh Anta Diop","postal_code":"BP {}","is_business":{},"metadata":{metadata},
         "created_at":"2025-04-04T14:21:49.955Z","updated_at":"2025-04-04T14:21:49.955Z"}}"#,
+        id(number),
         1_234_567 + number,
         12 + number,
         15_000 + number,
@@ -210,10 +215,12 @@ struct Measured {
 
 impl Measured {
     async fn new() -> Self {
-        let page = answer("200 OK", &page());
-        let vendor = priority::busy(provider(Arc::new(move |_| Some(Arc::clone(&page))))).await.expect("a provider");
-        let merchants: [(String, SocketAddr); 2] =
-            [("acme".to_owned(), vendor), ("quiet".to_owned(), healthy_provider().await)];
+        let mut merchants: Vec<(String, SocketAddr)> = Vec::new();
+        for (merchant, reply) in [("acme", page()), ("quiet", format!(r#"{{"data":{}}}"#, customer(0)))] {
+            let reply = answer("200 OK", &reply);
+            let vendor = priority::busy(provider(Arc::new(move |_| Some(Arc::clone(&reply))))).await;
+            merchants.push((merchant.to_owned(), vendor.expect("a provider")));
+        }
         let (gateway, is_alone) =
             if is_full() { Gateway::start_alone(&merchants) } else { (Gateway::start(&merchants), false) };
         let (gateway, awake) = (Arc::new(gateway), is_alone.then(priority::Awake::new));
@@ -228,10 +235,11 @@ impl Measured {
     async fn load(&self, pace: Pace, duration: Duration) -> Load {
         let gateway = Arc::clone(&self.gateway);
         let load = Arc::new(tokio::spawn(async move { send(&gateway, pace, duration).await }));
-        let [health, quiet] = [("acme", "/livez".to_owned()), ("quiet", format!("/v1/customers/{ID}"))].map(|asked| {
-            let (gateway, load) = (Arc::clone(&self.gateway), Arc::clone(&load));
-            priority::busy(async move { beside(gateway, asked.0, &asked.1, load).await })
-        });
+        let [health, quiet] =
+            [("acme", "/livez".to_owned()), ("quiet", format!("/v1/customers/{}", id(0)))].map(|asked| {
+                let (gateway, load) = (Arc::clone(&self.gateway), Arc::clone(&load));
+                priority::busy(async move { beside(gateway, asked.0, &asked.1, load).await })
+            });
         let (health, quiet) = (health.await.expect("health is answered"), quiet.await.expect("they are served"));
         let seen = Arc::into_inner(load).expect("the clients have ended").await.expect("the clients");
         assert!(seen.others.is_empty(), "every request is served or refused: {:?}", seen.others);
