@@ -51,9 +51,9 @@ pub(super) struct Refusal {
     pub(super) retry_after: Duration,
 }
 
-/// Which requests may probe a provider that has failed.
+/// When a request may probe a provider that has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Probing {
+pub(super) enum ProbeTime {
     /// As soon as the pause is over.
     AtOnce,
     /// Later, so that a request which is safer can probe before it.
@@ -76,7 +76,7 @@ pub(super) struct Breaker {
     refusals: u32,
     /// How often the breaker has opened since it was closed.
     opened: u32,
-    /// How much longer than the pause a request waits that probes [later](Probing::Later).
+    /// How much longer than the pause a request waits that probes [later](ProbeTime::Later).
     longer: Duration,
     window: Window,
 }
@@ -106,11 +106,11 @@ impl Breaker {
     }
 
     /// Why a request may not be sent now. A probe may always be sent.
-    pub(super) fn refusal(&self, probing: Probing, now: Instant) -> Option<Refusal> {
-        let retry_after = match (self.state, probing) {
+    pub(super) fn refusal(&self, probe: ProbeTime, now: Instant) -> Option<Refusal> {
+        let retry_after = match (self.state, probe) {
             (State::Closed, _) => return None,
-            (State::Open { until }, Probing::AtOnce) => until.saturating_duration_since(now),
-            (State::Open { until }, Probing::Later) => (until + self.longer).saturating_duration_since(now),
+            (State::Open { until }, ProbeTime::AtOnce) => until.saturating_duration_since(now),
+            (State::Open { until }, ProbeTime::Later) => (until + self.longer).saturating_duration_since(now),
             // How long the probe takes is not known.
             (State::Probing, _) => Duration::from_secs(1),
         };

@@ -29,7 +29,7 @@ use tower::util::rng::Rng as _;
 
 use super::{
     ConnectionName,
-    breaker::{Breaker, Cause, Outcome, Probing, Refusal, Ticket},
+    breaker::{Breaker, Cause, Outcome, ProbeTime, Refusal, Ticket},
 };
 use crate::{
     chance::Jitter,
@@ -223,9 +223,9 @@ impl States {
             return Ok(());
         }
         let now = now();
-        let at_connection = if operation.is_write() { Probing::Later } else { Probing::AtOnce };
+        let at_connection = if operation.is_write() { ProbeTime::Later } else { ProbeTime::AtOnce };
         // Only requests of the operation can probe the operation.
-        match (self.connection.refusal(at_connection, now), of_operation.refusal(Probing::AtOnce, now)) {
+        match (self.connection.refusal(at_connection, now), of_operation.refusal(ProbeTime::AtOnce, now)) {
             (None, None) => Ok(()),
             (Some(refusal), _) => Err(refused(refusal, "requests")),
             (None, Some(refusal)) => Err(refused(refusal, "requests of this operation")),

@@ -25,7 +25,7 @@ impl Timed {
 
     /// Sends a request that ends in this way. `false`: it was refused.
     fn send(&mut self, outcome: Outcome) -> bool {
-        let is_sent = self.breaker.refusal(Probing::AtOnce, self.now).is_none();
+        let is_sent = self.breaker.refusal(ProbeTime::AtOnce, self.now).is_none();
         if is_sent {
             let ticket = self.breaker.enter();
             self.end(ticket, outcome);
@@ -48,7 +48,7 @@ impl Timed {
 
     /// Why and for how long requests are refused.
     fn refusal(&self) -> Option<(Cause, Duration)> {
-        self.breaker.refusal(Probing::AtOnce, self.now).map(|Refusal { cause, retry_after }| (cause, retry_after))
+        self.breaker.refusal(ProbeTime::AtOnce, self.now).map(|Refusal { cause, retry_after }| (cause, retry_after))
     }
 
     /// A breaker that a run of failures has opened.
@@ -129,7 +129,7 @@ fn exactly_one_request_probes_and_its_success_closes_it() {
 
 #[test]
 fn after_failures_a_write_probes_only_if_no_read_comes() {
-    let write = |timed: &Timed| timed.breaker.refusal(Probing::Later, timed.now).map(|refusal| refusal.retry_after);
+    let write = |timed: &Timed| timed.breaker.refusal(ProbeTime::Later, timed.now).map(|refusal| refusal.retry_after);
     let mut timed = Timed::opened();
     assert_eq!((timed.refusal(), write(&timed)), (Some((Cause::Failing, SECOND)), Some(2 * SECOND)));
     timed.wait(SECOND);
@@ -297,7 +297,7 @@ proptest! {
                 State::Probing => prop_assert_eq!(counted, 1),
             }
             prop_assert!(timed.refusal().is_none_or(|(_, left)| left <= longest));
-            let later = timed.breaker.refusal(Probing::Later, timed.now);
+            let later = timed.breaker.refusal(ProbeTime::Later, timed.now);
             prop_assert!(later.is_none_or(|later| later.retry_after <= longest + timed.settings.pause));
         }
         for ticket in in_flight {
