@@ -25,7 +25,7 @@ use tokio::{
 };
 
 pub(crate) use client::{Client, Seen, retrieve_steadily};
-pub(crate) use provider::{answer, flooding_provider, healthy_provider, provider};
+pub(crate) use provider::{Endpoint, answer, flooding_provider, healthy_provider, provider, provider_with_tls};
 
 /// The longest that a test waits for an answer.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -56,19 +56,19 @@ impl Drop for Gateway {
 }
 
 impl Gateway {
-    /// Starts it for merchants of lomi, each with the address of its provider.
-    pub(crate) fn start(merchants: &[(String, SocketAddr)]) -> Self {
+    /// Starts it for merchants of lomi, each with its provider.
+    pub(crate) fn start(merchants: &[(String, Endpoint)]) -> Self {
         Self::start_with(merchants, "", "")
     }
 
     /// Starts it on a processor that it has alone, as on a machine with one processor. Everything else of this process runs on
     /// the others. Returns whether there is more than one.
-    pub(crate) fn start_alone(merchants: &[(String, SocketAddr)]) -> (Self, bool) {
+    pub(crate) fn start_alone(merchants: &[(String, Endpoint)]) -> (Self, bool) {
         processors::apart(|| Self::start(merchants))
     }
 
     /// Starts it with more keys of `[server]`, and more keys of every connection.
-    pub(crate) fn start_with(merchants: &[(String, SocketAddr)], server: &str, connection: &str) -> Self {
+    pub(crate) fn start_with(merchants: &[(String, Endpoint)], server: &str, connection: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("passerelle.toml");
         let mut text = format!(
@@ -78,16 +78,18 @@ impl Gateway {
         for (name, provider) in merchants {
             text.push_str(&format!(
                 "[merchants.{name}]\napi_keys = [\"sk_{name}\"]\nactive = \"main\"\n[merchants.{name}.connections.main]\n\
-                 provider = \"lomi\"\nbase_url = \"http://{provider}\"\ncredentials = {{ api_key = \"any\" }}\n{connection}\n"
+                 provider = \"lomi\"\nbase_url = \"{provider}\"\ncredentials = {{ api_key = \"any\" }}\n{connection}\n"
             ));
         }
         fs::write(&file, text).expect("a configuration");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_passerelle"))
-            .args(["serve", "--config"])
-            .arg(&file)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a gateway");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_passerelle"));
+        if merchants.iter().any(|(_, provider)| provider.has_tls) {
+            let trusted = folder.path().join("trusted.pem");
+            fs::write(&trusted, provider::certificate()).expect("a certificate");
+            command.env("SSL_CERT_FILE", trusted);
+        }
+        command.args(["serve", "--config"]).arg(&file).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("a gateway");
         let logged = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&logged);
         let lines = BufReader::new(child.stderr.take().expect("its log")).lines().map_while(Result::ok);

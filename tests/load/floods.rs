@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    bed::{Client, Gateway, ID, answer, healthy_provider, is_full, provider},
+    bed::{Client, Gateway, ID, answer, healthy_provider, is_full, provider_with_tls},
     compared::{Compared, rounds},
     inbound::{head_of, raise_file_limit, sized, status},
     priority,
@@ -226,7 +226,7 @@ async fn beside_idle_and_slow_connections(name: &str, is_one: bool) {
     raise_file_limit();
     let record = format!(r#"{{"customer_id":"{ID}","name":"Amadou Ba","metadata":{{"note":"{}"}}}}"#, "N".repeat(1000));
     let page = answer("200 OK", &format!(r#"{{"data":[{}]}}"#, vec![record; 100].join(",")));
-    let slow = priority::low(provider(Arc::new(move |_| Some(Arc::clone(&page))))).await.expect("a provider");
+    let slow = priority::low(provider_with_tls(Arc::new(move |_| Some(Arc::clone(&page))))).await.expect("a provider");
     let merchants = [("slow".to_owned(), slow), ("other".to_owned(), healthy_provider().await)];
     // Small: each limit is one second.
     let times = ["head", "idle", "body", "write"].map(|kind| format!("{kind}_timeout = \"1s\"\n")).concat();

@@ -2,7 +2,6 @@
 //! whether a merchant that sends few is still served, and how soon it is as before.
 
 use std::{
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    bed::{Client, Gateway, answer, is_full, provider},
+    bed::{Client, Endpoint, Gateway, answer, is_full, provider},
     priority,
 };
 
@@ -215,7 +214,7 @@ struct Measured {
 
 impl Measured {
     async fn new() -> Self {
-        let mut merchants: Vec<(String, SocketAddr)> = Vec::new();
+        let mut merchants: Vec<(String, Endpoint)> = Vec::new();
         for (merchant, reply) in [("acme", page()), ("quiet", format!(r#"{{"data":{}}}"#, customer(0)))] {
             let reply = answer("200 OK", &reply);
             let vendor = priority::busy(provider(Arc::new(move |_| Some(Arc::clone(&reply))))).await;

@@ -1,18 +1,15 @@
 //! Large replies of one provider, and what the merchants at another one still get.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
 use crate::{
-    bed::{Client, Gateway, ID, answer, flooding_provider, healthy_provider, is_full, provider},
+    bed::{Client, Endpoint, Gateway, ID, answer, flooding_provider, healthy_provider, is_full, provider},
     compared::{Compared, rounds},
     priority,
 };
@@ -102,7 +99,7 @@ fn ask_again_and_again(gateway: &Gateway, clients: Clients) -> JoinHandle<()> {
 }
 
 /// Clients use a provider, while others retrieve a customer at another one. Compares how long the others wait.
-async fn beside(name: &str, clients: Clients, large: SocketAddr) -> Compared {
+async fn beside(name: &str, clients: Clients, large: Endpoint) -> Compared {
     let merchants = [("large".to_owned(), large), ("other".to_owned(), healthy_provider().await)];
     let gateway = Gateway::start(&merchants);
     let mut compared = Compared::default();

@@ -2,7 +2,6 @@
 //! they themselves are refused.
 
 use std::{
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +9,7 @@ use std::{
 use tokio::task::JoinHandle;
 
 use crate::{
-    bed::{Client, Gateway, ID, Seen, healthy_provider, is_full, provider},
+    bed::{Client, Endpoint, Gateway, ID, Seen, healthy_provider, is_full, provider},
     compared::{Compared, duration, rounds},
     priority,
 };
@@ -73,7 +72,7 @@ fn call(gateway: &Arc<Gateway>, name: &str, end: Instant) -> JoinHandle<(Seen, u
 async fn beside_a_provider_that_hangs(merchants: u32) {
     let hanging = priority::low(provider(Arc::new(|_| None))).await.expect("a provider");
     let names: Vec<_> = (0..merchants).map(|number| format!("hangs{number}")).collect();
-    let all: Vec<(String, SocketAddr)> = names.iter().map(|name| (name.clone(), hanging)).collect();
+    let all: Vec<(String, Endpoint)> = names.iter().map(|name| (name.clone(), hanging)).collect();
     let all = [all, vec![("other".to_owned(), healthy_provider().await)]].concat();
     // The first attempts of a small load must end before the load does, or else no breaker opens.
     let connection = if is_full() { "" } else { "timeout = \"200ms\"" };
