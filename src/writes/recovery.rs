@@ -131,13 +131,11 @@ impl Writes {
         let gateway = self.gateway.load_full();
         let found = gateway.connection(&record.merchant, &record.connection);
         let Some((merchant, connection)) = found else {
-            self.hold_for_operator(&record, None, "its connection is not in the configuration any more").await;
-            return None;
+            return self.hold_for_operator(&record, None, "its connection is not in the configuration any more").await;
         };
         let document = record.command.clone().unwrap_or_default();
         let Some(stored_write) = StoredWrite::read(&document, merchant, connection, self.find_surface) else {
-            self.hold_for_operator(&record, None, "this version cannot read its stored command").await;
-            return None;
+            return self.hold_for_operator(&record, None, "this version cannot read its stored command").await;
         };
         let phase = ReconcilePhase::of(&record, connection);
         let attempt = Attempt {
@@ -176,8 +174,7 @@ impl Writes {
                 let written = attempt.compared(&transport, *written).await;
                 self.conclude(&attempt, Ok(written), transport.exchanges()).await
             }
-            // The provider may have made the record and not show it yet. If the gateway counted the copy as not executed, it would
-            // lose the link between the record and its customer.
+            // The provider may not show yet that it made the record, and the link to its customer must not be lost.
             Ok(Found::NotHappened) if attempt.is_copied_create() && !gives_up => {
                 self.leave_unknown(&attempt, "the provider does not show the copy yet").await
             }
@@ -194,8 +191,7 @@ impl Writes {
                     }
                     Ok(Resend::Overtaken) => {
                         let why = "a newer write changed the same customer, and sending this one again would undo it";
-                        self.hold_for_operator(&record, Some(&attempt), why).await;
-                        return None;
+                        return self.hold_for_operator(&record, Some(&attempt), why).await;
                     }
                     Ok(Resend::Moved) if gives_up => self.give_up_elsewhere(&attempt).await,
                     Ok(Resend::Lost | Resend::Moved) | Err(_) => {
@@ -207,18 +203,15 @@ impl Writes {
                 self.give_up_elsewhere(&attempt).await
             }
             Ok(Found::NotHappened) if gives_up => {
-                self.hold_for_operator(&record, Some(&attempt), "the provider shows no trace of it").await;
-                return None;
+                return self.hold_for_operator(&record, Some(&attempt), "the provider shows no trace of it").await;
             }
             Ok(Found::Unclear) if gives_up => {
                 let why = "it removes a part of a name, and the provider's record does not show whether that happened";
-                self.hold_for_operator(&record, Some(&attempt), why).await;
-                return None;
+                return self.hold_for_operator(&record, Some(&attempt), why).await;
             }
             Ok(Found::Several) => {
                 let why = "several customers at the provider could be the one that it made";
-                self.hold_for_operator(&record, Some(&attempt), why).await;
-                return None;
+                return self.hold_for_operator(&record, Some(&attempt), why).await;
             }
             // A customer that does not exist at the provider cannot have been changed.
             Err(error) if error.kind == Kind::NotFound && !matches!(attempt.command, Command::Create(_)) => {
@@ -234,9 +227,7 @@ impl Writes {
     }
 
     /// Records that this create made the customer that the provider shows. If another create made that customer, this
-    /// changes the outcome.
-    ///
-    /// In two cases this records nothing: the create only matched the customer, or the provider's creates are of class
+    /// changes the outcome. In two cases this records nothing: the create only matched the customer, or the provider's creates are of class
     /// `unique`. In both cases one customer can rightly be the outcome of two creates.
     async fn adopt_created(
         &self,
@@ -277,9 +268,17 @@ impl Writes {
     }
 
     /// Holds a write: stores that its outcome is unknown, without a time to reconcile. The workers do not reconcile the
-    /// write any more. If a client repeats its request, the gateway reconciles the write once.
-    async fn hold_for_operator(&self, record: &Record, attempt: Option<&Attempt<'_>>, why: &'static str) {
-        tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "a write is held for an operator, because its outcome is unknown: {why}");
+    /// write any more. If a client repeats its request, the gateway reconciles the write once. There is no new answer.
+    async fn hold_for_operator(
+        &self,
+        record: &Record,
+        attempt: Option<&Attempt<'_>>,
+        why: &'static str,
+    ) -> Option<WriteAnswer> {
+        // A client may repeat the request of a held write as often as it likes, and the log says once that it is held.
+        if record.state != State::Unknown || record.reconcile_after.is_some() {
+            tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "a write is held for an operator, because its outcome is unknown: {why}");
+        }
         let unknown = || attempt.map(|attempt| attempt.unknown_answer(why).answer);
         let without_surface = StoredAnswer { status: 504, headers: Vec::new(), body: Bytes::new() };
         let answer = record.answer.clone().or_else(unknown).unwrap_or(without_surface);
@@ -287,6 +286,7 @@ impl Writes {
         if let Err(error) = self.store.finish(record.id, record.attempt, end).await {
             tracing::warn!(operation.id = %record.id, "the store cannot keep that a write is held: {error}");
         }
+        None
     }
 }
 

@@ -100,6 +100,26 @@ async fn a_failure_and_the_end_of_an_unknown_write_are_one_line_each_with_their_
     assert_eq!((&end["level"], &end["outcome"]), (&"INFO".into(), &"done".into()));
 }
 
+/// A client that waits for the outcome sends its request again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_held_is_one_line_however_often_its_request_is_repeated() {
+    let (base, _folder) = start_twin("lomi", "error_before = 1.0\nonly = [\"create\"]");
+    let mut process = Process::start(&base, "passerelle=info");
+    let body = json!({ "name": "Awa Diop", "email": "awa@example.com" });
+    let (_, first) = process.create(&body).await;
+    let mut line = String::new();
+    while !line.contains("is held for an operator") {
+        line.clear();
+        assert!(process.log.read_line(&mut line).expect("a line") > 0, "it is held");
+    }
+    for _ in 0..5 {
+        let (_, again) = process.create(&body).await;
+        assert_eq!(again["operation_id"], first["operation_id"], "{again}");
+    }
+    let rest = process.end();
+    assert!(!rest.contains("is held for an operator"), "{rest}");
+}
+
 /// So the lines of a request are found by the trace of its client, also where no traces are configured.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_line_of_a_request_has_the_trace_of_its_client() {
