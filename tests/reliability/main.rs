@@ -28,8 +28,11 @@ mod network;
 mod outage;
 mod points;
 mod prometheus;
+#[path = "../shared/read_only.rs"]
+mod read_only;
 mod relay;
 mod scale;
+mod store_faults;
 mod switch;
 mod throughput;
 #[path = "../shared/trial.rs"]
@@ -51,6 +54,7 @@ fn main() {
     trials.extend(live::trials());
     trials.extend(network::trials());
     trials.extend(outage::trials());
+    trials.extend(store_faults::trials());
     trials.extend(points::trials());
     trials.extend(prometheus::trials());
     trials.extend(haproxy::trials());

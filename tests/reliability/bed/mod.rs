@@ -4,6 +4,7 @@
 mod gateway;
 mod process;
 mod records;
+mod store_fault;
 mod twin;
 
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) use self::{
     gateway::{Fleet, Gateway, Setup},
     records::{assert_agree, count, records_of},
+    store_fault::StoreFault,
     twin::Twin,
 };
 

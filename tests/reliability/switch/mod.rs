@@ -10,6 +10,7 @@ mod often;
 pub(crate) mod operator;
 mod outage;
 mod stops;
+mod store_faults;
 mod verification;
 
 use libtest_mimic::Trial;
@@ -18,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = kills::trials();
     trials.extend(stops::trials());
     trials.extend(outage::trials());
+    trials.extend(store_faults::trials());
     trials.extend(doubts::trials());
     trials.extend(verification::trials());
     trials.extend(often::trials());
