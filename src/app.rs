@@ -34,7 +34,9 @@ pub use head::refuse_head;
 
 use crate::{
     admission::{self, OfClient, Refusals},
-    chance, console, drop_in, http as api,
+    chance,
+    config::HeadLimits,
+    console, drop_in, http as api,
     merchant::{Gateway, Merchant},
     metrics::{Outcome, request},
     operator,
@@ -81,6 +83,7 @@ pub struct Edge {
     router: Router,
     paths: Arc<matchit::Router<&'static str>>,
     refusals: Arc<Refusals>,
+    head: HeadLimits,
     /// The address of the client at the other end of the connection.
     client: Option<IpAddr>,
     /// For clients' requests. The operator's are neither recorded nor refused.
@@ -105,14 +108,14 @@ impl Edge {
             // It cannot fail, because axum has accepted the path, with the same crate.
             let _ = paths.insert(path, path);
         }
-        let refusals = Arc::clone(&app.refusals);
+        let (refusals, head) = (Arc::clone(&app.refusals), app.gateway.load().head);
         let router = router
             .fallback(move || async move { Problem::new(Code::NotFound, unknown_path) })
             .method_not_allowed_fallback(|| async {
                 Problem::new(Code::MethodNotAllowed, "the path does not have this method; `Allow` lists its methods")
             })
             .with_state(app);
-        Self { router, paths: Arc::new(paths), refusals, client: None, for_clients: None }
+        Self { router, paths: Arc::new(paths), refusals, head, client: None, for_clients: None }
     }
 }
 
@@ -138,7 +141,7 @@ where
         }
         let measured = for_clients.as_ref().map(|for_clients| request::Request::new(arrival.at, &for_clients.requests));
         let measured = measured.unwrap_or_default().sampled(sampled);
-        let admitted = head::check(&request)
+        let admitted = head::check(&request, self.head)
             .and_then(|()| for_clients.as_ref().map_or(Ok(()), |for_clients| for_clients.admit(&request, &arrival)));
         if let Err(failure) = admitted {
             let response = failure.into_response();
@@ -300,7 +303,8 @@ mod tests {
 
     fn edge(router: Router) -> Edge {
         let refusals = Arc::new(Refusals::new(&crate::metrics::Metrics::default()));
-        Edge { router, paths: Arc::default(), refusals, client: None, for_clients: None }
+        let head = HeadLimits { uri: 8 << 10, headers: 64, headers_size: 16 << 10 };
+        Edge { router, paths: Arc::default(), refusals, head, client: None, for_clients: None }
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    merchant::Gateway,
     problem::{Code, Problem},
     state::{Reservation, SMALL_BODY},
 };
@@ -21,14 +22,28 @@ pub(crate) struct BodyLimits {
     pub(crate) size: usize,
     /// How long it may take in total.
     pub(crate) timeout: Duration,
+    /// How many bytes must arrive in a second, after [`GRACE`]. 0 for any number.
+    pub(crate) rate: u32,
+}
+
+impl BodyLimits {
+    /// Those of the configuration.
+    pub(crate) fn of(gateway: &Gateway) -> Self {
+        Self { size: gateway.max_body, timeout: gateway.body_timeout, rate: gateway.min_body_rate }
+    }
+
+    /// How long a body may take of which so many bytes have arrived.
+    fn time(self, received: usize, grace: Duration) -> Duration {
+        let received = u32::try_from(received).unwrap_or(u32::MAX);
+        let at_least = (Duration::from_secs(1) * received).checked_div(self.rate);
+        at_least.map_or(self.timeout, |time| self.timeout.min(grace + time))
+    }
 }
 
 /// How long a body may take before it has to arrive at the minimum rate. A client that needs longer for its first bytes
-/// has lost several packets in a row.
+/// has lost several packets in a row. The usual rate is far below the slowest mobile connection, and ends a client that sends
+/// byte by byte.
 const GRACE: Duration = Duration::from_secs(5);
-/// The minimum rate, in bytes a second. It is far below the slowest mobile connection, and ends a client that sends byte
-/// by byte.
-const MINIMUM_RATE: u32 = 1 << 10;
 
 /// The first memory of a body whose length is not declared.
 const FIRST_CAPACITY: usize = 1 << 10;
@@ -79,9 +94,8 @@ async fn collect(
     let expected = declared.unwrap_or(limits.size);
     let begin = Instant::now();
     loop {
-        let received = u32::try_from(collected.bytes.len()).unwrap_or(u32::MAX);
-        let allowed = limits.timeout.min(grace + Duration::from_secs(1) * received / MINIMUM_RATE);
-        let Ok(frame) = timeout_at(begin + allowed, body.frame()).await else { return Err(too_slow(limits.timeout)) };
+        let ends = begin + limits.time(collected.bytes.len(), grace);
+        let Ok(frame) = timeout_at(ends, body.frame()).await else { return Err(too_slow(limits)) };
         let Some(frame) = frame else { break };
         let Ok(frame) = frame else {
             return Err(Problem::new(Code::MalformedRequest, "the body ended before it was complete"));
@@ -135,12 +149,12 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(Code::BodyTooLarge, format!("the body must not be larger than {limit} bytes"))
 }
 
-fn too_slow(timeout: Duration) -> Problem {
-    let (timeout, grace) = (timeout.as_secs_f32(), GRACE.as_secs());
-    let detail = format!(
-        "the body arrived too slowly: it may take {timeout} s, and after {grace} s it must have arrived at \
-         {MINIMUM_RATE} bytes a second"
-    );
+fn too_slow(limits: BodyLimits) -> Problem {
+    let (timeout, grace, rate) = (limits.timeout.as_secs_f32(), GRACE.as_secs(), limits.rate);
+    let mut detail = format!("the body arrived too slowly: it may take {timeout} s");
+    if rate > 0 {
+        detail.push_str(&format!(", and after {grace} s it must have arrived at {rate} bytes a second"));
+    }
     Problem::new(Code::RequestTimeout, detail)
 }
 
@@ -153,7 +167,7 @@ mod tests {
     use super::*;
     use crate::state::{BodyBudget, BodyOwner};
 
-    const LIMITS: BodyLimits = BodyLimits { size: 1 << 20, timeout: Duration::from_mins(1) };
+    const LIMITS: BodyLimits = BodyLimits { size: 1 << 20, timeout: Duration::from_mins(1), rate: 1 << 10 };
 
     /// A body of these pieces, which does not end.
     fn endless(pieces: impl IntoIterator<Item = Bytes, IntoIter: Send + 'static>) -> Body {
@@ -168,6 +182,14 @@ mod tests {
     async fn refusal(body: Body, grace: Duration, budget: usize) -> Code {
         let read = collect(body, None, LIMITS, grace, reservation(&BodyBudget::new(budget))).await;
         read.expect_err("a refusal").code()
+    }
+
+    #[test]
+    fn a_body_has_the_time_that_its_rate_allows_and_never_more_than_its_timeout() {
+        let time = |rate: u32, received: usize| BodyLimits { rate, ..LIMITS }.time(received, GRACE).as_secs();
+        assert_eq!([time(1024, 0), time(1024, 10 << 10), time(1024, 1 << 20)], [5, 15, 60]);
+        assert_eq!([time(10, 0), time(10, 100)], [5, 15]);
+        assert_eq!([time(0, 0), time(0, 1 << 20)], [60, 60], "without a rate, only the timeout counts");
     }
 
     #[tokio::test]

@@ -6,23 +6,17 @@ use http::{HeaderMap, Method, Request, Uri, Version, header};
 
 use super::{finish_headers, request_id};
 use crate::{
+    config::HeadLimits,
     drop_in,
     problem::{Code, Problem},
 };
 
-/// The largest path and query, in bytes.
-const LONGEST_URI: usize = 8 << 10;
-/// The largest headers, in bytes. Each counts as a line: with its name, its value, `: ` and the end of the line.
-const LARGEST_HEADERS: usize = 16 << 10;
-/// The most headers. Over HTTP/1.1, hyper refuses further ones.
-const MOST_HEADERS: usize = 64;
-
 /// Answers a request whose head is not valid HTTP/1.1, or too large for the connection. It never reaches the routes.
 /// `start` is the beginning of the head.
-pub fn refuse_head(status: u16, start: &[u8]) -> http::Response<Bytes> {
+pub fn refuse_head(status: u16, start: &[u8], limits: HeadLimits) -> http::Response<Bytes> {
     let failure = match status {
-        414 => uri_too_long(),
-        431 => headers_too_large(),
+        414 => uri_too_long(limits),
+        431 => headers_too_large(limits),
         _ => Problem::new(Code::MalformedRequest, "the head of the request is not valid HTTP/1.1"),
     };
     let id = request_id(&HeaderMap::new());
@@ -44,26 +38,25 @@ fn target(start: &[u8]) -> Option<(Method, Uri)> {
     Some((method, Uri::try_from(path).ok()?))
 }
 
-fn uri_too_long() -> Problem {
-    Problem::new(Code::UriTooLong, format!("the path and the query must not be longer than {LONGEST_URI} bytes"))
+fn uri_too_long(HeadLimits { uri, .. }: HeadLimits) -> Problem {
+    Problem::new(Code::UriTooLong, format!("the path and the query must not be longer than {uri} bytes"))
 }
 
-fn headers_too_large() -> Problem {
-    let detail = format!(
-        "a request may have at most {MOST_HEADERS} headers, which must not be larger than {LARGEST_HEADERS} bytes"
-    );
+fn headers_too_large(HeadLimits { headers, headers_size, .. }: HeadLimits) -> Problem {
+    let detail =
+        format!("a request may have at most {headers} headers, which must not be larger than {headers_size} bytes");
     Problem::new(Code::HeadersTooLarge, detail)
 }
 
 /// Checks the head of a request that hyper has accepted.
-pub(super) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
-    if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > LONGEST_URI) {
-        return Err(uri_too_long());
+pub(super) fn check<B>(request: &Request<B>, limits: HeadLimits) -> Result<(), Problem> {
+    if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > limits.uri as usize) {
+        return Err(uri_too_long(limits));
     }
     let headers = request.headers();
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if size > LARGEST_HEADERS || headers.len() > MOST_HEADERS {
-        return Err(headers_too_large());
+    if size > limits.headers_size as usize || headers.len() > limits.headers as usize {
+        return Err(headers_too_large(limits));
     }
     check_host(request)?;
     // HTTP/1.0 has no expectations (RFC 9110, 10.1.1).

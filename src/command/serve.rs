@@ -45,12 +45,6 @@ pub(super) struct Arguments {
 /// The public key of the sandbox merchant who switches providers.
 const SWITCH_KEY: &str = "sk_sandbox_switch";
 
-/// How long the gateway still accepts connections after the signal to stop, so that load balancers see that it is not
-/// ready. It does not wait if no client is connected.
-const NOTICE: Duration = Duration::from_secs(3);
-/// How long requests in flight may take after that.
-const DRAIN: Duration = Duration::from_secs(20);
-
 pub(super) fn run(configuration: &Configuration, arguments: Arguments) -> Result<(), CommandError> {
     start_logging();
     // Before the runtime starts threads.
@@ -235,8 +229,8 @@ async fn serve(loaded: Loaded, inherited: Inherited, file: Option<PathBuf>) -> R
         tracing::info!(server.address = %address, "serving the operator on http://{address}");
     }
     // Clients that connect meanwhile wait in the service manager's socket for the next process.
-    let notice = if socket.is_some() { Duration::ZERO } else { NOTICE };
-    tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone(), notice));
+    let is_noticed = socket.is_none();
+    tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone(), is_noticed));
     tokio::spawn(Reloader::new(&running, loaded, file).run(reloads));
     service_manager::notify(State::Ready);
     tokio::spawn(service_manager::keep_alive());
@@ -280,19 +274,23 @@ fn greeting(address: SocketAddr, operator: Option<SocketAddr>) -> String {
 }
 
 /// Drains on the first SIGTERM or SIGINT, and stops at once on the second.
-async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: listener::Handle, notice: Duration) {
+async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: listener::Handle, is_noticed: bool) {
     signals.next().await;
     service_manager::notify(State::Stopping);
     app.draining.store(true, Ordering::Relaxed);
+    let (notice, timeout) = {
+        let gateway = app.gateway.load();
+        (if is_noticed { gateway.stop_notice } else { Duration::ZERO }, gateway.stop_timeout)
+    };
     if handle.connection_count() > 0 && !notice.is_zero() {
-        tracing::info!("stopping: /readyz answers 503, new connections are accepted for {} s", notice.as_secs());
+        tracing::info!("stopping: /readyz answers 503, new connections are accepted for {} s", notice.as_secs_f32());
         tokio::select! {
             () = tokio::time::sleep(notice) => {}
             () = signals.next() => return handle.shutdown(),
         }
     }
-    tracing::info!("stopping: no new connections, requests in flight have {} s", DRAIN.as_secs());
-    handle.graceful_shutdown(Some(DRAIN));
+    tracing::info!("stopping: no new connections, requests in flight have {} s", timeout.as_secs_f32());
+    handle.graceful_shutdown(Some(timeout));
     signals.next().await;
     handle.shutdown();
 }

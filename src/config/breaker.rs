@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::Deserialize;
 
-use super::duration;
+use super::{duration, values::part};
 
 /// When the gateway stops to send requests of a connection, and for how long. Every connection counts for itself.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -31,6 +31,9 @@ pub struct BreakerConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub max_pause: Duration,
+    /// Up to this part of a pause is added to it at random, from 0 to 1, so that several gateways do not ask at the same time.
+    #[serde(deserialize_with = "part")]
+    pub jitter: f64,
     /// The pause after the provider has refused the credentials `failures` times one after the other, such as `1m`.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
@@ -39,14 +42,6 @@ pub struct BreakerConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub max_retry_after: Duration,
-}
-
-pub(super) fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let part = f64::deserialize(deserializer)?;
-    match (0.0..=1.0).contains(&part) {
-        true => Ok(part),
-        false => Err(D::Error::custom(format!("must be a number from 0 to 1, such as 0.5, not `{part}`"))),
-    }
 }
 
 #[cfg(test)]

@@ -31,16 +31,21 @@ const SECRETS: [&str; 9] = [
 const FILES: [&str; 2] = ["server.tls.certificate", "server.tls.key"];
 
 /// The keys and tables that are used at the start only.
-const NEED_RESTART: [&str; 12] = [
+const NEED_RESTART: [&str; 17] = [
     "operator.listen",
+    "server.connection_window",
     "server.head_timeout",
     "server.idle_timeout",
     "server.listen",
     "server.max_bodies",
     "server.max_connections",
     "server.max_connections_per_address",
+    "server.max_headers",
+    "server.max_headers_size",
     "server.max_streams",
+    "server.max_uri",
     "server.overload_wait",
+    "server.stream_window",
     "server.trusted_proxies",
     "server.write_timeout",
     "store",

@@ -31,10 +31,10 @@ pub(crate) use load::read_text;
 pub use load::{ConfigError, DEFAULTS, Loaded, Mistake, SANDBOX, load, load_text, read};
 pub use secret::{ApiKey, Secret, SecretError};
 pub use telemetry::{TelemetryConfig, TracesConfig};
-pub use transport::{Http2, TlsConfig};
+pub use transport::{HeadLimits, Http2, TlsConfig};
 pub use values::Rate;
 pub(crate) use values::{Typed, duration, parse_duration};
-use values::{maybe_duration, maybe_rate, networks, rate};
+use values::{duration_or_zero, maybe_duration, maybe_rate, networks, part, rate, within};
 
 /// Passerelle's configuration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -100,6 +100,8 @@ pub struct ServerConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub body_timeout: Duration,
+    /// How many bytes of a request's body must have arrived in a second on average, after its first 5 s. 0: any number.
+    pub min_body_rate: u32,
     /// The gateway is overloaded while everything that is ready to run waits for a processor for longer than this, such as
     /// `5ms`. Then it answers fewer requests at once, and refuses further ones.
     #[serde(deserialize_with = "duration")]
@@ -112,6 +114,26 @@ pub struct ServerConfig {
     pub max_connections_per_address: usize,
     /// How many requests a client may have open at once on one HTTP/2 connection.
     pub max_streams: NonZeroU32,
+    /// How many bytes of one request's body a client may send over HTTP/2 before the gateway has read them.
+    #[serde(deserialize_with = "within::<_, 1024, 16_777_216>")]
+    #[schemars(range(min = 1024, max = 16_777_216))]
+    pub stream_window: u32,
+    /// How many bytes of all bodies together a client may send over one HTTP/2 connection before the gateway has read them.
+    #[serde(deserialize_with = "within::<_, 65535, 16_777_216>")]
+    #[schemars(range(min = 65535, max = 16_777_216))]
+    pub connection_window: u32,
+    /// How long the path and the query of a request may be, in bytes.
+    #[serde(deserialize_with = "within::<_, 256, 65534>")]
+    #[schemars(range(min = 256, max = 65534))]
+    pub max_uri: u32,
+    /// How many headers a request may have.
+    #[serde(deserialize_with = "within::<_, 16, 1000>")]
+    #[schemars(range(min = 16, max = 1000))]
+    pub max_headers: u32,
+    /// How large the headers of a request may be together, in bytes.
+    #[serde(deserialize_with = "within::<_, 1024, 262_144>")]
+    #[schemars(range(min = 1024, max = 262_144))]
+    pub max_headers_size: u32,
     /// The addresses and networks of the proxies in front of the gateway, such as `10.0.0.0/8`. Their connections are
     /// not limited by address, and `X-Forwarded-For` says whose wrong keys they bring.
     #[serde(deserialize_with = "networks")]
@@ -129,6 +151,21 @@ pub struct ServerConfig {
     pub max_bodies: usize,
     /// Whether answers have a `Server-Timing` header with the time of the provider and that of the gateway.
     pub server_timing: bool,
+    /// How long the gateway still accepts connections after the signal to stop, such as `3s`.
+    #[serde(deserialize_with = "duration_or_zero")]
+    #[schemars(with = "String")]
+    pub stop_notice: Duration,
+    /// How long requests in flight may take after that, such as `20s`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub stop_timeout: Duration,
+}
+
+impl ServerConfig {
+    /// How large the head of a client's request may be.
+    pub fn head(&self) -> HeadLimits {
+        HeadLimits { uri: self.max_uri, headers: self.max_headers, headers_size: self.max_headers_size }
+    }
 }
 
 /// The operator's listener. It serves health, metrics and, with a key, the operator's API. It has a cap of its own, so that
@@ -196,6 +233,19 @@ pub struct Outbound {
     pub max_in_flight_per_host: usize,
     /// How many requests to all providers may be in flight at once.
     pub max_in_flight_total: usize,
+    /// How many connections to one provider host stay open while they are idle.
+    pub max_idle_per_host: usize,
+    /// How long a connection to a provider stays open while it is idle, such as `20s`.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
+    pub idle_timeout: Duration,
+    /// How often a request is sent again at most.
+    #[serde(deserialize_with = "within::<_, 0, 10>")]
+    #[schemars(range(max = 10))]
+    pub max_retries: u32,
+    /// How many requests of a connection may be sent again, as a part of all, from 0 to 1.
+    #[serde(deserialize_with = "part")]
+    pub max_retry_share: f64,
     /// When the gateway stops to send requests to a provider that fails.
     pub breaker: BreakerConfig,
     /// The proxy through which providers are called: `http://`, `https://` or `socks5h://`. Write it by reference if

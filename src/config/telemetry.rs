@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Secret, breaker::part};
+use super::{Secret, values::part};
 
 /// Telemetry that the gateway sends.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

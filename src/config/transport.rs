@@ -16,6 +16,17 @@ pub struct TlsConfig {
     pub key: String,
 }
 
+/// How large the head of a client's request may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// How long the path and the query may be, in bytes.
+    pub uri: u32,
+    /// How many headers there may be.
+    pub headers: u32,
+    /// How large the headers may be, in bytes. Each counts as a line: with its name, its value, `: ` and the end of the line.
+    pub headers_size: u32,
+}
+
 /// Where clients may use HTTP/2. HTTP/1.1 is always served as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -32,8 +32,12 @@ impl Rate {
 }
 
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    parse_duration_or_zero(text).filter(|duration| !duration.is_zero())
+}
+
+fn parse_duration_or_zero(text: &str) -> Option<Duration> {
     let duration: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
+    Duration::try_from(duration).ok()
 }
 
 /// A value as it was typed, in a message. A long one may be a secret in the wrong place, so it is not repeated.
@@ -72,6 +76,31 @@ impl<T> Visitor<'_> for InString<T> {
 pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     const FORM: &str = "a duration above zero, such as \"10s\" or \"500ms\"";
     deserializer.deserialize_str(InString { form: FORM, parse: parse_duration })
+}
+
+pub(super) fn duration_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    const FORM: &str = "a duration, such as \"3s\", or \"0s\" for none";
+    deserializer.deserialize_str(InString { form: FORM, parse: parse_duration_or_zero })
+}
+
+/// A whole number within bounds.
+pub(super) fn within<'de, D: Deserializer<'de>, const LEAST: u32, const MOST: u32>(
+    deserializer: D,
+) -> Result<u32, D::Error> {
+    let number = u32::deserialize(deserializer)?;
+    match (LEAST..=MOST).contains(&number) {
+        true => Ok(number),
+        false => Err(D::Error::custom(format!("must be a number from {LEAST} to {MOST}, not `{number}`"))),
+    }
+}
+
+/// A part of all, from 0 to 1.
+pub(super) fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let part = f64::deserialize(deserializer)?;
+    match (0.0..=1.0).contains(&part) {
+        true => Ok(part),
+        false => Err(D::Error::custom(format!("must be a number from 0 to 1, such as 0.5, not `{part}`"))),
+    }
 }
 
 pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {

@@ -122,7 +122,7 @@ pub(super) async fn read_form(
         let detail = "send a form, with `Content-Type: application/x-www-form-urlencoded`";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    let limits = BodyLimits { size: LARGEST_FORM, timeout: console.app.gateway.load().body_timeout };
+    let limits = BodyLimits { size: LARGEST_FORM, ..BodyLimits::of(&console.app.gateway.load()) };
     let bytes = read_body(headers, body, limits, console.app.bodies.reservation(BodyOwner::Operator)).await?;
     let text =
         std::str::from_utf8(&bytes).map_err(|_| Problem::new(Code::MalformedRequest, "the form is not UTF-8 text"))?;

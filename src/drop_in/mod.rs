@@ -136,7 +136,7 @@ impl DropInCall {
         if let Authentication::Key(Client { merchant, .. }) = &authentication {
             admission::admit(&app.places, &merchant.places, merchant.request_rate.as_deref())?;
         }
-        let limits = BodyLimits { size: self.gateway.max_body, timeout: self.gateway.body_timeout };
+        let limits = BodyLimits::of(&self.gateway);
         let owner = match &authentication {
             Authentication::Key(client) => BodyOwner::Merchant(client.merchant.name.clone()),
             Authentication::Signature(_, signer) => BodyOwner::Signer(*signer),

@@ -141,7 +141,7 @@ impl Caller {
         if !is_json {
             return Err(Problem::new(Code::UnsupportedMediaType, "send JSON, with `Content-Type: application/json`"));
         }
-        let limits = BodyLimits { size: self.gateway.max_body, timeout: self.gateway.body_timeout };
+        let limits = BodyLimits::of(&self.gateway);
         let reservation = app.bodies.reservation(BodyOwner::Merchant(merchant.name.clone()));
         let (parts, body) = request.into_parts();
         let reading = read_body(&parts.headers, body, limits, reservation);

@@ -210,7 +210,7 @@ impl Connection {
         self.admitted.progress().fail();
         // hyper only knows that its buffer is full. If not even the first line has ended, the URI is too long.
         let status = if status == 431 && !self.head.has_whole_line { 414 } else { status };
-        Some((encoded(&refuse_head(status, self.head.bytes())), 0))
+        Some((encoded(&refuse_head(status, self.head.bytes(), self.admitted.limits().head)), 0))
     }
 
     /// Sends the gateway's refusal instead of `bytes`, if hyper refused a head with them. `None` if it did not.

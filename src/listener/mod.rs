@@ -23,7 +23,10 @@ pub use refusal::RefuseHead;
 pub use server::{MOST_WAITING, serve};
 pub use transport::{CurrentTransport, Transport};
 
-use crate::metrics::{Counter, Gauge, Metrics};
+use crate::{
+    config::HeadLimits,
+    metrics::{Counter, Gauge, Metrics},
+};
 
 /// The limits of a listener.
 #[derive(Debug, Clone)]
@@ -35,6 +38,12 @@ pub struct Limits {
     pub max_connections_per_address: usize,
     /// How many streams a client may have open at once on one HTTP/2 connection.
     pub max_streams: u32,
+    /// How many bytes of one request's body a client may send over HTTP/2 before the gateway has read them.
+    pub stream_window: u32,
+    /// How many bytes of all bodies together a client may send over one HTTP/2 connection before the gateway has read them.
+    pub connection_window: u32,
+    /// How large the head of a request may be.
+    pub head: HeadLimits,
     /// Addresses of proxies, whose connections are those of many clients. Only `max_connections` limits them.
     pub trusted_proxies: Vec<IpNet>,
     /// How long a client may take for its TLS handshake, and to send the head of a request: the first one from its

@@ -4,8 +4,10 @@
 use bytes::Bytes;
 use http::Response;
 
-/// Writes the answer to a request whose head was refused with this status. It gets the beginning of the head, too.
-pub type RefuseHead = fn(u16, &[u8]) -> Response<Bytes>;
+use crate::config::HeadLimits;
+
+/// Writes the answer to a request whose head was refused with this status. It gets the beginning of the head, and its limits, too.
+pub type RefuseHead = fn(u16, &[u8], HeadLimits) -> Response<Bytes>;
 
 /// The beginning of a head: enough of it to know what the request is for.
 #[derive(Debug)]

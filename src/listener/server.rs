@@ -39,20 +39,16 @@ use super::{
     pieces::Pieces,
     progress::Tracked,
     streams::Streams,
-    transport::{CurrentTransport, MOST_HEADERS, Opened, limit_unacknowledged},
+    transport::{CurrentTransport, Opened, limit_unacknowledged},
 };
-use crate::admission::OfClient;
+use crate::{admission::OfClient, config::HeadLimits};
 
-/// The largest buffer of a connection. It has room for the largest head that `app` accepts, 8 KiB of path and query and
-/// 16 KiB of headers. hyper refuses larger heads.
-const LARGEST_BUFFER: usize = 26 << 10;
-/// How many bytes of one request's body, and of all bodies of a connection, a client may send before the gateway has read
-/// them.
-const STREAM_WINDOW: u32 = 64 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
-/// The largest head over HTTP/2, in which each header counts 32 bytes more than its name and value. `app` refuses smaller
-/// ones with a problem.
-const LARGEST_HEADER_LIST: u32 = 28 << 10;
+/// How much larger the buffer for a head is than the head may be: for the method, the version, and what is not read of the body.
+const MORE_THAN_HEAD: u32 = 2 << 10;
+/// hyper allows no smaller one.
+const LEAST_BUFFER: usize = 8 << 10;
+/// How much more than its name and value each header counts over HTTP/2 (RFC 9113, 6.5.2).
+const HEADER_OVERHEAD: u32 = 32;
 /// How many streams a client may reset before the gateway has begun to answer them. Beyond it, the connection is closed.
 const MOST_PENDING_RESETS: usize = 20;
 /// How many streams the gateway may have to reset because of the client's mistakes. Beyond it, the connection is closed.
@@ -123,6 +119,19 @@ fn waiting(listener: tokio::net::TcpListener) -> io::Result<impl Iterator<Item =
     }))
 }
 
+/// The largest buffer of a connection of HTTP/1.1. It has room for the largest head that `app` accepts, and hyper refuses larger
+/// heads.
+fn largest_buffer(head: HeadLimits) -> usize {
+    let size = head.uri.saturating_add(head.headers_size).saturating_add(MORE_THAN_HEAD);
+    LEAST_BUFFER.max(size as usize)
+}
+
+/// The largest head over HTTP/2. `app` refuses smaller ones with a problem.
+fn largest_header_list(head: HeadLimits) -> u32 {
+    let overhead = head.headers.saturating_mul(HEADER_OVERHEAD);
+    head.uri.saturating_add(head.headers_size).saturating_add(overhead).saturating_add(MORE_THAN_HEAD)
+}
+
 /// What the connections of a listener share.
 struct Server {
     admission: Arc<Admission>,
@@ -135,7 +144,10 @@ impl Server {
     fn new(limits: Limits, refuse_head: RefuseHead, transport: CurrentTransport) -> Self {
         let mut http1 = http1::Builder::new();
         // `Connection` limits the time of a head with one timer. hyper would make one for each request.
-        http1.header_read_timeout(None).max_headers(MOST_HEADERS).max_buf_size(LARGEST_BUFFER);
+        http1
+            .header_read_timeout(None)
+            .max_headers(limits.head.headers as usize)
+            .max_buf_size(largest_buffer(limits.head));
         Self { admission: Admission::new(limits), refuse_head, transport, http1 }
     }
 
@@ -231,9 +243,9 @@ impl Server {
         http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.max_streams)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(LARGEST_HEADER_LIST)
+            .initial_stream_window_size(limits.stream_window)
+            .initial_connection_window_size(limits.connection_window)
+            .max_header_list_size(largest_header_list(limits.head))
             .max_pending_accept_reset_streams(MOST_PENDING_RESETS)
             .max_local_error_reset_streams(MOST_ERROR_RESETS)
             .keep_alive_interval(limits.ping_interval)

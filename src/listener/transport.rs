@@ -33,8 +33,8 @@ pub struct Transport {
 /// What the configuration that is served at the moment says.
 pub type CurrentTransport = Arc<dyn Fn() -> Transport + Send + Sync>;
 
-/// A request with more headers is refused.
-pub(super) const MOST_HEADERS: usize = 64;
+/// With more headers, a head is read before it is complete.
+const MOST_HEADERS: usize = 64;
 /// How much of a head is looked at before hyper reads it. The heads of nearly all requests are shorter.
 const LOOKED_AT: usize = 4 << 10;
 

@@ -47,7 +47,7 @@ pub use traces::Traces;
 
 use crate::{
     admission::{OfMerchant, RequestRate, WrongKeys},
-    config::{Http2, OnAmbiguous},
+    config::{HeadLimits, Http2, OnAmbiguous},
     metrics::Histogram,
     store::Carried,
     tls::Served,
@@ -75,12 +75,20 @@ pub struct Gateway {
     pub max_body: usize,
     /// How long a request body may take to arrive.
     pub body_timeout: Duration,
+    /// How many bytes of it must arrive in a second. 0 for any number.
+    pub min_body_rate: u32,
+    /// How long connections are accepted after the signal to stop.
+    pub stop_notice: Duration,
+    /// How long requests in flight may take after that.
+    pub stop_timeout: Duration,
     /// How much memory all request bodies may occupy together, in bytes. Only the snapshot of the start decides.
     pub max_bodies: usize,
     /// How many requests are answered at once in the beginning. Only the snapshot of the start decides.
     pub places: usize,
     /// How long everything that is ready to run may wait for a core. Only the snapshot of the start decides.
     pub overload_wait: Duration,
+    /// How large the head of a request may be. Only the snapshot of the start decides.
+    pub head: HeadLimits,
     /// Whether answers have a `Server-Timing` header.
     pub server_timing: bool,
     /// The TLS of new connections of clients. `None` for connections without TLS.

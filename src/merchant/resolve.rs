@@ -23,8 +23,8 @@ use crate::{
     config::{self, ConfigError, Loaded, OnAmbiguous, nearest},
     store,
     upstream::{
-        ClientSettings, ConnectionName, Connects, HttpClient, LARGEST_REPLY, MaxInFlight, Proxy, Shared, Upstream,
-        UpstreamSettings, check_base_url, http_client,
+        ClientSettings, ConnectionName, Connects, HttpClient, LARGEST_REPLY, MaxInFlight, Proxy, RetryLimits, Shared,
+        Upstream, UpstreamSettings, check_base_url, http_client,
     },
 };
 
@@ -140,9 +140,13 @@ impl Gateway {
                     hold: config.switch.hold,
                     max_body: config.server.max_body,
                     body_timeout: config.server.body_timeout,
+                    min_body_rate: config.server.min_body_rate,
+                    stop_notice: config.server.stop_notice,
+                    stop_timeout: config.server.stop_timeout,
                     max_bodies: config.server.max_bodies,
                     places: outbound.max_in_flight_total,
                     overload_wait: config.server.overload_wait,
+                    head: config.server.head(),
                     server_timing: config.server.server_timing,
                     tls,
                     http2: config.server.http2,
@@ -282,6 +286,7 @@ impl Resolver<'_> {
                 },
                 max_reply: outbound.max_reply,
                 breaker: outbound.breaker,
+                retries: RetryLimits { of_request: outbound.max_retries, share: outbound.max_retry_share },
                 sends_traceparent: typed.send_traceparent,
             },
         );
@@ -377,6 +382,8 @@ impl Resolver<'_> {
         let settings = ClientSettings {
             allow_insecure: outbound.allow_insecure || sandbox,
             connect_timeout: outbound.connect_timeout,
+            max_idle: outbound.max_idle_per_host,
+            idle_timeout: outbound.idle_timeout,
             without_tls: sandbox,
             proxy: if sandbox { None } else { self.proxy.clone() },
             connects: if sandbox { Connects::default() } else { Connects::of_providers(self.shared.metrics()) },

@@ -47,6 +47,8 @@ impl Resolver<'_> {
         let settings = ClientSettings {
             allow_insecure: true,
             connect_timeout: self.loaded.config.outbound.connect_timeout,
+            max_idle: self.loaded.config.outbound.max_idle_per_host,
+            idle_timeout: self.loaded.config.outbound.idle_timeout,
             // Without TLS, no certificate authority is needed.
             without_tls: url.scheme() == "http" && self.proxy.is_none(),
             proxy: self.proxy.clone(),

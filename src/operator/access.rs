@@ -84,7 +84,7 @@ where
             name,
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers.clone(),
-            limits: BodyLimits { size: gateway.max_body, timeout: gateway.body_timeout },
+            limits: BodyLimits::of(&gateway),
             app,
         })
     }

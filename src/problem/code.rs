@@ -103,7 +103,7 @@ codes! {
     RequestTimeout = "request_timeout", 408, "The body did not arrive in time";
     /// The body is larger than the gateway accepts (`server.max_body`).
     BodyTooLarge = "body_too_large", 413, "The body is too large";
-    /// The path and the query of the request have more than 8 KiB together.
+    /// The path and the query of the request are longer than `server.max_uri` (8 KiB).
     UriTooLong = "uri_too_long", 414, "The path and query are too long";
     /// The body is not declared as `application/json` (or `application/merge-patch+json` for an update).
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be JSON";
@@ -138,7 +138,7 @@ codes! {
     /// The provider refuses the request because it received too many from this account. Until `Retry-After`, the gateway
     /// sends it no further request of this connection, and answers this code itself. Try again then.
     ProviderRateLimited = "provider_rate_limited", 429, "The provider received too many requests";
-    /// The headers of the request have more than 16 KiB together, or there are more than 64.
+    /// The headers of the request are larger than `server.max_headers_size` (16 KiB) together, or there are more than `server.max_headers` (64).
     HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
     /// The gateway itself failed. Its log has the cause under the request's id.
     Internal = "internal", 500, "The gateway failed";

@@ -16,8 +16,6 @@ use tokio::time::Instant;
 
 use crate::config::BreakerConfig;
 
-/// The pause is up to so much longer, so that several gateways do not ask at the same time.
-const JITTER: f64 = 0.5;
 /// A pause that cannot be added to the time does not occur.
 const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 const BUCKETS: usize = 10;
@@ -201,8 +199,8 @@ impl Breaker {
     fn pause(&self, settings: &BreakerConfig, spread: f64) -> Duration {
         let longest = settings.max_pause.min(LONGEST_PAUSE);
         let doubled = settings.pause.saturating_mul(1 << self.opened.min(20));
-        let base = doubled.min(longest.div_f64(1.0 + JITTER).max(settings.pause)).min(longest);
-        base.mul_f64(1.0 + JITTER * spread.clamp(0.0, 1.0)).min(longest)
+        let base = doubled.min(longest.div_f64(1.0 + settings.jitter).max(settings.pause)).min(longest);
+        base.mul_f64(1.0 + settings.jitter * spread.clamp(0.0, 1.0)).min(longest)
     }
 }
 

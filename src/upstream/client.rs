@@ -217,6 +217,8 @@ mod tests {
         let settings = ClientSettings {
             allow_insecure,
             connect_timeout,
+            max_idle: 1,
+            idle_timeout: connect_timeout,
             without_tls: true,
             proxy: None,
             connects: Connects::default(),

@@ -12,9 +12,8 @@
 //!    could log, so no log can contain a secret.
 //! 4. **The client**, innermost: reqwest, with TLS, decompression and, if the operator configured one, a proxy. A response
 //!    with any status is an answer, not an error. One timer ends an attempt at the time-out of an attempt or at the
-//!    request's deadline, whichever comes first. Reading the reply is part of the attempt, and so are interim (1xx)
-//!    responses: the timer also ends a flood of them, and closes the connection. A request that is too late is
-//!    refused here, because after this check only connecting takes time.
+//!    request's deadline, whichever comes first. Reading the reply is part of the attempt, and so is a flood of interim (1xx)
+//!    responses. A request that is too late is refused here, because after this check only connecting takes time.
 //!
 //! The stack is cloned for every request. So its parts are shared, and its type is written out without boxes between the
 //! layers.
@@ -74,6 +73,7 @@ pub use network::Network;
 pub use outbound::{ClientSettings, HttpClient, http_client};
 pub use proxy::{Exception, Proxy};
 pub use rate::Sender;
+pub use retry::RetryLimits;
 pub use shares::{ConnectionName, MaxInFlight, Shared};
 
 use self::{
@@ -137,6 +137,8 @@ pub struct UpstreamSettings<'n> {
     pub max_reply: usize,
     /// When nothing is sent to a provider that fails.
     pub breaker: BreakerConfig,
+    /// How often requests are sent again.
+    pub retries: RetryLimits,
     /// Whether the requests of a sampled request have a `traceparent`.
     pub sends_traceparent: bool,
 }
@@ -162,7 +164,8 @@ impl Upstream {
     /// Builds the stack over the one outbound client. The error says what is wrong with the settings.
     pub fn new(client: HttpClient, shared: &Shared, settings: UpstreamSettings<'_>) -> Result<Self, String> {
         let UpstreamSettings { name, provider, endpoint, scheme, credentials, timeout, .. } = settings;
-        let UpstreamSettings { rate_limit, max_in_flight, max_reply, breaker, sends_traceparent, .. } = settings;
+        let UpstreamSettings { rate_limit, max_in_flight, max_reply, breaker, retries, sends_traceparent, .. } =
+            settings;
         let shared = shared.clone();
         #[cfg(feature = "simulation")]
         let client = client.over(shared.network());
@@ -179,7 +182,7 @@ impl Upstream {
         let authorizer = Authorizer::new(endpoint.clone(), scheme, credentials)?;
         let authorization = Arc::clone(&authorizer.0);
         let stack = ServiceBuilder::new()
-            .retry(retry::Policy::new(Arc::clone(&gate), Arc::clone(&series)))
+            .retry(retry::Policy::new(retries, Arc::clone(&gate), Arc::clone(&series)))
             .filter(authorizer)
             .service(client);
         let places = shared.places(name, endpoint.base_url(), max_in_flight);

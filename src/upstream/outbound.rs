@@ -18,6 +18,10 @@ pub struct ClientSettings {
     pub allow_insecure: bool,
     /// How long it may take to connect, including the TLS handshake.
     pub connect_timeout: Duration,
+    /// How many connections to one host stay open while they are idle.
+    pub max_idle: usize,
+    /// How long a connection stays open while it is idle.
+    pub idle_timeout: Duration,
     /// Whether it calls only servers without TLS. Then it needs no certificate authorities.
     pub without_tls: bool,
     /// The proxy through which providers are called.
@@ -25,11 +29,6 @@ pub struct ClientSettings {
     /// Counts the connections that it opens.
     pub connects: Connects,
 }
-
-/// Shorter than the keep-alive of common load balancers, so that they rarely close a connection while it is used.
-const POOL_IDLE: Duration = Duration::from_secs(20);
-/// As many as may be in flight. With 32, a load of 200 took a third more CPU. Each keeps up to 400 KiB after a large reply.
-const MAX_IDLE: usize = 256;
 
 /// One HTTP/2 connection carries all requests to a provider. If it broke without notice, every request would fail with a
 /// time-out. So the client sends a PING while requests are open, and drops the connection if no answer comes.
@@ -122,8 +121,8 @@ fn build(settings: &ClientSettings, tls: ClientConfig, proxy: Option<&Proxy>) ->
         // hyper divides this time among the addresses of a name, so a dead address leaves time for the next one.
         .connect_timeout(settings.connect_timeout)
         .connector_layer(settings.connects.clone())
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(MAX_IDLE)
+        .pool_idle_timeout(settings.idle_timeout)
+        .pool_max_idle_per_host(settings.max_idle)
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT);
     let builder = match proxy {

@@ -19,20 +19,26 @@ use tower::{
 use super::{Outgoing, gate::Gate};
 use crate::{chance::Jitter, metrics::ConnectionSeries};
 
-/// Attempts after the first.
-const MAX_RETRIES: u8 = 2;
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// Retries may be a fifth of the requests. Three per second are always allowed.
-const BUDGET_SHARE: f32 = 0.2;
+/// So many retries are always allowed.
 const BUDGET_MIN_PER_SECOND: u32 = 3;
 const BUDGET_PERIOD: Duration = Duration::from_secs(10);
+
+/// How often requests are sent again.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryLimits {
+    /// Attempts of one request after the first.
+    pub of_request: u32,
+    /// The part of all requests of a connection that may be sent again, from 0 to 1.
+    pub share: f64,
+}
 
 /// The retries of one request. All requests of a connection share the budget.
 #[derive(Clone)]
 pub(super) struct Policy {
-    retries_left: u8,
+    retries_left: u32,
     budget: Arc<TpsBudget>,
     pause: Option<ExponentialBackoff<Jitter>>,
     gate: Arc<Gate>,
@@ -40,12 +46,14 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    pub(super) fn new(gate: Arc<Gate>, series: Arc<ConnectionSeries>) -> Self {
+    pub(super) fn new(limits: RetryLimits, gate: Arc<Gate>, series: Arc<ConnectionSeries>) -> Self {
         // Full jitter. The bounds are valid constants, so this does not fail. Without pauses, nothing would be sent again.
+        #[expect(clippy::cast_possible_truncation, reason = "it is a number from 0 to 1")]
+        let share = limits.share as f32;
         let maker = ExponentialBackoffMaker::new(MIN_PAUSE, MAX_PAUSE, 1.0, Jitter);
         Self {
-            retries_left: MAX_RETRIES,
-            budget: Arc::new(TpsBudget::new(BUDGET_PERIOD, BUDGET_MIN_PER_SECOND, BUDGET_SHARE)),
+            retries_left: limits.of_request,
+            budget: Arc::new(TpsBudget::new(BUDGET_PERIOD, BUDGET_MIN_PER_SECOND, share)),
             pause: maker.ok().map(|mut maker| maker.make_backoff()),
             gate,
             series,
@@ -103,13 +111,27 @@ mod tests {
         upstream::{ConnectionName, Shared},
     };
 
-    /// Otherwise a provider that had refused many requests would get all of them again at one moment.
-    #[tokio::test(start_paused = true)]
-    async fn requests_that_fail_together_are_not_sent_again_together() {
+    fn policy(limits: RetryLimits) -> Policy {
         let name = ConnectionName { merchant: "acme", connection: "main" };
         let gate = Gate::new(Shared::default().breakers(name, "lomi", [0; 32]), BreakerConfig::tested());
         let series = ConnectionSeries::new(&Metrics::default(), "acme", "main", "lomi", ("127.0.0.1", 80));
-        let policy = Policy::new(Arc::new(gate), series);
+        Policy::new(limits, Arc::new(gate), series)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_share_of_retries_is_that_of_the_configuration() {
+        for (share, retries) in [(0.0, 30), (0.2, 50), (1.0, 130)] {
+            let policy = policy(RetryLimits { of_request: 2, share });
+            (0..100).for_each(|_| policy.budget.deposit());
+            let allowed = std::iter::from_fn(|| policy.budget.withdraw().then_some(())).take(1000).count();
+            assert_eq!(allowed, retries, "of 100 requests in 10 s, and three a second");
+        }
+    }
+
+    /// Otherwise a provider that had refused many requests would get all of them again at one moment.
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_fail_together_are_not_sent_again_together() {
+        let policy = policy(RetryLimits { of_request: 2, share: 0.2 });
         let pauses =
             [policy.clone(), policy].map(|policy| policy.pause.map(|mut pause| pause.next_backoff().deadline()));
         assert!(pauses[0].is_some());

@@ -238,7 +238,7 @@ async fn a_new_key_ends_the_pause_and_a_reload_alone_does_not() {
 
 #[test]
 fn every_key_of_the_breaker_can_be_set_and_is_checked() {
-    let keys = "failures = 3\nmin_success = 0.25\nmin_requests = 9\nwindow = \"30s\"\npause = \"2s\"\nmax_pause = \"20s\"\n\
+    let keys = "failures = 3\nmin_success = 0.25\nmin_requests = 9\nwindow = \"30s\"\npause = \"2s\"\nmax_pause = \"20s\"\njitter = 0.1\n\
                 unauthorized_pause = \"3m\"\nmax_retry_after = \"1m\"\n";
     let load = |keys: &str| load_text(&format!("[outbound.breaker]\n{keys}"), "test.toml");
     let breaker = load(keys).expect("a configuration").config.outbound.breaker;
@@ -246,9 +246,11 @@ fn every_key_of_the_breaker_can_be_set_and_is_checked() {
     assert_eq!(
         shown,
         "BreakerConfig { failures: 3, min_success: 0.25, min_requests: 9, window: 30s, pause: 2s, max_pause: 20s, \
-         unauthorized_pause: 180s, max_retry_after: 60s }"
+         jitter: 0.1, unauthorized_pause: 180s, max_retry_after: 60s }"
     );
-    for wrong in ["min_success = 1.5", "min_success = -0.1", "failures = -1", "window = \"0s\"", "pauses = \"1s\""] {
+    for wrong in
+        ["min_success = 1.5", "min_success = -0.1", "jitter = 2", "failures = -1", "window = \"0s\"", "pauses = \"1s\""]
+    {
         assert!(load(wrong).is_err(), "{wrong}");
     }
 }

@@ -44,6 +44,7 @@ mod packages;
 mod partial_lists;
 mod phones;
 mod played;
+mod pools_and_retries;
 mod previous;
 mod proxy;
 mod readme;

@@ -53,6 +53,9 @@ impl Served {
             max_connections: 1,
             max_connections_per_address: 1,
             max_streams: 1,
+            stream_window: 64 << 10,
+            connection_window: 1 << 20,
+            head: HeadLimits { uri: 8 << 10, headers: 64, headers_size: 16 << 10 },
             trusted_proxies: Vec::new(),
             head_timeout: PATIENCE,
             idle_timeout,
@@ -66,7 +69,7 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         let (service, handle) = (Counted::default(), Handle::new());
-        let refuse_head: RefuseHead = |_, _| http::Response::default();
+        let refuse_head: RefuseHead = |_, _, _| http::Response::default();
         let transport: CurrentTransport = Arc::new(move || transport.clone());
         tokio::spawn(serve(listener, service.clone(), handle.clone(), limits, refuse_head, transport));
         Self { client: TcpStream::connect(address).await.expect("a connection"), service, handle }

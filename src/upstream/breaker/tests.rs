@@ -167,6 +167,8 @@ fn a_pause_is_at_random_up_to_half_longer() {
     {
         assert_eq!(breaker(opened).pause(&settings(), spread).as_millis(), milliseconds, "{opened} {spread}");
     }
+    let exact = BreakerConfig { jitter: 0.0, ..settings() };
+    assert_eq!([0, 3, 99].map(|opened| breaker(opened).pause(&exact, 1.0).as_secs()), [1, 8, 60], "without jitter");
     let settings = BreakerConfig { pause: 3 * SECOND, max_pause: 2 * SECOND, ..settings() };
     assert_eq!(breaker(0).pause(&settings, 1.0), 2 * SECOND, "the bound holds");
 }

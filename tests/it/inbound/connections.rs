@@ -115,6 +115,12 @@ fn mistakes_in_the_limits_are_reported_with_their_line() {
         ("trusted_proxies = [\"proxy.internal\"]", "must have addresses and networks"),
         ("max_bodies = 1048576", "must be at least four times `server.max_body`"),
         ("body_timeout = \"0s\"", "must be a duration above zero"),
+        ("stop_notice = \"soon\"", "must be a duration, such as \"3s\", or \"0s\" for none"),
+        ("max_uri = 65535", "must be a number from 256 to 65534, not `65535`"),
+        ("max_headers = 15", "must be a number from 16 to 1000, not `15`"),
+        ("max_headers_size = 0", "must be a number from 1024 to 262144, not `0`"),
+        ("stream_window = 16777217", "must be a number from 1024 to 16777216, not `16777217`"),
+        ("connection_window = 65534", "must be a number from 65535 to 16777216, not `65534`"),
     ] {
         let text = sandbox(typed);
         let mistake = match passerelle::config::load_text(&text, "t.toml") {

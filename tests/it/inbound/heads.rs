@@ -1,6 +1,6 @@
 //! The size of a head, and heads that are not HTTP. Every refusal is a problem, also those of the HTTP library.
 
-use super::{Client, Received, head};
+use super::{Client, Received, head, sandbox};
 use crate::support::Gateway;
 
 async fn answered(gateway: &Gateway, head: String) -> Received {
@@ -47,6 +47,34 @@ async fn a_path_and_query_may_have_8_kib() {
         assert_eq!(refused.status_and_code(), (414, "uri_too_long"), "{length}");
         refused.assert_closing_problem();
     }
+}
+
+#[tokio::test]
+async fn the_limits_of_a_head_are_those_of_the_configuration() {
+    let head = |path: &str, headers: usize| {
+        let lines: Vec<_> = (1..headers).map(|number| format!("x-{number}: {}\r\n", "a".repeat(20))).collect();
+        let lines = lines.concat();
+        format!("GET {path} HTTP/1.1\r\nhost: gateway\r\n{lines}\r\n")
+    };
+    let query = |length: usize| format!("/livez?{}", "a".repeat(length - "/livez?".len()));
+    for (keys, uri, headers) in [
+        ("max_uri = 300\nmax_headers = 20\nmax_headers_size = 1024", 300, 20),
+        ("max_uri = 20000\nmax_headers = 200\nmax_headers_size = 40000", 20_000, 200),
+    ] {
+        let gateway = Gateway::start(&sandbox(keys)).await;
+        assert_eq!(answered(&gateway, head(&query(uri), 1)).await.status, 200, "{keys}");
+        let refused = answered(&gateway, head(&query(uri + 1), 1)).await;
+        assert_eq!(refused.status_and_code(), (414, "uri_too_long"), "{keys}");
+        assert!(refused.detail().contains(&format!("longer than {uri} bytes")), "{}", refused.detail());
+        assert_eq!(answered(&gateway, head("/livez", headers)).await.status, 200, "{keys}");
+        let refused = answered(&gateway, head("/livez", headers + 1)).await;
+        assert_eq!(refused.status_and_code(), (431, "headers_too_large"), "{keys}");
+        assert!(refused.detail().contains(&format!("at most {headers} headers")), "{}", refused.detail());
+    }
+    let gateway = Gateway::start(&sandbox("max_headers_size = 2000")).await;
+    let refused = answered(&gateway, with_headers(&format!("x: {}\r\n", "a".repeat(2000)))).await;
+    assert_eq!(refused.status_and_code(), (431, "headers_too_large"));
+    assert!(refused.detail().contains("larger than 2000 bytes"), "{}", refused.detail());
 }
 
 #[tokio::test]

@@ -40,6 +40,10 @@ impl Received {
         (self.status, self.body["code"].as_str().unwrap_or_default())
     }
 
+    fn detail(&self) -> &str {
+        self.body["detail"].as_str().unwrap_or_default()
+    }
+
     /// Asserts that the answer is a whole problem, and that the gateway closes the connection after it.
     fn assert_closing_problem(&self) {
         for line in ["content-type: application/problem+json", "x-request-id: ", "connection: close"] {

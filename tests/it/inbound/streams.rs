@@ -63,6 +63,21 @@ async fn the_streams_of_a_connection_are_those_of_the_configuration() {
 }
 
 #[tokio::test]
+async fn the_windows_and_the_largest_head_are_those_of_the_configuration() {
+    let keys =
+        "stream_window = 4096\nconnection_window = 200000\nmax_uri = 1000\nmax_headers = 20\nmax_headers_size = 2000";
+    let gateway = Gateway::start(&sandbox(&format!("http2 = \"prior_knowledge\"\n{keys}"))).await;
+    let mut client = to_gateway(&gateway).await;
+    let settings = client.next_of(SETTINGS).await.expect("settings");
+    // Each header counts 32 bytes more, and 2 KiB are for what is no header.
+    for expected in [setting(4, 4096), setting(6, 1000 + 2000 + 20 * 32 + 2048)] {
+        assert!(settings.payload.chunks(6).any(|one| one == expected), "{:?}", settings.payload);
+    }
+    let window = client.next_of(WINDOW_UPDATE).await.expect("the window of the connection");
+    assert_eq!((window.stream, window.number(0)), (0, 200_000 - 65_535));
+}
+
+#[tokio::test]
 async fn a_stream_beyond_a_hundred_is_refused_and_may_be_sent_again() {
     let handle = Handle::new();
     let mut times = limits(LONG);

@@ -9,6 +9,7 @@ use std::{
 use axum::{Router, routing::get};
 use passerelle::{
     app::refuse_head,
+    config::HeadLimits,
     listener::{self, Handle, Transport},
 };
 use tokio::{io::AsyncReadExt, net::TcpSocket, time::timeout};
@@ -42,6 +43,9 @@ pub(super) fn limits(idle_timeout: Duration) -> listener::Limits {
         max_connections: 8,
         max_connections_per_address: 8,
         max_streams: 100,
+        stream_window: 64 << 10,
+        connection_window: 1 << 20,
+        head: HeadLimits { uri: 8 << 10, headers: 64, headers_size: 16 << 10 },
         trusted_proxies: Vec::new(),
         head_timeout: HEAD_TIMEOUT,
         idle_timeout,

@@ -5,4 +5,5 @@
 mod changes;
 mod process;
 mod sockets;
+mod stops;
 mod watch;

@@ -104,7 +104,7 @@ impl Gateway {
 
     /// Sends SIGHUP. The lines that the reload logs.
     pub(super) fn reload(&self) -> Vec<String> {
-        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("the signal is sent");
+        self.signal(Signal::HUP);
         self.messages_until("reloaded")
     }
 
@@ -116,7 +116,16 @@ impl Gateway {
 
     /// Ends it with SIGTERM, and waits for its end.
     pub(super) fn stop(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the signal is sent");
+        self.signal(Signal::TERM);
+        self.ends();
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the signal is sent");
+    }
+
+    /// Waits for its end.
+    pub(super) fn ends(&mut self) {
         assert!(self.child.wait().expect("it ends").success());
     }
 }

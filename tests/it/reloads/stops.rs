@@ -1,0 +1,43 @@
+//! How long a gateway takes to stop, by its configuration.
+
+use std::{io::Write as _, net::TcpStream};
+
+use rustix::process::Signal;
+
+use super::process::{ACME, Gateway, SERVER};
+
+/// A gateway with a client whose request does not end, and with other times to stop since a reload.
+fn stopping(times: &str) -> (Gateway, TcpStream) {
+    let gateway = Gateway::start(&format!("{SERVER}{ACME}"));
+    gateway.write("passerelle.toml", &format!("{}{ACME}", SERVER.replace("[server]\n", &format!("[server]\n{times}"))));
+    gateway.reload();
+    let mut client = TcpStream::connect(&gateway.address).expect("it accepts");
+    client.write_all(b"POST /v1/customers HTTP/1.1\r\nhost: gateway\r\n").expect("it is sent");
+    // A later client is answered, so the gateway has accepted this one.
+    gateway.merchant("sk_acme_0123456789abcdef");
+    (gateway, client)
+}
+
+#[test]
+fn a_stop_without_notice_accepts_no_further_connection_and_ends_in_its_time() {
+    let (mut gateway, _client) = stopping("stop_notice = \"0s\"\nstop_timeout = \"50ms\"\n");
+    gateway.signal(Signal::TERM);
+    let lines = gateway.messages_until("stopping");
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("INFO stopping: no new connections, requests in flight have 0.05 s")
+    );
+    gateway.ends();
+}
+
+#[test]
+fn a_stop_with_notice_accepts_connections_for_its_time() {
+    let (mut gateway, _client) = stopping("stop_notice = \"1h\"\n");
+    gateway.signal(Signal::TERM);
+    let lines = gateway.messages_until("stopping");
+    let expected = "INFO stopping: /readyz answers 503, new connections are accepted for 3600 s";
+    assert_eq!(lines.last().map(String::as_str), Some(expected));
+    assert!(gateway.merchant("sk_acme_0123456789abcdef").starts_with("HTTP/1.1 200"));
+    gateway.signal(Signal::TERM);
+    gateway.ends();
+}
