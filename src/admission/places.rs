@@ -126,21 +126,16 @@ impl Places {
         }
     }
 
-    /// Adapts the number of places to what the process can do, until nothing else has them. Overload is that every task waits
-    /// for a core for longer than `longest_wait`.
-    pub fn keep_adapting(self: &Arc<Self>, longest_wait: Duration, metrics: &Metrics) {
-        let mut controller = Controller::new(self.limit.load(Ordering::Relaxed), longest_wait);
-        self.limit.store(controller.limit(), Ordering::Relaxed);
-        let (places, shown) = (Arc::downgrade(self), metrics.request_places().clone());
-        tokio::spawn(async move {
-            loop {
-                shown.set(i64::try_from(controller.limit()).unwrap_or(i64::MAX));
-                let wait = wait_for_core().await;
-                let Some(places) = places.upgrade() else { return };
-                controller.waited(wait, Instant::now(), || places.used());
-                places.limit.store(controller.limit(), Ordering::Relaxed);
-            }
-        });
+    /// Adapts the number of places to what the process can do, and begins with `limit`. Overload is that every task waits for a
+    /// core for longer than `longest_wait`.
+    pub async fn keep_adapting(&self, limit: usize, longest_wait: Duration, metrics: &Metrics) {
+        let mut controller = Controller::new(limit, longest_wait);
+        loop {
+            self.limit.store(controller.limit(), Ordering::Relaxed);
+            metrics.request_places().set(i64::try_from(controller.limit()).unwrap_or(i64::MAX));
+            let wait = wait_for_core().await;
+            controller.waited(wait, Instant::now(), || self.used());
+        }
     }
 }
 

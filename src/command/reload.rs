@@ -37,24 +37,25 @@ pub(super) struct Reloader {
     watch: Option<FileWatch>,
     /// The files of secrets and certificates that are watched.
     secrets: BTreeSet<PathBuf>,
+    signals: ReloadSignals,
 }
 
 impl Reloader {
     /// `loaded` is the configuration that the gateway was started with.
-    pub(super) fn new(running: &Running, loaded: Loaded, file: Option<PathBuf>) -> Self {
+    pub(super) fn new(running: &Running, loaded: Loaded, file: Option<PathBuf>, signals: ReloadSignals) -> Self {
         let (app, twins) = (Arc::clone(&running.app), Arc::new(running.twins.clone()));
         let (served, wants_watch) = (loaded.snapshot(), loaded.config.server.reload_on_change);
         let (start, secrets) = (Arc::new(loaded.config), served.files.clone());
-        Self { app, twins, file, start, served, is_accepted: true, wants_watch, watch: None, secrets }
+        Self { app, twins, file, start, served, is_accepted: true, wants_watch, watch: None, secrets, signals }
     }
 
     /// Reloads at every signal, and when the files are changed.
-    pub(super) async fn run(mut self, mut signals: ReloadSignals) {
+    pub(super) async fn run(&mut self) {
         loop {
             // A new watch has not noticed what was changed before it began.
             let is_signal = !self.begin_watch()
                 && tokio::select! {
-                    () = signals.next() => true,
+                    () = self.signals.next() => true,
                     () = changed(self.watch.as_ref()) => false,
                 };
             // What is changed after this is noticed, also while it is reloaded.
@@ -237,7 +238,7 @@ mod tests {
         let loaded = load_text(CONFIGURATION, "test.toml").expect("a configuration");
         let running = start(&loaded).await.expect("it starts");
         let address = running.address;
-        let mut reloader = Reloader::new(&running, loaded, Some(file.clone()));
+        let mut reloader = Reloader::new(&running, loaded, Some(file.clone()), ReloadSignals::new());
         let (answered, answer) = oneshot::channel();
         thread::spawn(move || {
             // The pipe has a reader as soon as it can be opened, and the reader waits for its end.

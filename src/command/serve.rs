@@ -12,7 +12,7 @@ use axum_server::Handle;
 use clap::Args;
 use passerelle_providers::{Settings, model::auth::Credentials, text, vendor};
 use secrecy::ExposeSecret;
-use tokio::task::JoinHandle;
+use tokio::{sync::Mutex, task::JoinHandle};
 
 use super::{
     CommandError, Configuration,
@@ -33,6 +33,7 @@ use crate::{
     switch::service::SwitchService,
     twin::{self, Twin},
     upstream::Shared,
+    workers::keep_running,
 };
 
 #[derive(Debug, Default, Args)]
@@ -231,12 +232,18 @@ async fn serve(loaded: Loaded, inherited: Inherited, file: Option<PathBuf>) -> R
     // Clients that connect meanwhile wait in the service manager's socket for the next process.
     let is_noticed = socket.is_none();
     tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone(), is_noticed));
-    tokio::spawn(Reloader::new(&running, loaded, file).run(reloads));
+    let reloader = Arc::new(Mutex::new(Reloader::new(&running, loaded, file, reloads)));
+    tokio::spawn(keep_running("reloads", move || run_reloads(Arc::clone(&reloader))));
     service_manager::notify(State::Ready);
-    tokio::spawn(service_manager::keep_alive());
+    tokio::spawn(keep_running("watchdog", service_manager::keep_alive));
     let stopped = running.stopped().await.map_err(CommandError::Failed);
     tracing::info!("stopped");
     stopped
+}
+
+/// Only this task locks it, and begins again after a panic.
+async fn run_reloads(reloader: Arc<Mutex<Reloader>>) {
+    reloader.lock().await.run().await;
 }
 
 /// Refuses to serve the sandbox beyond loopback: its API keys are public.

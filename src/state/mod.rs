@@ -130,11 +130,16 @@ impl App {
 
     /// Starts the workers. They run until the handle is aborted.
     pub fn run_in_background(self: &Arc<Self>) -> JoinHandle<()> {
-        self.places.keep_adapting(self.gateway.load().overload_wait, self.metrics());
+        let start = self.gateway.load_full();
         let app = Arc::clone(self);
         tokio::spawn(async move {
             tokio::join!(
                 app.writes.run_workers(),
+                keep_running("request places", || app.places.keep_adapting(
+                    start.places,
+                    start.overload_wait,
+                    app.metrics()
+                )),
                 keep_running("routing", || app.keep_learning()),
                 keep_running("last hour", || app.keep_last_hour()),
                 keep_running("switches", || app.switches.work()),
