@@ -1,29 +1,28 @@
-//! Writes: every command that changes something at a provider. `http` and `drop_in` call [`Writes::execute`];
-//! `App` starts the background workers ([`Writes::run_workers`]).
+//! Writes: every command that changes something at a provider. `http` and `drop_in` call [`Writes::execute`]; `App` starts the
+//! background workers ([`Writes::run_workers`]).
 //!
 //! A provider can execute a write and lose the answer, a client can disconnect, and this process can die at any time.
 //! So these rules hold, and every change must keep them:
 //!
 //! 1. **No claim, no write.** The claim is durable in the store before the first request leaves.
 //! 2. **A write runs in its own task.** A client that disconnects does not stop it.
-//! 3. **Store, then answer.** A client gets a success only after the store keeps it. If the store does not, the client
-//!    gets `outcome_unknown`, and the same request gets the true answer later.
+//! 3. **Store, then answer.** A client gets a success only after the store keeps it. If the store does not, the client gets
+//!    `outcome_unknown`, and the same request gets the true answer later.
 //! 4. **Unknown is not failed.** If the outcome is unknown, the gateway reconciles the write: it asks the provider what
 //!    happened. It sends the write again only where that does no harm, or where the operator's setting allows it.
-//! 5. **Only the newest attempt decides.** The store accepts an end only from the newest attempt, and an attempt sends
-//!    only while its lease lasts.
+//! 5. **Only the newest attempt decides.** The store accepts an end only from it, and it sends only while its lease lasts.
 //!
 //! Words: a *worker* is a background task of a process. A *keyed* write has an idempotency key. An answer is
-//! *undelivered* as long as no client got it. A *trace* is what the provider shows of a write. The gateway *gives up* a
-//! search when the provider had enough time and shows no trace. A write is *held* when its outcome is unknown and no
-//! worker reconciles it any more: an operator decides.
+//! *undelivered* as long as no client got it. A *trace* is what the provider shows of a write. The gateway *gives up* a search
+//! when the provider had enough time and shows no trace. A write is *held* when no worker reconciles it: an operator decides.
 //!
-//! `new_write` is a write before its claim, `content` what makes two requests the same write, `admission` asks for a place
-//! at the provider, `attempt` one attempt, `ends` stores how it ended, `contacts` what it changes about the contacts of its
+//! `new_write` is a write before its claim, `content` what makes two requests the same write, `admission` asks for a place at
+//! the provider, `attempt` one attempt, `ends` stores how it ended, `contacts` what it changes about the contacts of its
 //! customer, `in_flight` the writes of this process that clients can join, `repetition` answers a request that repeats an
-//! earlier one, `copies` the writes by which the gateway copies customers, `stored_write` what the store keeps for other processes, `recovery` the workers, `surface` the format of
-//! answers, `over_http` the headers, `earlier` what earlier versions compared, `traced` spans. `docs/reliability.md` follows a lost answer
-//! through all of it.
+//! earlier one, `copies` the writes by which the gateway copies customers, `stored_write` what the store keeps for other
+//! processes, `recovery` the workers, `reconcile_phase` when they reconcile a write, `surface` the format of answers,
+//! `over_http` the headers, `earlier` what earlier versions compared, `traced` spans. `docs/reliability.md` follows a lost
+//! answer through all of it.
 
 mod admission;
 mod attempt;
@@ -36,6 +35,7 @@ mod in_flight;
 mod new_write;
 pub mod over_http;
 mod receipts;
+mod reconcile_phase;
 mod recovery;
 mod repetition;
 mod stored_write;

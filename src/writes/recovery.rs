@@ -15,7 +15,6 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use passerelle_providers::{
     engine::{
         carry,
@@ -31,11 +30,13 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{Attempt, AttemptTime, ClientPresence, End, Record, StoredWrite, Waiters, WriteAnswer, Writes};
+use super::{
+    Attempt, AttemptTime, ClientPresence, End, Record, StoredWrite, Waiters, WriteAnswer, Writes,
+    reconcile_phase::{RECONCILES_BEFORE_GIVING_UP, ReconcilePhase},
+};
 use crate::{
     config::OnAmbiguous,
     execution::{self, ProviderTransport},
-    merchant::Connection,
     store::{Adopted, Resend, State, StoredAnswer},
     workers::keep_running,
 };
@@ -48,10 +49,6 @@ const REAP_INTERVAL: Duration = Duration::from_mins(10);
 
 /// How many writes the worker reconciles at once.
 const MAX_CONCURRENT_RECONCILES: usize = 16;
-
-/// How many times the gateway reconciles a create without a trace before it gives up. This many times the connection's
-/// `visibility_lag` must also have passed since the create was last sent.
-const RECONCILES_BEFORE_GIVING_UP: u32 = 3;
 
 fn every(period: Duration) -> Interval {
     let mut ticks = interval(period);
@@ -131,11 +128,13 @@ impl Writes {
         let gateway = self.gateway.load_full();
         let found = gateway.connection(&record.merchant, &record.connection);
         let Some((merchant, connection)) = found else {
-            return self.hold_for_operator(&record, None, "its connection is not in the configuration any more").await;
+            self.hold_for_operator(&record, None, "its connection is not in the configuration any more").await;
+            return None;
         };
         let document = record.command.clone().unwrap_or_default();
         let Some(stored_write) = StoredWrite::read(&document, merchant, connection, self.find_surface) else {
-            return self.hold_for_operator(&record, None, "this version cannot read its stored command").await;
+            self.hold_for_operator(&record, None, "this version cannot read its stored command").await;
+            return None;
         };
         let phase = ReconcilePhase::of(&record, connection);
         let attempt = Attempt {
@@ -174,7 +173,8 @@ impl Writes {
                 let written = attempt.compared(&transport, *written).await;
                 self.conclude(&attempt, Ok(written), transport.exchanges()).await
             }
-            // The provider may not show yet that it made the record, and the link to its customer must not be lost.
+            // The provider may have made the record and not show it yet. If the gateway counted the copy as not executed, it would
+            // lose the link between the record and its customer.
             Ok(Found::NotHappened) if attempt.is_copied_create() && !gives_up => {
                 self.leave_unknown(&attempt, "the provider does not show the copy yet").await
             }
@@ -191,7 +191,8 @@ impl Writes {
                     }
                     Ok(Resend::Overtaken) => {
                         let why = "a newer write changed the same customer, and sending this one again would undo it";
-                        return self.hold_for_operator(&record, Some(&attempt), why).await;
+                        self.hold_for_operator(&record, Some(&attempt), why).await;
+                        return None;
                     }
                     Ok(Resend::Moved) if gives_up => self.give_up_elsewhere(&attempt).await,
                     Ok(Resend::Lost | Resend::Moved) | Err(_) => {
@@ -203,15 +204,18 @@ impl Writes {
                 self.give_up_elsewhere(&attempt).await
             }
             Ok(Found::NotHappened) if gives_up => {
-                return self.hold_for_operator(&record, Some(&attempt), "the provider shows no trace of it").await;
+                self.hold_for_operator(&record, Some(&attempt), "the provider shows no trace of it").await;
+                return None;
             }
             Ok(Found::Unclear) if gives_up => {
                 let why = "it removes a part of a name, and the provider's record does not show whether that happened";
-                return self.hold_for_operator(&record, Some(&attempt), why).await;
+                self.hold_for_operator(&record, Some(&attempt), why).await;
+                return None;
             }
             Ok(Found::Several) => {
                 let why = "several customers at the provider could be the one that it made";
-                return self.hold_for_operator(&record, Some(&attempt), why).await;
+                self.hold_for_operator(&record, Some(&attempt), why).await;
+                return None;
             }
             // A customer that does not exist at the provider cannot have been changed.
             Err(error) if error.kind == Kind::NotFound && !matches!(attempt.command, Command::Create(_)) => {
@@ -227,7 +231,9 @@ impl Writes {
     }
 
     /// Records that this create made the customer that the provider shows. If another create made that customer, this
-    /// changes the outcome. In two cases this records nothing: the create only matched the customer, or the provider's creates are of class
+    /// changes the outcome.
+    ///
+    /// In two cases this records nothing: the create only matched the customer, or the provider's creates are of class
     /// `unique`. In both cases one customer can rightly be the outcome of two creates.
     async fn adopt_created(
         &self,
@@ -268,13 +274,8 @@ impl Writes {
     }
 
     /// Holds a write: stores that its outcome is unknown, without a time to reconcile. The workers do not reconcile the
-    /// write any more. If a client repeats its request, the gateway reconciles the write once. There is no new answer.
-    async fn hold_for_operator(
-        &self,
-        record: &Record,
-        attempt: Option<&Attempt<'_>>,
-        why: &'static str,
-    ) -> Option<WriteAnswer> {
+    /// write any more. If a client repeats its request, the gateway reconciles the write once.
+    async fn hold_for_operator(&self, record: &Record, attempt: Option<&Attempt<'_>>, why: &'static str) {
         // A client may repeat the request of a held write as often as it likes, and the log says once that it is held.
         if record.state != State::Unknown || record.reconcile_after.is_some() {
             tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "a write is held for an operator, because its outcome is unknown: {why}");
@@ -286,48 +287,6 @@ impl Writes {
         if let Err(error) = self.store.finish(record.id, record.attempt, end).await {
             tracing::warn!(operation.id = %record.id, "the store cannot keep that a write is held: {error}");
         }
-        None
-    }
-}
-
-/// Whether the provider has had enough time to show a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReconcilePhase {
-    /// A client repeated its request before the time to reconcile. This attempt may find the write, or send it again
-    /// where that does no harm. Otherwise the attempt changes nothing: it does not give up, and it keeps the time to
-    /// reconcile. So clients may repeat their requests as often as they like.
-    Early,
-    /// The time to reconcile has come, or the process that sent the write has lost its lease, or a client repeated the
-    /// request of a write that is held.
-    Due,
-    /// [`RECONCILES_BEFORE_GIVING_UP`] times the `visibility_lag` has passed since the write was last sent. If the
-    /// provider does not show the write now, the gateway counts it as not executed.
-    Exhausted,
-}
-
-impl ReconcilePhase {
-    fn of(record: &Record, connection: &Connection) -> Self {
-        let now = crate::clock::now();
-        let visible_by =
-            record.sent_at.checked_add(connection.visibility_lag.saturating_mul(RECONCILES_BEFORE_GIVING_UP));
-        let is_exhausted = visible_by.is_ok_and(|time| time <= now);
-        match (record.state, record.reconcile_after) {
-            (State::Unknown, Some(after)) if after > now => Self::Early,
-            (State::Unknown, _) if is_exhausted => Self::Exhausted,
-            _ => Self::Due,
-        }
-    }
-
-    /// When to reconcile next, if this attempt finds nothing. The pause depends only on the time since the write was
-    /// last sent: the longer that time, the longer the pause. It does not depend on how often clients repeat requests.
-    fn next_reconcile_at(self, record: &Record, connection: &Connection) -> Option<Timestamp> {
-        const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-        if self == Self::Early {
-            return record.reconcile_after;
-        }
-        let (now, lag) = (crate::clock::now(), connection.visibility_lag);
-        let passed = Duration::try_from(now.duration_since(record.sent_at)).unwrap_or_default();
-        now.checked_add((passed / 2).clamp(lag, LONGEST_PAUSE.max(lag))).ok()
     }
 }
 
