@@ -28,8 +28,6 @@ mod network;
 mod outage;
 mod points;
 mod prometheus;
-#[path = "../shared/read_only.rs"]
-mod read_only;
 mod relay;
 mod scale;
 mod store_faults;

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, FileTimes},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::SystemTime,
 };
 
@@ -13,7 +14,6 @@ use rusqlite::Connection;
 
 use crate::{
     bed::{Bed, claim, done, keyed},
-    read_only::ReadOnly,
     trial::trial,
 };
 
@@ -208,10 +208,34 @@ async fn a_removed_file_refuses_writes_until_it_is_back() {
     assert!(is_known(&open(&bed).await, "k2").await);
 }
 
+/// Over a folder lies the same folder, which cannot be written: as a system mounts a disk after an error.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn over(folder: &Path) -> Option<Self> {
+        let mount = |options: &str, places: &[&Path]| {
+            let status = Command::new("mount").args(["-o", options]).args(places).stderr(Stdio::null()).status();
+            status.is_ok_and(|status| status.success())
+        };
+        if !mount("bind", &[folder, folder]) {
+            return None;
+        }
+        let read_only = Self(folder.to_owned());
+        mount("remount,bind,ro", &[folder]).then_some(read_only)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
 /// It needs the right to mount, which only root has. For others it is ignored.
 fn a_filesystem_that_becomes_read_only() -> Trial {
     let name = "damage::a_filesystem_that_becomes_read_only_refuses_writes_until_it_can_be_written";
-    if !ReadOnly::is_allowed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    if ReadOnly::over(folder.path()).is_none() {
         return Trial::test(format!("{name} (mounts are not allowed)"), || Ok(())).with_ignored_flag(true);
     }
     trial(name, || async {

@@ -13,8 +13,6 @@ mod distance;
 mod file;
 mod log;
 mod previous;
-#[path = "../shared/read_only.rs"]
-mod read_only;
 mod replicas;
 mod restore;
 mod sealed;

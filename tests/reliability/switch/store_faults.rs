@@ -25,15 +25,16 @@ const FAULTS: &str = "delay = \"1ms..30ms\"\nsearch_lag = \"100ms\"\n";
 
 pub(crate) fn trials() -> Vec<Trial> {
     let one = |fault: StoreFault| {
-        fault.or_ignored(trial(format!("a_switch_with_a_{}_at_each_step", fault.name()), move || failing(fault)))
+        trial(format!("a_switch_whose_store_has_a_{}_at_each_step", fault.name()), move || failing(fault))
     };
     StoreFault::ALL.map(one).into()
 }
 
 async fn failing(fault: StoreFault) {
     let patience = sized(Duration::from_mins(1), Duration::from_mins(30));
-    let times_each = sized(1, 10);
-    let mut random = Random::new(fault.name().len() as u64);
+    // In the full size, a step takes a minute or more.
+    let (most, pause) = sized((2, 150), (20, 3000));
+    let mut random = Random::new(fault as u64);
     let sides = Sides {
         providers: ["notchpay", "bitnob"],
         faults: [FAULTS, FAULTS],
@@ -41,25 +42,40 @@ async fn failing(fault: StoreFault) {
         store: "",
     };
     let bed = sides.start(Fleet::Alone);
+    let gateway = &bed.gateways[0];
     let customers = seed(&bed, sized(30, 2000)).await;
     let clients = Clients::start(&bed.client, &customers, &random);
-    let mut times = Vec::new();
+    let (mut times, mut within) = (Vec::new(), 0);
     for goal in [Goal::Planned, Goal::Copied, Goal::Verified, Goal::Switched, Goal::Back] {
         times.push(Timestamp::now());
+        // The command of the step needs the store.
+        let failing = gateway.fail_store(fault);
+        noticed(&bed.client).await;
         let operator = bed.operator.clone();
         let reached = tokio::spawn(async move { operator.reach(goal, &mut Kills::none(), patience).await });
-        for _ in 0..times_each {
-            sleep(random.milliseconds(0, 150)).await;
-            let failing = bed.gateways[0].fail_store(fault);
+        sleep(random.milliseconds(0, 150)).await;
+        assert!(!reached.is_finished(), "{goal:?} is reached without a store");
+        failing.repair();
+        for _ in 0..most {
+            sleep(random.milliseconds(0, pause)).await;
+            if reached.is_finished() {
+                break;
+            }
+            let failing = gateway.fail_store(fault);
             noticed(&bed.client).await;
             failing.repair();
+            within += 1;
         }
         reached.await.expect("the goal is reached");
         times.push(Timestamp::now());
     }
+    assert!(within > 0, "the store never failed within a step");
     let customers = clients.stop().await;
     bed.operator.wait("everything is copied back", patience, is_back).await;
     let flips = Flips { cutover: [times[6], times[7]], rollback: [times[8], times[9]] };
     let figures = check(&bed, &customers, &flips).await;
-    eprintln!("a switch with a {}: {} faults, {figures}", fault.name(), 5 * times_each);
+    eprintln!(
+        "a switch whose store has a {}: failed before each of 5 steps and {within} times within, {figures}",
+        fault.name()
+    );
 }
