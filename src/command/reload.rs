@@ -5,12 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
 use tokio::task::JoinError;
 
-use super::{
-    file_watch::FileWatch,
-    serve::Running,
-    service_manager::{self, State},
-    signals::ReloadSignals,
-};
+use super::{file_watch::FileWatch, serve::Running, service_manager::ReloadNotice, signals::ReloadSignals};
 use crate::{
     config::{self, Change, Config, ConfigError, Loaded, Snapshot},
     merchant::{Gateway, Resolved, Twins},
@@ -61,9 +56,8 @@ impl Reloader {
             // What is changed after this is noticed, also while it is reloaded.
             let is_changed = self.look().await;
             if is_signal || is_changed {
-                service_manager::notify(State::Reloading);
+                let _notice = ReloadNotice::begin();
                 self.reload().await;
-                service_manager::notify(State::Ready);
             }
         }
     }

@@ -25,6 +25,23 @@ pub(super) fn notify(state: State) {
     }
 }
 
+/// A reload that has begun. The service manager is notified of its end when this is dropped, also by a panic.
+#[derive(Debug)]
+pub(super) struct ReloadNotice;
+
+impl ReloadNotice {
+    pub(super) fn begin() -> Self {
+        notify(State::Reloading);
+        Self
+    }
+}
+
+impl Drop for ReloadNotice {
+    fn drop(&mut self) {
+        notify(State::Ready);
+    }
+}
+
 /// Notifies the watchdog of the service manager at half of its time limit, if it has one. This is a task of the runtime
 /// and not a thread, so that the service manager restarts a gateway whose runtime is stuck.
 pub(super) async fn keep_alive() {

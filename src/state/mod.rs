@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 pub use bodies::{BodyBudget, BodyOwner, OverBudget, Reservation, SMALL_BODY};
 pub use replays::{Admitted, NotAdmitted, Once, Repeated, Replays, Seen};
@@ -130,16 +130,13 @@ impl App {
 
     /// Starts the workers. They run until the handle is aborted.
     pub fn run_in_background(self: &Arc<Self>) -> JoinHandle<()> {
-        let start = self.gateway.load_full();
         let app = Arc::clone(self);
         tokio::spawn(async move {
+            // In a task of its own, because it measures how long a task waits until it runs. It ends with this one.
+            let mut measuring = JoinSet::new();
+            measuring.spawn(Arc::clone(&app).keep_adapting());
             tokio::join!(
                 app.writes.run_workers(),
-                keep_running("request places", || app.places.keep_adapting(
-                    start.places,
-                    start.overload_wait,
-                    app.metrics()
-                )),
                 keep_running("routing", || app.keep_learning()),
                 keep_running("last hour", || app.keep_last_hour()),
                 keep_running("switches", || app.switches.work()),
@@ -157,6 +154,12 @@ impl App {
             // What is not sent until then is lost.
             let _ = tokio::time::timeout(longest_wait, self.shared.spans().flushed()).await;
         }
+    }
+
+    async fn keep_adapting(self: Arc<Self>) {
+        let start = self.gateway.load_full();
+        let adapt = || self.places.keep_adapting(start.places, start.overload_wait, self.metrics());
+        keep_running("request places", adapt).await;
     }
 
     async fn keep_learning(&self) {
