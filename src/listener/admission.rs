@@ -32,6 +32,9 @@ const SHORTEST_FIRST_WAIT_MS: Time = 20;
 /// The most connections that the listener has begun to close in favour of new ones and whose files are still open. Beyond it, the
 /// listener accepts no connection until one of them is closed, which takes a few milliseconds.
 const MOST_CLOSING: usize = 128;
+/// How many connections more than the limit there may be, because a request of theirs had arrived when they lost their place. While
+/// there are more than the limit, each new connection takes two places.
+const MOST_KEPT: usize = 128;
 /// How often connections that were closed or refused are logged.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
 
@@ -118,6 +121,9 @@ impl Admission {
         let is_full = open.places.len() >= self.limits.max_connections;
         let is_refused =
             of_client >= self.limits.max_connections_per_address || (is_full && !open.replace(time_since(self.epoch)));
+        if is_full && open.places.len() >= self.limits.max_connections {
+            open.replace(time_since(self.epoch));
+        }
         if is_refused {
             open.refused += 1;
             self.limits.series.refused.inc();
@@ -146,6 +152,14 @@ impl Admission {
         Some(Admitted { admission: Arc::clone(self), place, client })
     }
 
+    /// A connection that had lost its place is closed, or has got it back.
+    fn has_closed(&self, open: &mut Open) {
+        if open.closing == MOST_CLOSING {
+            self.closed.notify_one();
+        }
+        open.closing -= 1;
+    }
+
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,13 +168,17 @@ impl Admission {
 impl Open {
     /// Gives a new connection a place.
     fn add(&mut self, client: Option<IpAddr>, epoch: Instant) -> Arc<Place> {
-        let index = AtomicUsize::new(self.places.len());
-        let place = Arc::new(Place { progress: Arc::new(Progress::new(epoch)), index });
-        self.places.push(Arc::clone(&place));
+        let place = Arc::new(Place { progress: Arc::new(Progress::new(epoch)), index: AtomicUsize::default() });
+        self.put(&place);
         if let Some(client) = client {
             *self.by_client.entry(client).or_default() += 1;
         }
         place
+    }
+
+    fn put(&mut self, place: &Arc<Place>) {
+        place.index.store(self.places.len(), Ordering::Relaxed);
+        self.places.push(Arc::clone(place));
     }
 
     /// The connection that has waited for its client the longest, of some.
@@ -208,6 +226,19 @@ impl Admitted {
         &self.admission.limits
     }
 
+    /// Gives a connection back the place that it has lost, because its next request has arrived: while the gateway is busy, it reads
+    /// some requests late. Returns whether it did: not if too many have got theirs back.
+    pub(super) fn keep_place(&self) -> bool {
+        let mut open = self.admission.open();
+        if open.places.len() >= self.limits().max_connections + MOST_KEPT {
+            return false;
+        }
+        self.admission.has_closed(&mut open);
+        self.progress().reopen();
+        open.put(&self.place);
+        true
+    }
+
     /// The requests of the connection.
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.place.progress
@@ -219,12 +250,7 @@ impl Drop for Admitted {
         self.limits().series.open.dec();
         let mut open = self.admission.open();
         match self.place.index.load(Ordering::Relaxed) {
-            usize::MAX => {
-                if open.closing == MOST_CLOSING {
-                    self.admission.closed.notify_one();
-                }
-                open.closing -= 1;
-            }
+            usize::MAX => self.admission.has_closed(&mut open),
             index => drop(open.remove(index)),
         }
         if let Some(client) = self.client
@@ -239,139 +265,4 @@ impl Drop for Admitted {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    fn admission(max_connections: usize, trusted: &str) -> Arc<Admission> {
-        let trusted_proxies = vec![trusted.parse().expect("a network")];
-        Admission::new(Limits {
-            max_connections,
-            max_connections_per_address: 2,
-            max_streams: 1,
-            stream_window: 64 << 10,
-            connection_window: 1 << 20,
-            head: crate::config::HeadLimits { uri: 8 << 10, headers: 64, headers_size: 16 << 10 },
-            trusted_proxies,
-            head_timeout: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(1),
-            rest_after: Duration::from_secs(1),
-            write_timeout: Duration::from_secs(1),
-            ping_interval: Duration::from_secs(1),
-            ping_timeout: Duration::from_secs(1),
-            series: super::super::ListenerSeries::default(),
-        })
-    }
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().expect("an address")
-    }
-
-    #[test]
-    fn an_address_has_a_cap_of_its_own_and_a_trusted_proxy_has_none() {
-        let admission = admission(9, "10.0.0.0/8");
-        let mut held: Vec<_> = (0..2).map(|_| admission.admit(address("192.0.2.1")).expect("below the cap")).collect();
-        assert!(admission.admit(address("192.0.2.1")).is_none());
-        assert!(admission.admit(address("::ffff:192.0.2.1")).is_none(), "the same address");
-        held.push(admission.admit(address("192.0.2.2")).expect("another address"));
-        held.extend((0..4).map(|_| admission.admit(address("10.1.2.3")).expect("a trusted proxy")));
-        held.remove(0);
-        held.push(admission.admit(address("192.0.2.1")).expect("one was closed"));
-        held.clear();
-        assert!(admission.open().by_client.is_empty());
-        assert_eq!(counts(&admission), [0, 0]);
-    }
-
-    #[test]
-    fn the_addresses_of_one_ipv6_network_count_as_one_client() {
-        let admission = admission(9, "fd00::/8");
-        let held: Vec<_> =
-            ["2001:db8::1", "2001:db8::2"].map(|peer| admission.admit(address(peer)).expect("below")).into();
-        assert!(admission.admit(address("2001:db8::3")).is_none());
-        admission.admit(address("2001:db8:0:1::1")).expect("another network");
-        drop(held);
-    }
-
-    #[test]
-    fn the_cap_of_all_connections_holds_for_trusted_proxies_too() {
-        let admission = admission(3, "10.0.0.0/8");
-        let held: Vec<_> = (0..3).map(|_| admission.admit(address("10.0.0.1")).expect("below the cap")).collect();
-        assert!(admission.admit(address("10.0.0.1")).is_none());
-        assert!(admission.admit(address("192.0.2.1")).is_none());
-        drop(held);
-        admission.admit(address("192.0.2.1")).expect("all were closed");
-    }
-
-    /// How many connections have a place, and how many have lost it and are still open.
-    fn counts(admission: &Admission) -> [usize; 2] {
-        let open = admission.open();
-        [open.places.len(), open.closing]
-    }
-
-    /// A time at which all connections have waited for long.
-    fn later(admission: &Admission) -> Time {
-        time_since(admission.epoch) + 1000 * SHORTEST_WAIT_MS
-    }
-
-    #[test]
-    fn the_connection_that_waits_longest_loses_its_place_and_answers_no_request() {
-        let admission = admission(9, "10.0.0.0/8");
-        let held: Vec<_> = (0..4).map(|_| admission.admit(address("10.0.0.1")).expect("below the cap")).collect();
-        assert!(held[0].progress().begin(), "it answers a request");
-        let now = time_since(admission.epoch);
-        assert!(!admission.open().replace(now), "all others have waited for a moment only");
-        let lost = |admitted: &Admitted| admitted.place.index.load(Ordering::Relaxed) == usize::MAX;
-        assert!(admission.open().replace(later(&admission)));
-        assert_eq!(held.iter().map(lost).collect::<Vec<_>>(), [false, true, false, false], "the oldest that waits");
-        assert!(!held[1].progress().begin(), "a request that arrives meanwhile is not answered");
-        held[0].progress().answered();
-        assert!(held[0].progress().waits_since() >= held[3].progress().waits_since(), "it has waited since its answer");
-        assert_eq!(counts(&admission), [3, 1]);
-        drop(held);
-        assert_eq!(counts(&admission), [0, 0]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn while_all_connections_are_young_the_listener_waits_and_refuses_none() {
-        let admission = admission(2, "10.0.0.0/8");
-        let admit = || admission.admit(address("10.0.0.1"));
-        let held = [admit().expect("below the cap"), admit().expect("below the cap")];
-        let began = tokio::time::Instant::now();
-        admission.may_replace().await;
-        let waited = began.elapsed();
-        assert!(waited > Duration::ZERO && waited <= Duration::from_millis(SHORTEST_FIRST_WAIT_MS), "{waited:?}");
-
-        let all_begin = held.iter().all(|one| one.progress().begin());
-        assert!(all_begin);
-        for one in &held {
-            one.progress().answered();
-        }
-        let began = tokio::time::Instant::now();
-        admission.may_replace().await;
-        assert!(began.elapsed() > Duration::from_millis(SHORTEST_FIRST_WAIT_MS), "a next request may be on its way");
-
-        let all_begin = held.iter().all(|one| one.progress().begin());
-        assert!(all_begin);
-        assert!(admission.may_replace().now_or_never().is_some(), "it does not wait for answers");
-        assert!(admit().is_none());
-    }
-
-    #[test]
-    fn connections_that_have_yet_to_close_are_limited() {
-        let admission = admission(2 * MOST_CLOSING, "10.0.0.0/8");
-        let admit = |_| admission.admit(address("10.0.0.1")).expect("below the cap");
-        let mut held: Vec<_> = (0..2 * MOST_CLOSING).map(admit).collect();
-        for _ in 0..MOST_CLOSING {
-            assert!(admission.open().replace(later(&admission)));
-        }
-        assert!(!admission.open().replace(later(&admission)));
-        let mut waits = Box::pin(admission.may_replace());
-        assert!(waits.as_mut().now_or_never().is_none(), "no connection is accepted now");
-        let lost = held.iter().position(|one| one.place.index.load(Ordering::Relaxed) == usize::MAX);
-        drop(held.swap_remove(lost.expect("one has lost its place")));
-        assert!(waits.as_mut().now_or_never().is_some(), "one has closed");
-        assert!(admission.open().replace(later(&admission)));
-        assert!(admission.may_replace().now_or_never().is_none());
-    }
-}
+mod tests;

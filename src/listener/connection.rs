@@ -178,6 +178,11 @@ impl Connection {
         ends
     }
 
+    /// Whether a connection that loses its place keeps it, because its next request has arrived and was not read.
+    pub(super) fn keeps_place(&self) -> bool {
+        self.unread.is_empty() && self.stream.has_arrived() && self.admitted.keep_place()
+    }
+
     /// Takes back what hyper has read and not used.
     pub(super) fn take_back(&mut self, unused: Bytes) {
         self.unread = unused;

@@ -114,6 +114,16 @@ impl Progress {
         closed
     }
 
+    /// The listener does not close the connection after all. It waits for its client from now on.
+    pub(super) fn reopen(&self) {
+        self.state.store(time_since(self.epoch), Ordering::Relaxed);
+    }
+
+    /// Whether hyper still has a request, or the body of its answer.
+    pub(super) fn is_sending(&self) -> bool {
+        self.sending.load(Ordering::Relaxed)
+    }
+
     /// Waits until the listener has closed the connection.
     pub(super) async fn closed(&self) {
         self.closed.notified().await;

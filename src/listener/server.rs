@@ -213,19 +213,28 @@ impl Server {
                 _ => GracefulConnection::graceful_shutdown(connection),
             };
             let ends = until_it_ends(Pin::new(&mut connection), stages, progress.closed(), pending(), leave, pending());
-            tokio::select! {
+            let end = tokio::select! {
                 biased;
-                () = progress.rests() => {}
-                () = ends => return,
+                () = progress.rests() => None,
+                end = ends => Some(end),
+            };
+            if end == Some(End::Over) || (end == Some(End::Replaced) && progress.is_sending()) {
+                return;
             }
-            // A connection that rests has no request, so nothing is lost with hyper's state.
+            // A connection that rests, or that waits for its client, has no request, so nothing is lost with hyper's state.
             let Parts { io, read_buf, .. } = connection.into_parts();
             stream = io.into_inner();
             stream.take_back(read_buf);
+            if end == Some(End::Replaced) {
+                match stream.keeps_place() {
+                    true => continue,
+                    false => return,
+                }
+            }
             tokio::select! {
                 biased;
                 () = stages.draining() => {}
-                () = progress.closed() => return,
+                () = progress.closed() => if !stream.keeps_place() { return },
                 () = stream.rest() => {}
             }
         }
@@ -266,7 +275,7 @@ impl Server {
 
 /// Serves a connection until it is closed. When the listener drains, or the connection was idle for too long, hyper tells the
 /// client to send no new request, and answers those that it has sent. The connection is dropped when the listener stops, when
-/// the client then keeps it open for too long, or when the listener has closed it in favour of a new one.
+/// the client then keeps it open for too long, or when it has lost its place to a new one.
 async fn until_it_ends<C: GracefulConnection>(
     mut connection: Pin<&mut C>,
     stages: &mut Stages,
@@ -274,14 +283,14 @@ async fn until_it_ends<C: GracefulConnection>(
     idle: impl Future<Output = ()>,
     leave: impl FnOnce(Pin<&mut C>),
     stays: impl Future<Output = ()>,
-) {
+) -> End {
     let mut closed = pin!(closed);
     tokio::select! {
         biased;
         () = stages.draining() => {}
-        () = closed.as_mut() => return,
+        () = closed.as_mut() => return End::Replaced,
         () = idle => {}
-        _ = connection.as_mut() => return,
+        _ = connection.as_mut() => return End::Over,
     }
     leave(connection.as_mut());
     tokio::select! {
@@ -291,6 +300,16 @@ async fn until_it_ends<C: GracefulConnection>(
         () = stays => {}
         _ = connection => {}
     }
+    End::Over
+}
+
+/// Why a connection is not served any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It has lost its place to a new one.
+    Replaced,
+    /// All other reasons.
+    Over,
 }
 
 #[cfg(test)]

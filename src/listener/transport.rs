@@ -133,6 +133,24 @@ pub(super) fn limit_unacknowledged(stream: &TcpStream, limit: Duration) {
 pub(super) fn limit_unacknowledged(_: &TcpStream, _: Duration) {}
 
 impl Stream {
+    /// Whether the system has received bytes from the client that were not read.
+    #[cfg(unix)]
+    pub(super) fn has_arrived(&self) -> bool {
+        use rustix::net::{RecvFlags, recv};
+
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        recv(stream, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(length, _)| length > 0)
+    }
+
+    /// Elsewhere, the system is not asked.
+    #[cfg(not(unix))]
+    pub(super) fn has_arrived(&self) -> bool {
+        false
+    }
+
     /// Resets the connection when it is dropped. Otherwise the system would keep what a client does not read, up to some
     /// megabytes, and would not tell the client that the connection is closed before the client has read all of it.
     pub(super) fn reset_on_drop(&self) {
