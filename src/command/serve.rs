@@ -230,8 +230,8 @@ async fn serve(loaded: Loaded, inherited: Inherited, file: Option<PathBuf>) -> R
         tracing::info!(server.address = %address, "serving the operator on http://{address}");
     }
     // Clients that connect meanwhile wait in the service manager's socket for the next process.
-    let is_noticed = socket.is_none();
-    tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone(), is_noticed));
+    let waits_for_balancers = socket.is_none();
+    tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone(), waits_for_balancers));
     let reloader = Arc::new(Mutex::new(Reloader::new(&running, loaded, file, reloads)));
     tokio::spawn(keep_running("reloads", move || run_reloads(Arc::clone(&reloader))));
     service_manager::notify(State::Ready);
@@ -281,13 +281,13 @@ fn greeting(address: SocketAddr, operator: Option<SocketAddr>) -> String {
 }
 
 /// Drains on the first SIGTERM or SIGINT, and stops at once on the second.
-async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: listener::Handle, is_noticed: bool) {
+async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: listener::Handle, waits_for_balancers: bool) {
     signals.next().await;
     service_manager::notify(State::Stopping);
     app.draining.store(true, Ordering::Relaxed);
     let (notice, timeout) = {
         let gateway = app.gateway.load();
-        (if is_noticed { gateway.stop_notice } else { Duration::ZERO }, gateway.stop_timeout)
+        (if waits_for_balancers { gateway.stop_notice } else { Duration::ZERO }, gateway.stop_timeout)
     };
     if handle.connection_count() > 0 && !notice.is_zero() {
         tracing::info!("stopping: /readyz answers 503, new connections are accepted for {} s", notice.as_secs_f32());

@@ -127,12 +127,12 @@ pub struct ServerConfig {
     #[schemars(range(min = 256, max = 65534))]
     pub max_uri: u32,
     /// How many headers a request may have.
-    #[serde(deserialize_with = "within::<_, 16, 1000>")]
-    #[schemars(range(min = 16, max = 1000))]
+    #[serde(deserialize_with = "within::<_, 32, 1000>")]
+    #[schemars(range(min = 32, max = 1000))]
     pub max_headers: u32,
     /// How large the headers of a request may be together, in bytes.
-    #[serde(deserialize_with = "within::<_, 1024, 262_144>")]
-    #[schemars(range(min = 1024, max = 262_144))]
+    #[serde(deserialize_with = "within::<_, 4096, 262_144>")]
+    #[schemars(range(min = 4096, max = 262_144))]
     pub max_headers_size: u32,
     /// The addresses and networks of the proxies in front of the gateway, such as `10.0.0.0/8`. Their connections are
     /// not limited by address, and `X-Forwarded-For` says whose wrong keys they bring.
@@ -243,7 +243,7 @@ pub struct Outbound {
     #[serde(deserialize_with = "within::<_, 0, 10>")]
     #[schemars(range(max = 10))]
     pub max_retries: u32,
-    /// How many requests of a connection may be sent again, as a part of all, from 0 to 1.
+    /// How many retries a connection may have for each of its requests that needs none, from 0 to 1. It is rounded down to 1/n.
     #[serde(deserialize_with = "part")]
     pub max_retry_share: f64,
     /// When the gateway stops to send requests to a provider that fails.

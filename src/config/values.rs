@@ -35,9 +35,12 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     parse_duration_or_zero(text).filter(|duration| !duration.is_zero())
 }
 
+/// A longer duration could not be added to every time.
+const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
+
 fn parse_duration_or_zero(text: &str) -> Option<Duration> {
     let duration: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(duration).ok()
+    Duration::try_from(duration).ok().filter(|duration| *duration <= LONGEST)
 }
 
 /// A value as it was typed, in a message. A long one may be a secret in the wrong place, so it is not repeated.

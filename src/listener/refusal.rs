@@ -6,7 +6,8 @@ use http::Response;
 
 use crate::config::HeadLimits;
 
-/// Writes the answer to a request whose head was refused with this status. It gets the beginning of the head, and its limits, too.
+/// Writes the answer to a request whose head was refused with this status. It gets the beginning of the head and the limits of a
+/// head as well.
 pub type RefuseHead = fn(u16, &[u8], HeadLimits) -> Response<Bytes>;
 
 /// The beginning of a head: enough of it to know what the request is for.

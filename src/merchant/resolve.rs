@@ -286,7 +286,7 @@ impl Resolver<'_> {
                 },
                 max_reply: outbound.max_reply,
                 breaker: outbound.breaker,
-                retries: RetryLimits { of_request: outbound.max_retries, share: outbound.max_retry_share },
+                retries: RetryLimits { max_retries: outbound.max_retries, share: outbound.max_retry_share },
                 sends_traceparent: typed.send_traceparent,
             },
         );

@@ -138,7 +138,8 @@ codes! {
     /// The provider refuses the request because it received too many from this account. Until `Retry-After`, the gateway
     /// sends it no further request of this connection, and answers this code itself. Try again then.
     ProviderRateLimited = "provider_rate_limited", 429, "The provider received too many requests";
-    /// The headers of the request are larger than `server.max_headers_size` (16 KiB) together, or there are more than `server.max_headers` (64).
+    /// The headers of the request are larger than `server.max_headers_size` (16 KiB), or there are more than
+    /// `server.max_headers` (64).
     HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
     /// The gateway itself failed. Its log has the cause under the request's id.
     Internal = "internal", 500, "The gateway failed";

@@ -22,7 +22,7 @@ use crate::{chance::Jitter, metrics::ConnectionSeries};
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// So many retries are always allowed.
+/// This many retries a second are always allowed.
 const BUDGET_MIN_PER_SECOND: u32 = 3;
 const BUDGET_PERIOD: Duration = Duration::from_secs(10);
 
@@ -30,9 +30,20 @@ const BUDGET_PERIOD: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy)]
 pub struct RetryLimits {
     /// Attempts of one request after the first.
-    pub of_request: u32,
-    /// The part of all requests of a connection that may be sent again, from 0 to 1.
+    pub max_retries: u32,
+    /// How many retries there may be for each request that needs none, from 0 to 1.
     pub share: f64,
+}
+
+impl RetryLimits {
+    /// The share as the budget takes it. The budget counts whole requests for a retry, and rounds their number down, which would
+    /// allow more retries than the share. So their number is rounded up here, and half a request more makes it exact.
+    fn budget_share(self) -> f32 {
+        let requests = (1.0 / self.share).ceil();
+        #[expect(clippy::cast_possible_truncation, reason = "it is a number from 0 to 1")]
+        let share = (1.0 / (requests + 0.5)) as f32;
+        share
+    }
 }
 
 /// The retries of one request. All requests of a connection share the budget.
@@ -48,12 +59,10 @@ pub(super) struct Policy {
 impl Policy {
     pub(super) fn new(limits: RetryLimits, gate: Arc<Gate>, series: Arc<ConnectionSeries>) -> Self {
         // Full jitter. The bounds are valid constants, so this does not fail. Without pauses, nothing would be sent again.
-        #[expect(clippy::cast_possible_truncation, reason = "it is a number from 0 to 1")]
-        let share = limits.share as f32;
         let maker = ExponentialBackoffMaker::new(MIN_PAUSE, MAX_PAUSE, 1.0, Jitter);
         Self {
-            retries_left: limits.of_request,
-            budget: Arc::new(TpsBudget::new(BUDGET_PERIOD, BUDGET_MIN_PER_SECOND, share)),
+            retries_left: limits.max_retries,
+            budget: Arc::new(TpsBudget::new(BUDGET_PERIOD, BUDGET_MIN_PER_SECOND, limits.budget_share())),
             pause: maker.ok().map(|mut maker| maker.make_backoff()),
             gate,
             series,
@@ -120,8 +129,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_share_of_retries_is_that_of_the_configuration() {
-        for (share, retries) in [(0.0, 30), (0.2, 50), (1.0, 130)] {
-            let policy = policy(RetryLimits { of_request: 2, share });
+        // A share between 1/n and 1/(n + 1) is the smaller of both.
+        for (share, retries) in [(0.0, 30), (1e-300, 30), (0.01, 31), (0.2, 50), (0.3, 55), (0.6, 80), (1.0, 130)] {
+            let policy = policy(RetryLimits { max_retries: 2, share });
             (0..100).for_each(|_| policy.budget.deposit());
             let allowed = std::iter::from_fn(|| policy.budget.withdraw().then_some(())).take(1000).count();
             assert_eq!(allowed, retries, "of 100 requests in 10 s, and three a second");
@@ -131,7 +141,7 @@ mod tests {
     /// Otherwise a provider that had refused many requests would get all of them again at one moment.
     #[tokio::test(start_paused = true)]
     async fn requests_that_fail_together_are_not_sent_again_together() {
-        let policy = policy(RetryLimits { of_request: 2, share: 0.2 });
+        let policy = policy(RetryLimits { max_retries: 2, share: 0.2 });
         let pauses =
             [policy.clone(), policy].map(|policy| policy.pause.map(|mut pause| pause.next_backoff().deadline()));
         assert!(pauses[0].is_some());

@@ -3,10 +3,15 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
+use passerelle::config::load_text;
 use serde_json::Value;
 
-/// What the gateway needs at most to stop, in seconds: as `docs/operating.md` says in its table of signals.
-const DRAIN: u64 = 3 + 20 + 5 + 1;
+/// What the gateway needs at most to stop, in seconds, by the defaults: as `docs/operating.md` says in its table of signals.
+fn drain() -> u64 {
+    let server = load_text("", "test.toml").expect("the defaults").config.server;
+    (server.stop_notice + server.stop_timeout).as_secs() + 5 + 1
+}
+
 /// What the service manager or the orchestrator needs besides.
 const MARGIN: u64 = 5;
 
@@ -36,11 +41,11 @@ fn the_configuration_that_the_packages_install_has_no_mistakes() {
 #[test]
 fn no_package_ends_a_gateway_that_still_drains() {
     let chart = "helm/passerelle/values.yaml";
-    assert!(number("passerelle.service", "TimeoutStopSec=") >= DRAIN + MARGIN);
-    assert!(number(chart, "terminationGracePeriodSeconds:") >= DRAIN + MARGIN);
+    assert!(number("passerelle.service", "TimeoutStopSec=") >= drain() + MARGIN);
+    assert!(number(chart, "terminationGracePeriodSeconds:") >= drain() + MARGIN);
     let schema: Value = serde_json::from_str(&text("helm/passerelle/values.schema.json")).expect("JSON");
     let least = &schema["properties"]["terminationGracePeriodSeconds"]["minimum"];
-    assert!(least.as_u64().is_some_and(|least| least >= DRAIN + MARGIN), "the chart accepts {least}");
+    assert!(least.as_u64().is_some_and(|least| least >= drain() + MARGIN), "the chart accepts {least}");
 }
 
 /// With socket activation, the gateway is found where it was without.

@@ -116,9 +116,10 @@ fn mistakes_in_the_limits_are_reported_with_their_line() {
         ("max_bodies = 1048576", "must be at least four times `server.max_body`"),
         ("body_timeout = \"0s\"", "must be a duration above zero"),
         ("stop_notice = \"soon\"", "must be a duration, such as \"3s\", or \"0s\" for none"),
+        ("stop_timeout = \"9000000000000000s\"", "must be a duration above zero"),
         ("max_uri = 65535", "must be a number from 256 to 65534, not `65535`"),
-        ("max_headers = 15", "must be a number from 16 to 1000, not `15`"),
-        ("max_headers_size = 0", "must be a number from 1024 to 262144, not `0`"),
+        ("max_headers = 31", "must be a number from 32 to 1000, not `31`"),
+        ("max_headers_size = 0", "must be a number from 4096 to 262144, not `0`"),
         ("stream_window = 16777217", "must be a number from 1024 to 16777216, not `16777217`"),
         ("connection_window = 65534", "must be a number from 65535 to 16777216, not `65534`"),
     ] {

@@ -58,7 +58,7 @@ async fn the_limits_of_a_head_are_those_of_the_configuration() {
     };
     let query = |length: usize| format!("/livez?{}", "a".repeat(length - "/livez?".len()));
     for (keys, uri, headers) in [
-        ("max_uri = 300\nmax_headers = 20\nmax_headers_size = 1024", 300, 20),
+        ("max_uri = 300\nmax_headers = 40\nmax_headers_size = 4096", 300, 40),
         ("max_uri = 20000\nmax_headers = 200\nmax_headers_size = 40000", 20_000, 200),
     ] {
         let gateway = Gateway::start(&sandbox(keys)).await;
@@ -71,10 +71,10 @@ async fn the_limits_of_a_head_are_those_of_the_configuration() {
         assert_eq!(refused.status_and_code(), (431, "headers_too_large"), "{keys}");
         assert!(refused.detail().contains(&format!("at most {headers} headers")), "{}", refused.detail());
     }
-    let gateway = Gateway::start(&sandbox("max_headers_size = 2000")).await;
-    let refused = answered(&gateway, with_headers(&format!("x: {}\r\n", "a".repeat(2000)))).await;
+    let gateway = Gateway::start(&sandbox("max_headers_size = 5000")).await;
+    let refused = answered(&gateway, with_headers(&format!("x: {}\r\n", "a".repeat(5000)))).await;
     assert_eq!(refused.status_and_code(), (431, "headers_too_large"));
-    assert!(refused.detail().contains("larger than 2000 bytes"), "{}", refused.detail());
+    assert!(refused.detail().contains("larger than 5000 bytes"), "{}", refused.detail());
 }
 
 #[tokio::test]

@@ -65,12 +65,12 @@ async fn the_streams_of_a_connection_are_those_of_the_configuration() {
 #[tokio::test]
 async fn the_windows_and_the_largest_head_are_those_of_the_configuration() {
     let keys =
-        "stream_window = 4096\nconnection_window = 200000\nmax_uri = 1000\nmax_headers = 20\nmax_headers_size = 2000";
+        "stream_window = 4096\nconnection_window = 200000\nmax_uri = 1000\nmax_headers = 40\nmax_headers_size = 5000";
     let gateway = Gateway::start(&sandbox(&format!("http2 = \"prior_knowledge\"\n{keys}"))).await;
     let mut client = to_gateway(&gateway).await;
     let settings = client.next_of(SETTINGS).await.expect("settings");
     // Each header counts 32 bytes more, and 2 KiB are for what is no header.
-    for expected in [setting(4, 4096), setting(6, 1000 + 2000 + 20 * 32 + 2048)] {
+    for expected in [setting(4, 4096), setting(6, 1000 + 5000 + 40 * 32 + 2048)] {
         assert!(settings.payload.chunks(6).any(|one| one == expected), "{:?}", settings.payload);
     }
     let window = client.next_of(WINDOW_UPDATE).await.expect("the window of the connection");

@@ -10,7 +10,7 @@ use std::{
         Arc,
         mpsc::{Receiver, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -126,7 +126,15 @@ impl Gateway {
 
     /// Waits for its end.
     pub(super) fn ends(&mut self) {
-        assert!(self.child.wait().expect("it ends").success());
+        let latest = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait().expect("a status") {
+                Some(status) => break status,
+                None => assert!(Instant::now() < latest, "it does not end"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success());
     }
 }
 

@@ -1,14 +1,16 @@
 //! How long a gateway takes to stop, by its configuration.
 
-use std::{io::Write as _, net::TcpStream};
+use std::{io::Write as _, net::TcpStream, time::Instant};
 
 use rustix::process::Signal;
 
-use super::process::{ACME, Gateway, SERVER};
+use super::process::{ACME, Gateway, PATIENCE, SERVER};
 
 /// A gateway with a client whose request does not end, and with other times to stop since a reload.
 fn stopping(times: &str) -> (Gateway, TcpStream) {
-    let gateway = Gateway::start(&format!("{SERVER}{ACME}"));
+    // The client has longer than any test for the rest of its head.
+    let gateway =
+        Gateway::start(&format!("{}{ACME}", SERVER.replace("[server]\n", "[server]\nhead_timeout = \"1h\"\n")));
     gateway.write("passerelle.toml", &format!("{}{ACME}", SERVER.replace("[server]\n", &format!("[server]\n{times}"))));
     gateway.reload();
     let mut client = TcpStream::connect(&gateway.address).expect("it accepts");
@@ -19,8 +21,12 @@ fn stopping(times: &str) -> (Gateway, TcpStream) {
 }
 
 #[test]
-fn a_stop_without_notice_accepts_no_further_connection_and_ends_in_its_time() {
-    let (mut gateway, _client) = stopping("stop_notice = \"0s\"\nstop_timeout = \"50ms\"\n");
+fn a_stop_ends_in_its_time_whatever_its_clients_do() {
+    let (mut gateway, _client) = stopping(
+        "stop_notice = \"0s\"
+stop_timeout = \"50ms\"
+",
+    );
     gateway.signal(Signal::TERM);
     let lines = gateway.messages_until("stopping");
     assert_eq!(
@@ -28,6 +34,21 @@ fn a_stop_without_notice_accepts_no_further_connection_and_ends_in_its_time() {
         Some("INFO stopping: no new connections, requests in flight have 0.05 s")
     );
     gateway.ends();
+}
+
+#[test]
+fn a_stop_without_notice_accepts_no_further_connection() {
+    let (gateway, _client) = stopping(
+        "stop_notice = \"0s\"
+stop_timeout = \"1h\"
+",
+    );
+    gateway.signal(Signal::TERM);
+    gateway.logged_until("stopping: no new connections");
+    let ends = Instant::now() + PATIENCE;
+    while TcpStream::connect(&gateway.address).is_ok() {
+        assert!(Instant::now() < ends, "it still accepts connections");
+    }
 }
 
 #[test]
