@@ -303,7 +303,7 @@ mod tests {
 
     fn edge(router: Router) -> Edge {
         let refusals = Arc::new(Refusals::new(&crate::metrics::Metrics::default()));
-        let head = HeadLimits { uri: 8 << 10, headers: 64, headers_size: 16 << 10 };
+        let head = HeadLimits::tested();
         Edge { router, paths: Arc::default(), refusals, head, client: None, for_clients: None }
     }
 

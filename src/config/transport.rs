@@ -27,6 +27,14 @@ pub struct HeadLimits {
     pub headers_size: u32,
 }
 
+#[cfg(test)]
+impl HeadLimits {
+    /// The defaults.
+    pub(crate) fn tested() -> Self {
+        super::load_text("", "test.toml").expect("the defaults").config.server.head()
+    }
+}
+
 /// Where clients may use HTTP/2. HTTP/1.1 is always served as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

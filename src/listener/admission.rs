@@ -121,7 +121,8 @@ impl Admission {
         let is_full = open.places.len() >= self.limits.max_connections;
         let is_refused =
             of_client >= self.limits.max_connections_per_address || (is_full && !open.replace(time_since(self.epoch)));
-        if is_full && open.places.len() >= self.limits.max_connections {
+        if !is_refused && open.places.len() >= self.limits.max_connections {
+            // Some connections have got their places back.
             open.replace(time_since(self.epoch));
         }
         if is_refused {

@@ -12,7 +12,7 @@ fn admission(max_connections: usize, trusted: &str) -> Arc<Admission> {
         max_streams: 1,
         stream_window: 64 << 10,
         connection_window: 1 << 20,
-        head: crate::config::HeadLimits { uri: 8 << 10, headers: 64, headers_size: 16 << 10 },
+        head: crate::config::HeadLimits::tested(),
         trusted_proxies,
         head_timeout: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(1),
@@ -91,24 +91,45 @@ fn the_connection_that_waits_longest_loses_its_place_and_answers_no_request() {
     assert_eq!(counts(&admission), [0, 0]);
 }
 
+/// Connections of these clients that have waited for a second.
+fn waiting(max_connections: usize, clients: &[&str]) -> (Arc<Admission>, Vec<Admitted>) {
+    let mut admission = admission(max_connections, "10.0.0.0/8");
+    Arc::get_mut(&mut admission).expect("it has no connections yet").epoch -= Duration::from_secs(1);
+    let held = clients.iter().map(|client| {
+        let client = Some(address(client));
+        let place = admission.open().add(client, Instant::now());
+        Admitted { admission: Arc::clone(&admission), place, client }
+    });
+    let held = held.collect();
+    (admission, held)
+}
+
 #[test]
 fn a_connection_whose_request_has_arrived_gets_its_place_back() {
-    let admission = admission(2, "10.0.0.0/8");
-    let mut held: Vec<_> = (0..2).map(|_| admission.admit(address("10.0.0.1")).expect("below the cap")).collect();
-    assert!(admission.open().replace(later(&admission)));
-    assert_eq!(counts(&admission), [1, 1]);
-    held.push(admission.admit(address("10.0.0.1")).expect("a place is free"));
-    let lost = held.iter().find(|one| one.place.index.load(Ordering::Relaxed) == usize::MAX).expect("one has lost");
-    assert!(lost.keep_place());
-    assert!(lost.progress().begin(), "its request is answered");
+    let (admission, held) = waiting(2, &["192.0.2.1", "192.0.2.2"]);
+    let new = admission.admit(address("192.0.2.3")).expect("another one loses its place");
+    assert_eq!(counts(&admission), [2, 1]);
+    assert!(held[0].keep_place());
+    assert!(held[0].progress().begin(), "its request is answered");
     assert_eq!(counts(&admission), [3, 0], "one more than the limit");
-    // It takes two places, so there are not more than before.
-    admission.open().replace(later(&admission));
-    admission.open().replace(later(&admission));
-    held.retain(|one| one.place.index.load(Ordering::Relaxed) != usize::MAX);
-    assert_eq!(counts(&admission), [1, 0], "those that wait may still be closed");
-    drop(held);
+    drop((held, new));
     assert_eq!(counts(&admission), [0, 0]);
+}
+
+#[test]
+fn while_there_are_more_connections_than_the_limit_a_new_one_takes_two_places() {
+    let (admission, held) = waiting(2, &["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+    admission.admit(address("192.0.2.4")).expect("another one loses its place");
+    assert_eq!(counts(&admission), [1, 2], "the new one has ended");
+    drop(held);
+}
+
+#[test]
+fn a_connection_that_is_refused_takes_no_place() {
+    let (admission, held) = waiting(2, &["192.0.2.1", "192.0.2.1"]);
+    assert!(admission.admit(address("192.0.2.1")).is_none(), "its address has as many as it may have");
+    assert_eq!(counts(&admission), [2, 0]);
+    drop(held);
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Served {
             max_streams: 1,
             stream_window: 64 << 10,
             connection_window: 1 << 20,
-            head: HeadLimits { uri: 8 << 10, headers: 64, headers_size: 16 << 10 },
+            head: HeadLimits::tested(),
             trusted_proxies: Vec::new(),
             head_timeout: PATIENCE,
             idle_timeout,
