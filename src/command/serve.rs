@@ -241,7 +241,7 @@ async fn serve(loaded: Loaded, inherited: Inherited, file: Option<PathBuf>) -> R
     stopped
 }
 
-/// Only this task locks it, and begins again after a panic.
+/// Runs the reloads. They can begin again after a panic, because its end releases the lock. Nothing else takes it.
 async fn run_reloads(reloader: Arc<Mutex<Reloader>>) {
     reloader.lock().await.run().await;
 }
