@@ -38,7 +38,8 @@ async fn failing(fault: StoreFault) {
     let sides = Sides {
         providers: ["notchpay", "bitnob"],
         faults: [FAULTS, FAULTS],
-        connection: "visibility_lag = \"300ms\"",
+        // To repair a damaged file, the gateway is killed. It may have claimed a create and not sent it yet.
+        connection: "visibility_lag = \"300ms\"\non_ambiguous = \"resend_after_lag\"",
         store: "",
     };
     let bed = sides.start(Fleet::Alone);
