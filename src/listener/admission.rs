@@ -8,7 +8,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -45,6 +45,8 @@ pub(super) struct Admission {
     /// The beginning of the times of its connections.
     epoch: Instant,
     open: Mutex<Open>,
+    /// Whether the last new connection found no free place.
+    is_full: AtomicBool,
     /// Notified when a connection that lost its place is closed, and before that there were as many as there may be.
     closed: Notify,
 }
@@ -93,7 +95,13 @@ pub(super) struct Admitted {
 
 impl Admission {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, epoch: Instant::now(), open: Mutex::default(), closed: Notify::new() })
+        Arc::new(Self {
+            limits,
+            epoch: Instant::now(),
+            open: Mutex::default(),
+            is_full: AtomicBool::default(),
+            closed: Notify::new(),
+        })
     }
 
     /// Waits until another connection may lose its place. If all connections answer requests, it does not wait: that may take long.
@@ -119,6 +127,7 @@ impl Admission {
         let mut open = self.open();
         let of_client = client.and_then(|client| open.by_client.get(&client).copied()).unwrap_or_default();
         let is_full = open.places.len() >= self.limits.max_connections;
+        self.is_full.store(is_full, Ordering::Relaxed);
         let is_refused =
             of_client >= self.limits.max_connections_per_address || (is_full && !open.replace(time_since(self.epoch)));
         if !is_refused && open.places.len() >= self.limits.max_connections {
@@ -227,6 +236,13 @@ impl Admitted {
         &self.admission.limits
     }
 
+    /// After how much idle time the connection rests. While all places are taken, an idle connection is one of many, and loses its
+    /// place soon: then it keeps nothing for a next request that may not come.
+    pub(super) fn rests_after(&self) -> Duration {
+        let is_full = self.admission.is_full.load(Ordering::Relaxed);
+        if is_full { self.limits().rest_after / 16 } else { self.limits().rest_after }
+    }
+
     /// Gives a connection back the place that it has lost, because its next request has arrived: while the gateway is busy, it reads
     /// some requests late. Returns whether it did: not if too many have got theirs back.
     pub(super) fn keep_place(&self) -> bool {
@@ -266,4 +282,4 @@ impl Drop for Admitted {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -165,9 +165,9 @@ impl Connection {
     /// When the idle connection ends. Tells once that it rests, if hyper has passed on everything that it was to send.
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Instant {
         let ends = *self.idle_ends.get_or_insert_with(|| {
-            let (now, limits) = (Instant::now(), self.admitted.limits());
-            self.rest_begins = Some(now + limits.rest_after);
-            now + limits.idle_timeout
+            let now = Instant::now();
+            self.rest_begins = Some(now + self.admitted.rests_after());
+            now + self.admitted.limits().idle_timeout
         });
         if let Some(begins) = self.rest_begins
             && self.timer.poll_until(context, begins).is_ready()
@@ -178,14 +178,19 @@ impl Connection {
         ends
     }
 
-    /// Whether a connection that loses its place keeps it, because its next request has arrived and was not read.
+    /// Whether a connection that loses its place keeps it, because its next request has arrived and was not read, but for the byte
+    /// that ended its rest.
     pub(super) fn keeps_place(&self) -> bool {
-        self.unread.is_empty() && self.stream.has_arrived() && self.admitted.keep_place()
+        self.unread.len() <= 1 && self.stream.has_arrived() && self.admitted.keep_place()
     }
 
-    /// Takes back what hyper has read and not used.
+    /// Takes back what hyper has read and not used. What it has not read yet comes after that.
     pub(super) fn take_back(&mut self, unused: Bytes) {
-        self.unread = unused;
+        if self.unread.is_empty() {
+            self.unread = unused;
+        } else if !unused.is_empty() {
+            self.unread = [&*unused, &*self.unread].concat().into();
+        }
     }
 
     /// Rests until there is something for hyper: bytes, or the end of the connection.
@@ -338,5 +343,34 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::{super::admission, *};
+
+    #[tokio::test]
+    async fn what_ended_a_rest_is_kept_if_hyper_does_not_read_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut client = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
+        let stream = Stream::Plain(listener.accept().await.expect("the same connection").0);
+        let opened = Opened { stream, start: Bytes::new(), is_http2: false, since: Instant::now() };
+        let admission = admission::tests::admission(1, "10.0.0.0/8");
+        let admitted = admission.admit([192, 0, 2, 1].into()).expect("a free place");
+        let mut connection = Connection::new(opened, admitted, None);
+        client.write_all(b"GET").await.expect("it is sent");
+        connection.rest().await;
+        connection.take_back(Bytes::new());
+        admission::tests::replace(&admission);
+        assert!(connection.keeps_place());
+        let mut read = [0; 3];
+        connection.read_exact(&mut read).await.expect("it is there");
+        assert_eq!(&read, b"GET");
     }
 }

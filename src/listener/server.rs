@@ -169,12 +169,11 @@ impl Server {
         let opened = tokio::select! {
             opened = self.open(stream, &admitted) => opened,
             () = stages.stopped() => None,
-            () = admitted.progress().closed() => None,
         };
-        // Few connections speak HTTP/2, and the task of each other one would have to hold the memory for it.
+        // The task of a connection that never sends a request has no memory for one.
         match opened {
             Some(opened) if opened.is_http2 => Box::pin(self.http2(opened, admitted, service, stages)).await,
-            Some(opened) => self.http1(opened, admitted, service, stages).await,
+            Some(opened) => Box::pin(self.http1(opened, admitted, service, stages)).await,
             None => {}
         }
     }
@@ -184,9 +183,9 @@ impl Server {
         let transport = (self.transport)();
         let has_tls = transport.tls.is_some();
         let limits = admitted.limits();
-        let opened = timeout(limits.head_timeout, transport.open(stream)).await;
+        let opened = timeout(limits.head_timeout, transport.open(stream, admitted)).await;
         match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(opened) => Some(opened),
+            Ok(opened) => opened,
             Err(error) => {
                 if has_tls {
                     limits.series.handshakes_failed.inc();

@@ -19,6 +19,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+use super::admission::Admitted;
+
 /// How a listener reads new connections.
 #[derive(Debug, Clone)]
 pub struct Transport {
@@ -65,16 +67,32 @@ pub(super) struct Opened {
 
 impl Transport {
     /// Makes the TLS handshake, or waits for the head of the first request. So a client that sends none, or sends it slowly, needs
-    /// no memory of the HTTP layer.
-    pub(super) async fn open(self, mut stream: TcpStream) -> io::Result<Opened> {
+    /// no memory of the HTTP layer. `None`: the connection has lost its place meanwhile.
+    pub(super) async fn open(self, mut stream: TcpStream, admitted: &Admitted) -> io::Result<Option<Opened>> {
         if let Some(config) = self.tls {
-            let stream = Box::pin(TlsAcceptor::from(config).accept(stream)).await?;
+            let mut handshake = Box::pin(TlsAcceptor::from(config).accept(stream));
+            let stream = loop {
+                tokio::select! {
+                    biased;
+                    stream = handshake.as_mut() => break stream?,
+                    () = admitted.progress().closed() => {
+                        let is_kept = handshake.get_ref().is_some_and(has_arrived) && admitted.keep_place();
+                        if !is_kept {
+                            return Ok(None);
+                        }
+                    }
+                }
+            };
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let stream = Stream::Tls(Box::new(stream));
-            return Ok(Opened { stream, start: Bytes::new(), is_http2, since: Instant::now() });
+            return Ok(Some(Opened { stream, start: Bytes::new(), is_http2, since: Instant::now() }));
         }
         let since = Instant::now();
-        head_arrives(&stream).await?;
+        tokio::select! {
+            biased;
+            arrived = head_arrives(&stream) => arrived?,
+            () = loses_place(&stream, admitted) => return Ok(None),
+        }
         let mut start = Vec::new();
         let mut is_http2 = self.prior_knowledge;
         while is_http2 && start.len() < PREFACE.len() {
@@ -84,7 +102,7 @@ impl Transport {
             }
             is_http2 = PREFACE.starts_with(&start);
         }
-        Ok(Opened { stream: Stream::Plain(stream), start: start.into(), is_http2, since })
+        Ok(Some(Opened { stream: Stream::Plain(stream), start: start.into(), is_http2, since }))
     }
 }
 
@@ -92,21 +110,12 @@ impl Transport {
 /// head is long. They stay where they are.
 #[cfg(unix)]
 async fn head_arrives(stream: &TcpStream) -> io::Result<()> {
-    use rustix::net::{RecvFlags, recv};
-
     loop {
         let ready = stream.ready(Interest::READABLE).await?;
-        let looked = stream.try_io(Interest::READABLE, || {
-            let mut bytes = [0; LOOKED_AT];
-            let (length, _) = recv(stream, &mut bytes[..], RecvFlags::PEEK)?;
-            let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-            let head = httparse::Request::new(&mut headers).parse(&bytes[..length]);
+        let looked = stream.try_io(Interest::READABLE, || match is_head_partial(stream)? {
             // A client that has closed its end sends no more.
-            let may_be_more = (1..LOOKED_AT).contains(&length) && !ready.is_read_closed();
-            match may_be_more && head.is_ok_and(|head| head.is_partial()) {
-                true => Err(io::ErrorKind::WouldBlock.into()),
-                false => Ok(()),
-            }
+            true if !ready.is_read_closed() => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
         });
         match looked {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -115,10 +124,54 @@ async fn head_arrives(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
+/// Whether what the system has received is the beginning of a head, and more of it may come. Fails if it has received nothing.
+#[cfg(unix)]
+fn is_head_partial(stream: &TcpStream) -> io::Result<bool> {
+    use rustix::net::{RecvFlags, recv};
+
+    let mut bytes = [0; LOOKED_AT];
+    let (length, _) = recv(stream, &mut bytes[..], RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let head = httparse::Request::new(&mut headers).parse(&bytes[..length]);
+    Ok((1..LOOKED_AT).contains(&length) && head.is_ok_and(|head| head.is_partial()))
+}
+
 /// Elsewhere, it waits for the first byte.
 #[cfg(not(unix))]
 async fn head_arrives(stream: &TcpStream) -> io::Result<()> {
     stream.peek(&mut [0; 1]).await.map(drop)
+}
+
+/// Elsewhere, the system is not asked.
+#[cfg(not(unix))]
+fn is_head_partial(_: &TcpStream) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Waits until the connection has lost its place. It keeps the place if its first head has arrived: while the gateway is busy, it
+/// notices some heads late.
+async fn loses_place(stream: &TcpStream, admitted: &Admitted) {
+    loop {
+        admitted.progress().closed().await;
+        let has_head = matches!(is_head_partial(stream), Ok(false));
+        if !(has_head && admitted.keep_place()) {
+            return;
+        }
+    }
+}
+
+/// Whether the system has received bytes that were not read.
+#[cfg(unix)]
+fn has_arrived(stream: &TcpStream) -> bool {
+    use rustix::net::{RecvFlags, recv};
+
+    recv(stream, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(length, _)| length > 0)
+}
+
+/// Elsewhere, the system is not asked.
+#[cfg(not(unix))]
+fn has_arrived(_: &TcpStream) -> bool {
+    false
 }
 
 /// Lets the system end the connection, as if its client had, where the client acknowledges nothing of what it was sent for this
@@ -134,21 +187,11 @@ pub(super) fn limit_unacknowledged(_: &TcpStream, _: Duration) {}
 
 impl Stream {
     /// Whether the system has received bytes from the client that were not read.
-    #[cfg(unix)]
     pub(super) fn has_arrived(&self) -> bool {
-        use rustix::net::{RecvFlags, recv};
-
-        let stream = match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
-        };
-        recv(stream, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(length, _)| length > 0)
-    }
-
-    /// Elsewhere, the system is not asked.
-    #[cfg(not(unix))]
-    pub(super) fn has_arrived(&self) -> bool {
-        false
+        match self {
+            Self::Plain(stream) => has_arrived(stream),
+            Self::Tls(stream) => has_arrived(stream.get_ref().0),
+        }
     }
 
     /// Resets the connection when it is dropped. Otherwise the system would keep what a client does not read, up to some
@@ -225,7 +268,7 @@ mod tests {
     use futures_util::FutureExt;
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-    use super::*;
+    use super::{super::admission, *};
 
     /// A client and the gateway's end of its connection.
     async fn connected() -> (TcpStream, TcpStream) {
@@ -278,6 +321,24 @@ mod tests {
         client.write_all(b"GET / HT").await.expect("it is sent");
         client.shutdown().await.expect("its end is closed");
         head_arrives(&gateway).await.expect("hyper reads the end");
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_keeps_its_place_if_its_head_has_arrived() {
+        let admission = admission::tests::admission(1, "10.0.0.0/8");
+        for (start, is_kept) in
+            [("GET / HTTP/1.1\r\nhost: gateway\r\n\r\n", true), ("GET / HTTP/1.1\r\n", false), ("", false)]
+        {
+            let (mut client, gateway) = connected().await;
+            let admitted = admission.admit([192, 0, 2, 1].into()).expect("a free place");
+            client.write_all(start.as_bytes()).await.expect("it is sent");
+            if !start.is_empty() {
+                gateway.readable().await.expect("it arrives");
+            }
+            admission::tests::replace(&admission);
+            let lost = loses_place(&gateway, &admitted).now_or_never();
+            assert_eq!((lost.is_none(), admitted.progress().waits_since().is_some()), (is_kept, is_kept), "{start:?}");
+        }
     }
 
     #[tokio::test]

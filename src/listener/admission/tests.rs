@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 
 use super::*;
 
-fn admission(max_connections: usize, trusted: &str) -> Arc<Admission> {
+pub(in crate::listener) fn admission(max_connections: usize, trusted: &str) -> Arc<Admission> {
     let trusted_proxies = vec![trusted.parse().expect("a network")];
     Admission::new(Limits {
         max_connections,
@@ -69,6 +69,11 @@ fn counts(admission: &Admission) -> [usize; 2] {
 }
 
 /// A time at which all connections have waited for long.
+/// Closes the connection that has waited the longest, as if a new one needed its place.
+pub(in crate::listener) fn replace(admission: &Admission) {
+    assert!(admission.open().replace(later(admission)), "one waits for its client");
+}
+
 fn later(admission: &Admission) -> Time {
     time_since(admission.epoch) + 1000 * SHORTEST_WAIT_MS
 }
@@ -187,4 +192,15 @@ fn connections_that_have_yet_to_close_are_limited() {
     assert!(waits.as_mut().now_or_never().is_some(), "one has closed");
     assert!(admission.open().replace(later(&admission)));
     assert!(admission.may_replace().now_or_never().is_none());
+}
+
+#[test]
+fn connections_rest_sooner_while_all_places_are_taken() {
+    let admission = admission(1, "10.0.0.0/8");
+    let held = admission.admit(address("192.0.2.1")).expect("a free place");
+    let usual = held.rests_after();
+    assert!(admission.admit(address("192.0.2.2")).is_none());
+    assert!(held.rests_after() < usual / 10);
+    drop(held);
+    assert_eq!(admission.admit(address("192.0.2.2")).expect("a free place").rests_after(), usual);
 }
