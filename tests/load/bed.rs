@@ -99,6 +99,9 @@ impl Gateway {
         let line = lines.find(|line| line.contains("serving on http://")).expect("an address");
         let address = line.split("serving on http://").nth(1).and_then(|rest| rest.split('"').next());
         let address = address.and_then(|address| address.trim().parse().ok()).expect("an address");
+        if is_full() {
+            processors::spread(child.id());
+        }
         // The log must be read, or else the gateway waits for it.
         let (reloaded, reloads) = tokio::sync::mpsc::unbounded_channel();
         std::thread::spawn(move || {
@@ -141,6 +144,17 @@ impl Gateway {
     /// The memory that the process has now, in MiB.
     pub(crate) fn resident(&self) -> u64 {
         self.memory("VmRSS:")
+    }
+
+    /// The time of a processor that it has used.
+    pub(crate) fn processor_time(&self) -> Duration {
+        // `sysconf(_SC_CLK_TCK)` is 100 on every Linux.
+        const TICK: Duration = Duration::from_millis(10);
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("its figures");
+        // The name of the program is the second field, in brackets. In user mode and in the kernel are the 14th and the 15th.
+        let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
+        let ticks: u32 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u32>().expect("ticks")).sum();
+        TICK * ticks
     }
 
     fn memory(&self, name: &str) -> u64 {

@@ -3,7 +3,10 @@
 
 use std::{fmt, net::IpAddr, time::Duration};
 
-use crate::bed::{Gateway, Seen, is_full, retrieve_steadily};
+use crate::{
+    bed::{Gateway, Seen, is_full, retrieve_steadily},
+    machine,
+};
 
 /// The most that the p99 of others may grow, as a factor.
 const MOST_GROWTH: f64 = 1.5;
@@ -58,6 +61,9 @@ impl Compared {
 
     /// Measures while the gateway is quiet.
     pub(crate) async fn quiet(&mut self, gateway: &Gateway, merchant: &str) {
+        if is_full() {
+            machine::watch();
+        }
         // What the round before left behind ends first.
         retrieve_steadily(gateway, (merchant, self.from), PER_SECOND, duration() / 4).await;
         self.quiet.add(retrieve_steadily(gateway, (merchant, self.from), PER_SECOND, duration()).await);
@@ -96,12 +102,13 @@ impl fmt::Display for Compared {
         write!(
             formatter,
             "p99 of others {:?}, alone {:?} (medians of the rounds; {:.2} times), of all rounds together {beside:?}, alone \
-             {alone:?}; {} of {} requests failed; rounds {:?}, alone {:?}",
+             {alone:?}; {} of {} requests failed; {} not judged, because the machine was slow; rounds {:?}, alone {:?}",
             loaded.median(),
             quiet.median(),
             self.growth(),
             loaded.all.failed,
-            loaded.all.times.len(),
+            loaded.all.times.len() + loaded.all.not_judged,
+            loaded.all.not_judged,
             loaded.rounds,
             quiet.rounds
         )

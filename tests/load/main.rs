@@ -11,6 +11,7 @@ mod bodies;
 mod compared;
 mod floods;
 mod inbound;
+mod machine;
 mod overload;
 mod priority;
 mod reloads;

@@ -1,29 +1,20 @@
 //! Twice and ten times as many requests as the gateway can answer: how many it still answers, how fast it refuses the others,
-//! whether a merchant that sends few is still served, and how soon it is as before.
+//! whether a merchant that sends few is still served, and how soon it is as before. Moments in which the machine is slow are not
+//! judged.
+
+mod clients;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::{Barrier, Semaphore},
-    task::JoinHandle,
-    time::{MissedTickBehavior, interval, interval_at},
-};
+use clients::{Answered, Pace, Seen, beside, p99, send};
 
 use crate::{
-    bed::{Client, Endpoint, Gateway, answer, is_full, provider},
-    priority,
+    bed::{Endpoint, Gateway, answer, is_full, provider},
+    machine, priority,
 };
-
-/// How many clients send, each over its own connection, so at most so many requests are in flight: few, or with `LOAD=full` more
-/// than twice the peak needs.
-const CLIENTS: [u32; 2] = [256, 1024];
-
-/// How many of them send at once to find the peak: how many requests the gateway answers in a second to clients that wait for its
-/// answers. At a constant rate of requests, it answers as many or fewer.
-const AT_ONCE: usize = 16;
 
 /// 99 of 100 refusals take no longer.
 const REFUSED_WITHIN: Duration = Duration::from_millis(20);
@@ -74,132 +65,35 @@ fn page() -> String {
     format!(r#"{{"data":[{}]}}"#, (0..100).map(customer).collect::<Vec<_>>().join(","))
 }
 
-/// What clients saw.
-#[derive(Debug, Default)]
-struct Seen {
-    served: Vec<Duration>,
-    refused: Vec<Duration>,
-    others: Vec<u16>,
-}
-
-impl Seen {
-    fn note(&mut self, status: u16, time: Duration) {
-        match status {
-            200 => self.served.push(time),
-            503 => self.refused.push(time),
-            other => self.others.push(other),
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.served.extend(other.served);
-        self.refused.extend(other.refused);
-        self.others.extend(other.others);
-    }
-}
-
-fn p99(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
-}
-
-fn per_second(count: usize, time: Duration) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / time.as_secs_f64()
-}
-
-/// When a client sends its next request.
-#[derive(Debug, Clone, Copy)]
-enum Pace {
-    /// One of `AT_ONCE` after the answer to another.
-    Answers,
-    /// At a rate of all clients together. A request that waits for the answer before it begins when it is due.
-    Rate(f64),
-    /// The same, without the requests that a client could not send because it waited. So many would never all be sent.
-    AtMost(f64),
-}
-
-/// Sends requests for a time.
-async fn send(gateway: &Arc<Gateway>, pace: Pace, duration: Duration) -> Seen {
-    let clients = CLIENTS[usize::from(is_full())];
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
-    let connected = Arc::new(Barrier::new(usize::try_from(clients).unwrap_or_default()));
-    let tasks = (0..clients).map(|number| {
-        let (gateway, connected, turns) = (Arc::clone(gateway), Arc::clone(&connected), Arc::clone(&turns));
-        priority::busy(async move {
-            let (mut client, mut seen) = (Client::new(&gateway, "acme"), Seen::default());
-            // Connections that are made all at once wait for their turn in the system. They are not measured.
-            assert_eq!(client.get("/livez").await, 200);
-            connected.wait().await;
-            let began = Instant::now();
-            let mut ticks = match pace {
-                Pace::Answers => None,
-                Pace::Rate(rate) | Pace::AtMost(rate) => {
-                    let period = Duration::from_secs_f64(f64::from(clients) / rate);
-                    // Each has its turn: clients do not agree to send at the same time.
-                    Some(interval_at((began + period * number / clients).into(), period))
-                }
-            };
-            if let (Some(ticks), Pace::AtMost(_)) = (&mut ticks, pace) {
-                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            }
-            let mut answered = began;
-            loop {
-                let (due, _turn) = match &mut ticks {
-                    Some(ticks) => (ticks.tick().await.into_std(), None),
-                    None => (answered, turns.acquire().await.ok()),
-                };
-                if Instant::now() >= began + duration {
-                    break;
-                }
-                let begun = if due < answered && matches!(pace, Pace::Rate(_)) { due } else { Instant::now() };
-                let status = client.get("/v1/customers?limit=100").await;
-                answered = Instant::now();
-                seen.note(status, answered - begun);
-            }
-            seen
-        })
-    });
-    let mut all = Seen::default();
-    for task in tasks.collect::<Vec<_>>() {
-        all.add(task.await.expect("a client"));
-    }
-    all
-}
-
-/// How long the answers for one client took that sends a request every 10 ms while the others load the gateway. None is refused.
-async fn beside(gateway: Arc<Gateway>, merchant: &str, path: &str, load: Arc<JoinHandle<Seen>>) -> Vec<Duration> {
-    let mut client = Client::new(&gateway, merchant);
-    let mut ticks = interval(Duration::from_millis(10));
-    let mut times = Vec::new();
-    while !load.is_finished() {
-        ticks.tick().await;
-        let begun = Instant::now();
-        assert_eq!(client.get(path).await, 200, "{path} is not refused to {merchant}");
-        times.push(begun.elapsed());
-    }
-    times
-}
-
 /// What was measured while clients loaded the gateway.
 #[derive(Debug, Default)]
 struct Load {
     /// What the clients saw.
     seen: Seen,
+    /// The refusals to one client that does not wait for the thread of the others.
+    refused: Vec<Answered>,
     /// The answers of `/livez`.
-    health: Vec<Duration>,
+    health: Vec<Answered>,
     /// The answers to a merchant that sends few requests.
-    quiet: Vec<Duration>,
+    quiet: Vec<Answered>,
+    /// How long it took.
+    time: Duration,
+    /// The time of a processor that the gateway used.
+    used: Duration,
 }
 
 impl Load {
     fn add(&mut self, other: Self) {
         self.seen.add(other.seen);
+        self.refused.extend(other.refused);
         self.health.extend(other.health);
         self.quiet.extend(other.quiet);
+        self.time += other.time;
+        self.used += other.used;
     }
 
     fn slowest_health(&self) -> Duration {
-        self.health.iter().max().copied().unwrap_or_default()
+        self.health.iter().map(|answered| answered.time).max().unwrap_or_default()
     }
 }
 
@@ -214,6 +108,9 @@ struct Measured {
 
 impl Measured {
     async fn new() -> Self {
+        if is_judged() {
+            machine::watch();
+        }
         let mut merchants: Vec<(String, Endpoint)> = Vec::new();
         for (merchant, reply) in [("acme", page()), ("quiet", format!(r#"{{"data":{}}}"#, customer(0)))] {
             let reply = answer("200 OK", &reply);
@@ -233,49 +130,56 @@ impl Measured {
     /// Sends so many requests for a time.
     async fn load(&self, pace: Pace, duration: Duration) -> Load {
         let gateway = Arc::clone(&self.gateway);
+        let (began, before) = (Instant::now(), gateway.processor_time());
         let load = Arc::new(tokio::spawn(async move { send(&gateway, pace, duration).await }));
-        let [health, quiet] =
-            [("acme", "/livez".to_owned()), ("quiet", format!("/v1/customers/{}", id(0)))].map(|asked| {
-                let (gateway, load) = (Arc::clone(&self.gateway), Arc::clone(&load));
-                priority::busy(async move { beside(gateway, asked.0, &asked.1, load).await })
-            });
-        let (health, quiet) = (health.await.expect("health is answered"), quiet.await.expect("they are served"));
+        let page = "/v1/customers?limit=100".to_owned();
+        let [health, quiet, page] =
+            [("acme", "/livez".to_owned()), ("quiet", format!("/v1/customers/{}", id(0))), ("acme", page)].map(
+                |asked| {
+                    let (gateway, load) = (Arc::clone(&self.gateway), Arc::clone(&load));
+                    priority::prompt(async move { beside(gateway, asked.0, &asked.1, load).await })
+                },
+            );
+        let [health, quiet, page] = [health.await, quiet.await, page.await].map(|seen| seen.expect("a client"));
+        let (time, used) = (began.elapsed(), self.gateway.processor_time().saturating_sub(before));
+        for Seen { refused, others, .. } in [&health, &quiet] {
+            assert!(refused.is_empty() && others.is_empty(), "{} refused, others {others:?}", refused.len());
+        }
         let seen = Arc::into_inner(load).expect("the clients have ended").await.expect("the clients");
         assert!(seen.others.is_empty(), "every request is served or refused: {:?}", seen.others);
         assert!(!seen.served.is_empty(), "overload does not end the service");
-        Load { seen, health, quiet }
+        Load { seen, refused: page.refused, health: health.served, quiet: quiet.served, time, used }
     }
 
     /// The peak now, and the answers to the merchant that sends few requests.
-    async fn peak(&self, duration: Duration) -> (f64, Vec<Duration>) {
+    async fn peak(&self, duration: Duration) -> (f64, Vec<Answered>) {
         let load = self.load(Pace::Answers, duration).await;
-        (per_second(load.seen.served.len(), duration), load.quiet)
+        (load.seen.rate(), load.quiet)
     }
 
     /// What was measured under a load, as the report of a test.
-    fn report(&self, load: &mut Load, duration: Duration) -> String {
+    fn report(&self, load: &Load) -> String {
         format!(
-            "the peak of {:.0} pages/s for {duration:?} (a processor alone: {}): goodput {:.2} of the \
-             peak ({} served, p99 {:?}; {} refused, p99 {:?}); slowest /livez {:?}; {} of a quiet merchant, p99 {:?}; peak {} \
-             MiB; {} bytes logged",
+            "the peak of {:.0} pages/s (a processor alone: {}, {:.2} of it used): goodput {:.2} of the peak ({} served, p99 {:?}; \
+             {} refused, p99 {:?}, to a client beside them {:?}); slowest /livez {:?}; {} of a quiet merchant, p99 {:?}; peak {} \
+             MiB; {} bytes logged; judged {:?} of {:?}",
             self.peak,
             self.is_alone,
-            self.goodput(&load.seen, duration),
+            load.used.as_secs_f64() / load.time.as_secs_f64(),
+            load.seen.rate() / self.peak,
             load.seen.served.len(),
-            p99(&mut load.seen.served),
+            p99(&load.seen.served),
             load.seen.refused.len(),
-            p99(&mut load.seen.refused),
+            p99(&load.seen.refused),
+            p99(&load.refused),
             load.slowest_health(),
             load.quiet.len(),
-            p99(&mut load.quiet),
+            p99(&load.quiet),
             self.gateway.peak(),
-            self.gateway.logged()
+            self.gateway.logged(),
+            load.seen.judged(),
+            load.time,
         )
-    }
-
-    /// The part of the peak that so many served requests are.
-    fn goodput(&self, seen: &Seen, duration: Duration) -> f64 {
-        per_second(seen.served.len(), duration) / self.peak
     }
 }
 
@@ -290,13 +194,13 @@ fn is_judged() -> bool {
 struct InParts {
     load: Load,
     /// The answers to the merchant that sends few requests, at the peak.
-    quiet_at_peak: Vec<Duration>,
+    quiet_at_peak: Vec<Answered>,
     /// The part of the peak that is still answered, for each part of the minute.
     goodput: Vec<f64>,
 }
 
 impl InParts {
-    async fn measure(measured: &Measured, rate: f64) -> Self {
+    async fn measure(measured: &Measured, times_the_peak: f64) -> Self {
         let (parts, part, between) =
             if is_full() { (6, 10, Duration::from_secs(4)) } else { (1, 2, Duration::from_secs(1)) };
         let part = Duration::from_secs(part);
@@ -304,9 +208,9 @@ impl InParts {
         let (mut before, quiet) = measured.peak(between).await;
         all.quiet_at_peak.extend(quiet);
         for _ in 0..parts {
-            let load = measured.load(Pace::Rate(rate), part).await;
+            let load = measured.load(Pace::Rate(times_the_peak * before), part).await;
             let (after, quiet) = measured.peak(between).await;
-            all.goodput.push(per_second(load.seen.served.len(), part) / f64::midpoint(before, after));
+            all.goodput.push(load.seen.rate() / f64::midpoint(before, after));
             all.load.add(load);
             all.quiet_at_peak.extend(quiet);
             before = after;
@@ -324,18 +228,17 @@ impl InParts {
 #[tokio::test(flavor = "multi_thread")]
 async fn at_twice_the_peak_the_gateway_answers_as_many_requests_and_refuses_the_others() {
     let measured = Measured::new().await;
-    let mut all = InParts::measure(&measured, 2.0 * measured.peak).await;
-    let duration = Duration::from_secs(if is_full() { 60 } else { 2 });
+    let all = InParts::measure(&measured, 2.0).await;
     eprintln!(
         "twice {}; the quiet merchant at the peak, p99 {:?}; goodput in each part {:.2?}, their median {:.2}",
-        measured.report(&mut all.load, duration),
-        p99(&mut all.quiet_at_peak),
+        measured.report(&all.load),
+        p99(&all.quiet_at_peak),
         all.goodput,
         all.median()
     );
     assert!(measured.gateway.logged() < MOST_LOGGED, "{} bytes", measured.gateway.logged());
     if is_judged() {
-        let (goodput, refused) = (all.median(), p99(&mut all.load.seen.refused));
+        let (goodput, refused) = (all.median(), p99(&all.load.refused));
         assert!(goodput >= GOODPUT && refused <= REFUSED_WITHIN, "goodput {goodput}, refusals {refused:?}");
     }
 }
@@ -344,18 +247,19 @@ async fn at_twice_the_peak_the_gateway_answers_as_many_requests_and_refuses_the_
 async fn at_ten_times_the_peak_the_gateway_stays_alive_and_is_as_before_soon_after() {
     let measured = Measured::new().await;
     let duration = Duration::from_secs(if is_full() { 10 } else { 1 });
-    let mut load = measured.load(Pace::AtMost(10.0 * measured.peak), duration).await;
+    let load = measured.load(Pace::AtMost(10.0 * measured.peak), duration).await;
     let began = Instant::now();
     let mut after = Vec::new();
     while after.last().is_none_or(|goodput| *goodput < GOODPUT) && began.elapsed() < RECOVERED_WITHIN {
         let again = send(&measured.gateway, Pace::Answers, WINDOW).await;
-        after.push(measured.goodput(&again, WINDOW));
+        after.push(again.rate() / measured.peak);
     }
     let recovered = began.elapsed();
-    let sent = per_second(load.seen.served.len() + load.seen.refused.len(), duration) / measured.peak;
+    let sent = f64::from(u32::try_from(load.seen.served.len() + load.seen.refused.len()).unwrap_or(u32::MAX));
     eprintln!(
-        "ten times {}; the clients could send {sent:.1} times the peak; goodput after it {after:.2?}, after {recovered:?}",
-        measured.report(&mut load, duration)
+        "ten times {}; the clients could send {:.1} times the peak; goodput after it {after:.2?}, after {recovered:?}",
+        measured.report(&load),
+        sent / load.seen.judged().as_secs_f64() / measured.peak
     );
     assert!(measured.gateway.logged() < MOST_LOGGED, "{} bytes", measured.gateway.logged());
     assert!(after.last().is_some_and(|goodput| *goodput > 0.0), "it serves again");

@@ -10,7 +10,7 @@ use tokio::{
 
 /// For providers with large replies, and for the clients that cause them: they take only the time that nothing else needs. The
 /// priority alone is not enough: a thread that runs keeps its processor for the rest of its slice, which can be 3 ms.
-static LOW: LazyLock<Runtime> = LazyLock::new(|| runtime(Some("--idle"), 19, 2));
+static LOW: LazyLock<Runtime> = LazyLock::new(|| runtime(Some(["--idle", "0"]), 19, 2));
 
 /// For the clients that measure, and for their provider: they wait for nothing but the gateway. Only root may have such a
 /// priority; other users measure with the usual one.
@@ -19,17 +19,22 @@ static HIGH: LazyLock<Runtime> = LazyLock::new(|| runtime(None, -15, 2));
 /// The same, with the one thread that [`Awake`] keeps from sleeping.
 static BUSY: LazyLock<Runtime> = LazyLock::new(|| runtime(None, -15, 1));
 
-/// A runtime whose threads have a priority, and a scheduling policy as an option of `chrt`, where that command exists.
+/// For a few clients that measure beside the others: they do not wait for the thread of the others, which may have hundreds of
+/// answers to read first. Only root may have such a priority; for other users they wait their turn.
+static PROMPT: LazyLock<Runtime> = LazyLock::new(|| runtime(Some(["--fifo", "1"]), -15, 1));
+
+/// A runtime whose threads have a priority, and a scheduling policy as an option of `chrt` and its priority, where that command
+/// exists.
 #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "it would be the priority of the process"))]
-fn runtime(policy: Option<&'static str>, nice: i32, threads: usize) -> Runtime {
+fn runtime(policy: Option<[&'static str; 2]>, nice: i32, threads: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(threads).enable_all();
     #[cfg(target_os = "linux")]
     builder.on_thread_start(move || {
         let _ = rustix::process::setpriority_process(None, nice);
-        if let Some(policy) = policy {
+        if let Some([policy, priority]) = policy {
             let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
-            let _ = std::process::Command::new("chrt").args([policy, "--pid", "0", &thread]).output();
+            let _ = std::process::Command::new("chrt").args([policy, "--pid", priority, &thread]).output();
         }
     });
     builder.build().expect("a runtime")
@@ -48,6 +53,11 @@ pub(crate) fn high<T: Send + 'static>(task: impl Future<Output = T> + Send + 'st
 /// Runs a task, and the tasks that it spawns, before the gateway, on the thread that [`Awake`] keeps from sleeping.
 pub(crate) fn busy<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     BUSY.spawn(task)
+}
+
+/// Runs a task, and the tasks that it spawns, before all others.
+pub(crate) fn prompt<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    PROMPT.spawn(task)
 }
 
 /// Keeps the processor of the clients awake until this is dropped. Who sends something to a processor that sleeps pays for

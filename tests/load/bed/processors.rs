@@ -1,4 +1,4 @@
-//! Gives the gateway a processor that it has alone.
+//! Gives the gateway a processor that it has alone, or each of its threads another one.
 
 /// The priority of the gateway, so that nothing else on the machine takes its processor. Only root may have it.
 #[cfg(target_os = "linux")]
@@ -43,4 +43,32 @@ pub(super) fn apart<T>(start: impl FnOnce() -> T) -> (T, bool) {
         assert!(matches!(bound, Ok(()) | Err(rustix::io::Errno::SRCH)), "the thread is bound: {bound:?}");
     }
     (started, true)
+}
+
+/// Elsewhere, a thread cannot be bound to a processor.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn spread(_process: u32) {}
+
+/// Binds each thread of the runtime of a process to another processor. On a machine of its own, a processor that has nothing to do
+/// takes over the thread that waits for the other one. Here it serves slow clients instead, and the thread would wait.
+#[cfg(target_os = "linux")]
+pub(super) fn spread(process: u32) {
+    use rustix::{
+        process::Pid,
+        thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+    };
+    let all = sched_getaffinity(None).expect("the processors");
+    let mut processors = (0..CpuSet::MAX_CPU).filter(|processor| all.is_set(*processor)).cycle();
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("the threads").filter_map(Result::ok);
+    for thread in threads {
+        let name = std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+        if let Some(thread) = thread.file_name().to_str().and_then(|id| Pid::from_raw(id.parse().ok()?))
+            && name.starts_with("tokio-rt-worker")
+            && let Some(processor) = processors.next()
+        {
+            let mut only = CpuSet::new();
+            only.set(processor);
+            sched_setaffinity(Some(thread), &only).expect("the thread is bound");
+        }
+    }
 }
