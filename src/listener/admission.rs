@@ -35,6 +35,8 @@ const MOST_CLOSING: usize = 128;
 /// How many connections more than the limit there may be, because a request of theirs had arrived when they lost their place. While
 /// there are more than the limit, each new connection takes two places.
 const MOST_KEPT: usize = 128;
+/// How many times sooner an idle connection rests while all places are taken.
+const RESTS_SOONER: u32 = 16;
 /// How often connections that were closed or refused are logged.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
 
@@ -240,7 +242,7 @@ impl Admitted {
     /// place soon: then it keeps nothing for a next request that may not come.
     pub(super) fn rests_after(&self) -> Duration {
         let is_full = self.admission.is_full.load(Ordering::Relaxed);
-        if is_full { self.limits().rest_after / 16 } else { self.limits().rest_after }
+        if is_full { self.limits().rest_after / RESTS_SOONER } else { self.limits().rest_after }
     }
 
     /// Gives a connection back the place that it has lost, because its next request has arrived: while the gateway is busy, it reads

@@ -341,6 +341,33 @@ mod tests {
         }
     }
 
+    /// The client's bytes have arrived after the handshake was last polled: the runtime does not know of them yet.
+    #[tokio::test]
+    async fn a_connection_keeps_its_place_in_a_handshake_if_the_client_goes_on_with_it() {
+        let certified = rcgen::generate_simple_self_signed(["gateway".to_owned()]).expect("a certificate");
+        let key = certified.signing_key.serialize_der().try_into().expect("a key");
+        let config = ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into());
+        let config = config.with_safe_default_protocol_versions().expect("known versions").with_no_client_auth();
+        let config =
+            config.with_single_cert(vec![certified.cert.der().clone()], key).expect("a certificate with its key");
+        let transport =
+            Transport { tls: Some(Arc::new(config)), prior_knowledge: false, request_timeout: Duration::ZERO };
+        let admission = admission::tests::admission(1, "10.0.0.0/8");
+        for is_kept in [true, false] {
+            let (mut client, gateway) = connected().await;
+            let admitted = admission.admit([192, 0, 2, 1].into()).expect("a free place");
+            let mut opened = Box::pin(transport.clone().open(gateway, &admitted));
+            assert!(opened.as_mut().now_or_never().is_none(), "the client has sent nothing");
+            if is_kept {
+                client.write_all(&[22, 3, 1]).await.expect("the beginning of a handshake is sent");
+            }
+            admission::tests::replace(&admission);
+            let opened = opened.as_mut().now_or_never();
+            assert_eq!(opened.is_some_and(|opened| opened.is_ok_and(|opened| opened.is_none())), !is_kept);
+            assert_eq!(admitted.progress().waits_since().is_some(), is_kept);
+        }
+    }
+
     #[tokio::test]
     async fn pieces_arrive_in_their_order_whether_they_are_copied_or_not() {
         for length in [1, ONE_PIECE / 2, ONE_PIECE] {

@@ -89,6 +89,9 @@ impl Compared {
     pub(crate) fn judge_within(&self, name: &str, factor: f64, more: Duration) {
         assert_eq!(self.loaded.all.failed, 0, "{name}: others lose no request");
         if is_full() && !cfg!(debug_assertions) {
+            for Seen { times, not_judged, .. } in [&self.quiet.all, &self.loaded.all] {
+                assert!(times.len() >= *not_judged, "{name}: the machine was too slow; {self}");
+            }
             let most = self.quiet.median().mul_f64(factor) + more;
             assert!(self.loaded.median() <= most, "{name}: at most {most:?} is allowed; {self}");
         }

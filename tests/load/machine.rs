@@ -63,7 +63,7 @@ pub(crate) fn watch() {
 pub(crate) struct SlowMoments(Vec<(Instant, Instant)>);
 
 impl SlowMoments {
-    /// Those since a time. There are none where nobody watches the machine.
+    /// The slow moments after `begun`. Empty if no test has called [`watch`].
     pub(crate) fn since(begun: Instant) -> Self {
         let measured = match LazyLock::get(&MEASURED) {
             Some(measured) => measured.lock().expect("nothing fails while it is locked").clone(),

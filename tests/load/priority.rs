@@ -1,4 +1,4 @@
-//! Two runtimes whose threads have another priority than the gateway. Elsewhere, providers and clients are other machines;
+//! Runtimes whose threads have another priority than the gateway. Elsewhere, providers and clients are other machines;
 //! here they run on the cores of the gateway, and without these runtimes a test would judge them and not the gateway.
 
 use std::sync::LazyLock;

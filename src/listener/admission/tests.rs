@@ -68,12 +68,12 @@ fn counts(admission: &Admission) -> [usize; 2] {
     [open.places.len(), open.closing]
 }
 
-/// A time at which all connections have waited for long.
 /// Closes the connection that has waited the longest, as if a new one needed its place.
 pub(in crate::listener) fn replace(admission: &Admission) {
     assert!(admission.open().replace(later(admission)), "one waits for its client");
 }
 
+/// A time at which all connections have waited for long.
 fn later(admission: &Admission) -> Time {
     time_since(admission.epoch) + 1000 * SHORTEST_WAIT_MS
 }

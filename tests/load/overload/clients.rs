@@ -60,7 +60,7 @@ impl Seen {
     }
 
     /// Leaves out what happened while the machine was slow, of all requests that began in this time or later.
-    fn judge(&mut self, from: Instant, to: Instant) {
+    pub(super) fn judge(&mut self, from: Instant, to: Instant) {
         let slow = SlowMoments::since(from);
         let is_at_speed = |answered: &&Answered| {
             let end = answered.begun + answered.time;
@@ -155,13 +155,12 @@ pub(super) async fn send(gateway: &Arc<Gateway>, pace: Pace, duration: Duration)
 pub(super) async fn beside(gateway: Arc<Gateway>, merchant: &str, path: &str, load: Arc<JoinHandle<Seen>>) -> Seen {
     let mut client = Client::new(&gateway, merchant);
     let mut ticks = interval(Duration::from_millis(10));
-    let (mut seen, first) = (Seen::default(), Instant::now());
+    let mut seen = Seen::default();
     while !load.is_finished() {
         ticks.tick().await;
         let begun = Instant::now();
         let status = client.get(path).await;
         seen.note(status, begun);
     }
-    seen.judge(first, Instant::now());
     seen
 }
