@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     merchant::Gateway,
     problem::{Code, Problem},
-    state::{Reservation, SMALL_BODY},
+    state::Reservation,
 };
 
 /// What a body may be, and how slowly it may arrive.
@@ -45,7 +45,7 @@ impl BodyLimits {
 /// byte by byte.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The first memory of a body whose length is not declared.
+/// The first memory of a body that does not arrive whole.
 const FIRST_CAPACITY: usize = 1 << 10;
 
 /// Reads a whole body within its limits, and within what its owner may hold of the memory for bodies. A compressed body
@@ -123,17 +123,14 @@ impl AsRef<[u8]> for Collected {
 }
 
 impl Collected {
-    /// Makes room for more bytes. A small body of declared length gets its memory at once. A larger one gets more as it
-    /// arrives, because a client can declare a length and send nothing.
+    /// Makes room for more bytes. A body that arrives whole gets its memory at once. Another one gets more as it arrives,
+    /// because a client can declare a length and send nothing.
     fn make_room(&mut self, more: usize, expected: usize) -> Result<(), Problem> {
         let needed = self.bytes.len() + more;
         if needed <= self.bytes.capacity() {
             return Ok(());
         }
-        let comfortable = match expected <= SMALL_BODY {
-            true => expected,
-            false => (2 * self.bytes.capacity()).max(FIRST_CAPACITY).min(expected),
-        };
+        let comfortable = (2 * self.bytes.capacity()).max(FIRST_CAPACITY).min(expected);
         let capacity = needed.max(comfortable);
         self.reservation.grow(capacity).map_err(|_| {
             let detail = "the request bodies of this client's merchant, or those of all clients together, occupy as much \

@@ -1,7 +1,7 @@
 //! Decides which connections are accepted. Where all places are taken, a new connection gets the place of one that has waited
-//! for its client the longest, so that clients who hold connections and send nothing do not keep others out. Otherwise a
-//! connection beyond a cap is closed at once: if it waited, its client could not know that the gateway is busy, and would
-//! wait as well.
+//! for its client the longest, so that clients who hold connections and send nothing do not keep others out. If all others have
+//! waited for a moment only, the new one waits for a moment as well. If all others answer requests, it is closed at once: its
+//! client could not know that the gateway is busy, and would wait.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Notify, time::sleep};
+use tokio::{sync::Notify, time::timeout};
 
 use super::{
     Limits,
@@ -22,20 +22,23 @@ use super::{
 use crate::admission::client_of;
 
 /// How many connections are looked at to find one that has waited for long. It is not the longest of all, but nearly, and to
-/// look for that one would cost more than a new connection.
+/// look for that one would cost more than a new connection. They are far apart: connections that come one after the other are
+/// often of one kind, and all may be answering requests.
 const LOOKS: usize = 16;
 /// A connection that has waited for less time is not closed in favour of a new one: its next request may be on its way. In a
-/// burst of connections all may be so young. Then the listener waits for so long before it accepts the next one.
+/// burst of connections all may be so young. Then the new one waits for so long.
 const SHORTEST_WAIT_MS: Time = 100;
 /// The same for a connection that has sent no request yet: its first one comes with the connection.
 const SHORTEST_FIRST_WAIT_MS: Time = 20;
-/// The most connections that the listener has begun to close in favour of new ones and whose files are still open. Beyond it, the
-/// listener accepts no connection until one of them is closed, which takes a few milliseconds.
-const MOST_CLOSING: usize = 128;
-/// How many connections more than the limit there may be, because a request of theirs had arrived when they lost their place. While
-/// there are more than the limit, each new connection takes two places.
-const MOST_KEPT: usize = 128;
-/// How many times sooner an idle connection rests while all places are taken.
+/// The most connections beyond the limit: those that the listener has begun to close in favour of new ones and whose files are still
+/// open, which takes a few milliseconds, and those that have got their places back. Beyond it, a new connection waits until there
+/// are fewer. So there is always room for one that gets its place back.
+const MOST_BEYOND: usize = 128;
+/// How many places are taken for a new connection while there are more than the limit.
+const TAKEN_AT_ONCE: usize = 2;
+/// How long a new connection may wait for a place. Those behind it wait as well.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+/// How many times sooner an idle connection rests while half of the places are taken.
 const RESTS_SOONER: u32 = 16;
 /// How often connections that were closed or refused are logged.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
@@ -47,10 +50,10 @@ pub(super) struct Admission {
     /// The beginning of the times of its connections.
     epoch: Instant,
     open: Mutex<Open>,
-    /// Whether the last new connection found no free place.
-    is_full: AtomicBool,
-    /// Notified when a connection that lost its place is closed, and before that there were as many as there may be.
-    closed: Notify,
+    /// Whether the last new connection found half of the places taken.
+    is_crowded: AtomicBool,
+    /// Notified when a connection is closed, or gets its place back.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +90,21 @@ struct Waiting {
     index: usize,
 }
 
+/// What a new connection gets where all places are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// The place of another one.
+    Place,
+    /// None before the longest-waiting one has waited for so many milliseconds more.
+    NotYet(Time),
+    /// None, because no other connection waits for its client.
+    None,
+}
+
+/// What a connection waits for that cannot be admitted yet: for this time, or less if another connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NotYet(Duration);
+
 /// An accepted connection. It counts until this is dropped.
 #[derive(Debug)]
 pub(super) struct Admitted {
@@ -101,75 +119,84 @@ impl Admission {
             limits,
             epoch: Instant::now(),
             open: Mutex::default(),
-            is_full: AtomicBool::default(),
-            closed: Notify::new(),
+            is_crowded: AtomicBool::default(),
+            changed: Notify::new(),
         })
     }
 
-    /// Waits until another connection may lose its place. If all connections answer requests, it does not wait: that may take long.
-    pub(super) async fn may_replace(&self) {
-        while self.open().closing >= MOST_CLOSING {
-            self.closed.notified().await;
-        }
-        let left = {
-            let open = self.open();
-            let is_full = open.places.len() >= self.limits.max_connections;
-            is_full.then(|| open.longest_waiting()).flatten().map(|longest| longest.may_close_at)
+    /// Accepts a connection from this address, unless a cap is reached and no other connection loses its place in time.
+    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Admitted> {
+        let peer = peer.to_canonical();
+        let admitted = async {
+            loop {
+                match self.try_admit(peer) {
+                    Ok(admitted) => return admitted,
+                    Err(NotYet(time)) => drop(timeout(time, self.changed.notified()).await),
+                }
+            }
         };
-        if let Some(left) = left.and_then(|at| at.checked_sub(time_since(self.epoch))) {
-            sleep(Duration::from_millis(left)).await;
+        match timeout(LONGEST_WAIT, admitted).await {
+            Ok(admitted) => admitted,
+            Err(_) => self.refuse(self.open(), peer),
         }
     }
 
-    /// Accepts a connection from this address, unless a cap is reached and no other connection loses its place.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Admitted> {
-        let peer = peer.to_canonical();
+    fn try_admit(self: &Arc<Self>, peer: IpAddr) -> Result<Option<Admitted>, NotYet> {
         let is_trusted = self.limits.trusted_proxies.iter().any(|network| network.contains(&peer));
         let client = (!is_trusted).then(|| client_of(peer));
         let mut open = self.open();
         let of_client = client.and_then(|client| open.by_client.get(&client).copied()).unwrap_or_default();
-        let is_full = open.places.len() >= self.limits.max_connections;
-        self.is_full.store(is_full, Ordering::Relaxed);
-        let is_refused =
-            of_client >= self.limits.max_connections_per_address || (is_full && !open.replace(time_since(self.epoch)));
-        if !is_refused && open.places.len() >= self.limits.max_connections {
-            // Some connections have got their places back.
-            open.replace(time_since(self.epoch));
+        if of_client >= self.limits.max_connections_per_address {
+            return Ok(self.refuse(open, peer));
         }
-        if is_refused {
-            open.refused += 1;
-            self.limits.series.refused.inc();
-        } else if is_full {
+        let is_full = open.places.len() >= self.limits.max_connections;
+        let is_crowded = open.places.len() >= self.limits.max_connections.div_ceil(2);
+        self.is_crowded.store(is_crowded, Ordering::Relaxed);
+        if is_full {
+            match open.take_place(self.limits.max_connections, time_since(self.epoch)) {
+                Taken::Place => {}
+                Taken::NotYet(left) => return Err(NotYet(Duration::from_millis(left))),
+                Taken::None => return Ok(self.refuse(open, peer)),
+            }
             open.replaced += 1;
             self.limits.series.replaced.inc();
         }
-        let place = (!is_refused).then(|| open.add(client, self.epoch));
-        if (is_refused || is_full) && open.logged.is_none_or(|at| at.elapsed() >= LOG_PERIOD) {
-            open.logged = Some(Instant::now());
-            let (refused, replaced) = (std::mem::take(&mut open.refused), std::mem::take(&mut open.replaced));
-            let total = open.places.len();
+        let place = open.add(client, self.epoch);
+        if is_full {
+            Self::log(open, peer);
+        } else {
             drop(open);
-            tracing::warn!(
-                refused,
-                replaced,
-                open = total,
-                client.address = %peer,
-                client.connections = of_client,
-                "too many connections are open: {refused} new ones were closed, and {replaced} that waited for their client; \
-                 the last new one came from {peer}"
-            );
         }
-        let place = place?;
         self.limits.series.open.inc();
-        Some(Admitted { admission: Arc::clone(self), place, client })
+        Ok(Some(Admitted { admission: Arc::clone(self), place, client }))
     }
 
-    /// A connection that had lost its place is closed, or has got it back.
-    fn has_closed(&self, open: &mut Open) {
-        if open.closing == MOST_CLOSING {
-            self.closed.notify_one();
+    fn refuse(&self, mut open: MutexGuard<'_, Open>, peer: IpAddr) -> Option<Admitted> {
+        open.refused += 1;
+        self.limits.series.refused.inc();
+        Self::log(open, peer);
+        None
+    }
+
+    /// Logs how many connections were refused and closed, now and then.
+    fn log(mut open: MutexGuard<'_, Open>, peer: IpAddr) {
+        if open.logged.is_some_and(|at| at.elapsed() < LOG_PERIOD) {
+            return;
         }
-        open.closing -= 1;
+        open.logged = Some(Instant::now());
+        let (refused, replaced) = (std::mem::take(&mut open.refused), std::mem::take(&mut open.replaced));
+        let total = open.places.len();
+        let of_client = open.by_client.get(&client_of(peer)).copied().unwrap_or_default();
+        drop(open);
+        tracing::warn!(
+            refused,
+            replaced,
+            open = total,
+            client.address = %peer,
+            client.connections = of_client,
+            "too many connections are open: {refused} new ones were closed, and {replaced} that waited for their client; \
+             the last new one came from {peer}"
+        );
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -196,7 +223,8 @@ impl Open {
     /// The connection that has waited for its client the longest, of some.
     fn longest_waiting(&self) -> Option<Waiting> {
         let count = self.places.len();
-        let looked_at = (0..LOOKS.min(count)).map(|step| (self.next + step) % count);
+        let apart = count.div_ceil(LOOKS).max(1);
+        let looked_at = (0..count).step_by(apart).map(|step| (self.next + step) % count);
         let waiting = looked_at.filter_map(|index| {
             let progress = &self.places[index].progress;
             let since = progress.waits_since()?;
@@ -206,20 +234,42 @@ impl Open {
         waiting.min_by_key(|waiting| waiting.since)
     }
 
-    /// Closes the connection that has waited for its client the longest, of some. Returns whether there was one.
-    fn replace(&mut self, now: Time) -> bool {
-        if self.closing >= MOST_CLOSING {
-            return false;
+    /// Takes a place for a new connection. While there are more connections than the limit, it takes two.
+    fn take_place(&mut self, limit: usize, now: Time) -> Taken {
+        for _ in 1..TAKEN_AT_ONCE {
+            if self.places.len() > limit {
+                self.replace(now);
+            }
         }
-        let longest = self.longest_waiting().filter(|longest| longest.may_close_at <= now);
-        self.next = (self.next + LOOKS) % self.places.len().max(1);
-        let Some(Waiting { since, index, .. }) = longest else { return false };
+        let beyond = self.closing + self.places.len().saturating_sub(limit);
+        if beyond < MOST_BEYOND {
+            return self.replace(now);
+        }
+        if self.closing > 0 {
+            // One of them ends soon.
+            return Taken::NotYet(SHORTEST_WAIT_MS);
+        }
+        match self.replace(now) {
+            Taken::Place => Taken::NotYet(SHORTEST_WAIT_MS),
+            other => other,
+        }
+    }
+
+    /// Closes the connection that has waited for its client the longest, of some.
+    fn replace(&mut self, now: Time) -> Taken {
+        let longest = self.longest_waiting();
+        if let Some(young) = longest.filter(|longest| longest.may_close_at > now) {
+            return Taken::NotYet(young.may_close_at - now);
+        }
+        self.next = (self.next + 1) % self.places.len().max(1);
+        let Some(Waiting { since, index, .. }) = longest else { return Taken::None };
         if !self.places[index].progress.close(since) {
-            return false;
+            // Its request has begun meanwhile.
+            return Taken::NotYet(1);
         }
         self.remove(index).index.store(usize::MAX, Ordering::Relaxed);
         self.closing += 1;
-        true
+        Taken::Place
     }
 
     /// Takes a connection's place away. The last one moves there.
@@ -238,24 +288,31 @@ impl Admitted {
         &self.admission.limits
     }
 
-    /// After how much idle time the connection rests. While all places are taken, an idle connection is one of many, and loses its
-    /// place soon: then it keeps nothing for a next request that may not come.
+    /// After how much idle time the connection rests. While half of the places are taken, an idle connection is one of many: then it
+    /// keeps nothing for a next request that may not come.
     pub(super) fn rests_after(&self) -> Duration {
-        let is_full = self.admission.is_full.load(Ordering::Relaxed);
-        if is_full { self.limits().rest_after / RESTS_SOONER } else { self.limits().rest_after }
+        let is_crowded = self.admission.is_crowded.load(Ordering::Relaxed);
+        if is_crowded { self.limits().rest_after / RESTS_SOONER } else { self.limits().rest_after }
     }
 
-    /// Gives a connection back the place that it has lost, because its next request has arrived: while the gateway is busy, it reads
-    /// some requests late. Returns whether it did: not if too many have got theirs back.
-    pub(super) fn keep_place(&self) -> bool {
-        let mut open = self.admission.open();
-        if open.places.len() >= self.limits().max_connections + MOST_KEPT {
-            return false;
+    /// A request begins. If the connection has lost its place meanwhile, it gets it back.
+    pub(super) fn begin(&self) {
+        while !self.progress().begin() {
+            self.keep_place();
         }
-        self.admission.has_closed(&mut open);
-        self.progress().reopen();
-        open.put(&self.place);
-        true
+    }
+
+    /// Gives the connection back the place that it has lost, because its next request has arrived: while the gateway is busy, it
+    /// reads some requests late.
+    pub(super) fn keep_place(&self) {
+        let mut open = self.admission.open();
+        if self.place.index.load(Ordering::Relaxed) == usize::MAX {
+            open.closing -= 1;
+            open.put(&self.place);
+            self.progress().reopen();
+            drop(open);
+            self.admission.changed.notify_one();
+        }
     }
 
     /// The requests of the connection.
@@ -269,7 +326,7 @@ impl Drop for Admitted {
         self.limits().series.open.dec();
         let mut open = self.admission.open();
         match self.place.index.load(Ordering::Relaxed) {
-            usize::MAX => self.admission.has_closed(&mut open),
+            usize::MAX => open.closing -= 1,
             index => drop(open.remove(index)),
         }
         if let Some(client) = self.client
@@ -280,6 +337,8 @@ impl Drop for Admitted {
                 open.by_client.remove(&client);
             }
         }
+        drop(open);
+        self.admission.changed.notify_one();
     }
 }
 

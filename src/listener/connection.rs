@@ -5,6 +5,7 @@ use std::{
     future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -53,7 +54,7 @@ pub(super) struct Connection {
     stream: Stream,
     /// What was read and not passed on.
     unread: Bytes,
-    admitted: Admitted,
+    admitted: Arc<Admitted>,
     /// How a head is refused. `None` for HTTP/2: the server limits its heads and idle times by its streams.
     http1: Option<RefuseHead>,
     /// The number of the request that `head_ends` was set after.
@@ -78,7 +79,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(opened: Opened, admitted: Admitted, http1: Option<RefuseHead>) -> Self {
+    pub(super) fn new(opened: Opened, admitted: Arc<Admitted>, http1: Option<RefuseHead>) -> Self {
         Self {
             stream: opened.stream,
             unread: opened.start,
@@ -106,6 +107,7 @@ impl Connection {
             }
             return written;
         }
+        self.admitted.progress().set_writing(true);
         let timeout = self.admitted.limits().write_timeout;
         let ends = *self.write_ends.get_or_insert_with(|| Instant::now() + timeout);
         ready!(self.write_timer.poll_until(context, ends));
@@ -178,19 +180,22 @@ impl Connection {
         ends
     }
 
-    /// Whether a connection that loses its place keeps it, because its next request has arrived and was not read, but for the byte
-    /// that ended its rest.
-    pub(super) fn keeps_place(&self) -> bool {
-        self.unread.len() <= 1 && self.stream.has_arrived() && self.admitted.keep_place()
+    /// Gives the connection its place back if it has lost it, and its next request has arrived and was not read. While an answer is
+    /// sent, a further request is no reason.
+    fn keep_place(&self) {
+        let progress = self.admitted.progress();
+        if progress.is_closed() && !progress.is_sending() && self.stream.has_arrived() {
+            self.admitted.keep_place();
+        }
     }
 
     /// Takes back what hyper has read and not used. What it has not read yet comes after that.
     pub(super) fn take_back(&mut self, unused: Bytes) {
-        if self.unread.is_empty() {
-            self.unread = unused;
-        } else if !unused.is_empty() {
-            self.unread = [&*unused, &*self.unread].concat().into();
+        // Without bytes, it would still keep the buffer that it is a part of.
+        if unused.is_empty() {
+            return;
         }
+        self.unread = if self.unread.is_empty() { unused } else { [&*unused, &*self.unread].concat().into() };
     }
 
     /// Rests until there is something for hyper: bytes, or the end of the connection.
@@ -206,10 +211,14 @@ impl Connection {
         let (stream, mut byte) = (Pin::new(&mut self.stream), [0]);
         let mut buffer = ReadBuf::new(&mut byte);
         if stream.poll_read(context, &mut buffer).is_pending() {
+            self.keep_place();
             return self.poll_head_ends(context).map(drop);
         }
         // hyper reads the end of the connection, or its failure, once more.
         self.unread = Bytes::copy_from_slice(buffer.filled());
+        if !self.unread.is_empty() && self.admitted.progress().is_closed() {
+            self.admitted.keep_place();
+        }
         Poll::Ready(())
     }
 
@@ -217,7 +226,7 @@ impl Connection {
     fn refusal_for(&self, bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         let refuse_head = self.http1?;
         let status = refused_by_hyper(bytes)?;
-        self.admitted.progress().fail();
+        self.admitted.progress().set_failed(true);
         // hyper only knows that its buffer is full. If not even the first line has ended, the URI is too long.
         let status = if status == 431 && !self.head.has_whole_line { 414 } else { status };
         Some((encoded(&refuse_head(status, self.head.bytes(), self.admitted.limits().head)), 0))
@@ -282,6 +291,7 @@ impl AsyncRead for Connection {
         let before = buffer.filled().len();
         if self.unread.is_empty() {
             if Pin::new(&mut self.stream).poll_read(context, buffer)?.is_pending() {
+                self.keep_place();
                 return self.poll_head_ends(context).map(Err);
             }
         } else {
@@ -306,6 +316,7 @@ impl AsyncWrite for Connection {
         // TLS may still hold what was written.
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         ready!(self.limited(context, flushed))?;
+        self.admitted.progress().set_writing(false);
         // After an answer, hyper flushes but need not read.
         match self.poll_head_ends(context) {
             Poll::Ready(error) => Poll::Ready(Err(error)),
@@ -362,13 +373,13 @@ mod tests {
         let stream = Stream::Plain(listener.accept().await.expect("the same connection").0);
         let opened = Opened { stream, start: Bytes::new(), is_http2: false, since: Instant::now() };
         let admission = admission::tests::admission(1, "10.0.0.0/8");
-        let admitted = admission.admit([192, 0, 2, 1].into()).expect("a free place");
-        let mut connection = Connection::new(opened, admitted, None);
+        let admitted = admission::tests::admit(&admission, [192, 0, 2, 1].into()).expect("a free place");
+        let mut connection = Connection::new(opened, Arc::new(admitted), None);
         client.write_all(b"GET").await.expect("it is sent");
-        connection.rest().await;
-        connection.take_back(Bytes::new());
         admission::tests::replace(&admission);
-        assert!(connection.keeps_place());
+        connection.rest().await;
+        assert!(!connection.admitted.progress().is_closed(), "it has its place back");
+        connection.take_back(Bytes::new());
         let mut read = [0; 3];
         connection.read_exact(&mut read).await.expect("it is there");
         assert_eq!(&read, b"GET");

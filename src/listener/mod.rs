@@ -11,6 +11,7 @@ mod progress;
 mod refusal;
 mod server;
 mod streams;
+mod tracked;
 mod transport;
 
 use std::time::Duration;
@@ -31,8 +32,8 @@ use crate::{
 /// The limits of a listener.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How many connections are open at once. A further one gets the place of one that has waited for its client for long. If none
-    /// has, it is closed.
+    /// How many connections are open at once. A further one gets the place of one that has waited for its client for long. If all
+    /// others answer requests, or none has waited for long in half a second, it is closed.
     pub max_connections: usize,
     /// How many connections of one address are open at once. Further ones are closed.
     pub max_connections_per_address: usize,

@@ -3,21 +3,11 @@
 //! connection that waits may be closed in favour of a new one (`admission`).
 
 use std::{
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, ready},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     time::Instant,
 };
 
-use axum::extract::Request;
-use http::{HeaderValue, Response, header};
-use http_body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
-use tower::Service;
 
 /// The states of a connection that does not wait for its client. All others are times.
 const ANSWERING: Time = 0;
@@ -40,6 +30,8 @@ pub(super) struct Progress {
     leaves: AtomicBool,
     /// Whether hyper still has a request, or the body of its answer.
     sending: AtomicBool,
+    /// Whether the client has yet to take bytes that hyper has written.
+    writing: AtomicBool,
     /// Notified when the connection rests.
     rests: Notify,
 }
@@ -55,6 +47,7 @@ impl Progress {
             failed: AtomicBool::new(false),
             leaves: AtomicBool::new(false),
             sending: AtomicBool::new(false),
+            writing: AtomicBool::new(false),
             rests: Notify::new(),
         }
     }
@@ -71,8 +64,9 @@ impl Progress {
         self.failed.load(Ordering::Relaxed)
     }
 
-    pub(super) fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
+    /// Whether the last answer was a failure.
+    pub(super) fn set_failed(&self, failed: bool) {
+        self.failed.store(failed, Ordering::Relaxed);
     }
 
     /// Closes the connection after its next answer.
@@ -80,11 +74,22 @@ impl Progress {
         self.leaves.store(true, Ordering::Relaxed);
     }
 
-    /// A request has begun. Returns whether it may be answered: not if the connection was closed.
+    pub(super) fn leaves(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed)
+    }
+
+    /// A request begins. Returns whether it does: not if the connection was closed.
     pub(super) fn begin(&self) -> bool {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.sending.store(true, Ordering::Relaxed);
-        self.change(|_| ANSWERING)
+        let begins = self.change(|_| ANSWERING);
+        if begins {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+        }
+        begins
+    }
+
+    /// Whether hyper has a request, or the body of its answer.
+    pub(super) fn set_sending(&self, sending: bool) {
+        self.sending.store(sending, Ordering::Relaxed);
     }
 
     /// The answer is known. From now on the connection waits until the client has taken it, and then for the next request.
@@ -119,26 +124,47 @@ impl Progress {
         self.state.store(time_since(self.epoch), Ordering::Relaxed);
     }
 
-    /// Whether hyper still has a request, or the body of its answer.
+    /// Whether hyper still has a request, or the body of its answer, or the client has yet to take bytes of one.
     pub(super) fn is_sending(&self) -> bool {
-        self.sending.load(Ordering::Relaxed)
+        self.sending.load(Ordering::Relaxed) || self.writing.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client has yet to take bytes that hyper has written.
+    pub(super) fn set_writing(&self, writing: bool) {
+        self.writing.store(writing, Ordering::Relaxed);
+    }
+
+    /// Whether the listener has closed the connection.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == CLOSED
     }
 
     /// Waits until the listener has closed the connection.
     pub(super) async fn closed(&self) {
-        self.closed.notified().await;
+        loop {
+            self.closed.notified().await;
+            if self.is_closed() {
+                return;
+            }
+        }
     }
 
     /// The connection is idle, and what hyper has written to it is sent. It rests, unless hyper has more of an answer.
     pub(super) fn rest(&self) {
-        if !self.sending.load(Ordering::Relaxed) {
+        if !self.is_sending() {
             self.rests.notify_one();
         }
     }
 
-    /// Waits until the connection rests. Then its task can do without hyper, which needs 9 KiB for an idle connection.
+    /// Waits until the connection rests. Then its task can do without hyper, which needs 9 KiB for an idle connection. A request may
+    /// have begun just after the connection was to rest.
     pub(super) async fn rests(&self) {
-        self.rests.notified().await;
+        loop {
+            self.rests.notified().await;
+            if !self.is_sending() && !self.is_answering() {
+                return;
+            }
+        }
     }
 
     /// Changes the state of a connection that is not closed. Returns whether it did.
@@ -154,116 +180,4 @@ pub(super) type Time = u64;
 /// The present time, counted from this epoch.
 pub(super) fn time_since(epoch: Instant) -> Time {
     Time::try_from(epoch.elapsed().as_millis()).unwrap_or(CLOSED - 2) + 1
-}
-
-/// A service that records the progress of its requests.
-#[derive(Debug, Clone)]
-pub(super) struct Tracked<S> {
-    pub(super) service: S,
-    pub(super) progress: Arc<Progress>,
-}
-
-impl<S, B, R> Service<Request<R>> for Tracked<S>
-where
-    S: Service<Request<R>, Response = Response<B>, Future: Unpin>,
-{
-    type Response = Response<TrackedBody<B>>;
-    type Error = S::Error;
-    type Future = TrackedFuture<S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<R>) -> Self::Future {
-        let answer = self.progress.begin().then(|| self.service.call(request));
-        TrackedFuture { answer, progress: Arc::clone(&self.progress) }
-    }
-}
-
-/// The answer to a request.
-#[derive(Debug)]
-pub(super) struct TrackedFuture<F> {
-    /// `None` if the connection was closed before the request. The task of the connection then ends without an answer.
-    answer: Option<F>,
-    progress: Arc<Progress>,
-}
-
-impl<F, B, E> Future for TrackedFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>> + Unpin,
-{
-    type Output = Result<Response<TrackedBody<B>>, E>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(answer) = &mut self.answer else { return Poll::Pending };
-        let mut answer = ready!(Pin::new(answer).poll(context));
-        if self.progress.leaves.load(Ordering::Relaxed)
-            && let Ok(answer) = &mut answer
-        {
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        let failed = answer.as_ref().is_ok_and(|answer| answer.status().as_u16() >= 400);
-        self.progress.failed.store(failed, Ordering::Relaxed);
-        self.progress.answered();
-        let progress = &self.progress;
-        let tracked = |body| TrackedBody { body, progress: Arc::clone(progress) };
-        Poll::Ready(answer.map(|answer| answer.map(tracked)))
-    }
-}
-
-/// The body of an answer. hyper drops it when it has all of it.
-#[derive(Debug)]
-pub(super) struct TrackedBody<B> {
-    body: B,
-    progress: Arc<Progress>,
-}
-
-impl<B: Body + Unpin> Body for TrackedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl<B> Drop for TrackedBody<B> {
-    fn drop(&mut self) {
-        self.progress.sending.store(false, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    #[test]
-    fn a_connection_does_not_rest_while_an_answer_is_sent() {
-        let progress = Arc::new(Progress::new(Instant::now()));
-        let rests = || {
-            progress.rest();
-            progress.rests().now_or_never().is_some()
-        };
-        assert!(rests(), "it has no request");
-        assert!(progress.begin() && !rests());
-        let body = TrackedBody { body: (), progress: Arc::clone(&progress) };
-        progress.answered();
-        assert!(!rests(), "the answer is known, and hyper does not have all of it");
-        drop(body);
-        assert!(rests());
-    }
 }

@@ -7,6 +7,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -37,8 +38,9 @@ use super::{
     connection::Connection,
     handle::{Handle, OfConnection, Stages},
     pieces::Pieces,
-    progress::Tracked,
+    progress::Progress,
     streams::Streams,
+    tracked::Tracked,
     transport::{CurrentTransport, Opened, limit_unacknowledged},
 };
 use crate::{admission::OfClient, config::HeadLimits};
@@ -78,32 +80,30 @@ where
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let server = Arc::new(Server::new(limits, refuse_head, transport));
-    let begin = |(stream, peer): (TcpStream, SocketAddr)| {
-        let Some(admitted) = server.admission.admit(peer.ip()) else { return };
+    let begin = async |(stream, peer): (TcpStream, SocketAddr)| {
+        let Some(admitted) = server.admission.admit(peer.ip()).await else { return };
         let (server, mut service, of_connection) = (Arc::clone(&server), service.clone(), handle.of_connection());
         service.set_client(peer.ip());
         tokio::spawn(server.connection(stream, admitted, service, of_connection));
-    };
-    let accept = async || {
-        server.admission.may_replace().await;
-        listener.accept().await
     };
     let mut stages = handle.stages();
     for accepted_count in 1_usize.. {
         let accepted = tokio::select! {
             biased;
             () = stages.draining() => break,
-            accepted = accept() => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok(accepted) => begin(accepted),
+            Ok(accepted) => begin(accepted).await,
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
         if accepted_count % ACCEPTED_AT_ONCE == 0 {
             yield_now().await;
         }
     }
-    waiting(listener)?.for_each(begin);
+    for accepted in waiting(listener)? {
+        begin(accepted).await;
+    }
     handle.ended().await;
     Ok(())
 }
@@ -201,9 +201,9 @@ impl Server {
         S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send + Unpin,
     {
-        let progress = Arc::clone(admitted.progress());
-        let mut stream = Connection::new(opened, admitted, Some(self.refuse_head));
-        let service = TowerToHyperService::new(Tracked { service, progress: Arc::clone(&progress) });
+        let (admitted, progress) = shared(admitted);
+        let mut stream = Connection::new(opened, Arc::clone(&admitted), Some(self.refuse_head));
+        let service = TowerToHyperService::new(Tracked { service, admitted });
         loop {
             let mut connection = self.http1.serve_connection(TokioIo::new(stream), service.clone());
             // hyper would close a new connection, whose first request may be on its way.
@@ -211,30 +211,25 @@ impl Server {
                 0 => progress.leave(),
                 _ => GracefulConnection::graceful_shutdown(connection),
             };
-            let ends = until_it_ends(Pin::new(&mut connection), stages, progress.closed(), pending(), leave, pending());
-            let end = tokio::select! {
+            tokio::select! {
                 biased;
-                () = progress.rests() => None,
-                end = ends => Some(end),
-            };
-            if end == Some(End::Over) || (end == Some(End::Replaced) && progress.is_sending()) {
-                return;
+                () = progress.rests() => {}
+                () = until_it_ends(Pin::new(&mut connection), stages, &progress, pending(), leave, pending()) => return,
             }
-            // A connection that rests, or that waits for its client, has no request, so nothing is lost with hyper's state.
+            // A connection that rests has no request, so nothing is lost with hyper's state.
             let Parts { io, read_buf, .. } = connection.into_parts();
             stream = io.into_inner();
             stream.take_back(read_buf);
-            if end == Some(End::Replaced) {
-                match stream.keeps_place() {
-                    true => continue,
-                    false => return,
+            let rested = {
+                let rest = pin!(stream.rest());
+                tokio::select! {
+                    biased;
+                    () = stages.draining() => Some(()),
+                    rested = unless_it_loses_its_place(rest, &progress) => rested,
                 }
-            }
-            tokio::select! {
-                biased;
-                () = stages.draining() => {}
-                () = progress.closed() => if !stream.keeps_place() { return },
-                () = stream.rest() => {}
+            };
+            if rested.is_none() {
+                return;
             }
         }
     }
@@ -245,8 +240,8 @@ impl Server {
         S::Future: Send,
     {
         let limits = admitted.limits().clone();
-        let progress = Arc::clone(admitted.progress());
-        let streams = Streams::new(Arc::clone(&self.transport), Arc::clone(&progress), limits.write_timeout);
+        let (admitted, progress) = shared(admitted);
+        let streams = Streams::new(Arc::clone(&self.transport), Arc::clone(&admitted), limits.write_timeout);
         let mut http2 = http2::Builder::new(streams.clone());
         http2
             .timer(TokioTimer::new())
@@ -268,7 +263,7 @@ impl Server {
         // It asks the client to leave. A client that stays is disconnected.
         let stays = streams.idle(limits.head_timeout, limits.head_timeout);
         let leave = GracefulConnection::graceful_shutdown;
-        until_it_ends(connection, stages, progress.closed(), idle, leave, stays).await;
+        until_it_ends(connection, stages, &progress, idle, leave, stays).await;
     }
 }
 
@@ -278,37 +273,49 @@ impl Server {
 async fn until_it_ends<C: GracefulConnection>(
     mut connection: Pin<&mut C>,
     stages: &mut Stages,
-    closed: impl Future<Output = ()>,
+    progress: &Progress,
     idle: impl Future<Output = ()>,
     leave: impl FnOnce(Pin<&mut C>),
     stays: impl Future<Output = ()>,
-) -> End {
-    let mut closed = pin!(closed);
+) {
     tokio::select! {
         biased;
         () = stages.draining() => {}
-        () = closed.as_mut() => return End::Replaced,
         () = idle => {}
-        _ = connection.as_mut() => return End::Over,
+        _ = unless_it_loses_its_place(connection.as_mut(), progress) => return,
     }
     leave(connection.as_mut());
     tokio::select! {
         biased;
         () = stages.stopped() => {}
-        () = closed => {}
         () = stays => {}
-        _ = connection => {}
+        _ = unless_it_loses_its_place(connection, progress) => {}
     }
-    End::Over
 }
 
-/// Why a connection is not served any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// It has lost its place to a new one.
-    Replaced,
-    /// All other reasons.
-    Over,
+/// Polls the future that reads from a connection, until it is ready, or the connection has lost its place to a new one (`None`).
+/// First it reads once more: a connection whose next request has arrived gets its place back.
+async fn unless_it_loses_its_place<F: Future>(mut reads: Pin<&mut F>, progress: &Progress) -> Option<F::Output> {
+    loop {
+        tokio::select! {
+            biased;
+            () = progress.closed() => {
+                if let Poll::Ready(output) = futures_util::poll!(reads.as_mut()) {
+                    return Some(output);
+                }
+                if progress.is_closed() {
+                    return None;
+                }
+            }
+            output = reads.as_mut() => return Some(output),
+        }
+    }
+}
+
+/// What the parts of a connection share.
+fn shared(admitted: Admitted) -> (Arc<Admitted>, Arc<Progress>) {
+    let progress = Arc::clone(admitted.progress());
+    (Arc::new(admitted), progress)
 }
 
 #[cfg(test)]

@@ -9,20 +9,20 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{progress::Progress, transport::CurrentTransport};
+use super::{admission::Admitted, transport::CurrentTransport};
 
 /// The open streams of a connection. All clones are one.
 #[derive(Clone)]
 pub(super) struct Streams {
     open: watch::Sender<usize>,
-    progress: Arc<Progress>,
+    admitted: Arc<Admitted>,
     transport: CurrentTransport,
     write_timeout: Duration,
 }
 
 impl Streams {
-    pub(super) fn new(transport: CurrentTransport, progress: Arc<Progress>, write_timeout: Duration) -> Self {
-        Self { open: watch::Sender::new(0), progress, transport, write_timeout }
+    pub(super) fn new(transport: CurrentTransport, admitted: Arc<Admitted>, write_timeout: Duration) -> Self {
+        Self { open: watch::Sender::new(0), admitted, transport, write_timeout }
     }
 
     /// Waits until no stream has been open for a time. Until the first one, it is `first`.
@@ -59,19 +59,19 @@ where
 /// A stream. It is open until this is dropped.
 struct Open {
     open: watch::Sender<usize>,
-    progress: Arc<Progress>,
+    admitted: Arc<Admitted>,
 }
 
 impl Open {
     fn new(streams: &Streams) -> Self {
-        let (open, progress) = (streams.open.clone(), Arc::clone(&streams.progress));
+        let (open, admitted) = (streams.open.clone(), Arc::clone(&streams.admitted));
         open.send_modify(|open| {
             if *open == 0 {
-                progress.begin();
+                admitted.begin();
             }
             *open += 1;
         });
-        Self { open, progress }
+        Self { open, admitted }
     }
 }
 
@@ -80,7 +80,7 @@ impl Drop for Open {
         self.open.send_modify(|open| {
             *open -= 1;
             if *open == 0 {
-                self.progress.answered();
+                self.admitted.progress().answered();
             }
         });
     }

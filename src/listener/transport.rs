@@ -76,10 +76,10 @@ impl Transport {
                     biased;
                     stream = handshake.as_mut() => break stream?,
                     () = admitted.progress().closed() => {
-                        let is_kept = handshake.get_ref().is_some_and(has_arrived) && admitted.keep_place();
-                        if !is_kept {
+                        if !handshake.get_ref().is_some_and(has_arrived) {
                             return Ok(None);
                         }
+                        admitted.keep_place();
                     }
                 }
             };
@@ -97,7 +97,12 @@ impl Transport {
         let mut is_http2 = self.prior_knowledge;
         while is_http2 && start.len() < PREFACE.len() {
             let mut rest = (&mut stream).take((PREFACE.len() - start.len()) as u64);
-            if rest.read_buf(&mut start).await? == 0 {
+            let read = tokio::select! {
+                biased;
+                read = rest.read_buf(&mut start) => read?,
+                () = admitted.progress().closed() => return Ok(None),
+            };
+            if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             is_http2 = PREFACE.starts_with(&start);
@@ -153,10 +158,10 @@ fn is_head_partial(_: &TcpStream) -> io::Result<bool> {
 async fn loses_place(stream: &TcpStream, admitted: &Admitted) {
     loop {
         admitted.progress().closed().await;
-        let has_head = matches!(is_head_partial(stream), Ok(false));
-        if !(has_head && admitted.keep_place()) {
+        if !matches!(is_head_partial(stream), Ok(false)) {
             return;
         }
+        admitted.keep_place();
     }
 }
 
@@ -330,7 +335,7 @@ mod tests {
             [("GET / HTTP/1.1\r\nhost: gateway\r\n\r\n", true), ("GET / HTTP/1.1\r\n", false), ("", false)]
         {
             let (mut client, gateway) = connected().await;
-            let admitted = admission.admit([192, 0, 2, 1].into()).expect("a free place");
+            let admitted = admission::tests::admit(&admission, [192, 0, 2, 1].into()).expect("a free place");
             client.write_all(start.as_bytes()).await.expect("it is sent");
             if !start.is_empty() {
                 gateway.readable().await.expect("it arrives");
@@ -355,7 +360,7 @@ mod tests {
         let admission = admission::tests::admission(1, "10.0.0.0/8");
         for is_kept in [true, false] {
             let (mut client, gateway) = connected().await;
-            let admitted = admission.admit([192, 0, 2, 1].into()).expect("a free place");
+            let admitted = admission::tests::admit(&admission, [192, 0, 2, 1].into()).expect("a free place");
             let mut opened = Box::pin(transport.clone().open(gateway, &admitted));
             assert!(opened.as_mut().now_or_never().is_none(), "the client has sent nothing");
             if is_kept {

@@ -14,7 +14,7 @@ use std::{
 use crate::merchant::SignerId;
 
 /// The largest small body, in bytes. Customers are smaller by far.
-pub const SMALL_BODY: usize = 16 << 10;
+const SMALL_BODY: usize = 16 << 10;
 
 /// The memory that request bodies may occupy.
 #[derive(Debug)]

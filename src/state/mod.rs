@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::task::{JoinHandle, JoinSet};
 
-pub use bodies::{BodyBudget, BodyOwner, OverBudget, Reservation, SMALL_BODY};
+pub use bodies::{BodyBudget, BodyOwner, OverBudget, Reservation};
 pub use replays::{Admitted, NotAdmitted, Once, Repeated, Replays, Seen};
 
 use crate::{

@@ -99,9 +99,6 @@ impl Gateway {
         let line = lines.find(|line| line.contains("serving on http://")).expect("an address");
         let address = line.split("serving on http://").nth(1).and_then(|rest| rest.split('"').next());
         let address = address.and_then(|address| address.trim().parse().ok()).expect("an address");
-        if is_full() {
-            processors::spread(child.id());
-        }
         // The log must be read, or else the gateway waits for it.
         let (reloaded, reloads) = tokio::sync::mpsc::unbounded_channel();
         std::thread::spawn(move || {
@@ -110,6 +107,12 @@ impl Gateway {
             }
         });
         Self { child, address, file, reloads: reloads.into(), logged, _folder: folder }
+    }
+
+    /// Binds each thread of its runtime to another processor, for a test whose clients have all processors busy. The threads that a
+    /// bound thread starts are bound as well, so it is not for a gateway that has work of other threads.
+    pub(crate) fn spread(&self) {
+        processors::spread(self.child.id());
     }
 
     /// Changes the text of its configuration. The next reload reads it.

@@ -231,6 +231,9 @@ async fn beside_idle_and_slow_connections(name: &str, is_one: bool) {
     // Small: each limit is one second.
     let times = ["head", "idle", "body", "write"].map(|kind| format!("{kind}_timeout = \"1s\"\n")).concat();
     let gateway = Arc::new(Gateway::start_with(&merchants, if is_full() { "" } else { &times }, ""));
+    if is_full() {
+        gateway.spread();
+    }
     let mut compared = Compared::from(OTHERS);
     let quiet_rounds = rounds() * if is_full() { 3 } else { 1 };
     for _ in 0..quiet_rounds {

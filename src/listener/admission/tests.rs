@@ -24,6 +24,11 @@ pub(in crate::listener) fn admission(max_connections: usize, trusted: &str) -> A
     })
 }
 
+/// Admits a connection, if it need not wait for that.
+pub(in crate::listener) fn admit(admission: &Arc<Admission>, peer: IpAddr) -> Option<Admitted> {
+    admission.try_admit(peer.to_canonical()).ok().flatten()
+}
+
 fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
@@ -31,13 +36,13 @@ fn address(text: &str) -> IpAddr {
 #[test]
 fn an_address_has_a_cap_of_its_own_and_a_trusted_proxy_has_none() {
     let admission = admission(9, "10.0.0.0/8");
-    let mut held: Vec<_> = (0..2).map(|_| admission.admit(address("192.0.2.1")).expect("below the cap")).collect();
-    assert!(admission.admit(address("192.0.2.1")).is_none());
-    assert!(admission.admit(address("::ffff:192.0.2.1")).is_none(), "the same address");
-    held.push(admission.admit(address("192.0.2.2")).expect("another address"));
-    held.extend((0..4).map(|_| admission.admit(address("10.1.2.3")).expect("a trusted proxy")));
+    let mut held: Vec<_> = (0..2).map(|_| admit(&admission, address("192.0.2.1")).expect("below the cap")).collect();
+    assert!(admit(&admission, address("192.0.2.1")).is_none());
+    assert!(admit(&admission, address("::ffff:192.0.2.1")).is_none(), "the same address");
+    held.push(admit(&admission, address("192.0.2.2")).expect("another address"));
+    held.extend((0..4).map(|_| admit(&admission, address("10.1.2.3")).expect("a trusted proxy")));
     held.remove(0);
-    held.push(admission.admit(address("192.0.2.1")).expect("one was closed"));
+    held.push(admit(&admission, address("192.0.2.1")).expect("one was closed"));
     held.clear();
     assert!(admission.open().by_client.is_empty());
     assert_eq!(counts(&admission), [0, 0]);
@@ -46,20 +51,21 @@ fn an_address_has_a_cap_of_its_own_and_a_trusted_proxy_has_none() {
 #[test]
 fn the_addresses_of_one_ipv6_network_count_as_one_client() {
     let admission = admission(9, "fd00::/8");
-    let held: Vec<_> = ["2001:db8::1", "2001:db8::2"].map(|peer| admission.admit(address(peer)).expect("below")).into();
-    assert!(admission.admit(address("2001:db8::3")).is_none());
-    admission.admit(address("2001:db8:0:1::1")).expect("another network");
+    let held: Vec<_> =
+        ["2001:db8::1", "2001:db8::2"].map(|peer| admit(&admission, address(peer)).expect("below")).into();
+    assert!(admit(&admission, address("2001:db8::3")).is_none());
+    admit(&admission, address("2001:db8:0:1::1")).expect("another network");
     drop(held);
 }
 
 #[test]
 fn the_cap_of_all_connections_holds_for_trusted_proxies_too() {
     let admission = admission(3, "10.0.0.0/8");
-    let held: Vec<_> = (0..3).map(|_| admission.admit(address("10.0.0.1")).expect("below the cap")).collect();
-    assert!(admission.admit(address("10.0.0.1")).is_none());
-    assert!(admission.admit(address("192.0.2.1")).is_none());
+    let held: Vec<_> = (0..3).map(|_| admit(&admission, address("10.0.0.1")).expect("below the cap")).collect();
+    assert!(admit(&admission, address("10.0.0.1")).is_none());
+    assert!(admit(&admission, address("192.0.2.1")).is_none());
     drop(held);
-    admission.admit(address("192.0.2.1")).expect("all were closed");
+    admit(&admission, address("192.0.2.1")).expect("all were closed");
 }
 
 /// How many connections have a place, and how many have lost it and are still open.
@@ -70,7 +76,7 @@ fn counts(admission: &Admission) -> [usize; 2] {
 
 /// Closes the connection that has waited the longest, as if a new one needed its place.
 pub(in crate::listener) fn replace(admission: &Admission) {
-    assert!(admission.open().replace(later(admission)), "one waits for its client");
+    assert_eq!(admission.open().replace(later(admission)), Taken::Place, "one waits for its client");
 }
 
 /// A time at which all connections have waited for long.
@@ -81,14 +87,18 @@ fn later(admission: &Admission) -> Time {
 #[test]
 fn the_connection_that_waits_longest_loses_its_place_and_answers_no_request() {
     let admission = admission(9, "10.0.0.0/8");
-    let held: Vec<_> = (0..4).map(|_| admission.admit(address("10.0.0.1")).expect("below the cap")).collect();
+    let held: Vec<_> = (0..4).map(|_| admit(&admission, address("10.0.0.1")).expect("below the cap")).collect();
     assert!(held[0].progress().begin(), "it answers a request");
     let now = time_since(admission.epoch);
-    assert!(!admission.open().replace(now), "all others have waited for a moment only");
+    let taken = admission.open().replace(now);
+    assert!(
+        matches!(taken, Taken::NotYet(1..=SHORTEST_FIRST_WAIT_MS)),
+        "all others have waited for a moment only: {taken:?}"
+    );
     let lost = |admitted: &Admitted| admitted.place.index.load(Ordering::Relaxed) == usize::MAX;
-    assert!(admission.open().replace(later(&admission)));
+    replace(&admission);
     assert_eq!(held.iter().map(lost).collect::<Vec<_>>(), [false, true, false, false], "the oldest that waits");
-    assert!(!held[1].progress().begin(), "a request that arrives meanwhile is not answered");
+    assert!(held[1].progress().is_closed() && !held[1].progress().begin(), "it answers no request without a place");
     held[0].progress().answered();
     assert!(held[0].progress().waits_since() >= held[3].progress().waits_since(), "it has waited since its answer");
     assert_eq!(counts(&admission), [3, 1]);
@@ -112,11 +122,13 @@ fn waiting(max_connections: usize, clients: &[&str]) -> (Arc<Admission>, Vec<Adm
 #[test]
 fn a_connection_whose_request_has_arrived_gets_its_place_back() {
     let (admission, held) = waiting(2, &["192.0.2.1", "192.0.2.2"]);
-    let new = admission.admit(address("192.0.2.3")).expect("another one loses its place");
+    let new = admit(&admission, address("192.0.2.3")).expect("another one loses its place");
     assert_eq!(counts(&admission), [2, 1]);
-    assert!(held[0].keep_place());
+    held[0].keep_place();
     assert!(held[0].progress().begin(), "its request is answered");
     assert_eq!(counts(&admission), [3, 0], "one more than the limit");
+    held[0].keep_place();
+    assert_eq!(counts(&admission), [3, 0], "it has its place already");
     drop((held, new));
     assert_eq!(counts(&admission), [0, 0]);
 }
@@ -124,7 +136,7 @@ fn a_connection_whose_request_has_arrived_gets_its_place_back() {
 #[test]
 fn while_there_are_more_connections_than_the_limit_a_new_one_takes_two_places() {
     let (admission, held) = waiting(2, &["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
-    admission.admit(address("192.0.2.4")).expect("another one loses its place");
+    admit(&admission, address("192.0.2.4")).expect("another one loses its place");
     assert_eq!(counts(&admission), [1, 2], "the new one has ended");
     drop(held);
 }
@@ -132,75 +144,119 @@ fn while_there_are_more_connections_than_the_limit_a_new_one_takes_two_places() 
 #[test]
 fn a_connection_that_is_refused_takes_no_place() {
     let (admission, held) = waiting(2, &["192.0.2.1", "192.0.2.1"]);
-    assert!(admission.admit(address("192.0.2.1")).is_none(), "its address has as many as it may have");
+    assert!(admit(&admission, address("192.0.2.1")).is_none(), "its address has as many as it may have");
     assert_eq!(counts(&admission), [2, 0]);
     drop(held);
 }
 
 #[test]
-fn only_some_connections_get_their_place_back() {
-    let admission = admission(MOST_KEPT, "10.0.0.0/8");
-    let held: Vec<_> = (0..MOST_KEPT).map(|_| admission.admit(address("10.0.0.1")).expect("below the cap")).collect();
-    for _ in 0..MOST_KEPT {
-        assert!(admission.open().replace(later(&admission)));
-    }
-    for _ in 0..=MOST_KEPT {
-        admission.open().add(None, admission.epoch);
-    }
-    let kept = held.iter().filter(|one| one.keep_place()).count();
-    assert_eq!((kept, counts(&admission)), (MOST_KEPT - 1, [2 * MOST_KEPT, 1]));
+fn a_request_that_begins_while_its_connection_loses_its_place_is_answered() {
+    let (admission, held) = waiting(1, &["192.0.2.1"]);
+    replace(&admission);
+    held[0].begin();
+    assert!(held[0].progress().is_answering());
+    assert_eq!(counts(&admission), [1, 0]);
+    drop(held);
+}
+
+#[test]
+fn a_connection_may_lose_its_place_sooner_before_its_first_request() {
+    let admission = admission(1, "10.0.0.0/8");
+    let held = admit(&admission, address("10.0.0.1")).expect("below the cap");
+    let shortest = || admission.open().longest_waiting().map(|waiting| waiting.may_close_at - waiting.since);
+    assert_eq!(shortest(), Some(SHORTEST_FIRST_WAIT_MS));
+    held.begin();
+    assert_eq!(shortest(), None, "it answers a request");
+    held.progress().answered();
+    assert_eq!(shortest(), Some(SHORTEST_WAIT_MS), "a next request may be on its way");
+}
+
+/// A connection that stays young: its times are a minute ahead of those of the others.
+fn young(admission: &Arc<Admission>) -> Admitted {
+    let mut epoch = admission.epoch;
+    epoch -= Duration::from_mins(1);
+    let place = admission.open().add(None, epoch);
+    Admitted { admission: Arc::clone(admission), place, client: None }
+}
+
+#[tokio::test]
+async fn while_all_connections_are_young_a_new_one_waits_until_one_is_closed() {
+    let admission = admission(2, "10.0.0.0/8");
+    let (first, _second) = (young(&admission), young(&admission));
+    let mut new = Box::pin(admission.admit(address("10.0.0.1")));
+    assert!(new.as_mut().now_or_never().is_none());
+    drop(first);
+    assert!(new.now_or_never().flatten().is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_all_connections_are_young_the_listener_waits_and_refuses_none() {
-    let admission = admission(2, "10.0.0.0/8");
-    let admit = || admission.admit(address("10.0.0.1"));
-    let held = [admit().expect("below the cap"), admit().expect("below the cap")];
-    let began = tokio::time::Instant::now();
-    admission.may_replace().await;
-    let waited = began.elapsed();
-    assert!(waited > Duration::ZERO && waited <= Duration::from_millis(SHORTEST_FIRST_WAIT_MS), "{waited:?}");
-
-    let all_begin = held.iter().all(|one| one.progress().begin());
-    assert!(all_begin);
-    for one in &held {
-        one.progress().answered();
-    }
-    let began = tokio::time::Instant::now();
-    admission.may_replace().await;
-    assert!(began.elapsed() > Duration::from_millis(SHORTEST_FIRST_WAIT_MS), "a next request may be on its way");
-
-    let all_begin = held.iter().all(|one| one.progress().begin());
-    assert!(all_begin);
-    assert!(admission.may_replace().now_or_never().is_some(), "it does not wait for answers");
-    assert!(admit().is_none());
-}
-
-#[test]
-fn connections_that_have_yet_to_close_are_limited() {
-    let admission = admission(2 * MOST_CLOSING, "10.0.0.0/8");
-    let admit = |_| admission.admit(address("10.0.0.1")).expect("below the cap");
-    let mut held: Vec<_> = (0..2 * MOST_CLOSING).map(admit).collect();
-    for _ in 0..MOST_CLOSING {
-        assert!(admission.open().replace(later(&admission)));
-    }
-    assert!(!admission.open().replace(later(&admission)));
-    let mut waits = Box::pin(admission.may_replace());
-    assert!(waits.as_mut().now_or_never().is_none(), "no connection is accepted now");
-    let lost = held.iter().position(|one| one.place.index.load(Ordering::Relaxed) == usize::MAX);
-    drop(held.swap_remove(lost.expect("one has lost its place")));
-    assert!(waits.as_mut().now_or_never().is_some(), "one has closed");
-    assert!(admission.open().replace(later(&admission)));
-    assert!(admission.may_replace().now_or_never().is_none());
-}
-
-#[test]
-fn connections_rest_sooner_while_all_places_are_taken() {
+async fn a_new_connection_is_refused_at_once_while_all_others_answer_and_late_while_all_are_young() {
     let admission = admission(1, "10.0.0.0/8");
-    let held = admission.admit(address("192.0.2.1")).expect("a free place");
-    let usual = held.rests_after();
-    assert!(admission.admit(address("192.0.2.2")).is_none());
-    assert!(held.rests_after() < usual / 10);
+    let held = young(&admission);
+    let began = tokio::time::Instant::now();
+    assert!(admission.admit(address("10.0.0.1")).await.is_none());
+    assert_eq!(began.elapsed(), LONGEST_WAIT);
+
+    held.begin();
+    let refused = admission.admit(address("10.0.0.1")).now_or_never().expect("it does not wait for answers");
+    assert!(refused.is_none());
+}
+
+/// As many connections as may be beyond the limit have lost their places.
+fn closing() -> (Arc<Admission>, Vec<Admitted>) {
+    let clients: Vec<_> =
+        (0..2 * MOST_BEYOND).map(|number| format!("10.0.{}.{}", number / 256, number % 256)).collect();
+    let clients: Vec<_> = clients.iter().map(String::as_str).collect();
+    let (admission, mut held) = waiting(2 * MOST_BEYOND, &clients);
+    for _ in 0..MOST_BEYOND {
+        held.push(admit(&admission, address("10.1.0.0")).expect("the place of another one"));
+    }
+    assert_eq!(counts(&admission), [2 * MOST_BEYOND, MOST_BEYOND]);
+    assert!(admission.try_admit(address("10.1.0.0")).is_err(), "a new one waits");
+    (admission, held)
+}
+
+fn lost(held: &[Admitted]) -> Vec<usize> {
+    (0..held.len()).filter(|index| held[*index].progress().is_closed()).collect()
+}
+
+#[tokio::test]
+async fn a_new_connection_waits_until_one_that_lost_its_place_is_closed() {
+    let (admission, mut held) = closing();
+    let mut new = Box::pin(admission.admit(address("10.1.0.0")));
+    assert!(new.as_mut().now_or_never().is_none());
+    drop(held.swap_remove(lost(&held)[0]));
+    assert!(new.now_or_never().flatten().is_some());
+    assert_eq!(counts(&admission), [2 * MOST_BEYOND - 1, MOST_BEYOND], "the new one is closed");
+}
+
+#[test]
+fn all_that_lost_their_places_can_get_them_back_and_new_ones_come_only_after_others_are_closed() {
+    let (admission, mut held) = closing();
+    for index in lost(&held) {
+        held[index].keep_place();
+    }
+    assert_eq!(counts(&admission), [3 * MOST_BEYOND, 0]);
+    let mut admitted = 0;
+    for _ in 0..MOST_BEYOND {
+        admitted += usize::from(admit(&admission, address("10.1.0.0")).is_some());
+        let [open, closing] = counts(&admission);
+        assert!(open + closing <= 3 * MOST_BEYOND, "{open} {closing}");
+        let Some(index) = lost(&held).pop() else { continue };
+        drop(held.swap_remove(index));
+    }
+    assert!(admitted > MOST_BEYOND / 4, "{admitted}");
     drop(held);
-    assert_eq!(admission.admit(address("192.0.2.2")).expect("a free place").rests_after(), usual);
+}
+
+#[test]
+fn connections_rest_sooner_while_half_of_the_places_are_taken() {
+    let admission = admission(4, "10.0.0.0/8");
+    let mut held: Vec<_> = (0..2).map(|_| admit(&admission, address("10.0.0.1")).expect("a free place")).collect();
+    let usual = held[0].rests_after();
+    held.push(admit(&admission, address("10.0.0.1")).expect("a free place"));
+    assert!(held[0].rests_after() < usual / 10);
+    held.truncate(1);
+    held.push(admit(&admission, address("10.0.0.1")).expect("a free place"));
+    assert_eq!(held[0].rests_after(), usual);
 }

@@ -1,4 +1,4 @@
-//! Connections that rest: what a client sees of it, which is nothing.
+//! Connections that rest, which their clients do not see, and connections that lose their places.
 
 use std::{
     future::{Ready, ready},
@@ -9,7 +9,7 @@ use axum::body::Body;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    super::{ListenerSeries, Transport},
+    super::{ListenerSeries, Transport, admission},
     *,
 };
 
@@ -40,6 +40,26 @@ impl Service<Request<Incoming>> for Counted {
 
 impl OfClient for Counted {}
 
+/// Limits for one connection.
+fn limits(idle_timeout: Duration, rest_after: Duration) -> Limits {
+    Limits {
+        max_connections: 1,
+        max_connections_per_address: 1,
+        max_streams: 1,
+        stream_window: 64 << 10,
+        connection_window: 1 << 20,
+        head: HeadLimits::tested(),
+        trusted_proxies: Vec::new(),
+        head_timeout: PATIENCE,
+        idle_timeout,
+        rest_after,
+        write_timeout: PATIENCE,
+        ping_interval: PATIENCE,
+        ping_timeout: PATIENCE,
+        series: ListenerSeries::default(),
+    }
+}
+
 /// A client's connection to a listener.
 struct Served {
     client: TcpStream,
@@ -49,22 +69,7 @@ struct Served {
 
 impl Served {
     async fn with_idle_timeout(idle_timeout: Duration) -> Self {
-        let limits = Limits {
-            max_connections: 1,
-            max_connections_per_address: 1,
-            max_streams: 1,
-            stream_window: 64 << 10,
-            connection_window: 1 << 20,
-            head: HeadLimits::tested(),
-            trusted_proxies: Vec::new(),
-            head_timeout: PATIENCE,
-            idle_timeout,
-            rest_after: Duration::from_millis(20),
-            write_timeout: PATIENCE,
-            ping_interval: PATIENCE,
-            ping_timeout: PATIENCE,
-            series: ListenerSeries::default(),
-        };
+        let limits = limits(idle_timeout, Duration::from_millis(20));
         let transport = Transport { tls: None, prior_knowledge: false, request_timeout: PATIENCE };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
@@ -140,4 +145,88 @@ async fn a_resting_connection_is_closed_when_it_was_idle_for_too_long() {
     served.read(1).await;
     served.rests().await;
     served.is_closed().await;
+}
+
+/// The beginning of a connection of HTTP/2, with empty settings.
+const START: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+
+/// A request of HTTP/2: a frame with all headers (RFC 9113, 6.2), which are in the static table but for the name of the host.
+fn stream(number: u8) -> Vec<u8> {
+    let mut frame = b"\x00\x00\x0c\x01\x05\x00\x00\x00\x00\x82\x86\x84\x41\x07gateway".to_vec();
+    frame[8] = number;
+    frame
+}
+
+/// A connection that is served, and nothing else of its listener.
+struct Alone {
+    admission: Arc<Admission>,
+    progress: Arc<Progress>,
+    client: std::net::TcpStream,
+    service: Counted,
+    _handle: Handle,
+}
+
+impl Alone {
+    async fn new(rest_after: Duration) -> Self {
+        let transport = Transport { tls: None, prior_knowledge: true, request_timeout: PATIENCE };
+        let transport: CurrentTransport = Arc::new(move || transport.clone());
+        let server =
+            Arc::new(Server::new(limits(PATIENCE, rest_after), |_, _, _| http::Response::default(), transport));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = std::net::TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
+        client.set_nonblocking(true).expect("a mode");
+        let (stream, peer) = listener.accept().await.expect("the same connection");
+        let admission = Arc::clone(&server.admission);
+        let admitted = admission.admit(peer.ip()).await.expect("a free place");
+        let (progress, service, handle) = (Arc::clone(admitted.progress()), Counted::default(), Handle::new());
+        tokio::spawn(server.connection(stream, admitted, service.clone(), handle.of_connection()));
+        Self { admission, progress, client, service, _handle: handle }
+    }
+
+    /// Sends bytes. The runtime does not know of them before the test waits for something.
+    fn send(&mut self, bytes: &[u8]) {
+        io::Write::write_all(&mut self.client, bytes).expect("there is room");
+    }
+
+    /// Reads until the next answer is complete, and the connection waits for its client again. Returns whether it was answered:
+    /// not if the connection was closed.
+    async fn is_answered(&mut self) -> bool {
+        let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+        let answered = async {
+            while !text.ends_with(b"answer") || self.progress.waits_since().is_none() {
+                match io::Read::read(&mut self.client, &mut buffer) {
+                    Ok(0) => return false,
+                    Ok(length) => text.extend_from_slice(&buffer[..length]),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(Duration::from_millis(1)).await,
+                    Err(_) => return false,
+                }
+            }
+            true
+        };
+        timeout(PATIENCE, answered).await.expect("an answer, or the end of the connection")
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_loses_its_place_gets_it_back_if_its_next_request_has_arrived() {
+    let http1 = [REQUEST.to_vec(), REQUEST.to_vec()];
+    let http2 = [[START.to_vec(), stream(1)].concat(), stream(3)];
+    for (name, [first, next], rests) in
+        [("HTTP/1.1", http1.clone(), false), ("HTTP/1.1 at rest", http1, true), ("HTTP/2", http2, false)]
+    {
+        for has_arrived in [true, false] {
+            let mut alone = Alone::new(if rests { Duration::from_millis(1) } else { PATIENCE }).await;
+            alone.send(&first);
+            assert!(alone.is_answered().await, "{name}");
+            // The listener has none here.
+            while rests && Arc::strong_count(&alone.service.0) >= RESTING {
+                sleep(Duration::from_millis(1)).await;
+            }
+            if has_arrived {
+                alone.send(&next);
+            }
+            admission::tests::replace(&alone.admission);
+            assert_eq!(alone.is_answered().await, has_arrived, "{name}");
+        }
+    }
 }
