@@ -144,8 +144,7 @@ where
         let admitted = head::check(&request, self.head)
             .and_then(|()| for_clients.as_ref().map_or(Ok(()), |for_clients| for_clients.admit(&request, &arrival)));
         if let Err(failure) = admitted {
-            let response = failure.into_response();
-            let answer = arrival.finish(response, &self.refusals, measured, for_clients.as_deref());
+            let answer = arrival.finish(Err(failure), &self.refusals, measured, for_clients.as_deref());
             return Box::pin(ready(Ok(answer)));
         }
         let answer = self.router.call(request);
@@ -153,7 +152,7 @@ where
         // No `async` block, which would have room for the answer twice.
         let answered = measured.during(AssertUnwindSafe(answer).catch_unwind()).map(move |(answered, measured)| {
             let response = answered.unwrap_or_else(|_| Ok(Problem::fault(&arrival.method).into_response()))?;
-            Ok(arrival.finish(response, &refusals, measured, for_clients.as_deref()))
+            Ok(arrival.finish(Ok(response), &refusals, measured, for_clients.as_deref()))
         });
         Box::pin(admission::scope(self.client, answered))
     }
@@ -191,7 +190,7 @@ impl Arrival {
     /// Writes the problem of a failed request, logs the request, and adds the headers that every answer has.
     fn finish(
         self,
-        mut response: Response,
+        answered: Result<Response, Problem>,
         refusals: &Refusals,
         measured: request::Request,
         for_clients: Option<&ForClients>,
@@ -200,7 +199,13 @@ impl Arrival {
         let trace = measured.trace().or(parent.map(|parent| parent.trace)).map(tracing::field::display);
         let id_text = id.to_str().unwrap_or_default();
         let milliseconds = || u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let failure = response.extensions_mut().remove::<Problem>();
+        let (mut response, failure) = match answered {
+            Ok(mut response) => {
+                let failure = response.extensions_mut().remove::<Problem>();
+                (response, failure)
+            }
+            Err(failure) => (Response::default(), Some(failure)),
+        };
         let written = response.extensions_mut().remove::<AlreadyWritten>().map(|AlreadyWritten(failure)| failure);
         let failed = failure.as_ref().or(written.as_ref());
         let closes = failed.is_some_and(|failure| closes_after(failure.code()));

@@ -5,7 +5,7 @@
 //! counts: if even that one was too long, the queue has stood for the whole period.
 //!
 //! The limit starts at the fixed share. It falls from what was in use, because a higher limit changes nothing, and it grows
-//! only if a request was refused because of it.
+//! only if a request was refused because of it, or if so many requests wait for their providers that it was too low for them.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,19 @@ use std::time::{Duration, Instant};
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// The limit never falls below this, so that a process on a busy machine still serves. A single merchant then has half.
-const LEAST: usize = 128;
+const LEAST: usize = 32;
+
+/// For each request that waits for its provider there are two places more, up to this limit. Such requests need no core, and if
+/// something else uses the cores, fewer places would not help.
+const MOST_LEAST: usize = 128;
 
 /// After a wait of so many times the longest one, half of the requests are answered. Otherwise nine tenths.
 const FAR_TOO_LONG: u32 = 4;
 
-/// How many requests more are answered after a period in which the limit was reached.
+/// How many requests more are answered after a period in which the limit was reached: so many, or this part of the limit if that
+/// is more. So a process whose providers are slow, and which needs many places, has them again within seconds.
 const STEP: usize = 4;
+const STEP_PART: usize = 16;
 
 /// The limit of requests that are answered at once. It knows no clock: its caller gives it the times.
 #[derive(Debug)]
@@ -44,6 +50,8 @@ pub(super) struct Use {
     pub(super) peak: usize,
     /// Whether one was refused.
     pub(super) refused: bool,
+    /// How many wait for their providers at the end of the period, at least.
+    pub(super) waiting: usize,
 }
 
 impl Controller {
@@ -68,14 +76,16 @@ impl Controller {
         self.period = None;
         // A single merchant has half of the places, so the limit that matters is at most twice what was in use.
         let in_use = self.limit.min(used.peak.saturating_mul(2));
+        let least = LEAST.saturating_add(used.waiting.saturating_mul(2)).min(MOST_LEAST);
+        self.limit = self.limit.max(least.min(self.most));
         if period_wait > self.longest_wait {
             // With so few requests, it is something else that uses the cores.
-            if in_use > LEAST {
+            if in_use > least {
                 let tenths = if period_wait > self.longest_wait * FAR_TOO_LONG { 5 } else { 9 };
-                self.limit = (in_use * tenths / 10).max(LEAST);
+                self.limit = (in_use * tenths / 10).max(least);
             }
         } else if used.refused {
-            self.limit = (self.limit + STEP).min(self.most);
+            self.limit = (self.limit + STEP.max(self.limit / STEP_PART)).min(self.most);
         }
     }
 }
@@ -100,7 +110,7 @@ mod tests {
             for (index, wait) in waits.iter().enumerate() {
                 let is_last = index + 1 == waits.len();
                 *now += if is_last { PERIOD } else { Duration::from_millis(1) };
-                controller.waited(Duration::from_millis(*wait), *now, || Use { peak, refused });
+                controller.waited(Duration::from_millis(*wait), *now, || Use { peak, refused, waiting: 0 });
             }
             controller.limit()
         }
@@ -135,7 +145,7 @@ mod tests {
         run.period(&[20, 20], 80, false);
         assert_eq!(run.0.limit(), 144);
         assert_eq!(run.period(&[1, 1], 45, false), 144);
-        assert_eq!(run.period(&[1, 1], 45, true), 148);
+        assert_eq!(run.period(&[1, 1], 45, true), 153, "a sixteenth more");
         for _ in 0..100 {
             run.period(&[1, 1], 45, true);
         }
@@ -151,6 +161,18 @@ mod tests {
         }
         let mut run = Run::new(2048);
         assert_eq!(run.period(&[500, 500], LEAST / 2, false), 2048, "something else uses the cores");
+    }
+
+    #[test]
+    fn requests_that_wait_for_their_providers_keep_more_places() {
+        let Run(mut controller, mut now) = Run::new(64);
+        for (waiting, limit) in [(0, LEAST), (10, LEAST + 20), (500, MOST_LEAST), (0, LEAST)] {
+            for wait in [500; 4] {
+                now += PERIOD;
+                controller.waited(Duration::from_millis(wait), now, || Use { peak: 1000, refused: true, waiting });
+            }
+            assert_eq!(controller.limit(), limit, "{waiting} wait");
+        }
     }
 
     /// A queue as the gateway has it: each request in use makes every task wait for a time.

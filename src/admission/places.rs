@@ -10,7 +10,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
+};
+
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep_until},
 };
 
 use super::{
@@ -30,6 +35,8 @@ const LEAST_OF_MERCHANT: usize = 2;
 pub struct Places {
     limit: AtomicUsize,
     taken: AtomicUsize,
+    /// How many were taken since this was last read.
+    granted: AtomicUsize,
     /// How many merchants have places.
     merchants: AtomicUsize,
     /// The most that were taken at once, and whether a request was refused, since they were last read.
@@ -74,6 +81,7 @@ impl Places {
         Arc::new(Self {
             limit: AtomicUsize::new(limit),
             taken: AtomicUsize::default(),
+            granted: AtomicUsize::default(),
             merchants: AtomicUsize::default(),
             peak: AtomicUsize::default(),
             refused: AtomicBool::default(),
@@ -91,6 +99,7 @@ impl Places {
         let place = Place { places: Arc::clone(self), of_merchant: of_merchant.clone() };
         self.allow(of_merchant, own, self.merchants.load(Ordering::Relaxed))?;
         self.peak.fetch_max(taken, Ordering::Relaxed);
+        self.granted.fetch_add(1, Ordering::Relaxed);
         Ok(place)
     }
 
@@ -117,10 +126,12 @@ impl Places {
         Err(TooMany::InFlight)
     }
 
-    /// What was used since this was last called.
-    fn used(&self) -> Use {
+    /// What was used since this was last called, if so many places were taken a short time ago. Requests that have had a place for
+    /// longer wait for their providers: those that need a core have it soon.
+    fn used(&self, recently: usize) -> Use {
         let taken = self.taken.load(Ordering::Relaxed);
         Use {
+            waiting: taken.saturating_sub(recently),
             peak: self.peak.swap(taken, Ordering::Relaxed).max(taken),
             refused: self.refused.swap(false, Ordering::Relaxed),
         }
@@ -130,11 +141,13 @@ impl Places {
     /// core for longer than `longest_wait`.
     pub async fn keep_adapting(&self, limit: usize, longest_wait: Duration, metrics: &Metrics) {
         let mut controller = Controller::new(limit, longest_wait);
+        let (mut waits, mut granted) = (Waits::new(), [0; 2]);
         loop {
             self.limit.store(controller.limit(), Ordering::Relaxed);
             metrics.request_places().set(i64::try_from(controller.limit()).unwrap_or(i64::MAX));
-            let wait = wait_for_core().await;
-            controller.waited(wait, Instant::now(), || self.used());
+            let wait = waits.next().await;
+            granted = [self.granted.swap(0, Ordering::Relaxed), granted[0]];
+            controller.waited(wait, Instant::now().into_std(), || self.used(granted.iter().sum()));
         }
     }
 }
@@ -148,12 +161,31 @@ impl Drop for Place {
     }
 }
 
-/// Sleeps for an interval, and returns how much later than that this task ran, behind all others that were ready.
-async fn wait_for_core() -> Duration {
-    let due = tokio::time::Instant::now() + INTERVAL;
-    tokio::time::sleep_until(due).await;
-    tokio::task::yield_now().await;
-    due.elapsed()
+/// Measures how long a task that is ready to run waits for a core.
+struct Waits {
+    /// When the task was last to run.
+    due: Instant,
+    /// The least by which it ever ran late. The timers of the runtime count whole milliseconds, so each is late by up to one.
+    least: Duration,
+}
+
+impl Waits {
+    fn new() -> Self {
+        Self { due: Instant::now(), least: Duration::MAX }
+    }
+
+    /// Sleeps for an interval, and returns how much later than that this task ran, behind all others that were ready.
+    async fn next(&mut self) -> Duration {
+        let now = Instant::now();
+        while self.due <= now {
+            self.due += INTERVAL;
+        }
+        sleep_until(self.due).await;
+        yield_now().await;
+        let late = self.due.elapsed();
+        self.least = self.least.min(late);
+        late.saturating_sub(self.least)
+    }
 }
 
 #[cfg(test)]
@@ -196,7 +228,7 @@ mod tests {
     fn a_request_is_refused_in_the_same_cases_without_a_place() {
         let (places, [noisy, quiet]) = (Places::new(60), std::array::from_fn(|_| OfMerchant::default()));
         let held = many(&places, &noisy);
-        places.used();
+        places.used(0);
         assert!(!places.are_short() && places.check(&quiet).is_ok());
         assert_eq!(places.check(&noisy), Err(TooMany::InFlight));
         assert!(places.are_short());
@@ -214,11 +246,12 @@ mod tests {
         let (places, merchant) = (Places::new(8), OfMerchant::default());
         let held = many(&places, &merchant);
         assert_eq!(held.len(), 4);
-        let used = places.used();
-        assert!(used.refused && used.peak == 4);
+        let used = places.used(4);
+        assert!(used.refused && used.peak == 4 && used.waiting == 0, "{used:?}");
+        assert_eq!(places.used(1).waiting, 3, "three have had their places for longer");
         drop(held);
-        let used = places.used();
+        let used = places.used(0);
         assert!(!used.refused && used.peak == 4, "they were still taken when the period began");
-        assert_eq!(places.used().peak, 0);
+        assert_eq!(places.used(0).peak, 0);
     }
 }

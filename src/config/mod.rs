@@ -103,7 +103,7 @@ pub struct ServerConfig {
     /// How many bytes of a request's body must have arrived in a second on average, after its first 5 s. 0: any number.
     pub min_body_rate: u32,
     /// The gateway is overloaded while everything that is ready to run waits for a processor for longer than this, such as
-    /// `5ms`. Then it answers fewer requests at once, and refuses further ones.
+    /// `1ms`. Then it answers fewer requests at once, and refuses further ones.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub overload_wait: Duration,

@@ -17,7 +17,7 @@ pub struct ProblemReason {
 #[derive(Serialize)]
 pub(super) struct ProblemBody<'a> {
     #[serde(rename = "type")]
-    pub(super) kind: String,
+    pub(super) kind: &'static str,
     pub(super) title: &'static str,
     pub(super) status: u16,
     pub(super) code: &'static str,

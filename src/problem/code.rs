@@ -28,6 +28,11 @@ macro_rules! codes {
                 match self { $( Self::$code => $name, )* }
             }
 
+            /// Where the API's reference explains the code: the value of `type` in an answer.
+            pub const fn explanation(self) -> &'static str {
+                match self { $( Self::$code => concat!("/docs/problems#", $name), )* }
+            }
+
             /// The usual HTTP status.
             pub const fn status(self) -> u16 {
                 match self { $( Self::$code => $status, )* }

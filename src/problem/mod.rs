@@ -1,6 +1,8 @@
 //! Every error of the API is an RFC 9457 problem of one shape. Handlers return a [`Problem`], and the outermost layer
 //! ([`crate::app`]) writes and logs it. Only this module decides the gateway's HTTP status codes.
 
+use std::borrow::Cow;
+
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -29,6 +31,9 @@ use crate::{execution::Exchange, merchant::Connection};
 pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 /// The id of the write, for `GET /v1/operations/{id}`.
 pub const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
+/// Most problems fit into so many bytes.
+const USUAL_SIZE: usize = 512;
+
 /// The preference that was applied (RFC 7240).
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -72,7 +77,7 @@ pub struct Problem(Box<Parts>);
 pub struct Parts {
     code: Code,
     status: u16,
-    detail: String,
+    detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     effect: Effect,
     safe_to_retry: bool,
@@ -90,7 +95,7 @@ pub struct Parts {
 
 impl Problem {
     /// Makes a problem of the gateway itself: nothing happened at a provider.
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Parts {
             code,
             status: code.status(),
@@ -128,7 +133,7 @@ impl Problem {
     }
 
     /// Makes a problem of one wrong field or parameter.
-    pub fn invalid_one(pointer: impl Into<std::borrow::Cow<'static, str>>, detail: &'static str) -> Self {
+    pub fn invalid_one(pointer: impl Into<Cow<'static, str>>, detail: &'static str) -> Self {
         Self::invalid(vec![FieldError::new(pointer, detail)])
     }
 
@@ -326,7 +331,7 @@ impl Problem {
             id: parts.existing.as_deref(),
         });
         let problem = ProblemBody {
-            kind: format!("/docs/problems#{}", parts.code.name()),
+            kind: parts.code.explanation(),
             title: parts.code.title(),
             status: parts.status,
             code: parts.code.name(),
@@ -341,7 +346,8 @@ impl Problem {
             provider,
             raw: parts.raw.as_deref(),
         };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut body = Vec::with_capacity(USUAL_SIZE);
+        let _ = serde_json::to_writer(&mut body, &problem);
         let mut response = http::Response::new(Bytes::from(body));
         *response.status_mut() = StatusCode::from_u16(parts.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = headers;

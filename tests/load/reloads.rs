@@ -38,7 +38,8 @@ async fn clients_lose_no_request_while_many_merchants_are_reloaded() {
     if is_full() && !cfg!(debug_assertions) {
         assert!(longest <= RELOADED_WITHIN, "{longest:?}");
     }
-    compared.judge("reloads");
+    // Of so short a time, half as much again says nothing: a reload needs one of the processors for a tenth of a second.
+    compared.judge_within("reloads", 1.5, Duration::from_millis(2));
 }
 
 /// No reload of a thousand merchants takes longer.
