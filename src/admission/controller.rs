@@ -17,7 +17,7 @@ const LEAST: usize = 32;
 
 /// For each request that waits for its provider there are two places more, up to this limit. Such requests need no core, and if
 /// something else uses the cores, fewer places would not help.
-const MOST_LEAST: usize = 128;
+const LEAST_WHILE_PROVIDERS_ARE_SLOW: usize = 128;
 
 /// After a wait of so many times the longest one, half of the requests are answered. Otherwise nine tenths.
 const FAR_TOO_LONG: u32 = 4;
@@ -76,7 +76,7 @@ impl Controller {
         self.period = None;
         // A single merchant has half of the places, so the limit that matters is at most twice what was in use.
         let in_use = self.limit.min(used.peak.saturating_mul(2));
-        let least = LEAST.saturating_add(used.waiting.saturating_mul(2)).min(MOST_LEAST);
+        let least = LEAST.saturating_add(used.waiting.saturating_mul(2)).min(LEAST_WHILE_PROVIDERS_ARE_SLOW);
         self.limit = self.limit.max(least.min(self.most));
         if period_wait > self.longest_wait {
             // With so few requests, it is something else that uses the cores.
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn requests_that_wait_for_their_providers_keep_more_places() {
         let Run(mut controller, mut now) = Run::new(64);
-        for (waiting, limit) in [(0, LEAST), (10, LEAST + 20), (500, MOST_LEAST), (0, LEAST)] {
+        for (waiting, limit) in [(0, LEAST), (10, LEAST + 20), (500, LEAST_WHILE_PROVIDERS_ARE_SLOW), (0, LEAST)] {
             for wait in [500; 4] {
                 now += PERIOD;
                 controller.waited(Duration::from_millis(wait), now, || Use { peak: 1000, refused: true, waiting });

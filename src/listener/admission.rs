@@ -34,8 +34,6 @@ const SHORTEST_FIRST_WAIT_MS: Time = 20;
 /// open, which takes a few milliseconds, and those that have got their places back. Beyond it, a new connection waits until there
 /// are fewer. So there is always room for one that gets its place back.
 const MOST_BEYOND: usize = 128;
-/// How many places are taken for a new connection while there are more than the limit.
-const TAKEN_AT_ONCE: usize = 2;
 /// How long a new connection may wait for a place. Those behind it wait as well.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// How many times sooner an idle connection rests while half of the places are taken.
@@ -101,10 +99,6 @@ enum Taken {
     None,
 }
 
-/// What a connection waits for that cannot be admitted yet: for this time, or less if another connection is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct NotYet(Duration);
-
 /// An accepted connection. It counts until this is dropped.
 #[derive(Debug)]
 pub(super) struct Admitted {
@@ -131,7 +125,7 @@ impl Admission {
             loop {
                 match self.try_admit(peer) {
                     Ok(admitted) => return admitted,
-                    Err(NotYet(time)) => drop(timeout(time, self.changed.notified()).await),
+                    Err(time) => drop(timeout(time, self.changed.notified()).await),
                 }
             }
         };
@@ -141,7 +135,8 @@ impl Admission {
         }
     }
 
-    fn try_admit(self: &Arc<Self>, peer: IpAddr) -> Result<Option<Admitted>, NotYet> {
+    /// Fails with how long the connection must wait for a place, or less if another one is closed.
+    fn try_admit(self: &Arc<Self>, peer: IpAddr) -> Result<Option<Admitted>, Duration> {
         let is_trusted = self.limits.trusted_proxies.iter().any(|network| network.contains(&peer));
         let client = (!is_trusted).then(|| client_of(peer));
         let mut open = self.open();
@@ -155,7 +150,7 @@ impl Admission {
         if is_full {
             match open.take_place(self.limits.max_connections, time_since(self.epoch)) {
                 Taken::Place => {}
-                Taken::NotYet(left) => return Err(NotYet(Duration::from_millis(left))),
+                Taken::NotYet(left) => return Err(Duration::from_millis(left)),
                 Taken::None => return Ok(self.refuse(open, peer)),
             }
             open.replaced += 1;
@@ -236,10 +231,8 @@ impl Open {
 
     /// Takes a place for a new connection. While there are more connections than the limit, it takes two.
     fn take_place(&mut self, limit: usize, now: Time) -> Taken {
-        for _ in 1..TAKEN_AT_ONCE {
-            if self.places.len() > limit {
-                self.replace(now);
-            }
+        if self.places.len() > limit {
+            self.replace(now);
         }
         let beyond = self.closing + self.places.len().saturating_sub(limit);
         if beyond < MOST_BEYOND {

@@ -31,11 +31,11 @@ use crate::{execution::Exchange, merchant::Connection};
 pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 /// The id of the write, for `GET /v1/operations/{id}`.
 pub const OPERATION_ID: HeaderName = HeaderName::from_static("x-operation-id");
-/// Most problems fit into so many bytes.
-const USUAL_SIZE: usize = 512;
-
 /// The preference that was applied (RFC 7240).
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// Most problems fit into so many bytes.
+const USUAL_SIZE: usize = 512;
 
 /// The header that names the applied loss policy.
 pub const fn preference_applied(policy: LossPolicy) -> (HeaderName, HeaderValue) {
